@@ -485,6 +485,12 @@ func ColAffineAVX512(dst *float32, x *float32, scale *float32, shift *float32, r
 func ColAffineAVX2(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
 
 //go:noescape
+func ColAffineReLUAVX512(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
+
+//go:noescape
+func ColAffineReLUAVX2(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
+
+//go:noescape
 func BiasReLUAVX512(dst *float32, x *float32, bias *float32, rows int, cols int)
 
 //go:noescape
@@ -519,6 +525,24 @@ func BatchNormBackwardAVX512(dx *float32, dy *float32, x *float32, mean *float32
 
 //go:noescape
 func BatchNormBackwardAVX2(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
+
+//go:noescape
+func BatchNormReLUSumsAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func BatchNormReLUSumsAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func BatchNormReLUSumsNarrowAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
+func BatchNormReLUSumsNarrowAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
+func BatchNormReLUBackwardAVX512(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, scale *float32, shift *float32, rows int, cols int)
+
+//go:noescape
+func BatchNormReLUBackwardAVX2(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, scale *float32, shift *float32, rows int, cols int)
 
 //go:noescape
 func WindowMaxAVX512(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)

@@ -55,9 +55,9 @@ vectors_end:
 	ADDQ        $+8, CX
 	TESTQ       CX, CX
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y7
+	VMOVUPS     32(R14)(CX*4), Y7
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y7, Y8
 	VMASKMOVPS  (AX), Y7, Y6
@@ -137,9 +137,9 @@ vectors_end:
 	ADDQ        $+16, CX
 	TESTQ       CX, CX
 	JE          done
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z7
 	VMOVUPS.Z   (AX), K1, Z8
 	VFMADD231PS Z7, Z0, Z8
@@ -195,9 +195,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y4
+	VMOVUPS    32(R14)(CX*4), Y4
 	NEGQ       CX
 	VMASKMOVPS (BX), Y4, Y3
 	VMULPS     Y3, Y0, Y3
@@ -253,9 +253,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z4
 	VMULPS    Z4, Z0, Z4
 	VMOVUPS   Z4, K1, (AX)
@@ -337,9 +337,9 @@ vectors_end:
 	ADDQ        $+8, CX
 	TESTQ       CX, CX
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
+	VMOVUPS     32(R14)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (AX), Y9, Y10
 	VMASKMOVPS  (BX), Y9, Y8
@@ -442,9 +442,9 @@ vectors_end:
 	ADDQ          $+16, CX
 	TESTQ         CX, CX
 	JE            done
-	MOVL          $0x0000ffff, R13
-	BZHIL         CX, R13, R13
-	KMOVW         R13, K1
+	MOVL          $0x0000ffff, R14
+	BZHIL         CX, R14, R14
+	KMOVW         R14, K1
 	VMOVUPS.Z     (AX), K1, Z9
 	VMOVUPS.Z     (BX), K1, Z10
 	VMULPS        Z10, Z1, Z10
@@ -605,9 +605,9 @@ blocks_end:
 partial0:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        DX
-	VMOVUPS     32(R13)(DX*4), Y8
+	VMOVUPS     32(R14)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y10
 	VBLENDVPS   Y8, Y10, Y9, Y10
@@ -618,9 +618,9 @@ partial0:
 partial1:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        DX
-	VMOVUPS     32(R13)(DX*4), Y8
+	VMOVUPS     32(R14)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y11
 	VBLENDVPS   Y8, Y11, Y9, Y11
@@ -631,9 +631,9 @@ partial1:
 partial2:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        DX
-	VMOVUPS     32(R13)(DX*4), Y8
+	VMOVUPS     32(R14)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y10
 	VBLENDVPS   Y8, Y10, Y9, Y10
@@ -644,9 +644,9 @@ partial2:
 partial3:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        DX
-	VMOVUPS     32(R13)(DX*4), Y8
+	VMOVUPS     32(R14)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y11
 	VBLENDVPS   Y8, Y11, Y9, Y11
@@ -657,9 +657,9 @@ partial3:
 partial4:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        DX
-	VMOVUPS     32(R13)(DX*4), Y8
+	VMOVUPS     32(R14)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y10
 	VBLENDVPS   Y8, Y10, Y9, Y10
@@ -670,9 +670,9 @@ partial4:
 partial5:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        DX
-	VMOVUPS     32(R13)(DX*4), Y8
+	VMOVUPS     32(R14)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y11
 	VBLENDVPS   Y8, Y11, Y9, Y11
@@ -683,9 +683,9 @@ partial5:
 partial6:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        DX
-	VMOVUPS     32(R13)(DX*4), Y8
+	VMOVUPS     32(R14)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y10
 	VBLENDVPS   Y8, Y10, Y9, Y10
@@ -696,9 +696,9 @@ partial6:
 partial7:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        DX
-	VMOVUPS     32(R13)(DX*4), Y8
+	VMOVUPS     32(R14)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y11
 	VBLENDVPS   Y8, Y11, Y9, Y11
@@ -825,9 +825,9 @@ blocks_end:
 partial0:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       DX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       DX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z12
 	VBLENDMPS   Z12, Z5, K1, Z12
 	VMOVUPS.Z   (CX), K1, Z8
@@ -837,9 +837,9 @@ partial0:
 partial1:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       DX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       DX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z8
 	VBLENDMPS   Z8, Z5, K1, Z8
 	VMOVUPS.Z   (CX), K1, Z12
@@ -849,9 +849,9 @@ partial1:
 partial2:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       DX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       DX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z12
 	VBLENDMPS   Z12, Z5, K1, Z12
 	VMOVUPS.Z   (CX), K1, Z8
@@ -861,9 +861,9 @@ partial2:
 partial3:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       DX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       DX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z8
 	VBLENDMPS   Z8, Z5, K1, Z8
 	VMOVUPS.Z   (CX), K1, Z12
@@ -999,9 +999,9 @@ blocks_end:
 partial0:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y0, Y0
@@ -1010,9 +1010,9 @@ partial0:
 partial1:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y1, Y1
@@ -1021,9 +1021,9 @@ partial1:
 partial2:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y2, Y2
@@ -1032,9 +1032,9 @@ partial2:
 partial3:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y3, Y3
@@ -1043,9 +1043,9 @@ partial3:
 partial4:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y4, Y4
@@ -1054,9 +1054,9 @@ partial4:
 partial5:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y5, Y5
@@ -1065,9 +1065,9 @@ partial5:
 partial6:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y6, Y6
@@ -1076,9 +1076,9 @@ partial6:
 partial7:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y7, Y7
@@ -1178,9 +1178,9 @@ blocks_end:
 partial0:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z7
 	VADDPS    Z7, Z0, Z0
 	JMP       fold
@@ -1188,9 +1188,9 @@ partial0:
 partial1:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z7
 	VADDPS    Z7, Z1, Z1
 	JMP       fold
@@ -1198,9 +1198,9 @@ partial1:
 partial2:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z7
 	VADDPS    Z7, Z2, Z2
 	JMP       fold
@@ -1208,9 +1208,9 @@ partial2:
 partial3:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z7
 	VADDPS    Z7, Z3, Z3
 
@@ -1344,9 +1344,9 @@ blocks_end:
 partial0:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y8
+	VMOVUPS     32(R14)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y0
@@ -1355,9 +1355,9 @@ partial0:
 partial1:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y8
+	VMOVUPS     32(R14)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y1
@@ -1366,9 +1366,9 @@ partial1:
 partial2:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y8
+	VMOVUPS     32(R14)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y2
@@ -1377,9 +1377,9 @@ partial2:
 partial3:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y8
+	VMOVUPS     32(R14)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y3
@@ -1388,9 +1388,9 @@ partial3:
 partial4:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y8
+	VMOVUPS     32(R14)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y4
@@ -1399,9 +1399,9 @@ partial4:
 partial5:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y8
+	VMOVUPS     32(R14)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y5
@@ -1410,9 +1410,9 @@ partial5:
 partial6:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y8
+	VMOVUPS     32(R14)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y6
@@ -1421,9 +1421,9 @@ partial6:
 partial7:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y8
+	VMOVUPS     32(R14)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y7
@@ -1523,9 +1523,9 @@ blocks_end:
 partial0:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z7
 	VFMADD231PS Z7, Z7, Z0
 	JMP         fold
@@ -1533,9 +1533,9 @@ partial0:
 partial1:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z7
 	VFMADD231PS Z7, Z7, Z1
 	JMP         fold
@@ -1543,9 +1543,9 @@ partial1:
 partial2:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z7
 	VFMADD231PS Z7, Z7, Z2
 	JMP         fold
@@ -1553,9 +1553,9 @@ partial2:
 partial3:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z7
 	VFMADD231PS Z7, Z7, Z3
 
@@ -1652,9 +1652,9 @@ blocks_end:
 partial0:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         BX
-	VMOVUPS      32(R13)(BX*4), Y12
+	VMOVUPS      32(R14)(BX*4), Y12
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y12, Y11
 	VBLENDVPS    Y12, Y11, Y9, Y10
@@ -1667,9 +1667,9 @@ partial0:
 partial1:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         BX
-	VMOVUPS      32(R13)(BX*4), Y12
+	VMOVUPS      32(R14)(BX*4), Y12
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y12, Y11
 	VBLENDVPS    Y12, Y11, Y9, Y10
@@ -1682,9 +1682,9 @@ partial1:
 partial2:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         BX
-	VMOVUPS      32(R13)(BX*4), Y12
+	VMOVUPS      32(R14)(BX*4), Y12
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y12, Y11
 	VBLENDVPS    Y12, Y11, Y9, Y10
@@ -1697,9 +1697,9 @@ partial2:
 partial3:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         BX
-	VMOVUPS      32(R13)(BX*4), Y12
+	VMOVUPS      32(R14)(BX*4), Y12
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y12, Y11
 	VBLENDVPS    Y12, Y11, Y9, Y10
@@ -1812,9 +1812,9 @@ blocks_end:
 partial0:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z13
 	VBLENDMPS Z13, Z9, K1, Z12
 	VMINPS    Z0, Z12, Z0
@@ -1825,9 +1825,9 @@ partial0:
 partial1:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z13
 	VBLENDMPS Z13, Z9, K1, Z12
 	VMINPS    Z1, Z12, Z1
@@ -1838,9 +1838,9 @@ partial1:
 partial2:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z13
 	VBLENDMPS Z13, Z9, K1, Z12
 	VMINPS    Z2, Z12, Z2
@@ -1851,9 +1851,9 @@ partial2:
 partial3:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z13
 	VBLENDMPS Z13, Z9, K1, Z12
 	VMINPS    Z3, Z12, Z3
@@ -1945,9 +1945,9 @@ blocks_end:
 partial0:
 	TESTQ       BX, BX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        BX
-	VMOVUPS     32(R13)(BX*4), Y8
+	VMOVUPS     32(R14)(BX*4), Y8
 	NEGQ        BX
 	VMASKMOVPS  (AX), Y8, Y7
 	VFMADD231PS Y5, Y7, Y0
@@ -1956,9 +1956,9 @@ partial0:
 partial1:
 	TESTQ       BX, BX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        BX
-	VMOVUPS     32(R13)(BX*4), Y8
+	VMOVUPS     32(R14)(BX*4), Y8
 	NEGQ        BX
 	VMASKMOVPS  (AX), Y8, Y7
 	VFMADD231PS Y5, Y7, Y1
@@ -1967,9 +1967,9 @@ partial1:
 partial2:
 	TESTQ       BX, BX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        BX
-	VMOVUPS     32(R13)(BX*4), Y8
+	VMOVUPS     32(R14)(BX*4), Y8
 	NEGQ        BX
 	VMASKMOVPS  (AX), Y8, Y7
 	VFMADD231PS Y5, Y7, Y2
@@ -1978,9 +1978,9 @@ partial2:
 partial3:
 	TESTQ       BX, BX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        BX
-	VMOVUPS     32(R13)(BX*4), Y8
+	VMOVUPS     32(R14)(BX*4), Y8
 	NEGQ        BX
 	VMASKMOVPS  (AX), Y8, Y7
 	VFMADD231PS Y5, Y7, Y3
@@ -2066,9 +2066,9 @@ blocks_end:
 partial0:
 	TESTQ       BX, BX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       BX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       BX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (AX), K1, Z8
 	VFMADD231PS Z5, Z8, Z0
 	JMP         fold
@@ -2076,9 +2076,9 @@ partial0:
 partial1:
 	TESTQ       BX, BX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       BX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       BX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (AX), K1, Z8
 	VFMADD231PS Z5, Z8, Z1
 	JMP         fold
@@ -2086,9 +2086,9 @@ partial1:
 partial2:
 	TESTQ       BX, BX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       BX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       BX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (AX), K1, Z8
 	VFMADD231PS Z5, Z8, Z2
 	JMP         fold
@@ -2096,9 +2096,9 @@ partial2:
 partial3:
 	TESTQ       BX, BX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       BX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       BX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (AX), K1, Z8
 	VFMADD231PS Z5, Z8, Z3
 
@@ -2170,9 +2170,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y5
+	VMOVUPS    32(R14)(CX*4), Y5
 	NEGQ       CX
 	VMASKMOVPS (BX), Y5, Y4
 	VSUBPS     Y0, Y4, Y4
@@ -2235,9 +2235,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z5
 	VSUBPS    Z0, Z5, Z5
 	VDIVPS    Z1, Z5, Z5
@@ -2332,9 +2332,9 @@ vectors_end:
 	ADDQ        $+8, CX
 	TESTQ       CX, CX
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y8
+	VMOVUPS     32(R14)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y7
 	VSUBPS      Y0, Y7, Y7
@@ -2431,9 +2431,9 @@ vectors_end:
 	ADDQ          $+16, CX
 	TESTQ         CX, CX
 	JE            done
-	MOVL          $0x0000ffff, R13
-	BZHIL         CX, R13, R13
-	KMOVW         R13, K1
+	MOVL          $0x0000ffff, R14
+	BZHIL         CX, R14, R14
+	KMOVW         R14, K1
 	VMOVUPS.Z     (BX), K1, Z8
 	VSUBPS        Z0, Z8, Z8
 	VDIVPS        Z1, Z8, Z8
@@ -2459,9 +2459,9 @@ TEXT ·GerAVX2(SB), NOSPLIT, $0-44
 	VBROADCASTSS alpha+40(FP), Y0
 	MOVQ         SI, DI
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DI
-	VMOVUPS      32(R13)(DI*4), Y1
+	VMOVUPS      32(R14)(DI*4), Y1
 	NEGQ         DI
 
 row:
@@ -2538,9 +2538,9 @@ TEXT ·GerAVX512(SB), NOSPLIT, $0-44
 	VBROADCASTSS alpha+40(FP), Z0
 	MOVQ         SI, DI
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R13
-	BZHIL        DI, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        DI, R14, R14
+	KMOVW        R14, K1
 
 row:
 	VBROADCASTSS (BX), Z1
@@ -2617,9 +2617,9 @@ TEXT ·PreconditionAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS lambda+48(FP), Y0
 	MOVQ         DI, R8
 	ANDQ         $+7, R8
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         R8
-	VMOVUPS      32(R13)(R8*4), Y1
+	VMOVUPS      32(R14)(R8*4), Y1
 	NEGQ         R8
 
 row:
@@ -2705,9 +2705,9 @@ TEXT ·PreconditionAVX512(SB), NOSPLIT, $0-52
 	VBROADCASTSS lambda+48(FP), Z0
 	MOVQ         DI, R8
 	ANDQ         $+15, R8
-	MOVL         $0x0000ffff, R13
-	BZHIL        R8, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        R8, R14, R14
+	KMOVW        R14, K1
 
 row:
 	VBROADCASTSS (CX), Z1
@@ -2970,9 +2970,9 @@ columns1_store:
 columns1_end:
 	TESTQ   CX, CX
 	JE      done
-	LEAQ    partial_masks<>+0(SB), R13
+	LEAQ    partial_masks<>+0(SB), R14
 	NEGQ    CX
-	VMOVUPS 32(R13)(CX*4), Y2
+	VMOVUPS 32(R14)(CX*4), Y2
 	NEGQ    CX
 	MOVQ    x+8(FP), BX
 	ADDQ    SI, BX
@@ -3188,9 +3188,9 @@ columns1_store:
 columns1_end:
 	TESTQ CX, CX
 	JE    done
-	MOVL  $0x0000ffff, R13
-	BZHIL CX, R13, R13
-	KMOVW R13, K1
+	MOVL  $0x0000ffff, R14
+	BZHIL CX, R14, R14
+	KMOVW R14, K1
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
 	VPXOR X2, X2, X2
@@ -3278,9 +3278,9 @@ whole_store:
 columns_end:
 	TESTQ   CX, CX
 	JE      done
-	LEAQ    partial_masks<>+0(SB), R13
+	LEAQ    partial_masks<>+0(SB), R14
 	NEGQ    CX
-	VMOVUPS 32(R13)(CX*4), Y7
+	VMOVUPS 32(R14)(CX*4), Y7
 	NEGQ    CX
 	MOVQ    block+40(FP), DI
 	SHLQ    $0x02, DI
@@ -3392,9 +3392,9 @@ whole_store:
 columns_end:
 	TESTQ CX, CX
 	JE    done
-	MOVL  $0x0000ffff, R13
-	BZHIL CX, R13, R13
-	KMOVW R13, K1
+	MOVL  $0x0000ffff, R14
+	BZHIL CX, R14, R14
+	KMOVW R14, K1
 	MOVQ  block+40(FP), DI
 	SHLQ  $0x02, DI
 	MOVQ  x+8(FP), BX
@@ -3632,9 +3632,9 @@ columns1_store:
 columns1_end:
 	TESTQ   CX, CX
 	JE      done
-	LEAQ    partial_masks<>+0(SB), R13
+	LEAQ    partial_masks<>+0(SB), R14
 	NEGQ    CX
-	VMOVUPS 32(R13)(CX*4), Y2
+	VMOVUPS 32(R14)(CX*4), Y2
 	NEGQ    CX
 	MOVQ    x+8(FP), BX
 	ADDQ    SI, BX
@@ -3850,9 +3850,9 @@ columns1_store:
 columns1_end:
 	TESTQ CX, CX
 	JE    done
-	MOVL  $0x0000ffff, R13
-	BZHIL CX, R13, R13
-	KMOVW R13, K1
+	MOVL  $0x0000ffff, R14
+	BZHIL CX, R14, R14
+	KMOVW R14, K1
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
 	VPXOR X2, X2, X2
@@ -3895,9 +3895,9 @@ TEXT ·AdaFisherAVX2(SB), NOSPLIT, $0-80
 	VBROADCASTSS keep+76(FP), Y5
 	MOVQ         R8, R9
 	ANDQ         $+7, R9
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         R9
-	VMOVUPS      32(R13)(R9*4), Y6
+	VMOVUPS      32(R14)(R9*4), Y6
 	NEGQ         R9
 	VBROADCASTSS lanes_00800000<>+0(SB), Y9
 
@@ -3982,9 +3982,9 @@ TEXT ·AdaFisherAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS keep+76(FP), Z5
 	MOVQ         R8, R9
 	ANDQ         $+15, R9
-	MOVL         $0x0000ffff, R13
-	BZHIL        R9, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        R9, R14, R14
+	KMOVW        R14, K1
 	VBROADCASTSS lanes_00800000<>+0(SB), Z8
 
 row:
@@ -4138,9 +4138,9 @@ TEXT ·AdaFisherBoundedAVX2(SB), NOSPLIT, $0-76
 	VBROADCASTSS decay+72(FP), Y4
 	MOVQ         R8, R9
 	ANDQ         $+7, R9
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         R9
-	VMOVUPS      32(R13)(R9*4), Y5
+	VMOVUPS      32(R14)(R9*4), Y5
 	NEGQ         R9
 
 row:
@@ -4232,9 +4232,9 @@ TEXT ·AdaFisherBoundedAVX512(SB), NOSPLIT, $0-76
 	VBROADCASTSS decay+72(FP), Z4
 	MOVQ         R8, R9
 	ANDQ         $+15, R9
-	MOVL         $0x0000ffff, R13
-	BZHIL        R9, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        R9, R14, R14
+	KMOVW        R14, K1
 	VBROADCASTSS lanes_00800000<>+0(SB), Z8
 
 row:
@@ -4467,9 +4467,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y6
+	VMOVUPS      32(R14)(DX*4), Y6
 	NEGQ         DX
 	VMASKMOVPS   (AX), Y6, Y8
 	VMASKMOVPS   (CX), Y6, Y10
@@ -4595,9 +4595,9 @@ vectors_end:
 	ADDQ          $+16, DX
 	TESTQ         DX, DX
 	JE            done
-	MOVL          $0x0000ffff, R13
-	BZHIL         DX, R13, R13
-	KMOVW         R13, K1
+	MOVL          $0x0000ffff, R14
+	BZHIL         DX, R14, R14
+	KMOVW         R14, K1
 	VMOVUPS.Z     (AX), K1, Z10
 	VMOVUPS.Z     (CX), K1, Z9
 	VFMADD231PS   Z10, Z5, Z9
@@ -4673,9 +4673,9 @@ vectors_end:
 	ADDQ         $+8, SI
 	TESTQ        SI, SI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         SI
-	VMOVUPS      32(R13)(SI*4), Y9
+	VMOVUPS      32(R14)(SI*4), Y9
 	NEGQ         SI
 	VMASKMOVPS   (AX), Y9, Y10
 	VMASKMOVPS   (DX), Y9, Y12
@@ -4867,9 +4867,9 @@ vectors_end:
 	ADDQ          $+16, SI
 	TESTQ         SI, SI
 	JE            done
-	MOVL          $0x0000ffff, R13
-	BZHIL         SI, R13, R13
-	KMOVW         R13, K1
+	MOVL          $0x0000ffff, R14
+	BZHIL         SI, R14, R14
+	KMOVW         R14, K1
 	VMOVUPS.Z     (AX), K1, Z12
 	VMOVUPS.Z     (DX), K1, Z11
 	VFMADD231PS   Z12, Z7, Z11
@@ -4956,9 +4956,9 @@ vectors_end:
 	ADDQ         $+8, SI
 	TESTQ        SI, SI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         SI
-	VMOVUPS      32(R13)(SI*4), Y10
+	VMOVUPS      32(R14)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (AX), Y10, Y12
 	VMASKMOVPS   (DX), Y10, Y13
@@ -5122,9 +5122,9 @@ vectors_end:
 	ADDQ          $+16, SI
 	TESTQ         SI, SI
 	JE            done
-	MOVL          $0x0000ffff, R13
-	BZHIL         SI, R13, R13
-	KMOVW         R13, K1
+	MOVL          $0x0000ffff, R14
+	BZHIL         SI, R14, R14
+	KMOVW         R14, K1
 	VMOVUPS.Z     (AX), K1, Z12
 	VMOVUPS.Z     (DX), K1, Z13
 	VFMADD231PS   Z12, Z7, Z13
@@ -5254,9 +5254,9 @@ vectors_end:
 	ADDQ         $+8, DI
 	TESTQ        DI, DI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DI
-	VMOVUPS      32(R13)(DI*4), Y9
+	VMOVUPS      32(R14)(DI*4), Y9
 	NEGQ         DI
 	VMASKMOVPS   (AX), Y9, Y11
 	VMASKMOVPS   (SI), Y9, Y12
@@ -5482,9 +5482,9 @@ vectors_end:
 	ADDQ          $+16, DI
 	TESTQ         DI, DI
 	JE            done
-	MOVL          $0x0000ffff, R13
-	BZHIL         DI, R13, R13
-	KMOVW         R13, K1
+	MOVL          $0x0000ffff, R14
+	BZHIL         DI, R14, R14
+	KMOVW         R14, K1
 	VMOVUPS.Z     (AX), K1, Z12
 	VMOVUPS.Z     (SI), K1, Z10
 	VFMADD231PS   Z12, Z7, Z10
@@ -5584,9 +5584,9 @@ vectors_end:
 	ADDQ         $+8, DI
 	TESTQ        DI, DI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DI
-	VMOVUPS      32(R13)(DI*4), Y10
+	VMOVUPS      32(R14)(DI*4), Y10
 	NEGQ         DI
 	VMASKMOVPS   (AX), Y10, Y11
 	VMASKMOVPS   (SI), Y10, Y13
@@ -5774,9 +5774,9 @@ vectors_end:
 	ADDQ          $+16, DI
 	TESTQ         DI, DI
 	JE            done
-	MOVL          $0x0000ffff, R13
-	BZHIL         DI, R13, R13
-	KMOVW         R13, K1
+	MOVL          $0x0000ffff, R14
+	BZHIL         DI, R14, R14
+	KMOVW         R14, K1
 	VMOVUPS.Z     (AX), K1, Z12
 	VMOVUPS.Z     (SI), K1, Z10
 	VFMADD231PS   Z12, Z7, Z10
@@ -5895,9 +5895,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y5
+	VMOVUPS      32(R14)(DX*4), Y5
 	NEGQ         DX
 	VMASKMOVPS   (AX), Y5, Y9
 	VMASKMOVPS   (CX), Y5, Y3
@@ -6020,9 +6020,9 @@ vectors_end:
 	ADDQ          $+16, DX
 	TESTQ         DX, DX
 	JE            done
-	MOVL          $0x0000ffff, R13
-	BZHIL         DX, R13, R13
-	KMOVW         R13, K1
+	MOVL          $0x0000ffff, R14
+	BZHIL         DX, R14, R14
+	KMOVW         R14, K1
 	VMOVUPS.Z     (AX), K1, Z7
 	VMOVUPS.Z     (CX), K1, Z5
 	VFMADD231PS   Z7, Z2, Z5
@@ -6127,9 +6127,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y6
+	VMOVUPS      32(R14)(DX*4), Y6
 	NEGQ         DX
 	VMASKMOVPS   (AX), Y6, Y10
 	VMASKMOVPS   (CX), Y6, Y5
@@ -6266,9 +6266,9 @@ vectors_end:
 	ADDQ          $+16, DX
 	TESTQ         DX, DX
 	JE            done
-	MOVL          $0x0000ffff, R13
-	BZHIL         DX, R13, R13
-	KMOVW         R13, K1
+	MOVL          $0x0000ffff, R14
+	BZHIL         DX, R14, R14
+	KMOVW         R14, K1
 	VMOVUPS.Z     (AX), K1, Z9
 	VMOVUPS.Z     (CX), K1, Z7
 	VFMADD231PS   Z9, Z4, Z7
@@ -6343,9 +6343,9 @@ vectors_end:
 	ADDQ         $+8, SI
 	TESTQ        SI, SI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         SI
-	VMOVUPS      32(R13)(SI*4), Y5
+	VMOVUPS      32(R14)(SI*4), Y5
 	NEGQ         SI
 	VMASKMOVPS   (AX), Y5, Y11
 	VMASKMOVPS   (DX), Y5, Y8
@@ -6529,9 +6529,9 @@ vectors_end:
 	ADDQ          $+16, SI
 	TESTQ         SI, SI
 	JE            done
-	MOVL          $0x0000ffff, R13
-	BZHIL         SI, R13, R13
-	KMOVW         R13, K1
+	MOVL          $0x0000ffff, R14
+	BZHIL         SI, R14, R14
+	KMOVW         R14, K1
 	VMOVUPS.Z     (AX), K1, Z10
 	VMOVUPS.Z     (DX), K1, Z26
 	VFMADD231PS   Z10, Z4, Z26
@@ -6611,9 +6611,9 @@ vectors_end:
 	ADDQ         $+8, SI
 	TESTQ        SI, SI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         SI
-	VMOVUPS      32(R13)(SI*4), Y6
+	VMOVUPS      32(R14)(SI*4), Y6
 	NEGQ         SI
 	VMASKMOVPS   (AX), Y6, Y9
 	VMASKMOVPS   (DX), Y6, Y8
@@ -6785,9 +6785,9 @@ vectors_end:
 	ADDQ          $+16, SI
 	TESTQ         SI, SI
 	JE            done
-	MOVL          $0x0000ffff, R13
-	BZHIL         SI, R13, R13
-	KMOVW         R13, K1
+	MOVL          $0x0000ffff, R14
+	BZHIL         SI, R14, R14
+	KMOVW         R14, K1
 	VMOVUPS.Z     (AX), K1, Z10
 	VMOVUPS.Z     (DX), K1, Z8
 	VFMADD231PS   Z10, Z5, Z8
@@ -6876,9 +6876,9 @@ vectors_end:
 	ADDQ         $+8, DI
 	TESTQ        DI, DI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DI
-	VMOVUPS      32(R13)(DI*4), Y6
+	VMOVUPS      32(R14)(DI*4), Y6
 	NEGQ         DI
 	VMASKMOVPS   (AX), Y6, Y12
 	VMASKMOVPS   (SI), Y6, Y9
@@ -7097,9 +7097,9 @@ vectors_end:
 	ADDQ          $+16, DI
 	TESTQ         DI, DI
 	JE            done
-	MOVL          $0x0000ffff, R13
-	BZHIL         DI, R13, R13
-	KMOVW         R13, K1
+	MOVL          $0x0000ffff, R14
+	BZHIL         DI, R14, R14
+	KMOVW         R14, K1
 	VMOVUPS.Z     (AX), K1, Z11
 	VMOVUPS.Z     (SI), K1, Z27
 	VFMADD231PS   Z11, Z5, Z27
@@ -7229,9 +7229,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y8
+	VMOVUPS      32(R14)(DX*4), Y8
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y8, Y12
 	VMASKMOVPS   (BX), Y8, Y6
@@ -7361,9 +7361,9 @@ vectors_end:
 	ADDQ          $+16, DX
 	TESTQ         DX, DX
 	JE            done
-	MOVL          $0x0000ffff, R13
-	BZHIL         DX, R13, R13
-	KMOVW         R13, K1
+	MOVL          $0x0000ffff, R14
+	BZHIL         DX, R14, R14
+	KMOVW         R14, K1
 	VMOVUPS.Z     (CX), K1, Z6
 	VMOVUPS.Z     (BX), K1, Z14
 	VMULPS        Z6, Z1, Z11
@@ -7432,9 +7432,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y4
+	VMOVUPS    32(R14)(CX*4), Y4
 	NEGQ       CX
 	VMASKMOVPS (BX), Y4, Y3
 	VMAXPS     Y3, Y1, Y3
@@ -7490,9 +7490,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z4
 	VMAXPS    Z4, Z1, Z4
 	VMOVUPS   Z4, K1, (AX)
@@ -7560,9 +7560,9 @@ vectors_end:
 	ADDQ       $+8, DX
 	TESTQ      DX, DX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       DX
-	VMOVUPS    32(R13)(DX*4), Y7
+	VMOVUPS    32(R14)(DX*4), Y7
 	NEGQ       DX
 	VMASKMOVPS (CX), Y7, Y8
 	VCMPPS     $0x01, Y8, Y1, Y8
@@ -7633,9 +7633,9 @@ vectors_end:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     DX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     DX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (CX), K1, Z0
 	VCMPPS    $0x01, Z0, Z1, K5
 	VMOVUPS.Z (BX), K1, Z0
@@ -7757,9 +7757,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y12
+	VMOVUPS      32(R14)(CX*4), Y12
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y12, Y11
 	VORPS        Y1, Y11, Y0
@@ -8020,9 +8020,9 @@ vectors_end:
 	ADDQ         $+16, CX
 	TESTQ        CX, CX
 	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        CX, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        CX, R14, R14
+	KMOVW        R14, K1
 	VMOVUPS.Z    (BX), K1, Z22
 	VPORD        Z1, Z22, Z21
 	VMAXPS       Z21, Z2, Z21
@@ -8112,9 +8112,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y4
+	VMOVUPS      32(R14)(DX*4), Y4
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y4, Y3
 	VMASKMOVPS   (BX), Y4, Y2
@@ -8185,9 +8185,9 @@ vectors_end:
 	ADDQ         $+16, DX
 	TESTQ        DX, DX
 	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        DX, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        DX, R14, R14
+	KMOVW        R14, K1
 	VMOVUPS.Z    (CX), K1, Z4
 	VMOVUPS.Z    (BX), K1, Z3
 	VFNMADD213PS Z1, Z4, Z4
@@ -8649,9 +8649,9 @@ blocks_end:
 partial0:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y11
+	VMOVUPS      32(R14)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y12
 	VSUBPS       Y0, Y12, Y12
@@ -8682,9 +8682,9 @@ partial0:
 partial1:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y11
+	VMOVUPS      32(R14)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -8715,9 +8715,9 @@ partial1:
 partial2:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y11
+	VMOVUPS      32(R14)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y13
 	VSUBPS       Y0, Y13, Y13
@@ -8748,9 +8748,9 @@ partial2:
 partial3:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y11
+	VMOVUPS      32(R14)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y12
 	VSUBPS       Y0, Y12, Y12
@@ -8781,9 +8781,9 @@ partial3:
 partial4:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y11
+	VMOVUPS      32(R14)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -8814,9 +8814,9 @@ partial4:
 partial5:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y11
+	VMOVUPS      32(R14)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y13
 	VSUBPS       Y0, Y13, Y13
@@ -8847,9 +8847,9 @@ partial5:
 partial6:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y11
+	VMOVUPS      32(R14)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y12
 	VSUBPS       Y0, Y12, Y12
@@ -8880,9 +8880,9 @@ partial6:
 partial7:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y11
+	VMOVUPS      32(R14)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -9265,9 +9265,9 @@ blocks_end:
 partial0:
 	TESTQ            DX, DX
 	JE               fold
-	MOVL             $0x0000ffff, R13
-	BZHIL            DX, R13, R13
-	KMOVW            R13, K1
+	MOVL             $0x0000ffff, R14
+	BZHIL            DX, R14, R14
+	KMOVW            R14, K1
 	VMOVUPS.Z        (CX), K1, Z19
 	VSUBPS           Z0, Z19, Z19
 	VMULPS           Z1, Z19, Z19
@@ -9294,9 +9294,9 @@ partial0:
 partial1:
 	TESTQ            DX, DX
 	JE               fold
-	MOVL             $0x0000ffff, R13
-	BZHIL            DX, R13, R13
-	KMOVW            R13, K1
+	MOVL             $0x0000ffff, R14
+	BZHIL            DX, R14, R14
+	KMOVW            R14, K1
 	VMOVUPS.Z        (CX), K1, Z18
 	VSUBPS           Z0, Z18, Z18
 	VMULPS           Z1, Z18, Z18
@@ -9323,9 +9323,9 @@ partial1:
 partial2:
 	TESTQ            DX, DX
 	JE               fold
-	MOVL             $0x0000ffff, R13
-	BZHIL            DX, R13, R13
-	KMOVW            R13, K1
+	MOVL             $0x0000ffff, R14
+	BZHIL            DX, R14, R14
+	KMOVW            R14, K1
 	VMOVUPS.Z        (CX), K1, Z20
 	VSUBPS           Z0, Z20, Z20
 	VMULPS           Z1, Z20, Z20
@@ -9352,9 +9352,9 @@ partial2:
 partial3:
 	TESTQ            DX, DX
 	JE               fold
-	MOVL             $0x0000ffff, R13
-	BZHIL            DX, R13, R13
-	KMOVW            R13, K1
+	MOVL             $0x0000ffff, R14
+	BZHIL            DX, R14, R14
+	KMOVW            R14, K1
 	VMOVUPS.Z        (CX), K1, Z19
 	VSUBPS           Z0, Z19, Z19
 	VMULPS           Z1, Z19, Z19
@@ -9502,9 +9502,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y7
+	VMOVUPS      32(R14)(CX*4), Y7
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y7, Y10
 	VMINPS       Y10, Y1, Y10
@@ -9680,9 +9680,9 @@ vectors_end:
 	ADDQ         $+16, CX
 	TESTQ        CX, CX
 	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        CX, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        CX, R14, R14
+	KMOVW        R14, K1
 	VMOVUPS.Z    (BX), K1, Z18
 	VMINPS       Z18, Z1, Z18
 	VMAXPS       Z18, Z2, Z18
@@ -9728,32 +9728,32 @@ blocks:
 	VPADDD    Y1, Y6, Y9
 	VPADDD    Y2, Y6, Y8
 	VPOR      Y9, Y8, Y8
-	VMOVMSKPS Y7, R13
-	TESTL     R13, R13
+	VMOVMSKPS Y7, R14
+	TESTL     R14, R14
 	JNE       significand_odd1
 	VPADDD    Y3, Y0, Y10
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y9
 
 significand_done1:
-	VMOVMSKPS Y8, R13
-	TESTL     R13, R13
+	VMOVMSKPS Y8, R14
+	TESTL     R14, R14
 	JNE       significand_odd2
 	VPADDD    Y3, Y6, Y11
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y6, Y12
 
 significand_done2:
-	VMOVMSKPS Y7, R13
-	TESTL     R13, R13
+	VMOVMSKPS Y7, R14
+	TESTL     R14, R14
 	JNE       exponent_odd3
 	VPSUBD    Y9, Y0, Y7
 	VPSRAD    $0x17, Y7, Y7
 	VCVTDQ2PS Y7, Y7
 
 exponent_done3:
-	VMOVMSKPS Y8, R13
-	TESTL     R13, R13
+	VMOVMSKPS Y8, R14
+	TESTL     R14, R14
 	JNE       exponent_odd4
 	VPSUBD    Y12, Y6, Y8
 	VPSRAD    $0x17, Y8, Y8
@@ -9803,16 +9803,16 @@ vectors:
 	VPADDD    Y1, Y12, Y8
 	VPADDD    Y2, Y12, Y9
 	VPOR      Y8, Y9, Y9
-	VMOVMSKPS Y9, R13
-	TESTL     R13, R13
+	VMOVMSKPS Y9, R14
+	TESTL     R14, R14
 	JNE       significand_odd5
 	VPADDD    Y3, Y12, Y7
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y12, Y8
 
 significand_done5:
-	VMOVMSKPS Y9, R13
-	TESTL     R13, R13
+	VMOVMSKPS Y9, R14
+	TESTL     R14, R14
 	JNE       exponent_odd6
 	VPSUBD    Y8, Y12, Y9
 	VPSRAD    $0x17, Y9, Y9
@@ -9842,24 +9842,24 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VPADDD     Y1, Y9, Y7
 	VPADDD     Y2, Y9, Y12
 	VPOR       Y7, Y12, Y12
-	VMOVMSKPS  Y12, R13
-	TESTL      R13, R13
+	VMOVMSKPS  Y12, R14
+	TESTL      R14, R14
 	JNE        significand_odd7
 	VPADDD     Y3, Y9, Y10
 	VPAND      Y1, Y10, Y10
 	VPSUBD     Y10, Y9, Y7
 
 significand_done7:
-	VMOVMSKPS Y12, R13
-	TESTL     R13, R13
+	VMOVMSKPS Y12, R14
+	TESTL     R14, R14
 	JNE       exponent_odd8
 	VPSUBD    Y7, Y9, Y12
 	VPSRAD    $0x17, Y12, Y12
@@ -10235,9 +10235,9 @@ vectors_end:
 	ADDQ             $+16, CX
 	TESTQ            CX, CX
 	JE               done
-	MOVL             $0x0000ffff, R13
-	BZHIL            CX, R13, R13
-	KMOVW            R13, K1
+	MOVL             $0x0000ffff, R14
+	BZHIL            CX, R14, R14
+	KMOVW            R14, K1
 	VMOVUPS.Z        (BX), K1, Z22
 	VGETMANTPS       $0x0f, Z22, Z24
 	VGETEXPPS        Z22, Z19
@@ -10307,9 +10307,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y3
+	VMOVUPS    32(R14)(CX*4), Y3
 	NEGQ       CX
 	VMASKMOVPS (BX), Y3, Y2
 	VSQRTPS    Y2, Y2
@@ -10364,9 +10364,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z3
 	VSQRTPS   Z3, Z3
 	VMOVUPS   Z3, K1, (AX)
@@ -10466,9 +10466,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y3
+	VMOVUPS      32(R14)(CX*4), Y3
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y3, Y8
 	VSQRTPS      Y8, Y7
@@ -10629,9 +10629,9 @@ vectors_end:
 	ADDQ         $+16, CX
 	TESTQ        CX, CX
 	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        CX, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        CX, R14, R14
+	KMOVW        R14, K1
 	VMOVUPS.Z    (BX), K1, Z10
 	VRSQRT14PS   Z10, Z8
 	VMULPS       Z1, Z8, Z9
@@ -10722,9 +10722,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y0
 	VANDNPS      Y0, Y1, Y7
@@ -11155,9 +11155,9 @@ vectors_end:
 	ADDQ              $+16, CX
 	TESTQ             CX, CX
 	JE                done
-	MOVL              $0x0000ffff, R13
-	BZHIL             CX, R13, R13
-	KMOVW             R13, K1
+	MOVL              $0x0000ffff, R14
+	BZHIL             CX, R14, R14
+	KMOVW             R14, K1
 	VMOVUPS.Z         (BX), K1, Z4
 	VPANDND           Z4, Z1, Z17
 	VMULPS            Z4, Z4, Z19
@@ -11338,9 +11338,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y4
+	VMOVUPS      32(R14)(CX*4), Y4
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y4, Y8
 	VORPS        Y1, Y8, Y0
@@ -11680,9 +11680,9 @@ vectors_end:
 	ADDQ             $+16, CX
 	TESTQ            CX, CX
 	JE               done
-	MOVL             $0x0000ffff, R13
-	BZHIL            CX, R13, R13
-	KMOVW            R13, K1
+	MOVL             $0x0000ffff, R14
+	BZHIL            CX, R14, R14
+	KMOVW            R14, K1
 	VMOVUPS.Z        (BX), K1, Z18
 	VPORD            Z1, Z18, Z20
 	VMAXPS           Z20, Z2, Z20
@@ -11825,9 +11825,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y4
+	VMOVUPS      32(R14)(CX*4), Y4
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y4, Y8
 	VORPS        Y1, Y8, Y0
@@ -12007,9 +12007,9 @@ vectors_end:
 	ADDQ             $+16, CX
 	TESTQ            CX, CX
 	JE               done
-	MOVL             $0x0000ffff, R13
-	BZHIL            CX, R13, R13
-	KMOVW            R13, K1
+	MOVL             $0x0000ffff, R14
+	BZHIL            CX, R14, R14
+	KMOVW            R14, K1
 	VMOVUPS.Z        (BX), K1, Z18
 	VPORD            Z1, Z18, Z20
 	VMAXPS           Z20, Z2, Z20
@@ -12095,9 +12095,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y3
+	VMOVUPS      32(R14)(DX*4), Y3
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y3, Y2
 	VMASKMOVPS   (BX), Y3, Y1
@@ -12167,9 +12167,9 @@ vectors_end:
 	ADDQ         $+16, DX
 	TESTQ        DX, DX
 	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        DX, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        DX, R14, R14
+	KMOVW        R14, K1
 	VMOVUPS.Z    (CX), K1, Z3
 	VMOVUPS.Z    (BX), K1, Z2
 	VFNMADD213PS Z3, Z3, Z3
@@ -12289,9 +12289,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y2
+	VMOVUPS      32(R14)(CX*4), Y2
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y2, Y6
 	VORPS        Y1, Y6, Y5
@@ -12437,9 +12437,9 @@ vectors_end:
 	ADDQ         $+16, CX
 	TESTQ        CX, CX
 	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        CX, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        CX, R14, R14
+	KMOVW        R14, K1
 	VMOVUPS.Z    (BX), K1, Z15
 	VPORD        Z1, Z15, Z19
 	VMAXPS       Z19, Z2, Z19
@@ -12612,9 +12612,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y11
+	VMOVUPS      32(R14)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y6
 	VORPS        Y1, Y6, Y12
@@ -12879,9 +12879,9 @@ vectors_end:
 	ADDQ             $+16, DX
 	TESTQ            DX, DX
 	JE               done
-	MOVL             $0x0000ffff, R13
-	BZHIL            DX, R13, R13
-	KMOVW            R13, K1
+	MOVL             $0x0000ffff, R14
+	BZHIL            DX, R14, R14
+	KMOVW            R14, K1
 	VMOVUPS.Z        (CX), K1, Z19
 	VPORD            Z1, Z19, Z25
 	VMAXPS           Z25, Z2, Z25
@@ -13084,9 +13084,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y12
+	VMOVUPS      32(R14)(CX*4), Y12
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y12, Y2
 	VANDNPS      Y2, Y1, Y9
@@ -13434,9 +13434,9 @@ vectors_end:
 	ADDQ             $+16, CX
 	TESTQ            CX, CX
 	JE               done
-	MOVL             $0x0000ffff, R13
-	BZHIL            CX, R13, R13
-	KMOVW            R13, K1
+	MOVL             $0x0000ffff, R14
+	BZHIL            CX, R14, R14
+	KMOVW            R14, K1
 	VMOVUPS.Z        (BX), K1, Z0
 	VPANDND          Z0, Z1, Z26
 	VMINPS           Z26, Z2, Z26
@@ -13560,9 +13560,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R14)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y9, Y7
 	VANDNPS      Y7, Y1, Y10
@@ -13920,9 +13920,9 @@ vectors_end:
 	ADDQ              $+16, DX
 	TESTQ             DX, DX
 	JE                done
-	MOVL              $0x0000ffff, R13
-	BZHIL             DX, R13, R13
-	KMOVW             R13, K1
+	MOVL              $0x0000ffff, R14
+	BZHIL             DX, R14, R14
+	KMOVW             R14, K1
 	VMOVUPS.Z         (CX), K1, Z0
 	VPANDND           Z0, Z1, Z23
 	VBROADCASTSS      lanes_416ccccd<>+0(SB), Z2
@@ -14039,9 +14039,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y0
 	VORPS        Y1, Y0, Y7
@@ -14302,9 +14302,9 @@ vectors_end:
 	ADDQ             $+16, CX
 	TESTQ            CX, CX
 	JE               done
-	MOVL             $0x0000ffff, R13
-	BZHIL            CX, R13, R13
-	KMOVW            R13, K1
+	MOVL             $0x0000ffff, R14
+	BZHIL            CX, R14, R14
+	KMOVW            R14, K1
 	VMOVUPS.Z        (BX), K1, Z0
 	VPORD            Z1, Z0, Z21
 	VMAXPS           Z21, Z2, Z21
@@ -14424,9 +14424,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R14)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y9, Y11
 	VORPS        Y1, Y11, Y12
@@ -14820,9 +14820,9 @@ vectors_end:
 	ADDQ              $+16, DX
 	TESTQ             DX, DX
 	JE                done
-	MOVL              $0x0000ffff, R13
-	BZHIL             DX, R13, R13
-	KMOVW             R13, K1
+	MOVL              $0x0000ffff, R14
+	BZHIL             DX, R14, R14
+	KMOVW             R14, K1
 	VMOVUPS.Z         (CX), K1, Z13
 	VPORD             Z1, Z13, Z8
 	VBROADCASTSS      lanes_c1300000<>+0(SB), Z23
@@ -15283,9 +15283,9 @@ blocks_end:
 partial0:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y10
+	VMOVUPS      32(R14)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -15314,9 +15314,9 @@ partial0:
 partial1:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y10
+	VMOVUPS      32(R14)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y9
 	VSUBPS       Y0, Y9, Y9
@@ -15345,9 +15345,9 @@ partial1:
 partial2:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y10
+	VMOVUPS      32(R14)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y12
 	VSUBPS       Y0, Y12, Y12
@@ -15376,9 +15376,9 @@ partial2:
 partial3:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y10
+	VMOVUPS      32(R14)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -15407,9 +15407,9 @@ partial3:
 partial4:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y10
+	VMOVUPS      32(R14)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y9
 	VSUBPS       Y0, Y9, Y9
@@ -15438,9 +15438,9 @@ partial4:
 partial5:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y10
+	VMOVUPS      32(R14)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y12
 	VSUBPS       Y0, Y12, Y12
@@ -15469,9 +15469,9 @@ partial5:
 partial6:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y10
+	VMOVUPS      32(R14)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -15500,9 +15500,9 @@ partial6:
 partial7:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y10
+	VMOVUPS      32(R14)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y9
 	VSUBPS       Y0, Y9, Y9
@@ -15751,9 +15751,9 @@ blocks_end:
 partial0:
 	TESTQ            CX, CX
 	JE               fold
-	MOVL             $0x0000ffff, R13
-	BZHIL            CX, R13, R13
-	KMOVW            R13, K1
+	MOVL             $0x0000ffff, R14
+	BZHIL            CX, R14, R14
+	KMOVW            R14, K1
 	VMOVUPS.Z        (BX), K1, Z19
 	VSUBPS           Z0, Z19, Z19
 	VMAXPS           Z19, Z6, Z19
@@ -15778,9 +15778,9 @@ partial0:
 partial1:
 	TESTQ            CX, CX
 	JE               fold
-	MOVL             $0x0000ffff, R13
-	BZHIL            CX, R13, R13
-	KMOVW            R13, K1
+	MOVL             $0x0000ffff, R14
+	BZHIL            CX, R14, R14
+	KMOVW            R14, K1
 	VMOVUPS.Z        (BX), K1, Z18
 	VSUBPS           Z0, Z18, Z18
 	VMAXPS           Z18, Z6, Z18
@@ -15805,9 +15805,9 @@ partial1:
 partial2:
 	TESTQ            CX, CX
 	JE               fold
-	MOVL             $0x0000ffff, R13
-	BZHIL            CX, R13, R13
-	KMOVW            R13, K1
+	MOVL             $0x0000ffff, R14
+	BZHIL            CX, R14, R14
+	KMOVW            R14, K1
 	VMOVUPS.Z        (BX), K1, Z20
 	VSUBPS           Z0, Z20, Z20
 	VMAXPS           Z20, Z6, Z20
@@ -15832,9 +15832,9 @@ partial2:
 partial3:
 	TESTQ            CX, CX
 	JE               fold
-	MOVL             $0x0000ffff, R13
-	BZHIL            CX, R13, R13
-	KMOVW            R13, K1
+	MOVL             $0x0000ffff, R14
+	BZHIL            CX, R14, R14
+	KMOVW            R14, K1
 	VMOVUPS.Z        (BX), K1, Z19
 	VSUBPS           Z0, Z19, Z19
 	VMAXPS           Z19, Z6, Z19
@@ -15931,9 +15931,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y5
+	VMOVUPS    32(R14)(CX*4), Y5
 	NEGQ       CX
 	VMASKMOVPS (BX), Y5, Y4
 	VSUBPS     Y0, Y4, Y4
@@ -15996,9 +15996,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z5
 	VSUBPS    Z0, Z5, Z5
 	VSUBPS    Z1, Z5, Z5
@@ -16118,9 +16118,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y8
+	VMOVUPS      32(R14)(DX*4), Y8
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y8, Y10
 	VMINPS       Y10, Y2, Y10
@@ -16292,9 +16292,9 @@ vectors_end:
 	ADDQ         $+16, DX
 	TESTQ        DX, DX
 	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        DX, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        DX, R14, R14
+	KMOVW        R14, K1
 	VMOVUPS.Z    (CX), K1, Z16
 	VMINPS       Z16, Z2, Z16
 	VMAXPS       Z16, Z3, Z16
@@ -16372,9 +16372,9 @@ vectors_end:
 	ADDQ       $+8, DX
 	TESTQ      DX, DX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       DX
-	VMOVUPS    32(R13)(DX*4), Y6
+	VMOVUPS    32(R14)(DX*4), Y6
 	NEGQ       DX
 	VMASKMOVPS (BX), Y6, Y7
 	VMASKMOVPS (CX), Y6, Y5
@@ -16438,9 +16438,9 @@ vectors_end:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     DX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     DX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z6
 	VMOVUPS.Z (CX), K1, Z7
 	VADDPS    Z7, Z6, Z7
@@ -16503,9 +16503,9 @@ vectors_end:
 	ADDQ       $+8, DX
 	TESTQ      DX, DX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       DX
-	VMOVUPS    32(R13)(DX*4), Y6
+	VMOVUPS    32(R14)(DX*4), Y6
 	NEGQ       DX
 	VMASKMOVPS (BX), Y6, Y7
 	VMASKMOVPS (CX), Y6, Y5
@@ -16569,9 +16569,9 @@ vectors_end:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     DX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     DX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z6
 	VMOVUPS.Z (CX), K1, Z7
 	VSUBPS    Z7, Z6, Z7
@@ -16634,9 +16634,9 @@ vectors_end:
 	ADDQ       $+8, DX
 	TESTQ      DX, DX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       DX
-	VMOVUPS    32(R13)(DX*4), Y6
+	VMOVUPS    32(R14)(DX*4), Y6
 	NEGQ       DX
 	VMASKMOVPS (BX), Y6, Y7
 	VMASKMOVPS (CX), Y6, Y5
@@ -16700,9 +16700,9 @@ vectors_end:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     DX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     DX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z6
 	VMOVUPS.Z (CX), K1, Z7
 	VMULPS    Z7, Z6, Z7
@@ -16765,9 +16765,9 @@ vectors_end:
 	ADDQ       $+8, DX
 	TESTQ      DX, DX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       DX
-	VMOVUPS    32(R13)(DX*4), Y6
+	VMOVUPS    32(R14)(DX*4), Y6
 	NEGQ       DX
 	VMASKMOVPS (BX), Y6, Y7
 	VMASKMOVPS (CX), Y6, Y5
@@ -16831,9 +16831,9 @@ vectors_end:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     DX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     DX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z6
 	VMOVUPS.Z (CX), K1, Z7
 	VDIVPS    Z7, Z6, Z7
@@ -16904,9 +16904,9 @@ vectors_end:
 	ADDQ        $+8, SI
 	TESTQ       SI, SI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        SI
-	VMOVUPS     32(R13)(SI*4), Y9
+	VMOVUPS     32(R14)(SI*4), Y9
 	NEGQ        SI
 	VMASKMOVPS  (BX), Y9, Y10
 	VMASKMOVPS  (CX), Y9, Y11
@@ -16979,9 +16979,9 @@ vectors_end:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
 	JE          done
-	MOVL        $0x0000ffff, R13
-	BZHIL       SI, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       SI, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z9
 	VMOVUPS.Z   (CX), K1, Z10
 	VMOVUPS.Z   (DX), K1, Z11
@@ -17052,9 +17052,9 @@ vectors_end:
 	ADDQ        $+8, DX
 	TESTQ       DX, DX
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        DX
-	VMOVUPS     32(R13)(DX*4), Y8
+	VMOVUPS     32(R14)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y9
 	VMASKMOVPS  (CX), Y8, Y7
@@ -17126,9 +17126,9 @@ vectors_end:
 	ADDQ        $+16, DX
 	TESTQ       DX, DX
 	JE          done
-	MOVL        $0x0000ffff, R13
-	BZHIL       DX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       DX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z8
 	VMOVUPS.Z   (CX), K1, Z9
 	VMULPS      Z9, Z1, Z9
@@ -17187,9 +17187,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y7
+	VMOVUPS    32(R14)(CX*4), Y7
 	NEGQ       CX
 	VMASKMOVPS (BX), Y7, Y6
 	VMASKMOVPS Y6, Y7, (AX)
@@ -17246,9 +17246,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z7
 	VMOVUPS   Z7, K1, (AX)
 
@@ -17293,9 +17293,9 @@ vectors_end:
 	ADDQ       $+8, BX
 	TESTQ      BX, BX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y1
+	VMOVUPS    32(R14)(BX*4), Y1
 	NEGQ       BX
 	VMASKMOVPS Y0, Y1, (AX)
 
@@ -17340,9 +17340,9 @@ vectors_end:
 	ADDQ    $+16, BX
 	TESTQ   BX, BX
 	JE      done
-	MOVL    $0x0000ffff, R13
-	BZHIL   BX, R13, R13
-	KMOVW   R13, K1
+	MOVL    $0x0000ffff, R14
+	BZHIL   BX, R14, R14
+	KMOVW   R14, K1
 	VMOVUPS Z0, K1, (AX)
 
 done:
@@ -17401,9 +17401,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y5
+	VMOVUPS    32(R14)(CX*4), Y5
 	NEGQ       CX
 	VMASKMOVPS (BX), Y5, Y4
 	VMAXPS     Y4, Y0, Y4
@@ -17466,9 +17466,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z5
 	VMAXPS    Z5, Z0, Z5
 	VMINPS    Z5, Z1, Z5
@@ -17524,9 +17524,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y4
+	VMOVUPS    32(R14)(CX*4), Y4
 	NEGQ       CX
 	VMASKMOVPS (BX), Y4, Y3
 	VANDNPS    Y3, Y1, Y3
@@ -17582,9 +17582,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z4
 	VPANDND   Z4, Z1, Z4
 	VMOVUPS   Z4, K1, (AX)
@@ -17716,9 +17716,9 @@ blocks_end:
 partial0:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -17728,9 +17728,9 @@ partial0:
 partial1:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -17740,9 +17740,9 @@ partial1:
 partial2:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -17752,9 +17752,9 @@ partial2:
 partial3:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -17764,9 +17764,9 @@ partial3:
 partial4:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -17776,9 +17776,9 @@ partial4:
 partial5:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -17788,9 +17788,9 @@ partial5:
 partial6:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -17800,9 +17800,9 @@ partial6:
 partial7:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y8
+	VMOVUPS    32(R14)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -17912,9 +17912,9 @@ blocks_end:
 partial0:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VADDPS    Z8, Z0, Z0
@@ -17923,9 +17923,9 @@ partial0:
 partial1:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VADDPS    Z8, Z1, Z1
@@ -17934,9 +17934,9 @@ partial1:
 partial2:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VADDPS    Z8, Z2, Z2
@@ -17945,9 +17945,9 @@ partial2:
 partial3:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VADDPS    Z8, Z3, Z3
@@ -18099,9 +18099,9 @@ blocks_end:
 partial0:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
+	VMOVUPS     32(R14)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -18111,9 +18111,9 @@ partial0:
 partial1:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
+	VMOVUPS     32(R14)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -18123,9 +18123,9 @@ partial1:
 partial2:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
+	VMOVUPS     32(R14)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -18135,9 +18135,9 @@ partial2:
 partial3:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
+	VMOVUPS     32(R14)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -18147,9 +18147,9 @@ partial3:
 partial4:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
+	VMOVUPS     32(R14)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -18159,9 +18159,9 @@ partial4:
 partial5:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
+	VMOVUPS     32(R14)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -18171,9 +18171,9 @@ partial5:
 partial6:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
+	VMOVUPS     32(R14)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -18183,9 +18183,9 @@ partial6:
 partial7:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
+	VMOVUPS     32(R14)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -18295,9 +18295,9 @@ blocks_end:
 partial0:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z8
 	VMULPS      Z8, Z0, Z8
 	VFMADD231PS Z8, Z8, Z1
@@ -18306,9 +18306,9 @@ partial0:
 partial1:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z8
 	VMULPS      Z8, Z0, Z8
 	VFMADD231PS Z8, Z8, Z2
@@ -18317,9 +18317,9 @@ partial1:
 partial2:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z8
 	VMULPS      Z8, Z0, Z8
 	VFMADD231PS Z8, Z8, Z3
@@ -18328,9 +18328,9 @@ partial2:
 partial3:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z8
 	VMULPS      Z8, Z0, Z8
 	VFMADD231PS Z8, Z8, Z4
@@ -18424,9 +18424,9 @@ blocks_end:
 partial0:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y8
+	VMOVUPS    32(R14)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VANDNPS    Y7, Y5, Y7
@@ -18436,9 +18436,9 @@ partial0:
 partial1:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y8
+	VMOVUPS    32(R14)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VANDNPS    Y7, Y5, Y7
@@ -18448,9 +18448,9 @@ partial1:
 partial2:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y8
+	VMOVUPS    32(R14)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VANDNPS    Y7, Y5, Y7
@@ -18460,9 +18460,9 @@ partial2:
 partial3:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y8
+	VMOVUPS    32(R14)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VANDNPS    Y7, Y5, Y7
@@ -18547,9 +18547,9 @@ blocks_end:
 partial0:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VPMAXSD   Z0, Z8, Z0
@@ -18558,9 +18558,9 @@ partial0:
 partial1:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VPMAXSD   Z1, Z8, Z1
@@ -18569,9 +18569,9 @@ partial1:
 partial2:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VPMAXSD   Z2, Z8, Z2
@@ -18580,9 +18580,9 @@ partial2:
 partial3:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VPMAXSD   Z3, Z8, Z3
@@ -18660,9 +18660,9 @@ blocks_end:
 partial0:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y8
+	VMOVUPS    32(R14)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VBLENDVPS  Y8, Y7, Y5, Y7
@@ -18672,9 +18672,9 @@ partial0:
 partial1:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y8
+	VMOVUPS    32(R14)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VBLENDVPS  Y8, Y7, Y5, Y7
@@ -18684,9 +18684,9 @@ partial1:
 partial2:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y8
+	VMOVUPS    32(R14)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VBLENDVPS  Y8, Y7, Y5, Y7
@@ -18696,9 +18696,9 @@ partial2:
 partial3:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y8
+	VMOVUPS    32(R14)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VBLENDVPS  Y8, Y7, Y5, Y7
@@ -18775,9 +18775,9 @@ blocks_end:
 partial0:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VBLENDMPS Z8, Z5, K1, Z8
 	VMAXPS    Z0, Z8, Z0
@@ -18786,9 +18786,9 @@ partial0:
 partial1:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VBLENDMPS Z8, Z5, K1, Z8
 	VMAXPS    Z1, Z8, Z1
@@ -18797,9 +18797,9 @@ partial1:
 partial2:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VBLENDMPS Z8, Z5, K1, Z8
 	VMAXPS    Z2, Z8, Z2
@@ -18808,9 +18808,9 @@ partial2:
 partial3:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VBLENDMPS Z8, Z5, K1, Z8
 	VMAXPS    Z3, Z8, Z3
@@ -18930,9 +18930,9 @@ blocks_end:
 partial0:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y6
+	VMOVUPS    32(R14)(BX*4), Y6
 	NEGQ       BX
 	VMASKMOVPS (AX), Y6, Y9
 	VBLENDVPS  Y6, Y9, Y7, Y9
@@ -18946,9 +18946,9 @@ partial0:
 partial1:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y6
+	VMOVUPS    32(R14)(BX*4), Y6
 	NEGQ       BX
 	VMASKMOVPS (AX), Y6, Y10
 	VBLENDVPS  Y6, Y10, Y7, Y10
@@ -18962,9 +18962,9 @@ partial1:
 partial2:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y6
+	VMOVUPS    32(R14)(BX*4), Y6
 	NEGQ       BX
 	VMASKMOVPS (AX), Y6, Y9
 	VBLENDVPS  Y6, Y9, Y7, Y9
@@ -18978,9 +18978,9 @@ partial2:
 partial3:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y6
+	VMOVUPS    32(R14)(BX*4), Y6
 	NEGQ       BX
 	VMASKMOVPS (AX), Y6, Y10
 	VBLENDVPS  Y6, Y10, Y7, Y10
@@ -19149,9 +19149,9 @@ blocks_end:
 partial0:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VBLENDMPS Z6, Z7, K1, Z6
 	VCMPPS    $0x00, Z0, Z6, K5
@@ -19164,9 +19164,9 @@ partial0:
 partial1:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VBLENDMPS Z6, Z7, K1, Z6
 	VCMPPS    $0x00, Z0, Z6, K5
@@ -19179,9 +19179,9 @@ partial1:
 partial2:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VBLENDMPS Z6, Z7, K1, Z6
 	VCMPPS    $0x00, Z0, Z6, K5
@@ -19194,9 +19194,9 @@ partial2:
 partial3:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VBLENDMPS Z6, Z7, K1, Z6
 	VCMPPS    $0x00, Z0, Z6, K5
@@ -19374,9 +19374,9 @@ blocks_end:
 partial0:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19388,9 +19388,9 @@ partial0:
 partial1:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19402,9 +19402,9 @@ partial1:
 partial2:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19416,9 +19416,9 @@ partial2:
 partial3:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19430,9 +19430,9 @@ partial3:
 partial4:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19444,9 +19444,9 @@ partial4:
 partial5:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19458,9 +19458,9 @@ partial5:
 partial6:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19472,9 +19472,9 @@ partial6:
 partial7:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19587,9 +19587,9 @@ blocks_end:
 partial0:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z9
 	VSUBPS    Z0, Z9, Z9
 	VBLENDMPS Z9, Z6, K1, Z9
@@ -19599,9 +19599,9 @@ partial0:
 partial1:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z9
 	VSUBPS    Z0, Z9, Z9
 	VBLENDMPS Z9, Z6, K1, Z9
@@ -19611,9 +19611,9 @@ partial1:
 partial2:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z9
 	VSUBPS    Z0, Z9, Z9
 	VBLENDMPS Z9, Z6, K1, Z9
@@ -19623,9 +19623,9 @@ partial2:
 partial3:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z9
 	VSUBPS    Z0, Z9, Z9
 	VBLENDMPS Z9, Z6, K1, Z9
@@ -19778,9 +19778,9 @@ blocks_end:
 partial0:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19792,9 +19792,9 @@ partial0:
 partial1:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19806,9 +19806,9 @@ partial1:
 partial2:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19820,9 +19820,9 @@ partial2:
 partial3:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19834,9 +19834,9 @@ partial3:
 partial4:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19848,9 +19848,9 @@ partial4:
 partial5:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19862,9 +19862,9 @@ partial5:
 partial6:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19876,9 +19876,9 @@ partial6:
 partial7:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y9
+	VMOVUPS      32(R14)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -19991,9 +19991,9 @@ blocks_end:
 partial0:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z9
 	VSUBPS      Z0, Z9, Z9
 	VBLENDMPS   Z9, Z6, K1, Z9
@@ -20003,9 +20003,9 @@ partial0:
 partial1:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z9
 	VSUBPS      Z0, Z9, Z9
 	VBLENDMPS   Z9, Z6, K1, Z9
@@ -20015,9 +20015,9 @@ partial1:
 partial2:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z9
 	VSUBPS      Z0, Z9, Z9
 	VBLENDMPS   Z9, Z6, K1, Z9
@@ -20027,9 +20027,9 @@ partial2:
 partial3:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z9
 	VSUBPS      Z0, Z9, Z9
 	VBLENDMPS   Z9, Z6, K1, Z9
@@ -20073,9 +20073,9 @@ row:
 	SUBQ    SI, DI
 	MOVQ    DI, R8
 	ANDQ    $+7, DI
-	LEAQ    partial_masks<>+0(SB), R13
+	LEAQ    partial_masks<>+0(SB), R14
 	NEGQ    DI
-	VMOVUPS 32(R13)(DI*4), Y0
+	VMOVUPS 32(R14)(DI*4), Y0
 	NEGQ    DI
 	SUBQ    DI, R8
 	SHLQ    $0x02, R8
@@ -20267,9 +20267,9 @@ row:
 	SUBQ  SI, DI
 	MOVQ  DI, R8
 	ANDQ  $+15, DI
-	MOVL  $0x0000ffff, R13
-	BZHIL DI, R13, R13
-	KMOVW R13, K1
+	MOVL  $0x0000ffff, R14
+	BZHIL DI, R14, R14
+	KMOVW R14, K1
 	SUBQ  DI, R8
 	SHLQ  $0x02, R8
 	MOVQ  DX, DI
@@ -20391,9 +20391,9 @@ TEXT ·RowMomentsAVX2(SB), NOSPLIT, $0-44
 	MOVQ         SI, DI
 	MOVQ         DI, R8
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DI
-	VMOVUPS      32(R13)(DI*4), Y1
+	VMOVUPS      32(R14)(DI*4), Y1
 	NEGQ         DI
 	SUBQ         DI, R8
 	SHLQ         $0x02, R8
@@ -20830,9 +20830,9 @@ TEXT ·RowMomentsAVX512(SB), NOSPLIT, $0-44
 	MOVQ         SI, DI
 	MOVQ         DI, R8
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R13
-	BZHIL        DI, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        DI, R14, R14
+	KMOVW        R14, K1
 	SUBQ         DI, R8
 	SHLQ         $0x02, R8
 
@@ -21094,9 +21094,9 @@ TEXT ·LayerNormRowsAVX2(SB), NOSPLIT, $0-72
 	MOVQ         R9, R10
 	MOVQ         R10, R11
 	ANDQ         $+7, R10
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         R10
-	VMOVUPS      32(R13)(R10*4), Y2
+	VMOVUPS      32(R14)(R10*4), Y2
 	NEGQ         R10
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
@@ -21610,9 +21610,9 @@ TEXT ·LayerNormRowsAVX512(SB), NOSPLIT, $0-72
 	MOVQ         R9, R10
 	MOVQ         R10, R11
 	ANDQ         $+15, R10
-	MOVL         $0x0000ffff, R13
-	BZHIL        R10, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        R10, R14, R14
+	KMOVW        R14, K1
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
 
@@ -21956,9 +21956,9 @@ TEXT ·LayerNormBackwardRowsAVX2(SB), NOSPLIT, $0-68
 	MOVQ         R9, R10
 	MOVQ         R10, R11
 	ANDQ         $+7, R10
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         R10
-	VMOVUPS      32(R13)(R10*4), Y1
+	VMOVUPS      32(R14)(R10*4), Y1
 	NEGQ         R10
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
@@ -22623,9 +22623,9 @@ TEXT ·LayerNormBackwardRowsAVX512(SB), NOSPLIT, $0-68
 	MOVQ         R9, R10
 	MOVQ         R10, R11
 	ANDQ         $+15, R10
-	MOVL         $0x0000ffff, R13
-	BZHIL        R10, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        R10, R14, R14
+	KMOVW        R14, K1
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
 
@@ -23100,9 +23100,9 @@ vectors_end:
 	ADDQ        $+8, SI
 	TESTQ       SI, SI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R13
+	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        SI
-	VMOVUPS     32(R13)(SI*4), Y11
+	VMOVUPS     32(R14)(SI*4), Y11
 	NEGQ        SI
 	VMASKMOVPS  (BX), Y11, Y12
 	VSUBPS      Y0, Y12, Y12
@@ -23189,9 +23189,9 @@ vectors_end:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
 	JE          done
-	MOVL        $0x0000ffff, R13
-	BZHIL       SI, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       SI, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z11
 	VSUBPS      Z0, Z11, Z11
 	VMULPS      Z1, Z11, Z11
@@ -23432,9 +23432,9 @@ blocks_end:
 partial0:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         SI
-	VMOVUPS      32(R13)(SI*4), Y10
+	VMOVUPS      32(R14)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -23450,9 +23450,9 @@ partial0:
 partial1:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         SI
-	VMOVUPS      32(R13)(SI*4), Y10
+	VMOVUPS      32(R14)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -23468,9 +23468,9 @@ partial1:
 partial2:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         SI
-	VMOVUPS      32(R13)(SI*4), Y10
+	VMOVUPS      32(R14)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -23486,9 +23486,9 @@ partial2:
 partial3:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         SI
-	VMOVUPS      32(R13)(SI*4), Y10
+	VMOVUPS      32(R14)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -23504,9 +23504,9 @@ partial3:
 partial4:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         SI
-	VMOVUPS      32(R13)(SI*4), Y10
+	VMOVUPS      32(R14)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -23522,9 +23522,9 @@ partial4:
 partial5:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         SI
-	VMOVUPS      32(R13)(SI*4), Y10
+	VMOVUPS      32(R14)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -23540,9 +23540,9 @@ partial5:
 partial6:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         SI
-	VMOVUPS      32(R13)(SI*4), Y10
+	VMOVUPS      32(R14)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -23558,9 +23558,9 @@ partial6:
 partial7:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         SI
-	VMOVUPS      32(R13)(SI*4), Y10
+	VMOVUPS      32(R14)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -23722,9 +23722,9 @@ blocks_end:
 partial0:
 	TESTQ       SI, SI
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       SI, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       SI, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (CX), K1, Z10
 	VSUBPS      Z0, Z10, Z10
 	VMULPS      Z1, Z10, Z10
@@ -23738,9 +23738,9 @@ partial0:
 partial1:
 	TESTQ       SI, SI
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       SI, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       SI, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (CX), K1, Z10
 	VSUBPS      Z0, Z10, Z10
 	VMULPS      Z1, Z10, Z10
@@ -23754,9 +23754,9 @@ partial1:
 partial2:
 	TESTQ       SI, SI
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       SI, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       SI, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (CX), K1, Z10
 	VSUBPS      Z0, Z10, Z10
 	VMULPS      Z1, Z10, Z10
@@ -23770,9 +23770,9 @@ partial2:
 partial3:
 	TESTQ       SI, SI
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       SI, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       SI, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (CX), K1, Z10
 	VSUBPS      Z0, Z10, Z10
 	VMULPS      Z1, Z10, Z10
@@ -23876,9 +23876,9 @@ vectors_end:
 	ADDQ         $+8, SI
 	TESTQ        SI, SI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         SI
-	VMOVUPS      32(R13)(SI*4), Y5
+	VMOVUPS      32(R14)(SI*4), Y5
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y5, Y9
 	VSUBPS       Y0, Y9, Y9
@@ -23985,9 +23985,9 @@ vectors_end:
 	ADDQ         $+16, SI
 	TESTQ        SI, SI
 	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        SI, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        SI, R14, R14
+	KMOVW        R14, K1
 	VMOVUPS.Z    (CX), K1, Z13
 	VSUBPS       Z0, Z13, Z13
 	VMULPS       Z1, Z13, Z13
@@ -24277,9 +24277,9 @@ columns1_store:
 columns1_end:
 	TESTQ   DI, DI
 	JE      done
-	LEAQ    partial_masks<>+0(SB), R13
+	LEAQ    partial_masks<>+0(SB), R14
 	NEGQ    DI
-	VMOVUPS 32(R13)(DI*4), Y4
+	VMOVUPS 32(R14)(DI*4), Y4
 	NEGQ    DI
 	MOVQ    dy+8(FP), BX
 	ADDQ    R9, BX
@@ -24591,9 +24591,9 @@ columns1_store:
 columns1_end:
 	TESTQ DI, DI
 	JE    done
-	MOVL  $0x0000ffff, R13
-	BZHIL DI, R13, R13
-	KMOVW R13, K1
+	MOVL  $0x0000ffff, R14
+	BZHIL DI, R14, R14
+	KMOVW R14, K1
 	MOVQ  dy+8(FP), BX
 	ADDQ  R9, BX
 	MOVQ  x+16(FP), CX
@@ -24771,9 +24771,9 @@ columns1_store:
 columns1_end:
 	TESTQ      DX, DX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       DX
-	VMOVUPS    32(R13)(DX*4), Y13
+	VMOVUPS    32(R14)(DX*4), Y13
 	NEGQ       DX
 	MOVQ       x+8(FP), BX
 	ADDQ       DI, BX
@@ -25032,9 +25032,9 @@ columns1_store:
 columns1_end:
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     DX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     DX, R14, R14
+	KMOVW     R14, K1
 	MOVQ      x+8(FP), BX
 	ADDQ      DI, BX
 	MOVQ      shift+16(FP), CX
@@ -25068,39 +25068,38 @@ done:
 TEXT ·ColSumsShiftedNarrowAVX2(SB), NOSPLIT, $0-64
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
-	MOVQ shift+16(FP), CX
-	MOVQ n+24(FP), DX
-	MOVQ stride+40(FP), SI
-	SHLQ $0x02, SI
-	XORL DI, DI
+	MOVQ n+24(FP), CX
+	MOVQ stride+40(FP), DX
+	SHLQ $0x02, DX
+	XORL SI, SI
 
 columns:
-	CMPQ    DX, $+8
+	CMPQ    CX, $+8
 	JL      columns_end
-	MOVQ    block+48(FP), R8
-	SHLQ    $0x02, R8
+	MOVQ    block+48(FP), DI
+	SHLQ    $0x02, DI
 	MOVQ    x+8(FP), BX
-	ADDQ    DI, BX
-	MOVQ    BX, R9
-	ADDQ    R8, R9
+	ADDQ    SI, BX
+	MOVQ    BX, R8
+	ADDQ    DI, R8
+	MOVQ    R8, R9
+	ADDQ    DI, R9
 	MOVQ    R9, R10
-	ADDQ    R8, R10
-	MOVQ    R10, R11
-	ADDQ    R8, R11
-	MOVQ    shift+16(FP), CX
-	ADDQ    DI, CX
-	VMOVUPS (CX), Y0
+	ADDQ    DI, R10
+	MOVQ    shift+16(FP), DI
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y0
 	VPXOR   X1, X1, X1
 	VPXOR   X2, X2, X2
 	VPXOR   X3, X3, X3
 	VPXOR   X4, X4, X4
-	MOVQ    rows+32(FP), R8
+	MOVQ    rows+32(FP), DI
 
 whole_rows:
 	VMOVUPS (BX), Y5
-	VMOVUPS (R9), Y6
-	VMOVUPS (R10), Y7
-	VMOVUPS (R11), Y8
+	VMOVUPS (R8), Y6
+	VMOVUPS (R9), Y7
+	VMOVUPS (R10), Y8
 	VSUBPS  Y0, Y5, Y5
 	VSUBPS  Y0, Y6, Y6
 	VSUBPS  Y0, Y7, Y7
@@ -25109,14 +25108,14 @@ whole_rows:
 	VADDPS  Y6, Y2, Y2
 	VADDPS  Y7, Y3, Y3
 	VADDPS  Y8, Y4, Y4
-	ADDQ    SI, BX
-	ADDQ    SI, R9
-	ADDQ    SI, R10
-	ADDQ    SI, R11
-	SUBQ    $+1, R8
+	ADDQ    DX, BX
+	ADDQ    DX, R8
+	ADDQ    DX, R9
+	ADDQ    DX, R10
+	SUBQ    $+1, DI
 	JNE     whole_rows
-	MOVQ    add+56(FP), R8
-	TESTQ   R8, R8
+	MOVQ    add+56(FP), DI
+	TESTQ   DI, DI
 	JE      whole_store
 	VMOVUPS (AX), Y8
 	VADDPS  Y1, Y8, Y1
@@ -25127,41 +25126,41 @@ whole_store:
 	VADDPS  Y4, Y1, Y1
 	VMOVUPS Y1, (AX)
 	ADDQ    $+32, AX
-	ADDQ    $+32, DI
-	ADDQ    $-8, DX
+	ADDQ    $+32, SI
+	ADDQ    $-8, CX
 	JMP     columns
 
 columns_end:
-	TESTQ      DX, DX
+	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
-	NEGQ       DX
-	VMOVUPS    32(R13)(DX*4), Y8
-	NEGQ       DX
-	MOVQ       block+48(FP), R8
-	SHLQ       $0x02, R8
+	LEAQ       partial_masks<>+0(SB), R14
+	NEGQ       CX
+	VMOVUPS    32(R14)(CX*4), Y8
+	NEGQ       CX
+	MOVQ       block+48(FP), DI
+	SHLQ       $0x02, DI
 	MOVQ       x+8(FP), BX
-	ADDQ       DI, BX
-	MOVQ       BX, R9
-	ADDQ       R8, R9
+	ADDQ       SI, BX
+	MOVQ       BX, R8
+	ADDQ       DI, R8
+	MOVQ       R8, R9
+	ADDQ       DI, R9
 	MOVQ       R9, R10
-	ADDQ       R8, R10
-	MOVQ       R10, R11
-	ADDQ       R8, R11
-	MOVQ       shift+16(FP), CX
-	ADDQ       DI, CX
-	VMASKMOVPS (CX), Y8, Y0
+	ADDQ       DI, R10
+	MOVQ       shift+16(FP), DI
+	ADDQ       SI, DI
+	VMASKMOVPS (DI), Y8, Y0
 	VPXOR      X1, X1, X1
 	VPXOR      X2, X2, X2
 	VPXOR      X3, X3, X3
 	VPXOR      X4, X4, X4
-	MOVQ       rows+32(FP), R8
+	MOVQ       rows+32(FP), DI
 
 partial_rows:
 	VMASKMOVPS (BX), Y8, Y7
-	VMASKMOVPS (R9), Y8, Y6
-	VMASKMOVPS (R10), Y8, Y5
-	VMASKMOVPS (R11), Y8, Y9
+	VMASKMOVPS (R8), Y8, Y6
+	VMASKMOVPS (R9), Y8, Y5
+	VMASKMOVPS (R10), Y8, Y9
 	VSUBPS     Y0, Y7, Y7
 	VSUBPS     Y0, Y6, Y6
 	VSUBPS     Y0, Y5, Y5
@@ -25170,14 +25169,14 @@ partial_rows:
 	VADDPS     Y6, Y2, Y2
 	VADDPS     Y5, Y3, Y3
 	VADDPS     Y9, Y4, Y4
-	ADDQ       SI, BX
-	ADDQ       SI, R9
-	ADDQ       SI, R10
-	ADDQ       SI, R11
-	SUBQ       $+1, R8
+	ADDQ       DX, BX
+	ADDQ       DX, R8
+	ADDQ       DX, R9
+	ADDQ       DX, R10
+	SUBQ       $+1, DI
 	JNE        partial_rows
-	MOVQ       add+56(FP), R8
-	TESTQ      R8, R8
+	MOVQ       add+56(FP), DI
+	TESTQ      DI, DI
 	JE         partial_store
 	VMASKMOVPS (AX), Y8, Y9
 	VADDPS     Y1, Y9, Y1
@@ -25197,39 +25196,38 @@ done:
 TEXT ·ColSumsShiftedNarrowAVX512(SB), NOSPLIT, $0-64
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
-	MOVQ shift+16(FP), CX
-	MOVQ n+24(FP), DX
-	MOVQ stride+40(FP), SI
-	SHLQ $0x02, SI
-	XORL DI, DI
+	MOVQ n+24(FP), CX
+	MOVQ stride+40(FP), DX
+	SHLQ $0x02, DX
+	XORL SI, SI
 
 columns:
-	CMPQ    DX, $+16
+	CMPQ    CX, $+16
 	JL      columns_end
-	MOVQ    block+48(FP), R8
-	SHLQ    $0x02, R8
+	MOVQ    block+48(FP), DI
+	SHLQ    $0x02, DI
 	MOVQ    x+8(FP), BX
-	ADDQ    DI, BX
-	MOVQ    BX, R9
-	ADDQ    R8, R9
+	ADDQ    SI, BX
+	MOVQ    BX, R8
+	ADDQ    DI, R8
+	MOVQ    R8, R9
+	ADDQ    DI, R9
 	MOVQ    R9, R10
-	ADDQ    R8, R10
-	MOVQ    R10, R11
-	ADDQ    R8, R11
-	MOVQ    shift+16(FP), CX
-	ADDQ    DI, CX
-	VMOVUPS (CX), Z0
+	ADDQ    DI, R10
+	MOVQ    shift+16(FP), DI
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z0
 	VPXOR   X1, X1, X1
 	VPXOR   X2, X2, X2
 	VPXOR   X3, X3, X3
 	VPXOR   X4, X4, X4
-	MOVQ    rows+32(FP), R8
+	MOVQ    rows+32(FP), DI
 
 whole_rows:
 	VMOVUPS (BX), Z5
-	VMOVUPS (R9), Z6
-	VMOVUPS (R10), Z7
-	VMOVUPS (R11), Z8
+	VMOVUPS (R8), Z6
+	VMOVUPS (R9), Z7
+	VMOVUPS (R10), Z8
 	VSUBPS  Z0, Z5, Z5
 	VSUBPS  Z0, Z6, Z6
 	VSUBPS  Z0, Z7, Z7
@@ -25238,14 +25236,14 @@ whole_rows:
 	VADDPS  Z6, Z2, Z2
 	VADDPS  Z7, Z3, Z3
 	VADDPS  Z8, Z4, Z4
-	ADDQ    SI, BX
-	ADDQ    SI, R9
-	ADDQ    SI, R10
-	ADDQ    SI, R11
-	SUBQ    $+1, R8
+	ADDQ    DX, BX
+	ADDQ    DX, R8
+	ADDQ    DX, R9
+	ADDQ    DX, R10
+	SUBQ    $+1, DI
 	JNE     whole_rows
-	MOVQ    add+56(FP), R8
-	TESTQ   R8, R8
+	MOVQ    add+56(FP), DI
+	TESTQ   DI, DI
 	JE      whole_store
 	VMOVUPS (AX), Z8
 	VADDPS  Z1, Z8, Z1
@@ -25256,40 +25254,40 @@ whole_store:
 	VADDPS  Z4, Z1, Z1
 	VMOVUPS Z1, (AX)
 	ADDQ    $+64, AX
-	ADDQ    $+64, DI
-	ADDQ    $-16, DX
+	ADDQ    $+64, SI
+	ADDQ    $-16, CX
 	JMP     columns
 
 columns_end:
-	TESTQ     DX, DX
+	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     DX, R13, R13
-	KMOVW     R13, K1
-	MOVQ      block+48(FP), R8
-	SHLQ      $0x02, R8
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
+	MOVQ      block+48(FP), DI
+	SHLQ      $0x02, DI
 	MOVQ      x+8(FP), BX
-	ADDQ      DI, BX
-	MOVQ      BX, R9
-	ADDQ      R8, R9
+	ADDQ      SI, BX
+	MOVQ      BX, R8
+	ADDQ      DI, R8
+	MOVQ      R8, R9
+	ADDQ      DI, R9
 	MOVQ      R9, R10
-	ADDQ      R8, R10
-	MOVQ      R10, R11
-	ADDQ      R8, R11
-	MOVQ      shift+16(FP), CX
-	ADDQ      DI, CX
-	VMOVUPS.Z (CX), K1, Z0
+	ADDQ      DI, R10
+	MOVQ      shift+16(FP), DI
+	ADDQ      SI, DI
+	VMOVUPS.Z (DI), K1, Z0
 	VPXOR     X1, X1, X1
 	VPXOR     X2, X2, X2
 	VPXOR     X3, X3, X3
 	VPXOR     X4, X4, X4
-	MOVQ      rows+32(FP), R8
+	MOVQ      rows+32(FP), DI
 
 partial_rows:
 	VMOVUPS.Z (BX), K1, Z8
-	VMOVUPS.Z (R9), K1, Z7
-	VMOVUPS.Z (R10), K1, Z6
-	VMOVUPS.Z (R11), K1, Z5
+	VMOVUPS.Z (R8), K1, Z7
+	VMOVUPS.Z (R9), K1, Z6
+	VMOVUPS.Z (R10), K1, Z5
 	VSUBPS    Z0, Z8, Z8
 	VSUBPS    Z0, Z7, Z7
 	VSUBPS    Z0, Z6, Z6
@@ -25298,14 +25296,14 @@ partial_rows:
 	VADDPS    Z7, Z2, Z2
 	VADDPS    Z6, Z3, Z3
 	VADDPS    Z5, Z4, Z4
-	ADDQ      SI, BX
-	ADDQ      SI, R9
-	ADDQ      SI, R10
-	ADDQ      SI, R11
-	SUBQ      $+1, R8
+	ADDQ      DX, BX
+	ADDQ      DX, R8
+	ADDQ      DX, R9
+	ADDQ      DX, R10
+	SUBQ      $+1, DI
 	JNE       partial_rows
-	MOVQ      add+56(FP), R8
-	TESTQ     R8, R8
+	MOVQ      add+56(FP), DI
+	TESTQ     DI, DI
 	JE        partial_store
 	VMOVUPS.Z (AX), K1, Z5
 	VADDPS    Z1, Z5, Z1
@@ -25461,9 +25459,9 @@ columns1_store:
 columns1_end:
 	TESTQ      DX, DX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       DX
-	VMOVUPS    32(R13)(DX*4), Y13
+	VMOVUPS    32(R14)(DX*4), Y13
 	NEGQ       DX
 	MOVQ       x+8(FP), BX
 	ADDQ       DI, BX
@@ -25722,9 +25720,9 @@ columns1_store:
 columns1_end:
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     DX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     DX, R14, R14
+	KMOVW     R14, K1
 	MOVQ      x+8(FP), BX
 	ADDQ      DI, BX
 	MOVQ      shift+16(FP), CX
@@ -25758,39 +25756,38 @@ done:
 TEXT ·ColSumSquaresShiftedNarrowAVX2(SB), NOSPLIT, $0-64
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
-	MOVQ shift+16(FP), CX
-	MOVQ n+24(FP), DX
-	MOVQ stride+40(FP), SI
-	SHLQ $0x02, SI
-	XORL DI, DI
+	MOVQ n+24(FP), CX
+	MOVQ stride+40(FP), DX
+	SHLQ $0x02, DX
+	XORL SI, SI
 
 columns:
-	CMPQ    DX, $+8
+	CMPQ    CX, $+8
 	JL      columns_end
-	MOVQ    block+48(FP), R8
-	SHLQ    $0x02, R8
+	MOVQ    block+48(FP), DI
+	SHLQ    $0x02, DI
 	MOVQ    x+8(FP), BX
-	ADDQ    DI, BX
-	MOVQ    BX, R9
-	ADDQ    R8, R9
+	ADDQ    SI, BX
+	MOVQ    BX, R8
+	ADDQ    DI, R8
+	MOVQ    R8, R9
+	ADDQ    DI, R9
 	MOVQ    R9, R10
-	ADDQ    R8, R10
-	MOVQ    R10, R11
-	ADDQ    R8, R11
-	MOVQ    shift+16(FP), CX
-	ADDQ    DI, CX
-	VMOVUPS (CX), Y0
+	ADDQ    DI, R10
+	MOVQ    shift+16(FP), DI
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y0
 	VPXOR   X1, X1, X1
 	VPXOR   X2, X2, X2
 	VPXOR   X3, X3, X3
 	VPXOR   X4, X4, X4
-	MOVQ    rows+32(FP), R8
+	MOVQ    rows+32(FP), DI
 
 whole_rows:
 	VMOVUPS     (BX), Y5
-	VMOVUPS     (R9), Y6
-	VMOVUPS     (R10), Y7
-	VMOVUPS     (R11), Y8
+	VMOVUPS     (R8), Y6
+	VMOVUPS     (R9), Y7
+	VMOVUPS     (R10), Y8
 	VSUBPS      Y0, Y5, Y5
 	VSUBPS      Y0, Y6, Y6
 	VSUBPS      Y0, Y7, Y7
@@ -25799,14 +25796,14 @@ whole_rows:
 	VFMADD231PS Y6, Y6, Y2
 	VFMADD231PS Y7, Y7, Y3
 	VFMADD231PS Y8, Y8, Y4
-	ADDQ        SI, BX
-	ADDQ        SI, R9
-	ADDQ        SI, R10
-	ADDQ        SI, R11
-	SUBQ        $+1, R8
+	ADDQ        DX, BX
+	ADDQ        DX, R8
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	SUBQ        $+1, DI
 	JNE         whole_rows
-	MOVQ        add+56(FP), R8
-	TESTQ       R8, R8
+	MOVQ        add+56(FP), DI
+	TESTQ       DI, DI
 	JE          whole_store
 	VMOVUPS     (AX), Y8
 	VADDPS      Y1, Y8, Y1
@@ -25817,41 +25814,41 @@ whole_store:
 	VADDPS  Y4, Y1, Y1
 	VMOVUPS Y1, (AX)
 	ADDQ    $+32, AX
-	ADDQ    $+32, DI
-	ADDQ    $-8, DX
+	ADDQ    $+32, SI
+	ADDQ    $-8, CX
 	JMP     columns
 
 columns_end:
-	TESTQ      DX, DX
+	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
-	NEGQ       DX
-	VMOVUPS    32(R13)(DX*4), Y8
-	NEGQ       DX
-	MOVQ       block+48(FP), R8
-	SHLQ       $0x02, R8
+	LEAQ       partial_masks<>+0(SB), R14
+	NEGQ       CX
+	VMOVUPS    32(R14)(CX*4), Y8
+	NEGQ       CX
+	MOVQ       block+48(FP), DI
+	SHLQ       $0x02, DI
 	MOVQ       x+8(FP), BX
-	ADDQ       DI, BX
-	MOVQ       BX, R9
-	ADDQ       R8, R9
+	ADDQ       SI, BX
+	MOVQ       BX, R8
+	ADDQ       DI, R8
+	MOVQ       R8, R9
+	ADDQ       DI, R9
 	MOVQ       R9, R10
-	ADDQ       R8, R10
-	MOVQ       R10, R11
-	ADDQ       R8, R11
-	MOVQ       shift+16(FP), CX
-	ADDQ       DI, CX
-	VMASKMOVPS (CX), Y8, Y0
+	ADDQ       DI, R10
+	MOVQ       shift+16(FP), DI
+	ADDQ       SI, DI
+	VMASKMOVPS (DI), Y8, Y0
 	VPXOR      X1, X1, X1
 	VPXOR      X2, X2, X2
 	VPXOR      X3, X3, X3
 	VPXOR      X4, X4, X4
-	MOVQ       rows+32(FP), R8
+	MOVQ       rows+32(FP), DI
 
 partial_rows:
 	VMASKMOVPS  (BX), Y8, Y7
-	VMASKMOVPS  (R9), Y8, Y6
-	VMASKMOVPS  (R10), Y8, Y5
-	VMASKMOVPS  (R11), Y8, Y9
+	VMASKMOVPS  (R8), Y8, Y6
+	VMASKMOVPS  (R9), Y8, Y5
+	VMASKMOVPS  (R10), Y8, Y9
 	VSUBPS      Y0, Y7, Y7
 	VSUBPS      Y0, Y6, Y6
 	VSUBPS      Y0, Y5, Y5
@@ -25860,14 +25857,14 @@ partial_rows:
 	VFMADD231PS Y6, Y6, Y2
 	VFMADD231PS Y5, Y5, Y3
 	VFMADD231PS Y9, Y9, Y4
-	ADDQ        SI, BX
-	ADDQ        SI, R9
-	ADDQ        SI, R10
-	ADDQ        SI, R11
-	SUBQ        $+1, R8
+	ADDQ        DX, BX
+	ADDQ        DX, R8
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	SUBQ        $+1, DI
 	JNE         partial_rows
-	MOVQ        add+56(FP), R8
-	TESTQ       R8, R8
+	MOVQ        add+56(FP), DI
+	TESTQ       DI, DI
 	JE          partial_store
 	VMASKMOVPS  (AX), Y8, Y9
 	VADDPS      Y1, Y9, Y1
@@ -25887,39 +25884,38 @@ done:
 TEXT ·ColSumSquaresShiftedNarrowAVX512(SB), NOSPLIT, $0-64
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
-	MOVQ shift+16(FP), CX
-	MOVQ n+24(FP), DX
-	MOVQ stride+40(FP), SI
-	SHLQ $0x02, SI
-	XORL DI, DI
+	MOVQ n+24(FP), CX
+	MOVQ stride+40(FP), DX
+	SHLQ $0x02, DX
+	XORL SI, SI
 
 columns:
-	CMPQ    DX, $+16
+	CMPQ    CX, $+16
 	JL      columns_end
-	MOVQ    block+48(FP), R8
-	SHLQ    $0x02, R8
+	MOVQ    block+48(FP), DI
+	SHLQ    $0x02, DI
 	MOVQ    x+8(FP), BX
-	ADDQ    DI, BX
-	MOVQ    BX, R9
-	ADDQ    R8, R9
+	ADDQ    SI, BX
+	MOVQ    BX, R8
+	ADDQ    DI, R8
+	MOVQ    R8, R9
+	ADDQ    DI, R9
 	MOVQ    R9, R10
-	ADDQ    R8, R10
-	MOVQ    R10, R11
-	ADDQ    R8, R11
-	MOVQ    shift+16(FP), CX
-	ADDQ    DI, CX
-	VMOVUPS (CX), Z0
+	ADDQ    DI, R10
+	MOVQ    shift+16(FP), DI
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z0
 	VPXOR   X1, X1, X1
 	VPXOR   X2, X2, X2
 	VPXOR   X3, X3, X3
 	VPXOR   X4, X4, X4
-	MOVQ    rows+32(FP), R8
+	MOVQ    rows+32(FP), DI
 
 whole_rows:
 	VMOVUPS     (BX), Z5
-	VMOVUPS     (R9), Z6
-	VMOVUPS     (R10), Z7
-	VMOVUPS     (R11), Z8
+	VMOVUPS     (R8), Z6
+	VMOVUPS     (R9), Z7
+	VMOVUPS     (R10), Z8
 	VSUBPS      Z0, Z5, Z5
 	VSUBPS      Z0, Z6, Z6
 	VSUBPS      Z0, Z7, Z7
@@ -25928,14 +25924,14 @@ whole_rows:
 	VFMADD231PS Z6, Z6, Z2
 	VFMADD231PS Z7, Z7, Z3
 	VFMADD231PS Z8, Z8, Z4
-	ADDQ        SI, BX
-	ADDQ        SI, R9
-	ADDQ        SI, R10
-	ADDQ        SI, R11
-	SUBQ        $+1, R8
+	ADDQ        DX, BX
+	ADDQ        DX, R8
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	SUBQ        $+1, DI
 	JNE         whole_rows
-	MOVQ        add+56(FP), R8
-	TESTQ       R8, R8
+	MOVQ        add+56(FP), DI
+	TESTQ       DI, DI
 	JE          whole_store
 	VMOVUPS     (AX), Z8
 	VADDPS      Z1, Z8, Z1
@@ -25946,40 +25942,40 @@ whole_store:
 	VADDPS  Z4, Z1, Z1
 	VMOVUPS Z1, (AX)
 	ADDQ    $+64, AX
-	ADDQ    $+64, DI
-	ADDQ    $-16, DX
+	ADDQ    $+64, SI
+	ADDQ    $-16, CX
 	JMP     columns
 
 columns_end:
-	TESTQ     DX, DX
+	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     DX, R13, R13
-	KMOVW     R13, K1
-	MOVQ      block+48(FP), R8
-	SHLQ      $0x02, R8
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
+	MOVQ      block+48(FP), DI
+	SHLQ      $0x02, DI
 	MOVQ      x+8(FP), BX
-	ADDQ      DI, BX
-	MOVQ      BX, R9
-	ADDQ      R8, R9
+	ADDQ      SI, BX
+	MOVQ      BX, R8
+	ADDQ      DI, R8
+	MOVQ      R8, R9
+	ADDQ      DI, R9
 	MOVQ      R9, R10
-	ADDQ      R8, R10
-	MOVQ      R10, R11
-	ADDQ      R8, R11
-	MOVQ      shift+16(FP), CX
-	ADDQ      DI, CX
-	VMOVUPS.Z (CX), K1, Z0
+	ADDQ      DI, R10
+	MOVQ      shift+16(FP), DI
+	ADDQ      SI, DI
+	VMOVUPS.Z (DI), K1, Z0
 	VPXOR     X1, X1, X1
 	VPXOR     X2, X2, X2
 	VPXOR     X3, X3, X3
 	VPXOR     X4, X4, X4
-	MOVQ      rows+32(FP), R8
+	MOVQ      rows+32(FP), DI
 
 partial_rows:
 	VMOVUPS.Z   (BX), K1, Z8
-	VMOVUPS.Z   (R9), K1, Z7
-	VMOVUPS.Z   (R10), K1, Z6
-	VMOVUPS.Z   (R11), K1, Z5
+	VMOVUPS.Z   (R8), K1, Z7
+	VMOVUPS.Z   (R9), K1, Z6
+	VMOVUPS.Z   (R10), K1, Z5
 	VSUBPS      Z0, Z8, Z8
 	VSUBPS      Z0, Z7, Z7
 	VSUBPS      Z0, Z6, Z6
@@ -25988,14 +25984,14 @@ partial_rows:
 	VFMADD231PS Z7, Z7, Z2
 	VFMADD231PS Z6, Z6, Z3
 	VFMADD231PS Z5, Z5, Z4
-	ADDQ        SI, BX
-	ADDQ        SI, R9
-	ADDQ        SI, R10
-	ADDQ        SI, R11
-	SUBQ        $+1, R8
+	ADDQ        DX, BX
+	ADDQ        DX, R8
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	SUBQ        $+1, DI
 	JNE         partial_rows
-	MOVQ        add+56(FP), R8
-	TESTQ       R8, R8
+	MOVQ        add+56(FP), DI
+	TESTQ       DI, DI
 	JE          partial_store
 	VMOVUPS.Z   (AX), K1, Z5
 	VADDPS      Z1, Z5, Z1
@@ -26021,9 +26017,9 @@ TEXT ·ColAffineAVX2(SB), NOSPLIT, $0-48
 	MOVQ    cols+40(FP), DI
 	MOVQ    DI, R8
 	ANDQ    $+7, R8
-	LEAQ    partial_masks<>+0(SB), R13
+	LEAQ    partial_masks<>+0(SB), R14
 	NEGQ    R8
-	VMOVUPS 32(R13)(R8*4), Y0
+	VMOVUPS 32(R14)(R8*4), Y0
 	NEGQ    R8
 
 row:
@@ -26109,9 +26105,9 @@ TEXT ·ColAffineAVX512(SB), NOSPLIT, $0-48
 	MOVQ  cols+40(FP), DI
 	MOVQ  DI, R8
 	ANDQ  $+15, R8
-	MOVL  $0x0000ffff, R13
-	BZHIL R8, R13, R13
-	KMOVW R13, K1
+	MOVL  $0x0000ffff, R14
+	BZHIL R8, R14, R14
+	KMOVW R14, K1
 
 row:
 	MOVQ DI, R8
@@ -26185,6 +26181,200 @@ row_end:
 	VZEROUPPER
 	RET
 
+// func ColAffineReLUAVX2(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
+// Requires: AVX, FMA3
+TEXT ·ColAffineReLUAVX2(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    scale+16(FP), CX
+	MOVQ    shift+24(FP), DX
+	MOVQ    rows+32(FP), SI
+	MOVQ    cols+40(FP), DI
+	MOVQ    DI, R8
+	ANDQ    $+7, R8
+	LEAQ    partial_masks<>+0(SB), R14
+	NEGQ    R8
+	VMOVUPS 32(R14)(R8*4), Y0
+	NEGQ    R8
+
+row:
+	MOVQ DI, R8
+	MOVQ scale+16(FP), CX
+	MOVQ shift+24(FP), DX
+	SUBQ $+32, R8
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Y1
+	VMOVUPS      32(BX), Y2
+	VMOVUPS      64(BX), Y3
+	VMOVUPS      96(BX), Y4
+	VMOVUPS      (CX), Y5
+	VMOVUPS      32(CX), Y6
+	VMOVUPS      64(CX), Y7
+	VMOVUPS      96(CX), Y8
+	VMOVUPS      (DX), Y9
+	VMOVUPS      32(DX), Y10
+	VMOVUPS      64(DX), Y11
+	VMOVUPS      96(DX), Y12
+	VFMADD231PS  Y5, Y1, Y9
+	VFMADD231PS  Y6, Y2, Y10
+	VFMADD231PS  Y7, Y3, Y11
+	VFMADD231PS  Y8, Y4, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y8
+	VMAXPS       Y9, Y8, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y8
+	VMAXPS       Y10, Y8, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y8
+	VMAXPS       Y11, Y8, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y8
+	VMAXPS       Y12, Y8, Y12
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      Y10, 32(AX)
+	VMOVUPS      Y11, 64(AX)
+	VMOVUPS      Y12, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	ADDQ         $+128, DX
+	SUBQ         $+32, R8
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+32, R8
+	SUBQ $+8, R8
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Y12
+	VMOVUPS      (CX), Y11
+	VMOVUPS      (DX), Y10
+	VFMADD231PS  Y11, Y12, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y10, Y11, Y10
+	VMOVUPS      Y10, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, R8
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, R8
+	TESTQ        R8, R8
+	JE           row_end
+	VMASKMOVPS   (BX), Y0, Y10
+	VMASKMOVPS   (CX), Y0, Y11
+	VMASKMOVPS   (DX), Y0, Y12
+	VFMADD231PS  Y11, Y10, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y12, Y11, Y12
+	VMASKMOVPS   Y12, Y0, (AX)
+	SHLQ         $0x02, R8
+	ADDQ         R8, AX
+	ADDQ         R8, BX
+
+row_end:
+	SUBQ $+1, SI
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func ColAffineReLUAVX512(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ColAffineReLUAVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         scale+16(FP), CX
+	MOVQ         shift+24(FP), DX
+	MOVQ         rows+32(FP), SI
+	MOVQ         cols+40(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $+15, R8
+	MOVL         $0x0000ffff, R14
+	BZHIL        R8, R14, R14
+	KMOVW        R14, K1
+	VBROADCASTSS lanes_00000000<>+0(SB), Z1
+
+row:
+	MOVQ DI, R8
+	MOVQ scale+16(FP), CX
+	MOVQ shift+24(FP), DX
+	SUBQ $+64, R8
+	JL   blocks_end
+
+blocks:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z2
+	VMOVUPS     128(BX), Z3
+	VMOVUPS     192(BX), Z4
+	VMOVUPS     (CX), Z5
+	VMOVUPS     64(CX), Z6
+	VMOVUPS     128(CX), Z7
+	VMOVUPS     192(CX), Z8
+	VMOVUPS     (DX), Z9
+	VMOVUPS     64(DX), Z10
+	VMOVUPS     128(DX), Z11
+	VMOVUPS     192(DX), Z12
+	VFMADD231PS Z5, Z0, Z9
+	VFMADD231PS Z6, Z2, Z10
+	VFMADD231PS Z7, Z3, Z11
+	VFMADD231PS Z8, Z4, Z12
+	VMAXPS      Z9, Z1, Z9
+	VMAXPS      Z10, Z1, Z10
+	VMAXPS      Z11, Z1, Z11
+	VMAXPS      Z12, Z1, Z12
+	VMOVUPS     Z9, (AX)
+	VMOVUPS     Z10, 64(AX)
+	VMOVUPS     Z11, 128(AX)
+	VMOVUPS     Z12, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
+	SUBQ        $+64, R8
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+64, R8
+	SUBQ $+16, R8
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (BX), Z12
+	VMOVUPS     (CX), Z11
+	VMOVUPS     (DX), Z10
+	VFMADD231PS Z11, Z12, Z10
+	VMAXPS      Z10, Z1, Z10
+	VMOVUPS     Z10, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	SUBQ        $+16, R8
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+16, R8
+	TESTQ       R8, R8
+	JE          row_end
+	VMOVUPS.Z   (BX), K1, Z10
+	VMOVUPS.Z   (CX), K1, Z11
+	VMOVUPS.Z   (DX), K1, Z12
+	VFMADD231PS Z11, Z10, Z12
+	VMAXPS      Z12, Z1, Z12
+	VMOVUPS     Z12, K1, (AX)
+	SHLQ        $0x02, R8
+	ADDQ        R8, AX
+	ADDQ        R8, BX
+
+row_end:
+	SUBQ $+1, SI
+	JNE  row
+	VZEROUPPER
+	RET
+
 // func BiasReLUAVX2(dst *float32, x *float32, bias *float32, rows int, cols int)
 // Requires: AVX
 TEXT ·BiasReLUAVX2(SB), NOSPLIT, $0-40
@@ -26195,9 +26385,9 @@ TEXT ·BiasReLUAVX2(SB), NOSPLIT, $0-40
 	MOVQ         cols+32(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DI
-	VMOVUPS      32(R13)(DI*4), Y0
+	VMOVUPS      32(R14)(DI*4), Y0
 	NEGQ         DI
 	VBROADCASTSS lanes_00000000<>+0(SB), Y2
 
@@ -26280,9 +26470,9 @@ TEXT ·BiasReLUAVX512(SB), NOSPLIT, $0-40
 	MOVQ         cols+32(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R13
-	BZHIL        DI, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        DI, R14, R14
+	KMOVW        R14, K1
 	VBROADCASTSS lanes_00000000<>+0(SB), Z1
 
 row:
@@ -26364,9 +26554,9 @@ TEXT ·BiasTanhAVX2(SB), NOSPLIT, $0-40
 	MOVQ         cols+32(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DI
-	VMOVUPS      32(R13)(DI*4), Y0
+	VMOVUPS      32(R14)(DI*4), Y0
 	NEGQ         DI
 	VBROADCASTSS lanes_80000000<>+0(SB), Y2
 	VBROADCASTSS lanes_c111999a<>+0(SB), Y3
@@ -26532,9 +26722,9 @@ TEXT ·BiasTanhAVX512(SB), NOSPLIT, $0-40
 	MOVQ         cols+32(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R13
-	BZHIL        DI, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        DI, R14, R14
+	KMOVW        R14, K1
 	VBROADCASTSS lanes_80000000<>+0(SB), Z1
 	VBROADCASTSS lanes_c111999a<>+0(SB), Z2
 	VBROADCASTSS lanes_4038aa3b<>+0(SB), Z3
@@ -26829,9 +27019,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y11
+	VMOVUPS    32(R14)(CX*4), Y11
 	NEGQ       CX
 	VMOVAPS    Y5, Y10
 	VXORPS     Y1, Y10, Y10
@@ -26988,9 +27178,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVAPS   Z5, Z11
 	VPXORD    Z1, Z11, Z11
 	VPSRLD    $0x10, Z11, Z10
@@ -27208,9 +27398,9 @@ columns1_store:
 columns1_end:
 	TESTQ      DI, DI
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       DI
-	VMOVUPS    32(R13)(DI*4), Y3
+	VMOVUPS    32(R14)(DI*4), Y3
 	NEGQ       DI
 	MOVQ       dy+16(FP), CX
 	ADDQ       R9, CX
@@ -27446,9 +27636,9 @@ columns1_store:
 columns1_end:
 	TESTQ     DI, DI
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     DI, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     DI, R14, R14
+	KMOVW     R14, K1
 	MOVQ      dy+16(FP), CX
 	ADDQ      R9, CX
 	MOVQ      x+24(FP), DX
@@ -27493,53 +27683,52 @@ TEXT ·BatchNormSumsNarrowAVX2(SB), NOSPLIT, $0-80
 	MOVQ dbeta+8(FP), BX
 	MOVQ dy+16(FP), CX
 	MOVQ x+24(FP), DX
-	MOVQ mean+32(FP), SI
-	MOVQ n+40(FP), DI
-	MOVQ stride+56(FP), R8
-	SHLQ $0x02, R8
-	XORL R9, R9
+	MOVQ n+40(FP), SI
+	MOVQ stride+56(FP), DI
+	SHLQ $0x02, DI
+	XORL R8, R8
 
 columns:
-	CMPQ    DI, $+8
+	CMPQ    SI, $+8
 	JL      columns_end
-	MOVQ    block+64(FP), R10
-	SHLQ    $0x02, R10
+	MOVQ    block+64(FP), R9
+	SHLQ    $0x02, R9
 	MOVQ    dy+16(FP), CX
-	ADDQ    R9, CX
-	MOVQ    CX, R11
-	ADDQ    R10, R11
+	ADDQ    R8, CX
+	MOVQ    CX, R10
+	ADDQ    R9, R10
 	MOVQ    x+24(FP), DX
-	ADDQ    R9, DX
-	MOVQ    DX, R12
-	ADDQ    R10, R12
-	MOVQ    mean+32(FP), SI
-	ADDQ    R9, SI
-	VMOVUPS (SI), Y0
+	ADDQ    R8, DX
+	MOVQ    DX, R11
+	ADDQ    R9, R11
+	MOVQ    mean+32(FP), R9
+	ADDQ    R8, R9
+	VMOVUPS (R9), Y0
 	VPXOR   X1, X1, X1
 	VPXOR   X2, X2, X2
 	VPXOR   X3, X3, X3
 	VPXOR   X4, X4, X4
-	MOVQ    rows+48(FP), R10
+	MOVQ    rows+48(FP), R9
 
 whole_rows:
 	VMOVUPS     (CX), Y5
-	VMOVUPS     (R11), Y6
+	VMOVUPS     (R10), Y6
 	VMOVUPS     (DX), Y7
-	VMOVUPS     (R12), Y8
+	VMOVUPS     (R11), Y8
 	VSUBPS      Y0, Y7, Y7
 	VSUBPS      Y0, Y8, Y8
 	VFMADD231PS Y7, Y5, Y1
 	VFMADD231PS Y8, Y6, Y2
 	VADDPS      Y5, Y3, Y3
 	VADDPS      Y6, Y4, Y4
-	ADDQ        R8, CX
-	ADDQ        R8, R11
-	ADDQ        R8, DX
-	ADDQ        R8, R12
-	SUBQ        $+1, R10
+	ADDQ        DI, CX
+	ADDQ        DI, R10
+	ADDQ        DI, DX
+	ADDQ        DI, R11
+	SUBQ        $+1, R9
 	JNE         whole_rows
-	MOVQ        add+72(FP), R10
-	TESTQ       R10, R10
+	MOVQ        add+72(FP), R9
+	TESTQ       R9, R9
 	JE          whole_store
 	VMOVUPS     (AX), Y6
 	VADDPS      Y1, Y6, Y1
@@ -27553,55 +27742,55 @@ whole_store:
 	VMOVUPS Y3, (BX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
-	ADDQ    $+32, R9
-	ADDQ    $-8, DI
+	ADDQ    $+32, R8
+	ADDQ    $-8, SI
 	JMP     columns
 
 columns_end:
-	TESTQ      DI, DI
+	TESTQ      SI, SI
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
-	NEGQ       DI
-	VMOVUPS    32(R13)(DI*4), Y6
-	NEGQ       DI
-	MOVQ       block+64(FP), R10
-	SHLQ       $0x02, R10
+	LEAQ       partial_masks<>+0(SB), R14
+	NEGQ       SI
+	VMOVUPS    32(R14)(SI*4), Y6
+	NEGQ       SI
+	MOVQ       block+64(FP), R9
+	SHLQ       $0x02, R9
 	MOVQ       dy+16(FP), CX
-	ADDQ       R9, CX
-	MOVQ       CX, R11
-	ADDQ       R10, R11
+	ADDQ       R8, CX
+	MOVQ       CX, R10
+	ADDQ       R9, R10
 	MOVQ       x+24(FP), DX
-	ADDQ       R9, DX
-	MOVQ       DX, R12
-	ADDQ       R10, R12
-	MOVQ       mean+32(FP), SI
-	ADDQ       R9, SI
-	VMASKMOVPS (SI), Y6, Y0
+	ADDQ       R8, DX
+	MOVQ       DX, R11
+	ADDQ       R9, R11
+	MOVQ       mean+32(FP), R9
+	ADDQ       R8, R9
+	VMASKMOVPS (R9), Y6, Y0
 	VPXOR      X1, X1, X1
 	VPXOR      X2, X2, X2
 	VPXOR      X3, X3, X3
 	VPXOR      X4, X4, X4
-	MOVQ       rows+48(FP), R10
+	MOVQ       rows+48(FP), R9
 
 partial_rows:
 	VMASKMOVPS  (CX), Y6, Y5
-	VMASKMOVPS  (R11), Y6, Y8
+	VMASKMOVPS  (R10), Y6, Y8
 	VMASKMOVPS  (DX), Y6, Y7
-	VMASKMOVPS  (R12), Y6, Y9
+	VMASKMOVPS  (R11), Y6, Y9
 	VSUBPS      Y0, Y7, Y7
 	VSUBPS      Y0, Y9, Y9
 	VFMADD231PS Y7, Y5, Y1
 	VFMADD231PS Y9, Y8, Y2
 	VADDPS      Y5, Y3, Y3
 	VADDPS      Y8, Y4, Y4
-	ADDQ        R8, CX
-	ADDQ        R8, R11
-	ADDQ        R8, DX
-	ADDQ        R8, R12
-	SUBQ        $+1, R10
+	ADDQ        DI, CX
+	ADDQ        DI, R10
+	ADDQ        DI, DX
+	ADDQ        DI, R11
+	SUBQ        $+1, R9
 	JNE         partial_rows
-	MOVQ        add+72(FP), R10
-	TESTQ       R10, R10
+	MOVQ        add+72(FP), R9
+	TESTQ       R9, R9
 	JE          partial_store
 	VMASKMOVPS  (AX), Y6, Y8
 	VADDPS      Y1, Y8, Y1
@@ -27625,53 +27814,52 @@ TEXT ·BatchNormSumsNarrowAVX512(SB), NOSPLIT, $0-80
 	MOVQ dbeta+8(FP), BX
 	MOVQ dy+16(FP), CX
 	MOVQ x+24(FP), DX
-	MOVQ mean+32(FP), SI
-	MOVQ n+40(FP), DI
-	MOVQ stride+56(FP), R8
-	SHLQ $0x02, R8
-	XORL R9, R9
+	MOVQ n+40(FP), SI
+	MOVQ stride+56(FP), DI
+	SHLQ $0x02, DI
+	XORL R8, R8
 
 columns:
-	CMPQ    DI, $+16
+	CMPQ    SI, $+16
 	JL      columns_end
-	MOVQ    block+64(FP), R10
-	SHLQ    $0x02, R10
+	MOVQ    block+64(FP), R9
+	SHLQ    $0x02, R9
 	MOVQ    dy+16(FP), CX
-	ADDQ    R9, CX
-	MOVQ    CX, R11
-	ADDQ    R10, R11
+	ADDQ    R8, CX
+	MOVQ    CX, R10
+	ADDQ    R9, R10
 	MOVQ    x+24(FP), DX
-	ADDQ    R9, DX
-	MOVQ    DX, R12
-	ADDQ    R10, R12
-	MOVQ    mean+32(FP), SI
-	ADDQ    R9, SI
-	VMOVUPS (SI), Z0
+	ADDQ    R8, DX
+	MOVQ    DX, R11
+	ADDQ    R9, R11
+	MOVQ    mean+32(FP), R9
+	ADDQ    R8, R9
+	VMOVUPS (R9), Z0
 	VPXOR   X1, X1, X1
 	VPXOR   X2, X2, X2
 	VPXOR   X3, X3, X3
 	VPXOR   X4, X4, X4
-	MOVQ    rows+48(FP), R10
+	MOVQ    rows+48(FP), R9
 
 whole_rows:
 	VMOVUPS     (CX), Z5
-	VMOVUPS     (R11), Z6
+	VMOVUPS     (R10), Z6
 	VMOVUPS     (DX), Z7
-	VMOVUPS     (R12), Z8
+	VMOVUPS     (R11), Z8
 	VSUBPS      Z0, Z7, Z7
 	VSUBPS      Z0, Z8, Z8
 	VFMADD231PS Z7, Z5, Z1
 	VFMADD231PS Z8, Z6, Z2
 	VADDPS      Z5, Z3, Z3
 	VADDPS      Z6, Z4, Z4
-	ADDQ        R8, CX
-	ADDQ        R8, R11
-	ADDQ        R8, DX
-	ADDQ        R8, R12
-	SUBQ        $+1, R10
+	ADDQ        DI, CX
+	ADDQ        DI, R10
+	ADDQ        DI, DX
+	ADDQ        DI, R11
+	SUBQ        $+1, R9
 	JNE         whole_rows
-	MOVQ        add+72(FP), R10
-	TESTQ       R10, R10
+	MOVQ        add+72(FP), R9
+	TESTQ       R9, R9
 	JE          whole_store
 	VMOVUPS     (AX), Z6
 	VADDPS      Z1, Z6, Z1
@@ -27685,54 +27873,54 @@ whole_store:
 	VMOVUPS Z3, (BX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
-	ADDQ    $+64, R9
-	ADDQ    $-16, DI
+	ADDQ    $+64, R8
+	ADDQ    $-16, SI
 	JMP     columns
 
 columns_end:
-	TESTQ     DI, DI
+	TESTQ     SI, SI
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     DI, R13, R13
-	KMOVW     R13, K1
-	MOVQ      block+64(FP), R10
-	SHLQ      $0x02, R10
+	MOVL      $0x0000ffff, R14
+	BZHIL     SI, R14, R14
+	KMOVW     R14, K1
+	MOVQ      block+64(FP), R9
+	SHLQ      $0x02, R9
 	MOVQ      dy+16(FP), CX
-	ADDQ      R9, CX
-	MOVQ      CX, R11
-	ADDQ      R10, R11
+	ADDQ      R8, CX
+	MOVQ      CX, R10
+	ADDQ      R9, R10
 	MOVQ      x+24(FP), DX
-	ADDQ      R9, DX
-	MOVQ      DX, R12
-	ADDQ      R10, R12
-	MOVQ      mean+32(FP), SI
-	ADDQ      R9, SI
-	VMOVUPS.Z (SI), K1, Z0
+	ADDQ      R8, DX
+	MOVQ      DX, R11
+	ADDQ      R9, R11
+	MOVQ      mean+32(FP), R9
+	ADDQ      R8, R9
+	VMOVUPS.Z (R9), K1, Z0
 	VPXOR     X1, X1, X1
 	VPXOR     X2, X2, X2
 	VPXOR     X3, X3, X3
 	VPXOR     X4, X4, X4
-	MOVQ      rows+48(FP), R10
+	MOVQ      rows+48(FP), R9
 
 partial_rows:
 	VMOVUPS.Z   (CX), K1, Z6
-	VMOVUPS.Z   (R11), K1, Z5
+	VMOVUPS.Z   (R10), K1, Z5
 	VMOVUPS.Z   (DX), K1, Z8
-	VMOVUPS.Z   (R12), K1, Z7
+	VMOVUPS.Z   (R11), K1, Z7
 	VSUBPS      Z0, Z8, Z8
 	VSUBPS      Z0, Z7, Z7
 	VFMADD231PS Z8, Z6, Z1
 	VFMADD231PS Z7, Z5, Z2
 	VADDPS      Z6, Z3, Z3
 	VADDPS      Z5, Z4, Z4
-	ADDQ        R8, CX
-	ADDQ        R8, R11
-	ADDQ        R8, DX
-	ADDQ        R8, R12
-	SUBQ        $+1, R10
+	ADDQ        DI, CX
+	ADDQ        DI, R10
+	ADDQ        DI, DX
+	ADDQ        DI, R11
+	SUBQ        $+1, R9
 	JNE         partial_rows
-	MOVQ        add+72(FP), R10
-	TESTQ       R10, R10
+	MOVQ        add+72(FP), R9
+	TESTQ       R9, R9
 	JE          partial_store
 	VMOVUPS.Z   (AX), K1, Z5
 	VADDPS      Z1, Z5, Z1
@@ -27763,9 +27951,9 @@ TEXT ·BatchNormBackwardAVX2(SB), NOSPLIT, $0-72
 	MOVQ    cols+64(FP), R10
 	MOVQ    R10, R11
 	ANDQ    $+7, R11
-	LEAQ    partial_masks<>+0(SB), R13
+	LEAQ    partial_masks<>+0(SB), R14
 	NEGQ    R11
-	VMOVUPS 32(R13)(R11*4), Y0
+	VMOVUPS 32(R14)(R11*4), Y0
 	NEGQ    R11
 
 row:
@@ -27780,26 +27968,26 @@ row:
 blocks:
 	VMOVUPS      (CX), Y1
 	VMOVUPS      32(CX), Y2
-	VMOVUPS      (DX), Y3
-	VMOVUPS      32(DX), Y4
-	VSUBPS       Y3, Y1, Y3
-	VSUBPS       Y4, Y2, Y4
+	VMOVUPS      (BX), Y3
+	VMOVUPS      32(BX), Y4
+	VMOVUPS      (DX), Y5
+	VMOVUPS      32(DX), Y6
+	VSUBPS       Y5, Y1, Y5
+	VSUBPS       Y6, Y2, Y6
 	VMOVUPS      (R8), Y2
 	VMOVUPS      32(R8), Y1
-	VMOVUPS      (BX), Y5
-	VMOVUPS      32(BX), Y6
 	VMOVUPS      (DI), Y7
 	VMOVUPS      32(DI), Y8
-	VSUBPS       Y7, Y5, Y7
-	VSUBPS       Y8, Y6, Y8
-	VFNMADD231PS Y2, Y3, Y7
-	VFNMADD231PS Y1, Y4, Y8
+	VSUBPS       Y7, Y3, Y7
+	VSUBPS       Y8, Y4, Y8
+	VFNMADD231PS Y2, Y5, Y7
+	VFNMADD231PS Y1, Y6, Y8
 	VMOVUPS      (SI), Y1
-	VMOVUPS      32(SI), Y4
+	VMOVUPS      32(SI), Y6
 	VMULPS       Y1, Y7, Y1
-	VMULPS       Y4, Y8, Y4
+	VMULPS       Y6, Y8, Y6
 	VMOVUPS      Y1, (AX)
-	VMOVUPS      Y4, 32(AX)
+	VMOVUPS      Y6, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -27816,17 +28004,17 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y4
-	VMOVUPS      (DX), Y1
-	VSUBPS       Y1, Y4, Y1
-	VMOVUPS      (R8), Y4
-	VMOVUPS      (BX), Y8
+	VMOVUPS      (CX), Y6
+	VMOVUPS      (BX), Y1
+	VMOVUPS      (DX), Y8
+	VSUBPS       Y8, Y6, Y8
+	VMOVUPS      (R8), Y6
 	VMOVUPS      (DI), Y7
-	VSUBPS       Y7, Y8, Y7
-	VFNMADD231PS Y4, Y1, Y7
-	VMOVUPS      (SI), Y4
-	VMULPS       Y4, Y7, Y4
-	VMOVUPS      Y4, (AX)
+	VSUBPS       Y7, Y1, Y7
+	VFNMADD231PS Y6, Y8, Y7
+	VMOVUPS      (SI), Y6
+	VMULPS       Y6, Y7, Y6
+	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -27841,17 +28029,17 @@ vectors_end:
 	ADDQ         $+8, R11
 	TESTQ        R11, R11
 	JE           row_end
-	VMASKMOVPS   (CX), Y0, Y4
-	VMASKMOVPS   (DX), Y0, Y7
-	VSUBPS       Y7, Y4, Y7
-	VMASKMOVPS   (R8), Y0, Y4
-	VMASKMOVPS   (BX), Y0, Y1
-	VMASKMOVPS   (DI), Y0, Y8
-	VSUBPS       Y8, Y1, Y8
-	VFNMADD231PS Y4, Y7, Y8
-	VMASKMOVPS   (SI), Y0, Y4
-	VMULPS       Y4, Y8, Y4
-	VMASKMOVPS   Y4, Y0, (AX)
+	VMASKMOVPS   (CX), Y0, Y6
+	VMASKMOVPS   (BX), Y0, Y7
+	VMASKMOVPS   (DX), Y0, Y8
+	VSUBPS       Y8, Y6, Y8
+	VMASKMOVPS   (R8), Y0, Y6
+	VMASKMOVPS   (DI), Y0, Y1
+	VSUBPS       Y1, Y7, Y1
+	VFNMADD231PS Y6, Y8, Y1
+	VMASKMOVPS   (SI), Y0, Y6
+	VMULPS       Y6, Y1, Y6
+	VMASKMOVPS   Y6, Y0, (AX)
 	SHLQ         $0x02, R11
 	ADDQ         R11, AX
 	ADDQ         R11, BX
@@ -27877,9 +28065,9 @@ TEXT ·BatchNormBackwardAVX512(SB), NOSPLIT, $0-72
 	MOVQ  cols+64(FP), R10
 	MOVQ  R10, R11
 	ANDQ  $+15, R11
-	MOVL  $0x0000ffff, R13
-	BZHIL R11, R13, R13
-	KMOVW R13, K1
+	MOVL  $0x0000ffff, R14
+	BZHIL R11, R14, R14
+	KMOVW R14, K1
 
 row:
 	MOVQ R10, R11
@@ -27895,46 +28083,46 @@ blocks:
 	VMOVUPS      64(CX), Z1
 	VMOVUPS      128(CX), Z2
 	VMOVUPS      192(CX), Z3
-	VMOVUPS      (DX), Z4
-	VMOVUPS      64(DX), Z5
-	VMOVUPS      128(DX), Z6
-	VMOVUPS      192(DX), Z7
-	VSUBPS       Z4, Z0, Z4
-	VSUBPS       Z5, Z1, Z5
-	VSUBPS       Z6, Z2, Z6
-	VSUBPS       Z7, Z3, Z7
+	VMOVUPS      (BX), Z4
+	VMOVUPS      64(BX), Z5
+	VMOVUPS      128(BX), Z6
+	VMOVUPS      192(BX), Z7
+	VMOVUPS      (DX), Z8
+	VMOVUPS      64(DX), Z9
+	VMOVUPS      128(DX), Z10
+	VMOVUPS      192(DX), Z11
+	VSUBPS       Z8, Z0, Z8
+	VSUBPS       Z9, Z1, Z9
+	VSUBPS       Z10, Z2, Z10
+	VSUBPS       Z11, Z3, Z11
 	VMOVUPS      (R8), Z3
 	VMOVUPS      64(R8), Z2
 	VMOVUPS      128(R8), Z1
 	VMOVUPS      192(R8), Z0
-	VMOVUPS      (BX), Z8
-	VMOVUPS      64(BX), Z9
-	VMOVUPS      128(BX), Z10
-	VMOVUPS      192(BX), Z11
 	VMOVUPS      (DI), Z12
 	VMOVUPS      64(DI), Z13
 	VMOVUPS      128(DI), Z14
 	VMOVUPS      192(DI), Z15
-	VSUBPS       Z12, Z8, Z12
-	VSUBPS       Z13, Z9, Z13
-	VSUBPS       Z14, Z10, Z14
-	VSUBPS       Z15, Z11, Z15
-	VFNMADD231PS Z3, Z4, Z12
-	VFNMADD231PS Z2, Z5, Z13
-	VFNMADD231PS Z1, Z6, Z14
-	VFNMADD231PS Z0, Z7, Z15
+	VSUBPS       Z12, Z4, Z12
+	VSUBPS       Z13, Z5, Z13
+	VSUBPS       Z14, Z6, Z14
+	VSUBPS       Z15, Z7, Z15
+	VFNMADD231PS Z3, Z8, Z12
+	VFNMADD231PS Z2, Z9, Z13
+	VFNMADD231PS Z1, Z10, Z14
+	VFNMADD231PS Z0, Z11, Z15
 	VMOVUPS      (SI), Z0
-	VMOVUPS      64(SI), Z7
+	VMOVUPS      64(SI), Z11
 	VMOVUPS      128(SI), Z1
-	VMOVUPS      192(SI), Z6
+	VMOVUPS      192(SI), Z10
 	VMULPS       Z0, Z12, Z0
-	VMULPS       Z7, Z13, Z7
+	VMULPS       Z11, Z13, Z11
 	VMULPS       Z1, Z14, Z1
-	VMULPS       Z6, Z15, Z6
+	VMULPS       Z10, Z15, Z10
 	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z7, 64(AX)
+	VMOVUPS      Z11, 64(AX)
 	VMOVUPS      Z1, 128(AX)
-	VMOVUPS      Z6, 192(AX)
+	VMOVUPS      Z10, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -27951,17 +28139,17 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Z6
-	VMOVUPS      (DX), Z1
-	VSUBPS       Z1, Z6, Z1
-	VMOVUPS      (R8), Z6
-	VMOVUPS      (BX), Z7
+	VMOVUPS      (CX), Z10
+	VMOVUPS      (BX), Z1
+	VMOVUPS      (DX), Z11
+	VSUBPS       Z11, Z10, Z11
+	VMOVUPS      (R8), Z10
 	VMOVUPS      (DI), Z0
-	VSUBPS       Z0, Z7, Z0
-	VFNMADD231PS Z6, Z1, Z0
-	VMOVUPS      (SI), Z6
-	VMULPS       Z6, Z0, Z6
-	VMOVUPS      Z6, (AX)
+	VSUBPS       Z0, Z1, Z0
+	VFNMADD231PS Z10, Z11, Z0
+	VMOVUPS      (SI), Z10
+	VMULPS       Z10, Z0, Z10
+	VMOVUPS      Z10, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -27976,17 +28164,17 @@ vectors_end:
 	ADDQ         $+16, R11
 	TESTQ        R11, R11
 	JE           row_end
-	VMOVUPS.Z    (CX), K1, Z6
-	VMOVUPS.Z    (DX), K1, Z0
-	VSUBPS       Z0, Z6, Z0
-	VMOVUPS.Z    (R8), K1, Z6
-	VMOVUPS.Z    (BX), K1, Z1
-	VMOVUPS.Z    (DI), K1, Z7
-	VSUBPS       Z7, Z1, Z7
-	VFNMADD231PS Z6, Z0, Z7
-	VMOVUPS.Z    (SI), K1, Z6
-	VMULPS       Z6, Z7, Z6
-	VMOVUPS      Z6, K1, (AX)
+	VMOVUPS.Z    (CX), K1, Z10
+	VMOVUPS.Z    (BX), K1, Z0
+	VMOVUPS.Z    (DX), K1, Z11
+	VSUBPS       Z11, Z10, Z11
+	VMOVUPS.Z    (R8), K1, Z10
+	VMOVUPS.Z    (DI), K1, Z1
+	VSUBPS       Z1, Z0, Z1
+	VFNMADD231PS Z10, Z11, Z1
+	VMOVUPS.Z    (SI), K1, Z10
+	VMULPS       Z10, Z1, Z10
+	VMOVUPS      Z10, K1, (AX)
 	SHLQ         $0x02, R11
 	ADDQ         R11, AX
 	ADDQ         R11, BX
@@ -27994,6 +28182,1155 @@ vectors_end:
 
 row_end:
 	SUBQ $+1, R9
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func BatchNormReLUSumsAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, rows int, stride int, add int)
+// Requires: AVX, FMA3
+TEXT ·BatchNormReLUSumsAVX2(SB), NOSPLIT, $0-88
+	MOVQ dgamma+0(FP), AX
+	MOVQ dbeta+8(FP), BX
+	MOVQ dy+16(FP), CX
+	MOVQ x+24(FP), DX
+	MOVQ mean+32(FP), SI
+	MOVQ scale+40(FP), DI
+	MOVQ shift+48(FP), R8
+	MOVQ n+56(FP), R9
+	MOVQ stride+72(FP), R10
+	SHLQ $0x02, R10
+	XORL R11, R11
+
+columns2:
+	CMPQ    R9, $+16
+	JL      columns2_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R11, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R11, DX
+	MOVQ    scale+40(FP), DI
+	ADDQ    R11, DI
+	VMOVUPS (DI), Y9
+	VMOVUPS 32(DI), Y8
+	MOVQ    shift+48(FP), R8
+	ADDQ    R11, R8
+	VMOVUPS (R8), Y7
+	VMOVUPS 32(R8), Y6
+	MOVQ    mean+32(FP), SI
+	ADDQ    R11, SI
+	VMOVUPS (SI), Y5
+	VMOVUPS 32(SI), Y4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    rows+64(FP), R12
+
+columns2_rows:
+	VMOVUPS      (CX), Y10
+	VMOVUPS      (DX), Y11
+	VMOVAPS      Y7, Y12
+	VFMADD231PS  Y9, Y11, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VCMPPS       $0x01, Y12, Y13, Y12
+	VANDPS       Y10, Y12, Y10
+	VSUBPS       Y5, Y11, Y11
+	VFMADD231PS  Y11, Y10, Y3
+	VADDPS       Y10, Y1, Y1
+	VMOVUPS      32(CX), Y10
+	VMOVUPS      32(DX), Y11
+	VMOVAPS      Y6, Y12
+	VFMADD231PS  Y8, Y11, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VCMPPS       $0x01, Y12, Y13, Y12
+	VANDPS       Y10, Y12, Y10
+	VSUBPS       Y4, Y11, Y11
+	VFMADD231PS  Y11, Y10, Y2
+	VADDPS       Y10, Y0, Y0
+	ADDQ         R10, CX
+	ADDQ         R10, DX
+	SUBQ         $+1, R12
+	JNE          columns2_rows
+	MOVQ         add+80(FP), R12
+	TESTQ        R12, R12
+	JE           columns2_store
+	VMOVUPS      (AX), Y10
+	VADDPS       Y3, Y10, Y3
+	VMOVUPS      32(AX), Y10
+	VADDPS       Y2, Y10, Y2
+	VMOVUPS      (BX), Y10
+	VADDPS       Y1, Y10, Y1
+	VMOVUPS      32(BX), Y10
+	VADDPS       Y0, Y10, Y0
+
+columns2_store:
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y1, (BX)
+	VMOVUPS Y0, 32(BX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, R11
+	ADDQ    $-16, R9
+	JMP     columns2
+
+columns2_end:
+columns1:
+	CMPQ    R9, $+8
+	JL      columns1_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R11, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R11, DX
+	MOVQ    scale+40(FP), DI
+	ADDQ    R11, DI
+	VMOVUPS (DI), Y0
+	MOVQ    shift+48(FP), R8
+	ADDQ    R11, R8
+	VMOVUPS (R8), Y1
+	MOVQ    mean+32(FP), SI
+	ADDQ    R11, SI
+	VMOVUPS (SI), Y2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	MOVQ    rows+64(FP), R12
+
+columns1_rows:
+	VMOVUPS      (CX), Y5
+	VMOVUPS      (DX), Y6
+	VMOVAPS      Y1, Y7
+	VFMADD231PS  Y0, Y6, Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y8
+	VCMPPS       $0x01, Y7, Y8, Y7
+	VANDPS       Y5, Y7, Y5
+	VSUBPS       Y2, Y6, Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VADDPS       Y5, Y4, Y4
+	ADDQ         R10, CX
+	ADDQ         R10, DX
+	SUBQ         $+1, R12
+	JNE          columns1_rows
+	MOVQ         add+80(FP), R12
+	TESTQ        R12, R12
+	JE           columns1_store
+	VMOVUPS      (AX), Y5
+	VADDPS       Y3, Y5, Y3
+	VMOVUPS      (BX), Y5
+	VADDPS       Y4, Y5, Y4
+
+columns1_store:
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, (BX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, R11
+	ADDQ    $-8, R9
+	JMP     columns1
+
+columns1_end:
+	TESTQ      R9, R9
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R14
+	NEGQ       R9
+	VMOVUPS    32(R14)(R9*4), Y4
+	NEGQ       R9
+	MOVQ       dy+16(FP), CX
+	ADDQ       R11, CX
+	MOVQ       x+24(FP), DX
+	ADDQ       R11, DX
+	MOVQ       scale+40(FP), DI
+	ADDQ       R11, DI
+	VMASKMOVPS (DI), Y4, Y3
+	MOVQ       shift+48(FP), R8
+	ADDQ       R11, R8
+	VMASKMOVPS (R8), Y4, Y2
+	MOVQ       mean+32(FP), SI
+	ADDQ       R11, SI
+	VMASKMOVPS (SI), Y4, Y1
+	VPXOR      X0, X0, X0
+	VPXOR      X5, X5, X5
+	MOVQ       rows+64(FP), R12
+
+partial_rows:
+	VMASKMOVPS   (CX), Y4, Y6
+	VMASKMOVPS   (DX), Y4, Y7
+	VMOVAPS      Y2, Y8
+	VFMADD231PS  Y3, Y7, Y8
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	VCMPPS       $0x01, Y8, Y9, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y1, Y7, Y7
+	VFMADD231PS  Y7, Y6, Y0
+	VADDPS       Y6, Y5, Y5
+	ADDQ         R10, CX
+	ADDQ         R10, DX
+	SUBQ         $+1, R12
+	JNE          partial_rows
+	MOVQ         add+80(FP), R12
+	TESTQ        R12, R12
+	JE           partial_store
+	VMASKMOVPS   (AX), Y4, Y6
+	VADDPS       Y0, Y6, Y0
+	VMASKMOVPS   (BX), Y4, Y6
+	VADDPS       Y5, Y6, Y5
+
+partial_store:
+	VMASKMOVPS Y0, Y4, (AX)
+	VMASKMOVPS Y5, Y4, (BX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func BatchNormReLUSumsAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, rows int, stride int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·BatchNormReLUSumsAVX512(SB), NOSPLIT, $0-88
+	MOVQ dgamma+0(FP), AX
+	MOVQ dbeta+8(FP), BX
+	MOVQ dy+16(FP), CX
+	MOVQ x+24(FP), DX
+	MOVQ mean+32(FP), SI
+	MOVQ scale+40(FP), DI
+	MOVQ shift+48(FP), R8
+	MOVQ n+56(FP), R9
+	MOVQ stride+72(FP), R10
+	SHLQ $0x02, R10
+	XORL R11, R11
+
+columns4:
+	CMPQ    R9, $+64
+	JL      columns4_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R11, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R11, DX
+	MOVQ    scale+40(FP), DI
+	ADDQ    R11, DI
+	VMOVUPS (DI), Z19
+	VMOVUPS 64(DI), Z18
+	VMOVUPS 128(DI), Z17
+	VMOVUPS 192(DI), Z16
+	MOVQ    shift+48(FP), R8
+	ADDQ    R11, R8
+	VMOVUPS (R8), Z15
+	VMOVUPS 64(R8), Z14
+	VMOVUPS 128(R8), Z13
+	VMOVUPS 192(R8), Z12
+	MOVQ    mean+32(FP), SI
+	ADDQ    R11, SI
+	VMOVUPS (SI), Z11
+	VMOVUPS 64(SI), Z10
+	VMOVUPS 128(SI), Z9
+	VMOVUPS 192(SI), Z8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    rows+64(FP), R12
+
+columns4_rows:
+	VMOVUPS      (CX), Z20
+	VMOVUPS      64(CX), Z21
+	VMOVUPS      (DX), Z22
+	VMOVUPS      64(DX), Z23
+	VMOVAPS      Z15, Z24
+	VFMADD231PS  Z19, Z22, Z24
+	VMOVAPS      Z14, Z25
+	VFMADD231PS  Z18, Z23, Z25
+	VBROADCASTSS lanes_00000000<>+0(SB), Z26
+	VCMPPS       $0x01, Z24, Z26, K2
+	VBROADCASTSS lanes_00000000<>+0(SB), Z24
+	VCMPPS       $0x01, Z25, Z24, K3
+	VMOVAPS.Z    Z20, K2, Z20
+	VMOVAPS.Z    Z21, K3, Z21
+	VSUBPS       Z11, Z22, Z22
+	VSUBPS       Z10, Z23, Z23
+	VFMADD231PS  Z22, Z20, Z7
+	VFMADD231PS  Z23, Z21, Z6
+	VADDPS       Z20, Z3, Z3
+	VADDPS       Z21, Z2, Z2
+	VMOVUPS      128(CX), Z21
+	VMOVUPS      192(CX), Z20
+	VMOVUPS      128(DX), Z23
+	VMOVUPS      192(DX), Z22
+	VMOVAPS      Z13, Z25
+	VFMADD231PS  Z17, Z23, Z25
+	VMOVAPS      Z12, Z24
+	VFMADD231PS  Z16, Z22, Z24
+	VBROADCASTSS lanes_00000000<>+0(SB), Z26
+	VCMPPS       $0x01, Z25, Z26, K3
+	VBROADCASTSS lanes_00000000<>+0(SB), Z25
+	VCMPPS       $0x01, Z24, Z25, K2
+	VMOVAPS.Z    Z21, K3, Z21
+	VMOVAPS.Z    Z20, K2, Z20
+	VSUBPS       Z9, Z23, Z23
+	VSUBPS       Z8, Z22, Z22
+	VFMADD231PS  Z23, Z21, Z5
+	VFMADD231PS  Z22, Z20, Z4
+	VADDPS       Z21, Z1, Z1
+	VADDPS       Z20, Z0, Z0
+	ADDQ         R10, CX
+	ADDQ         R10, DX
+	SUBQ         $+1, R12
+	JNE          columns4_rows
+	MOVQ         add+80(FP), R12
+	TESTQ        R12, R12
+	JE           columns4_store
+	VMOVUPS      (AX), Z20
+	VADDPS       Z7, Z20, Z7
+	VMOVUPS      64(AX), Z20
+	VADDPS       Z6, Z20, Z6
+	VMOVUPS      128(AX), Z20
+	VADDPS       Z5, Z20, Z5
+	VMOVUPS      192(AX), Z20
+	VADDPS       Z4, Z20, Z4
+	VMOVUPS      (BX), Z20
+	VADDPS       Z3, Z20, Z3
+	VMOVUPS      64(BX), Z20
+	VADDPS       Z2, Z20, Z2
+	VMOVUPS      128(BX), Z20
+	VADDPS       Z1, Z20, Z1
+	VMOVUPS      192(BX), Z20
+	VADDPS       Z0, Z20, Z0
+
+columns4_store:
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z6, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z3, (BX)
+	VMOVUPS Z2, 64(BX)
+	VMOVUPS Z1, 128(BX)
+	VMOVUPS Z0, 192(BX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $+256, R11
+	ADDQ    $-64, R9
+	JMP     columns4
+
+columns4_end:
+columns2:
+	CMPQ    R9, $+32
+	JL      columns2_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R11, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R11, DX
+	MOVQ    scale+40(FP), DI
+	ADDQ    R11, DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	MOVQ    shift+48(FP), R8
+	ADDQ    R11, R8
+	VMOVUPS (R8), Z2
+	VMOVUPS 64(R8), Z3
+	MOVQ    mean+32(FP), SI
+	ADDQ    R11, SI
+	VMOVUPS (SI), Z4
+	VMOVUPS 64(SI), Z5
+	VPXOR   X6, X6, X6
+	VPXOR   X7, X7, X7
+	VPXOR   X8, X8, X8
+	VPXOR   X9, X9, X9
+	MOVQ    rows+64(FP), R12
+
+columns2_rows:
+	VMOVUPS      (CX), Z10
+	VMOVUPS      64(CX), Z11
+	VMOVUPS      (DX), Z12
+	VMOVUPS      64(DX), Z13
+	VMOVAPS      Z2, Z14
+	VFMADD231PS  Z0, Z12, Z14
+	VMOVAPS      Z3, Z15
+	VFMADD231PS  Z1, Z13, Z15
+	VBROADCASTSS lanes_00000000<>+0(SB), Z16
+	VCMPPS       $0x01, Z14, Z16, K2
+	VBROADCASTSS lanes_00000000<>+0(SB), Z14
+	VCMPPS       $0x01, Z15, Z14, K3
+	VMOVAPS.Z    Z10, K2, Z10
+	VMOVAPS.Z    Z11, K3, Z11
+	VSUBPS       Z4, Z12, Z12
+	VSUBPS       Z5, Z13, Z13
+	VFMADD231PS  Z12, Z10, Z6
+	VFMADD231PS  Z13, Z11, Z7
+	VADDPS       Z10, Z8, Z8
+	VADDPS       Z11, Z9, Z9
+	ADDQ         R10, CX
+	ADDQ         R10, DX
+	SUBQ         $+1, R12
+	JNE          columns2_rows
+	MOVQ         add+80(FP), R12
+	TESTQ        R12, R12
+	JE           columns2_store
+	VMOVUPS      (AX), Z11
+	VADDPS       Z6, Z11, Z6
+	VMOVUPS      64(AX), Z11
+	VADDPS       Z7, Z11, Z7
+	VMOVUPS      (BX), Z11
+	VADDPS       Z8, Z11, Z8
+	VMOVUPS      64(BX), Z11
+	VADDPS       Z9, Z11, Z9
+
+columns2_store:
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, 64(BX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, R11
+	ADDQ    $-32, R9
+	JMP     columns2
+
+columns2_end:
+columns1:
+	CMPQ    R9, $+16
+	JL      columns1_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R11, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R11, DX
+	MOVQ    scale+40(FP), DI
+	ADDQ    R11, DI
+	VMOVUPS (DI), Z9
+	MOVQ    shift+48(FP), R8
+	ADDQ    R11, R8
+	VMOVUPS (R8), Z8
+	MOVQ    mean+32(FP), SI
+	ADDQ    R11, SI
+	VMOVUPS (SI), Z7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	MOVQ    rows+64(FP), R12
+
+columns1_rows:
+	VMOVUPS      (CX), Z4
+	VMOVUPS      (DX), Z3
+	VMOVAPS      Z8, Z2
+	VFMADD231PS  Z9, Z3, Z2
+	VBROADCASTSS lanes_00000000<>+0(SB), Z1
+	VCMPPS       $0x01, Z2, Z1, K3
+	VMOVAPS.Z    Z4, K3, Z4
+	VSUBPS       Z7, Z3, Z3
+	VFMADD231PS  Z3, Z4, Z6
+	VADDPS       Z4, Z5, Z5
+	ADDQ         R10, CX
+	ADDQ         R10, DX
+	SUBQ         $+1, R12
+	JNE          columns1_rows
+	MOVQ         add+80(FP), R12
+	TESTQ        R12, R12
+	JE           columns1_store
+	VMOVUPS      (AX), Z4
+	VADDPS       Z6, Z4, Z6
+	VMOVUPS      (BX), Z4
+	VADDPS       Z5, Z4, Z5
+
+columns1_store:
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z5, (BX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, R11
+	ADDQ    $-16, R9
+	JMP     columns1
+
+columns1_end:
+	TESTQ     R9, R9
+	JE        done
+	MOVL      $0x0000ffff, R14
+	BZHIL     R9, R14, R14
+	KMOVW     R14, K1
+	MOVQ      dy+16(FP), CX
+	ADDQ      R11, CX
+	MOVQ      x+24(FP), DX
+	ADDQ      R11, DX
+	MOVQ      scale+40(FP), DI
+	ADDQ      R11, DI
+	VMOVUPS.Z (DI), K1, Z5
+	MOVQ      shift+48(FP), R8
+	ADDQ      R11, R8
+	VMOVUPS.Z (R8), K1, Z6
+	MOVQ      mean+32(FP), SI
+	ADDQ      R11, SI
+	VMOVUPS.Z (SI), K1, Z7
+	VPXOR     X8, X8, X8
+	VPXOR     X9, X9, X9
+	MOVQ      rows+64(FP), R12
+
+partial_rows:
+	VMOVUPS.Z    (CX), K1, Z4
+	VMOVUPS.Z    (DX), K1, Z3
+	VMOVAPS      Z6, Z2
+	VFMADD231PS  Z5, Z3, Z2
+	VBROADCASTSS lanes_00000000<>+0(SB), Z1
+	VCMPPS       $0x01, Z2, Z1, K3
+	VMOVAPS.Z    Z4, K3, Z4
+	VSUBPS       Z7, Z3, Z3
+	VFMADD231PS  Z3, Z4, Z8
+	VADDPS       Z4, Z9, Z9
+	ADDQ         R10, CX
+	ADDQ         R10, DX
+	SUBQ         $+1, R12
+	JNE          partial_rows
+	MOVQ         add+80(FP), R12
+	TESTQ        R12, R12
+	JE           partial_store
+	VMOVUPS.Z    (AX), K1, Z4
+	VADDPS       Z8, Z4, Z8
+	VMOVUPS.Z    (BX), K1, Z4
+	VADDPS       Z9, Z4, Z9
+
+partial_store:
+	VMOVUPS Z8, K1, (AX)
+	VMOVUPS Z9, K1, (BX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func BatchNormReLUSumsNarrowAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX, FMA3
+TEXT ·BatchNormReLUSumsNarrowAVX2(SB), NOSPLIT, $0-96
+	MOVQ dgamma+0(FP), AX
+	MOVQ dbeta+8(FP), BX
+	MOVQ dy+16(FP), CX
+	MOVQ x+24(FP), DX
+	MOVQ n+56(FP), SI
+	MOVQ stride+72(FP), DI
+	SHLQ $0x02, DI
+	XORL R8, R8
+
+columns:
+	CMPQ    SI, $+8
+	JL      columns_end
+	MOVQ    block+80(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    dy+16(FP), CX
+	ADDQ    R8, CX
+	MOVQ    CX, R10
+	ADDQ    R9, R10
+	MOVQ    x+24(FP), DX
+	ADDQ    R8, DX
+	MOVQ    DX, R11
+	ADDQ    R9, R11
+	MOVQ    scale+40(FP), R9
+	ADDQ    R8, R9
+	VMOVUPS (R9), Y0
+	MOVQ    shift+48(FP), R9
+	ADDQ    R8, R9
+	VMOVUPS (R9), Y1
+	MOVQ    mean+32(FP), R9
+	ADDQ    R8, R9
+	VMOVUPS (R9), Y2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	VPXOR   X6, X6, X6
+	MOVQ    rows+64(FP), R9
+
+whole_rows:
+	VMOVUPS      (CX), Y7
+	VMOVUPS      (R10), Y8
+	VMOVUPS      (DX), Y9
+	VMOVUPS      (R11), Y10
+	VMOVAPS      Y1, Y11
+	VFMADD231PS  Y0, Y9, Y11
+	VMOVAPS      Y1, Y12
+	VFMADD231PS  Y0, Y10, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VCMPPS       $0x01, Y11, Y13, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VCMPPS       $0x01, Y12, Y13, Y12
+	VANDPS       Y7, Y11, Y7
+	VANDPS       Y8, Y12, Y8
+	VSUBPS       Y2, Y9, Y9
+	VSUBPS       Y2, Y10, Y10
+	VFMADD231PS  Y9, Y7, Y3
+	VFMADD231PS  Y10, Y8, Y4
+	VADDPS       Y7, Y5, Y5
+	VADDPS       Y8, Y6, Y6
+	ADDQ         DI, CX
+	ADDQ         DI, R10
+	ADDQ         DI, DX
+	ADDQ         DI, R11
+	SUBQ         $+1, R9
+	JNE          whole_rows
+	MOVQ         add+88(FP), R9
+	TESTQ        R9, R9
+	JE           whole_store
+	VMOVUPS      (AX), Y8
+	VADDPS       Y3, Y8, Y3
+	VMOVUPS      (BX), Y8
+	VADDPS       Y5, Y8, Y5
+
+whole_store:
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS Y3, (AX)
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS Y5, (BX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, R8
+	ADDQ    $-8, SI
+	JMP     columns
+
+columns_end:
+	TESTQ      SI, SI
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R14
+	NEGQ       SI
+	VMOVUPS    32(R14)(SI*4), Y8
+	NEGQ       SI
+	MOVQ       block+80(FP), R9
+	SHLQ       $0x02, R9
+	MOVQ       dy+16(FP), CX
+	ADDQ       R8, CX
+	MOVQ       CX, R10
+	ADDQ       R9, R10
+	MOVQ       x+24(FP), DX
+	ADDQ       R8, DX
+	MOVQ       DX, R11
+	ADDQ       R9, R11
+	MOVQ       scale+40(FP), R9
+	ADDQ       R8, R9
+	VMASKMOVPS (R9), Y8, Y0
+	MOVQ       shift+48(FP), R9
+	ADDQ       R8, R9
+	VMASKMOVPS (R9), Y8, Y1
+	MOVQ       mean+32(FP), R9
+	ADDQ       R8, R9
+	VMASKMOVPS (R9), Y8, Y2
+	VPXOR      X3, X3, X3
+	VPXOR      X4, X4, X4
+	VPXOR      X5, X5, X5
+	VPXOR      X6, X6, X6
+	MOVQ       rows+64(FP), R9
+
+partial_rows:
+	VMASKMOVPS   (CX), Y8, Y7
+	VMASKMOVPS   (R10), Y8, Y10
+	VMASKMOVPS   (DX), Y8, Y9
+	VMASKMOVPS   (R11), Y8, Y12
+	VMOVAPS      Y1, Y11
+	VFMADD231PS  Y0, Y9, Y11
+	VMOVAPS      Y1, Y13
+	VFMADD231PS  Y0, Y12, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VCMPPS       $0x01, Y11, Y14, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VCMPPS       $0x01, Y13, Y14, Y13
+	VANDPS       Y7, Y11, Y7
+	VANDPS       Y10, Y13, Y10
+	VSUBPS       Y2, Y9, Y9
+	VSUBPS       Y2, Y12, Y12
+	VFMADD231PS  Y9, Y7, Y3
+	VFMADD231PS  Y12, Y10, Y4
+	VADDPS       Y7, Y5, Y5
+	VADDPS       Y10, Y6, Y6
+	ADDQ         DI, CX
+	ADDQ         DI, R10
+	ADDQ         DI, DX
+	ADDQ         DI, R11
+	SUBQ         $+1, R9
+	JNE          partial_rows
+	MOVQ         add+88(FP), R9
+	TESTQ        R9, R9
+	JE           partial_store
+	VMASKMOVPS   (AX), Y8, Y10
+	VADDPS       Y3, Y10, Y3
+	VMASKMOVPS   (BX), Y8, Y10
+	VADDPS       Y5, Y10, Y5
+
+partial_store:
+	VADDPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y8, (AX)
+	VADDPS     Y6, Y5, Y5
+	VMASKMOVPS Y5, Y8, (BX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func BatchNormReLUSumsNarrowAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·BatchNormReLUSumsNarrowAVX512(SB), NOSPLIT, $0-96
+	MOVQ dgamma+0(FP), AX
+	MOVQ dbeta+8(FP), BX
+	MOVQ dy+16(FP), CX
+	MOVQ x+24(FP), DX
+	MOVQ n+56(FP), SI
+	MOVQ stride+72(FP), DI
+	SHLQ $0x02, DI
+	XORL R8, R8
+
+columns:
+	CMPQ    SI, $+16
+	JL      columns_end
+	MOVQ    block+80(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    dy+16(FP), CX
+	ADDQ    R8, CX
+	MOVQ    CX, R10
+	ADDQ    R9, R10
+	MOVQ    x+24(FP), DX
+	ADDQ    R8, DX
+	MOVQ    DX, R11
+	ADDQ    R9, R11
+	MOVQ    scale+40(FP), R9
+	ADDQ    R8, R9
+	VMOVUPS (R9), Z0
+	MOVQ    shift+48(FP), R9
+	ADDQ    R8, R9
+	VMOVUPS (R9), Z1
+	MOVQ    mean+32(FP), R9
+	ADDQ    R8, R9
+	VMOVUPS (R9), Z2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	VPXOR   X6, X6, X6
+	MOVQ    rows+64(FP), R9
+
+whole_rows:
+	VMOVUPS      (CX), Z7
+	VMOVUPS      (R10), Z8
+	VMOVUPS      (DX), Z9
+	VMOVUPS      (R11), Z10
+	VMOVAPS      Z1, Z11
+	VFMADD231PS  Z0, Z9, Z11
+	VMOVAPS      Z1, Z12
+	VFMADD231PS  Z0, Z10, Z12
+	VBROADCASTSS lanes_00000000<>+0(SB), Z13
+	VCMPPS       $0x01, Z11, Z13, K2
+	VBROADCASTSS lanes_00000000<>+0(SB), Z11
+	VCMPPS       $0x01, Z12, Z11, K3
+	VMOVAPS.Z    Z7, K2, Z7
+	VMOVAPS.Z    Z8, K3, Z8
+	VSUBPS       Z2, Z9, Z9
+	VSUBPS       Z2, Z10, Z10
+	VFMADD231PS  Z9, Z7, Z3
+	VFMADD231PS  Z10, Z8, Z4
+	VADDPS       Z7, Z5, Z5
+	VADDPS       Z8, Z6, Z6
+	ADDQ         DI, CX
+	ADDQ         DI, R10
+	ADDQ         DI, DX
+	ADDQ         DI, R11
+	SUBQ         $+1, R9
+	JNE          whole_rows
+	MOVQ         add+88(FP), R9
+	TESTQ        R9, R9
+	JE           whole_store
+	VMOVUPS      (AX), Z8
+	VADDPS       Z3, Z8, Z3
+	VMOVUPS      (BX), Z8
+	VADDPS       Z5, Z8, Z5
+
+whole_store:
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS Z3, (AX)
+	VADDPS  Z6, Z5, Z5
+	VMOVUPS Z5, (BX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, R8
+	ADDQ    $-16, SI
+	JMP     columns
+
+columns_end:
+	TESTQ     SI, SI
+	JE        done
+	MOVL      $0x0000ffff, R14
+	BZHIL     SI, R14, R14
+	KMOVW     R14, K1
+	MOVQ      block+80(FP), R9
+	SHLQ      $0x02, R9
+	MOVQ      dy+16(FP), CX
+	ADDQ      R8, CX
+	MOVQ      CX, R10
+	ADDQ      R9, R10
+	MOVQ      x+24(FP), DX
+	ADDQ      R8, DX
+	MOVQ      DX, R11
+	ADDQ      R9, R11
+	MOVQ      scale+40(FP), R9
+	ADDQ      R8, R9
+	VMOVUPS.Z (R9), K1, Z0
+	MOVQ      shift+48(FP), R9
+	ADDQ      R8, R9
+	VMOVUPS.Z (R9), K1, Z1
+	MOVQ      mean+32(FP), R9
+	ADDQ      R8, R9
+	VMOVUPS.Z (R9), K1, Z2
+	VPXOR     X3, X3, X3
+	VPXOR     X4, X4, X4
+	VPXOR     X5, X5, X5
+	VPXOR     X6, X6, X6
+	MOVQ      rows+64(FP), R9
+
+partial_rows:
+	VMOVUPS.Z    (CX), K1, Z8
+	VMOVUPS.Z    (R10), K1, Z7
+	VMOVUPS.Z    (DX), K1, Z10
+	VMOVUPS.Z    (R11), K1, Z9
+	VMOVAPS      Z1, Z12
+	VFMADD231PS  Z0, Z10, Z12
+	VMOVAPS      Z1, Z11
+	VFMADD231PS  Z0, Z9, Z11
+	VBROADCASTSS lanes_00000000<>+0(SB), Z13
+	VCMPPS       $0x01, Z12, Z13, K3
+	VBROADCASTSS lanes_00000000<>+0(SB), Z12
+	VCMPPS       $0x01, Z11, Z12, K2
+	VMOVAPS.Z    Z8, K3, Z8
+	VMOVAPS.Z    Z7, K2, Z7
+	VSUBPS       Z2, Z10, Z10
+	VSUBPS       Z2, Z9, Z9
+	VFMADD231PS  Z10, Z8, Z3
+	VFMADD231PS  Z9, Z7, Z4
+	VADDPS       Z8, Z5, Z5
+	VADDPS       Z7, Z6, Z6
+	ADDQ         DI, CX
+	ADDQ         DI, R10
+	ADDQ         DI, DX
+	ADDQ         DI, R11
+	SUBQ         $+1, R9
+	JNE          partial_rows
+	MOVQ         add+88(FP), R9
+	TESTQ        R9, R9
+	JE           partial_store
+	VMOVUPS.Z    (AX), K1, Z7
+	VADDPS       Z3, Z7, Z3
+	VMOVUPS.Z    (BX), K1, Z7
+	VADDPS       Z5, Z7, Z5
+
+partial_store:
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS Z3, K1, (AX)
+	VADDPS  Z6, Z5, Z5
+	VMOVUPS Z5, K1, (BX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func BatchNormReLUBackwardAVX2(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, scale *float32, shift *float32, rows int, cols int)
+// Requires: AVX, FMA3
+TEXT ·BatchNormReLUBackwardAVX2(SB), NOSPLIT, $0-88
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         mean+24(FP), DX
+	MOVQ         slope+32(FP), SI
+	MOVQ         a+40(FP), DI
+	MOVQ         b+48(FP), R8
+	MOVQ         scale+56(FP), R9
+	MOVQ         shift+64(FP), R10
+	MOVQ         rows+72(FP), R11
+	MOVQ         cols+80(FP), R12
+	MOVQ         R12, R13
+	ANDQ         $+7, R13
+	LEAQ         partial_masks<>+0(SB), R14
+	NEGQ         R13
+	VMOVUPS      32(R14)(R13*4), Y0
+	NEGQ         R13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y2
+
+row:
+	MOVQ R12, R13
+	MOVQ mean+24(FP), DX
+	MOVQ slope+32(FP), SI
+	MOVQ a+40(FP), DI
+	MOVQ b+48(FP), R8
+	MOVQ scale+56(FP), R9
+	MOVQ shift+64(FP), R10
+	SUBQ $+16, R13
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (CX), Y1
+	VMOVUPS      32(CX), Y3
+	VMOVUPS      (BX), Y4
+	VMOVUPS      32(BX), Y5
+	VMOVUPS      (R9), Y6
+	VMOVUPS      32(R9), Y7
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VFMADD231PS  Y6, Y1, Y8
+	VFMADD231PS  Y7, Y3, Y9
+	VCMPPS       $0x01, Y8, Y2, Y8
+	VCMPPS       $0x01, Y9, Y2, Y9
+	VANDPS       Y4, Y8, Y4
+	VANDPS       Y5, Y9, Y5
+	VMOVUPS      (DX), Y9
+	VMOVUPS      32(DX), Y8
+	VSUBPS       Y9, Y1, Y9
+	VSUBPS       Y8, Y3, Y8
+	VMOVUPS      (R8), Y3
+	VMOVUPS      32(R8), Y1
+	VMOVUPS      (DI), Y7
+	VMOVUPS      32(DI), Y6
+	VSUBPS       Y7, Y4, Y7
+	VSUBPS       Y6, Y5, Y6
+	VFNMADD231PS Y3, Y9, Y7
+	VFNMADD231PS Y1, Y8, Y6
+	VMOVUPS      (SI), Y1
+	VMOVUPS      32(SI), Y8
+	VMULPS       Y1, Y7, Y1
+	VMULPS       Y8, Y6, Y8
+	VMOVUPS      Y1, (AX)
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	ADDQ         $+64, DI
+	ADDQ         $+64, R8
+	ADDQ         $+64, R9
+	ADDQ         $+64, R10
+	SUBQ         $+16, R13
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, R13
+	SUBQ $+8, R13
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Y8
+	VMOVUPS      (BX), Y1
+	VMOVUPS      (R9), Y6
+	VMOVUPS      (R10), Y7
+	VFMADD231PS  Y6, Y8, Y7
+	VCMPPS       $0x01, Y7, Y2, Y7
+	VANDPS       Y1, Y7, Y1
+	VMOVUPS      (DX), Y7
+	VSUBPS       Y7, Y8, Y7
+	VMOVUPS      (R8), Y8
+	VMOVUPS      (DI), Y6
+	VSUBPS       Y6, Y1, Y6
+	VFNMADD231PS Y8, Y7, Y6
+	VMOVUPS      (SI), Y8
+	VMULPS       Y8, Y6, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $+32, R8
+	ADDQ         $+32, R9
+	ADDQ         $+32, R10
+	SUBQ         $+8, R13
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, R13
+	TESTQ        R13, R13
+	JE           row_end
+	VMASKMOVPS   (CX), Y0, Y8
+	VMASKMOVPS   (BX), Y0, Y6
+	VMASKMOVPS   (R9), Y0, Y7
+	VMASKMOVPS   (R10), Y0, Y1
+	VFMADD231PS  Y7, Y8, Y1
+	VCMPPS       $0x01, Y1, Y2, Y1
+	VANDPS       Y6, Y1, Y6
+	VMASKMOVPS   (DX), Y0, Y1
+	VSUBPS       Y1, Y8, Y1
+	VMASKMOVPS   (R8), Y0, Y8
+	VMASKMOVPS   (DI), Y0, Y7
+	VSUBPS       Y7, Y6, Y7
+	VFNMADD231PS Y8, Y1, Y7
+	VMASKMOVPS   (SI), Y0, Y8
+	VMULPS       Y8, Y7, Y8
+	VMASKMOVPS   Y8, Y0, (AX)
+	SHLQ         $0x02, R13
+	ADDQ         R13, AX
+	ADDQ         R13, BX
+	ADDQ         R13, CX
+
+row_end:
+	SUBQ $+1, R11
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func BatchNormReLUBackwardAVX512(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, scale *float32, shift *float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·BatchNormReLUBackwardAVX512(SB), NOSPLIT, $0-88
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         mean+24(FP), DX
+	MOVQ         slope+32(FP), SI
+	MOVQ         a+40(FP), DI
+	MOVQ         b+48(FP), R8
+	MOVQ         scale+56(FP), R9
+	MOVQ         shift+64(FP), R10
+	MOVQ         rows+72(FP), R11
+	MOVQ         cols+80(FP), R12
+	MOVQ         R12, R13
+	ANDQ         $+15, R13
+	MOVL         $0x0000ffff, R14
+	BZHIL        R13, R14, R14
+	KMOVW        R14, K1
+	VBROADCASTSS lanes_00000000<>+0(SB), Z1
+
+row:
+	MOVQ R12, R13
+	MOVQ mean+24(FP), DX
+	MOVQ slope+32(FP), SI
+	MOVQ a+40(FP), DI
+	MOVQ b+48(FP), R8
+	MOVQ scale+56(FP), R9
+	MOVQ shift+64(FP), R10
+	SUBQ $+64, R13
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z2
+	VMOVUPS      128(CX), Z3
+	VMOVUPS      192(CX), Z4
+	VMOVUPS      (BX), Z5
+	VMOVUPS      64(BX), Z6
+	VMOVUPS      128(BX), Z7
+	VMOVUPS      192(BX), Z8
+	VMOVUPS      (R9), Z9
+	VMOVUPS      64(R9), Z10
+	VMOVUPS      128(R9), Z11
+	VMOVUPS      192(R9), Z12
+	VMOVUPS      (R10), Z13
+	VMOVUPS      64(R10), Z14
+	VMOVUPS      128(R10), Z15
+	VMOVUPS      192(R10), Z16
+	VFMADD231PS  Z9, Z0, Z13
+	VFMADD231PS  Z10, Z2, Z14
+	VFMADD231PS  Z11, Z3, Z15
+	VFMADD231PS  Z12, Z4, Z16
+	VCMPPS       $0x01, Z13, Z1, K2
+	VCMPPS       $0x01, Z14, Z1, K3
+	VCMPPS       $0x01, Z15, Z1, K4
+	VCMPPS       $0x01, Z16, Z1, K5
+	VMOVAPS.Z    Z5, K2, Z5
+	VMOVAPS.Z    Z6, K3, Z6
+	VMOVAPS.Z    Z7, K4, Z7
+	VMOVAPS.Z    Z8, K5, Z8
+	VMOVUPS      (DX), Z16
+	VMOVUPS      64(DX), Z15
+	VMOVUPS      128(DX), Z14
+	VMOVUPS      192(DX), Z13
+	VSUBPS       Z16, Z0, Z16
+	VSUBPS       Z15, Z2, Z15
+	VSUBPS       Z14, Z3, Z14
+	VSUBPS       Z13, Z4, Z13
+	VMOVUPS      (R8), Z4
+	VMOVUPS      64(R8), Z3
+	VMOVUPS      128(R8), Z2
+	VMOVUPS      192(R8), Z0
+	VMOVUPS      (DI), Z12
+	VMOVUPS      64(DI), Z11
+	VMOVUPS      128(DI), Z10
+	VMOVUPS      192(DI), Z9
+	VSUBPS       Z12, Z5, Z12
+	VSUBPS       Z11, Z6, Z11
+	VSUBPS       Z10, Z7, Z10
+	VSUBPS       Z9, Z8, Z9
+	VFNMADD231PS Z4, Z16, Z12
+	VFNMADD231PS Z3, Z15, Z11
+	VFNMADD231PS Z2, Z14, Z10
+	VFNMADD231PS Z0, Z13, Z9
+	VMOVUPS      (SI), Z0
+	VMOVUPS      64(SI), Z13
+	VMOVUPS      128(SI), Z2
+	VMOVUPS      192(SI), Z14
+	VMULPS       Z0, Z12, Z0
+	VMULPS       Z13, Z11, Z13
+	VMULPS       Z2, Z10, Z2
+	VMULPS       Z14, Z9, Z14
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z13, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z14, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	ADDQ         $+256, SI
+	ADDQ         $+256, DI
+	ADDQ         $+256, R8
+	ADDQ         $+256, R9
+	ADDQ         $+256, R10
+	SUBQ         $+64, R13
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, R13
+	SUBQ $+16, R13
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Z14
+	VMOVUPS      (BX), Z2
+	VMOVUPS      (R9), Z13
+	VMOVUPS      (R10), Z0
+	VFMADD231PS  Z13, Z14, Z0
+	VCMPPS       $0x01, Z0, Z1, K5
+	VMOVAPS.Z    Z2, K5, Z2
+	VMOVUPS      (DX), Z0
+	VSUBPS       Z0, Z14, Z0
+	VMOVUPS      (R8), Z14
+	VMOVUPS      (DI), Z13
+	VSUBPS       Z13, Z2, Z13
+	VFNMADD231PS Z14, Z0, Z13
+	VMOVUPS      (SI), Z14
+	VMULPS       Z14, Z13, Z14
+	VMOVUPS      Z14, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	ADDQ         $+64, DI
+	ADDQ         $+64, R8
+	ADDQ         $+64, R9
+	ADDQ         $+64, R10
+	SUBQ         $+16, R13
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, R13
+	TESTQ        R13, R13
+	JE           row_end
+	VMOVUPS.Z    (CX), K1, Z14
+	VMOVUPS.Z    (BX), K1, Z13
+	VMOVUPS.Z    (R9), K1, Z0
+	VMOVUPS.Z    (R10), K1, Z2
+	VFMADD231PS  Z0, Z14, Z2
+	VCMPPS       $0x01, Z2, Z1, K5
+	VMOVAPS.Z    Z13, K5, Z13
+	VMOVUPS.Z    (DX), K1, Z2
+	VSUBPS       Z2, Z14, Z2
+	VMOVUPS.Z    (R8), K1, Z14
+	VMOVUPS.Z    (DI), K1, Z0
+	VSUBPS       Z0, Z13, Z0
+	VFNMADD231PS Z14, Z2, Z0
+	VMOVUPS.Z    (SI), K1, Z14
+	VMULPS       Z14, Z0, Z14
+	VMOVUPS      Z14, K1, (AX)
+	SHLQ         $0x02, R13
+	ADDQ         R13, AX
+	ADDQ         R13, BX
+	ADDQ         R13, CX
+
+row_end:
+	SUBQ $+1, R11
 	JNE  row
 	VZEROUPPER
 	RET
@@ -28009,9 +29346,9 @@ TEXT ·WindowMaxAVX2(SB), NOSPLIT, $0-72
 	MOVQ    channels+24(FP), SI
 	MOVQ    SI, R8
 	ANDQ    $+7, SI
-	LEAQ    partial_masks<>+0(SB), R13
+	LEAQ    partial_masks<>+0(SB), R14
 	NEGQ    SI
-	VMOVUPS 32(R13)(SI*4), Y0
+	VMOVUPS 32(R14)(SI*4), Y0
 	NEGQ    SI
 	SUBQ    SI, R8
 
@@ -28137,9 +29474,9 @@ TEXT ·WindowMaxAVX512(SB), NOSPLIT, $0-72
 	MOVQ  channels+24(FP), SI
 	MOVQ  SI, R8
 	ANDQ  $+15, SI
-	MOVL  $0x0000ffff, R13
-	BZHIL SI, R13, R13
-	KMOVW R13, K1
+	MOVL  $0x0000ffff, R14
+	BZHIL SI, R14, R14
+	KMOVW R14, K1
 	SUBQ  SI, R8
 
 pixel:
@@ -28318,9 +29655,9 @@ TEXT ·WindowArgMaxAVX2(SB), NOSPLIT, $0-84
 	MOVQ         channels+32(FP), DI
 	MOVQ         DI, R9
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DI
-	VMOVUPS      32(R13)(DI*4), Y1
+	VMOVUPS      32(R14)(DI*4), Y1
 	NEGQ         DI
 	SUBQ         DI, R9
 
@@ -28440,9 +29777,9 @@ TEXT ·WindowArgMaxAVX512(SB), NOSPLIT, $0-84
 	MOVQ         channels+32(FP), DI
 	MOVQ         DI, R9
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R13
-	BZHIL        DI, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        DI, R14, R14
+	KMOVW        R14, K1
 	SUBQ         DI, R9
 
 pixel:
@@ -28695,9 +30032,9 @@ TEXT ·WindowSumAVX2(SB), NOSPLIT, $0-72
 	MOVQ    channels+24(FP), SI
 	MOVQ    SI, R8
 	ANDQ    $+7, SI
-	LEAQ    partial_masks<>+0(SB), R13
+	LEAQ    partial_masks<>+0(SB), R14
 	NEGQ    SI
-	VMOVUPS 32(R13)(SI*4), Y0
+	VMOVUPS 32(R14)(SI*4), Y0
 	NEGQ    SI
 	SUBQ    SI, R8
 
@@ -28859,9 +30196,9 @@ TEXT ·WindowSumAVX512(SB), NOSPLIT, $0-72
 	MOVQ  channels+24(FP), SI
 	MOVQ  SI, R8
 	ANDQ  $+15, SI
-	MOVL  $0x0000ffff, R13
-	BZHIL SI, R13, R13
-	KMOVW R13, K1
+	MOVL  $0x0000ffff, R14
+	BZHIL SI, R14, R14
+	KMOVW R14, K1
 	SUBQ  SI, R8
 
 pixel:
@@ -29023,9 +30360,9 @@ TEXT ·WindowShareAVX2(SB), NOSPLIT, $0-76
 	MOVQ         channels+24(FP), SI
 	MOVQ         SI, R8
 	ANDQ         $+7, SI
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         SI
-	VMOVUPS      32(R13)(SI*4), Y1
+	VMOVUPS      32(R14)(SI*4), Y1
 	NEGQ         SI
 	SUBQ         SI, R8
 
@@ -29196,9 +30533,9 @@ TEXT ·WindowShareAVX512(SB), NOSPLIT, $0-76
 	MOVQ         channels+24(FP), SI
 	MOVQ         SI, R8
 	ANDQ         $+15, SI
-	MOVL         $0x0000ffff, R13
-	BZHIL        SI, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        SI, R14, R14
+	KMOVW        R14, K1
 	SUBQ         SI, R8
 
 pixel:
@@ -29369,9 +30706,9 @@ TEXT ·WindowSelectAVX2(SB), NOSPLIT, $0-84
 	MOVQ         channels+32(FP), DI
 	MOVQ         DI, R9
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DI
-	VMOVUPS      32(R13)(DI*4), Y1
+	VMOVUPS      32(R14)(DI*4), Y1
 	NEGQ         DI
 	SUBQ         DI, R9
 
@@ -29579,9 +30916,9 @@ TEXT ·WindowSelectAVX512(SB), NOSPLIT, $0-84
 	MOVQ         channels+32(FP), DI
 	MOVQ         DI, R9
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R13
-	BZHIL        DI, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        DI, R14, R14
+	KMOVW        R14, K1
 	SUBQ         DI, R9
 
 pixel:
@@ -29789,9 +31126,9 @@ row:
 	SUBQ         SI, DI
 	MOVQ         DI, R8
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DI
-	VMOVUPS      32(R13)(DI*4), Y0
+	VMOVUPS      32(R14)(DI*4), Y0
 	NEGQ         DI
 	SUBQ         DI, R8
 	SHLQ         $0x02, R8
@@ -29922,9 +31259,9 @@ row:
 	SUBQ         SI, DI
 	MOVQ         DI, R8
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R13
-	BZHIL        DI, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        DI, R14, R14
+	KMOVW        R14, K1
 	SUBQ         DI, R8
 	SHLQ         $0x02, R8
 	MOVQ         DX, DI
@@ -30060,9 +31397,9 @@ row:
 	SUBQ         DI, R8
 	MOVQ         R8, R9
 	ANDQ         $+7, R8
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         R8
-	VMOVUPS      32(R13)(R8*4), Y1
+	VMOVUPS      32(R14)(R8*4), Y1
 	NEGQ         R8
 	SUBQ         R8, R9
 	SHLQ         $0x02, R9
@@ -30223,9 +31560,9 @@ row:
 	SUBQ         DI, R8
 	MOVQ         R8, R9
 	ANDQ         $+15, R8
-	MOVL         $0x0000ffff, R13
-	BZHIL        R8, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        R8, R14, R14
+	KMOVW        R14, K1
 	SUBQ         R8, R9
 	SHLQ         $0x02, R9
 	VBROADCASTSS (CX), Z1
@@ -30401,9 +31738,9 @@ row:
 	SUBQ         DI, R8
 	MOVQ         R8, R9
 	ANDQ         $+7, R8
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         R8
-	VMOVUPS      32(R13)(R8*4), Y0
+	VMOVUPS      32(R14)(R8*4), Y0
 	NEGQ         R8
 	SUBQ         R8, R9
 	SHLQ         $0x02, R9
@@ -30491,9 +31828,9 @@ clear_dst_vectors_end:
 	ADDQ       $+8, R8
 	TESTQ      R8, R8
 	JE         clear_dst_end
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       R8
-	VMOVUPS    32(R13)(R8*4), Y0
+	VMOVUPS    32(R14)(R8*4), Y0
 	NEGQ       R8
 	VMASKMOVPS Y1, Y0, (R9)
 
@@ -30531,9 +31868,9 @@ row:
 	SUBQ         DI, R8
 	MOVQ         R8, R9
 	ANDQ         $+15, R8
-	MOVL         $0x0000ffff, R13
-	BZHIL        R8, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        R8, R14, R14
+	KMOVW        R14, K1
 	SUBQ         R8, R9
 	SHLQ         $0x02, R9
 	VBROADCASTSS (CX), Z0
@@ -30620,9 +31957,9 @@ clear_dst_vectors_end:
 	ADDQ    $+16, R8
 	TESTQ   R8, R8
 	JE      clear_dst_end
-	MOVL    $0x0000ffff, R13
-	BZHIL   R8, R13, R13
-	KMOVW   R13, K1
+	MOVL    $0x0000ffff, R14
+	BZHIL   R8, R14, R14
+	KMOVW   R14, K1
 	VMOVUPS Z0, K1, (R9)
 
 clear_dst_end:
@@ -30659,9 +31996,9 @@ row:
 	SUBQ    DI, R8
 	MOVQ    R8, R9
 	ANDQ    $+7, R8
-	LEAQ    partial_masks<>+0(SB), R13
+	LEAQ    partial_masks<>+0(SB), R14
 	NEGQ    R8
-	VMOVUPS 32(R13)(R8*4), Y0
+	VMOVUPS 32(R14)(R8*4), Y0
 	NEGQ    R8
 	SUBQ    R8, R9
 	SHLQ    $0x02, R9
@@ -30912,9 +32249,9 @@ row:
 	SUBQ  DI, R8
 	MOVQ  R8, R9
 	ANDQ  $+15, R8
-	MOVL  $0x0000ffff, R13
-	BZHIL R8, R13, R13
-	KMOVW R13, K1
+	MOVL  $0x0000ffff, R14
+	BZHIL R8, R14, R14
+	KMOVW R14, K1
 	SUBQ  R8, R9
 	SHLQ  $0x02, R9
 	MOVQ  SI, R8
@@ -31070,9 +32407,9 @@ row:
 	SUBQ         R8, R9
 	MOVQ         R9, R10
 	ANDQ         $+7, R9
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         R9
-	VMOVUPS      32(R13)(R9*4), Y1
+	VMOVUPS      32(R14)(R9*4), Y1
 	NEGQ         R9
 	SUBQ         R9, R10
 	SHLQ         $0x02, R10
@@ -31169,9 +32506,9 @@ clear_dx_vectors_end:
 	ADDQ       $+8, R9
 	TESTQ      R9, R9
 	JE         clear_dx_end
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       R9
-	VMOVUPS    32(R13)(R9*4), Y1
+	VMOVUPS    32(R14)(R9*4), Y1
 	NEGQ       R9
 	VMASKMOVPS Y2, Y1, (R10)
 
@@ -31214,9 +32551,9 @@ row:
 	SUBQ         R8, R9
 	MOVQ         R9, R10
 	ANDQ         $+15, R9
-	MOVL         $0x0000ffff, R13
-	BZHIL        R9, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, R14
+	BZHIL        R9, R14, R14
+	KMOVW        R14, K1
 	SUBQ         R9, R10
 	SHLQ         $0x02, R10
 	VBROADCASTSS (DX), Z1
@@ -31312,9 +32649,9 @@ clear_dx_vectors_end:
 	ADDQ    $+16, R9
 	TESTQ   R9, R9
 	JE      clear_dx_end
-	MOVL    $0x0000ffff, R13
-	BZHIL   R9, R13, R13
-	KMOVW   R13, K1
+	MOVL    $0x0000ffff, R14
+	BZHIL   R9, R14, R14
+	KMOVW   R14, K1
 	VMOVUPS Z1, K1, (R10)
 
 clear_dx_end:
@@ -31493,9 +32830,9 @@ blocks_end:
 partial0:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R14)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -31508,9 +32845,9 @@ partial0:
 partial1:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R14)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -31523,9 +32860,9 @@ partial1:
 partial2:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R14)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -31538,9 +32875,9 @@ partial2:
 partial3:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R14)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -31553,9 +32890,9 @@ partial3:
 partial4:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R14)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -31568,9 +32905,9 @@ partial4:
 partial5:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R14)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -31583,9 +32920,9 @@ partial5:
 partial6:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R14)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -31598,9 +32935,9 @@ partial6:
 partial7:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R14)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -31728,9 +33065,9 @@ blocks_end:
 partial0:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       DX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       DX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z13
 	VSUBPS      Z0, Z13, Z13
 	VBLENDMPS   Z13, Z6, K1, Z13
@@ -31741,9 +33078,9 @@ partial0:
 partial1:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       DX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       DX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z9
 	VSUBPS      Z0, Z9, Z9
 	VBLENDMPS   Z9, Z6, K1, Z9
@@ -31754,9 +33091,9 @@ partial1:
 partial2:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       DX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       DX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z13
 	VSUBPS      Z0, Z13, Z13
 	VBLENDMPS   Z13, Z6, K1, Z13
@@ -31767,9 +33104,9 @@ partial2:
 partial3:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R13
-	BZHIL       DX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       DX, R14, R14
+	KMOVW       R14, K1
 	VMOVUPS.Z   (BX), K1, Z9
 	VSUBPS      Z0, Z9, Z9
 	VBLENDMPS   Z9, Z6, K1, Z9
@@ -31893,9 +33230,9 @@ vectors_end:
 	ADDQ         $+8, R8
 	TESTQ        R8, R8
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         R8
-	VMOVUPS      32(R13)(R8*4), Y11
+	VMOVUPS      32(R14)(R8*4), Y11
 	NEGQ         R8
 	VMASKMOVPS   (CX), Y11, Y8
 	VORPS        Y2, Y8, Y7
@@ -32187,9 +33524,9 @@ vectors_end:
 	ADDQ             $+16, R8
 	TESTQ            R8, R8
 	JE               done
-	MOVL             $0x0000ffff, R13
-	BZHIL            R8, R13, R13
-	KMOVW            R13, K1
+	MOVL             $0x0000ffff, R14
+	BZHIL            R8, R14, R14
+	KMOVW            R14, K1
 	VMOVUPS.Z        (CX), K1, Z24
 	VPORD            Z2, Z24, Z20
 	VMAXPS           Z20, Z3, Z20
@@ -32413,9 +33750,9 @@ blocks_end:
 partial0:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         BX
-	VMOVUPS      32(R13)(BX*4), Y6
+	VMOVUPS      32(R14)(BX*4), Y6
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y6, Y8
 	VMINPS       Y8, Y7, Y9
@@ -32438,9 +33775,9 @@ partial0:
 partial1:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         BX
-	VMOVUPS      32(R13)(BX*4), Y6
+	VMOVUPS      32(R14)(BX*4), Y6
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y6, Y8
 	VMINPS       Y8, Y7, Y9
@@ -32463,9 +33800,9 @@ partial1:
 partial2:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         BX
-	VMOVUPS      32(R13)(BX*4), Y6
+	VMOVUPS      32(R14)(BX*4), Y6
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y6, Y8
 	VMINPS       Y8, Y7, Y9
@@ -32488,9 +33825,9 @@ partial2:
 partial3:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), R14
 	NEGQ         BX
-	VMOVUPS      32(R13)(BX*4), Y6
+	VMOVUPS      32(R14)(BX*4), Y6
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y6, Y8
 	VMINPS       Y8, Y7, Y9
@@ -32690,9 +34027,9 @@ blocks_end:
 partial0:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VMINPS    Z6, Z7, Z11
 	VADDPS    Z7, Z11, Z14
@@ -32712,9 +34049,9 @@ partial0:
 partial1:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VMINPS    Z6, Z7, Z11
 	VADDPS    Z7, Z11, Z14
@@ -32734,9 +34071,9 @@ partial1:
 partial2:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VMINPS    Z6, Z7, Z11
 	VADDPS    Z7, Z11, Z14
@@ -32756,9 +34093,9 @@ partial2:
 partial3:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     BX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VMINPS    Z6, Z7, Z11
 	VADDPS    Z7, Z11, Z14
@@ -32800,9 +34137,9 @@ TEXT ·ColMulAVX2(SB), NOSPLIT, $0-40
 	MOVQ    cols+32(FP), SI
 	MOVQ    SI, DI
 	ANDQ    $+7, DI
-	LEAQ    partial_masks<>+0(SB), R13
+	LEAQ    partial_masks<>+0(SB), R14
 	NEGQ    DI
-	VMOVUPS 32(R13)(DI*4), Y0
+	VMOVUPS 32(R14)(DI*4), Y0
 	NEGQ    DI
 
 row:
@@ -32878,9 +34215,9 @@ TEXT ·ColMulAVX512(SB), NOSPLIT, $0-40
 	MOVQ  cols+32(FP), SI
 	MOVQ  SI, DI
 	ANDQ  $+15, DI
-	MOVL  $0x0000ffff, R13
-	BZHIL DI, R13, R13
-	KMOVW R13, K1
+	MOVL  $0x0000ffff, R14
+	BZHIL DI, R14, R14
+	KMOVW R14, K1
 
 row:
 	MOVQ SI, DI
@@ -33163,9 +34500,9 @@ columns1_store:
 columns1_end:
 	TESTQ   DX, DX
 	JE      done
-	LEAQ    partial_masks<>+0(SB), R13
+	LEAQ    partial_masks<>+0(SB), R14
 	NEGQ    DX
-	VMOVUPS 32(R13)(DX*4), Y2
+	VMOVUPS 32(R14)(DX*4), Y2
 	NEGQ    DX
 	MOVQ    x+8(FP), BX
 	ADDQ    DI, BX
@@ -33413,9 +34750,9 @@ columns1_store:
 columns1_end:
 	TESTQ DX, DX
 	JE    done
-	MOVL  $0x0000ffff, R13
-	BZHIL DX, R13, R13
-	KMOVW R13, K1
+	MOVL  $0x0000ffff, R14
+	BZHIL DX, R14, R14
+	KMOVW R14, K1
 	MOVQ  x+8(FP), BX
 	ADDQ  DI, BX
 	MOVQ  y+16(FP), CX
@@ -33484,9 +34821,9 @@ vectors_end:
 	ADDQ    $+8, CX
 	TESTQ   CX, CX
 	JE      done
-	LEAQ    partial_masks<>+0(SB), R13
+	LEAQ    partial_masks<>+0(SB), R14
 	NEGQ    CX
-	VMOVUPS 32(R13)(CX*4), Y3
+	VMOVUPS 32(R14)(CX*4), Y3
 	NEGQ    CX
 	VPXOR   X2, X2, X2
 	VPINSRW $0x00, (BX), X2, X2
@@ -33557,9 +34894,9 @@ vectors_end:
 	ADDQ        $+16, CX
 	TESTQ       CX, CX
 	JE          done
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
 	VCVTPH2PS.Z (BX), K1, Z3
 	VMOVUPS     Z3, K1, (AX)
 
@@ -33607,9 +34944,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R13
+	LEAQ       partial_masks<>+0(SB), R14
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y3
+	VMOVUPS    32(R14)(CX*4), Y3
 	NEGQ       CX
 	VMASKMOVPS (BX), Y3, Y2
 	VCVTPS2PH  $0x00, Y2, X1
@@ -33678,9 +35015,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R13
-	BZHIL     CX, R13, R13
-	KMOVW     R13, K1
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
 	VMOVUPS.Z (BX), K1, Z3
 	VCVTPS2PH $0x00, Z3, K1, (AX)
 

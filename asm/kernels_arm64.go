@@ -245,6 +245,9 @@ func ColSumSquaresShiftedNarrowNEON(dst *float32, x *float32, shift *float32, n 
 func ColAffineNEON(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
 
 //go:noescape
+func ColAffineReLUNEON(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
+
+//go:noescape
 func BiasReLUNEON(dst *float32, x *float32, bias *float32, rows int, cols int)
 
 //go:noescape
@@ -261,6 +264,15 @@ func BatchNormSumsNarrowNEON(dgamma *float32, dbeta *float32, dy *float32, x *fl
 
 //go:noescape
 func BatchNormBackwardNEON(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
+
+//go:noescape
+func BatchNormReLUSumsNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func BatchNormReLUSumsNarrowNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
+func BatchNormReLUBackwardNEON(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, scale *float32, shift *float32, rows int, cols int)
 
 //go:noescape
 func WindowMaxNEON(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)

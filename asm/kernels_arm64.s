@@ -28062,39 +28062,38 @@ done:
 TEXT ·ColSumsShiftedNarrowNEON(SB), NOSPLIT, $0-64
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
-	MOVD shift+16(FP), R2
-	MOVD n+24(FP), R3
-	MOVD stride+40(FP), R4
-	LSL $2, R4
-	MOVD ZR, R5
+	MOVD n+24(FP), R2
+	MOVD stride+40(FP), R3
+	LSL $2, R3
+	MOVD ZR, R4
 
 columns:
-	CMP $4, R3
+	CMP $4, R2
 	BLT columns_end
-	MOVD block+48(FP), R6
-	LSL $2, R6
+	MOVD block+48(FP), R5
+	LSL $2, R5
 	MOVD x+8(FP), R1
-	ADD R5, R1
-	MOVD R1, R7
-	ADD R6, R7
+	ADD R4, R1
+	MOVD R1, R6
+	ADD R5, R6
+	MOVD R6, R7
+	ADD R5, R7
 	MOVD R7, R8
-	ADD R6, R8
-	MOVD R8, R9
-	ADD R6, R9
-	MOVD shift+16(FP), R2
-	ADD R5, R2
-	FMOVQ 0(R2), F0
+	ADD R5, R8
+	MOVD shift+16(FP), R5
+	ADD R4, R5
+	FMOVQ 0(R5), F0
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	MOVD rows+32(FP), R6
+	MOVD rows+32(FP), R5
 
 whole_rows:
 	FMOVQ 0(R1), F5
-	FMOVQ 0(R7), F6
-	FMOVQ 0(R8), F7
-	FMOVQ 0(R9), F8
+	FMOVQ 0(R6), F6
+	FMOVQ 0(R7), F7
+	FMOVQ 0(R8), F8
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
@@ -28103,14 +28102,14 @@ whole_rows:
 	WORD $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
 	WORD $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
 	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
-	ADD R4, R1
-	ADD R4, R7
-	ADD R4, R8
-	ADD R4, R9
-	SUBS $1, R6
+	ADD R3, R1
+	ADD R3, R6
+	ADD R3, R7
+	ADD R3, R8
+	SUBS $1, R5
 	BNE whole_rows
-	MOVD add+56(FP), R6
-	CMP $0, R6
+	MOVD add+56(FP), R5
+	CMP $0, R5
 	BEQ whole_store
 	FMOVQ 0(R0), F8
 	WORD $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
@@ -28121,56 +28120,56 @@ whole_store:
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
 	FMOVQ F1, 0(R0)
 	ADD $16, R0
-	ADD $16, R5
-	SUB $4, R3
+	ADD $16, R4
+	SUB $4, R2
 	B columns
 
 columns_end:
-	CMP $0, R3
+	CMP $0, R2
 	BEQ done
-	VDUP R3, V8.S4
-	SUB $0, R3, R26
+	VDUP R2, V8.S4
+	SUB $0, R2, R26
 	VMOV R26, V8.S[0]
-	SUB $1, R3, R26
+	SUB $1, R2, R26
 	VMOV R26, V8.S[1]
-	SUB $2, R3, R26
+	SUB $2, R2, R26
 	VMOV R26, V8.S[2]
-	SUB $3, R3, R26
+	SUB $3, R2, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	MOVD block+48(FP), R6
-	LSL $2, R6
+	MOVD block+48(FP), R5
+	LSL $2, R5
 	MOVD x+8(FP), R1
-	ADD R5, R1
-	MOVD R1, R7
-	ADD R6, R7
+	ADD R4, R1
+	MOVD R1, R6
+	ADD R5, R6
+	MOVD R6, R7
+	ADD R5, R7
 	MOVD R7, R8
-	ADD R6, R8
-	MOVD R8, R9
-	ADD R6, R9
-	MOVD shift+16(FP), R2
-	ADD R5, R2
-	TBZ $1, R3, single1263
-	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded1264
-	ADD $8, R2, R26
+	ADD R5, R8
+	MOVD shift+16(FP), R5
+	ADD R4, R5
+	TBZ $1, R2, single1263
+	FMOVD 0(R5), F0
+	TBZ $0, R2, loaded1264
+	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
 	B loaded1264
 
 single1263:
-	FMOVS 0(R2), F0
+	FMOVS 0(R5), F0
 
 loaded1264:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	MOVD rows+32(FP), R6
+	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R3, single1265
+	TBZ $1, R2, single1265
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1266
+	TBZ $0, R2, loaded1266
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
 	B loaded1266
@@ -28179,37 +28178,37 @@ single1265:
 	FMOVS 0(R1), F7
 
 loaded1266:
-	TBZ $1, R3, single1267
-	FMOVD 0(R7), F6
-	TBZ $0, R3, loaded1268
-	ADD $8, R7, R26
+	TBZ $1, R2, single1267
+	FMOVD 0(R6), F6
+	TBZ $0, R2, loaded1268
+	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
 	B loaded1268
 
 single1267:
-	FMOVS 0(R7), F6
+	FMOVS 0(R6), F6
 
 loaded1268:
-	TBZ $1, R3, single1269
-	FMOVD 0(R8), F5
-	TBZ $0, R3, loaded1270
-	ADD $8, R8, R26
+	TBZ $1, R2, single1269
+	FMOVD 0(R7), F5
+	TBZ $0, R2, loaded1270
+	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
 	B loaded1270
 
 single1269:
-	FMOVS 0(R8), F5
+	FMOVS 0(R7), F5
 
 loaded1270:
-	TBZ $1, R3, single1271
-	FMOVD 0(R9), F9
-	TBZ $0, R3, loaded1272
-	ADD $8, R9, R26
+	TBZ $1, R2, single1271
+	FMOVD 0(R8), F9
+	TBZ $0, R2, loaded1272
+	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
 	B loaded1272
 
 single1271:
-	FMOVS 0(R9), F9
+	FMOVS 0(R8), F9
 
 loaded1272:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
@@ -28220,18 +28219,18 @@ loaded1272:
 	WORD $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
 	WORD $0x4e25d463 // FADD V3.4S, V3.4S, V5.4S
 	WORD $0x4e29d484 // FADD V4.4S, V4.4S, V9.4S
-	ADD R4, R1
-	ADD R4, R7
-	ADD R4, R8
-	ADD R4, R9
-	SUBS $1, R6
+	ADD R3, R1
+	ADD R3, R6
+	ADD R3, R7
+	ADD R3, R8
+	SUBS $1, R5
 	BNE partial_rows
-	MOVD add+56(FP), R6
-	CMP $0, R6
+	MOVD add+56(FP), R5
+	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R3, single1273
+	TBZ $1, R2, single1273
 	FMOVD 0(R0), F9
-	TBZ $0, R3, loaded1274
+	TBZ $0, R2, loaded1274
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
 	B loaded1274
@@ -28246,9 +28245,9 @@ partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R3, single1275
+	TBZ $1, R2, single1275
 	FMOVD F1, 0(R0)
-	TBZ $0, R3, stored1276
+	TBZ $0, R2, stored1276
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
 	B stored1276
@@ -28573,39 +28572,38 @@ done:
 TEXT ·ColSumSquaresShiftedNarrowNEON(SB), NOSPLIT, $0-64
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
-	MOVD shift+16(FP), R2
-	MOVD n+24(FP), R3
-	MOVD stride+40(FP), R4
-	LSL $2, R4
-	MOVD ZR, R5
+	MOVD n+24(FP), R2
+	MOVD stride+40(FP), R3
+	LSL $2, R3
+	MOVD ZR, R4
 
 columns:
-	CMP $4, R3
+	CMP $4, R2
 	BLT columns_end
-	MOVD block+48(FP), R6
-	LSL $2, R6
+	MOVD block+48(FP), R5
+	LSL $2, R5
 	MOVD x+8(FP), R1
-	ADD R5, R1
-	MOVD R1, R7
-	ADD R6, R7
+	ADD R4, R1
+	MOVD R1, R6
+	ADD R5, R6
+	MOVD R6, R7
+	ADD R5, R7
 	MOVD R7, R8
-	ADD R6, R8
-	MOVD R8, R9
-	ADD R6, R9
-	MOVD shift+16(FP), R2
-	ADD R5, R2
-	FMOVQ 0(R2), F0
+	ADD R5, R8
+	MOVD shift+16(FP), R5
+	ADD R4, R5
+	FMOVQ 0(R5), F0
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	MOVD rows+32(FP), R6
+	MOVD rows+32(FP), R5
 
 whole_rows:
 	FMOVQ 0(R1), F5
-	FMOVQ 0(R7), F6
-	FMOVQ 0(R8), F7
-	FMOVQ 0(R9), F8
+	FMOVQ 0(R6), F6
+	FMOVQ 0(R7), F7
+	FMOVQ 0(R8), F8
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
@@ -28614,14 +28612,14 @@ whole_rows:
 	VFMLA V6.S4, V6.S4, V2.S4
 	VFMLA V7.S4, V7.S4, V3.S4
 	VFMLA V8.S4, V8.S4, V4.S4
-	ADD R4, R1
-	ADD R4, R7
-	ADD R4, R8
-	ADD R4, R9
-	SUBS $1, R6
+	ADD R3, R1
+	ADD R3, R6
+	ADD R3, R7
+	ADD R3, R8
+	SUBS $1, R5
 	BNE whole_rows
-	MOVD add+56(FP), R6
-	CMP $0, R6
+	MOVD add+56(FP), R5
+	CMP $0, R5
 	BEQ whole_store
 	FMOVQ 0(R0), F8
 	WORD $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
@@ -28632,56 +28630,56 @@ whole_store:
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
 	FMOVQ F1, 0(R0)
 	ADD $16, R0
-	ADD $16, R5
-	SUB $4, R3
+	ADD $16, R4
+	SUB $4, R2
 	B columns
 
 columns_end:
-	CMP $0, R3
+	CMP $0, R2
 	BEQ done
-	VDUP R3, V8.S4
-	SUB $0, R3, R26
+	VDUP R2, V8.S4
+	SUB $0, R2, R26
 	VMOV R26, V8.S[0]
-	SUB $1, R3, R26
+	SUB $1, R2, R26
 	VMOV R26, V8.S[1]
-	SUB $2, R3, R26
+	SUB $2, R2, R26
 	VMOV R26, V8.S[2]
-	SUB $3, R3, R26
+	SUB $3, R2, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	MOVD block+48(FP), R6
-	LSL $2, R6
+	MOVD block+48(FP), R5
+	LSL $2, R5
 	MOVD x+8(FP), R1
-	ADD R5, R1
-	MOVD R1, R7
-	ADD R6, R7
+	ADD R4, R1
+	MOVD R1, R6
+	ADD R5, R6
+	MOVD R6, R7
+	ADD R5, R7
 	MOVD R7, R8
-	ADD R6, R8
-	MOVD R8, R9
-	ADD R6, R9
-	MOVD shift+16(FP), R2
-	ADD R5, R2
-	TBZ $1, R3, single1285
-	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded1286
-	ADD $8, R2, R26
+	ADD R5, R8
+	MOVD shift+16(FP), R5
+	ADD R4, R5
+	TBZ $1, R2, single1285
+	FMOVD 0(R5), F0
+	TBZ $0, R2, loaded1286
+	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
 	B loaded1286
 
 single1285:
-	FMOVS 0(R2), F0
+	FMOVS 0(R5), F0
 
 loaded1286:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	MOVD rows+32(FP), R6
+	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R3, single1287
+	TBZ $1, R2, single1287
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1288
+	TBZ $0, R2, loaded1288
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
 	B loaded1288
@@ -28690,37 +28688,37 @@ single1287:
 	FMOVS 0(R1), F7
 
 loaded1288:
-	TBZ $1, R3, single1289
-	FMOVD 0(R7), F6
-	TBZ $0, R3, loaded1290
-	ADD $8, R7, R26
+	TBZ $1, R2, single1289
+	FMOVD 0(R6), F6
+	TBZ $0, R2, loaded1290
+	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
 	B loaded1290
 
 single1289:
-	FMOVS 0(R7), F6
+	FMOVS 0(R6), F6
 
 loaded1290:
-	TBZ $1, R3, single1291
-	FMOVD 0(R8), F5
-	TBZ $0, R3, loaded1292
-	ADD $8, R8, R26
+	TBZ $1, R2, single1291
+	FMOVD 0(R7), F5
+	TBZ $0, R2, loaded1292
+	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
 	B loaded1292
 
 single1291:
-	FMOVS 0(R8), F5
+	FMOVS 0(R7), F5
 
 loaded1292:
-	TBZ $1, R3, single1293
-	FMOVD 0(R9), F9
-	TBZ $0, R3, loaded1294
-	ADD $8, R9, R26
+	TBZ $1, R2, single1293
+	FMOVD 0(R8), F9
+	TBZ $0, R2, loaded1294
+	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
 	B loaded1294
 
 single1293:
-	FMOVS 0(R9), F9
+	FMOVS 0(R8), F9
 
 loaded1294:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
@@ -28731,18 +28729,18 @@ loaded1294:
 	VFMLA V6.S4, V6.S4, V2.S4
 	VFMLA V5.S4, V5.S4, V3.S4
 	VFMLA V9.S4, V9.S4, V4.S4
-	ADD R4, R1
-	ADD R4, R7
-	ADD R4, R8
-	ADD R4, R9
-	SUBS $1, R6
+	ADD R3, R1
+	ADD R3, R6
+	ADD R3, R7
+	ADD R3, R8
+	SUBS $1, R5
 	BNE partial_rows
-	MOVD add+56(FP), R6
-	CMP $0, R6
+	MOVD add+56(FP), R5
+	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R3, single1295
+	TBZ $1, R2, single1295
 	FMOVD 0(R0), F9
-	TBZ $0, R3, loaded1296
+	TBZ $0, R2, loaded1296
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
 	B loaded1296
@@ -28757,9 +28755,9 @@ partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R3, single1297
+	TBZ $1, R2, single1297
 	FMOVD F1, 0(R0)
-	TBZ $0, R3, stored1298
+	TBZ $0, R2, stored1298
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
 	B stored1298
@@ -28904,6 +28902,152 @@ row_end:
 	BNE row
 	RET
 
+// func ColAffineReLUNEON(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
+TEXT ·ColAffineReLUNEON(SB), NOSPLIT, $0-48
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD scale+16(FP), R2
+	MOVD shift+24(FP), R3
+	MOVD rows+32(FP), R4
+	MOVD cols+40(FP), R5
+	MOVD $0x00000000, R26
+	VDUP R26, V0.S4
+	MOVD R5, R6
+	AND $3, R6
+	VDUP R6, V1.S4
+	SUB $0, R6, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R6, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R6, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R6, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+
+row:
+	MOVD R5, R6
+	MOVD scale+16(FP), R2
+	MOVD shift+24(FP), R3
+	SUBS $16, R6
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F2
+	FMOVQ 16(R1), F3
+	FMOVQ 32(R1), F4
+	FMOVQ 48(R1), F5
+	FMOVQ 0(R2), F6
+	FMOVQ 16(R2), F7
+	FMOVQ 32(R2), F8
+	FMOVQ 48(R2), F9
+	FMOVQ 0(R3), F10
+	FMOVQ 16(R3), F11
+	FMOVQ 32(R3), F12
+	FMOVQ 48(R3), F13
+	VFMLA V6.S4, V2.S4, V10.S4
+	VFMLA V7.S4, V3.S4, V11.S4
+	VFMLA V8.S4, V4.S4, V12.S4
+	VFMLA V9.S4, V5.S4, V13.S4
+	WORD $0x6eaae409 // FCMGT V9.4S, V0.4S, V10.4S
+	WORD $0x6ea91c0a // BIT V10.16B, V0.16B, V9.16B
+	WORD $0x6eabe409 // FCMGT V9.4S, V0.4S, V11.4S
+	WORD $0x6ea91c0b // BIT V11.16B, V0.16B, V9.16B
+	WORD $0x6eace409 // FCMGT V9.4S, V0.4S, V12.4S
+	WORD $0x6ea91c0c // BIT V12.16B, V0.16B, V9.16B
+	WORD $0x6eade409 // FCMGT V9.4S, V0.4S, V13.4S
+	WORD $0x6ea91c0d // BIT V13.16B, V0.16B, V9.16B
+	FMOVQ F10, 0(R0)
+	FMOVQ F11, 16(R0)
+	FMOVQ F12, 32(R0)
+	FMOVQ F13, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	ADD $64, R3
+	SUBS $16, R6
+	BGE blocks
+
+blocks_end:
+	ADD $16, R6
+	SUBS $4, R6
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F13
+	FMOVQ 0(R2), F12
+	FMOVQ 0(R3), F11
+	VFMLA V12.S4, V13.S4, V11.S4
+	WORD $0x6eabe40c // FCMGT V12.4S, V0.4S, V11.4S
+	WORD $0x6eac1c0b // BIT V11.16B, V0.16B, V12.16B
+	FMOVQ F11, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUBS $4, R6
+	BGE vectors
+
+vectors_end:
+	ADD $4, R6
+	CMP $0, R6
+	BEQ row_end
+	TBZ $1, R6, single1307
+	FMOVD 0(R1), F11
+	TBZ $0, R6, loaded1308
+	ADD $8, R1, R26
+	VLD1 (R26), V11.S[2]
+	B loaded1308
+
+single1307:
+	FMOVS 0(R1), F11
+
+loaded1308:
+	TBZ $1, R6, single1309
+	FMOVD 0(R2), F12
+	TBZ $0, R6, loaded1310
+	ADD $8, R2, R26
+	VLD1 (R26), V12.S[2]
+	B loaded1310
+
+single1309:
+	FMOVS 0(R2), F12
+
+loaded1310:
+	TBZ $1, R6, single1311
+	FMOVD 0(R3), F13
+	TBZ $0, R6, loaded1312
+	ADD $8, R3, R26
+	VLD1 (R26), V13.S[2]
+	B loaded1312
+
+single1311:
+	FMOVS 0(R3), F13
+
+loaded1312:
+	VFMLA V12.S4, V11.S4, V13.S4
+	WORD $0x6eade40c // FCMGT V12.4S, V0.4S, V13.4S
+	WORD $0x6eac1c0d // BIT V13.16B, V0.16B, V12.16B
+	TBZ $1, R6, single1313
+	FMOVD F13, 0(R0)
+	TBZ $0, R6, stored1314
+	ADD $8, R0, R26
+	VST1 V13.S[2], (R26)
+	B stored1314
+
+single1313:
+	FMOVS F13, 0(R0)
+
+stored1314:
+	LSL $2, R6
+	ADD R6, R0
+	ADD R6, R1
+
+row_end:
+	SUBS $1, R4
+	BNE row
+	RET
+
 // func BiasReLUNEON(dst *float32, x *float32, bias *float32, rows int, cols int)
 TEXT ·BiasReLUNEON(SB), NOSPLIT, $0-40
 	MOVD dst+0(FP), R0
@@ -28985,42 +29129,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1307
+	TBZ $1, R5, single1315
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1308
+	TBZ $0, R5, loaded1316
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1308
+	B loaded1316
 
-single1307:
+single1315:
 	FMOVS 0(R1), F8
 
-loaded1308:
-	TBZ $1, R5, single1309
+loaded1316:
+	TBZ $1, R5, single1317
 	FMOVD 0(R2), F9
-	TBZ $0, R5, loaded1310
+	TBZ $0, R5, loaded1318
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1310
+	B loaded1318
 
-single1309:
+single1317:
 	FMOVS 0(R2), F9
 
-loaded1310:
+loaded1318:
 	WORD $0x4e29d509 // FADD V9.4S, V8.4S, V9.4S
 	WORD $0x6ea9e408 // FCMGT V8.4S, V0.4S, V9.4S
 	WORD $0x6ea81c09 // BIT V9.16B, V0.16B, V8.16B
-	TBZ $1, R5, single1311
+	TBZ $1, R5, single1319
 	FMOVD F9, 0(R0)
-	TBZ $0, R5, stored1312
+	TBZ $0, R5, stored1320
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1312
+	B stored1320
 
-single1311:
+single1319:
 	FMOVS F9, 0(R0)
 
-stored1312:
+stored1320:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -29198,28 +29342,28 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1313
+	TBZ $1, R5, single1321
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded1314
+	TBZ $0, R5, loaded1322
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded1314
+	B loaded1322
 
-single1313:
+single1321:
 	FMOVS 0(R1), F16
 
-loaded1314:
-	TBZ $1, R5, single1315
+loaded1322:
+	TBZ $1, R5, single1323
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1316
+	TBZ $0, R5, loaded1324
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1316
+	B loaded1324
 
-single1315:
+single1323:
 	FMOVS 0(R2), F21
 
-loaded1316:
+loaded1324:
 	WORD $0x4e35d615 // FADD V21.4S, V16.4S, V21.4S
 	VORR V21.B16, V0.B16, V16.B16
 	WORD $0x6eb0e437 // FCMGT V23.4S, V1.4S, V16.4S
@@ -29248,17 +29392,17 @@ loaded1316:
 	VFMLA V16.S4, V23.S4, V17.S4
 	WORD $0x6e31fed1 // FDIV V17.4S, V22.4S, V17.4S
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R5, single1317
+	TBZ $1, R5, single1325
 	FMOVD F21, 0(R0)
-	TBZ $0, R5, stored1318
+	TBZ $0, R5, stored1326
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1318
+	B stored1326
 
-single1317:
+single1325:
 	FMOVS F21, 0(R0)
 
-stored1318:
+stored1326:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -29418,30 +29562,30 @@ vectors_end:
 	VEOR V14.B16, V12.B16, V12.B16
 	WORD $0x4ea69d8c // MUL V12.4S, V12.4S, V6.4S
 	WORD $0x4eac346c // CMGT V12.4S, V3.4S, V12.4S
-	TBZ $1, R2, single1319
+	TBZ $1, R2, single1327
 	FMOVD 0(R1), F14
-	TBZ $0, R2, loaded1320
+	TBZ $0, R2, loaded1328
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1320
+	B loaded1328
 
-single1319:
+single1327:
 	FMOVS 0(R1), F14
 
-loaded1320:
+loaded1328:
 	WORD $0x6e2edc8e // FMUL V14.4S, V4.4S, V14.4S
 	WORD $0x4e6c1dce // BIC V14.16B, V14.16B, V12.16B
-	TBZ $1, R2, single1321
+	TBZ $1, R2, single1329
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored1322
+	TBZ $0, R2, stored1330
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1322
+	B stored1330
 
-single1321:
+single1329:
 	FMOVS F14, 0(R0)
 
-stored1322:
+stored1330:
 
 done:
 	RET
@@ -29660,44 +29804,44 @@ columns1_end:
 	ADD R7, R3
 	MOVD mean+32(FP), R4
 	ADD R7, R4
-	TBZ $1, R5, single1323
+	TBZ $1, R5, single1331
 	FMOVD 0(R4), F4
-	TBZ $0, R5, loaded1324
+	TBZ $0, R5, loaded1332
 	ADD $8, R4, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1324
+	B loaded1332
 
-single1323:
+single1331:
 	FMOVS 0(R4), F4
 
-loaded1324:
+loaded1332:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	MOVD rows+48(FP), R8
 
 partial_rows:
-	TBZ $1, R5, single1325
+	TBZ $1, R5, single1333
 	FMOVD 0(R2), F1
-	TBZ $0, R5, loaded1326
+	TBZ $0, R5, loaded1334
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1326
+	B loaded1334
 
-single1325:
+single1333:
 	FMOVS 0(R2), F1
 
-loaded1326:
-	TBZ $1, R5, single1327
+loaded1334:
+	TBZ $1, R5, single1335
 	FMOVD 0(R3), F0
-	TBZ $0, R5, loaded1328
+	TBZ $0, R5, loaded1336
 	ADD $8, R3, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1328
+	B loaded1336
 
-single1327:
+single1335:
 	FMOVS 0(R3), F0
 
-loaded1328:
+loaded1336:
 	WORD $0x4ea4d400 // FSUB V0.4S, V0.4S, V4.4S
 	VFMLA V0.S4, V1.S4, V5.S4
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
@@ -29708,54 +29852,54 @@ loaded1328:
 	MOVD add+64(FP), R8
 	CMP $0, R8
 	BEQ partial_store
-	TBZ $1, R5, single1329
+	TBZ $1, R5, single1337
 	FMOVD 0(R0), F1
-	TBZ $0, R5, loaded1330
+	TBZ $0, R5, loaded1338
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1330
+	B loaded1338
 
-single1329:
+single1337:
 	FMOVS 0(R0), F1
 
-loaded1330:
+loaded1338:
 	WORD $0x4e25d425 // FADD V5.4S, V1.4S, V5.4S
-	TBZ $1, R5, single1331
+	TBZ $1, R5, single1339
 	FMOVD 0(R1), F1
-	TBZ $0, R5, loaded1332
+	TBZ $0, R5, loaded1340
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1332
+	B loaded1340
 
-single1331:
+single1339:
 	FMOVS 0(R1), F1
 
-loaded1332:
+loaded1340:
 	WORD $0x4e22d422 // FADD V2.4S, V1.4S, V2.4S
 
 partial_store:
-	TBZ $1, R5, single1333
+	TBZ $1, R5, single1341
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored1334
+	TBZ $0, R5, stored1342
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1334
+	B stored1342
 
-single1333:
+single1341:
 	FMOVS F5, 0(R0)
 
-stored1334:
-	TBZ $1, R5, single1335
+stored1342:
+	TBZ $1, R5, single1343
 	FMOVD F2, 0(R1)
-	TBZ $0, R5, stored1336
+	TBZ $0, R5, stored1344
 	ADD $8, R1, R26
 	VST1 V2.S[2], (R26)
-	B stored1336
+	B stored1344
 
-single1335:
+single1343:
 	FMOVS F2, 0(R1)
 
-stored1336:
+stored1344:
 
 done:
 	RET
@@ -29766,53 +29910,52 @@ TEXT ·BatchNormSumsNarrowNEON(SB), NOSPLIT, $0-80
 	MOVD dbeta+8(FP), R1
 	MOVD dy+16(FP), R2
 	MOVD x+24(FP), R3
-	MOVD mean+32(FP), R4
-	MOVD n+40(FP), R5
-	MOVD stride+56(FP), R6
-	LSL $2, R6
-	MOVD ZR, R7
+	MOVD n+40(FP), R4
+	MOVD stride+56(FP), R5
+	LSL $2, R5
+	MOVD ZR, R6
 
 columns:
-	CMP $4, R5
+	CMP $4, R4
 	BLT columns_end
-	MOVD block+64(FP), R8
-	LSL $2, R8
+	MOVD block+64(FP), R7
+	LSL $2, R7
 	MOVD dy+16(FP), R2
-	ADD R7, R2
-	MOVD R2, R9
-	ADD R8, R9
+	ADD R6, R2
+	MOVD R2, R8
+	ADD R7, R8
 	MOVD x+24(FP), R3
-	ADD R7, R3
-	MOVD R3, R10
-	ADD R8, R10
-	MOVD mean+32(FP), R4
-	ADD R7, R4
-	FMOVQ 0(R4), F0
+	ADD R6, R3
+	MOVD R3, R9
+	ADD R7, R9
+	MOVD mean+32(FP), R7
+	ADD R6, R7
+	FMOVQ 0(R7), F0
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	MOVD rows+48(FP), R8
+	MOVD rows+48(FP), R7
 
 whole_rows:
 	FMOVQ 0(R2), F5
-	FMOVQ 0(R9), F6
+	FMOVQ 0(R8), F6
 	FMOVQ 0(R3), F7
-	FMOVQ 0(R10), F8
+	FMOVQ 0(R9), F8
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
 	VFMLA V7.S4, V5.S4, V1.S4
 	VFMLA V8.S4, V6.S4, V2.S4
 	WORD $0x4e25d463 // FADD V3.4S, V3.4S, V5.4S
 	WORD $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
-	ADD R6, R2
-	ADD R6, R9
-	ADD R6, R3
-	ADD R6, R10
-	SUBS $1, R8
+	ADD R5, R2
+	ADD R5, R8
+	ADD R5, R3
+	ADD R5, R9
+	SUBS $1, R7
 	BNE whole_rows
-	MOVD add+72(FP), R8
-	CMP $0, R8
+	MOVD add+72(FP), R7
+	CMP $0, R7
 	BEQ whole_store
 	FMOVQ 0(R0), F6
 	WORD $0x4e21d4c1 // FADD V1.4S, V6.4S, V1.4S
@@ -29826,162 +29969,162 @@ whole_store:
 	FMOVQ F3, 0(R1)
 	ADD $16, R0
 	ADD $16, R1
-	ADD $16, R7
-	SUB $4, R5
+	ADD $16, R6
+	SUB $4, R4
 	B columns
 
 columns_end:
-	CMP $0, R5
+	CMP $0, R4
 	BEQ done
-	VDUP R5, V6.S4
-	SUB $0, R5, R26
+	VDUP R4, V6.S4
+	SUB $0, R4, R26
 	VMOV R26, V6.S[0]
-	SUB $1, R5, R26
+	SUB $1, R4, R26
 	VMOV R26, V6.S[1]
-	SUB $2, R5, R26
+	SUB $2, R4, R26
 	VMOV R26, V6.S[2]
-	SUB $3, R5, R26
+	SUB $3, R4, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	MOVD block+64(FP), R8
-	LSL $2, R8
+	MOVD block+64(FP), R7
+	LSL $2, R7
 	MOVD dy+16(FP), R2
-	ADD R7, R2
-	MOVD R2, R9
-	ADD R8, R9
+	ADD R6, R2
+	MOVD R2, R8
+	ADD R7, R8
 	MOVD x+24(FP), R3
-	ADD R7, R3
-	MOVD R3, R10
-	ADD R8, R10
-	MOVD mean+32(FP), R4
-	ADD R7, R4
-	TBZ $1, R5, single1337
-	FMOVD 0(R4), F0
-	TBZ $0, R5, loaded1338
-	ADD $8, R4, R26
+	ADD R6, R3
+	MOVD R3, R9
+	ADD R7, R9
+	MOVD mean+32(FP), R7
+	ADD R6, R7
+	TBZ $1, R4, single1345
+	FMOVD 0(R7), F0
+	TBZ $0, R4, loaded1346
+	ADD $8, R7, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1338
+	B loaded1346
 
-single1337:
-	FMOVS 0(R4), F0
+single1345:
+	FMOVS 0(R7), F0
 
-loaded1338:
+loaded1346:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	MOVD rows+48(FP), R8
+	MOVD rows+48(FP), R7
 
 partial_rows:
-	TBZ $1, R5, single1339
+	TBZ $1, R4, single1347
 	FMOVD 0(R2), F5
-	TBZ $0, R5, loaded1340
+	TBZ $0, R4, loaded1348
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1340
+	B loaded1348
 
-single1339:
+single1347:
 	FMOVS 0(R2), F5
 
-loaded1340:
-	TBZ $1, R5, single1341
-	FMOVD 0(R9), F8
-	TBZ $0, R5, loaded1342
-	ADD $8, R9, R26
+loaded1348:
+	TBZ $1, R4, single1349
+	FMOVD 0(R8), F8
+	TBZ $0, R4, loaded1350
+	ADD $8, R8, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1342
+	B loaded1350
 
-single1341:
-	FMOVS 0(R9), F8
+single1349:
+	FMOVS 0(R8), F8
 
-loaded1342:
-	TBZ $1, R5, single1343
+loaded1350:
+	TBZ $1, R4, single1351
 	FMOVD 0(R3), F7
-	TBZ $0, R5, loaded1344
+	TBZ $0, R4, loaded1352
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1344
+	B loaded1352
 
-single1343:
+single1351:
 	FMOVS 0(R3), F7
 
-loaded1344:
-	TBZ $1, R5, single1345
-	FMOVD 0(R10), F9
-	TBZ $0, R5, loaded1346
-	ADD $8, R10, R26
+loaded1352:
+	TBZ $1, R4, single1353
+	FMOVD 0(R9), F9
+	TBZ $0, R4, loaded1354
+	ADD $8, R9, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1346
+	B loaded1354
 
-single1345:
-	FMOVS 0(R10), F9
+single1353:
+	FMOVS 0(R9), F9
 
-loaded1346:
+loaded1354:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
 	VFMLA V7.S4, V5.S4, V1.S4
 	VFMLA V9.S4, V8.S4, V2.S4
 	WORD $0x4e25d463 // FADD V3.4S, V3.4S, V5.4S
 	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
-	ADD R6, R2
-	ADD R6, R9
-	ADD R6, R3
-	ADD R6, R10
-	SUBS $1, R8
+	ADD R5, R2
+	ADD R5, R8
+	ADD R5, R3
+	ADD R5, R9
+	SUBS $1, R7
 	BNE partial_rows
-	MOVD add+72(FP), R8
-	CMP $0, R8
+	MOVD add+72(FP), R7
+	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R5, single1347
+	TBZ $1, R4, single1355
 	FMOVD 0(R0), F8
-	TBZ $0, R5, loaded1348
+	TBZ $0, R4, loaded1356
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1348
+	B loaded1356
 
-single1347:
+single1355:
 	FMOVS 0(R0), F8
 
-loaded1348:
+loaded1356:
 	WORD $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	TBZ $1, R5, single1349
+	TBZ $1, R4, single1357
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1350
+	TBZ $0, R4, loaded1358
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1350
+	B loaded1358
 
-single1349:
+single1357:
 	FMOVS 0(R1), F8
 
-loaded1350:
+loaded1358:
 	WORD $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
-	TBZ $1, R5, single1351
+	TBZ $1, R4, single1359
 	FMOVD F1, 0(R0)
-	TBZ $0, R5, stored1352
+	TBZ $0, R4, stored1360
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1352
+	B stored1360
 
-single1351:
+single1359:
 	FMOVS F1, 0(R0)
 
-stored1352:
+stored1360:
 	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
-	TBZ $1, R5, single1353
+	TBZ $1, R4, single1361
 	FMOVD F3, 0(R1)
-	TBZ $0, R5, stored1354
+	TBZ $0, R4, stored1362
 	ADD $8, R1, R26
 	VST1 V3.S[2], (R26)
-	B stored1354
+	B stored1362
 
-single1353:
+single1361:
 	FMOVS F3, 0(R1)
 
-stored1354:
+stored1362:
 
 done:
 	RET
@@ -30024,46 +30167,46 @@ blocks:
 	FMOVQ 16(R2), F2
 	FMOVQ 32(R2), F3
 	FMOVQ 48(R2), F4
-	FMOVQ 0(R3), F5
-	FMOVQ 16(R3), F6
-	FMOVQ 32(R3), F7
-	FMOVQ 48(R3), F8
-	WORD $0x4ea5d425 // FSUB V5.4S, V1.4S, V5.4S
-	WORD $0x4ea6d446 // FSUB V6.4S, V2.4S, V6.4S
-	WORD $0x4ea7d467 // FSUB V7.4S, V3.4S, V7.4S
-	WORD $0x4ea8d488 // FSUB V8.4S, V4.4S, V8.4S
+	FMOVQ 0(R1), F5
+	FMOVQ 16(R1), F6
+	FMOVQ 32(R1), F7
+	FMOVQ 48(R1), F8
+	FMOVQ 0(R3), F9
+	FMOVQ 16(R3), F10
+	FMOVQ 32(R3), F11
+	FMOVQ 48(R3), F12
+	WORD $0x4ea9d429 // FSUB V9.4S, V1.4S, V9.4S
+	WORD $0x4eaad44a // FSUB V10.4S, V2.4S, V10.4S
+	WORD $0x4eabd46b // FSUB V11.4S, V3.4S, V11.4S
+	WORD $0x4eacd48c // FSUB V12.4S, V4.4S, V12.4S
 	FMOVQ 0(R6), F4
 	FMOVQ 16(R6), F3
 	FMOVQ 32(R6), F2
 	FMOVQ 48(R6), F1
-	FMOVQ 0(R1), F9
-	FMOVQ 16(R1), F10
-	FMOVQ 32(R1), F11
-	FMOVQ 48(R1), F12
 	FMOVQ 0(R5), F13
 	FMOVQ 16(R5), F14
 	FMOVQ 32(R5), F15
 	FMOVQ 48(R5), F16
-	WORD $0x4eadd52d // FSUB V13.4S, V9.4S, V13.4S
-	WORD $0x4eaed54e // FSUB V14.4S, V10.4S, V14.4S
-	WORD $0x4eafd56f // FSUB V15.4S, V11.4S, V15.4S
-	WORD $0x4eb0d590 // FSUB V16.4S, V12.4S, V16.4S
-	VFMLS V4.S4, V5.S4, V13.S4
-	VFMLS V3.S4, V6.S4, V14.S4
-	VFMLS V2.S4, V7.S4, V15.S4
-	VFMLS V1.S4, V8.S4, V16.S4
+	WORD $0x4eadd4ad // FSUB V13.4S, V5.4S, V13.4S
+	WORD $0x4eaed4ce // FSUB V14.4S, V6.4S, V14.4S
+	WORD $0x4eafd4ef // FSUB V15.4S, V7.4S, V15.4S
+	WORD $0x4eb0d510 // FSUB V16.4S, V8.4S, V16.4S
+	VFMLS V4.S4, V9.S4, V13.S4
+	VFMLS V3.S4, V10.S4, V14.S4
+	VFMLS V2.S4, V11.S4, V15.S4
+	VFMLS V1.S4, V12.S4, V16.S4
 	FMOVQ 0(R4), F1
-	FMOVQ 16(R4), F8
+	FMOVQ 16(R4), F12
 	FMOVQ 32(R4), F2
-	FMOVQ 48(R4), F7
+	FMOVQ 48(R4), F11
 	WORD $0x6e21dda1 // FMUL V1.4S, V13.4S, V1.4S
-	WORD $0x6e28ddc8 // FMUL V8.4S, V14.4S, V8.4S
+	WORD $0x6e2cddcc // FMUL V12.4S, V14.4S, V12.4S
 	WORD $0x6e22dde2 // FMUL V2.4S, V15.4S, V2.4S
-	WORD $0x6e27de07 // FMUL V7.4S, V16.4S, V7.4S
+	WORD $0x6e2bde0b // FMUL V11.4S, V16.4S, V11.4S
 	FMOVQ F1, 0(R0)
-	FMOVQ F8, 16(R0)
+	FMOVQ F12, 16(R0)
 	FMOVQ F2, 32(R0)
-	FMOVQ F7, 48(R0)
+	FMOVQ F11, 48(R0)
 	ADD $64, R0
 	ADD $64, R1
 	ADD $64, R2
@@ -30080,17 +30223,17 @@ blocks_end:
 	BLT vectors_end
 
 vectors:
-	FMOVQ 0(R2), F7
-	FMOVQ 0(R3), F2
-	WORD $0x4ea2d4e2 // FSUB V2.4S, V7.4S, V2.4S
-	FMOVQ 0(R6), F7
-	FMOVQ 0(R1), F8
+	FMOVQ 0(R2), F11
+	FMOVQ 0(R1), F2
+	FMOVQ 0(R3), F12
+	WORD $0x4eacd56c // FSUB V12.4S, V11.4S, V12.4S
+	FMOVQ 0(R6), F11
 	FMOVQ 0(R5), F1
-	WORD $0x4ea1d501 // FSUB V1.4S, V8.4S, V1.4S
-	VFMLS V7.S4, V2.S4, V1.S4
-	FMOVQ 0(R4), F7
-	WORD $0x6e27dc27 // FMUL V7.4S, V1.4S, V7.4S
-	FMOVQ F7, 0(R0)
+	WORD $0x4ea1d441 // FSUB V1.4S, V2.4S, V1.4S
+	VFMLS V11.S4, V12.S4, V1.S4
+	FMOVQ 0(R4), F11
+	WORD $0x6e2bdc2b // FMUL V11.4S, V1.4S, V11.4S
+	FMOVQ F11, 0(R0)
 	ADD $16, R0
 	ADD $16, R1
 	ADD $16, R2
@@ -30105,87 +30248,87 @@ vectors_end:
 	ADD $4, R9
 	CMP $0, R9
 	BEQ row_end
-	TBZ $1, R9, single1355
-	FMOVD 0(R2), F7
-	TBZ $0, R9, loaded1356
-	ADD $8, R2, R26
-	VLD1 (R26), V7.S[2]
-	B loaded1356
-
-single1355:
-	FMOVS 0(R2), F7
-
-loaded1356:
-	TBZ $1, R9, single1357
-	FMOVD 0(R3), F1
-	TBZ $0, R9, loaded1358
-	ADD $8, R3, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1358
-
-single1357:
-	FMOVS 0(R3), F1
-
-loaded1358:
-	WORD $0x4ea1d4e1 // FSUB V1.4S, V7.4S, V1.4S
-	TBZ $1, R9, single1359
-	FMOVD 0(R6), F7
-	TBZ $0, R9, loaded1360
-	ADD $8, R6, R26
-	VLD1 (R26), V7.S[2]
-	B loaded1360
-
-single1359:
-	FMOVS 0(R6), F7
-
-loaded1360:
-	TBZ $1, R9, single1361
-	FMOVD 0(R1), F2
-	TBZ $0, R9, loaded1362
-	ADD $8, R1, R26
-	VLD1 (R26), V2.S[2]
-	B loaded1362
-
-single1361:
-	FMOVS 0(R1), F2
-
-loaded1362:
 	TBZ $1, R9, single1363
-	FMOVD 0(R5), F8
+	FMOVD 0(R2), F11
 	TBZ $0, R9, loaded1364
-	ADD $8, R5, R26
-	VLD1 (R26), V8.S[2]
+	ADD $8, R2, R26
+	VLD1 (R26), V11.S[2]
 	B loaded1364
 
 single1363:
-	FMOVS 0(R5), F8
+	FMOVS 0(R2), F11
 
 loaded1364:
-	WORD $0x4ea8d448 // FSUB V8.4S, V2.4S, V8.4S
-	VFMLS V7.S4, V1.S4, V8.S4
 	TBZ $1, R9, single1365
-	FMOVD 0(R4), F7
+	FMOVD 0(R1), F1
 	TBZ $0, R9, loaded1366
-	ADD $8, R4, R26
-	VLD1 (R26), V7.S[2]
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
 	B loaded1366
 
 single1365:
-	FMOVS 0(R4), F7
+	FMOVS 0(R1), F1
 
 loaded1366:
-	WORD $0x6e27dd07 // FMUL V7.4S, V8.4S, V7.4S
 	TBZ $1, R9, single1367
-	FMOVD F7, 0(R0)
-	TBZ $0, R9, stored1368
-	ADD $8, R0, R26
-	VST1 V7.S[2], (R26)
-	B stored1368
+	FMOVD 0(R3), F12
+	TBZ $0, R9, loaded1368
+	ADD $8, R3, R26
+	VLD1 (R26), V12.S[2]
+	B loaded1368
 
 single1367:
-	FMOVS F7, 0(R0)
+	FMOVS 0(R3), F12
 
-stored1368:
+loaded1368:
+	WORD $0x4eacd56c // FSUB V12.4S, V11.4S, V12.4S
+	TBZ $1, R9, single1369
+	FMOVD 0(R6), F11
+	TBZ $0, R9, loaded1370
+	ADD $8, R6, R26
+	VLD1 (R26), V11.S[2]
+	B loaded1370
+
+single1369:
+	FMOVS 0(R6), F11
+
+loaded1370:
+	TBZ $1, R9, single1371
+	FMOVD 0(R5), F2
+	TBZ $0, R9, loaded1372
+	ADD $8, R5, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1372
+
+single1371:
+	FMOVS 0(R5), F2
+
+loaded1372:
+	WORD $0x4ea2d422 // FSUB V2.4S, V1.4S, V2.4S
+	VFMLS V11.S4, V12.S4, V2.S4
+	TBZ $1, R9, single1373
+	FMOVD 0(R4), F11
+	TBZ $0, R9, loaded1374
+	ADD $8, R4, R26
+	VLD1 (R26), V11.S[2]
+	B loaded1374
+
+single1373:
+	FMOVS 0(R4), F11
+
+loaded1374:
+	WORD $0x6e2bdc4b // FMUL V11.4S, V2.4S, V11.4S
+	TBZ $1, R9, single1375
+	FMOVD F11, 0(R0)
+	TBZ $0, R9, stored1376
+	ADD $8, R0, R26
+	VST1 V11.S[2], (R26)
+	B stored1376
+
+single1375:
+	FMOVS F11, 0(R0)
+
+stored1376:
 	LSL $2, R9
 	ADD R9, R0
 	ADD R9, R1
@@ -30193,6 +30336,953 @@ stored1368:
 
 row_end:
 	SUBS $1, R7
+	BNE row
+	RET
+
+// func BatchNormReLUSumsNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, rows int, stride int, add int)
+TEXT ·BatchNormReLUSumsNEON(SB), NOSPLIT, $0-88
+	MOVD dgamma+0(FP), R0
+	MOVD dbeta+8(FP), R1
+	MOVD dy+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD mean+32(FP), R4
+	MOVD scale+40(FP), R5
+	MOVD shift+48(FP), R6
+	MOVD n+56(FP), R7
+	MOVD stride+72(FP), R8
+	MOVD $0x00000000, R26
+	VDUP R26, V0.S4
+	LSL $2, R8
+	MOVD ZR, R9
+
+columns4:
+	CMP $16, R7
+	BLT columns4_end
+	MOVD dy+16(FP), R2
+	ADD R9, R2
+	MOVD x+24(FP), R3
+	ADD R9, R3
+	MOVD scale+40(FP), R5
+	ADD R9, R5
+	FMOVQ 0(R5), F20
+	FMOVQ 16(R5), F19
+	FMOVQ 32(R5), F18
+	FMOVQ 48(R5), F17
+	MOVD shift+48(FP), R6
+	ADD R9, R6
+	FMOVQ 0(R6), F16
+	FMOVQ 16(R6), F15
+	FMOVQ 32(R6), F14
+	FMOVQ 48(R6), F13
+	MOVD mean+32(FP), R4
+	ADD R9, R4
+	FMOVQ 0(R4), F12
+	FMOVQ 16(R4), F11
+	FMOVQ 32(R4), F10
+	FMOVQ 48(R4), F9
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	MOVD rows+64(FP), R10
+
+columns4_rows:
+	FMOVQ 0(R2), F21
+	FMOVQ 16(R2), F22
+	FMOVQ 0(R3), F23
+	FMOVQ 16(R3), F24
+	VMOV V16.B16, V25.B16
+	VFMLA V20.S4, V23.S4, V25.S4
+	VMOV V15.B16, V26.B16
+	VFMLA V19.S4, V24.S4, V26.S4
+	WORD $0x6ea0e739 // FCMGT V25.4S, V25.4S, V0.4S
+	WORD $0x6ea0e75a // FCMGT V26.4S, V26.4S, V0.4S
+	VAND V25.B16, V21.B16, V21.B16
+	VAND V26.B16, V22.B16, V22.B16
+	WORD $0x4eacd6f7 // FSUB V23.4S, V23.4S, V12.4S
+	WORD $0x4eabd718 // FSUB V24.4S, V24.4S, V11.4S
+	VFMLA V23.S4, V21.S4, V8.S4
+	VFMLA V24.S4, V22.S4, V7.S4
+	WORD $0x4e35d484 // FADD V4.4S, V4.4S, V21.4S
+	WORD $0x4e36d463 // FADD V3.4S, V3.4S, V22.4S
+	FMOVQ 32(R2), F22
+	FMOVQ 48(R2), F21
+	FMOVQ 32(R3), F24
+	FMOVQ 48(R3), F23
+	VMOV V14.B16, V26.B16
+	VFMLA V18.S4, V24.S4, V26.S4
+	VMOV V13.B16, V25.B16
+	VFMLA V17.S4, V23.S4, V25.S4
+	WORD $0x6ea0e75a // FCMGT V26.4S, V26.4S, V0.4S
+	WORD $0x6ea0e739 // FCMGT V25.4S, V25.4S, V0.4S
+	VAND V26.B16, V22.B16, V22.B16
+	VAND V25.B16, V21.B16, V21.B16
+	WORD $0x4eaad718 // FSUB V24.4S, V24.4S, V10.4S
+	WORD $0x4ea9d6f7 // FSUB V23.4S, V23.4S, V9.4S
+	VFMLA V24.S4, V22.S4, V6.S4
+	VFMLA V23.S4, V21.S4, V5.S4
+	WORD $0x4e36d442 // FADD V2.4S, V2.4S, V22.4S
+	WORD $0x4e35d421 // FADD V1.4S, V1.4S, V21.4S
+	ADD R8, R2
+	ADD R8, R3
+	SUBS $1, R10
+	BNE columns4_rows
+	MOVD add+80(FP), R10
+	CMP $0, R10
+	BEQ columns4_store
+	FMOVQ 0(R0), F21
+	WORD $0x4e28d6a8 // FADD V8.4S, V21.4S, V8.4S
+	FMOVQ 16(R0), F21
+	WORD $0x4e27d6a7 // FADD V7.4S, V21.4S, V7.4S
+	FMOVQ 32(R0), F21
+	WORD $0x4e26d6a6 // FADD V6.4S, V21.4S, V6.4S
+	FMOVQ 48(R0), F21
+	WORD $0x4e25d6a5 // FADD V5.4S, V21.4S, V5.4S
+	FMOVQ 0(R1), F21
+	WORD $0x4e24d6a4 // FADD V4.4S, V21.4S, V4.4S
+	FMOVQ 16(R1), F21
+	WORD $0x4e23d6a3 // FADD V3.4S, V21.4S, V3.4S
+	FMOVQ 32(R1), F21
+	WORD $0x4e22d6a2 // FADD V2.4S, V21.4S, V2.4S
+	FMOVQ 48(R1), F21
+	WORD $0x4e21d6a1 // FADD V1.4S, V21.4S, V1.4S
+
+columns4_store:
+	FMOVQ F8, 0(R0)
+	FMOVQ F7, 16(R0)
+	FMOVQ F6, 32(R0)
+	FMOVQ F5, 48(R0)
+	FMOVQ F4, 0(R1)
+	FMOVQ F3, 16(R1)
+	FMOVQ F2, 32(R1)
+	FMOVQ F1, 48(R1)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R9
+	SUB $16, R7
+	B columns4
+
+columns4_end:
+
+columns2:
+	CMP $8, R7
+	BLT columns2_end
+	MOVD dy+16(FP), R2
+	ADD R9, R2
+	MOVD x+24(FP), R3
+	ADD R9, R3
+	MOVD scale+40(FP), R5
+	ADD R9, R5
+	FMOVQ 0(R5), F1
+	FMOVQ 16(R5), F2
+	MOVD shift+48(FP), R6
+	ADD R9, R6
+	FMOVQ 0(R6), F3
+	FMOVQ 16(R6), F4
+	MOVD mean+32(FP), R4
+	ADD R9, R4
+	FMOVQ 0(R4), F5
+	FMOVQ 16(R4), F6
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	MOVD rows+64(FP), R10
+
+columns2_rows:
+	FMOVQ 0(R2), F11
+	FMOVQ 16(R2), F12
+	FMOVQ 0(R3), F13
+	FMOVQ 16(R3), F14
+	VMOV V3.B16, V15.B16
+	VFMLA V1.S4, V13.S4, V15.S4
+	VMOV V4.B16, V16.B16
+	VFMLA V2.S4, V14.S4, V16.S4
+	WORD $0x6ea0e5ef // FCMGT V15.4S, V15.4S, V0.4S
+	WORD $0x6ea0e610 // FCMGT V16.4S, V16.4S, V0.4S
+	VAND V15.B16, V11.B16, V11.B16
+	VAND V16.B16, V12.B16, V12.B16
+	WORD $0x4ea5d5ad // FSUB V13.4S, V13.4S, V5.4S
+	WORD $0x4ea6d5ce // FSUB V14.4S, V14.4S, V6.4S
+	VFMLA V13.S4, V11.S4, V7.S4
+	VFMLA V14.S4, V12.S4, V8.S4
+	WORD $0x4e2bd529 // FADD V9.4S, V9.4S, V11.4S
+	WORD $0x4e2cd54a // FADD V10.4S, V10.4S, V12.4S
+	ADD R8, R2
+	ADD R8, R3
+	SUBS $1, R10
+	BNE columns2_rows
+	MOVD add+80(FP), R10
+	CMP $0, R10
+	BEQ columns2_store
+	FMOVQ 0(R0), F12
+	WORD $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
+	FMOVQ 16(R0), F12
+	WORD $0x4e28d588 // FADD V8.4S, V12.4S, V8.4S
+	FMOVQ 0(R1), F12
+	WORD $0x4e29d589 // FADD V9.4S, V12.4S, V9.4S
+	FMOVQ 16(R1), F12
+	WORD $0x4e2ad58a // FADD V10.4S, V12.4S, V10.4S
+
+columns2_store:
+	FMOVQ F7, 0(R0)
+	FMOVQ F8, 16(R0)
+	FMOVQ F9, 0(R1)
+	FMOVQ F10, 16(R1)
+	ADD $32, R0
+	ADD $32, R1
+	ADD $32, R9
+	SUB $8, R7
+	B columns2
+
+columns2_end:
+
+columns1:
+	CMP $4, R7
+	BLT columns1_end
+	MOVD dy+16(FP), R2
+	ADD R9, R2
+	MOVD x+24(FP), R3
+	ADD R9, R3
+	MOVD scale+40(FP), R5
+	ADD R9, R5
+	FMOVQ 0(R5), F10
+	MOVD shift+48(FP), R6
+	ADD R9, R6
+	FMOVQ 0(R6), F9
+	MOVD mean+32(FP), R4
+	ADD R9, R4
+	FMOVQ 0(R4), F8
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	MOVD rows+64(FP), R10
+
+columns1_rows:
+	FMOVQ 0(R2), F5
+	FMOVQ 0(R3), F4
+	VMOV V9.B16, V3.B16
+	VFMLA V10.S4, V4.S4, V3.S4
+	WORD $0x6ea0e463 // FCMGT V3.4S, V3.4S, V0.4S
+	VAND V3.B16, V5.B16, V5.B16
+	WORD $0x4ea8d484 // FSUB V4.4S, V4.4S, V8.4S
+	VFMLA V4.S4, V5.S4, V7.S4
+	WORD $0x4e25d4c6 // FADD V6.4S, V6.4S, V5.4S
+	ADD R8, R2
+	ADD R8, R3
+	SUBS $1, R10
+	BNE columns1_rows
+	MOVD add+80(FP), R10
+	CMP $0, R10
+	BEQ columns1_store
+	FMOVQ 0(R0), F5
+	WORD $0x4e27d4a7 // FADD V7.4S, V5.4S, V7.4S
+	FMOVQ 0(R1), F5
+	WORD $0x4e26d4a6 // FADD V6.4S, V5.4S, V6.4S
+
+columns1_store:
+	FMOVQ F7, 0(R0)
+	FMOVQ F6, 0(R1)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R9
+	SUB $4, R7
+	B columns1
+
+columns1_end:
+	CMP $0, R7
+	BEQ done
+	VDUP R7, V6.S4
+	SUB $0, R7, R26
+	VMOV R26, V6.S[0]
+	SUB $1, R7, R26
+	VMOV R26, V6.S[1]
+	SUB $2, R7, R26
+	VMOV R26, V6.S[2]
+	SUB $3, R7, R26
+	VMOV R26, V6.S[3]
+	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
+	MOVD dy+16(FP), R2
+	ADD R9, R2
+	MOVD x+24(FP), R3
+	ADD R9, R3
+	MOVD scale+40(FP), R5
+	ADD R9, R5
+	TBZ $1, R7, single1377
+	FMOVD 0(R5), F7
+	TBZ $0, R7, loaded1378
+	ADD $8, R5, R26
+	VLD1 (R26), V7.S[2]
+	B loaded1378
+
+single1377:
+	FMOVS 0(R5), F7
+
+loaded1378:
+	MOVD shift+48(FP), R6
+	ADD R9, R6
+	TBZ $1, R7, single1379
+	FMOVD 0(R6), F8
+	TBZ $0, R7, loaded1380
+	ADD $8, R6, R26
+	VLD1 (R26), V8.S[2]
+	B loaded1380
+
+single1379:
+	FMOVS 0(R6), F8
+
+loaded1380:
+	MOVD mean+32(FP), R4
+	ADD R9, R4
+	TBZ $1, R7, single1381
+	FMOVD 0(R4), F9
+	TBZ $0, R7, loaded1382
+	ADD $8, R4, R26
+	VLD1 (R26), V9.S[2]
+	B loaded1382
+
+single1381:
+	FMOVS 0(R4), F9
+
+loaded1382:
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	MOVD rows+64(FP), R10
+
+partial_rows:
+	TBZ $1, R7, single1383
+	FMOVD 0(R2), F4
+	TBZ $0, R7, loaded1384
+	ADD $8, R2, R26
+	VLD1 (R26), V4.S[2]
+	B loaded1384
+
+single1383:
+	FMOVS 0(R2), F4
+
+loaded1384:
+	TBZ $1, R7, single1385
+	FMOVD 0(R3), F3
+	TBZ $0, R7, loaded1386
+	ADD $8, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1386
+
+single1385:
+	FMOVS 0(R3), F3
+
+loaded1386:
+	VMOV V8.B16, V2.B16
+	VFMLA V7.S4, V3.S4, V2.S4
+	WORD $0x6ea0e442 // FCMGT V2.4S, V2.4S, V0.4S
+	VAND V2.B16, V4.B16, V4.B16
+	WORD $0x4ea9d463 // FSUB V3.4S, V3.4S, V9.4S
+	VFMLA V3.S4, V4.S4, V10.S4
+	WORD $0x4e24d4a5 // FADD V5.4S, V5.4S, V4.4S
+	ADD R8, R2
+	ADD R8, R3
+	SUBS $1, R10
+	BNE partial_rows
+	MOVD add+80(FP), R10
+	CMP $0, R10
+	BEQ partial_store
+	TBZ $1, R7, single1387
+	FMOVD 0(R0), F4
+	TBZ $0, R7, loaded1388
+	ADD $8, R0, R26
+	VLD1 (R26), V4.S[2]
+	B loaded1388
+
+single1387:
+	FMOVS 0(R0), F4
+
+loaded1388:
+	WORD $0x4e2ad48a // FADD V10.4S, V4.4S, V10.4S
+	TBZ $1, R7, single1389
+	FMOVD 0(R1), F4
+	TBZ $0, R7, loaded1390
+	ADD $8, R1, R26
+	VLD1 (R26), V4.S[2]
+	B loaded1390
+
+single1389:
+	FMOVS 0(R1), F4
+
+loaded1390:
+	WORD $0x4e25d485 // FADD V5.4S, V4.4S, V5.4S
+
+partial_store:
+	TBZ $1, R7, single1391
+	FMOVD F10, 0(R0)
+	TBZ $0, R7, stored1392
+	ADD $8, R0, R26
+	VST1 V10.S[2], (R26)
+	B stored1392
+
+single1391:
+	FMOVS F10, 0(R0)
+
+stored1392:
+	TBZ $1, R7, single1393
+	FMOVD F5, 0(R1)
+	TBZ $0, R7, stored1394
+	ADD $8, R1, R26
+	VST1 V5.S[2], (R26)
+	B stored1394
+
+single1393:
+	FMOVS F5, 0(R1)
+
+stored1394:
+
+done:
+	RET
+
+// func BatchNormReLUSumsNarrowNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, rows int, stride int, block int, add int)
+TEXT ·BatchNormReLUSumsNarrowNEON(SB), NOSPLIT, $0-96
+	MOVD dgamma+0(FP), R0
+	MOVD dbeta+8(FP), R1
+	MOVD dy+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD n+56(FP), R4
+	MOVD stride+72(FP), R5
+	MOVD $0x00000000, R26
+	VDUP R26, V0.S4
+	LSL $2, R5
+	MOVD ZR, R6
+
+columns:
+	CMP $4, R4
+	BLT columns_end
+	MOVD block+80(FP), R7
+	LSL $2, R7
+	MOVD dy+16(FP), R2
+	ADD R6, R2
+	MOVD R2, R8
+	ADD R7, R8
+	MOVD x+24(FP), R3
+	ADD R6, R3
+	MOVD R3, R9
+	ADD R7, R9
+	MOVD scale+40(FP), R7
+	ADD R6, R7
+	FMOVQ 0(R7), F1
+	MOVD shift+48(FP), R7
+	ADD R6, R7
+	FMOVQ 0(R7), F2
+	MOVD mean+32(FP), R7
+	ADD R6, R7
+	FMOVQ 0(R7), F3
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	MOVD rows+64(FP), R7
+
+whole_rows:
+	FMOVQ 0(R2), F8
+	FMOVQ 0(R8), F9
+	FMOVQ 0(R3), F10
+	FMOVQ 0(R9), F11
+	VMOV V2.B16, V12.B16
+	VFMLA V1.S4, V10.S4, V12.S4
+	VMOV V2.B16, V13.B16
+	VFMLA V1.S4, V11.S4, V13.S4
+	WORD $0x6ea0e58c // FCMGT V12.4S, V12.4S, V0.4S
+	WORD $0x6ea0e5ad // FCMGT V13.4S, V13.4S, V0.4S
+	VAND V12.B16, V8.B16, V8.B16
+	VAND V13.B16, V9.B16, V9.B16
+	WORD $0x4ea3d54a // FSUB V10.4S, V10.4S, V3.4S
+	WORD $0x4ea3d56b // FSUB V11.4S, V11.4S, V3.4S
+	VFMLA V10.S4, V8.S4, V4.S4
+	VFMLA V11.S4, V9.S4, V5.S4
+	WORD $0x4e28d4c6 // FADD V6.4S, V6.4S, V8.4S
+	WORD $0x4e29d4e7 // FADD V7.4S, V7.4S, V9.4S
+	ADD R5, R2
+	ADD R5, R8
+	ADD R5, R3
+	ADD R5, R9
+	SUBS $1, R7
+	BNE whole_rows
+	MOVD add+88(FP), R7
+	CMP $0, R7
+	BEQ whole_store
+	FMOVQ 0(R0), F9
+	WORD $0x4e24d524 // FADD V4.4S, V9.4S, V4.4S
+	FMOVQ 0(R1), F9
+	WORD $0x4e26d526 // FADD V6.4S, V9.4S, V6.4S
+
+whole_store:
+	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
+	FMOVQ F4, 0(R0)
+	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
+	FMOVQ F6, 0(R1)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R6
+	SUB $4, R4
+	B columns
+
+columns_end:
+	CMP $0, R4
+	BEQ done
+	VDUP R4, V9.S4
+	SUB $0, R4, R26
+	VMOV R26, V9.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V9.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V9.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V9.S[3]
+	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
+	MOVD block+80(FP), R7
+	LSL $2, R7
+	MOVD dy+16(FP), R2
+	ADD R6, R2
+	MOVD R2, R8
+	ADD R7, R8
+	MOVD x+24(FP), R3
+	ADD R6, R3
+	MOVD R3, R9
+	ADD R7, R9
+	MOVD scale+40(FP), R7
+	ADD R6, R7
+	TBZ $1, R4, single1395
+	FMOVD 0(R7), F1
+	TBZ $0, R4, loaded1396
+	ADD $8, R7, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1396
+
+single1395:
+	FMOVS 0(R7), F1
+
+loaded1396:
+	MOVD shift+48(FP), R7
+	ADD R6, R7
+	TBZ $1, R4, single1397
+	FMOVD 0(R7), F2
+	TBZ $0, R4, loaded1398
+	ADD $8, R7, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1398
+
+single1397:
+	FMOVS 0(R7), F2
+
+loaded1398:
+	MOVD mean+32(FP), R7
+	ADD R6, R7
+	TBZ $1, R4, single1399
+	FMOVD 0(R7), F3
+	TBZ $0, R4, loaded1400
+	ADD $8, R7, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1400
+
+single1399:
+	FMOVS 0(R7), F3
+
+loaded1400:
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	MOVD rows+64(FP), R7
+
+partial_rows:
+	TBZ $1, R4, single1401
+	FMOVD 0(R2), F8
+	TBZ $0, R4, loaded1402
+	ADD $8, R2, R26
+	VLD1 (R26), V8.S[2]
+	B loaded1402
+
+single1401:
+	FMOVS 0(R2), F8
+
+loaded1402:
+	TBZ $1, R4, single1403
+	FMOVD 0(R8), F11
+	TBZ $0, R4, loaded1404
+	ADD $8, R8, R26
+	VLD1 (R26), V11.S[2]
+	B loaded1404
+
+single1403:
+	FMOVS 0(R8), F11
+
+loaded1404:
+	TBZ $1, R4, single1405
+	FMOVD 0(R3), F10
+	TBZ $0, R4, loaded1406
+	ADD $8, R3, R26
+	VLD1 (R26), V10.S[2]
+	B loaded1406
+
+single1405:
+	FMOVS 0(R3), F10
+
+loaded1406:
+	TBZ $1, R4, single1407
+	FMOVD 0(R9), F13
+	TBZ $0, R4, loaded1408
+	ADD $8, R9, R26
+	VLD1 (R26), V13.S[2]
+	B loaded1408
+
+single1407:
+	FMOVS 0(R9), F13
+
+loaded1408:
+	VMOV V2.B16, V12.B16
+	VFMLA V1.S4, V10.S4, V12.S4
+	VMOV V2.B16, V14.B16
+	VFMLA V1.S4, V13.S4, V14.S4
+	WORD $0x6ea0e58c // FCMGT V12.4S, V12.4S, V0.4S
+	WORD $0x6ea0e5ce // FCMGT V14.4S, V14.4S, V0.4S
+	VAND V12.B16, V8.B16, V8.B16
+	VAND V14.B16, V11.B16, V11.B16
+	WORD $0x4ea3d54a // FSUB V10.4S, V10.4S, V3.4S
+	WORD $0x4ea3d5ad // FSUB V13.4S, V13.4S, V3.4S
+	VFMLA V10.S4, V8.S4, V4.S4
+	VFMLA V13.S4, V11.S4, V5.S4
+	WORD $0x4e28d4c6 // FADD V6.4S, V6.4S, V8.4S
+	WORD $0x4e2bd4e7 // FADD V7.4S, V7.4S, V11.4S
+	ADD R5, R2
+	ADD R5, R8
+	ADD R5, R3
+	ADD R5, R9
+	SUBS $1, R7
+	BNE partial_rows
+	MOVD add+88(FP), R7
+	CMP $0, R7
+	BEQ partial_store
+	TBZ $1, R4, single1409
+	FMOVD 0(R0), F11
+	TBZ $0, R4, loaded1410
+	ADD $8, R0, R26
+	VLD1 (R26), V11.S[2]
+	B loaded1410
+
+single1409:
+	FMOVS 0(R0), F11
+
+loaded1410:
+	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
+	TBZ $1, R4, single1411
+	FMOVD 0(R1), F11
+	TBZ $0, R4, loaded1412
+	ADD $8, R1, R26
+	VLD1 (R26), V11.S[2]
+	B loaded1412
+
+single1411:
+	FMOVS 0(R1), F11
+
+loaded1412:
+	WORD $0x4e26d566 // FADD V6.4S, V11.4S, V6.4S
+
+partial_store:
+	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
+	TBZ $1, R4, single1413
+	FMOVD F4, 0(R0)
+	TBZ $0, R4, stored1414
+	ADD $8, R0, R26
+	VST1 V4.S[2], (R26)
+	B stored1414
+
+single1413:
+	FMOVS F4, 0(R0)
+
+stored1414:
+	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
+	TBZ $1, R4, single1415
+	FMOVD F6, 0(R1)
+	TBZ $0, R4, stored1416
+	ADD $8, R1, R26
+	VST1 V6.S[2], (R26)
+	B stored1416
+
+single1415:
+	FMOVS F6, 0(R1)
+
+stored1416:
+
+done:
+	RET
+
+// func BatchNormReLUBackwardNEON(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, scale *float32, shift *float32, rows int, cols int)
+TEXT ·BatchNormReLUBackwardNEON(SB), NOSPLIT, $0-88
+	MOVD dx+0(FP), R0
+	MOVD dy+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD mean+24(FP), R3
+	MOVD slope+32(FP), R4
+	MOVD a+40(FP), R5
+	MOVD b+48(FP), R6
+	MOVD scale+56(FP), R7
+	MOVD shift+64(FP), R8
+	MOVD rows+72(FP), R9
+	MOVD cols+80(FP), R10
+	MOVD $0x00000000, R26
+	VDUP R26, V0.S4
+	MOVD R10, R11
+	AND $3, R11
+	VDUP R11, V1.S4
+	SUB $0, R11, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R11, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R11, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R11, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+
+row:
+	MOVD R10, R11
+	MOVD mean+24(FP), R3
+	MOVD slope+32(FP), R4
+	MOVD a+40(FP), R5
+	MOVD b+48(FP), R6
+	MOVD scale+56(FP), R7
+	MOVD shift+64(FP), R8
+	SUBS $16, R11
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R2), F2
+	FMOVQ 16(R2), F3
+	FMOVQ 32(R2), F4
+	FMOVQ 48(R2), F5
+	FMOVQ 0(R1), F6
+	FMOVQ 16(R1), F7
+	FMOVQ 32(R1), F8
+	FMOVQ 48(R1), F9
+	FMOVQ 0(R7), F10
+	FMOVQ 16(R7), F11
+	FMOVQ 32(R7), F12
+	FMOVQ 48(R7), F13
+	FMOVQ 0(R8), F14
+	FMOVQ 16(R8), F15
+	FMOVQ 32(R8), F16
+	FMOVQ 48(R8), F17
+	VFMLA V10.S4, V2.S4, V14.S4
+	VFMLA V11.S4, V3.S4, V15.S4
+	VFMLA V12.S4, V4.S4, V16.S4
+	VFMLA V13.S4, V5.S4, V17.S4
+	WORD $0x6ea0e5ce // FCMGT V14.4S, V14.4S, V0.4S
+	WORD $0x6ea0e5ef // FCMGT V15.4S, V15.4S, V0.4S
+	WORD $0x6ea0e610 // FCMGT V16.4S, V16.4S, V0.4S
+	WORD $0x6ea0e631 // FCMGT V17.4S, V17.4S, V0.4S
+	VAND V14.B16, V6.B16, V6.B16
+	VAND V15.B16, V7.B16, V7.B16
+	VAND V16.B16, V8.B16, V8.B16
+	VAND V17.B16, V9.B16, V9.B16
+	FMOVQ 0(R3), F17
+	FMOVQ 16(R3), F16
+	FMOVQ 32(R3), F15
+	FMOVQ 48(R3), F14
+	WORD $0x4eb1d451 // FSUB V17.4S, V2.4S, V17.4S
+	WORD $0x4eb0d470 // FSUB V16.4S, V3.4S, V16.4S
+	WORD $0x4eafd48f // FSUB V15.4S, V4.4S, V15.4S
+	WORD $0x4eaed4ae // FSUB V14.4S, V5.4S, V14.4S
+	FMOVQ 0(R6), F5
+	FMOVQ 16(R6), F4
+	FMOVQ 32(R6), F3
+	FMOVQ 48(R6), F2
+	FMOVQ 0(R5), F13
+	FMOVQ 16(R5), F12
+	FMOVQ 32(R5), F11
+	FMOVQ 48(R5), F10
+	WORD $0x4eadd4cd // FSUB V13.4S, V6.4S, V13.4S
+	WORD $0x4eacd4ec // FSUB V12.4S, V7.4S, V12.4S
+	WORD $0x4eabd50b // FSUB V11.4S, V8.4S, V11.4S
+	WORD $0x4eaad52a // FSUB V10.4S, V9.4S, V10.4S
+	VFMLS V5.S4, V17.S4, V13.S4
+	VFMLS V4.S4, V16.S4, V12.S4
+	VFMLS V3.S4, V15.S4, V11.S4
+	VFMLS V2.S4, V14.S4, V10.S4
+	FMOVQ 0(R4), F2
+	FMOVQ 16(R4), F14
+	FMOVQ 32(R4), F3
+	FMOVQ 48(R4), F15
+	WORD $0x6e22dda2 // FMUL V2.4S, V13.4S, V2.4S
+	WORD $0x6e2edd8e // FMUL V14.4S, V12.4S, V14.4S
+	WORD $0x6e23dd63 // FMUL V3.4S, V11.4S, V3.4S
+	WORD $0x6e2fdd4f // FMUL V15.4S, V10.4S, V15.4S
+	FMOVQ F2, 0(R0)
+	FMOVQ F14, 16(R0)
+	FMOVQ F3, 32(R0)
+	FMOVQ F15, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	ADD $64, R3
+	ADD $64, R4
+	ADD $64, R5
+	ADD $64, R6
+	ADD $64, R7
+	ADD $64, R8
+	SUBS $16, R11
+	BGE blocks
+
+blocks_end:
+	ADD $16, R11
+	SUBS $4, R11
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R2), F15
+	FMOVQ 0(R1), F3
+	FMOVQ 0(R7), F14
+	FMOVQ 0(R8), F2
+	VFMLA V14.S4, V15.S4, V2.S4
+	WORD $0x6ea0e442 // FCMGT V2.4S, V2.4S, V0.4S
+	VAND V2.B16, V3.B16, V3.B16
+	FMOVQ 0(R3), F2
+	WORD $0x4ea2d5e2 // FSUB V2.4S, V15.4S, V2.4S
+	FMOVQ 0(R6), F15
+	FMOVQ 0(R5), F14
+	WORD $0x4eaed46e // FSUB V14.4S, V3.4S, V14.4S
+	VFMLS V15.S4, V2.S4, V14.S4
+	FMOVQ 0(R4), F15
+	WORD $0x6e2fddcf // FMUL V15.4S, V14.4S, V15.4S
+	FMOVQ F15, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	ADD $16, R5
+	ADD $16, R6
+	ADD $16, R7
+	ADD $16, R8
+	SUBS $4, R11
+	BGE vectors
+
+vectors_end:
+	ADD $4, R11
+	CMP $0, R11
+	BEQ row_end
+	TBZ $1, R11, single1417
+	FMOVD 0(R2), F15
+	TBZ $0, R11, loaded1418
+	ADD $8, R2, R26
+	VLD1 (R26), V15.S[2]
+	B loaded1418
+
+single1417:
+	FMOVS 0(R2), F15
+
+loaded1418:
+	TBZ $1, R11, single1419
+	FMOVD 0(R1), F14
+	TBZ $0, R11, loaded1420
+	ADD $8, R1, R26
+	VLD1 (R26), V14.S[2]
+	B loaded1420
+
+single1419:
+	FMOVS 0(R1), F14
+
+loaded1420:
+	TBZ $1, R11, single1421
+	FMOVD 0(R7), F2
+	TBZ $0, R11, loaded1422
+	ADD $8, R7, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1422
+
+single1421:
+	FMOVS 0(R7), F2
+
+loaded1422:
+	TBZ $1, R11, single1423
+	FMOVD 0(R8), F3
+	TBZ $0, R11, loaded1424
+	ADD $8, R8, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1424
+
+single1423:
+	FMOVS 0(R8), F3
+
+loaded1424:
+	VFMLA V2.S4, V15.S4, V3.S4
+	WORD $0x6ea0e463 // FCMGT V3.4S, V3.4S, V0.4S
+	VAND V3.B16, V14.B16, V14.B16
+	TBZ $1, R11, single1425
+	FMOVD 0(R3), F3
+	TBZ $0, R11, loaded1426
+	ADD $8, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1426
+
+single1425:
+	FMOVS 0(R3), F3
+
+loaded1426:
+	WORD $0x4ea3d5e3 // FSUB V3.4S, V15.4S, V3.4S
+	TBZ $1, R11, single1427
+	FMOVD 0(R6), F15
+	TBZ $0, R11, loaded1428
+	ADD $8, R6, R26
+	VLD1 (R26), V15.S[2]
+	B loaded1428
+
+single1427:
+	FMOVS 0(R6), F15
+
+loaded1428:
+	TBZ $1, R11, single1429
+	FMOVD 0(R5), F2
+	TBZ $0, R11, loaded1430
+	ADD $8, R5, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1430
+
+single1429:
+	FMOVS 0(R5), F2
+
+loaded1430:
+	WORD $0x4ea2d5c2 // FSUB V2.4S, V14.4S, V2.4S
+	VFMLS V15.S4, V3.S4, V2.S4
+	TBZ $1, R11, single1431
+	FMOVD 0(R4), F15
+	TBZ $0, R11, loaded1432
+	ADD $8, R4, R26
+	VLD1 (R26), V15.S[2]
+	B loaded1432
+
+single1431:
+	FMOVS 0(R4), F15
+
+loaded1432:
+	WORD $0x6e2fdc4f // FMUL V15.4S, V2.4S, V15.4S
+	TBZ $1, R11, single1433
+	FMOVD F15, 0(R0)
+	TBZ $0, R11, stored1434
+	ADD $8, R0, R26
+	VST1 V15.S[2], (R26)
+	B stored1434
+
+single1433:
+	FMOVS F15, 0(R0)
+
+stored1434:
+	LSL $2, R11
+	ADD R11, R0
+	ADD R11, R1
+	ADD R11, R2
+
+row_end:
+	SUBS $1, R9
 	BNE row
 	RET
 
@@ -30377,17 +31467,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1369
+	TBZ $1, R4, single1435
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1370
+	TBZ $0, R4, loaded1436
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1370
+	B loaded1436
 
-single1369:
+single1435:
 	FMOVS 0(R0), F2
 
-loaded1370:
+loaded1436:
 	B partial_begin
 
 partial_start:
@@ -30399,17 +31489,17 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1371
+	TBZ $1, R4, single1437
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1372
+	TBZ $0, R4, loaded1438
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1372
+	B loaded1438
 
-single1371:
+single1437:
 	FMOVS 0(R7), F1
 
-loaded1372:
+loaded1438:
 	WORD $0x4e21e427 // FCMEQ V7.4S, V1.4S, V1.4S
 	WORD $0x6ea2e430 // FCMGT V16.4S, V1.4S, V2.4S
 	VMOV V2.B16, V4.B16
@@ -30419,17 +31509,17 @@ loaded1372:
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1373
+	TBZ $1, R4, single1439
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1374
+	TBZ $0, R4, stored1440
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1374
+	B stored1440
 
-single1373:
+single1439:
 	FMOVS F2, 0(R0)
 
-stored1374:
+stored1440:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -30596,28 +31686,28 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1375
+	TBZ $1, R5, single1441
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded1376
+	TBZ $0, R5, loaded1442
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1376
+	B loaded1442
 
-single1375:
+single1441:
 	FMOVS 0(R1), F12
 
-loaded1376:
-	TBZ $1, R5, single1377
+loaded1442:
+	TBZ $1, R5, single1443
 	FMOVD 0(R0), F13
-	TBZ $0, R5, loaded1378
+	TBZ $0, R5, loaded1444
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1378
+	B loaded1444
 
-single1377:
+single1443:
 	FMOVS 0(R0), F13
 
-loaded1378:
+loaded1444:
 	VMOV V0.B16, V14.B16
 	B partial_begin
 
@@ -30632,17 +31722,17 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1379
+	TBZ $1, R5, single1445
 	FMOVD 0(R8), F11
-	TBZ $0, R5, loaded1380
+	TBZ $0, R5, loaded1446
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1380
+	B loaded1446
 
-single1379:
+single1445:
 	FMOVS 0(R8), F11
 
-loaded1380:
+loaded1446:
 	WORD $0x6eade56a // FCMGT V10.4S, V11.4S, V13.4S
 	VMOV V12.B16, V7.B16
 	WORD $0x6eaa1dc7 // BIT V7.16B, V14.16B, V10.16B
@@ -30658,28 +31748,28 @@ loaded1380:
 	ADD R4, R8
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1381
+	TBZ $1, R5, single1447
 	FMOVD F12, 0(R1)
-	TBZ $0, R5, stored1382
+	TBZ $0, R5, stored1448
 	ADD $8, R1, R26
 	VST1 V12.S[2], (R26)
-	B stored1382
+	B stored1448
 
-single1381:
+single1447:
 	FMOVS F12, 0(R1)
 
-stored1382:
-	TBZ $1, R5, single1383
+stored1448:
+	TBZ $1, R5, single1449
 	FMOVD F13, 0(R0)
-	TBZ $0, R5, stored1384
+	TBZ $0, R5, stored1450
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1384
+	B stored1450
 
-single1383:
+single1449:
 	FMOVS F13, 0(R0)
 
-stored1384:
+stored1450:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -30834,17 +31924,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1385
+	TBZ $1, R4, single1451
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1386
+	TBZ $0, R4, loaded1452
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1386
+	B loaded1452
 
-single1385:
+single1451:
 	FMOVS 0(R0), F2
 
-loaded1386:
+loaded1452:
 	B partial_begin
 
 partial_start:
@@ -30855,32 +31945,32 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1387
+	TBZ $1, R4, single1453
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1388
+	TBZ $0, R4, loaded1454
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1388
+	B loaded1454
 
-single1387:
+single1453:
 	FMOVS 0(R7), F1
 
-loaded1388:
+loaded1454:
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1389
+	TBZ $1, R4, single1455
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1390
+	TBZ $0, R4, stored1456
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1390
+	B stored1456
 
-single1389:
+single1455:
 	FMOVS F2, 0(R0)
 
-stored1390:
+stored1456:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -31043,17 +32133,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1391
+	TBZ $1, R4, single1457
 	FMOVD 0(R0), F3
-	TBZ $0, R4, loaded1392
+	TBZ $0, R4, loaded1458
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1392
+	B loaded1458
 
-single1391:
+single1457:
 	FMOVS 0(R0), F3
 
-loaded1392:
+loaded1458:
 	B partial_begin
 
 partial_start:
@@ -31064,33 +32154,33 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1393
+	TBZ $1, R4, single1459
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1394
+	TBZ $0, R4, loaded1460
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1394
+	B loaded1460
 
-single1393:
+single1459:
 	FMOVS 0(R7), F2
 
-loaded1394:
+loaded1460:
 	WORD $0x6e20fc42 // FDIV V2.4S, V2.4S, V0.4S
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1395
+	TBZ $1, R4, single1461
 	FMOVD F3, 0(R0)
-	TBZ $0, R4, stored1396
+	TBZ $0, R4, stored1462
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1396
+	B stored1462
 
-single1395:
+single1461:
 	FMOVS F3, 0(R0)
 
-stored1396:
+stored1462:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -31284,17 +32374,17 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1397
+	TBZ $1, R5, single1463
 	FMOVD 0(R0), F3
-	TBZ $0, R5, loaded1398
+	TBZ $0, R5, loaded1464
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1398
+	B loaded1464
 
-single1397:
+single1463:
 	FMOVS 0(R0), F3
 
-loaded1398:
+loaded1464:
 	B partial_begin
 
 partial_start:
@@ -31306,47 +32396,47 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1399
+	TBZ $1, R5, single1465
 	FMOVD 0(R9), F12
-	TBZ $0, R5, loaded1400
+	TBZ $0, R5, loaded1466
 	ADD $8, R9, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1400
+	B loaded1466
 
-single1399:
+single1465:
 	FMOVS 0(R9), F12
 
-loaded1400:
+loaded1466:
 	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
 	WORD $0x4e20e58c // FCMEQ V12.4S, V12.4S, V0.4S
-	TBZ $1, R5, single1401
+	TBZ $1, R5, single1467
 	FMOVD 0(R8), F2
-	TBZ $0, R5, loaded1402
+	TBZ $0, R5, loaded1468
 	ADD $8, R8, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1402
+	B loaded1468
 
-single1401:
+single1467:
 	FMOVS 0(R8), F2
 
-loaded1402:
+loaded1468:
 	VAND V12.B16, V2.B16, V2.B16
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R4, R8
 	ADD R4, R9
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1403
+	TBZ $1, R5, single1469
 	FMOVD F3, 0(R0)
-	TBZ $0, R5, stored1404
+	TBZ $0, R5, stored1470
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1404
+	B stored1470
 
-single1403:
+single1469:
 	FMOVS F3, 0(R0)
 
-stored1404:
+stored1470:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -31452,17 +32542,17 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1405
+	TBZ $1, R5, single1471
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1406
+	TBZ $0, R5, loaded1472
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1406
+	B loaded1472
 
-single1405:
+single1471:
 	FMOVS 0(R1), F8
 
-loaded1406:
+loaded1472:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -31473,17 +32563,17 @@ loaded1406:
 pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1407
+	TBZ $1, R5, single1473
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1408
+	TBZ $0, R5, loaded1474
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1408
+	B loaded1474
 
-single1407:
+single1473:
 	FMOVS 0(R1), F8
 
-loaded1408:
+loaded1474:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -31494,17 +32584,17 @@ loaded1408:
 pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1409
+	TBZ $1, R5, single1475
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1410
+	TBZ $0, R5, loaded1476
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1410
+	B loaded1476
 
-single1409:
+single1475:
 	FMOVS 0(R1), F8
 
-loaded1410:
+loaded1476:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -31515,17 +32605,17 @@ loaded1410:
 pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1411
+	TBZ $1, R5, single1477
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1412
+	TBZ $0, R5, loaded1478
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1412
+	B loaded1478
 
-single1411:
+single1477:
 	FMOVS 0(R1), F8
 
-loaded1412:
+loaded1478:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -31888,17 +32978,17 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1413
+	TBZ $1, R6, single1479
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1414
+	TBZ $0, R6, loaded1480
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1414
+	B loaded1480
 
-single1413:
+single1479:
 	FMOVS 0(R1), F9
 
-loaded1414:
+loaded1480:
 	WORD $0x4ea2d529 // FSUB V9.4S, V9.4S, V2.4S
 	WORD $0x6e20dd29 // FMUL V9.4S, V9.4S, V0.4S
 	MOVD $0xc2d00000, R26
@@ -31951,17 +33041,17 @@ loaded1414:
 	MOVD $0x2f800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6e27dca5 // FMUL V5.4S, V5.4S, V7.4S
-	TBZ $1, R6, single1415
+	TBZ $1, R6, single1481
 	FMOVD F5, 0(R0)
-	TBZ $0, R6, stored1416
+	TBZ $0, R6, stored1482
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1416
+	B stored1482
 
-single1415:
+single1481:
 	FMOVS F5, 0(R0)
 
-stored1416:
+stored1482:
 
 pass1_end:
 	SUB R7, R1
@@ -32064,29 +33154,29 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1417
+	TBZ $1, R6, single1483
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1418
+	TBZ $0, R6, loaded1484
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1418
+	B loaded1484
 
-single1417:
+single1483:
 	FMOVS 0(R1), F9
 
-loaded1418:
+loaded1484:
 	WORD $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
-	TBZ $1, R6, single1419
+	TBZ $1, R6, single1485
 	FMOVD F9, 0(R0)
-	TBZ $0, R6, stored1420
+	TBZ $0, R6, stored1486
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1420
+	B stored1486
 
-single1419:
+single1485:
 	FMOVS F9, 0(R0)
 
-stored1420:
+stored1486:
 
 pass1_end:
 	SUB R7, R1
@@ -32123,17 +33213,17 @@ clear_dst_vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R6, single1421
+	TBZ $1, R6, single1487
 	FMOVD F1, 0(R7)
-	TBZ $0, R6, stored1422
+	TBZ $0, R6, stored1488
 	ADD $8, R7, R26
 	VST1 V1.S[2], (R26)
-	B stored1422
+	B stored1488
 
-single1421:
+single1487:
 	FMOVS F1, 0(R7)
 
-stored1422:
+stored1488:
 
 clear_dst_end:
 	MOVD dstStride+40(FP), R6
@@ -32395,496 +33485,496 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1423
+	TBZ $1, R6, single1489
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1424
+	TBZ $0, R6, loaded1490
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1424
+	B loaded1490
 
-single1423:
+single1489:
 	FMOVS 0(R1), F17
 
-loaded1424:
+loaded1490:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1425
+	TBZ $1, R6, single1491
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1426
+	TBZ $0, R6, loaded1492
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1426
+	B loaded1492
 
-single1425:
+single1491:
 	FMOVS 0(R2), F21
 
-loaded1426:
+loaded1492:
 	VFMLA V21.S4, V17.S4, V1.S4
 	B pass0_fold
 
 pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1427
+	TBZ $1, R6, single1493
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1428
+	TBZ $0, R6, loaded1494
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1428
+	B loaded1494
 
-single1427:
+single1493:
 	FMOVS 0(R1), F21
 
-loaded1428:
+loaded1494:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1429
+	TBZ $1, R6, single1495
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1430
+	TBZ $0, R6, loaded1496
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1430
+	B loaded1496
 
-single1429:
+single1495:
 	FMOVS 0(R2), F17
 
-loaded1430:
+loaded1496:
 	VFMLA V17.S4, V21.S4, V2.S4
 	B pass0_fold
 
 pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1431
+	TBZ $1, R6, single1497
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1432
+	TBZ $0, R6, loaded1498
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1432
+	B loaded1498
 
-single1431:
+single1497:
 	FMOVS 0(R1), F17
 
-loaded1432:
+loaded1498:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1433
+	TBZ $1, R6, single1499
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1434
+	TBZ $0, R6, loaded1500
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1434
+	B loaded1500
 
-single1433:
+single1499:
 	FMOVS 0(R2), F21
 
-loaded1434:
+loaded1500:
 	VFMLA V21.S4, V17.S4, V3.S4
 	B pass0_fold
 
 pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1435
+	TBZ $1, R6, single1501
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1436
+	TBZ $0, R6, loaded1502
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1436
+	B loaded1502
 
-single1435:
+single1501:
 	FMOVS 0(R1), F21
 
-loaded1436:
+loaded1502:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1437
+	TBZ $1, R6, single1503
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1438
+	TBZ $0, R6, loaded1504
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1438
+	B loaded1504
 
-single1437:
+single1503:
 	FMOVS 0(R2), F17
 
-loaded1438:
+loaded1504:
 	VFMLA V17.S4, V21.S4, V4.S4
 	B pass0_fold
 
 pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1439
+	TBZ $1, R6, single1505
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1440
+	TBZ $0, R6, loaded1506
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1440
+	B loaded1506
 
-single1439:
+single1505:
 	FMOVS 0(R1), F17
 
-loaded1440:
+loaded1506:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1441
+	TBZ $1, R6, single1507
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1442
+	TBZ $0, R6, loaded1508
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1442
+	B loaded1508
 
-single1441:
+single1507:
 	FMOVS 0(R2), F21
 
-loaded1442:
+loaded1508:
 	VFMLA V21.S4, V17.S4, V5.S4
 	B pass0_fold
 
 pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1443
+	TBZ $1, R6, single1509
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1444
+	TBZ $0, R6, loaded1510
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1444
+	B loaded1510
 
-single1443:
+single1509:
 	FMOVS 0(R1), F21
 
-loaded1444:
+loaded1510:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1445
+	TBZ $1, R6, single1511
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1446
+	TBZ $0, R6, loaded1512
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1446
+	B loaded1512
 
-single1445:
+single1511:
 	FMOVS 0(R2), F17
 
-loaded1446:
+loaded1512:
 	VFMLA V17.S4, V21.S4, V6.S4
 	B pass0_fold
 
 pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1447
+	TBZ $1, R6, single1513
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1448
+	TBZ $0, R6, loaded1514
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1448
+	B loaded1514
 
-single1447:
+single1513:
 	FMOVS 0(R1), F17
 
-loaded1448:
+loaded1514:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1449
+	TBZ $1, R6, single1515
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1450
+	TBZ $0, R6, loaded1516
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1450
+	B loaded1516
 
-single1449:
+single1515:
 	FMOVS 0(R2), F21
 
-loaded1450:
+loaded1516:
 	VFMLA V21.S4, V17.S4, V7.S4
 	B pass0_fold
 
 pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1451
+	TBZ $1, R6, single1517
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1452
+	TBZ $0, R6, loaded1518
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1452
+	B loaded1518
 
-single1451:
+single1517:
 	FMOVS 0(R1), F21
 
-loaded1452:
+loaded1518:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1453
+	TBZ $1, R6, single1519
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1454
+	TBZ $0, R6, loaded1520
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1454
+	B loaded1520
 
-single1453:
+single1519:
 	FMOVS 0(R2), F17
 
-loaded1454:
+loaded1520:
 	VFMLA V17.S4, V21.S4, V8.S4
 	B pass0_fold
 
 pass0_partial8:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1455
+	TBZ $1, R6, single1521
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1456
+	TBZ $0, R6, loaded1522
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1456
+	B loaded1522
 
-single1455:
+single1521:
 	FMOVS 0(R1), F17
 
-loaded1456:
+loaded1522:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1457
+	TBZ $1, R6, single1523
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1458
+	TBZ $0, R6, loaded1524
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1458
+	B loaded1524
 
-single1457:
+single1523:
 	FMOVS 0(R2), F21
 
-loaded1458:
+loaded1524:
 	VFMLA V21.S4, V17.S4, V9.S4
 	B pass0_fold
 
 pass0_partial9:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1459
+	TBZ $1, R6, single1525
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1460
+	TBZ $0, R6, loaded1526
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1460
+	B loaded1526
 
-single1459:
+single1525:
 	FMOVS 0(R1), F21
 
-loaded1460:
+loaded1526:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1461
+	TBZ $1, R6, single1527
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1462
+	TBZ $0, R6, loaded1528
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1462
+	B loaded1528
 
-single1461:
+single1527:
 	FMOVS 0(R2), F17
 
-loaded1462:
+loaded1528:
 	VFMLA V17.S4, V21.S4, V10.S4
 	B pass0_fold
 
 pass0_partial10:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1463
+	TBZ $1, R6, single1529
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1464
+	TBZ $0, R6, loaded1530
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1464
+	B loaded1530
 
-single1463:
+single1529:
 	FMOVS 0(R1), F17
 
-loaded1464:
+loaded1530:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1465
+	TBZ $1, R6, single1531
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1466
+	TBZ $0, R6, loaded1532
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1466
+	B loaded1532
 
-single1465:
+single1531:
 	FMOVS 0(R2), F21
 
-loaded1466:
+loaded1532:
 	VFMLA V21.S4, V17.S4, V11.S4
 	B pass0_fold
 
 pass0_partial11:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1467
+	TBZ $1, R6, single1533
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1468
+	TBZ $0, R6, loaded1534
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1468
+	B loaded1534
 
-single1467:
+single1533:
 	FMOVS 0(R1), F21
 
-loaded1468:
+loaded1534:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1469
+	TBZ $1, R6, single1535
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1470
+	TBZ $0, R6, loaded1536
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1470
+	B loaded1536
 
-single1469:
+single1535:
 	FMOVS 0(R2), F17
 
-loaded1470:
+loaded1536:
 	VFMLA V17.S4, V21.S4, V12.S4
 	B pass0_fold
 
 pass0_partial12:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1471
+	TBZ $1, R6, single1537
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1472
+	TBZ $0, R6, loaded1538
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1472
+	B loaded1538
 
-single1471:
+single1537:
 	FMOVS 0(R1), F17
 
-loaded1472:
+loaded1538:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1473
+	TBZ $1, R6, single1539
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1474
+	TBZ $0, R6, loaded1540
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1474
+	B loaded1540
 
-single1473:
+single1539:
 	FMOVS 0(R2), F21
 
-loaded1474:
+loaded1540:
 	VFMLA V21.S4, V17.S4, V13.S4
 	B pass0_fold
 
 pass0_partial13:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1475
+	TBZ $1, R6, single1541
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1476
+	TBZ $0, R6, loaded1542
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1476
+	B loaded1542
 
-single1475:
+single1541:
 	FMOVS 0(R1), F21
 
-loaded1476:
+loaded1542:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1477
+	TBZ $1, R6, single1543
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1478
+	TBZ $0, R6, loaded1544
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1478
+	B loaded1544
 
-single1477:
+single1543:
 	FMOVS 0(R2), F17
 
-loaded1478:
+loaded1544:
 	VFMLA V17.S4, V21.S4, V14.S4
 	B pass0_fold
 
 pass0_partial14:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1479
+	TBZ $1, R6, single1545
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1480
+	TBZ $0, R6, loaded1546
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1480
+	B loaded1546
 
-single1479:
+single1545:
 	FMOVS 0(R1), F17
 
-loaded1480:
+loaded1546:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1481
+	TBZ $1, R6, single1547
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1482
+	TBZ $0, R6, loaded1548
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1482
+	B loaded1548
 
-single1481:
+single1547:
 	FMOVS 0(R2), F21
 
-loaded1482:
+loaded1548:
 	VFMLA V21.S4, V17.S4, V15.S4
 	B pass0_fold
 
 pass0_partial15:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1483
+	TBZ $1, R6, single1549
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1484
+	TBZ $0, R6, loaded1550
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1484
+	B loaded1550
 
-single1483:
+single1549:
 	FMOVS 0(R1), F21
 
-loaded1484:
+loaded1550:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1485
+	TBZ $1, R6, single1551
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1486
+	TBZ $0, R6, loaded1552
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1486
+	B loaded1552
 
-single1485:
+single1551:
 	FMOVS 0(R2), F17
 
-loaded1486:
+loaded1552:
 	VFMLA V17.S4, V21.S4, V16.S4
 
 pass0_fold:
@@ -33017,42 +34107,42 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single1487
+	TBZ $1, R7, single1553
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded1488
+	TBZ $0, R7, loaded1554
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1488
+	B loaded1554
 
-single1487:
+single1553:
 	FMOVS 0(R2), F9
 
-loaded1488:
-	TBZ $1, R7, single1489
+loaded1554:
+	TBZ $1, R7, single1555
 	FMOVD 0(R1), F10
-	TBZ $0, R7, loaded1490
+	TBZ $0, R7, loaded1556
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1490
+	B loaded1556
 
-single1489:
+single1555:
 	FMOVS 0(R1), F10
 
-loaded1490:
+loaded1556:
 	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
 	WORD $0x6e2add2a // FMUL V10.4S, V9.4S, V10.4S
 	WORD $0x6e2adc0a // FMUL V10.4S, V0.4S, V10.4S
-	TBZ $1, R7, single1491
+	TBZ $1, R7, single1557
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored1492
+	TBZ $0, R7, stored1558
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1492
+	B stored1558
 
-single1491:
+single1557:
 	FMOVS F10, 0(R0)
 
-stored1492:
+stored1558:
 
 pass1_end:
 	SUB R8, R2
@@ -33090,17 +34180,17 @@ clear_dx_vectors_end:
 	SUB $3, R7, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R7, single1493
+	TBZ $1, R7, single1559
 	FMOVD F2, 0(R8)
-	TBZ $0, R7, stored1494
+	TBZ $0, R7, stored1560
 	ADD $8, R8, R26
 	VST1 V2.S[2], (R26)
-	B stored1494
+	B stored1560
 
-single1493:
+single1559:
 	FMOVS F2, 0(R8)
 
-stored1494:
+stored1560:
 
 clear_dx_end:
 	MOVD dxStride+48(FP), R7
@@ -33409,30 +34499,30 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1495
+	TBZ $1, R3, single1561
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1496
+	TBZ $0, R3, loaded1562
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1496
+	B loaded1562
 
-single1495:
+single1561:
 	FMOVS 0(R1), F22
 
-loaded1496:
+loaded1562:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1497
+	TBZ $1, R3, single1563
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1498
+	TBZ $0, R3, loaded1564
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1498
+	B loaded1564
 
-single1497:
+single1563:
 	FMOVS 0(R2), F19
 
-loaded1498:
+loaded1564:
 	VFMLA V19.S4, V22.S4, V2.S4
 	B fold
 
@@ -33449,30 +34539,30 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1499
+	TBZ $1, R3, single1565
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1500
+	TBZ $0, R3, loaded1566
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1500
+	B loaded1566
 
-single1499:
+single1565:
 	FMOVS 0(R1), F19
 
-loaded1500:
+loaded1566:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1501
+	TBZ $1, R3, single1567
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1502
+	TBZ $0, R3, loaded1568
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1502
+	B loaded1568
 
-single1501:
+single1567:
 	FMOVS 0(R2), F22
 
-loaded1502:
+loaded1568:
 	VFMLA V22.S4, V19.S4, V3.S4
 	B fold
 
@@ -33489,30 +34579,30 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1503
+	TBZ $1, R3, single1569
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1504
+	TBZ $0, R3, loaded1570
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1504
+	B loaded1570
 
-single1503:
+single1569:
 	FMOVS 0(R1), F22
 
-loaded1504:
+loaded1570:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1505
+	TBZ $1, R3, single1571
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1506
+	TBZ $0, R3, loaded1572
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1506
+	B loaded1572
 
-single1505:
+single1571:
 	FMOVS 0(R2), F19
 
-loaded1506:
+loaded1572:
 	VFMLA V19.S4, V22.S4, V4.S4
 	B fold
 
@@ -33529,30 +34619,30 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1507
+	TBZ $1, R3, single1573
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1508
+	TBZ $0, R3, loaded1574
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1508
+	B loaded1574
 
-single1507:
+single1573:
 	FMOVS 0(R1), F19
 
-loaded1508:
+loaded1574:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1509
+	TBZ $1, R3, single1575
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1510
+	TBZ $0, R3, loaded1576
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1510
+	B loaded1576
 
-single1509:
+single1575:
 	FMOVS 0(R2), F22
 
-loaded1510:
+loaded1576:
 	VFMLA V22.S4, V19.S4, V5.S4
 	B fold
 
@@ -33569,30 +34659,30 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1511
+	TBZ $1, R3, single1577
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1512
+	TBZ $0, R3, loaded1578
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1512
+	B loaded1578
 
-single1511:
+single1577:
 	FMOVS 0(R1), F22
 
-loaded1512:
+loaded1578:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1513
+	TBZ $1, R3, single1579
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1514
+	TBZ $0, R3, loaded1580
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1514
+	B loaded1580
 
-single1513:
+single1579:
 	FMOVS 0(R2), F19
 
-loaded1514:
+loaded1580:
 	VFMLA V19.S4, V22.S4, V6.S4
 	B fold
 
@@ -33609,30 +34699,30 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1515
+	TBZ $1, R3, single1581
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1516
+	TBZ $0, R3, loaded1582
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1516
+	B loaded1582
 
-single1515:
+single1581:
 	FMOVS 0(R1), F19
 
-loaded1516:
+loaded1582:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1517
+	TBZ $1, R3, single1583
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1518
+	TBZ $0, R3, loaded1584
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1518
+	B loaded1584
 
-single1517:
+single1583:
 	FMOVS 0(R2), F22
 
-loaded1518:
+loaded1584:
 	VFMLA V22.S4, V19.S4, V7.S4
 	B fold
 
@@ -33649,30 +34739,30 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1519
+	TBZ $1, R3, single1585
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1520
+	TBZ $0, R3, loaded1586
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1520
+	B loaded1586
 
-single1519:
+single1585:
 	FMOVS 0(R1), F22
 
-loaded1520:
+loaded1586:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1521
+	TBZ $1, R3, single1587
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1522
+	TBZ $0, R3, loaded1588
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1522
+	B loaded1588
 
-single1521:
+single1587:
 	FMOVS 0(R2), F19
 
-loaded1522:
+loaded1588:
 	VFMLA V19.S4, V22.S4, V8.S4
 	B fold
 
@@ -33689,30 +34779,30 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1523
+	TBZ $1, R3, single1589
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1524
+	TBZ $0, R3, loaded1590
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1524
+	B loaded1590
 
-single1523:
+single1589:
 	FMOVS 0(R1), F19
 
-loaded1524:
+loaded1590:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1525
+	TBZ $1, R3, single1591
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1526
+	TBZ $0, R3, loaded1592
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1526
+	B loaded1592
 
-single1525:
+single1591:
 	FMOVS 0(R2), F22
 
-loaded1526:
+loaded1592:
 	VFMLA V22.S4, V19.S4, V9.S4
 	B fold
 
@@ -33729,30 +34819,30 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1527
+	TBZ $1, R3, single1593
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1528
+	TBZ $0, R3, loaded1594
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1528
+	B loaded1594
 
-single1527:
+single1593:
 	FMOVS 0(R1), F22
 
-loaded1528:
+loaded1594:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1529
+	TBZ $1, R3, single1595
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1530
+	TBZ $0, R3, loaded1596
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1530
+	B loaded1596
 
-single1529:
+single1595:
 	FMOVS 0(R2), F19
 
-loaded1530:
+loaded1596:
 	VFMLA V19.S4, V22.S4, V10.S4
 	B fold
 
@@ -33769,30 +34859,30 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1531
+	TBZ $1, R3, single1597
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1532
+	TBZ $0, R3, loaded1598
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1532
+	B loaded1598
 
-single1531:
+single1597:
 	FMOVS 0(R1), F19
 
-loaded1532:
+loaded1598:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1533
+	TBZ $1, R3, single1599
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1534
+	TBZ $0, R3, loaded1600
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1534
+	B loaded1600
 
-single1533:
+single1599:
 	FMOVS 0(R2), F22
 
-loaded1534:
+loaded1600:
 	VFMLA V22.S4, V19.S4, V11.S4
 	B fold
 
@@ -33809,30 +34899,30 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1535
+	TBZ $1, R3, single1601
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1536
+	TBZ $0, R3, loaded1602
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1536
+	B loaded1602
 
-single1535:
+single1601:
 	FMOVS 0(R1), F22
 
-loaded1536:
+loaded1602:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1537
+	TBZ $1, R3, single1603
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1538
+	TBZ $0, R3, loaded1604
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1538
+	B loaded1604
 
-single1537:
+single1603:
 	FMOVS 0(R2), F19
 
-loaded1538:
+loaded1604:
 	VFMLA V19.S4, V22.S4, V12.S4
 	B fold
 
@@ -33849,30 +34939,30 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1539
+	TBZ $1, R3, single1605
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1540
+	TBZ $0, R3, loaded1606
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1540
+	B loaded1606
 
-single1539:
+single1605:
 	FMOVS 0(R1), F19
 
-loaded1540:
+loaded1606:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1541
+	TBZ $1, R3, single1607
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1542
+	TBZ $0, R3, loaded1608
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1542
+	B loaded1608
 
-single1541:
+single1607:
 	FMOVS 0(R2), F22
 
-loaded1542:
+loaded1608:
 	VFMLA V22.S4, V19.S4, V13.S4
 	B fold
 
@@ -33889,30 +34979,30 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1543
+	TBZ $1, R3, single1609
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1544
+	TBZ $0, R3, loaded1610
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1544
+	B loaded1610
 
-single1543:
+single1609:
 	FMOVS 0(R1), F22
 
-loaded1544:
+loaded1610:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1545
+	TBZ $1, R3, single1611
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1546
+	TBZ $0, R3, loaded1612
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1546
+	B loaded1612
 
-single1545:
+single1611:
 	FMOVS 0(R2), F19
 
-loaded1546:
+loaded1612:
 	VFMLA V19.S4, V22.S4, V14.S4
 	B fold
 
@@ -33929,30 +35019,30 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1547
+	TBZ $1, R3, single1613
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1548
+	TBZ $0, R3, loaded1614
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1548
+	B loaded1614
 
-single1547:
+single1613:
 	FMOVS 0(R1), F19
 
-loaded1548:
+loaded1614:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1549
+	TBZ $1, R3, single1615
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1550
+	TBZ $0, R3, loaded1616
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1550
+	B loaded1616
 
-single1549:
+single1615:
 	FMOVS 0(R2), F22
 
-loaded1550:
+loaded1616:
 	VFMLA V22.S4, V19.S4, V15.S4
 	B fold
 
@@ -33969,30 +35059,30 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1551
+	TBZ $1, R3, single1617
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1552
+	TBZ $0, R3, loaded1618
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1552
+	B loaded1618
 
-single1551:
+single1617:
 	FMOVS 0(R1), F22
 
-loaded1552:
+loaded1618:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1553
+	TBZ $1, R3, single1619
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1554
+	TBZ $0, R3, loaded1620
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1554
+	B loaded1620
 
-single1553:
+single1619:
 	FMOVS 0(R2), F19
 
-loaded1554:
+loaded1620:
 	VFMLA V19.S4, V22.S4, V16.S4
 	B fold
 
@@ -34009,30 +35099,30 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1555
+	TBZ $1, R3, single1621
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1556
+	TBZ $0, R3, loaded1622
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1556
+	B loaded1622
 
-single1555:
+single1621:
 	FMOVS 0(R1), F19
 
-loaded1556:
+loaded1622:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1557
+	TBZ $1, R3, single1623
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1558
+	TBZ $0, R3, loaded1624
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1558
+	B loaded1624
 
-single1557:
+single1623:
 	FMOVS 0(R2), F22
 
-loaded1558:
+loaded1624:
 	VFMLA V22.S4, V19.S4, V17.S4
 
 fold:
@@ -34244,17 +35334,17 @@ vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R6, single1559
+	TBZ $1, R6, single1625
 	FMOVD 0(R2), F22
-	TBZ $0, R6, loaded1560
+	TBZ $0, R6, loaded1626
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1560
+	B loaded1626
 
-single1559:
+single1625:
 	FMOVS 0(R2), F22
 
-loaded1560:
+loaded1626:
 	VORR V22.B16, V1.B16, V23.B16
 	WORD $0x6eb7e459 // FCMGT V25.4S, V2.4S, V23.4S
 	WORD $0x6eb91c57 // BIT V23.16B, V2.16B, V25.16B
@@ -34316,28 +35406,28 @@ loaded1560:
 	VMOV V21.B16, V26.B16
 	WORD $0x6eb41f3a // BIT V26.16B, V25.16B, V20.16B
 	WORD $0x6eb41eb9 // BIT V25.16B, V21.16B, V20.16B
-	TBZ $1, R6, single1561
+	TBZ $1, R6, single1627
 	FMOVD 0(R3), F21
-	TBZ $0, R6, loaded1562
+	TBZ $0, R6, loaded1628
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1562
+	B loaded1628
 
-single1561:
+single1627:
 	FMOVS 0(R3), F21
 
-loaded1562:
-	TBZ $1, R6, single1563
+loaded1628:
+	TBZ $1, R6, single1629
 	FMOVD 0(R5), F20
-	TBZ $0, R6, loaded1564
+	TBZ $0, R6, loaded1630
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1564
+	B loaded1630
 
-single1563:
+single1629:
 	FMOVS 0(R5), F20
 
-loaded1564:
+loaded1630:
 	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
 	WORD $0x4eb5d595 // FSUB V21.4S, V12.4S, V21.4S
 	MOVD $0x00000000, R26
@@ -34354,56 +35444,56 @@ loaded1564:
 	WORD $0x6ebd1f96 // BIT V22.16B, V28.16B, V29.16B
 	WORD $0x4e37d6d7 // FADD V23.4S, V22.4S, V23.4S
 	VFMLA V23.S4, V20.S4, V27.S4
-	TBZ $1, R6, single1565
+	TBZ $1, R6, single1631
 	FMOVD 0(R4), F23
-	TBZ $0, R6, loaded1566
+	TBZ $0, R6, loaded1632
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1566
+	B loaded1632
 
-single1565:
+single1631:
 	FMOVS 0(R4), F23
 
-loaded1566:
+loaded1632:
 	WORD $0x6e37df77 // FMUL V23.4S, V27.4S, V23.4S
-	TBZ $1, R6, single1567
+	TBZ $1, R6, single1633
 	FMOVD F23, 0(R1)
-	TBZ $0, R6, stored1568
+	TBZ $0, R6, stored1634
 	ADD $8, R1, R26
 	VST1 V23.S[2], (R26)
-	B stored1568
+	B stored1634
 
-single1567:
+single1633:
 	FMOVS F23, 0(R1)
 
-stored1568:
+stored1634:
 	WORD $0x6e39de99 // FMUL V25.4S, V20.4S, V25.4S
 	WORD $0x6ea0fb39 // FNEG V25.4S, V25.4S
 	VFMLA V26.S4, V21.S4, V25.S4
-	TBZ $1, R6, single1569
+	TBZ $1, R6, single1635
 	FMOVD 0(R4), F26
-	TBZ $0, R6, loaded1570
+	TBZ $0, R6, loaded1636
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1570
+	B loaded1636
 
-single1569:
+single1635:
 	FMOVS 0(R4), F26
 
-loaded1570:
+loaded1636:
 	WORD $0x6e3adc1a // FMUL V26.4S, V0.4S, V26.4S
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
-	TBZ $1, R6, single1571
+	TBZ $1, R6, single1637
 	FMOVD F26, 0(R0)
-	TBZ $0, R6, stored1572
+	TBZ $0, R6, stored1638
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored1572
+	B stored1638
 
-single1571:
+single1637:
 	FMOVS F26, 0(R0)
 
-stored1572:
+stored1638:
 
 done:
 	RET
@@ -34632,17 +35722,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1573
+	TBZ $1, R1, single1639
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded1574
+	TBZ $0, R1, loaded1640
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1574
+	B loaded1640
 
-single1573:
+single1639:
 	FMOVS 0(R0), F11
 
-loaded1574:
+loaded1640:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -34675,17 +35765,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1575
+	TBZ $1, R1, single1641
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1576
+	TBZ $0, R1, loaded1642
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1576
+	B loaded1642
 
-single1575:
+single1641:
 	FMOVS 0(R0), F14
 
-loaded1576:
+loaded1642:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -34718,17 +35808,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1577
+	TBZ $1, R1, single1643
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded1578
+	TBZ $0, R1, loaded1644
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1578
+	B loaded1644
 
-single1577:
+single1643:
 	FMOVS 0(R0), F11
 
-loaded1578:
+loaded1644:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -34761,17 +35851,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1579
+	TBZ $1, R1, single1645
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1580
+	TBZ $0, R1, loaded1646
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1580
+	B loaded1646
 
-single1579:
+single1645:
 	FMOVS 0(R0), F14
 
-loaded1580:
+loaded1646:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -34875,40 +35965,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1581
+	TBZ $1, R5, single1647
 	FMOVD 0(R1), F7
-	TBZ $0, R5, loaded1582
+	TBZ $0, R5, loaded1648
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1582
+	B loaded1648
 
-single1581:
+single1647:
 	FMOVS 0(R1), F7
 
-loaded1582:
-	TBZ $1, R5, single1583
+loaded1648:
+	TBZ $1, R5, single1649
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded1584
+	TBZ $0, R5, loaded1650
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1584
+	B loaded1650
 
-single1583:
+single1649:
 	FMOVS 0(R2), F8
 
-loaded1584:
+loaded1650:
 	WORD $0x6e28dce8 // FMUL V8.4S, V7.4S, V8.4S
-	TBZ $1, R5, single1585
+	TBZ $1, R5, single1651
 	FMOVD F8, 0(R0)
-	TBZ $0, R5, stored1586
+	TBZ $0, R5, stored1652
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored1586
+	B stored1652
 
-single1585:
+single1651:
 	FMOVS F8, 0(R0)
 
-stored1586:
+stored1652:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -35156,28 +36246,28 @@ columns1_end:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1587
+	TBZ $1, R3, single1653
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded1588
+	TBZ $0, R3, loaded1654
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1588
+	B loaded1654
 
-single1587:
+single1653:
 	FMOVS 0(R1), F3
 
-loaded1588:
-	TBZ $1, R3, single1589
+loaded1654:
+	TBZ $1, R3, single1655
 	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded1590
+	TBZ $0, R3, loaded1656
 	ADD $8, R2, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1590
+	B loaded1656
 
-single1589:
+single1655:
 	FMOVS 0(R2), F0
 
-loaded1590:
+loaded1656:
 	VFMLA V0.S4, V3.S4, V7.S4
 	ADD R4, R1
 	ADD R4, R2
@@ -35186,31 +36276,31 @@ loaded1590:
 	MOVD add+48(FP), R6
 	CMP $0, R6
 	BEQ partial_store
-	TBZ $1, R3, single1591
+	TBZ $1, R3, single1657
 	FMOVD 0(R0), F0
-	TBZ $0, R3, loaded1592
+	TBZ $0, R3, loaded1658
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1592
+	B loaded1658
 
-single1591:
+single1657:
 	FMOVS 0(R0), F0
 
-loaded1592:
+loaded1658:
 	WORD $0x4e27d407 // FADD V7.4S, V0.4S, V7.4S
 
 partial_store:
-	TBZ $1, R3, single1593
+	TBZ $1, R3, single1659
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored1594
+	TBZ $0, R3, stored1660
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored1594
+	B stored1660
 
-single1593:
+single1659:
 	FMOVS F7, 0(R0)
 
-stored1594:
+stored1660:
 
 done:
 	RET
@@ -35273,25 +36363,25 @@ vectors_end:
 	ADD $0, R1, R26
 	VLD1.P 2(R26), V2.H[0]
 	CMP $1, R2
-	BEQ loaded1595
+	BEQ loaded1661
 	VLD1.P 2(R26), V2.H[1]
 	CMP $2, R2
-	BEQ loaded1595
+	BEQ loaded1661
 	VLD1.P 2(R26), V2.H[2]
 
-loaded1595:
+loaded1661:
 	WORD $0x0e217842 // FCVTL V2.4S, V2.4H
-	TBZ $1, R2, single1596
+	TBZ $1, R2, single1662
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored1597
+	TBZ $0, R2, stored1663
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1597
+	B stored1663
 
-single1596:
+single1662:
 	FMOVS F2, 0(R0)
 
-stored1597:
+stored1663:
 
 done:
 	RET
@@ -35350,28 +36440,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single1598
+	TBZ $1, R2, single1664
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded1599
+	TBZ $0, R2, loaded1665
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1599
+	B loaded1665
 
-single1598:
+single1664:
 	FMOVS 0(R1), F2
 
-loaded1599:
+loaded1665:
 	WORD $0x0e216841 // FCVTN V1.4H, V2.4S
 	ADD $0, R0, R26
 	VST1.P V1.H[0], 2(R26)
 	CMP $1, R2
-	BEQ stored1600
+	BEQ stored1666
 	VST1.P V1.H[1], 2(R26)
 	CMP $2, R2
-	BEQ stored1600
+	BEQ stored1666
 	VST1.P V1.H[2], 2(R26)
 
-stored1600:
+stored1666:
 
 done:
 	RET
@@ -35502,56 +36592,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single1601
+	TBZ $1, R20, single1667
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1602
+	TBZ $0, R20, loaded1668
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1602
+	B loaded1668
 
-single1601:
+single1667:
 	FMOVS 0(R10), F0
 
-loaded1602:
+loaded1668:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single1603
+	TBZ $1, R20, single1669
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1604
+	TBZ $0, R20, loaded1670
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1604
+	B loaded1670
 
-single1603:
+single1669:
 	FMOVS 0(R10), F0
 
-loaded1604:
+loaded1670:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single1605
+	TBZ $1, R20, single1671
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1606
+	TBZ $0, R20, loaded1672
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1606
+	B loaded1672
 
-single1605:
+single1671:
 	FMOVS 0(R10), F0
 
-loaded1606:
+loaded1672:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single1607
+	TBZ $1, R20, single1673
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1608
+	TBZ $0, R20, loaded1674
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1608
+	B loaded1674
 
-single1607:
+single1673:
 	FMOVS 0(R10), F0
 
-loaded1608:
+loaded1674:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	SUBS $4, R9
@@ -35564,17 +36654,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single1609
+	TBZ $1, R20, single1675
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1610
+	TBZ $0, R20, loaded1676
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1610
+	B loaded1676
 
-single1609:
+single1675:
 	FMOVS 0(R10), F0
 
-loaded1610:
+loaded1676:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -35588,49 +36678,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1611
+	TBZ $1, R20, single1677
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1612
+	TBZ $0, R20, loaded1678
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1612
+	B loaded1678
 
-single1611:
+single1677:
 	FMOVS 0(R21), F0
 
-loaded1612:
+loaded1678:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1613
+	TBZ $1, R20, single1679
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1614
+	TBZ $0, R20, loaded1680
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1614
+	B loaded1680
 
-single1613:
+single1679:
 	FMOVS 0(R21), F0
 
-loaded1614:
+loaded1680:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1615
+	TBZ $1, R20, single1681
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1616
+	TBZ $0, R20, stored1682
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1616
+	B stored1682
 
-single1615:
+single1681:
 	FMOVS F31, 0(R21)
 
-stored1616:
+stored1682:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35800,62 +36890,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1617
+	TBZ $1, R20, single1683
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1618
+	TBZ $0, R20, loaded1684
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1618
+	B loaded1684
 
-single1617:
+single1683:
 	FMOVS 16(R10), F1
 
-loaded1618:
+loaded1684:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1619
+	TBZ $1, R20, single1685
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1620
+	TBZ $0, R20, loaded1686
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1620
+	B loaded1686
 
-single1619:
+single1685:
 	FMOVS 16(R10), F1
 
-loaded1620:
+loaded1686:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1621
+	TBZ $1, R20, single1687
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1622
+	TBZ $0, R20, loaded1688
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1622
+	B loaded1688
 
-single1621:
+single1687:
 	FMOVS 16(R10), F1
 
-loaded1622:
+loaded1688:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1623
+	TBZ $1, R20, single1689
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1624
+	TBZ $0, R20, loaded1690
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1624
+	B loaded1690
 
-single1623:
+single1689:
 	FMOVS 16(R10), F1
 
-loaded1624:
+loaded1690:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -35870,17 +36960,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1625
+	TBZ $1, R20, single1691
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1626
+	TBZ $0, R20, loaded1692
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1626
+	B loaded1692
 
-single1625:
+single1691:
 	FMOVS 16(R10), F1
 
-loaded1626:
+loaded1692:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -35898,17 +36988,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1627
+	TBZ $1, R20, single1693
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1628
+	TBZ $0, R20, loaded1694
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1628
+	B loaded1694
 
-single1627:
+single1693:
 	FMOVS 16(R21), F0
 
-loaded1628:
+loaded1694:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -35917,33 +37007,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1629
+	TBZ $1, R20, single1695
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1630
+	TBZ $0, R20, loaded1696
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1630
+	B loaded1696
 
-single1629:
+single1695:
 	FMOVS 16(R21), F0
 
-loaded1630:
+loaded1696:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1631
+	TBZ $1, R20, single1697
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1632
+	TBZ $0, R20, stored1698
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1632
+	B stored1698
 
-single1631:
+single1697:
 	FMOVS F30, 16(R21)
 
-stored1632:
+stored1698:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36115,59 +37205,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single1633
+	TBZ $1, R20, single1699
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1634
+	TBZ $0, R20, loaded1700
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1634
+	B loaded1700
 
-single1633:
+single1699:
 	FMOVS 0(R10), F0
 
-loaded1634:
+loaded1700:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single1635
+	TBZ $1, R20, single1701
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1636
+	TBZ $0, R20, loaded1702
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1636
+	B loaded1702
 
-single1635:
+single1701:
 	FMOVS 0(R10), F0
 
-loaded1636:
+loaded1702:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single1637
+	TBZ $1, R20, single1703
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1638
+	TBZ $0, R20, loaded1704
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1638
+	B loaded1704
 
-single1637:
+single1703:
 	FMOVS 0(R10), F0
 
-loaded1638:
+loaded1704:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single1639
+	TBZ $1, R20, single1705
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1640
+	TBZ $0, R20, loaded1706
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1640
+	B loaded1706
 
-single1639:
+single1705:
 	FMOVS 0(R10), F0
 
-loaded1640:
+loaded1706:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -36183,17 +37273,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single1641
+	TBZ $1, R20, single1707
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1642
+	TBZ $0, R20, loaded1708
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1642
+	B loaded1708
 
-single1641:
+single1707:
 	FMOVS 0(R10), F0
 
-loaded1642:
+loaded1708:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -36208,76 +37298,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1643
+	TBZ $1, R20, single1709
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1644
+	TBZ $0, R20, loaded1710
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1644
+	B loaded1710
 
-single1643:
+single1709:
 	FMOVS 0(R21), F0
 
-loaded1644:
+loaded1710:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1645
+	TBZ $1, R20, single1711
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1646
+	TBZ $0, R20, loaded1712
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1646
+	B loaded1712
 
-single1645:
+single1711:
 	FMOVS 0(R21), F0
 
-loaded1646:
+loaded1712:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1647
+	TBZ $1, R20, single1713
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1648
+	TBZ $0, R20, loaded1714
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1648
+	B loaded1714
 
-single1647:
+single1713:
 	FMOVS 0(R21), F0
 
-loaded1648:
+loaded1714:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1649
+	TBZ $1, R20, single1715
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1650
+	TBZ $0, R20, stored1716
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1650
+	B stored1716
 
-single1649:
+single1715:
 	FMOVS F31, 0(R21)
 
-stored1650:
+stored1716:
 	ADD R13, R21
-	TBZ $1, R20, single1651
+	TBZ $1, R20, single1717
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1652
+	TBZ $0, R20, stored1718
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1652
+	B stored1718
 
-single1651:
+single1717:
 	FMOVS F30, 0(R21)
 
-stored1652:
+stored1718:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36481,68 +37571,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1653
+	TBZ $1, R20, single1719
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1654
+	TBZ $0, R20, loaded1720
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1654
+	B loaded1720
 
-single1653:
+single1719:
 	FMOVS 16(R10), F1
 
-loaded1654:
+loaded1720:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1655
+	TBZ $1, R20, single1721
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1656
+	TBZ $0, R20, loaded1722
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1656
+	B loaded1722
 
-single1655:
+single1721:
 	FMOVS 16(R10), F1
 
-loaded1656:
+loaded1722:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1657
+	TBZ $1, R20, single1723
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1658
+	TBZ $0, R20, loaded1724
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1658
+	B loaded1724
 
-single1657:
+single1723:
 	FMOVS 16(R10), F1
 
-loaded1658:
+loaded1724:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1659
+	TBZ $1, R20, single1725
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1660
+	TBZ $0, R20, loaded1726
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1660
+	B loaded1726
 
-single1659:
+single1725:
 	FMOVS 16(R10), F1
 
-loaded1660:
+loaded1726:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -36561,17 +37651,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1661
+	TBZ $1, R20, single1727
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1662
+	TBZ $0, R20, loaded1728
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1662
+	B loaded1728
 
-single1661:
+single1727:
 	FMOVS 16(R10), F1
 
-loaded1662:
+loaded1728:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -36591,34 +37681,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1663
+	TBZ $1, R20, single1729
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1664
+	TBZ $0, R20, loaded1730
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1664
+	B loaded1730
 
-single1663:
+single1729:
 	FMOVS 16(R21), F0
 
-loaded1664:
+loaded1730:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1665
+	TBZ $1, R20, single1731
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1666
+	TBZ $0, R20, loaded1732
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1666
+	B loaded1732
 
-single1665:
+single1731:
 	FMOVS 16(R21), F0
 
-loaded1666:
+loaded1732:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -36628,47 +37718,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1667
+	TBZ $1, R20, single1733
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1668
+	TBZ $0, R20, loaded1734
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1668
+	B loaded1734
 
-single1667:
+single1733:
 	FMOVS 16(R21), F0
 
-loaded1668:
+loaded1734:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1669
+	TBZ $1, R20, single1735
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1670
+	TBZ $0, R20, stored1736
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1670
+	B stored1736
 
-single1669:
+single1735:
 	FMOVS F30, 16(R21)
 
-stored1670:
+stored1736:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1671
+	TBZ $1, R20, single1737
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1672
+	TBZ $0, R20, stored1738
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1672
+	B stored1738
 
-single1671:
+single1737:
 	FMOVS F28, 16(R21)
 
-stored1672:
+stored1738:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36862,62 +37952,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single1673
+	TBZ $1, R20, single1739
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1674
+	TBZ $0, R20, loaded1740
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1674
+	B loaded1740
 
-single1673:
+single1739:
 	FMOVS 0(R10), F0
 
-loaded1674:
+loaded1740:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single1675
+	TBZ $1, R20, single1741
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1676
+	TBZ $0, R20, loaded1742
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1676
+	B loaded1742
 
-single1675:
+single1741:
 	FMOVS 0(R10), F0
 
-loaded1676:
+loaded1742:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single1677
+	TBZ $1, R20, single1743
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1678
+	TBZ $0, R20, loaded1744
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1678
+	B loaded1744
 
-single1677:
+single1743:
 	FMOVS 0(R10), F0
 
-loaded1678:
+loaded1744:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single1679
+	TBZ $1, R20, single1745
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1680
+	TBZ $0, R20, loaded1746
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1680
+	B loaded1746
 
-single1679:
+single1745:
 	FMOVS 0(R10), F0
 
-loaded1680:
+loaded1746:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -36936,17 +38026,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single1681
+	TBZ $1, R20, single1747
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1682
+	TBZ $0, R20, loaded1748
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1682
+	B loaded1748
 
-single1681:
+single1747:
 	FMOVS 0(R10), F0
 
-loaded1682:
+loaded1748:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -36962,103 +38052,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1683
+	TBZ $1, R20, single1749
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1684
+	TBZ $0, R20, loaded1750
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1684
+	B loaded1750
 
-single1683:
+single1749:
 	FMOVS 0(R21), F0
 
-loaded1684:
+loaded1750:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1685
+	TBZ $1, R20, single1751
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1686
+	TBZ $0, R20, loaded1752
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1686
+	B loaded1752
 
-single1685:
+single1751:
 	FMOVS 0(R21), F0
 
-loaded1686:
+loaded1752:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1687
+	TBZ $1, R20, single1753
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1688
+	TBZ $0, R20, loaded1754
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1688
+	B loaded1754
 
-single1687:
+single1753:
 	FMOVS 0(R21), F0
 
-loaded1688:
+loaded1754:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1689
+	TBZ $1, R20, single1755
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1690
+	TBZ $0, R20, loaded1756
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1690
+	B loaded1756
 
-single1689:
+single1755:
 	FMOVS 0(R21), F0
 
-loaded1690:
+loaded1756:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1691
+	TBZ $1, R20, single1757
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1692
+	TBZ $0, R20, stored1758
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1692
+	B stored1758
 
-single1691:
+single1757:
 	FMOVS F31, 0(R21)
 
-stored1692:
+stored1758:
 	ADD R13, R21
-	TBZ $1, R20, single1693
+	TBZ $1, R20, single1759
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1694
+	TBZ $0, R20, stored1760
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1694
+	B stored1760
 
-single1693:
+single1759:
 	FMOVS F30, 0(R21)
 
-stored1694:
+stored1760:
 	ADD R13, R21
-	TBZ $1, R20, single1695
+	TBZ $1, R20, single1761
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1696
+	TBZ $0, R20, stored1762
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1696
+	B stored1762
 
-single1695:
+single1761:
 	FMOVS F29, 0(R21)
 
-stored1696:
+stored1762:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37296,17 +38386,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1697
+	TBZ $1, R20, single1763
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1698
+	TBZ $0, R20, loaded1764
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1698
+	B loaded1764
 
-single1697:
+single1763:
 	FMOVS 16(R10), F1
 
-loaded1698:
+loaded1764:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37315,17 +38405,17 @@ loaded1698:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1699
+	TBZ $1, R20, single1765
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1700
+	TBZ $0, R20, loaded1766
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1700
+	B loaded1766
 
-single1699:
+single1765:
 	FMOVS 16(R10), F1
 
-loaded1700:
+loaded1766:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -37334,17 +38424,17 @@ loaded1700:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1701
+	TBZ $1, R20, single1767
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1702
+	TBZ $0, R20, loaded1768
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1702
+	B loaded1768
 
-single1701:
+single1767:
 	FMOVS 16(R10), F1
 
-loaded1702:
+loaded1768:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -37353,17 +38443,17 @@ loaded1702:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1703
+	TBZ $1, R20, single1769
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1704
+	TBZ $0, R20, loaded1770
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1704
+	B loaded1770
 
-single1703:
+single1769:
 	FMOVS 16(R10), F1
 
-loaded1704:
+loaded1770:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -37386,17 +38476,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1705
+	TBZ $1, R20, single1771
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1706
+	TBZ $0, R20, loaded1772
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1706
+	B loaded1772
 
-single1705:
+single1771:
 	FMOVS 16(R10), F1
 
-loaded1706:
+loaded1772:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37418,51 +38508,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1707
+	TBZ $1, R20, single1773
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1708
+	TBZ $0, R20, loaded1774
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1708
+	B loaded1774
 
-single1707:
+single1773:
 	FMOVS 16(R21), F0
 
-loaded1708:
+loaded1774:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1709
+	TBZ $1, R20, single1775
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1710
+	TBZ $0, R20, loaded1776
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1710
+	B loaded1776
 
-single1709:
+single1775:
 	FMOVS 16(R21), F0
 
-loaded1710:
+loaded1776:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1711
+	TBZ $1, R20, single1777
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1712
+	TBZ $0, R20, loaded1778
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1712
+	B loaded1778
 
-single1711:
+single1777:
 	FMOVS 16(R21), F0
 
-loaded1712:
+loaded1778:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -37473,17 +38563,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single1713
+	TBZ $1, R20, single1779
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1714
+	TBZ $0, R20, loaded1780
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1714
+	B loaded1780
 
-single1713:
+single1779:
 	FMOVS 16(R21), F0
 
-loaded1714:
+loaded1780:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -37491,43 +38581,43 @@ loaded1714:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1715
+	TBZ $1, R20, single1781
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1716
+	TBZ $0, R20, stored1782
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1716
+	B stored1782
 
-single1715:
+single1781:
 	FMOVS F30, 16(R21)
 
-stored1716:
+stored1782:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1717
+	TBZ $1, R20, single1783
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1718
+	TBZ $0, R20, stored1784
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1718
+	B stored1784
 
-single1717:
+single1783:
 	FMOVS F28, 16(R21)
 
-stored1718:
+stored1784:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1719
+	TBZ $1, R20, single1785
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1720
+	TBZ $0, R20, stored1786
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1720
+	B stored1786
 
-single1719:
+single1785:
 	FMOVS F26, 16(R21)
 
-stored1720:
+stored1786:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37743,65 +38833,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single1721
+	TBZ $1, R20, single1787
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1722
+	TBZ $0, R20, loaded1788
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1722
+	B loaded1788
 
-single1721:
+single1787:
 	FMOVS 0(R10), F0
 
-loaded1722:
+loaded1788:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single1723
+	TBZ $1, R20, single1789
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1724
+	TBZ $0, R20, loaded1790
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1724
+	B loaded1790
 
-single1723:
+single1789:
 	FMOVS 0(R10), F0
 
-loaded1724:
+loaded1790:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single1725
+	TBZ $1, R20, single1791
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1726
+	TBZ $0, R20, loaded1792
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1726
+	B loaded1792
 
-single1725:
+single1791:
 	FMOVS 0(R10), F0
 
-loaded1726:
+loaded1792:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single1727
+	TBZ $1, R20, single1793
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1728
+	TBZ $0, R20, loaded1794
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1728
+	B loaded1794
 
-single1727:
+single1793:
 	FMOVS 0(R10), F0
 
-loaded1728:
+loaded1794:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -37823,17 +38913,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single1729
+	TBZ $1, R20, single1795
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1730
+	TBZ $0, R20, loaded1796
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1730
+	B loaded1796
 
-single1729:
+single1795:
 	FMOVS 0(R10), F0
 
-loaded1730:
+loaded1796:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -37850,76 +38940,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1731
+	TBZ $1, R20, single1797
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1732
+	TBZ $0, R20, loaded1798
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1732
+	B loaded1798
 
-single1731:
+single1797:
 	FMOVS 0(R21), F0
 
-loaded1732:
+loaded1798:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1733
+	TBZ $1, R20, single1799
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1734
+	TBZ $0, R20, loaded1800
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1734
+	B loaded1800
 
-single1733:
+single1799:
 	FMOVS 0(R21), F0
 
-loaded1734:
+loaded1800:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1735
+	TBZ $1, R20, single1801
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1736
+	TBZ $0, R20, loaded1802
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1736
+	B loaded1802
 
-single1735:
+single1801:
 	FMOVS 0(R21), F0
 
-loaded1736:
+loaded1802:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1737
+	TBZ $1, R20, single1803
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1738
+	TBZ $0, R20, loaded1804
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1738
+	B loaded1804
 
-single1737:
+single1803:
 	FMOVS 0(R21), F0
 
-loaded1738:
+loaded1804:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1739
+	TBZ $1, R20, single1805
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1740
+	TBZ $0, R20, loaded1806
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1740
+	B loaded1806
 
-single1739:
+single1805:
 	FMOVS 0(R21), F0
 
-loaded1740:
+loaded1806:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -37927,53 +39017,53 @@ loaded1740:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1741
+	TBZ $1, R20, single1807
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1742
+	TBZ $0, R20, stored1808
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1742
+	B stored1808
 
-single1741:
+single1807:
 	FMOVS F31, 0(R21)
 
-stored1742:
+stored1808:
 	ADD R13, R21
-	TBZ $1, R20, single1743
+	TBZ $1, R20, single1809
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1744
+	TBZ $0, R20, stored1810
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1744
+	B stored1810
 
-single1743:
+single1809:
 	FMOVS F30, 0(R21)
 
-stored1744:
+stored1810:
 	ADD R13, R21
-	TBZ $1, R20, single1745
+	TBZ $1, R20, single1811
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1746
+	TBZ $0, R20, stored1812
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1746
+	B stored1812
 
-single1745:
+single1811:
 	FMOVS F29, 0(R21)
 
-stored1746:
+stored1812:
 	ADD R13, R21
-	TBZ $1, R20, single1747
+	TBZ $1, R20, single1813
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1748
+	TBZ $0, R20, stored1814
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1748
+	B stored1814
 
-single1747:
+single1813:
 	FMOVS F28, 0(R21)
 
-stored1748:
+stored1814:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38245,17 +39335,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1749
+	TBZ $1, R20, single1815
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1750
+	TBZ $0, R20, loaded1816
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1750
+	B loaded1816
 
-single1749:
+single1815:
 	FMOVS 16(R10), F1
 
-loaded1750:
+loaded1816:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38266,17 +39356,17 @@ loaded1750:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1751
+	TBZ $1, R20, single1817
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1752
+	TBZ $0, R20, loaded1818
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1752
+	B loaded1818
 
-single1751:
+single1817:
 	FMOVS 16(R10), F1
 
-loaded1752:
+loaded1818:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -38287,17 +39377,17 @@ loaded1752:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1753
+	TBZ $1, R20, single1819
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1754
+	TBZ $0, R20, loaded1820
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1754
+	B loaded1820
 
-single1753:
+single1819:
 	FMOVS 16(R10), F1
 
-loaded1754:
+loaded1820:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -38308,17 +39398,17 @@ loaded1754:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1755
+	TBZ $1, R20, single1821
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1756
+	TBZ $0, R20, loaded1822
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1756
+	B loaded1822
 
-single1755:
+single1821:
 	FMOVS 16(R10), F1
 
-loaded1756:
+loaded1822:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -38345,17 +39435,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1757
+	TBZ $1, R20, single1823
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1758
+	TBZ $0, R20, loaded1824
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1758
+	B loaded1824
 
-single1757:
+single1823:
 	FMOVS 16(R10), F1
 
-loaded1758:
+loaded1824:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38379,68 +39469,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1759
+	TBZ $1, R20, single1825
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1760
+	TBZ $0, R20, loaded1826
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1760
+	B loaded1826
 
-single1759:
+single1825:
 	FMOVS 16(R21), F0
 
-loaded1760:
+loaded1826:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1761
+	TBZ $1, R20, single1827
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1762
+	TBZ $0, R20, loaded1828
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1762
+	B loaded1828
 
-single1761:
+single1827:
 	FMOVS 16(R21), F0
 
-loaded1762:
+loaded1828:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1763
+	TBZ $1, R20, single1829
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1764
+	TBZ $0, R20, loaded1830
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1764
+	B loaded1830
 
-single1763:
+single1829:
 	FMOVS 16(R21), F0
 
-loaded1764:
+loaded1830:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1765
+	TBZ $1, R20, single1831
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1766
+	TBZ $0, R20, loaded1832
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1766
+	B loaded1832
 
-single1765:
+single1831:
 	FMOVS 16(R21), F0
 
-loaded1766:
+loaded1832:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -38452,17 +39542,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single1767
+	TBZ $1, R20, single1833
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1768
+	TBZ $0, R20, loaded1834
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1768
+	B loaded1834
 
-single1767:
+single1833:
 	FMOVS 16(R21), F0
 
-loaded1768:
+loaded1834:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -38471,56 +39561,56 @@ loaded1768:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1769
+	TBZ $1, R20, single1835
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1770
+	TBZ $0, R20, stored1836
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1770
+	B stored1836
 
-single1769:
+single1835:
 	FMOVS F30, 16(R21)
 
-stored1770:
+stored1836:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1771
+	TBZ $1, R20, single1837
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1772
+	TBZ $0, R20, stored1838
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1772
+	B stored1838
 
-single1771:
+single1837:
 	FMOVS F28, 16(R21)
 
-stored1772:
+stored1838:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1773
+	TBZ $1, R20, single1839
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1774
+	TBZ $0, R20, stored1840
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1774
+	B stored1840
 
-single1773:
+single1839:
 	FMOVS F26, 16(R21)
 
-stored1774:
+stored1840:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1775
+	TBZ $1, R20, single1841
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1776
+	TBZ $0, R20, stored1842
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1776
+	B stored1842
 
-single1775:
+single1841:
 	FMOVS F24, 16(R21)
 
-stored1776:
+stored1842:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38758,68 +39848,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single1777
+	TBZ $1, R20, single1843
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1778
+	TBZ $0, R20, loaded1844
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1778
+	B loaded1844
 
-single1777:
+single1843:
 	FMOVS 0(R10), F0
 
-loaded1778:
+loaded1844:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single1779
+	TBZ $1, R20, single1845
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1780
+	TBZ $0, R20, loaded1846
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1780
+	B loaded1846
 
-single1779:
+single1845:
 	FMOVS 0(R10), F0
 
-loaded1780:
+loaded1846:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single1781
+	TBZ $1, R20, single1847
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1782
+	TBZ $0, R20, loaded1848
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1782
+	B loaded1848
 
-single1781:
+single1847:
 	FMOVS 0(R10), F0
 
-loaded1782:
+loaded1848:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single1783
+	TBZ $1, R20, single1849
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1784
+	TBZ $0, R20, loaded1850
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1784
+	B loaded1850
 
-single1783:
+single1849:
 	FMOVS 0(R10), F0
 
-loaded1784:
+loaded1850:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -38844,17 +39934,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single1785
+	TBZ $1, R20, single1851
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1786
+	TBZ $0, R20, loaded1852
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1786
+	B loaded1852
 
-single1785:
+single1851:
 	FMOVS 0(R10), F0
 
-loaded1786:
+loaded1852:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -38872,90 +39962,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1787
+	TBZ $1, R20, single1853
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1788
+	TBZ $0, R20, loaded1854
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1788
+	B loaded1854
 
-single1787:
+single1853:
 	FMOVS 0(R21), F0
 
-loaded1788:
+loaded1854:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1789
+	TBZ $1, R20, single1855
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1790
+	TBZ $0, R20, loaded1856
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1790
+	B loaded1856
 
-single1789:
+single1855:
 	FMOVS 0(R21), F0
 
-loaded1790:
+loaded1856:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1791
+	TBZ $1, R20, single1857
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1792
+	TBZ $0, R20, loaded1858
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1792
+	B loaded1858
 
-single1791:
+single1857:
 	FMOVS 0(R21), F0
 
-loaded1792:
+loaded1858:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1793
+	TBZ $1, R20, single1859
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1794
+	TBZ $0, R20, loaded1860
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1794
+	B loaded1860
 
-single1793:
+single1859:
 	FMOVS 0(R21), F0
 
-loaded1794:
+loaded1860:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1795
+	TBZ $1, R20, single1861
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1796
+	TBZ $0, R20, loaded1862
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1796
+	B loaded1862
 
-single1795:
+single1861:
 	FMOVS 0(R21), F0
 
-loaded1796:
+loaded1862:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1797
+	TBZ $1, R20, single1863
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1798
+	TBZ $0, R20, loaded1864
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1798
+	B loaded1864
 
-single1797:
+single1863:
 	FMOVS 0(R21), F0
 
-loaded1798:
+loaded1864:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -38964,65 +40054,65 @@ loaded1798:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1799
+	TBZ $1, R20, single1865
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1800
+	TBZ $0, R20, stored1866
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1800
+	B stored1866
 
-single1799:
+single1865:
 	FMOVS F31, 0(R21)
 
-stored1800:
+stored1866:
 	ADD R13, R21
-	TBZ $1, R20, single1801
+	TBZ $1, R20, single1867
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1802
+	TBZ $0, R20, stored1868
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1802
+	B stored1868
 
-single1801:
+single1867:
 	FMOVS F30, 0(R21)
 
-stored1802:
+stored1868:
 	ADD R13, R21
-	TBZ $1, R20, single1803
+	TBZ $1, R20, single1869
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1804
+	TBZ $0, R20, stored1870
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1804
+	B stored1870
 
-single1803:
+single1869:
 	FMOVS F29, 0(R21)
 
-stored1804:
+stored1870:
 	ADD R13, R21
-	TBZ $1, R20, single1805
+	TBZ $1, R20, single1871
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1806
+	TBZ $0, R20, stored1872
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1806
+	B stored1872
 
-single1805:
+single1871:
 	FMOVS F28, 0(R21)
 
-stored1806:
+stored1872:
 	ADD R13, R21
-	TBZ $1, R20, single1807
+	TBZ $1, R20, single1873
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1808
+	TBZ $0, R20, stored1874
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1808
+	B stored1874
 
-single1807:
+single1873:
 	FMOVS F27, 0(R21)
 
-stored1808:
+stored1874:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39328,17 +40418,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1809
+	TBZ $1, R20, single1875
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1810
+	TBZ $0, R20, loaded1876
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1810
+	B loaded1876
 
-single1809:
+single1875:
 	FMOVS 16(R10), F1
 
-loaded1810:
+loaded1876:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39351,17 +40441,17 @@ loaded1810:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1811
+	TBZ $1, R20, single1877
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1812
+	TBZ $0, R20, loaded1878
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1812
+	B loaded1878
 
-single1811:
+single1877:
 	FMOVS 16(R10), F1
 
-loaded1812:
+loaded1878:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -39374,17 +40464,17 @@ loaded1812:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1813
+	TBZ $1, R20, single1879
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1814
+	TBZ $0, R20, loaded1880
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1814
+	B loaded1880
 
-single1813:
+single1879:
 	FMOVS 16(R10), F1
 
-loaded1814:
+loaded1880:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -39397,17 +40487,17 @@ loaded1814:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1815
+	TBZ $1, R20, single1881
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1816
+	TBZ $0, R20, loaded1882
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1816
+	B loaded1882
 
-single1815:
+single1881:
 	FMOVS 16(R10), F1
 
-loaded1816:
+loaded1882:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -39438,17 +40528,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1817
+	TBZ $1, R20, single1883
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1818
+	TBZ $0, R20, loaded1884
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1818
+	B loaded1884
 
-single1817:
+single1883:
 	FMOVS 16(R10), F1
 
-loaded1818:
+loaded1884:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39474,85 +40564,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1819
+	TBZ $1, R20, single1885
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1820
+	TBZ $0, R20, loaded1886
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1820
+	B loaded1886
 
-single1819:
+single1885:
 	FMOVS 16(R21), F0
 
-loaded1820:
+loaded1886:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1821
+	TBZ $1, R20, single1887
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1822
+	TBZ $0, R20, loaded1888
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1822
+	B loaded1888
 
-single1821:
+single1887:
 	FMOVS 16(R21), F0
 
-loaded1822:
+loaded1888:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1823
+	TBZ $1, R20, single1889
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1824
+	TBZ $0, R20, loaded1890
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1824
+	B loaded1890
 
-single1823:
+single1889:
 	FMOVS 16(R21), F0
 
-loaded1824:
+loaded1890:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1825
+	TBZ $1, R20, single1891
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1826
+	TBZ $0, R20, loaded1892
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1826
+	B loaded1892
 
-single1825:
+single1891:
 	FMOVS 16(R21), F0
 
-loaded1826:
+loaded1892:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1827
+	TBZ $1, R20, single1893
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1828
+	TBZ $0, R20, loaded1894
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1828
+	B loaded1894
 
-single1827:
+single1893:
 	FMOVS 16(R21), F0
 
-loaded1828:
+loaded1894:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -39565,17 +40655,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1829
+	TBZ $1, R20, single1895
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1830
+	TBZ $0, R20, loaded1896
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1830
+	B loaded1896
 
-single1829:
+single1895:
 	FMOVS 16(R21), F0
 
-loaded1830:
+loaded1896:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -39585,69 +40675,69 @@ loaded1830:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1831
+	TBZ $1, R20, single1897
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1832
+	TBZ $0, R20, stored1898
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1832
+	B stored1898
 
-single1831:
+single1897:
 	FMOVS F30, 16(R21)
 
-stored1832:
+stored1898:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1833
+	TBZ $1, R20, single1899
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1834
+	TBZ $0, R20, stored1900
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1834
+	B stored1900
 
-single1833:
+single1899:
 	FMOVS F28, 16(R21)
 
-stored1834:
+stored1900:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1835
+	TBZ $1, R20, single1901
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1836
+	TBZ $0, R20, stored1902
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1836
+	B stored1902
 
-single1835:
+single1901:
 	FMOVS F26, 16(R21)
 
-stored1836:
+stored1902:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1837
+	TBZ $1, R20, single1903
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1838
+	TBZ $0, R20, stored1904
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1838
+	B stored1904
 
-single1837:
+single1903:
 	FMOVS F24, 16(R21)
 
-stored1838:
+stored1904:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1839
+	TBZ $1, R20, single1905
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1840
+	TBZ $0, R20, stored1906
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1840
+	B stored1906
 
-single1839:
+single1905:
 	FMOVS F22, 16(R21)
 
-stored1840:
+stored1906:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39907,17 +40997,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single1841
+	TBZ $1, R20, single1907
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1842
+	TBZ $0, R20, loaded1908
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1842
+	B loaded1908
 
-single1841:
+single1907:
 	FMOVS 0(R10), F0
 
-loaded1842:
+loaded1908:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -39925,17 +41015,17 @@ loaded1842:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single1843
+	TBZ $1, R20, single1909
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1844
+	TBZ $0, R20, loaded1910
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1844
+	B loaded1910
 
-single1843:
+single1909:
 	FMOVS 0(R10), F0
 
-loaded1844:
+loaded1910:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -39943,17 +41033,17 @@ loaded1844:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single1845
+	TBZ $1, R20, single1911
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1846
+	TBZ $0, R20, loaded1912
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1846
+	B loaded1912
 
-single1845:
+single1911:
 	FMOVS 0(R10), F0
 
-loaded1846:
+loaded1912:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -39961,17 +41051,17 @@ loaded1846:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single1847
+	TBZ $1, R20, single1913
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1848
+	TBZ $0, R20, loaded1914
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1848
+	B loaded1914
 
-single1847:
+single1913:
 	FMOVS 0(R10), F0
 
-loaded1848:
+loaded1914:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -39999,17 +41089,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single1849
+	TBZ $1, R20, single1915
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1850
+	TBZ $0, R20, loaded1916
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1850
+	B loaded1916
 
-single1849:
+single1915:
 	FMOVS 0(R10), F0
 
-loaded1850:
+loaded1916:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -40028,104 +41118,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1851
+	TBZ $1, R20, single1917
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1852
+	TBZ $0, R20, loaded1918
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1852
+	B loaded1918
 
-single1851:
+single1917:
 	FMOVS 0(R21), F0
 
-loaded1852:
+loaded1918:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1853
+	TBZ $1, R20, single1919
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1854
+	TBZ $0, R20, loaded1920
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1854
+	B loaded1920
 
-single1853:
+single1919:
 	FMOVS 0(R21), F0
 
-loaded1854:
+loaded1920:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1855
+	TBZ $1, R20, single1921
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1856
+	TBZ $0, R20, loaded1922
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1856
+	B loaded1922
 
-single1855:
+single1921:
 	FMOVS 0(R21), F0
 
-loaded1856:
+loaded1922:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1857
+	TBZ $1, R20, single1923
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1858
+	TBZ $0, R20, loaded1924
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1858
+	B loaded1924
 
-single1857:
+single1923:
 	FMOVS 0(R21), F0
 
-loaded1858:
+loaded1924:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1859
+	TBZ $1, R20, single1925
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1860
+	TBZ $0, R20, loaded1926
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1860
+	B loaded1926
 
-single1859:
+single1925:
 	FMOVS 0(R21), F0
 
-loaded1860:
+loaded1926:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1861
+	TBZ $1, R20, single1927
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1862
+	TBZ $0, R20, loaded1928
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1862
+	B loaded1928
 
-single1861:
+single1927:
 	FMOVS 0(R21), F0
 
-loaded1862:
+loaded1928:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1863
+	TBZ $1, R20, single1929
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1864
+	TBZ $0, R20, loaded1930
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1864
+	B loaded1930
 
-single1863:
+single1929:
 	FMOVS 0(R21), F0
 
-loaded1864:
+loaded1930:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -40135,77 +41225,77 @@ loaded1864:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1865
+	TBZ $1, R20, single1931
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1866
+	TBZ $0, R20, stored1932
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1866
+	B stored1932
 
-single1865:
+single1931:
 	FMOVS F31, 0(R21)
 
-stored1866:
+stored1932:
 	ADD R13, R21
-	TBZ $1, R20, single1867
+	TBZ $1, R20, single1933
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1868
+	TBZ $0, R20, stored1934
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1868
+	B stored1934
 
-single1867:
+single1933:
 	FMOVS F30, 0(R21)
 
-stored1868:
+stored1934:
 	ADD R13, R21
-	TBZ $1, R20, single1869
+	TBZ $1, R20, single1935
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1870
+	TBZ $0, R20, stored1936
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1870
+	B stored1936
 
-single1869:
+single1935:
 	FMOVS F29, 0(R21)
 
-stored1870:
+stored1936:
 	ADD R13, R21
-	TBZ $1, R20, single1871
+	TBZ $1, R20, single1937
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1872
+	TBZ $0, R20, stored1938
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1872
+	B stored1938
 
-single1871:
+single1937:
 	FMOVS F28, 0(R21)
 
-stored1872:
+stored1938:
 	ADD R13, R21
-	TBZ $1, R20, single1873
+	TBZ $1, R20, single1939
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1874
+	TBZ $0, R20, stored1940
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1874
+	B stored1940
 
-single1873:
+single1939:
 	FMOVS F27, 0(R21)
 
-stored1874:
+stored1940:
 	ADD R13, R21
-	TBZ $1, R20, single1875
+	TBZ $1, R20, single1941
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1876
+	TBZ $0, R20, stored1942
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1876
+	B stored1942
 
-single1875:
+single1941:
 	FMOVS F26, 0(R21)
 
-stored1876:
+stored1942:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40545,17 +41635,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1877
+	TBZ $1, R20, single1943
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1878
+	TBZ $0, R20, loaded1944
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1878
+	B loaded1944
 
-single1877:
+single1943:
 	FMOVS 16(R10), F1
 
-loaded1878:
+loaded1944:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -40570,17 +41660,17 @@ loaded1878:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1879
+	TBZ $1, R20, single1945
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1880
+	TBZ $0, R20, loaded1946
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1880
+	B loaded1946
 
-single1879:
+single1945:
 	FMOVS 16(R10), F1
 
-loaded1880:
+loaded1946:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -40595,17 +41685,17 @@ loaded1880:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1881
+	TBZ $1, R20, single1947
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1882
+	TBZ $0, R20, loaded1948
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1882
+	B loaded1948
 
-single1881:
+single1947:
 	FMOVS 16(R10), F1
 
-loaded1882:
+loaded1948:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -40620,17 +41710,17 @@ loaded1882:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1883
+	TBZ $1, R20, single1949
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1884
+	TBZ $0, R20, loaded1950
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1884
+	B loaded1950
 
-single1883:
+single1949:
 	FMOVS 16(R10), F1
 
-loaded1884:
+loaded1950:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -40665,17 +41755,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1885
+	TBZ $1, R20, single1951
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1886
+	TBZ $0, R20, loaded1952
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1886
+	B loaded1952
 
-single1885:
+single1951:
 	FMOVS 16(R10), F1
 
-loaded1886:
+loaded1952:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -40703,102 +41793,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1887
+	TBZ $1, R20, single1953
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1888
+	TBZ $0, R20, loaded1954
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1888
+	B loaded1954
 
-single1887:
+single1953:
 	FMOVS 16(R21), F0
 
-loaded1888:
+loaded1954:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1889
+	TBZ $1, R20, single1955
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1890
+	TBZ $0, R20, loaded1956
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1890
+	B loaded1956
 
-single1889:
+single1955:
 	FMOVS 16(R21), F0
 
-loaded1890:
+loaded1956:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1891
+	TBZ $1, R20, single1957
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1892
+	TBZ $0, R20, loaded1958
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1892
+	B loaded1958
 
-single1891:
+single1957:
 	FMOVS 16(R21), F0
 
-loaded1892:
+loaded1958:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1893
+	TBZ $1, R20, single1959
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1894
+	TBZ $0, R20, loaded1960
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1894
+	B loaded1960
 
-single1893:
+single1959:
 	FMOVS 16(R21), F0
 
-loaded1894:
+loaded1960:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1895
+	TBZ $1, R20, single1961
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1896
+	TBZ $0, R20, loaded1962
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1896
+	B loaded1962
 
-single1895:
+single1961:
 	FMOVS 16(R21), F0
 
-loaded1896:
+loaded1962:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1897
+	TBZ $1, R20, single1963
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1898
+	TBZ $0, R20, loaded1964
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1898
+	B loaded1964
 
-single1897:
+single1963:
 	FMOVS 16(R21), F0
 
-loaded1898:
+loaded1964:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -40812,17 +41902,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1899
+	TBZ $1, R20, single1965
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1900
+	TBZ $0, R20, loaded1966
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1900
+	B loaded1966
 
-single1899:
+single1965:
 	FMOVS 16(R21), F0
 
-loaded1900:
+loaded1966:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -40833,82 +41923,82 @@ loaded1900:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1901
+	TBZ $1, R20, single1967
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1902
+	TBZ $0, R20, stored1968
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1902
+	B stored1968
 
-single1901:
+single1967:
 	FMOVS F30, 16(R21)
 
-stored1902:
+stored1968:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1903
+	TBZ $1, R20, single1969
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1904
+	TBZ $0, R20, stored1970
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1904
+	B stored1970
 
-single1903:
+single1969:
 	FMOVS F28, 16(R21)
 
-stored1904:
+stored1970:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1905
+	TBZ $1, R20, single1971
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1906
+	TBZ $0, R20, stored1972
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1906
+	B stored1972
 
-single1905:
+single1971:
 	FMOVS F26, 16(R21)
 
-stored1906:
+stored1972:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1907
+	TBZ $1, R20, single1973
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1908
+	TBZ $0, R20, stored1974
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1908
+	B stored1974
 
-single1907:
+single1973:
 	FMOVS F24, 16(R21)
 
-stored1908:
+stored1974:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1909
+	TBZ $1, R20, single1975
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1910
+	TBZ $0, R20, stored1976
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1910
+	B stored1976
 
-single1909:
+single1975:
 	FMOVS F22, 16(R21)
 
-stored1910:
+stored1976:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1911
+	TBZ $1, R20, single1977
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1912
+	TBZ $0, R20, stored1978
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1912
+	B stored1978
 
-single1911:
+single1977:
 	FMOVS F20, 16(R21)
 
-stored1912:
+stored1978:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41190,17 +42280,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single1913
+	TBZ $1, R20, single1979
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1914
+	TBZ $0, R20, loaded1980
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1914
+	B loaded1980
 
-single1913:
+single1979:
 	FMOVS 0(R10), F0
 
-loaded1914:
+loaded1980:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -41209,17 +42299,17 @@ loaded1914:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single1915
+	TBZ $1, R20, single1981
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1916
+	TBZ $0, R20, loaded1982
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1916
+	B loaded1982
 
-single1915:
+single1981:
 	FMOVS 0(R10), F0
 
-loaded1916:
+loaded1982:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -41228,17 +42318,17 @@ loaded1916:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single1917
+	TBZ $1, R20, single1983
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1918
+	TBZ $0, R20, loaded1984
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1918
+	B loaded1984
 
-single1917:
+single1983:
 	FMOVS 0(R10), F0
 
-loaded1918:
+loaded1984:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -41247,17 +42337,17 @@ loaded1918:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single1919
+	TBZ $1, R20, single1985
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1920
+	TBZ $0, R20, loaded1986
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1920
+	B loaded1986
 
-single1919:
+single1985:
 	FMOVS 0(R10), F0
 
-loaded1920:
+loaded1986:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -41288,17 +42378,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single1921
+	TBZ $1, R20, single1987
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1922
+	TBZ $0, R20, loaded1988
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1922
+	B loaded1988
 
-single1921:
+single1987:
 	FMOVS 0(R10), F0
 
-loaded1922:
+loaded1988:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -41318,118 +42408,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1923
+	TBZ $1, R20, single1989
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1924
+	TBZ $0, R20, loaded1990
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1924
+	B loaded1990
 
-single1923:
+single1989:
 	FMOVS 0(R21), F0
 
-loaded1924:
+loaded1990:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1925
+	TBZ $1, R20, single1991
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1926
+	TBZ $0, R20, loaded1992
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1926
+	B loaded1992
 
-single1925:
+single1991:
 	FMOVS 0(R21), F0
 
-loaded1926:
+loaded1992:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1927
+	TBZ $1, R20, single1993
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1928
+	TBZ $0, R20, loaded1994
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1928
+	B loaded1994
 
-single1927:
+single1993:
 	FMOVS 0(R21), F0
 
-loaded1928:
+loaded1994:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1929
+	TBZ $1, R20, single1995
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1930
+	TBZ $0, R20, loaded1996
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1930
+	B loaded1996
 
-single1929:
+single1995:
 	FMOVS 0(R21), F0
 
-loaded1930:
+loaded1996:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1931
+	TBZ $1, R20, single1997
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1932
+	TBZ $0, R20, loaded1998
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1932
+	B loaded1998
 
-single1931:
+single1997:
 	FMOVS 0(R21), F0
 
-loaded1932:
+loaded1998:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1933
+	TBZ $1, R20, single1999
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1934
+	TBZ $0, R20, loaded2000
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1934
+	B loaded2000
 
-single1933:
+single1999:
 	FMOVS 0(R21), F0
 
-loaded1934:
+loaded2000:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1935
+	TBZ $1, R20, single2001
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1936
+	TBZ $0, R20, loaded2002
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1936
+	B loaded2002
 
-single1935:
+single2001:
 	FMOVS 0(R21), F0
 
-loaded1936:
+loaded2002:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1937
+	TBZ $1, R20, single2003
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1938
+	TBZ $0, R20, loaded2004
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1938
+	B loaded2004
 
-single1937:
+single2003:
 	FMOVS 0(R21), F0
 
-loaded1938:
+loaded2004:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -41440,89 +42530,89 @@ loaded1938:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1939
+	TBZ $1, R20, single2005
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1940
+	TBZ $0, R20, stored2006
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1940
+	B stored2006
 
-single1939:
+single2005:
 	FMOVS F31, 0(R21)
 
-stored1940:
+stored2006:
 	ADD R13, R21
-	TBZ $1, R20, single1941
+	TBZ $1, R20, single2007
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1942
+	TBZ $0, R20, stored2008
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1942
+	B stored2008
 
-single1941:
+single2007:
 	FMOVS F30, 0(R21)
 
-stored1942:
+stored2008:
 	ADD R13, R21
-	TBZ $1, R20, single1943
+	TBZ $1, R20, single2009
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1944
+	TBZ $0, R20, stored2010
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1944
+	B stored2010
 
-single1943:
+single2009:
 	FMOVS F29, 0(R21)
 
-stored1944:
+stored2010:
 	ADD R13, R21
-	TBZ $1, R20, single1945
+	TBZ $1, R20, single2011
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1946
+	TBZ $0, R20, stored2012
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1946
+	B stored2012
 
-single1945:
+single2011:
 	FMOVS F28, 0(R21)
 
-stored1946:
+stored2012:
 	ADD R13, R21
-	TBZ $1, R20, single1947
+	TBZ $1, R20, single2013
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1948
+	TBZ $0, R20, stored2014
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1948
+	B stored2014
 
-single1947:
+single2013:
 	FMOVS F27, 0(R21)
 
-stored1948:
+stored2014:
 	ADD R13, R21
-	TBZ $1, R20, single1949
+	TBZ $1, R20, single2015
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1950
+	TBZ $0, R20, stored2016
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1950
+	B stored2016
 
-single1949:
+single2015:
 	FMOVS F26, 0(R21)
 
-stored1950:
+stored2016:
 	ADD R13, R21
-	TBZ $1, R20, single1951
+	TBZ $1, R20, single2017
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1952
+	TBZ $0, R20, stored2018
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1952
+	B stored2018
 
-single1951:
+single2017:
 	FMOVS F25, 0(R21)
 
-stored1952:
+stored2018:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41896,17 +42986,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1953
+	TBZ $1, R20, single2019
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1954
+	TBZ $0, R20, loaded2020
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1954
+	B loaded2020
 
-single1953:
+single2019:
 	FMOVS 16(R10), F1
 
-loaded1954:
+loaded2020:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -41923,17 +43013,17 @@ loaded1954:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1955
+	TBZ $1, R20, single2021
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1956
+	TBZ $0, R20, loaded2022
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1956
+	B loaded2022
 
-single1955:
+single2021:
 	FMOVS 16(R10), F1
 
-loaded1956:
+loaded2022:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -41950,17 +43040,17 @@ loaded1956:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1957
+	TBZ $1, R20, single2023
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1958
+	TBZ $0, R20, loaded2024
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1958
+	B loaded2024
 
-single1957:
+single2023:
 	FMOVS 16(R10), F1
 
-loaded1958:
+loaded2024:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -41977,17 +43067,17 @@ loaded1958:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1959
+	TBZ $1, R20, single2025
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1960
+	TBZ $0, R20, loaded2026
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1960
+	B loaded2026
 
-single1959:
+single2025:
 	FMOVS 16(R10), F1
 
-loaded1960:
+loaded2026:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -42026,17 +43116,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1961
+	TBZ $1, R20, single2027
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1962
+	TBZ $0, R20, loaded2028
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1962
+	B loaded2028
 
-single1961:
+single2027:
 	FMOVS 16(R10), F1
 
-loaded1962:
+loaded2028:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -42066,119 +43156,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1963
+	TBZ $1, R20, single2029
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1964
+	TBZ $0, R20, loaded2030
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1964
+	B loaded2030
 
-single1963:
+single2029:
 	FMOVS 16(R21), F0
 
-loaded1964:
+loaded2030:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1965
+	TBZ $1, R20, single2031
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1966
+	TBZ $0, R20, loaded2032
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1966
+	B loaded2032
 
-single1965:
+single2031:
 	FMOVS 16(R21), F0
 
-loaded1966:
+loaded2032:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1967
+	TBZ $1, R20, single2033
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1968
+	TBZ $0, R20, loaded2034
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1968
+	B loaded2034
 
-single1967:
+single2033:
 	FMOVS 16(R21), F0
 
-loaded1968:
+loaded2034:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1969
+	TBZ $1, R20, single2035
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1970
+	TBZ $0, R20, loaded2036
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1970
+	B loaded2036
 
-single1969:
+single2035:
 	FMOVS 16(R21), F0
 
-loaded1970:
+loaded2036:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1971
+	TBZ $1, R20, single2037
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1972
+	TBZ $0, R20, loaded2038
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1972
+	B loaded2038
 
-single1971:
+single2037:
 	FMOVS 16(R21), F0
 
-loaded1972:
+loaded2038:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1973
+	TBZ $1, R20, single2039
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1974
+	TBZ $0, R20, loaded2040
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1974
+	B loaded2040
 
-single1973:
+single2039:
 	FMOVS 16(R21), F0
 
-loaded1974:
+loaded2040:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1975
+	TBZ $1, R20, single2041
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1976
+	TBZ $0, R20, loaded2042
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1976
+	B loaded2042
 
-single1975:
+single2041:
 	FMOVS 16(R21), F0
 
-loaded1976:
+loaded2042:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -42193,17 +43283,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1977
+	TBZ $1, R20, single2043
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1978
+	TBZ $0, R20, loaded2044
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1978
+	B loaded2044
 
-single1977:
+single2043:
 	FMOVS 16(R21), F0
 
-loaded1978:
+loaded2044:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -42215,95 +43305,95 @@ loaded1978:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1979
+	TBZ $1, R20, single2045
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1980
+	TBZ $0, R20, stored2046
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1980
+	B stored2046
 
-single1979:
+single2045:
 	FMOVS F30, 16(R21)
 
-stored1980:
+stored2046:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1981
+	TBZ $1, R20, single2047
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1982
+	TBZ $0, R20, stored2048
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1982
+	B stored2048
 
-single1981:
+single2047:
 	FMOVS F28, 16(R21)
 
-stored1982:
+stored2048:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1983
+	TBZ $1, R20, single2049
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1984
+	TBZ $0, R20, stored2050
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1984
+	B stored2050
 
-single1983:
+single2049:
 	FMOVS F26, 16(R21)
 
-stored1984:
+stored2050:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1985
+	TBZ $1, R20, single2051
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1986
+	TBZ $0, R20, stored2052
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1986
+	B stored2052
 
-single1985:
+single2051:
 	FMOVS F24, 16(R21)
 
-stored1986:
+stored2052:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1987
+	TBZ $1, R20, single2053
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1988
+	TBZ $0, R20, stored2054
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1988
+	B stored2054
 
-single1987:
+single2053:
 	FMOVS F22, 16(R21)
 
-stored1988:
+stored2054:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1989
+	TBZ $1, R20, single2055
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1990
+	TBZ $0, R20, stored2056
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1990
+	B stored2056
 
-single1989:
+single2055:
 	FMOVS F20, 16(R21)
 
-stored1990:
+stored2056:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1991
+	TBZ $1, R20, single2057
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1992
+	TBZ $0, R20, stored2058
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1992
+	B stored2058
 
-single1991:
+single2057:
 	FMOVS F18, 16(R21)
 
-stored1992:
+stored2058:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42607,17 +43697,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single1993
+	TBZ $1, R20, single2059
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1994
+	TBZ $0, R20, loaded2060
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1994
+	B loaded2060
 
-single1993:
+single2059:
 	FMOVS 0(R10), F0
 
-loaded1994:
+loaded2060:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -42627,17 +43717,17 @@ loaded1994:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single1995
+	TBZ $1, R20, single2061
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1996
+	TBZ $0, R20, loaded2062
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1996
+	B loaded2062
 
-single1995:
+single2061:
 	FMOVS 0(R10), F0
 
-loaded1996:
+loaded2062:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -42647,17 +43737,17 @@ loaded1996:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single1997
+	TBZ $1, R20, single2063
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1998
+	TBZ $0, R20, loaded2064
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1998
+	B loaded2064
 
-single1997:
+single2063:
 	FMOVS 0(R10), F0
 
-loaded1998:
+loaded2064:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -42667,17 +43757,17 @@ loaded1998:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single1999
+	TBZ $1, R20, single2065
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2000
+	TBZ $0, R20, loaded2066
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2000
+	B loaded2066
 
-single1999:
+single2065:
 	FMOVS 0(R10), F0
 
-loaded2000:
+loaded2066:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -42711,17 +43801,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single2001
+	TBZ $1, R20, single2067
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2002
+	TBZ $0, R20, loaded2068
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2002
+	B loaded2068
 
-single2001:
+single2067:
 	FMOVS 0(R10), F0
 
-loaded2002:
+loaded2068:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -42742,132 +43832,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2003
+	TBZ $1, R20, single2069
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2004
+	TBZ $0, R20, loaded2070
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2004
+	B loaded2070
 
-single2003:
+single2069:
 	FMOVS 0(R21), F0
 
-loaded2004:
+loaded2070:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2005
+	TBZ $1, R20, single2071
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2006
+	TBZ $0, R20, loaded2072
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2006
+	B loaded2072
 
-single2005:
+single2071:
 	FMOVS 0(R21), F0
 
-loaded2006:
+loaded2072:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2007
+	TBZ $1, R20, single2073
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2008
+	TBZ $0, R20, loaded2074
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2008
+	B loaded2074
 
-single2007:
+single2073:
 	FMOVS 0(R21), F0
 
-loaded2008:
+loaded2074:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2009
+	TBZ $1, R20, single2075
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2010
+	TBZ $0, R20, loaded2076
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2010
+	B loaded2076
 
-single2009:
+single2075:
 	FMOVS 0(R21), F0
 
-loaded2010:
+loaded2076:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2011
+	TBZ $1, R20, single2077
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2012
+	TBZ $0, R20, loaded2078
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2012
+	B loaded2078
 
-single2011:
+single2077:
 	FMOVS 0(R21), F0
 
-loaded2012:
+loaded2078:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2013
+	TBZ $1, R20, single2079
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2014
+	TBZ $0, R20, loaded2080
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2014
+	B loaded2080
 
-single2013:
+single2079:
 	FMOVS 0(R21), F0
 
-loaded2014:
+loaded2080:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2015
+	TBZ $1, R20, single2081
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2016
+	TBZ $0, R20, loaded2082
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2016
+	B loaded2082
 
-single2015:
+single2081:
 	FMOVS 0(R21), F0
 
-loaded2016:
+loaded2082:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2017
+	TBZ $1, R20, single2083
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2018
+	TBZ $0, R20, loaded2084
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2018
+	B loaded2084
 
-single2017:
+single2083:
 	FMOVS 0(R21), F0
 
-loaded2018:
+loaded2084:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2019
+	TBZ $1, R20, single2085
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2020
+	TBZ $0, R20, loaded2086
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2020
+	B loaded2086
 
-single2019:
+single2085:
 	FMOVS 0(R21), F0
 
-loaded2020:
+loaded2086:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -42879,101 +43969,101 @@ loaded2020:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2021
+	TBZ $1, R20, single2087
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2022
+	TBZ $0, R20, stored2088
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2022
+	B stored2088
 
-single2021:
+single2087:
 	FMOVS F31, 0(R21)
 
-stored2022:
+stored2088:
 	ADD R13, R21
-	TBZ $1, R20, single2023
+	TBZ $1, R20, single2089
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2024
+	TBZ $0, R20, stored2090
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2024
+	B stored2090
 
-single2023:
+single2089:
 	FMOVS F30, 0(R21)
 
-stored2024:
+stored2090:
 	ADD R13, R21
-	TBZ $1, R20, single2025
+	TBZ $1, R20, single2091
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2026
+	TBZ $0, R20, stored2092
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2026
+	B stored2092
 
-single2025:
+single2091:
 	FMOVS F29, 0(R21)
 
-stored2026:
+stored2092:
 	ADD R13, R21
-	TBZ $1, R20, single2027
+	TBZ $1, R20, single2093
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2028
+	TBZ $0, R20, stored2094
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2028
+	B stored2094
 
-single2027:
+single2093:
 	FMOVS F28, 0(R21)
 
-stored2028:
+stored2094:
 	ADD R13, R21
-	TBZ $1, R20, single2029
+	TBZ $1, R20, single2095
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2030
+	TBZ $0, R20, stored2096
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2030
+	B stored2096
 
-single2029:
+single2095:
 	FMOVS F27, 0(R21)
 
-stored2030:
+stored2096:
 	ADD R13, R21
-	TBZ $1, R20, single2031
+	TBZ $1, R20, single2097
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2032
+	TBZ $0, R20, stored2098
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2032
+	B stored2098
 
-single2031:
+single2097:
 	FMOVS F26, 0(R21)
 
-stored2032:
+stored2098:
 	ADD R13, R21
-	TBZ $1, R20, single2033
+	TBZ $1, R20, single2099
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2034
+	TBZ $0, R20, stored2100
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2034
+	B stored2100
 
-single2033:
+single2099:
 	FMOVS F25, 0(R21)
 
-stored2034:
+stored2100:
 	ADD R13, R21
-	TBZ $1, R20, single2035
+	TBZ $1, R20, single2101
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2036
+	TBZ $0, R20, stored2102
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2036
+	B stored2102
 
-single2035:
+single2101:
 	FMOVS F24, 0(R21)
 
-stored2036:
+stored2102:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43381,17 +44471,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2037
+	TBZ $1, R20, single2103
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2038
+	TBZ $0, R20, loaded2104
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2038
+	B loaded2104
 
-single2037:
+single2103:
 	FMOVS 16(R10), F1
 
-loaded2038:
+loaded2104:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -43410,17 +44500,17 @@ loaded2038:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2039
+	TBZ $1, R20, single2105
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2040
+	TBZ $0, R20, loaded2106
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2040
+	B loaded2106
 
-single2039:
+single2105:
 	FMOVS 16(R10), F1
 
-loaded2040:
+loaded2106:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -43439,17 +44529,17 @@ loaded2040:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2041
+	TBZ $1, R20, single2107
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2042
+	TBZ $0, R20, loaded2108
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2042
+	B loaded2108
 
-single2041:
+single2107:
 	FMOVS 16(R10), F1
 
-loaded2042:
+loaded2108:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -43468,17 +44558,17 @@ loaded2042:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2043
+	TBZ $1, R20, single2109
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2044
+	TBZ $0, R20, loaded2110
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2044
+	B loaded2110
 
-single2043:
+single2109:
 	FMOVS 16(R10), F1
 
-loaded2044:
+loaded2110:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -43521,17 +44611,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2045
+	TBZ $1, R20, single2111
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2046
+	TBZ $0, R20, loaded2112
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2046
+	B loaded2112
 
-single2045:
+single2111:
 	FMOVS 16(R10), F1
 
-loaded2046:
+loaded2112:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -43563,136 +44653,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2047
+	TBZ $1, R20, single2113
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2048
+	TBZ $0, R20, loaded2114
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2048
+	B loaded2114
 
-single2047:
+single2113:
 	FMOVS 16(R21), F0
 
-loaded2048:
+loaded2114:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2049
+	TBZ $1, R20, single2115
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2050
+	TBZ $0, R20, loaded2116
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2050
+	B loaded2116
 
-single2049:
+single2115:
 	FMOVS 16(R21), F0
 
-loaded2050:
+loaded2116:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2051
+	TBZ $1, R20, single2117
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2052
+	TBZ $0, R20, loaded2118
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2052
+	B loaded2118
 
-single2051:
+single2117:
 	FMOVS 16(R21), F0
 
-loaded2052:
+loaded2118:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2053
+	TBZ $1, R20, single2119
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2054
+	TBZ $0, R20, loaded2120
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2054
+	B loaded2120
 
-single2053:
+single2119:
 	FMOVS 16(R21), F0
 
-loaded2054:
+loaded2120:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2055
+	TBZ $1, R20, single2121
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2056
+	TBZ $0, R20, loaded2122
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2056
+	B loaded2122
 
-single2055:
+single2121:
 	FMOVS 16(R21), F0
 
-loaded2056:
+loaded2122:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2057
+	TBZ $1, R20, single2123
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2058
+	TBZ $0, R20, loaded2124
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2058
+	B loaded2124
 
-single2057:
+single2123:
 	FMOVS 16(R21), F0
 
-loaded2058:
+loaded2124:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2059
+	TBZ $1, R20, single2125
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2060
+	TBZ $0, R20, loaded2126
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2060
+	B loaded2126
 
-single2059:
+single2125:
 	FMOVS 16(R21), F0
 
-loaded2060:
+loaded2126:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2061
+	TBZ $1, R20, single2127
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2062
+	TBZ $0, R20, loaded2128
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2062
+	B loaded2128
 
-single2061:
+single2127:
 	FMOVS 16(R21), F0
 
-loaded2062:
+loaded2128:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -43708,17 +44798,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2063
+	TBZ $1, R20, single2129
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2064
+	TBZ $0, R20, loaded2130
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2064
+	B loaded2130
 
-single2063:
+single2129:
 	FMOVS 16(R21), F0
 
-loaded2064:
+loaded2130:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -43731,108 +44821,108 @@ loaded2064:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2065
+	TBZ $1, R20, single2131
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2066
+	TBZ $0, R20, stored2132
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2066
+	B stored2132
 
-single2065:
+single2131:
 	FMOVS F30, 16(R21)
 
-stored2066:
+stored2132:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2067
+	TBZ $1, R20, single2133
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2068
+	TBZ $0, R20, stored2134
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2068
+	B stored2134
 
-single2067:
+single2133:
 	FMOVS F28, 16(R21)
 
-stored2068:
+stored2134:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2069
+	TBZ $1, R20, single2135
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2070
+	TBZ $0, R20, stored2136
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2070
+	B stored2136
 
-single2069:
+single2135:
 	FMOVS F26, 16(R21)
 
-stored2070:
+stored2136:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2071
+	TBZ $1, R20, single2137
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2072
+	TBZ $0, R20, stored2138
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2072
+	B stored2138
 
-single2071:
+single2137:
 	FMOVS F24, 16(R21)
 
-stored2072:
+stored2138:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2073
+	TBZ $1, R20, single2139
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2074
+	TBZ $0, R20, stored2140
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2074
+	B stored2140
 
-single2073:
+single2139:
 	FMOVS F22, 16(R21)
 
-stored2074:
+stored2140:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2075
+	TBZ $1, R20, single2141
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2076
+	TBZ $0, R20, stored2142
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2076
+	B stored2142
 
-single2075:
+single2141:
 	FMOVS F20, 16(R21)
 
-stored2076:
+stored2142:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2077
+	TBZ $1, R20, single2143
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2078
+	TBZ $0, R20, stored2144
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2078
+	B stored2144
 
-single2077:
+single2143:
 	FMOVS F18, 16(R21)
 
-stored2078:
+stored2144:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2079
+	TBZ $1, R20, single2145
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2080
+	TBZ $0, R20, stored2146
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2080
+	B stored2146
 
-single2079:
+single2145:
 	FMOVS F16, 16(R21)
 
-stored2080:
+stored2146:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44491,17 +45581,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2081
+	TBZ $1, R20, single2147
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2082
+	TBZ $0, R20, loaded2148
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2082
+	B loaded2148
 
-single2081:
+single2147:
 	FMOVS 0(R10), F0
 
-loaded2082:
+loaded2148:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -44513,49 +45603,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2083
+	TBZ $1, R20, single2149
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2084
+	TBZ $0, R20, loaded2150
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2084
+	B loaded2150
 
-single2083:
+single2149:
 	FMOVS 0(R21), F0
 
-loaded2084:
+loaded2150:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2085
+	TBZ $1, R20, single2151
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2086
+	TBZ $0, R20, loaded2152
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2086
+	B loaded2152
 
-single2085:
+single2151:
 	FMOVS 0(R21), F0
 
-loaded2086:
+loaded2152:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2087
+	TBZ $1, R20, single2153
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2088
+	TBZ $0, R20, stored2154
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2088
+	B stored2154
 
-single2087:
+single2153:
 	FMOVS F31, 0(R21)
 
-stored2088:
+stored2154:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44687,17 +45777,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2089
+	TBZ $1, R20, single2155
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2090
+	TBZ $0, R20, loaded2156
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2090
+	B loaded2156
 
-single2089:
+single2155:
 	FMOVS 16(R10), F1
 
-loaded2090:
+loaded2156:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44713,17 +45803,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2091
+	TBZ $1, R20, single2157
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2092
+	TBZ $0, R20, loaded2158
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2092
+	B loaded2158
 
-single2091:
+single2157:
 	FMOVS 16(R21), F0
 
-loaded2092:
+loaded2158:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -44732,33 +45822,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2093
+	TBZ $1, R20, single2159
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2094
+	TBZ $0, R20, loaded2160
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2094
+	B loaded2160
 
-single2093:
+single2159:
 	FMOVS 16(R21), F0
 
-loaded2094:
+loaded2160:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2095
+	TBZ $1, R20, single2161
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2096
+	TBZ $0, R20, stored2162
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2096
+	B stored2162
 
-single2095:
+single2161:
 	FMOVS F30, 16(R21)
 
-stored2096:
+stored2162:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44889,17 +45979,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2097
+	TBZ $1, R20, single2163
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2098
+	TBZ $0, R20, loaded2164
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2098
+	B loaded2164
 
-single2097:
+single2163:
 	FMOVS 0(R10), F0
 
-loaded2098:
+loaded2164:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -44912,76 +46002,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2099
+	TBZ $1, R20, single2165
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2100
+	TBZ $0, R20, loaded2166
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2100
+	B loaded2166
 
-single2099:
+single2165:
 	FMOVS 0(R21), F0
 
-loaded2100:
+loaded2166:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2101
+	TBZ $1, R20, single2167
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2102
+	TBZ $0, R20, loaded2168
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2102
+	B loaded2168
 
-single2101:
+single2167:
 	FMOVS 0(R21), F0
 
-loaded2102:
+loaded2168:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2103
+	TBZ $1, R20, single2169
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2104
+	TBZ $0, R20, loaded2170
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2104
+	B loaded2170
 
-single2103:
+single2169:
 	FMOVS 0(R21), F0
 
-loaded2104:
+loaded2170:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2105
+	TBZ $1, R20, single2171
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2106
+	TBZ $0, R20, stored2172
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2106
+	B stored2172
 
-single2105:
+single2171:
 	FMOVS F31, 0(R21)
 
-stored2106:
+stored2172:
 	ADD R13, R21
-	TBZ $1, R20, single2107
+	TBZ $1, R20, single2173
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2108
+	TBZ $0, R20, stored2174
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2108
+	B stored2174
 
-single2107:
+single2173:
 	FMOVS F30, 0(R21)
 
-stored2108:
+stored2174:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45131,17 +46221,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2109
+	TBZ $1, R20, single2175
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2110
+	TBZ $0, R20, loaded2176
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2110
+	B loaded2176
 
-single2109:
+single2175:
 	FMOVS 16(R10), F1
 
-loaded2110:
+loaded2176:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45159,34 +46249,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2111
+	TBZ $1, R20, single2177
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2112
+	TBZ $0, R20, loaded2178
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2112
+	B loaded2178
 
-single2111:
+single2177:
 	FMOVS 16(R21), F0
 
-loaded2112:
+loaded2178:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2113
+	TBZ $1, R20, single2179
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2114
+	TBZ $0, R20, loaded2180
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2114
+	B loaded2180
 
-single2113:
+single2179:
 	FMOVS 16(R21), F0
 
-loaded2114:
+loaded2180:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -45196,47 +46286,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2115
+	TBZ $1, R20, single2181
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2116
+	TBZ $0, R20, loaded2182
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2116
+	B loaded2182
 
-single2115:
+single2181:
 	FMOVS 16(R21), F0
 
-loaded2116:
+loaded2182:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2117
+	TBZ $1, R20, single2183
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2118
+	TBZ $0, R20, stored2184
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2118
+	B stored2184
 
-single2117:
+single2183:
 	FMOVS F30, 16(R21)
 
-stored2118:
+stored2184:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2119
+	TBZ $1, R20, single2185
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2120
+	TBZ $0, R20, stored2186
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2120
+	B stored2186
 
-single2119:
+single2185:
 	FMOVS F28, 16(R21)
 
-stored2120:
+stored2186:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45381,17 +46471,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2121
+	TBZ $1, R20, single2187
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2122
+	TBZ $0, R20, loaded2188
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2122
+	B loaded2188
 
-single2121:
+single2187:
 	FMOVS 0(R10), F0
 
-loaded2122:
+loaded2188:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -45405,103 +46495,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2123
+	TBZ $1, R20, single2189
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2124
+	TBZ $0, R20, loaded2190
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2124
+	B loaded2190
 
-single2123:
+single2189:
 	FMOVS 0(R21), F0
 
-loaded2124:
+loaded2190:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2125
+	TBZ $1, R20, single2191
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2126
+	TBZ $0, R20, loaded2192
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2126
+	B loaded2192
 
-single2125:
+single2191:
 	FMOVS 0(R21), F0
 
-loaded2126:
+loaded2192:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2127
+	TBZ $1, R20, single2193
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2128
+	TBZ $0, R20, loaded2194
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2128
+	B loaded2194
 
-single2127:
+single2193:
 	FMOVS 0(R21), F0
 
-loaded2128:
+loaded2194:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2129
+	TBZ $1, R20, single2195
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2130
+	TBZ $0, R20, loaded2196
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2130
+	B loaded2196
 
-single2129:
+single2195:
 	FMOVS 0(R21), F0
 
-loaded2130:
+loaded2196:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2131
+	TBZ $1, R20, single2197
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2132
+	TBZ $0, R20, stored2198
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2132
+	B stored2198
 
-single2131:
+single2197:
 	FMOVS F31, 0(R21)
 
-stored2132:
+stored2198:
 	ADD R13, R21
-	TBZ $1, R20, single2133
+	TBZ $1, R20, single2199
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2134
+	TBZ $0, R20, stored2200
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2134
+	B stored2200
 
-single2133:
+single2199:
 	FMOVS F30, 0(R21)
 
-stored2134:
+stored2200:
 	ADD R13, R21
-	TBZ $1, R20, single2135
+	TBZ $1, R20, single2201
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2136
+	TBZ $0, R20, stored2202
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2136
+	B stored2202
 
-single2135:
+single2201:
 	FMOVS F29, 0(R21)
 
-stored2136:
+stored2202:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45673,17 +46763,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2137
+	TBZ $1, R20, single2203
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2138
+	TBZ $0, R20, loaded2204
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2138
+	B loaded2204
 
-single2137:
+single2203:
 	FMOVS 16(R10), F1
 
-loaded2138:
+loaded2204:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45703,51 +46793,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2139
+	TBZ $1, R20, single2205
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2140
+	TBZ $0, R20, loaded2206
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2140
+	B loaded2206
 
-single2139:
+single2205:
 	FMOVS 16(R21), F0
 
-loaded2140:
+loaded2206:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2141
+	TBZ $1, R20, single2207
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2142
+	TBZ $0, R20, loaded2208
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2142
+	B loaded2208
 
-single2141:
+single2207:
 	FMOVS 16(R21), F0
 
-loaded2142:
+loaded2208:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2143
+	TBZ $1, R20, single2209
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2144
+	TBZ $0, R20, loaded2210
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2144
+	B loaded2210
 
-single2143:
+single2209:
 	FMOVS 16(R21), F0
 
-loaded2144:
+loaded2210:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -45758,17 +46848,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2145
+	TBZ $1, R20, single2211
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2146
+	TBZ $0, R20, loaded2212
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2146
+	B loaded2212
 
-single2145:
+single2211:
 	FMOVS 16(R21), F0
 
-loaded2146:
+loaded2212:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -45776,43 +46866,43 @@ loaded2146:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2147
+	TBZ $1, R20, single2213
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2148
+	TBZ $0, R20, stored2214
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2148
+	B stored2214
 
-single2147:
+single2213:
 	FMOVS F30, 16(R21)
 
-stored2148:
+stored2214:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2149
+	TBZ $1, R20, single2215
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2150
+	TBZ $0, R20, stored2216
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2150
+	B stored2216
 
-single2149:
+single2215:
 	FMOVS F28, 16(R21)
 
-stored2150:
+stored2216:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2151
+	TBZ $1, R20, single2217
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2152
+	TBZ $0, R20, stored2218
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2152
+	B stored2218
 
-single2151:
+single2217:
 	FMOVS F26, 16(R21)
 
-stored2152:
+stored2218:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45963,17 +47053,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2153
+	TBZ $1, R20, single2219
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2154
+	TBZ $0, R20, loaded2220
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2154
+	B loaded2220
 
-single2153:
+single2219:
 	FMOVS 0(R10), F0
 
-loaded2154:
+loaded2220:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -45988,76 +47078,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2155
+	TBZ $1, R20, single2221
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2156
+	TBZ $0, R20, loaded2222
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2156
+	B loaded2222
 
-single2155:
+single2221:
 	FMOVS 0(R21), F0
 
-loaded2156:
+loaded2222:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2157
+	TBZ $1, R20, single2223
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2158
+	TBZ $0, R20, loaded2224
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2158
+	B loaded2224
 
-single2157:
+single2223:
 	FMOVS 0(R21), F0
 
-loaded2158:
+loaded2224:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2159
+	TBZ $1, R20, single2225
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2160
+	TBZ $0, R20, loaded2226
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2160
+	B loaded2226
 
-single2159:
+single2225:
 	FMOVS 0(R21), F0
 
-loaded2160:
+loaded2226:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2161
+	TBZ $1, R20, single2227
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2162
+	TBZ $0, R20, loaded2228
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2162
+	B loaded2228
 
-single2161:
+single2227:
 	FMOVS 0(R21), F0
 
-loaded2162:
+loaded2228:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2163
+	TBZ $1, R20, single2229
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2164
+	TBZ $0, R20, loaded2230
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2164
+	B loaded2230
 
-single2163:
+single2229:
 	FMOVS 0(R21), F0
 
-loaded2164:
+loaded2230:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -46065,53 +47155,53 @@ loaded2164:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2165
+	TBZ $1, R20, single2231
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2166
+	TBZ $0, R20, stored2232
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2166
+	B stored2232
 
-single2165:
+single2231:
 	FMOVS F31, 0(R21)
 
-stored2166:
+stored2232:
 	ADD R13, R21
-	TBZ $1, R20, single2167
+	TBZ $1, R20, single2233
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2168
+	TBZ $0, R20, stored2234
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2168
+	B stored2234
 
-single2167:
+single2233:
 	FMOVS F30, 0(R21)
 
-stored2168:
+stored2234:
 	ADD R13, R21
-	TBZ $1, R20, single2169
+	TBZ $1, R20, single2235
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2170
+	TBZ $0, R20, stored2236
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2170
+	B stored2236
 
-single2169:
+single2235:
 	FMOVS F29, 0(R21)
 
-stored2170:
+stored2236:
 	ADD R13, R21
-	TBZ $1, R20, single2171
+	TBZ $1, R20, single2237
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2172
+	TBZ $0, R20, stored2238
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2172
+	B stored2238
 
-single2171:
+single2237:
 	FMOVS F28, 0(R21)
 
-stored2172:
+stored2238:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46297,17 +47387,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2173
+	TBZ $1, R20, single2239
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2174
+	TBZ $0, R20, loaded2240
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2174
+	B loaded2240
 
-single2173:
+single2239:
 	FMOVS 16(R10), F1
 
-loaded2174:
+loaded2240:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46329,68 +47419,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2175
+	TBZ $1, R20, single2241
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2176
+	TBZ $0, R20, loaded2242
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2176
+	B loaded2242
 
-single2175:
+single2241:
 	FMOVS 16(R21), F0
 
-loaded2176:
+loaded2242:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2177
+	TBZ $1, R20, single2243
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2178
+	TBZ $0, R20, loaded2244
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2178
+	B loaded2244
 
-single2177:
+single2243:
 	FMOVS 16(R21), F0
 
-loaded2178:
+loaded2244:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2179
+	TBZ $1, R20, single2245
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2180
+	TBZ $0, R20, loaded2246
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2180
+	B loaded2246
 
-single2179:
+single2245:
 	FMOVS 16(R21), F0
 
-loaded2180:
+loaded2246:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2181
+	TBZ $1, R20, single2247
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2182
+	TBZ $0, R20, loaded2248
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2182
+	B loaded2248
 
-single2181:
+single2247:
 	FMOVS 16(R21), F0
 
-loaded2182:
+loaded2248:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -46402,17 +47492,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2183
+	TBZ $1, R20, single2249
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2184
+	TBZ $0, R20, loaded2250
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2184
+	B loaded2250
 
-single2183:
+single2249:
 	FMOVS 16(R21), F0
 
-loaded2184:
+loaded2250:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -46421,56 +47511,56 @@ loaded2184:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2185
+	TBZ $1, R20, single2251
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2186
+	TBZ $0, R20, stored2252
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2186
+	B stored2252
 
-single2185:
+single2251:
 	FMOVS F30, 16(R21)
 
-stored2186:
+stored2252:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2187
+	TBZ $1, R20, single2253
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2188
+	TBZ $0, R20, stored2254
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2188
+	B stored2254
 
-single2187:
+single2253:
 	FMOVS F28, 16(R21)
 
-stored2188:
+stored2254:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2189
+	TBZ $1, R20, single2255
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2190
+	TBZ $0, R20, stored2256
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2190
+	B stored2256
 
-single2189:
+single2255:
 	FMOVS F26, 16(R21)
 
-stored2190:
+stored2256:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2191
+	TBZ $1, R20, single2257
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2192
+	TBZ $0, R20, stored2258
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2192
+	B stored2258
 
-single2191:
+single2257:
 	FMOVS F24, 16(R21)
 
-stored2192:
+stored2258:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46633,17 +47723,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2193
+	TBZ $1, R20, single2259
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2194
+	TBZ $0, R20, loaded2260
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2194
+	B loaded2260
 
-single2193:
+single2259:
 	FMOVS 0(R10), F0
 
-loaded2194:
+loaded2260:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -46659,90 +47749,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2195
+	TBZ $1, R20, single2261
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2196
+	TBZ $0, R20, loaded2262
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2196
+	B loaded2262
 
-single2195:
+single2261:
 	FMOVS 0(R21), F0
 
-loaded2196:
+loaded2262:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2197
+	TBZ $1, R20, single2263
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2198
+	TBZ $0, R20, loaded2264
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2198
+	B loaded2264
 
-single2197:
+single2263:
 	FMOVS 0(R21), F0
 
-loaded2198:
+loaded2264:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2199
+	TBZ $1, R20, single2265
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2200
+	TBZ $0, R20, loaded2266
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2200
+	B loaded2266
 
-single2199:
+single2265:
 	FMOVS 0(R21), F0
 
-loaded2200:
+loaded2266:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2201
+	TBZ $1, R20, single2267
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2202
+	TBZ $0, R20, loaded2268
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2202
+	B loaded2268
 
-single2201:
+single2267:
 	FMOVS 0(R21), F0
 
-loaded2202:
+loaded2268:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2203
+	TBZ $1, R20, single2269
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2204
+	TBZ $0, R20, loaded2270
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2204
+	B loaded2270
 
-single2203:
+single2269:
 	FMOVS 0(R21), F0
 
-loaded2204:
+loaded2270:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2205
+	TBZ $1, R20, single2271
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2206
+	TBZ $0, R20, loaded2272
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2206
+	B loaded2272
 
-single2205:
+single2271:
 	FMOVS 0(R21), F0
 
-loaded2206:
+loaded2272:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -46751,65 +47841,65 @@ loaded2206:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2207
+	TBZ $1, R20, single2273
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2208
+	TBZ $0, R20, stored2274
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2208
+	B stored2274
 
-single2207:
+single2273:
 	FMOVS F31, 0(R21)
 
-stored2208:
+stored2274:
 	ADD R13, R21
-	TBZ $1, R20, single2209
+	TBZ $1, R20, single2275
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2210
+	TBZ $0, R20, stored2276
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2210
+	B stored2276
 
-single2209:
+single2275:
 	FMOVS F30, 0(R21)
 
-stored2210:
+stored2276:
 	ADD R13, R21
-	TBZ $1, R20, single2211
+	TBZ $1, R20, single2277
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2212
+	TBZ $0, R20, stored2278
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2212
+	B stored2278
 
-single2211:
+single2277:
 	FMOVS F29, 0(R21)
 
-stored2212:
+stored2278:
 	ADD R13, R21
-	TBZ $1, R20, single2213
+	TBZ $1, R20, single2279
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2214
+	TBZ $0, R20, stored2280
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2214
+	B stored2280
 
-single2213:
+single2279:
 	FMOVS F28, 0(R21)
 
-stored2214:
+stored2280:
 	ADD R13, R21
-	TBZ $1, R20, single2215
+	TBZ $1, R20, single2281
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2216
+	TBZ $0, R20, stored2282
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2216
+	B stored2282
 
-single2215:
+single2281:
 	FMOVS F27, 0(R21)
 
-stored2216:
+stored2282:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47015,17 +48105,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2217
+	TBZ $1, R20, single2283
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2218
+	TBZ $0, R20, loaded2284
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2218
+	B loaded2284
 
-single2217:
+single2283:
 	FMOVS 16(R10), F1
 
-loaded2218:
+loaded2284:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47049,85 +48139,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2219
+	TBZ $1, R20, single2285
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2220
+	TBZ $0, R20, loaded2286
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2220
+	B loaded2286
 
-single2219:
+single2285:
 	FMOVS 16(R21), F0
 
-loaded2220:
+loaded2286:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2221
+	TBZ $1, R20, single2287
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2222
+	TBZ $0, R20, loaded2288
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2222
+	B loaded2288
 
-single2221:
+single2287:
 	FMOVS 16(R21), F0
 
-loaded2222:
+loaded2288:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2223
+	TBZ $1, R20, single2289
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2224
+	TBZ $0, R20, loaded2290
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2224
+	B loaded2290
 
-single2223:
+single2289:
 	FMOVS 16(R21), F0
 
-loaded2224:
+loaded2290:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2225
+	TBZ $1, R20, single2291
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2226
+	TBZ $0, R20, loaded2292
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2226
+	B loaded2292
 
-single2225:
+single2291:
 	FMOVS 16(R21), F0
 
-loaded2226:
+loaded2292:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2227
+	TBZ $1, R20, single2293
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2228
+	TBZ $0, R20, loaded2294
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2228
+	B loaded2294
 
-single2227:
+single2293:
 	FMOVS 16(R21), F0
 
-loaded2228:
+loaded2294:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -47140,17 +48230,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2229
+	TBZ $1, R20, single2295
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2230
+	TBZ $0, R20, loaded2296
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2230
+	B loaded2296
 
-single2229:
+single2295:
 	FMOVS 16(R21), F0
 
-loaded2230:
+loaded2296:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -47160,69 +48250,69 @@ loaded2230:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2231
+	TBZ $1, R20, single2297
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2232
+	TBZ $0, R20, stored2298
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2232
+	B stored2298
 
-single2231:
+single2297:
 	FMOVS F30, 16(R21)
 
-stored2232:
+stored2298:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2233
+	TBZ $1, R20, single2299
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2234
+	TBZ $0, R20, stored2300
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2234
+	B stored2300
 
-single2233:
+single2299:
 	FMOVS F28, 16(R21)
 
-stored2234:
+stored2300:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2235
+	TBZ $1, R20, single2301
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2236
+	TBZ $0, R20, stored2302
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2236
+	B stored2302
 
-single2235:
+single2301:
 	FMOVS F26, 16(R21)
 
-stored2236:
+stored2302:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2237
+	TBZ $1, R20, single2303
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2238
+	TBZ $0, R20, stored2304
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2238
+	B stored2304
 
-single2237:
+single2303:
 	FMOVS F24, 16(R21)
 
-stored2238:
+stored2304:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2239
+	TBZ $1, R20, single2305
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2240
+	TBZ $0, R20, stored2306
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2240
+	B stored2306
 
-single2239:
+single2305:
 	FMOVS F22, 16(R21)
 
-stored2240:
+stored2306:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47395,17 +48485,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2241
+	TBZ $1, R20, single2307
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2242
+	TBZ $0, R20, loaded2308
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2242
+	B loaded2308
 
-single2241:
+single2307:
 	FMOVS 0(R10), F0
 
-loaded2242:
+loaded2308:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -47422,104 +48512,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2243
+	TBZ $1, R20, single2309
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2244
+	TBZ $0, R20, loaded2310
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2244
+	B loaded2310
 
-single2243:
+single2309:
 	FMOVS 0(R21), F0
 
-loaded2244:
+loaded2310:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2245
+	TBZ $1, R20, single2311
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2246
+	TBZ $0, R20, loaded2312
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2246
+	B loaded2312
 
-single2245:
+single2311:
 	FMOVS 0(R21), F0
 
-loaded2246:
+loaded2312:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2247
+	TBZ $1, R20, single2313
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2248
+	TBZ $0, R20, loaded2314
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2248
+	B loaded2314
 
-single2247:
+single2313:
 	FMOVS 0(R21), F0
 
-loaded2248:
+loaded2314:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2249
+	TBZ $1, R20, single2315
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2250
+	TBZ $0, R20, loaded2316
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2250
+	B loaded2316
 
-single2249:
+single2315:
 	FMOVS 0(R21), F0
 
-loaded2250:
+loaded2316:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2251
+	TBZ $1, R20, single2317
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2252
+	TBZ $0, R20, loaded2318
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2252
+	B loaded2318
 
-single2251:
+single2317:
 	FMOVS 0(R21), F0
 
-loaded2252:
+loaded2318:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2253
+	TBZ $1, R20, single2319
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2254
+	TBZ $0, R20, loaded2320
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2254
+	B loaded2320
 
-single2253:
+single2319:
 	FMOVS 0(R21), F0
 
-loaded2254:
+loaded2320:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2255
+	TBZ $1, R20, single2321
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2256
+	TBZ $0, R20, loaded2322
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2256
+	B loaded2322
 
-single2255:
+single2321:
 	FMOVS 0(R21), F0
 
-loaded2256:
+loaded2322:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47529,77 +48619,77 @@ loaded2256:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2257
+	TBZ $1, R20, single2323
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2258
+	TBZ $0, R20, stored2324
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2258
+	B stored2324
 
-single2257:
+single2323:
 	FMOVS F31, 0(R21)
 
-stored2258:
+stored2324:
 	ADD R13, R21
-	TBZ $1, R20, single2259
+	TBZ $1, R20, single2325
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2260
+	TBZ $0, R20, stored2326
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2260
+	B stored2326
 
-single2259:
+single2325:
 	FMOVS F30, 0(R21)
 
-stored2260:
+stored2326:
 	ADD R13, R21
-	TBZ $1, R20, single2261
+	TBZ $1, R20, single2327
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2262
+	TBZ $0, R20, stored2328
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2262
+	B stored2328
 
-single2261:
+single2327:
 	FMOVS F29, 0(R21)
 
-stored2262:
+stored2328:
 	ADD R13, R21
-	TBZ $1, R20, single2263
+	TBZ $1, R20, single2329
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2264
+	TBZ $0, R20, stored2330
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2264
+	B stored2330
 
-single2263:
+single2329:
 	FMOVS F28, 0(R21)
 
-stored2264:
+stored2330:
 	ADD R13, R21
-	TBZ $1, R20, single2265
+	TBZ $1, R20, single2331
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2266
+	TBZ $0, R20, stored2332
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2266
+	B stored2332
 
-single2265:
+single2331:
 	FMOVS F27, 0(R21)
 
-stored2266:
+stored2332:
 	ADD R13, R21
-	TBZ $1, R20, single2267
+	TBZ $1, R20, single2333
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2268
+	TBZ $0, R20, stored2334
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2268
+	B stored2334
 
-single2267:
+single2333:
 	FMOVS F26, 0(R21)
 
-stored2268:
+stored2334:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47823,17 +48913,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2269
+	TBZ $1, R20, single2335
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2270
+	TBZ $0, R20, loaded2336
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2270
+	B loaded2336
 
-single2269:
+single2335:
 	FMOVS 16(R10), F1
 
-loaded2270:
+loaded2336:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47859,102 +48949,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2271
+	TBZ $1, R20, single2337
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2272
+	TBZ $0, R20, loaded2338
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2272
+	B loaded2338
 
-single2271:
+single2337:
 	FMOVS 16(R21), F0
 
-loaded2272:
+loaded2338:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2273
+	TBZ $1, R20, single2339
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2274
+	TBZ $0, R20, loaded2340
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2274
+	B loaded2340
 
-single2273:
+single2339:
 	FMOVS 16(R21), F0
 
-loaded2274:
+loaded2340:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2275
+	TBZ $1, R20, single2341
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2276
+	TBZ $0, R20, loaded2342
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2276
+	B loaded2342
 
-single2275:
+single2341:
 	FMOVS 16(R21), F0
 
-loaded2276:
+loaded2342:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2277
+	TBZ $1, R20, single2343
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2278
+	TBZ $0, R20, loaded2344
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2278
+	B loaded2344
 
-single2277:
+single2343:
 	FMOVS 16(R21), F0
 
-loaded2278:
+loaded2344:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2279
+	TBZ $1, R20, single2345
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2280
+	TBZ $0, R20, loaded2346
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2280
+	B loaded2346
 
-single2279:
+single2345:
 	FMOVS 16(R21), F0
 
-loaded2280:
+loaded2346:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2281
+	TBZ $1, R20, single2347
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2282
+	TBZ $0, R20, loaded2348
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2282
+	B loaded2348
 
-single2281:
+single2347:
 	FMOVS 16(R21), F0
 
-loaded2282:
+loaded2348:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -47968,17 +49058,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2283
+	TBZ $1, R20, single2349
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2284
+	TBZ $0, R20, loaded2350
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2284
+	B loaded2350
 
-single2283:
+single2349:
 	FMOVS 16(R21), F0
 
-loaded2284:
+loaded2350:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -47989,82 +49079,82 @@ loaded2284:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2285
+	TBZ $1, R20, single2351
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2286
+	TBZ $0, R20, stored2352
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2286
+	B stored2352
 
-single2285:
+single2351:
 	FMOVS F30, 16(R21)
 
-stored2286:
+stored2352:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2287
+	TBZ $1, R20, single2353
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2288
+	TBZ $0, R20, stored2354
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2288
+	B stored2354
 
-single2287:
+single2353:
 	FMOVS F28, 16(R21)
 
-stored2288:
+stored2354:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2289
+	TBZ $1, R20, single2355
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2290
+	TBZ $0, R20, stored2356
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2290
+	B stored2356
 
-single2289:
+single2355:
 	FMOVS F26, 16(R21)
 
-stored2290:
+stored2356:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2291
+	TBZ $1, R20, single2357
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2292
+	TBZ $0, R20, stored2358
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2292
+	B stored2358
 
-single2291:
+single2357:
 	FMOVS F24, 16(R21)
 
-stored2292:
+stored2358:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2293
+	TBZ $1, R20, single2359
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2294
+	TBZ $0, R20, stored2360
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2294
+	B stored2360
 
-single2293:
+single2359:
 	FMOVS F22, 16(R21)
 
-stored2294:
+stored2360:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2295
+	TBZ $1, R20, single2361
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2296
+	TBZ $0, R20, stored2362
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2296
+	B stored2362
 
-single2295:
+single2361:
 	FMOVS F20, 16(R21)
 
-stored2296:
+stored2362:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48251,17 +49341,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2297
+	TBZ $1, R20, single2363
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2298
+	TBZ $0, R20, loaded2364
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2298
+	B loaded2364
 
-single2297:
+single2363:
 	FMOVS 0(R10), F0
 
-loaded2298:
+loaded2364:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -48279,118 +49369,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2299
+	TBZ $1, R20, single2365
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2300
+	TBZ $0, R20, loaded2366
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2300
+	B loaded2366
 
-single2299:
+single2365:
 	FMOVS 0(R21), F0
 
-loaded2300:
+loaded2366:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2301
+	TBZ $1, R20, single2367
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2302
+	TBZ $0, R20, loaded2368
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2302
+	B loaded2368
 
-single2301:
+single2367:
 	FMOVS 0(R21), F0
 
-loaded2302:
+loaded2368:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2303
+	TBZ $1, R20, single2369
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2304
+	TBZ $0, R20, loaded2370
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2304
+	B loaded2370
 
-single2303:
+single2369:
 	FMOVS 0(R21), F0
 
-loaded2304:
+loaded2370:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2305
+	TBZ $1, R20, single2371
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2306
+	TBZ $0, R20, loaded2372
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2306
+	B loaded2372
 
-single2305:
+single2371:
 	FMOVS 0(R21), F0
 
-loaded2306:
+loaded2372:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2307
+	TBZ $1, R20, single2373
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2308
+	TBZ $0, R20, loaded2374
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2308
+	B loaded2374
 
-single2307:
+single2373:
 	FMOVS 0(R21), F0
 
-loaded2308:
+loaded2374:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2309
+	TBZ $1, R20, single2375
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2310
+	TBZ $0, R20, loaded2376
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2310
+	B loaded2376
 
-single2309:
+single2375:
 	FMOVS 0(R21), F0
 
-loaded2310:
+loaded2376:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2311
+	TBZ $1, R20, single2377
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2312
+	TBZ $0, R20, loaded2378
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2312
+	B loaded2378
 
-single2311:
+single2377:
 	FMOVS 0(R21), F0
 
-loaded2312:
+loaded2378:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2313
+	TBZ $1, R20, single2379
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2314
+	TBZ $0, R20, loaded2380
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2314
+	B loaded2380
 
-single2313:
+single2379:
 	FMOVS 0(R21), F0
 
-loaded2314:
+loaded2380:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -48401,89 +49491,89 @@ loaded2314:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2315
+	TBZ $1, R20, single2381
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2316
+	TBZ $0, R20, stored2382
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2316
+	B stored2382
 
-single2315:
+single2381:
 	FMOVS F31, 0(R21)
 
-stored2316:
+stored2382:
 	ADD R13, R21
-	TBZ $1, R20, single2317
+	TBZ $1, R20, single2383
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2318
+	TBZ $0, R20, stored2384
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2318
+	B stored2384
 
-single2317:
+single2383:
 	FMOVS F30, 0(R21)
 
-stored2318:
+stored2384:
 	ADD R13, R21
-	TBZ $1, R20, single2319
+	TBZ $1, R20, single2385
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2320
+	TBZ $0, R20, stored2386
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2320
+	B stored2386
 
-single2319:
+single2385:
 	FMOVS F29, 0(R21)
 
-stored2320:
+stored2386:
 	ADD R13, R21
-	TBZ $1, R20, single2321
+	TBZ $1, R20, single2387
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2322
+	TBZ $0, R20, stored2388
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2322
+	B stored2388
 
-single2321:
+single2387:
 	FMOVS F28, 0(R21)
 
-stored2322:
+stored2388:
 	ADD R13, R21
-	TBZ $1, R20, single2323
+	TBZ $1, R20, single2389
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2324
+	TBZ $0, R20, stored2390
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2324
+	B stored2390
 
-single2323:
+single2389:
 	FMOVS F27, 0(R21)
 
-stored2324:
+stored2390:
 	ADD R13, R21
-	TBZ $1, R20, single2325
+	TBZ $1, R20, single2391
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2326
+	TBZ $0, R20, stored2392
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2326
+	B stored2392
 
-single2325:
+single2391:
 	FMOVS F26, 0(R21)
 
-stored2326:
+stored2392:
 	ADD R13, R21
-	TBZ $1, R20, single2327
+	TBZ $1, R20, single2393
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2328
+	TBZ $0, R20, stored2394
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2328
+	B stored2394
 
-single2327:
+single2393:
 	FMOVS F25, 0(R21)
 
-stored2328:
+stored2394:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48729,17 +49819,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2329
+	TBZ $1, R20, single2395
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2330
+	TBZ $0, R20, loaded2396
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2330
+	B loaded2396
 
-single2329:
+single2395:
 	FMOVS 16(R10), F1
 
-loaded2330:
+loaded2396:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48767,119 +49857,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2331
+	TBZ $1, R20, single2397
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2332
+	TBZ $0, R20, loaded2398
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2332
+	B loaded2398
 
-single2331:
+single2397:
 	FMOVS 16(R21), F0
 
-loaded2332:
+loaded2398:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2333
+	TBZ $1, R20, single2399
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2334
+	TBZ $0, R20, loaded2400
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2334
+	B loaded2400
 
-single2333:
+single2399:
 	FMOVS 16(R21), F0
 
-loaded2334:
+loaded2400:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2335
+	TBZ $1, R20, single2401
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2336
+	TBZ $0, R20, loaded2402
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2336
+	B loaded2402
 
-single2335:
+single2401:
 	FMOVS 16(R21), F0
 
-loaded2336:
+loaded2402:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2337
+	TBZ $1, R20, single2403
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2338
+	TBZ $0, R20, loaded2404
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2338
+	B loaded2404
 
-single2337:
+single2403:
 	FMOVS 16(R21), F0
 
-loaded2338:
+loaded2404:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2339
+	TBZ $1, R20, single2405
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2340
+	TBZ $0, R20, loaded2406
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2340
+	B loaded2406
 
-single2339:
+single2405:
 	FMOVS 16(R21), F0
 
-loaded2340:
+loaded2406:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2341
+	TBZ $1, R20, single2407
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2342
+	TBZ $0, R20, loaded2408
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2342
+	B loaded2408
 
-single2341:
+single2407:
 	FMOVS 16(R21), F0
 
-loaded2342:
+loaded2408:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2343
+	TBZ $1, R20, single2409
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2344
+	TBZ $0, R20, loaded2410
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2344
+	B loaded2410
 
-single2343:
+single2409:
 	FMOVS 16(R21), F0
 
-loaded2344:
+loaded2410:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -48894,17 +49984,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2345
+	TBZ $1, R20, single2411
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2346
+	TBZ $0, R20, loaded2412
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2346
+	B loaded2412
 
-single2345:
+single2411:
 	FMOVS 16(R21), F0
 
-loaded2346:
+loaded2412:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48916,95 +50006,95 @@ loaded2346:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2347
+	TBZ $1, R20, single2413
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2348
+	TBZ $0, R20, stored2414
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2348
+	B stored2414
 
-single2347:
+single2413:
 	FMOVS F30, 16(R21)
 
-stored2348:
+stored2414:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2349
+	TBZ $1, R20, single2415
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2350
+	TBZ $0, R20, stored2416
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2350
+	B stored2416
 
-single2349:
+single2415:
 	FMOVS F28, 16(R21)
 
-stored2350:
+stored2416:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2351
+	TBZ $1, R20, single2417
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2352
+	TBZ $0, R20, stored2418
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2352
+	B stored2418
 
-single2351:
+single2417:
 	FMOVS F26, 16(R21)
 
-stored2352:
+stored2418:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2353
+	TBZ $1, R20, single2419
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2354
+	TBZ $0, R20, stored2420
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2354
+	B stored2420
 
-single2353:
+single2419:
 	FMOVS F24, 16(R21)
 
-stored2354:
+stored2420:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2355
+	TBZ $1, R20, single2421
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2356
+	TBZ $0, R20, stored2422
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2356
+	B stored2422
 
-single2355:
+single2421:
 	FMOVS F22, 16(R21)
 
-stored2356:
+stored2422:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2357
+	TBZ $1, R20, single2423
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2358
+	TBZ $0, R20, stored2424
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2358
+	B stored2424
 
-single2357:
+single2423:
 	FMOVS F20, 16(R21)
 
-stored2358:
+stored2424:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2359
+	TBZ $1, R20, single2425
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2360
+	TBZ $0, R20, stored2426
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2360
+	B stored2426
 
-single2359:
+single2425:
 	FMOVS F18, 16(R21)
 
-stored2360:
+stored2426:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49197,17 +50287,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2361
+	TBZ $1, R20, single2427
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2362
+	TBZ $0, R20, loaded2428
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2362
+	B loaded2428
 
-single2361:
+single2427:
 	FMOVS 0(R10), F0
 
-loaded2362:
+loaded2428:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -49226,132 +50316,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2363
+	TBZ $1, R20, single2429
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2364
+	TBZ $0, R20, loaded2430
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2364
+	B loaded2430
 
-single2363:
+single2429:
 	FMOVS 0(R21), F0
 
-loaded2364:
+loaded2430:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2365
+	TBZ $1, R20, single2431
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2366
+	TBZ $0, R20, loaded2432
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2366
+	B loaded2432
 
-single2365:
+single2431:
 	FMOVS 0(R21), F0
 
-loaded2366:
+loaded2432:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2367
+	TBZ $1, R20, single2433
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2368
+	TBZ $0, R20, loaded2434
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2368
+	B loaded2434
 
-single2367:
+single2433:
 	FMOVS 0(R21), F0
 
-loaded2368:
+loaded2434:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2435
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2370
+	TBZ $0, R20, loaded2436
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2370
+	B loaded2436
 
-single2369:
+single2435:
 	FMOVS 0(R21), F0
 
-loaded2370:
+loaded2436:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2437
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2372
+	TBZ $0, R20, loaded2438
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2372
+	B loaded2438
 
-single2371:
+single2437:
 	FMOVS 0(R21), F0
 
-loaded2372:
+loaded2438:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2439
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2374
+	TBZ $0, R20, loaded2440
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2374
+	B loaded2440
 
-single2373:
+single2439:
 	FMOVS 0(R21), F0
 
-loaded2374:
+loaded2440:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2441
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2376
+	TBZ $0, R20, loaded2442
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2376
+	B loaded2442
 
-single2375:
+single2441:
 	FMOVS 0(R21), F0
 
-loaded2376:
+loaded2442:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2443
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2378
+	TBZ $0, R20, loaded2444
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2378
+	B loaded2444
 
-single2377:
+single2443:
 	FMOVS 0(R21), F0
 
-loaded2378:
+loaded2444:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2445
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2380
+	TBZ $0, R20, loaded2446
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2380
+	B loaded2446
 
-single2379:
+single2445:
 	FMOVS 0(R21), F0
 
-loaded2380:
+loaded2446:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -49363,101 +50453,101 @@ loaded2380:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2447
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2382
+	TBZ $0, R20, stored2448
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2382
+	B stored2448
 
-single2381:
+single2447:
 	FMOVS F31, 0(R21)
 
-stored2382:
+stored2448:
 	ADD R13, R21
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2449
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2384
+	TBZ $0, R20, stored2450
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2384
+	B stored2450
 
-single2383:
+single2449:
 	FMOVS F30, 0(R21)
 
-stored2384:
+stored2450:
 	ADD R13, R21
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2451
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2386
+	TBZ $0, R20, stored2452
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2386
+	B stored2452
 
-single2385:
+single2451:
 	FMOVS F29, 0(R21)
 
-stored2386:
+stored2452:
 	ADD R13, R21
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2453
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2388
+	TBZ $0, R20, stored2454
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2388
+	B stored2454
 
-single2387:
+single2453:
 	FMOVS F28, 0(R21)
 
-stored2388:
+stored2454:
 	ADD R13, R21
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2455
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2390
+	TBZ $0, R20, stored2456
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2390
+	B stored2456
 
-single2389:
+single2455:
 	FMOVS F27, 0(R21)
 
-stored2390:
+stored2456:
 	ADD R13, R21
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2457
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2392
+	TBZ $0, R20, stored2458
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2392
+	B stored2458
 
-single2391:
+single2457:
 	FMOVS F26, 0(R21)
 
-stored2392:
+stored2458:
 	ADD R13, R21
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2459
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2394
+	TBZ $0, R20, stored2460
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2394
+	B stored2460
 
-single2393:
+single2459:
 	FMOVS F25, 0(R21)
 
-stored2394:
+stored2460:
 	ADD R13, R21
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2461
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2396
+	TBZ $0, R20, stored2462
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2396
+	B stored2462
 
-single2395:
+single2461:
 	FMOVS F24, 0(R21)
 
-stored2396:
+stored2462:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49717,17 +50807,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2463
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2398
+	TBZ $0, R20, loaded2464
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2398
+	B loaded2464
 
-single2397:
+single2463:
 	FMOVS 16(R10), F1
 
-loaded2398:
+loaded2464:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49757,136 +50847,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2465
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2400
+	TBZ $0, R20, loaded2466
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2400
+	B loaded2466
 
-single2399:
+single2465:
 	FMOVS 16(R21), F0
 
-loaded2400:
+loaded2466:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2467
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2402
+	TBZ $0, R20, loaded2468
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2402
+	B loaded2468
 
-single2401:
+single2467:
 	FMOVS 16(R21), F0
 
-loaded2402:
+loaded2468:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2469
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2404
+	TBZ $0, R20, loaded2470
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2404
+	B loaded2470
 
-single2403:
+single2469:
 	FMOVS 16(R21), F0
 
-loaded2404:
+loaded2470:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2471
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2406
+	TBZ $0, R20, loaded2472
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2406
+	B loaded2472
 
-single2405:
+single2471:
 	FMOVS 16(R21), F0
 
-loaded2406:
+loaded2472:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2473
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2408
+	TBZ $0, R20, loaded2474
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2408
+	B loaded2474
 
-single2407:
+single2473:
 	FMOVS 16(R21), F0
 
-loaded2408:
+loaded2474:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2475
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2410
+	TBZ $0, R20, loaded2476
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2410
+	B loaded2476
 
-single2409:
+single2475:
 	FMOVS 16(R21), F0
 
-loaded2410:
+loaded2476:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2477
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2412
+	TBZ $0, R20, loaded2478
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2412
+	B loaded2478
 
-single2411:
+single2477:
 	FMOVS 16(R21), F0
 
-loaded2412:
+loaded2478:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2479
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2414
+	TBZ $0, R20, loaded2480
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2414
+	B loaded2480
 
-single2413:
+single2479:
 	FMOVS 16(R21), F0
 
-loaded2414:
+loaded2480:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -49902,17 +50992,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2481
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2416
+	TBZ $0, R20, loaded2482
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2416
+	B loaded2482
 
-single2415:
+single2481:
 	FMOVS 16(R21), F0
 
-loaded2416:
+loaded2482:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -49925,108 +51015,108 @@ loaded2416:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2483
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2418
+	TBZ $0, R20, stored2484
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2418
+	B stored2484
 
-single2417:
+single2483:
 	FMOVS F30, 16(R21)
 
-stored2418:
+stored2484:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2485
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2420
+	TBZ $0, R20, stored2486
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2420
+	B stored2486
 
-single2419:
+single2485:
 	FMOVS F28, 16(R21)
 
-stored2420:
+stored2486:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2487
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2422
+	TBZ $0, R20, stored2488
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2422
+	B stored2488
 
-single2421:
+single2487:
 	FMOVS F26, 16(R21)
 
-stored2422:
+stored2488:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2423
+	TBZ $1, R20, single2489
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2424
+	TBZ $0, R20, stored2490
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2424
+	B stored2490
 
-single2423:
+single2489:
 	FMOVS F24, 16(R21)
 
-stored2424:
+stored2490:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2491
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2426
+	TBZ $0, R20, stored2492
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2426
+	B stored2492
 
-single2425:
+single2491:
 	FMOVS F22, 16(R21)
 
-stored2426:
+stored2492:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2493
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2428
+	TBZ $0, R20, stored2494
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2428
+	B stored2494
 
-single2427:
+single2493:
 	FMOVS F20, 16(R21)
 
-stored2428:
+stored2494:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2429
+	TBZ $1, R20, single2495
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2430
+	TBZ $0, R20, stored2496
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2430
+	B stored2496
 
-single2429:
+single2495:
 	FMOVS F18, 16(R21)
 
-stored2430:
+stored2496:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2431
+	TBZ $1, R20, single2497
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2432
+	TBZ $0, R20, stored2498
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2432
+	B stored2498
 
-single2431:
+single2497:
 	FMOVS F16, 16(R21)
 
-stored2432:
+stored2498:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50475,29 +51565,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single2433
+	TBZ $1, R20, single2499
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2434
+	TBZ $0, R20, loaded2500
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2434
+	B loaded2500
 
-single2433:
+single2499:
 	FMOVS 0(R10), F0
 
-loaded2434:
+loaded2500:
 	ADD R12, R10
-	TBZ $1, R20, single2435
+	TBZ $1, R20, single2501
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2436
+	TBZ $0, R20, loaded2502
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2436
+	B loaded2502
 
-single2435:
+single2501:
 	FMOVS 0(R0), F1
 
-loaded2436:
+loaded2502:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -50509,49 +51599,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2503
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2438
+	TBZ $0, R20, loaded2504
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2438
+	B loaded2504
 
-single2437:
+single2503:
 	FMOVS 0(R21), F0
 
-loaded2438:
+loaded2504:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2505
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2440
+	TBZ $0, R20, loaded2506
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2440
+	B loaded2506
 
-single2439:
+single2505:
 	FMOVS 0(R21), F0
 
-loaded2440:
+loaded2506:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2507
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2442
+	TBZ $0, R20, stored2508
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2442
+	B stored2508
 
-single2441:
+single2507:
 	FMOVS F31, 0(R21)
 
-stored2442:
+stored2508:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50684,31 +51774,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2509
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2444
+	TBZ $0, R20, loaded2510
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2444
+	B loaded2510
 
-single2443:
+single2509:
 	FMOVS 16(R10), F1
 
-loaded2444:
+loaded2510:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2511
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2446
+	TBZ $0, R20, loaded2512
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2446
+	B loaded2512
 
-single2445:
+single2511:
 	FMOVS 16(R0), F3
 
-loaded2446:
+loaded2512:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -50723,17 +51813,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2513
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2448
+	TBZ $0, R20, loaded2514
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2448
+	B loaded2514
 
-single2447:
+single2513:
 	FMOVS 16(R21), F0
 
-loaded2448:
+loaded2514:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -50742,33 +51832,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2515
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2450
+	TBZ $0, R20, loaded2516
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2450
+	B loaded2516
 
-single2449:
+single2515:
 	FMOVS 16(R21), F0
 
-loaded2450:
+loaded2516:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2517
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2452
+	TBZ $0, R20, stored2518
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2452
+	B stored2518
 
-single2451:
+single2517:
 	FMOVS F30, 16(R21)
 
-stored2452:
+stored2518:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50904,42 +51994,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2519
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2454
+	TBZ $0, R20, loaded2520
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2454
+	B loaded2520
 
-single2453:
+single2519:
 	FMOVS 0(R10), F0
 
-loaded2454:
+loaded2520:
 	ADD R12, R10
-	TBZ $1, R20, single2455
+	TBZ $1, R20, single2521
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2456
+	TBZ $0, R20, loaded2522
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2456
+	B loaded2522
 
-single2455:
+single2521:
 	FMOVS 0(R0), F1
 
-loaded2456:
+loaded2522:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2457
+	TBZ $1, R20, single2523
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2458
+	TBZ $0, R20, loaded2524
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2458
+	B loaded2524
 
-single2457:
+single2523:
 	FMOVS 0(R1), F1
 
-loaded2458:
+loaded2524:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -50951,76 +52041,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2525
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2460
+	TBZ $0, R20, loaded2526
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2460
+	B loaded2526
 
-single2459:
+single2525:
 	FMOVS 0(R21), F0
 
-loaded2460:
+loaded2526:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2461
+	TBZ $1, R20, single2527
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2462
+	TBZ $0, R20, loaded2528
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2462
+	B loaded2528
 
-single2461:
+single2527:
 	FMOVS 0(R21), F0
 
-loaded2462:
+loaded2528:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2529
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2464
+	TBZ $0, R20, loaded2530
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2464
+	B loaded2530
 
-single2463:
+single2529:
 	FMOVS 0(R21), F0
 
-loaded2464:
+loaded2530:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2465
+	TBZ $1, R20, single2531
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2466
+	TBZ $0, R20, stored2532
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2466
+	B stored2532
 
-single2465:
+single2531:
 	FMOVS F31, 0(R21)
 
-stored2466:
+stored2532:
 	ADD R13, R21
-	TBZ $1, R20, single2467
+	TBZ $1, R20, single2533
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2468
+	TBZ $0, R20, stored2534
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2468
+	B stored2534
 
-single2467:
+single2533:
 	FMOVS F30, 0(R21)
 
-stored2468:
+stored2534:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51178,46 +52268,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2469
+	TBZ $1, R20, single2535
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2470
+	TBZ $0, R20, loaded2536
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2470
+	B loaded2536
 
-single2469:
+single2535:
 	FMOVS 16(R10), F1
 
-loaded2470:
+loaded2536:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2471
+	TBZ $1, R20, single2537
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2472
+	TBZ $0, R20, loaded2538
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2472
+	B loaded2538
 
-single2471:
+single2537:
 	FMOVS 16(R0), F3
 
-loaded2472:
+loaded2538:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2473
+	TBZ $1, R20, single2539
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2474
+	TBZ $0, R20, loaded2540
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2474
+	B loaded2540
 
-single2473:
+single2539:
 	FMOVS 16(R1), F3
 
-loaded2474:
+loaded2540:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -51232,34 +52322,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2475
+	TBZ $1, R20, single2541
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2476
+	TBZ $0, R20, loaded2542
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2476
+	B loaded2542
 
-single2475:
+single2541:
 	FMOVS 16(R21), F0
 
-loaded2476:
+loaded2542:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2477
+	TBZ $1, R20, single2543
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2478
+	TBZ $0, R20, loaded2544
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2478
+	B loaded2544
 
-single2477:
+single2543:
 	FMOVS 16(R21), F0
 
-loaded2478:
+loaded2544:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -51269,47 +52359,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2479
+	TBZ $1, R20, single2545
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2480
+	TBZ $0, R20, loaded2546
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2480
+	B loaded2546
 
-single2479:
+single2545:
 	FMOVS 16(R21), F0
 
-loaded2480:
+loaded2546:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2481
+	TBZ $1, R20, single2547
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2482
+	TBZ $0, R20, stored2548
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2482
+	B stored2548
 
-single2481:
+single2547:
 	FMOVS F30, 16(R21)
 
-stored2482:
+stored2548:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2483
+	TBZ $1, R20, single2549
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2484
+	TBZ $0, R20, stored2550
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2484
+	B stored2550
 
-single2483:
+single2549:
 	FMOVS F28, 16(R21)
 
-stored2484:
+stored2550:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51461,55 +52551,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single2485
+	TBZ $1, R20, single2551
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2486
+	TBZ $0, R20, loaded2552
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2486
+	B loaded2552
 
-single2485:
+single2551:
 	FMOVS 0(R10), F0
 
-loaded2486:
+loaded2552:
 	ADD R12, R10
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2553
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2488
+	TBZ $0, R20, loaded2554
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2488
+	B loaded2554
 
-single2487:
+single2553:
 	FMOVS 0(R0), F1
 
-loaded2488:
+loaded2554:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2555
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2490
+	TBZ $0, R20, loaded2556
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2490
+	B loaded2556
 
-single2489:
+single2555:
 	FMOVS 0(R1), F1
 
-loaded2490:
+loaded2556:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2491
+	TBZ $1, R20, single2557
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2492
+	TBZ $0, R20, loaded2558
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2492
+	B loaded2558
 
-single2491:
+single2557:
 	FMOVS 0(R2), F1
 
-loaded2492:
+loaded2558:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -51521,103 +52611,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2559
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2494
+	TBZ $0, R20, loaded2560
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2494
+	B loaded2560
 
-single2493:
+single2559:
 	FMOVS 0(R21), F0
 
-loaded2494:
+loaded2560:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2495
+	TBZ $1, R20, single2561
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2496
+	TBZ $0, R20, loaded2562
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2496
+	B loaded2562
 
-single2495:
+single2561:
 	FMOVS 0(R21), F0
 
-loaded2496:
+loaded2562:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2497
+	TBZ $1, R20, single2563
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2498
+	TBZ $0, R20, loaded2564
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2498
+	B loaded2564
 
-single2497:
+single2563:
 	FMOVS 0(R21), F0
 
-loaded2498:
+loaded2564:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2499
+	TBZ $1, R20, single2565
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2500
+	TBZ $0, R20, loaded2566
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2500
+	B loaded2566
 
-single2499:
+single2565:
 	FMOVS 0(R21), F0
 
-loaded2500:
+loaded2566:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2501
+	TBZ $1, R20, single2567
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2502
+	TBZ $0, R20, stored2568
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2502
+	B stored2568
 
-single2501:
+single2567:
 	FMOVS F31, 0(R21)
 
-stored2502:
+stored2568:
 	ADD R13, R21
-	TBZ $1, R20, single2503
+	TBZ $1, R20, single2569
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2504
+	TBZ $0, R20, stored2570
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2504
+	B stored2570
 
-single2503:
+single2569:
 	FMOVS F30, 0(R21)
 
-stored2504:
+stored2570:
 	ADD R13, R21
-	TBZ $1, R20, single2505
+	TBZ $1, R20, single2571
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2506
+	TBZ $0, R20, stored2572
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2506
+	B stored2572
 
-single2505:
+single2571:
 	FMOVS F29, 0(R21)
 
-stored2506:
+stored2572:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51800,61 +52890,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2507
+	TBZ $1, R20, single2573
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2508
+	TBZ $0, R20, loaded2574
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2508
+	B loaded2574
 
-single2507:
+single2573:
 	FMOVS 16(R10), F1
 
-loaded2508:
+loaded2574:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2509
+	TBZ $1, R20, single2575
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2510
+	TBZ $0, R20, loaded2576
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2510
+	B loaded2576
 
-single2509:
+single2575:
 	FMOVS 16(R0), F3
 
-loaded2510:
+loaded2576:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2511
+	TBZ $1, R20, single2577
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2512
+	TBZ $0, R20, loaded2578
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2512
+	B loaded2578
 
-single2511:
+single2577:
 	FMOVS 16(R1), F3
 
-loaded2512:
+loaded2578:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2513
+	TBZ $1, R20, single2579
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2514
+	TBZ $0, R20, loaded2580
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2514
+	B loaded2580
 
-single2513:
+single2579:
 	FMOVS 16(R2), F3
 
-loaded2514:
+loaded2580:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -51869,51 +52959,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2515
+	TBZ $1, R20, single2581
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2516
+	TBZ $0, R20, loaded2582
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2516
+	B loaded2582
 
-single2515:
+single2581:
 	FMOVS 16(R21), F0
 
-loaded2516:
+loaded2582:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2517
+	TBZ $1, R20, single2583
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2518
+	TBZ $0, R20, loaded2584
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2518
+	B loaded2584
 
-single2517:
+single2583:
 	FMOVS 16(R21), F0
 
-loaded2518:
+loaded2584:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2519
+	TBZ $1, R20, single2585
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2520
+	TBZ $0, R20, loaded2586
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2520
+	B loaded2586
 
-single2519:
+single2585:
 	FMOVS 16(R21), F0
 
-loaded2520:
+loaded2586:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -51924,17 +53014,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2587
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2522
+	TBZ $0, R20, loaded2588
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2522
+	B loaded2588
 
-single2521:
+single2587:
 	FMOVS 16(R21), F0
 
-loaded2522:
+loaded2588:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -51942,43 +53032,43 @@ loaded2522:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2589
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2524
+	TBZ $0, R20, stored2590
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2524
+	B stored2590
 
-single2523:
+single2589:
 	FMOVS F30, 16(R21)
 
-stored2524:
+stored2590:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2591
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2526
+	TBZ $0, R20, stored2592
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2526
+	B stored2592
 
-single2525:
+single2591:
 	FMOVS F28, 16(R21)
 
-stored2526:
+stored2592:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2593
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2528
+	TBZ $0, R20, stored2594
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2528
+	B stored2594
 
-single2527:
+single2593:
 	FMOVS F26, 16(R21)
 
-stored2528:
+stored2594:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52146,68 +53236,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2595
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2530
+	TBZ $0, R20, loaded2596
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2530
+	B loaded2596
 
-single2529:
+single2595:
 	FMOVS 0(R10), F0
 
-loaded2530:
+loaded2596:
 	ADD R12, R10
-	TBZ $1, R20, single2531
+	TBZ $1, R20, single2597
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2532
+	TBZ $0, R20, loaded2598
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2532
+	B loaded2598
 
-single2531:
+single2597:
 	FMOVS 0(R0), F1
 
-loaded2532:
+loaded2598:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2533
+	TBZ $1, R20, single2599
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2534
+	TBZ $0, R20, loaded2600
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2534
+	B loaded2600
 
-single2533:
+single2599:
 	FMOVS 0(R1), F1
 
-loaded2534:
+loaded2600:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2535
+	TBZ $1, R20, single2601
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2536
+	TBZ $0, R20, loaded2602
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2536
+	B loaded2602
 
-single2535:
+single2601:
 	FMOVS 0(R2), F1
 
-loaded2536:
+loaded2602:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2537
+	TBZ $1, R20, single2603
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2538
+	TBZ $0, R20, loaded2604
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2538
+	B loaded2604
 
-single2537:
+single2603:
 	FMOVS 0(R3), F1
 
-loaded2538:
+loaded2604:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -52219,76 +53309,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2539
+	TBZ $1, R20, single2605
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2540
+	TBZ $0, R20, loaded2606
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2540
+	B loaded2606
 
-single2539:
+single2605:
 	FMOVS 0(R21), F0
 
-loaded2540:
+loaded2606:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2541
+	TBZ $1, R20, single2607
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2542
+	TBZ $0, R20, loaded2608
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2542
+	B loaded2608
 
-single2541:
+single2607:
 	FMOVS 0(R21), F0
 
-loaded2542:
+loaded2608:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2543
+	TBZ $1, R20, single2609
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2544
+	TBZ $0, R20, loaded2610
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2544
+	B loaded2610
 
-single2543:
+single2609:
 	FMOVS 0(R21), F0
 
-loaded2544:
+loaded2610:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2545
+	TBZ $1, R20, single2611
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2546
+	TBZ $0, R20, loaded2612
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2546
+	B loaded2612
 
-single2545:
+single2611:
 	FMOVS 0(R21), F0
 
-loaded2546:
+loaded2612:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2547
+	TBZ $1, R20, single2613
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2548
+	TBZ $0, R20, loaded2614
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2548
+	B loaded2614
 
-single2547:
+single2613:
 	FMOVS 0(R21), F0
 
-loaded2548:
+loaded2614:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -52296,53 +53386,53 @@ loaded2548:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2549
+	TBZ $1, R20, single2615
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2550
+	TBZ $0, R20, stored2616
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2550
+	B stored2616
 
-single2549:
+single2615:
 	FMOVS F31, 0(R21)
 
-stored2550:
+stored2616:
 	ADD R13, R21
-	TBZ $1, R20, single2551
+	TBZ $1, R20, single2617
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2552
+	TBZ $0, R20, stored2618
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2552
+	B stored2618
 
-single2551:
+single2617:
 	FMOVS F30, 0(R21)
 
-stored2552:
+stored2618:
 	ADD R13, R21
-	TBZ $1, R20, single2553
+	TBZ $1, R20, single2619
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2554
+	TBZ $0, R20, stored2620
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2554
+	B stored2620
 
-single2553:
+single2619:
 	FMOVS F29, 0(R21)
 
-stored2554:
+stored2620:
 	ADD R13, R21
-	TBZ $1, R20, single2555
+	TBZ $1, R20, single2621
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2556
+	TBZ $0, R20, stored2622
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2556
+	B stored2622
 
-single2555:
+single2621:
 	FMOVS F28, 0(R21)
 
-stored2556:
+stored2622:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52550,76 +53640,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2557
+	TBZ $1, R20, single2623
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2558
+	TBZ $0, R20, loaded2624
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2558
+	B loaded2624
 
-single2557:
+single2623:
 	FMOVS 16(R10), F1
 
-loaded2558:
+loaded2624:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2559
+	TBZ $1, R20, single2625
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2560
+	TBZ $0, R20, loaded2626
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2560
+	B loaded2626
 
-single2559:
+single2625:
 	FMOVS 16(R0), F3
 
-loaded2560:
+loaded2626:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2561
+	TBZ $1, R20, single2627
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2562
+	TBZ $0, R20, loaded2628
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2562
+	B loaded2628
 
-single2561:
+single2627:
 	FMOVS 16(R1), F3
 
-loaded2562:
+loaded2628:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2563
+	TBZ $1, R20, single2629
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2564
+	TBZ $0, R20, loaded2630
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2564
+	B loaded2630
 
-single2563:
+single2629:
 	FMOVS 16(R2), F3
 
-loaded2564:
+loaded2630:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2565
+	TBZ $1, R20, single2631
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2566
+	TBZ $0, R20, loaded2632
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2566
+	B loaded2632
 
-single2565:
+single2631:
 	FMOVS 16(R3), F3
 
-loaded2566:
+loaded2632:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -52634,68 +53724,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2567
+	TBZ $1, R20, single2633
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2568
+	TBZ $0, R20, loaded2634
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2568
+	B loaded2634
 
-single2567:
+single2633:
 	FMOVS 16(R21), F0
 
-loaded2568:
+loaded2634:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2569
+	TBZ $1, R20, single2635
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2570
+	TBZ $0, R20, loaded2636
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2570
+	B loaded2636
 
-single2569:
+single2635:
 	FMOVS 16(R21), F0
 
-loaded2570:
+loaded2636:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2571
+	TBZ $1, R20, single2637
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2572
+	TBZ $0, R20, loaded2638
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2572
+	B loaded2638
 
-single2571:
+single2637:
 	FMOVS 16(R21), F0
 
-loaded2572:
+loaded2638:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2573
+	TBZ $1, R20, single2639
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2574
+	TBZ $0, R20, loaded2640
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2574
+	B loaded2640
 
-single2573:
+single2639:
 	FMOVS 16(R21), F0
 
-loaded2574:
+loaded2640:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -52707,17 +53797,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2575
+	TBZ $1, R20, single2641
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2576
+	TBZ $0, R20, loaded2642
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2576
+	B loaded2642
 
-single2575:
+single2641:
 	FMOVS 16(R21), F0
 
-loaded2576:
+loaded2642:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -52726,56 +53816,56 @@ loaded2576:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2577
+	TBZ $1, R20, single2643
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2578
+	TBZ $0, R20, stored2644
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2578
+	B stored2644
 
-single2577:
+single2643:
 	FMOVS F30, 16(R21)
 
-stored2578:
+stored2644:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2579
+	TBZ $1, R20, single2645
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2580
+	TBZ $0, R20, stored2646
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2580
+	B stored2646
 
-single2579:
+single2645:
 	FMOVS F28, 16(R21)
 
-stored2580:
+stored2646:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2581
+	TBZ $1, R20, single2647
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2582
+	TBZ $0, R20, stored2648
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2582
+	B stored2648
 
-single2581:
+single2647:
 	FMOVS F26, 16(R21)
 
-stored2582:
+stored2648:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2583
+	TBZ $1, R20, single2649
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2584
+	TBZ $0, R20, stored2650
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2584
+	B stored2650
 
-single2583:
+single2649:
 	FMOVS F24, 16(R21)
 
-stored2584:
+stored2650:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52959,81 +54049,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single2585
+	TBZ $1, R20, single2651
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2586
+	TBZ $0, R20, loaded2652
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2586
+	B loaded2652
 
-single2585:
+single2651:
 	FMOVS 0(R10), F0
 
-loaded2586:
+loaded2652:
 	ADD R12, R10
-	TBZ $1, R20, single2587
+	TBZ $1, R20, single2653
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2588
+	TBZ $0, R20, loaded2654
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2588
+	B loaded2654
 
-single2587:
+single2653:
 	FMOVS 0(R0), F1
 
-loaded2588:
+loaded2654:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2589
+	TBZ $1, R20, single2655
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2590
+	TBZ $0, R20, loaded2656
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2590
+	B loaded2656
 
-single2589:
+single2655:
 	FMOVS 0(R1), F1
 
-loaded2590:
+loaded2656:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2591
+	TBZ $1, R20, single2657
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2592
+	TBZ $0, R20, loaded2658
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2592
+	B loaded2658
 
-single2591:
+single2657:
 	FMOVS 0(R2), F1
 
-loaded2592:
+loaded2658:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2593
+	TBZ $1, R20, single2659
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2594
+	TBZ $0, R20, loaded2660
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2594
+	B loaded2660
 
-single2593:
+single2659:
 	FMOVS 0(R3), F1
 
-loaded2594:
+loaded2660:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2595
+	TBZ $1, R20, single2661
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2596
+	TBZ $0, R20, loaded2662
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2596
+	B loaded2662
 
-single2595:
+single2661:
 	FMOVS 0(R4), F1
 
-loaded2596:
+loaded2662:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -53045,90 +54135,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2597
+	TBZ $1, R20, single2663
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2598
+	TBZ $0, R20, loaded2664
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2598
+	B loaded2664
 
-single2597:
+single2663:
 	FMOVS 0(R21), F0
 
-loaded2598:
+loaded2664:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2599
+	TBZ $1, R20, single2665
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2600
+	TBZ $0, R20, loaded2666
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2600
+	B loaded2666
 
-single2599:
+single2665:
 	FMOVS 0(R21), F0
 
-loaded2600:
+loaded2666:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2601
+	TBZ $1, R20, single2667
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2602
+	TBZ $0, R20, loaded2668
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2602
+	B loaded2668
 
-single2601:
+single2667:
 	FMOVS 0(R21), F0
 
-loaded2602:
+loaded2668:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2603
+	TBZ $1, R20, single2669
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2604
+	TBZ $0, R20, loaded2670
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2604
+	B loaded2670
 
-single2603:
+single2669:
 	FMOVS 0(R21), F0
 
-loaded2604:
+loaded2670:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2605
+	TBZ $1, R20, single2671
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2606
+	TBZ $0, R20, loaded2672
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2606
+	B loaded2672
 
-single2605:
+single2671:
 	FMOVS 0(R21), F0
 
-loaded2606:
+loaded2672:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2607
+	TBZ $1, R20, single2673
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2608
+	TBZ $0, R20, loaded2674
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2608
+	B loaded2674
 
-single2607:
+single2673:
 	FMOVS 0(R21), F0
 
-loaded2608:
+loaded2674:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -53137,65 +54227,65 @@ loaded2608:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2675
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2610
+	TBZ $0, R20, stored2676
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2610
+	B stored2676
 
-single2609:
+single2675:
 	FMOVS F31, 0(R21)
 
-stored2610:
+stored2676:
 	ADD R13, R21
-	TBZ $1, R20, single2611
+	TBZ $1, R20, single2677
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2612
+	TBZ $0, R20, stored2678
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2612
+	B stored2678
 
-single2611:
+single2677:
 	FMOVS F30, 0(R21)
 
-stored2612:
+stored2678:
 	ADD R13, R21
-	TBZ $1, R20, single2613
+	TBZ $1, R20, single2679
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2614
+	TBZ $0, R20, stored2680
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2614
+	B stored2680
 
-single2613:
+single2679:
 	FMOVS F29, 0(R21)
 
-stored2614:
+stored2680:
 	ADD R13, R21
-	TBZ $1, R20, single2615
+	TBZ $1, R20, single2681
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2616
+	TBZ $0, R20, stored2682
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2616
+	B stored2682
 
-single2615:
+single2681:
 	FMOVS F28, 0(R21)
 
-stored2616:
+stored2682:
 	ADD R13, R21
-	TBZ $1, R20, single2617
+	TBZ $1, R20, single2683
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2618
+	TBZ $0, R20, stored2684
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2618
+	B stored2684
 
-single2617:
+single2683:
 	FMOVS F27, 0(R21)
 
-stored2618:
+stored2684:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53428,91 +54518,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2619
+	TBZ $1, R20, single2685
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2620
+	TBZ $0, R20, loaded2686
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2620
+	B loaded2686
 
-single2619:
+single2685:
 	FMOVS 16(R10), F1
 
-loaded2620:
+loaded2686:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2621
+	TBZ $1, R20, single2687
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2622
+	TBZ $0, R20, loaded2688
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2622
+	B loaded2688
 
-single2621:
+single2687:
 	FMOVS 16(R0), F3
 
-loaded2622:
+loaded2688:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2623
+	TBZ $1, R20, single2689
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2624
+	TBZ $0, R20, loaded2690
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2624
+	B loaded2690
 
-single2623:
+single2689:
 	FMOVS 16(R1), F3
 
-loaded2624:
+loaded2690:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2625
+	TBZ $1, R20, single2691
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2626
+	TBZ $0, R20, loaded2692
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2626
+	B loaded2692
 
-single2625:
+single2691:
 	FMOVS 16(R2), F3
 
-loaded2626:
+loaded2692:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2627
+	TBZ $1, R20, single2693
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2628
+	TBZ $0, R20, loaded2694
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2628
+	B loaded2694
 
-single2627:
+single2693:
 	FMOVS 16(R3), F3
 
-loaded2628:
+loaded2694:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2629
+	TBZ $1, R20, single2695
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2630
+	TBZ $0, R20, loaded2696
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2630
+	B loaded2696
 
-single2629:
+single2695:
 	FMOVS 16(R4), F3
 
-loaded2630:
+loaded2696:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -53527,85 +54617,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2631
+	TBZ $1, R20, single2697
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2632
+	TBZ $0, R20, loaded2698
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2632
+	B loaded2698
 
-single2631:
+single2697:
 	FMOVS 16(R21), F0
 
-loaded2632:
+loaded2698:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2633
+	TBZ $1, R20, single2699
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2634
+	TBZ $0, R20, loaded2700
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2634
+	B loaded2700
 
-single2633:
+single2699:
 	FMOVS 16(R21), F0
 
-loaded2634:
+loaded2700:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2635
+	TBZ $1, R20, single2701
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2636
+	TBZ $0, R20, loaded2702
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2636
+	B loaded2702
 
-single2635:
+single2701:
 	FMOVS 16(R21), F0
 
-loaded2636:
+loaded2702:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2637
+	TBZ $1, R20, single2703
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2638
+	TBZ $0, R20, loaded2704
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2638
+	B loaded2704
 
-single2637:
+single2703:
 	FMOVS 16(R21), F0
 
-loaded2638:
+loaded2704:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2639
+	TBZ $1, R20, single2705
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2640
+	TBZ $0, R20, loaded2706
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2640
+	B loaded2706
 
-single2639:
+single2705:
 	FMOVS 16(R21), F0
 
-loaded2640:
+loaded2706:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -53618,17 +54708,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2641
+	TBZ $1, R20, single2707
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2642
+	TBZ $0, R20, loaded2708
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2642
+	B loaded2708
 
-single2641:
+single2707:
 	FMOVS 16(R21), F0
 
-loaded2642:
+loaded2708:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -53638,69 +54728,69 @@ loaded2642:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2643
+	TBZ $1, R20, single2709
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2644
+	TBZ $0, R20, stored2710
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2644
+	B stored2710
 
-single2643:
+single2709:
 	FMOVS F30, 16(R21)
 
-stored2644:
+stored2710:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2645
+	TBZ $1, R20, single2711
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2646
+	TBZ $0, R20, stored2712
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2646
+	B stored2712
 
-single2645:
+single2711:
 	FMOVS F28, 16(R21)
 
-stored2646:
+stored2712:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2647
+	TBZ $1, R20, single2713
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2648
+	TBZ $0, R20, stored2714
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2648
+	B stored2714
 
-single2647:
+single2713:
 	FMOVS F26, 16(R21)
 
-stored2648:
+stored2714:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2649
+	TBZ $1, R20, single2715
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2650
+	TBZ $0, R20, stored2716
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2650
+	B stored2716
 
-single2649:
+single2715:
 	FMOVS F24, 16(R21)
 
-stored2650:
+stored2716:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2651
+	TBZ $1, R20, single2717
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2652
+	TBZ $0, R20, stored2718
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2652
+	B stored2718
 
-single2651:
+single2717:
 	FMOVS F22, 16(R21)
 
-stored2652:
+stored2718:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53900,94 +54990,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single2653
+	TBZ $1, R20, single2719
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2654
+	TBZ $0, R20, loaded2720
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2654
+	B loaded2720
 
-single2653:
+single2719:
 	FMOVS 0(R10), F0
 
-loaded2654:
+loaded2720:
 	ADD R12, R10
-	TBZ $1, R20, single2655
+	TBZ $1, R20, single2721
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2656
+	TBZ $0, R20, loaded2722
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2656
+	B loaded2722
 
-single2655:
+single2721:
 	FMOVS 0(R0), F1
 
-loaded2656:
+loaded2722:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2657
+	TBZ $1, R20, single2723
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2658
+	TBZ $0, R20, loaded2724
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2658
+	B loaded2724
 
-single2657:
+single2723:
 	FMOVS 0(R1), F1
 
-loaded2658:
+loaded2724:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2659
+	TBZ $1, R20, single2725
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2660
+	TBZ $0, R20, loaded2726
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2660
+	B loaded2726
 
-single2659:
+single2725:
 	FMOVS 0(R2), F1
 
-loaded2660:
+loaded2726:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2661
+	TBZ $1, R20, single2727
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2662
+	TBZ $0, R20, loaded2728
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2662
+	B loaded2728
 
-single2661:
+single2727:
 	FMOVS 0(R3), F1
 
-loaded2662:
+loaded2728:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2663
+	TBZ $1, R20, single2729
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2664
+	TBZ $0, R20, loaded2730
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2664
+	B loaded2730
 
-single2663:
+single2729:
 	FMOVS 0(R4), F1
 
-loaded2664:
+loaded2730:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2665
+	TBZ $1, R20, single2731
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2666
+	TBZ $0, R20, loaded2732
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2666
+	B loaded2732
 
-single2665:
+single2731:
 	FMOVS 0(R5), F1
 
-loaded2666:
+loaded2732:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -53999,104 +55089,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2667
+	TBZ $1, R20, single2733
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2668
+	TBZ $0, R20, loaded2734
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2668
+	B loaded2734
 
-single2667:
+single2733:
 	FMOVS 0(R21), F0
 
-loaded2668:
+loaded2734:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2669
+	TBZ $1, R20, single2735
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2670
+	TBZ $0, R20, loaded2736
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2670
+	B loaded2736
 
-single2669:
+single2735:
 	FMOVS 0(R21), F0
 
-loaded2670:
+loaded2736:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2671
+	TBZ $1, R20, single2737
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2672
+	TBZ $0, R20, loaded2738
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2672
+	B loaded2738
 
-single2671:
+single2737:
 	FMOVS 0(R21), F0
 
-loaded2672:
+loaded2738:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2673
+	TBZ $1, R20, single2739
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2674
+	TBZ $0, R20, loaded2740
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2674
+	B loaded2740
 
-single2673:
+single2739:
 	FMOVS 0(R21), F0
 
-loaded2674:
+loaded2740:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2675
+	TBZ $1, R20, single2741
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2676
+	TBZ $0, R20, loaded2742
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2676
+	B loaded2742
 
-single2675:
+single2741:
 	FMOVS 0(R21), F0
 
-loaded2676:
+loaded2742:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2677
+	TBZ $1, R20, single2743
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2678
+	TBZ $0, R20, loaded2744
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2678
+	B loaded2744
 
-single2677:
+single2743:
 	FMOVS 0(R21), F0
 
-loaded2678:
+loaded2744:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2679
+	TBZ $1, R20, single2745
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2680
+	TBZ $0, R20, loaded2746
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2680
+	B loaded2746
 
-single2679:
+single2745:
 	FMOVS 0(R21), F0
 
-loaded2680:
+loaded2746:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -54106,77 +55196,77 @@ loaded2680:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2681
+	TBZ $1, R20, single2747
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2682
+	TBZ $0, R20, stored2748
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2682
+	B stored2748
 
-single2681:
+single2747:
 	FMOVS F31, 0(R21)
 
-stored2682:
+stored2748:
 	ADD R13, R21
-	TBZ $1, R20, single2683
+	TBZ $1, R20, single2749
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2684
+	TBZ $0, R20, stored2750
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2684
+	B stored2750
 
-single2683:
+single2749:
 	FMOVS F30, 0(R21)
 
-stored2684:
+stored2750:
 	ADD R13, R21
-	TBZ $1, R20, single2685
+	TBZ $1, R20, single2751
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2686
+	TBZ $0, R20, stored2752
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2686
+	B stored2752
 
-single2685:
+single2751:
 	FMOVS F29, 0(R21)
 
-stored2686:
+stored2752:
 	ADD R13, R21
-	TBZ $1, R20, single2687
+	TBZ $1, R20, single2753
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2688
+	TBZ $0, R20, stored2754
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2688
+	B stored2754
 
-single2687:
+single2753:
 	FMOVS F28, 0(R21)
 
-stored2688:
+stored2754:
 	ADD R13, R21
-	TBZ $1, R20, single2689
+	TBZ $1, R20, single2755
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2690
+	TBZ $0, R20, stored2756
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2690
+	B stored2756
 
-single2689:
+single2755:
 	FMOVS F27, 0(R21)
 
-stored2690:
+stored2756:
 	ADD R13, R21
-	TBZ $1, R20, single2691
+	TBZ $1, R20, single2757
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2692
+	TBZ $0, R20, stored2758
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2692
+	B stored2758
 
-single2691:
+single2757:
 	FMOVS F26, 0(R21)
 
-stored2692:
+stored2758:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54434,106 +55524,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2693
+	TBZ $1, R20, single2759
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2694
+	TBZ $0, R20, loaded2760
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2694
+	B loaded2760
 
-single2693:
+single2759:
 	FMOVS 16(R10), F1
 
-loaded2694:
+loaded2760:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2695
+	TBZ $1, R20, single2761
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2696
+	TBZ $0, R20, loaded2762
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2696
+	B loaded2762
 
-single2695:
+single2761:
 	FMOVS 16(R0), F3
 
-loaded2696:
+loaded2762:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2697
+	TBZ $1, R20, single2763
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2698
+	TBZ $0, R20, loaded2764
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2698
+	B loaded2764
 
-single2697:
+single2763:
 	FMOVS 16(R1), F3
 
-loaded2698:
+loaded2764:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2699
+	TBZ $1, R20, single2765
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2700
+	TBZ $0, R20, loaded2766
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2700
+	B loaded2766
 
-single2699:
+single2765:
 	FMOVS 16(R2), F3
 
-loaded2700:
+loaded2766:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2701
+	TBZ $1, R20, single2767
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2702
+	TBZ $0, R20, loaded2768
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2702
+	B loaded2768
 
-single2701:
+single2767:
 	FMOVS 16(R3), F3
 
-loaded2702:
+loaded2768:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2703
+	TBZ $1, R20, single2769
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2704
+	TBZ $0, R20, loaded2770
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2704
+	B loaded2770
 
-single2703:
+single2769:
 	FMOVS 16(R4), F3
 
-loaded2704:
+loaded2770:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2705
+	TBZ $1, R20, single2771
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2706
+	TBZ $0, R20, loaded2772
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2706
+	B loaded2772
 
-single2705:
+single2771:
 	FMOVS 16(R5), F3
 
-loaded2706:
+loaded2772:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -54548,102 +55638,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2707
+	TBZ $1, R20, single2773
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2708
+	TBZ $0, R20, loaded2774
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2708
+	B loaded2774
 
-single2707:
+single2773:
 	FMOVS 16(R21), F0
 
-loaded2708:
+loaded2774:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2709
+	TBZ $1, R20, single2775
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2710
+	TBZ $0, R20, loaded2776
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2710
+	B loaded2776
 
-single2709:
+single2775:
 	FMOVS 16(R21), F0
 
-loaded2710:
+loaded2776:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2711
+	TBZ $1, R20, single2777
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2712
+	TBZ $0, R20, loaded2778
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2712
+	B loaded2778
 
-single2711:
+single2777:
 	FMOVS 16(R21), F0
 
-loaded2712:
+loaded2778:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2713
+	TBZ $1, R20, single2779
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2714
+	TBZ $0, R20, loaded2780
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2714
+	B loaded2780
 
-single2713:
+single2779:
 	FMOVS 16(R21), F0
 
-loaded2714:
+loaded2780:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2781
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2716
+	TBZ $0, R20, loaded2782
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2716
+	B loaded2782
 
-single2715:
+single2781:
 	FMOVS 16(R21), F0
 
-loaded2716:
+loaded2782:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2717
+	TBZ $1, R20, single2783
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2718
+	TBZ $0, R20, loaded2784
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2718
+	B loaded2784
 
-single2717:
+single2783:
 	FMOVS 16(R21), F0
 
-loaded2718:
+loaded2784:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -54657,17 +55747,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2719
+	TBZ $1, R20, single2785
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2720
+	TBZ $0, R20, loaded2786
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2720
+	B loaded2786
 
-single2719:
+single2785:
 	FMOVS 16(R21), F0
 
-loaded2720:
+loaded2786:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -54678,82 +55768,82 @@ loaded2720:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2721
+	TBZ $1, R20, single2787
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2722
+	TBZ $0, R20, stored2788
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2722
+	B stored2788
 
-single2721:
+single2787:
 	FMOVS F30, 16(R21)
 
-stored2722:
+stored2788:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2723
+	TBZ $1, R20, single2789
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2724
+	TBZ $0, R20, stored2790
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2724
+	B stored2790
 
-single2723:
+single2789:
 	FMOVS F28, 16(R21)
 
-stored2724:
+stored2790:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2725
+	TBZ $1, R20, single2791
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2726
+	TBZ $0, R20, stored2792
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2726
+	B stored2792
 
-single2725:
+single2791:
 	FMOVS F26, 16(R21)
 
-stored2726:
+stored2792:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2727
+	TBZ $1, R20, single2793
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2728
+	TBZ $0, R20, stored2794
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2728
+	B stored2794
 
-single2727:
+single2793:
 	FMOVS F24, 16(R21)
 
-stored2728:
+stored2794:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2729
+	TBZ $1, R20, single2795
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2730
+	TBZ $0, R20, stored2796
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2730
+	B stored2796
 
-single2729:
+single2795:
 	FMOVS F22, 16(R21)
 
-stored2730:
+stored2796:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2731
+	TBZ $1, R20, single2797
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2732
+	TBZ $0, R20, stored2798
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2732
+	B stored2798
 
-single2731:
+single2797:
 	FMOVS F20, 16(R21)
 
-stored2732:
+stored2798:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54969,107 +56059,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single2733
+	TBZ $1, R20, single2799
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2734
+	TBZ $0, R20, loaded2800
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2734
+	B loaded2800
 
-single2733:
+single2799:
 	FMOVS 0(R10), F0
 
-loaded2734:
+loaded2800:
 	ADD R12, R10
-	TBZ $1, R20, single2735
+	TBZ $1, R20, single2801
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2736
+	TBZ $0, R20, loaded2802
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2736
+	B loaded2802
 
-single2735:
+single2801:
 	FMOVS 0(R0), F1
 
-loaded2736:
+loaded2802:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2737
+	TBZ $1, R20, single2803
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2738
+	TBZ $0, R20, loaded2804
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2738
+	B loaded2804
 
-single2737:
+single2803:
 	FMOVS 0(R1), F1
 
-loaded2738:
+loaded2804:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2739
+	TBZ $1, R20, single2805
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2740
+	TBZ $0, R20, loaded2806
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2740
+	B loaded2806
 
-single2739:
+single2805:
 	FMOVS 0(R2), F1
 
-loaded2740:
+loaded2806:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2741
+	TBZ $1, R20, single2807
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2742
+	TBZ $0, R20, loaded2808
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2742
+	B loaded2808
 
-single2741:
+single2807:
 	FMOVS 0(R3), F1
 
-loaded2742:
+loaded2808:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2743
+	TBZ $1, R20, single2809
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2744
+	TBZ $0, R20, loaded2810
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2744
+	B loaded2810
 
-single2743:
+single2809:
 	FMOVS 0(R4), F1
 
-loaded2744:
+loaded2810:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2745
+	TBZ $1, R20, single2811
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2746
+	TBZ $0, R20, loaded2812
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2746
+	B loaded2812
 
-single2745:
+single2811:
 	FMOVS 0(R5), F1
 
-loaded2746:
+loaded2812:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single2747
+	TBZ $1, R20, single2813
 	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded2748
+	TBZ $0, R20, loaded2814
 	ADD $8, R6, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2748
+	B loaded2814
 
-single2747:
+single2813:
 	FMOVS 0(R6), F1
 
-loaded2748:
+loaded2814:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -55081,118 +56171,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2749
+	TBZ $1, R20, single2815
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2750
+	TBZ $0, R20, loaded2816
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2750
+	B loaded2816
 
-single2749:
+single2815:
 	FMOVS 0(R21), F0
 
-loaded2750:
+loaded2816:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2751
+	TBZ $1, R20, single2817
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2752
+	TBZ $0, R20, loaded2818
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2752
+	B loaded2818
 
-single2751:
+single2817:
 	FMOVS 0(R21), F0
 
-loaded2752:
+loaded2818:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2753
+	TBZ $1, R20, single2819
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2754
+	TBZ $0, R20, loaded2820
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2754
+	B loaded2820
 
-single2753:
+single2819:
 	FMOVS 0(R21), F0
 
-loaded2754:
+loaded2820:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2755
+	TBZ $1, R20, single2821
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2756
+	TBZ $0, R20, loaded2822
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2756
+	B loaded2822
 
-single2755:
+single2821:
 	FMOVS 0(R21), F0
 
-loaded2756:
+loaded2822:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2757
+	TBZ $1, R20, single2823
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2758
+	TBZ $0, R20, loaded2824
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2758
+	B loaded2824
 
-single2757:
+single2823:
 	FMOVS 0(R21), F0
 
-loaded2758:
+loaded2824:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2759
+	TBZ $1, R20, single2825
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2760
+	TBZ $0, R20, loaded2826
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2760
+	B loaded2826
 
-single2759:
+single2825:
 	FMOVS 0(R21), F0
 
-loaded2760:
+loaded2826:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2761
+	TBZ $1, R20, single2827
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2762
+	TBZ $0, R20, loaded2828
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2762
+	B loaded2828
 
-single2761:
+single2827:
 	FMOVS 0(R21), F0
 
-loaded2762:
+loaded2828:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2763
+	TBZ $1, R20, single2829
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2764
+	TBZ $0, R20, loaded2830
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2764
+	B loaded2830
 
-single2763:
+single2829:
 	FMOVS 0(R21), F0
 
-loaded2764:
+loaded2830:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -55203,89 +56293,89 @@ loaded2764:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2765
+	TBZ $1, R20, single2831
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2766
+	TBZ $0, R20, stored2832
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2766
+	B stored2832
 
-single2765:
+single2831:
 	FMOVS F31, 0(R21)
 
-stored2766:
+stored2832:
 	ADD R13, R21
-	TBZ $1, R20, single2767
+	TBZ $1, R20, single2833
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2768
+	TBZ $0, R20, stored2834
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2768
+	B stored2834
 
-single2767:
+single2833:
 	FMOVS F30, 0(R21)
 
-stored2768:
+stored2834:
 	ADD R13, R21
-	TBZ $1, R20, single2769
+	TBZ $1, R20, single2835
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2770
+	TBZ $0, R20, stored2836
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2770
+	B stored2836
 
-single2769:
+single2835:
 	FMOVS F29, 0(R21)
 
-stored2770:
+stored2836:
 	ADD R13, R21
-	TBZ $1, R20, single2771
+	TBZ $1, R20, single2837
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2772
+	TBZ $0, R20, stored2838
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2772
+	B stored2838
 
-single2771:
+single2837:
 	FMOVS F28, 0(R21)
 
-stored2772:
+stored2838:
 	ADD R13, R21
-	TBZ $1, R20, single2773
+	TBZ $1, R20, single2839
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2774
+	TBZ $0, R20, stored2840
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2774
+	B stored2840
 
-single2773:
+single2839:
 	FMOVS F27, 0(R21)
 
-stored2774:
+stored2840:
 	ADD R13, R21
-	TBZ $1, R20, single2775
+	TBZ $1, R20, single2841
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2776
+	TBZ $0, R20, stored2842
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2776
+	B stored2842
 
-single2775:
+single2841:
 	FMOVS F26, 0(R21)
 
-stored2776:
+stored2842:
 	ADD R13, R21
-	TBZ $1, R20, single2777
+	TBZ $1, R20, single2843
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2778
+	TBZ $0, R20, stored2844
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2778
+	B stored2844
 
-single2777:
+single2843:
 	FMOVS F25, 0(R21)
 
-stored2778:
+stored2844:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55568,121 +56658,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2779
+	TBZ $1, R20, single2845
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2780
+	TBZ $0, R20, loaded2846
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2780
+	B loaded2846
 
-single2779:
+single2845:
 	FMOVS 16(R10), F1
 
-loaded2780:
+loaded2846:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2781
+	TBZ $1, R20, single2847
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2782
+	TBZ $0, R20, loaded2848
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2782
+	B loaded2848
 
-single2781:
+single2847:
 	FMOVS 16(R0), F3
 
-loaded2782:
+loaded2848:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2783
+	TBZ $1, R20, single2849
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2784
+	TBZ $0, R20, loaded2850
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2784
+	B loaded2850
 
-single2783:
+single2849:
 	FMOVS 16(R1), F3
 
-loaded2784:
+loaded2850:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2785
+	TBZ $1, R20, single2851
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2786
+	TBZ $0, R20, loaded2852
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2786
+	B loaded2852
 
-single2785:
+single2851:
 	FMOVS 16(R2), F3
 
-loaded2786:
+loaded2852:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2787
+	TBZ $1, R20, single2853
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2788
+	TBZ $0, R20, loaded2854
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2788
+	B loaded2854
 
-single2787:
+single2853:
 	FMOVS 16(R3), F3
 
-loaded2788:
+loaded2854:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2789
+	TBZ $1, R20, single2855
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2790
+	TBZ $0, R20, loaded2856
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2790
+	B loaded2856
 
-single2789:
+single2855:
 	FMOVS 16(R4), F3
 
-loaded2790:
+loaded2856:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2791
+	TBZ $1, R20, single2857
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2792
+	TBZ $0, R20, loaded2858
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2792
+	B loaded2858
 
-single2791:
+single2857:
 	FMOVS 16(R5), F3
 
-loaded2792:
+loaded2858:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single2793
+	TBZ $1, R20, single2859
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded2794
+	TBZ $0, R20, loaded2860
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2794
+	B loaded2860
 
-single2793:
+single2859:
 	FMOVS 16(R6), F3
 
-loaded2794:
+loaded2860:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -55697,119 +56787,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2795
+	TBZ $1, R20, single2861
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2796
+	TBZ $0, R20, loaded2862
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2796
+	B loaded2862
 
-single2795:
+single2861:
 	FMOVS 16(R21), F0
 
-loaded2796:
+loaded2862:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2797
+	TBZ $1, R20, single2863
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2798
+	TBZ $0, R20, loaded2864
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2798
+	B loaded2864
 
-single2797:
+single2863:
 	FMOVS 16(R21), F0
 
-loaded2798:
+loaded2864:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2799
+	TBZ $1, R20, single2865
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2800
+	TBZ $0, R20, loaded2866
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2800
+	B loaded2866
 
-single2799:
+single2865:
 	FMOVS 16(R21), F0
 
-loaded2800:
+loaded2866:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2801
+	TBZ $1, R20, single2867
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2802
+	TBZ $0, R20, loaded2868
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2802
+	B loaded2868
 
-single2801:
+single2867:
 	FMOVS 16(R21), F0
 
-loaded2802:
+loaded2868:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2803
+	TBZ $1, R20, single2869
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2804
+	TBZ $0, R20, loaded2870
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2804
+	B loaded2870
 
-single2803:
+single2869:
 	FMOVS 16(R21), F0
 
-loaded2804:
+loaded2870:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2805
+	TBZ $1, R20, single2871
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2806
+	TBZ $0, R20, loaded2872
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2806
+	B loaded2872
 
-single2805:
+single2871:
 	FMOVS 16(R21), F0
 
-loaded2806:
+loaded2872:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2807
+	TBZ $1, R20, single2873
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2808
+	TBZ $0, R20, loaded2874
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2808
+	B loaded2874
 
-single2807:
+single2873:
 	FMOVS 16(R21), F0
 
-loaded2808:
+loaded2874:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -55824,17 +56914,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2809
+	TBZ $1, R20, single2875
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2810
+	TBZ $0, R20, loaded2876
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2810
+	B loaded2876
 
-single2809:
+single2875:
 	FMOVS 16(R21), F0
 
-loaded2810:
+loaded2876:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -55846,95 +56936,95 @@ loaded2810:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2811
+	TBZ $1, R20, single2877
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2812
+	TBZ $0, R20, stored2878
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2812
+	B stored2878
 
-single2811:
+single2877:
 	FMOVS F30, 16(R21)
 
-stored2812:
+stored2878:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2813
+	TBZ $1, R20, single2879
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2814
+	TBZ $0, R20, stored2880
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2814
+	B stored2880
 
-single2813:
+single2879:
 	FMOVS F28, 16(R21)
 
-stored2814:
+stored2880:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2815
+	TBZ $1, R20, single2881
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2816
+	TBZ $0, R20, stored2882
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2816
+	B stored2882
 
-single2815:
+single2881:
 	FMOVS F26, 16(R21)
 
-stored2816:
+stored2882:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2817
+	TBZ $1, R20, single2883
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2818
+	TBZ $0, R20, stored2884
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2818
+	B stored2884
 
-single2817:
+single2883:
 	FMOVS F24, 16(R21)
 
-stored2818:
+stored2884:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2819
+	TBZ $1, R20, single2885
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2820
+	TBZ $0, R20, stored2886
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2820
+	B stored2886
 
-single2819:
+single2885:
 	FMOVS F22, 16(R21)
 
-stored2820:
+stored2886:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2821
+	TBZ $1, R20, single2887
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2822
+	TBZ $0, R20, stored2888
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2822
+	B stored2888
 
-single2821:
+single2887:
 	FMOVS F20, 16(R21)
 
-stored2822:
+stored2888:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2823
+	TBZ $1, R20, single2889
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2824
+	TBZ $0, R20, stored2890
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2824
+	B stored2890
 
-single2823:
+single2889:
 	FMOVS F18, 16(R21)
 
-stored2824:
+stored2890:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56166,120 +57256,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single2825
+	TBZ $1, R20, single2891
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2826
+	TBZ $0, R20, loaded2892
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2826
+	B loaded2892
 
-single2825:
+single2891:
 	FMOVS 0(R10), F0
 
-loaded2826:
+loaded2892:
 	ADD R12, R10
-	TBZ $1, R20, single2827
+	TBZ $1, R20, single2893
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2828
+	TBZ $0, R20, loaded2894
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2828
+	B loaded2894
 
-single2827:
+single2893:
 	FMOVS 0(R0), F1
 
-loaded2828:
+loaded2894:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2829
+	TBZ $1, R20, single2895
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2830
+	TBZ $0, R20, loaded2896
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2830
+	B loaded2896
 
-single2829:
+single2895:
 	FMOVS 0(R1), F1
 
-loaded2830:
+loaded2896:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2831
+	TBZ $1, R20, single2897
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2832
+	TBZ $0, R20, loaded2898
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2832
+	B loaded2898
 
-single2831:
+single2897:
 	FMOVS 0(R2), F1
 
-loaded2832:
+loaded2898:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2833
+	TBZ $1, R20, single2899
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2834
+	TBZ $0, R20, loaded2900
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2834
+	B loaded2900
 
-single2833:
+single2899:
 	FMOVS 0(R3), F1
 
-loaded2834:
+loaded2900:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2835
+	TBZ $1, R20, single2901
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2836
+	TBZ $0, R20, loaded2902
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2836
+	B loaded2902
 
-single2835:
+single2901:
 	FMOVS 0(R4), F1
 
-loaded2836:
+loaded2902:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2837
+	TBZ $1, R20, single2903
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2838
+	TBZ $0, R20, loaded2904
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2838
+	B loaded2904
 
-single2837:
+single2903:
 	FMOVS 0(R5), F1
 
-loaded2838:
+loaded2904:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single2839
+	TBZ $1, R20, single2905
 	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded2840
+	TBZ $0, R20, loaded2906
 	ADD $8, R6, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2840
+	B loaded2906
 
-single2839:
+single2905:
 	FMOVS 0(R6), F1
 
-loaded2840:
+loaded2906:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
-	TBZ $1, R20, single2841
+	TBZ $1, R20, single2907
 	FMOVD 0(R7), F1
-	TBZ $0, R20, loaded2842
+	TBZ $0, R20, loaded2908
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2842
+	B loaded2908
 
-single2841:
+single2907:
 	FMOVS 0(R7), F1
 
-loaded2842:
+loaded2908:
 	VFMLA V0.S4, V1.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -56291,132 +57381,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2843
+	TBZ $1, R20, single2909
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2844
+	TBZ $0, R20, loaded2910
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2844
+	B loaded2910
 
-single2843:
+single2909:
 	FMOVS 0(R21), F0
 
-loaded2844:
+loaded2910:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2845
+	TBZ $1, R20, single2911
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2846
+	TBZ $0, R20, loaded2912
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2846
+	B loaded2912
 
-single2845:
+single2911:
 	FMOVS 0(R21), F0
 
-loaded2846:
+loaded2912:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2847
+	TBZ $1, R20, single2913
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2848
+	TBZ $0, R20, loaded2914
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2848
+	B loaded2914
 
-single2847:
+single2913:
 	FMOVS 0(R21), F0
 
-loaded2848:
+loaded2914:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2849
+	TBZ $1, R20, single2915
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2850
+	TBZ $0, R20, loaded2916
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2850
+	B loaded2916
 
-single2849:
+single2915:
 	FMOVS 0(R21), F0
 
-loaded2850:
+loaded2916:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2851
+	TBZ $1, R20, single2917
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2852
+	TBZ $0, R20, loaded2918
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2852
+	B loaded2918
 
-single2851:
+single2917:
 	FMOVS 0(R21), F0
 
-loaded2852:
+loaded2918:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2853
+	TBZ $1, R20, single2919
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2854
+	TBZ $0, R20, loaded2920
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2854
+	B loaded2920
 
-single2853:
+single2919:
 	FMOVS 0(R21), F0
 
-loaded2854:
+loaded2920:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2855
+	TBZ $1, R20, single2921
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2856
+	TBZ $0, R20, loaded2922
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2856
+	B loaded2922
 
-single2855:
+single2921:
 	FMOVS 0(R21), F0
 
-loaded2856:
+loaded2922:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2857
+	TBZ $1, R20, single2923
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2858
+	TBZ $0, R20, loaded2924
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2858
+	B loaded2924
 
-single2857:
+single2923:
 	FMOVS 0(R21), F0
 
-loaded2858:
+loaded2924:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2859
+	TBZ $1, R20, single2925
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2860
+	TBZ $0, R20, loaded2926
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2860
+	B loaded2926
 
-single2859:
+single2925:
 	FMOVS 0(R21), F0
 
-loaded2860:
+loaded2926:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -56428,101 +57518,101 @@ loaded2860:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2861
+	TBZ $1, R20, single2927
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2862
+	TBZ $0, R20, stored2928
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2862
+	B stored2928
 
-single2861:
+single2927:
 	FMOVS F31, 0(R21)
 
-stored2862:
+stored2928:
 	ADD R13, R21
-	TBZ $1, R20, single2863
+	TBZ $1, R20, single2929
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2864
+	TBZ $0, R20, stored2930
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2864
+	B stored2930
 
-single2863:
+single2929:
 	FMOVS F30, 0(R21)
 
-stored2864:
+stored2930:
 	ADD R13, R21
-	TBZ $1, R20, single2865
+	TBZ $1, R20, single2931
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2866
+	TBZ $0, R20, stored2932
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2866
+	B stored2932
 
-single2865:
+single2931:
 	FMOVS F29, 0(R21)
 
-stored2866:
+stored2932:
 	ADD R13, R21
-	TBZ $1, R20, single2867
+	TBZ $1, R20, single2933
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2868
+	TBZ $0, R20, stored2934
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2868
+	B stored2934
 
-single2867:
+single2933:
 	FMOVS F28, 0(R21)
 
-stored2868:
+stored2934:
 	ADD R13, R21
-	TBZ $1, R20, single2869
+	TBZ $1, R20, single2935
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2870
+	TBZ $0, R20, stored2936
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2870
+	B stored2936
 
-single2869:
+single2935:
 	FMOVS F27, 0(R21)
 
-stored2870:
+stored2936:
 	ADD R13, R21
-	TBZ $1, R20, single2871
+	TBZ $1, R20, single2937
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2872
+	TBZ $0, R20, stored2938
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2872
+	B stored2938
 
-single2871:
+single2937:
 	FMOVS F26, 0(R21)
 
-stored2872:
+stored2938:
 	ADD R13, R21
-	TBZ $1, R20, single2873
+	TBZ $1, R20, single2939
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2874
+	TBZ $0, R20, stored2940
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2874
+	B stored2940
 
-single2873:
+single2939:
 	FMOVS F25, 0(R21)
 
-stored2874:
+stored2940:
 	ADD R13, R21
-	TBZ $1, R20, single2875
+	TBZ $1, R20, single2941
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2876
+	TBZ $0, R20, stored2942
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2876
+	B stored2942
 
-single2875:
+single2941:
 	FMOVS F24, 0(R21)
 
-stored2876:
+stored2942:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56830,136 +57920,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2877
+	TBZ $1, R20, single2943
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2878
+	TBZ $0, R20, loaded2944
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2878
+	B loaded2944
 
-single2877:
+single2943:
 	FMOVS 16(R10), F1
 
-loaded2878:
+loaded2944:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2879
+	TBZ $1, R20, single2945
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2880
+	TBZ $0, R20, loaded2946
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2880
+	B loaded2946
 
-single2879:
+single2945:
 	FMOVS 16(R0), F3
 
-loaded2880:
+loaded2946:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2881
+	TBZ $1, R20, single2947
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2882
+	TBZ $0, R20, loaded2948
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2882
+	B loaded2948
 
-single2881:
+single2947:
 	FMOVS 16(R1), F3
 
-loaded2882:
+loaded2948:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2883
+	TBZ $1, R20, single2949
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2884
+	TBZ $0, R20, loaded2950
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2884
+	B loaded2950
 
-single2883:
+single2949:
 	FMOVS 16(R2), F3
 
-loaded2884:
+loaded2950:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2885
+	TBZ $1, R20, single2951
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2886
+	TBZ $0, R20, loaded2952
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2886
+	B loaded2952
 
-single2885:
+single2951:
 	FMOVS 16(R3), F3
 
-loaded2886:
+loaded2952:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2887
+	TBZ $1, R20, single2953
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2888
+	TBZ $0, R20, loaded2954
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2888
+	B loaded2954
 
-single2887:
+single2953:
 	FMOVS 16(R4), F3
 
-loaded2888:
+loaded2954:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2889
+	TBZ $1, R20, single2955
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2890
+	TBZ $0, R20, loaded2956
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2890
+	B loaded2956
 
-single2889:
+single2955:
 	FMOVS 16(R5), F3
 
-loaded2890:
+loaded2956:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single2891
+	TBZ $1, R20, single2957
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded2892
+	TBZ $0, R20, loaded2958
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2892
+	B loaded2958
 
-single2891:
+single2957:
 	FMOVS 16(R6), F3
 
-loaded2892:
+loaded2958:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	FMOVQ 0(R7), F2
 	VFMLA V0.S4, V2.S4, V17.S4
-	TBZ $1, R20, single2893
+	TBZ $1, R20, single2959
 	FMOVD 16(R7), F3
-	TBZ $0, R20, loaded2894
+	TBZ $0, R20, loaded2960
 	ADD $24, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2894
+	B loaded2960
 
-single2893:
+single2959:
 	FMOVS 16(R7), F3
 
-loaded2894:
+loaded2960:
 	VFMLA V1.S4, V3.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -56974,136 +58064,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2895
+	TBZ $1, R20, single2961
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2896
+	TBZ $0, R20, loaded2962
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2896
+	B loaded2962
 
-single2895:
+single2961:
 	FMOVS 16(R21), F0
 
-loaded2896:
+loaded2962:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2897
+	TBZ $1, R20, single2963
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2898
+	TBZ $0, R20, loaded2964
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2898
+	B loaded2964
 
-single2897:
+single2963:
 	FMOVS 16(R21), F0
 
-loaded2898:
+loaded2964:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2899
+	TBZ $1, R20, single2965
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2900
+	TBZ $0, R20, loaded2966
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2900
+	B loaded2966
 
-single2899:
+single2965:
 	FMOVS 16(R21), F0
 
-loaded2900:
+loaded2966:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2901
+	TBZ $1, R20, single2967
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2902
+	TBZ $0, R20, loaded2968
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2902
+	B loaded2968
 
-single2901:
+single2967:
 	FMOVS 16(R21), F0
 
-loaded2902:
+loaded2968:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2903
+	TBZ $1, R20, single2969
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2904
+	TBZ $0, R20, loaded2970
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2904
+	B loaded2970
 
-single2903:
+single2969:
 	FMOVS 16(R21), F0
 
-loaded2904:
+loaded2970:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2905
+	TBZ $1, R20, single2971
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2906
+	TBZ $0, R20, loaded2972
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2906
+	B loaded2972
 
-single2905:
+single2971:
 	FMOVS 16(R21), F0
 
-loaded2906:
+loaded2972:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2907
+	TBZ $1, R20, single2973
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2908
+	TBZ $0, R20, loaded2974
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2908
+	B loaded2974
 
-single2907:
+single2973:
 	FMOVS 16(R21), F0
 
-loaded2908:
+loaded2974:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2909
+	TBZ $1, R20, single2975
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2910
+	TBZ $0, R20, loaded2976
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2910
+	B loaded2976
 
-single2909:
+single2975:
 	FMOVS 16(R21), F0
 
-loaded2910:
+loaded2976:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -57119,17 +58209,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2911
+	TBZ $1, R20, single2977
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2912
+	TBZ $0, R20, loaded2978
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2912
+	B loaded2978
 
-single2911:
+single2977:
 	FMOVS 16(R21), F0
 
-loaded2912:
+loaded2978:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -57142,108 +58232,108 @@ loaded2912:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2913
+	TBZ $1, R20, single2979
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2914
+	TBZ $0, R20, stored2980
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2914
+	B stored2980
 
-single2913:
+single2979:
 	FMOVS F30, 16(R21)
 
-stored2914:
+stored2980:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2915
+	TBZ $1, R20, single2981
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2916
+	TBZ $0, R20, stored2982
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2916
+	B stored2982
 
-single2915:
+single2981:
 	FMOVS F28, 16(R21)
 
-stored2916:
+stored2982:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2917
+	TBZ $1, R20, single2983
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2918
+	TBZ $0, R20, stored2984
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2918
+	B stored2984
 
-single2917:
+single2983:
 	FMOVS F26, 16(R21)
 
-stored2918:
+stored2984:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2919
+	TBZ $1, R20, single2985
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2920
+	TBZ $0, R20, stored2986
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2920
+	B stored2986
 
-single2919:
+single2985:
 	FMOVS F24, 16(R21)
 
-stored2920:
+stored2986:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2921
+	TBZ $1, R20, single2987
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2922
+	TBZ $0, R20, stored2988
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2922
+	B stored2988
 
-single2921:
+single2987:
 	FMOVS F22, 16(R21)
 
-stored2922:
+stored2988:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2923
+	TBZ $1, R20, single2989
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2924
+	TBZ $0, R20, stored2990
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2924
+	B stored2990
 
-single2923:
+single2989:
 	FMOVS F20, 16(R21)
 
-stored2924:
+stored2990:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2925
+	TBZ $1, R20, single2991
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2926
+	TBZ $0, R20, stored2992
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2926
+	B stored2992
 
-single2925:
+single2991:
 	FMOVS F18, 16(R21)
 
-stored2926:
+stored2992:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2927
+	TBZ $1, R20, single2993
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2928
+	TBZ $0, R20, stored2994
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2928
+	B stored2994
 
-single2927:
+single2993:
 	FMOVS F16, 16(R21)
 
-stored2928:
+stored2994:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

@@ -28,74 +28,129 @@ func BatchNormBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
 	if len(dy) != len(x) || dx != nil && len(dx) != len(x) {
 		panic("kernels: BatchNormBackward: lengths of dx, dy and x differ")
 	}
-	rows := rowLen(n, x, "kernels: BatchNormBackward: length of x is not a multiple of the length of gamma")
-	if rows == 0 {
-		clear(dgamma)
-		clear(dbeta)
+	rowLen(n, x, "kernels: BatchNormBackward: length of x is not a multiple of the length of gamma")
+	b := batchNorm{dx, dgamma, dbeta, dy, x, mean, rstd, gamma, nil, nil}
+	b.backward()
+}
+
+// BatchNormReLUBackward stores the gradients of batch normalisation with the
+// rectifier after it, from the gradient dy at the rectifier's output. That output
+// is not needed: [ColAffineReLU] with the same scale and shift made it from x.
+//
+//	v[i,j] = dy[i,j] if fma(x[i,j], scale[j], shift[j]) > 0, else +0
+//
+// It then stores what [BatchNormBackward] does from v in place of dy, under the same
+// rules for lengths and overlaps; the lengths of scale and shift are that of gamma.
+func BatchNormReLUBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, scale, shift []float32) {
+	n := len(gamma)
+	if len(dgamma) != n || len(dbeta) != n || len(mean) != n || len(rstd) != n || len(scale) != n || len(shift) != n {
+		panic("kernels: BatchNormReLUBackward: lengths of dgamma, dbeta, mean, rstd, gamma, scale and shift differ")
+	}
+	if len(dy) != len(x) || dx != nil && len(dx) != len(x) {
+		panic("kernels: BatchNormReLUBackward: lengths of dx, dy and x differ")
+	}
+	rowLen(n, x, "kernels: BatchNormReLUBackward: length of x is not a multiple of the length of gamma")
+	b := batchNorm{dx, dgamma, dbeta, dy, x, mean, rstd, gamma, scale, shift}
+	b.backward()
+}
+
+// A batchNorm is one call of BatchNormReLUBackward, or of BatchNormBackward without
+// scale and shift.
+type batchNorm struct{ dx, dgamma, dbeta, dy, x, mean, rstd, gamma, scale, shift []float32 }
+
+func (b *batchNorm) relu() bool { return b.scale != nil }
+
+func (b *batchNorm) backward() {
+	n := len(b.gamma)
+	if len(b.x) == 0 {
+		clear(b.dgamma)
+		clear(b.dbeta)
 		return
 	}
-	r := 0
+	rows, r := len(b.x)/n, 0
 	for ; narrow(n, rows-r, narrowBlocksTwo); r += narrowBlocksTwo * blockRows {
-		lo, hi := r*n, (r+narrowBlocksTwo*blockRows)*n
-		batchNormSumsNarrow(dgamma, dbeta, dy[lo:hi], x[lo:hi], mean, blockRows, n, blockRows*n, min(r, 1))
-	}
-	for ; r < rows; r += blockRows {
-		b := min(blockRows, rows-r)
-		for c := 0; c < n; c += columnChunk / 2 { // two matrices
-			e := min(c+columnChunk/2, n)
-			lo, hi := r*n+c, (r+b-1)*n+e
-			batchNormSums(dgamma[c:e], dbeta[c:e], dy[lo:hi], x[lo:hi], mean[c:e], b, n, min(r, 1))
+		lo, hi, add := r*n, (r+narrowBlocksTwo*blockRows)*n, min(r, 1)
+		if b.relu() {
+			batchNormReLUSumsNarrow(b.dgamma, b.dbeta, b.dy[lo:hi], b.x[lo:hi], b.mean, b.scale, b.shift, blockRows, n, blockRows*n, add)
+		} else {
+			batchNormSumsNarrow(b.dgamma, b.dbeta, b.dy[lo:hi], b.x[lo:hi], b.mean, blockRows, n, blockRows*n, add)
 		}
 	}
-	Mul(dgamma, dgamma, rstd)
-	if dx == nil {
-		return
+	for ; r < rows; r += blockRows {
+		count, add := min(blockRows, rows-r), min(r, 1)
+		for c := 0; c < n; c += columnChunk / 2 { // two matrices
+			e := min(c+columnChunk/2, n)
+			lo, hi := r*n+c, (r+count-1)*n+e
+			if b.relu() {
+				batchNormReLUSums(b.dgamma[c:e], b.dbeta[c:e], b.dy[lo:hi], b.x[lo:hi], b.mean[c:e], b.scale[c:e], b.shift[c:e], count, n, add)
+			} else {
+				batchNormSums(b.dgamma[c:e], b.dbeta[c:e], b.dy[lo:hi], b.x[lo:hi], b.mean[c:e], count, n, add)
+			}
+		}
 	}
-	if n <= columnChunk {
-		var buffer [4 * columnChunk]float32
-		batchNormInput(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, buffer[:])
-	} else {
-		batchNormInputWide(dx, dgamma, dbeta, dy, x, mean, rstd, gamma)
+	Mul(b.dgamma, b.dgamma, b.rstd)
+	switch {
+	case b.dx == nil:
+	case n <= columnChunk:
+		var buffer [batchNormColumns * columnChunk]float32
+		b.input(buffer[:])
+	default:
+		b.inputWide()
 	}
 }
 
-// batchNormInputWide has a larger buffer: the longer the pieces of rows, the better
-// memory is read ahead.
+// batchNormColumns are the vectors of columns that the gradient at the input needs.
+const batchNormColumns = 6
+
+// inputWide has a larger buffer: the longer the pieces of rows, the better memory is
+// read ahead.
 //
 //go:noinline
-func batchNormInputWide(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
-	var buffer [16 * columnChunk]float32
-	batchNormInput(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, buffer[:])
+func (b *batchNorm) inputWide() {
+	var buffer [4 * batchNormColumns * columnChunk]float32
+	b.input(buffer[:])
 }
 
-// batchNormInput stores the gradient at the input, with what is the same for all
-// elements of a column in buffer.
-func batchNormInput(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, buffer []float32) {
-	n, step := len(gamma), len(buffer)/4
-	rows := len(x) / n
-	section := func(i int) []float32 { return buffer[i*step:][:step] }
-	slope, a, b, m := section(0), section(1), section(2), section(3)
+// input stores the gradient at the input, with what is the same for all elements of
+// a column in buffer.
+func (b *batchNorm) input(buffer []float32) {
+	n, step := len(b.gamma), len(buffer)/batchNormColumns
+	rows := len(b.x) / n
+	var cols [batchNormColumns][]float32
+	for i := range cols {
+		cols[i] = buffer[i*step:][:step]
+	}
+	mean, slope, add, factor, scale, shift := cols[0], cols[1], cols[2], cols[3], cols[4], cols[5]
+	part := func(lo, hi, w int) {
+		dx, dy, x, rows := b.dx[lo:hi], b.dy[lo:hi], b.x[lo:hi], (hi-lo)/w
+		if b.relu() {
+			batchNormReLUBackward(dx, dy, x, mean[:w], slope[:w], add[:w], factor[:w], scale[:w], shift[:w], rows)
+		} else {
+			batchNormBackward(dx, dy, x, mean[:w], slope[:w], add[:w], factor[:w], rows)
+		}
+	}
 	for c := 0; c < n; c += step {
 		e := min(c+step, n)
 		w := e - c
-		copy(m, mean[c:e])
-		mul(slope[:w], gamma[c:e], rstd[c:e])
-		normalize(a[:w], dbeta[c:e], 0, float32(rows)) // (v-0) / rows
-		normalize(b[:w], dgamma[c:e], 0, float32(rows))
-		mul(b[:w], b[:w], rstd[c:e])
+		copy(mean, b.mean[c:e])
+		mul(slope[:w], b.gamma[c:e], b.rstd[c:e])
+		normalize(add[:w], b.dbeta[c:e], 0, float32(rows)) // (v-0) / rows
+		normalize(factor[:w], b.dgamma[c:e], 0, float32(rows))
+		mul(factor[:w], factor[:w], b.rstd[c:e])
+		if b.relu() {
+			copy(scale, b.scale[c:e])
+			copy(shift, b.shift[c:e])
+		}
 		if w == n {
 			w = wideRow(n, rows)
-			for _, v := range [...][]float32{slope, a, b, m} {
+			for _, v := range cols {
 				repeat(v[:w], n)
 			}
-			eachWide(len(x), w, func(lo, hi, w int) {
-				batchNormBackward(dx[lo:hi], dy[lo:hi], x[lo:hi], m[:w], slope[:w], a[:w], b[:w], (hi-lo)/w)
-			})
+			eachWide(len(b.x), w, part)
 			return
 		}
 		for r := range rows {
-			lo, hi := r*n+c, r*n+e
-			batchNormBackward(dx[lo:hi], dy[lo:hi], x[lo:hi], m[:w], slope[:w], a[:w], b[:w], 1)
+			part(r*n+c, r*n+e, w)
 		}
 	}
 }
@@ -129,4 +184,45 @@ func batchNormBackwardRef(dx, dy, x, mean, slope, a, b []float32, rows int) {
 			dx[j] = float32(slope[j] * fnma32(x[j]-mean[j], b[j], v-a[j]))
 		}
 	}
+}
+
+func batchNormReLUSumsRef(dgamma, dbeta, dy, x, mean, scale, shift []float32, rows, stride, add int) {
+	for j := range dgamma {
+		s, t := float32(0), float32(0)
+		for i := range rows {
+			p := i*stride + j
+			v := rectified(dy[p], x[p], scale[j], shift[j])
+			s = fma32(v, x[p]-mean[j], s)
+			t += v
+		}
+		if add != 0 {
+			s, t = dgamma[j]+s, dbeta[j]+t
+		}
+		dgamma[j], dbeta[j] = s, t
+	}
+}
+
+func batchNormReLUSumsNarrowRef(dgamma, dbeta, dy, x, mean, scale, shift []float32, rows, stride, block, add int) {
+	for b := range narrowBlocksTwo {
+		batchNormReLUSumsRef(dgamma, dbeta, dy[b*block:], x[b*block:], mean, scale, shift, rows, stride, max(add, min(b, 1)))
+	}
+}
+
+func batchNormReLUBackwardRef(dx, dy, x, mean, slope, a, b, scale, shift []float32, rows int) {
+	n := len(mean)
+	for i := range rows {
+		dx, dy, x := dx[i*n:][:n], dy[i*n:][:n], x[i*n:][:n]
+		for j, v := range dy {
+			v = rectified(v, x[j], scale[j], shift[j])
+			dx[j] = float32(slope[j] * fnma32(x[j]-mean[j], b[j], v-a[j]))
+		}
+	}
+}
+
+// rectified is the gradient before a rectifier of fma(x, scale, shift).
+func rectified(dy, x, scale, shift float32) float32 {
+	if !(fma32(x, scale, shift) > 0) {
+		return 0
+	}
+	return dy
 }

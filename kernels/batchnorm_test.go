@@ -138,3 +138,39 @@ func TestBatchNormBackwardOffset(t *testing.T) {
 		}
 	})
 }
+
+// TestBatchNormReLU: with the rectifier in the same pass the results are those of the
+// separate kernels, for NaN and infinities too.
+func TestBatchNormReLU(t *testing.T) {
+	r := rand.New(rand.NewPCG(46, 47))
+	eachLevel(t, func(t *testing.T) {
+		for _, s := range []shape{{m: 0, n: 3}, {m: 1, n: 4}, {m: 3, n: 7}, {m: 257, n: 3}, {m: 1100, n: 8}, {m: 700, n: 16}, {m: 90, n: 33}, {m: 2, n: 1100}, {m: 3, n: 3100}} {
+			for _, draw := range []func(*rand.Rand) float32{normal, special} {
+				x, dy := draws(r, s.m*s.n, draw), draws(r, s.m*s.n, normal)
+				mean, rstd, gamma := draws(r, s.n, normal), draws(r, s.n, normal), draws(r, s.n, normal)
+				scale, shift := draws(r, s.n, normal), draws(r, s.n, normal)
+				y, want := make([]float32, s.m*s.n), make([]float32, s.m*s.n)
+				ColAffine(want, x, scale, shift)
+				ReLU(want, want)
+				ColAffineReLU(y, x, scale, shift)
+				requireSame(t, want, y, "%v", s)
+
+				type gradients struct{ dx, dgamma, dbeta []float32 }
+				make3 := func() gradients {
+					return gradients{make([]float32, s.m*s.n), make([]float32, s.n), make([]float32, s.n)}
+				}
+				a, b := make3(), make3()
+				ReLUBackward(a.dx, dy, y)
+				BatchNormBackward(a.dx, a.dgamma, a.dbeta, a.dx, x, mean, rstd, gamma)
+				BatchNormReLUBackward(b.dx, b.dgamma, b.dbeta, dy, x, mean, rstd, gamma, scale, shift)
+				requireSame(t, a.dx, b.dx, "%v", s)
+				requireSame(t, a.dgamma, b.dgamma, "%v", s)
+				requireSame(t, a.dbeta, b.dbeta, "%v", s)
+				without := make3()
+				BatchNormReLUBackward(nil, without.dgamma, without.dbeta, dy, x, mean, rstd, gamma, scale, shift)
+				requireSame(t, b.dgamma, without.dgamma, "%v", s)
+				requireSame(t, b.dbeta, without.dbeta, "%v", s)
+			}
+		}
+	})
+}

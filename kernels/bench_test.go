@@ -121,6 +121,7 @@ func BenchmarkGlobalNorm(b *testing.B)          { benchmark(b, "GlobalNorm") }
 func BenchmarkClipGlobalNorm(b *testing.B)      { benchmark(b, "ClipGlobalNorm") }
 func BenchmarkDropout(b *testing.B)             { benchmark(b, "Dropout") }
 func BenchmarkColAffine(b *testing.B)           { benchmark(b, "ColAffine") }
+func BenchmarkColAffineReLU(b *testing.B)       { benchmark(b, "ColAffineReLU") }
 func BenchmarkBiasReLU(b *testing.B)            { benchmark(b, "BiasReLU") }
 func BenchmarkBiasTanh(b *testing.B)            { benchmark(b, "BiasTanh") }
 func BenchmarkRowSums(b *testing.B)             { benchmark(b, "RowSums") }
@@ -155,6 +156,7 @@ func BenchmarkLogSoftmax(b *testing.B)         { benchmark(b, "LogSoftmax") }
 func BenchmarkLogSoftmaxBackward(b *testing.B) { benchmark(b, "LogSoftmaxBackward") }
 
 func BenchmarkBatchNormBackward(b *testing.B)         { benchmark(b, "BatchNormBackward") }
+func BenchmarkBatchNormReLUBackward(b *testing.B)     { benchmark(b, "BatchNormReLUBackward") }
 func BenchmarkSoftmaxRows(b *testing.B)               { benchmark(b, "SoftmaxRows") }
 func BenchmarkCausalSoftmaxRows(b *testing.B)         { benchmark(b, "CausalSoftmaxRows") }
 func BenchmarkSoftmaxRowsBackward(b *testing.B)       { benchmark(b, "SoftmaxRowsBackward") }

@@ -48,6 +48,9 @@ func TestMismatchPanics(t *testing.T) {
 		batchNormCols  = "kernels: BatchNormBackward: lengths of dgamma, dbeta, mean, rstd and gamma differ"
 		batchNormSize  = "kernels: BatchNormBackward: lengths of dx, dy and x differ"
 		batchNormRows  = "kernels: BatchNormBackward: length of x is not a multiple of the length of gamma"
+		batchReLUCols  = "kernels: BatchNormReLUBackward: lengths of dgamma, dbeta, mean, rstd, gamma, scale and shift differ"
+		batchReLUSize  = "kernels: BatchNormReLUBackward: lengths of dx, dy and x differ"
+		batchReLURows  = "kernels: BatchNormReLUBackward: length of x is not a multiple of the length of gamma"
 	)
 	entropy := SoftmaxCrossEntropyRows
 	half := Gemm{Scratch: v(GemmScratch)}.MultiplyFloat16
@@ -170,6 +173,10 @@ func TestMismatchPanics(t *testing.T) {
 		{"kernels: ColAffine: lengths of scale and shift differ", func() { ColAffine(v(6), v(6), v(2), v(3)) }},
 		{"kernels: ColAffine: length of x is not a multiple of the length of scale", func() { ColAffine(v(5), v(5), v(2), v(2)) }},
 		{"kernels: ColAffine: length of x is not a multiple of the length of scale", func() { ColAffine(v(5), v(5), nil, nil) }},
+		{"kernels: ColAffineReLU: lengths of dst and x differ", func() { ColAffineReLU(v(6), v(4), v(2), v(2)) }},
+		{"kernels: ColAffineReLU: lengths of scale and shift differ", func() { ColAffineReLU(v(6), v(6), v(2), v(3)) }},
+		{"kernels: ColAffineReLU: length of x is not a multiple of the length of scale", func() { ColAffineReLU(v(5), v(5), v(2), v(2)) }},
+		{"kernels: ColAffineReLU: length of x is not a multiple of the length of scale", func() { ColAffineReLU(v(5), v(5), nil, nil) }},
 		{"kernels: BiasReLU: lengths of dst and x differ", func() { BiasReLU(v(6), v(4), v(2)) }},
 		{"kernels: BiasReLU: length of x is not a multiple of the length of bias", func() { BiasReLU(v(5), v(5), v(2)) }},
 		{"kernels: BiasReLU: length of x is not a multiple of the length of bias", func() { BiasReLU(v(5), v(5), nil) }},
@@ -204,6 +211,18 @@ func TestMismatchPanics(t *testing.T) {
 		{batchNormSize, func() { BatchNormBackward(v(6), v(3), v(3), v(6), v(5), v(3), v(3), v(3)) }},
 		{batchNormRows, func() { BatchNormBackward(v(5), v(3), v(3), v(5), v(5), v(3), v(3), v(3)) }},
 		{batchNormRows, func() { BatchNormBackward(v(5), nil, nil, v(5), v(5), nil, nil, nil) }},
+		{batchReLUCols, func() { BatchNormReLUBackward(v(6), v(2), v(3), v(6), v(6), v(3), v(3), v(3), v(3), v(3)) }},
+		{batchReLUCols, func() { BatchNormReLUBackward(v(6), v(3), v(4), v(6), v(6), v(3), v(3), v(3), v(3), v(3)) }},
+		{batchReLUCols, func() { BatchNormReLUBackward(v(6), v(3), v(3), v(6), v(6), v(2), v(3), v(3), v(3), v(3)) }},
+		{batchReLUCols, func() { BatchNormReLUBackward(v(6), v(3), v(3), v(6), v(6), v(3), v(4), v(3), v(3), v(3)) }},
+		{batchReLUSize, func() { BatchNormReLUBackward(v(5), v(3), v(3), v(6), v(6), v(3), v(3), v(3), v(3), v(3)) }},
+		{batchReLUSize, func() { BatchNormReLUBackward([]float32{}, v(3), v(3), v(6), v(6), v(3), v(3), v(3), v(3), v(3)) }},
+		{batchReLUSize, func() { BatchNormReLUBackward(nil, v(3), v(3), v(5), v(6), v(3), v(3), v(3), v(3), v(3)) }},
+		{batchReLUSize, func() { BatchNormReLUBackward(v(6), v(3), v(3), v(6), v(5), v(3), v(3), v(3), v(3), v(3)) }},
+		{batchReLURows, func() { BatchNormReLUBackward(v(5), v(3), v(3), v(5), v(5), v(3), v(3), v(3), v(3), v(3)) }},
+		{batchReLURows, func() { BatchNormReLUBackward(v(5), nil, nil, v(5), v(5), nil, nil, nil, nil, nil) }},
+		{batchReLUCols, func() { BatchNormReLUBackward(v(6), v(3), v(3), v(6), v(6), v(3), v(3), v(3), v(2), v(3)) }},
+		{batchReLUCols, func() { BatchNormReLUBackward(v(6), v(3), v(3), v(6), v(6), v(3), v(3), v(3), v(3), v(2)) }},
 		{"kernels: SoftmaxRows: shapes of dst and x differ", func() { SoftmaxRows(mat(2, 3), mat(3, 3), 1) }},
 		{"kernels: SoftmaxRows: shapes of dst and x differ", func() { SoftmaxRows(mat(2, 3), mat(2, 4), 1) }},
 		{"kernels: SoftmaxRows: alpha is negative or NaN", func() { SoftmaxRows(mat(2, 3), mat(2, 3), -1) }},

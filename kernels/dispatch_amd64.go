@@ -1185,6 +1185,22 @@ func colAffine(dst, x, scale, shift []float32, rows int) {
 }
 
 //go:noinline
+func colAffineReLU(dst, x, scale, shift []float32, rows int) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(scale)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.ColAffineReLUAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(scale), unsafe.SliceData(shift), rows, len(scale))
+	case AVX2:
+		asm.ColAffineReLUAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(scale), unsafe.SliceData(shift), rows, len(scale))
+	default:
+		colAffineReLURef(dst, x, scale, shift, rows)
+	}
+}
+
+//go:noinline
 func biasReLU(dst, x, bias []float32, rows int) {
 	raceWrite(dst)
 	raceRead(x)
@@ -1278,6 +1294,65 @@ func batchNormBackward(dx, dy, x, mean, slope, a, b []float32, rows int) {
 		asm.BatchNormBackwardAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(slope), unsafe.SliceData(a), unsafe.SliceData(b), rows, len(mean))
 	default:
 		batchNormBackwardRef(dx, dy, x, mean, slope, a, b, rows)
+	}
+}
+
+//go:noinline
+func batchNormReLUSums(dgamma, dbeta, dy, x, mean, scale, shift []float32, rows, stride, add int) {
+	raceWrite(dgamma)
+	raceWrite(dbeta)
+	raceRead(dy)
+	raceRead(x)
+	raceRead(mean)
+	raceRead(scale)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.BatchNormReLUSumsAVX512(unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(scale), unsafe.SliceData(shift), len(dgamma), rows, stride, add)
+	case AVX2:
+		asm.BatchNormReLUSumsAVX2(unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(scale), unsafe.SliceData(shift), len(dgamma), rows, stride, add)
+	default:
+		batchNormReLUSumsRef(dgamma, dbeta, dy, x, mean, scale, shift, rows, stride, add)
+	}
+}
+
+//go:noinline
+func batchNormReLUSumsNarrow(dgamma, dbeta, dy, x, mean, scale, shift []float32, rows, stride, block, add int) {
+	raceWrite(dgamma)
+	raceWrite(dbeta)
+	raceRead(dy)
+	raceRead(x)
+	raceRead(mean)
+	raceRead(scale)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.BatchNormReLUSumsNarrowAVX512(unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(scale), unsafe.SliceData(shift), len(dgamma), rows, stride, block, add)
+	case AVX2:
+		asm.BatchNormReLUSumsNarrowAVX2(unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(scale), unsafe.SliceData(shift), len(dgamma), rows, stride, block, add)
+	default:
+		batchNormReLUSumsNarrowRef(dgamma, dbeta, dy, x, mean, scale, shift, rows, stride, block, add)
+	}
+}
+
+//go:noinline
+func batchNormReLUBackward(dx, dy, x, mean, slope, a, b, scale, shift []float32, rows int) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(x)
+	raceRead(mean)
+	raceRead(slope)
+	raceRead(a)
+	raceRead(b)
+	raceRead(scale)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.BatchNormReLUBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(slope), unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(scale), unsafe.SliceData(shift), rows, len(mean))
+	case AVX2:
+		asm.BatchNormReLUBackwardAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(slope), unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(scale), unsafe.SliceData(shift), rows, len(mean))
+	default:
+		batchNormReLUBackwardRef(dx, dy, x, mean, slope, a, b, scale, shift, rows)
 	}
 }
 

@@ -405,6 +405,11 @@ func colAffine(dst, x, scale, shift []float32, rows int) {
 }
 
 //go:noinline
+func colAffineReLU(dst, x, scale, shift []float32, rows int) {
+	colAffineReLURef(dst, x, scale, shift, rows)
+}
+
+//go:noinline
 func biasReLU(dst, x, bias []float32, rows int) {
 	biasReLURef(dst, x, bias, rows)
 }
@@ -432,6 +437,21 @@ func batchNormSumsNarrow(dgamma, dbeta, dy, x, mean []float32, rows, stride, blo
 //go:noinline
 func batchNormBackward(dx, dy, x, mean, slope, a, b []float32, rows int) {
 	batchNormBackwardRef(dx, dy, x, mean, slope, a, b, rows)
+}
+
+//go:noinline
+func batchNormReLUSums(dgamma, dbeta, dy, x, mean, scale, shift []float32, rows, stride, add int) {
+	batchNormReLUSumsRef(dgamma, dbeta, dy, x, mean, scale, shift, rows, stride, add)
+}
+
+//go:noinline
+func batchNormReLUSumsNarrow(dgamma, dbeta, dy, x, mean, scale, shift []float32, rows, stride, block, add int) {
+	batchNormReLUSumsNarrowRef(dgamma, dbeta, dy, x, mean, scale, shift, rows, stride, block, add)
+}
+
+//go:noinline
+func batchNormReLUBackward(dx, dy, x, mean, slope, a, b, scale, shift []float32, rows int) {
+	batchNormReLUBackwardRef(dx, dy, x, mean, slope, a, b, scale, shift, rows)
 }
 
 //go:noinline

@@ -70,6 +70,7 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 		},
 		"Dropout":         func() { var dst, x array; Dropout(dst[:], x[:], 0.5, 1, 0) },
 		"ColAffine":       func() { var dst, x array; var s, t [8]float32; ColAffine(dst[:], x[:], s[:], t[:]) },
+		"ColAffineReLU":   func() { var dst, x array; var s, t [8]float32; ColAffineReLU(dst[:], x[:], s[:], t[:]) },
 		"BiasReLU":        func() { var dst, x array; var bias [8]float32; BiasReLU(dst[:], x[:], bias[:]) },
 		"BiasTanh":        func() { var dst, x array; var bias [8]float32; BiasTanh(dst[:], x[:], bias[:]) },
 		"RowSums":         func() { var x array; var dst [8]float32; RowSums(dst[:], x[:]) },
@@ -89,6 +90,11 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 			var dx, dy, x array
 			var dgamma, dbeta, mean, rstd, gamma [8]float32
 			BatchNormBackward(dx[:], dgamma[:], dbeta[:], dy[:], x[:], mean[:], rstd[:], gamma[:])
+		},
+		"BatchNormReLUBackward": func() {
+			var dx, dy, x array
+			var dgamma, dbeta, mean, rstd, gamma, scale, shift [8]float32
+			BatchNormReLUBackward(dx[:], dgamma[:], dbeta[:], dy[:], x[:], mean[:], rstd[:], gamma[:], scale[:], shift[:])
 		},
 		"SoftmaxRows": func() { var y, x array; SoftmaxRows(NewMatrix(8, 8, y[:]), NewMatrix(8, 8, x[:]), 1) },
 		"CausalSoftmaxRows": func() {

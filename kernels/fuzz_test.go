@@ -153,6 +153,7 @@ func FuzzGlobalNorm(f *testing.F)          { fuzz(f, "GlobalNorm") }
 func FuzzClipGlobalNorm(f *testing.F)      { fuzz(f, "ClipGlobalNorm") }
 func FuzzDropout(f *testing.F)             { fuzz(f, "Dropout") }
 func FuzzColAffine(f *testing.F)           { fuzz(f, "ColAffine") }
+func FuzzColAffineReLU(f *testing.F)       { fuzz(f, "ColAffineReLU") }
 func FuzzBiasReLU(f *testing.F)            { fuzz(f, "BiasReLU") }
 func FuzzBiasTanh(f *testing.F)            { fuzz(f, "BiasTanh") }
 func FuzzRowSums(f *testing.F)             { fuzz(f, "RowSums") }
@@ -192,6 +193,7 @@ func FuzzLogSoftmax(f *testing.F)         { fuzz(f, "LogSoftmax") }
 func FuzzLogSoftmaxBackward(f *testing.F) { fuzz(f, "LogSoftmaxBackward") }
 
 func FuzzBatchNormBackward(f *testing.F)         { fuzz(f, "BatchNormBackward") }
+func FuzzBatchNormReLUBackward(f *testing.F)     { fuzz(f, "BatchNormReLUBackward") }
 func FuzzSoftmaxRows(f *testing.F)               { fuzz(f, "SoftmaxRows") }
 func FuzzCausalSoftmaxRows(f *testing.F)         { fuzz(f, "CausalSoftmaxRows") }
 func FuzzSoftmaxRowsBackward(f *testing.F)       { fuzz(f, "SoftmaxRowsBackward") }

@@ -137,29 +137,62 @@ func ColAffine(dst, x, scale, shift []float32) {
 	if len(shift) != len(scale) {
 		panic("kernels: ColAffine: lengths of scale and shift differ")
 	}
+	rowLen(len(scale), x, "kernels: ColAffine: length of x is not a multiple of the length of scale")
+	affine(dst, x, scale, shift, false)
+}
+
+// ColAffineReLU is [ColAffine] with the rectifier after it.
+//
+//	v        = fma(x[i,j], scale[j], shift[j])
+//	dst[i,j] = +0 if v < 0, else v
+//
+// It panics as [ColAffine] does.
+func ColAffineReLU(dst, x, scale, shift []float32) {
+	if len(x) != len(dst) {
+		panic("kernels: ColAffineReLU: lengths of dst and x differ")
+	}
+	if len(shift) != len(scale) {
+		panic("kernels: ColAffineReLU: lengths of scale and shift differ")
+	}
+	rowLen(len(scale), x, "kernels: ColAffineReLU: length of x is not a multiple of the length of scale")
+	affine(dst, x, scale, shift, true)
+}
+
+func affine(dst, x, scale, shift []float32, relu bool) {
 	n := len(scale)
-	rows := rowLen(n, x, "kernels: ColAffine: length of x is not a multiple of the length of scale")
-	if n > 0 && wideRow(n, rows) > n {
-		colAffineNarrow(dst, x, scale, shift)
+	if n == 0 {
+		return
+	}
+	rows := len(x) / n
+	if wideRow(n, rows) > n {
+		affineNarrow(dst, x, scale, shift, relu)
 		return
 	}
 	eachBlock(rows, n, func(r0, r1, c0, c1 int) {
 		lo, hi := r0*n+c0, (r1-1)*n+c1
-		colAffine(dst[lo:hi], x[lo:hi], scale[c0:c1], shift[c0:c1], r1-r0)
+		affineBlock(dst[lo:hi], x[lo:hi], scale[c0:c1], shift[c0:c1], r1-r0, relu)
 	})
 }
 
-// colAffineNarrow is [ColAffine] for many rows of few columns.
+// affineNarrow is for many rows of few columns.
 //
 //go:noinline
-func colAffineNarrow(dst, x, scale, shift []float32) {
+func affineNarrow(dst, x, scale, shift []float32, relu bool) {
 	var scales, shifts [wideCols]float32
 	w := wideRow(len(scale), len(x)/len(scale))
 	repeat(scales[:w], copy(scales[:], scale))
 	repeat(shifts[:w], copy(shifts[:], shift))
 	eachWide(len(x), w, func(lo, hi, w int) {
-		colAffine(dst[lo:hi], x[lo:hi], scales[:w], shifts[:w], (hi-lo)/w)
+		affineBlock(dst[lo:hi], x[lo:hi], scales[:w], shifts[:w], (hi-lo)/w, relu)
 	})
+}
+
+func affineBlock(dst, x, scale, shift []float32, rows int, relu bool) {
+	if relu {
+		colAffineReLU(dst, x, scale, shift, rows)
+	} else {
+		colAffine(dst, x, scale, shift, rows)
+	}
 }
 
 func colAffineRef(dst, x, scale, shift []float32, rows int) {
@@ -168,6 +201,16 @@ func colAffineRef(dst, x, scale, shift []float32, rows int) {
 		dst, x := dst[i*n:][:n], x[i*n:][:n]
 		for j, v := range x {
 			dst[j] = fma32(v, scale[j], shift[j])
+		}
+	}
+}
+
+func colAffineReLURef(dst, x, scale, shift []float32, rows int) {
+	n := len(scale)
+	for i := range rows {
+		dst, x := dst[i*n:][:n], x[i*n:][:n]
+		for j, v := range x {
+			dst[j] = maxOr(0, fma32(v, scale[j], shift[j]))
 		}
 	}
 }

@@ -797,6 +797,10 @@ var table = append([]kernel{
 		operands: []operand{out("dst", sizeMN), in("x", sizeMN), in("scale", sizeN), in("shift", sizeN)},
 		call:     func(a *args) result { ColAffine(a.v(0), a.v(1), a.v(2), a.v(3)); return result{} },
 	}, {
+		name: "ColAffineReLU", class: &grids, bytes: 8,
+		operands: []operand{out("dst", sizeMN), in("x", sizeMN), in("scale", sizeN), in("shift", sizeN)},
+		call:     func(a *args) result { ColAffineReLU(a.v(0), a.v(1), a.v(2), a.v(3)); return result{} },
+	}, {
 		name: "BiasReLU", class: &grids, bytes: 8,
 		operands: []operand{out("dst", sizeMN), in("x", sizeMN), in("bias", sizeN)},
 		call:     func(a *args) result { BiasReLU(a.v(0), a.v(1), a.v(2)); return result{} },
@@ -839,6 +843,15 @@ var table = append([]kernel{
 			in("dy", sizeMN), in("x", sizeMN), in("mean", sizeN), in("rstd", sizeN), in("gamma", sizeN)},
 		call: func(a *args) result {
 			BatchNormBackward(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5), a.v(6), a.v(7))
+			return result{}
+		},
+	}, {
+		name: "BatchNormReLUBackward", class: &columns, bytes: 20, apart: true, together: [][2]int{{0, 3}, {0, 4}},
+		operands: []operand{out("dx", sizeMN), out("dgamma", sizeN), out("dbeta", sizeN),
+			in("dy", sizeMN), in("x", sizeMN), in("mean", sizeN), in("rstd", sizeN), in("gamma", sizeN),
+			in("scale", sizeN), in("shift", sizeN)},
+		call: func(a *args) result {
+			BatchNormReLUBackward(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5), a.v(6), a.v(7), a.v(8), a.v(9))
 			return result{}
 		},
 	}, {

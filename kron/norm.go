@@ -7,17 +7,18 @@ import (
 )
 
 // BatchNormFactors stores the raw factors of a batch normalisation of images,
-// from its inputs x and the gradients dy at its outputs, both [samples, P, C] with
-// P positions and C = len(s) channels.
+// from its inputs x, which are [samples, P, C] with P positions and C = len(s)
+// channels, and the gradient dbeta of its shift: the sums over samples and positions
+// of the gradient at its outputs.
 //
 //	a[c] = (sum over samples and positions of x[n,p,c]) / P^2
 //	h    = [sum over c of a[c]^2, C] / samples^2      of scale and shift
-//	s[c] = (sum over samples and positions of dy[n,p,c])^2 / samples
+//	s[c] = dbeta[c]^2 / samples
 //
 // That is what the authors' code computes. len(h) is 2.
-func BatchNormFactors(h, s, x, dy []float32, samples int) error {
+func BatchNormFactors(h, s, x, dbeta []float32, samples int) error {
 	channels := len(s)
-	if err := checkNorm("BatchNormFactors", h, x, dy, samples, channels); err != nil {
+	if err := checkNorm("BatchNormFactors", h, s, x, dbeta, samples); err != nil {
 		return err
 	}
 	positions := float64(len(x) / samples / channels)
@@ -27,24 +28,24 @@ func BatchNormFactors(h, s, x, dy []float32, samples int) error {
 		sum += squareOf(float64(a) / float64(positions*positions))
 	}
 	normFactor(h, sum, channels, samples)
-	squaredSums(s, dy, samples)
+	squares(s, dbeta, samples)
 	return nil
 }
 
 // LayerNormFactors stores the raw factors of a layer normalisation of the last
-// dimension, from its inputs x and the gradients dy at its outputs, both [samples,
-// kept, rest] where the last dimension of rest, or kept if there is no rest, is
-// D = len(s). The authors keep the first dimension of a sample and sum over the
-// others:
+// dimension, from its inputs x, which are [samples, kept, rest] where the last
+// dimension of rest, or kept if there is no rest, is D = len(s), and the gradient
+// dbeta of its shift: the sums over all positions of the gradient at its outputs. The
+// authors keep the first dimension of a sample and sum over the others:
 //
 //	a[t] = (sum over samples and rest of x[n,t,i]) / rest^2
 //	h    = [sum over t of a[t]^2, kept] / samples^2   of scale and shift
-//	s[d] = (sum over all positions of dy[p,d])^2 / samples
+//	s[d] = dbeta[d]^2 / samples
 //
 // len(h) is 2.
-func LayerNormFactors(h, s, x, dy []float32, samples, kept int) error {
+func LayerNormFactors(h, s, x, dbeta []float32, samples, kept int) error {
 	const call = "LayerNormFactors"
-	if err := checkNorm(call, h, x, dy, samples, len(s)); err != nil {
+	if err := checkNorm(call, h, s, x, dbeta, samples); err != nil {
 		return err
 	}
 	if kept < 1 || len(x)/samples%kept != 0 {
@@ -68,19 +69,20 @@ func LayerNormFactors(h, s, x, dy []float32, samples, kept int) error {
 		}
 	}
 	normFactor(h, sum, kept, samples)
-	squaredSums(s, dy, samples)
+	squares(s, dbeta, samples)
 	return nil
 }
 
-func checkNorm(call string, h, x, dy []float32, samples, features int) error {
+func checkNorm(call string, h, s, x, dbeta []float32, samples int) error {
+	features := len(s)
 	if len(h) != 2 {
 		return fmt.Errorf("kron: %s: length of h is %d: want 2", call, len(h))
 	}
 	if samples < 1 || features < 1 || len(x) == 0 || len(x)%samples != 0 || len(x)/samples%features != 0 {
 		return fmt.Errorf("kron: %s: %d inputs are not %d samples, at least 1, of positions with %d features", call, len(x), samples, features)
 	}
-	if len(dy) != len(x) {
-		return fmt.Errorf("kron: %s: %d gradients for %d inputs", call, len(dy), len(x))
+	if len(dbeta) != features {
+		return fmt.Errorf("kron: %s: length of dbeta is %d: want %d", call, len(dbeta), features)
 	}
 	return nil
 }
@@ -93,10 +95,9 @@ func normFactor(h []float32, sum float64, parts, samples int) {
 	h[0], h[1] = float32(sum/n), float32(float64(parts)/n)
 }
 
-// squaredSums stores the output factor of a normalisation.
-func squaredSums(s, dy []float32, samples int) {
-	kernels.ColSums(s, dy)
-	for i, v := range s {
+// squares stores the output factor of a normalisation.
+func squares(s, dbeta []float32, samples int) {
+	for i, v := range dbeta {
 		s[i] = float32(squareOf(float64(v)) / float64(samples))
 	}
 }

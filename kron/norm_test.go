@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 )
 
@@ -21,6 +22,13 @@ func requireFactor(t *testing.T, want []float64, got []float32, floor float64, w
 	for i, w := range want {
 		require.InDelta(t, w, got[i], 5e-6*floor, "%s[%d]", what, i)
 	}
+}
+
+// colSums returns the sums of columns.
+func colSums(x []float32, cols int) []float32 {
+	sums := make([]float32, cols)
+	kernels.ColSums(sums, x)
+	return sums
 }
 
 func TestBatchNormFactors(t *testing.T) {
@@ -42,7 +50,7 @@ func TestBatchNormFactors(t *testing.T) {
 					wantS[c] = wantS[c] * wantS[c] / n
 				}
 				h, s := make([]float32, 2), make([]float32, channels)
-				require.NoError(t, kron.BatchNormFactors(h, s, x, dy, samples))
+				require.NoError(t, kron.BatchNormFactors(h, s, x, colSums(dy, channels), samples))
 				what := fmt.Sprint([]int{samples, positions, channels})
 				requireFactor(t, wantH, h, 0, "H of "+what)
 				requireFactor(t, wantS, s, 0.1, "S of "+what)
@@ -77,7 +85,7 @@ func TestLayerNormFactors(t *testing.T) {
 			wantS[d] = sum * sum / n
 		}
 		h, s := make([]float32, 2), make([]float32, features)
-		require.NoError(t, kron.LayerNormFactors(h, s, x, dy, samples, kept))
+		require.NoError(t, kron.LayerNormFactors(h, s, x, colSums(dy, features), samples, kept))
 		what := fmt.Sprint(samples, shape)
 		requireFactor(t, wantH, h, 0, "H of "+what)
 		requireFactor(t, wantS, s, 0.1, "S of "+what)
@@ -124,25 +132,25 @@ func TestEmbeddingFactors(t *testing.T) {
 func TestNormFactorsRefuse(t *testing.T) {
 	n := func(n int) []float32 { return make([]float32, n) }
 	for _, c := range []struct {
-		h, s, x, dy, samples int
-		err                  string
+		h, s, x, dbeta, samples int
+		err                     string
 	}{
-		{1, 3, 12, 12, 2, "length of h is 1: want 2"},
-		{3, 3, 12, 12, 2, "length of h is 3: want 2"},
-		{2, 3, 12, 12, 0, "12 inputs are not 0 samples, at least 1, of positions with 3 features"},
-		{2, 3, 12, 12, -2, "12 inputs are not -2 samples, at least 1, of positions with 3 features"},
-		{2, 0, 12, 12, 2, "12 inputs are not 2 samples, at least 1, of positions with 0 features"},
-		{2, 3, 0, 0, 2, "0 inputs are not 2 samples, at least 1, of positions with 3 features"},
-		{2, 3, 13, 13, 2, "13 inputs are not 2 samples, at least 1, of positions with 3 features"},
-		{2, 4, 12, 12, 2, "12 inputs are not 2 samples, at least 1, of positions with 4 features"},
-		{2, 3, 12, 11, 2, "11 gradients for 12 inputs"},
+		{1, 3, 12, 3, 2, "length of h is 1: want 2"},
+		{3, 3, 12, 3, 2, "length of h is 3: want 2"},
+		{2, 3, 12, 3, 0, "12 inputs are not 0 samples, at least 1, of positions with 3 features"},
+		{2, 3, 12, 3, -2, "12 inputs are not -2 samples, at least 1, of positions with 3 features"},
+		{2, 0, 12, 0, 2, "12 inputs are not 2 samples, at least 1, of positions with 0 features"},
+		{2, 3, 0, 3, 2, "0 inputs are not 2 samples, at least 1, of positions with 3 features"},
+		{2, 3, 13, 3, 2, "13 inputs are not 2 samples, at least 1, of positions with 3 features"},
+		{2, 4, 12, 4, 2, "12 inputs are not 2 samples, at least 1, of positions with 4 features"},
+		{2, 3, 12, 4, 2, "length of dbeta is 4: want 3"},
 	} {
 		h, s := n(c.h), n(c.s)
-		require.EqualError(t, kron.BatchNormFactors(h, s, n(c.x), n(c.dy), c.samples), "kron: BatchNormFactors: "+c.err)
-		require.EqualError(t, kron.LayerNormFactors(h, s, n(c.x), n(c.dy), c.samples, 1), "kron: LayerNormFactors: "+c.err)
+		require.EqualError(t, kron.BatchNormFactors(h, s, n(c.x), n(c.dbeta), c.samples), "kron: BatchNormFactors: "+c.err)
+		require.EqualError(t, kron.LayerNormFactors(h, s, n(c.x), n(c.dbeta), c.samples, 1), "kron: LayerNormFactors: "+c.err)
 	}
 	for _, kept := range []int{0, -1, 4, 12} {
-		err := kron.LayerNormFactors(n(2), n(3), n(12), n(12), 2, kept)
+		err := kron.LayerNormFactors(n(2), n(3), n(12), n(3), 2, kept)
 		require.EqualError(t, err, fmt.Sprintf("kron: LayerNormFactors: 12 inputs of 2 samples don't have %d parts", kept))
 	}
 }

@@ -59,6 +59,7 @@ type batchNormModule struct {
 	positions      int         // of a sample
 	epsilon        float32
 	keep, add      float32 // of the running averages
+	relu           bool    // a rectifier follows, in the same pass
 }
 
 // affine stores scale and shift that normalise with the given moments, and
@@ -88,17 +89,35 @@ type batchNormForwarder struct {
 
 func (f *batchNormForwarder) forward(y, x []float32, _ int) {
 	f.affine(f.scale, f.shift, f.rstd, f.mean.Value, f.variance.Value)
-	kernels.ColAffine(y, x, f.scale, f.shift)
+	f.apply(y, x, f.scale, f.shift)
+}
+
+// apply stores the outputs.
+func (m *batchNormModule) apply(y, x, scale, shift []float32) {
+	if m.relu {
+		kernels.ColAffineReLU(y, x, scale, shift)
+	} else {
+		kernels.ColAffine(y, x, scale, shift)
+	}
+}
+
+// fuse returns the module with a rectifier after it, whose input is then no output
+// of its own.
+func (m *batchNormModule) fuse(next module) (module, bool) {
+	if next != module(relu) || m.relu {
+		return nil, false
+	}
+	both := *m
+	both.relu = true
+	return &both, true
 }
 
 func (m *batchNormModule) trainer(p *plan) trainer {
 	t := &batchNormTrainer{batchNormModule: m}
 	n := len(m.mean.Value)
-	for _, place := range []*[]float32{&t.batchMean, &t.batchVariance, &t.rstd, &t.nextMean, &t.nextVariance} {
+	for _, place := range []*[]float32{&t.batchMean, &t.batchVariance, &t.rstd, &t.scale, &t.shift, &t.nextMean, &t.nextVariance} {
 		p.keep(place, n)
 	}
-	p.scratch(&t.scale, n)
-	p.scratch(&t.shift, n)
 	p.gradient(&t.dgamma, m.weight)
 	p.gradient(&t.dbeta, m.bias)
 	p.factors(&t.h, &t.s, m.layer)
@@ -108,8 +127,8 @@ func (m *batchNormModule) trainer(p *plan) trainer {
 type batchNormTrainer struct {
 	*batchNormModule
 	batchMean, batchVariance, rstd []float32 // of the last forward
+	scale, shift                   []float32 // that it applied
 	nextMean, nextVariance         []float32 // staged running averages
-	scale, shift                   []float32
 	dgamma, dbeta                  []float32
 	h, s                           []float32
 }
@@ -117,13 +136,17 @@ type batchNormTrainer struct {
 func (t *batchNormTrainer) forward(y, x []float32, _ int) {
 	kernels.ColMeanVariance(t.batchMean, t.batchVariance, x)
 	t.affine(t.scale, t.shift, t.rstd, t.batchMean, t.batchVariance)
-	kernels.ColAffine(y, x, t.scale, t.shift)
+	t.apply(y, x, t.scale, t.shift)
 }
 
 func (t *batchNormTrainer) backward(dx, dy, x, _ []float32, rows int, collect bool) error {
-	kernels.BatchNormBackward(dx, t.dgamma, t.dbeta, dy, x, t.batchMean, t.rstd, t.weight.Value)
+	if t.relu {
+		kernels.BatchNormReLUBackward(dx, t.dgamma, t.dbeta, dy, x, t.batchMean, t.rstd, t.weight.Value, t.scale, t.shift)
+	} else {
+		kernels.BatchNormBackward(dx, t.dgamma, t.dbeta, dy, x, t.batchMean, t.rstd, t.weight.Value)
+	}
 	if collect && t.h != nil {
-		return kron.BatchNormFactors(t.h, t.s, x, dy, rows)
+		return kron.BatchNormFactors(t.h, t.s, x, t.dbeta, rows)
 	}
 	return nil
 }

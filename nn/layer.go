@@ -38,6 +38,13 @@ type module interface {
 	onnx(g *onnxGraph, x *onnxValue) (*onnxValue, error)
 }
 
+// A fuser is a module that can do the work of the one after it in its own passes,
+// with the same bits.
+type fuser interface {
+	// fuse returns the module that stands for both, or false.
+	fuse(next module) (module, bool)
+}
+
 // A batch is contiguous rows, one a sample; x and y have the shapes of the
 // layer's input and output.
 

@@ -89,7 +89,7 @@ func (t *layerNormTrainer) backward(dx, dy, x, _ []float32, rows int, collect bo
 	n := rows * t.shape.Positions()
 	kernels.LayerNormBackward(dx, t.dgamma, t.dbeta, dy, x, t.mean[:n], t.rstd[:n], t.Weight.Value)
 	if collect && t.h != nil {
-		return kron.LayerNormFactors(t.h, t.s, x, dy, rows, t.shape[0])
+		return kron.LayerNormFactors(t.h, t.s, x, t.dbeta, rows, t.shape[0])
 	}
 	return nil
 }

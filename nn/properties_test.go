@@ -346,3 +346,56 @@ func TestUnfactored(t *testing.T) {
 	require.False(t, m.Layers()[1].Extension)
 	require.Equal(t, "2", m.Layers()[1].Name)
 }
+
+// A layer that works in the passes of the one before gives what it gives by itself.
+func TestFusedLayers(t *testing.T) {
+	image := nn.Shape{5, 4, 3}
+	conv := func(in int) nn.Layer {
+		return nn.Conv2d(in, 8, nn.Conv{Kernel: nn.Square(3), Padding: nn.Square(1)})
+	}
+	alone := func(l nn.Layer) nn.Layer { return nn.Sequential(l) }
+	for name, layers := range map[string]func(with func(nn.Layer) nn.Layer) []nn.Layer{
+		"batch norm first": func(with func(nn.Layer) nn.Layer) []nn.Layer {
+			return []nn.Layer{nn.BatchNorm(), with(nn.ReLU()), conv(3)}
+		},
+		"batch norm, twice rectified": func(with func(nn.Layer) nn.Layer) []nn.Layer {
+			return []nn.Layer{conv(3), nn.BatchNorm(), with(nn.ReLU()), with(nn.ReLU()), conv(8), nn.BatchNorm(), with(nn.ReLU())}
+		},
+		"batch norm inside": func(with func(nn.Layer) nn.Layer) []nn.Layer {
+			return []nn.Layer{nn.Residual(conv(3), nn.BatchNorm(), with(nn.ReLU()), conv(8), nn.Conv2d(8, 3, nn.Conv{Kernel: nn.Square(1)})), with(nn.ReLU())}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const rows = 7
+			var want result
+			for i, with := range []func(nn.Layer) nn.Layer{alone, func(l nn.Layer) nn.Layer { return l }} {
+				m, err := nn.New(image, layers(with)...)
+				require.NoError(t, err)
+				r := rand.New(rand.NewPCG(60, 1))
+				for _, p := range m.Params() {
+					copy(p.Value, uniform(r, len(p.Value)))
+				}
+				x, dy := uniform(r, rows*m.In()), uniform(r, rows*m.Out())
+				s, err := m.NewSession(rows)
+				require.NoError(t, err)
+				got := resultOf(t, m, s, x, dy)
+				predictor, err := m.NewPredictor(rows)
+				require.NoError(t, err)
+				y, err := predictor.Predict(x)
+				require.NoError(t, err)
+				got.Buffers = append(got.Buffers, bits(y)...)
+				if i == 0 {
+					want = got
+				}
+				require.Equal(t, want, got)
+
+				// Without statistics and the gradient at the input.
+				s.CollectStatistics(false)
+				s.CollectInputGradient(false)
+				_, err = s.Forward(x)
+				require.NoError(t, err)
+				require.Equal(t, want.Gradients, copyGradients(backward(t, s, dy)))
+			}
+		})
+	}
+}

@@ -27,11 +27,8 @@ func (l sequence) build(b *builder, in Shape) (module, Shape, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if m.start < 0 && c.trains {
-			m.start = i
-		}
 		m.children = append(m.children, c)
-		m.sizes = append(m.sizes, c.out.Size())
+		m.stage(c)
 		in = c.out
 	}
 	return m, in, nil
@@ -39,13 +36,31 @@ func (l sequence) build(b *builder, in Shape) (module, Shape, error) {
 
 type sequenceModule struct {
 	children []module
-	sizes    []int // of a sample of each child's output
-	start    int   // the first child that has parameters, -1 without one
+	stages   []module // the same, some of them fused
+	sizes    []int    // of a sample of each stage's output
+	start    int      // the first stage that has parameters, -1 without one
 }
 
-func (m *sequenceModule) last() int { return len(m.children) - 1 }
+// stage adds the next child to the stages.
+func (m *sequenceModule) stage(c built) {
+	if last := len(m.stages) - 1; last >= 0 {
+		if f, ok := m.stages[last].(fuser); ok {
+			if both, ok := f.fuse(c.module); ok {
+				m.stages[last], m.sizes[last] = both, c.out.Size()
+				return
+			}
+		}
+	}
+	if m.start < 0 && c.trains {
+		m.start = len(m.stages)
+	}
+	m.stages = append(m.stages, c.module)
+	m.sizes = append(m.sizes, c.out.Size())
+}
 
-// widest returns the largest output of the children before the last, of those
+func (m *sequenceModule) last() int { return len(m.stages) - 1 }
+
+// widest returns the largest output of the stages before the last, of those
 // whose index is a multiple of step from first on.
 func (m *sequenceModule) widest(first, step int) int {
 	n := 0
@@ -60,7 +75,7 @@ func (m *sequenceModule) forwarder(p *plan) forwarder {
 	for turn := range f.buffers {
 		p.scratchRows(&f.buffers[turn], m.widest(turn, 2))
 	}
-	for _, c := range m.children {
+	for _, c := range m.stages {
 		f.forwarders = append(f.forwarders, p.forwarder(c))
 	}
 	return f
@@ -69,7 +84,7 @@ func (m *sequenceModule) forwarder(p *plan) forwarder {
 type sequenceForwarder struct {
 	*sequenceModule
 	forwarders []forwarder
-	buffers    [2][]float32 // outputs of the children before the last, in turns
+	buffers    [2][]float32 // outputs of the stages before the last, in turns
 }
 
 func (f *sequenceForwarder) forward(y, x []float32, rows int) {
@@ -91,7 +106,7 @@ func (m *sequenceModule) trainer(p *plan) trainer {
 	for turn := range t.deltas {
 		p.scratchRows(&t.deltas[turn], m.widest(turn, 2))
 	}
-	for _, c := range m.children {
+	for _, c := range m.stages {
 		t.trainers = append(t.trainers, p.trainer(c))
 	}
 	return t
@@ -100,7 +115,7 @@ func (m *sequenceModule) trainer(p *plan) trainer {
 type sequenceTrainer struct {
 	*sequenceModule
 	trainers []trainer
-	outputs  [][]float32  // of the children before the last
+	outputs  [][]float32  // of the stages before the last
 	deltas   [2][]float32 // gradients there, in turns
 }
 

@@ -817,15 +817,21 @@ func convRow(t *testing.T, r factorRow) (h, s []float32) {
 	return theirFactor(&r.goldenLayer, h), s
 }
 
+func colSums(x []float32, cols int) []float32 {
+	sums := make([]float32, cols)
+	kernels.ColSums(sums, x)
+	return sums
+}
+
 func batchNormRow(t *testing.T, r factorRow) (h, s []float32) {
 	h, s = make([]float32, 2), make([]float32, r.X.Shape[1])
-	require.NoError(t, kron.BatchNormFactors(h, s, r.X.channelsLast(), r.DY.channelsLast(), r.X.Shape[0]))
+	require.NoError(t, kron.BatchNormFactors(h, s, r.X.channelsLast(), colSums(r.DY.channelsLast(), len(s)), r.X.Shape[0]))
 	return h, s
 }
 
 func layerNormRow(t *testing.T, r factorRow) (h, s []float32) {
 	h, s = make([]float32, 2), make([]float32, r.X.last())
-	require.NoError(t, kron.LayerNormFactors(h, s, r.X.Data, r.DY.Data, r.X.Shape[0], r.X.Shape[1]))
+	require.NoError(t, kron.LayerNormFactors(h, s, r.X.Data, colSums(r.DY.Data, len(s)), r.X.Shape[0], r.X.Shape[1]))
 	return h, s
 }
 

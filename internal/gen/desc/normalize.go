@@ -159,26 +159,54 @@ func colMul(k *vec.Kernel) {
 	})
 }
 
-// dgamma[j] = chain of s = fma(dy[i,j], x[i,j]-mean[j], s);  dbeta[j] = sum of dy[i,j]
-func batchNormSums(narrow bool) func(*vec.Kernel) {
+// dst[i,j] = fma(x[i,j], scale[j], shift[j]) < 0 ? +0 : itself
+func colAffineReLU(k *vec.Kernel) {
+	dst, x, scale, shift := k.Out("dst"), k.In("x"), k.In("scale"), k.In("shift")
+	k.Rows(4, nil, scale, []*vec.Slice{dst, x}, []*vec.Slice{scale, shift}, func() {}, func() {
+		k.Store(dst, k.Greatest(k.Const(0), k.FMA(k.Load(x), k.Load(scale), k.Load(shift))))
+	})
+}
+
+// dgamma[j] = chain of s = fma(dy[i,j], x[i,j]-mean[j], s);  dbeta[j] = sum of dy[i,j],
+// with relu of fma(x[i,j], scale[j], shift[j]) > 0 ? dy[i,j] : +0
+func batchNormSums(narrow, relu bool) func(*vec.Kernel) {
 	return func(k *vec.Kernel) {
 		dgamma, dbeta, dy, x, mean := k.InOut("dgamma"), k.InOut("dbeta"), k.In("dy"), k.In("x"), k.In("mean")
+		cols := []*vec.Slice{mean}
+		if relu {
+			cols = append(cols, k.In("scale"), k.In("shift"))
+		}
 		var v *vec.Value
-		columnSums(k, narrow, 4, []*vec.Slice{dy, x}, []*vec.Slice{mean},
+		columnSums(k, narrow, 4, []*vec.Slice{dy, x}, cols,
 			vec.ColumnSum{Dst: dgamma, Next: func(acc *vec.Value) *vec.Value {
 				v = k.Load(dy)
-				return k.FMA(v, k.Sub(k.Load(x), k.Column(mean)), acc)
+				u := k.Load(x)
+				if relu {
+					v = k.Keep(k.Less(k.Const(0), k.FMA(u, k.Column(cols[1]), k.Column(cols[2]))), v)
+				}
+				return k.FMA(v, k.Sub(u, k.Column(mean)), acc)
 			}},
 			vec.ColumnSum{Dst: dbeta, Next: func(acc *vec.Value) *vec.Value { return k.Add(acc, v) }})
 	}
 }
 
-// dx[i,j] = slope[j] * fma(-(x[i,j]-mean[j]), b[j], dy[i,j]-a[j])
-func batchNormBackward(k *vec.Kernel) {
-	dx, dy, x := k.Out("dx"), k.In("dy"), k.In("x")
-	mean, slope, a, b := k.In("mean"), k.In("slope"), k.In("a"), k.In("b")
-	k.Rows(4, nil, mean, []*vec.Slice{dx, dy, x}, []*vec.Slice{mean, slope, a, b}, func() {}, func() {
-		d := k.Sub(k.Load(x), k.Load(mean))
-		k.Store(dx, k.Mul(k.FNMA(d, k.Load(b), k.Sub(k.Load(dy), k.Load(a))), k.Load(slope)))
-	})
+// dx[i,j] = slope[j] * fma(-(x[i,j]-mean[j]), b[j], dy[i,j]-a[j]), with relu of
+// fma(x[i,j], scale[j], shift[j]) > 0 ? dy[i,j] : +0
+func batchNormBackward(relu bool) func(*vec.Kernel) {
+	return func(k *vec.Kernel) {
+		dx, dy, x := k.Out("dx"), k.In("dy"), k.In("x")
+		mean, slope, a, b := k.In("mean"), k.In("slope"), k.In("a"), k.In("b")
+		cols := []*vec.Slice{mean, slope, a, b}
+		if relu {
+			cols = append(cols, k.In("scale"), k.In("shift"))
+		}
+		k.Rows(4, nil, mean, []*vec.Slice{dx, dy, x}, cols, func() {}, func() {
+			u, v := k.Load(x), k.Load(dy)
+			if relu {
+				v = k.Keep(k.Less(k.Const(0), k.FMA(u, k.Load(cols[4]), k.Load(cols[5]))), v)
+			}
+			d := k.Sub(u, k.Load(mean))
+			k.Store(dx, k.Mul(k.FNMA(d, k.Load(b), k.Sub(v, k.Load(a))), k.Load(slope)))
+		})
+	}
 }

@@ -425,7 +425,11 @@ func (k *Kernel) NarrowSums(blocks int, mats, cols []*Slice, sums ...ColumnSum) 
 	states := k.chains(sums)
 	k.loop = func(l *lowering) {
 		t, lanes := l.t, l.t.Lanes()
-		l.pointers()
+		for _, s := range k.Slices {
+			if !slices.Contains(cols, s) { // read once for each vector of columns
+				s.ptr = l.arg(s.Name)
+			}
+		}
 		n.gp, stride.gp = l.arg(n.Name), l.arg(stride.Name)
 		done, left := l.gp(), l.gp() // bytes of the columns before, rows
 		for _, m := range mats {
@@ -461,9 +465,9 @@ func (k *Kernel) NarrowSums(blocks int, mats, cols []*Slice, sums ...ColumnSum) 
 				}
 			}
 			for _, v := range colValues {
-				t.Arg(v.slice.ptr, v.slice.Name)
-				t.AddInt(v.slice.ptr, done)
-				t.Load(v.regs[0], v.slice.ptr, 0, partial)
+				t.Arg(left, v.slice.Name)
+				t.AddInt(left, done)
+				t.Load(v.regs[0], left, 0, partial)
 			}
 			for _, s := range states {
 				for _, r := range s.regs {
