@@ -61,7 +61,8 @@ func write(t *testing.T, dir, name string, b []byte) string {
 
 // memory returns a file that isn't on disk.
 func memory(name string, b []byte) *file {
-	return &file{name: name, r: bytes.NewReader(b), left: uint64(len(b))}
+	r := bytes.NewReader(b)
+	return &file{name: name, source: r, r: r, left: uint64(len(b))}
 }
 
 // allocated returns the bytes that f allocates.

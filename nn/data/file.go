@@ -21,8 +21,10 @@ const maxRatio = 1032
 // A file is the input of a reader.
 type file struct {
 	name   string
-	r      io.Reader
-	left   uint64 // bytes to come from r; at most, if packed
+	source io.ReadSeeker
+	r      io.Reader // what is in source, unpacked
+	done   uint64    // bytes that came from r
+	left   uint64    // bytes to come from r; at most, if packed
 	packed bool
 	io.Closer
 }
@@ -40,7 +42,7 @@ func open(path string) (*file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
-	return &file{name: path, r: f, left: uint64(info.Size()), Closer: f}, nil
+	return &file{name: path, source: f, r: f, left: uint64(info.Size()), Closer: f}, nil
 }
 
 func (f *file) errorf(format string, args ...any) error {
@@ -73,6 +75,7 @@ func (f *file) readError(err error) error {
 // fill reads all of b.
 func (f *file) fill(b []byte) error {
 	n, err := io.ReadFull(f.r, b)
+	f.done += uint64(n)
 	f.left -= min(f.left, uint64(n))
 	if err != nil {
 		return f.readError(err)
@@ -81,8 +84,8 @@ func (f *file) fill(b []byte) error {
 }
 
 // rest reads the rest of the file, which must be n bytes, since its header
-// announces so much of something. Memory is taken as bytes arrive where the
-// file's size doesn't prove that there are so many.
+// announces so much of something. Memory is taken once it is known that there are so
+// many: a compressed file is read twice.
 func (f *file) rest(n uint64, what string) ([]byte, error) {
 	switch {
 	case n > maxBytes:
@@ -92,22 +95,48 @@ func (f *file) rest(n uint64, what string) ([]byte, error) {
 	case n < f.left && !f.packed:
 		return nil, f.errorf("the file is too long: the header announces %s, %d bytes, and %s follow", what, n, f.following())
 	}
-	size := n
 	if f.packed {
-		size = min(n, bufferSize)
-	}
-	b := make([]byte, 0, size)
-	for {
-		end := min(uint64(cap(b)), n)
-		if err := f.fill(b[len(b):end]); err != nil {
+		if err := f.skip(n); err != nil {
 			return nil, err
 		}
-		if b = b[:end]; end == n {
-			break
+		if err := f.end(what); err != nil {
+			return nil, err
 		}
-		b = append(make([]byte, 0, min(n, 2*end)), b...)
+		if err := f.rewind(f.done - n); err != nil {
+			return nil, err
+		}
+	}
+	b := make([]byte, n)
+	if err := f.fill(b); err != nil {
+		return nil, err
 	}
 	return b, f.end(what)
+}
+
+// skip reads n bytes that don't matter.
+func (f *file) skip(n uint64) error {
+	count, err := io.CopyN(io.Discard, f.r, int64(n))
+	f.done += uint64(count)
+	if err != nil {
+		return f.readError(err)
+	}
+	return nil
+}
+
+// rewind goes to a place in a compressed file.
+func (f *file) rewind(place uint64) error {
+	size, err := f.source.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = f.source.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return f.errorf("%w", err)
+	}
+	f.r, f.done, f.left = f.source, 0, uint64(size)
+	if err := f.unpack(); err != nil {
+		return err
+	}
+	return f.skip(place)
 }
 
 func (f *file) following() string {

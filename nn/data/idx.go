@@ -18,8 +18,7 @@ import (
 // channel.
 //
 // It fails unless both files are complete to the last byte and agree on n. It
-// allocates what a file holds, a compressed one up to four times that for a
-// while, whatever its header says.
+// allocates what a file holds, whatever its header says.
 func ReadIDX(images, labels string, classes int) (*Images, error) {
 	i, err := open(images)
 	if err != nil {
