@@ -139,13 +139,8 @@ func do(ctx context.Context, o options, w io.Writer) error {
 	}
 	s := &study{scale: o.scale, store: store, data: o.data, rules: o.rules, jobs: o.jobs, progress: w}
 	if !o.report {
-		for _, t := range o.tasks {
-			if err := s.task(ctx, t); err != nil {
-				return err
-			}
-			if err := report(store); err != nil {
-				return err
-			}
+		if err := s.all(ctx, o.tasks, func() error { return report(store) }); err != nil {
+			return err
 		}
 	}
 	if err := report(store); err != nil {

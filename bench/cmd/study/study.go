@@ -69,30 +69,51 @@ func (s *study) takePart(t task) []rule {
 	return slices.DeleteFunc(slices.Clone(s.rules), func(r rule) bool { return !s.scale.rules(t, r) })
 }
 
-// task does what is missing of one task: costs, trials, the final runs with the best
-// rates, robustness. A task whose data is not installed is left out, with a line that
-// says so.
-func (s *study) task(ctx context.Context, t task) error {
-	w, err := t.load(s.data)
-	if errors.Is(err, fs.ErrNotExist) {
-		fmt.Fprintf(s.progress, "%s is left out: %v\n", t.name, err)
-		return nil
+// all does what is missing of the tasks: costs, trials and the final runs with the
+// best rates of each, and then robustness, which takes as long as all of these. After
+// each of both it calls done. A task whose data is not installed is left out, with a
+// line that says so.
+func (s *study) all(ctx context.Context, tasks []task, done func() error) error {
+	for _, stages := range [][]stage{
+		{{"learning rates", s.trialKeys}, {"final runs", s.finalKeys}},
+		{{"robustness", s.robustKeys}},
+	} {
+		var installed []task
+		for _, t := range tasks {
+			err := s.task(ctx, t, stages)
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				fmt.Fprintf(s.progress, "%s is left out: %v\n", t.name, err)
+				continue
+			case err != nil:
+				return err
+			}
+			installed = append(installed, t)
+			if err := done(); err != nil {
+				return err
+			}
+		}
+		tasks = installed
 	}
+	return nil
+}
+
+// A stage is runs that need the results of the stage before.
+type stage struct {
+	name string
+	keys func(task) []key
+}
+
+// task does what is missing of one task's stages.
+func (s *study) task(ctx context.Context, t task, stages []stage) error {
+	w, err := t.load(s.data)
 	if err != nil {
 		return err
 	}
 	if err := s.costs(ctx, t, w); err != nil {
 		return err
 	}
-	count := len(s.takePart(t)) * (s.trials + s.seeds(t))
-	if s.robust(t) {
-		count += len(s.takePart(t)) * (len(s.offsets) + len(s.batches))
-	}
-	fmt.Fprintf(s.progress, "%s: up to %d runs\n", t.name, count)
-	for _, stage := range []struct {
-		name string
-		keys func(task) []key
-	}{{"learning rates", s.trialKeys}, {"final runs", s.finalKeys}, {"robustness", s.robustKeys}} {
+	for _, stage := range stages {
 		if err := s.runAll(ctx, t, w, stage.name, stage.keys(t)); err != nil {
 			return err
 		}

@@ -111,7 +111,7 @@ func TestMissingData(t *testing.T) {
 	s := &study{scale: full, store: store, data: t.TempDir(), rules: rules, jobs: 1, progress: &progress}
 	task, err := taskNamed("fashion-mlp")
 	require.NoError(t, err)
-	require.NoError(t, s.task(t.Context(), task))
+	require.NoError(t, s.all(t.Context(), only(task), nothing))
 	require.Contains(t, progress.String(), "fashion-mlp is left out: data: fashion-mnist not found")
 	require.Contains(t, progress.String(), "apt-get install dataset-fashion-mnist")
 	require.Equal(t, 1, strings.Count(progress.String(), "\n"))
@@ -153,7 +153,7 @@ func TestResume(t *testing.T) {
 	task, err := taskNamed("digits")
 	require.NoError(t, err)
 	whole := t.TempDir()
-	require.NoError(t, tiny(t, whole, io.Discard).task(t.Context(), task))
+	require.NoError(t, tiny(t, whole, io.Discard).all(t.Context(), only(task), nothing))
 	want := readLines(t, whole)
 	// Of each rule: 3 trials, 2 final runs, at least one more rate, one more batch.
 	require.GreaterOrEqual(t, len(want), 3*(1+3+2+1+1))
@@ -171,13 +171,13 @@ func TestResume(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, costs.Bytes(), 0o600))
 	for _, runs := range []int{2, 5, 4} {
 		ctx, cancel := context.WithCancel(t.Context())
-		err := tiny(t, broken, &stopper{cancel, runs}).task(ctx, task)
+		err := tiny(t, broken, &stopper{cancel, runs}).all(ctx, only(task), nothing)
 		require.ErrorIs(t, err, context.Canceled)
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(path, text[:len(text)-20], 0o600))
 	}
-	require.NoError(t, tiny(t, broken, io.Discard).task(t.Context(), task))
+	require.NoError(t, tiny(t, broken, io.Discard).all(t.Context(), only(task), nothing))
 	got := readLines(t, broken)
 	require.Len(t, got, len(want), "no line is there twice or lost")
 	for k, l := range want {
@@ -192,7 +192,7 @@ func TestResume(t *testing.T) {
 	}
 	before, err := os.ReadFile(path)
 	require.NoError(t, err)
-	require.NoError(t, tiny(t, broken, io.Discard).task(t.Context(), task))
+	require.NoError(t, tiny(t, broken, io.Discard).all(t.Context(), only(task), nothing))
 	after, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, before, after, "nothing is left to do")
@@ -418,3 +418,7 @@ func TestParse(t *testing.T) {
 		return strings.Contains(l, "learning rates 0.01 to 1") && strings.Contains(l, "SGD")
 	}), fmt.Sprint(text.String()))
 }
+
+func only(t task) []task { return []task{t} }
+
+func nothing() error { return nil }
