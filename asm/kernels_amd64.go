@@ -71,6 +71,18 @@ func GerAVX512(a *float32, x *float32, y *float32, rows int, cols int, alpha flo
 func GerAVX2(a *float32, x *float32, y *float32, rows int, cols int, alpha float32)
 
 //go:noescape
+func OuterAVX512(c *float32, x *float32, y *float32, rows int, cols int)
+
+//go:noescape
+func OuterAVX2(c *float32, x *float32, y *float32, rows int, cols int)
+
+//go:noescape
+func OuterAddAVX512(c *float32, x *float32, y *float32, rows int, cols int, alpha float32)
+
+//go:noescape
+func OuterAddAVX2(c *float32, x *float32, y *float32, rows int, cols int, alpha float32)
+
+//go:noescape
 func PreconditionAVX512(dst *float32, m *float32, row *float32, col *float32, rows int, cols int, lambda float32)
 
 //go:noescape

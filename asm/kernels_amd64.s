@@ -2605,6 +2605,318 @@ row_end:
 	VZEROUPPER
 	RET
 
+// func OuterAVX2(c *float32, x *float32, y *float32, rows int, cols int)
+// Requires: AVX, FMA3
+TEXT ·OuterAVX2(SB), NOSPLIT, $0-40
+	MOVQ         c+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         rows+24(FP), DX
+	MOVQ         cols+32(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $+7, DI
+	LEAQ         partial_masks<>+0(SB), R14
+	NEGQ         DI
+	VMOVUPS      32(R14)(DI*4), Y0
+	NEGQ         DI
+	VBROADCASTSS lanes_00000000<>+0(SB), Y3
+
+row:
+	VBROADCASTSS (BX), Y1
+	ADDQ         $+4, BX
+	MOVQ         SI, DI
+	MOVQ         y+16(FP), CX
+	SUBQ         $+32, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS     (CX), Y2
+	VMOVUPS     32(CX), Y4
+	VMOVUPS     64(CX), Y5
+	VMOVUPS     96(CX), Y6
+	VFMADD213PS Y3, Y1, Y2
+	VFMADD213PS Y3, Y1, Y4
+	VFMADD213PS Y3, Y1, Y5
+	VFMADD213PS Y3, Y1, Y6
+	VMOVUPS     Y2, (AX)
+	VMOVUPS     Y4, 32(AX)
+	VMOVUPS     Y5, 64(AX)
+	VMOVUPS     Y6, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	SUBQ        $+32, DI
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+32, DI
+	SUBQ $+8, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (CX), Y6
+	VFMADD213PS Y3, Y1, Y6
+	VMOVUPS     Y6, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	SUBQ        $+8, DI
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          row_end
+	VMASKMOVPS  (CX), Y0, Y6
+	VFMADD213PS Y3, Y1, Y6
+	VMASKMOVPS  Y6, Y0, (AX)
+	SHLQ        $0x02, DI
+	ADDQ        DI, AX
+
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func OuterAVX512(c *float32, x *float32, y *float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·OuterAVX512(SB), NOSPLIT, $0-40
+	MOVQ         c+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         rows+24(FP), DX
+	MOVQ         cols+32(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $+15, DI
+	MOVL         $0x0000ffff, R14
+	BZHIL        DI, R14, R14
+	KMOVW        R14, K1
+	VBROADCASTSS lanes_00000000<>+0(SB), Z2
+
+row:
+	VBROADCASTSS (BX), Z0
+	ADDQ         $+4, BX
+	MOVQ         SI, DI
+	MOVQ         y+16(FP), CX
+	SUBQ         $+64, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS     (CX), Z1
+	VMOVUPS     64(CX), Z3
+	VMOVUPS     128(CX), Z4
+	VMOVUPS     192(CX), Z5
+	VFMADD213PS Z2, Z0, Z1
+	VFMADD213PS Z2, Z0, Z3
+	VFMADD213PS Z2, Z0, Z4
+	VFMADD213PS Z2, Z0, Z5
+	VMOVUPS     Z1, (AX)
+	VMOVUPS     Z3, 64(AX)
+	VMOVUPS     Z4, 128(AX)
+	VMOVUPS     Z5, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, CX
+	SUBQ        $+64, DI
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+64, DI
+	SUBQ $+16, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (CX), Z5
+	VFMADD213PS Z2, Z0, Z5
+	VMOVUPS     Z5, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	SUBQ        $+16, DI
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+16, DI
+	TESTQ       DI, DI
+	JE          row_end
+	VMOVUPS.Z   (CX), K1, Z5
+	VFMADD213PS Z2, Z0, Z5
+	VMOVUPS     Z5, K1, (AX)
+	SHLQ        $0x02, DI
+	ADDQ        DI, AX
+
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func OuterAddAVX2(c *float32, x *float32, y *float32, rows int, cols int, alpha float32)
+// Requires: AVX, FMA3
+TEXT ·OuterAddAVX2(SB), NOSPLIT, $0-44
+	MOVQ         c+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         rows+24(FP), DX
+	MOVQ         cols+32(FP), SI
+	VBROADCASTSS alpha+40(FP), Y0
+	MOVQ         SI, DI
+	ANDQ         $+7, DI
+	LEAQ         partial_masks<>+0(SB), R14
+	NEGQ         DI
+	VMOVUPS      32(R14)(DI*4), Y1
+	NEGQ         DI
+	VBROADCASTSS lanes_00000000<>+0(SB), Y4
+
+row:
+	VBROADCASTSS (BX), Y2
+	ADDQ         $+4, BX
+	MOVQ         SI, DI
+	MOVQ         y+16(FP), CX
+	SUBQ         $+32, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS     (CX), Y3
+	VMOVUPS     32(CX), Y5
+	VMOVUPS     64(CX), Y6
+	VMOVUPS     96(CX), Y7
+	VFMADD213PS Y4, Y2, Y3
+	VFMADD213PS Y4, Y2, Y5
+	VFMADD213PS Y4, Y2, Y6
+	VFMADD213PS Y4, Y2, Y7
+	VMOVUPS     (AX), Y8
+	VMOVUPS     32(AX), Y9
+	VMOVUPS     64(AX), Y10
+	VMOVUPS     96(AX), Y11
+	VFMADD231PS Y3, Y0, Y8
+	VFMADD231PS Y5, Y0, Y9
+	VFMADD231PS Y6, Y0, Y10
+	VFMADD231PS Y7, Y0, Y11
+	VMOVUPS     Y8, (AX)
+	VMOVUPS     Y9, 32(AX)
+	VMOVUPS     Y10, 64(AX)
+	VMOVUPS     Y11, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	SUBQ        $+32, DI
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+32, DI
+	SUBQ $+8, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (CX), Y11
+	VFMADD213PS Y4, Y2, Y11
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y11, Y0, Y10
+	VMOVUPS     Y10, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	SUBQ        $+8, DI
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          row_end
+	VMASKMOVPS  (CX), Y1, Y10
+	VFMADD213PS Y4, Y2, Y10
+	VMASKMOVPS  (AX), Y1, Y11
+	VFMADD231PS Y10, Y0, Y11
+	VMASKMOVPS  Y11, Y1, (AX)
+	SHLQ        $0x02, DI
+	ADDQ        DI, AX
+
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func OuterAddAVX512(c *float32, x *float32, y *float32, rows int, cols int, alpha float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·OuterAddAVX512(SB), NOSPLIT, $0-44
+	MOVQ         c+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         rows+24(FP), DX
+	MOVQ         cols+32(FP), SI
+	VBROADCASTSS alpha+40(FP), Z0
+	MOVQ         SI, DI
+	ANDQ         $+15, DI
+	MOVL         $0x0000ffff, R14
+	BZHIL        DI, R14, R14
+	KMOVW        R14, K1
+	VBROADCASTSS lanes_00000000<>+0(SB), Z3
+
+row:
+	VBROADCASTSS (BX), Z1
+	ADDQ         $+4, BX
+	MOVQ         SI, DI
+	MOVQ         y+16(FP), CX
+	SUBQ         $+64, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS     (CX), Z2
+	VMOVUPS     64(CX), Z4
+	VMOVUPS     128(CX), Z5
+	VMOVUPS     192(CX), Z6
+	VFMADD213PS Z3, Z1, Z2
+	VFMADD213PS Z3, Z1, Z4
+	VFMADD213PS Z3, Z1, Z5
+	VFMADD213PS Z3, Z1, Z6
+	VMOVUPS     (AX), Z7
+	VMOVUPS     64(AX), Z8
+	VMOVUPS     128(AX), Z9
+	VMOVUPS     192(AX), Z10
+	VFMADD231PS Z2, Z0, Z7
+	VFMADD231PS Z4, Z0, Z8
+	VFMADD231PS Z5, Z0, Z9
+	VFMADD231PS Z6, Z0, Z10
+	VMOVUPS     Z7, (AX)
+	VMOVUPS     Z8, 64(AX)
+	VMOVUPS     Z9, 128(AX)
+	VMOVUPS     Z10, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, CX
+	SUBQ        $+64, DI
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+64, DI
+	SUBQ $+16, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (CX), Z10
+	VFMADD213PS Z3, Z1, Z10
+	VMOVUPS     (AX), Z9
+	VFMADD231PS Z10, Z0, Z9
+	VMOVUPS     Z9, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	SUBQ        $+16, DI
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+16, DI
+	TESTQ       DI, DI
+	JE          row_end
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD213PS Z3, Z1, Z9
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z9, Z0, Z10
+	VMOVUPS     Z10, K1, (AX)
+	SHLQ        $0x02, DI
+	ADDQ        DI, AX
+
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
 // func PreconditionAVX2(dst *float32, m *float32, row *float32, col *float32, rows int, cols int, lambda float32)
 // Requires: AVX, FMA3
 TEXT ·PreconditionAVX2(SB), NOSPLIT, $0-52

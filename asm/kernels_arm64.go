@@ -38,6 +38,12 @@ func NormalizeEMANEON(y *float32, x *float32, n int, lo float32, width float32, 
 func GerNEON(a *float32, x *float32, y *float32, rows int, cols int, alpha float32)
 
 //go:noescape
+func OuterNEON(c *float32, x *float32, y *float32, rows int, cols int)
+
+//go:noescape
+func OuterAddNEON(c *float32, x *float32, y *float32, rows int, cols int, alpha float32)
+
+//go:noescape
 func PreconditionNEON(dst *float32, m *float32, row *float32, col *float32, rows int, cols int, lambda float32)
 
 //go:noescape

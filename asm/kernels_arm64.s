@@ -3290,6 +3290,236 @@ row_end:
 	BNE row
 	RET
 
+// func OuterNEON(c *float32, x *float32, y *float32, rows int, cols int)
+TEXT ·OuterNEON(SB), NOSPLIT, $0-40
+	MOVD c+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD y+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD cols+32(FP), R4
+	MOVD $0x00000000, R26
+	VDUP R26, V0.S4
+	MOVD R4, R5
+	AND $3, R5
+	VDUP R5, V1.S4
+	SUB $0, R5, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R5, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R5, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R5, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+
+row:
+	VLD1R (R1), [V2.S4]
+	ADD $4, R1
+	MOVD R4, R5
+	MOVD y+16(FP), R2
+	SUBS $16, R5
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R2), F3
+	FMOVQ 16(R2), F4
+	FMOVQ 32(R2), F5
+	FMOVQ 48(R2), F6
+	VMOV V0.B16, V7.B16
+	VFMLA V3.S4, V2.S4, V7.S4
+	VMOV V0.B16, V3.B16
+	VFMLA V4.S4, V2.S4, V3.S4
+	VMOV V0.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VMOV V0.B16, V5.B16
+	VFMLA V6.S4, V2.S4, V5.S4
+	FMOVQ F7, 0(R0)
+	FMOVQ F3, 16(R0)
+	FMOVQ F4, 32(R0)
+	FMOVQ F5, 48(R0)
+	ADD $64, R0
+	ADD $64, R2
+	SUBS $16, R5
+	BGE blocks
+
+blocks_end:
+	ADD $16, R5
+	SUBS $4, R5
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R2), F5
+	VMOV V0.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	FMOVQ F4, 0(R0)
+	ADD $16, R0
+	ADD $16, R2
+	SUBS $4, R5
+	BGE vectors
+
+vectors_end:
+	ADD $4, R5
+	CMP $0, R5
+	BEQ row_end
+	TBZ $1, R5, single177
+	FMOVD 0(R2), F4
+	TBZ $0, R5, loaded178
+	ADD $8, R2, R26
+	VLD1 (R26), V4.S[2]
+	B loaded178
+
+single177:
+	FMOVS 0(R2), F4
+
+loaded178:
+	VMOV V0.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	TBZ $1, R5, single179
+	FMOVD F5, 0(R0)
+	TBZ $0, R5, stored180
+	ADD $8, R0, R26
+	VST1 V5.S[2], (R26)
+	B stored180
+
+single179:
+	FMOVS F5, 0(R0)
+
+stored180:
+	LSL $2, R5
+	ADD R5, R0
+
+row_end:
+	SUBS $1, R3
+	BNE row
+	RET
+
+// func OuterAddNEON(c *float32, x *float32, y *float32, rows int, cols int, alpha float32)
+TEXT ·OuterAddNEON(SB), NOSPLIT, $0-44
+	MOVD c+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD y+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD cols+32(FP), R4
+	FMOVS alpha+40(FP), F0
+	VDUP V0.S[0], V0.S4
+	MOVD $0x00000000, R26
+	VDUP R26, V1.S4
+	MOVD R4, R5
+	AND $3, R5
+	VDUP R5, V2.S4
+	SUB $0, R5, R26
+	VMOV R26, V2.S[0]
+	SUB $1, R5, R26
+	VMOV R26, V2.S[1]
+	SUB $2, R5, R26
+	VMOV R26, V2.S[2]
+	SUB $3, R5, R26
+	VMOV R26, V2.S[3]
+	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
+
+row:
+	VLD1R (R1), [V3.S4]
+	ADD $4, R1
+	MOVD R4, R5
+	MOVD y+16(FP), R2
+	SUBS $16, R5
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R2), F4
+	FMOVQ 16(R2), F5
+	FMOVQ 32(R2), F6
+	FMOVQ 48(R2), F7
+	VMOV V1.B16, V8.B16
+	VFMLA V4.S4, V3.S4, V8.S4
+	VMOV V1.B16, V4.B16
+	VFMLA V5.S4, V3.S4, V4.S4
+	VMOV V1.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VMOV V1.B16, V6.B16
+	VFMLA V7.S4, V3.S4, V6.S4
+	FMOVQ 0(R0), F7
+	FMOVQ 16(R0), F9
+	FMOVQ 32(R0), F10
+	FMOVQ 48(R0), F11
+	VFMLA V8.S4, V0.S4, V7.S4
+	VFMLA V4.S4, V0.S4, V9.S4
+	VFMLA V5.S4, V0.S4, V10.S4
+	VFMLA V6.S4, V0.S4, V11.S4
+	FMOVQ F7, 0(R0)
+	FMOVQ F9, 16(R0)
+	FMOVQ F10, 32(R0)
+	FMOVQ F11, 48(R0)
+	ADD $64, R0
+	ADD $64, R2
+	SUBS $16, R5
+	BGE blocks
+
+blocks_end:
+	ADD $16, R5
+	SUBS $4, R5
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R2), F11
+	VMOV V1.B16, V10.B16
+	VFMLA V11.S4, V3.S4, V10.S4
+	FMOVQ 0(R0), F11
+	VFMLA V10.S4, V0.S4, V11.S4
+	FMOVQ F11, 0(R0)
+	ADD $16, R0
+	ADD $16, R2
+	SUBS $4, R5
+	BGE vectors
+
+vectors_end:
+	ADD $4, R5
+	CMP $0, R5
+	BEQ row_end
+	TBZ $1, R5, single181
+	FMOVD 0(R2), F11
+	TBZ $0, R5, loaded182
+	ADD $8, R2, R26
+	VLD1 (R26), V11.S[2]
+	B loaded182
+
+single181:
+	FMOVS 0(R2), F11
+
+loaded182:
+	VMOV V1.B16, V10.B16
+	VFMLA V11.S4, V3.S4, V10.S4
+	TBZ $1, R5, single183
+	FMOVD 0(R0), F11
+	TBZ $0, R5, loaded184
+	ADD $8, R0, R26
+	VLD1 (R26), V11.S[2]
+	B loaded184
+
+single183:
+	FMOVS 0(R0), F11
+
+loaded184:
+	VFMLA V10.S4, V0.S4, V11.S4
+	TBZ $1, R5, single185
+	FMOVD F11, 0(R0)
+	TBZ $0, R5, stored186
+	ADD $8, R0, R26
+	VST1 V11.S[2], (R26)
+	B stored186
+
+single185:
+	FMOVS F11, 0(R0)
+
+stored186:
+	LSL $2, R5
+	ADD R5, R0
+
+row_end:
+	SUBS $1, R3
+	BNE row
+	RET
+
 // func PreconditionNEON(dst *float32, m *float32, row *float32, col *float32, rows int, cols int, lambda float32)
 TEXT ·PreconditionNEON(SB), NOSPLIT, $0-52
 	MOVD dst+0(FP), R0
@@ -3374,42 +3604,42 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single177
+	TBZ $1, R6, single187
 	FMOVD 0(R1), F7
-	TBZ $0, R6, loaded178
+	TBZ $0, R6, loaded188
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded178
+	B loaded188
 
-single177:
+single187:
 	FMOVS 0(R1), F7
 
-loaded178:
-	TBZ $1, R6, single179
+loaded188:
+	TBZ $1, R6, single189
 	FMOVD 0(R3), F9
-	TBZ $0, R6, loaded180
+	TBZ $0, R6, loaded190
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded180
+	B loaded190
 
-single179:
+single189:
 	FMOVS 0(R3), F9
 
-loaded180:
+loaded190:
 	VMOV V0.B16, V8.B16
 	VFMLA V9.S4, V2.S4, V8.S4
 	WORD $0x6e28fce8 // FDIV V8.4S, V7.4S, V8.4S
-	TBZ $1, R6, single181
+	TBZ $1, R6, single191
 	FMOVD F8, 0(R0)
-	TBZ $0, R6, stored182
+	TBZ $0, R6, stored192
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored182
+	B stored192
 
-single181:
+single191:
 	FMOVS F8, 0(R0)
 
-stored182:
+stored192:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -3627,17 +3857,17 @@ columns1_end:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single183
+	TBZ $1, R2, single193
 	FMOVD 0(R1), F0
-	TBZ $0, R2, loaded184
+	TBZ $0, R2, loaded194
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded184
+	B loaded194
 
-single183:
+single193:
 	FMOVS 0(R1), F0
 
-loaded184:
+loaded194:
 	WORD $0x4e20d463 // FADD V3.4S, V3.4S, V0.4S
 	ADD R3, R1
 	SUBS $1, R5
@@ -3645,31 +3875,31 @@ loaded184:
 	MOVD add+40(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single185
+	TBZ $1, R2, single195
 	FMOVD 0(R0), F0
-	TBZ $0, R2, loaded186
+	TBZ $0, R2, loaded196
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded186
+	B loaded196
 
-single185:
+single195:
 	FMOVS 0(R0), F0
 
-loaded186:
+loaded196:
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 
 partial_store:
-	TBZ $1, R2, single187
+	TBZ $1, R2, single197
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored188
+	TBZ $0, R2, stored198
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored188
+	B stored198
 
-single187:
+single197:
 	FMOVS F3, 0(R0)
 
-stored188:
+stored198:
 
 done:
 	RET
@@ -3763,50 +3993,50 @@ columns_end:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single189
+	TBZ $1, R2, single199
 	FMOVD 0(R1), F6
-	TBZ $0, R2, loaded190
+	TBZ $0, R2, loaded200
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded190
+	B loaded200
 
-single189:
+single199:
 	FMOVS 0(R1), F6
 
-loaded190:
-	TBZ $1, R2, single191
+loaded200:
+	TBZ $1, R2, single201
 	FMOVD 0(R6), F5
-	TBZ $0, R2, loaded192
+	TBZ $0, R2, loaded202
 	ADD $8, R6, R26
 	VLD1 (R26), V5.S[2]
-	B loaded192
+	B loaded202
 
-single191:
+single201:
 	FMOVS 0(R6), F5
 
-loaded192:
-	TBZ $1, R2, single193
+loaded202:
+	TBZ $1, R2, single203
 	FMOVD 0(R7), F4
-	TBZ $0, R2, loaded194
+	TBZ $0, R2, loaded204
 	ADD $8, R7, R26
 	VLD1 (R26), V4.S[2]
-	B loaded194
+	B loaded204
 
-single193:
+single203:
 	FMOVS 0(R7), F4
 
-loaded194:
-	TBZ $1, R2, single195
+loaded204:
+	TBZ $1, R2, single205
 	FMOVD 0(R8), F8
-	TBZ $0, R2, loaded196
+	TBZ $0, R2, loaded206
 	ADD $8, R8, R26
 	VLD1 (R26), V8.S[2]
-	B loaded196
+	B loaded206
 
-single195:
+single205:
 	FMOVS 0(R8), F8
 
-loaded196:
+loaded206:
 	WORD $0x4e26d400 // FADD V0.4S, V0.4S, V6.4S
 	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
 	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
@@ -3820,34 +4050,34 @@ loaded196:
 	MOVD add+48(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single197
+	TBZ $1, R2, single207
 	FMOVD 0(R0), F8
-	TBZ $0, R2, loaded198
+	TBZ $0, R2, loaded208
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded198
+	B loaded208
 
-single197:
+single207:
 	FMOVS 0(R0), F8
 
-loaded198:
+loaded208:
 	WORD $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 
 partial_store:
 	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
 	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
 	WORD $0x4e23d400 // FADD V0.4S, V0.4S, V3.4S
-	TBZ $1, R2, single199
+	TBZ $1, R2, single209
 	FMOVD F0, 0(R0)
-	TBZ $0, R2, stored200
+	TBZ $0, R2, stored210
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored200
+	B stored210
 
-single199:
+single209:
 	FMOVS F0, 0(R0)
 
-stored200:
+stored210:
 
 done:
 	RET
@@ -4060,17 +4290,17 @@ columns1_end:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single201
+	TBZ $1, R2, single211
 	FMOVD 0(R1), F0
-	TBZ $0, R2, loaded202
+	TBZ $0, R2, loaded212
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded202
+	B loaded212
 
-single201:
+single211:
 	FMOVS 0(R1), F0
 
-loaded202:
+loaded212:
 	VFMLA V0.S4, V0.S4, V3.S4
 	ADD R3, R1
 	SUBS $1, R5
@@ -4078,31 +4308,31 @@ loaded202:
 	MOVD add+40(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single203
+	TBZ $1, R2, single213
 	FMOVD 0(R0), F0
-	TBZ $0, R2, loaded204
+	TBZ $0, R2, loaded214
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded204
+	B loaded214
 
-single203:
+single213:
 	FMOVS 0(R0), F0
 
-loaded204:
+loaded214:
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 
 partial_store:
-	TBZ $1, R2, single205
+	TBZ $1, R2, single215
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored206
+	TBZ $0, R2, stored216
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored206
+	B stored216
 
-single205:
+single215:
 	FMOVS F3, 0(R0)
 
-stored206:
+stored216:
 
 done:
 	RET
@@ -4256,82 +4486,82 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single207
+	TBZ $1, R7, single217
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded208
+	TBZ $0, R7, loaded218
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded208
+	B loaded218
 
-single207:
+single217:
 	FMOVS 0(R0), F12
 
-loaded208:
-	TBZ $1, R7, single209
+loaded218:
+	TBZ $1, R7, single219
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded210
+	TBZ $0, R7, loaded220
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded210
+	B loaded220
 
-single209:
+single219:
 	FMOVS 0(R2), F9
 
-loaded210:
+loaded220:
 	VFMLA V12.S4, V4.S4, V9.S4
-	TBZ $1, R7, single211
+	TBZ $1, R7, single221
 	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded212
+	TBZ $0, R7, loaded222
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded212
+	B loaded222
 
-single211:
+single221:
 	FMOVS 0(R1), F11
 
-loaded212:
+loaded222:
 	WORD $0x6e29dc29 // FMUL V9.4S, V1.4S, V9.4S
 	VFMLA V11.S4, V0.S4, V9.S4
 	WORD $0x6ea9eccb // FACGT V11.4S, V6.4S, V9.4S
 	WORD $0x4e6b1d29 // BIC V9.16B, V9.16B, V11.16B
-	TBZ $1, R7, single213
+	TBZ $1, R7, single223
 	FMOVD F9, 0(R1)
-	TBZ $0, R7, stored214
+	TBZ $0, R7, stored224
 	ADD $8, R1, R26
 	VST1 V9.S[2], (R26)
-	B stored214
+	B stored224
 
-single213:
+single223:
 	FMOVS F9, 0(R1)
 
-stored214:
-	TBZ $1, R7, single215
+stored224:
+	TBZ $1, R7, single225
 	FMOVD 0(R4), F11
-	TBZ $0, R7, loaded216
+	TBZ $0, R7, loaded226
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded216
+	B loaded226
 
-single215:
+single225:
 	FMOVS 0(R4), F11
 
-loaded216:
+loaded226:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afd2a // FDIV V10.4S, V9.4S, V10.4S
 	WORD $0x6e2cdcac // FMUL V12.4S, V5.4S, V12.4S
 	VFMLS V10.S4, V2.S4, V12.S4
-	TBZ $1, R7, single217
+	TBZ $1, R7, single227
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored218
+	TBZ $0, R7, stored228
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored218
+	B stored228
 
-single217:
+single227:
 	FMOVS F12, 0(R0)
 
-stored218:
+stored228:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -4472,81 +4702,81 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single219
+	TBZ $1, R7, single229
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded220
+	TBZ $0, R7, loaded230
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded220
+	B loaded230
 
-single219:
+single229:
 	FMOVS 0(R0), F12
 
-loaded220:
-	TBZ $1, R7, single221
+loaded230:
+	TBZ $1, R7, single231
 	FMOVD 0(R2), F17
-	TBZ $0, R7, loaded222
+	TBZ $0, R7, loaded232
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded222
+	B loaded232
 
-single221:
+single231:
 	FMOVS 0(R2), F17
 
-loaded222:
+loaded232:
 	VFMLA V12.S4, V4.S4, V17.S4
-	TBZ $1, R7, single223
+	TBZ $1, R7, single233
 	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded224
+	TBZ $0, R7, loaded234
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded224
+	B loaded234
 
-single223:
+single233:
 	FMOVS 0(R1), F11
 
-loaded224:
+loaded234:
 	WORD $0x6e31dc31 // FMUL V17.4S, V1.4S, V17.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	WORD $0x6eb1eccb // FACGT V11.4S, V6.4S, V17.4S
 	WORD $0x4e6b1e31 // BIC V17.16B, V17.16B, V11.16B
-	TBZ $1, R7, single225
+	TBZ $1, R7, single235
 	FMOVD F17, 0(R1)
-	TBZ $0, R7, stored226
+	TBZ $0, R7, stored236
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored226
+	B stored236
 
-single225:
+single235:
 	FMOVS F17, 0(R1)
 
-stored226:
-	TBZ $1, R7, single227
+stored236:
+	TBZ $1, R7, single237
 	FMOVD 0(R4), F11
-	TBZ $0, R7, loaded228
+	TBZ $0, R7, loaded238
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded228
+	B loaded238
 
-single227:
+single237:
 	FMOVS 0(R4), F11
 
-loaded228:
+loaded238:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afe2b // FDIV V11.4S, V17.4S, V10.4S
 	VFMLS V11.S4, V2.S4, V12.S4
-	TBZ $1, R7, single229
+	TBZ $1, R7, single239
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored230
+	TBZ $0, R7, stored240
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored230
+	B stored240
 
-single229:
+single239:
 	FMOVS F12, 0(R0)
 
-stored230:
+stored240:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -4678,69 +4908,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R3, single231
+	TBZ $1, R3, single241
 	FMOVD 0(R0), F9
-	TBZ $0, R3, loaded232
+	TBZ $0, R3, loaded242
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded232
+	B loaded242
 
-single231:
+single241:
 	FMOVS 0(R0), F9
 
-loaded232:
-	TBZ $1, R3, single233
+loaded242:
+	TBZ $1, R3, single243
 	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded234
+	TBZ $0, R3, loaded244
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded234
+	B loaded244
 
-single233:
+single243:
 	FMOVS 0(R2), F7
 
-loaded234:
+loaded244:
 	VFMLA V9.S4, V5.S4, V7.S4
-	TBZ $1, R3, single235
+	TBZ $1, R3, single245
 	FMOVD 0(R1), F8
-	TBZ $0, R3, loaded236
+	TBZ $0, R3, loaded246
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded236
+	B loaded246
 
-single235:
+single245:
 	FMOVS 0(R1), F8
 
-loaded236:
+loaded246:
 	WORD $0x6e27dc2e // FMUL V14.4S, V1.4S, V7.4S
 	VFMLA V8.S4, V0.S4, V14.S4
 	WORD $0x6eaeecc8 // FACGT V8.4S, V6.4S, V14.4S
 	WORD $0x4e681dce // BIC V14.16B, V14.16B, V8.16B
-	TBZ $1, R3, single237
+	TBZ $1, R3, single247
 	FMOVD F14, 0(R1)
-	TBZ $0, R3, stored238
+	TBZ $0, R3, stored248
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored238
+	B stored248
 
-single237:
+single247:
 	FMOVS F14, 0(R1)
 
-stored238:
+stored248:
 	WORD $0x6e27dc47 // FMUL V7.4S, V2.4S, V7.4S
 	VFMLA V14.S4, V3.S4, V7.S4
 	VFMLS V7.S4, V4.S4, V9.S4
-	TBZ $1, R3, single239
+	TBZ $1, R3, single249
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored240
+	TBZ $0, R3, stored250
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored240
+	B stored250
 
-single239:
+single249:
 	FMOVS F9, 0(R0)
 
-stored240:
+stored250:
 
 done:
 	RET
@@ -4925,99 +5155,99 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single241
+	TBZ $1, R4, single251
 	FMOVD 0(R0), F12
-	TBZ $0, R4, loaded242
+	TBZ $0, R4, loaded252
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded242
+	B loaded252
 
-single241:
+single251:
 	FMOVS 0(R0), F12
 
-loaded242:
-	TBZ $1, R4, single243
+loaded252:
+	TBZ $1, R4, single253
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded244
+	TBZ $0, R4, loaded254
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded244
+	B loaded254
 
-single243:
+single253:
 	FMOVS 0(R3), F10
 
-loaded244:
+loaded254:
 	VFMLA V12.S4, V7.S4, V10.S4
-	TBZ $1, R4, single245
+	TBZ $1, R4, single255
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded246
+	TBZ $0, R4, loaded256
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded246
+	B loaded256
 
-single245:
+single255:
 	FMOVS 0(R1), F11
 
-loaded246:
+loaded256:
 	WORD $0x6e2adc31 // FMUL V17.4S, V1.4S, V10.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	WORD $0x6eb1ed2b // FACGT V11.4S, V9.4S, V17.4S
 	WORD $0x4e6b1e31 // BIC V17.16B, V17.16B, V11.16B
-	TBZ $1, R4, single247
+	TBZ $1, R4, single257
 	FMOVD F17, 0(R1)
-	TBZ $0, R4, stored248
+	TBZ $0, R4, stored258
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored248
+	B stored258
 
-single247:
+single257:
 	FMOVS F17, 0(R1)
 
-stored248:
-	TBZ $1, R4, single249
+stored258:
+	TBZ $1, R4, single259
 	FMOVD 0(R2), F11
-	TBZ $0, R4, loaded250
+	TBZ $0, R4, loaded260
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded250
+	B loaded260
 
-single249:
+single259:
 	FMOVS 0(R2), F11
 
-loaded250:
+loaded260:
 	WORD $0x6e2adc70 // FMUL V16.4S, V3.4S, V10.4S
 	WORD $0x6e2ade0a // FMUL V10.4S, V16.4S, V10.4S
 	VFMLA V11.S4, V2.S4, V10.S4
 	WORD $0x6eaaed2b // FACGT V11.4S, V9.4S, V10.4S
 	WORD $0x4e6b1d4a // BIC V10.16B, V10.16B, V11.16B
-	TBZ $1, R4, single251
+	TBZ $1, R4, single261
 	FMOVD F10, 0(R2)
-	TBZ $0, R4, stored252
+	TBZ $0, R4, stored262
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored252
+	B stored262
 
-single251:
+single261:
 	FMOVS F10, 0(R2)
 
-stored252:
+stored262:
 	WORD $0x6e25dd4a // FMUL V10.4S, V10.4S, V5.4S
 	WORD $0x6ea1f94a // FSQRT V10.4S, V10.4S
 	WORD $0x4e26d54a // FADD V10.4S, V10.4S, V6.4S
 	WORD $0x6e2afe2a // FDIV V10.4S, V17.4S, V10.4S
 	WORD $0x6e2cdd0c // FMUL V12.4S, V8.4S, V12.4S
 	VFMLS V10.S4, V4.S4, V12.S4
-	TBZ $1, R4, single253
+	TBZ $1, R4, single263
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored254
+	TBZ $0, R4, stored264
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored254
+	B stored264
 
-single253:
+single263:
 	FMOVS F12, 0(R0)
 
-stored254:
+stored264:
 
 done:
 	RET
@@ -5158,99 +5388,99 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R4, single255
+	TBZ $1, R4, single265
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded256
+	TBZ $0, R4, loaded266
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded256
+	B loaded266
 
-single255:
+single265:
 	FMOVS 0(R0), F11
 
-loaded256:
-	TBZ $1, R4, single257
+loaded266:
+	TBZ $1, R4, single267
 	FMOVD 0(R3), F13
-	TBZ $0, R4, loaded258
+	TBZ $0, R4, loaded268
 	ADD $8, R3, R26
 	VLD1 (R26), V13.S[2]
-	B loaded258
+	B loaded268
 
-single257:
+single267:
 	FMOVS 0(R3), F13
 
-loaded258:
+loaded268:
 	VFMLA V11.S4, V7.S4, V13.S4
-	TBZ $1, R4, single259
+	TBZ $1, R4, single269
 	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded260
+	TBZ $0, R4, loaded270
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded260
+	B loaded270
 
-single259:
+single269:
 	FMOVS 0(R1), F14
 
-loaded260:
+loaded270:
 	WORD $0x6e2ddc32 // FMUL V18.4S, V1.4S, V13.4S
 	VFMLA V14.S4, V0.S4, V18.S4
 	WORD $0x6eb2ed4e // FACGT V14.4S, V10.4S, V18.4S
 	WORD $0x4e6e1e52 // BIC V18.16B, V18.16B, V14.16B
-	TBZ $1, R4, single261
+	TBZ $1, R4, single271
 	FMOVD F18, 0(R1)
-	TBZ $0, R4, stored262
+	TBZ $0, R4, stored272
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored262
+	B stored272
 
-single261:
+single271:
 	FMOVS F18, 0(R1)
 
-stored262:
-	TBZ $1, R4, single263
+stored272:
+	TBZ $1, R4, single273
 	FMOVD 0(R2), F14
-	TBZ $0, R4, loaded264
+	TBZ $0, R4, loaded274
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded264
+	B loaded274
 
-single263:
+single273:
 	FMOVS 0(R2), F14
 
-loaded264:
+loaded274:
 	WORD $0x6e2ddc71 // FMUL V17.4S, V3.4S, V13.4S
 	WORD $0x6e2dde2d // FMUL V13.4S, V17.4S, V13.4S
 	VFMLA V14.S4, V2.S4, V13.S4
 	WORD $0x6eaded4e // FACGT V14.4S, V10.4S, V13.4S
 	WORD $0x4e6e1dad // BIC V13.16B, V13.16B, V14.16B
-	TBZ $1, R4, single265
+	TBZ $1, R4, single275
 	FMOVD F13, 0(R2)
-	TBZ $0, R4, stored266
+	TBZ $0, R4, stored276
 	ADD $8, R2, R26
 	VST1 V13.S[2], (R26)
-	B stored266
+	B stored276
 
-single265:
+single275:
 	FMOVS F13, 0(R2)
 
-stored266:
+stored276:
 	WORD $0x6e25ddae // FMUL V14.4S, V13.4S, V5.4S
 	WORD $0x6ea1f9ce // FSQRT V14.4S, V14.4S
 	WORD $0x4e26d5cd // FADD V13.4S, V14.4S, V6.4S
 	WORD $0x6e2dfe4d // FDIV V13.4S, V18.4S, V13.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V13.S4, V4.S4, V11.S4
-	TBZ $1, R4, single267
+	TBZ $1, R4, single277
 	FMOVD F11, 0(R0)
-	TBZ $0, R4, stored268
+	TBZ $0, R4, stored278
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored268
+	B stored278
 
-single267:
+single277:
 	FMOVS F11, 0(R0)
 
-stored268:
+stored278:
 
 done:
 	RET
@@ -5468,125 +5698,125 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R5, single269
+	TBZ $1, R5, single279
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded270
+	TBZ $0, R5, loaded280
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded270
+	B loaded280
 
-single269:
+single279:
 	FMOVS 0(R0), F11
 
-loaded270:
-	TBZ $1, R5, single271
+loaded280:
+	TBZ $1, R5, single281
 	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded272
+	TBZ $0, R5, loaded282
 	ADD $8, R4, R26
 	VLD1 (R26), V10.S[2]
-	B loaded272
+	B loaded282
 
-single271:
+single281:
 	FMOVS 0(R4), F10
 
-loaded272:
+loaded282:
 	VFMLA V11.S4, V7.S4, V10.S4
-	TBZ $1, R5, single273
+	TBZ $1, R5, single283
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded274
+	TBZ $0, R5, loaded284
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded274
+	B loaded284
 
-single273:
+single283:
 	FMOVS 0(R1), F12
 
-loaded274:
+loaded284:
 	WORD $0x6e2adc35 // FMUL V21.4S, V1.4S, V10.4S
 	VFMLA V12.S4, V0.S4, V21.S4
 	WORD $0x6eb5ed2c // FACGT V12.4S, V9.4S, V21.4S
 	WORD $0x4e6c1eb5 // BIC V21.16B, V21.16B, V12.16B
-	TBZ $1, R5, single275
+	TBZ $1, R5, single285
 	FMOVD F21, 0(R1)
-	TBZ $0, R5, stored276
+	TBZ $0, R5, stored286
 	ADD $8, R1, R26
 	VST1 V21.S[2], (R26)
-	B stored276
+	B stored286
 
-single275:
+single285:
 	FMOVS F21, 0(R1)
 
-stored276:
-	TBZ $1, R5, single277
+stored286:
+	TBZ $1, R5, single287
 	FMOVD 0(R2), F12
-	TBZ $0, R5, loaded278
+	TBZ $0, R5, loaded288
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded278
+	B loaded288
 
-single277:
+single287:
 	FMOVS 0(R2), F12
 
-loaded278:
+loaded288:
 	WORD $0x6e2adc74 // FMUL V20.4S, V3.4S, V10.4S
 	WORD $0x6e2ade8a // FMUL V10.4S, V20.4S, V10.4S
 	VFMLA V12.S4, V2.S4, V10.S4
 	WORD $0x6eaaed2c // FACGT V12.4S, V9.4S, V10.4S
 	WORD $0x4e6c1d4a // BIC V10.16B, V10.16B, V12.16B
-	TBZ $1, R5, single279
+	TBZ $1, R5, single289
 	FMOVD F10, 0(R2)
-	TBZ $0, R5, stored280
+	TBZ $0, R5, stored290
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored280
+	B stored290
 
-single279:
+single289:
 	FMOVS F10, 0(R2)
 
-stored280:
-	TBZ $1, R5, single281
+stored290:
+	TBZ $1, R5, single291
 	FMOVD 0(R3), F12
-	TBZ $0, R5, loaded282
+	TBZ $0, R5, loaded292
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded282
+	B loaded292
 
-single281:
+single291:
 	FMOVS 0(R3), F12
 
-loaded282:
+loaded292:
 	WORD $0x6eace554 // FCMGT V20.4S, V10.4S, V12.4S
 	WORD $0x6eb41d4c // BIT V12.16B, V10.16B, V20.16B
 	WORD $0x6eaced2a // FACGT V10.4S, V9.4S, V12.4S
 	WORD $0x4e6a1d8c // BIC V12.16B, V12.16B, V10.16B
-	TBZ $1, R5, single283
+	TBZ $1, R5, single293
 	FMOVD F12, 0(R3)
-	TBZ $0, R5, stored284
+	TBZ $0, R5, stored294
 	ADD $8, R3, R26
 	VST1 V12.S[2], (R26)
-	B stored284
+	B stored294
 
-single283:
+single293:
 	FMOVS F12, 0(R3)
 
-stored284:
+stored294:
 	WORD $0x6e25dd8c // FMUL V12.4S, V12.4S, V5.4S
 	WORD $0x6ea1f98c // FSQRT V12.4S, V12.4S
 	WORD $0x4e26d58c // FADD V12.4S, V12.4S, V6.4S
 	WORD $0x6e2cfeac // FDIV V12.4S, V21.4S, V12.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V12.S4, V4.S4, V11.S4
-	TBZ $1, R5, single285
+	TBZ $1, R5, single295
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored286
+	TBZ $0, R5, stored296
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored286
+	B stored296
 
-single285:
+single295:
 	FMOVS F11, 0(R0)
 
-stored286:
+stored296:
 
 done:
 	RET
@@ -5748,125 +5978,125 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R5, single287
+	TBZ $1, R5, single297
 	FMOVD 0(R0), F16
-	TBZ $0, R5, loaded288
+	TBZ $0, R5, loaded298
 	ADD $8, R0, R26
 	VLD1 (R26), V16.S[2]
-	B loaded288
+	B loaded298
 
-single287:
+single297:
 	FMOVS 0(R0), F16
 
-loaded288:
-	TBZ $1, R5, single289
+loaded298:
+	TBZ $1, R5, single299
 	FMOVD 0(R4), F15
-	TBZ $0, R5, loaded290
+	TBZ $0, R5, loaded300
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded290
+	B loaded300
 
-single289:
+single299:
 	FMOVS 0(R4), F15
 
-loaded290:
+loaded300:
 	VFMLA V16.S4, V7.S4, V15.S4
-	TBZ $1, R5, single291
+	TBZ $1, R5, single301
 	FMOVD 0(R1), F11
-	TBZ $0, R5, loaded292
+	TBZ $0, R5, loaded302
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded292
+	B loaded302
 
-single291:
+single301:
 	FMOVS 0(R1), F11
 
-loaded292:
+loaded302:
 	WORD $0x6e2fdc32 // FMUL V18.4S, V1.4S, V15.4S
 	VFMLA V11.S4, V0.S4, V18.S4
 	WORD $0x6eb2ed4b // FACGT V11.4S, V10.4S, V18.4S
 	WORD $0x4e6b1e52 // BIC V18.16B, V18.16B, V11.16B
-	TBZ $1, R5, single293
+	TBZ $1, R5, single303
 	FMOVD F18, 0(R1)
-	TBZ $0, R5, stored294
+	TBZ $0, R5, stored304
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored294
+	B stored304
 
-single293:
+single303:
 	FMOVS F18, 0(R1)
 
-stored294:
-	TBZ $1, R5, single295
+stored304:
+	TBZ $1, R5, single305
 	FMOVD 0(R2), F11
-	TBZ $0, R5, loaded296
+	TBZ $0, R5, loaded306
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded296
+	B loaded306
 
-single295:
+single305:
 	FMOVS 0(R2), F11
 
-loaded296:
+loaded306:
 	WORD $0x6e2fdc71 // FMUL V17.4S, V3.4S, V15.4S
 	WORD $0x6e2fde2f // FMUL V15.4S, V17.4S, V15.4S
 	VFMLA V11.S4, V2.S4, V15.S4
 	WORD $0x6eafed4b // FACGT V11.4S, V10.4S, V15.4S
 	WORD $0x4e6b1def // BIC V15.16B, V15.16B, V11.16B
-	TBZ $1, R5, single297
+	TBZ $1, R5, single307
 	FMOVD F15, 0(R2)
-	TBZ $0, R5, stored298
+	TBZ $0, R5, stored308
 	ADD $8, R2, R26
 	VST1 V15.S[2], (R26)
-	B stored298
+	B stored308
 
-single297:
+single307:
 	FMOVS F15, 0(R2)
 
-stored298:
-	TBZ $1, R5, single299
+stored308:
+	TBZ $1, R5, single309
 	FMOVD 0(R3), F11
-	TBZ $0, R5, loaded300
+	TBZ $0, R5, loaded310
 	ADD $8, R3, R26
 	VLD1 (R26), V11.S[2]
-	B loaded300
+	B loaded310
 
-single299:
+single309:
 	FMOVS 0(R3), F11
 
-loaded300:
+loaded310:
 	WORD $0x6eabe5f1 // FCMGT V17.4S, V15.4S, V11.4S
 	WORD $0x6eb11deb // BIT V11.16B, V15.16B, V17.16B
 	WORD $0x6eabed4f // FACGT V15.4S, V10.4S, V11.4S
 	WORD $0x4e6f1d6b // BIC V11.16B, V11.16B, V15.16B
-	TBZ $1, R5, single301
+	TBZ $1, R5, single311
 	FMOVD F11, 0(R3)
-	TBZ $0, R5, stored302
+	TBZ $0, R5, stored312
 	ADD $8, R3, R26
 	VST1 V11.S[2], (R26)
-	B stored302
+	B stored312
 
-single301:
+single311:
 	FMOVS F11, 0(R3)
 
-stored302:
+stored312:
 	WORD $0x6e25dd6f // FMUL V15.4S, V11.4S, V5.4S
 	WORD $0x6ea1f9ef // FSQRT V15.4S, V15.4S
 	WORD $0x4e26d5eb // FADD V11.4S, V15.4S, V6.4S
 	WORD $0x6e2bfe4b // FDIV V11.4S, V18.4S, V11.4S
 	WORD $0x6e30dd10 // FMUL V16.4S, V8.4S, V16.4S
 	VFMLS V11.S4, V4.S4, V16.S4
-	TBZ $1, R5, single303
+	TBZ $1, R5, single313
 	FMOVD F16, 0(R0)
-	TBZ $0, R5, stored304
+	TBZ $0, R5, stored314
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored304
+	B stored314
 
-single303:
+single313:
 	FMOVS F16, 0(R0)
 
-stored304:
+stored314:
 
 done:
 	RET
@@ -5986,69 +6216,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single305
+	TBZ $1, R3, single315
 	FMOVD 0(R0), F5
-	TBZ $0, R3, loaded306
+	TBZ $0, R3, loaded316
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded306
+	B loaded316
 
-single305:
+single315:
 	FMOVS 0(R0), F5
 
-loaded306:
-	TBZ $1, R3, single307
+loaded316:
+	TBZ $1, R3, single317
 	FMOVD 0(R2), F6
-	TBZ $0, R3, loaded308
+	TBZ $0, R3, loaded318
 	ADD $8, R2, R26
 	VLD1 (R26), V6.S[2]
-	B loaded308
+	B loaded318
 
-single307:
+single317:
 	FMOVS 0(R2), F6
 
-loaded308:
+loaded318:
 	VFMLA V5.S4, V2.S4, V6.S4
-	TBZ $1, R3, single309
+	TBZ $1, R3, single319
 	FMOVD 0(R1), F4
-	TBZ $0, R3, loaded310
+	TBZ $0, R3, loaded320
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded310
+	B loaded320
 
-single309:
+single319:
 	FMOVS 0(R1), F4
 
-loaded310:
+loaded320:
 	VFMLA V6.S4, V6.S4, V4.S4
 	WORD $0x6ea4ec6f // FACGT V15.4S, V3.4S, V4.4S
 	WORD $0x4e6f1c84 // BIC V4.16B, V4.16B, V15.16B
-	TBZ $1, R3, single311
+	TBZ $1, R3, single321
 	FMOVD F4, 0(R1)
-	TBZ $0, R3, stored312
+	TBZ $0, R3, stored322
 	ADD $8, R1, R26
 	VST1 V4.S[2], (R26)
-	B stored312
+	B stored322
 
-single311:
+single321:
 	FMOVS F4, 0(R1)
 
-stored312:
+stored322:
 	WORD $0x6ea1f884 // FSQRT V4.4S, V4.4S
 	WORD $0x4e21d484 // FADD V4.4S, V4.4S, V1.4S
 	WORD $0x6e24fcc4 // FDIV V4.4S, V6.4S, V4.4S
 	VFMLS V4.S4, V0.S4, V5.S4
-	TBZ $1, R3, single313
+	TBZ $1, R3, single323
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored314
+	TBZ $0, R3, stored324
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored314
+	B stored324
 
-single313:
+single323:
 	FMOVS F5, 0(R0)
 
-stored314:
+stored324:
 
 done:
 	RET
@@ -6182,71 +6412,71 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V9.S[3]
 	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
-	TBZ $1, R3, single315
+	TBZ $1, R3, single325
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded316
+	TBZ $0, R3, loaded326
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded316
+	B loaded326
 
-single315:
+single325:
 	FMOVS 0(R0), F7
 
-loaded316:
-	TBZ $1, R3, single317
+loaded326:
+	TBZ $1, R3, single327
 	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded318
+	TBZ $0, R3, loaded328
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded318
+	B loaded328
 
-single317:
+single327:
 	FMOVS 0(R2), F8
 
-loaded318:
+loaded328:
 	VFMLA V7.S4, V4.S4, V8.S4
 	WORD $0x6e28dc26 // FMUL V6.4S, V1.4S, V8.4S
-	TBZ $1, R3, single319
+	TBZ $1, R3, single329
 	FMOVD 0(R1), F17
-	TBZ $0, R3, loaded320
+	TBZ $0, R3, loaded330
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded320
+	B loaded330
 
-single319:
+single329:
 	FMOVS 0(R1), F17
 
-loaded320:
+loaded330:
 	WORD $0x6e28dcc6 // FMUL V6.4S, V6.4S, V8.4S
 	VFMLA V17.S4, V0.S4, V6.S4
 	WORD $0x6ea6ecb1 // FACGT V17.4S, V5.4S, V6.4S
 	WORD $0x4e711cc6 // BIC V6.16B, V6.16B, V17.16B
-	TBZ $1, R3, single321
+	TBZ $1, R3, single331
 	FMOVD F6, 0(R1)
-	TBZ $0, R3, stored322
+	TBZ $0, R3, stored332
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored322
+	B stored332
 
-single321:
+single331:
 	FMOVS F6, 0(R1)
 
-stored322:
+stored332:
 	WORD $0x6ea1f8c6 // FSQRT V6.4S, V6.4S
 	WORD $0x4e22d4c6 // FADD V6.4S, V6.4S, V2.4S
 	WORD $0x6e26fd06 // FDIV V6.4S, V8.4S, V6.4S
 	VFMLS V6.S4, V3.S4, V7.S4
-	TBZ $1, R3, single323
+	TBZ $1, R3, single333
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored324
+	TBZ $0, R3, stored334
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored324
+	B stored334
 
-single323:
+single333:
 	FMOVS F7, 0(R0)
 
-stored324:
+stored334:
 
 done:
 	RET
@@ -6425,81 +6655,81 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single325
+	TBZ $1, R4, single335
 	FMOVD 0(R0), F26
-	TBZ $0, R4, loaded326
+	TBZ $0, R4, loaded336
 	ADD $8, R0, R26
 	VLD1 (R26), V26.S[2]
-	B loaded326
+	B loaded336
 
-single325:
+single335:
 	FMOVS 0(R0), F26
 
-loaded326:
-	TBZ $1, R4, single327
+loaded336:
+	TBZ $1, R4, single337
 	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded328
+	TBZ $0, R4, loaded338
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded328
+	B loaded338
 
-single327:
+single337:
 	FMOVS 0(R3), F9
 
-loaded328:
+loaded338:
 	VFMLA V26.S4, V4.S4, V9.S4
 	WORD $0x6e29dc28 // FMUL V8.4S, V1.4S, V9.4S
-	TBZ $1, R4, single329
+	TBZ $1, R4, single339
 	FMOVD 0(R1), F7
-	TBZ $0, R4, loaded330
+	TBZ $0, R4, loaded340
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded330
+	B loaded340
 
-single329:
+single339:
 	FMOVS 0(R1), F7
 
-loaded330:
+loaded340:
 	WORD $0x6e29dd19 // FMUL V25.4S, V8.4S, V9.4S
 	VFMLA V7.S4, V0.S4, V25.S4
 	WORD $0x6eb9eca7 // FACGT V7.4S, V5.4S, V25.4S
 	WORD $0x4e671f39 // BIC V25.16B, V25.16B, V7.16B
-	TBZ $1, R4, single331
+	TBZ $1, R4, single341
 	FMOVD F25, 0(R1)
-	TBZ $0, R4, stored332
+	TBZ $0, R4, stored342
 	ADD $8, R1, R26
 	VST1 V25.S[2], (R26)
-	B stored332
+	B stored342
 
-single331:
+single341:
 	FMOVS F25, 0(R1)
 
-stored332:
-	TBZ $1, R4, single333
+stored342:
+	TBZ $1, R4, single343
 	FMOVD 0(R2), F7
-	TBZ $0, R4, loaded334
+	TBZ $0, R4, loaded344
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded334
+	B loaded344
 
-single333:
+single343:
 	FMOVS 0(R2), F7
 
-loaded334:
+loaded344:
 	VFMLA V7.S4, V0.S4, V8.S4
 	WORD $0x6ea8eca7 // FACGT V7.4S, V5.4S, V8.4S
 	WORD $0x4e671d08 // BIC V8.16B, V8.16B, V7.16B
-	TBZ $1, R4, single335
+	TBZ $1, R4, single345
 	FMOVD F8, 0(R2)
-	TBZ $0, R4, stored336
+	TBZ $0, R4, stored346
 	ADD $8, R2, R26
 	VST1 V8.S[2], (R26)
-	B stored336
+	B stored346
 
-single335:
+single345:
 	FMOVS F8, 0(R2)
 
-stored336:
+stored346:
 	VFMLS V8.S4, V8.S4, V25.S4
 	WORD $0x6eb9e4c8 // FCMGT V8.4S, V6.4S, V25.4S
 	WORD $0x6ea81cd9 // BIT V25.16B, V6.16B, V8.16B
@@ -6507,17 +6737,17 @@ stored336:
 	WORD $0x4e22d739 // FADD V25.4S, V25.4S, V2.4S
 	WORD $0x6e39fd39 // FDIV V25.4S, V9.4S, V25.4S
 	VFMLS V25.S4, V3.S4, V26.S4
-	TBZ $1, R4, single337
+	TBZ $1, R4, single347
 	FMOVD F26, 0(R0)
-	TBZ $0, R4, stored338
+	TBZ $0, R4, stored348
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored338
+	B stored348
 
-single337:
+single347:
 	FMOVS F26, 0(R0)
 
-stored338:
+stored348:
 
 done:
 	RET
@@ -6681,96 +6911,96 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single339
+	TBZ $1, R4, single349
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded340
+	TBZ $0, R4, loaded350
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded340
+	B loaded350
 
-single339:
+single349:
 	FMOVS 0(R0), F8
 
-loaded340:
-	TBZ $1, R4, single341
+loaded350:
+	TBZ $1, R4, single351
 	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded342
+	TBZ $0, R4, loaded352
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded342
+	B loaded352
 
-single341:
+single351:
 	FMOVS 0(R3), F9
 
-loaded342:
+loaded352:
 	VFMLA V8.S4, V5.S4, V9.S4
 	WORD $0x6e29dc27 // FMUL V7.4S, V1.4S, V9.4S
-	TBZ $1, R4, single343
+	TBZ $1, R4, single353
 	FMOVD 0(R1), F18
-	TBZ $0, R4, loaded344
+	TBZ $0, R4, loaded354
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded344
+	B loaded354
 
-single343:
+single353:
 	FMOVS 0(R1), F18
 
-loaded344:
+loaded354:
 	WORD $0x6e29dce7 // FMUL V7.4S, V7.4S, V9.4S
 	VFMLA V18.S4, V0.S4, V7.S4
 	WORD $0x6ea7ecd2 // FACGT V18.4S, V6.4S, V7.4S
 	WORD $0x4e721ce7 // BIC V7.16B, V7.16B, V18.16B
-	TBZ $1, R4, single345
+	TBZ $1, R4, single355
 	FMOVD F7, 0(R1)
-	TBZ $0, R4, stored346
+	TBZ $0, R4, stored356
 	ADD $8, R1, R26
 	VST1 V7.S[2], (R26)
-	B stored346
+	B stored356
 
-single345:
+single355:
 	FMOVS F7, 0(R1)
 
-stored346:
+stored356:
 	WORD $0x6ea1f8e7 // FSQRT V7.4S, V7.4S
 	WORD $0x4e22d4e7 // FADD V7.4S, V7.4S, V2.4S
 	WORD $0x6e27fd27 // FDIV V7.4S, V9.4S, V7.4S
-	TBZ $1, R4, single347
+	TBZ $1, R4, single357
 	FMOVD 0(R2), F9
-	TBZ $0, R4, loaded348
+	TBZ $0, R4, loaded358
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded348
+	B loaded358
 
-single347:
+single357:
 	FMOVS 0(R2), F9
 
-loaded348:
+loaded358:
 	VFMLA V9.S4, V3.S4, V7.S4
 	WORD $0x6ea7ecc9 // FACGT V9.4S, V6.4S, V7.4S
 	WORD $0x4e691ce7 // BIC V7.16B, V7.16B, V9.16B
-	TBZ $1, R4, single349
+	TBZ $1, R4, single359
 	FMOVD F7, 0(R2)
-	TBZ $0, R4, stored350
+	TBZ $0, R4, stored360
 	ADD $8, R2, R26
 	VST1 V7.S[2], (R26)
-	B stored350
+	B stored360
 
-single349:
+single359:
 	FMOVS F7, 0(R2)
 
-stored350:
+stored360:
 	VFMLS V7.S4, V4.S4, V8.S4
-	TBZ $1, R4, single351
+	TBZ $1, R4, single361
 	FMOVD F8, 0(R0)
-	TBZ $0, R4, stored352
+	TBZ $0, R4, stored362
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored352
+	B stored362
 
-single351:
+single361:
 	FMOVS F8, 0(R0)
 
-stored352:
+stored362:
 
 done:
 	RET
@@ -6979,124 +7209,124 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R5, single353
+	TBZ $1, R5, single363
 	FMOVD 0(R0), F27
-	TBZ $0, R5, loaded354
+	TBZ $0, R5, loaded364
 	ADD $8, R0, R26
 	VLD1 (R26), V27.S[2]
-	B loaded354
+	B loaded364
 
-single353:
+single363:
 	FMOVS 0(R0), F27
 
-loaded354:
-	TBZ $1, R5, single355
+loaded364:
+	TBZ $1, R5, single365
 	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded356
+	TBZ $0, R5, loaded366
 	ADD $8, R4, R26
 	VLD1 (R26), V10.S[2]
-	B loaded356
+	B loaded366
 
-single355:
+single365:
 	FMOVS 0(R4), F10
 
-loaded356:
+loaded366:
 	VFMLA V27.S4, V5.S4, V10.S4
 	WORD $0x6e2adc29 // FMUL V9.4S, V1.4S, V10.4S
-	TBZ $1, R5, single357
+	TBZ $1, R5, single367
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded358
+	TBZ $0, R5, loaded368
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded358
+	B loaded368
 
-single357:
+single367:
 	FMOVS 0(R1), F8
 
-loaded358:
+loaded368:
 	WORD $0x6e2add3a // FMUL V26.4S, V9.4S, V10.4S
 	VFMLA V8.S4, V0.S4, V26.S4
 	WORD $0x6ebaecc8 // FACGT V8.4S, V6.4S, V26.4S
 	WORD $0x4e681f5a // BIC V26.16B, V26.16B, V8.16B
-	TBZ $1, R5, single359
+	TBZ $1, R5, single369
 	FMOVD F26, 0(R1)
-	TBZ $0, R5, stored360
+	TBZ $0, R5, stored370
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored360
+	B stored370
 
-single359:
+single369:
 	FMOVS F26, 0(R1)
 
-stored360:
-	TBZ $1, R5, single361
+stored370:
+	TBZ $1, R5, single371
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded362
+	TBZ $0, R5, loaded372
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded362
+	B loaded372
 
-single361:
+single371:
 	FMOVS 0(R2), F8
 
-loaded362:
+loaded372:
 	VFMLA V8.S4, V0.S4, V9.S4
 	WORD $0x6ea9ecc8 // FACGT V8.4S, V6.4S, V9.4S
 	WORD $0x4e681d29 // BIC V9.16B, V9.16B, V8.16B
-	TBZ $1, R5, single363
+	TBZ $1, R5, single373
 	FMOVD F9, 0(R2)
-	TBZ $0, R5, stored364
+	TBZ $0, R5, stored374
 	ADD $8, R2, R26
 	VST1 V9.S[2], (R26)
-	B stored364
+	B stored374
 
-single363:
+single373:
 	FMOVS F9, 0(R2)
 
-stored364:
+stored374:
 	VFMLS V9.S4, V9.S4, V26.S4
 	WORD $0x6ebae4e9 // FCMGT V9.4S, V7.4S, V26.4S
 	WORD $0x6ea91cfa // BIT V26.16B, V7.16B, V9.16B
 	WORD $0x6ea1fb5a // FSQRT V26.4S, V26.4S
 	WORD $0x4e22d75a // FADD V26.4S, V26.4S, V2.4S
 	WORD $0x6e3afd5a // FDIV V26.4S, V10.4S, V26.4S
-	TBZ $1, R5, single365
+	TBZ $1, R5, single375
 	FMOVD 0(R3), F10
-	TBZ $0, R5, loaded366
+	TBZ $0, R5, loaded376
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded366
+	B loaded376
 
-single365:
+single375:
 	FMOVS 0(R3), F10
 
-loaded366:
+loaded376:
 	VFMLA V10.S4, V3.S4, V26.S4
 	WORD $0x6ebaecca // FACGT V10.4S, V6.4S, V26.4S
 	WORD $0x4e6a1f5a // BIC V26.16B, V26.16B, V10.16B
-	TBZ $1, R5, single367
+	TBZ $1, R5, single377
 	FMOVD F26, 0(R3)
-	TBZ $0, R5, stored368
+	TBZ $0, R5, stored378
 	ADD $8, R3, R26
 	VST1 V26.S[2], (R26)
-	B stored368
+	B stored378
 
-single367:
+single377:
 	FMOVS F26, 0(R3)
 
-stored368:
+stored378:
 	VFMLS V26.S4, V4.S4, V27.S4
-	TBZ $1, R5, single369
+	TBZ $1, R5, single379
 	FMOVD F27, 0(R0)
-	TBZ $0, R5, stored370
+	TBZ $0, R5, stored380
 	ADD $8, R0, R26
 	VST1 V27.S[2], (R26)
-	B stored370
+	B stored380
 
-single369:
+single379:
 	FMOVS F27, 0(R0)
 
-stored370:
+stored380:
 
 done:
 	RET
@@ -7248,73 +7478,73 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R3, single371
+	TBZ $1, R3, single381
 	FMOVD 0(R2), F11
-	TBZ $0, R3, loaded372
+	TBZ $0, R3, loaded382
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded372
+	B loaded382
 
-single371:
+single381:
 	FMOVS 0(R2), F11
 
-loaded372:
-	TBZ $1, R3, single373
+loaded382:
+	TBZ $1, R3, single383
 	FMOVD 0(R1), F12
-	TBZ $0, R3, loaded374
+	TBZ $0, R3, loaded384
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded374
+	B loaded384
 
-single373:
+single383:
 	FMOVS 0(R1), F12
 
-loaded374:
+loaded384:
 	WORD $0x6e2bdc2a // FMUL V10.4S, V1.4S, V11.4S
 	VFMLA V12.S4, V0.S4, V10.S4
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V12.S4, V2.S4, V11.S4
 	WORD $0x6eabeccc // FACGT V12.4S, V6.4S, V11.4S
 	WORD $0x4e6c1d6b // BIC V11.16B, V11.16B, V12.16B
-	TBZ $1, R3, single375
+	TBZ $1, R3, single385
 	FMOVD F11, 0(R1)
-	TBZ $0, R3, stored376
+	TBZ $0, R3, stored386
 	ADD $8, R1, R26
 	VST1 V11.S[2], (R26)
-	B stored376
+	B stored386
 
-single375:
+single385:
 	FMOVS F11, 0(R1)
 
-stored376:
+stored386:
 	WORD $0x6ea7e54b // FCMGT V11.4S, V10.4S, V7.4S
 	WORD $0x6eaae4ea // FCMGT V10.4S, V7.4S, V10.4S
 	VAND V10.B16, V8.B16, V10.B16
 	WORD $0x6eab1d2a // BIT V10.16B, V9.16B, V11.16B
-	TBZ $1, R3, single377
+	TBZ $1, R3, single387
 	FMOVD 0(R0), F11
-	TBZ $0, R3, loaded378
+	TBZ $0, R3, loaded388
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded378
+	B loaded388
 
-single377:
+single387:
 	FMOVS 0(R0), F11
 
-loaded378:
+loaded388:
 	WORD $0x6e2bdcab // FMUL V11.4S, V5.4S, V11.4S
 	VFMLS V10.S4, V4.S4, V11.S4
-	TBZ $1, R3, single379
+	TBZ $1, R3, single389
 	FMOVD F11, 0(R0)
-	TBZ $0, R3, stored380
+	TBZ $0, R3, stored390
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored380
+	B stored390
 
-single379:
+single389:
 	FMOVS F11, 0(R0)
 
-stored380:
+stored390:
 
 done:
 	RET
@@ -7380,30 +7610,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R2, single381
+	TBZ $1, R2, single391
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded382
+	TBZ $0, R2, loaded392
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded382
+	B loaded392
 
-single381:
+single391:
 	FMOVS 0(R1), F3
 
-loaded382:
+loaded392:
 	WORD $0x6ea3e402 // FCMGT V2.4S, V0.4S, V3.4S
 	WORD $0x6ea21c03 // BIT V3.16B, V0.16B, V2.16B
-	TBZ $1, R2, single383
+	TBZ $1, R2, single393
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored384
+	TBZ $0, R2, stored394
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored384
+	B stored394
 
-single383:
+single393:
 	FMOVS F3, 0(R0)
 
-stored384:
+stored394:
 
 done:
 	RET
@@ -7477,41 +7707,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single385
+	TBZ $1, R3, single395
 	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded386
+	TBZ $0, R3, loaded396
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded386
+	B loaded396
 
-single385:
+single395:
 	FMOVS 0(R2), F8
 
-loaded386:
+loaded396:
 	WORD $0x6ea0e508 // FCMGT V8.4S, V8.4S, V0.4S
-	TBZ $1, R3, single387
+	TBZ $1, R3, single397
 	FMOVD 0(R1), F6
-	TBZ $0, R3, loaded388
+	TBZ $0, R3, loaded398
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded388
+	B loaded398
 
-single387:
+single397:
 	FMOVS 0(R1), F6
 
-loaded388:
+loaded398:
 	VAND V8.B16, V6.B16, V6.B16
-	TBZ $1, R3, single389
+	TBZ $1, R3, single399
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored390
+	TBZ $0, R3, stored400
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored390
+	B stored400
 
-single389:
+single399:
 	FMOVS F6, 0(R0)
 
-stored390:
+stored400:
 
 done:
 	RET
@@ -7668,17 +7898,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single391
+	TBZ $1, R2, single401
 	FMOVD 0(R1), F20
-	TBZ $0, R2, loaded392
+	TBZ $0, R2, loaded402
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded392
+	B loaded402
 
-single391:
+single401:
 	FMOVS 0(R1), F20
 
-loaded392:
+loaded402:
 	VORR V20.B16, V0.B16, V22.B16
 	WORD $0x6eb6e42d // FCMGT V13.4S, V1.4S, V22.4S
 	WORD $0x6ead1c36 // BIT V22.16B, V1.16B, V13.16B
@@ -7706,17 +7936,17 @@ loaded392:
 	VFMLA V22.S4, V13.S4, V21.S4
 	WORD $0x6e35fe75 // FDIV V21.4S, V19.4S, V21.4S
 	WORD $0x6ee01eb4 // BIF V20.16B, V21.16B, V0.16B
-	TBZ $1, R2, single393
+	TBZ $1, R2, single403
 	FMOVD F20, 0(R0)
-	TBZ $0, R2, stored394
+	TBZ $0, R2, stored404
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored394
+	B stored404
 
-single393:
+single403:
 	FMOVS F20, 0(R0)
 
-stored394:
+stored404:
 
 done:
 	RET
@@ -7795,42 +8025,42 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R3, single395
+	TBZ $1, R3, single405
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded396
+	TBZ $0, R3, loaded406
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded396
+	B loaded406
 
-single395:
+single405:
 	FMOVS 0(R2), F2
 
-loaded396:
-	TBZ $1, R3, single397
+loaded406:
+	TBZ $1, R3, single407
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded398
+	TBZ $0, R3, loaded408
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded398
+	B loaded408
 
-single397:
+single407:
 	FMOVS 0(R1), F3
 
-loaded398:
+loaded408:
 	VMOV V0.B16, V9.B16
 	VFMLS V2.S4, V2.S4, V9.S4
 	WORD $0x6e29dc69 // FMUL V9.4S, V3.4S, V9.4S
-	TBZ $1, R3, single399
+	TBZ $1, R3, single409
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored400
+	TBZ $0, R3, stored410
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored400
+	B stored410
 
-single399:
+single409:
 	FMOVS F9, 0(R0)
 
-stored400:
+stored410:
 
 done:
 	RET
@@ -9279,17 +9509,17 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single401
+	TBZ $1, R3, single411
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded402
+	TBZ $0, R3, loaded412
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded402
+	B loaded412
 
-single401:
+single411:
 	FMOVS 0(R2), F26
 
-loaded402:
+loaded412:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -9326,17 +9556,17 @@ loaded402:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single403
+	TBZ $1, R3, single413
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored404
+	TBZ $0, R3, stored414
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored404
+	B stored414
 
-single403:
+single413:
 	FMOVS F27, 0(R1)
 
-stored404:
+stored414:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -9356,17 +9586,17 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single405
+	TBZ $1, R3, single415
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded406
+	TBZ $0, R3, loaded416
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded406
+	B loaded416
 
-single405:
+single415:
 	FMOVS 0(R2), F27
 
-loaded406:
+loaded416:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -9403,17 +9633,17 @@ loaded406:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single407
+	TBZ $1, R3, single417
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored408
+	TBZ $0, R3, stored418
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored408
+	B stored418
 
-single407:
+single417:
 	FMOVS F28, 0(R1)
 
-stored408:
+stored418:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -9433,17 +9663,17 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single409
+	TBZ $1, R3, single419
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded410
+	TBZ $0, R3, loaded420
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded410
+	B loaded420
 
-single409:
+single419:
 	FMOVS 0(R2), F28
 
-loaded410:
+loaded420:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -9480,17 +9710,17 @@ loaded410:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single411
+	TBZ $1, R3, single421
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored412
+	TBZ $0, R3, stored422
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored412
+	B stored422
 
-single411:
+single421:
 	FMOVS F30, 0(R1)
 
-stored412:
+stored422:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -9510,17 +9740,17 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single413
+	TBZ $1, R3, single423
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded414
+	TBZ $0, R3, loaded424
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded414
+	B loaded424
 
-single413:
+single423:
 	FMOVS 0(R2), F30
 
-loaded414:
+loaded424:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -9557,17 +9787,17 @@ loaded414:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single415
+	TBZ $1, R3, single425
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored416
+	TBZ $0, R3, stored426
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored416
+	B stored426
 
-single415:
+single425:
 	FMOVS F26, 0(R1)
 
-stored416:
+stored426:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -9587,17 +9817,17 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single417
+	TBZ $1, R3, single427
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded418
+	TBZ $0, R3, loaded428
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded418
+	B loaded428
 
-single417:
+single427:
 	FMOVS 0(R2), F26
 
-loaded418:
+loaded428:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -9634,17 +9864,17 @@ loaded418:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single419
+	TBZ $1, R3, single429
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored420
+	TBZ $0, R3, stored430
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored420
+	B stored430
 
-single419:
+single429:
 	FMOVS F27, 0(R1)
 
-stored420:
+stored430:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -9664,17 +9894,17 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single421
+	TBZ $1, R3, single431
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded422
+	TBZ $0, R3, loaded432
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded422
+	B loaded432
 
-single421:
+single431:
 	FMOVS 0(R2), F27
 
-loaded422:
+loaded432:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -9711,17 +9941,17 @@ loaded422:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single423
+	TBZ $1, R3, single433
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored424
+	TBZ $0, R3, stored434
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored424
+	B stored434
 
-single423:
+single433:
 	FMOVS F28, 0(R1)
 
-stored424:
+stored434:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -9741,17 +9971,17 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single425
+	TBZ $1, R3, single435
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded426
+	TBZ $0, R3, loaded436
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded426
+	B loaded436
 
-single425:
+single435:
 	FMOVS 0(R2), F28
 
-loaded426:
+loaded436:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -9788,17 +10018,17 @@ loaded426:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single427
+	TBZ $1, R3, single437
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored428
+	TBZ $0, R3, stored438
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored428
+	B stored438
 
-single427:
+single437:
 	FMOVS F30, 0(R1)
 
-stored428:
+stored438:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -9818,17 +10048,17 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single429
+	TBZ $1, R3, single439
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded430
+	TBZ $0, R3, loaded440
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded430
+	B loaded440
 
-single429:
+single439:
 	FMOVS 0(R2), F30
 
-loaded430:
+loaded440:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -9865,17 +10095,17 @@ loaded430:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single431
+	TBZ $1, R3, single441
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored432
+	TBZ $0, R3, stored442
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored432
+	B stored442
 
-single431:
+single441:
 	FMOVS F26, 0(R1)
 
-stored432:
+stored442:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -9895,17 +10125,17 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single433
+	TBZ $1, R3, single443
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded434
+	TBZ $0, R3, loaded444
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded434
+	B loaded444
 
-single433:
+single443:
 	FMOVS 0(R2), F26
 
-loaded434:
+loaded444:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -9942,17 +10172,17 @@ loaded434:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single435
+	TBZ $1, R3, single445
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored436
+	TBZ $0, R3, stored446
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored436
+	B stored446
 
-single435:
+single445:
 	FMOVS F27, 0(R1)
 
-stored436:
+stored446:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -9972,17 +10202,17 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single437
+	TBZ $1, R3, single447
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded438
+	TBZ $0, R3, loaded448
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded438
+	B loaded448
 
-single437:
+single447:
 	FMOVS 0(R2), F27
 
-loaded438:
+loaded448:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -10019,17 +10249,17 @@ loaded438:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single439
+	TBZ $1, R3, single449
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored440
+	TBZ $0, R3, stored450
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored440
+	B stored450
 
-single439:
+single449:
 	FMOVS F28, 0(R1)
 
-stored440:
+stored450:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -10049,17 +10279,17 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single441
+	TBZ $1, R3, single451
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded442
+	TBZ $0, R3, loaded452
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded442
+	B loaded452
 
-single441:
+single451:
 	FMOVS 0(R2), F28
 
-loaded442:
+loaded452:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -10096,17 +10326,17 @@ loaded442:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single443
+	TBZ $1, R3, single453
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored444
+	TBZ $0, R3, stored454
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored444
+	B stored454
 
-single443:
+single453:
 	FMOVS F30, 0(R1)
 
-stored444:
+stored454:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -10126,17 +10356,17 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single445
+	TBZ $1, R3, single455
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded446
+	TBZ $0, R3, loaded456
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded446
+	B loaded456
 
-single445:
+single455:
 	FMOVS 0(R2), F30
 
-loaded446:
+loaded456:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -10173,17 +10403,17 @@ loaded446:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single447
+	TBZ $1, R3, single457
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored448
+	TBZ $0, R3, stored458
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored448
+	B stored458
 
-single447:
+single457:
 	FMOVS F26, 0(R1)
 
-stored448:
+stored458:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -10203,17 +10433,17 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single449
+	TBZ $1, R3, single459
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded450
+	TBZ $0, R3, loaded460
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded450
+	B loaded460
 
-single449:
+single459:
 	FMOVS 0(R2), F26
 
-loaded450:
+loaded460:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -10250,17 +10480,17 @@ loaded450:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single451
+	TBZ $1, R3, single461
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored452
+	TBZ $0, R3, stored462
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored452
+	B stored462
 
-single451:
+single461:
 	FMOVS F27, 0(R1)
 
-stored452:
+stored462:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -10280,17 +10510,17 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single453
+	TBZ $1, R3, single463
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded454
+	TBZ $0, R3, loaded464
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded454
+	B loaded464
 
-single453:
+single463:
 	FMOVS 0(R2), F27
 
-loaded454:
+loaded464:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -10327,17 +10557,17 @@ loaded454:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single455
+	TBZ $1, R3, single465
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored456
+	TBZ $0, R3, stored466
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored456
+	B stored466
 
-single455:
+single465:
 	FMOVS F28, 0(R1)
 
-stored456:
+stored466:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -10357,17 +10587,17 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single457
+	TBZ $1, R3, single467
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded458
+	TBZ $0, R3, loaded468
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded458
+	B loaded468
 
-single457:
+single467:
 	FMOVS 0(R2), F28
 
-loaded458:
+loaded468:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -10404,17 +10634,17 @@ loaded458:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single459
+	TBZ $1, R3, single469
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored460
+	TBZ $0, R3, stored470
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored460
+	B stored470
 
-single459:
+single469:
 	FMOVS F30, 0(R1)
 
-stored460:
+stored470:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -10434,17 +10664,17 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single461
+	TBZ $1, R3, single471
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded462
+	TBZ $0, R3, loaded472
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded462
+	B loaded472
 
-single461:
+single471:
 	FMOVS 0(R2), F30
 
-loaded462:
+loaded472:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -10481,17 +10711,17 @@ loaded462:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single463
+	TBZ $1, R3, single473
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored464
+	TBZ $0, R3, stored474
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored464
+	B stored474
 
-single463:
+single473:
 	FMOVS F26, 0(R1)
 
-stored464:
+stored474:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -10748,17 +10978,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single465
+	TBZ $1, R2, single475
 	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded466
+	TBZ $0, R2, loaded476
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded466
+	B loaded476
 
-single465:
+single475:
 	FMOVS 0(R1), F17
 
-loaded466:
+loaded476:
 	WORD $0x6ea0e637 // FCMGT V23.4S, V17.4S, V0.4S
 	WORD $0x6eb71c11 // BIT V17.16B, V0.16B, V23.16B
 	WORD $0x6eb1e437 // FCMGT V23.4S, V1.4S, V17.4S
@@ -10786,17 +11016,17 @@ loaded466:
 	VSUB V17.S4, V19.S4, V19.S4
 	WORD $0x6e31ddd7 // FMUL V23.4S, V14.4S, V17.4S
 	WORD $0x6e33def7 // FMUL V23.4S, V23.4S, V19.4S
-	TBZ $1, R2, single467
+	TBZ $1, R2, single477
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored468
+	TBZ $0, R2, stored478
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored468
+	B stored478
 
-single467:
+single477:
 	FMOVS F23, 0(R0)
 
-stored468:
+stored478:
 
 done:
 	RET
@@ -10856,68 +11086,68 @@ blocks:
 	VORR V22.B16, V21.B16, V21.B16
 	WORD $0x6eb0aa57 // UMAXV S23, V18.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, significand_odd469
+	TBNZ $31, R26, significand_odd479
 	VADD V2.S4, V14.S4, V23.S4
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V14.S4, V22.S4
 
-significand_done470:
+significand_done480:
 	WORD $0x6eb0aa78 // UMAXV S24, V19.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, significand_odd471
+	TBNZ $31, R26, significand_odd481
 	VADD V2.S4, V15.S4, V24.S4
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V15.S4, V25.S4
 
-significand_done472:
+significand_done482:
 	WORD $0x6eb0aa97 // UMAXV S23, V20.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, significand_odd473
+	TBNZ $31, R26, significand_odd483
 	VADD V2.S4, V16.S4, V23.S4
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V16.S4, V26.S4
 
-significand_done474:
+significand_done484:
 	WORD $0x6eb0aab8 // UMAXV S24, V21.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, significand_odd475
+	TBNZ $31, R26, significand_odd485
 	VADD V2.S4, V17.S4, V24.S4
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V17.S4, V27.S4
 
-significand_done476:
+significand_done486:
 	WORD $0x6eb0aa58 // UMAXV S24, V18.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, exponent_odd477
+	TBNZ $31, R26, exponent_odd487
 	VSUB V22.S4, V14.S4, V18.S4
 	WORD $0x4f290652 // SSHR V18.4S, V18.4S, #23
 	WORD $0x4e21da52 // SCVTF V18.4S, V18.4S
 
-exponent_done478:
+exponent_done488:
 	WORD $0x6eb0aa77 // UMAXV S23, V19.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, exponent_odd479
+	TBNZ $31, R26, exponent_odd489
 	VSUB V25.S4, V15.S4, V19.S4
 	WORD $0x4f290673 // SSHR V19.4S, V19.4S, #23
 	WORD $0x4e21da73 // SCVTF V19.4S, V19.4S
 
-exponent_done480:
+exponent_done490:
 	WORD $0x6eb0aa98 // UMAXV S24, V20.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, exponent_odd481
+	TBNZ $31, R26, exponent_odd491
 	VSUB V26.S4, V16.S4, V20.S4
 	WORD $0x4f290694 // SSHR V20.4S, V20.4S, #23
 	WORD $0x4e21da94 // SCVTF V20.4S, V20.4S
 
-exponent_done482:
+exponent_done492:
 	WORD $0x6eb0aab7 // UMAXV S23, V21.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, exponent_odd483
+	TBNZ $31, R26, exponent_odd493
 	VSUB V27.S4, V17.S4, V21.S4
 	WORD $0x4f2906b5 // SSHR V21.4S, V21.4S, #23
 	WORD $0x4e21dab5 // SCVTF V21.4S, V21.4S
 
-exponent_done484:
+exponent_done494:
 	WORD $0x4ea3d6d6 // FSUB V22.4S, V22.4S, V3.4S
 	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
 	WORD $0x4ea3d75a // FSUB V26.4S, V26.4S, V3.4S
@@ -11019,20 +11249,20 @@ vectors:
 	VORR V25.B16, V26.B16, V26.B16
 	WORD $0x6eb0ab56 // UMAXV S22, V26.4S
 	FMOVS F22, R26
-	TBNZ $31, R26, significand_odd485
+	TBNZ $31, R26, significand_odd495
 	VADD V2.S4, V27.S4, V22.S4
 	VAND V0.B16, V22.B16, V22.B16
 	VSUB V22.S4, V27.S4, V25.S4
 
-significand_done486:
+significand_done496:
 	WORD $0x6eb0ab56 // UMAXV S22, V26.4S
 	FMOVS F22, R26
-	TBNZ $31, R26, exponent_odd487
+	TBNZ $31, R26, exponent_odd497
 	VSUB V25.S4, V27.S4, V26.S4
 	WORD $0x4f29075a // SSHR V26.4S, V26.4S, #23
 	WORD $0x4e21db5a // SCVTF V26.4S, V26.4S
 
-exponent_done488:
+exponent_done498:
 	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
 	VMOV V5.B16, V27.B16
 	VFMLA V25.S4, V4.S4, V27.S4
@@ -11073,36 +11303,36 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single489
+	TBZ $1, R2, single499
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded490
+	TBZ $0, R2, loaded500
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded490
+	B loaded500
 
-single489:
+single499:
 	FMOVS 0(R1), F26
 
-loaded490:
+loaded500:
 	VADD V0.S4, V26.S4, V27.S4
 	VADD V1.S4, V26.S4, V22.S4
 	VORR V27.B16, V22.B16, V22.B16
 	WORD $0x6eb0aad5 // UMAXV S21, V22.4S
 	FMOVS F21, R26
-	TBNZ $31, R26, significand_odd491
+	TBNZ $31, R26, significand_odd501
 	VADD V2.S4, V26.S4, V21.S4
 	VAND V0.B16, V21.B16, V21.B16
 	VSUB V21.S4, V26.S4, V27.S4
 
-significand_done492:
+significand_done502:
 	WORD $0x6eb0aad5 // UMAXV S21, V22.4S
 	FMOVS F21, R26
-	TBNZ $31, R26, exponent_odd493
+	TBNZ $31, R26, exponent_odd503
 	VSUB V27.S4, V26.S4, V22.S4
 	WORD $0x4f2906d6 // SSHR V22.4S, V22.4S, #23
 	WORD $0x4e21dad6 // SCVTF V22.4S, V22.4S
 
-exponent_done494:
+exponent_done504:
 	WORD $0x4ea3d77b // FSUB V27.4S, V27.4S, V3.4S
 	VMOV V5.B16, V26.B16
 	VFMLA V27.S4, V4.S4, V26.S4
@@ -11123,22 +11353,22 @@ exponent_done494:
 	WORD $0x6e3bdf7a // FMUL V26.4S, V27.4S, V27.4S
 	VFMLA V21.S4, V26.S4, V27.S4
 	VFMLA V13.S4, V22.S4, V27.S4
-	TBZ $1, R2, single495
+	TBZ $1, R2, single505
 	FMOVD F27, 0(R0)
-	TBZ $0, R2, stored496
+	TBZ $0, R2, stored506
 	ADD $8, R0, R26
 	VST1 V27.S[2], (R26)
-	B stored496
+	B stored506
 
-single495:
+single505:
 	FMOVS F27, 0(R0)
 
-stored496:
+stored506:
 
 done:
 	RET
 
-significand_odd469:
+significand_odd479:
 	MOVD $0x00800000, R26
 	VDUP R26, V25.S4
 	WORD $0x6eaee737 // FCMGT V23.4S, V25.4S, V14.4S
@@ -11151,9 +11381,9 @@ significand_odd469:
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V24.S4, V22.S4
 	WORD $0x4ef91ed6 // ORN V22.16B, V22.16B, V25.16B
-	B significand_done470
+	B significand_done480
 
-significand_odd471:
+significand_odd481:
 	MOVD $0x00800000, R26
 	VDUP R26, V26.S4
 	WORD $0x6eafe758 // FCMGT V24.4S, V26.4S, V15.4S
@@ -11166,9 +11396,9 @@ significand_odd471:
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V23.S4, V25.S4
 	WORD $0x4efa1f39 // ORN V25.16B, V25.16B, V26.16B
-	B significand_done472
+	B significand_done482
 
-significand_odd473:
+significand_odd483:
 	MOVD $0x00800000, R26
 	VDUP R26, V27.S4
 	WORD $0x6eb0e777 // FCMGT V23.4S, V27.4S, V16.4S
@@ -11181,9 +11411,9 @@ significand_odd473:
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V24.S4, V26.S4
 	WORD $0x4efb1f5a // ORN V26.16B, V26.16B, V27.16B
-	B significand_done474
+	B significand_done484
 
-significand_odd475:
+significand_odd485:
 	MOVD $0x00800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6eb1e798 // FCMGT V24.4S, V28.4S, V17.4S
@@ -11196,9 +11426,9 @@ significand_odd475:
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V23.S4, V27.S4
 	WORD $0x4efc1f7b // ORN V27.16B, V27.16B, V28.16B
-	B significand_done476
+	B significand_done486
 
-exponent_odd477:
+exponent_odd487:
 	MOVD $0x00800000, R26
 	VDUP R26, V24.S4
 	WORD $0x6eaee717 // FCMGT V23.4S, V24.4S, V14.4S
@@ -11221,9 +11451,9 @@ exponent_odd477:
 	WORD $0x4e38e5d7 // FCMEQ V23.4S, V14.4S, V24.4S
 	WORD $0x6eb71f1c // BIT V28.16B, V24.16B, V23.16B
 	VMOV V28.B16, V18.B16
-	B exponent_done478
+	B exponent_done488
 
-exponent_odd479:
+exponent_odd489:
 	MOVD $0x00800000, R26
 	VDUP R26, V23.S4
 	WORD $0x6eafe6f8 // FCMGT V24.4S, V23.4S, V15.4S
@@ -11246,9 +11476,9 @@ exponent_odd479:
 	WORD $0x4e37e5f8 // FCMEQ V24.4S, V15.4S, V23.4S
 	WORD $0x6eb81eee // BIT V14.16B, V23.16B, V24.16B
 	VMOV V14.B16, V19.B16
-	B exponent_done480
+	B exponent_done490
 
-exponent_odd481:
+exponent_odd491:
 	MOVD $0x00800000, R26
 	VDUP R26, V24.S4
 	WORD $0x6eb0e717 // FCMGT V23.4S, V24.4S, V16.4S
@@ -11271,9 +11501,9 @@ exponent_odd481:
 	WORD $0x4e38e617 // FCMEQ V23.4S, V16.4S, V24.4S
 	WORD $0x6eb71f0f // BIT V15.16B, V24.16B, V23.16B
 	VMOV V15.B16, V20.B16
-	B exponent_done482
+	B exponent_done492
 
-exponent_odd483:
+exponent_odd493:
 	MOVD $0x00800000, R26
 	VDUP R26, V23.S4
 	WORD $0x6eb1e6f8 // FCMGT V24.4S, V23.4S, V17.4S
@@ -11296,9 +11526,9 @@ exponent_odd483:
 	WORD $0x4e37e638 // FCMEQ V24.4S, V17.4S, V23.4S
 	WORD $0x6eb81ef0 // BIT V16.16B, V23.16B, V24.16B
 	VMOV V16.B16, V21.B16
-	B exponent_done484
+	B exponent_done494
 
-significand_odd485:
+significand_odd495:
 	MOVD $0x00800000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ebbe696 // FCMGT V22.4S, V20.4S, V27.4S
@@ -11311,9 +11541,9 @@ significand_odd485:
 	VAND V0.B16, V22.B16, V22.B16
 	VSUB V22.S4, V21.S4, V25.S4
 	WORD $0x4ef41f39 // ORN V25.16B, V25.16B, V20.16B
-	B significand_done486
+	B significand_done496
 
-exponent_odd487:
+exponent_odd497:
 	MOVD $0x00800000, R26
 	VDUP R26, V22.S4
 	WORD $0x6ebbe6d5 // FCMGT V21.4S, V22.4S, V27.4S
@@ -11336,9 +11566,9 @@ exponent_odd487:
 	WORD $0x4e36e775 // FCMEQ V21.4S, V27.4S, V22.4S
 	WORD $0x6eb51ed4 // BIT V20.16B, V22.16B, V21.16B
 	VMOV V20.B16, V26.B16
-	B exponent_done488
+	B exponent_done498
 
-significand_odd491:
+significand_odd501:
 	MOVD $0x00800000, R26
 	VDUP R26, V19.S4
 	WORD $0x6ebae675 // FCMGT V21.4S, V19.4S, V26.4S
@@ -11351,9 +11581,9 @@ significand_odd491:
 	VAND V0.B16, V21.B16, V21.B16
 	VSUB V21.S4, V20.S4, V27.S4
 	WORD $0x4ef31f7b // ORN V27.16B, V27.16B, V19.16B
-	B significand_done492
+	B significand_done502
 
-exponent_odd493:
+exponent_odd503:
 	MOVD $0x00800000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ebae6b4 // FCMGT V20.4S, V21.4S, V26.4S
@@ -11376,7 +11606,7 @@ exponent_odd493:
 	WORD $0x4e35e754 // FCMEQ V20.4S, V26.4S, V21.4S
 	WORD $0x6eb41eb3 // BIT V19.16B, V21.16B, V20.16B
 	VMOV V19.B16, V22.B16
-	B exponent_done494
+	B exponent_done504
 
 // func SqrtNEON(dst *float32, x *float32, n int)
 TEXT ·SqrtNEON(SB), NOSPLIT, $0-24
@@ -11432,29 +11662,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single497
+	TBZ $1, R2, single507
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded498
+	TBZ $0, R2, loaded508
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded498
+	B loaded508
 
-single497:
+single507:
 	FMOVS 0(R1), F2
 
-loaded498:
+loaded508:
 	WORD $0x6ea1f842 // FSQRT V2.4S, V2.4S
-	TBZ $1, R2, single499
+	TBZ $1, R2, single509
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored500
+	TBZ $0, R2, stored510
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored500
+	B stored510
 
-single499:
+single509:
 	FMOVS F2, 0(R0)
 
-stored500:
+stored510:
 
 done:
 	RET
@@ -11626,17 +11856,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R2, single501
+	TBZ $1, R2, single511
 	FMOVD 0(R1), F10
-	TBZ $0, R2, loaded502
+	TBZ $0, R2, loaded512
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded502
+	B loaded512
 
-single501:
+single511:
 	FMOVS 0(R1), F10
 
-loaded502:
+loaded512:
 	WORD $0x6ea1f94c // FSQRT V12.4S, V10.4S
 	MOVD $0x3f800000, R26
 	VDUP R26, V8.S4
@@ -11659,17 +11889,17 @@ loaded502:
 	VFMLA V10.S4, V8.S4, V12.S4
 	WORD $0x6ea9e469 // FCMGT V9.4S, V3.4S, V9.4S
 	WORD $0x6ea91d91 // BIT V17.16B, V12.16B, V9.16B
-	TBZ $1, R2, single503
+	TBZ $1, R2, single513
 	FMOVD F17, 0(R0)
-	TBZ $0, R2, stored504
+	TBZ $0, R2, stored514
 	ADD $8, R0, R26
 	VST1 V17.S[2], (R26)
-	B stored504
+	B stored514
 
-single503:
+single513:
 	FMOVS F17, 0(R0)
 
-stored504:
+stored514:
 
 done:
 	RET
@@ -11817,17 +12047,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R2, single505
+	TBZ $1, R2, single515
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded506
+	TBZ $0, R2, loaded516
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded506
+	B loaded516
 
-single505:
+single515:
 	FMOVS 0(R1), F25
 
-loaded506:
+loaded516:
 	WORD $0x4e601f36 // BIC V22.16B, V25.16B, V0.16B
 	WORD $0x6e39df35 // FMUL V21.4S, V25.4S, V25.4S
 	VMOV V2.B16, V24.B16
@@ -11901,17 +12131,17 @@ loaded506:
 	WORD $0x6eb6e776 // FCMGT V22.4S, V27.4S, V22.4S
 	WORD $0x6eb61eba // BIT V26.16B, V21.16B, V22.16B
 	WORD $0x6ee01f59 // BIF V25.16B, V26.16B, V0.16B
-	TBZ $1, R2, single507
+	TBZ $1, R2, single517
 	FMOVD F25, 0(R0)
-	TBZ $0, R2, stored508
+	TBZ $0, R2, stored518
 	ADD $8, R0, R26
 	VST1 V25.S[2], (R26)
-	B stored508
+	B stored518
 
-single507:
+single517:
 	FMOVS F25, 0(R0)
 
-stored508:
+stored518:
 
 done:
 	RET
@@ -12040,17 +12270,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V22.S[3]
 	WORD $0x4ea08ad6 // CMGT V22.4S, V22.4S, #0
-	TBZ $1, R2, single509
+	TBZ $1, R2, single519
 	FMOVD 0(R1), F20
-	TBZ $0, R2, loaded510
+	TBZ $0, R2, loaded520
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded510
+	B loaded520
 
-single509:
+single519:
 	FMOVS 0(R1), F20
 
-loaded510:
+loaded520:
 	VORR V20.B16, V0.B16, V25.B16
 	WORD $0x6eb9e437 // FCMGT V23.4S, V1.4S, V25.4S
 	WORD $0x6eb71c39 // BIT V25.16B, V1.16B, V23.16B
@@ -12105,17 +12335,17 @@ loaded510:
 	WORD $0x6eb4e755 // FCMGT V21.4S, V26.4S, V20.4S
 	WORD $0x6eb51f54 // BIT V20.16B, V26.16B, V21.16B
 	WORD $0x4e37d697 // FADD V23.4S, V20.4S, V23.4S
-	TBZ $1, R2, single511
+	TBZ $1, R2, single521
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored512
+	TBZ $0, R2, stored522
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored512
+	B stored522
 
-single511:
+single521:
 	FMOVS F23, 0(R0)
 
-stored512:
+stored522:
 
 done:
 	RET
@@ -12277,17 +12507,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single513
+	TBZ $1, R2, single523
 	FMOVD 0(R1), F21
-	TBZ $0, R2, loaded514
+	TBZ $0, R2, loaded524
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded514
+	B loaded524
 
-single513:
+single523:
 	FMOVS 0(R1), F21
 
-loaded514:
+loaded524:
 	VORR V21.B16, V0.B16, V19.B16
 	WORD $0x6eb3e430 // FCMGT V16.4S, V1.4S, V19.4S
 	WORD $0x6eb01c33 // BIT V19.16B, V1.16B, V16.16B
@@ -12316,17 +12546,17 @@ loaded514:
 	WORD $0x6eb51e12 // BIT V18.16B, V16.16B, V21.16B
 	WORD $0x4e2bd610 // FADD V16.4S, V16.4S, V11.4S
 	WORD $0x6e30fe50 // FDIV V16.4S, V18.4S, V16.4S
-	TBZ $1, R2, single515
+	TBZ $1, R2, single525
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored516
+	TBZ $0, R2, stored526
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored516
+	B stored526
 
-single515:
+single525:
 	FMOVS F16, 0(R0)
 
-stored516:
+stored526:
 
 done:
 	RET
@@ -12398,41 +12628,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R3, single517
+	TBZ $1, R3, single527
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded518
+	TBZ $0, R3, loaded528
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded518
+	B loaded528
 
-single517:
+single527:
 	FMOVS 0(R2), F2
 
-loaded518:
-	TBZ $1, R3, single519
+loaded528:
+	TBZ $1, R3, single529
 	FMOVD 0(R1), F1
-	TBZ $0, R3, loaded520
+	TBZ $0, R3, loaded530
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded520
+	B loaded530
 
-single519:
+single529:
 	FMOVS 0(R1), F1
 
-loaded520:
+loaded530:
 	VFMLS V2.S4, V2.S4, V2.S4
 	WORD $0x6e22dc22 // FMUL V2.4S, V1.4S, V2.4S
-	TBZ $1, R3, single521
+	TBZ $1, R3, single531
 	FMOVD F2, 0(R0)
-	TBZ $0, R3, stored522
+	TBZ $0, R3, stored532
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored522
+	B stored532
 
-single521:
+single531:
 	FMOVS F2, 0(R0)
 
-stored522:
+stored532:
 
 done:
 	RET
@@ -12597,17 +12827,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R2, single523
+	TBZ $1, R2, single533
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded524
+	TBZ $0, R2, loaded534
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded524
+	B loaded534
 
-single523:
+single533:
 	FMOVS 0(R1), F19
 
-loaded524:
+loaded534:
 	VORR V19.B16, V0.B16, V18.B16
 	WORD $0x6eb2e42e // FCMGT V14.4S, V1.4S, V18.4S
 	WORD $0x6eae1c32 // BIT V18.16B, V1.16B, V14.16B
@@ -12637,17 +12867,17 @@ loaded524:
 	WORD $0x6eb01e53 // BIT V19.16B, V18.16B, V16.16B
 	WORD $0x4e2bd5ce // FADD V14.4S, V14.4S, V11.4S
 	WORD $0x6e2efe6e // FDIV V14.4S, V19.4S, V14.4S
-	TBZ $1, R2, single525
+	TBZ $1, R2, single535
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored526
+	TBZ $0, R2, stored536
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored526
+	B stored536
 
-single525:
+single535:
 	FMOVS F14, 0(R0)
 
-stored526:
+stored536:
 
 done:
 	RET
@@ -12853,17 +13083,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V23.S[3]
 	WORD $0x4ea08af7 // CMGT V23.4S, V23.4S, #0
-	TBZ $1, R3, single527
+	TBZ $1, R3, single537
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded528
+	TBZ $0, R3, loaded538
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded528
+	B loaded538
 
-single527:
+single537:
 	FMOVS 0(R2), F22
 
-loaded528:
+loaded538:
 	VORR V22.B16, V0.B16, V24.B16
 	WORD $0x6eb8e434 // FCMGT V20.4S, V1.4S, V24.4S
 	WORD $0x6eb41c38 // BIT V24.16B, V1.16B, V20.16B
@@ -12903,29 +13133,29 @@ loaded528:
 	WORD $0x6eb61f14 // BIT V20.16B, V24.16B, V22.16B
 	WORD $0x6e34de74 // FMUL V20.4S, V19.4S, V20.4S
 	VFMLA V18.S4, V20.S4, V18.S4
-	TBZ $1, R3, single529
+	TBZ $1, R3, single539
 	FMOVD 0(R1), F20
-	TBZ $0, R3, loaded530
+	TBZ $0, R3, loaded540
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded530
+	B loaded540
 
-single529:
+single539:
 	FMOVS 0(R1), F20
 
-loaded530:
+loaded540:
 	WORD $0x6e34de54 // FMUL V20.4S, V18.4S, V20.4S
-	TBZ $1, R3, single531
+	TBZ $1, R3, single541
 	FMOVD F20, 0(R0)
-	TBZ $0, R3, stored532
+	TBZ $0, R3, stored542
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored532
+	B stored542
 
-single531:
+single541:
 	FMOVS F20, 0(R0)
 
-stored532:
+stored542:
 
 done:
 	RET
@@ -13062,17 +13292,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R2, single533
+	TBZ $1, R2, single543
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded534
+	TBZ $0, R2, loaded544
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded534
+	B loaded544
 
-single533:
+single543:
 	FMOVS 0(R1), F25
 
-loaded534:
+loaded544:
 	WORD $0x4e601f35 // BIC V21.16B, V25.16B, V0.16B
 	WORD $0x6ea1e6b4 // FCMGT V20.4S, V21.4S, V1.4S
 	WORD $0x6eb41c35 // BIT V21.16B, V1.16B, V20.16B
@@ -13135,17 +13365,17 @@ loaded534:
 	WORD $0x4eb5d557 // FSUB V23.4S, V10.4S, V21.4S
 	WORD $0x6eb91eb7 // BIT V23.16B, V21.16B, V25.16B
 	WORD $0x6e37df57 // FMUL V23.4S, V26.4S, V23.4S
-	TBZ $1, R2, single535
+	TBZ $1, R2, single545
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored536
+	TBZ $0, R2, stored546
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored536
+	B stored546
 
-single535:
+single545:
 	FMOVS F23, 0(R0)
 
-stored536:
+stored546:
 
 done:
 	RET
@@ -13300,17 +13530,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V21.S[3]
 	WORD $0x4ea08ab5 // CMGT V21.4S, V21.4S, #0
-	TBZ $1, R3, single537
+	TBZ $1, R3, single547
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded538
+	TBZ $0, R3, loaded548
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded538
+	B loaded548
 
-single537:
+single547:
 	FMOVS 0(R2), F27
 
-loaded538:
+loaded548:
 	WORD $0x4e601f79 // BIC V25.16B, V27.16B, V0.16B
 	WORD $0x6ea1e736 // FCMGT V22.4S, V25.4S, V1.4S
 	WORD $0x6eb61c39 // BIT V25.16B, V1.16B, V22.16B
@@ -13387,29 +13617,29 @@ loaded538:
 	WORD $0x4eb6d55c // FSUB V28.4S, V10.4S, V22.4S
 	WORD $0x6ebb1edc // BIT V28.16B, V22.16B, V27.16B
 	VFMLA V25.S4, V23.S4, V28.S4
-	TBZ $1, R3, single539
+	TBZ $1, R3, single549
 	FMOVD 0(R1), F25
-	TBZ $0, R3, loaded540
+	TBZ $0, R3, loaded550
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded540
+	B loaded550
 
-single539:
+single549:
 	FMOVS 0(R1), F25
 
-loaded540:
+loaded550:
 	WORD $0x6e39df99 // FMUL V25.4S, V28.4S, V25.4S
-	TBZ $1, R3, single541
+	TBZ $1, R3, single551
 	FMOVD F25, 0(R0)
-	TBZ $0, R3, stored542
+	TBZ $0, R3, stored552
 	ADD $8, R0, R26
 	VST1 V25.S[2], (R26)
-	B stored542
+	B stored552
 
-single541:
+single551:
 	FMOVS F25, 0(R0)
 
-stored542:
+stored552:
 
 done:
 	RET
@@ -13522,17 +13752,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R2, single543
+	TBZ $1, R2, single553
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded544
+	TBZ $0, R2, loaded554
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded544
+	B loaded554
 
-single543:
+single553:
 	FMOVS 0(R1), F18
 
-loaded544:
+loaded554:
 	VORR V18.B16, V0.B16, V19.B16
 	WORD $0x6eb3e435 // FCMGT V21.4S, V1.4S, V19.4S
 	WORD $0x6eb51c33 // BIT V19.16B, V1.16B, V21.16B
@@ -13575,17 +13805,17 @@ loaded544:
 	WORD $0x6eb61e72 // BIT V18.16B, V19.16B, V22.16B
 	WORD $0x4e2fd6b5 // FADD V21.4S, V21.4S, V15.4S
 	WORD $0x6e35fe55 // FDIV V21.4S, V18.4S, V21.4S
-	TBZ $1, R2, single545
+	TBZ $1, R2, single555
 	FMOVD F21, 0(R0)
-	TBZ $0, R2, stored546
+	TBZ $0, R2, stored556
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored546
+	B stored556
 
-single545:
+single555:
 	FMOVS F21, 0(R0)
 
-stored546:
+stored556:
 
 done:
 	RET
@@ -13725,17 +13955,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V22.S[3]
 	WORD $0x4ea08ad6 // CMGT V22.4S, V22.4S, #0
-	TBZ $1, R3, single547
+	TBZ $1, R3, single557
 	FMOVD 0(R2), F23
-	TBZ $0, R3, loaded548
+	TBZ $0, R3, loaded558
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded548
+	B loaded558
 
-single547:
+single557:
 	FMOVS 0(R2), F23
 
-loaded548:
+loaded558:
 	VORR V23.B16, V0.B16, V26.B16
 	WORD $0x6ebae435 // FCMGT V21.4S, V1.4S, V26.4S
 	WORD $0x6eb51c3a // BIT V26.16B, V1.16B, V21.16B
@@ -13797,29 +14027,29 @@ loaded548:
 	WORD $0x6eb71f55 // BIT V21.16B, V26.16B, V23.16B
 	WORD $0x6e35df75 // FMUL V21.4S, V27.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V20.S4
-	TBZ $1, R3, single549
+	TBZ $1, R3, single559
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded550
+	TBZ $0, R3, loaded560
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded550
+	B loaded560
 
-single549:
+single559:
 	FMOVS 0(R1), F21
 
-loaded550:
+loaded560:
 	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
-	TBZ $1, R3, single551
+	TBZ $1, R3, single561
 	FMOVD F21, 0(R0)
-	TBZ $0, R3, stored552
+	TBZ $0, R3, stored562
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored552
+	B stored562
 
-single551:
+single561:
 	FMOVS F21, 0(R0)
 
-stored552:
+stored562:
 
 done:
 	RET
@@ -15107,17 +15337,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single553
+	TBZ $1, R2, single563
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded554
+	TBZ $0, R2, loaded564
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded554
+	B loaded564
 
-single553:
+single563:
 	FMOVS 0(R1), F26
 
-loaded554:
+loaded564:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -15170,17 +15400,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single555
+	TBZ $1, R2, single565
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded556
+	TBZ $0, R2, loaded566
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded556
+	B loaded566
 
-single555:
+single565:
 	FMOVS 0(R1), F27
 
-loaded556:
+loaded566:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -15233,17 +15463,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single557
+	TBZ $1, R2, single567
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded558
+	TBZ $0, R2, loaded568
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded558
+	B loaded568
 
-single557:
+single567:
 	FMOVS 0(R1), F28
 
-loaded558:
+loaded568:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -15296,17 +15526,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single559
+	TBZ $1, R2, single569
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded560
+	TBZ $0, R2, loaded570
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded560
+	B loaded570
 
-single559:
+single569:
 	FMOVS 0(R1), F30
 
-loaded560:
+loaded570:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -15359,17 +15589,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single561
+	TBZ $1, R2, single571
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded562
+	TBZ $0, R2, loaded572
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded562
+	B loaded572
 
-single561:
+single571:
 	FMOVS 0(R1), F26
 
-loaded562:
+loaded572:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -15422,17 +15652,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single563
+	TBZ $1, R2, single573
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded564
+	TBZ $0, R2, loaded574
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded564
+	B loaded574
 
-single563:
+single573:
 	FMOVS 0(R1), F27
 
-loaded564:
+loaded574:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -15485,17 +15715,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single565
+	TBZ $1, R2, single575
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded566
+	TBZ $0, R2, loaded576
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded566
+	B loaded576
 
-single565:
+single575:
 	FMOVS 0(R1), F28
 
-loaded566:
+loaded576:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -15548,17 +15778,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single567
+	TBZ $1, R2, single577
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded568
+	TBZ $0, R2, loaded578
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded568
+	B loaded578
 
-single567:
+single577:
 	FMOVS 0(R1), F30
 
-loaded568:
+loaded578:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -15611,17 +15841,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single569
+	TBZ $1, R2, single579
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded570
+	TBZ $0, R2, loaded580
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded570
+	B loaded580
 
-single569:
+single579:
 	FMOVS 0(R1), F26
 
-loaded570:
+loaded580:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -15674,17 +15904,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single571
+	TBZ $1, R2, single581
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded572
+	TBZ $0, R2, loaded582
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded572
+	B loaded582
 
-single571:
+single581:
 	FMOVS 0(R1), F27
 
-loaded572:
+loaded582:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -15737,17 +15967,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single573
+	TBZ $1, R2, single583
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded574
+	TBZ $0, R2, loaded584
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded574
+	B loaded584
 
-single573:
+single583:
 	FMOVS 0(R1), F28
 
-loaded574:
+loaded584:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -15800,17 +16030,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single575
+	TBZ $1, R2, single585
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded576
+	TBZ $0, R2, loaded586
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded576
+	B loaded586
 
-single575:
+single585:
 	FMOVS 0(R1), F30
 
-loaded576:
+loaded586:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -15863,17 +16093,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single577
+	TBZ $1, R2, single587
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded578
+	TBZ $0, R2, loaded588
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded578
+	B loaded588
 
-single577:
+single587:
 	FMOVS 0(R1), F26
 
-loaded578:
+loaded588:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -15926,17 +16156,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single579
+	TBZ $1, R2, single589
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded580
+	TBZ $0, R2, loaded590
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded580
+	B loaded590
 
-single579:
+single589:
 	FMOVS 0(R1), F27
 
-loaded580:
+loaded590:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -15989,17 +16219,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single581
+	TBZ $1, R2, single591
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded582
+	TBZ $0, R2, loaded592
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded582
+	B loaded592
 
-single581:
+single591:
 	FMOVS 0(R1), F28
 
-loaded582:
+loaded592:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -16052,17 +16282,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single583
+	TBZ $1, R2, single593
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded584
+	TBZ $0, R2, loaded594
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded584
+	B loaded594
 
-single583:
+single593:
 	FMOVS 0(R1), F30
 
-loaded584:
+loaded594:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -16207,30 +16437,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
-	TBZ $1, R2, single585
+	TBZ $1, R2, single595
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded586
+	TBZ $0, R2, loaded596
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded586
+	B loaded596
 
-single585:
+single595:
 	FMOVS 0(R1), F4
 
-loaded586:
+loaded596:
 	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
 	WORD $0x4ea1d484 // FSUB V4.4S, V4.4S, V1.4S
-	TBZ $1, R2, single587
+	TBZ $1, R2, single597
 	FMOVD F4, 0(R0)
-	TBZ $0, R2, stored588
+	TBZ $0, R2, stored598
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored588
+	B stored598
 
-single587:
+single597:
 	FMOVS F4, 0(R0)
 
-stored588:
+stored598:
 
 done:
 	RET
@@ -16458,17 +16688,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R3, single589
+	TBZ $1, R3, single599
 	FMOVD 0(R2), F14
-	TBZ $0, R3, loaded590
+	TBZ $0, R3, loaded600
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded590
+	B loaded600
 
-single589:
+single599:
 	FMOVS 0(R2), F14
 
-loaded590:
+loaded600:
 	WORD $0x6ea1e5d4 // FCMGT V20.4S, V14.4S, V1.4S
 	WORD $0x6eb41c2e // BIT V14.16B, V1.16B, V20.16B
 	WORD $0x6eaee454 // FCMGT V20.4S, V2.4S, V14.4S
@@ -16496,29 +16726,29 @@ loaded590:
 	VSUB V14.S4, V23.S4, V23.S4
 	WORD $0x6e2ede74 // FMUL V20.4S, V19.4S, V14.4S
 	WORD $0x6e37de94 // FMUL V20.4S, V20.4S, V23.4S
-	TBZ $1, R3, single591
+	TBZ $1, R3, single601
 	FMOVD 0(R1), F24
-	TBZ $0, R3, loaded592
+	TBZ $0, R3, loaded602
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded592
+	B loaded602
 
-single591:
+single601:
 	FMOVS 0(R1), F24
 
-loaded592:
+loaded602:
 	VFMLS V0.S4, V20.S4, V24.S4
-	TBZ $1, R3, single593
+	TBZ $1, R3, single603
 	FMOVD F24, 0(R0)
-	TBZ $0, R3, stored594
+	TBZ $0, R3, stored604
 	ADD $8, R0, R26
 	VST1 V24.S[2], (R26)
-	B stored594
+	B stored604
 
-single593:
+single603:
 	FMOVS F24, 0(R0)
 
-stored594:
+stored604:
 
 done:
 	RET
@@ -16585,40 +16815,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single595
+	TBZ $1, R3, single605
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded596
+	TBZ $0, R3, loaded606
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded596
+	B loaded606
 
-single595:
+single605:
 	FMOVS 0(R1), F7
 
-loaded596:
-	TBZ $1, R3, single597
+loaded606:
+	TBZ $1, R3, single607
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded598
+	TBZ $0, R3, loaded608
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded598
+	B loaded608
 
-single597:
+single607:
 	FMOVS 0(R2), F5
 
-loaded598:
+loaded608:
 	WORD $0x4e25d4e5 // FADD V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single599
+	TBZ $1, R3, single609
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored600
+	TBZ $0, R3, stored610
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored600
+	B stored610
 
-single599:
+single609:
 	FMOVS F5, 0(R0)
 
-stored600:
+stored610:
 
 done:
 	RET
@@ -16685,40 +16915,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single601
+	TBZ $1, R3, single611
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded602
+	TBZ $0, R3, loaded612
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded602
+	B loaded612
 
-single601:
+single611:
 	FMOVS 0(R1), F7
 
-loaded602:
-	TBZ $1, R3, single603
+loaded612:
+	TBZ $1, R3, single613
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded604
+	TBZ $0, R3, loaded614
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded604
+	B loaded614
 
-single603:
+single613:
 	FMOVS 0(R2), F5
 
-loaded604:
+loaded614:
 	WORD $0x4ea5d4e5 // FSUB V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single605
+	TBZ $1, R3, single615
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored606
+	TBZ $0, R3, stored616
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored606
+	B stored616
 
-single605:
+single615:
 	FMOVS F5, 0(R0)
 
-stored606:
+stored616:
 
 done:
 	RET
@@ -16785,40 +17015,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single607
+	TBZ $1, R3, single617
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded608
+	TBZ $0, R3, loaded618
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded608
+	B loaded618
 
-single607:
+single617:
 	FMOVS 0(R1), F7
 
-loaded608:
-	TBZ $1, R3, single609
+loaded618:
+	TBZ $1, R3, single619
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded610
+	TBZ $0, R3, loaded620
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded610
+	B loaded620
 
-single609:
+single619:
 	FMOVS 0(R2), F5
 
-loaded610:
+loaded620:
 	WORD $0x6e25dce5 // FMUL V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single611
+	TBZ $1, R3, single621
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored612
+	TBZ $0, R3, stored622
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored612
+	B stored622
 
-single611:
+single621:
 	FMOVS F5, 0(R0)
 
-stored612:
+stored622:
 
 done:
 	RET
@@ -16885,40 +17115,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single613
+	TBZ $1, R3, single623
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded614
+	TBZ $0, R3, loaded624
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded614
+	B loaded624
 
-single613:
+single623:
 	FMOVS 0(R1), F7
 
-loaded614:
-	TBZ $1, R3, single615
+loaded624:
+	TBZ $1, R3, single625
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded616
+	TBZ $0, R3, loaded626
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded616
+	B loaded626
 
-single615:
+single625:
 	FMOVS 0(R2), F5
 
-loaded616:
+loaded626:
 	WORD $0x6e25fce5 // FDIV V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single617
+	TBZ $1, R3, single627
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored618
+	TBZ $0, R3, stored628
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored618
+	B stored628
 
-single617:
+single627:
 	FMOVS F5, 0(R0)
 
-stored618:
+stored628:
 
 done:
 	RET
@@ -16993,51 +17223,51 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V9.S[3]
 	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
-	TBZ $1, R4, single619
+	TBZ $1, R4, single629
 	FMOVD 0(R1), F10
-	TBZ $0, R4, loaded620
+	TBZ $0, R4, loaded630
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded620
+	B loaded630
 
-single619:
+single629:
 	FMOVS 0(R1), F10
 
-loaded620:
-	TBZ $1, R4, single621
+loaded630:
+	TBZ $1, R4, single631
 	FMOVD 0(R2), F11
-	TBZ $0, R4, loaded622
+	TBZ $0, R4, loaded632
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded622
+	B loaded632
 
-single621:
+single631:
 	FMOVS 0(R2), F11
 
-loaded622:
-	TBZ $1, R4, single623
+loaded632:
+	TBZ $1, R4, single633
 	FMOVD 0(R3), F8
-	TBZ $0, R4, loaded624
+	TBZ $0, R4, loaded634
 	ADD $8, R3, R26
 	VLD1 (R26), V8.S[2]
-	B loaded624
+	B loaded634
 
-single623:
+single633:
 	FMOVS 0(R3), F8
 
-loaded624:
+loaded634:
 	VFMLA V11.S4, V10.S4, V8.S4
-	TBZ $1, R4, single625
+	TBZ $1, R4, single635
 	FMOVD F8, 0(R0)
-	TBZ $0, R4, stored626
+	TBZ $0, R4, stored636
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored626
+	B stored636
 
-single625:
+single635:
 	FMOVS F8, 0(R0)
 
-stored626:
+stored636:
 
 done:
 	RET
@@ -17113,41 +17343,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R3, single627
+	TBZ $1, R3, single637
 	FMOVD 0(R1), F9
-	TBZ $0, R3, loaded628
+	TBZ $0, R3, loaded638
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded628
+	B loaded638
 
-single627:
+single637:
 	FMOVS 0(R1), F9
 
-loaded628:
-	TBZ $1, R3, single629
+loaded638:
+	TBZ $1, R3, single639
 	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded630
+	TBZ $0, R3, loaded640
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded630
+	B loaded640
 
-single629:
+single639:
 	FMOVS 0(R2), F7
 
-loaded630:
+loaded640:
 	WORD $0x6e27dc27 // FMUL V7.4S, V1.4S, V7.4S
 	VFMLA V9.S4, V0.S4, V7.S4
-	TBZ $1, R3, single631
+	TBZ $1, R3, single641
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored632
+	TBZ $0, R3, stored642
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored632
+	B stored642
 
-single631:
+single641:
 	FMOVS F7, 0(R0)
 
-stored632:
+stored642:
 
 done:
 	RET
@@ -17209,28 +17439,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R2, single633
+	TBZ $1, R2, single643
 	FMOVD 0(R1), F6
-	TBZ $0, R2, loaded634
+	TBZ $0, R2, loaded644
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded634
+	B loaded644
 
-single633:
+single643:
 	FMOVS 0(R1), F6
 
-loaded634:
-	TBZ $1, R2, single635
+loaded644:
+	TBZ $1, R2, single645
 	FMOVD F6, 0(R0)
-	TBZ $0, R2, stored636
+	TBZ $0, R2, stored646
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored636
+	B stored646
 
-single635:
+single645:
 	FMOVS F6, 0(R0)
 
-stored636:
+stored646:
 
 done:
 	RET
@@ -17282,17 +17512,17 @@ vectors_end:
 	SUB $3, R1, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R1, single637
+	TBZ $1, R1, single647
 	FMOVD F0, 0(R0)
-	TBZ $0, R1, stored638
+	TBZ $0, R1, stored648
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored638
+	B stored648
 
-single637:
+single647:
 	FMOVS F0, 0(R0)
 
-stored638:
+stored648:
 
 done:
 	RET
@@ -17370,32 +17600,32 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
-	TBZ $1, R2, single639
+	TBZ $1, R2, single649
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded640
+	TBZ $0, R2, loaded650
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded640
+	B loaded650
 
-single639:
+single649:
 	FMOVS 0(R1), F4
 
-loaded640:
+loaded650:
 	WORD $0x6ea4e403 // FCMGT V3.4S, V0.4S, V4.4S
 	WORD $0x6ea31c04 // BIT V4.16B, V0.16B, V3.16B
 	WORD $0x6ea1e483 // FCMGT V3.4S, V4.4S, V1.4S
 	WORD $0x6ea31c24 // BIT V4.16B, V1.16B, V3.16B
-	TBZ $1, R2, single641
+	TBZ $1, R2, single651
 	FMOVD F4, 0(R0)
-	TBZ $0, R2, stored642
+	TBZ $0, R2, stored652
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored642
+	B stored652
 
-single641:
+single651:
 	FMOVS F4, 0(R0)
 
-stored642:
+stored652:
 
 done:
 	RET
@@ -17456,29 +17686,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R2, single643
+	TBZ $1, R2, single653
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded644
+	TBZ $0, R2, loaded654
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded644
+	B loaded654
 
-single643:
+single653:
 	FMOVS 0(R1), F3
 
-loaded644:
+loaded654:
 	WORD $0x4e601c63 // BIC V3.16B, V3.16B, V0.16B
-	TBZ $1, R2, single645
+	TBZ $1, R2, single655
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored646
+	TBZ $0, R2, stored656
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored646
+	B stored656
 
-single645:
+single655:
 	FMOVS F3, 0(R0)
 
-stored646:
+stored656:
 
 done:
 	RET
@@ -17712,146 +17942,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single647
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded648
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded648
-
-single647:
-	FMOVS 0(R1), F18
-
-loaded648:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single649
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded650
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded650
-
-single649:
-	FMOVS 0(R1), F18
-
-loaded650:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single651
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded652
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded652
-
-single651:
-	FMOVS 0(R1), F18
-
-loaded652:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single653
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded654
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded654
-
-single653:
-	FMOVS 0(R1), F18
-
-loaded654:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single655
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded656
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded656
-
-single655:
-	FMOVS 0(R1), F18
-
-loaded656:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R2, single657
 	FMOVD 0(R1), F18
 	TBZ $0, R2, loaded658
@@ -17864,10 +17954,10 @@ single657:
 
 loaded658:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
+	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S
 	B fold
 
-partial6:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -17892,10 +17982,10 @@ single659:
 
 loaded660:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
+	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
 	B fold
 
-partial7:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -17920,10 +18010,10 @@ single661:
 
 loaded662:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
+	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
 	B fold
 
-partial8:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -17948,10 +18038,10 @@ single663:
 
 loaded664:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
+	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
 	B fold
 
-partial9:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -17976,10 +18066,10 @@ single665:
 
 loaded666:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
+	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
 	B fold
 
-partial10:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18004,10 +18094,10 @@ single667:
 
 loaded668:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
+	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
 	B fold
 
-partial11:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18032,10 +18122,10 @@ single669:
 
 loaded670:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
+	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
 	B fold
 
-partial12:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18060,10 +18150,10 @@ single671:
 
 loaded672:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
+	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
 	B fold
 
-partial13:
+partial8:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18088,10 +18178,10 @@ single673:
 
 loaded674:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
+	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
 	B fold
 
-partial14:
+partial9:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18116,10 +18206,10 @@ single675:
 
 loaded676:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
+	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
 	B fold
 
-partial15:
+partial10:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18143,6 +18233,146 @@ single677:
 	FMOVS 0(R1), F18
 
 loaded678:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single679
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded680
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded680
+
+single679:
+	FMOVS 0(R1), F18
+
+loaded680:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single681
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded682
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded682
+
+single681:
+	FMOVS 0(R1), F18
+
+loaded682:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single683
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded684
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded684
+
+single683:
+	FMOVS 0(R1), F18
+
+loaded684:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single685
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded686
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded686
+
+single685:
+	FMOVS 0(R1), F18
+
+loaded686:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single687
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded688
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded688
+
+single687:
+	FMOVS 0(R1), F18
+
+loaded688:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d610 // FADD V16.4S, V16.4S, V18.4S
 
@@ -18418,146 +18648,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single679
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded680
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded680
-
-single679:
-	FMOVS 0(R1), F18
-
-loaded680:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V1.S4
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single681
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded682
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded682
-
-single681:
-	FMOVS 0(R1), F18
-
-loaded682:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V2.S4
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single683
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded684
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded684
-
-single683:
-	FMOVS 0(R1), F18
-
-loaded684:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V3.S4
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single685
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded686
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded686
-
-single685:
-	FMOVS 0(R1), F18
-
-loaded686:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V4.S4
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single687
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded688
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded688
-
-single687:
-	FMOVS 0(R1), F18
-
-loaded688:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V5.S4
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R2, single689
 	FMOVD 0(R1), F18
 	TBZ $0, R2, loaded690
@@ -18570,10 +18660,10 @@ single689:
 
 loaded690:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V6.S4
+	VFMLA V18.S4, V18.S4, V1.S4
 	B fold
 
-partial6:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18598,10 +18688,10 @@ single691:
 
 loaded692:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V7.S4
+	VFMLA V18.S4, V18.S4, V2.S4
 	B fold
 
-partial7:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18626,10 +18716,10 @@ single693:
 
 loaded694:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V8.S4
+	VFMLA V18.S4, V18.S4, V3.S4
 	B fold
 
-partial8:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18654,10 +18744,10 @@ single695:
 
 loaded696:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V9.S4
+	VFMLA V18.S4, V18.S4, V4.S4
 	B fold
 
-partial9:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18682,10 +18772,10 @@ single697:
 
 loaded698:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V10.S4
+	VFMLA V18.S4, V18.S4, V5.S4
 	B fold
 
-partial10:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18710,10 +18800,10 @@ single699:
 
 loaded700:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V11.S4
+	VFMLA V18.S4, V18.S4, V6.S4
 	B fold
 
-partial11:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18738,10 +18828,10 @@ single701:
 
 loaded702:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V12.S4
+	VFMLA V18.S4, V18.S4, V7.S4
 	B fold
 
-partial12:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18766,10 +18856,10 @@ single703:
 
 loaded704:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V13.S4
+	VFMLA V18.S4, V18.S4, V8.S4
 	B fold
 
-partial13:
+partial8:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18794,10 +18884,10 @@ single705:
 
 loaded706:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V14.S4
+	VFMLA V18.S4, V18.S4, V9.S4
 	B fold
 
-partial14:
+partial9:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18822,10 +18912,10 @@ single707:
 
 loaded708:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V15.S4
+	VFMLA V18.S4, V18.S4, V10.S4
 	B fold
 
-partial15:
+partial10:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18849,6 +18939,146 @@ single709:
 	FMOVS 0(R1), F18
 
 loaded710:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V11.S4
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single711
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded712
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded712
+
+single711:
+	FMOVS 0(R1), F18
+
+loaded712:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V12.S4
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single713
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded714
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded714
+
+single713:
+	FMOVS 0(R1), F18
+
+loaded714:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V13.S4
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single715
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded716
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded716
+
+single715:
+	FMOVS 0(R1), F18
+
+loaded716:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V14.S4
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single717
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded718
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded718
+
+single717:
+	FMOVS 0(R1), F18
+
+loaded718:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V15.S4
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single719
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded720
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded720
+
+single719:
+	FMOVS 0(R1), F18
+
+loaded720:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V16.S4
 
@@ -18970,17 +19200,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single711
+	TBZ $1, R1, single721
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded712
+	TBZ $0, R1, loaded722
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded712
+	B loaded722
 
-single711:
+single721:
 	FMOVS 0(R0), F7
 
-loaded712:
+loaded722:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea164e1 // SMAX V1.4S, V7.4S, V1.4S
 	B fold
@@ -18998,17 +19228,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single713
+	TBZ $1, R1, single723
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded714
+	TBZ $0, R1, loaded724
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded714
+	B loaded724
 
-single713:
+single723:
 	FMOVS 0(R0), F7
 
-loaded714:
+loaded724:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea264e2 // SMAX V2.4S, V7.4S, V2.4S
 	B fold
@@ -19026,17 +19256,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single715
+	TBZ $1, R1, single725
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded716
+	TBZ $0, R1, loaded726
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded716
+	B loaded726
 
-single715:
+single725:
 	FMOVS 0(R0), F7
 
-loaded716:
+loaded726:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea364e3 // SMAX V3.4S, V7.4S, V3.4S
 	B fold
@@ -19054,17 +19284,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single717
+	TBZ $1, R1, single727
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded718
+	TBZ $0, R1, loaded728
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded718
+	B loaded728
 
-single717:
+single727:
 	FMOVS 0(R0), F7
 
-loaded718:
+loaded728:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea464e4 // SMAX V4.4S, V7.4S, V4.4S
 
@@ -19158,17 +19388,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single719
+	TBZ $1, R1, single729
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded720
+	TBZ $0, R1, loaded730
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded720
+	B loaded730
 
-single719:
+single729:
 	FMOVS 0(R0), F7
 
-loaded720:
+loaded730:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea1e4e6 // FCMGT V6.4S, V7.4S, V1.4S
 	WORD $0x6ea61ce1 // BIT V1.16B, V7.16B, V6.16B
@@ -19187,17 +19417,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single721
+	TBZ $1, R1, single731
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded722
+	TBZ $0, R1, loaded732
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded722
+	B loaded732
 
-single721:
+single731:
 	FMOVS 0(R0), F7
 
-loaded722:
+loaded732:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea2e4e6 // FCMGT V6.4S, V7.4S, V2.4S
 	WORD $0x6ea61ce2 // BIT V2.16B, V7.16B, V6.16B
@@ -19216,17 +19446,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single723
+	TBZ $1, R1, single733
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded724
+	TBZ $0, R1, loaded734
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded724
+	B loaded734
 
-single723:
+single733:
 	FMOVS 0(R0), F7
 
-loaded724:
+loaded734:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea3e4e6 // FCMGT V6.4S, V7.4S, V3.4S
 	WORD $0x6ea61ce3 // BIT V3.16B, V7.16B, V6.16B
@@ -19245,17 +19475,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single725
+	TBZ $1, R1, single735
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded726
+	TBZ $0, R1, loaded736
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded726
+	B loaded736
 
-single725:
+single735:
 	FMOVS 0(R0), F7
 
-loaded726:
+loaded736:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea4e4e6 // FCMGT V6.4S, V7.4S, V4.4S
 	WORD $0x6ea61ce4 // BIT V4.16B, V7.16B, V6.16B
@@ -19416,17 +19646,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single727
+	TBZ $1, R1, single737
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded728
+	TBZ $0, R1, loaded738
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded728
+	B loaded738
 
-single727:
+single737:
 	FMOVS 0(R0), F14
 
-loaded728:
+loaded738:
 	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
 	VMOV V3.B16, V13.B16
@@ -19449,17 +19679,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single729
+	TBZ $1, R1, single739
 	FMOVD 0(R0), F13
-	TBZ $0, R1, loaded730
+	TBZ $0, R1, loaded740
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded730
+	B loaded740
 
-single729:
+single739:
 	FMOVS 0(R0), F13
 
-loaded730:
+loaded740:
 	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
 	VMOV V3.B16, V14.B16
@@ -19482,17 +19712,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single731
+	TBZ $1, R1, single741
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded732
+	TBZ $0, R1, loaded742
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded732
+	B loaded742
 
-single731:
+single741:
 	FMOVS 0(R0), F14
 
-loaded732:
+loaded742:
 	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
 	VMOV V3.B16, V13.B16
@@ -19515,17 +19745,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single733
+	TBZ $1, R1, single743
 	FMOVD 0(R0), F13
-	TBZ $0, R1, loaded734
+	TBZ $0, R1, loaded744
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded734
+	B loaded744
 
-single733:
+single743:
 	FMOVS 0(R0), F13
 
-loaded734:
+loaded744:
 	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
 	VMOV V3.B16, V14.B16
@@ -19781,151 +20011,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single735
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded736
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded736
-
-single735:
-	FMOVS 0(R1), F19
-
-loaded736:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d442 // FADD V2.4S, V2.4S, V19.4S
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single737
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded738
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded738
-
-single737:
-	FMOVS 0(R1), F19
-
-loaded738:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single739
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded740
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded740
-
-single739:
-	FMOVS 0(R1), F19
-
-loaded740:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d484 // FADD V4.4S, V4.4S, V19.4S
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single741
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded742
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded742
-
-single741:
-	FMOVS 0(R1), F19
-
-loaded742:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d4a5 // FADD V5.4S, V5.4S, V19.4S
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single743
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded744
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded744
-
-single743:
-	FMOVS 0(R1), F19
-
-loaded744:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d4c6 // FADD V6.4S, V6.4S, V19.4S
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
 	TBZ $1, R2, single745
 	FMOVD 0(R1), F19
 	TBZ $0, R2, loaded746
@@ -19939,10 +20024,10 @@ single745:
 loaded746:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d4e7 // FADD V7.4S, V7.4S, V19.4S
+	WORD $0x4e33d442 // FADD V2.4S, V2.4S, V19.4S
 	B fold
 
-partial6:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -19968,10 +20053,10 @@ single747:
 loaded748:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d508 // FADD V8.4S, V8.4S, V19.4S
+	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
 	B fold
 
-partial7:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -19997,10 +20082,10 @@ single749:
 loaded750:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d529 // FADD V9.4S, V9.4S, V19.4S
+	WORD $0x4e33d484 // FADD V4.4S, V4.4S, V19.4S
 	B fold
 
-partial8:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20026,10 +20111,10 @@ single751:
 loaded752:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
+	WORD $0x4e33d4a5 // FADD V5.4S, V5.4S, V19.4S
 	B fold
 
-partial9:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20055,10 +20140,10 @@ single753:
 loaded754:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
+	WORD $0x4e33d4c6 // FADD V6.4S, V6.4S, V19.4S
 	B fold
 
-partial10:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20084,10 +20169,10 @@ single755:
 loaded756:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
+	WORD $0x4e33d4e7 // FADD V7.4S, V7.4S, V19.4S
 	B fold
 
-partial11:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20113,10 +20198,10 @@ single757:
 loaded758:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
+	WORD $0x4e33d508 // FADD V8.4S, V8.4S, V19.4S
 	B fold
 
-partial12:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20142,10 +20227,10 @@ single759:
 loaded760:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
+	WORD $0x4e33d529 // FADD V9.4S, V9.4S, V19.4S
 	B fold
 
-partial13:
+partial8:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20171,10 +20256,10 @@ single761:
 loaded762:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
+	WORD $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
 	B fold
 
-partial14:
+partial9:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20200,10 +20285,10 @@ single763:
 loaded764:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
+	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
 	B fold
 
-partial15:
+partial10:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20227,6 +20312,151 @@ single765:
 	FMOVS 0(R1), F19
 
 loaded766:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single767
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded768
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded768
+
+single767:
+	FMOVS 0(R1), F19
+
+loaded768:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single769
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded770
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded770
+
+single769:
+	FMOVS 0(R1), F19
+
+loaded770:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single771
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded772
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded772
+
+single771:
+	FMOVS 0(R1), F19
+
+loaded772:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single773
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded774
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded774
+
+single773:
+	FMOVS 0(R1), F19
+
+loaded774:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single775
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded776
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded776
+
+single775:
+	FMOVS 0(R1), F19
+
+loaded776:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
@@ -20505,151 +20735,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single767
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded768
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded768
-
-single767:
-	FMOVS 0(R1), F19
-
-loaded768:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V2.S4
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single769
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded770
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded770
-
-single769:
-	FMOVS 0(R1), F19
-
-loaded770:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V3.S4
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single771
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded772
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded772
-
-single771:
-	FMOVS 0(R1), F19
-
-loaded772:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V4.S4
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single773
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded774
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded774
-
-single773:
-	FMOVS 0(R1), F19
-
-loaded774:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V5.S4
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single775
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded776
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded776
-
-single775:
-	FMOVS 0(R1), F19
-
-loaded776:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V6.S4
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
 	TBZ $1, R2, single777
 	FMOVD 0(R1), F19
 	TBZ $0, R2, loaded778
@@ -20663,10 +20748,10 @@ single777:
 loaded778:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V7.S4
+	VFMLA V19.S4, V19.S4, V2.S4
 	B fold
 
-partial6:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20692,10 +20777,10 @@ single779:
 loaded780:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V8.S4
+	VFMLA V19.S4, V19.S4, V3.S4
 	B fold
 
-partial7:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20721,10 +20806,10 @@ single781:
 loaded782:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V9.S4
+	VFMLA V19.S4, V19.S4, V4.S4
 	B fold
 
-partial8:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20750,10 +20835,10 @@ single783:
 loaded784:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V10.S4
+	VFMLA V19.S4, V19.S4, V5.S4
 	B fold
 
-partial9:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20779,10 +20864,10 @@ single785:
 loaded786:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V11.S4
+	VFMLA V19.S4, V19.S4, V6.S4
 	B fold
 
-partial10:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20808,10 +20893,10 @@ single787:
 loaded788:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V12.S4
+	VFMLA V19.S4, V19.S4, V7.S4
 	B fold
 
-partial11:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20837,10 +20922,10 @@ single789:
 loaded790:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V13.S4
+	VFMLA V19.S4, V19.S4, V8.S4
 	B fold
 
-partial12:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20866,10 +20951,10 @@ single791:
 loaded792:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V14.S4
+	VFMLA V19.S4, V19.S4, V9.S4
 	B fold
 
-partial13:
+partial8:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20895,10 +20980,10 @@ single793:
 loaded794:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V15.S4
+	VFMLA V19.S4, V19.S4, V10.S4
 	B fold
 
-partial14:
+partial9:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20924,10 +21009,10 @@ single795:
 loaded796:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V16.S4
+	VFMLA V19.S4, V19.S4, V11.S4
 	B fold
 
-partial15:
+partial10:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20951,6 +21036,151 @@ single797:
 	FMOVS 0(R1), F19
 
 loaded798:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V12.S4
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single799
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded800
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded800
+
+single799:
+	FMOVS 0(R1), F19
+
+loaded800:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V13.S4
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single801
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded802
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded802
+
+single801:
+	FMOVS 0(R1), F19
+
+loaded802:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V14.S4
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single803
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded804
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded804
+
+single803:
+	FMOVS 0(R1), F19
+
+loaded804:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V15.S4
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single805
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded806
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded806
+
+single805:
+	FMOVS 0(R1), F19
+
+loaded806:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V16.S4
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single807
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded808
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded808
+
+single807:
+	FMOVS 0(R1), F19
+
+loaded808:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V17.S4
@@ -21185,91 +21415,6 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single799
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded800
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded800
-
-single799:
-	FMOVS 0(R1), F17
-
-loaded800:
-	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
-	B pass0_fold
-
-pass0_partial1:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single801
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded802
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded802
-
-single801:
-	FMOVS 0(R1), F17
-
-loaded802:
-	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
-	B pass0_fold
-
-pass0_partial2:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single803
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded804
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded804
-
-single803:
-	FMOVS 0(R1), F17
-
-loaded804:
-	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
-	B pass0_fold
-
-pass0_partial3:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single805
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded806
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded806
-
-single805:
-	FMOVS 0(R1), F17
-
-loaded806:
-	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
-	B pass0_fold
-
-pass0_partial4:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single807
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded808
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded808
-
-single807:
-	FMOVS 0(R1), F17
-
-loaded808:
-	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
-	B pass0_fold
-
-pass0_partial5:
-	CMP $0, R5
-	BEQ pass0_fold
 	TBZ $1, R5, single809
 	FMOVD 0(R1), F17
 	TBZ $0, R5, loaded810
@@ -21281,10 +21426,10 @@ single809:
 	FMOVS 0(R1), F17
 
 loaded810:
-	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
 	B pass0_fold
 
-pass0_partial6:
+pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single811
@@ -21298,10 +21443,10 @@ single811:
 	FMOVS 0(R1), F17
 
 loaded812:
-	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
+	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
 	B pass0_fold
 
-pass0_partial7:
+pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single813
@@ -21315,10 +21460,10 @@ single813:
 	FMOVS 0(R1), F17
 
 loaded814:
-	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
+	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
 	B pass0_fold
 
-pass0_partial8:
+pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single815
@@ -21332,10 +21477,10 @@ single815:
 	FMOVS 0(R1), F17
 
 loaded816:
-	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
 	B pass0_fold
 
-pass0_partial9:
+pass0_partial4:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single817
@@ -21349,10 +21494,10 @@ single817:
 	FMOVS 0(R1), F17
 
 loaded818:
-	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
+	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
 	B pass0_fold
 
-pass0_partial10:
+pass0_partial5:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single819
@@ -21366,10 +21511,10 @@ single819:
 	FMOVS 0(R1), F17
 
 loaded820:
-	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
+	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
 	B pass0_fold
 
-pass0_partial11:
+pass0_partial6:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single821
@@ -21383,10 +21528,10 @@ single821:
 	FMOVS 0(R1), F17
 
 loaded822:
-	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
+	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
 	B pass0_fold
 
-pass0_partial12:
+pass0_partial7:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single823
@@ -21400,10 +21545,10 @@ single823:
 	FMOVS 0(R1), F17
 
 loaded824:
-	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
 	B pass0_fold
 
-pass0_partial13:
+pass0_partial8:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single825
@@ -21417,10 +21562,10 @@ single825:
 	FMOVS 0(R1), F17
 
 loaded826:
-	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
 	B pass0_fold
 
-pass0_partial14:
+pass0_partial9:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single827
@@ -21434,10 +21579,10 @@ single827:
 	FMOVS 0(R1), F17
 
 loaded828:
-	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
+	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
 	B pass0_fold
 
-pass0_partial15:
+pass0_partial10:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single829
@@ -21451,6 +21596,91 @@ single829:
 	FMOVS 0(R1), F17
 
 loaded830:
+	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
+	B pass0_fold
+
+pass0_partial11:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single831
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded832
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded832
+
+single831:
+	FMOVS 0(R1), F17
+
+loaded832:
+	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
+	B pass0_fold
+
+pass0_partial12:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single833
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded834
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded834
+
+single833:
+	FMOVS 0(R1), F17
+
+loaded834:
+	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	B pass0_fold
+
+pass0_partial13:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single835
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded836
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded836
+
+single835:
+	FMOVS 0(R1), F17
+
+loaded836:
+	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	B pass0_fold
+
+pass0_partial14:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single837
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded838
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded838
+
+single837:
+	FMOVS 0(R1), F17
+
+loaded838:
+	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
+	B pass0_fold
+
+pass0_partial15:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single839
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded840
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded840
+
+single839:
+	FMOVS 0(R1), F17
+
+loaded840:
 	WORD $0x4e31d610 // FADD V16.4S, V16.4S, V17.4S
 
 pass0_fold:
@@ -21712,101 +21942,6 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single831
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded832
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded832
-
-single831:
-	FMOVS 0(R2), F20
-
-loaded832:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
-	B pass1_fold
-
-pass1_partial1:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single833
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded834
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded834
-
-single833:
-	FMOVS 0(R2), F20
-
-loaded834:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
-	B pass1_fold
-
-pass1_partial2:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single835
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded836
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded836
-
-single835:
-	FMOVS 0(R2), F20
-
-loaded836:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
-	B pass1_fold
-
-pass1_partial3:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single837
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded838
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded838
-
-single837:
-	FMOVS 0(R2), F20
-
-loaded838:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
-	B pass1_fold
-
-pass1_partial4:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single839
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded840
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded840
-
-single839:
-	FMOVS 0(R2), F20
-
-loaded840:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
-	B pass1_fold
-
-pass1_partial5:
-	CMP $0, R5
-	BEQ pass1_fold
 	TBZ $1, R5, single841
 	FMOVD 0(R2), F20
 	TBZ $0, R5, loaded842
@@ -21820,10 +21955,10 @@ single841:
 loaded842:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
 	B pass1_fold
 
-pass1_partial6:
+pass1_partial1:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single843
@@ -21839,10 +21974,10 @@ single843:
 loaded844:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
+	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
 	B pass1_fold
 
-pass1_partial7:
+pass1_partial2:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single845
@@ -21858,10 +21993,10 @@ single845:
 loaded846:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d56b // FADD V11.4S, V11.4S, V20.4S
+	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
 	B pass1_fold
 
-pass1_partial8:
+pass1_partial3:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single847
@@ -21877,10 +22012,10 @@ single847:
 loaded848:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
+	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
 	B pass1_fold
 
-pass1_partial9:
+pass1_partial4:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single849
@@ -21896,10 +22031,10 @@ single849:
 loaded850:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
+	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
 	B pass1_fold
 
-pass1_partial10:
+pass1_partial5:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single851
@@ -21915,10 +22050,10 @@ single851:
 loaded852:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
+	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
 	B pass1_fold
 
-pass1_partial11:
+pass1_partial6:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single853
@@ -21934,10 +22069,10 @@ single853:
 loaded854:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
+	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
 	B pass1_fold
 
-pass1_partial12:
+pass1_partial7:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single855
@@ -21953,10 +22088,10 @@ single855:
 loaded856:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
+	WORD $0x4e34d56b // FADD V11.4S, V11.4S, V20.4S
 	B pass1_fold
 
-pass1_partial13:
+pass1_partial8:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single857
@@ -21972,10 +22107,10 @@ single857:
 loaded858:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
+	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
 	B pass1_fold
 
-pass1_partial14:
+pass1_partial9:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single859
@@ -21991,10 +22126,10 @@ single859:
 loaded860:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
+	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
 	B pass1_fold
 
-pass1_partial15:
+pass1_partial10:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single861
@@ -22008,6 +22143,101 @@ single861:
 	FMOVS 0(R2), F20
 
 loaded862:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
+	B pass1_fold
+
+pass1_partial11:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single863
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded864
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded864
+
+single863:
+	FMOVS 0(R2), F20
+
+loaded864:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
+	B pass1_fold
+
+pass1_partial12:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single865
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded866
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded866
+
+single865:
+	FMOVS 0(R2), F20
+
+loaded866:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
+	B pass1_fold
+
+pass1_partial13:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single867
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded868
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded868
+
+single867:
+	FMOVS 0(R2), F20
+
+loaded868:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
+	B pass1_fold
+
+pass1_partial14:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single869
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded870
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded870
+
+single869:
+	FMOVS 0(R2), F20
+
+loaded870:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
+	B pass1_fold
+
+pass1_partial15:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single871
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded872
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded872
+
+single871:
+	FMOVS 0(R2), F20
+
+loaded872:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d673 // FADD V19.4S, V19.4S, V20.4S
@@ -22231,101 +22461,6 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single863
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded864
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded864
-
-single863:
-	FMOVS 0(R2), F21
-
-loaded864:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V18.S4
-	B pass6_fold
-
-pass6_partial1:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single865
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded866
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded866
-
-single865:
-	FMOVS 0(R2), F21
-
-loaded866:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V19.S4
-	B pass6_fold
-
-pass6_partial2:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single867
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded868
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded868
-
-single867:
-	FMOVS 0(R2), F21
-
-loaded868:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V17.S4
-	B pass6_fold
-
-pass6_partial3:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single869
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded870
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded870
-
-single869:
-	FMOVS 0(R2), F21
-
-loaded870:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V16.S4
-	B pass6_fold
-
-pass6_partial4:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single871
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded872
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded872
-
-single871:
-	FMOVS 0(R2), F21
-
-loaded872:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V15.S4
-	B pass6_fold
-
-pass6_partial5:
-	CMP $0, R5
-	BEQ pass6_fold
 	TBZ $1, R5, single873
 	FMOVD 0(R2), F21
 	TBZ $0, R5, loaded874
@@ -22339,10 +22474,10 @@ single873:
 loaded874:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V14.S4
+	VFMLA V21.S4, V21.S4, V18.S4
 	B pass6_fold
 
-pass6_partial6:
+pass6_partial1:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single875
@@ -22358,10 +22493,10 @@ single875:
 loaded876:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V13.S4
+	VFMLA V21.S4, V21.S4, V19.S4
 	B pass6_fold
 
-pass6_partial7:
+pass6_partial2:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single877
@@ -22377,10 +22512,10 @@ single877:
 loaded878:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V12.S4
+	VFMLA V21.S4, V21.S4, V17.S4
 	B pass6_fold
 
-pass6_partial8:
+pass6_partial3:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single879
@@ -22396,10 +22531,10 @@ single879:
 loaded880:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V11.S4
+	VFMLA V21.S4, V21.S4, V16.S4
 	B pass6_fold
 
-pass6_partial9:
+pass6_partial4:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single881
@@ -22415,10 +22550,10 @@ single881:
 loaded882:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V10.S4
+	VFMLA V21.S4, V21.S4, V15.S4
 	B pass6_fold
 
-pass6_partial10:
+pass6_partial5:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single883
@@ -22434,10 +22569,10 @@ single883:
 loaded884:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V9.S4
+	VFMLA V21.S4, V21.S4, V14.S4
 	B pass6_fold
 
-pass6_partial11:
+pass6_partial6:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single885
@@ -22453,10 +22588,10 @@ single885:
 loaded886:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V8.S4
+	VFMLA V21.S4, V21.S4, V13.S4
 	B pass6_fold
 
-pass6_partial12:
+pass6_partial7:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single887
@@ -22472,10 +22607,10 @@ single887:
 loaded888:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V7.S4
+	VFMLA V21.S4, V21.S4, V12.S4
 	B pass6_fold
 
-pass6_partial13:
+pass6_partial8:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single889
@@ -22491,10 +22626,10 @@ single889:
 loaded890:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V6.S4
+	VFMLA V21.S4, V21.S4, V11.S4
 	B pass6_fold
 
-pass6_partial14:
+pass6_partial9:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single891
@@ -22510,10 +22645,10 @@ single891:
 loaded892:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V5.S4
+	VFMLA V21.S4, V21.S4, V10.S4
 	B pass6_fold
 
-pass6_partial15:
+pass6_partial10:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single893
@@ -22527,6 +22662,101 @@ single893:
 	FMOVS 0(R2), F21
 
 loaded894:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V9.S4
+	B pass6_fold
+
+pass6_partial11:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single895
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded896
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded896
+
+single895:
+	FMOVS 0(R2), F21
+
+loaded896:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V8.S4
+	B pass6_fold
+
+pass6_partial12:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single897
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded898
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded898
+
+single897:
+	FMOVS 0(R2), F21
+
+loaded898:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V7.S4
+	B pass6_fold
+
+pass6_partial13:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single899
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded900
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded900
+
+single899:
+	FMOVS 0(R2), F21
+
+loaded900:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V6.S4
+	B pass6_fold
+
+pass6_partial14:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single901
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded902
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded902
+
+single901:
+	FMOVS 0(R2), F21
+
+loaded902:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V5.S4
+	B pass6_fold
+
+pass6_partial15:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single903
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded904
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded904
+
+single903:
+	FMOVS 0(R2), F21
+
+loaded904:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V20.S4
@@ -22798,101 +23028,6 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single895
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded896
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded896
-
-single895:
-	FMOVS 0(R3), F22
-
-loaded896:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
-	B pass1_fold
-
-pass1_partial1:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single897
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded898
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded898
-
-single897:
-	FMOVS 0(R3), F22
-
-loaded898:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
-	B pass1_fold
-
-pass1_partial2:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single899
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded900
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded900
-
-single899:
-	FMOVS 0(R3), F22
-
-loaded900:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
-	B pass1_fold
-
-pass1_partial3:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single901
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded902
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded902
-
-single901:
-	FMOVS 0(R3), F22
-
-loaded902:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
-	B pass1_fold
-
-pass1_partial4:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single903
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded904
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded904
-
-single903:
-	FMOVS 0(R3), F22
-
-loaded904:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
-	B pass1_fold
-
-pass1_partial5:
-	CMP $0, R8
-	BEQ pass1_fold
 	TBZ $1, R8, single905
 	FMOVD 0(R3), F22
 	TBZ $0, R8, loaded906
@@ -22906,10 +23041,10 @@ single905:
 loaded906:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
+	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
 	B pass1_fold
 
-pass1_partial6:
+pass1_partial1:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single907
@@ -22925,10 +23060,10 @@ single907:
 loaded908:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
+	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
 	B pass1_fold
 
-pass1_partial7:
+pass1_partial2:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single909
@@ -22944,10 +23079,10 @@ single909:
 loaded910:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
+	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
 	B pass1_fold
 
-pass1_partial8:
+pass1_partial3:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single911
@@ -22963,10 +23098,10 @@ single911:
 loaded912:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
+	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
 	B pass1_fold
 
-pass1_partial9:
+pass1_partial4:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single913
@@ -22982,10 +23117,10 @@ single913:
 loaded914:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
+	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
 	B pass1_fold
 
-pass1_partial10:
+pass1_partial5:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single915
@@ -23001,10 +23136,10 @@ single915:
 loaded916:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d610 // FADD V16.4S, V16.4S, V22.4S
+	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
 	B pass1_fold
 
-pass1_partial11:
+pass1_partial6:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single917
@@ -23020,10 +23155,10 @@ single917:
 loaded918:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
+	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
 	B pass1_fold
 
-pass1_partial12:
+pass1_partial7:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single919
@@ -23039,10 +23174,10 @@ single919:
 loaded920:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
+	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
 	B pass1_fold
 
-pass1_partial13:
+pass1_partial8:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single921
@@ -23058,10 +23193,10 @@ single921:
 loaded922:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
+	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
 	B pass1_fold
 
-pass1_partial14:
+pass1_partial9:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single923
@@ -23077,10 +23212,10 @@ single923:
 loaded924:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
+	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
 	B pass1_fold
 
-pass1_partial15:
+pass1_partial10:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single925
@@ -23094,6 +23229,101 @@ single925:
 	FMOVS 0(R3), F22
 
 loaded926:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d610 // FADD V16.4S, V16.4S, V22.4S
+	B pass1_fold
+
+pass1_partial11:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single927
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded928
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded928
+
+single927:
+	FMOVS 0(R3), F22
+
+loaded928:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
+	B pass1_fold
+
+pass1_partial12:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single929
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded930
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded930
+
+single929:
+	FMOVS 0(R3), F22
+
+loaded930:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
+	B pass1_fold
+
+pass1_partial13:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single931
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded932
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded932
+
+single931:
+	FMOVS 0(R3), F22
+
+loaded932:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
+	B pass1_fold
+
+pass1_partial14:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single933
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded934
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded934
+
+single933:
+	FMOVS 0(R3), F22
+
+loaded934:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
+	B pass1_fold
+
+pass1_partial15:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single935
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded936
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded936
+
+single935:
+	FMOVS 0(R3), F22
+
+loaded936:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d6b5 // FADD V21.4S, V21.4S, V22.4S
@@ -23319,101 +23549,6 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single927
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded928
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded928
-
-single927:
-	FMOVS 0(R3), F23
-
-loaded928:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V20.S4
-	B pass6_fold
-
-pass6_partial1:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single929
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded930
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded930
-
-single929:
-	FMOVS 0(R3), F23
-
-loaded930:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V21.S4
-	B pass6_fold
-
-pass6_partial2:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single931
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded932
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded932
-
-single931:
-	FMOVS 0(R3), F23
-
-loaded932:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V19.S4
-	B pass6_fold
-
-pass6_partial3:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single933
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded934
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded934
-
-single933:
-	FMOVS 0(R3), F23
-
-loaded934:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V18.S4
-	B pass6_fold
-
-pass6_partial4:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single935
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded936
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded936
-
-single935:
-	FMOVS 0(R3), F23
-
-loaded936:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V17.S4
-	B pass6_fold
-
-pass6_partial5:
-	CMP $0, R8
-	BEQ pass6_fold
 	TBZ $1, R8, single937
 	FMOVD 0(R3), F23
 	TBZ $0, R8, loaded938
@@ -23427,10 +23562,10 @@ single937:
 loaded938:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V16.S4
+	VFMLA V23.S4, V23.S4, V20.S4
 	B pass6_fold
 
-pass6_partial6:
+pass6_partial1:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single939
@@ -23446,10 +23581,10 @@ single939:
 loaded940:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V15.S4
+	VFMLA V23.S4, V23.S4, V21.S4
 	B pass6_fold
 
-pass6_partial7:
+pass6_partial2:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single941
@@ -23465,10 +23600,10 @@ single941:
 loaded942:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V14.S4
+	VFMLA V23.S4, V23.S4, V19.S4
 	B pass6_fold
 
-pass6_partial8:
+pass6_partial3:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single943
@@ -23484,10 +23619,10 @@ single943:
 loaded944:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V13.S4
+	VFMLA V23.S4, V23.S4, V18.S4
 	B pass6_fold
 
-pass6_partial9:
+pass6_partial4:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single945
@@ -23503,10 +23638,10 @@ single945:
 loaded946:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V12.S4
+	VFMLA V23.S4, V23.S4, V17.S4
 	B pass6_fold
 
-pass6_partial10:
+pass6_partial5:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single947
@@ -23522,10 +23657,10 @@ single947:
 loaded948:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V11.S4
+	VFMLA V23.S4, V23.S4, V16.S4
 	B pass6_fold
 
-pass6_partial11:
+pass6_partial6:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single949
@@ -23541,10 +23676,10 @@ single949:
 loaded950:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V10.S4
+	VFMLA V23.S4, V23.S4, V15.S4
 	B pass6_fold
 
-pass6_partial12:
+pass6_partial7:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single951
@@ -23560,10 +23695,10 @@ single951:
 loaded952:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V9.S4
+	VFMLA V23.S4, V23.S4, V14.S4
 	B pass6_fold
 
-pass6_partial13:
+pass6_partial8:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single953
@@ -23579,10 +23714,10 @@ single953:
 loaded954:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V8.S4
+	VFMLA V23.S4, V23.S4, V13.S4
 	B pass6_fold
 
-pass6_partial14:
+pass6_partial9:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single955
@@ -23598,10 +23733,10 @@ single955:
 loaded956:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V7.S4
+	VFMLA V23.S4, V23.S4, V12.S4
 	B pass6_fold
 
-pass6_partial15:
+pass6_partial10:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single957
@@ -23615,6 +23750,101 @@ single957:
 	FMOVS 0(R3), F23
 
 loaded958:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V11.S4
+	B pass6_fold
+
+pass6_partial11:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single959
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded960
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded960
+
+single959:
+	FMOVS 0(R3), F23
+
+loaded960:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V10.S4
+	B pass6_fold
+
+pass6_partial12:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single961
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded962
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded962
+
+single961:
+	FMOVS 0(R3), F23
+
+loaded962:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V9.S4
+	B pass6_fold
+
+pass6_partial13:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single963
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded964
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded964
+
+single963:
+	FMOVS 0(R3), F23
+
+loaded964:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V8.S4
+	B pass6_fold
+
+pass6_partial14:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single965
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded966
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded966
+
+single965:
+	FMOVS 0(R3), F23
+
+loaded966:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V7.S4
+	B pass6_fold
+
+pass6_partial15:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single967
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded968
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded968
+
+single967:
+	FMOVS 0(R3), F23
+
+loaded968:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V22.S4
@@ -23718,53 +23948,53 @@ pass16_vectors_end:
 	ADD $4, R8
 	CMP $0, R8
 	BEQ pass16_end
-	TBZ $1, R8, single959
+	TBZ $1, R8, single969
 	FMOVD 0(R3), F14
-	TBZ $0, R8, loaded960
+	TBZ $0, R8, loaded970
 	ADD $8, R3, R26
 	VLD1 (R26), V14.S[2]
-	B loaded960
+	B loaded970
 
-single959:
+single969:
 	FMOVS 0(R3), F14
 
-loaded960:
+loaded970:
 	WORD $0x4ea6d5ce // FSUB V14.4S, V14.4S, V6.4S
 	WORD $0x6e25ddce // FMUL V14.4S, V14.4S, V5.4S
-	TBZ $1, R8, single961
+	TBZ $1, R8, single971
 	FMOVD 0(R4), F15
-	TBZ $0, R8, loaded962
+	TBZ $0, R8, loaded972
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded962
+	B loaded972
 
-single961:
+single971:
 	FMOVS 0(R4), F15
 
-loaded962:
-	TBZ $1, R8, single963
+loaded972:
+	TBZ $1, R8, single973
 	FMOVD 0(R5), F16
-	TBZ $0, R8, loaded964
+	TBZ $0, R8, loaded974
 	ADD $8, R5, R26
 	VLD1 (R26), V16.S[2]
-	B loaded964
+	B loaded974
 
-single963:
+single973:
 	FMOVS 0(R5), F16
 
-loaded964:
+loaded974:
 	VFMLA V15.S4, V14.S4, V16.S4
-	TBZ $1, R8, single965
+	TBZ $1, R8, single975
 	FMOVD F16, 0(R0)
-	TBZ $0, R8, stored966
+	TBZ $0, R8, stored976
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored966
+	B stored976
 
-single965:
+single975:
 	FMOVS F16, 0(R0)
 
-stored966:
+stored976:
 
 pass16_end:
 	SUB R9, R3
@@ -24027,496 +24257,496 @@ pass2_blocks_end:
 pass2_partial0:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single967
+	TBZ $1, R8, single977
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded968
+	TBZ $0, R8, loaded978
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded968
+	B loaded978
 
-single967:
+single977:
 	FMOVS 0(R1), F20
 
-loaded968:
+loaded978:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single969
+	TBZ $1, R8, single979
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded970
+	TBZ $0, R8, loaded980
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded970
+	B loaded980
 
-single969:
+single979:
 	FMOVS 0(R5), F24
 
-loaded970:
+loaded980:
 	VFMLA V24.S4, V20.S4, V4.S4
 	B pass2_fold
 
 pass2_partial1:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single971
+	TBZ $1, R8, single981
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded972
+	TBZ $0, R8, loaded982
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded972
+	B loaded982
 
-single971:
+single981:
 	FMOVS 0(R1), F24
 
-loaded972:
+loaded982:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single973
+	TBZ $1, R8, single983
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded974
+	TBZ $0, R8, loaded984
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded974
+	B loaded984
 
-single973:
+single983:
 	FMOVS 0(R5), F20
 
-loaded974:
+loaded984:
 	VFMLA V20.S4, V24.S4, V5.S4
 	B pass2_fold
 
 pass2_partial2:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single975
+	TBZ $1, R8, single985
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded976
+	TBZ $0, R8, loaded986
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded976
+	B loaded986
 
-single975:
+single985:
 	FMOVS 0(R1), F20
 
-loaded976:
+loaded986:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single977
+	TBZ $1, R8, single987
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded978
+	TBZ $0, R8, loaded988
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded978
+	B loaded988
 
-single977:
+single987:
 	FMOVS 0(R5), F24
 
-loaded978:
+loaded988:
 	VFMLA V24.S4, V20.S4, V6.S4
 	B pass2_fold
 
 pass2_partial3:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single979
+	TBZ $1, R8, single989
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded980
+	TBZ $0, R8, loaded990
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded980
+	B loaded990
 
-single979:
+single989:
 	FMOVS 0(R1), F24
 
-loaded980:
+loaded990:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single981
+	TBZ $1, R8, single991
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded982
+	TBZ $0, R8, loaded992
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded982
+	B loaded992
 
-single981:
+single991:
 	FMOVS 0(R5), F20
 
-loaded982:
+loaded992:
 	VFMLA V20.S4, V24.S4, V7.S4
 	B pass2_fold
 
 pass2_partial4:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single983
+	TBZ $1, R8, single993
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded984
+	TBZ $0, R8, loaded994
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded984
+	B loaded994
 
-single983:
+single993:
 	FMOVS 0(R1), F20
 
-loaded984:
+loaded994:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single985
+	TBZ $1, R8, single995
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded986
+	TBZ $0, R8, loaded996
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded986
+	B loaded996
 
-single985:
+single995:
 	FMOVS 0(R5), F24
 
-loaded986:
+loaded996:
 	VFMLA V24.S4, V20.S4, V8.S4
 	B pass2_fold
 
 pass2_partial5:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single987
+	TBZ $1, R8, single997
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded988
+	TBZ $0, R8, loaded998
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded988
+	B loaded998
 
-single987:
+single997:
 	FMOVS 0(R1), F24
 
-loaded988:
+loaded998:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single989
+	TBZ $1, R8, single999
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded990
+	TBZ $0, R8, loaded1000
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded990
+	B loaded1000
 
-single989:
+single999:
 	FMOVS 0(R5), F20
 
-loaded990:
+loaded1000:
 	VFMLA V20.S4, V24.S4, V9.S4
 	B pass2_fold
 
 pass2_partial6:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single991
+	TBZ $1, R8, single1001
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded992
+	TBZ $0, R8, loaded1002
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded992
+	B loaded1002
 
-single991:
+single1001:
 	FMOVS 0(R1), F20
 
-loaded992:
+loaded1002:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single993
+	TBZ $1, R8, single1003
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded994
+	TBZ $0, R8, loaded1004
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded994
+	B loaded1004
 
-single993:
+single1003:
 	FMOVS 0(R5), F24
 
-loaded994:
+loaded1004:
 	VFMLA V24.S4, V20.S4, V10.S4
 	B pass2_fold
 
 pass2_partial7:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single995
+	TBZ $1, R8, single1005
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded996
+	TBZ $0, R8, loaded1006
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded996
+	B loaded1006
 
-single995:
+single1005:
 	FMOVS 0(R1), F24
 
-loaded996:
+loaded1006:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single997
+	TBZ $1, R8, single1007
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded998
+	TBZ $0, R8, loaded1008
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded998
+	B loaded1008
 
-single997:
+single1007:
 	FMOVS 0(R5), F20
 
-loaded998:
+loaded1008:
 	VFMLA V20.S4, V24.S4, V11.S4
 	B pass2_fold
 
 pass2_partial8:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single999
+	TBZ $1, R8, single1009
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1000
+	TBZ $0, R8, loaded1010
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1000
+	B loaded1010
 
-single999:
+single1009:
 	FMOVS 0(R1), F20
 
-loaded1000:
+loaded1010:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1001
+	TBZ $1, R8, single1011
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1002
+	TBZ $0, R8, loaded1012
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1002
+	B loaded1012
 
-single1001:
+single1011:
 	FMOVS 0(R5), F24
 
-loaded1002:
+loaded1012:
 	VFMLA V24.S4, V20.S4, V12.S4
 	B pass2_fold
 
 pass2_partial9:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1003
+	TBZ $1, R8, single1013
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1004
+	TBZ $0, R8, loaded1014
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1004
+	B loaded1014
 
-single1003:
+single1013:
 	FMOVS 0(R1), F24
 
-loaded1004:
+loaded1014:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1005
+	TBZ $1, R8, single1015
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1006
+	TBZ $0, R8, loaded1016
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1006
+	B loaded1016
 
-single1005:
+single1015:
 	FMOVS 0(R5), F20
 
-loaded1006:
+loaded1016:
 	VFMLA V20.S4, V24.S4, V13.S4
 	B pass2_fold
 
 pass2_partial10:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1007
+	TBZ $1, R8, single1017
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1008
+	TBZ $0, R8, loaded1018
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1008
+	B loaded1018
 
-single1007:
+single1017:
 	FMOVS 0(R1), F20
 
-loaded1008:
+loaded1018:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1009
+	TBZ $1, R8, single1019
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1010
+	TBZ $0, R8, loaded1020
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1010
+	B loaded1020
 
-single1009:
+single1019:
 	FMOVS 0(R5), F24
 
-loaded1010:
+loaded1020:
 	VFMLA V24.S4, V20.S4, V14.S4
 	B pass2_fold
 
 pass2_partial11:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1011
+	TBZ $1, R8, single1021
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1012
+	TBZ $0, R8, loaded1022
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1012
+	B loaded1022
 
-single1011:
+single1021:
 	FMOVS 0(R1), F24
 
-loaded1012:
+loaded1022:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1013
+	TBZ $1, R8, single1023
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1014
+	TBZ $0, R8, loaded1024
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1014
+	B loaded1024
 
-single1013:
+single1023:
 	FMOVS 0(R5), F20
 
-loaded1014:
+loaded1024:
 	VFMLA V20.S4, V24.S4, V15.S4
 	B pass2_fold
 
 pass2_partial12:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1015
+	TBZ $1, R8, single1025
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1016
+	TBZ $0, R8, loaded1026
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1016
+	B loaded1026
 
-single1015:
+single1025:
 	FMOVS 0(R1), F20
 
-loaded1016:
+loaded1026:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1017
+	TBZ $1, R8, single1027
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1018
+	TBZ $0, R8, loaded1028
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1018
+	B loaded1028
 
-single1017:
+single1027:
 	FMOVS 0(R5), F24
 
-loaded1018:
+loaded1028:
 	VFMLA V24.S4, V20.S4, V16.S4
 	B pass2_fold
 
 pass2_partial13:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1019
+	TBZ $1, R8, single1029
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1020
+	TBZ $0, R8, loaded1030
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1020
+	B loaded1030
 
-single1019:
+single1029:
 	FMOVS 0(R1), F24
 
-loaded1020:
+loaded1030:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1021
+	TBZ $1, R8, single1031
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1022
+	TBZ $0, R8, loaded1032
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1022
+	B loaded1032
 
-single1021:
+single1031:
 	FMOVS 0(R5), F20
 
-loaded1022:
+loaded1032:
 	VFMLA V20.S4, V24.S4, V17.S4
 	B pass2_fold
 
 pass2_partial14:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1023
+	TBZ $1, R8, single1033
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1024
+	TBZ $0, R8, loaded1034
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1024
+	B loaded1034
 
-single1023:
+single1033:
 	FMOVS 0(R1), F20
 
-loaded1024:
+loaded1034:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1025
+	TBZ $1, R8, single1035
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1026
+	TBZ $0, R8, loaded1036
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1026
+	B loaded1036
 
-single1025:
+single1035:
 	FMOVS 0(R5), F24
 
-loaded1026:
+loaded1036:
 	VFMLA V24.S4, V20.S4, V18.S4
 	B pass2_fold
 
 pass2_partial15:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1027
+	TBZ $1, R8, single1037
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1028
+	TBZ $0, R8, loaded1038
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1028
+	B loaded1038
 
-single1027:
+single1037:
 	FMOVS 0(R1), F24
 
-loaded1028:
+loaded1038:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1029
+	TBZ $1, R8, single1039
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1030
+	TBZ $0, R8, loaded1040
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1030
+	B loaded1040
 
-single1029:
+single1039:
 	FMOVS 0(R5), F20
 
-loaded1030:
+loaded1040:
 	VFMLA V20.S4, V24.S4, V19.S4
 
 pass2_fold:
@@ -24918,44 +25148,44 @@ pass4_blocks_end:
 pass4_partial0:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1031
+	TBZ $1, R8, single1041
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1032
+	TBZ $0, R8, loaded1042
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1032
+	B loaded1042
 
-single1031:
+single1041:
 	FMOVS 0(R2), F24
 
-loaded1032:
+loaded1042:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1033
+	TBZ $1, R8, single1043
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1034
+	TBZ $0, R8, loaded1044
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1034
+	B loaded1044
 
-single1033:
+single1043:
 	FMOVS 0(R1), F21
 
-loaded1034:
-	TBZ $1, R8, single1035
+loaded1044:
+	TBZ $1, R8, single1045
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1036
+	TBZ $0, R8, loaded1046
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1036
+	B loaded1046
 
-single1035:
+single1045:
 	FMOVS 0(R5), F25
 
-loaded1036:
+loaded1046:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V4.S4
 	B pass4_fold
@@ -24963,44 +25193,44 @@ loaded1036:
 pass4_partial1:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1037
+	TBZ $1, R8, single1047
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1038
+	TBZ $0, R8, loaded1048
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1038
+	B loaded1048
 
-single1037:
+single1047:
 	FMOVS 0(R2), F24
 
-loaded1038:
+loaded1048:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1039
+	TBZ $1, R8, single1049
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1040
+	TBZ $0, R8, loaded1050
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1040
+	B loaded1050
 
-single1039:
+single1049:
 	FMOVS 0(R1), F25
 
-loaded1040:
-	TBZ $1, R8, single1041
+loaded1050:
+	TBZ $1, R8, single1051
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1042
+	TBZ $0, R8, loaded1052
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1042
+	B loaded1052
 
-single1041:
+single1051:
 	FMOVS 0(R5), F21
 
-loaded1042:
+loaded1052:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V18.S4
 	B pass4_fold
@@ -25008,44 +25238,44 @@ loaded1042:
 pass4_partial2:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1043
+	TBZ $1, R8, single1053
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1044
+	TBZ $0, R8, loaded1054
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1044
+	B loaded1054
 
-single1043:
+single1053:
 	FMOVS 0(R2), F24
 
-loaded1044:
+loaded1054:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1045
+	TBZ $1, R8, single1055
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1046
+	TBZ $0, R8, loaded1056
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1046
+	B loaded1056
 
-single1045:
+single1055:
 	FMOVS 0(R1), F21
 
-loaded1046:
-	TBZ $1, R8, single1047
+loaded1056:
+	TBZ $1, R8, single1057
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1048
+	TBZ $0, R8, loaded1058
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1048
+	B loaded1058
 
-single1047:
+single1057:
 	FMOVS 0(R5), F25
 
-loaded1048:
+loaded1058:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V17.S4
 	B pass4_fold
@@ -25053,44 +25283,44 @@ loaded1048:
 pass4_partial3:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1049
+	TBZ $1, R8, single1059
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1050
+	TBZ $0, R8, loaded1060
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1050
+	B loaded1060
 
-single1049:
+single1059:
 	FMOVS 0(R2), F24
 
-loaded1050:
+loaded1060:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1051
+	TBZ $1, R8, single1061
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1052
+	TBZ $0, R8, loaded1062
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1052
+	B loaded1062
 
-single1051:
+single1061:
 	FMOVS 0(R1), F25
 
-loaded1052:
-	TBZ $1, R8, single1053
+loaded1062:
+	TBZ $1, R8, single1063
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1054
+	TBZ $0, R8, loaded1064
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1054
+	B loaded1064
 
-single1053:
+single1063:
 	FMOVS 0(R5), F21
 
-loaded1054:
+loaded1064:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V16.S4
 	B pass4_fold
@@ -25098,44 +25328,44 @@ loaded1054:
 pass4_partial4:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1055
+	TBZ $1, R8, single1065
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1056
+	TBZ $0, R8, loaded1066
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1056
+	B loaded1066
 
-single1055:
+single1065:
 	FMOVS 0(R2), F24
 
-loaded1056:
+loaded1066:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1057
+	TBZ $1, R8, single1067
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1058
+	TBZ $0, R8, loaded1068
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1058
+	B loaded1068
 
-single1057:
+single1067:
 	FMOVS 0(R1), F21
 
-loaded1058:
-	TBZ $1, R8, single1059
+loaded1068:
+	TBZ $1, R8, single1069
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1060
+	TBZ $0, R8, loaded1070
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1060
+	B loaded1070
 
-single1059:
+single1069:
 	FMOVS 0(R5), F25
 
-loaded1060:
+loaded1070:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V15.S4
 	B pass4_fold
@@ -25143,44 +25373,44 @@ loaded1060:
 pass4_partial5:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1061
+	TBZ $1, R8, single1071
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1062
+	TBZ $0, R8, loaded1072
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1062
+	B loaded1072
 
-single1061:
+single1071:
 	FMOVS 0(R2), F24
 
-loaded1062:
+loaded1072:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1063
+	TBZ $1, R8, single1073
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1064
+	TBZ $0, R8, loaded1074
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1064
+	B loaded1074
 
-single1063:
+single1073:
 	FMOVS 0(R1), F25
 
-loaded1064:
-	TBZ $1, R8, single1065
+loaded1074:
+	TBZ $1, R8, single1075
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1066
+	TBZ $0, R8, loaded1076
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1066
+	B loaded1076
 
-single1065:
+single1075:
 	FMOVS 0(R5), F21
 
-loaded1066:
+loaded1076:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V14.S4
 	B pass4_fold
@@ -25188,44 +25418,44 @@ loaded1066:
 pass4_partial6:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1067
+	TBZ $1, R8, single1077
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1068
+	TBZ $0, R8, loaded1078
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1068
+	B loaded1078
 
-single1067:
+single1077:
 	FMOVS 0(R2), F24
 
-loaded1068:
+loaded1078:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1069
+	TBZ $1, R8, single1079
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1070
+	TBZ $0, R8, loaded1080
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1070
+	B loaded1080
 
-single1069:
+single1079:
 	FMOVS 0(R1), F21
 
-loaded1070:
-	TBZ $1, R8, single1071
+loaded1080:
+	TBZ $1, R8, single1081
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1072
+	TBZ $0, R8, loaded1082
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1072
+	B loaded1082
 
-single1071:
+single1081:
 	FMOVS 0(R5), F25
 
-loaded1072:
+loaded1082:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V13.S4
 	B pass4_fold
@@ -25233,44 +25463,44 @@ loaded1072:
 pass4_partial7:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1073
+	TBZ $1, R8, single1083
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1074
+	TBZ $0, R8, loaded1084
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1074
+	B loaded1084
 
-single1073:
+single1083:
 	FMOVS 0(R2), F24
 
-loaded1074:
+loaded1084:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1075
+	TBZ $1, R8, single1085
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1076
+	TBZ $0, R8, loaded1086
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1076
+	B loaded1086
 
-single1075:
+single1085:
 	FMOVS 0(R1), F25
 
-loaded1076:
-	TBZ $1, R8, single1077
+loaded1086:
+	TBZ $1, R8, single1087
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1078
+	TBZ $0, R8, loaded1088
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1078
+	B loaded1088
 
-single1077:
+single1087:
 	FMOVS 0(R5), F21
 
-loaded1078:
+loaded1088:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V12.S4
 	B pass4_fold
@@ -25278,44 +25508,44 @@ loaded1078:
 pass4_partial8:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1079
+	TBZ $1, R8, single1089
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1080
+	TBZ $0, R8, loaded1090
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1080
+	B loaded1090
 
-single1079:
+single1089:
 	FMOVS 0(R2), F24
 
-loaded1080:
+loaded1090:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1081
+	TBZ $1, R8, single1091
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1082
+	TBZ $0, R8, loaded1092
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1082
+	B loaded1092
 
-single1081:
+single1091:
 	FMOVS 0(R1), F21
 
-loaded1082:
-	TBZ $1, R8, single1083
+loaded1092:
+	TBZ $1, R8, single1093
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1084
+	TBZ $0, R8, loaded1094
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1084
+	B loaded1094
 
-single1083:
+single1093:
 	FMOVS 0(R5), F25
 
-loaded1084:
+loaded1094:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V11.S4
 	B pass4_fold
@@ -25323,44 +25553,44 @@ loaded1084:
 pass4_partial9:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1085
+	TBZ $1, R8, single1095
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1086
+	TBZ $0, R8, loaded1096
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1086
+	B loaded1096
 
-single1085:
+single1095:
 	FMOVS 0(R2), F24
 
-loaded1086:
+loaded1096:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1087
+	TBZ $1, R8, single1097
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1088
+	TBZ $0, R8, loaded1098
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1088
+	B loaded1098
 
-single1087:
+single1097:
 	FMOVS 0(R1), F25
 
-loaded1088:
-	TBZ $1, R8, single1089
+loaded1098:
+	TBZ $1, R8, single1099
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1090
+	TBZ $0, R8, loaded1100
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1090
+	B loaded1100
 
-single1089:
+single1099:
 	FMOVS 0(R5), F21
 
-loaded1090:
+loaded1100:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V10.S4
 	B pass4_fold
@@ -25368,44 +25598,44 @@ loaded1090:
 pass4_partial10:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1091
+	TBZ $1, R8, single1101
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1092
+	TBZ $0, R8, loaded1102
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1092
+	B loaded1102
 
-single1091:
+single1101:
 	FMOVS 0(R2), F24
 
-loaded1092:
+loaded1102:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1093
+	TBZ $1, R8, single1103
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1094
+	TBZ $0, R8, loaded1104
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1094
+	B loaded1104
 
-single1093:
+single1103:
 	FMOVS 0(R1), F21
 
-loaded1094:
-	TBZ $1, R8, single1095
+loaded1104:
+	TBZ $1, R8, single1105
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1096
+	TBZ $0, R8, loaded1106
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1096
+	B loaded1106
 
-single1095:
+single1105:
 	FMOVS 0(R5), F25
 
-loaded1096:
+loaded1106:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V9.S4
 	B pass4_fold
@@ -25413,44 +25643,44 @@ loaded1096:
 pass4_partial11:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1097
+	TBZ $1, R8, single1107
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1098
+	TBZ $0, R8, loaded1108
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1098
+	B loaded1108
 
-single1097:
+single1107:
 	FMOVS 0(R2), F24
 
-loaded1098:
+loaded1108:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1099
+	TBZ $1, R8, single1109
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1100
+	TBZ $0, R8, loaded1110
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1100
+	B loaded1110
 
-single1099:
+single1109:
 	FMOVS 0(R1), F25
 
-loaded1100:
-	TBZ $1, R8, single1101
+loaded1110:
+	TBZ $1, R8, single1111
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1102
+	TBZ $0, R8, loaded1112
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1102
+	B loaded1112
 
-single1101:
+single1111:
 	FMOVS 0(R5), F21
 
-loaded1102:
+loaded1112:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V8.S4
 	B pass4_fold
@@ -25458,44 +25688,44 @@ loaded1102:
 pass4_partial12:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1103
+	TBZ $1, R8, single1113
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1104
+	TBZ $0, R8, loaded1114
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1104
+	B loaded1114
 
-single1103:
+single1113:
 	FMOVS 0(R2), F24
 
-loaded1104:
+loaded1114:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1105
+	TBZ $1, R8, single1115
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1106
+	TBZ $0, R8, loaded1116
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1106
+	B loaded1116
 
-single1105:
+single1115:
 	FMOVS 0(R1), F21
 
-loaded1106:
-	TBZ $1, R8, single1107
+loaded1116:
+	TBZ $1, R8, single1117
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1108
+	TBZ $0, R8, loaded1118
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1108
+	B loaded1118
 
-single1107:
+single1117:
 	FMOVS 0(R5), F25
 
-loaded1108:
+loaded1118:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V7.S4
 	B pass4_fold
@@ -25503,44 +25733,44 @@ loaded1108:
 pass4_partial13:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1109
+	TBZ $1, R8, single1119
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1110
+	TBZ $0, R8, loaded1120
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1110
+	B loaded1120
 
-single1109:
+single1119:
 	FMOVS 0(R2), F24
 
-loaded1110:
+loaded1120:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1111
+	TBZ $1, R8, single1121
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1112
+	TBZ $0, R8, loaded1122
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1112
+	B loaded1122
 
-single1111:
+single1121:
 	FMOVS 0(R1), F25
 
-loaded1112:
-	TBZ $1, R8, single1113
+loaded1122:
+	TBZ $1, R8, single1123
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1114
+	TBZ $0, R8, loaded1124
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1114
+	B loaded1124
 
-single1113:
+single1123:
 	FMOVS 0(R5), F21
 
-loaded1114:
+loaded1124:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V6.S4
 	B pass4_fold
@@ -25548,44 +25778,44 @@ loaded1114:
 pass4_partial14:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1115
+	TBZ $1, R8, single1125
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1116
+	TBZ $0, R8, loaded1126
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1116
+	B loaded1126
 
-single1115:
+single1125:
 	FMOVS 0(R2), F24
 
-loaded1116:
+loaded1126:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1117
+	TBZ $1, R8, single1127
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1118
+	TBZ $0, R8, loaded1128
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1118
+	B loaded1128
 
-single1117:
+single1127:
 	FMOVS 0(R1), F21
 
-loaded1118:
-	TBZ $1, R8, single1119
+loaded1128:
+	TBZ $1, R8, single1129
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1120
+	TBZ $0, R8, loaded1130
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1120
+	B loaded1130
 
-single1119:
+single1129:
 	FMOVS 0(R5), F25
 
-loaded1120:
+loaded1130:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V5.S4
 	B pass4_fold
@@ -25593,44 +25823,44 @@ loaded1120:
 pass4_partial15:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1121
+	TBZ $1, R8, single1131
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1122
+	TBZ $0, R8, loaded1132
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1122
+	B loaded1132
 
-single1121:
+single1131:
 	FMOVS 0(R2), F24
 
-loaded1122:
+loaded1132:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1123
+	TBZ $1, R8, single1133
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1124
+	TBZ $0, R8, loaded1134
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1124
+	B loaded1134
 
-single1123:
+single1133:
 	FMOVS 0(R1), F25
 
-loaded1124:
-	TBZ $1, R8, single1125
+loaded1134:
+	TBZ $1, R8, single1135
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1126
+	TBZ $0, R8, loaded1136
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1126
+	B loaded1136
 
-single1125:
+single1135:
 	FMOVS 0(R5), F21
 
-loaded1126:
+loaded1136:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V20.S4
 
@@ -25738,56 +25968,56 @@ pass6_vectors_end:
 	ADD $4, R8
 	CMP $0, R8
 	BEQ pass6_end
-	TBZ $1, R8, single1127
+	TBZ $1, R8, single1137
 	FMOVD 0(R2), F13
-	TBZ $0, R8, loaded1128
+	TBZ $0, R8, loaded1138
 	ADD $8, R2, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1128
+	B loaded1138
 
-single1127:
+single1137:
 	FMOVS 0(R2), F13
 
-loaded1128:
+loaded1138:
 	WORD $0x4ea2d5ad // FSUB V13.4S, V13.4S, V2.4S
 	WORD $0x6e23ddad // FMUL V13.4S, V13.4S, V3.4S
-	TBZ $1, R8, single1129
+	TBZ $1, R8, single1139
 	FMOVD 0(R1), F15
-	TBZ $0, R8, loaded1130
+	TBZ $0, R8, loaded1140
 	ADD $8, R1, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1130
+	B loaded1140
 
-single1129:
+single1139:
 	FMOVS 0(R1), F15
 
-loaded1130:
-	TBZ $1, R8, single1131
+loaded1140:
+	TBZ $1, R8, single1141
 	FMOVD 0(R5), F14
-	TBZ $0, R8, loaded1132
+	TBZ $0, R8, loaded1142
 	ADD $8, R5, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1132
+	B loaded1142
 
-single1131:
+single1141:
 	FMOVS 0(R5), F14
 
-loaded1132:
+loaded1142:
 	WORD $0x6e2eddee // FMUL V14.4S, V15.4S, V14.4S
 	WORD $0x4eb3d5ce // FSUB V14.4S, V14.4S, V19.4S
 	VFMLS V20.S4, V13.S4, V14.S4
 	WORD $0x6e2edc6e // FMUL V14.4S, V3.4S, V14.4S
-	TBZ $1, R8, single1133
+	TBZ $1, R8, single1143
 	FMOVD F14, 0(R0)
-	TBZ $0, R8, stored1134
+	TBZ $0, R8, stored1144
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1134
+	B stored1144
 
-single1133:
+single1143:
 	FMOVS F14, 0(R0)
 
-stored1134:
+stored1144:
 
 pass6_end:
 	SUB R9, R2
@@ -25887,53 +26117,53 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R4, single1135
+	TBZ $1, R4, single1145
 	FMOVD 0(R1), F12
-	TBZ $0, R4, loaded1136
+	TBZ $0, R4, loaded1146
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1136
+	B loaded1146
 
-single1135:
+single1145:
 	FMOVS 0(R1), F12
 
-loaded1136:
+loaded1146:
 	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
 	WORD $0x6e21dd8c // FMUL V12.4S, V12.4S, V1.4S
-	TBZ $1, R4, single1137
+	TBZ $1, R4, single1147
 	FMOVD 0(R2), F13
-	TBZ $0, R4, loaded1138
+	TBZ $0, R4, loaded1148
 	ADD $8, R2, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1138
+	B loaded1148
 
-single1137:
+single1147:
 	FMOVS 0(R2), F13
 
-loaded1138:
-	TBZ $1, R4, single1139
+loaded1148:
+	TBZ $1, R4, single1149
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded1140
+	TBZ $0, R4, loaded1150
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1140
+	B loaded1150
 
-single1139:
+single1149:
 	FMOVS 0(R3), F10
 
-loaded1140:
+loaded1150:
 	VFMLA V13.S4, V12.S4, V10.S4
-	TBZ $1, R4, single1141
+	TBZ $1, R4, single1151
 	FMOVD F10, 0(R0)
-	TBZ $0, R4, stored1142
+	TBZ $0, R4, stored1152
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1142
+	B stored1152
 
-single1141:
+single1151:
 	FMOVS F10, 0(R0)
 
-stored1142:
+stored1152:
 
 done:
 	RET
@@ -26355,42 +26585,42 @@ partial0:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1143
+	TBZ $1, R4, single1153
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1144
+	TBZ $0, R4, loaded1154
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1144
+	B loaded1154
 
-single1143:
+single1153:
 	FMOVS 0(R2), F20
 
-loaded1144:
+loaded1154:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1145
+	TBZ $1, R4, single1155
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1146
+	TBZ $0, R4, loaded1156
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1146
+	B loaded1156
 
-single1145:
+single1155:
 	FMOVS 0(R1), F21
 
-loaded1146:
-	TBZ $1, R4, single1147
+loaded1156:
+	TBZ $1, R4, single1157
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1148
+	TBZ $0, R4, loaded1158
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1148
+	B loaded1158
 
-single1147:
+single1157:
 	FMOVS 0(R3), F22
 
-loaded1148:
+loaded1158:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V3.S4
 	B fold
@@ -26408,42 +26638,42 @@ partial1:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1149
+	TBZ $1, R4, single1159
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1150
+	TBZ $0, R4, loaded1160
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1150
+	B loaded1160
 
-single1149:
+single1159:
 	FMOVS 0(R2), F20
 
-loaded1150:
+loaded1160:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1151
+	TBZ $1, R4, single1161
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1152
+	TBZ $0, R4, loaded1162
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1152
+	B loaded1162
 
-single1151:
+single1161:
 	FMOVS 0(R1), F22
 
-loaded1152:
-	TBZ $1, R4, single1153
+loaded1162:
+	TBZ $1, R4, single1163
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1154
+	TBZ $0, R4, loaded1164
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1154
+	B loaded1164
 
-single1153:
+single1163:
 	FMOVS 0(R3), F21
 
-loaded1154:
+loaded1164:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V4.S4
 	B fold
@@ -26461,42 +26691,42 @@ partial2:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1155
+	TBZ $1, R4, single1165
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1156
+	TBZ $0, R4, loaded1166
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1156
+	B loaded1166
 
-single1155:
+single1165:
 	FMOVS 0(R2), F20
 
-loaded1156:
+loaded1166:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1157
+	TBZ $1, R4, single1167
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1158
+	TBZ $0, R4, loaded1168
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1158
+	B loaded1168
 
-single1157:
+single1167:
 	FMOVS 0(R1), F21
 
-loaded1158:
-	TBZ $1, R4, single1159
+loaded1168:
+	TBZ $1, R4, single1169
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1160
+	TBZ $0, R4, loaded1170
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1160
+	B loaded1170
 
-single1159:
+single1169:
 	FMOVS 0(R3), F22
 
-loaded1160:
+loaded1170:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V5.S4
 	B fold
@@ -26514,42 +26744,42 @@ partial3:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1161
+	TBZ $1, R4, single1171
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1162
+	TBZ $0, R4, loaded1172
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1162
+	B loaded1172
 
-single1161:
+single1171:
 	FMOVS 0(R2), F20
 
-loaded1162:
+loaded1172:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1163
+	TBZ $1, R4, single1173
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1164
+	TBZ $0, R4, loaded1174
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1164
+	B loaded1174
 
-single1163:
+single1173:
 	FMOVS 0(R1), F22
 
-loaded1164:
-	TBZ $1, R4, single1165
+loaded1174:
+	TBZ $1, R4, single1175
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1166
+	TBZ $0, R4, loaded1176
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1166
+	B loaded1176
 
-single1165:
+single1175:
 	FMOVS 0(R3), F21
 
-loaded1166:
+loaded1176:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V6.S4
 	B fold
@@ -26567,42 +26797,42 @@ partial4:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1167
+	TBZ $1, R4, single1177
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1168
+	TBZ $0, R4, loaded1178
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1168
+	B loaded1178
 
-single1167:
+single1177:
 	FMOVS 0(R2), F20
 
-loaded1168:
+loaded1178:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1169
+	TBZ $1, R4, single1179
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1170
+	TBZ $0, R4, loaded1180
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1170
+	B loaded1180
 
-single1169:
+single1179:
 	FMOVS 0(R1), F21
 
-loaded1170:
-	TBZ $1, R4, single1171
+loaded1180:
+	TBZ $1, R4, single1181
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1172
+	TBZ $0, R4, loaded1182
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1172
+	B loaded1182
 
-single1171:
+single1181:
 	FMOVS 0(R3), F22
 
-loaded1172:
+loaded1182:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V7.S4
 	B fold
@@ -26620,42 +26850,42 @@ partial5:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1173
+	TBZ $1, R4, single1183
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1174
+	TBZ $0, R4, loaded1184
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1174
+	B loaded1184
 
-single1173:
+single1183:
 	FMOVS 0(R2), F20
 
-loaded1174:
+loaded1184:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1175
+	TBZ $1, R4, single1185
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1176
+	TBZ $0, R4, loaded1186
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1176
+	B loaded1186
 
-single1175:
+single1185:
 	FMOVS 0(R1), F22
 
-loaded1176:
-	TBZ $1, R4, single1177
+loaded1186:
+	TBZ $1, R4, single1187
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1178
+	TBZ $0, R4, loaded1188
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1178
+	B loaded1188
 
-single1177:
+single1187:
 	FMOVS 0(R3), F21
 
-loaded1178:
+loaded1188:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V8.S4
 	B fold
@@ -26673,42 +26903,42 @@ partial6:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1179
+	TBZ $1, R4, single1189
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1180
+	TBZ $0, R4, loaded1190
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1180
+	B loaded1190
 
-single1179:
+single1189:
 	FMOVS 0(R2), F20
 
-loaded1180:
+loaded1190:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1181
+	TBZ $1, R4, single1191
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1182
+	TBZ $0, R4, loaded1192
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1182
+	B loaded1192
 
-single1181:
+single1191:
 	FMOVS 0(R1), F21
 
-loaded1182:
-	TBZ $1, R4, single1183
+loaded1192:
+	TBZ $1, R4, single1193
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1184
+	TBZ $0, R4, loaded1194
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1184
+	B loaded1194
 
-single1183:
+single1193:
 	FMOVS 0(R3), F22
 
-loaded1184:
+loaded1194:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V9.S4
 	B fold
@@ -26726,42 +26956,42 @@ partial7:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1185
+	TBZ $1, R4, single1195
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1186
+	TBZ $0, R4, loaded1196
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1186
+	B loaded1196
 
-single1185:
+single1195:
 	FMOVS 0(R2), F20
 
-loaded1186:
+loaded1196:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1187
+	TBZ $1, R4, single1197
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1188
+	TBZ $0, R4, loaded1198
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1188
+	B loaded1198
 
-single1187:
+single1197:
 	FMOVS 0(R1), F22
 
-loaded1188:
-	TBZ $1, R4, single1189
+loaded1198:
+	TBZ $1, R4, single1199
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1190
+	TBZ $0, R4, loaded1200
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1190
+	B loaded1200
 
-single1189:
+single1199:
 	FMOVS 0(R3), F21
 
-loaded1190:
+loaded1200:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V10.S4
 	B fold
@@ -26779,42 +27009,42 @@ partial8:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1191
+	TBZ $1, R4, single1201
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1192
+	TBZ $0, R4, loaded1202
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1192
+	B loaded1202
 
-single1191:
+single1201:
 	FMOVS 0(R2), F20
 
-loaded1192:
+loaded1202:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1193
+	TBZ $1, R4, single1203
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1194
+	TBZ $0, R4, loaded1204
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1194
+	B loaded1204
 
-single1193:
+single1203:
 	FMOVS 0(R1), F21
 
-loaded1194:
-	TBZ $1, R4, single1195
+loaded1204:
+	TBZ $1, R4, single1205
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1196
+	TBZ $0, R4, loaded1206
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1196
+	B loaded1206
 
-single1195:
+single1205:
 	FMOVS 0(R3), F22
 
-loaded1196:
+loaded1206:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V11.S4
 	B fold
@@ -26832,42 +27062,42 @@ partial9:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1197
+	TBZ $1, R4, single1207
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1198
+	TBZ $0, R4, loaded1208
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1198
+	B loaded1208
 
-single1197:
+single1207:
 	FMOVS 0(R2), F20
 
-loaded1198:
+loaded1208:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1199
+	TBZ $1, R4, single1209
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1200
+	TBZ $0, R4, loaded1210
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1200
+	B loaded1210
 
-single1199:
+single1209:
 	FMOVS 0(R1), F22
 
-loaded1200:
-	TBZ $1, R4, single1201
+loaded1210:
+	TBZ $1, R4, single1211
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1202
+	TBZ $0, R4, loaded1212
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1202
+	B loaded1212
 
-single1201:
+single1211:
 	FMOVS 0(R3), F21
 
-loaded1202:
+loaded1212:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V12.S4
 	B fold
@@ -26885,42 +27115,42 @@ partial10:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1203
+	TBZ $1, R4, single1213
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1204
+	TBZ $0, R4, loaded1214
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1204
+	B loaded1214
 
-single1203:
+single1213:
 	FMOVS 0(R2), F20
 
-loaded1204:
+loaded1214:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1205
+	TBZ $1, R4, single1215
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1206
+	TBZ $0, R4, loaded1216
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1206
+	B loaded1216
 
-single1205:
+single1215:
 	FMOVS 0(R1), F21
 
-loaded1206:
-	TBZ $1, R4, single1207
+loaded1216:
+	TBZ $1, R4, single1217
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1208
+	TBZ $0, R4, loaded1218
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1208
+	B loaded1218
 
-single1207:
+single1217:
 	FMOVS 0(R3), F22
 
-loaded1208:
+loaded1218:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V13.S4
 	B fold
@@ -26938,42 +27168,42 @@ partial11:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1209
+	TBZ $1, R4, single1219
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1210
+	TBZ $0, R4, loaded1220
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1210
+	B loaded1220
 
-single1209:
+single1219:
 	FMOVS 0(R2), F20
 
-loaded1210:
+loaded1220:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1211
+	TBZ $1, R4, single1221
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1212
+	TBZ $0, R4, loaded1222
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1212
+	B loaded1222
 
-single1211:
+single1221:
 	FMOVS 0(R1), F22
 
-loaded1212:
-	TBZ $1, R4, single1213
+loaded1222:
+	TBZ $1, R4, single1223
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1214
+	TBZ $0, R4, loaded1224
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1214
+	B loaded1224
 
-single1213:
+single1223:
 	FMOVS 0(R3), F21
 
-loaded1214:
+loaded1224:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V14.S4
 	B fold
@@ -26991,42 +27221,42 @@ partial12:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1215
+	TBZ $1, R4, single1225
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1216
+	TBZ $0, R4, loaded1226
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1216
+	B loaded1226
 
-single1215:
+single1225:
 	FMOVS 0(R2), F20
 
-loaded1216:
+loaded1226:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1217
+	TBZ $1, R4, single1227
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1218
+	TBZ $0, R4, loaded1228
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1218
+	B loaded1228
 
-single1217:
+single1227:
 	FMOVS 0(R1), F21
 
-loaded1218:
-	TBZ $1, R4, single1219
+loaded1228:
+	TBZ $1, R4, single1229
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1220
+	TBZ $0, R4, loaded1230
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1220
+	B loaded1230
 
-single1219:
+single1229:
 	FMOVS 0(R3), F22
 
-loaded1220:
+loaded1230:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V15.S4
 	B fold
@@ -27044,42 +27274,42 @@ partial13:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1221
+	TBZ $1, R4, single1231
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1222
+	TBZ $0, R4, loaded1232
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1222
+	B loaded1232
 
-single1221:
+single1231:
 	FMOVS 0(R2), F20
 
-loaded1222:
+loaded1232:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1223
+	TBZ $1, R4, single1233
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1224
+	TBZ $0, R4, loaded1234
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1224
+	B loaded1234
 
-single1223:
+single1233:
 	FMOVS 0(R1), F22
 
-loaded1224:
-	TBZ $1, R4, single1225
+loaded1234:
+	TBZ $1, R4, single1235
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1226
+	TBZ $0, R4, loaded1236
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1226
+	B loaded1236
 
-single1225:
+single1235:
 	FMOVS 0(R3), F21
 
-loaded1226:
+loaded1236:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V16.S4
 	B fold
@@ -27097,42 +27327,42 @@ partial14:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1227
+	TBZ $1, R4, single1237
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1228
+	TBZ $0, R4, loaded1238
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1228
+	B loaded1238
 
-single1227:
+single1237:
 	FMOVS 0(R2), F20
 
-loaded1228:
+loaded1238:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1229
+	TBZ $1, R4, single1239
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1230
+	TBZ $0, R4, loaded1240
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1230
+	B loaded1240
 
-single1229:
+single1239:
 	FMOVS 0(R1), F21
 
-loaded1230:
-	TBZ $1, R4, single1231
+loaded1240:
+	TBZ $1, R4, single1241
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1232
+	TBZ $0, R4, loaded1242
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1232
+	B loaded1242
 
-single1231:
+single1241:
 	FMOVS 0(R3), F22
 
-loaded1232:
+loaded1242:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V17.S4
 	B fold
@@ -27150,42 +27380,42 @@ partial15:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1233
+	TBZ $1, R4, single1243
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1234
+	TBZ $0, R4, loaded1244
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1234
+	B loaded1244
 
-single1233:
+single1243:
 	FMOVS 0(R2), F20
 
-loaded1234:
+loaded1244:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1235
+	TBZ $1, R4, single1245
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1236
+	TBZ $0, R4, loaded1246
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1236
+	B loaded1246
 
-single1235:
+single1245:
 	FMOVS 0(R1), F22
 
-loaded1236:
-	TBZ $1, R4, single1237
+loaded1246:
+	TBZ $1, R4, single1247
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1238
+	TBZ $0, R4, loaded1248
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1238
+	B loaded1248
 
-single1237:
+single1247:
 	FMOVS 0(R3), F21
 
-loaded1238:
+loaded1248:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V18.S4
 
@@ -27335,56 +27565,56 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single1239
+	TBZ $1, R4, single1249
 	FMOVD 0(R2), F15
-	TBZ $0, R4, loaded1240
+	TBZ $0, R4, loaded1250
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1240
+	B loaded1250
 
-single1239:
+single1249:
 	FMOVS 0(R2), F15
 
-loaded1240:
+loaded1250:
 	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
 	WORD $0x6e21ddef // FMUL V15.4S, V15.4S, V1.4S
-	TBZ $1, R4, single1241
+	TBZ $1, R4, single1251
 	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded1242
+	TBZ $0, R4, loaded1252
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1242
+	B loaded1252
 
-single1241:
+single1251:
 	FMOVS 0(R1), F14
 
-loaded1242:
-	TBZ $1, R4, single1243
+loaded1252:
+	TBZ $1, R4, single1253
 	FMOVD 0(R3), F12
-	TBZ $0, R4, loaded1244
+	TBZ $0, R4, loaded1254
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1244
+	B loaded1254
 
-single1243:
+single1253:
 	FMOVS 0(R3), F12
 
-loaded1244:
+loaded1254:
 	WORD $0x6e2cddcc // FMUL V12.4S, V14.4S, V12.4S
 	WORD $0x4ea2d58c // FSUB V12.4S, V12.4S, V2.4S
 	VFMLS V3.S4, V15.S4, V12.S4
 	WORD $0x6e2cdc2c // FMUL V12.4S, V1.4S, V12.4S
-	TBZ $1, R4, single1245
+	TBZ $1, R4, single1255
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored1246
+	TBZ $0, R4, stored1256
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1246
+	B stored1256
 
-single1245:
+single1255:
 	FMOVS F12, 0(R0)
 
-stored1246:
+stored1256:
 
 done:
 	RET
@@ -27689,30 +27919,30 @@ partial_rows:
 	ADD $4, R3
 	VLD1R (R4), [V1.S4]
 	ADD $4, R4
-	TBZ $1, R5, single1247
+	TBZ $1, R5, single1257
 	FMOVD 0(R2), F2
-	TBZ $0, R5, loaded1248
+	TBZ $0, R5, loaded1258
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1248
+	B loaded1258
 
-single1247:
+single1257:
 	FMOVS 0(R2), F2
 
-loaded1248:
+loaded1258:
 	WORD $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
 	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
-	TBZ $1, R5, single1249
+	TBZ $1, R5, single1259
 	FMOVD 0(R1), F24
-	TBZ $0, R5, loaded1250
+	TBZ $0, R5, loaded1260
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1250
+	B loaded1260
 
-single1249:
+single1259:
 	FMOVS 0(R1), F24
 
-loaded1250:
+loaded1260:
 	VFMLA V2.S4, V24.S4, V5.S4
 	ADD R6, R1
 	ADD R6, R2
@@ -27721,31 +27951,31 @@ loaded1250:
 	MOVD add+64(FP), R8
 	CMP $0, R8
 	BEQ partial_store
-	TBZ $1, R5, single1251
+	TBZ $1, R5, single1261
 	FMOVD 0(R0), F2
-	TBZ $0, R5, loaded1252
+	TBZ $0, R5, loaded1262
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1252
+	B loaded1262
 
-single1251:
+single1261:
 	FMOVS 0(R0), F2
 
-loaded1252:
+loaded1262:
 	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
 
 partial_store:
-	TBZ $1, R5, single1253
+	TBZ $1, R5, single1263
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored1254
+	TBZ $0, R5, stored1264
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1254
+	B stored1264
 
-single1253:
+single1263:
 	FMOVS F5, 0(R0)
 
-stored1254:
+stored1264:
 
 done:
 	RET
@@ -27995,32 +28225,32 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1255
+	TBZ $1, R3, single1265
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1256
+	TBZ $0, R3, loaded1266
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1256
+	B loaded1266
 
-single1255:
+single1265:
 	FMOVS 0(R2), F4
 
-loaded1256:
+loaded1266:
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1257
+	TBZ $1, R3, single1267
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1258
+	TBZ $0, R3, loaded1268
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1258
+	B loaded1268
 
-single1257:
+single1267:
 	FMOVS 0(R1), F7
 
-loaded1258:
+loaded1268:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
 	ADD R4, R1
@@ -28029,31 +28259,31 @@ loaded1258:
 	MOVD add+48(FP), R6
 	CMP $0, R6
 	BEQ partial_store
-	TBZ $1, R3, single1259
+	TBZ $1, R3, single1269
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1260
+	TBZ $0, R3, loaded1270
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1260
+	B loaded1270
 
-single1259:
+single1269:
 	FMOVS 0(R0), F7
 
-loaded1260:
+loaded1270:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1261
+	TBZ $1, R3, single1271
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1262
+	TBZ $0, R3, stored1272
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1262
+	B stored1272
 
-single1261:
+single1271:
 	FMOVS F6, 0(R0)
 
-stored1262:
+stored1272:
 
 done:
 	RET
@@ -28149,17 +28379,17 @@ columns_end:
 	ADD R5, R8
 	MOVD shift+16(FP), R5
 	ADD R4, R5
-	TBZ $1, R2, single1263
+	TBZ $1, R2, single1273
 	FMOVD 0(R5), F0
-	TBZ $0, R2, loaded1264
+	TBZ $0, R2, loaded1274
 	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1264
+	B loaded1274
 
-single1263:
+single1273:
 	FMOVS 0(R5), F0
 
-loaded1264:
+loaded1274:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -28167,50 +28397,50 @@ loaded1264:
 	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single1265
+	TBZ $1, R2, single1275
 	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded1266
+	TBZ $0, R2, loaded1276
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1266
+	B loaded1276
 
-single1265:
+single1275:
 	FMOVS 0(R1), F7
 
-loaded1266:
-	TBZ $1, R2, single1267
+loaded1276:
+	TBZ $1, R2, single1277
 	FMOVD 0(R6), F6
-	TBZ $0, R2, loaded1268
+	TBZ $0, R2, loaded1278
 	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1268
+	B loaded1278
 
-single1267:
+single1277:
 	FMOVS 0(R6), F6
 
-loaded1268:
-	TBZ $1, R2, single1269
+loaded1278:
+	TBZ $1, R2, single1279
 	FMOVD 0(R7), F5
-	TBZ $0, R2, loaded1270
+	TBZ $0, R2, loaded1280
 	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1270
+	B loaded1280
 
-single1269:
+single1279:
 	FMOVS 0(R7), F5
 
-loaded1270:
-	TBZ $1, R2, single1271
+loaded1280:
+	TBZ $1, R2, single1281
 	FMOVD 0(R8), F9
-	TBZ $0, R2, loaded1272
+	TBZ $0, R2, loaded1282
 	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1272
+	B loaded1282
 
-single1271:
+single1281:
 	FMOVS 0(R8), F9
 
-loaded1272:
+loaded1282:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
@@ -28228,34 +28458,34 @@ loaded1272:
 	MOVD add+56(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single1273
+	TBZ $1, R2, single1283
 	FMOVD 0(R0), F9
-	TBZ $0, R2, loaded1274
+	TBZ $0, R2, loaded1284
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1274
+	B loaded1284
 
-single1273:
+single1283:
 	FMOVS 0(R0), F9
 
-loaded1274:
+loaded1284:
 	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R2, single1275
+	TBZ $1, R2, single1285
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1276
+	TBZ $0, R2, stored1286
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1276
+	B stored1286
 
-single1275:
+single1285:
 	FMOVS F1, 0(R0)
 
-stored1276:
+stored1286:
 
 done:
 	RET
@@ -28505,32 +28735,32 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1277
+	TBZ $1, R3, single1287
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1278
+	TBZ $0, R3, loaded1288
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1278
+	B loaded1288
 
-single1277:
+single1287:
 	FMOVS 0(R2), F4
 
-loaded1278:
+loaded1288:
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1279
+	TBZ $1, R3, single1289
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1280
+	TBZ $0, R3, loaded1290
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1280
+	B loaded1290
 
-single1279:
+single1289:
 	FMOVS 0(R1), F7
 
-loaded1280:
+loaded1290:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	VFMLA V7.S4, V7.S4, V6.S4
 	ADD R4, R1
@@ -28539,31 +28769,31 @@ loaded1280:
 	MOVD add+48(FP), R6
 	CMP $0, R6
 	BEQ partial_store
-	TBZ $1, R3, single1281
+	TBZ $1, R3, single1291
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1282
+	TBZ $0, R3, loaded1292
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1282
+	B loaded1292
 
-single1281:
+single1291:
 	FMOVS 0(R0), F7
 
-loaded1282:
+loaded1292:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1283
+	TBZ $1, R3, single1293
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1284
+	TBZ $0, R3, stored1294
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1284
+	B stored1294
 
-single1283:
+single1293:
 	FMOVS F6, 0(R0)
 
-stored1284:
+stored1294:
 
 done:
 	RET
@@ -28659,17 +28889,17 @@ columns_end:
 	ADD R5, R8
 	MOVD shift+16(FP), R5
 	ADD R4, R5
-	TBZ $1, R2, single1285
+	TBZ $1, R2, single1295
 	FMOVD 0(R5), F0
-	TBZ $0, R2, loaded1286
+	TBZ $0, R2, loaded1296
 	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1286
+	B loaded1296
 
-single1285:
+single1295:
 	FMOVS 0(R5), F0
 
-loaded1286:
+loaded1296:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -28677,50 +28907,50 @@ loaded1286:
 	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single1287
+	TBZ $1, R2, single1297
 	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded1288
+	TBZ $0, R2, loaded1298
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1288
+	B loaded1298
 
-single1287:
+single1297:
 	FMOVS 0(R1), F7
 
-loaded1288:
-	TBZ $1, R2, single1289
+loaded1298:
+	TBZ $1, R2, single1299
 	FMOVD 0(R6), F6
-	TBZ $0, R2, loaded1290
+	TBZ $0, R2, loaded1300
 	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1290
+	B loaded1300
 
-single1289:
+single1299:
 	FMOVS 0(R6), F6
 
-loaded1290:
-	TBZ $1, R2, single1291
+loaded1300:
+	TBZ $1, R2, single1301
 	FMOVD 0(R7), F5
-	TBZ $0, R2, loaded1292
+	TBZ $0, R2, loaded1302
 	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1292
+	B loaded1302
 
-single1291:
+single1301:
 	FMOVS 0(R7), F5
 
-loaded1292:
-	TBZ $1, R2, single1293
+loaded1302:
+	TBZ $1, R2, single1303
 	FMOVD 0(R8), F9
-	TBZ $0, R2, loaded1294
+	TBZ $0, R2, loaded1304
 	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1294
+	B loaded1304
 
-single1293:
+single1303:
 	FMOVS 0(R8), F9
 
-loaded1294:
+loaded1304:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
@@ -28738,34 +28968,34 @@ loaded1294:
 	MOVD add+56(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single1295
+	TBZ $1, R2, single1305
 	FMOVD 0(R0), F9
-	TBZ $0, R2, loaded1296
+	TBZ $0, R2, loaded1306
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1296
+	B loaded1306
 
-single1295:
+single1305:
 	FMOVS 0(R0), F9
 
-loaded1296:
+loaded1306:
 	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R2, single1297
+	TBZ $1, R2, single1307
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1298
+	TBZ $0, R2, stored1308
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1298
+	B stored1308
 
-single1297:
+single1307:
 	FMOVS F1, 0(R0)
 
-stored1298:
+stored1308:
 
 done:
 	RET
@@ -28848,51 +29078,51 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1299
+	TBZ $1, R6, single1309
 	FMOVD 0(R1), F10
-	TBZ $0, R6, loaded1300
+	TBZ $0, R6, loaded1310
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1300
+	B loaded1310
 
-single1299:
+single1309:
 	FMOVS 0(R1), F10
 
-loaded1300:
-	TBZ $1, R6, single1301
+loaded1310:
+	TBZ $1, R6, single1311
 	FMOVD 0(R2), F11
-	TBZ $0, R6, loaded1302
+	TBZ $0, R6, loaded1312
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1302
+	B loaded1312
 
-single1301:
+single1311:
 	FMOVS 0(R2), F11
 
-loaded1302:
-	TBZ $1, R6, single1303
+loaded1312:
+	TBZ $1, R6, single1313
 	FMOVD 0(R3), F12
-	TBZ $0, R6, loaded1304
+	TBZ $0, R6, loaded1314
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1304
+	B loaded1314
 
-single1303:
+single1313:
 	FMOVS 0(R3), F12
 
-loaded1304:
+loaded1314:
 	VFMLA V11.S4, V10.S4, V12.S4
-	TBZ $1, R6, single1305
+	TBZ $1, R6, single1315
 	FMOVD F12, 0(R0)
-	TBZ $0, R6, stored1306
+	TBZ $0, R6, stored1316
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1306
+	B stored1316
 
-single1305:
+single1315:
 	FMOVS F12, 0(R0)
 
-stored1306:
+stored1316:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -28992,53 +29222,53 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1307
+	TBZ $1, R6, single1317
 	FMOVD 0(R1), F11
-	TBZ $0, R6, loaded1308
+	TBZ $0, R6, loaded1318
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1308
+	B loaded1318
 
-single1307:
+single1317:
 	FMOVS 0(R1), F11
 
-loaded1308:
-	TBZ $1, R6, single1309
+loaded1318:
+	TBZ $1, R6, single1319
 	FMOVD 0(R2), F12
-	TBZ $0, R6, loaded1310
+	TBZ $0, R6, loaded1320
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1310
+	B loaded1320
 
-single1309:
+single1319:
 	FMOVS 0(R2), F12
 
-loaded1310:
-	TBZ $1, R6, single1311
+loaded1320:
+	TBZ $1, R6, single1321
 	FMOVD 0(R3), F13
-	TBZ $0, R6, loaded1312
+	TBZ $0, R6, loaded1322
 	ADD $8, R3, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1312
+	B loaded1322
 
-single1311:
+single1321:
 	FMOVS 0(R3), F13
 
-loaded1312:
+loaded1322:
 	VFMLA V12.S4, V11.S4, V13.S4
 	WORD $0x6eade40c // FCMGT V12.4S, V0.4S, V13.4S
 	WORD $0x6eac1c0d // BIT V13.16B, V0.16B, V12.16B
-	TBZ $1, R6, single1313
+	TBZ $1, R6, single1323
 	FMOVD F13, 0(R0)
-	TBZ $0, R6, stored1314
+	TBZ $0, R6, stored1324
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1314
+	B stored1324
 
-single1313:
+single1323:
 	FMOVS F13, 0(R0)
 
-stored1314:
+stored1324:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -29129,42 +29359,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1315
+	TBZ $1, R5, single1325
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1316
+	TBZ $0, R5, loaded1326
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1316
+	B loaded1326
 
-single1315:
+single1325:
 	FMOVS 0(R1), F8
 
-loaded1316:
-	TBZ $1, R5, single1317
+loaded1326:
+	TBZ $1, R5, single1327
 	FMOVD 0(R2), F9
-	TBZ $0, R5, loaded1318
+	TBZ $0, R5, loaded1328
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1318
+	B loaded1328
 
-single1317:
+single1327:
 	FMOVS 0(R2), F9
 
-loaded1318:
+loaded1328:
 	WORD $0x4e29d509 // FADD V9.4S, V8.4S, V9.4S
 	WORD $0x6ea9e408 // FCMGT V8.4S, V0.4S, V9.4S
 	WORD $0x6ea81c09 // BIT V9.16B, V0.16B, V8.16B
-	TBZ $1, R5, single1319
+	TBZ $1, R5, single1329
 	FMOVD F9, 0(R0)
-	TBZ $0, R5, stored1320
+	TBZ $0, R5, stored1330
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1320
+	B stored1330
 
-single1319:
+single1329:
 	FMOVS F9, 0(R0)
 
-stored1320:
+stored1330:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -29342,28 +29572,28 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1321
+	TBZ $1, R5, single1331
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded1322
+	TBZ $0, R5, loaded1332
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded1322
+	B loaded1332
 
-single1321:
+single1331:
 	FMOVS 0(R1), F16
 
-loaded1322:
-	TBZ $1, R5, single1323
+loaded1332:
+	TBZ $1, R5, single1333
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1324
+	TBZ $0, R5, loaded1334
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1324
+	B loaded1334
 
-single1323:
+single1333:
 	FMOVS 0(R2), F21
 
-loaded1324:
+loaded1334:
 	WORD $0x4e35d615 // FADD V21.4S, V16.4S, V21.4S
 	VORR V21.B16, V0.B16, V16.B16
 	WORD $0x6eb0e437 // FCMGT V23.4S, V1.4S, V16.4S
@@ -29392,17 +29622,17 @@ loaded1324:
 	VFMLA V16.S4, V23.S4, V17.S4
 	WORD $0x6e31fed1 // FDIV V17.4S, V22.4S, V17.4S
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R5, single1325
+	TBZ $1, R5, single1335
 	FMOVD F21, 0(R0)
-	TBZ $0, R5, stored1326
+	TBZ $0, R5, stored1336
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1326
+	B stored1336
 
-single1325:
+single1335:
 	FMOVS F21, 0(R0)
 
-stored1326:
+stored1336:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -29562,30 +29792,30 @@ vectors_end:
 	VEOR V14.B16, V12.B16, V12.B16
 	WORD $0x4ea69d8c // MUL V12.4S, V12.4S, V6.4S
 	WORD $0x4eac346c // CMGT V12.4S, V3.4S, V12.4S
-	TBZ $1, R2, single1327
+	TBZ $1, R2, single1337
 	FMOVD 0(R1), F14
-	TBZ $0, R2, loaded1328
+	TBZ $0, R2, loaded1338
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1328
+	B loaded1338
 
-single1327:
+single1337:
 	FMOVS 0(R1), F14
 
-loaded1328:
+loaded1338:
 	WORD $0x6e2edc8e // FMUL V14.4S, V4.4S, V14.4S
 	WORD $0x4e6c1dce // BIC V14.16B, V14.16B, V12.16B
-	TBZ $1, R2, single1329
+	TBZ $1, R2, single1339
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored1330
+	TBZ $0, R2, stored1340
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1330
+	B stored1340
 
-single1329:
+single1339:
 	FMOVS F14, 0(R0)
 
-stored1330:
+stored1340:
 
 done:
 	RET
@@ -29804,44 +30034,44 @@ columns1_end:
 	ADD R7, R3
 	MOVD mean+32(FP), R4
 	ADD R7, R4
-	TBZ $1, R5, single1331
+	TBZ $1, R5, single1341
 	FMOVD 0(R4), F4
-	TBZ $0, R5, loaded1332
+	TBZ $0, R5, loaded1342
 	ADD $8, R4, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1332
+	B loaded1342
 
-single1331:
+single1341:
 	FMOVS 0(R4), F4
 
-loaded1332:
+loaded1342:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	MOVD rows+48(FP), R8
 
 partial_rows:
-	TBZ $1, R5, single1333
+	TBZ $1, R5, single1343
 	FMOVD 0(R2), F1
-	TBZ $0, R5, loaded1334
+	TBZ $0, R5, loaded1344
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1334
+	B loaded1344
 
-single1333:
+single1343:
 	FMOVS 0(R2), F1
 
-loaded1334:
-	TBZ $1, R5, single1335
+loaded1344:
+	TBZ $1, R5, single1345
 	FMOVD 0(R3), F0
-	TBZ $0, R5, loaded1336
+	TBZ $0, R5, loaded1346
 	ADD $8, R3, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1336
+	B loaded1346
 
-single1335:
+single1345:
 	FMOVS 0(R3), F0
 
-loaded1336:
+loaded1346:
 	WORD $0x4ea4d400 // FSUB V0.4S, V0.4S, V4.4S
 	VFMLA V0.S4, V1.S4, V5.S4
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
@@ -29852,54 +30082,54 @@ loaded1336:
 	MOVD add+64(FP), R8
 	CMP $0, R8
 	BEQ partial_store
-	TBZ $1, R5, single1337
+	TBZ $1, R5, single1347
 	FMOVD 0(R0), F1
-	TBZ $0, R5, loaded1338
+	TBZ $0, R5, loaded1348
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1338
+	B loaded1348
 
-single1337:
+single1347:
 	FMOVS 0(R0), F1
 
-loaded1338:
+loaded1348:
 	WORD $0x4e25d425 // FADD V5.4S, V1.4S, V5.4S
-	TBZ $1, R5, single1339
+	TBZ $1, R5, single1349
 	FMOVD 0(R1), F1
-	TBZ $0, R5, loaded1340
+	TBZ $0, R5, loaded1350
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1340
+	B loaded1350
 
-single1339:
+single1349:
 	FMOVS 0(R1), F1
 
-loaded1340:
+loaded1350:
 	WORD $0x4e22d422 // FADD V2.4S, V1.4S, V2.4S
 
 partial_store:
-	TBZ $1, R5, single1341
+	TBZ $1, R5, single1351
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored1342
+	TBZ $0, R5, stored1352
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1342
+	B stored1352
 
-single1341:
+single1351:
 	FMOVS F5, 0(R0)
 
-stored1342:
-	TBZ $1, R5, single1343
+stored1352:
+	TBZ $1, R5, single1353
 	FMOVD F2, 0(R1)
-	TBZ $0, R5, stored1344
+	TBZ $0, R5, stored1354
 	ADD $8, R1, R26
 	VST1 V2.S[2], (R26)
-	B stored1344
+	B stored1354
 
-single1343:
+single1353:
 	FMOVS F2, 0(R1)
 
-stored1344:
+stored1354:
 
 done:
 	RET
@@ -29998,17 +30228,17 @@ columns_end:
 	ADD R7, R9
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1345
+	TBZ $1, R4, single1355
 	FMOVD 0(R7), F0
-	TBZ $0, R4, loaded1346
+	TBZ $0, R4, loaded1356
 	ADD $8, R7, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1346
+	B loaded1356
 
-single1345:
+single1355:
 	FMOVS 0(R7), F0
 
-loaded1346:
+loaded1356:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -30016,50 +30246,50 @@ loaded1346:
 	MOVD rows+48(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single1347
+	TBZ $1, R4, single1357
 	FMOVD 0(R2), F5
-	TBZ $0, R4, loaded1348
+	TBZ $0, R4, loaded1358
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1348
+	B loaded1358
 
-single1347:
+single1357:
 	FMOVS 0(R2), F5
 
-loaded1348:
-	TBZ $1, R4, single1349
+loaded1358:
+	TBZ $1, R4, single1359
 	FMOVD 0(R8), F8
-	TBZ $0, R4, loaded1350
+	TBZ $0, R4, loaded1360
 	ADD $8, R8, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1350
+	B loaded1360
 
-single1349:
+single1359:
 	FMOVS 0(R8), F8
 
-loaded1350:
-	TBZ $1, R4, single1351
+loaded1360:
+	TBZ $1, R4, single1361
 	FMOVD 0(R3), F7
-	TBZ $0, R4, loaded1352
+	TBZ $0, R4, loaded1362
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1352
+	B loaded1362
 
-single1351:
+single1361:
 	FMOVS 0(R3), F7
 
-loaded1352:
-	TBZ $1, R4, single1353
+loaded1362:
+	TBZ $1, R4, single1363
 	FMOVD 0(R9), F9
-	TBZ $0, R4, loaded1354
+	TBZ $0, R4, loaded1364
 	ADD $8, R9, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1354
+	B loaded1364
 
-single1353:
+single1363:
 	FMOVS 0(R9), F9
 
-loaded1354:
+loaded1364:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
 	VFMLA V7.S4, V5.S4, V1.S4
@@ -30075,56 +30305,56 @@ loaded1354:
 	MOVD add+72(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single1355
+	TBZ $1, R4, single1365
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded1356
+	TBZ $0, R4, loaded1366
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1356
+	B loaded1366
 
-single1355:
+single1365:
 	FMOVS 0(R0), F8
 
-loaded1356:
+loaded1366:
 	WORD $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	TBZ $1, R4, single1357
+	TBZ $1, R4, single1367
 	FMOVD 0(R1), F8
-	TBZ $0, R4, loaded1358
+	TBZ $0, R4, loaded1368
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1358
+	B loaded1368
 
-single1357:
+single1367:
 	FMOVS 0(R1), F8
 
-loaded1358:
+loaded1368:
 	WORD $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
-	TBZ $1, R4, single1359
+	TBZ $1, R4, single1369
 	FMOVD F1, 0(R0)
-	TBZ $0, R4, stored1360
+	TBZ $0, R4, stored1370
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1360
+	B stored1370
 
-single1359:
+single1369:
 	FMOVS F1, 0(R0)
 
-stored1360:
+stored1370:
 	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
-	TBZ $1, R4, single1361
+	TBZ $1, R4, single1371
 	FMOVD F3, 0(R1)
-	TBZ $0, R4, stored1362
+	TBZ $0, R4, stored1372
 	ADD $8, R1, R26
 	VST1 V3.S[2], (R26)
-	B stored1362
+	B stored1372
 
-single1361:
+single1371:
 	FMOVS F3, 0(R1)
 
-stored1362:
+stored1372:
 
 done:
 	RET
@@ -30248,87 +30478,87 @@ vectors_end:
 	ADD $4, R9
 	CMP $0, R9
 	BEQ row_end
-	TBZ $1, R9, single1363
-	FMOVD 0(R2), F11
-	TBZ $0, R9, loaded1364
-	ADD $8, R2, R26
-	VLD1 (R26), V11.S[2]
-	B loaded1364
-
-single1363:
-	FMOVS 0(R2), F11
-
-loaded1364:
-	TBZ $1, R9, single1365
-	FMOVD 0(R1), F1
-	TBZ $0, R9, loaded1366
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1366
-
-single1365:
-	FMOVS 0(R1), F1
-
-loaded1366:
-	TBZ $1, R9, single1367
-	FMOVD 0(R3), F12
-	TBZ $0, R9, loaded1368
-	ADD $8, R3, R26
-	VLD1 (R26), V12.S[2]
-	B loaded1368
-
-single1367:
-	FMOVS 0(R3), F12
-
-loaded1368:
-	WORD $0x4eacd56c // FSUB V12.4S, V11.4S, V12.4S
-	TBZ $1, R9, single1369
-	FMOVD 0(R6), F11
-	TBZ $0, R9, loaded1370
-	ADD $8, R6, R26
-	VLD1 (R26), V11.S[2]
-	B loaded1370
-
-single1369:
-	FMOVS 0(R6), F11
-
-loaded1370:
-	TBZ $1, R9, single1371
-	FMOVD 0(R5), F2
-	TBZ $0, R9, loaded1372
-	ADD $8, R5, R26
-	VLD1 (R26), V2.S[2]
-	B loaded1372
-
-single1371:
-	FMOVS 0(R5), F2
-
-loaded1372:
-	WORD $0x4ea2d422 // FSUB V2.4S, V1.4S, V2.4S
-	VFMLS V11.S4, V12.S4, V2.S4
 	TBZ $1, R9, single1373
-	FMOVD 0(R4), F11
+	FMOVD 0(R2), F11
 	TBZ $0, R9, loaded1374
-	ADD $8, R4, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
 	B loaded1374
 
 single1373:
-	FMOVS 0(R4), F11
+	FMOVS 0(R2), F11
 
 loaded1374:
-	WORD $0x6e2bdc4b // FMUL V11.4S, V2.4S, V11.4S
 	TBZ $1, R9, single1375
-	FMOVD F11, 0(R0)
-	TBZ $0, R9, stored1376
-	ADD $8, R0, R26
-	VST1 V11.S[2], (R26)
-	B stored1376
+	FMOVD 0(R1), F1
+	TBZ $0, R9, loaded1376
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1376
 
 single1375:
+	FMOVS 0(R1), F1
+
+loaded1376:
+	TBZ $1, R9, single1377
+	FMOVD 0(R3), F12
+	TBZ $0, R9, loaded1378
+	ADD $8, R3, R26
+	VLD1 (R26), V12.S[2]
+	B loaded1378
+
+single1377:
+	FMOVS 0(R3), F12
+
+loaded1378:
+	WORD $0x4eacd56c // FSUB V12.4S, V11.4S, V12.4S
+	TBZ $1, R9, single1379
+	FMOVD 0(R6), F11
+	TBZ $0, R9, loaded1380
+	ADD $8, R6, R26
+	VLD1 (R26), V11.S[2]
+	B loaded1380
+
+single1379:
+	FMOVS 0(R6), F11
+
+loaded1380:
+	TBZ $1, R9, single1381
+	FMOVD 0(R5), F2
+	TBZ $0, R9, loaded1382
+	ADD $8, R5, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1382
+
+single1381:
+	FMOVS 0(R5), F2
+
+loaded1382:
+	WORD $0x4ea2d422 // FSUB V2.4S, V1.4S, V2.4S
+	VFMLS V11.S4, V12.S4, V2.S4
+	TBZ $1, R9, single1383
+	FMOVD 0(R4), F11
+	TBZ $0, R9, loaded1384
+	ADD $8, R4, R26
+	VLD1 (R26), V11.S[2]
+	B loaded1384
+
+single1383:
+	FMOVS 0(R4), F11
+
+loaded1384:
+	WORD $0x6e2bdc4b // FMUL V11.4S, V2.4S, V11.4S
+	TBZ $1, R9, single1385
+	FMOVD F11, 0(R0)
+	TBZ $0, R9, stored1386
+	ADD $8, R0, R26
+	VST1 V11.S[2], (R26)
+	B stored1386
+
+single1385:
 	FMOVS F11, 0(R0)
 
-stored1376:
+stored1386:
 	LSL $2, R9
 	ADD R9, R0
 	ADD R9, R1
@@ -30611,70 +30841,70 @@ columns1_end:
 	ADD R9, R3
 	MOVD scale+40(FP), R5
 	ADD R9, R5
-	TBZ $1, R7, single1377
+	TBZ $1, R7, single1387
 	FMOVD 0(R5), F7
-	TBZ $0, R7, loaded1378
+	TBZ $0, R7, loaded1388
 	ADD $8, R5, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1378
+	B loaded1388
 
-single1377:
+single1387:
 	FMOVS 0(R5), F7
 
-loaded1378:
+loaded1388:
 	MOVD shift+48(FP), R6
 	ADD R9, R6
-	TBZ $1, R7, single1379
+	TBZ $1, R7, single1389
 	FMOVD 0(R6), F8
-	TBZ $0, R7, loaded1380
+	TBZ $0, R7, loaded1390
 	ADD $8, R6, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1380
+	B loaded1390
 
-single1379:
+single1389:
 	FMOVS 0(R6), F8
 
-loaded1380:
+loaded1390:
 	MOVD mean+32(FP), R4
 	ADD R9, R4
-	TBZ $1, R7, single1381
+	TBZ $1, R7, single1391
 	FMOVD 0(R4), F9
-	TBZ $0, R7, loaded1382
+	TBZ $0, R7, loaded1392
 	ADD $8, R4, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1382
+	B loaded1392
 
-single1381:
+single1391:
 	FMOVS 0(R4), F9
 
-loaded1382:
+loaded1392:
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	MOVD rows+64(FP), R10
 
 partial_rows:
-	TBZ $1, R7, single1383
+	TBZ $1, R7, single1393
 	FMOVD 0(R2), F4
-	TBZ $0, R7, loaded1384
+	TBZ $0, R7, loaded1394
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1384
+	B loaded1394
 
-single1383:
+single1393:
 	FMOVS 0(R2), F4
 
-loaded1384:
-	TBZ $1, R7, single1385
+loaded1394:
+	TBZ $1, R7, single1395
 	FMOVD 0(R3), F3
-	TBZ $0, R7, loaded1386
+	TBZ $0, R7, loaded1396
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1386
+	B loaded1396
 
-single1385:
+single1395:
 	FMOVS 0(R3), F3
 
-loaded1386:
+loaded1396:
 	VMOV V8.B16, V2.B16
 	VFMLA V7.S4, V3.S4, V2.S4
 	WORD $0x6ea0e442 // FCMGT V2.4S, V2.4S, V0.4S
@@ -30689,54 +30919,54 @@ loaded1386:
 	MOVD add+80(FP), R10
 	CMP $0, R10
 	BEQ partial_store
-	TBZ $1, R7, single1387
+	TBZ $1, R7, single1397
 	FMOVD 0(R0), F4
-	TBZ $0, R7, loaded1388
+	TBZ $0, R7, loaded1398
 	ADD $8, R0, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1388
+	B loaded1398
 
-single1387:
+single1397:
 	FMOVS 0(R0), F4
 
-loaded1388:
+loaded1398:
 	WORD $0x4e2ad48a // FADD V10.4S, V4.4S, V10.4S
-	TBZ $1, R7, single1389
+	TBZ $1, R7, single1399
 	FMOVD 0(R1), F4
-	TBZ $0, R7, loaded1390
+	TBZ $0, R7, loaded1400
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1390
+	B loaded1400
 
-single1389:
+single1399:
 	FMOVS 0(R1), F4
 
-loaded1390:
+loaded1400:
 	WORD $0x4e25d485 // FADD V5.4S, V4.4S, V5.4S
 
 partial_store:
-	TBZ $1, R7, single1391
+	TBZ $1, R7, single1401
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored1392
+	TBZ $0, R7, stored1402
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1392
+	B stored1402
 
-single1391:
+single1401:
 	FMOVS F10, 0(R0)
 
-stored1392:
-	TBZ $1, R7, single1393
+stored1402:
+	TBZ $1, R7, single1403
 	FMOVD F5, 0(R1)
-	TBZ $0, R7, stored1394
+	TBZ $0, R7, stored1404
 	ADD $8, R1, R26
 	VST1 V5.S[2], (R26)
-	B stored1394
+	B stored1404
 
-single1393:
+single1403:
 	FMOVS F5, 0(R1)
 
-stored1394:
+stored1404:
 
 done:
 	RET
@@ -30851,43 +31081,43 @@ columns_end:
 	ADD R7, R9
 	MOVD scale+40(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1395
+	TBZ $1, R4, single1405
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1396
+	TBZ $0, R4, loaded1406
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1396
+	B loaded1406
 
-single1395:
+single1405:
 	FMOVS 0(R7), F1
 
-loaded1396:
+loaded1406:
 	MOVD shift+48(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1397
+	TBZ $1, R4, single1407
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1398
+	TBZ $0, R4, loaded1408
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1398
+	B loaded1408
 
-single1397:
+single1407:
 	FMOVS 0(R7), F2
 
-loaded1398:
+loaded1408:
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1399
+	TBZ $1, R4, single1409
 	FMOVD 0(R7), F3
-	TBZ $0, R4, loaded1400
+	TBZ $0, R4, loaded1410
 	ADD $8, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1400
+	B loaded1410
 
-single1399:
+single1409:
 	FMOVS 0(R7), F3
 
-loaded1400:
+loaded1410:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
@@ -30895,50 +31125,50 @@ loaded1400:
 	MOVD rows+64(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single1401
+	TBZ $1, R4, single1411
 	FMOVD 0(R2), F8
-	TBZ $0, R4, loaded1402
+	TBZ $0, R4, loaded1412
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1402
+	B loaded1412
 
-single1401:
+single1411:
 	FMOVS 0(R2), F8
 
-loaded1402:
-	TBZ $1, R4, single1403
+loaded1412:
+	TBZ $1, R4, single1413
 	FMOVD 0(R8), F11
-	TBZ $0, R4, loaded1404
+	TBZ $0, R4, loaded1414
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1404
+	B loaded1414
 
-single1403:
+single1413:
 	FMOVS 0(R8), F11
 
-loaded1404:
-	TBZ $1, R4, single1405
+loaded1414:
+	TBZ $1, R4, single1415
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded1406
+	TBZ $0, R4, loaded1416
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1406
+	B loaded1416
 
-single1405:
+single1415:
 	FMOVS 0(R3), F10
 
-loaded1406:
-	TBZ $1, R4, single1407
+loaded1416:
+	TBZ $1, R4, single1417
 	FMOVD 0(R9), F13
-	TBZ $0, R4, loaded1408
+	TBZ $0, R4, loaded1418
 	ADD $8, R9, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1408
+	B loaded1418
 
-single1407:
+single1417:
 	FMOVS 0(R9), F13
 
-loaded1408:
+loaded1418:
 	VMOV V2.B16, V12.B16
 	VFMLA V1.S4, V10.S4, V12.S4
 	VMOV V2.B16, V14.B16
@@ -30962,56 +31192,56 @@ loaded1408:
 	MOVD add+88(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single1409
+	TBZ $1, R4, single1419
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded1410
+	TBZ $0, R4, loaded1420
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1410
+	B loaded1420
 
-single1409:
+single1419:
 	FMOVS 0(R0), F11
 
-loaded1410:
+loaded1420:
 	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
-	TBZ $1, R4, single1411
+	TBZ $1, R4, single1421
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded1412
+	TBZ $0, R4, loaded1422
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1412
+	B loaded1422
 
-single1411:
+single1421:
 	FMOVS 0(R1), F11
 
-loaded1412:
+loaded1422:
 	WORD $0x4e26d566 // FADD V6.4S, V11.4S, V6.4S
 
 partial_store:
 	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
-	TBZ $1, R4, single1413
+	TBZ $1, R4, single1423
 	FMOVD F4, 0(R0)
-	TBZ $0, R4, stored1414
+	TBZ $0, R4, stored1424
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored1414
+	B stored1424
 
-single1413:
+single1423:
 	FMOVS F4, 0(R0)
 
-stored1414:
+stored1424:
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
-	TBZ $1, R4, single1415
+	TBZ $1, R4, single1425
 	FMOVD F6, 0(R1)
-	TBZ $0, R4, stored1416
+	TBZ $0, R4, stored1426
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored1416
+	B stored1426
 
-single1415:
+single1425:
 	FMOVS F6, 0(R1)
 
-stored1416:
+stored1426:
 
 done:
 	RET
@@ -31170,112 +31400,112 @@ vectors_end:
 	ADD $4, R11
 	CMP $0, R11
 	BEQ row_end
-	TBZ $1, R11, single1417
-	FMOVD 0(R2), F15
-	TBZ $0, R11, loaded1418
-	ADD $8, R2, R26
-	VLD1 (R26), V15.S[2]
-	B loaded1418
-
-single1417:
-	FMOVS 0(R2), F15
-
-loaded1418:
-	TBZ $1, R11, single1419
-	FMOVD 0(R1), F14
-	TBZ $0, R11, loaded1420
-	ADD $8, R1, R26
-	VLD1 (R26), V14.S[2]
-	B loaded1420
-
-single1419:
-	FMOVS 0(R1), F14
-
-loaded1420:
-	TBZ $1, R11, single1421
-	FMOVD 0(R7), F2
-	TBZ $0, R11, loaded1422
-	ADD $8, R7, R26
-	VLD1 (R26), V2.S[2]
-	B loaded1422
-
-single1421:
-	FMOVS 0(R7), F2
-
-loaded1422:
-	TBZ $1, R11, single1423
-	FMOVD 0(R8), F3
-	TBZ $0, R11, loaded1424
-	ADD $8, R8, R26
-	VLD1 (R26), V3.S[2]
-	B loaded1424
-
-single1423:
-	FMOVS 0(R8), F3
-
-loaded1424:
-	VFMLA V2.S4, V15.S4, V3.S4
-	WORD $0x6ea0e463 // FCMGT V3.4S, V3.4S, V0.4S
-	VAND V3.B16, V14.B16, V14.B16
-	TBZ $1, R11, single1425
-	FMOVD 0(R3), F3
-	TBZ $0, R11, loaded1426
-	ADD $8, R3, R26
-	VLD1 (R26), V3.S[2]
-	B loaded1426
-
-single1425:
-	FMOVS 0(R3), F3
-
-loaded1426:
-	WORD $0x4ea3d5e3 // FSUB V3.4S, V15.4S, V3.4S
 	TBZ $1, R11, single1427
-	FMOVD 0(R6), F15
+	FMOVD 0(R2), F15
 	TBZ $0, R11, loaded1428
-	ADD $8, R6, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
 	B loaded1428
 
 single1427:
-	FMOVS 0(R6), F15
+	FMOVS 0(R2), F15
 
 loaded1428:
 	TBZ $1, R11, single1429
-	FMOVD 0(R5), F2
+	FMOVD 0(R1), F14
 	TBZ $0, R11, loaded1430
-	ADD $8, R5, R26
-	VLD1 (R26), V2.S[2]
+	ADD $8, R1, R26
+	VLD1 (R26), V14.S[2]
 	B loaded1430
 
 single1429:
-	FMOVS 0(R5), F2
+	FMOVS 0(R1), F14
 
 loaded1430:
-	WORD $0x4ea2d5c2 // FSUB V2.4S, V14.4S, V2.4S
-	VFMLS V15.S4, V3.S4, V2.S4
 	TBZ $1, R11, single1431
-	FMOVD 0(R4), F15
+	FMOVD 0(R7), F2
 	TBZ $0, R11, loaded1432
-	ADD $8, R4, R26
-	VLD1 (R26), V15.S[2]
+	ADD $8, R7, R26
+	VLD1 (R26), V2.S[2]
 	B loaded1432
 
 single1431:
-	FMOVS 0(R4), F15
+	FMOVS 0(R7), F2
 
 loaded1432:
-	WORD $0x6e2fdc4f // FMUL V15.4S, V2.4S, V15.4S
 	TBZ $1, R11, single1433
-	FMOVD F15, 0(R0)
-	TBZ $0, R11, stored1434
-	ADD $8, R0, R26
-	VST1 V15.S[2], (R26)
-	B stored1434
+	FMOVD 0(R8), F3
+	TBZ $0, R11, loaded1434
+	ADD $8, R8, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1434
 
 single1433:
+	FMOVS 0(R8), F3
+
+loaded1434:
+	VFMLA V2.S4, V15.S4, V3.S4
+	WORD $0x6ea0e463 // FCMGT V3.4S, V3.4S, V0.4S
+	VAND V3.B16, V14.B16, V14.B16
+	TBZ $1, R11, single1435
+	FMOVD 0(R3), F3
+	TBZ $0, R11, loaded1436
+	ADD $8, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1436
+
+single1435:
+	FMOVS 0(R3), F3
+
+loaded1436:
+	WORD $0x4ea3d5e3 // FSUB V3.4S, V15.4S, V3.4S
+	TBZ $1, R11, single1437
+	FMOVD 0(R6), F15
+	TBZ $0, R11, loaded1438
+	ADD $8, R6, R26
+	VLD1 (R26), V15.S[2]
+	B loaded1438
+
+single1437:
+	FMOVS 0(R6), F15
+
+loaded1438:
+	TBZ $1, R11, single1439
+	FMOVD 0(R5), F2
+	TBZ $0, R11, loaded1440
+	ADD $8, R5, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1440
+
+single1439:
+	FMOVS 0(R5), F2
+
+loaded1440:
+	WORD $0x4ea2d5c2 // FSUB V2.4S, V14.4S, V2.4S
+	VFMLS V15.S4, V3.S4, V2.S4
+	TBZ $1, R11, single1441
+	FMOVD 0(R4), F15
+	TBZ $0, R11, loaded1442
+	ADD $8, R4, R26
+	VLD1 (R26), V15.S[2]
+	B loaded1442
+
+single1441:
+	FMOVS 0(R4), F15
+
+loaded1442:
+	WORD $0x6e2fdc4f // FMUL V15.4S, V2.4S, V15.4S
+	TBZ $1, R11, single1443
+	FMOVD F15, 0(R0)
+	TBZ $0, R11, stored1444
+	ADD $8, R0, R26
+	VST1 V15.S[2], (R26)
+	B stored1444
+
+single1443:
 	FMOVS F15, 0(R0)
 
-stored1434:
+stored1444:
 	LSL $2, R11
 	ADD R11, R0
 	ADD R11, R1
@@ -31467,17 +31697,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1435
+	TBZ $1, R4, single1445
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1436
+	TBZ $0, R4, loaded1446
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1436
+	B loaded1446
 
-single1435:
+single1445:
 	FMOVS 0(R0), F2
 
-loaded1436:
+loaded1446:
 	B partial_begin
 
 partial_start:
@@ -31489,17 +31719,17 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1437
+	TBZ $1, R4, single1447
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1438
+	TBZ $0, R4, loaded1448
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1438
+	B loaded1448
 
-single1437:
+single1447:
 	FMOVS 0(R7), F1
 
-loaded1438:
+loaded1448:
 	WORD $0x4e21e427 // FCMEQ V7.4S, V1.4S, V1.4S
 	WORD $0x6ea2e430 // FCMGT V16.4S, V1.4S, V2.4S
 	VMOV V2.B16, V4.B16
@@ -31509,17 +31739,17 @@ loaded1438:
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1439
+	TBZ $1, R4, single1449
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1440
+	TBZ $0, R4, stored1450
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1440
+	B stored1450
 
-single1439:
+single1449:
 	FMOVS F2, 0(R0)
 
-stored1440:
+stored1450:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -31686,28 +31916,28 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1441
+	TBZ $1, R5, single1451
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded1442
+	TBZ $0, R5, loaded1452
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1442
+	B loaded1452
 
-single1441:
+single1451:
 	FMOVS 0(R1), F12
 
-loaded1442:
-	TBZ $1, R5, single1443
+loaded1452:
+	TBZ $1, R5, single1453
 	FMOVD 0(R0), F13
-	TBZ $0, R5, loaded1444
+	TBZ $0, R5, loaded1454
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1444
+	B loaded1454
 
-single1443:
+single1453:
 	FMOVS 0(R0), F13
 
-loaded1444:
+loaded1454:
 	VMOV V0.B16, V14.B16
 	B partial_begin
 
@@ -31722,17 +31952,17 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1445
+	TBZ $1, R5, single1455
 	FMOVD 0(R8), F11
-	TBZ $0, R5, loaded1446
+	TBZ $0, R5, loaded1456
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1446
+	B loaded1456
 
-single1445:
+single1455:
 	FMOVS 0(R8), F11
 
-loaded1446:
+loaded1456:
 	WORD $0x6eade56a // FCMGT V10.4S, V11.4S, V13.4S
 	VMOV V12.B16, V7.B16
 	WORD $0x6eaa1dc7 // BIT V7.16B, V14.16B, V10.16B
@@ -31748,28 +31978,28 @@ loaded1446:
 	ADD R4, R8
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1447
+	TBZ $1, R5, single1457
 	FMOVD F12, 0(R1)
-	TBZ $0, R5, stored1448
+	TBZ $0, R5, stored1458
 	ADD $8, R1, R26
 	VST1 V12.S[2], (R26)
-	B stored1448
+	B stored1458
 
-single1447:
+single1457:
 	FMOVS F12, 0(R1)
 
-stored1448:
-	TBZ $1, R5, single1449
+stored1458:
+	TBZ $1, R5, single1459
 	FMOVD F13, 0(R0)
-	TBZ $0, R5, stored1450
+	TBZ $0, R5, stored1460
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1450
+	B stored1460
 
-single1449:
+single1459:
 	FMOVS F13, 0(R0)
 
-stored1450:
+stored1460:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -31924,17 +32154,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1451
+	TBZ $1, R4, single1461
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1452
+	TBZ $0, R4, loaded1462
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1452
+	B loaded1462
 
-single1451:
+single1461:
 	FMOVS 0(R0), F2
 
-loaded1452:
+loaded1462:
 	B partial_begin
 
 partial_start:
@@ -31945,32 +32175,32 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1453
+	TBZ $1, R4, single1463
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1454
+	TBZ $0, R4, loaded1464
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1454
+	B loaded1464
 
-single1453:
+single1463:
 	FMOVS 0(R7), F1
 
-loaded1454:
+loaded1464:
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1455
+	TBZ $1, R4, single1465
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1456
+	TBZ $0, R4, stored1466
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1456
+	B stored1466
 
-single1455:
+single1465:
 	FMOVS F2, 0(R0)
 
-stored1456:
+stored1466:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -32133,17 +32363,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1457
+	TBZ $1, R4, single1467
 	FMOVD 0(R0), F3
-	TBZ $0, R4, loaded1458
+	TBZ $0, R4, loaded1468
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1458
+	B loaded1468
 
-single1457:
+single1467:
 	FMOVS 0(R0), F3
 
-loaded1458:
+loaded1468:
 	B partial_begin
 
 partial_start:
@@ -32154,33 +32384,33 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1459
+	TBZ $1, R4, single1469
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1460
+	TBZ $0, R4, loaded1470
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1460
+	B loaded1470
 
-single1459:
+single1469:
 	FMOVS 0(R7), F2
 
-loaded1460:
+loaded1470:
 	WORD $0x6e20fc42 // FDIV V2.4S, V2.4S, V0.4S
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1461
+	TBZ $1, R4, single1471
 	FMOVD F3, 0(R0)
-	TBZ $0, R4, stored1462
+	TBZ $0, R4, stored1472
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1462
+	B stored1472
 
-single1461:
+single1471:
 	FMOVS F3, 0(R0)
 
-stored1462:
+stored1472:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -32374,17 +32604,17 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1463
+	TBZ $1, R5, single1473
 	FMOVD 0(R0), F3
-	TBZ $0, R5, loaded1464
+	TBZ $0, R5, loaded1474
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1464
+	B loaded1474
 
-single1463:
+single1473:
 	FMOVS 0(R0), F3
 
-loaded1464:
+loaded1474:
 	B partial_begin
 
 partial_start:
@@ -32396,47 +32626,47 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1465
+	TBZ $1, R5, single1475
 	FMOVD 0(R9), F12
-	TBZ $0, R5, loaded1466
+	TBZ $0, R5, loaded1476
 	ADD $8, R9, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1466
+	B loaded1476
 
-single1465:
+single1475:
 	FMOVS 0(R9), F12
 
-loaded1466:
+loaded1476:
 	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
 	WORD $0x4e20e58c // FCMEQ V12.4S, V12.4S, V0.4S
-	TBZ $1, R5, single1467
+	TBZ $1, R5, single1477
 	FMOVD 0(R8), F2
-	TBZ $0, R5, loaded1468
+	TBZ $0, R5, loaded1478
 	ADD $8, R8, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1468
+	B loaded1478
 
-single1467:
+single1477:
 	FMOVS 0(R8), F2
 
-loaded1468:
+loaded1478:
 	VAND V12.B16, V2.B16, V2.B16
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R4, R8
 	ADD R4, R9
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1469
+	TBZ $1, R5, single1479
 	FMOVD F3, 0(R0)
-	TBZ $0, R5, stored1470
+	TBZ $0, R5, stored1480
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1470
+	B stored1480
 
-single1469:
+single1479:
 	FMOVS F3, 0(R0)
 
-stored1470:
+stored1480:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -32542,17 +32772,17 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1471
+	TBZ $1, R5, single1481
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1472
+	TBZ $0, R5, loaded1482
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1472
+	B loaded1482
 
-single1471:
+single1481:
 	FMOVS 0(R1), F8
 
-loaded1472:
+loaded1482:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -32563,17 +32793,17 @@ loaded1472:
 pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1473
+	TBZ $1, R5, single1483
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1474
+	TBZ $0, R5, loaded1484
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1474
+	B loaded1484
 
-single1473:
+single1483:
 	FMOVS 0(R1), F8
 
-loaded1474:
+loaded1484:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -32584,17 +32814,17 @@ loaded1474:
 pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1475
+	TBZ $1, R5, single1485
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1476
+	TBZ $0, R5, loaded1486
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1476
+	B loaded1486
 
-single1475:
+single1485:
 	FMOVS 0(R1), F8
 
-loaded1476:
+loaded1486:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -32605,17 +32835,17 @@ loaded1476:
 pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1477
+	TBZ $1, R5, single1487
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1478
+	TBZ $0, R5, loaded1488
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1478
+	B loaded1488
 
-single1477:
+single1487:
 	FMOVS 0(R1), F8
 
-loaded1478:
+loaded1488:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -32978,17 +33208,17 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1479
+	TBZ $1, R6, single1489
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1480
+	TBZ $0, R6, loaded1490
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1480
+	B loaded1490
 
-single1479:
+single1489:
 	FMOVS 0(R1), F9
 
-loaded1480:
+loaded1490:
 	WORD $0x4ea2d529 // FSUB V9.4S, V9.4S, V2.4S
 	WORD $0x6e20dd29 // FMUL V9.4S, V9.4S, V0.4S
 	MOVD $0xc2d00000, R26
@@ -33041,17 +33271,17 @@ loaded1480:
 	MOVD $0x2f800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6e27dca5 // FMUL V5.4S, V5.4S, V7.4S
-	TBZ $1, R6, single1481
+	TBZ $1, R6, single1491
 	FMOVD F5, 0(R0)
-	TBZ $0, R6, stored1482
+	TBZ $0, R6, stored1492
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1482
+	B stored1492
 
-single1481:
+single1491:
 	FMOVS F5, 0(R0)
 
-stored1482:
+stored1492:
 
 pass1_end:
 	SUB R7, R1
@@ -33154,29 +33384,29 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1483
+	TBZ $1, R6, single1493
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1484
+	TBZ $0, R6, loaded1494
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1484
+	B loaded1494
 
-single1483:
+single1493:
 	FMOVS 0(R1), F9
 
-loaded1484:
+loaded1494:
 	WORD $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
-	TBZ $1, R6, single1485
+	TBZ $1, R6, single1495
 	FMOVD F9, 0(R0)
-	TBZ $0, R6, stored1486
+	TBZ $0, R6, stored1496
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1486
+	B stored1496
 
-single1485:
+single1495:
 	FMOVS F9, 0(R0)
 
-stored1486:
+stored1496:
 
 pass1_end:
 	SUB R7, R1
@@ -33213,17 +33443,17 @@ clear_dst_vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R6, single1487
+	TBZ $1, R6, single1497
 	FMOVD F1, 0(R7)
-	TBZ $0, R6, stored1488
+	TBZ $0, R6, stored1498
 	ADD $8, R7, R26
 	VST1 V1.S[2], (R26)
-	B stored1488
+	B stored1498
 
-single1487:
+single1497:
 	FMOVS F1, 0(R7)
 
-stored1488:
+stored1498:
 
 clear_dst_end:
 	MOVD dstStride+40(FP), R6
@@ -33485,496 +33715,496 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1489
+	TBZ $1, R6, single1499
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1490
+	TBZ $0, R6, loaded1500
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1490
+	B loaded1500
 
-single1489:
+single1499:
 	FMOVS 0(R1), F17
 
-loaded1490:
+loaded1500:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1491
+	TBZ $1, R6, single1501
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1492
+	TBZ $0, R6, loaded1502
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1492
+	B loaded1502
 
-single1491:
+single1501:
 	FMOVS 0(R2), F21
 
-loaded1492:
+loaded1502:
 	VFMLA V21.S4, V17.S4, V1.S4
 	B pass0_fold
 
 pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1493
+	TBZ $1, R6, single1503
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1494
+	TBZ $0, R6, loaded1504
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1494
+	B loaded1504
 
-single1493:
+single1503:
 	FMOVS 0(R1), F21
 
-loaded1494:
+loaded1504:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1495
+	TBZ $1, R6, single1505
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1496
+	TBZ $0, R6, loaded1506
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1496
+	B loaded1506
 
-single1495:
+single1505:
 	FMOVS 0(R2), F17
 
-loaded1496:
+loaded1506:
 	VFMLA V17.S4, V21.S4, V2.S4
 	B pass0_fold
 
 pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1497
+	TBZ $1, R6, single1507
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1498
+	TBZ $0, R6, loaded1508
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1498
+	B loaded1508
 
-single1497:
+single1507:
 	FMOVS 0(R1), F17
 
-loaded1498:
+loaded1508:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1499
+	TBZ $1, R6, single1509
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1500
+	TBZ $0, R6, loaded1510
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1500
+	B loaded1510
 
-single1499:
+single1509:
 	FMOVS 0(R2), F21
 
-loaded1500:
+loaded1510:
 	VFMLA V21.S4, V17.S4, V3.S4
 	B pass0_fold
 
 pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1501
+	TBZ $1, R6, single1511
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1502
+	TBZ $0, R6, loaded1512
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1502
+	B loaded1512
 
-single1501:
+single1511:
 	FMOVS 0(R1), F21
 
-loaded1502:
+loaded1512:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1503
+	TBZ $1, R6, single1513
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1504
+	TBZ $0, R6, loaded1514
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1504
+	B loaded1514
 
-single1503:
+single1513:
 	FMOVS 0(R2), F17
 
-loaded1504:
+loaded1514:
 	VFMLA V17.S4, V21.S4, V4.S4
 	B pass0_fold
 
 pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1505
+	TBZ $1, R6, single1515
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1506
+	TBZ $0, R6, loaded1516
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1506
+	B loaded1516
 
-single1505:
+single1515:
 	FMOVS 0(R1), F17
 
-loaded1506:
+loaded1516:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1507
+	TBZ $1, R6, single1517
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1508
+	TBZ $0, R6, loaded1518
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1508
+	B loaded1518
 
-single1507:
+single1517:
 	FMOVS 0(R2), F21
 
-loaded1508:
+loaded1518:
 	VFMLA V21.S4, V17.S4, V5.S4
 	B pass0_fold
 
 pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1509
+	TBZ $1, R6, single1519
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1510
+	TBZ $0, R6, loaded1520
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1510
+	B loaded1520
 
-single1509:
+single1519:
 	FMOVS 0(R1), F21
 
-loaded1510:
+loaded1520:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1511
+	TBZ $1, R6, single1521
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1512
+	TBZ $0, R6, loaded1522
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1512
+	B loaded1522
 
-single1511:
+single1521:
 	FMOVS 0(R2), F17
 
-loaded1512:
+loaded1522:
 	VFMLA V17.S4, V21.S4, V6.S4
 	B pass0_fold
 
 pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1513
+	TBZ $1, R6, single1523
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1514
+	TBZ $0, R6, loaded1524
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1514
+	B loaded1524
 
-single1513:
+single1523:
 	FMOVS 0(R1), F17
 
-loaded1514:
+loaded1524:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1515
+	TBZ $1, R6, single1525
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1516
+	TBZ $0, R6, loaded1526
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1516
+	B loaded1526
 
-single1515:
+single1525:
 	FMOVS 0(R2), F21
 
-loaded1516:
+loaded1526:
 	VFMLA V21.S4, V17.S4, V7.S4
 	B pass0_fold
 
 pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1517
+	TBZ $1, R6, single1527
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1518
+	TBZ $0, R6, loaded1528
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1518
+	B loaded1528
 
-single1517:
+single1527:
 	FMOVS 0(R1), F21
 
-loaded1518:
+loaded1528:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1519
+	TBZ $1, R6, single1529
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1520
+	TBZ $0, R6, loaded1530
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1520
+	B loaded1530
 
-single1519:
+single1529:
 	FMOVS 0(R2), F17
 
-loaded1520:
+loaded1530:
 	VFMLA V17.S4, V21.S4, V8.S4
 	B pass0_fold
 
 pass0_partial8:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1521
+	TBZ $1, R6, single1531
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1522
+	TBZ $0, R6, loaded1532
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1522
+	B loaded1532
 
-single1521:
+single1531:
 	FMOVS 0(R1), F17
 
-loaded1522:
+loaded1532:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1523
+	TBZ $1, R6, single1533
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1524
+	TBZ $0, R6, loaded1534
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1524
+	B loaded1534
 
-single1523:
+single1533:
 	FMOVS 0(R2), F21
 
-loaded1524:
+loaded1534:
 	VFMLA V21.S4, V17.S4, V9.S4
 	B pass0_fold
 
 pass0_partial9:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1525
+	TBZ $1, R6, single1535
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1526
+	TBZ $0, R6, loaded1536
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1526
+	B loaded1536
 
-single1525:
+single1535:
 	FMOVS 0(R1), F21
 
-loaded1526:
+loaded1536:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1527
+	TBZ $1, R6, single1537
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1528
+	TBZ $0, R6, loaded1538
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1528
+	B loaded1538
 
-single1527:
+single1537:
 	FMOVS 0(R2), F17
 
-loaded1528:
+loaded1538:
 	VFMLA V17.S4, V21.S4, V10.S4
 	B pass0_fold
 
 pass0_partial10:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1529
+	TBZ $1, R6, single1539
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1530
+	TBZ $0, R6, loaded1540
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1530
+	B loaded1540
 
-single1529:
+single1539:
 	FMOVS 0(R1), F17
 
-loaded1530:
+loaded1540:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1531
+	TBZ $1, R6, single1541
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1532
+	TBZ $0, R6, loaded1542
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1532
+	B loaded1542
 
-single1531:
+single1541:
 	FMOVS 0(R2), F21
 
-loaded1532:
+loaded1542:
 	VFMLA V21.S4, V17.S4, V11.S4
 	B pass0_fold
 
 pass0_partial11:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1533
+	TBZ $1, R6, single1543
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1534
+	TBZ $0, R6, loaded1544
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1534
+	B loaded1544
 
-single1533:
+single1543:
 	FMOVS 0(R1), F21
 
-loaded1534:
+loaded1544:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1535
+	TBZ $1, R6, single1545
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1536
+	TBZ $0, R6, loaded1546
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1536
+	B loaded1546
 
-single1535:
+single1545:
 	FMOVS 0(R2), F17
 
-loaded1536:
+loaded1546:
 	VFMLA V17.S4, V21.S4, V12.S4
 	B pass0_fold
 
 pass0_partial12:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1537
+	TBZ $1, R6, single1547
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1538
+	TBZ $0, R6, loaded1548
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1538
+	B loaded1548
 
-single1537:
+single1547:
 	FMOVS 0(R1), F17
 
-loaded1538:
+loaded1548:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1539
+	TBZ $1, R6, single1549
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1540
+	TBZ $0, R6, loaded1550
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1540
+	B loaded1550
 
-single1539:
+single1549:
 	FMOVS 0(R2), F21
 
-loaded1540:
+loaded1550:
 	VFMLA V21.S4, V17.S4, V13.S4
 	B pass0_fold
 
 pass0_partial13:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1541
+	TBZ $1, R6, single1551
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1542
+	TBZ $0, R6, loaded1552
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1542
+	B loaded1552
 
-single1541:
+single1551:
 	FMOVS 0(R1), F21
 
-loaded1542:
+loaded1552:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1543
+	TBZ $1, R6, single1553
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1544
+	TBZ $0, R6, loaded1554
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1544
+	B loaded1554
 
-single1543:
+single1553:
 	FMOVS 0(R2), F17
 
-loaded1544:
+loaded1554:
 	VFMLA V17.S4, V21.S4, V14.S4
 	B pass0_fold
 
 pass0_partial14:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1545
+	TBZ $1, R6, single1555
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1546
+	TBZ $0, R6, loaded1556
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1546
+	B loaded1556
 
-single1545:
+single1555:
 	FMOVS 0(R1), F17
 
-loaded1546:
+loaded1556:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1547
+	TBZ $1, R6, single1557
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1548
+	TBZ $0, R6, loaded1558
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1548
+	B loaded1558
 
-single1547:
+single1557:
 	FMOVS 0(R2), F21
 
-loaded1548:
+loaded1558:
 	VFMLA V21.S4, V17.S4, V15.S4
 	B pass0_fold
 
 pass0_partial15:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1549
+	TBZ $1, R6, single1559
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1550
+	TBZ $0, R6, loaded1560
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1550
+	B loaded1560
 
-single1549:
+single1559:
 	FMOVS 0(R1), F21
 
-loaded1550:
+loaded1560:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1551
+	TBZ $1, R6, single1561
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1552
+	TBZ $0, R6, loaded1562
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1552
+	B loaded1562
 
-single1551:
+single1561:
 	FMOVS 0(R2), F17
 
-loaded1552:
+loaded1562:
 	VFMLA V17.S4, V21.S4, V16.S4
 
 pass0_fold:
@@ -34107,42 +34337,42 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single1553
+	TBZ $1, R7, single1563
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded1554
+	TBZ $0, R7, loaded1564
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1554
+	B loaded1564
 
-single1553:
+single1563:
 	FMOVS 0(R2), F9
 
-loaded1554:
-	TBZ $1, R7, single1555
+loaded1564:
+	TBZ $1, R7, single1565
 	FMOVD 0(R1), F10
-	TBZ $0, R7, loaded1556
+	TBZ $0, R7, loaded1566
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1556
+	B loaded1566
 
-single1555:
+single1565:
 	FMOVS 0(R1), F10
 
-loaded1556:
+loaded1566:
 	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
 	WORD $0x6e2add2a // FMUL V10.4S, V9.4S, V10.4S
 	WORD $0x6e2adc0a // FMUL V10.4S, V0.4S, V10.4S
-	TBZ $1, R7, single1557
+	TBZ $1, R7, single1567
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored1558
+	TBZ $0, R7, stored1568
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1558
+	B stored1568
 
-single1557:
+single1567:
 	FMOVS F10, 0(R0)
 
-stored1558:
+stored1568:
 
 pass1_end:
 	SUB R8, R2
@@ -34180,17 +34410,17 @@ clear_dx_vectors_end:
 	SUB $3, R7, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R7, single1559
+	TBZ $1, R7, single1569
 	FMOVD F2, 0(R8)
-	TBZ $0, R7, stored1560
+	TBZ $0, R7, stored1570
 	ADD $8, R8, R26
 	VST1 V2.S[2], (R26)
-	B stored1560
+	B stored1570
 
-single1559:
+single1569:
 	FMOVS F2, 0(R8)
 
-stored1560:
+stored1570:
 
 clear_dx_end:
 	MOVD dxStride+48(FP), R7
@@ -34499,30 +34729,30 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1561
+	TBZ $1, R3, single1571
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1562
+	TBZ $0, R3, loaded1572
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1562
+	B loaded1572
 
-single1561:
+single1571:
 	FMOVS 0(R1), F22
 
-loaded1562:
+loaded1572:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1563
+	TBZ $1, R3, single1573
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1564
+	TBZ $0, R3, loaded1574
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1564
+	B loaded1574
 
-single1563:
+single1573:
 	FMOVS 0(R2), F19
 
-loaded1564:
+loaded1574:
 	VFMLA V19.S4, V22.S4, V2.S4
 	B fold
 
@@ -34539,30 +34769,30 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1565
+	TBZ $1, R3, single1575
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1566
+	TBZ $0, R3, loaded1576
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1566
+	B loaded1576
 
-single1565:
+single1575:
 	FMOVS 0(R1), F19
 
-loaded1566:
+loaded1576:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1567
+	TBZ $1, R3, single1577
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1568
+	TBZ $0, R3, loaded1578
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1568
+	B loaded1578
 
-single1567:
+single1577:
 	FMOVS 0(R2), F22
 
-loaded1568:
+loaded1578:
 	VFMLA V22.S4, V19.S4, V3.S4
 	B fold
 
@@ -34579,30 +34809,30 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1569
+	TBZ $1, R3, single1579
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1570
+	TBZ $0, R3, loaded1580
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1570
+	B loaded1580
 
-single1569:
+single1579:
 	FMOVS 0(R1), F22
 
-loaded1570:
+loaded1580:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1571
+	TBZ $1, R3, single1581
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1572
+	TBZ $0, R3, loaded1582
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1572
+	B loaded1582
 
-single1571:
+single1581:
 	FMOVS 0(R2), F19
 
-loaded1572:
+loaded1582:
 	VFMLA V19.S4, V22.S4, V4.S4
 	B fold
 
@@ -34619,30 +34849,30 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1573
+	TBZ $1, R3, single1583
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1574
+	TBZ $0, R3, loaded1584
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1574
+	B loaded1584
 
-single1573:
+single1583:
 	FMOVS 0(R1), F19
 
-loaded1574:
+loaded1584:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1575
+	TBZ $1, R3, single1585
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1576
+	TBZ $0, R3, loaded1586
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1576
+	B loaded1586
 
-single1575:
+single1585:
 	FMOVS 0(R2), F22
 
-loaded1576:
+loaded1586:
 	VFMLA V22.S4, V19.S4, V5.S4
 	B fold
 
@@ -34659,30 +34889,30 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1577
+	TBZ $1, R3, single1587
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1578
+	TBZ $0, R3, loaded1588
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1578
+	B loaded1588
 
-single1577:
+single1587:
 	FMOVS 0(R1), F22
 
-loaded1578:
+loaded1588:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1579
+	TBZ $1, R3, single1589
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1580
+	TBZ $0, R3, loaded1590
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1580
+	B loaded1590
 
-single1579:
+single1589:
 	FMOVS 0(R2), F19
 
-loaded1580:
+loaded1590:
 	VFMLA V19.S4, V22.S4, V6.S4
 	B fold
 
@@ -34699,30 +34929,30 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1581
+	TBZ $1, R3, single1591
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1582
+	TBZ $0, R3, loaded1592
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1582
+	B loaded1592
 
-single1581:
+single1591:
 	FMOVS 0(R1), F19
 
-loaded1582:
+loaded1592:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1583
+	TBZ $1, R3, single1593
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1584
+	TBZ $0, R3, loaded1594
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1584
+	B loaded1594
 
-single1583:
+single1593:
 	FMOVS 0(R2), F22
 
-loaded1584:
+loaded1594:
 	VFMLA V22.S4, V19.S4, V7.S4
 	B fold
 
@@ -34739,30 +34969,30 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1585
+	TBZ $1, R3, single1595
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1586
+	TBZ $0, R3, loaded1596
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1586
+	B loaded1596
 
-single1585:
+single1595:
 	FMOVS 0(R1), F22
 
-loaded1586:
+loaded1596:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1587
+	TBZ $1, R3, single1597
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1588
+	TBZ $0, R3, loaded1598
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1588
+	B loaded1598
 
-single1587:
+single1597:
 	FMOVS 0(R2), F19
 
-loaded1588:
+loaded1598:
 	VFMLA V19.S4, V22.S4, V8.S4
 	B fold
 
@@ -34779,30 +35009,30 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1589
+	TBZ $1, R3, single1599
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1590
+	TBZ $0, R3, loaded1600
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1590
+	B loaded1600
 
-single1589:
+single1599:
 	FMOVS 0(R1), F19
 
-loaded1590:
+loaded1600:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1591
+	TBZ $1, R3, single1601
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1592
+	TBZ $0, R3, loaded1602
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1592
+	B loaded1602
 
-single1591:
+single1601:
 	FMOVS 0(R2), F22
 
-loaded1592:
+loaded1602:
 	VFMLA V22.S4, V19.S4, V9.S4
 	B fold
 
@@ -34819,30 +35049,30 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1593
+	TBZ $1, R3, single1603
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1594
+	TBZ $0, R3, loaded1604
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1594
+	B loaded1604
 
-single1593:
+single1603:
 	FMOVS 0(R1), F22
 
-loaded1594:
+loaded1604:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1595
+	TBZ $1, R3, single1605
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1596
+	TBZ $0, R3, loaded1606
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1596
+	B loaded1606
 
-single1595:
+single1605:
 	FMOVS 0(R2), F19
 
-loaded1596:
+loaded1606:
 	VFMLA V19.S4, V22.S4, V10.S4
 	B fold
 
@@ -34859,30 +35089,30 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1597
+	TBZ $1, R3, single1607
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1598
+	TBZ $0, R3, loaded1608
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1598
+	B loaded1608
 
-single1597:
+single1607:
 	FMOVS 0(R1), F19
 
-loaded1598:
+loaded1608:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1599
+	TBZ $1, R3, single1609
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1600
+	TBZ $0, R3, loaded1610
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1600
+	B loaded1610
 
-single1599:
+single1609:
 	FMOVS 0(R2), F22
 
-loaded1600:
+loaded1610:
 	VFMLA V22.S4, V19.S4, V11.S4
 	B fold
 
@@ -34899,30 +35129,30 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1601
+	TBZ $1, R3, single1611
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1602
+	TBZ $0, R3, loaded1612
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1602
+	B loaded1612
 
-single1601:
+single1611:
 	FMOVS 0(R1), F22
 
-loaded1602:
+loaded1612:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1603
+	TBZ $1, R3, single1613
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1604
+	TBZ $0, R3, loaded1614
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1604
+	B loaded1614
 
-single1603:
+single1613:
 	FMOVS 0(R2), F19
 
-loaded1604:
+loaded1614:
 	VFMLA V19.S4, V22.S4, V12.S4
 	B fold
 
@@ -34939,30 +35169,30 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1605
+	TBZ $1, R3, single1615
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1606
+	TBZ $0, R3, loaded1616
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1606
+	B loaded1616
 
-single1605:
+single1615:
 	FMOVS 0(R1), F19
 
-loaded1606:
+loaded1616:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1607
+	TBZ $1, R3, single1617
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1608
+	TBZ $0, R3, loaded1618
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1608
+	B loaded1618
 
-single1607:
+single1617:
 	FMOVS 0(R2), F22
 
-loaded1608:
+loaded1618:
 	VFMLA V22.S4, V19.S4, V13.S4
 	B fold
 
@@ -34979,30 +35209,30 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1609
+	TBZ $1, R3, single1619
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1610
+	TBZ $0, R3, loaded1620
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1610
+	B loaded1620
 
-single1609:
+single1619:
 	FMOVS 0(R1), F22
 
-loaded1610:
+loaded1620:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1611
+	TBZ $1, R3, single1621
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1612
+	TBZ $0, R3, loaded1622
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1612
+	B loaded1622
 
-single1611:
+single1621:
 	FMOVS 0(R2), F19
 
-loaded1612:
+loaded1622:
 	VFMLA V19.S4, V22.S4, V14.S4
 	B fold
 
@@ -35019,30 +35249,30 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1613
+	TBZ $1, R3, single1623
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1614
+	TBZ $0, R3, loaded1624
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1614
+	B loaded1624
 
-single1613:
+single1623:
 	FMOVS 0(R1), F19
 
-loaded1614:
+loaded1624:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1615
+	TBZ $1, R3, single1625
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1616
+	TBZ $0, R3, loaded1626
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1616
+	B loaded1626
 
-single1615:
+single1625:
 	FMOVS 0(R2), F22
 
-loaded1616:
+loaded1626:
 	VFMLA V22.S4, V19.S4, V15.S4
 	B fold
 
@@ -35059,30 +35289,30 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1617
+	TBZ $1, R3, single1627
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1618
+	TBZ $0, R3, loaded1628
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1618
+	B loaded1628
 
-single1617:
+single1627:
 	FMOVS 0(R1), F22
 
-loaded1618:
+loaded1628:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1619
+	TBZ $1, R3, single1629
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1620
+	TBZ $0, R3, loaded1630
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1620
+	B loaded1630
 
-single1619:
+single1629:
 	FMOVS 0(R2), F19
 
-loaded1620:
+loaded1630:
 	VFMLA V19.S4, V22.S4, V16.S4
 	B fold
 
@@ -35099,30 +35329,30 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1621
+	TBZ $1, R3, single1631
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1622
+	TBZ $0, R3, loaded1632
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1622
+	B loaded1632
 
-single1621:
+single1631:
 	FMOVS 0(R1), F19
 
-loaded1622:
+loaded1632:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1623
+	TBZ $1, R3, single1633
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1624
+	TBZ $0, R3, loaded1634
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1624
+	B loaded1634
 
-single1623:
+single1633:
 	FMOVS 0(R2), F22
 
-loaded1624:
+loaded1634:
 	VFMLA V22.S4, V19.S4, V17.S4
 
 fold:
@@ -35334,17 +35564,17 @@ vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R6, single1625
+	TBZ $1, R6, single1635
 	FMOVD 0(R2), F22
-	TBZ $0, R6, loaded1626
+	TBZ $0, R6, loaded1636
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1626
+	B loaded1636
 
-single1625:
+single1635:
 	FMOVS 0(R2), F22
 
-loaded1626:
+loaded1636:
 	VORR V22.B16, V1.B16, V23.B16
 	WORD $0x6eb7e459 // FCMGT V25.4S, V2.4S, V23.4S
 	WORD $0x6eb91c57 // BIT V23.16B, V2.16B, V25.16B
@@ -35406,28 +35636,28 @@ loaded1626:
 	VMOV V21.B16, V26.B16
 	WORD $0x6eb41f3a // BIT V26.16B, V25.16B, V20.16B
 	WORD $0x6eb41eb9 // BIT V25.16B, V21.16B, V20.16B
-	TBZ $1, R6, single1627
+	TBZ $1, R6, single1637
 	FMOVD 0(R3), F21
-	TBZ $0, R6, loaded1628
+	TBZ $0, R6, loaded1638
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1628
+	B loaded1638
 
-single1627:
+single1637:
 	FMOVS 0(R3), F21
 
-loaded1628:
-	TBZ $1, R6, single1629
+loaded1638:
+	TBZ $1, R6, single1639
 	FMOVD 0(R5), F20
-	TBZ $0, R6, loaded1630
+	TBZ $0, R6, loaded1640
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1630
+	B loaded1640
 
-single1629:
+single1639:
 	FMOVS 0(R5), F20
 
-loaded1630:
+loaded1640:
 	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
 	WORD $0x4eb5d595 // FSUB V21.4S, V12.4S, V21.4S
 	MOVD $0x00000000, R26
@@ -35444,56 +35674,56 @@ loaded1630:
 	WORD $0x6ebd1f96 // BIT V22.16B, V28.16B, V29.16B
 	WORD $0x4e37d6d7 // FADD V23.4S, V22.4S, V23.4S
 	VFMLA V23.S4, V20.S4, V27.S4
-	TBZ $1, R6, single1631
+	TBZ $1, R6, single1641
 	FMOVD 0(R4), F23
-	TBZ $0, R6, loaded1632
+	TBZ $0, R6, loaded1642
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1632
+	B loaded1642
 
-single1631:
+single1641:
 	FMOVS 0(R4), F23
 
-loaded1632:
+loaded1642:
 	WORD $0x6e37df77 // FMUL V23.4S, V27.4S, V23.4S
-	TBZ $1, R6, single1633
+	TBZ $1, R6, single1643
 	FMOVD F23, 0(R1)
-	TBZ $0, R6, stored1634
+	TBZ $0, R6, stored1644
 	ADD $8, R1, R26
 	VST1 V23.S[2], (R26)
-	B stored1634
+	B stored1644
 
-single1633:
+single1643:
 	FMOVS F23, 0(R1)
 
-stored1634:
+stored1644:
 	WORD $0x6e39de99 // FMUL V25.4S, V20.4S, V25.4S
 	WORD $0x6ea0fb39 // FNEG V25.4S, V25.4S
 	VFMLA V26.S4, V21.S4, V25.S4
-	TBZ $1, R6, single1635
+	TBZ $1, R6, single1645
 	FMOVD 0(R4), F26
-	TBZ $0, R6, loaded1636
+	TBZ $0, R6, loaded1646
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1636
+	B loaded1646
 
-single1635:
+single1645:
 	FMOVS 0(R4), F26
 
-loaded1636:
+loaded1646:
 	WORD $0x6e3adc1a // FMUL V26.4S, V0.4S, V26.4S
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
-	TBZ $1, R6, single1637
+	TBZ $1, R6, single1647
 	FMOVD F26, 0(R0)
-	TBZ $0, R6, stored1638
+	TBZ $0, R6, stored1648
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored1638
+	B stored1648
 
-single1637:
+single1647:
 	FMOVS F26, 0(R0)
 
-stored1638:
+stored1648:
 
 done:
 	RET
@@ -35722,17 +35952,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1639
+	TBZ $1, R1, single1649
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded1640
+	TBZ $0, R1, loaded1650
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1640
+	B loaded1650
 
-single1639:
+single1649:
 	FMOVS 0(R0), F11
 
-loaded1640:
+loaded1650:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -35765,17 +35995,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1641
+	TBZ $1, R1, single1651
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1642
+	TBZ $0, R1, loaded1652
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1642
+	B loaded1652
 
-single1641:
+single1651:
 	FMOVS 0(R0), F14
 
-loaded1642:
+loaded1652:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -35808,17 +36038,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1643
+	TBZ $1, R1, single1653
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded1644
+	TBZ $0, R1, loaded1654
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1644
+	B loaded1654
 
-single1643:
+single1653:
 	FMOVS 0(R0), F11
 
-loaded1644:
+loaded1654:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -35851,17 +36081,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1645
+	TBZ $1, R1, single1655
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1646
+	TBZ $0, R1, loaded1656
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1646
+	B loaded1656
 
-single1645:
+single1655:
 	FMOVS 0(R0), F14
 
-loaded1646:
+loaded1656:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -35965,40 +36195,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1647
+	TBZ $1, R5, single1657
 	FMOVD 0(R1), F7
-	TBZ $0, R5, loaded1648
+	TBZ $0, R5, loaded1658
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1648
+	B loaded1658
 
-single1647:
+single1657:
 	FMOVS 0(R1), F7
 
-loaded1648:
-	TBZ $1, R5, single1649
+loaded1658:
+	TBZ $1, R5, single1659
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded1650
+	TBZ $0, R5, loaded1660
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1650
+	B loaded1660
 
-single1649:
+single1659:
 	FMOVS 0(R2), F8
 
-loaded1650:
+loaded1660:
 	WORD $0x6e28dce8 // FMUL V8.4S, V7.4S, V8.4S
-	TBZ $1, R5, single1651
+	TBZ $1, R5, single1661
 	FMOVD F8, 0(R0)
-	TBZ $0, R5, stored1652
+	TBZ $0, R5, stored1662
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored1652
+	B stored1662
 
-single1651:
+single1661:
 	FMOVS F8, 0(R0)
 
-stored1652:
+stored1662:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -36246,28 +36476,28 @@ columns1_end:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1653
+	TBZ $1, R3, single1663
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded1654
+	TBZ $0, R3, loaded1664
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1654
+	B loaded1664
 
-single1653:
+single1663:
 	FMOVS 0(R1), F3
 
-loaded1654:
-	TBZ $1, R3, single1655
+loaded1664:
+	TBZ $1, R3, single1665
 	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded1656
+	TBZ $0, R3, loaded1666
 	ADD $8, R2, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1656
+	B loaded1666
 
-single1655:
+single1665:
 	FMOVS 0(R2), F0
 
-loaded1656:
+loaded1666:
 	VFMLA V0.S4, V3.S4, V7.S4
 	ADD R4, R1
 	ADD R4, R2
@@ -36276,31 +36506,31 @@ loaded1656:
 	MOVD add+48(FP), R6
 	CMP $0, R6
 	BEQ partial_store
-	TBZ $1, R3, single1657
+	TBZ $1, R3, single1667
 	FMOVD 0(R0), F0
-	TBZ $0, R3, loaded1658
+	TBZ $0, R3, loaded1668
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1658
+	B loaded1668
 
-single1657:
+single1667:
 	FMOVS 0(R0), F0
 
-loaded1658:
+loaded1668:
 	WORD $0x4e27d407 // FADD V7.4S, V0.4S, V7.4S
 
 partial_store:
-	TBZ $1, R3, single1659
+	TBZ $1, R3, single1669
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored1660
+	TBZ $0, R3, stored1670
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored1660
+	B stored1670
 
-single1659:
+single1669:
 	FMOVS F7, 0(R0)
 
-stored1660:
+stored1670:
 
 done:
 	RET
@@ -36363,25 +36593,25 @@ vectors_end:
 	ADD $0, R1, R26
 	VLD1.P 2(R26), V2.H[0]
 	CMP $1, R2
-	BEQ loaded1661
+	BEQ loaded1671
 	VLD1.P 2(R26), V2.H[1]
 	CMP $2, R2
-	BEQ loaded1661
+	BEQ loaded1671
 	VLD1.P 2(R26), V2.H[2]
 
-loaded1661:
+loaded1671:
 	WORD $0x0e217842 // FCVTL V2.4S, V2.4H
-	TBZ $1, R2, single1662
+	TBZ $1, R2, single1672
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored1663
+	TBZ $0, R2, stored1673
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1663
+	B stored1673
 
-single1662:
+single1672:
 	FMOVS F2, 0(R0)
 
-stored1663:
+stored1673:
 
 done:
 	RET
@@ -36440,28 +36670,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single1664
+	TBZ $1, R2, single1674
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded1665
+	TBZ $0, R2, loaded1675
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1665
+	B loaded1675
 
-single1664:
+single1674:
 	FMOVS 0(R1), F2
 
-loaded1665:
+loaded1675:
 	WORD $0x0e216841 // FCVTN V1.4H, V2.4S
 	ADD $0, R0, R26
 	VST1.P V1.H[0], 2(R26)
 	CMP $1, R2
-	BEQ stored1666
+	BEQ stored1676
 	VST1.P V1.H[1], 2(R26)
 	CMP $2, R2
-	BEQ stored1666
+	BEQ stored1676
 	VST1.P V1.H[2], 2(R26)
 
-stored1666:
+stored1676:
 
 done:
 	RET
@@ -36592,56 +36822,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single1667
+	TBZ $1, R20, single1677
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1668
+	TBZ $0, R20, loaded1678
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1668
+	B loaded1678
 
-single1667:
+single1677:
 	FMOVS 0(R10), F0
 
-loaded1668:
+loaded1678:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single1669
+	TBZ $1, R20, single1679
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1670
+	TBZ $0, R20, loaded1680
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1670
+	B loaded1680
 
-single1669:
+single1679:
 	FMOVS 0(R10), F0
 
-loaded1670:
+loaded1680:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single1671
+	TBZ $1, R20, single1681
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1672
+	TBZ $0, R20, loaded1682
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1672
+	B loaded1682
 
-single1671:
+single1681:
 	FMOVS 0(R10), F0
 
-loaded1672:
+loaded1682:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single1673
+	TBZ $1, R20, single1683
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1674
+	TBZ $0, R20, loaded1684
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1674
+	B loaded1684
 
-single1673:
+single1683:
 	FMOVS 0(R10), F0
 
-loaded1674:
+loaded1684:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	SUBS $4, R9
@@ -36654,17 +36884,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single1675
+	TBZ $1, R20, single1685
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1676
+	TBZ $0, R20, loaded1686
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1676
+	B loaded1686
 
-single1675:
+single1685:
 	FMOVS 0(R10), F0
 
-loaded1676:
+loaded1686:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -36678,49 +36908,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1677
+	TBZ $1, R20, single1687
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1678
+	TBZ $0, R20, loaded1688
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1678
+	B loaded1688
 
-single1677:
+single1687:
 	FMOVS 0(R21), F0
 
-loaded1678:
+loaded1688:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1679
+	TBZ $1, R20, single1689
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1680
+	TBZ $0, R20, loaded1690
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1680
+	B loaded1690
 
-single1679:
+single1689:
 	FMOVS 0(R21), F0
 
-loaded1680:
+loaded1690:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1681
+	TBZ $1, R20, single1691
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1682
+	TBZ $0, R20, stored1692
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1682
+	B stored1692
 
-single1681:
+single1691:
 	FMOVS F31, 0(R21)
 
-stored1682:
+stored1692:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36890,62 +37120,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1683
+	TBZ $1, R20, single1693
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1684
+	TBZ $0, R20, loaded1694
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1684
+	B loaded1694
 
-single1683:
+single1693:
 	FMOVS 16(R10), F1
 
-loaded1684:
+loaded1694:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1685
+	TBZ $1, R20, single1695
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1686
+	TBZ $0, R20, loaded1696
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1686
+	B loaded1696
 
-single1685:
+single1695:
 	FMOVS 16(R10), F1
 
-loaded1686:
+loaded1696:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1687
+	TBZ $1, R20, single1697
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1688
+	TBZ $0, R20, loaded1698
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1688
+	B loaded1698
 
-single1687:
+single1697:
 	FMOVS 16(R10), F1
 
-loaded1688:
+loaded1698:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1689
+	TBZ $1, R20, single1699
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1690
+	TBZ $0, R20, loaded1700
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1690
+	B loaded1700
 
-single1689:
+single1699:
 	FMOVS 16(R10), F1
 
-loaded1690:
+loaded1700:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -36960,17 +37190,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1691
+	TBZ $1, R20, single1701
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1692
+	TBZ $0, R20, loaded1702
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1692
+	B loaded1702
 
-single1691:
+single1701:
 	FMOVS 16(R10), F1
 
-loaded1692:
+loaded1702:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -36988,17 +37218,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1693
+	TBZ $1, R20, single1703
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1694
+	TBZ $0, R20, loaded1704
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1694
+	B loaded1704
 
-single1693:
+single1703:
 	FMOVS 16(R21), F0
 
-loaded1694:
+loaded1704:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -37007,33 +37237,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1695
+	TBZ $1, R20, single1705
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1696
+	TBZ $0, R20, loaded1706
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1696
+	B loaded1706
 
-single1695:
+single1705:
 	FMOVS 16(R21), F0
 
-loaded1696:
+loaded1706:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1697
+	TBZ $1, R20, single1707
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1698
+	TBZ $0, R20, stored1708
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1698
+	B stored1708
 
-single1697:
+single1707:
 	FMOVS F30, 16(R21)
 
-stored1698:
+stored1708:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37205,59 +37435,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single1699
+	TBZ $1, R20, single1709
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1700
+	TBZ $0, R20, loaded1710
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1700
+	B loaded1710
 
-single1699:
+single1709:
 	FMOVS 0(R10), F0
 
-loaded1700:
+loaded1710:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single1701
+	TBZ $1, R20, single1711
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1702
+	TBZ $0, R20, loaded1712
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1702
+	B loaded1712
 
-single1701:
+single1711:
 	FMOVS 0(R10), F0
 
-loaded1702:
+loaded1712:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single1703
+	TBZ $1, R20, single1713
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1704
+	TBZ $0, R20, loaded1714
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1704
+	B loaded1714
 
-single1703:
+single1713:
 	FMOVS 0(R10), F0
 
-loaded1704:
+loaded1714:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single1705
+	TBZ $1, R20, single1715
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1706
+	TBZ $0, R20, loaded1716
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1706
+	B loaded1716
 
-single1705:
+single1715:
 	FMOVS 0(R10), F0
 
-loaded1706:
+loaded1716:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -37273,17 +37503,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single1707
+	TBZ $1, R20, single1717
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1708
+	TBZ $0, R20, loaded1718
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1708
+	B loaded1718
 
-single1707:
+single1717:
 	FMOVS 0(R10), F0
 
-loaded1708:
+loaded1718:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -37298,76 +37528,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1709
+	TBZ $1, R20, single1719
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1710
+	TBZ $0, R20, loaded1720
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1710
+	B loaded1720
 
-single1709:
+single1719:
 	FMOVS 0(R21), F0
 
-loaded1710:
+loaded1720:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1711
+	TBZ $1, R20, single1721
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1712
+	TBZ $0, R20, loaded1722
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1712
+	B loaded1722
 
-single1711:
+single1721:
 	FMOVS 0(R21), F0
 
-loaded1712:
+loaded1722:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1713
+	TBZ $1, R20, single1723
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1714
+	TBZ $0, R20, loaded1724
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1714
+	B loaded1724
 
-single1713:
+single1723:
 	FMOVS 0(R21), F0
 
-loaded1714:
+loaded1724:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1715
+	TBZ $1, R20, single1725
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1716
+	TBZ $0, R20, stored1726
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1716
+	B stored1726
 
-single1715:
+single1725:
 	FMOVS F31, 0(R21)
 
-stored1716:
+stored1726:
 	ADD R13, R21
-	TBZ $1, R20, single1717
+	TBZ $1, R20, single1727
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1718
+	TBZ $0, R20, stored1728
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1718
+	B stored1728
 
-single1717:
+single1727:
 	FMOVS F30, 0(R21)
 
-stored1718:
+stored1728:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37571,68 +37801,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1719
+	TBZ $1, R20, single1729
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1720
+	TBZ $0, R20, loaded1730
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1720
+	B loaded1730
 
-single1719:
+single1729:
 	FMOVS 16(R10), F1
 
-loaded1720:
+loaded1730:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1721
+	TBZ $1, R20, single1731
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1722
+	TBZ $0, R20, loaded1732
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1722
+	B loaded1732
 
-single1721:
+single1731:
 	FMOVS 16(R10), F1
 
-loaded1722:
+loaded1732:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1723
+	TBZ $1, R20, single1733
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1724
+	TBZ $0, R20, loaded1734
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1724
+	B loaded1734
 
-single1723:
+single1733:
 	FMOVS 16(R10), F1
 
-loaded1724:
+loaded1734:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1725
+	TBZ $1, R20, single1735
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1726
+	TBZ $0, R20, loaded1736
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1726
+	B loaded1736
 
-single1725:
+single1735:
 	FMOVS 16(R10), F1
 
-loaded1726:
+loaded1736:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -37651,17 +37881,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1727
+	TBZ $1, R20, single1737
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1728
+	TBZ $0, R20, loaded1738
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1728
+	B loaded1738
 
-single1727:
+single1737:
 	FMOVS 16(R10), F1
 
-loaded1728:
+loaded1738:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37681,34 +37911,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1729
+	TBZ $1, R20, single1739
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1730
+	TBZ $0, R20, loaded1740
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1730
+	B loaded1740
 
-single1729:
+single1739:
 	FMOVS 16(R21), F0
 
-loaded1730:
+loaded1740:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1731
+	TBZ $1, R20, single1741
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1732
+	TBZ $0, R20, loaded1742
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1732
+	B loaded1742
 
-single1731:
+single1741:
 	FMOVS 16(R21), F0
 
-loaded1732:
+loaded1742:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -37718,47 +37948,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1733
+	TBZ $1, R20, single1743
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1734
+	TBZ $0, R20, loaded1744
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1734
+	B loaded1744
 
-single1733:
+single1743:
 	FMOVS 16(R21), F0
 
-loaded1734:
+loaded1744:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1735
+	TBZ $1, R20, single1745
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1736
+	TBZ $0, R20, stored1746
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1736
+	B stored1746
 
-single1735:
+single1745:
 	FMOVS F30, 16(R21)
 
-stored1736:
+stored1746:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1737
+	TBZ $1, R20, single1747
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1738
+	TBZ $0, R20, stored1748
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1738
+	B stored1748
 
-single1737:
+single1747:
 	FMOVS F28, 16(R21)
 
-stored1738:
+stored1748:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37952,62 +38182,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single1739
+	TBZ $1, R20, single1749
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1740
+	TBZ $0, R20, loaded1750
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1740
+	B loaded1750
 
-single1739:
+single1749:
 	FMOVS 0(R10), F0
 
-loaded1740:
+loaded1750:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single1741
+	TBZ $1, R20, single1751
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1742
+	TBZ $0, R20, loaded1752
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1742
+	B loaded1752
 
-single1741:
+single1751:
 	FMOVS 0(R10), F0
 
-loaded1742:
+loaded1752:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single1743
+	TBZ $1, R20, single1753
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1744
+	TBZ $0, R20, loaded1754
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1744
+	B loaded1754
 
-single1743:
+single1753:
 	FMOVS 0(R10), F0
 
-loaded1744:
+loaded1754:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single1745
+	TBZ $1, R20, single1755
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1746
+	TBZ $0, R20, loaded1756
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1746
+	B loaded1756
 
-single1745:
+single1755:
 	FMOVS 0(R10), F0
 
-loaded1746:
+loaded1756:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -38026,17 +38256,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single1747
+	TBZ $1, R20, single1757
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1748
+	TBZ $0, R20, loaded1758
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1748
+	B loaded1758
 
-single1747:
+single1757:
 	FMOVS 0(R10), F0
 
-loaded1748:
+loaded1758:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -38052,103 +38282,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1749
+	TBZ $1, R20, single1759
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1750
+	TBZ $0, R20, loaded1760
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1750
+	B loaded1760
 
-single1749:
+single1759:
 	FMOVS 0(R21), F0
 
-loaded1750:
+loaded1760:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1751
+	TBZ $1, R20, single1761
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1752
+	TBZ $0, R20, loaded1762
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1752
+	B loaded1762
 
-single1751:
+single1761:
 	FMOVS 0(R21), F0
 
-loaded1752:
+loaded1762:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1753
+	TBZ $1, R20, single1763
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1754
+	TBZ $0, R20, loaded1764
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1754
+	B loaded1764
 
-single1753:
+single1763:
 	FMOVS 0(R21), F0
 
-loaded1754:
+loaded1764:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1755
+	TBZ $1, R20, single1765
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1756
+	TBZ $0, R20, loaded1766
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1756
+	B loaded1766
 
-single1755:
+single1765:
 	FMOVS 0(R21), F0
 
-loaded1756:
+loaded1766:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1757
+	TBZ $1, R20, single1767
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1758
+	TBZ $0, R20, stored1768
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1758
+	B stored1768
 
-single1757:
+single1767:
 	FMOVS F31, 0(R21)
 
-stored1758:
+stored1768:
 	ADD R13, R21
-	TBZ $1, R20, single1759
+	TBZ $1, R20, single1769
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1760
+	TBZ $0, R20, stored1770
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1760
+	B stored1770
 
-single1759:
+single1769:
 	FMOVS F30, 0(R21)
 
-stored1760:
+stored1770:
 	ADD R13, R21
-	TBZ $1, R20, single1761
+	TBZ $1, R20, single1771
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1762
+	TBZ $0, R20, stored1772
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1762
+	B stored1772
 
-single1761:
+single1771:
 	FMOVS F29, 0(R21)
 
-stored1762:
+stored1772:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38386,17 +38616,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1763
+	TBZ $1, R20, single1773
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1764
+	TBZ $0, R20, loaded1774
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1764
+	B loaded1774
 
-single1763:
+single1773:
 	FMOVS 16(R10), F1
 
-loaded1764:
+loaded1774:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38405,17 +38635,17 @@ loaded1764:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1765
+	TBZ $1, R20, single1775
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1766
+	TBZ $0, R20, loaded1776
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1766
+	B loaded1776
 
-single1765:
+single1775:
 	FMOVS 16(R10), F1
 
-loaded1766:
+loaded1776:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -38424,17 +38654,17 @@ loaded1766:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1767
+	TBZ $1, R20, single1777
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1768
+	TBZ $0, R20, loaded1778
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1768
+	B loaded1778
 
-single1767:
+single1777:
 	FMOVS 16(R10), F1
 
-loaded1768:
+loaded1778:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -38443,17 +38673,17 @@ loaded1768:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1769
+	TBZ $1, R20, single1779
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1770
+	TBZ $0, R20, loaded1780
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1770
+	B loaded1780
 
-single1769:
+single1779:
 	FMOVS 16(R10), F1
 
-loaded1770:
+loaded1780:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -38476,17 +38706,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1771
+	TBZ $1, R20, single1781
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1772
+	TBZ $0, R20, loaded1782
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1772
+	B loaded1782
 
-single1771:
+single1781:
 	FMOVS 16(R10), F1
 
-loaded1772:
+loaded1782:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38508,51 +38738,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1773
+	TBZ $1, R20, single1783
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1774
+	TBZ $0, R20, loaded1784
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1774
+	B loaded1784
 
-single1773:
+single1783:
 	FMOVS 16(R21), F0
 
-loaded1774:
+loaded1784:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1775
+	TBZ $1, R20, single1785
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1776
+	TBZ $0, R20, loaded1786
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1776
+	B loaded1786
 
-single1775:
+single1785:
 	FMOVS 16(R21), F0
 
-loaded1776:
+loaded1786:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1777
+	TBZ $1, R20, single1787
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1778
+	TBZ $0, R20, loaded1788
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1778
+	B loaded1788
 
-single1777:
+single1787:
 	FMOVS 16(R21), F0
 
-loaded1778:
+loaded1788:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -38563,17 +38793,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single1779
+	TBZ $1, R20, single1789
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1780
+	TBZ $0, R20, loaded1790
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1780
+	B loaded1790
 
-single1779:
+single1789:
 	FMOVS 16(R21), F0
 
-loaded1780:
+loaded1790:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -38581,43 +38811,43 @@ loaded1780:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1781
+	TBZ $1, R20, single1791
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1782
+	TBZ $0, R20, stored1792
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1782
+	B stored1792
 
-single1781:
+single1791:
 	FMOVS F30, 16(R21)
 
-stored1782:
+stored1792:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1783
+	TBZ $1, R20, single1793
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1784
+	TBZ $0, R20, stored1794
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1784
+	B stored1794
 
-single1783:
+single1793:
 	FMOVS F28, 16(R21)
 
-stored1784:
+stored1794:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1785
+	TBZ $1, R20, single1795
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1786
+	TBZ $0, R20, stored1796
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1786
+	B stored1796
 
-single1785:
+single1795:
 	FMOVS F26, 16(R21)
 
-stored1786:
+stored1796:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38833,65 +39063,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single1787
+	TBZ $1, R20, single1797
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1788
+	TBZ $0, R20, loaded1798
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1788
+	B loaded1798
 
-single1787:
+single1797:
 	FMOVS 0(R10), F0
 
-loaded1788:
+loaded1798:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single1789
+	TBZ $1, R20, single1799
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1790
+	TBZ $0, R20, loaded1800
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1790
+	B loaded1800
 
-single1789:
+single1799:
 	FMOVS 0(R10), F0
 
-loaded1790:
+loaded1800:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single1791
+	TBZ $1, R20, single1801
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1792
+	TBZ $0, R20, loaded1802
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1792
+	B loaded1802
 
-single1791:
+single1801:
 	FMOVS 0(R10), F0
 
-loaded1792:
+loaded1802:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single1793
+	TBZ $1, R20, single1803
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1794
+	TBZ $0, R20, loaded1804
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1794
+	B loaded1804
 
-single1793:
+single1803:
 	FMOVS 0(R10), F0
 
-loaded1794:
+loaded1804:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -38913,17 +39143,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single1795
+	TBZ $1, R20, single1805
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1796
+	TBZ $0, R20, loaded1806
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1796
+	B loaded1806
 
-single1795:
+single1805:
 	FMOVS 0(R10), F0
 
-loaded1796:
+loaded1806:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -38940,76 +39170,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1797
+	TBZ $1, R20, single1807
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1798
+	TBZ $0, R20, loaded1808
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1798
+	B loaded1808
 
-single1797:
+single1807:
 	FMOVS 0(R21), F0
 
-loaded1798:
+loaded1808:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1799
+	TBZ $1, R20, single1809
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1800
+	TBZ $0, R20, loaded1810
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1800
+	B loaded1810
 
-single1799:
+single1809:
 	FMOVS 0(R21), F0
 
-loaded1800:
+loaded1810:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1801
+	TBZ $1, R20, single1811
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1802
+	TBZ $0, R20, loaded1812
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1802
+	B loaded1812
 
-single1801:
+single1811:
 	FMOVS 0(R21), F0
 
-loaded1802:
+loaded1812:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1803
+	TBZ $1, R20, single1813
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1804
+	TBZ $0, R20, loaded1814
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1804
+	B loaded1814
 
-single1803:
+single1813:
 	FMOVS 0(R21), F0
 
-loaded1804:
+loaded1814:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1805
+	TBZ $1, R20, single1815
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1806
+	TBZ $0, R20, loaded1816
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1806
+	B loaded1816
 
-single1805:
+single1815:
 	FMOVS 0(R21), F0
 
-loaded1806:
+loaded1816:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -39017,53 +39247,53 @@ loaded1806:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1807
+	TBZ $1, R20, single1817
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1808
+	TBZ $0, R20, stored1818
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1808
+	B stored1818
 
-single1807:
+single1817:
 	FMOVS F31, 0(R21)
 
-stored1808:
+stored1818:
 	ADD R13, R21
-	TBZ $1, R20, single1809
+	TBZ $1, R20, single1819
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1810
+	TBZ $0, R20, stored1820
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1810
+	B stored1820
 
-single1809:
+single1819:
 	FMOVS F30, 0(R21)
 
-stored1810:
+stored1820:
 	ADD R13, R21
-	TBZ $1, R20, single1811
+	TBZ $1, R20, single1821
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1812
+	TBZ $0, R20, stored1822
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1812
+	B stored1822
 
-single1811:
+single1821:
 	FMOVS F29, 0(R21)
 
-stored1812:
+stored1822:
 	ADD R13, R21
-	TBZ $1, R20, single1813
+	TBZ $1, R20, single1823
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1814
+	TBZ $0, R20, stored1824
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1814
+	B stored1824
 
-single1813:
+single1823:
 	FMOVS F28, 0(R21)
 
-stored1814:
+stored1824:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39335,17 +39565,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1815
+	TBZ $1, R20, single1825
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1816
+	TBZ $0, R20, loaded1826
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1816
+	B loaded1826
 
-single1815:
+single1825:
 	FMOVS 16(R10), F1
 
-loaded1816:
+loaded1826:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39356,17 +39586,17 @@ loaded1816:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1817
+	TBZ $1, R20, single1827
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1818
+	TBZ $0, R20, loaded1828
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1818
+	B loaded1828
 
-single1817:
+single1827:
 	FMOVS 16(R10), F1
 
-loaded1818:
+loaded1828:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -39377,17 +39607,17 @@ loaded1818:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1819
+	TBZ $1, R20, single1829
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1820
+	TBZ $0, R20, loaded1830
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1820
+	B loaded1830
 
-single1819:
+single1829:
 	FMOVS 16(R10), F1
 
-loaded1820:
+loaded1830:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -39398,17 +39628,17 @@ loaded1820:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1821
+	TBZ $1, R20, single1831
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1822
+	TBZ $0, R20, loaded1832
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1822
+	B loaded1832
 
-single1821:
+single1831:
 	FMOVS 16(R10), F1
 
-loaded1822:
+loaded1832:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -39435,17 +39665,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1823
+	TBZ $1, R20, single1833
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1824
+	TBZ $0, R20, loaded1834
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1824
+	B loaded1834
 
-single1823:
+single1833:
 	FMOVS 16(R10), F1
 
-loaded1824:
+loaded1834:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39469,68 +39699,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1825
+	TBZ $1, R20, single1835
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1826
+	TBZ $0, R20, loaded1836
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1826
+	B loaded1836
 
-single1825:
+single1835:
 	FMOVS 16(R21), F0
 
-loaded1826:
+loaded1836:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1827
+	TBZ $1, R20, single1837
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1828
+	TBZ $0, R20, loaded1838
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1828
+	B loaded1838
 
-single1827:
+single1837:
 	FMOVS 16(R21), F0
 
-loaded1828:
+loaded1838:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1829
+	TBZ $1, R20, single1839
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1830
+	TBZ $0, R20, loaded1840
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1830
+	B loaded1840
 
-single1829:
+single1839:
 	FMOVS 16(R21), F0
 
-loaded1830:
+loaded1840:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1831
+	TBZ $1, R20, single1841
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1832
+	TBZ $0, R20, loaded1842
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1832
+	B loaded1842
 
-single1831:
+single1841:
 	FMOVS 16(R21), F0
 
-loaded1832:
+loaded1842:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -39542,17 +39772,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single1833
+	TBZ $1, R20, single1843
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1834
+	TBZ $0, R20, loaded1844
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1834
+	B loaded1844
 
-single1833:
+single1843:
 	FMOVS 16(R21), F0
 
-loaded1834:
+loaded1844:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -39561,56 +39791,56 @@ loaded1834:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1835
+	TBZ $1, R20, single1845
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1836
+	TBZ $0, R20, stored1846
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1836
+	B stored1846
 
-single1835:
+single1845:
 	FMOVS F30, 16(R21)
 
-stored1836:
+stored1846:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1837
+	TBZ $1, R20, single1847
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1838
+	TBZ $0, R20, stored1848
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1838
+	B stored1848
 
-single1837:
+single1847:
 	FMOVS F28, 16(R21)
 
-stored1838:
+stored1848:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1839
+	TBZ $1, R20, single1849
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1840
+	TBZ $0, R20, stored1850
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1840
+	B stored1850
 
-single1839:
+single1849:
 	FMOVS F26, 16(R21)
 
-stored1840:
+stored1850:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1841
+	TBZ $1, R20, single1851
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1842
+	TBZ $0, R20, stored1852
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1842
+	B stored1852
 
-single1841:
+single1851:
 	FMOVS F24, 16(R21)
 
-stored1842:
+stored1852:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39848,68 +40078,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single1843
+	TBZ $1, R20, single1853
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1844
+	TBZ $0, R20, loaded1854
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1844
+	B loaded1854
 
-single1843:
+single1853:
 	FMOVS 0(R10), F0
 
-loaded1844:
+loaded1854:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single1845
+	TBZ $1, R20, single1855
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1846
+	TBZ $0, R20, loaded1856
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1846
+	B loaded1856
 
-single1845:
+single1855:
 	FMOVS 0(R10), F0
 
-loaded1846:
+loaded1856:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single1847
+	TBZ $1, R20, single1857
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1848
+	TBZ $0, R20, loaded1858
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1848
+	B loaded1858
 
-single1847:
+single1857:
 	FMOVS 0(R10), F0
 
-loaded1848:
+loaded1858:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single1849
+	TBZ $1, R20, single1859
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1850
+	TBZ $0, R20, loaded1860
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1850
+	B loaded1860
 
-single1849:
+single1859:
 	FMOVS 0(R10), F0
 
-loaded1850:
+loaded1860:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -39934,17 +40164,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single1851
+	TBZ $1, R20, single1861
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1852
+	TBZ $0, R20, loaded1862
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1852
+	B loaded1862
 
-single1851:
+single1861:
 	FMOVS 0(R10), F0
 
-loaded1852:
+loaded1862:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -39962,79 +40192,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1853
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1854
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1854
-
-single1853:
-	FMOVS 0(R21), F0
-
-loaded1854:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1855
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1856
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1856
-
-single1855:
-	FMOVS 0(R21), F0
-
-loaded1856:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1857
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1858
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1858
-
-single1857:
-	FMOVS 0(R21), F0
-
-loaded1858:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single1859
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1860
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1860
-
-single1859:
-	FMOVS 0(R21), F0
-
-loaded1860:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single1861
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1862
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1862
-
-single1861:
-	FMOVS 0(R21), F0
-
-loaded1862:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
 	TBZ $1, R20, single1863
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1864
@@ -40046,6 +40203,79 @@ single1863:
 	FMOVS 0(R21), F0
 
 loaded1864:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single1865
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1866
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1866
+
+single1865:
+	FMOVS 0(R21), F0
+
+loaded1866:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single1867
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1868
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1868
+
+single1867:
+	FMOVS 0(R21), F0
+
+loaded1868:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single1869
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1870
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1870
+
+single1869:
+	FMOVS 0(R21), F0
+
+loaded1870:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single1871
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1872
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1872
+
+single1871:
+	FMOVS 0(R21), F0
+
+loaded1872:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1873
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1874
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1874
+
+single1873:
+	FMOVS 0(R21), F0
+
+loaded1874:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -40054,65 +40284,65 @@ loaded1864:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1865
+	TBZ $1, R20, single1875
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1866
+	TBZ $0, R20, stored1876
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1866
+	B stored1876
 
-single1865:
+single1875:
 	FMOVS F31, 0(R21)
 
-stored1866:
+stored1876:
 	ADD R13, R21
-	TBZ $1, R20, single1867
+	TBZ $1, R20, single1877
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1868
+	TBZ $0, R20, stored1878
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1868
+	B stored1878
 
-single1867:
+single1877:
 	FMOVS F30, 0(R21)
 
-stored1868:
+stored1878:
 	ADD R13, R21
-	TBZ $1, R20, single1869
+	TBZ $1, R20, single1879
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1870
+	TBZ $0, R20, stored1880
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1870
+	B stored1880
 
-single1869:
+single1879:
 	FMOVS F29, 0(R21)
 
-stored1870:
+stored1880:
 	ADD R13, R21
-	TBZ $1, R20, single1871
+	TBZ $1, R20, single1881
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1872
+	TBZ $0, R20, stored1882
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1872
+	B stored1882
 
-single1871:
+single1881:
 	FMOVS F28, 0(R21)
 
-stored1872:
+stored1882:
 	ADD R13, R21
-	TBZ $1, R20, single1873
+	TBZ $1, R20, single1883
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1874
+	TBZ $0, R20, stored1884
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1874
+	B stored1884
 
-single1873:
+single1883:
 	FMOVS F27, 0(R21)
 
-stored1874:
+stored1884:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40418,17 +40648,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1875
+	TBZ $1, R20, single1885
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1876
+	TBZ $0, R20, loaded1886
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1876
+	B loaded1886
 
-single1875:
+single1885:
 	FMOVS 16(R10), F1
 
-loaded1876:
+loaded1886:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -40441,17 +40671,17 @@ loaded1876:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1877
+	TBZ $1, R20, single1887
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1878
+	TBZ $0, R20, loaded1888
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1878
+	B loaded1888
 
-single1877:
+single1887:
 	FMOVS 16(R10), F1
 
-loaded1878:
+loaded1888:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -40464,17 +40694,17 @@ loaded1878:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1879
+	TBZ $1, R20, single1889
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1880
+	TBZ $0, R20, loaded1890
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1880
+	B loaded1890
 
-single1879:
+single1889:
 	FMOVS 16(R10), F1
 
-loaded1880:
+loaded1890:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -40487,17 +40717,17 @@ loaded1880:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1881
+	TBZ $1, R20, single1891
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1882
+	TBZ $0, R20, loaded1892
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1882
+	B loaded1892
 
-single1881:
+single1891:
 	FMOVS 16(R10), F1
 
-loaded1882:
+loaded1892:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -40528,17 +40758,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1883
+	TBZ $1, R20, single1893
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1884
+	TBZ $0, R20, loaded1894
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1884
+	B loaded1894
 
-single1883:
+single1893:
 	FMOVS 16(R10), F1
 
-loaded1884:
+loaded1894:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -40564,85 +40794,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1885
+	TBZ $1, R20, single1895
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1886
+	TBZ $0, R20, loaded1896
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1886
+	B loaded1896
 
-single1885:
+single1895:
 	FMOVS 16(R21), F0
 
-loaded1886:
+loaded1896:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1887
+	TBZ $1, R20, single1897
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1888
+	TBZ $0, R20, loaded1898
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1888
+	B loaded1898
 
-single1887:
+single1897:
 	FMOVS 16(R21), F0
 
-loaded1888:
+loaded1898:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1889
+	TBZ $1, R20, single1899
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1890
+	TBZ $0, R20, loaded1900
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1890
+	B loaded1900
 
-single1889:
+single1899:
 	FMOVS 16(R21), F0
 
-loaded1890:
+loaded1900:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1891
+	TBZ $1, R20, single1901
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1892
+	TBZ $0, R20, loaded1902
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1892
+	B loaded1902
 
-single1891:
+single1901:
 	FMOVS 16(R21), F0
 
-loaded1892:
+loaded1902:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1893
+	TBZ $1, R20, single1903
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1894
+	TBZ $0, R20, loaded1904
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1894
+	B loaded1904
 
-single1893:
+single1903:
 	FMOVS 16(R21), F0
 
-loaded1894:
+loaded1904:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -40655,17 +40885,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1895
+	TBZ $1, R20, single1905
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1896
+	TBZ $0, R20, loaded1906
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1896
+	B loaded1906
 
-single1895:
+single1905:
 	FMOVS 16(R21), F0
 
-loaded1896:
+loaded1906:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -40675,69 +40905,69 @@ loaded1896:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1897
+	TBZ $1, R20, single1907
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1898
+	TBZ $0, R20, stored1908
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1898
+	B stored1908
 
-single1897:
+single1907:
 	FMOVS F30, 16(R21)
 
-stored1898:
+stored1908:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1899
+	TBZ $1, R20, single1909
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1900
+	TBZ $0, R20, stored1910
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1900
+	B stored1910
 
-single1899:
+single1909:
 	FMOVS F28, 16(R21)
 
-stored1900:
+stored1910:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1901
+	TBZ $1, R20, single1911
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1902
+	TBZ $0, R20, stored1912
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1902
+	B stored1912
 
-single1901:
+single1911:
 	FMOVS F26, 16(R21)
 
-stored1902:
+stored1912:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1903
+	TBZ $1, R20, single1913
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1904
+	TBZ $0, R20, stored1914
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1904
+	B stored1914
 
-single1903:
+single1913:
 	FMOVS F24, 16(R21)
 
-stored1904:
+stored1914:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1905
+	TBZ $1, R20, single1915
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1906
+	TBZ $0, R20, stored1916
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1906
+	B stored1916
 
-single1905:
+single1915:
 	FMOVS F22, 16(R21)
 
-stored1906:
+stored1916:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40997,17 +41227,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single1907
+	TBZ $1, R20, single1917
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1908
+	TBZ $0, R20, loaded1918
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1908
+	B loaded1918
 
-single1907:
+single1917:
 	FMOVS 0(R10), F0
 
-loaded1908:
+loaded1918:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -41015,17 +41245,17 @@ loaded1908:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single1909
+	TBZ $1, R20, single1919
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1910
+	TBZ $0, R20, loaded1920
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1910
+	B loaded1920
 
-single1909:
+single1919:
 	FMOVS 0(R10), F0
 
-loaded1910:
+loaded1920:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -41033,17 +41263,17 @@ loaded1910:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single1911
+	TBZ $1, R20, single1921
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1912
+	TBZ $0, R20, loaded1922
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1912
+	B loaded1922
 
-single1911:
+single1921:
 	FMOVS 0(R10), F0
 
-loaded1912:
+loaded1922:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -41051,17 +41281,17 @@ loaded1912:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single1913
+	TBZ $1, R20, single1923
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1914
+	TBZ $0, R20, loaded1924
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1914
+	B loaded1924
 
-single1913:
+single1923:
 	FMOVS 0(R10), F0
 
-loaded1914:
+loaded1924:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -41089,17 +41319,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single1915
+	TBZ $1, R20, single1925
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1916
+	TBZ $0, R20, loaded1926
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1916
+	B loaded1926
 
-single1915:
+single1925:
 	FMOVS 0(R10), F0
 
-loaded1916:
+loaded1926:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -41118,76 +41348,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1917
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1918
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1918
-
-single1917:
-	FMOVS 0(R21), F0
-
-loaded1918:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1919
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1920
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1920
-
-single1919:
-	FMOVS 0(R21), F0
-
-loaded1920:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1921
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1922
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1922
-
-single1921:
-	FMOVS 0(R21), F0
-
-loaded1922:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single1923
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1924
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1924
-
-single1923:
-	FMOVS 0(R21), F0
-
-loaded1924:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single1925
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1926
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1926
-
-single1925:
-	FMOVS 0(R21), F0
-
-loaded1926:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single1927
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1928
@@ -41199,12 +41359,9 @@ single1927:
 	FMOVS 0(R21), F0
 
 loaded1928:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single1929
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1930
@@ -41216,6 +41373,79 @@ single1929:
 	FMOVS 0(R21), F0
 
 loaded1930:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single1931
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1932
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1932
+
+single1931:
+	FMOVS 0(R21), F0
+
+loaded1932:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single1933
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1934
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1934
+
+single1933:
+	FMOVS 0(R21), F0
+
+loaded1934:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single1935
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1936
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1936
+
+single1935:
+	FMOVS 0(R21), F0
+
+loaded1936:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single1937
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1938
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1938
+
+single1937:
+	FMOVS 0(R21), F0
+
+loaded1938:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1939
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1940
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1940
+
+single1939:
+	FMOVS 0(R21), F0
+
+loaded1940:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -41225,77 +41455,77 @@ loaded1930:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1931
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1932
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1932
-
-single1931:
-	FMOVS F31, 0(R21)
-
-stored1932:
-	ADD R13, R21
-	TBZ $1, R20, single1933
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1934
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1934
-
-single1933:
-	FMOVS F30, 0(R21)
-
-stored1934:
-	ADD R13, R21
-	TBZ $1, R20, single1935
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1936
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1936
-
-single1935:
-	FMOVS F29, 0(R21)
-
-stored1936:
-	ADD R13, R21
-	TBZ $1, R20, single1937
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1938
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1938
-
-single1937:
-	FMOVS F28, 0(R21)
-
-stored1938:
-	ADD R13, R21
-	TBZ $1, R20, single1939
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1940
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored1940
-
-single1939:
-	FMOVS F27, 0(R21)
-
-stored1940:
-	ADD R13, R21
 	TBZ $1, R20, single1941
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1942
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1942
 
 single1941:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1942:
+	ADD R13, R21
+	TBZ $1, R20, single1943
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored1944
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored1944
+
+single1943:
+	FMOVS F30, 0(R21)
+
+stored1944:
+	ADD R13, R21
+	TBZ $1, R20, single1945
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored1946
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored1946
+
+single1945:
+	FMOVS F29, 0(R21)
+
+stored1946:
+	ADD R13, R21
+	TBZ $1, R20, single1947
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored1948
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1948
+
+single1947:
+	FMOVS F28, 0(R21)
+
+stored1948:
+	ADD R13, R21
+	TBZ $1, R20, single1949
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1950
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1950
+
+single1949:
+	FMOVS F27, 0(R21)
+
+stored1950:
+	ADD R13, R21
+	TBZ $1, R20, single1951
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored1952
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1952
+
+single1951:
+	FMOVS F26, 0(R21)
+
+stored1952:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41635,17 +41865,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1943
+	TBZ $1, R20, single1953
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1944
+	TBZ $0, R20, loaded1954
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1944
+	B loaded1954
 
-single1943:
+single1953:
 	FMOVS 16(R10), F1
 
-loaded1944:
+loaded1954:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -41660,17 +41890,17 @@ loaded1944:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1945
+	TBZ $1, R20, single1955
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1946
+	TBZ $0, R20, loaded1956
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1946
+	B loaded1956
 
-single1945:
+single1955:
 	FMOVS 16(R10), F1
 
-loaded1946:
+loaded1956:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -41685,17 +41915,17 @@ loaded1946:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1947
+	TBZ $1, R20, single1957
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1948
+	TBZ $0, R20, loaded1958
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1948
+	B loaded1958
 
-single1947:
+single1957:
 	FMOVS 16(R10), F1
 
-loaded1948:
+loaded1958:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -41710,17 +41940,17 @@ loaded1948:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1949
+	TBZ $1, R20, single1959
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1950
+	TBZ $0, R20, loaded1960
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1950
+	B loaded1960
 
-single1949:
+single1959:
 	FMOVS 16(R10), F1
 
-loaded1950:
+loaded1960:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -41755,17 +41985,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1951
+	TBZ $1, R20, single1961
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1952
+	TBZ $0, R20, loaded1962
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1952
+	B loaded1962
 
-single1951:
+single1961:
 	FMOVS 16(R10), F1
 
-loaded1952:
+loaded1962:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -41793,91 +42023,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1953
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1954
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1954
-
-single1953:
-	FMOVS 16(R21), F0
-
-loaded1954:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1955
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1956
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1956
-
-single1955:
-	FMOVS 16(R21), F0
-
-loaded1956:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1957
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1958
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1958
-
-single1957:
-	FMOVS 16(R21), F0
-
-loaded1958:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1959
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1960
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1960
-
-single1959:
-	FMOVS 16(R21), F0
-
-loaded1960:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1961
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1962
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1962
-
-single1961:
-	FMOVS 16(R21), F0
-
-loaded1962:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single1963
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1964
@@ -41889,6 +42034,91 @@ single1963:
 	FMOVS 16(R21), F0
 
 loaded1964:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single1965
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1966
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1966
+
+single1965:
+	FMOVS 16(R21), F0
+
+loaded1966:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1967
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1968
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1968
+
+single1967:
+	FMOVS 16(R21), F0
+
+loaded1968:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1969
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1970
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1970
+
+single1969:
+	FMOVS 16(R21), F0
+
+loaded1970:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single1971
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1972
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1972
+
+single1971:
+	FMOVS 16(R21), F0
+
+loaded1972:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single1973
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1974
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1974
+
+single1973:
+	FMOVS 16(R21), F0
+
+loaded1974:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -41902,17 +42132,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1965
+	TBZ $1, R20, single1975
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1966
+	TBZ $0, R20, loaded1976
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1966
+	B loaded1976
 
-single1965:
+single1975:
 	FMOVS 16(R21), F0
 
-loaded1966:
+loaded1976:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -41923,82 +42153,82 @@ loaded1966:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1967
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1968
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1968
-
-single1967:
-	FMOVS F30, 16(R21)
-
-stored1968:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1969
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1970
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1970
-
-single1969:
-	FMOVS F28, 16(R21)
-
-stored1970:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1971
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1972
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1972
-
-single1971:
-	FMOVS F26, 16(R21)
-
-stored1972:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1973
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1974
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored1974
-
-single1973:
-	FMOVS F24, 16(R21)
-
-stored1974:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1975
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1976
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored1976
-
-single1975:
-	FMOVS F22, 16(R21)
-
-stored1976:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single1977
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1978
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1978
 
 single1977:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1978:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single1979
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored1980
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1980
+
+single1979:
+	FMOVS F28, 16(R21)
+
+stored1980:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single1981
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored1982
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1982
+
+single1981:
+	FMOVS F26, 16(R21)
+
+stored1982:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single1983
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored1984
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1984
+
+single1983:
+	FMOVS F24, 16(R21)
+
+stored1984:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single1985
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored1986
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored1986
+
+single1985:
+	FMOVS F22, 16(R21)
+
+stored1986:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single1987
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored1988
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored1988
+
+single1987:
+	FMOVS F20, 16(R21)
+
+stored1988:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42280,17 +42510,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single1979
+	TBZ $1, R20, single1989
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1980
+	TBZ $0, R20, loaded1990
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1980
+	B loaded1990
 
-single1979:
+single1989:
 	FMOVS 0(R10), F0
 
-loaded1980:
+loaded1990:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -42299,17 +42529,17 @@ loaded1980:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single1981
+	TBZ $1, R20, single1991
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1982
+	TBZ $0, R20, loaded1992
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1982
+	B loaded1992
 
-single1981:
+single1991:
 	FMOVS 0(R10), F0
 
-loaded1982:
+loaded1992:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -42318,17 +42548,17 @@ loaded1982:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single1983
+	TBZ $1, R20, single1993
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1984
+	TBZ $0, R20, loaded1994
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1984
+	B loaded1994
 
-single1983:
+single1993:
 	FMOVS 0(R10), F0
 
-loaded1984:
+loaded1994:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -42337,17 +42567,17 @@ loaded1984:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single1985
+	TBZ $1, R20, single1995
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1986
+	TBZ $0, R20, loaded1996
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1986
+	B loaded1996
 
-single1985:
+single1995:
 	FMOVS 0(R10), F0
 
-loaded1986:
+loaded1996:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -42378,17 +42608,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single1987
+	TBZ $1, R20, single1997
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1988
+	TBZ $0, R20, loaded1998
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1988
+	B loaded1998
 
-single1987:
+single1997:
 	FMOVS 0(R10), F0
 
-loaded1988:
+loaded1998:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -42408,76 +42638,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1989
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1990
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1990
-
-single1989:
-	FMOVS 0(R21), F0
-
-loaded1990:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1991
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1992
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1992
-
-single1991:
-	FMOVS 0(R21), F0
-
-loaded1992:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1993
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1994
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1994
-
-single1993:
-	FMOVS 0(R21), F0
-
-loaded1994:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single1995
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1996
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1996
-
-single1995:
-	FMOVS 0(R21), F0
-
-loaded1996:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single1997
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1998
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1998
-
-single1997:
-	FMOVS 0(R21), F0
-
-loaded1998:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single1999
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2000
@@ -42489,8 +42649,8 @@ single1999:
 	FMOVS 0(R21), F0
 
 loaded2000:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2001
 	FMOVD 0(R21), F0
@@ -42503,12 +42663,9 @@ single2001:
 	FMOVS 0(R21), F0
 
 loaded2002:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single2003
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2004
@@ -42520,6 +42677,79 @@ single2003:
 	FMOVS 0(R21), F0
 
 loaded2004:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2005
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2006
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2006
+
+single2005:
+	FMOVS 0(R21), F0
+
+loaded2006:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2007
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2008
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2008
+
+single2007:
+	FMOVS 0(R21), F0
+
+loaded2008:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2009
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2010
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2010
+
+single2009:
+	FMOVS 0(R21), F0
+
+loaded2010:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2011
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2012
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2012
+
+single2011:
+	FMOVS 0(R21), F0
+
+loaded2012:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2013
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2014
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2014
+
+single2013:
+	FMOVS 0(R21), F0
+
+loaded2014:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -42530,89 +42760,89 @@ loaded2004:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2005
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2006
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2006
-
-single2005:
-	FMOVS F31, 0(R21)
-
-stored2006:
-	ADD R13, R21
-	TBZ $1, R20, single2007
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2008
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2008
-
-single2007:
-	FMOVS F30, 0(R21)
-
-stored2008:
-	ADD R13, R21
-	TBZ $1, R20, single2009
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2010
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2010
-
-single2009:
-	FMOVS F29, 0(R21)
-
-stored2010:
-	ADD R13, R21
-	TBZ $1, R20, single2011
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2012
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2012
-
-single2011:
-	FMOVS F28, 0(R21)
-
-stored2012:
-	ADD R13, R21
-	TBZ $1, R20, single2013
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2014
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2014
-
-single2013:
-	FMOVS F27, 0(R21)
-
-stored2014:
-	ADD R13, R21
 	TBZ $1, R20, single2015
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2016
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2016
 
 single2015:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2016:
 	ADD R13, R21
 	TBZ $1, R20, single2017
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2018
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2018
 
 single2017:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2018:
+	ADD R13, R21
+	TBZ $1, R20, single2019
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2020
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2020
+
+single2019:
+	FMOVS F29, 0(R21)
+
+stored2020:
+	ADD R13, R21
+	TBZ $1, R20, single2021
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2022
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2022
+
+single2021:
+	FMOVS F28, 0(R21)
+
+stored2022:
+	ADD R13, R21
+	TBZ $1, R20, single2023
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2024
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2024
+
+single2023:
+	FMOVS F27, 0(R21)
+
+stored2024:
+	ADD R13, R21
+	TBZ $1, R20, single2025
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2026
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2026
+
+single2025:
+	FMOVS F26, 0(R21)
+
+stored2026:
+	ADD R13, R21
+	TBZ $1, R20, single2027
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2028
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2028
+
+single2027:
+	FMOVS F25, 0(R21)
+
+stored2028:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42986,17 +43216,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2019
+	TBZ $1, R20, single2029
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2020
+	TBZ $0, R20, loaded2030
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2020
+	B loaded2030
 
-single2019:
+single2029:
 	FMOVS 16(R10), F1
 
-loaded2020:
+loaded2030:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -43013,17 +43243,17 @@ loaded2020:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2021
+	TBZ $1, R20, single2031
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2022
+	TBZ $0, R20, loaded2032
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2022
+	B loaded2032
 
-single2021:
+single2031:
 	FMOVS 16(R10), F1
 
-loaded2022:
+loaded2032:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -43040,17 +43270,17 @@ loaded2022:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2023
+	TBZ $1, R20, single2033
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2024
+	TBZ $0, R20, loaded2034
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2024
+	B loaded2034
 
-single2023:
+single2033:
 	FMOVS 16(R10), F1
 
-loaded2024:
+loaded2034:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -43067,17 +43297,17 @@ loaded2024:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2025
+	TBZ $1, R20, single2035
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2026
+	TBZ $0, R20, loaded2036
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2026
+	B loaded2036
 
-single2025:
+single2035:
 	FMOVS 16(R10), F1
 
-loaded2026:
+loaded2036:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -43116,17 +43346,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2027
+	TBZ $1, R20, single2037
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2028
+	TBZ $0, R20, loaded2038
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2028
+	B loaded2038
 
-single2027:
+single2037:
 	FMOVS 16(R10), F1
 
-loaded2028:
+loaded2038:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -43156,91 +43386,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2029
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2030
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2030
-
-single2029:
-	FMOVS 16(R21), F0
-
-loaded2030:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2031
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2032
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2032
-
-single2031:
-	FMOVS 16(R21), F0
-
-loaded2032:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2033
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2034
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2034
-
-single2033:
-	FMOVS 16(R21), F0
-
-loaded2034:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2035
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2036
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2036
-
-single2035:
-	FMOVS 16(R21), F0
-
-loaded2036:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2037
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2038
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2038
-
-single2037:
-	FMOVS 16(R21), F0
-
-loaded2038:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2039
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2040
@@ -43252,12 +43397,12 @@ single2039:
 	FMOVS 16(R21), F0
 
 loaded2040:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2041
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2042
@@ -43269,6 +43414,91 @@ single2041:
 	FMOVS 16(R21), F0
 
 loaded2042:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2043
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2044
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2044
+
+single2043:
+	FMOVS 16(R21), F0
+
+loaded2044:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2045
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2046
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2046
+
+single2045:
+	FMOVS 16(R21), F0
+
+loaded2046:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2047
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2048
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2048
+
+single2047:
+	FMOVS 16(R21), F0
+
+loaded2048:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2049
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2050
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2050
+
+single2049:
+	FMOVS 16(R21), F0
+
+loaded2050:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2051
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2052
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2052
+
+single2051:
+	FMOVS 16(R21), F0
+
+loaded2052:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -43283,17 +43513,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2043
+	TBZ $1, R20, single2053
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2044
+	TBZ $0, R20, loaded2054
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2044
+	B loaded2054
 
-single2043:
+single2053:
 	FMOVS 16(R21), F0
 
-loaded2044:
+loaded2054:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -43305,95 +43535,95 @@ loaded2044:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2045
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2046
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2046
-
-single2045:
-	FMOVS F30, 16(R21)
-
-stored2046:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2047
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2048
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2048
-
-single2047:
-	FMOVS F28, 16(R21)
-
-stored2048:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2049
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2050
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2050
-
-single2049:
-	FMOVS F26, 16(R21)
-
-stored2050:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2051
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2052
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2052
-
-single2051:
-	FMOVS F24, 16(R21)
-
-stored2052:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2053
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2054
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2054
-
-single2053:
-	FMOVS F22, 16(R21)
-
-stored2054:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2055
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2056
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2056
 
 single2055:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2056:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2057
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2058
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2058
 
 single2057:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2058:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2059
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2060
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2060
+
+single2059:
+	FMOVS F26, 16(R21)
+
+stored2060:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2061
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2062
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2062
+
+single2061:
+	FMOVS F24, 16(R21)
+
+stored2062:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2063
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2064
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2064
+
+single2063:
+	FMOVS F22, 16(R21)
+
+stored2064:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2065
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2066
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2066
+
+single2065:
+	FMOVS F20, 16(R21)
+
+stored2066:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2067
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2068
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2068
+
+single2067:
+	FMOVS F18, 16(R21)
+
+stored2068:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43697,17 +43927,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single2059
+	TBZ $1, R20, single2069
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2060
+	TBZ $0, R20, loaded2070
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2060
+	B loaded2070
 
-single2059:
+single2069:
 	FMOVS 0(R10), F0
 
-loaded2060:
+loaded2070:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -43717,17 +43947,17 @@ loaded2060:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single2061
+	TBZ $1, R20, single2071
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2062
+	TBZ $0, R20, loaded2072
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2062
+	B loaded2072
 
-single2061:
+single2071:
 	FMOVS 0(R10), F0
 
-loaded2062:
+loaded2072:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -43737,17 +43967,17 @@ loaded2062:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single2063
+	TBZ $1, R20, single2073
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2064
+	TBZ $0, R20, loaded2074
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2064
+	B loaded2074
 
-single2063:
+single2073:
 	FMOVS 0(R10), F0
 
-loaded2064:
+loaded2074:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -43757,17 +43987,17 @@ loaded2064:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single2065
+	TBZ $1, R20, single2075
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2066
+	TBZ $0, R20, loaded2076
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2066
+	B loaded2076
 
-single2065:
+single2075:
 	FMOVS 0(R10), F0
 
-loaded2066:
+loaded2076:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -43801,17 +44031,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single2067
+	TBZ $1, R20, single2077
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2068
+	TBZ $0, R20, loaded2078
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2068
+	B loaded2078
 
-single2067:
+single2077:
 	FMOVS 0(R10), F0
 
-loaded2068:
+loaded2078:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -43832,76 +44062,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2069
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2070
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2070
-
-single2069:
-	FMOVS 0(R21), F0
-
-loaded2070:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2071
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2072
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2072
-
-single2071:
-	FMOVS 0(R21), F0
-
-loaded2072:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2073
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2074
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2074
-
-single2073:
-	FMOVS 0(R21), F0
-
-loaded2074:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2075
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2076
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2076
-
-single2075:
-	FMOVS 0(R21), F0
-
-loaded2076:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2077
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2078
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2078
-
-single2077:
-	FMOVS 0(R21), F0
-
-loaded2078:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2079
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2080
@@ -43913,8 +44073,8 @@ single2079:
 	FMOVS 0(R21), F0
 
 loaded2080:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2081
 	FMOVD 0(R21), F0
@@ -43927,8 +44087,8 @@ single2081:
 	FMOVS 0(R21), F0
 
 loaded2082:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2083
 	FMOVD 0(R21), F0
@@ -43941,12 +44101,9 @@ single2083:
 	FMOVS 0(R21), F0
 
 loaded2084:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single2085
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2086
@@ -43958,6 +44115,79 @@ single2085:
 	FMOVS 0(R21), F0
 
 loaded2086:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2087
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2088
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2088
+
+single2087:
+	FMOVS 0(R21), F0
+
+loaded2088:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2089
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2090
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2090
+
+single2089:
+	FMOVS 0(R21), F0
+
+loaded2090:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2091
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2092
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2092
+
+single2091:
+	FMOVS 0(R21), F0
+
+loaded2092:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2093
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2094
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2094
+
+single2093:
+	FMOVS 0(R21), F0
+
+loaded2094:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2095
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2096
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2096
+
+single2095:
+	FMOVS 0(R21), F0
+
+loaded2096:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -43969,101 +44199,101 @@ loaded2086:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2087
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2088
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2088
-
-single2087:
-	FMOVS F31, 0(R21)
-
-stored2088:
-	ADD R13, R21
-	TBZ $1, R20, single2089
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2090
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2090
-
-single2089:
-	FMOVS F30, 0(R21)
-
-stored2090:
-	ADD R13, R21
-	TBZ $1, R20, single2091
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2092
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2092
-
-single2091:
-	FMOVS F29, 0(R21)
-
-stored2092:
-	ADD R13, R21
-	TBZ $1, R20, single2093
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2094
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2094
-
-single2093:
-	FMOVS F28, 0(R21)
-
-stored2094:
-	ADD R13, R21
-	TBZ $1, R20, single2095
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2096
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2096
-
-single2095:
-	FMOVS F27, 0(R21)
-
-stored2096:
-	ADD R13, R21
 	TBZ $1, R20, single2097
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2098
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2098
 
 single2097:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2098:
 	ADD R13, R21
 	TBZ $1, R20, single2099
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2100
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2100
 
 single2099:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2100:
 	ADD R13, R21
 	TBZ $1, R20, single2101
-	FMOVD F24, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2102
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2102
 
 single2101:
-	FMOVS F24, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2102:
+	ADD R13, R21
+	TBZ $1, R20, single2103
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2104
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2104
+
+single2103:
+	FMOVS F28, 0(R21)
+
+stored2104:
+	ADD R13, R21
+	TBZ $1, R20, single2105
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2106
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2106
+
+single2105:
+	FMOVS F27, 0(R21)
+
+stored2106:
+	ADD R13, R21
+	TBZ $1, R20, single2107
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2108
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2108
+
+single2107:
+	FMOVS F26, 0(R21)
+
+stored2108:
+	ADD R13, R21
+	TBZ $1, R20, single2109
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2110
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2110
+
+single2109:
+	FMOVS F25, 0(R21)
+
+stored2110:
+	ADD R13, R21
+	TBZ $1, R20, single2111
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2112
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2112
+
+single2111:
+	FMOVS F24, 0(R21)
+
+stored2112:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44471,17 +44701,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2103
+	TBZ $1, R20, single2113
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2104
+	TBZ $0, R20, loaded2114
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2104
+	B loaded2114
 
-single2103:
+single2113:
 	FMOVS 16(R10), F1
 
-loaded2104:
+loaded2114:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44500,17 +44730,17 @@ loaded2104:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2105
+	TBZ $1, R20, single2115
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2106
+	TBZ $0, R20, loaded2116
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2106
+	B loaded2116
 
-single2105:
+single2115:
 	FMOVS 16(R10), F1
 
-loaded2106:
+loaded2116:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -44529,17 +44759,17 @@ loaded2106:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2107
+	TBZ $1, R20, single2117
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2108
+	TBZ $0, R20, loaded2118
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2108
+	B loaded2118
 
-single2107:
+single2117:
 	FMOVS 16(R10), F1
 
-loaded2108:
+loaded2118:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -44558,17 +44788,17 @@ loaded2108:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2109
+	TBZ $1, R20, single2119
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2110
+	TBZ $0, R20, loaded2120
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2110
+	B loaded2120
 
-single2109:
+single2119:
 	FMOVS 16(R10), F1
 
-loaded2110:
+loaded2120:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -44611,17 +44841,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2111
+	TBZ $1, R20, single2121
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2112
+	TBZ $0, R20, loaded2122
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2112
+	B loaded2122
 
-single2111:
+single2121:
 	FMOVS 16(R10), F1
 
-loaded2112:
+loaded2122:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44653,91 +44883,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2113
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2114
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2114
-
-single2113:
-	FMOVS 16(R21), F0
-
-loaded2114:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2115
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2116
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2116
-
-single2115:
-	FMOVS 16(R21), F0
-
-loaded2116:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2117
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2118
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2118
-
-single2117:
-	FMOVS 16(R21), F0
-
-loaded2118:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2119
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2120
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2120
-
-single2119:
-	FMOVS 16(R21), F0
-
-loaded2120:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2121
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2122
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2122
-
-single2121:
-	FMOVS 16(R21), F0
-
-loaded2122:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2123
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2124
@@ -44749,12 +44894,12 @@ single2123:
 	FMOVS 16(R21), F0
 
 loaded2124:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2125
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2126
@@ -44766,12 +44911,12 @@ single2125:
 	FMOVS 16(R21), F0
 
 loaded2126:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2127
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2128
@@ -44783,6 +44928,91 @@ single2127:
 	FMOVS 16(R21), F0
 
 loaded2128:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2129
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2130
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2130
+
+single2129:
+	FMOVS 16(R21), F0
+
+loaded2130:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2131
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2132
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2132
+
+single2131:
+	FMOVS 16(R21), F0
+
+loaded2132:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2133
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2134
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2134
+
+single2133:
+	FMOVS 16(R21), F0
+
+loaded2134:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2135
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2136
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2136
+
+single2135:
+	FMOVS 16(R21), F0
+
+loaded2136:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2137
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2138
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2138
+
+single2137:
+	FMOVS 16(R21), F0
+
+loaded2138:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -44798,17 +45028,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2129
+	TBZ $1, R20, single2139
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2130
+	TBZ $0, R20, loaded2140
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2130
+	B loaded2140
 
-single2129:
+single2139:
 	FMOVS 16(R21), F0
 
-loaded2130:
+loaded2140:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -44821,108 +45051,108 @@ loaded2130:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2131
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2132
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2132
-
-single2131:
-	FMOVS F30, 16(R21)
-
-stored2132:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2133
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2134
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2134
-
-single2133:
-	FMOVS F28, 16(R21)
-
-stored2134:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2135
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2136
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2136
-
-single2135:
-	FMOVS F26, 16(R21)
-
-stored2136:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2137
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2138
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2138
-
-single2137:
-	FMOVS F24, 16(R21)
-
-stored2138:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2139
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2140
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2140
-
-single2139:
-	FMOVS F22, 16(R21)
-
-stored2140:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2141
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2142
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2142
 
 single2141:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2142:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2143
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2144
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2144
 
 single2143:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2144:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2145
-	FMOVD F16, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2146
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2146
 
 single2145:
-	FMOVS F16, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2146:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2147
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2148
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2148
+
+single2147:
+	FMOVS F24, 16(R21)
+
+stored2148:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2149
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2150
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2150
+
+single2149:
+	FMOVS F22, 16(R21)
+
+stored2150:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2151
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2152
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2152
+
+single2151:
+	FMOVS F20, 16(R21)
+
+stored2152:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2153
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2154
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2154
+
+single2153:
+	FMOVS F18, 16(R21)
+
+stored2154:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2155
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2156
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2156
+
+single2155:
+	FMOVS F16, 16(R21)
+
+stored2156:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45581,17 +45811,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2147
+	TBZ $1, R20, single2157
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2148
+	TBZ $0, R20, loaded2158
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2148
+	B loaded2158
 
-single2147:
+single2157:
 	FMOVS 0(R10), F0
 
-loaded2148:
+loaded2158:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -45603,49 +45833,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2149
+	TBZ $1, R20, single2159
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2150
+	TBZ $0, R20, loaded2160
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2150
+	B loaded2160
 
-single2149:
+single2159:
 	FMOVS 0(R21), F0
 
-loaded2150:
+loaded2160:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2151
+	TBZ $1, R20, single2161
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2152
+	TBZ $0, R20, loaded2162
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2152
+	B loaded2162
 
-single2151:
+single2161:
 	FMOVS 0(R21), F0
 
-loaded2152:
+loaded2162:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2153
+	TBZ $1, R20, single2163
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2154
+	TBZ $0, R20, stored2164
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2154
+	B stored2164
 
-single2153:
+single2163:
 	FMOVS F31, 0(R21)
 
-stored2154:
+stored2164:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45777,17 +46007,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2155
+	TBZ $1, R20, single2165
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2156
+	TBZ $0, R20, loaded2166
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2156
+	B loaded2166
 
-single2155:
+single2165:
 	FMOVS 16(R10), F1
 
-loaded2156:
+loaded2166:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45803,17 +46033,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2157
+	TBZ $1, R20, single2167
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2158
+	TBZ $0, R20, loaded2168
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2158
+	B loaded2168
 
-single2157:
+single2167:
 	FMOVS 16(R21), F0
 
-loaded2158:
+loaded2168:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -45822,33 +46052,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2159
+	TBZ $1, R20, single2169
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2160
+	TBZ $0, R20, loaded2170
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2160
+	B loaded2170
 
-single2159:
+single2169:
 	FMOVS 16(R21), F0
 
-loaded2160:
+loaded2170:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2161
+	TBZ $1, R20, single2171
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2162
+	TBZ $0, R20, stored2172
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2162
+	B stored2172
 
-single2161:
+single2171:
 	FMOVS F30, 16(R21)
 
-stored2162:
+stored2172:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45979,17 +46209,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2163
+	TBZ $1, R20, single2173
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2164
+	TBZ $0, R20, loaded2174
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2164
+	B loaded2174
 
-single2163:
+single2173:
 	FMOVS 0(R10), F0
 
-loaded2164:
+loaded2174:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -46002,76 +46232,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2165
+	TBZ $1, R20, single2175
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2166
+	TBZ $0, R20, loaded2176
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2166
+	B loaded2176
 
-single2165:
+single2175:
 	FMOVS 0(R21), F0
 
-loaded2166:
+loaded2176:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2167
+	TBZ $1, R20, single2177
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2168
+	TBZ $0, R20, loaded2178
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2168
+	B loaded2178
 
-single2167:
+single2177:
 	FMOVS 0(R21), F0
 
-loaded2168:
+loaded2178:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2169
+	TBZ $1, R20, single2179
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2170
+	TBZ $0, R20, loaded2180
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2170
+	B loaded2180
 
-single2169:
+single2179:
 	FMOVS 0(R21), F0
 
-loaded2170:
+loaded2180:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2171
+	TBZ $1, R20, single2181
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2172
+	TBZ $0, R20, stored2182
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2172
+	B stored2182
 
-single2171:
+single2181:
 	FMOVS F31, 0(R21)
 
-stored2172:
+stored2182:
 	ADD R13, R21
-	TBZ $1, R20, single2173
+	TBZ $1, R20, single2183
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2174
+	TBZ $0, R20, stored2184
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2174
+	B stored2184
 
-single2173:
+single2183:
 	FMOVS F30, 0(R21)
 
-stored2174:
+stored2184:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46221,17 +46451,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2175
+	TBZ $1, R20, single2185
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2176
+	TBZ $0, R20, loaded2186
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2176
+	B loaded2186
 
-single2175:
+single2185:
 	FMOVS 16(R10), F1
 
-loaded2176:
+loaded2186:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46249,34 +46479,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2177
+	TBZ $1, R20, single2187
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2178
+	TBZ $0, R20, loaded2188
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2178
+	B loaded2188
 
-single2177:
+single2187:
 	FMOVS 16(R21), F0
 
-loaded2178:
+loaded2188:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2179
+	TBZ $1, R20, single2189
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2180
+	TBZ $0, R20, loaded2190
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2180
+	B loaded2190
 
-single2179:
+single2189:
 	FMOVS 16(R21), F0
 
-loaded2180:
+loaded2190:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -46286,47 +46516,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2181
+	TBZ $1, R20, single2191
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2182
+	TBZ $0, R20, loaded2192
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2182
+	B loaded2192
 
-single2181:
+single2191:
 	FMOVS 16(R21), F0
 
-loaded2182:
+loaded2192:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2183
+	TBZ $1, R20, single2193
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2184
+	TBZ $0, R20, stored2194
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2184
+	B stored2194
 
-single2183:
+single2193:
 	FMOVS F30, 16(R21)
 
-stored2184:
+stored2194:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2185
+	TBZ $1, R20, single2195
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2186
+	TBZ $0, R20, stored2196
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2186
+	B stored2196
 
-single2185:
+single2195:
 	FMOVS F28, 16(R21)
 
-stored2186:
+stored2196:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46471,17 +46701,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2187
+	TBZ $1, R20, single2197
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2188
+	TBZ $0, R20, loaded2198
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2188
+	B loaded2198
 
-single2187:
+single2197:
 	FMOVS 0(R10), F0
 
-loaded2188:
+loaded2198:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -46495,103 +46725,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2189
+	TBZ $1, R20, single2199
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2190
+	TBZ $0, R20, loaded2200
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2190
+	B loaded2200
 
-single2189:
+single2199:
 	FMOVS 0(R21), F0
 
-loaded2190:
+loaded2200:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2191
+	TBZ $1, R20, single2201
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2192
+	TBZ $0, R20, loaded2202
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2192
+	B loaded2202
 
-single2191:
+single2201:
 	FMOVS 0(R21), F0
 
-loaded2192:
+loaded2202:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2193
+	TBZ $1, R20, single2203
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2194
+	TBZ $0, R20, loaded2204
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2194
+	B loaded2204
 
-single2193:
+single2203:
 	FMOVS 0(R21), F0
 
-loaded2194:
+loaded2204:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2195
+	TBZ $1, R20, single2205
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2196
+	TBZ $0, R20, loaded2206
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2196
+	B loaded2206
 
-single2195:
+single2205:
 	FMOVS 0(R21), F0
 
-loaded2196:
+loaded2206:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2197
+	TBZ $1, R20, single2207
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2198
+	TBZ $0, R20, stored2208
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2198
+	B stored2208
 
-single2197:
+single2207:
 	FMOVS F31, 0(R21)
 
-stored2198:
+stored2208:
 	ADD R13, R21
-	TBZ $1, R20, single2199
+	TBZ $1, R20, single2209
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2200
+	TBZ $0, R20, stored2210
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2200
+	B stored2210
 
-single2199:
+single2209:
 	FMOVS F30, 0(R21)
 
-stored2200:
+stored2210:
 	ADD R13, R21
-	TBZ $1, R20, single2201
+	TBZ $1, R20, single2211
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2202
+	TBZ $0, R20, stored2212
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2202
+	B stored2212
 
-single2201:
+single2211:
 	FMOVS F29, 0(R21)
 
-stored2202:
+stored2212:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46763,17 +46993,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2203
+	TBZ $1, R20, single2213
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2204
+	TBZ $0, R20, loaded2214
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2204
+	B loaded2214
 
-single2203:
+single2213:
 	FMOVS 16(R10), F1
 
-loaded2204:
+loaded2214:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46793,51 +47023,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2205
+	TBZ $1, R20, single2215
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2206
+	TBZ $0, R20, loaded2216
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2206
+	B loaded2216
 
-single2205:
+single2215:
 	FMOVS 16(R21), F0
 
-loaded2206:
+loaded2216:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2207
+	TBZ $1, R20, single2217
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2208
+	TBZ $0, R20, loaded2218
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2208
+	B loaded2218
 
-single2207:
+single2217:
 	FMOVS 16(R21), F0
 
-loaded2208:
+loaded2218:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2209
+	TBZ $1, R20, single2219
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2210
+	TBZ $0, R20, loaded2220
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2210
+	B loaded2220
 
-single2209:
+single2219:
 	FMOVS 16(R21), F0
 
-loaded2210:
+loaded2220:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -46848,17 +47078,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2211
+	TBZ $1, R20, single2221
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2212
+	TBZ $0, R20, loaded2222
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2212
+	B loaded2222
 
-single2211:
+single2221:
 	FMOVS 16(R21), F0
 
-loaded2212:
+loaded2222:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -46866,43 +47096,43 @@ loaded2212:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2213
+	TBZ $1, R20, single2223
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2214
+	TBZ $0, R20, stored2224
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2214
+	B stored2224
 
-single2213:
+single2223:
 	FMOVS F30, 16(R21)
 
-stored2214:
+stored2224:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2215
+	TBZ $1, R20, single2225
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2216
+	TBZ $0, R20, stored2226
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2216
+	B stored2226
 
-single2215:
+single2225:
 	FMOVS F28, 16(R21)
 
-stored2216:
+stored2226:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2217
+	TBZ $1, R20, single2227
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2218
+	TBZ $0, R20, stored2228
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2218
+	B stored2228
 
-single2217:
+single2227:
 	FMOVS F26, 16(R21)
 
-stored2218:
+stored2228:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47053,17 +47283,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2219
+	TBZ $1, R20, single2229
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2220
+	TBZ $0, R20, loaded2230
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2220
+	B loaded2230
 
-single2219:
+single2229:
 	FMOVS 0(R10), F0
 
-loaded2220:
+loaded2230:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -47078,76 +47308,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2221
+	TBZ $1, R20, single2231
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2222
+	TBZ $0, R20, loaded2232
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2222
+	B loaded2232
 
-single2221:
+single2231:
 	FMOVS 0(R21), F0
 
-loaded2222:
+loaded2232:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2223
+	TBZ $1, R20, single2233
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2224
+	TBZ $0, R20, loaded2234
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2224
+	B loaded2234
 
-single2223:
+single2233:
 	FMOVS 0(R21), F0
 
-loaded2224:
+loaded2234:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2225
+	TBZ $1, R20, single2235
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2226
+	TBZ $0, R20, loaded2236
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2226
+	B loaded2236
 
-single2225:
+single2235:
 	FMOVS 0(R21), F0
 
-loaded2226:
+loaded2236:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2227
+	TBZ $1, R20, single2237
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2228
+	TBZ $0, R20, loaded2238
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2228
+	B loaded2238
 
-single2227:
+single2237:
 	FMOVS 0(R21), F0
 
-loaded2228:
+loaded2238:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2229
+	TBZ $1, R20, single2239
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2230
+	TBZ $0, R20, loaded2240
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2230
+	B loaded2240
 
-single2229:
+single2239:
 	FMOVS 0(R21), F0
 
-loaded2230:
+loaded2240:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47155,53 +47385,53 @@ loaded2230:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2231
+	TBZ $1, R20, single2241
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2232
+	TBZ $0, R20, stored2242
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2232
+	B stored2242
 
-single2231:
+single2241:
 	FMOVS F31, 0(R21)
 
-stored2232:
+stored2242:
 	ADD R13, R21
-	TBZ $1, R20, single2233
+	TBZ $1, R20, single2243
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2234
+	TBZ $0, R20, stored2244
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2234
+	B stored2244
 
-single2233:
+single2243:
 	FMOVS F30, 0(R21)
 
-stored2234:
+stored2244:
 	ADD R13, R21
-	TBZ $1, R20, single2235
+	TBZ $1, R20, single2245
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2236
+	TBZ $0, R20, stored2246
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2236
+	B stored2246
 
-single2235:
+single2245:
 	FMOVS F29, 0(R21)
 
-stored2236:
+stored2246:
 	ADD R13, R21
-	TBZ $1, R20, single2237
+	TBZ $1, R20, single2247
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2238
+	TBZ $0, R20, stored2248
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2238
+	B stored2248
 
-single2237:
+single2247:
 	FMOVS F28, 0(R21)
 
-stored2238:
+stored2248:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47387,17 +47617,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2239
+	TBZ $1, R20, single2249
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2240
+	TBZ $0, R20, loaded2250
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2240
+	B loaded2250
 
-single2239:
+single2249:
 	FMOVS 16(R10), F1
 
-loaded2240:
+loaded2250:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47419,68 +47649,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2241
+	TBZ $1, R20, single2251
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2242
+	TBZ $0, R20, loaded2252
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2242
+	B loaded2252
 
-single2241:
+single2251:
 	FMOVS 16(R21), F0
 
-loaded2242:
+loaded2252:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2243
+	TBZ $1, R20, single2253
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2244
+	TBZ $0, R20, loaded2254
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2244
+	B loaded2254
 
-single2243:
+single2253:
 	FMOVS 16(R21), F0
 
-loaded2244:
+loaded2254:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2245
+	TBZ $1, R20, single2255
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2246
+	TBZ $0, R20, loaded2256
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2246
+	B loaded2256
 
-single2245:
+single2255:
 	FMOVS 16(R21), F0
 
-loaded2246:
+loaded2256:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2247
+	TBZ $1, R20, single2257
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2248
+	TBZ $0, R20, loaded2258
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2248
+	B loaded2258
 
-single2247:
+single2257:
 	FMOVS 16(R21), F0
 
-loaded2248:
+loaded2258:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -47492,17 +47722,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2249
+	TBZ $1, R20, single2259
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2250
+	TBZ $0, R20, loaded2260
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2250
+	B loaded2260
 
-single2249:
+single2259:
 	FMOVS 16(R21), F0
 
-loaded2250:
+loaded2260:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -47511,56 +47741,56 @@ loaded2250:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2251
+	TBZ $1, R20, single2261
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2252
+	TBZ $0, R20, stored2262
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2252
+	B stored2262
 
-single2251:
+single2261:
 	FMOVS F30, 16(R21)
 
-stored2252:
+stored2262:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2253
+	TBZ $1, R20, single2263
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2254
+	TBZ $0, R20, stored2264
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2254
+	B stored2264
 
-single2253:
+single2263:
 	FMOVS F28, 16(R21)
 
-stored2254:
+stored2264:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2255
+	TBZ $1, R20, single2265
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2256
+	TBZ $0, R20, stored2266
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2256
+	B stored2266
 
-single2255:
+single2265:
 	FMOVS F26, 16(R21)
 
-stored2256:
+stored2266:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2257
+	TBZ $1, R20, single2267
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2258
+	TBZ $0, R20, stored2268
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2258
+	B stored2268
 
-single2257:
+single2267:
 	FMOVS F24, 16(R21)
 
-stored2258:
+stored2268:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47723,17 +47953,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2259
+	TBZ $1, R20, single2269
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2260
+	TBZ $0, R20, loaded2270
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2260
+	B loaded2270
 
-single2259:
+single2269:
 	FMOVS 0(R10), F0
 
-loaded2260:
+loaded2270:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -47749,79 +47979,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2261
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2262
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2262
-
-single2261:
-	FMOVS 0(R21), F0
-
-loaded2262:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2263
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2264
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2264
-
-single2263:
-	FMOVS 0(R21), F0
-
-loaded2264:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2265
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2266
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2266
-
-single2265:
-	FMOVS 0(R21), F0
-
-loaded2266:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2267
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2268
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2268
-
-single2267:
-	FMOVS 0(R21), F0
-
-loaded2268:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2269
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2270
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2270
-
-single2269:
-	FMOVS 0(R21), F0
-
-loaded2270:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
 	TBZ $1, R20, single2271
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2272
@@ -47833,6 +47990,79 @@ single2271:
 	FMOVS 0(R21), F0
 
 loaded2272:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2273
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2274
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2274
+
+single2273:
+	FMOVS 0(R21), F0
+
+loaded2274:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2275
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2276
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2276
+
+single2275:
+	FMOVS 0(R21), F0
+
+loaded2276:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2277
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2278
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2278
+
+single2277:
+	FMOVS 0(R21), F0
+
+loaded2278:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2279
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2280
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2280
+
+single2279:
+	FMOVS 0(R21), F0
+
+loaded2280:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2281
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2282
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2282
+
+single2281:
+	FMOVS 0(R21), F0
+
+loaded2282:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47841,65 +48071,65 @@ loaded2272:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2273
+	TBZ $1, R20, single2283
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2274
+	TBZ $0, R20, stored2284
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2274
+	B stored2284
 
-single2273:
+single2283:
 	FMOVS F31, 0(R21)
 
-stored2274:
+stored2284:
 	ADD R13, R21
-	TBZ $1, R20, single2275
+	TBZ $1, R20, single2285
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2276
+	TBZ $0, R20, stored2286
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2276
+	B stored2286
 
-single2275:
+single2285:
 	FMOVS F30, 0(R21)
 
-stored2276:
+stored2286:
 	ADD R13, R21
-	TBZ $1, R20, single2277
+	TBZ $1, R20, single2287
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2278
+	TBZ $0, R20, stored2288
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2278
+	B stored2288
 
-single2277:
+single2287:
 	FMOVS F29, 0(R21)
 
-stored2278:
+stored2288:
 	ADD R13, R21
-	TBZ $1, R20, single2279
+	TBZ $1, R20, single2289
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2280
+	TBZ $0, R20, stored2290
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2280
+	B stored2290
 
-single2279:
+single2289:
 	FMOVS F28, 0(R21)
 
-stored2280:
+stored2290:
 	ADD R13, R21
-	TBZ $1, R20, single2281
+	TBZ $1, R20, single2291
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2282
+	TBZ $0, R20, stored2292
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2282
+	B stored2292
 
-single2281:
+single2291:
 	FMOVS F27, 0(R21)
 
-stored2282:
+stored2292:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48105,17 +48335,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2283
+	TBZ $1, R20, single2293
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2284
+	TBZ $0, R20, loaded2294
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2284
+	B loaded2294
 
-single2283:
+single2293:
 	FMOVS 16(R10), F1
 
-loaded2284:
+loaded2294:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48139,85 +48369,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2285
+	TBZ $1, R20, single2295
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2286
+	TBZ $0, R20, loaded2296
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2286
+	B loaded2296
 
-single2285:
+single2295:
 	FMOVS 16(R21), F0
 
-loaded2286:
+loaded2296:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2287
+	TBZ $1, R20, single2297
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2288
+	TBZ $0, R20, loaded2298
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2288
+	B loaded2298
 
-single2287:
+single2297:
 	FMOVS 16(R21), F0
 
-loaded2288:
+loaded2298:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2289
+	TBZ $1, R20, single2299
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2290
+	TBZ $0, R20, loaded2300
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2290
+	B loaded2300
 
-single2289:
+single2299:
 	FMOVS 16(R21), F0
 
-loaded2290:
+loaded2300:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2291
+	TBZ $1, R20, single2301
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2292
+	TBZ $0, R20, loaded2302
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2292
+	B loaded2302
 
-single2291:
+single2301:
 	FMOVS 16(R21), F0
 
-loaded2292:
+loaded2302:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2293
+	TBZ $1, R20, single2303
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2294
+	TBZ $0, R20, loaded2304
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2294
+	B loaded2304
 
-single2293:
+single2303:
 	FMOVS 16(R21), F0
 
-loaded2294:
+loaded2304:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -48230,17 +48460,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2295
+	TBZ $1, R20, single2305
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2296
+	TBZ $0, R20, loaded2306
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2296
+	B loaded2306
 
-single2295:
+single2305:
 	FMOVS 16(R21), F0
 
-loaded2296:
+loaded2306:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48250,69 +48480,69 @@ loaded2296:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2297
+	TBZ $1, R20, single2307
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2298
+	TBZ $0, R20, stored2308
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2298
+	B stored2308
 
-single2297:
+single2307:
 	FMOVS F30, 16(R21)
 
-stored2298:
+stored2308:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2299
+	TBZ $1, R20, single2309
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2300
+	TBZ $0, R20, stored2310
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2300
+	B stored2310
 
-single2299:
+single2309:
 	FMOVS F28, 16(R21)
 
-stored2300:
+stored2310:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2301
+	TBZ $1, R20, single2311
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2302
+	TBZ $0, R20, stored2312
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2302
+	B stored2312
 
-single2301:
+single2311:
 	FMOVS F26, 16(R21)
 
-stored2302:
+stored2312:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2303
+	TBZ $1, R20, single2313
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2304
+	TBZ $0, R20, stored2314
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2304
+	B stored2314
 
-single2303:
+single2313:
 	FMOVS F24, 16(R21)
 
-stored2304:
+stored2314:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2305
+	TBZ $1, R20, single2315
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2306
+	TBZ $0, R20, stored2316
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2306
+	B stored2316
 
-single2305:
+single2315:
 	FMOVS F22, 16(R21)
 
-stored2306:
+stored2316:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48485,17 +48715,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2307
+	TBZ $1, R20, single2317
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2308
+	TBZ $0, R20, loaded2318
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2308
+	B loaded2318
 
-single2307:
+single2317:
 	FMOVS 0(R10), F0
 
-loaded2308:
+loaded2318:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -48512,76 +48742,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2309
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2310
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2310
-
-single2309:
-	FMOVS 0(R21), F0
-
-loaded2310:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2311
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2312
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2312
-
-single2311:
-	FMOVS 0(R21), F0
-
-loaded2312:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2313
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2314
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2314
-
-single2313:
-	FMOVS 0(R21), F0
-
-loaded2314:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2315
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2316
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2316
-
-single2315:
-	FMOVS 0(R21), F0
-
-loaded2316:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2317
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2318
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2318
-
-single2317:
-	FMOVS 0(R21), F0
-
-loaded2318:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2319
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2320
@@ -48593,12 +48753,9 @@ single2319:
 	FMOVS 0(R21), F0
 
 loaded2320:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single2321
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2322
@@ -48610,6 +48767,79 @@ single2321:
 	FMOVS 0(R21), F0
 
 loaded2322:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2323
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2324
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2324
+
+single2323:
+	FMOVS 0(R21), F0
+
+loaded2324:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2325
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2326
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2326
+
+single2325:
+	FMOVS 0(R21), F0
+
+loaded2326:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2327
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2328
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2328
+
+single2327:
+	FMOVS 0(R21), F0
+
+loaded2328:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2329
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2330
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2330
+
+single2329:
+	FMOVS 0(R21), F0
+
+loaded2330:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2331
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2332
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2332
+
+single2331:
+	FMOVS 0(R21), F0
+
+loaded2332:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -48619,77 +48849,77 @@ loaded2322:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2323
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2324
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2324
-
-single2323:
-	FMOVS F31, 0(R21)
-
-stored2324:
-	ADD R13, R21
-	TBZ $1, R20, single2325
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2326
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2326
-
-single2325:
-	FMOVS F30, 0(R21)
-
-stored2326:
-	ADD R13, R21
-	TBZ $1, R20, single2327
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2328
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2328
-
-single2327:
-	FMOVS F29, 0(R21)
-
-stored2328:
-	ADD R13, R21
-	TBZ $1, R20, single2329
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2330
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2330
-
-single2329:
-	FMOVS F28, 0(R21)
-
-stored2330:
-	ADD R13, R21
-	TBZ $1, R20, single2331
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2332
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2332
-
-single2331:
-	FMOVS F27, 0(R21)
-
-stored2332:
-	ADD R13, R21
 	TBZ $1, R20, single2333
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2334
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2334
 
 single2333:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2334:
+	ADD R13, R21
+	TBZ $1, R20, single2335
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2336
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2336
+
+single2335:
+	FMOVS F30, 0(R21)
+
+stored2336:
+	ADD R13, R21
+	TBZ $1, R20, single2337
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2338
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2338
+
+single2337:
+	FMOVS F29, 0(R21)
+
+stored2338:
+	ADD R13, R21
+	TBZ $1, R20, single2339
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2340
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2340
+
+single2339:
+	FMOVS F28, 0(R21)
+
+stored2340:
+	ADD R13, R21
+	TBZ $1, R20, single2341
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2342
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2342
+
+single2341:
+	FMOVS F27, 0(R21)
+
+stored2342:
+	ADD R13, R21
+	TBZ $1, R20, single2343
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2344
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2344
+
+single2343:
+	FMOVS F26, 0(R21)
+
+stored2344:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48913,17 +49143,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2335
+	TBZ $1, R20, single2345
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2336
+	TBZ $0, R20, loaded2346
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2336
+	B loaded2346
 
-single2335:
+single2345:
 	FMOVS 16(R10), F1
 
-loaded2336:
+loaded2346:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48949,91 +49179,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2337
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2338
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2338
-
-single2337:
-	FMOVS 16(R21), F0
-
-loaded2338:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2339
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2340
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2340
-
-single2339:
-	FMOVS 16(R21), F0
-
-loaded2340:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2341
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2342
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2342
-
-single2341:
-	FMOVS 16(R21), F0
-
-loaded2342:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2343
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2344
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2344
-
-single2343:
-	FMOVS 16(R21), F0
-
-loaded2344:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2345
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2346
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2346
-
-single2345:
-	FMOVS 16(R21), F0
-
-loaded2346:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2347
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2348
@@ -49045,6 +49190,91 @@ single2347:
 	FMOVS 16(R21), F0
 
 loaded2348:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2349
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2350
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2350
+
+single2349:
+	FMOVS 16(R21), F0
+
+loaded2350:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2351
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2352
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2352
+
+single2351:
+	FMOVS 16(R21), F0
+
+loaded2352:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2353
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2354
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2354
+
+single2353:
+	FMOVS 16(R21), F0
+
+loaded2354:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2355
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2356
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2356
+
+single2355:
+	FMOVS 16(R21), F0
+
+loaded2356:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2357
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2358
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2358
+
+single2357:
+	FMOVS 16(R21), F0
+
+loaded2358:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -49058,17 +49288,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2349
+	TBZ $1, R20, single2359
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2350
+	TBZ $0, R20, loaded2360
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2350
+	B loaded2360
 
-single2349:
+single2359:
 	FMOVS 16(R21), F0
 
-loaded2350:
+loaded2360:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -49079,82 +49309,82 @@ loaded2350:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2351
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2352
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2352
-
-single2351:
-	FMOVS F30, 16(R21)
-
-stored2352:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2353
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2354
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2354
-
-single2353:
-	FMOVS F28, 16(R21)
-
-stored2354:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2355
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2356
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2356
-
-single2355:
-	FMOVS F26, 16(R21)
-
-stored2356:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2357
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2358
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2358
-
-single2357:
-	FMOVS F24, 16(R21)
-
-stored2358:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2359
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2360
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2360
-
-single2359:
-	FMOVS F22, 16(R21)
-
-stored2360:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2361
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2362
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2362
 
 single2361:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2362:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2363
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2364
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2364
+
+single2363:
+	FMOVS F28, 16(R21)
+
+stored2364:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2365
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2366
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2366
+
+single2365:
+	FMOVS F26, 16(R21)
+
+stored2366:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2367
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2368
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2368
+
+single2367:
+	FMOVS F24, 16(R21)
+
+stored2368:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2369
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2370
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2370
+
+single2369:
+	FMOVS F22, 16(R21)
+
+stored2370:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2371
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2372
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2372
+
+single2371:
+	FMOVS F20, 16(R21)
+
+stored2372:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49341,17 +49571,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2363
+	TBZ $1, R20, single2373
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2364
+	TBZ $0, R20, loaded2374
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2364
+	B loaded2374
 
-single2363:
+single2373:
 	FMOVS 0(R10), F0
 
-loaded2364:
+loaded2374:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -49369,76 +49599,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2365
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2366
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2366
-
-single2365:
-	FMOVS 0(R21), F0
-
-loaded2366:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2367
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2368
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2368
-
-single2367:
-	FMOVS 0(R21), F0
-
-loaded2368:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2369
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2370
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2370
-
-single2369:
-	FMOVS 0(R21), F0
-
-loaded2370:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2371
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2372
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2372
-
-single2371:
-	FMOVS 0(R21), F0
-
-loaded2372:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2373
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2374
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2374
-
-single2373:
-	FMOVS 0(R21), F0
-
-loaded2374:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2375
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2376
@@ -49450,8 +49610,8 @@ single2375:
 	FMOVS 0(R21), F0
 
 loaded2376:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2377
 	FMOVD 0(R21), F0
@@ -49464,12 +49624,9 @@ single2377:
 	FMOVS 0(R21), F0
 
 loaded2378:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single2379
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2380
@@ -49481,6 +49638,79 @@ single2379:
 	FMOVS 0(R21), F0
 
 loaded2380:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2381
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2382
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2382
+
+single2381:
+	FMOVS 0(R21), F0
+
+loaded2382:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2383
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2384
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2384
+
+single2383:
+	FMOVS 0(R21), F0
+
+loaded2384:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2385
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2386
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2386
+
+single2385:
+	FMOVS 0(R21), F0
+
+loaded2386:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2387
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2388
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2388
+
+single2387:
+	FMOVS 0(R21), F0
+
+loaded2388:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2389
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2390
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2390
+
+single2389:
+	FMOVS 0(R21), F0
+
+loaded2390:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -49491,89 +49721,89 @@ loaded2380:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2381
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2382
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2382
-
-single2381:
-	FMOVS F31, 0(R21)
-
-stored2382:
-	ADD R13, R21
-	TBZ $1, R20, single2383
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2384
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2384
-
-single2383:
-	FMOVS F30, 0(R21)
-
-stored2384:
-	ADD R13, R21
-	TBZ $1, R20, single2385
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2386
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2386
-
-single2385:
-	FMOVS F29, 0(R21)
-
-stored2386:
-	ADD R13, R21
-	TBZ $1, R20, single2387
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2388
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2388
-
-single2387:
-	FMOVS F28, 0(R21)
-
-stored2388:
-	ADD R13, R21
-	TBZ $1, R20, single2389
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2390
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2390
-
-single2389:
-	FMOVS F27, 0(R21)
-
-stored2390:
-	ADD R13, R21
 	TBZ $1, R20, single2391
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2392
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2392
 
 single2391:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2392:
 	ADD R13, R21
 	TBZ $1, R20, single2393
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2394
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2394
 
 single2393:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2394:
+	ADD R13, R21
+	TBZ $1, R20, single2395
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2396
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2396
+
+single2395:
+	FMOVS F29, 0(R21)
+
+stored2396:
+	ADD R13, R21
+	TBZ $1, R20, single2397
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2398
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2398
+
+single2397:
+	FMOVS F28, 0(R21)
+
+stored2398:
+	ADD R13, R21
+	TBZ $1, R20, single2399
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2400
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2400
+
+single2399:
+	FMOVS F27, 0(R21)
+
+stored2400:
+	ADD R13, R21
+	TBZ $1, R20, single2401
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2402
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2402
+
+single2401:
+	FMOVS F26, 0(R21)
+
+stored2402:
+	ADD R13, R21
+	TBZ $1, R20, single2403
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2404
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2404
+
+single2403:
+	FMOVS F25, 0(R21)
+
+stored2404:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49819,17 +50049,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2405
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2396
+	TBZ $0, R20, loaded2406
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2396
+	B loaded2406
 
-single2395:
+single2405:
 	FMOVS 16(R10), F1
 
-loaded2396:
+loaded2406:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49857,91 +50087,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2397
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2398
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2398
-
-single2397:
-	FMOVS 16(R21), F0
-
-loaded2398:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2399
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2400
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2400
-
-single2399:
-	FMOVS 16(R21), F0
-
-loaded2400:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2401
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2402
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2402
-
-single2401:
-	FMOVS 16(R21), F0
-
-loaded2402:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2403
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2404
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2404
-
-single2403:
-	FMOVS 16(R21), F0
-
-loaded2404:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2405
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2406
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2406
-
-single2405:
-	FMOVS 16(R21), F0
-
-loaded2406:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2407
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2408
@@ -49953,12 +50098,12 @@ single2407:
 	FMOVS 16(R21), F0
 
 loaded2408:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2409
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2410
@@ -49970,6 +50115,91 @@ single2409:
 	FMOVS 16(R21), F0
 
 loaded2410:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2411
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2412
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2412
+
+single2411:
+	FMOVS 16(R21), F0
+
+loaded2412:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2413
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2414
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2414
+
+single2413:
+	FMOVS 16(R21), F0
+
+loaded2414:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2415
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2416
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2416
+
+single2415:
+	FMOVS 16(R21), F0
+
+loaded2416:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2417
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2418
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2418
+
+single2417:
+	FMOVS 16(R21), F0
+
+loaded2418:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2419
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2420
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2420
+
+single2419:
+	FMOVS 16(R21), F0
+
+loaded2420:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -49984,17 +50214,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2421
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2412
+	TBZ $0, R20, loaded2422
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2412
+	B loaded2422
 
-single2411:
+single2421:
 	FMOVS 16(R21), F0
 
-loaded2412:
+loaded2422:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -50006,95 +50236,95 @@ loaded2412:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2413
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2414
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2414
-
-single2413:
-	FMOVS F30, 16(R21)
-
-stored2414:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2415
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2416
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2416
-
-single2415:
-	FMOVS F28, 16(R21)
-
-stored2416:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2417
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2418
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2418
-
-single2417:
-	FMOVS F26, 16(R21)
-
-stored2418:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2419
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2420
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2420
-
-single2419:
-	FMOVS F24, 16(R21)
-
-stored2420:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2421
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2422
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2422
-
-single2421:
-	FMOVS F22, 16(R21)
-
-stored2422:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2423
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2424
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2424
 
 single2423:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2424:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2425
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2426
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2426
 
 single2425:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2426:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2427
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2428
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2428
+
+single2427:
+	FMOVS F26, 16(R21)
+
+stored2428:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2429
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2430
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2430
+
+single2429:
+	FMOVS F24, 16(R21)
+
+stored2430:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2431
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2432
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2432
+
+single2431:
+	FMOVS F22, 16(R21)
+
+stored2432:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2433
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2434
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2434
+
+single2433:
+	FMOVS F20, 16(R21)
+
+stored2434:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2435
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2436
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2436
+
+single2435:
+	FMOVS F18, 16(R21)
+
+stored2436:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50287,17 +50517,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2437
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2428
+	TBZ $0, R20, loaded2438
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2428
+	B loaded2438
 
-single2427:
+single2437:
 	FMOVS 0(R10), F0
 
-loaded2428:
+loaded2438:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -50316,76 +50546,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2429
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2430
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2430
-
-single2429:
-	FMOVS 0(R21), F0
-
-loaded2430:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2431
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2432
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2432
-
-single2431:
-	FMOVS 0(R21), F0
-
-loaded2432:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2433
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2434
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2434
-
-single2433:
-	FMOVS 0(R21), F0
-
-loaded2434:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2435
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2436
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2436
-
-single2435:
-	FMOVS 0(R21), F0
-
-loaded2436:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2437
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2438
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2438
-
-single2437:
-	FMOVS 0(R21), F0
-
-loaded2438:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2439
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2440
@@ -50397,8 +50557,8 @@ single2439:
 	FMOVS 0(R21), F0
 
 loaded2440:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2441
 	FMOVD 0(R21), F0
@@ -50411,8 +50571,8 @@ single2441:
 	FMOVS 0(R21), F0
 
 loaded2442:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2443
 	FMOVD 0(R21), F0
@@ -50425,12 +50585,9 @@ single2443:
 	FMOVS 0(R21), F0
 
 loaded2444:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single2445
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2446
@@ -50442,6 +50599,79 @@ single2445:
 	FMOVS 0(R21), F0
 
 loaded2446:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2447
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2448
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2448
+
+single2447:
+	FMOVS 0(R21), F0
+
+loaded2448:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2449
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2450
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2450
+
+single2449:
+	FMOVS 0(R21), F0
+
+loaded2450:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2451
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2452
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2452
+
+single2451:
+	FMOVS 0(R21), F0
+
+loaded2452:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2453
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2454
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2454
+
+single2453:
+	FMOVS 0(R21), F0
+
+loaded2454:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2455
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2456
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2456
+
+single2455:
+	FMOVS 0(R21), F0
+
+loaded2456:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -50453,101 +50683,101 @@ loaded2446:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2447
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2448
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2448
-
-single2447:
-	FMOVS F31, 0(R21)
-
-stored2448:
-	ADD R13, R21
-	TBZ $1, R20, single2449
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2450
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2450
-
-single2449:
-	FMOVS F30, 0(R21)
-
-stored2450:
-	ADD R13, R21
-	TBZ $1, R20, single2451
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2452
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2452
-
-single2451:
-	FMOVS F29, 0(R21)
-
-stored2452:
-	ADD R13, R21
-	TBZ $1, R20, single2453
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2454
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2454
-
-single2453:
-	FMOVS F28, 0(R21)
-
-stored2454:
-	ADD R13, R21
-	TBZ $1, R20, single2455
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2456
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2456
-
-single2455:
-	FMOVS F27, 0(R21)
-
-stored2456:
-	ADD R13, R21
 	TBZ $1, R20, single2457
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2458
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2458
 
 single2457:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2458:
 	ADD R13, R21
 	TBZ $1, R20, single2459
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2460
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2460
 
 single2459:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2460:
 	ADD R13, R21
 	TBZ $1, R20, single2461
-	FMOVD F24, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2462
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2462
 
 single2461:
-	FMOVS F24, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2462:
+	ADD R13, R21
+	TBZ $1, R20, single2463
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2464
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2464
+
+single2463:
+	FMOVS F28, 0(R21)
+
+stored2464:
+	ADD R13, R21
+	TBZ $1, R20, single2465
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2466
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2466
+
+single2465:
+	FMOVS F27, 0(R21)
+
+stored2466:
+	ADD R13, R21
+	TBZ $1, R20, single2467
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2468
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2468
+
+single2467:
+	FMOVS F26, 0(R21)
+
+stored2468:
+	ADD R13, R21
+	TBZ $1, R20, single2469
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2470
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2470
+
+single2469:
+	FMOVS F25, 0(R21)
+
+stored2470:
+	ADD R13, R21
+	TBZ $1, R20, single2471
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2472
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2472
+
+single2471:
+	FMOVS F24, 0(R21)
+
+stored2472:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50807,17 +51037,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2473
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2464
+	TBZ $0, R20, loaded2474
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2464
+	B loaded2474
 
-single2463:
+single2473:
 	FMOVS 16(R10), F1
 
-loaded2464:
+loaded2474:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -50847,91 +51077,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2465
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2466
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2466
-
-single2465:
-	FMOVS 16(R21), F0
-
-loaded2466:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2467
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2468
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2468
-
-single2467:
-	FMOVS 16(R21), F0
-
-loaded2468:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2469
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2470
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2470
-
-single2469:
-	FMOVS 16(R21), F0
-
-loaded2470:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2471
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2472
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2472
-
-single2471:
-	FMOVS 16(R21), F0
-
-loaded2472:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2473
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2474
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2474
-
-single2473:
-	FMOVS 16(R21), F0
-
-loaded2474:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2475
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2476
@@ -50943,12 +51088,12 @@ single2475:
 	FMOVS 16(R21), F0
 
 loaded2476:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2477
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2478
@@ -50960,12 +51105,12 @@ single2477:
 	FMOVS 16(R21), F0
 
 loaded2478:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2479
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2480
@@ -50977,6 +51122,91 @@ single2479:
 	FMOVS 16(R21), F0
 
 loaded2480:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2481
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2482
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2482
+
+single2481:
+	FMOVS 16(R21), F0
+
+loaded2482:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2483
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2484
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2484
+
+single2483:
+	FMOVS 16(R21), F0
+
+loaded2484:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2485
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2486
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2486
+
+single2485:
+	FMOVS 16(R21), F0
+
+loaded2486:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2487
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2488
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2488
+
+single2487:
+	FMOVS 16(R21), F0
+
+loaded2488:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2489
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2490
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2490
+
+single2489:
+	FMOVS 16(R21), F0
+
+loaded2490:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -50992,17 +51222,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2481
+	TBZ $1, R20, single2491
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2482
+	TBZ $0, R20, loaded2492
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2482
+	B loaded2492
 
-single2481:
+single2491:
 	FMOVS 16(R21), F0
 
-loaded2482:
+loaded2492:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -51015,108 +51245,108 @@ loaded2482:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2483
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2484
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2484
-
-single2483:
-	FMOVS F30, 16(R21)
-
-stored2484:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2485
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2486
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2486
-
-single2485:
-	FMOVS F28, 16(R21)
-
-stored2486:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2487
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2488
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2488
-
-single2487:
-	FMOVS F26, 16(R21)
-
-stored2488:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2489
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2490
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2490
-
-single2489:
-	FMOVS F24, 16(R21)
-
-stored2490:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2491
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2492
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2492
-
-single2491:
-	FMOVS F22, 16(R21)
-
-stored2492:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2493
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2494
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2494
 
 single2493:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2494:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2495
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2496
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2496
 
 single2495:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2496:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2497
-	FMOVD F16, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2498
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2498
 
 single2497:
-	FMOVS F16, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2498:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2499
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2500
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2500
+
+single2499:
+	FMOVS F24, 16(R21)
+
+stored2500:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2501
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2502
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2502
+
+single2501:
+	FMOVS F22, 16(R21)
+
+stored2502:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2503
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2504
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2504
+
+single2503:
+	FMOVS F20, 16(R21)
+
+stored2504:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2505
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2506
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2506
+
+single2505:
+	FMOVS F18, 16(R21)
+
+stored2506:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2507
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2508
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2508
+
+single2507:
+	FMOVS F16, 16(R21)
+
+stored2508:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51565,29 +51795,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single2499
+	TBZ $1, R20, single2509
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2500
+	TBZ $0, R20, loaded2510
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2500
+	B loaded2510
 
-single2499:
+single2509:
 	FMOVS 0(R10), F0
 
-loaded2500:
+loaded2510:
 	ADD R12, R10
-	TBZ $1, R20, single2501
+	TBZ $1, R20, single2511
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2502
+	TBZ $0, R20, loaded2512
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2502
+	B loaded2512
 
-single2501:
+single2511:
 	FMOVS 0(R0), F1
 
-loaded2502:
+loaded2512:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -51599,49 +51829,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2503
+	TBZ $1, R20, single2513
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2504
+	TBZ $0, R20, loaded2514
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2504
+	B loaded2514
 
-single2503:
+single2513:
 	FMOVS 0(R21), F0
 
-loaded2504:
+loaded2514:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2505
+	TBZ $1, R20, single2515
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2506
+	TBZ $0, R20, loaded2516
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2506
+	B loaded2516
 
-single2505:
+single2515:
 	FMOVS 0(R21), F0
 
-loaded2506:
+loaded2516:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2507
+	TBZ $1, R20, single2517
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2508
+	TBZ $0, R20, stored2518
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2508
+	B stored2518
 
-single2507:
+single2517:
 	FMOVS F31, 0(R21)
 
-stored2508:
+stored2518:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51774,31 +52004,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2509
+	TBZ $1, R20, single2519
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2510
+	TBZ $0, R20, loaded2520
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2510
+	B loaded2520
 
-single2509:
+single2519:
 	FMOVS 16(R10), F1
 
-loaded2510:
+loaded2520:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2511
+	TBZ $1, R20, single2521
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2512
+	TBZ $0, R20, loaded2522
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2512
+	B loaded2522
 
-single2511:
+single2521:
 	FMOVS 16(R0), F3
 
-loaded2512:
+loaded2522:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -51813,17 +52043,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2513
+	TBZ $1, R20, single2523
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2514
+	TBZ $0, R20, loaded2524
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2514
+	B loaded2524
 
-single2513:
+single2523:
 	FMOVS 16(R21), F0
 
-loaded2514:
+loaded2524:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -51832,33 +52062,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2515
+	TBZ $1, R20, single2525
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2516
+	TBZ $0, R20, loaded2526
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2516
+	B loaded2526
 
-single2515:
+single2525:
 	FMOVS 16(R21), F0
 
-loaded2516:
+loaded2526:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2517
+	TBZ $1, R20, single2527
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2518
+	TBZ $0, R20, stored2528
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2518
+	B stored2528
 
-single2517:
+single2527:
 	FMOVS F30, 16(R21)
 
-stored2518:
+stored2528:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51994,42 +52224,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single2519
+	TBZ $1, R20, single2529
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2520
+	TBZ $0, R20, loaded2530
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2520
+	B loaded2530
 
-single2519:
+single2529:
 	FMOVS 0(R10), F0
 
-loaded2520:
+loaded2530:
 	ADD R12, R10
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2531
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2522
+	TBZ $0, R20, loaded2532
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2522
+	B loaded2532
 
-single2521:
+single2531:
 	FMOVS 0(R0), F1
 
-loaded2522:
+loaded2532:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2533
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2524
+	TBZ $0, R20, loaded2534
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2524
+	B loaded2534
 
-single2523:
+single2533:
 	FMOVS 0(R1), F1
 
-loaded2524:
+loaded2534:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -52041,76 +52271,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2535
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2526
+	TBZ $0, R20, loaded2536
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2526
+	B loaded2536
 
-single2525:
+single2535:
 	FMOVS 0(R21), F0
 
-loaded2526:
+loaded2536:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2537
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2528
+	TBZ $0, R20, loaded2538
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2528
+	B loaded2538
 
-single2527:
+single2537:
 	FMOVS 0(R21), F0
 
-loaded2528:
+loaded2538:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2539
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2530
+	TBZ $0, R20, loaded2540
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2530
+	B loaded2540
 
-single2529:
+single2539:
 	FMOVS 0(R21), F0
 
-loaded2530:
+loaded2540:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2531
+	TBZ $1, R20, single2541
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2532
+	TBZ $0, R20, stored2542
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2532
+	B stored2542
 
-single2531:
+single2541:
 	FMOVS F31, 0(R21)
 
-stored2532:
+stored2542:
 	ADD R13, R21
-	TBZ $1, R20, single2533
+	TBZ $1, R20, single2543
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2534
+	TBZ $0, R20, stored2544
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2534
+	B stored2544
 
-single2533:
+single2543:
 	FMOVS F30, 0(R21)
 
-stored2534:
+stored2544:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52268,46 +52498,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2535
+	TBZ $1, R20, single2545
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2536
+	TBZ $0, R20, loaded2546
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2536
+	B loaded2546
 
-single2535:
+single2545:
 	FMOVS 16(R10), F1
 
-loaded2536:
+loaded2546:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2537
+	TBZ $1, R20, single2547
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2538
+	TBZ $0, R20, loaded2548
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2538
+	B loaded2548
 
-single2537:
+single2547:
 	FMOVS 16(R0), F3
 
-loaded2538:
+loaded2548:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2539
+	TBZ $1, R20, single2549
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2540
+	TBZ $0, R20, loaded2550
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2540
+	B loaded2550
 
-single2539:
+single2549:
 	FMOVS 16(R1), F3
 
-loaded2540:
+loaded2550:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -52322,34 +52552,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2541
+	TBZ $1, R20, single2551
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2542
+	TBZ $0, R20, loaded2552
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2542
+	B loaded2552
 
-single2541:
+single2551:
 	FMOVS 16(R21), F0
 
-loaded2542:
+loaded2552:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2543
+	TBZ $1, R20, single2553
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2544
+	TBZ $0, R20, loaded2554
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2544
+	B loaded2554
 
-single2543:
+single2553:
 	FMOVS 16(R21), F0
 
-loaded2544:
+loaded2554:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -52359,47 +52589,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2545
+	TBZ $1, R20, single2555
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2546
+	TBZ $0, R20, loaded2556
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2546
+	B loaded2556
 
-single2545:
+single2555:
 	FMOVS 16(R21), F0
 
-loaded2546:
+loaded2556:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2547
+	TBZ $1, R20, single2557
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2548
+	TBZ $0, R20, stored2558
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2548
+	B stored2558
 
-single2547:
+single2557:
 	FMOVS F30, 16(R21)
 
-stored2548:
+stored2558:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2549
+	TBZ $1, R20, single2559
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2550
+	TBZ $0, R20, stored2560
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2550
+	B stored2560
 
-single2549:
+single2559:
 	FMOVS F28, 16(R21)
 
-stored2550:
+stored2560:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52551,55 +52781,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single2551
+	TBZ $1, R20, single2561
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2552
+	TBZ $0, R20, loaded2562
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2552
+	B loaded2562
 
-single2551:
+single2561:
 	FMOVS 0(R10), F0
 
-loaded2552:
+loaded2562:
 	ADD R12, R10
-	TBZ $1, R20, single2553
+	TBZ $1, R20, single2563
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2554
+	TBZ $0, R20, loaded2564
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2554
+	B loaded2564
 
-single2553:
+single2563:
 	FMOVS 0(R0), F1
 
-loaded2554:
+loaded2564:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2555
+	TBZ $1, R20, single2565
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2556
+	TBZ $0, R20, loaded2566
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2556
+	B loaded2566
 
-single2555:
+single2565:
 	FMOVS 0(R1), F1
 
-loaded2556:
+loaded2566:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2557
+	TBZ $1, R20, single2567
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2558
+	TBZ $0, R20, loaded2568
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2558
+	B loaded2568
 
-single2557:
+single2567:
 	FMOVS 0(R2), F1
 
-loaded2558:
+loaded2568:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -52611,103 +52841,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2559
+	TBZ $1, R20, single2569
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2560
+	TBZ $0, R20, loaded2570
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2560
+	B loaded2570
 
-single2559:
+single2569:
 	FMOVS 0(R21), F0
 
-loaded2560:
+loaded2570:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2561
+	TBZ $1, R20, single2571
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2562
+	TBZ $0, R20, loaded2572
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2562
+	B loaded2572
 
-single2561:
+single2571:
 	FMOVS 0(R21), F0
 
-loaded2562:
+loaded2572:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2563
+	TBZ $1, R20, single2573
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2564
+	TBZ $0, R20, loaded2574
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2564
+	B loaded2574
 
-single2563:
+single2573:
 	FMOVS 0(R21), F0
 
-loaded2564:
+loaded2574:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2565
+	TBZ $1, R20, single2575
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2566
+	TBZ $0, R20, loaded2576
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2566
+	B loaded2576
 
-single2565:
+single2575:
 	FMOVS 0(R21), F0
 
-loaded2566:
+loaded2576:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2567
+	TBZ $1, R20, single2577
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2568
+	TBZ $0, R20, stored2578
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2568
+	B stored2578
 
-single2567:
+single2577:
 	FMOVS F31, 0(R21)
 
-stored2568:
+stored2578:
 	ADD R13, R21
-	TBZ $1, R20, single2569
+	TBZ $1, R20, single2579
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2570
+	TBZ $0, R20, stored2580
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2570
+	B stored2580
 
-single2569:
+single2579:
 	FMOVS F30, 0(R21)
 
-stored2570:
+stored2580:
 	ADD R13, R21
-	TBZ $1, R20, single2571
+	TBZ $1, R20, single2581
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2572
+	TBZ $0, R20, stored2582
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2572
+	B stored2582
 
-single2571:
+single2581:
 	FMOVS F29, 0(R21)
 
-stored2572:
+stored2582:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52890,61 +53120,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2573
+	TBZ $1, R20, single2583
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2574
+	TBZ $0, R20, loaded2584
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2574
+	B loaded2584
 
-single2573:
+single2583:
 	FMOVS 16(R10), F1
 
-loaded2574:
+loaded2584:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2575
+	TBZ $1, R20, single2585
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2576
+	TBZ $0, R20, loaded2586
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2576
+	B loaded2586
 
-single2575:
+single2585:
 	FMOVS 16(R0), F3
 
-loaded2576:
+loaded2586:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2577
+	TBZ $1, R20, single2587
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2578
+	TBZ $0, R20, loaded2588
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2578
+	B loaded2588
 
-single2577:
+single2587:
 	FMOVS 16(R1), F3
 
-loaded2578:
+loaded2588:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2579
+	TBZ $1, R20, single2589
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2580
+	TBZ $0, R20, loaded2590
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2580
+	B loaded2590
 
-single2579:
+single2589:
 	FMOVS 16(R2), F3
 
-loaded2580:
+loaded2590:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -52959,51 +53189,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2581
+	TBZ $1, R20, single2591
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2582
+	TBZ $0, R20, loaded2592
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2582
+	B loaded2592
 
-single2581:
+single2591:
 	FMOVS 16(R21), F0
 
-loaded2582:
+loaded2592:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2583
+	TBZ $1, R20, single2593
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2584
+	TBZ $0, R20, loaded2594
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2584
+	B loaded2594
 
-single2583:
+single2593:
 	FMOVS 16(R21), F0
 
-loaded2584:
+loaded2594:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2585
+	TBZ $1, R20, single2595
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2586
+	TBZ $0, R20, loaded2596
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2586
+	B loaded2596
 
-single2585:
+single2595:
 	FMOVS 16(R21), F0
 
-loaded2586:
+loaded2596:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -53014,17 +53244,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2587
+	TBZ $1, R20, single2597
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2588
+	TBZ $0, R20, loaded2598
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2588
+	B loaded2598
 
-single2587:
+single2597:
 	FMOVS 16(R21), F0
 
-loaded2588:
+loaded2598:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -53032,43 +53262,43 @@ loaded2588:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2589
+	TBZ $1, R20, single2599
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2590
+	TBZ $0, R20, stored2600
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2590
+	B stored2600
 
-single2589:
+single2599:
 	FMOVS F30, 16(R21)
 
-stored2590:
+stored2600:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2591
+	TBZ $1, R20, single2601
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2592
+	TBZ $0, R20, stored2602
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2592
+	B stored2602
 
-single2591:
+single2601:
 	FMOVS F28, 16(R21)
 
-stored2592:
+stored2602:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2593
+	TBZ $1, R20, single2603
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2594
+	TBZ $0, R20, stored2604
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2594
+	B stored2604
 
-single2593:
+single2603:
 	FMOVS F26, 16(R21)
 
-stored2594:
+stored2604:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53236,68 +53466,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single2595
+	TBZ $1, R20, single2605
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2596
+	TBZ $0, R20, loaded2606
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2596
+	B loaded2606
 
-single2595:
+single2605:
 	FMOVS 0(R10), F0
 
-loaded2596:
+loaded2606:
 	ADD R12, R10
-	TBZ $1, R20, single2597
+	TBZ $1, R20, single2607
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2598
+	TBZ $0, R20, loaded2608
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2598
+	B loaded2608
 
-single2597:
+single2607:
 	FMOVS 0(R0), F1
 
-loaded2598:
+loaded2608:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2599
+	TBZ $1, R20, single2609
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2600
+	TBZ $0, R20, loaded2610
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2600
+	B loaded2610
 
-single2599:
+single2609:
 	FMOVS 0(R1), F1
 
-loaded2600:
+loaded2610:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2601
+	TBZ $1, R20, single2611
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2602
+	TBZ $0, R20, loaded2612
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2602
+	B loaded2612
 
-single2601:
+single2611:
 	FMOVS 0(R2), F1
 
-loaded2602:
+loaded2612:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2603
+	TBZ $1, R20, single2613
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2604
+	TBZ $0, R20, loaded2614
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2604
+	B loaded2614
 
-single2603:
+single2613:
 	FMOVS 0(R3), F1
 
-loaded2604:
+loaded2614:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -53309,76 +53539,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2605
+	TBZ $1, R20, single2615
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2606
+	TBZ $0, R20, loaded2616
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2606
+	B loaded2616
 
-single2605:
+single2615:
 	FMOVS 0(R21), F0
 
-loaded2606:
+loaded2616:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2607
+	TBZ $1, R20, single2617
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2608
+	TBZ $0, R20, loaded2618
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2608
+	B loaded2618
 
-single2607:
+single2617:
 	FMOVS 0(R21), F0
 
-loaded2608:
+loaded2618:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2619
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2610
+	TBZ $0, R20, loaded2620
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2610
+	B loaded2620
 
-single2609:
+single2619:
 	FMOVS 0(R21), F0
 
-loaded2610:
+loaded2620:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2611
+	TBZ $1, R20, single2621
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2612
+	TBZ $0, R20, loaded2622
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2612
+	B loaded2622
 
-single2611:
+single2621:
 	FMOVS 0(R21), F0
 
-loaded2612:
+loaded2622:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2613
+	TBZ $1, R20, single2623
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2614
+	TBZ $0, R20, loaded2624
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2614
+	B loaded2624
 
-single2613:
+single2623:
 	FMOVS 0(R21), F0
 
-loaded2614:
+loaded2624:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -53386,53 +53616,53 @@ loaded2614:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2615
+	TBZ $1, R20, single2625
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2616
+	TBZ $0, R20, stored2626
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2616
+	B stored2626
 
-single2615:
+single2625:
 	FMOVS F31, 0(R21)
 
-stored2616:
+stored2626:
 	ADD R13, R21
-	TBZ $1, R20, single2617
+	TBZ $1, R20, single2627
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2618
+	TBZ $0, R20, stored2628
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2618
+	B stored2628
 
-single2617:
+single2627:
 	FMOVS F30, 0(R21)
 
-stored2618:
+stored2628:
 	ADD R13, R21
-	TBZ $1, R20, single2619
+	TBZ $1, R20, single2629
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2620
+	TBZ $0, R20, stored2630
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2620
+	B stored2630
 
-single2619:
+single2629:
 	FMOVS F29, 0(R21)
 
-stored2620:
+stored2630:
 	ADD R13, R21
-	TBZ $1, R20, single2621
+	TBZ $1, R20, single2631
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2622
+	TBZ $0, R20, stored2632
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2622
+	B stored2632
 
-single2621:
+single2631:
 	FMOVS F28, 0(R21)
 
-stored2622:
+stored2632:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53640,76 +53870,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2623
+	TBZ $1, R20, single2633
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2624
+	TBZ $0, R20, loaded2634
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2624
+	B loaded2634
 
-single2623:
+single2633:
 	FMOVS 16(R10), F1
 
-loaded2624:
+loaded2634:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2625
+	TBZ $1, R20, single2635
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2626
+	TBZ $0, R20, loaded2636
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2626
+	B loaded2636
 
-single2625:
+single2635:
 	FMOVS 16(R0), F3
 
-loaded2626:
+loaded2636:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2627
+	TBZ $1, R20, single2637
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2628
+	TBZ $0, R20, loaded2638
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2628
+	B loaded2638
 
-single2627:
+single2637:
 	FMOVS 16(R1), F3
 
-loaded2628:
+loaded2638:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2629
+	TBZ $1, R20, single2639
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2630
+	TBZ $0, R20, loaded2640
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2630
+	B loaded2640
 
-single2629:
+single2639:
 	FMOVS 16(R2), F3
 
-loaded2630:
+loaded2640:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2631
+	TBZ $1, R20, single2641
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2632
+	TBZ $0, R20, loaded2642
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2632
+	B loaded2642
 
-single2631:
+single2641:
 	FMOVS 16(R3), F3
 
-loaded2632:
+loaded2642:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -53724,68 +53954,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2633
+	TBZ $1, R20, single2643
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2634
+	TBZ $0, R20, loaded2644
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2634
+	B loaded2644
 
-single2633:
+single2643:
 	FMOVS 16(R21), F0
 
-loaded2634:
+loaded2644:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2635
+	TBZ $1, R20, single2645
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2636
+	TBZ $0, R20, loaded2646
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2636
+	B loaded2646
 
-single2635:
+single2645:
 	FMOVS 16(R21), F0
 
-loaded2636:
+loaded2646:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2637
+	TBZ $1, R20, single2647
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2638
+	TBZ $0, R20, loaded2648
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2638
+	B loaded2648
 
-single2637:
+single2647:
 	FMOVS 16(R21), F0
 
-loaded2638:
+loaded2648:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2639
+	TBZ $1, R20, single2649
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2640
+	TBZ $0, R20, loaded2650
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2640
+	B loaded2650
 
-single2639:
+single2649:
 	FMOVS 16(R21), F0
 
-loaded2640:
+loaded2650:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -53797,17 +54027,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2641
+	TBZ $1, R20, single2651
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2642
+	TBZ $0, R20, loaded2652
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2642
+	B loaded2652
 
-single2641:
+single2651:
 	FMOVS 16(R21), F0
 
-loaded2642:
+loaded2652:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -53816,56 +54046,56 @@ loaded2642:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2643
+	TBZ $1, R20, single2653
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2644
+	TBZ $0, R20, stored2654
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2644
+	B stored2654
 
-single2643:
+single2653:
 	FMOVS F30, 16(R21)
 
-stored2644:
+stored2654:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2645
+	TBZ $1, R20, single2655
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2646
+	TBZ $0, R20, stored2656
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2646
+	B stored2656
 
-single2645:
+single2655:
 	FMOVS F28, 16(R21)
 
-stored2646:
+stored2656:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2647
+	TBZ $1, R20, single2657
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2648
+	TBZ $0, R20, stored2658
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2648
+	B stored2658
 
-single2647:
+single2657:
 	FMOVS F26, 16(R21)
 
-stored2648:
+stored2658:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2649
+	TBZ $1, R20, single2659
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2650
+	TBZ $0, R20, stored2660
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2650
+	B stored2660
 
-single2649:
+single2659:
 	FMOVS F24, 16(R21)
 
-stored2650:
+stored2660:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54049,81 +54279,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single2651
+	TBZ $1, R20, single2661
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2652
+	TBZ $0, R20, loaded2662
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2652
-
-single2651:
-	FMOVS 0(R10), F0
-
-loaded2652:
-	ADD R12, R10
-	TBZ $1, R20, single2653
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2654
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2654
-
-single2653:
-	FMOVS 0(R0), F1
-
-loaded2654:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2655
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2656
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2656
-
-single2655:
-	FMOVS 0(R1), F1
-
-loaded2656:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2657
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2658
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2658
-
-single2657:
-	FMOVS 0(R2), F1
-
-loaded2658:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single2659
-	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2660
-	ADD $8, R3, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2660
-
-single2659:
-	FMOVS 0(R3), F1
-
-loaded2660:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single2661
-	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2662
-	ADD $8, R4, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2662
 
 single2661:
-	FMOVS 0(R4), F1
+	FMOVS 0(R10), F0
 
 loaded2662:
+	ADD R12, R10
+	TBZ $1, R20, single2663
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2664
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2664
+
+single2663:
+	FMOVS 0(R0), F1
+
+loaded2664:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2665
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2666
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2666
+
+single2665:
+	FMOVS 0(R1), F1
+
+loaded2666:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2667
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2668
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2668
+
+single2667:
+	FMOVS 0(R2), F1
+
+loaded2668:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2669
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2670
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2670
+
+single2669:
+	FMOVS 0(R3), F1
+
+loaded2670:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2671
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2672
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2672
+
+single2671:
+	FMOVS 0(R4), F1
+
+loaded2672:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -54135,79 +54365,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2663
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2664
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2664
-
-single2663:
-	FMOVS 0(R21), F0
-
-loaded2664:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2665
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2666
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2666
-
-single2665:
-	FMOVS 0(R21), F0
-
-loaded2666:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2667
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2668
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2668
-
-single2667:
-	FMOVS 0(R21), F0
-
-loaded2668:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2669
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2670
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2670
-
-single2669:
-	FMOVS 0(R21), F0
-
-loaded2670:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2671
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2672
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2672
-
-single2671:
-	FMOVS 0(R21), F0
-
-loaded2672:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
 	TBZ $1, R20, single2673
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2674
@@ -54219,6 +54376,79 @@ single2673:
 	FMOVS 0(R21), F0
 
 loaded2674:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2675
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2676
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2676
+
+single2675:
+	FMOVS 0(R21), F0
+
+loaded2676:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2677
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2678
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2678
+
+single2677:
+	FMOVS 0(R21), F0
+
+loaded2678:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2679
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2680
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2680
+
+single2679:
+	FMOVS 0(R21), F0
+
+loaded2680:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2681
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2682
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2682
+
+single2681:
+	FMOVS 0(R21), F0
+
+loaded2682:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2683
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2684
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2684
+
+single2683:
+	FMOVS 0(R21), F0
+
+loaded2684:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -54227,65 +54457,65 @@ loaded2674:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2675
+	TBZ $1, R20, single2685
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2676
+	TBZ $0, R20, stored2686
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2676
+	B stored2686
 
-single2675:
+single2685:
 	FMOVS F31, 0(R21)
 
-stored2676:
+stored2686:
 	ADD R13, R21
-	TBZ $1, R20, single2677
+	TBZ $1, R20, single2687
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2678
+	TBZ $0, R20, stored2688
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2678
+	B stored2688
 
-single2677:
+single2687:
 	FMOVS F30, 0(R21)
 
-stored2678:
+stored2688:
 	ADD R13, R21
-	TBZ $1, R20, single2679
+	TBZ $1, R20, single2689
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2680
+	TBZ $0, R20, stored2690
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2680
+	B stored2690
 
-single2679:
+single2689:
 	FMOVS F29, 0(R21)
 
-stored2680:
+stored2690:
 	ADD R13, R21
-	TBZ $1, R20, single2681
+	TBZ $1, R20, single2691
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2682
+	TBZ $0, R20, stored2692
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2682
+	B stored2692
 
-single2681:
+single2691:
 	FMOVS F28, 0(R21)
 
-stored2682:
+stored2692:
 	ADD R13, R21
-	TBZ $1, R20, single2683
+	TBZ $1, R20, single2693
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2684
+	TBZ $0, R20, stored2694
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2684
+	B stored2694
 
-single2683:
+single2693:
 	FMOVS F27, 0(R21)
 
-stored2684:
+stored2694:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54518,91 +54748,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2685
+	TBZ $1, R20, single2695
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2686
+	TBZ $0, R20, loaded2696
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2686
+	B loaded2696
 
-single2685:
+single2695:
 	FMOVS 16(R10), F1
 
-loaded2686:
+loaded2696:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2687
+	TBZ $1, R20, single2697
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2688
+	TBZ $0, R20, loaded2698
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2688
+	B loaded2698
 
-single2687:
+single2697:
 	FMOVS 16(R0), F3
 
-loaded2688:
+loaded2698:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2689
+	TBZ $1, R20, single2699
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2690
+	TBZ $0, R20, loaded2700
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2690
+	B loaded2700
 
-single2689:
+single2699:
 	FMOVS 16(R1), F3
 
-loaded2690:
+loaded2700:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2691
+	TBZ $1, R20, single2701
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2692
+	TBZ $0, R20, loaded2702
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2692
+	B loaded2702
 
-single2691:
+single2701:
 	FMOVS 16(R2), F3
 
-loaded2692:
+loaded2702:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2693
+	TBZ $1, R20, single2703
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2694
+	TBZ $0, R20, loaded2704
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2694
+	B loaded2704
 
-single2693:
+single2703:
 	FMOVS 16(R3), F3
 
-loaded2694:
+loaded2704:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2695
+	TBZ $1, R20, single2705
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2696
+	TBZ $0, R20, loaded2706
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2696
+	B loaded2706
 
-single2695:
+single2705:
 	FMOVS 16(R4), F3
 
-loaded2696:
+loaded2706:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -54617,85 +54847,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2697
+	TBZ $1, R20, single2707
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2698
+	TBZ $0, R20, loaded2708
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2698
+	B loaded2708
 
-single2697:
+single2707:
 	FMOVS 16(R21), F0
 
-loaded2698:
+loaded2708:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2699
+	TBZ $1, R20, single2709
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2700
+	TBZ $0, R20, loaded2710
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2700
+	B loaded2710
 
-single2699:
+single2709:
 	FMOVS 16(R21), F0
 
-loaded2700:
+loaded2710:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2701
+	TBZ $1, R20, single2711
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2702
+	TBZ $0, R20, loaded2712
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2702
+	B loaded2712
 
-single2701:
+single2711:
 	FMOVS 16(R21), F0
 
-loaded2702:
+loaded2712:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2703
+	TBZ $1, R20, single2713
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2704
+	TBZ $0, R20, loaded2714
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2704
+	B loaded2714
 
-single2703:
+single2713:
 	FMOVS 16(R21), F0
 
-loaded2704:
+loaded2714:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2705
+	TBZ $1, R20, single2715
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2706
+	TBZ $0, R20, loaded2716
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2706
+	B loaded2716
 
-single2705:
+single2715:
 	FMOVS 16(R21), F0
 
-loaded2706:
+loaded2716:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -54708,17 +54938,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2707
+	TBZ $1, R20, single2717
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2708
+	TBZ $0, R20, loaded2718
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2708
+	B loaded2718
 
-single2707:
+single2717:
 	FMOVS 16(R21), F0
 
-loaded2708:
+loaded2718:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -54728,69 +54958,69 @@ loaded2708:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2709
+	TBZ $1, R20, single2719
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2710
+	TBZ $0, R20, stored2720
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2710
+	B stored2720
 
-single2709:
+single2719:
 	FMOVS F30, 16(R21)
 
-stored2710:
+stored2720:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2711
+	TBZ $1, R20, single2721
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2712
+	TBZ $0, R20, stored2722
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2712
+	B stored2722
 
-single2711:
+single2721:
 	FMOVS F28, 16(R21)
 
-stored2712:
+stored2722:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2713
+	TBZ $1, R20, single2723
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2714
+	TBZ $0, R20, stored2724
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2714
+	B stored2724
 
-single2713:
+single2723:
 	FMOVS F26, 16(R21)
 
-stored2714:
+stored2724:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2725
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2716
+	TBZ $0, R20, stored2726
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2716
+	B stored2726
 
-single2715:
+single2725:
 	FMOVS F24, 16(R21)
 
-stored2716:
+stored2726:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2717
+	TBZ $1, R20, single2727
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2718
+	TBZ $0, R20, stored2728
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2718
+	B stored2728
 
-single2717:
+single2727:
 	FMOVS F22, 16(R21)
 
-stored2718:
+stored2728:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54990,94 +55220,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single2719
+	TBZ $1, R20, single2729
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2720
+	TBZ $0, R20, loaded2730
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2720
-
-single2719:
-	FMOVS 0(R10), F0
-
-loaded2720:
-	ADD R12, R10
-	TBZ $1, R20, single2721
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2722
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2722
-
-single2721:
-	FMOVS 0(R0), F1
-
-loaded2722:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2723
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2724
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2724
-
-single2723:
-	FMOVS 0(R1), F1
-
-loaded2724:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2725
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2726
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2726
-
-single2725:
-	FMOVS 0(R2), F1
-
-loaded2726:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single2727
-	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2728
-	ADD $8, R3, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2728
-
-single2727:
-	FMOVS 0(R3), F1
-
-loaded2728:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single2729
-	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2730
-	ADD $8, R4, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2730
 
 single2729:
-	FMOVS 0(R4), F1
+	FMOVS 0(R10), F0
 
 loaded2730:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
+	ADD R12, R10
 	TBZ $1, R20, single2731
-	FMOVD 0(R5), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded2732
-	ADD $8, R5, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2732
 
 single2731:
-	FMOVS 0(R5), F1
+	FMOVS 0(R0), F1
 
 loaded2732:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2733
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2734
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2734
+
+single2733:
+	FMOVS 0(R1), F1
+
+loaded2734:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2735
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2736
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2736
+
+single2735:
+	FMOVS 0(R2), F1
+
+loaded2736:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2737
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2738
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2738
+
+single2737:
+	FMOVS 0(R3), F1
+
+loaded2738:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2739
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2740
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2740
+
+single2739:
+	FMOVS 0(R4), F1
+
+loaded2740:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2741
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2742
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2742
+
+single2741:
+	FMOVS 0(R5), F1
+
+loaded2742:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -55089,76 +55319,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2733
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2734
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2734
-
-single2733:
-	FMOVS 0(R21), F0
-
-loaded2734:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2735
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2736
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2736
-
-single2735:
-	FMOVS 0(R21), F0
-
-loaded2736:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2737
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2738
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2738
-
-single2737:
-	FMOVS 0(R21), F0
-
-loaded2738:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2739
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2740
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2740
-
-single2739:
-	FMOVS 0(R21), F0
-
-loaded2740:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2741
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2742
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2742
-
-single2741:
-	FMOVS 0(R21), F0
-
-loaded2742:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2743
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2744
@@ -55170,12 +55330,9 @@ single2743:
 	FMOVS 0(R21), F0
 
 loaded2744:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single2745
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2746
@@ -55187,6 +55344,79 @@ single2745:
 	FMOVS 0(R21), F0
 
 loaded2746:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2747
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2748
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2748
+
+single2747:
+	FMOVS 0(R21), F0
+
+loaded2748:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2749
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2750
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2750
+
+single2749:
+	FMOVS 0(R21), F0
+
+loaded2750:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2751
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2752
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2752
+
+single2751:
+	FMOVS 0(R21), F0
+
+loaded2752:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2753
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2754
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2754
+
+single2753:
+	FMOVS 0(R21), F0
+
+loaded2754:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2755
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2756
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2756
+
+single2755:
+	FMOVS 0(R21), F0
+
+loaded2756:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -55196,77 +55426,77 @@ loaded2746:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2747
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2748
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2748
-
-single2747:
-	FMOVS F31, 0(R21)
-
-stored2748:
-	ADD R13, R21
-	TBZ $1, R20, single2749
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2750
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2750
-
-single2749:
-	FMOVS F30, 0(R21)
-
-stored2750:
-	ADD R13, R21
-	TBZ $1, R20, single2751
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2752
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2752
-
-single2751:
-	FMOVS F29, 0(R21)
-
-stored2752:
-	ADD R13, R21
-	TBZ $1, R20, single2753
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2754
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2754
-
-single2753:
-	FMOVS F28, 0(R21)
-
-stored2754:
-	ADD R13, R21
-	TBZ $1, R20, single2755
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2756
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2756
-
-single2755:
-	FMOVS F27, 0(R21)
-
-stored2756:
-	ADD R13, R21
 	TBZ $1, R20, single2757
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2758
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2758
 
 single2757:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2758:
+	ADD R13, R21
+	TBZ $1, R20, single2759
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2760
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2760
+
+single2759:
+	FMOVS F30, 0(R21)
+
+stored2760:
+	ADD R13, R21
+	TBZ $1, R20, single2761
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2762
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2762
+
+single2761:
+	FMOVS F29, 0(R21)
+
+stored2762:
+	ADD R13, R21
+	TBZ $1, R20, single2763
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2764
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2764
+
+single2763:
+	FMOVS F28, 0(R21)
+
+stored2764:
+	ADD R13, R21
+	TBZ $1, R20, single2765
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2766
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2766
+
+single2765:
+	FMOVS F27, 0(R21)
+
+stored2766:
+	ADD R13, R21
+	TBZ $1, R20, single2767
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2768
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2768
+
+single2767:
+	FMOVS F26, 0(R21)
+
+stored2768:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55524,106 +55754,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2759
+	TBZ $1, R20, single2769
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2760
+	TBZ $0, R20, loaded2770
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2760
-
-single2759:
-	FMOVS 16(R10), F1
-
-loaded2760:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2761
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2762
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2762
-
-single2761:
-	FMOVS 16(R0), F3
-
-loaded2762:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2763
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2764
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2764
-
-single2763:
-	FMOVS 16(R1), F3
-
-loaded2764:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2765
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2766
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2766
-
-single2765:
-	FMOVS 16(R2), F3
-
-loaded2766:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2767
-	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2768
-	ADD $24, R3, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2768
-
-single2767:
-	FMOVS 16(R3), F3
-
-loaded2768:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2769
-	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2770
-	ADD $24, R4, R26
-	VLD1 (R26), V3.S[2]
 	B loaded2770
 
 single2769:
-	FMOVS 16(R4), F3
+	FMOVS 16(R10), F1
 
 loaded2770:
-	VFMLA V1.S4, V3.S4, V22.S4
-	ADD R24, R4
-	FMOVQ 0(R5), F2
-	VFMLA V0.S4, V2.S4, V21.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single2771
-	FMOVD 16(R5), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded2772
-	ADD $24, R5, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2772
 
 single2771:
-	FMOVS 16(R5), F3
+	FMOVS 16(R0), F3
 
 loaded2772:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2773
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2774
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2774
+
+single2773:
+	FMOVS 16(R1), F3
+
+loaded2774:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2775
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2776
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2776
+
+single2775:
+	FMOVS 16(R2), F3
+
+loaded2776:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2777
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2778
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2778
+
+single2777:
+	FMOVS 16(R3), F3
+
+loaded2778:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2779
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2780
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2780
+
+single2779:
+	FMOVS 16(R4), F3
+
+loaded2780:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2781
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2782
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2782
+
+single2781:
+	FMOVS 16(R5), F3
+
+loaded2782:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -55638,91 +55868,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2773
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2774
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2774
-
-single2773:
-	FMOVS 16(R21), F0
-
-loaded2774:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2775
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2776
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2776
-
-single2775:
-	FMOVS 16(R21), F0
-
-loaded2776:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2777
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2778
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2778
-
-single2777:
-	FMOVS 16(R21), F0
-
-loaded2778:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2779
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2780
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2780
-
-single2779:
-	FMOVS 16(R21), F0
-
-loaded2780:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2781
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2782
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2782
-
-single2781:
-	FMOVS 16(R21), F0
-
-loaded2782:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2783
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2784
@@ -55734,6 +55879,91 @@ single2783:
 	FMOVS 16(R21), F0
 
 loaded2784:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2785
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2786
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2786
+
+single2785:
+	FMOVS 16(R21), F0
+
+loaded2786:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2787
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2788
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2788
+
+single2787:
+	FMOVS 16(R21), F0
+
+loaded2788:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2789
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2790
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2790
+
+single2789:
+	FMOVS 16(R21), F0
+
+loaded2790:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2791
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2792
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2792
+
+single2791:
+	FMOVS 16(R21), F0
+
+loaded2792:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2793
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2794
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2794
+
+single2793:
+	FMOVS 16(R21), F0
+
+loaded2794:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -55747,17 +55977,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2785
+	TBZ $1, R20, single2795
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2786
+	TBZ $0, R20, loaded2796
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2786
+	B loaded2796
 
-single2785:
+single2795:
 	FMOVS 16(R21), F0
 
-loaded2786:
+loaded2796:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -55768,82 +55998,82 @@ loaded2786:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2787
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2788
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2788
-
-single2787:
-	FMOVS F30, 16(R21)
-
-stored2788:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2789
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2790
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2790
-
-single2789:
-	FMOVS F28, 16(R21)
-
-stored2790:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2791
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2792
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2792
-
-single2791:
-	FMOVS F26, 16(R21)
-
-stored2792:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2793
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2794
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2794
-
-single2793:
-	FMOVS F24, 16(R21)
-
-stored2794:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2795
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2796
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2796
-
-single2795:
-	FMOVS F22, 16(R21)
-
-stored2796:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2797
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2798
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2798
 
 single2797:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2798:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2799
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2800
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2800
+
+single2799:
+	FMOVS F28, 16(R21)
+
+stored2800:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2801
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2802
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2802
+
+single2801:
+	FMOVS F26, 16(R21)
+
+stored2802:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2803
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2804
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2804
+
+single2803:
+	FMOVS F24, 16(R21)
+
+stored2804:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2805
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2806
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2806
+
+single2805:
+	FMOVS F22, 16(R21)
+
+stored2806:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2807
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2808
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2808
+
+single2807:
+	FMOVS F20, 16(R21)
+
+stored2808:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56059,107 +56289,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single2799
+	TBZ $1, R20, single2809
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2800
+	TBZ $0, R20, loaded2810
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2800
-
-single2799:
-	FMOVS 0(R10), F0
-
-loaded2800:
-	ADD R12, R10
-	TBZ $1, R20, single2801
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2802
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2802
-
-single2801:
-	FMOVS 0(R0), F1
-
-loaded2802:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2803
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2804
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2804
-
-single2803:
-	FMOVS 0(R1), F1
-
-loaded2804:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2805
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2806
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2806
-
-single2805:
-	FMOVS 0(R2), F1
-
-loaded2806:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single2807
-	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2808
-	ADD $8, R3, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2808
-
-single2807:
-	FMOVS 0(R3), F1
-
-loaded2808:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single2809
-	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2810
-	ADD $8, R4, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2810
 
 single2809:
-	FMOVS 0(R4), F1
+	FMOVS 0(R10), F0
 
 loaded2810:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
+	ADD R12, R10
 	TBZ $1, R20, single2811
-	FMOVD 0(R5), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded2812
-	ADD $8, R5, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2812
 
 single2811:
-	FMOVS 0(R5), F1
+	FMOVS 0(R0), F1
 
 loaded2812:
-	VFMLA V0.S4, V1.S4, V26.S4
-	ADD R24, R5
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
 	TBZ $1, R20, single2813
-	FMOVD 0(R6), F1
+	FMOVD 0(R1), F1
 	TBZ $0, R20, loaded2814
-	ADD $8, R6, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2814
 
 single2813:
-	FMOVS 0(R6), F1
+	FMOVS 0(R1), F1
 
 loaded2814:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2815
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2816
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2816
+
+single2815:
+	FMOVS 0(R2), F1
+
+loaded2816:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2817
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2818
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2818
+
+single2817:
+	FMOVS 0(R3), F1
+
+loaded2818:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2819
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2820
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2820
+
+single2819:
+	FMOVS 0(R4), F1
+
+loaded2820:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2821
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2822
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2822
+
+single2821:
+	FMOVS 0(R5), F1
+
+loaded2822:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single2823
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded2824
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2824
+
+single2823:
+	FMOVS 0(R6), F1
+
+loaded2824:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -56171,76 +56401,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2815
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2816
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2816
-
-single2815:
-	FMOVS 0(R21), F0
-
-loaded2816:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2817
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2818
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2818
-
-single2817:
-	FMOVS 0(R21), F0
-
-loaded2818:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2819
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2820
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2820
-
-single2819:
-	FMOVS 0(R21), F0
-
-loaded2820:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2821
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2822
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2822
-
-single2821:
-	FMOVS 0(R21), F0
-
-loaded2822:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2823
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2824
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2824
-
-single2823:
-	FMOVS 0(R21), F0
-
-loaded2824:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2825
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2826
@@ -56252,8 +56412,8 @@ single2825:
 	FMOVS 0(R21), F0
 
 loaded2826:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2827
 	FMOVD 0(R21), F0
@@ -56266,12 +56426,9 @@ single2827:
 	FMOVS 0(R21), F0
 
 loaded2828:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single2829
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2830
@@ -56283,6 +56440,79 @@ single2829:
 	FMOVS 0(R21), F0
 
 loaded2830:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2831
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2832
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2832
+
+single2831:
+	FMOVS 0(R21), F0
+
+loaded2832:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2833
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2834
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2834
+
+single2833:
+	FMOVS 0(R21), F0
+
+loaded2834:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2835
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2836
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2836
+
+single2835:
+	FMOVS 0(R21), F0
+
+loaded2836:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2837
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2838
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2838
+
+single2837:
+	FMOVS 0(R21), F0
+
+loaded2838:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2839
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2840
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2840
+
+single2839:
+	FMOVS 0(R21), F0
+
+loaded2840:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -56293,89 +56523,89 @@ loaded2830:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2831
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2832
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2832
-
-single2831:
-	FMOVS F31, 0(R21)
-
-stored2832:
-	ADD R13, R21
-	TBZ $1, R20, single2833
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2834
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2834
-
-single2833:
-	FMOVS F30, 0(R21)
-
-stored2834:
-	ADD R13, R21
-	TBZ $1, R20, single2835
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2836
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2836
-
-single2835:
-	FMOVS F29, 0(R21)
-
-stored2836:
-	ADD R13, R21
-	TBZ $1, R20, single2837
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2838
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2838
-
-single2837:
-	FMOVS F28, 0(R21)
-
-stored2838:
-	ADD R13, R21
-	TBZ $1, R20, single2839
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2840
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2840
-
-single2839:
-	FMOVS F27, 0(R21)
-
-stored2840:
-	ADD R13, R21
 	TBZ $1, R20, single2841
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2842
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2842
 
 single2841:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2842:
 	ADD R13, R21
 	TBZ $1, R20, single2843
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2844
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2844
 
 single2843:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2844:
+	ADD R13, R21
+	TBZ $1, R20, single2845
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2846
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2846
+
+single2845:
+	FMOVS F29, 0(R21)
+
+stored2846:
+	ADD R13, R21
+	TBZ $1, R20, single2847
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2848
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2848
+
+single2847:
+	FMOVS F28, 0(R21)
+
+stored2848:
+	ADD R13, R21
+	TBZ $1, R20, single2849
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2850
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2850
+
+single2849:
+	FMOVS F27, 0(R21)
+
+stored2850:
+	ADD R13, R21
+	TBZ $1, R20, single2851
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2852
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2852
+
+single2851:
+	FMOVS F26, 0(R21)
+
+stored2852:
+	ADD R13, R21
+	TBZ $1, R20, single2853
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2854
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2854
+
+single2853:
+	FMOVS F25, 0(R21)
+
+stored2854:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56658,121 +56888,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2845
+	TBZ $1, R20, single2855
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2846
+	TBZ $0, R20, loaded2856
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2846
-
-single2845:
-	FMOVS 16(R10), F1
-
-loaded2846:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2847
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2848
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2848
-
-single2847:
-	FMOVS 16(R0), F3
-
-loaded2848:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2849
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2850
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2850
-
-single2849:
-	FMOVS 16(R1), F3
-
-loaded2850:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2851
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2852
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2852
-
-single2851:
-	FMOVS 16(R2), F3
-
-loaded2852:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2853
-	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2854
-	ADD $24, R3, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2854
-
-single2853:
-	FMOVS 16(R3), F3
-
-loaded2854:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2855
-	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2856
-	ADD $24, R4, R26
-	VLD1 (R26), V3.S[2]
 	B loaded2856
 
 single2855:
-	FMOVS 16(R4), F3
+	FMOVS 16(R10), F1
 
 loaded2856:
-	VFMLA V1.S4, V3.S4, V22.S4
-	ADD R24, R4
-	FMOVQ 0(R5), F2
-	VFMLA V0.S4, V2.S4, V21.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single2857
-	FMOVD 16(R5), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded2858
-	ADD $24, R5, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2858
 
 single2857:
-	FMOVS 16(R5), F3
+	FMOVS 16(R0), F3
 
 loaded2858:
-	VFMLA V1.S4, V3.S4, V20.S4
-	ADD R24, R5
-	FMOVQ 0(R6), F2
-	VFMLA V0.S4, V2.S4, V19.S4
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
 	TBZ $1, R20, single2859
-	FMOVD 16(R6), F3
+	FMOVD 16(R1), F3
 	TBZ $0, R20, loaded2860
-	ADD $24, R6, R26
+	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2860
 
 single2859:
-	FMOVS 16(R6), F3
+	FMOVS 16(R1), F3
 
 loaded2860:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2861
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2862
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2862
+
+single2861:
+	FMOVS 16(R2), F3
+
+loaded2862:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2863
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2864
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2864
+
+single2863:
+	FMOVS 16(R3), F3
+
+loaded2864:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2865
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2866
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2866
+
+single2865:
+	FMOVS 16(R4), F3
+
+loaded2866:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2867
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2868
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2868
+
+single2867:
+	FMOVS 16(R5), F3
+
+loaded2868:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	TBZ $1, R20, single2869
+	FMOVD 16(R6), F3
+	TBZ $0, R20, loaded2870
+	ADD $24, R6, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2870
+
+single2869:
+	FMOVS 16(R6), F3
+
+loaded2870:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -56787,91 +57017,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2861
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2862
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2862
-
-single2861:
-	FMOVS 16(R21), F0
-
-loaded2862:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2863
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2864
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2864
-
-single2863:
-	FMOVS 16(R21), F0
-
-loaded2864:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2865
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2866
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2866
-
-single2865:
-	FMOVS 16(R21), F0
-
-loaded2866:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2867
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2868
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2868
-
-single2867:
-	FMOVS 16(R21), F0
-
-loaded2868:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2869
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2870
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2870
-
-single2869:
-	FMOVS 16(R21), F0
-
-loaded2870:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2871
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2872
@@ -56883,12 +57028,12 @@ single2871:
 	FMOVS 16(R21), F0
 
 loaded2872:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2873
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2874
@@ -56900,6 +57045,91 @@ single2873:
 	FMOVS 16(R21), F0
 
 loaded2874:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2875
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2876
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2876
+
+single2875:
+	FMOVS 16(R21), F0
+
+loaded2876:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2877
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2878
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2878
+
+single2877:
+	FMOVS 16(R21), F0
+
+loaded2878:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2879
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2880
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2880
+
+single2879:
+	FMOVS 16(R21), F0
+
+loaded2880:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2881
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2882
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2882
+
+single2881:
+	FMOVS 16(R21), F0
+
+loaded2882:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2883
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2884
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2884
+
+single2883:
+	FMOVS 16(R21), F0
+
+loaded2884:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -56914,17 +57144,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2875
+	TBZ $1, R20, single2885
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2876
+	TBZ $0, R20, loaded2886
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2876
+	B loaded2886
 
-single2875:
+single2885:
 	FMOVS 16(R21), F0
 
-loaded2876:
+loaded2886:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -56936,95 +57166,95 @@ loaded2876:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2877
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2878
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2878
-
-single2877:
-	FMOVS F30, 16(R21)
-
-stored2878:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2879
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2880
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2880
-
-single2879:
-	FMOVS F28, 16(R21)
-
-stored2880:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2881
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2882
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2882
-
-single2881:
-	FMOVS F26, 16(R21)
-
-stored2882:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2883
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2884
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2884
-
-single2883:
-	FMOVS F24, 16(R21)
-
-stored2884:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2885
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2886
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2886
-
-single2885:
-	FMOVS F22, 16(R21)
-
-stored2886:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2887
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2888
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2888
 
 single2887:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2888:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2889
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2890
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2890
 
 single2889:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2890:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2891
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2892
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2892
+
+single2891:
+	FMOVS F26, 16(R21)
+
+stored2892:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2893
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2894
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2894
+
+single2893:
+	FMOVS F24, 16(R21)
+
+stored2894:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2895
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2896
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2896
+
+single2895:
+	FMOVS F22, 16(R21)
+
+stored2896:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2897
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2898
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2898
+
+single2897:
+	FMOVS F20, 16(R21)
+
+stored2898:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2899
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2900
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2900
+
+single2899:
+	FMOVS F18, 16(R21)
+
+stored2900:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57256,120 +57486,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single2891
+	TBZ $1, R20, single2901
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2892
+	TBZ $0, R20, loaded2902
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2892
-
-single2891:
-	FMOVS 0(R10), F0
-
-loaded2892:
-	ADD R12, R10
-	TBZ $1, R20, single2893
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2894
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2894
-
-single2893:
-	FMOVS 0(R0), F1
-
-loaded2894:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2895
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2896
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2896
-
-single2895:
-	FMOVS 0(R1), F1
-
-loaded2896:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2897
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2898
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2898
-
-single2897:
-	FMOVS 0(R2), F1
-
-loaded2898:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single2899
-	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2900
-	ADD $8, R3, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2900
-
-single2899:
-	FMOVS 0(R3), F1
-
-loaded2900:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single2901
-	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2902
-	ADD $8, R4, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2902
 
 single2901:
-	FMOVS 0(R4), F1
+	FMOVS 0(R10), F0
 
 loaded2902:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
+	ADD R12, R10
 	TBZ $1, R20, single2903
-	FMOVD 0(R5), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded2904
-	ADD $8, R5, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2904
 
 single2903:
-	FMOVS 0(R5), F1
+	FMOVS 0(R0), F1
 
 loaded2904:
-	VFMLA V0.S4, V1.S4, V26.S4
-	ADD R24, R5
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
 	TBZ $1, R20, single2905
-	FMOVD 0(R6), F1
+	FMOVD 0(R1), F1
 	TBZ $0, R20, loaded2906
-	ADD $8, R6, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2906
 
 single2905:
-	FMOVS 0(R6), F1
+	FMOVS 0(R1), F1
 
 loaded2906:
-	VFMLA V0.S4, V1.S4, V25.S4
-	ADD R24, R6
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
 	TBZ $1, R20, single2907
-	FMOVD 0(R7), F1
+	FMOVD 0(R2), F1
 	TBZ $0, R20, loaded2908
-	ADD $8, R7, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2908
 
 single2907:
-	FMOVS 0(R7), F1
+	FMOVS 0(R2), F1
 
 loaded2908:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2909
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2910
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2910
+
+single2909:
+	FMOVS 0(R3), F1
+
+loaded2910:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2911
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2912
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2912
+
+single2911:
+	FMOVS 0(R4), F1
+
+loaded2912:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2913
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2914
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2914
+
+single2913:
+	FMOVS 0(R5), F1
+
+loaded2914:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single2915
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded2916
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2916
+
+single2915:
+	FMOVS 0(R6), F1
+
+loaded2916:
+	VFMLA V0.S4, V1.S4, V25.S4
+	ADD R24, R6
+	TBZ $1, R20, single2917
+	FMOVD 0(R7), F1
+	TBZ $0, R20, loaded2918
+	ADD $8, R7, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2918
+
+single2917:
+	FMOVS 0(R7), F1
+
+loaded2918:
 	VFMLA V0.S4, V1.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -57381,76 +57611,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2909
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2910
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2910
-
-single2909:
-	FMOVS 0(R21), F0
-
-loaded2910:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2911
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2912
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2912
-
-single2911:
-	FMOVS 0(R21), F0
-
-loaded2912:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2913
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2914
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2914
-
-single2913:
-	FMOVS 0(R21), F0
-
-loaded2914:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2915
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2916
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2916
-
-single2915:
-	FMOVS 0(R21), F0
-
-loaded2916:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2917
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2918
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2918
-
-single2917:
-	FMOVS 0(R21), F0
-
-loaded2918:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2919
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2920
@@ -57462,8 +57622,8 @@ single2919:
 	FMOVS 0(R21), F0
 
 loaded2920:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2921
 	FMOVD 0(R21), F0
@@ -57476,8 +57636,8 @@ single2921:
 	FMOVS 0(R21), F0
 
 loaded2922:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2923
 	FMOVD 0(R21), F0
@@ -57490,12 +57650,9 @@ single2923:
 	FMOVS 0(R21), F0
 
 loaded2924:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single2925
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2926
@@ -57507,6 +57664,79 @@ single2925:
 	FMOVS 0(R21), F0
 
 loaded2926:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2927
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2928
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2928
+
+single2927:
+	FMOVS 0(R21), F0
+
+loaded2928:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2929
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2930
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2930
+
+single2929:
+	FMOVS 0(R21), F0
+
+loaded2930:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2931
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2932
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2932
+
+single2931:
+	FMOVS 0(R21), F0
+
+loaded2932:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2933
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2934
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2934
+
+single2933:
+	FMOVS 0(R21), F0
+
+loaded2934:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2935
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2936
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2936
+
+single2935:
+	FMOVS 0(R21), F0
+
+loaded2936:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -57518,101 +57748,101 @@ loaded2926:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2927
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2928
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2928
-
-single2927:
-	FMOVS F31, 0(R21)
-
-stored2928:
-	ADD R13, R21
-	TBZ $1, R20, single2929
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2930
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2930
-
-single2929:
-	FMOVS F30, 0(R21)
-
-stored2930:
-	ADD R13, R21
-	TBZ $1, R20, single2931
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2932
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2932
-
-single2931:
-	FMOVS F29, 0(R21)
-
-stored2932:
-	ADD R13, R21
-	TBZ $1, R20, single2933
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2934
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2934
-
-single2933:
-	FMOVS F28, 0(R21)
-
-stored2934:
-	ADD R13, R21
-	TBZ $1, R20, single2935
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2936
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2936
-
-single2935:
-	FMOVS F27, 0(R21)
-
-stored2936:
-	ADD R13, R21
 	TBZ $1, R20, single2937
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2938
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2938
 
 single2937:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2938:
 	ADD R13, R21
 	TBZ $1, R20, single2939
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2940
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2940
 
 single2939:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2940:
 	ADD R13, R21
 	TBZ $1, R20, single2941
-	FMOVD F24, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2942
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2942
 
 single2941:
-	FMOVS F24, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2942:
+	ADD R13, R21
+	TBZ $1, R20, single2943
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2944
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2944
+
+single2943:
+	FMOVS F28, 0(R21)
+
+stored2944:
+	ADD R13, R21
+	TBZ $1, R20, single2945
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2946
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2946
+
+single2945:
+	FMOVS F27, 0(R21)
+
+stored2946:
+	ADD R13, R21
+	TBZ $1, R20, single2947
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2948
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2948
+
+single2947:
+	FMOVS F26, 0(R21)
+
+stored2948:
+	ADD R13, R21
+	TBZ $1, R20, single2949
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2950
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2950
+
+single2949:
+	FMOVS F25, 0(R21)
+
+stored2950:
+	ADD R13, R21
+	TBZ $1, R20, single2951
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2952
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2952
+
+single2951:
+	FMOVS F24, 0(R21)
+
+stored2952:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57920,136 +58150,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2943
+	TBZ $1, R20, single2953
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2944
+	TBZ $0, R20, loaded2954
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2944
-
-single2943:
-	FMOVS 16(R10), F1
-
-loaded2944:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2945
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2946
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2946
-
-single2945:
-	FMOVS 16(R0), F3
-
-loaded2946:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2947
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2948
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2948
-
-single2947:
-	FMOVS 16(R1), F3
-
-loaded2948:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2949
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2950
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2950
-
-single2949:
-	FMOVS 16(R2), F3
-
-loaded2950:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2951
-	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2952
-	ADD $24, R3, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2952
-
-single2951:
-	FMOVS 16(R3), F3
-
-loaded2952:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2953
-	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2954
-	ADD $24, R4, R26
-	VLD1 (R26), V3.S[2]
 	B loaded2954
 
 single2953:
-	FMOVS 16(R4), F3
+	FMOVS 16(R10), F1
 
 loaded2954:
-	VFMLA V1.S4, V3.S4, V22.S4
-	ADD R24, R4
-	FMOVQ 0(R5), F2
-	VFMLA V0.S4, V2.S4, V21.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single2955
-	FMOVD 16(R5), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded2956
-	ADD $24, R5, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2956
 
 single2955:
-	FMOVS 16(R5), F3
+	FMOVS 16(R0), F3
 
 loaded2956:
-	VFMLA V1.S4, V3.S4, V20.S4
-	ADD R24, R5
-	FMOVQ 0(R6), F2
-	VFMLA V0.S4, V2.S4, V19.S4
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
 	TBZ $1, R20, single2957
-	FMOVD 16(R6), F3
+	FMOVD 16(R1), F3
 	TBZ $0, R20, loaded2958
-	ADD $24, R6, R26
+	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2958
 
 single2957:
-	FMOVS 16(R6), F3
+	FMOVS 16(R1), F3
 
 loaded2958:
-	VFMLA V1.S4, V3.S4, V18.S4
-	ADD R24, R6
-	FMOVQ 0(R7), F2
-	VFMLA V0.S4, V2.S4, V17.S4
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
 	TBZ $1, R20, single2959
-	FMOVD 16(R7), F3
+	FMOVD 16(R2), F3
 	TBZ $0, R20, loaded2960
-	ADD $24, R7, R26
+	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2960
 
 single2959:
-	FMOVS 16(R7), F3
+	FMOVS 16(R2), F3
 
 loaded2960:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2961
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2962
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2962
+
+single2961:
+	FMOVS 16(R3), F3
+
+loaded2962:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2963
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2964
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2964
+
+single2963:
+	FMOVS 16(R4), F3
+
+loaded2964:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2965
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2966
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2966
+
+single2965:
+	FMOVS 16(R5), F3
+
+loaded2966:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	TBZ $1, R20, single2967
+	FMOVD 16(R6), F3
+	TBZ $0, R20, loaded2968
+	ADD $24, R6, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2968
+
+single2967:
+	FMOVS 16(R6), F3
+
+loaded2968:
+	VFMLA V1.S4, V3.S4, V18.S4
+	ADD R24, R6
+	FMOVQ 0(R7), F2
+	VFMLA V0.S4, V2.S4, V17.S4
+	TBZ $1, R20, single2969
+	FMOVD 16(R7), F3
+	TBZ $0, R20, loaded2970
+	ADD $24, R7, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2970
+
+single2969:
+	FMOVS 16(R7), F3
+
+loaded2970:
 	VFMLA V1.S4, V3.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -58064,91 +58294,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2961
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2962
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2962
-
-single2961:
-	FMOVS 16(R21), F0
-
-loaded2962:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2963
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2964
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2964
-
-single2963:
-	FMOVS 16(R21), F0
-
-loaded2964:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2965
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2966
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2966
-
-single2965:
-	FMOVS 16(R21), F0
-
-loaded2966:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2967
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2968
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2968
-
-single2967:
-	FMOVS 16(R21), F0
-
-loaded2968:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2969
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2970
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2970
-
-single2969:
-	FMOVS 16(R21), F0
-
-loaded2970:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2971
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2972
@@ -58160,12 +58305,12 @@ single2971:
 	FMOVS 16(R21), F0
 
 loaded2972:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2973
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2974
@@ -58177,12 +58322,12 @@ single2973:
 	FMOVS 16(R21), F0
 
 loaded2974:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2975
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2976
@@ -58194,6 +58339,91 @@ single2975:
 	FMOVS 16(R21), F0
 
 loaded2976:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2977
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2978
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2978
+
+single2977:
+	FMOVS 16(R21), F0
+
+loaded2978:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2979
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2980
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2980
+
+single2979:
+	FMOVS 16(R21), F0
+
+loaded2980:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2981
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2982
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2982
+
+single2981:
+	FMOVS 16(R21), F0
+
+loaded2982:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2983
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2984
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2984
+
+single2983:
+	FMOVS 16(R21), F0
+
+loaded2984:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2985
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2986
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2986
+
+single2985:
+	FMOVS 16(R21), F0
+
+loaded2986:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -58209,17 +58439,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2977
+	TBZ $1, R20, single2987
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2978
+	TBZ $0, R20, loaded2988
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2978
+	B loaded2988
 
-single2977:
+single2987:
 	FMOVS 16(R21), F0
 
-loaded2978:
+loaded2988:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -58232,108 +58462,108 @@ loaded2978:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2979
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2980
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2980
-
-single2979:
-	FMOVS F30, 16(R21)
-
-stored2980:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2981
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2982
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2982
-
-single2981:
-	FMOVS F28, 16(R21)
-
-stored2982:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2983
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2984
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2984
-
-single2983:
-	FMOVS F26, 16(R21)
-
-stored2984:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2985
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2986
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2986
-
-single2985:
-	FMOVS F24, 16(R21)
-
-stored2986:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2987
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2988
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2988
-
-single2987:
-	FMOVS F22, 16(R21)
-
-stored2988:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2989
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2990
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2990
 
 single2989:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2990:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2991
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2992
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2992
 
 single2991:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2992:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2993
-	FMOVD F16, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2994
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2994
 
 single2993:
-	FMOVS F16, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2994:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2995
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2996
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2996
+
+single2995:
+	FMOVS F24, 16(R21)
+
+stored2996:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2997
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2998
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2998
+
+single2997:
+	FMOVS F22, 16(R21)
+
+stored2998:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2999
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored3000
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored3000
+
+single2999:
+	FMOVS F20, 16(R21)
+
+stored3000:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single3001
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored3002
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored3002
+
+single3001:
+	FMOVS F18, 16(R21)
+
+stored3002:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single3003
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored3004
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored3004
+
+single3003:
+	FMOVS F16, 16(R21)
+
+stored3004:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

@@ -162,6 +162,36 @@ func ger(a, x, y []float32, alpha float32) {
 }
 
 //go:noinline
+func outer(c, x, y []float32) {
+	raceWrite(c)
+	raceRead(x)
+	raceRead(y)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.OuterAVX512(unsafe.SliceData(c), unsafe.SliceData(x), unsafe.SliceData(y), len(x), len(y))
+	case AVX2:
+		asm.OuterAVX2(unsafe.SliceData(c), unsafe.SliceData(x), unsafe.SliceData(y), len(x), len(y))
+	default:
+		outerRef(c, x, y)
+	}
+}
+
+//go:noinline
+func outerAdd(c, x, y []float32, alpha float32) {
+	raceWrite(c)
+	raceRead(x)
+	raceRead(y)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.OuterAddAVX512(unsafe.SliceData(c), unsafe.SliceData(x), unsafe.SliceData(y), len(x), len(y), alpha)
+	case AVX2:
+		asm.OuterAddAVX2(unsafe.SliceData(c), unsafe.SliceData(x), unsafe.SliceData(y), len(x), len(y), alpha)
+	default:
+		outerAddRef(c, x, y, alpha)
+	}
+}
+
+//go:noinline
 func precondition(dst, m, row, col []float32, lambda float32) {
 	raceWrite(dst)
 	raceRead(m)

@@ -60,6 +60,16 @@ func ger(a, x, y []float32, alpha float32) {
 }
 
 //go:noinline
+func outer(c, x, y []float32) {
+	outerRef(c, x, y)
+}
+
+//go:noinline
+func outerAdd(c, x, y []float32, alpha float32) {
+	outerAddRef(c, x, y, alpha)
+}
+
+//go:noinline
 func precondition(dst, m, row, col []float32, lambda float32) {
 	preconditionRef(dst, m, row, col, lambda)
 }

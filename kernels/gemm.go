@@ -88,7 +88,50 @@ func (g *Gemm) run(c, a, b *Matrix, alpha float32) {
 		g.empty(c)
 		return
 	}
+	if k == 1 && g.outer(c, a, b, m, n, alpha) {
+		return
+	}
 	multiply(c, a, b, m, n, k, alpha, g)
+}
+
+// outerCols is the least columns for which rows of outer products are faster than
+// tiles.
+const outerCols = 16
+
+// outer computes a product over a single k, the gradient at weights in a batch of
+// one: whole rows of C are written one after another. It reports whether it did, as
+// the operands must be contiguous.
+func (g *Gemm) outer(c, a, b *Matrix, m, n int, alpha float32) bool {
+	if !g.TransA && a.Stride > 1 || g.TransB && b.Stride > 1 || c.Stride > n || g.Bias != nil || n < outerCols {
+		return false
+	}
+	x, y := a.Data[:m], b.Data[:n]
+	eachBlock(m, n, func(r0, r1, c0, c1 int) {
+		if c := c.Data[r0*n+c0 : (r1-1)*n+c1]; g.Accumulate {
+			outerAdd(c, x[r0:r1], y[c0:c1], alpha)
+		} else {
+			outer(c, x[r0:r1], y[c0:c1])
+		}
+	})
+	return true
+}
+
+func outerRef(c, x, y []float32) {
+	for i, v := range x {
+		row := c[i*len(y):][:len(y)]
+		for j, w := range y {
+			row[j] = fma32(v, w, 0)
+		}
+	}
+}
+
+func outerAddRef(c, x, y []float32, alpha float32) {
+	for i, v := range x {
+		row := c[i*len(y):][:len(y)]
+		for j, w := range y {
+			row[j] = fma32(alpha, fma32(v, w, 0), row[j])
+		}
+	}
 }
 
 // empty is a product with an empty sum.

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -26,6 +27,8 @@ func TestLargeProducts(t *testing.T) {
 		{401, 402, 400, 0},    // just large
 		{514, 10, 300, 0},     // narrow
 		{130, 1024, 70, 1024}, // rows a page apart
+		{67, 1029, 1, 0},      // an outer product, in whole rows
+		{67, 130, 1, 2},       // and in tiles
 	} {
 		for mode := range 8 {
 			if testing.Short() && mode%4 != turn%4 { // each mode with a shape or two
@@ -102,4 +105,22 @@ func contractEntry(g Gemm, c, a, b Matrix, i, j int) float32 {
 		out += g.Bias[j]
 	}
 	return out
+}
+
+// A sum starts from +0, also that of a single product.
+func TestProductsOfZeros(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		for _, n := range []int{3, 40} {
+			for k := 1; k <= 2; k++ {
+				x, y := make([]float32, 5*k), make([]float32, k*n)
+				Fill(x, float32(math.Copysign(0, -1)))
+				Fill(y, 1)
+				c := make([]float32, 5*n)
+				Gemm{TransA: true}.Multiply(NewMatrix(5, n, c), NewMatrix(k, 5, x), NewMatrix(k, n, y))
+				for i, v := range c {
+					require.Zero(t, math.Float32bits(v), "n=%d k=%d element %d", n, k, i)
+				}
+			}
+		}
+	})
 }

@@ -22,6 +22,8 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("normalizeEMA", normalizeEMA),
 
 		vec.Describe("ger", ger),
+		vec.Describe("outer", outer),
+		vec.Describe("outerAdd", outerAdd),
 		vec.Describe("precondition", precondition),
 		vec.Describe("colSums", colSums(false)),
 		vec.Describe("colSumsNarrow", colSums(true)),

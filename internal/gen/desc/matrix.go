@@ -12,6 +12,25 @@ func ger(k *vec.Kernel) {
 		func() { k.Store(a, k.FMA(t, k.Load(y), k.Load(a))) })
 }
 
+// c[i,j] = fma(x[i], y[j], +0)
+func outer(k *vec.Kernel) {
+	c, x, y := k.Out("c"), k.In("x"), k.In("y")
+	var t *vec.Value
+	k.Rows(4, x, y, []*vec.Slice{c}, []*vec.Slice{y},
+		func() { t = k.Row(x) },
+		func() { k.Store(c, k.FMA(t, k.Load(y), k.Const(0))) })
+}
+
+// c[i,j] = fma(alpha, fma(x[i], y[j], +0), c[i,j])
+func outerAdd(k *vec.Kernel) {
+	c, x, y := k.InOut("c"), k.In("x"), k.In("y")
+	alpha := k.Scalar("alpha")
+	var t *vec.Value
+	k.Rows(4, x, y, []*vec.Slice{c}, []*vec.Slice{y},
+		func() { t = k.Row(x) },
+		func() { k.Store(c, k.FMA(alpha, k.FMA(t, k.Load(y), k.Const(0)), k.Load(c))) })
+}
+
 // dst[i,j] = m[i,j] / fma(row[i], col[j], lambda)
 func precondition(k *vec.Kernel) {
 	dst, m, row, col := k.Out("dst"), k.In("m"), k.In("row"), k.In("col")
