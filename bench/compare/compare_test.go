@@ -108,7 +108,7 @@ func TestRacesAreNamed(t *testing.T) {
 	}
 }
 
-// TestTrainingSteps: every step of ours and of spago runs, and ours allocates
+// TestTrainingSteps: every step of ours, of spago and of GoMLX runs, and ours allocates
 // nothing.
 func TestTrainingSteps(t *testing.T) {
 	for _, s := range steps {
@@ -118,8 +118,12 @@ func TestTrainingSteps(t *testing.T) {
 		require.NoError(t, err)
 		require.Zero(t, testing.AllocsPerRun(3, func() { _, err = run(1) }), s.name)
 		require.NoError(t, err)
-		if s.spago != "" {
-			_, err = spagoStep(s.spago, 2)(2)
+		if s.peers != "" {
+			_, err = spagoStep(s.peers, 2)(2)
+			require.NoError(t, err)
+			run, err := gomlxStep(s.peers, 2)
+			require.NoError(t, err)
+			_, err = run(2)
 			require.NoError(t, err)
 		}
 	}

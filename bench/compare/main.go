@@ -1,5 +1,5 @@
 // Command compare runs our kernels, training steps and predictions side by side with those of
-// other libraries: gonum, viterin/vek, spago, and, where cgo and the library are
+// other libraries: gonum, viterin/vek, spago, GoMLX, and, where cgo and the library are
 // there, OpenBLAS, plain C by gcc, ONNX Runtime and PyTorch. It prints how close each comes to
 // the roof of this machine. All contenders of a race are timed in turn, round by
 // round, beside the roof: what disturbs the machine disturbs them all.

@@ -137,7 +137,10 @@ func vekName() string {
 	return "vek32/generic"
 }
 
-const spago = "spago"
+const (
+	spago = "spago"
+	gomlx = "GoMLX"
+)
 
 // dense is a slice as spago takes it: a column, or a matrix.
 func dense(x []float32, shape ...int) *mat.Dense[float32] {

@@ -34,12 +34,12 @@ type step struct {
 	optimizer func(m optim.Model) (optim.Optimizer, error) // nil for none
 	pattern   roof.Pattern                                 // what the optimizer does to memory
 	torch     string                                       // the same in PyTorch, or the nearest to it
-	spago     string                                       // the same in spago; "" for none
+	peers     string                                       // the same in spago and GoMLX; "" for none
 }
 
 var steps = []step{
-	{name: "forward", torch: "forward", spago: "forward"},
-	{name: "forward + backward", torch: "backward", spago: "backward"},
+	{name: "forward", torch: "forward", peers: "forward"},
+	{name: "forward + backward", torch: "backward", peers: "backward"},
 	{"step SGD", func(m optim.Model) (optim.Optimizer, error) {
 		return optim.NewSGD(m, optim.SGDConfig{LR: rate, Momentum: 0.9})
 	}, roof.Update2, "SGD", "SGD"},
@@ -81,8 +81,13 @@ func trainingRaces(p *peers) ([]race, error) {
 					return p.torch.time("mlp", s.torch, batch, n)
 				}})
 			}
-			if s.spago != "" {
-				contenders = append(contenders, contender{name: spago, run: spagoStep(s.spago, batch)})
+			if s.peers != "" {
+				contenders = append(contenders, contender{name: spago, run: spagoStep(s.peers, batch)})
+				run, err := gomlxStep(s.peers, batch)
+				if err != nil {
+					return nil, err
+				}
+				contenders = append(contenders, contender{name: gomlx, run: run})
 			}
 			top := s.roof(batch)
 			for _, c := range contenders {
