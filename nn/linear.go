@@ -52,7 +52,7 @@ func (l linear) build(b *builder, in Shape) (module, Shape, error) {
 
 // largeWeight is the number of weights in a layer from which on its products are
 // faster with the larger workspace.
-const largeWeight = 1 << 18
+const largeWeight = 1 << 16
 
 func linearScratch(in, out int) int {
 	if in*out >= largeWeight {
