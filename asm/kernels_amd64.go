@@ -1154,7 +1154,19 @@ func GemmHalf14x2AVX512(t *Tile)
 func GemmHalf1x16AVX512(t *Tile)
 
 //go:noescape
+func GemmHalfPanels1x16AVX512(t *Tile)
+
+//go:noescape
+func GemmPanels1x16AVX512(t *Tile)
+
+//go:noescape
 func GemmHalf2x8AVX512(t *Tile)
+
+//go:noescape
+func GemmHalfPanels2x8AVX512(t *Tile)
+
+//go:noescape
+func GemmPanels2x8AVX512(t *Tile)
 
 //go:noescape
 func PackAVX2(dst, src *float32, stride, rows int)
@@ -1421,4 +1433,16 @@ func GemmHalf6x2AVX2(t *Tile)
 func GemmHalf1x8AVX2(t *Tile)
 
 //go:noescape
+func GemmHalfPanels1x8AVX2(t *Tile)
+
+//go:noescape
+func GemmPanels1x8AVX2(t *Tile)
+
+//go:noescape
 func GemmHalf2x4AVX2(t *Tile)
+
+//go:noescape
+func GemmHalfPanels2x4AVX2(t *Tile)
+
+//go:noescape
+func GemmPanels2x4AVX2(t *Tile)

@@ -35345,9 +35345,9 @@ TEXT ·GemmRows1x1AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -35391,23 +35391,29 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
 
 store:
 	VMOVUPS Y15, (R12)
@@ -35432,13 +35438,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows1x1PartialAVX2(t uintptr)
@@ -35453,9 +35463,9 @@ TEXT ·GemmRows1x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -35504,14 +35514,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y14, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -35519,9 +35529,15 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y14, Y0
 	VADDPS     Y0, Y15, Y15
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
 
 store:
 	VMASKMOVPS Y15, Y14, (R12)
@@ -35546,13 +35562,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows1x2AVX2(t uintptr)
@@ -35563,9 +35583,9 @@ TEXT ·GemmRows1x2AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -35615,14 +35635,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -35630,11 +35650,18 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VMOVUPS 32(AX), Y0
 	VADDPS  Y0, Y14, Y14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
 
 store:
 	VMOVUPS Y15, (R12)
@@ -35660,13 +35687,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows1x2PartialAVX2(t uintptr)
@@ -35681,9 +35712,9 @@ TEXT ·GemmRows1x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -35738,14 +35769,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y13, Y0
@@ -35754,11 +35785,18 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VMASKMOVPS 32(AX), Y13, Y0
 	VADDPS     Y0, Y14, Y14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -35784,13 +35822,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows2x1AVX2(t uintptr)
@@ -35801,9 +35843,9 @@ TEXT ·GemmRows2x1AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -35863,14 +35905,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -35879,10 +35921,17 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y14, Y14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
 
 store:
 	VMOVUPS Y15, (R12)
@@ -35909,13 +35958,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows2x1PartialAVX2(t uintptr)
@@ -35930,9 +35983,9 @@ TEXT ·GemmRows2x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -35992,14 +36045,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y13, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -36010,10 +36063,17 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y13, Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y14, Y14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
 
 store:
 	VMASKMOVPS Y15, Y13, (R12)
@@ -36040,13 +36100,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows2x2AVX2(t uintptr)
@@ -36057,9 +36121,9 @@ TEXT ·GemmRows2x2AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -36136,14 +36200,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -36154,13 +36218,22 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
 	VMOVUPS 32(AX), Y0
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y12, Y12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
 
 store:
 	VMOVUPS Y15, (R12)
@@ -36189,13 +36262,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows2x2PartialAVX2(t uintptr)
@@ -36210,9 +36287,9 @@ TEXT ·GemmRows2x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -36289,14 +36366,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y11, Y0
@@ -36309,13 +36386,22 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y13, Y13
 	VMASKMOVPS 32(AX), Y11, Y0
 	VADDPS     Y0, Y14, Y14
 	VADDPS     Y0, Y12, Y12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -36344,29 +36430,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows3x1AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows3x1AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows3x1AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -36375,6 +36469,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -36390,6 +36486,7 @@ unrolled:
 	VFMADD231PS  Y0, Y3, Y14
 	VBROADCASTSS (R9)(SI*2), Y4
 	VFMADD231PS  Y0, Y4, Y13
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VBROADCASTSS 4(R9), Y5
 	VFMADD231PS  Y0, Y5, Y15
@@ -36404,6 +36501,7 @@ unrolled:
 	VFMADD231PS  Y0, Y9, Y14
 	VBROADCASTSS 8(R9)(SI*2), Y10
 	VFMADD231PS  Y0, Y10, Y13
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VBROADCASTSS 12(R9), Y11
 	VFMADD231PS  Y0, Y11, Y15
@@ -36411,6 +36509,7 @@ unrolled:
 	VFMADD231PS  Y0, Y12, Y14
 	VBROADCASTSS 12(R9)(SI*2), Y1
 	VFMADD231PS  Y0, Y1, Y13
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -36434,14 +36533,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -36452,11 +36553,19 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y13, Y13
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
 
 store:
 	VMOVUPS Y15, (R12)
@@ -36485,18 +36594,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows3x1PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows3x1PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows3x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -36506,11 +36619,15 @@ TEXT ·GemmRows3x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -36520,6 +36637,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -36535,6 +36654,7 @@ unrolled:
 	VFMADD231PS  Y0, Y3, Y14
 	VBROADCASTSS (R9)(SI*2), Y4
 	VFMADD231PS  Y0, Y4, Y13
+	PREFETCHT1   (R12)
 	VMASKMOVPS   (BX)(CX*1), Y12, Y0
 	VBROADCASTSS 4(R9), Y5
 	VFMADD231PS  Y0, Y5, Y15
@@ -36549,6 +36669,7 @@ unrolled:
 	VFMADD231PS  Y0, Y9, Y14
 	VBROADCASTSS 8(R9)(SI*2), Y10
 	VFMADD231PS  Y0, Y10, Y13
+	PREFETCHT1   64(R12)
 	VMASKMOVPS   (BX)(DX*1), Y12, Y0
 	VBROADCASTSS 12(R9), Y11
 	VFMADD231PS  Y0, Y11, Y15
@@ -36556,6 +36677,7 @@ unrolled:
 	VFMADD231PS  Y0, Y1, Y14
 	VBROADCASTSS 12(R9)(SI*2), Y2
 	VFMADD231PS  Y0, Y2, Y13
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -36579,14 +36701,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y12, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -36600,11 +36724,19 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y14, Y14
 	VADDPS     Y0, Y13, Y13
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
 
 store:
 	VMASKMOVPS Y15, Y12, (R12)
@@ -36633,29 +36765,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows3x2AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows3x2AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows3x2AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -36664,6 +36804,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -36686,6 +36828,7 @@ unrolled:
 	VBROADCASTSS (R9)(SI*2), Y5
 	VFMADD231PS  Y0, Y5, Y11
 	VFMADD231PS  Y1, Y5, Y10
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMOVUPS      32(BX)(CX*1), Y1
 	VBROADCASTSS 4(R9), Y6
@@ -36708,6 +36851,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*2), Y3
 	VFMADD231PS  Y0, Y3, Y11
 	VFMADD231PS  Y1, Y3, Y10
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMOVUPS      32(BX)(DX*1), Y1
 	VBROADCASTSS 12(R9), Y4
@@ -36719,6 +36863,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*2), Y6
 	VFMADD231PS  Y0, Y6, Y11
 	VFMADD231PS  Y1, Y6, Y10
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -36746,14 +36891,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -36767,7 +36914,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -36776,6 +36923,17 @@ bias:
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y10, Y10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
 
 store:
 	VMOVUPS Y15, (R12)
@@ -36807,18 +36965,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows3x2PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows3x2PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows3x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -36828,11 +36990,15 @@ TEXT ·GemmRows3x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -36842,6 +37008,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -36864,6 +37032,7 @@ unrolled:
 	VBROADCASTSS (R9)(SI*2), Y5
 	VFMADD231PS  Y0, Y5, Y11
 	VFMADD231PS  Y1, Y5, Y10
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMASKMOVPS   32(BX)(CX*1), Y9, Y1
 	VBROADCASTSS 4(R9), Y6
@@ -36886,6 +37055,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*2), Y4
 	VFMADD231PS  Y0, Y4, Y11
 	VFMADD231PS  Y1, Y4, Y10
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMASKMOVPS   32(BX)(DX*1), Y9, Y1
 	VBROADCASTSS 12(R9), Y5
@@ -36897,6 +37067,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*2), Y7
 	VFMADD231PS  Y0, Y7, Y11
 	VFMADD231PS  Y1, Y7, Y10
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -36924,14 +37095,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y9, Y0
@@ -36948,7 +37121,7 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y13, Y13
@@ -36957,6 +37130,17 @@ bias:
 	VADDPS     Y0, Y14, Y14
 	VADDPS     Y0, Y12, Y12
 	VADDPS     Y0, Y10, Y10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -36988,29 +37172,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows4x1AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows4x1AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows4x1AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -37019,6 +37211,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -37037,6 +37231,7 @@ unrolled:
 	VFMADD231PS  Y0, Y4, Y13
 	VBROADCASTSS (R9)(R8*1), Y5
 	VFMADD231PS  Y0, Y5, Y12
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VBROADCASTSS 4(R9), Y6
 	VFMADD231PS  Y0, Y6, Y15
@@ -37055,6 +37250,7 @@ unrolled:
 	VFMADD231PS  Y0, Y1, Y13
 	VBROADCASTSS 8(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y12
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VBROADCASTSS 12(R9), Y3
 	VFMADD231PS  Y0, Y3, Y15
@@ -37064,6 +37260,7 @@ unrolled:
 	VFMADD231PS  Y0, Y5, Y13
 	VBROADCASTSS 12(R9)(R8*1), Y6
 	VFMADD231PS  Y0, Y6, Y12
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -37089,14 +37286,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -37109,12 +37308,21 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y13, Y13
 	VADDPS  Y0, Y12, Y12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
 
 store:
 	VMOVUPS Y15, (R12)
@@ -37145,18 +37353,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows4x1PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows4x1PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows4x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -37166,11 +37378,15 @@ TEXT ·GemmRows4x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -37180,6 +37396,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -37198,6 +37416,7 @@ unrolled:
 	VFMADD231PS  Y0, Y4, Y13
 	VBROADCASTSS (R9)(R8*1), Y5
 	VFMADD231PS  Y0, Y5, Y12
+	PREFETCHT1   (R12)
 	VMASKMOVPS   (BX)(CX*1), Y11, Y0
 	VBROADCASTSS 4(R9), Y6
 	VFMADD231PS  Y0, Y6, Y15
@@ -37216,6 +37435,7 @@ unrolled:
 	VFMADD231PS  Y0, Y2, Y13
 	VBROADCASTSS 8(R9)(R8*1), Y3
 	VFMADD231PS  Y0, Y3, Y12
+	PREFETCHT1   64(R12)
 	VMASKMOVPS   (BX)(DX*1), Y11, Y0
 	VBROADCASTSS 12(R9), Y4
 	VFMADD231PS  Y0, Y4, Y15
@@ -37225,6 +37445,7 @@ unrolled:
 	VFMADD231PS  Y0, Y6, Y13
 	VBROADCASTSS 12(R9)(R8*1), Y7
 	VFMADD231PS  Y0, Y7, Y12
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -37250,14 +37471,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y11, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -37274,12 +37497,21 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y11, Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y14, Y14
 	VADDPS     Y0, Y13, Y13
 	VADDPS     Y0, Y12, Y12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
 
 store:
 	VMASKMOVPS Y15, Y11, (R12)
@@ -37310,29 +37542,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows4x2AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows4x2AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows4x2AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -37341,6 +37581,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -37368,6 +37610,7 @@ unrolled:
 	VBROADCASTSS (R9)(R8*1), Y6
 	VFMADD231PS  Y0, Y6, Y9
 	VFMADD231PS  Y1, Y6, Y8
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMOVUPS      32(BX)(CX*1), Y1
 	VBROADCASTSS 4(R9), Y7
@@ -37396,6 +37639,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y9
 	VFMADD231PS  Y1, Y2, Y8
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMOVUPS      32(BX)(DX*1), Y1
 	VBROADCASTSS 12(R9), Y3
@@ -37410,6 +37654,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(R8*1), Y6
 	VFMADD231PS  Y0, Y6, Y9
 	VFMADD231PS  Y1, Y6, Y8
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -37440,14 +37685,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -37464,7 +37711,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -37475,6 +37722,19 @@ bias:
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y10, Y10
 	VADDPS  Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
 
 store:
 	VMOVUPS Y15, (R12)
@@ -37509,18 +37769,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows4x2PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows4x2PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows4x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -37530,11 +37794,15 @@ TEXT ·GemmRows4x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -37544,6 +37812,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -37571,6 +37841,7 @@ unrolled:
 	VBROADCASTSS (R9)(R8*1), Y6
 	VFMADD231PS  Y0, Y6, Y9
 	VFMADD231PS  Y1, Y6, Y8
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMASKMOVPS   32(BX)(CX*1), Y7, Y1
 	VBROADCASTSS 4(R9), Y2
@@ -37599,6 +37870,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(R8*1), Y4
 	VFMADD231PS  Y0, Y4, Y9
 	VFMADD231PS  Y1, Y4, Y8
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMASKMOVPS   32(BX)(DX*1), Y7, Y1
 	VBROADCASTSS 12(R9), Y5
@@ -37613,6 +37885,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(R8*1), Y3
 	VFMADD231PS  Y0, Y3, Y9
 	VFMADD231PS  Y1, Y3, Y8
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -37643,14 +37916,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y7, Y0
@@ -37671,7 +37946,7 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y13, Y13
@@ -37682,6 +37957,19 @@ bias:
 	VADDPS     Y0, Y12, Y12
 	VADDPS     Y0, Y10, Y10
 	VADDPS     Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -37716,29 +38004,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows5x1AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows5x1AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows5x1AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -37747,6 +38043,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -37768,6 +38066,7 @@ unrolled:
 	VFMADD231PS  Y0, Y5, Y12
 	VBROADCASTSS (R9)(SI*4), Y6
 	VFMADD231PS  Y0, Y6, Y11
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VBROADCASTSS 4(R9), Y7
 	VFMADD231PS  Y0, Y7, Y15
@@ -37790,6 +38089,7 @@ unrolled:
 	VFMADD231PS  Y0, Y5, Y12
 	VBROADCASTSS 8(R9)(SI*4), Y6
 	VFMADD231PS  Y0, Y6, Y11
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VBROADCASTSS 12(R9), Y7
 	VFMADD231PS  Y0, Y7, Y15
@@ -37801,6 +38101,7 @@ unrolled:
 	VFMADD231PS  Y0, Y10, Y12
 	VBROADCASTSS 12(R9)(SI*4), Y1
 	VFMADD231PS  Y0, Y1, Y11
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -37828,14 +38129,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -37850,13 +38153,23 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y13, Y13
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y11, Y11
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
 
 store:
 	VMOVUPS Y15, (R12)
@@ -37889,18 +38202,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows5x1PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows5x1PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows5x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -37910,11 +38227,15 @@ TEXT ·GemmRows5x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -37924,6 +38245,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -37945,6 +38268,7 @@ unrolled:
 	VFMADD231PS  Y0, Y5, Y12
 	VBROADCASTSS (R9)(SI*4), Y6
 	VFMADD231PS  Y0, Y6, Y11
+	PREFETCHT1   (R12)
 	VMASKMOVPS   (BX)(CX*1), Y10, Y0
 	VBROADCASTSS 4(R9), Y7
 	VFMADD231PS  Y0, Y7, Y15
@@ -37967,6 +38291,7 @@ unrolled:
 	VFMADD231PS  Y0, Y6, Y12
 	VBROADCASTSS 8(R9)(SI*4), Y7
 	VFMADD231PS  Y0, Y7, Y11
+	PREFETCHT1   64(R12)
 	VMASKMOVPS   (BX)(DX*1), Y10, Y0
 	VBROADCASTSS 12(R9), Y8
 	VFMADD231PS  Y0, Y8, Y15
@@ -37978,6 +38303,7 @@ unrolled:
 	VFMADD231PS  Y0, Y2, Y12
 	VBROADCASTSS 12(R9)(SI*4), Y3
 	VFMADD231PS  Y0, Y3, Y11
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -38005,14 +38331,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y10, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -38032,13 +38360,23 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y10, Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y14, Y14
 	VADDPS     Y0, Y13, Y13
 	VADDPS     Y0, Y12, Y12
 	VADDPS     Y0, Y11, Y11
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
 
 store:
 	VMASKMOVPS Y15, Y10, (R12)
@@ -38071,29 +38409,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows5x2AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows5x2AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows5x2AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -38102,6 +38448,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -38134,6 +38482,7 @@ unrolled:
 	VBROADCASTSS (R9)(SI*4), Y3
 	VFMADD231PS  Y0, Y3, Y7
 	VFMADD231PS  Y1, Y3, Y6
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMOVUPS      32(BX)(CX*1), Y1
 	VBROADCASTSS 4(R9), Y4
@@ -38168,6 +38517,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*4), Y5
 	VFMADD231PS  Y0, Y5, Y7
 	VFMADD231PS  Y1, Y5, Y6
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMOVUPS      32(BX)(DX*1), Y1
 	VBROADCASTSS 12(R9), Y2
@@ -38185,6 +38535,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*4), Y2
 	VFMADD231PS  Y0, Y2, Y7
 	VFMADD231PS  Y1, Y2, Y6
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -38218,14 +38569,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -38245,7 +38598,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -38258,6 +38611,21 @@ bias:
 	VADDPS  Y0, Y10, Y10
 	VADDPS  Y0, Y8, Y8
 	VADDPS  Y0, Y6, Y6
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+	VMAXPS Y7, Y0, Y7
+	VMAXPS Y6, Y0, Y6
 
 store:
 	VMOVUPS Y15, (R12)
@@ -38295,18 +38663,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows5x2PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows5x2PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows5x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -38316,11 +38688,15 @@ TEXT ·GemmRows5x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -38330,6 +38706,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -38362,6 +38740,7 @@ unrolled:
 	VBROADCASTSS (R9)(SI*4), Y4
 	VFMADD231PS  Y0, Y4, Y7
 	VFMADD231PS  Y1, Y4, Y6
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMASKMOVPS   32(BX)(CX*1), Y5, Y1
 	VBROADCASTSS 4(R9), Y2
@@ -38396,6 +38775,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*4), Y2
 	VFMADD231PS  Y0, Y2, Y7
 	VFMADD231PS  Y1, Y2, Y6
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMASKMOVPS   32(BX)(DX*1), Y5, Y1
 	VBROADCASTSS 12(R9), Y3
@@ -38413,6 +38793,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*4), Y4
 	VFMADD231PS  Y0, Y4, Y7
 	VFMADD231PS  Y1, Y4, Y6
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -38446,14 +38827,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y5, Y0
@@ -38478,7 +38861,7 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y13, Y13
@@ -38491,6 +38874,21 @@ bias:
 	VADDPS     Y0, Y10, Y10
 	VADDPS     Y0, Y8, Y8
 	VADDPS     Y0, Y6, Y6
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+	VMAXPS Y7, Y0, Y7
+	VMAXPS Y6, Y0, Y6
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -38528,29 +38926,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows6x1AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows6x1AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows6x1AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -38559,6 +38965,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	LEAQ  (R9)(SI*4), R10
 	ADDQ  SI, R10
 	VPXOR X15, X15, X15
@@ -38585,6 +38993,7 @@ unrolled:
 	VFMADD231PS  Y0, Y6, Y11
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y0, Y7, Y10
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VBROADCASTSS 4(R9), Y8
 	VFMADD231PS  Y0, Y8, Y15
@@ -38611,6 +39020,7 @@ unrolled:
 	VFMADD231PS  Y0, Y9, Y11
 	VBROADCASTSS 8(R10), Y1
 	VFMADD231PS  Y0, Y1, Y10
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VBROADCASTSS 12(R9), Y2
 	VFMADD231PS  Y0, Y2, Y15
@@ -38624,6 +39034,7 @@ unrolled:
 	VFMADD231PS  Y0, Y6, Y11
 	VBROADCASTSS 12(R10), Y7
 	VFMADD231PS  Y0, Y7, Y10
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -38655,14 +39066,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -38679,7 +39092,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y14, Y14
@@ -38687,6 +39100,17 @@ bias:
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y11, Y11
 	VADDPS  Y0, Y10, Y10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
 
 store:
 	VMOVUPS Y15, (R12)
@@ -38722,18 +39146,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows6x1PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows6x1PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows6x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -38743,11 +39171,15 @@ TEXT ·GemmRows6x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -38757,6 +39189,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	LEAQ  (R9)(SI*4), R10
 	ADDQ  SI, R10
 	VPXOR X15, X15, X15
@@ -38783,6 +39217,7 @@ unrolled:
 	VFMADD231PS  Y0, Y6, Y11
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y0, Y7, Y10
+	PREFETCHT1   (R12)
 	VMASKMOVPS   (BX)(CX*1), Y9, Y0
 	VBROADCASTSS 4(R9), Y8
 	VFMADD231PS  Y0, Y8, Y15
@@ -38809,6 +39244,7 @@ unrolled:
 	VFMADD231PS  Y0, Y2, Y11
 	VBROADCASTSS 8(R10), Y3
 	VFMADD231PS  Y0, Y3, Y10
+	PREFETCHT1   64(R12)
 	VMASKMOVPS   (BX)(DX*1), Y9, Y0
 	VBROADCASTSS 12(R9), Y4
 	VFMADD231PS  Y0, Y4, Y15
@@ -38822,6 +39258,7 @@ unrolled:
 	VFMADD231PS  Y0, Y8, Y11
 	VBROADCASTSS 12(R10), Y1
 	VFMADD231PS  Y0, Y1, Y10
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -38853,14 +39290,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y9, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -38883,7 +39322,7 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y9, Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y14, Y14
@@ -38891,6 +39330,17 @@ bias:
 	VADDPS     Y0, Y12, Y12
 	VADDPS     Y0, Y11, Y11
 	VADDPS     Y0, Y10, Y10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
 
 store:
 	VMASKMOVPS Y15, Y9, (R12)
@@ -38926,29 +39376,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows6x2AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows6x2AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows6x2AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -38957,6 +39415,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	LEAQ  (R9)(SI*4), R10
 	ADDQ  SI, R10
 	VPXOR X15, X15, X15
@@ -38996,6 +39456,7 @@ unrolled:
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMOVUPS      32(BX)(CX*1), Y1
 	VBROADCASTSS 4(R9), Y3
@@ -39036,6 +39497,7 @@ unrolled:
 	VBROADCASTSS 8(R10), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMOVUPS      32(BX)(DX*1), Y1
 	VBROADCASTSS 12(R9), Y3
@@ -39056,6 +39518,7 @@ unrolled:
 	VBROADCASTSS 12(R10), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -39094,14 +39557,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -39124,7 +39589,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -39139,6 +39604,23 @@ bias:
 	VADDPS  Y0, Y8, Y8
 	VADDPS  Y0, Y6, Y6
 	VADDPS  Y0, Y4, Y4
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+	VMAXPS Y7, Y0, Y7
+	VMAXPS Y6, Y0, Y6
+	VMAXPS Y5, Y0, Y5
+	VMAXPS Y4, Y0, Y4
 
 store:
 	VMOVUPS Y15, (R12)
@@ -39180,18 +39662,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows6x2PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmRows6x2PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmRows6x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -39201,11 +39687,15 @@ TEXT ·GemmRows6x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -39215,6 +39705,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	LEAQ  (R9)(SI*4), R10
 	ADDQ  SI, R10
 	VPXOR X15, X15, X15
@@ -39254,6 +39746,7 @@ unrolled:
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMASKMOVPS   32(BX)(CX*1), Y3, Y1
 	VBROADCASTSS 4(R9), Y2
@@ -39294,6 +39787,7 @@ unrolled:
 	VBROADCASTSS 8(R10), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMASKMOVPS   32(BX)(DX*1), Y3, Y1
 	VBROADCASTSS 12(R9), Y2
@@ -39314,6 +39808,7 @@ unrolled:
 	VBROADCASTSS 12(R10), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -39352,14 +39847,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y3, Y0
@@ -39388,7 +39885,7 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y13, Y13
@@ -39403,6 +39900,23 @@ bias:
 	VADDPS     Y0, Y8, Y8
 	VADDPS     Y0, Y6, Y6
 	VADDPS     Y0, Y4, Y4
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+	VMAXPS Y7, Y0, Y7
+	VMAXPS Y6, Y0, Y6
+	VMAXPS Y5, Y0, Y5
+	VMAXPS Y4, Y0, Y4
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -39444,13 +39958,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows1x8AVX2(t uintptr)
@@ -39461,9 +39979,9 @@ TEXT ·GemmRows1x8AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -39549,14 +40067,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -39570,7 +40088,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VMOVUPS 32(AX), Y0
@@ -39587,6 +40105,19 @@ bias:
 	VADDPS  Y0, Y9, Y9
 	VMOVUPS 224(AX), Y0
 	VADDPS  Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
 
 store:
 	VMOVUPS Y15, (R12)
@@ -39618,13 +40149,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows2x4AVX2(t uintptr)
@@ -39635,9 +40170,9 @@ TEXT ·GemmRows2x4AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -39748,14 +40283,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -39770,7 +40305,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y11, Y11
@@ -39783,6 +40318,19 @@ bias:
 	VMOVUPS 96(AX), Y0
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
 
 store:
 	VMOVUPS Y15, (R12)
@@ -39815,13 +40363,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols1x1AVX2(t uintptr)
@@ -39832,9 +40384,9 @@ TEXT ·GemmCols1x1AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -39878,23 +40430,29 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
 
 store:
 	VMOVUPS Y15, (R12)
@@ -39919,13 +40477,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols1x1PartialAVX2(t uintptr)
@@ -39940,9 +40502,9 @@ TEXT ·GemmCols1x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -39991,14 +40553,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y14, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -40006,9 +40568,15 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y14, Y0
 	VADDPS     Y0, Y15, Y15
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
 
 store:
 	VMASKMOVPS Y15, Y14, (R12)
@@ -40033,13 +40601,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols1x2AVX2(t uintptr)
@@ -40050,9 +40622,9 @@ TEXT ·GemmCols1x2AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -40102,14 +40674,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -40117,11 +40689,18 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VMOVUPS 32(AX), Y0
 	VADDPS  Y0, Y14, Y14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
 
 store:
 	VMOVUPS Y15, (R12)
@@ -40147,13 +40726,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols1x2PartialAVX2(t uintptr)
@@ -40168,9 +40751,9 @@ TEXT ·GemmCols1x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -40225,14 +40808,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y13, Y0
@@ -40241,11 +40824,18 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VMASKMOVPS 32(AX), Y13, Y0
 	VADDPS     Y0, Y14, Y14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -40271,13 +40861,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols2x1AVX2(t uintptr)
@@ -40288,9 +40882,9 @@ TEXT ·GemmCols2x1AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -40350,14 +40944,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -40366,10 +40960,17 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y14, Y14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
 
 store:
 	VMOVUPS Y15, (R12)
@@ -40396,13 +40997,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols2x1PartialAVX2(t uintptr)
@@ -40417,9 +41022,9 @@ TEXT ·GemmCols2x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -40479,14 +41084,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y13, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -40497,10 +41102,17 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y13, Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y14, Y14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
 
 store:
 	VMASKMOVPS Y15, Y13, (R12)
@@ -40527,13 +41139,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols2x2AVX2(t uintptr)
@@ -40544,9 +41160,9 @@ TEXT ·GemmCols2x2AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -40623,14 +41239,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -40641,13 +41257,22 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
 	VMOVUPS 32(AX), Y0
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y12, Y12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
 
 store:
 	VMOVUPS Y15, (R12)
@@ -40676,13 +41301,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols2x2PartialAVX2(t uintptr)
@@ -40697,9 +41326,9 @@ TEXT ·GemmCols2x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -40776,14 +41405,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y11, Y0
@@ -40796,13 +41425,22 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y13, Y13
 	VMASKMOVPS 32(AX), Y11, Y0
 	VADDPS     Y0, Y14, Y14
 	VADDPS     Y0, Y12, Y12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -40831,29 +41469,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols3x1AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols3x1AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols3x1AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -40862,6 +41508,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -40877,6 +41525,7 @@ unrolled:
 	VFMADD231PS  Y0, Y3, Y14
 	VBROADCASTSS 8(R9), Y4
 	VFMADD231PS  Y0, Y4, Y13
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VBROADCASTSS (R9)(SI*1), Y5
 	VFMADD231PS  Y0, Y5, Y15
@@ -40891,6 +41540,7 @@ unrolled:
 	VFMADD231PS  Y0, Y9, Y14
 	VBROADCASTSS 8(R9)(SI*2), Y10
 	VFMADD231PS  Y0, Y10, Y13
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VBROADCASTSS (R9)(R8*1), Y11
 	VFMADD231PS  Y0, Y11, Y15
@@ -40898,6 +41548,7 @@ unrolled:
 	VFMADD231PS  Y0, Y12, Y14
 	VBROADCASTSS 8(R9)(R8*1), Y1
 	VFMADD231PS  Y0, Y1, Y13
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -40921,14 +41572,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -40939,11 +41592,19 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y13, Y13
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
 
 store:
 	VMOVUPS Y15, (R12)
@@ -40972,18 +41633,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols3x1PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols3x1PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols3x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -40993,11 +41658,15 @@ TEXT ·GemmCols3x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -41007,6 +41676,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -41022,6 +41693,7 @@ unrolled:
 	VFMADD231PS  Y0, Y3, Y14
 	VBROADCASTSS 8(R9), Y4
 	VFMADD231PS  Y0, Y4, Y13
+	PREFETCHT1   (R12)
 	VMASKMOVPS   (BX)(CX*1), Y12, Y0
 	VBROADCASTSS (R9)(SI*1), Y5
 	VFMADD231PS  Y0, Y5, Y15
@@ -41036,6 +41708,7 @@ unrolled:
 	VFMADD231PS  Y0, Y9, Y14
 	VBROADCASTSS 8(R9)(SI*2), Y10
 	VFMADD231PS  Y0, Y10, Y13
+	PREFETCHT1   64(R12)
 	VMASKMOVPS   (BX)(DX*1), Y12, Y0
 	VBROADCASTSS (R9)(R8*1), Y11
 	VFMADD231PS  Y0, Y11, Y15
@@ -41043,6 +41716,7 @@ unrolled:
 	VFMADD231PS  Y0, Y1, Y14
 	VBROADCASTSS 8(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y13
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -41066,14 +41740,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y12, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -41087,11 +41763,19 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y14, Y14
 	VADDPS     Y0, Y13, Y13
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
 
 store:
 	VMASKMOVPS Y15, Y12, (R12)
@@ -41120,29 +41804,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols3x2AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols3x2AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols3x2AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -41151,6 +41843,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -41173,6 +41867,7 @@ unrolled:
 	VBROADCASTSS 8(R9), Y5
 	VFMADD231PS  Y0, Y5, Y11
 	VFMADD231PS  Y1, Y5, Y10
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMOVUPS      32(BX)(CX*1), Y1
 	VBROADCASTSS (R9)(SI*1), Y6
@@ -41195,6 +41890,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*2), Y3
 	VFMADD231PS  Y0, Y3, Y11
 	VFMADD231PS  Y1, Y3, Y10
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMOVUPS      32(BX)(DX*1), Y1
 	VBROADCASTSS (R9)(R8*1), Y4
@@ -41206,6 +41902,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(R8*1), Y6
 	VFMADD231PS  Y0, Y6, Y11
 	VFMADD231PS  Y1, Y6, Y10
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -41233,14 +41930,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -41254,7 +41953,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -41263,6 +41962,17 @@ bias:
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y10, Y10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
 
 store:
 	VMOVUPS Y15, (R12)
@@ -41294,18 +42004,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols3x2PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols3x2PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols3x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -41315,11 +42029,15 @@ TEXT ·GemmCols3x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -41329,6 +42047,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -41351,6 +42071,7 @@ unrolled:
 	VBROADCASTSS 8(R9), Y5
 	VFMADD231PS  Y0, Y5, Y11
 	VFMADD231PS  Y1, Y5, Y10
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMASKMOVPS   32(BX)(CX*1), Y9, Y1
 	VBROADCASTSS (R9)(SI*1), Y6
@@ -41373,6 +42094,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*2), Y4
 	VFMADD231PS  Y0, Y4, Y11
 	VFMADD231PS  Y1, Y4, Y10
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMASKMOVPS   32(BX)(DX*1), Y9, Y1
 	VBROADCASTSS (R9)(R8*1), Y5
@@ -41384,6 +42106,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(R8*1), Y7
 	VFMADD231PS  Y0, Y7, Y11
 	VFMADD231PS  Y1, Y7, Y10
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -41411,14 +42134,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y9, Y0
@@ -41435,7 +42160,7 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y13, Y13
@@ -41444,6 +42169,17 @@ bias:
 	VADDPS     Y0, Y14, Y14
 	VADDPS     Y0, Y12, Y12
 	VADDPS     Y0, Y10, Y10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -41475,29 +42211,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols4x1AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols4x1AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols4x1AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -41506,6 +42250,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -41524,6 +42270,7 @@ unrolled:
 	VFMADD231PS  Y0, Y4, Y13
 	VBROADCASTSS 12(R9), Y5
 	VFMADD231PS  Y0, Y5, Y12
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VBROADCASTSS (R9)(SI*1), Y6
 	VFMADD231PS  Y0, Y6, Y15
@@ -41542,6 +42289,7 @@ unrolled:
 	VFMADD231PS  Y0, Y1, Y13
 	VBROADCASTSS 12(R9)(SI*2), Y2
 	VFMADD231PS  Y0, Y2, Y12
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VBROADCASTSS (R9)(R8*1), Y3
 	VFMADD231PS  Y0, Y3, Y15
@@ -41551,6 +42299,7 @@ unrolled:
 	VFMADD231PS  Y0, Y5, Y13
 	VBROADCASTSS 12(R9)(R8*1), Y6
 	VFMADD231PS  Y0, Y6, Y12
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -41576,14 +42325,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -41596,12 +42347,21 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y13, Y13
 	VADDPS  Y0, Y12, Y12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
 
 store:
 	VMOVUPS Y15, (R12)
@@ -41632,18 +42392,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols4x1PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols4x1PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols4x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -41653,11 +42417,15 @@ TEXT ·GemmCols4x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -41667,6 +42435,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -41685,6 +42455,7 @@ unrolled:
 	VFMADD231PS  Y0, Y4, Y13
 	VBROADCASTSS 12(R9), Y5
 	VFMADD231PS  Y0, Y5, Y12
+	PREFETCHT1   (R12)
 	VMASKMOVPS   (BX)(CX*1), Y11, Y0
 	VBROADCASTSS (R9)(SI*1), Y6
 	VFMADD231PS  Y0, Y6, Y15
@@ -41703,6 +42474,7 @@ unrolled:
 	VFMADD231PS  Y0, Y2, Y13
 	VBROADCASTSS 12(R9)(SI*2), Y3
 	VFMADD231PS  Y0, Y3, Y12
+	PREFETCHT1   64(R12)
 	VMASKMOVPS   (BX)(DX*1), Y11, Y0
 	VBROADCASTSS (R9)(R8*1), Y4
 	VFMADD231PS  Y0, Y4, Y15
@@ -41712,6 +42484,7 @@ unrolled:
 	VFMADD231PS  Y0, Y6, Y13
 	VBROADCASTSS 12(R9)(R8*1), Y7
 	VFMADD231PS  Y0, Y7, Y12
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -41737,14 +42510,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y11, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -41761,12 +42536,21 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y11, Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y14, Y14
 	VADDPS     Y0, Y13, Y13
 	VADDPS     Y0, Y12, Y12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
 
 store:
 	VMASKMOVPS Y15, Y11, (R12)
@@ -41797,29 +42581,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols4x2AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols4x2AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols4x2AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -41828,6 +42620,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -41855,6 +42649,7 @@ unrolled:
 	VBROADCASTSS 12(R9), Y6
 	VFMADD231PS  Y0, Y6, Y9
 	VFMADD231PS  Y1, Y6, Y8
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMOVUPS      32(BX)(CX*1), Y1
 	VBROADCASTSS (R9)(SI*1), Y7
@@ -41883,6 +42678,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*2), Y2
 	VFMADD231PS  Y0, Y2, Y9
 	VFMADD231PS  Y1, Y2, Y8
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMOVUPS      32(BX)(DX*1), Y1
 	VBROADCASTSS (R9)(R8*1), Y3
@@ -41897,6 +42693,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(R8*1), Y6
 	VFMADD231PS  Y0, Y6, Y9
 	VFMADD231PS  Y1, Y6, Y8
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -41927,14 +42724,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -41951,7 +42750,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -41962,6 +42761,19 @@ bias:
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y10, Y10
 	VADDPS  Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
 
 store:
 	VMOVUPS Y15, (R12)
@@ -41996,18 +42808,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols4x2PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols4x2PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols4x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -42017,11 +42833,15 @@ TEXT ·GemmCols4x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -42031,6 +42851,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -42058,6 +42880,7 @@ unrolled:
 	VBROADCASTSS 12(R9), Y6
 	VFMADD231PS  Y0, Y6, Y9
 	VFMADD231PS  Y1, Y6, Y8
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMASKMOVPS   32(BX)(CX*1), Y7, Y1
 	VBROADCASTSS (R9)(SI*1), Y2
@@ -42086,6 +42909,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*2), Y4
 	VFMADD231PS  Y0, Y4, Y9
 	VFMADD231PS  Y1, Y4, Y8
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMASKMOVPS   32(BX)(DX*1), Y7, Y1
 	VBROADCASTSS (R9)(R8*1), Y5
@@ -42100,6 +42924,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(R8*1), Y3
 	VFMADD231PS  Y0, Y3, Y9
 	VFMADD231PS  Y1, Y3, Y8
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -42130,14 +42955,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y7, Y0
@@ -42158,7 +42985,7 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y13, Y13
@@ -42169,6 +42996,19 @@ bias:
 	VADDPS     Y0, Y12, Y12
 	VADDPS     Y0, Y10, Y10
 	VADDPS     Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -42203,29 +43043,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols5x1AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols5x1AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols5x1AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -42234,6 +43082,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -42255,6 +43105,7 @@ unrolled:
 	VFMADD231PS  Y0, Y5, Y12
 	VBROADCASTSS 16(R9), Y6
 	VFMADD231PS  Y0, Y6, Y11
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VBROADCASTSS (R9)(SI*1), Y7
 	VFMADD231PS  Y0, Y7, Y15
@@ -42277,6 +43128,7 @@ unrolled:
 	VFMADD231PS  Y0, Y5, Y12
 	VBROADCASTSS 16(R9)(SI*2), Y6
 	VFMADD231PS  Y0, Y6, Y11
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VBROADCASTSS (R9)(R8*1), Y7
 	VFMADD231PS  Y0, Y7, Y15
@@ -42288,6 +43140,7 @@ unrolled:
 	VFMADD231PS  Y0, Y10, Y12
 	VBROADCASTSS 16(R9)(R8*1), Y1
 	VFMADD231PS  Y0, Y1, Y11
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -42315,14 +43168,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -42337,13 +43192,23 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y13, Y13
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y11, Y11
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
 
 store:
 	VMOVUPS Y15, (R12)
@@ -42376,18 +43241,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols5x1PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols5x1PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols5x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -42397,11 +43266,15 @@ TEXT ·GemmCols5x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -42411,6 +43284,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -42432,6 +43307,7 @@ unrolled:
 	VFMADD231PS  Y0, Y5, Y12
 	VBROADCASTSS 16(R9), Y6
 	VFMADD231PS  Y0, Y6, Y11
+	PREFETCHT1   (R12)
 	VMASKMOVPS   (BX)(CX*1), Y10, Y0
 	VBROADCASTSS (R9)(SI*1), Y7
 	VFMADD231PS  Y0, Y7, Y15
@@ -42454,6 +43330,7 @@ unrolled:
 	VFMADD231PS  Y0, Y6, Y12
 	VBROADCASTSS 16(R9)(SI*2), Y7
 	VFMADD231PS  Y0, Y7, Y11
+	PREFETCHT1   64(R12)
 	VMASKMOVPS   (BX)(DX*1), Y10, Y0
 	VBROADCASTSS (R9)(R8*1), Y8
 	VFMADD231PS  Y0, Y8, Y15
@@ -42465,6 +43342,7 @@ unrolled:
 	VFMADD231PS  Y0, Y2, Y12
 	VBROADCASTSS 16(R9)(R8*1), Y3
 	VFMADD231PS  Y0, Y3, Y11
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -42492,14 +43370,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y10, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -42519,13 +43399,23 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y10, Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y14, Y14
 	VADDPS     Y0, Y13, Y13
 	VADDPS     Y0, Y12, Y12
 	VADDPS     Y0, Y11, Y11
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
 
 store:
 	VMASKMOVPS Y15, Y10, (R12)
@@ -42558,29 +43448,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols5x2AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols5x2AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols5x2AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -42589,6 +43487,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -42621,6 +43521,7 @@ unrolled:
 	VBROADCASTSS 16(R9), Y3
 	VFMADD231PS  Y0, Y3, Y7
 	VFMADD231PS  Y1, Y3, Y6
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMOVUPS      32(BX)(CX*1), Y1
 	VBROADCASTSS (R9)(SI*1), Y4
@@ -42655,6 +43556,7 @@ unrolled:
 	VBROADCASTSS 16(R9)(SI*2), Y5
 	VFMADD231PS  Y0, Y5, Y7
 	VFMADD231PS  Y1, Y5, Y6
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMOVUPS      32(BX)(DX*1), Y1
 	VBROADCASTSS (R9)(R8*1), Y2
@@ -42672,6 +43574,7 @@ unrolled:
 	VBROADCASTSS 16(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y7
 	VFMADD231PS  Y1, Y2, Y6
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -42705,14 +43608,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -42732,7 +43637,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -42745,6 +43650,21 @@ bias:
 	VADDPS  Y0, Y10, Y10
 	VADDPS  Y0, Y8, Y8
 	VADDPS  Y0, Y6, Y6
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+	VMAXPS Y7, Y0, Y7
+	VMAXPS Y6, Y0, Y6
 
 store:
 	VMOVUPS Y15, (R12)
@@ -42782,18 +43702,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols5x2PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols5x2PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols5x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -42803,11 +43727,15 @@ TEXT ·GemmCols5x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -42817,6 +43745,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -42849,6 +43779,7 @@ unrolled:
 	VBROADCASTSS 16(R9), Y4
 	VFMADD231PS  Y0, Y4, Y7
 	VFMADD231PS  Y1, Y4, Y6
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMASKMOVPS   32(BX)(CX*1), Y5, Y1
 	VBROADCASTSS (R9)(SI*1), Y2
@@ -42883,6 +43814,7 @@ unrolled:
 	VBROADCASTSS 16(R9)(SI*2), Y2
 	VFMADD231PS  Y0, Y2, Y7
 	VFMADD231PS  Y1, Y2, Y6
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMASKMOVPS   32(BX)(DX*1), Y5, Y1
 	VBROADCASTSS (R9)(R8*1), Y3
@@ -42900,6 +43832,7 @@ unrolled:
 	VBROADCASTSS 16(R9)(R8*1), Y4
 	VFMADD231PS  Y0, Y4, Y7
 	VFMADD231PS  Y1, Y4, Y6
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -42933,14 +43866,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y5, Y0
@@ -42965,7 +43900,7 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y13, Y13
@@ -42978,6 +43913,21 @@ bias:
 	VADDPS     Y0, Y10, Y10
 	VADDPS     Y0, Y8, Y8
 	VADDPS     Y0, Y6, Y6
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+	VMAXPS Y7, Y0, Y7
+	VMAXPS Y6, Y0, Y6
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -43015,29 +43965,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols6x1AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols6x1AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols6x1AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -43046,6 +44004,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -43070,6 +44030,7 @@ unrolled:
 	VFMADD231PS  Y0, Y6, Y11
 	VBROADCASTSS 20(R9), Y7
 	VFMADD231PS  Y0, Y7, Y10
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VBROADCASTSS (R9)(SI*1), Y8
 	VFMADD231PS  Y0, Y8, Y15
@@ -43096,6 +44057,7 @@ unrolled:
 	VFMADD231PS  Y0, Y9, Y11
 	VBROADCASTSS 20(R9)(SI*2), Y1
 	VFMADD231PS  Y0, Y1, Y10
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VBROADCASTSS (R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y15
@@ -43109,6 +44071,7 @@ unrolled:
 	VFMADD231PS  Y0, Y6, Y11
 	VBROADCASTSS 20(R9)(R8*1), Y7
 	VFMADD231PS  Y0, Y7, Y10
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -43138,14 +44101,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -43162,7 +44127,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y14, Y14
@@ -43170,6 +44135,17 @@ bias:
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y11, Y11
 	VADDPS  Y0, Y10, Y10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
 
 store:
 	VMOVUPS Y15, (R12)
@@ -43204,18 +44180,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols6x1PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols6x1PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols6x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -43225,11 +44205,15 @@ TEXT ·GemmCols6x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -43239,6 +44223,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -43263,6 +44249,7 @@ unrolled:
 	VFMADD231PS  Y0, Y6, Y11
 	VBROADCASTSS 20(R9), Y7
 	VFMADD231PS  Y0, Y7, Y10
+	PREFETCHT1   (R12)
 	VMASKMOVPS   (BX)(CX*1), Y9, Y0
 	VBROADCASTSS (R9)(SI*1), Y8
 	VFMADD231PS  Y0, Y8, Y15
@@ -43289,6 +44276,7 @@ unrolled:
 	VFMADD231PS  Y0, Y2, Y11
 	VBROADCASTSS 20(R9)(SI*2), Y3
 	VFMADD231PS  Y0, Y3, Y10
+	PREFETCHT1   64(R12)
 	VMASKMOVPS   (BX)(DX*1), Y9, Y0
 	VBROADCASTSS (R9)(R8*1), Y4
 	VFMADD231PS  Y0, Y4, Y15
@@ -43302,6 +44290,7 @@ unrolled:
 	VFMADD231PS  Y0, Y8, Y11
 	VBROADCASTSS 20(R9)(R8*1), Y1
 	VFMADD231PS  Y0, Y1, Y10
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -43331,14 +44320,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y9, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -43361,7 +44352,7 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y9, Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y14, Y14
@@ -43369,6 +44360,17 @@ bias:
 	VADDPS     Y0, Y12, Y12
 	VADDPS     Y0, Y11, Y11
 	VADDPS     Y0, Y10, Y10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
 
 store:
 	VMASKMOVPS Y15, Y9, (R12)
@@ -43403,29 +44405,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols6x2AVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols6x2AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols6x2AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -43434,6 +44444,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -43471,6 +44483,7 @@ unrolled:
 	VBROADCASTSS 20(R9), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMOVUPS      32(BX)(CX*1), Y1
 	VBROADCASTSS (R9)(SI*1), Y3
@@ -43511,6 +44524,7 @@ unrolled:
 	VBROADCASTSS 20(R9)(SI*2), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMOVUPS      32(BX)(DX*1), Y1
 	VBROADCASTSS (R9)(R8*1), Y3
@@ -43531,6 +44545,7 @@ unrolled:
 	VBROADCASTSS 20(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -43567,14 +44582,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -43597,7 +44614,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -43612,6 +44629,23 @@ bias:
 	VADDPS  Y0, Y8, Y8
 	VADDPS  Y0, Y6, Y6
 	VADDPS  Y0, Y4, Y4
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+	VMAXPS Y7, Y0, Y7
+	VMAXPS Y6, Y0, Y6
+	VMAXPS Y5, Y0, Y5
+	VMAXPS Y4, Y0, Y4
 
 store:
 	VMOVUPS Y15, (R12)
@@ -43652,18 +44686,22 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols6x2PartialAVX2(t uintptr)
-// Requires: AVX, FMA3
-TEXT ·GemmCols6x2PartialAVX2(SB), NOSPLIT, $24-8
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GemmCols6x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -43673,11 +44711,15 @@ TEXT ·GemmCols6x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    104(R13), AX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
 	MOVQ    16(R13), R12
 
 line:
@@ -43687,6 +44729,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -43724,6 +44768,7 @@ unrolled:
 	VBROADCASTSS 20(R9), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Y0
 	VMASKMOVPS   32(BX)(CX*1), Y3, Y1
 	VBROADCASTSS (R9)(SI*1), Y2
@@ -43764,6 +44809,7 @@ unrolled:
 	VBROADCASTSS 20(R9)(SI*2), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Y0
 	VMASKMOVPS   32(BX)(DX*1), Y3, Y1
 	VBROADCASTSS (R9)(R8*1), Y2
@@ -43784,6 +44830,7 @@ unrolled:
 	VBROADCASTSS 20(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -43820,14 +44867,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y3, Y0
@@ -43856,7 +44905,7 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y13, Y13
@@ -43871,6 +44920,23 @@ bias:
 	VADDPS     Y0, Y8, Y8
 	VADDPS     Y0, Y6, Y6
 	VADDPS     Y0, Y4, Y4
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+	VMAXPS Y7, Y0, Y7
+	VMAXPS Y6, Y0, Y6
+	VMAXPS Y5, Y0, Y5
+	VMAXPS Y4, Y0, Y4
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -43911,13 +44977,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols1x8AVX2(t uintptr)
@@ -43928,9 +44998,9 @@ TEXT ·GemmCols1x8AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -44016,14 +45086,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -44037,7 +45107,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VMOVUPS 32(AX), Y0
@@ -44054,6 +45124,19 @@ bias:
 	VADDPS  Y0, Y9, Y9
 	VMOVUPS 224(AX), Y0
 	VADDPS  Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
 
 store:
 	VMOVUPS Y15, (R12)
@@ -44085,13 +45168,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols2x4AVX2(t uintptr)
@@ -44102,9 +45189,9 @@ TEXT ·GemmCols2x4AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -44215,14 +45302,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -44237,7 +45324,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y11, Y11
@@ -44250,6 +45337,19 @@ bias:
 	VMOVUPS 96(AX), Y0
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
 
 store:
 	VMOVUPS Y15, (R12)
@@ -44282,13 +45382,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes1x1AVX2(t uintptr)
@@ -44299,10 +45403,10 @@ TEXT ·GemmLanes1x1AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -44324,23 +45428,29 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
 
 store:
 	VMOVUPS Y15, (R12)
@@ -44363,13 +45473,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes1x1PartialAVX2(t uintptr)
@@ -44384,10 +45498,10 @@ TEXT ·GemmLanes1x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    128(R13), DX
-	MOVQ    104(R13), AX
+	MOVQ    168(R13), DX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -44410,14 +45524,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y14, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -44425,9 +45539,15 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y14, Y0
 	VADDPS     Y0, Y15, Y15
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
 
 store:
 	VMASKMOVPS Y15, Y14, (R12)
@@ -44450,13 +45570,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes1x2AVX2(t uintptr)
@@ -44467,10 +45591,10 @@ TEXT ·GemmLanes1x2AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -44495,14 +45619,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -44510,11 +45634,18 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VMOVUPS 32(AX), Y0
 	VADDPS  Y0, Y14, Y14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
 
 store:
 	VMOVUPS Y15, (R12)
@@ -44538,13 +45669,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes1x2PartialAVX2(t uintptr)
@@ -44559,10 +45694,10 @@ TEXT ·GemmLanes1x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    128(R13), DX
-	MOVQ    104(R13), AX
+	MOVQ    168(R13), DX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -44588,14 +45723,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y13, Y0
@@ -44604,11 +45739,18 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VMASKMOVPS 32(AX), Y13, Y0
 	VADDPS     Y0, Y14, Y14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -44632,13 +45774,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes2x1AVX2(t uintptr)
@@ -44649,10 +45795,10 @@ TEXT ·GemmLanes2x1AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -44676,14 +45822,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -44692,10 +45838,17 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y14, Y14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
 
 store:
 	VMOVUPS Y15, (R12)
@@ -44720,13 +45873,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes2x1PartialAVX2(t uintptr)
@@ -44741,10 +45898,10 @@ TEXT ·GemmLanes2x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    128(R13), DX
-	MOVQ    104(R13), AX
+	MOVQ    168(R13), DX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -44770,14 +45927,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y13, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -44788,10 +45945,17 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y13, Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y14, Y14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
 
 store:
 	VMASKMOVPS Y15, Y13, (R12)
@@ -44816,13 +45980,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes2x2AVX2(t uintptr)
@@ -44833,10 +46001,10 @@ TEXT ·GemmLanes2x2AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -44865,14 +46033,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -44883,13 +46051,22 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
 	VMOVUPS 32(AX), Y0
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y12, Y12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
 
 store:
 	VMOVUPS Y15, (R12)
@@ -44916,13 +46093,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes2x2PartialAVX2(t uintptr)
@@ -44937,10 +46118,10 @@ TEXT ·GemmLanes2x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    128(R13), DX
-	MOVQ    104(R13), AX
+	MOVQ    168(R13), DX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -44971,14 +46152,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y11, Y0
@@ -44991,13 +46172,22 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y13, Y13
 	VMASKMOVPS 32(AX), Y11, Y0
 	VADDPS     Y0, Y14, Y14
 	VADDPS     Y0, Y12, Y12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -45024,13 +46214,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes3x1AVX2(t uintptr)
@@ -45041,10 +46235,10 @@ TEXT ·GemmLanes3x1AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -45070,14 +46264,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -45088,11 +46282,19 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y13, Y13
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
 
 store:
 	VMOVUPS Y15, (R12)
@@ -45119,13 +46321,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes3x1PartialAVX2(t uintptr)
@@ -45140,10 +46346,10 @@ TEXT ·GemmLanes3x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    128(R13), DX
-	MOVQ    104(R13), AX
+	MOVQ    168(R13), DX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -45172,14 +46378,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y12, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -45193,11 +46399,19 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y14, Y14
 	VADDPS     Y0, Y13, Y13
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
 
 store:
 	VMASKMOVPS Y15, Y12, (R12)
@@ -45224,13 +46438,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes3x2AVX2(t uintptr)
@@ -45241,10 +46459,10 @@ TEXT ·GemmLanes3x2AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -45277,14 +46495,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -45298,7 +46516,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -45307,6 +46525,17 @@ bias:
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y10, Y10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
 
 store:
 	VMOVUPS Y15, (R12)
@@ -45336,13 +46565,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes3x2PartialAVX2(t uintptr)
@@ -45357,10 +46590,10 @@ TEXT ·GemmLanes3x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    128(R13), DX
-	MOVQ    104(R13), AX
+	MOVQ    168(R13), DX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -45396,14 +46629,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y9, Y0
@@ -45420,7 +46653,7 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y13, Y13
@@ -45429,6 +46662,17 @@ bias:
 	VADDPS     Y0, Y14, Y14
 	VADDPS     Y0, Y12, Y12
 	VADDPS     Y0, Y10, Y10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -45458,13 +46702,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes4x1AVX2(t uintptr)
@@ -45475,10 +46723,10 @@ TEXT ·GemmLanes4x1AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -45506,14 +46754,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -45526,12 +46774,21 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y13, Y13
 	VADDPS  Y0, Y12, Y12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
 
 store:
 	VMOVUPS Y15, (R12)
@@ -45560,13 +46817,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes4x1PartialAVX2(t uintptr)
@@ -45581,10 +46842,10 @@ TEXT ·GemmLanes4x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    128(R13), DX
-	MOVQ    104(R13), AX
+	MOVQ    168(R13), DX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -45616,14 +46877,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y11, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -45640,12 +46901,21 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y11, Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y14, Y14
 	VADDPS     Y0, Y13, Y13
 	VADDPS     Y0, Y12, Y12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
 
 store:
 	VMASKMOVPS Y15, Y11, (R12)
@@ -45674,13 +46944,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes4x2AVX2(t uintptr)
@@ -45691,10 +46965,10 @@ TEXT ·GemmLanes4x2AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -45731,14 +47005,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -45755,7 +47029,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -45766,6 +47040,19 @@ bias:
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y10, Y10
 	VADDPS  Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
 
 store:
 	VMOVUPS Y15, (R12)
@@ -45798,13 +47085,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes4x2PartialAVX2(t uintptr)
@@ -45819,10 +47110,10 @@ TEXT ·GemmLanes4x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    128(R13), DX
-	MOVQ    104(R13), AX
+	MOVQ    168(R13), DX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -45863,14 +47154,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y7, Y0
@@ -45891,7 +47182,7 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y13, Y13
@@ -45902,6 +47193,19 @@ bias:
 	VADDPS     Y0, Y12, Y12
 	VADDPS     Y0, Y10, Y10
 	VADDPS     Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -45934,13 +47238,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes5x1AVX2(t uintptr)
@@ -45951,10 +47259,10 @@ TEXT ·GemmLanes5x1AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -45984,14 +47292,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -46006,13 +47314,23 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y13, Y13
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y11, Y11
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
 
 store:
 	VMOVUPS Y15, (R12)
@@ -46043,13 +47361,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes5x1PartialAVX2(t uintptr)
@@ -46064,10 +47386,10 @@ TEXT ·GemmLanes5x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    128(R13), DX
-	MOVQ    104(R13), AX
+	MOVQ    168(R13), DX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -46102,14 +47424,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y10, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -46129,13 +47451,23 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y10, Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y14, Y14
 	VADDPS     Y0, Y13, Y13
 	VADDPS     Y0, Y12, Y12
 	VADDPS     Y0, Y11, Y11
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
 
 store:
 	VMASKMOVPS Y15, Y10, (R12)
@@ -46166,13 +47498,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes5x2AVX2(t uintptr)
@@ -46183,10 +47519,10 @@ TEXT ·GemmLanes5x2AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -46227,14 +47563,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -46254,7 +47590,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -46267,6 +47603,21 @@ bias:
 	VADDPS  Y0, Y10, Y10
 	VADDPS  Y0, Y8, Y8
 	VADDPS  Y0, Y6, Y6
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+	VMAXPS Y7, Y0, Y7
+	VMAXPS Y6, Y0, Y6
 
 store:
 	VMOVUPS Y15, (R12)
@@ -46302,13 +47653,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes5x2PartialAVX2(t uintptr)
@@ -46323,10 +47678,10 @@ TEXT ·GemmLanes5x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    128(R13), DX
-	MOVQ    104(R13), AX
+	MOVQ    168(R13), DX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -46372,14 +47727,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y5, Y0
@@ -46404,7 +47759,7 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y13, Y13
@@ -46417,6 +47772,21 @@ bias:
 	VADDPS     Y0, Y10, Y10
 	VADDPS     Y0, Y8, Y8
 	VADDPS     Y0, Y6, Y6
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+	VMAXPS Y7, Y0, Y7
+	VMAXPS Y6, Y0, Y6
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -46452,13 +47822,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes6x1AVX2(t uintptr)
@@ -46469,10 +47843,10 @@ TEXT ·GemmLanes6x1AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -46507,14 +47881,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -46531,7 +47905,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y14, Y14
@@ -46539,6 +47913,17 @@ bias:
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y11, Y11
 	VADDPS  Y0, Y10, Y10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
 
 store:
 	VMOVUPS Y15, (R12)
@@ -46572,13 +47957,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes6x1PartialAVX2(t uintptr)
@@ -46593,10 +47982,10 @@ TEXT ·GemmLanes6x1PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    128(R13), DX
-	MOVQ    104(R13), AX
+	MOVQ    168(R13), DX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -46637,14 +48026,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y9, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -46667,7 +48056,7 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMASKMOVPS (AX), Y9, Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y14, Y14
@@ -46675,6 +48064,17 @@ bias:
 	VADDPS     Y0, Y12, Y12
 	VADDPS     Y0, Y11, Y11
 	VADDPS     Y0, Y10, Y10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
 
 store:
 	VMASKMOVPS Y15, Y9, (R12)
@@ -46708,13 +48108,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes6x2AVX2(t uintptr)
@@ -46725,10 +48129,10 @@ TEXT ·GemmLanes6x2AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -46776,14 +48180,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -46806,7 +48210,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -46821,6 +48225,23 @@ bias:
 	VADDPS  Y0, Y8, Y8
 	VADDPS  Y0, Y6, Y6
 	VADDPS  Y0, Y4, Y4
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+	VMAXPS Y7, Y0, Y7
+	VMAXPS Y6, Y0, Y6
+	VMAXPS Y5, Y0, Y5
+	VMAXPS Y4, Y0, Y4
 
 store:
 	VMOVUPS Y15, (R12)
@@ -46860,13 +48281,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes6x2PartialAVX2(t uintptr)
@@ -46881,10 +48306,10 @@ TEXT ·GemmLanes6x2PartialAVX2(SB), NOSPLIT, $24-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    128(R13), DX
-	MOVQ    104(R13), AX
+	MOVQ    168(R13), DX
+	MOVQ    128(R13), AX
 	MOVQ    AX, 8(SP)
-	MOVQ    96(R13), AX
+	MOVQ    120(R13), AX
 	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
@@ -46938,14 +48363,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y3, Y0
@@ -46974,7 +48399,7 @@ finished:
 bias:
 	MOVQ       24(R13), AX
 	TESTQ      AX, AX
-	JE         store
+	JE         rectify
 	VMOVUPS    (AX), Y0
 	VADDPS     Y0, Y15, Y15
 	VADDPS     Y0, Y13, Y13
@@ -46989,6 +48414,23 @@ bias:
 	VADDPS     Y0, Y8, Y8
 	VADDPS     Y0, Y6, Y6
 	VADDPS     Y0, Y4, Y4
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+	VMAXPS Y7, Y0, Y7
+	VMAXPS Y6, Y0, Y6
+	VMAXPS Y5, Y0, Y5
+	VMAXPS Y4, Y0, Y4
 
 store:
 	VMOVUPS    Y15, (R12)
@@ -47028,13 +48470,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf1x2AVX2(t uintptr)
@@ -47045,9 +48491,9 @@ TEXT ·GemmHalf1x2AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -47107,14 +48553,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -47122,11 +48568,18 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VMOVUPS 32(AX), Y0
 	VADDPS  Y0, Y14, Y14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
 
 store:
 	VMOVUPS Y15, (R12)
@@ -47152,13 +48605,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf2x2AVX2(t uintptr)
@@ -47169,9 +48626,9 @@ TEXT ·GemmHalf2x2AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -47248,14 +48705,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -47266,13 +48723,22 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
 	VMOVUPS 32(AX), Y0
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y12, Y12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
 
 store:
 	VMOVUPS Y15, (R12)
@@ -47301,29 +48767,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf3x2AVX2(t uintptr)
-// Requires: AVX, F16C, FMA3
-TEXT ·GemmHalf3x2AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, F16C, FMA3, MMX+
+TEXT ·GemmHalf3x2AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -47332,6 +48806,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -47354,6 +48830,7 @@ unrolled:
 	VBROADCASTSS (R9)(SI*2), Y5
 	VFMADD231PS  Y0, Y5, Y11
 	VFMADD231PS  Y1, Y5, Y10
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Y0
 	VCVTPH2PS    16(BX)(CX*1), Y1
 	VBROADCASTSS 4(R9), Y6
@@ -47376,6 +48853,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*2), Y3
 	VFMADD231PS  Y0, Y3, Y11
 	VFMADD231PS  Y1, Y3, Y10
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Y0
 	VCVTPH2PS    16(BX)(DX*1), Y1
 	VBROADCASTSS 12(R9), Y4
@@ -47387,6 +48865,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*2), Y6
 	VFMADD231PS  Y0, Y6, Y11
 	VFMADD231PS  Y1, Y6, Y10
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -47414,14 +48893,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -47435,7 +48916,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -47444,6 +48925,17 @@ bias:
 	VADDPS  Y0, Y14, Y14
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y10, Y10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
 
 store:
 	VMOVUPS Y15, (R12)
@@ -47475,29 +48967,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf4x2AVX2(t uintptr)
-// Requires: AVX, F16C, FMA3
-TEXT ·GemmHalf4x2AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, F16C, FMA3, MMX+
+TEXT ·GemmHalf4x2AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -47506,6 +49006,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -47533,6 +49035,7 @@ unrolled:
 	VBROADCASTSS (R9)(R8*1), Y6
 	VFMADD231PS  Y0, Y6, Y9
 	VFMADD231PS  Y1, Y6, Y8
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Y0
 	VCVTPH2PS    16(BX)(CX*1), Y1
 	VBROADCASTSS 4(R9), Y7
@@ -47561,6 +49064,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y9
 	VFMADD231PS  Y1, Y2, Y8
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Y0
 	VCVTPH2PS    16(BX)(DX*1), Y1
 	VBROADCASTSS 12(R9), Y3
@@ -47575,6 +49079,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(R8*1), Y6
 	VFMADD231PS  Y0, Y6, Y9
 	VFMADD231PS  Y1, Y6, Y8
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -47605,14 +49110,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -47629,7 +49136,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -47640,6 +49147,19 @@ bias:
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y10, Y10
 	VADDPS  Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
 
 store:
 	VMOVUPS Y15, (R12)
@@ -47674,29 +49194,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf5x2AVX2(t uintptr)
-// Requires: AVX, F16C, FMA3
-TEXT ·GemmHalf5x2AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, F16C, FMA3, MMX+
+TEXT ·GemmHalf5x2AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -47705,6 +49233,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	VPXOR X15, X15, X15
 	VPXOR X14, X14, X14
 	VPXOR X13, X13, X13
@@ -47737,6 +49267,7 @@ unrolled:
 	VBROADCASTSS (R9)(SI*4), Y3
 	VFMADD231PS  Y0, Y3, Y7
 	VFMADD231PS  Y1, Y3, Y6
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Y0
 	VCVTPH2PS    16(BX)(CX*1), Y1
 	VBROADCASTSS 4(R9), Y4
@@ -47771,6 +49302,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*4), Y5
 	VFMADD231PS  Y0, Y5, Y7
 	VFMADD231PS  Y1, Y5, Y6
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Y0
 	VCVTPH2PS    16(BX)(DX*1), Y1
 	VBROADCASTSS 12(R9), Y2
@@ -47788,6 +49320,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*4), Y2
 	VFMADD231PS  Y0, Y2, Y7
 	VFMADD231PS  Y1, Y2, Y6
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -47821,14 +49354,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -47848,7 +49383,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -47861,6 +49396,21 @@ bias:
 	VADDPS  Y0, Y10, Y10
 	VADDPS  Y0, Y8, Y8
 	VADDPS  Y0, Y6, Y6
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+	VMAXPS Y7, Y0, Y7
+	VMAXPS Y6, Y0, Y6
 
 store:
 	VMOVUPS Y15, (R12)
@@ -47898,29 +49448,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf6x2AVX2(t uintptr)
-// Requires: AVX, F16C, FMA3
-TEXT ·GemmHalf6x2AVX2(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, CMOV, F16C, FMA3, MMX+
+TEXT ·GemmHalf6x2AVX2(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -47929,6 +49487,8 @@ line:
 tile:
 	MOVQ  8(R13), BX
 	MOVQ  DI, R9
+	MOVQ  R12, 32(SP)
+	MOVQ  24(SP), R12
 	LEAQ  (R9)(SI*4), R10
 	ADDQ  SI, R10
 	VPXOR X15, X15, X15
@@ -47968,6 +49528,7 @@ unrolled:
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Y0
 	VCVTPH2PS    16(BX)(CX*1), Y1
 	VBROADCASTSS 4(R9), Y3
@@ -48008,6 +49569,7 @@ unrolled:
 	VBROADCASTSS 8(R10), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Y0
 	VCVTPH2PS    16(BX)(DX*1), Y1
 	VBROADCASTSS 12(R9), Y3
@@ -48028,6 +49590,7 @@ unrolled:
 	VBROADCASTSS 12(R10), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -48066,14 +49629,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -48096,7 +49661,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -48111,6 +49676,23 @@ bias:
 	VADDPS  Y0, Y8, Y8
 	VADDPS  Y0, Y6, Y6
 	VADDPS  Y0, Y4, Y4
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+	VMAXPS Y7, Y0, Y7
+	VMAXPS Y6, Y0, Y6
+	VMAXPS Y5, Y0, Y5
+	VMAXPS Y4, Y0, Y4
 
 store:
 	VMOVUPS Y15, (R12)
@@ -48152,13 +49734,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf1x8AVX2(t uintptr)
@@ -48169,9 +49755,9 @@ TEXT ·GemmHalf1x8AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -48297,14 +49883,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -48318,7 +49904,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VMOVUPS 32(AX), Y0
@@ -48335,6 +49921,19 @@ bias:
 	VADDPS  Y0, Y9, Y9
 	VMOVUPS 224(AX), Y0
 	VADDPS  Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
 
 store:
 	VMOVUPS Y15, (R12)
@@ -48366,13 +49965,495 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
+	JMP  line
+
+// func GemmHalfPanels1x8AVX2(t uintptr)
+// Requires: AVX, F16C, FMA3
+TEXT ·GemmHalfPanels1x8AVX2(SB), NOSPLIT, $40-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	MOVQ 32(R13), AX
+	MOVQ AX, 24(SP)
+	MOVQ 88(R13), AX
+	MOVQ AX, 32(SP)
+
+block:
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  24(SP), AX
+	CMPQ  AX, $0x00000100
+	JLE   last
+	MOVL  $0x00000100, AX
+
+last:
+	SUBQ AX, 24(SP)
+	SUBQ $+4, AX
+	JL   rest
+
+unrolled:
+	VBROADCASTSS (R9), Y1
+	VCVTPH2PS    (BX), Y2
+	VFMADD231PS  Y2, Y1, Y15
+	VCVTPH2PS    16(BX), Y3
+	VFMADD231PS  Y3, Y1, Y14
+	VCVTPH2PS    (BX)(CX*1), Y4
+	VFMADD231PS  Y4, Y1, Y13
+	VCVTPH2PS    16(BX)(CX*1), Y5
+	VFMADD231PS  Y5, Y1, Y12
+	VCVTPH2PS    (BX)(CX*2), Y6
+	VFMADD231PS  Y6, Y1, Y11
+	VCVTPH2PS    16(BX)(CX*2), Y7
+	VFMADD231PS  Y7, Y1, Y10
+	VCVTPH2PS    (BX)(DX*1), Y0
+	VFMADD231PS  Y0, Y1, Y9
+	VCVTPH2PS    16(BX)(DX*1), Y2
+	VFMADD231PS  Y2, Y1, Y8
+	VBROADCASTSS 4(R9), Y3
+	VCVTPH2PS    32(BX), Y4
+	VFMADD231PS  Y4, Y3, Y15
+	VCVTPH2PS    48(BX), Y5
+	VFMADD231PS  Y5, Y3, Y14
+	VCVTPH2PS    32(BX)(CX*1), Y6
+	VFMADD231PS  Y6, Y3, Y13
+	VCVTPH2PS    48(BX)(CX*1), Y7
+	VFMADD231PS  Y7, Y3, Y12
+	VCVTPH2PS    32(BX)(CX*2), Y0
+	VFMADD231PS  Y0, Y3, Y11
+	VCVTPH2PS    48(BX)(CX*2), Y1
+	VFMADD231PS  Y1, Y3, Y10
+	VCVTPH2PS    32(BX)(DX*1), Y2
+	VFMADD231PS  Y2, Y3, Y9
+	VCVTPH2PS    48(BX)(DX*1), Y4
+	VFMADD231PS  Y4, Y3, Y8
+	VBROADCASTSS 8(R9), Y5
+	VCVTPH2PS    64(BX), Y6
+	VFMADD231PS  Y6, Y5, Y15
+	VCVTPH2PS    80(BX), Y7
+	VFMADD231PS  Y7, Y5, Y14
+	VCVTPH2PS    64(BX)(CX*1), Y0
+	VFMADD231PS  Y0, Y5, Y13
+	VCVTPH2PS    80(BX)(CX*1), Y1
+	VFMADD231PS  Y1, Y5, Y12
+	VCVTPH2PS    64(BX)(CX*2), Y2
+	VFMADD231PS  Y2, Y5, Y11
+	VCVTPH2PS    80(BX)(CX*2), Y3
+	VFMADD231PS  Y3, Y5, Y10
+	VCVTPH2PS    64(BX)(DX*1), Y4
+	VFMADD231PS  Y4, Y5, Y9
+	VCVTPH2PS    80(BX)(DX*1), Y6
+	VFMADD231PS  Y6, Y5, Y8
+	VBROADCASTSS 12(R9), Y7
+	VCVTPH2PS    96(BX), Y0
+	VFMADD231PS  Y0, Y7, Y15
+	VCVTPH2PS    112(BX), Y1
+	VFMADD231PS  Y1, Y7, Y14
+	VCVTPH2PS    96(BX)(CX*1), Y2
+	VFMADD231PS  Y2, Y7, Y13
+	VCVTPH2PS    112(BX)(CX*1), Y3
+	VFMADD231PS  Y3, Y7, Y12
+	VCVTPH2PS    96(BX)(CX*2), Y4
+	VFMADD231PS  Y4, Y7, Y11
+	VCVTPH2PS    112(BX)(CX*2), Y5
+	VFMADD231PS  Y5, Y7, Y10
+	VCVTPH2PS    96(BX)(DX*1), Y6
+	VFMADD231PS  Y6, Y7, Y9
+	VCVTPH2PS    112(BX)(DX*1), Y0
+	VFMADD231PS  Y0, Y7, Y8
+	ADDQ         $+16, R9
+	ADDQ         $+128, BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Y1
+	VCVTPH2PS    (BX), Y2
+	VFMADD231PS  Y2, Y1, Y15
+	VCVTPH2PS    16(BX), Y3
+	VFMADD231PS  Y3, Y1, Y14
+	VCVTPH2PS    (BX)(CX*1), Y4
+	VFMADD231PS  Y4, Y1, Y13
+	VCVTPH2PS    16(BX)(CX*1), Y5
+	VFMADD231PS  Y5, Y1, Y12
+	VCVTPH2PS    (BX)(CX*2), Y6
+	VFMADD231PS  Y6, Y1, Y11
+	VCVTPH2PS    16(BX)(CX*2), Y7
+	VFMADD231PS  Y7, Y1, Y10
+	VCVTPH2PS    (BX)(DX*1), Y0
+	VFMADD231PS  Y0, Y1, Y9
+	VCVTPH2PS    16(BX)(DX*1), Y2
+	VFMADD231PS  Y2, Y1, Y8
+	ADDQ         $+4, R9
+	ADDQ         $+32, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 120(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         32(SP), $+0
+	JE           bias
+	VBROADCASTSS 176(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	VFMADD213PS  64(AX), Y1, Y13
+	VFMADD213PS  96(AX), Y1, Y12
+	VFMADD213PS  128(AX), Y1, Y11
+	VFMADD213PS  160(AX), Y1, Y10
+	VFMADD213PS  192(AX), Y1, Y9
+	VFMADD213PS  224(AX), Y1, Y8
+
+bias:
+	CMPQ    24(SP), $+0
+	JNE     more
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      rectify
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y0, Y13, Y13
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y0, Y12, Y12
+	VMOVUPS 128(AX), Y0
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS 160(AX), Y0
+	VADDPS  Y0, Y10, Y10
+	VMOVUPS 192(AX), Y0
+	VADDPS  Y0, Y9, Y9
+	VMOVUPS 224(AX), Y0
+	VADDPS  Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	VMOVUPS Y13, 64(R12)
+	VMOVUPS Y12, 96(R12)
+	VMOVUPS Y11, 128(R12)
+	VMOVUPS Y10, 160(R12)
+	VMOVUPS Y9, 192(R12)
+	VMOVUPS Y8, 224(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+more:
+	MOVQ    R12, AX
+	VMOVUPS Y15, (AX)
+	VMOVUPS Y14, 32(AX)
+	VMOVUPS Y13, 64(AX)
+	VMOVUPS Y12, 96(AX)
+	VMOVUPS Y11, 128(AX)
+	VMOVUPS Y10, 160(AX)
+	VMOVUPS Y9, 192(AX)
+	VMOVUPS Y8, 224(AX)
+	MOVQ    48(R13), CX
+	MOVQ    $+1, 32(SP)
+	JMP     block
+
+next:
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
+	JMP  line
+
+// func GemmPanels1x8AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmPanels1x8AVX2(SB), NOSPLIT, $40-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	MOVQ 32(R13), AX
+	MOVQ AX, 24(SP)
+	MOVQ 88(R13), AX
+	MOVQ AX, 32(SP)
+
+block:
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  24(SP), AX
+	CMPQ  AX, $0x00000100
+	JLE   last
+	MOVL  $0x00000100, AX
+
+last:
+	SUBQ AX, 24(SP)
+	SUBQ $+4, AX
+	JL   rest
+
+unrolled:
+	VBROADCASTSS (R9), Y1
+	VFMADD231PS  (BX), Y1, Y15
+	VFMADD231PS  32(BX), Y1, Y14
+	VFMADD231PS  (BX)(CX*1), Y1, Y13
+	VFMADD231PS  32(BX)(CX*1), Y1, Y12
+	VFMADD231PS  (BX)(CX*2), Y1, Y11
+	VFMADD231PS  32(BX)(CX*2), Y1, Y10
+	VFMADD231PS  (BX)(DX*1), Y1, Y9
+	VFMADD231PS  32(BX)(DX*1), Y1, Y8
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  64(BX), Y2, Y15
+	VFMADD231PS  96(BX), Y2, Y14
+	VFMADD231PS  64(BX)(CX*1), Y2, Y13
+	VFMADD231PS  96(BX)(CX*1), Y2, Y12
+	VFMADD231PS  64(BX)(CX*2), Y2, Y11
+	VFMADD231PS  96(BX)(CX*2), Y2, Y10
+	VFMADD231PS  64(BX)(DX*1), Y2, Y9
+	VFMADD231PS  96(BX)(DX*1), Y2, Y8
+	VBROADCASTSS 8(R9), Y3
+	VFMADD231PS  128(BX), Y3, Y15
+	VFMADD231PS  160(BX), Y3, Y14
+	VFMADD231PS  128(BX)(CX*1), Y3, Y13
+	VFMADD231PS  160(BX)(CX*1), Y3, Y12
+	VFMADD231PS  128(BX)(CX*2), Y3, Y11
+	VFMADD231PS  160(BX)(CX*2), Y3, Y10
+	VFMADD231PS  128(BX)(DX*1), Y3, Y9
+	VFMADD231PS  160(BX)(DX*1), Y3, Y8
+	VBROADCASTSS 12(R9), Y4
+	VFMADD231PS  192(BX), Y4, Y15
+	VFMADD231PS  224(BX), Y4, Y14
+	VFMADD231PS  192(BX)(CX*1), Y4, Y13
+	VFMADD231PS  224(BX)(CX*1), Y4, Y12
+	VFMADD231PS  192(BX)(CX*2), Y4, Y11
+	VFMADD231PS  224(BX)(CX*2), Y4, Y10
+	VFMADD231PS  192(BX)(DX*1), Y4, Y9
+	VFMADD231PS  224(BX)(DX*1), Y4, Y8
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  (BX), Y5, Y15
+	VFMADD231PS  32(BX), Y5, Y14
+	VFMADD231PS  (BX)(CX*1), Y5, Y13
+	VFMADD231PS  32(BX)(CX*1), Y5, Y12
+	VFMADD231PS  (BX)(CX*2), Y5, Y11
+	VFMADD231PS  32(BX)(CX*2), Y5, Y10
+	VFMADD231PS  (BX)(DX*1), Y5, Y9
+	VFMADD231PS  32(BX)(DX*1), Y5, Y8
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 120(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         32(SP), $+0
+	JE           bias
+	VBROADCASTSS 176(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	VFMADD213PS  64(AX), Y1, Y13
+	VFMADD213PS  96(AX), Y1, Y12
+	VFMADD213PS  128(AX), Y1, Y11
+	VFMADD213PS  160(AX), Y1, Y10
+	VFMADD213PS  192(AX), Y1, Y9
+	VFMADD213PS  224(AX), Y1, Y8
+
+bias:
+	CMPQ    24(SP), $+0
+	JNE     more
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      rectify
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y0, Y13, Y13
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y0, Y12, Y12
+	VMOVUPS 128(AX), Y0
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS 160(AX), Y0
+	VADDPS  Y0, Y10, Y10
+	VMOVUPS 192(AX), Y0
+	VADDPS  Y0, Y9, Y9
+	VMOVUPS 224(AX), Y0
+	VADDPS  Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	VMOVUPS Y13, 64(R12)
+	VMOVUPS Y12, 96(R12)
+	VMOVUPS Y11, 128(R12)
+	VMOVUPS Y10, 160(R12)
+	VMOVUPS Y9, 192(R12)
+	VMOVUPS Y8, 224(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+more:
+	MOVQ    R12, AX
+	VMOVUPS Y15, (AX)
+	VMOVUPS Y14, 32(AX)
+	VMOVUPS Y13, 64(AX)
+	VMOVUPS Y12, 96(AX)
+	VMOVUPS Y11, 128(AX)
+	VMOVUPS Y10, 160(AX)
+	VMOVUPS Y9, 192(AX)
+	VMOVUPS Y8, 224(AX)
+	MOVQ    48(R13), CX
+	MOVQ    $+1, 32(SP)
+	JMP     block
+
+next:
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf2x4AVX2(t uintptr)
@@ -48383,9 +50464,9 @@ TEXT ·GemmHalf2x4AVX2(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -48496,14 +50577,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Y1
+	VBROADCASTSS 176(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -48518,7 +50599,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y11, Y11
@@ -48531,6 +50612,19 @@ bias:
 	VMOVUPS 96(AX), Y0
 	VADDPS  Y0, Y12, Y12
 	VADDPS  Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
 
 store:
 	VMOVUPS Y15, (R12)
@@ -48563,13 +50657,503 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
+	JMP  line
+
+// func GemmHalfPanels2x4AVX2(t uintptr)
+// Requires: AVX, F16C, FMA3
+TEXT ·GemmHalfPanels2x4AVX2(SB), NOSPLIT, $40-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	MOVQ 32(R13), AX
+	MOVQ AX, 24(SP)
+	MOVQ 88(R13), AX
+	MOVQ AX, 32(SP)
+
+block:
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  24(SP), AX
+	CMPQ  AX, $0x00000100
+	JLE   last
+	MOVL  $0x00000100, AX
+
+last:
+	SUBQ AX, 24(SP)
+	SUBQ $+4, AX
+	JL   rest
+
+unrolled:
+	VCVTPH2PS    (BX), Y0
+	VCVTPH2PS    16(BX), Y1
+	VCVTPH2PS    (BX)(CX*1), Y2
+	VCVTPH2PS    16(BX)(CX*1), Y3
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VFMADD231PS  Y2, Y5, Y13
+	VFMADD231PS  Y3, Y5, Y12
+	VBROADCASTSS (R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VFMADD231PS  Y2, Y6, Y9
+	VFMADD231PS  Y3, Y6, Y8
+	VCVTPH2PS    32(BX), Y0
+	VCVTPH2PS    48(BX), Y1
+	VCVTPH2PS    32(BX)(CX*1), Y2
+	VCVTPH2PS    48(BX)(CX*1), Y3
+	VBROADCASTSS 4(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VFMADD231PS  Y2, Y7, Y13
+	VFMADD231PS  Y3, Y7, Y12
+	VBROADCASTSS 4(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VFMADD231PS  Y2, Y4, Y9
+	VFMADD231PS  Y3, Y4, Y8
+	VCVTPH2PS    64(BX), Y0
+	VCVTPH2PS    80(BX), Y1
+	VCVTPH2PS    64(BX)(CX*1), Y2
+	VCVTPH2PS    80(BX)(CX*1), Y3
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VFMADD231PS  Y2, Y5, Y13
+	VFMADD231PS  Y3, Y5, Y12
+	VBROADCASTSS 8(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VFMADD231PS  Y2, Y6, Y9
+	VFMADD231PS  Y3, Y6, Y8
+	VCVTPH2PS    96(BX), Y0
+	VCVTPH2PS    112(BX), Y1
+	VCVTPH2PS    96(BX)(CX*1), Y2
+	VCVTPH2PS    112(BX)(CX*1), Y3
+	VBROADCASTSS 12(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VFMADD231PS  Y2, Y7, Y13
+	VFMADD231PS  Y3, Y7, Y12
+	VBROADCASTSS 12(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VFMADD231PS  Y2, Y4, Y9
+	VFMADD231PS  Y3, Y4, Y8
+	ADDQ         $+16, R9
+	ADDQ         $+128, BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Y0
+	VCVTPH2PS    16(BX), Y1
+	VCVTPH2PS    (BX)(CX*1), Y2
+	VCVTPH2PS    16(BX)(CX*1), Y3
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VFMADD231PS  Y2, Y5, Y13
+	VFMADD231PS  Y3, Y5, Y12
+	VBROADCASTSS (R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VFMADD231PS  Y2, Y6, Y9
+	VFMADD231PS  Y3, Y6, Y8
+	ADDQ         $+4, R9
+	ADDQ         $+32, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 120(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         32(SP), $+0
+	JE           bias
+	VBROADCASTSS 176(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	VFMADD213PS  64(AX), Y1, Y13
+	VFMADD213PS  96(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	VFMADD213PS  64(AX), Y1, Y9
+	VFMADD213PS  96(AX), Y1, Y8
+
+bias:
+	CMPQ    24(SP), $+0
+	JNE     more
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      rectify
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y10, Y10
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y9, Y9
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	VMOVUPS Y13, 64(R12)
+	VMOVUPS Y12, 96(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	VMOVUPS Y9, 64(R12)
+	VMOVUPS Y8, 96(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+more:
+	MOVQ    R12, AX
+	VMOVUPS Y15, (AX)
+	VMOVUPS Y14, 32(AX)
+	VMOVUPS Y13, 64(AX)
+	VMOVUPS Y12, 96(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y11, (AX)
+	VMOVUPS Y10, 32(AX)
+	VMOVUPS Y9, 64(AX)
+	VMOVUPS Y8, 96(AX)
+	MOVQ    48(R13), CX
+	MOVQ    $+1, 32(SP)
+	JMP     block
+
+next:
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
+	JMP  line
+
+// func GemmPanels2x4AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmPanels2x4AVX2(SB), NOSPLIT, $40-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	MOVQ 32(R13), AX
+	MOVQ AX, 24(SP)
+	MOVQ 88(R13), AX
+	MOVQ AX, 32(SP)
+
+block:
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  24(SP), AX
+	CMPQ  AX, $0x00000100
+	JLE   last
+	MOVL  $0x00000100, AX
+
+last:
+	SUBQ AX, 24(SP)
+	SUBQ $+4, AX
+	JL   rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      (BX)(CX*1), Y2
+	VMOVUPS      32(BX)(CX*1), Y3
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VFMADD231PS  Y2, Y5, Y13
+	VFMADD231PS  Y3, Y5, Y12
+	VBROADCASTSS (R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VFMADD231PS  Y2, Y6, Y9
+	VFMADD231PS  Y3, Y6, Y8
+	VMOVUPS      64(BX), Y0
+	VMOVUPS      96(BX), Y1
+	VMOVUPS      64(BX)(CX*1), Y2
+	VMOVUPS      96(BX)(CX*1), Y3
+	VBROADCASTSS 4(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VFMADD231PS  Y2, Y7, Y13
+	VFMADD231PS  Y3, Y7, Y12
+	VBROADCASTSS 4(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VFMADD231PS  Y2, Y4, Y9
+	VFMADD231PS  Y3, Y4, Y8
+	VMOVUPS      128(BX), Y0
+	VMOVUPS      160(BX), Y1
+	VMOVUPS      128(BX)(CX*1), Y2
+	VMOVUPS      160(BX)(CX*1), Y3
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VFMADD231PS  Y2, Y5, Y13
+	VFMADD231PS  Y3, Y5, Y12
+	VBROADCASTSS 8(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VFMADD231PS  Y2, Y6, Y9
+	VFMADD231PS  Y3, Y6, Y8
+	VMOVUPS      192(BX), Y0
+	VMOVUPS      224(BX), Y1
+	VMOVUPS      192(BX)(CX*1), Y2
+	VMOVUPS      224(BX)(CX*1), Y3
+	VBROADCASTSS 12(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VFMADD231PS  Y2, Y7, Y13
+	VFMADD231PS  Y3, Y7, Y12
+	VBROADCASTSS 12(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VFMADD231PS  Y2, Y4, Y9
+	VFMADD231PS  Y3, Y4, Y8
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      (BX)(CX*1), Y2
+	VMOVUPS      32(BX)(CX*1), Y3
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VFMADD231PS  Y2, Y5, Y13
+	VFMADD231PS  Y3, Y5, Y12
+	VBROADCASTSS (R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VFMADD231PS  Y2, Y6, Y9
+	VFMADD231PS  Y3, Y6, Y8
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 120(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         32(SP), $+0
+	JE           bias
+	VBROADCASTSS 176(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	VFMADD213PS  64(AX), Y1, Y13
+	VFMADD213PS  96(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	VFMADD213PS  64(AX), Y1, Y9
+	VFMADD213PS  96(AX), Y1, Y8
+
+bias:
+	CMPQ    24(SP), $+0
+	JNE     more
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      rectify
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y10, Y10
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y9, Y9
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y8, Y8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Y15, Y0, Y15
+	VMAXPS Y14, Y0, Y14
+	VMAXPS Y13, Y0, Y13
+	VMAXPS Y12, Y0, Y12
+	VMAXPS Y11, Y0, Y11
+	VMAXPS Y10, Y0, Y10
+	VMAXPS Y9, Y0, Y9
+	VMAXPS Y8, Y0, Y8
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	VMOVUPS Y13, 64(R12)
+	VMOVUPS Y12, 96(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	VMOVUPS Y9, 64(R12)
+	VMOVUPS Y8, 96(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+more:
+	MOVQ    R12, AX
+	VMOVUPS Y15, (AX)
+	VMOVUPS Y14, 32(AX)
+	VMOVUPS Y13, 64(AX)
+	VMOVUPS Y12, 96(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y11, (AX)
+	VMOVUPS Y10, 32(AX)
+	VMOVUPS Y9, 64(AX)
+	VMOVUPS Y8, 96(AX)
+	MOVQ    48(R13), CX
+	MOVQ    $+1, 32(SP)
+	JMP     block
+
+next:
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func PackAVX2(dst *float32, src *float32, stride int, rows int)
@@ -48622,9 +51206,9 @@ TEXT ·GemmRows1x1AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -48668,23 +51252,29 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
 
 store:
 	VMOVUPS Z31, (R12)
@@ -48709,13 +51299,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows1x1PartialAVX512(t uintptr)
@@ -48730,9 +51324,9 @@ TEXT ·GemmRows1x1PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -48781,14 +51375,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -48796,9 +51390,15 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -48823,13 +51423,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows1x2AVX512(t uintptr)
@@ -48840,9 +51444,9 @@ TEXT ·GemmRows1x2AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -48892,14 +51496,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -48907,11 +51511,18 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VMOVUPS 64(AX), Z0
 	VADDPS  Z0, Z30, Z30
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
 
 store:
 	VMOVUPS Z31, (R12)
@@ -48937,13 +51548,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows1x2PartialAVX512(t uintptr)
@@ -48958,9 +51573,9 @@ TEXT ·GemmRows1x2PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -49015,14 +51630,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -49031,11 +51646,18 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VMOVUPS.Z 64(AX), K1, Z0
 	VADDPS    Z0, Z30, Z30
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
 
 store:
 	VMOVUPS Z31, (R12)
@@ -49061,13 +51683,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows2x1AVX512(t uintptr)
@@ -49078,9 +51704,9 @@ TEXT ·GemmRows2x1AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -49140,14 +51766,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -49156,10 +51782,17 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
 
 store:
 	VMOVUPS Z31, (R12)
@@ -49186,13 +51819,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows2x1PartialAVX512(t uintptr)
@@ -49207,9 +51844,9 @@ TEXT ·GemmRows2x1PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -49269,14 +51906,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -49287,10 +51924,17 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -49317,13 +51961,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows2x2AVX512(t uintptr)
@@ -49334,9 +51982,9 @@ TEXT ·GemmRows2x2AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -49413,14 +52061,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -49431,13 +52079,22 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
 	VMOVUPS 64(AX), Z0
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z28, Z28
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
 
 store:
 	VMOVUPS Z31, (R12)
@@ -49466,13 +52123,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows2x2PartialAVX512(t uintptr)
@@ -49487,9 +52148,9 @@ TEXT ·GemmRows2x2PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -49566,14 +52227,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -49586,13 +52247,22 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
 	VMOVUPS.Z 64(AX), K1, Z0
 	VADDPS    Z0, Z30, Z30
 	VADDPS    Z0, Z28, Z28
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
 
 store:
 	VMOVUPS Z31, (R12)
@@ -49621,29 +52291,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows3x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows3x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows3x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -49652,6 +52330,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -49667,6 +52347,7 @@ unrolled:
 	VFMADD231PS  Z0, Z3, Z30
 	VBROADCASTSS (R9)(SI*2), Z4
 	VFMADD231PS  Z0, Z4, Z29
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS 4(R9), Z5
 	VFMADD231PS  Z0, Z5, Z31
@@ -49681,6 +52362,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z30
 	VBROADCASTSS 8(R9)(SI*2), Z10
 	VFMADD231PS  Z0, Z10, Z29
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS 12(R9), Z11
 	VFMADD231PS  Z0, Z11, Z31
@@ -49688,6 +52370,7 @@ unrolled:
 	VFMADD231PS  Z0, Z12, Z30
 	VBROADCASTSS 12(R9)(SI*2), Z13
 	VFMADD231PS  Z0, Z13, Z29
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -49711,14 +52394,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -49729,11 +52414,19 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z29, Z29
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
 
 store:
 	VMOVUPS Z31, (R12)
@@ -49762,33 +52455,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows3x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows3x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows3x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -49797,6 +52498,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -49812,6 +52515,7 @@ unrolled:
 	VFMADD231PS  Z0, Z3, Z30
 	VBROADCASTSS (R9)(SI*2), Z4
 	VFMADD231PS  Z0, Z4, Z29
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS 4(R9), Z5
 	VFMADD231PS  Z0, Z5, Z31
@@ -49826,6 +52530,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z30
 	VBROADCASTSS 8(R9)(SI*2), Z10
 	VFMADD231PS  Z0, Z10, Z29
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS 12(R9), Z11
 	VFMADD231PS  Z0, Z11, Z31
@@ -49833,6 +52538,7 @@ unrolled:
 	VFMADD231PS  Z0, Z12, Z30
 	VBROADCASTSS 12(R9)(SI*2), Z13
 	VFMADD231PS  Z0, Z13, Z29
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -49856,14 +52562,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -49877,11 +52585,19 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
 	VADDPS    Z0, Z29, Z29
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -49910,29 +52626,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows3x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows3x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows3x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -49941,6 +52665,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -49963,6 +52689,7 @@ unrolled:
 	VBROADCASTSS (R9)(SI*2), Z5
 	VFMADD231PS  Z0, Z5, Z27
 	VFMADD231PS  Z1, Z5, Z26
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z6
@@ -49985,6 +52712,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*2), Z11
 	VFMADD231PS  Z0, Z11, Z27
 	VFMADD231PS  Z1, Z11, Z26
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z12
@@ -49996,6 +52724,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*2), Z14
 	VFMADD231PS  Z0, Z14, Z27
 	VFMADD231PS  Z1, Z14, Z26
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -50023,14 +52752,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -50044,7 +52775,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -50053,6 +52784,17 @@ bias:
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z28, Z28
 	VADDPS  Z0, Z26, Z26
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
 
 store:
 	VMOVUPS Z31, (R12)
@@ -50084,33 +52826,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows3x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows3x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows3x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -50119,6 +52869,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -50141,6 +52893,7 @@ unrolled:
 	VBROADCASTSS (R9)(SI*2), Z5
 	VFMADD231PS  Z0, Z5, Z27
 	VFMADD231PS  Z1, Z5, Z26
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS 4(R9), Z6
@@ -50163,6 +52916,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*2), Z11
 	VFMADD231PS  Z0, Z11, Z27
 	VFMADD231PS  Z1, Z11, Z26
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS 12(R9), Z12
@@ -50174,6 +52928,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*2), Z14
 	VFMADD231PS  Z0, Z14, Z27
 	VFMADD231PS  Z1, Z14, Z26
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -50201,14 +52956,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -50225,7 +52982,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -50234,6 +52991,17 @@ bias:
 	VADDPS    Z0, Z30, Z30
 	VADDPS    Z0, Z28, Z28
 	VADDPS    Z0, Z26, Z26
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
 
 store:
 	VMOVUPS Z31, (R12)
@@ -50265,29 +53033,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows4x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows4x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows4x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -50296,6 +53072,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -50314,6 +53092,7 @@ unrolled:
 	VFMADD231PS  Z0, Z4, Z29
 	VBROADCASTSS (R9)(R8*1), Z5
 	VFMADD231PS  Z0, Z5, Z28
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS 4(R9), Z6
 	VFMADD231PS  Z0, Z6, Z31
@@ -50332,6 +53111,7 @@ unrolled:
 	VFMADD231PS  Z0, Z12, Z29
 	VBROADCASTSS 8(R9)(R8*1), Z13
 	VFMADD231PS  Z0, Z13, Z28
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS 12(R9), Z14
 	VFMADD231PS  Z0, Z14, Z31
@@ -50341,6 +53121,7 @@ unrolled:
 	VFMADD231PS  Z0, Z16, Z29
 	VBROADCASTSS 12(R9)(R8*1), Z17
 	VFMADD231PS  Z0, Z17, Z28
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -50366,14 +53147,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -50386,12 +53169,21 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z29, Z29
 	VADDPS  Z0, Z28, Z28
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
 
 store:
 	VMOVUPS Z31, (R12)
@@ -50422,33 +53214,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows4x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows4x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows4x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -50457,6 +53257,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -50475,6 +53277,7 @@ unrolled:
 	VFMADD231PS  Z0, Z4, Z29
 	VBROADCASTSS (R9)(R8*1), Z5
 	VFMADD231PS  Z0, Z5, Z28
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS 4(R9), Z6
 	VFMADD231PS  Z0, Z6, Z31
@@ -50493,6 +53296,7 @@ unrolled:
 	VFMADD231PS  Z0, Z12, Z29
 	VBROADCASTSS 8(R9)(R8*1), Z13
 	VFMADD231PS  Z0, Z13, Z28
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS 12(R9), Z14
 	VFMADD231PS  Z0, Z14, Z31
@@ -50502,6 +53306,7 @@ unrolled:
 	VFMADD231PS  Z0, Z16, Z29
 	VBROADCASTSS 12(R9)(R8*1), Z17
 	VFMADD231PS  Z0, Z17, Z28
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -50527,14 +53332,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -50551,12 +53358,21 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
 	VADDPS    Z0, Z29, Z29
 	VADDPS    Z0, Z28, Z28
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -50587,29 +53403,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows4x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows4x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows4x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -50618,6 +53442,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -50645,6 +53471,7 @@ unrolled:
 	VBROADCASTSS (R9)(R8*1), Z6
 	VFMADD231PS  Z0, Z6, Z25
 	VFMADD231PS  Z1, Z6, Z24
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z7
@@ -50673,6 +53500,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(R8*1), Z14
 	VFMADD231PS  Z0, Z14, Z25
 	VFMADD231PS  Z1, Z14, Z24
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z15
@@ -50687,6 +53515,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(R8*1), Z18
 	VFMADD231PS  Z0, Z18, Z25
 	VFMADD231PS  Z1, Z18, Z24
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -50717,14 +53546,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -50741,7 +53572,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -50752,6 +53583,19 @@ bias:
 	VADDPS  Z0, Z28, Z28
 	VADDPS  Z0, Z26, Z26
 	VADDPS  Z0, Z24, Z24
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
 
 store:
 	VMOVUPS Z31, (R12)
@@ -50786,33 +53630,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows4x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows4x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows4x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -50821,6 +53673,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -50848,6 +53702,7 @@ unrolled:
 	VBROADCASTSS (R9)(R8*1), Z6
 	VFMADD231PS  Z0, Z6, Z25
 	VFMADD231PS  Z1, Z6, Z24
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS 4(R9), Z7
@@ -50876,6 +53731,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(R8*1), Z14
 	VFMADD231PS  Z0, Z14, Z25
 	VFMADD231PS  Z1, Z14, Z24
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS 12(R9), Z15
@@ -50890,6 +53746,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(R8*1), Z18
 	VFMADD231PS  Z0, Z18, Z25
 	VFMADD231PS  Z1, Z18, Z24
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -50920,14 +53777,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -50948,7 +53807,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -50959,6 +53818,19 @@ bias:
 	VADDPS    Z0, Z28, Z28
 	VADDPS    Z0, Z26, Z26
 	VADDPS    Z0, Z24, Z24
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
 
 store:
 	VMOVUPS Z31, (R12)
@@ -50993,29 +53865,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows5x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows5x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows5x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -51024,6 +53904,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -51045,6 +53927,7 @@ unrolled:
 	VFMADD231PS  Z0, Z5, Z28
 	VBROADCASTSS (R9)(SI*4), Z6
 	VFMADD231PS  Z0, Z6, Z27
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS 4(R9), Z7
 	VFMADD231PS  Z0, Z7, Z31
@@ -51067,6 +53950,7 @@ unrolled:
 	VFMADD231PS  Z0, Z15, Z28
 	VBROADCASTSS 8(R9)(SI*4), Z16
 	VFMADD231PS  Z0, Z16, Z27
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS 12(R9), Z17
 	VFMADD231PS  Z0, Z17, Z31
@@ -51078,6 +53962,7 @@ unrolled:
 	VFMADD231PS  Z0, Z20, Z28
 	VBROADCASTSS 12(R9)(SI*4), Z21
 	VFMADD231PS  Z0, Z21, Z27
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -51105,14 +53990,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -51127,13 +54014,23 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z29, Z29
 	VADDPS  Z0, Z28, Z28
 	VADDPS  Z0, Z27, Z27
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
 
 store:
 	VMOVUPS Z31, (R12)
@@ -51166,33 +54063,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows5x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows5x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows5x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -51201,6 +54106,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -51222,6 +54129,7 @@ unrolled:
 	VFMADD231PS  Z0, Z5, Z28
 	VBROADCASTSS (R9)(SI*4), Z6
 	VFMADD231PS  Z0, Z6, Z27
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS 4(R9), Z7
 	VFMADD231PS  Z0, Z7, Z31
@@ -51244,6 +54152,7 @@ unrolled:
 	VFMADD231PS  Z0, Z15, Z28
 	VBROADCASTSS 8(R9)(SI*4), Z16
 	VFMADD231PS  Z0, Z16, Z27
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS 12(R9), Z17
 	VFMADD231PS  Z0, Z17, Z31
@@ -51255,6 +54164,7 @@ unrolled:
 	VFMADD231PS  Z0, Z20, Z28
 	VBROADCASTSS 12(R9)(SI*4), Z21
 	VFMADD231PS  Z0, Z21, Z27
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -51282,14 +54192,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -51309,13 +54221,23 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
 	VADDPS    Z0, Z29, Z29
 	VADDPS    Z0, Z28, Z28
 	VADDPS    Z0, Z27, Z27
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -51348,29 +54270,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows5x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows5x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows5x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -51379,6 +54309,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -51411,6 +54343,7 @@ unrolled:
 	VBROADCASTSS (R9)(SI*4), Z7
 	VFMADD231PS  Z0, Z7, Z23
 	VFMADD231PS  Z1, Z7, Z22
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z8
@@ -51445,6 +54378,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*4), Z17
 	VFMADD231PS  Z0, Z17, Z23
 	VFMADD231PS  Z1, Z17, Z22
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z18
@@ -51462,6 +54396,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*4), Z2
 	VFMADD231PS  Z0, Z2, Z23
 	VFMADD231PS  Z1, Z2, Z22
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -51495,14 +54430,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -51522,7 +54459,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -51535,6 +54472,21 @@ bias:
 	VADDPS  Z0, Z26, Z26
 	VADDPS  Z0, Z24, Z24
 	VADDPS  Z0, Z22, Z22
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
 
 store:
 	VMOVUPS Z31, (R12)
@@ -51572,33 +54524,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows5x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows5x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows5x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -51607,6 +54567,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -51639,6 +54601,7 @@ unrolled:
 	VBROADCASTSS (R9)(SI*4), Z7
 	VFMADD231PS  Z0, Z7, Z23
 	VFMADD231PS  Z1, Z7, Z22
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS 4(R9), Z8
@@ -51673,6 +54636,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*4), Z17
 	VFMADD231PS  Z0, Z17, Z23
 	VFMADD231PS  Z1, Z17, Z22
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS 12(R9), Z18
@@ -51690,6 +54654,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*4), Z2
 	VFMADD231PS  Z0, Z2, Z23
 	VFMADD231PS  Z1, Z2, Z22
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -51723,14 +54688,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -51755,7 +54722,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -51768,6 +54735,21 @@ bias:
 	VADDPS    Z0, Z26, Z26
 	VADDPS    Z0, Z24, Z24
 	VADDPS    Z0, Z22, Z22
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
 
 store:
 	VMOVUPS Z31, (R12)
@@ -51805,29 +54787,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows6x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows6x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows6x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -51836,6 +54826,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -51862,6 +54854,7 @@ unrolled:
 	VFMADD231PS  Z0, Z6, Z27
 	VBROADCASTSS (R10), Z7
 	VFMADD231PS  Z0, Z7, Z26
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS 4(R9), Z8
 	VFMADD231PS  Z0, Z8, Z31
@@ -51888,6 +54881,7 @@ unrolled:
 	VFMADD231PS  Z0, Z18, Z27
 	VBROADCASTSS 8(R10), Z19
 	VFMADD231PS  Z0, Z19, Z26
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS 12(R9), Z20
 	VFMADD231PS  Z0, Z20, Z31
@@ -51901,6 +54895,7 @@ unrolled:
 	VFMADD231PS  Z0, Z24, Z27
 	VBROADCASTSS 12(R10), Z25
 	VFMADD231PS  Z0, Z25, Z26
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -51932,14 +54927,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -51956,7 +54953,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -51964,6 +54961,17 @@ bias:
 	VADDPS  Z0, Z28, Z28
 	VADDPS  Z0, Z27, Z27
 	VADDPS  Z0, Z26, Z26
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
 
 store:
 	VMOVUPS Z31, (R12)
@@ -51999,33 +55007,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows6x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows6x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows6x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -52034,6 +55050,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -52060,6 +55078,7 @@ unrolled:
 	VFMADD231PS  Z0, Z6, Z27
 	VBROADCASTSS (R10), Z7
 	VFMADD231PS  Z0, Z7, Z26
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS 4(R9), Z8
 	VFMADD231PS  Z0, Z8, Z31
@@ -52086,6 +55105,7 @@ unrolled:
 	VFMADD231PS  Z0, Z18, Z27
 	VBROADCASTSS 8(R10), Z19
 	VFMADD231PS  Z0, Z19, Z26
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS 12(R9), Z20
 	VFMADD231PS  Z0, Z20, Z31
@@ -52099,6 +55119,7 @@ unrolled:
 	VFMADD231PS  Z0, Z24, Z27
 	VBROADCASTSS 12(R10), Z25
 	VFMADD231PS  Z0, Z25, Z26
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -52130,14 +55151,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -52160,7 +55183,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -52168,6 +55191,17 @@ bias:
 	VADDPS    Z0, Z28, Z28
 	VADDPS    Z0, Z27, Z27
 	VADDPS    Z0, Z26, Z26
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -52203,29 +55237,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows6x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows6x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows6x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -52234,6 +55276,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -52273,6 +55317,7 @@ unrolled:
 	VBROADCASTSS (R10), Z8
 	VFMADD231PS  Z0, Z8, Z21
 	VFMADD231PS  Z1, Z8, Z20
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z9
@@ -52313,6 +55358,7 @@ unrolled:
 	VBROADCASTSS 8(R10), Z2
 	VFMADD231PS  Z0, Z2, Z21
 	VFMADD231PS  Z1, Z2, Z20
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z3
@@ -52333,6 +55379,7 @@ unrolled:
 	VBROADCASTSS 12(R10), Z8
 	VFMADD231PS  Z0, Z8, Z21
 	VFMADD231PS  Z1, Z8, Z20
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -52371,14 +55418,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -52401,7 +55450,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -52416,6 +55465,23 @@ bias:
 	VADDPS  Z0, Z24, Z24
 	VADDPS  Z0, Z22, Z22
 	VADDPS  Z0, Z20, Z20
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
 
 store:
 	VMOVUPS Z31, (R12)
@@ -52457,33 +55523,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows6x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows6x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows6x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -52492,6 +55566,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -52531,6 +55607,7 @@ unrolled:
 	VBROADCASTSS (R10), Z8
 	VFMADD231PS  Z0, Z8, Z21
 	VFMADD231PS  Z1, Z8, Z20
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS 4(R9), Z9
@@ -52571,6 +55648,7 @@ unrolled:
 	VBROADCASTSS 8(R10), Z2
 	VFMADD231PS  Z0, Z2, Z21
 	VFMADD231PS  Z1, Z2, Z20
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS 12(R9), Z3
@@ -52591,6 +55669,7 @@ unrolled:
 	VBROADCASTSS 12(R10), Z8
 	VFMADD231PS  Z0, Z8, Z21
 	VFMADD231PS  Z1, Z8, Z20
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -52629,14 +55708,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -52665,7 +55746,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -52680,6 +55761,23 @@ bias:
 	VADDPS    Z0, Z24, Z24
 	VADDPS    Z0, Z22, Z22
 	VADDPS    Z0, Z20, Z20
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
 
 store:
 	VMOVUPS Z31, (R12)
@@ -52721,29 +55819,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows7x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows7x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows7x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -52752,6 +55858,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -52781,6 +55889,7 @@ unrolled:
 	VFMADD231PS  Z0, Z7, Z26
 	VBROADCASTSS (R10)(SI*1), Z8
 	VFMADD231PS  Z0, Z8, Z25
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS 4(R9), Z9
 	VFMADD231PS  Z0, Z9, Z31
@@ -52811,6 +55920,7 @@ unrolled:
 	VFMADD231PS  Z0, Z21, Z26
 	VBROADCASTSS 8(R10)(SI*1), Z22
 	VFMADD231PS  Z0, Z22, Z25
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS 12(R9), Z23
 	VFMADD231PS  Z0, Z23, Z31
@@ -52826,6 +55936,7 @@ unrolled:
 	VFMADD231PS  Z0, Z4, Z26
 	VBROADCASTSS 12(R10)(SI*1), Z5
 	VFMADD231PS  Z0, Z5, Z25
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -52859,14 +55970,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -52885,7 +55998,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -52894,6 +56007,18 @@ bias:
 	VADDPS  Z0, Z27, Z27
 	VADDPS  Z0, Z26, Z26
 	VADDPS  Z0, Z25, Z25
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
 
 store:
 	VMOVUPS Z31, (R12)
@@ -52931,33 +56056,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows7x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows7x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows7x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -52966,6 +56099,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -52995,6 +56130,7 @@ unrolled:
 	VFMADD231PS  Z0, Z7, Z26
 	VBROADCASTSS (R10)(SI*1), Z8
 	VFMADD231PS  Z0, Z8, Z25
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS 4(R9), Z9
 	VFMADD231PS  Z0, Z9, Z31
@@ -53025,6 +56161,7 @@ unrolled:
 	VFMADD231PS  Z0, Z21, Z26
 	VBROADCASTSS 8(R10)(SI*1), Z22
 	VFMADD231PS  Z0, Z22, Z25
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS 12(R9), Z23
 	VFMADD231PS  Z0, Z23, Z31
@@ -53040,6 +56177,7 @@ unrolled:
 	VFMADD231PS  Z0, Z4, Z26
 	VBROADCASTSS 12(R10)(SI*1), Z5
 	VFMADD231PS  Z0, Z5, Z25
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -53073,14 +56211,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -53106,7 +56246,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -53115,6 +56255,18 @@ bias:
 	VADDPS    Z0, Z27, Z27
 	VADDPS    Z0, Z26, Z26
 	VADDPS    Z0, Z25, Z25
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -53152,29 +56304,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows7x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows7x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows7x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -53183,6 +56343,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -53227,6 +56389,7 @@ unrolled:
 	VBROADCASTSS (R10)(SI*1), Z9
 	VFMADD231PS  Z0, Z9, Z19
 	VFMADD231PS  Z1, Z9, Z18
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z10
@@ -53273,6 +56436,7 @@ unrolled:
 	VBROADCASTSS 8(R10)(SI*1), Z7
 	VFMADD231PS  Z0, Z7, Z19
 	VFMADD231PS  Z1, Z7, Z18
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z8
@@ -53296,6 +56460,7 @@ unrolled:
 	VBROADCASTSS 12(R10)(SI*1), Z14
 	VFMADD231PS  Z0, Z14, Z19
 	VFMADD231PS  Z1, Z14, Z18
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -53337,14 +56502,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -53370,7 +56537,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -53387,6 +56554,25 @@ bias:
 	VADDPS  Z0, Z22, Z22
 	VADDPS  Z0, Z20, Z20
 	VADDPS  Z0, Z18, Z18
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
 
 store:
 	VMOVUPS Z31, (R12)
@@ -53431,33 +56617,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows7x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows7x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows7x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -53466,6 +56660,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -53510,6 +56706,7 @@ unrolled:
 	VBROADCASTSS (R10)(SI*1), Z9
 	VFMADD231PS  Z0, Z9, Z19
 	VFMADD231PS  Z1, Z9, Z18
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS 4(R9), Z10
@@ -53556,6 +56753,7 @@ unrolled:
 	VBROADCASTSS 8(R10)(SI*1), Z7
 	VFMADD231PS  Z0, Z7, Z19
 	VFMADD231PS  Z1, Z7, Z18
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS 12(R9), Z8
@@ -53579,6 +56777,7 @@ unrolled:
 	VBROADCASTSS 12(R10)(SI*1), Z14
 	VFMADD231PS  Z0, Z14, Z19
 	VFMADD231PS  Z1, Z14, Z18
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -53620,14 +56819,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -53660,7 +56861,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -53677,6 +56878,25 @@ bias:
 	VADDPS    Z0, Z22, Z22
 	VADDPS    Z0, Z20, Z20
 	VADDPS    Z0, Z18, Z18
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
 
 store:
 	VMOVUPS Z31, (R12)
@@ -53721,29 +56941,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows8x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows8x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows8x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -53752,6 +56980,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -53784,6 +57014,7 @@ unrolled:
 	VFMADD231PS  Z0, Z8, Z25
 	VBROADCASTSS (R10)(SI*2), Z9
 	VFMADD231PS  Z0, Z9, Z24
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS 4(R9), Z10
 	VFMADD231PS  Z0, Z10, Z31
@@ -53818,6 +57049,7 @@ unrolled:
 	VFMADD231PS  Z0, Z1, Z25
 	VBROADCASTSS 8(R10)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z24
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS 12(R9), Z3
 	VFMADD231PS  Z0, Z3, Z31
@@ -53835,6 +57067,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z25
 	VBROADCASTSS 12(R10)(SI*2), Z10
 	VFMADD231PS  Z0, Z10, Z24
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -53870,14 +57103,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -53898,7 +57133,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -53908,6 +57143,19 @@ bias:
 	VADDPS  Z0, Z26, Z26
 	VADDPS  Z0, Z25, Z25
 	VADDPS  Z0, Z24, Z24
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
 
 store:
 	VMOVUPS Z31, (R12)
@@ -53947,33 +57195,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows8x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows8x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows8x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -53982,6 +57238,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -54014,6 +57272,7 @@ unrolled:
 	VFMADD231PS  Z0, Z8, Z25
 	VBROADCASTSS (R10)(SI*2), Z9
 	VFMADD231PS  Z0, Z9, Z24
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS 4(R9), Z10
 	VFMADD231PS  Z0, Z10, Z31
@@ -54048,6 +57307,7 @@ unrolled:
 	VFMADD231PS  Z0, Z1, Z25
 	VBROADCASTSS 8(R10)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z24
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS 12(R9), Z3
 	VFMADD231PS  Z0, Z3, Z31
@@ -54065,6 +57325,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z25
 	VBROADCASTSS 12(R10)(SI*2), Z10
 	VFMADD231PS  Z0, Z10, Z24
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -54100,14 +57361,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -54136,7 +57399,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -54146,6 +57409,19 @@ bias:
 	VADDPS    Z0, Z26, Z26
 	VADDPS    Z0, Z25, Z25
 	VADDPS    Z0, Z24, Z24
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -54185,29 +57461,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows8x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows8x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows8x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -54216,6 +57500,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -54265,6 +57551,7 @@ unrolled:
 	VBROADCASTSS (R10)(SI*2), Z10
 	VFMADD231PS  Z0, Z10, Z17
 	VFMADD231PS  Z1, Z10, Z16
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z11
@@ -54317,6 +57604,7 @@ unrolled:
 	VBROADCASTSS 8(R10)(SI*2), Z12
 	VFMADD231PS  Z0, Z12, Z17
 	VFMADD231PS  Z1, Z12, Z16
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z13
@@ -54343,6 +57631,7 @@ unrolled:
 	VBROADCASTSS 12(R10)(SI*2), Z6
 	VFMADD231PS  Z0, Z6, Z17
 	VFMADD231PS  Z1, Z6, Z16
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -54387,14 +57676,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -54423,7 +57714,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -54442,6 +57733,27 @@ bias:
 	VADDPS  Z0, Z20, Z20
 	VADDPS  Z0, Z18, Z18
 	VADDPS  Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
 
 store:
 	VMOVUPS Z31, (R12)
@@ -54489,33 +57801,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows8x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows8x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows8x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -54524,6 +57844,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -54573,6 +57895,7 @@ unrolled:
 	VBROADCASTSS (R10)(SI*2), Z10
 	VFMADD231PS  Z0, Z10, Z17
 	VFMADD231PS  Z1, Z10, Z16
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS 4(R9), Z11
@@ -54625,6 +57948,7 @@ unrolled:
 	VBROADCASTSS 8(R10)(SI*2), Z12
 	VFMADD231PS  Z0, Z12, Z17
 	VFMADD231PS  Z1, Z12, Z16
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS 12(R9), Z13
@@ -54651,6 +57975,7 @@ unrolled:
 	VBROADCASTSS 12(R10)(SI*2), Z6
 	VFMADD231PS  Z0, Z6, Z17
 	VFMADD231PS  Z1, Z6, Z16
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -54695,14 +58020,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -54739,7 +58066,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -54758,6 +58085,27 @@ bias:
 	VADDPS    Z0, Z20, Z20
 	VADDPS    Z0, Z18, Z18
 	VADDPS    Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
 
 store:
 	VMOVUPS Z31, (R12)
@@ -54805,29 +58153,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows9x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows9x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows9x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -54836,6 +58192,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -54871,6 +58229,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z24
 	VBROADCASTSS (R10)(R8*1), Z10
 	VFMADD231PS  Z0, Z10, Z23
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS 4(R9), Z11
 	VFMADD231PS  Z0, Z11, Z31
@@ -54909,6 +58268,7 @@ unrolled:
 	VFMADD231PS  Z0, Z5, Z24
 	VBROADCASTSS 8(R10)(R8*1), Z6
 	VFMADD231PS  Z0, Z6, Z23
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS 12(R9), Z7
 	VFMADD231PS  Z0, Z7, Z31
@@ -54928,6 +58288,7 @@ unrolled:
 	VFMADD231PS  Z0, Z14, Z24
 	VBROADCASTSS 12(R10)(R8*1), Z15
 	VFMADD231PS  Z0, Z15, Z23
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -54965,14 +58326,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -54995,7 +58358,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -55006,6 +58369,20 @@ bias:
 	VADDPS  Z0, Z25, Z25
 	VADDPS  Z0, Z24, Z24
 	VADDPS  Z0, Z23, Z23
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
 
 store:
 	VMOVUPS Z31, (R12)
@@ -55047,33 +58424,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows9x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows9x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows9x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -55082,6 +58467,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -55117,6 +58504,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z24
 	VBROADCASTSS (R10)(R8*1), Z10
 	VFMADD231PS  Z0, Z10, Z23
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS 4(R9), Z11
 	VFMADD231PS  Z0, Z11, Z31
@@ -55155,6 +58543,7 @@ unrolled:
 	VFMADD231PS  Z0, Z5, Z24
 	VBROADCASTSS 8(R10)(R8*1), Z6
 	VFMADD231PS  Z0, Z6, Z23
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS 12(R9), Z7
 	VFMADD231PS  Z0, Z7, Z31
@@ -55174,6 +58563,7 @@ unrolled:
 	VFMADD231PS  Z0, Z14, Z24
 	VBROADCASTSS 12(R10)(R8*1), Z15
 	VFMADD231PS  Z0, Z15, Z23
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -55211,14 +58601,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -55250,7 +58642,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -55261,6 +58653,20 @@ bias:
 	VADDPS    Z0, Z25, Z25
 	VADDPS    Z0, Z24, Z24
 	VADDPS    Z0, Z23, Z23
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -55302,29 +58708,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows9x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows9x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows9x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -55333,6 +58747,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -55387,6 +58803,7 @@ unrolled:
 	VBROADCASTSS (R10)(R8*1), Z11
 	VFMADD231PS  Z0, Z11, Z15
 	VFMADD231PS  Z1, Z11, Z14
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z12
@@ -55445,6 +58862,7 @@ unrolled:
 	VBROADCASTSS 8(R10)(R8*1), Z5
 	VFMADD231PS  Z0, Z5, Z15
 	VFMADD231PS  Z1, Z5, Z14
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z6
@@ -55474,6 +58892,7 @@ unrolled:
 	VBROADCASTSS 12(R10)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z15
 	VFMADD231PS  Z1, Z2, Z14
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -55521,14 +58940,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -55560,7 +58981,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -55581,6 +59002,29 @@ bias:
 	VADDPS  Z0, Z18, Z18
 	VADDPS  Z0, Z16, Z16
 	VADDPS  Z0, Z14, Z14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
 
 store:
 	VMOVUPS Z31, (R12)
@@ -55631,33 +59075,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows9x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows9x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows9x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -55666,6 +59118,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -55720,6 +59174,7 @@ unrolled:
 	VBROADCASTSS (R10)(R8*1), Z11
 	VFMADD231PS  Z0, Z11, Z15
 	VFMADD231PS  Z1, Z11, Z14
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS 4(R9), Z12
@@ -55778,6 +59233,7 @@ unrolled:
 	VBROADCASTSS 8(R10)(R8*1), Z5
 	VFMADD231PS  Z0, Z5, Z15
 	VFMADD231PS  Z1, Z5, Z14
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS 12(R9), Z6
@@ -55807,6 +59263,7 @@ unrolled:
 	VBROADCASTSS 12(R10)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z15
 	VFMADD231PS  Z1, Z2, Z14
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -55854,14 +59311,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -55902,7 +59361,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -55923,6 +59382,29 @@ bias:
 	VADDPS    Z0, Z18, Z18
 	VADDPS    Z0, Z16, Z16
 	VADDPS    Z0, Z14, Z14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
 
 store:
 	VMOVUPS Z31, (R12)
@@ -55973,29 +59455,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows10x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows10x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows10x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -56004,6 +59494,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -56042,6 +59534,7 @@ unrolled:
 	VFMADD231PS  Z0, Z10, Z23
 	VBROADCASTSS (R10)(SI*4), Z11
 	VFMADD231PS  Z0, Z11, Z22
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS 4(R9), Z12
 	VFMADD231PS  Z0, Z12, Z31
@@ -56084,6 +59577,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z23
 	VBROADCASTSS 8(R10)(SI*4), Z10
 	VFMADD231PS  Z0, Z10, Z22
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS 12(R9), Z11
 	VFMADD231PS  Z0, Z11, Z31
@@ -56105,6 +59599,7 @@ unrolled:
 	VFMADD231PS  Z0, Z19, Z23
 	VBROADCASTSS 12(R10)(SI*4), Z20
 	VFMADD231PS  Z0, Z20, Z22
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -56144,14 +59639,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -56176,7 +59673,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -56188,6 +59685,21 @@ bias:
 	VADDPS  Z0, Z24, Z24
 	VADDPS  Z0, Z23, Z23
 	VADDPS  Z0, Z22, Z22
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
 
 store:
 	VMOVUPS Z31, (R12)
@@ -56231,33 +59743,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows10x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows10x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows10x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -56266,6 +59786,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -56304,6 +59826,7 @@ unrolled:
 	VFMADD231PS  Z0, Z10, Z23
 	VBROADCASTSS (R10)(SI*4), Z11
 	VFMADD231PS  Z0, Z11, Z22
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS 4(R9), Z12
 	VFMADD231PS  Z0, Z12, Z31
@@ -56346,6 +59869,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z23
 	VBROADCASTSS 8(R10)(SI*4), Z10
 	VFMADD231PS  Z0, Z10, Z22
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS 12(R9), Z11
 	VFMADD231PS  Z0, Z11, Z31
@@ -56367,6 +59891,7 @@ unrolled:
 	VFMADD231PS  Z0, Z19, Z23
 	VBROADCASTSS 12(R10)(SI*4), Z20
 	VFMADD231PS  Z0, Z20, Z22
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -56406,14 +59931,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -56448,7 +59975,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -56460,6 +59987,21 @@ bias:
 	VADDPS    Z0, Z24, Z24
 	VADDPS    Z0, Z23, Z23
 	VADDPS    Z0, Z22, Z22
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -56503,29 +60045,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows10x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows10x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows10x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -56534,6 +60084,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -56593,6 +60145,7 @@ unrolled:
 	VBROADCASTSS (R10)(SI*4), Z2
 	VFMADD231PS  Z0, Z2, Z13
 	VFMADD231PS  Z1, Z2, Z12
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z3
@@ -56657,6 +60210,7 @@ unrolled:
 	VBROADCASTSS 8(R10)(SI*4), Z2
 	VFMADD231PS  Z0, Z2, Z13
 	VFMADD231PS  Z1, Z2, Z12
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z3
@@ -56689,6 +60243,7 @@ unrolled:
 	VBROADCASTSS 12(R10)(SI*4), Z2
 	VFMADD231PS  Z0, Z2, Z13
 	VFMADD231PS  Z1, Z2, Z12
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -56739,14 +60294,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -56781,7 +60338,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -56804,6 +60361,31 @@ bias:
 	VADDPS  Z0, Z16, Z16
 	VADDPS  Z0, Z14, Z14
 	VADDPS  Z0, Z12, Z12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
 
 store:
 	VMOVUPS Z31, (R12)
@@ -56857,33 +60439,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows10x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows10x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows10x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -56892,6 +60482,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -56951,6 +60543,7 @@ unrolled:
 	VBROADCASTSS (R10)(SI*4), Z2
 	VFMADD231PS  Z0, Z2, Z13
 	VFMADD231PS  Z1, Z2, Z12
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS 4(R9), Z3
@@ -57015,6 +60608,7 @@ unrolled:
 	VBROADCASTSS 8(R10)(SI*4), Z2
 	VFMADD231PS  Z0, Z2, Z13
 	VFMADD231PS  Z1, Z2, Z12
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS 12(R9), Z3
@@ -57047,6 +60641,7 @@ unrolled:
 	VBROADCASTSS 12(R10)(SI*4), Z2
 	VFMADD231PS  Z0, Z2, Z13
 	VFMADD231PS  Z1, Z2, Z12
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -57097,14 +60692,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -57149,7 +60746,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -57172,6 +60769,31 @@ bias:
 	VADDPS    Z0, Z16, Z16
 	VADDPS    Z0, Z14, Z14
 	VADDPS    Z0, Z12, Z12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
 
 store:
 	VMOVUPS Z31, (R12)
@@ -57225,29 +60847,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows11x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows11x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows11x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -57256,6 +60886,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -57299,6 +60931,7 @@ unrolled:
 	VFMADD231PS  Z0, Z11, Z22
 	VBROADCASTSS (R11), Z12
 	VFMADD231PS  Z0, Z12, Z21
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS 4(R9), Z13
 	VFMADD231PS  Z0, Z13, Z31
@@ -57345,6 +60978,7 @@ unrolled:
 	VFMADD231PS  Z0, Z13, Z22
 	VBROADCASTSS 8(R11), Z14
 	VFMADD231PS  Z0, Z14, Z21
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS 12(R9), Z15
 	VFMADD231PS  Z0, Z15, Z31
@@ -57368,6 +61002,7 @@ unrolled:
 	VFMADD231PS  Z0, Z4, Z22
 	VBROADCASTSS 12(R11), Z5
 	VFMADD231PS  Z0, Z5, Z21
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -57411,14 +61046,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -57445,7 +61082,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -57458,6 +61095,22 @@ bias:
 	VADDPS  Z0, Z23, Z23
 	VADDPS  Z0, Z22, Z22
 	VADDPS  Z0, Z21, Z21
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
 
 store:
 	VMOVUPS Z31, (R12)
@@ -57504,33 +61157,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows11x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows11x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows11x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -57539,6 +61200,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -57582,6 +61245,7 @@ unrolled:
 	VFMADD231PS  Z0, Z11, Z22
 	VBROADCASTSS (R11), Z12
 	VFMADD231PS  Z0, Z12, Z21
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS 4(R9), Z13
 	VFMADD231PS  Z0, Z13, Z31
@@ -57628,6 +61292,7 @@ unrolled:
 	VFMADD231PS  Z0, Z13, Z22
 	VBROADCASTSS 8(R11), Z14
 	VFMADD231PS  Z0, Z14, Z21
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS 12(R9), Z15
 	VFMADD231PS  Z0, Z15, Z31
@@ -57651,6 +61316,7 @@ unrolled:
 	VFMADD231PS  Z0, Z4, Z22
 	VBROADCASTSS 12(R11), Z5
 	VFMADD231PS  Z0, Z5, Z21
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -57694,14 +61360,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -57739,7 +61407,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -57752,6 +61420,22 @@ bias:
 	VADDPS    Z0, Z23, Z23
 	VADDPS    Z0, Z22, Z22
 	VADDPS    Z0, Z21, Z21
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -57798,29 +61482,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows11x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows11x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows11x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -57829,6 +61521,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -57895,6 +61589,7 @@ unrolled:
 	VBROADCASTSS (R11), Z5
 	VFMADD231PS  Z0, Z5, Z11
 	VFMADD231PS  Z1, Z5, Z10
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z6
@@ -57965,6 +61660,7 @@ unrolled:
 	VBROADCASTSS 8(R11), Z3
 	VFMADD231PS  Z0, Z3, Z11
 	VFMADD231PS  Z1, Z3, Z10
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z4
@@ -58000,6 +61696,7 @@ unrolled:
 	VBROADCASTSS 12(R11), Z6
 	VFMADD231PS  Z0, Z6, Z11
 	VFMADD231PS  Z1, Z6, Z10
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -58055,14 +61752,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -58100,7 +61799,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -58125,6 +61824,33 @@ bias:
 	VADDPS  Z0, Z14, Z14
 	VADDPS  Z0, Z12, Z12
 	VADDPS  Z0, Z10, Z10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
 
 store:
 	VMOVUPS Z31, (R12)
@@ -58182,33 +61908,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows11x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows11x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows11x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -58217,6 +61951,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -58283,6 +62019,7 @@ unrolled:
 	VBROADCASTSS (R11), Z5
 	VFMADD231PS  Z0, Z5, Z11
 	VFMADD231PS  Z1, Z5, Z10
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS 4(R9), Z6
@@ -58353,6 +62090,7 @@ unrolled:
 	VBROADCASTSS 8(R11), Z3
 	VFMADD231PS  Z0, Z3, Z11
 	VFMADD231PS  Z1, Z3, Z10
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS 12(R9), Z4
@@ -58388,6 +62126,7 @@ unrolled:
 	VBROADCASTSS 12(R11), Z6
 	VFMADD231PS  Z0, Z6, Z11
 	VFMADD231PS  Z1, Z6, Z10
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -58443,14 +62182,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -58499,7 +62240,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -58524,6 +62265,33 @@ bias:
 	VADDPS    Z0, Z14, Z14
 	VADDPS    Z0, Z12, Z12
 	VADDPS    Z0, Z10, Z10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
 
 store:
 	VMOVUPS Z31, (R12)
@@ -58581,29 +62349,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows12x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows12x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows12x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -58612,6 +62388,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -58658,6 +62436,7 @@ unrolled:
 	VFMADD231PS  Z0, Z12, Z21
 	VBROADCASTSS (R11)(SI*1), Z13
 	VFMADD231PS  Z0, Z13, Z20
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS 4(R9), Z14
 	VFMADD231PS  Z0, Z14, Z31
@@ -58708,6 +62487,7 @@ unrolled:
 	VFMADD231PS  Z0, Z17, Z21
 	VBROADCASTSS 8(R11)(SI*1), Z18
 	VFMADD231PS  Z0, Z18, Z20
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS 12(R9), Z19
 	VFMADD231PS  Z0, Z19, Z31
@@ -58733,6 +62513,7 @@ unrolled:
 	VFMADD231PS  Z0, Z10, Z21
 	VBROADCASTSS 12(R11)(SI*1), Z11
 	VFMADD231PS  Z0, Z11, Z20
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -58778,14 +62559,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -58814,7 +62597,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -58828,6 +62611,23 @@ bias:
 	VADDPS  Z0, Z22, Z22
 	VADDPS  Z0, Z21, Z21
 	VADDPS  Z0, Z20, Z20
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
 
 store:
 	VMOVUPS Z31, (R12)
@@ -58876,33 +62676,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows12x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows12x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows12x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -58911,6 +62719,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -58957,6 +62767,7 @@ unrolled:
 	VFMADD231PS  Z0, Z12, Z21
 	VBROADCASTSS (R11)(SI*1), Z13
 	VFMADD231PS  Z0, Z13, Z20
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS 4(R9), Z14
 	VFMADD231PS  Z0, Z14, Z31
@@ -59007,6 +62818,7 @@ unrolled:
 	VFMADD231PS  Z0, Z17, Z21
 	VBROADCASTSS 8(R11)(SI*1), Z18
 	VFMADD231PS  Z0, Z18, Z20
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS 12(R9), Z19
 	VFMADD231PS  Z0, Z19, Z31
@@ -59032,6 +62844,7 @@ unrolled:
 	VFMADD231PS  Z0, Z10, Z21
 	VBROADCASTSS 12(R11)(SI*1), Z11
 	VFMADD231PS  Z0, Z11, Z20
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -59077,14 +62890,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -59125,7 +62940,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -59139,6 +62954,23 @@ bias:
 	VADDPS    Z0, Z22, Z22
 	VADDPS    Z0, Z21, Z21
 	VADDPS    Z0, Z20, Z20
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -59187,29 +63019,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows12x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows12x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows12x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -59218,6 +63058,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -59289,6 +63131,7 @@ unrolled:
 	VBROADCASTSS (R11)(SI*1), Z2
 	VFMADD231PS  Z0, Z2, Z9
 	VFMADD231PS  Z1, Z2, Z8
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z3
@@ -59365,6 +63208,7 @@ unrolled:
 	VBROADCASTSS 8(R11)(SI*1), Z2
 	VFMADD231PS  Z0, Z2, Z9
 	VFMADD231PS  Z1, Z2, Z8
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z3
@@ -59403,6 +63247,7 @@ unrolled:
 	VBROADCASTSS 12(R11)(SI*1), Z2
 	VFMADD231PS  Z0, Z2, Z9
 	VFMADD231PS  Z1, Z2, Z8
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -59461,14 +63306,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -59509,7 +63356,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -59536,6 +63383,35 @@ bias:
 	VADDPS  Z0, Z12, Z12
 	VADDPS  Z0, Z10, Z10
 	VADDPS  Z0, Z8, Z8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
+	VMAXPS Z9, Z0, Z9
+	VMAXPS Z8, Z0, Z8
 
 store:
 	VMOVUPS Z31, (R12)
@@ -59596,33 +63472,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows12x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows12x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows12x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -59631,6 +63515,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -59702,6 +63588,7 @@ unrolled:
 	VBROADCASTSS (R11)(SI*1), Z2
 	VFMADD231PS  Z0, Z2, Z9
 	VFMADD231PS  Z1, Z2, Z8
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS 4(R9), Z3
@@ -59778,6 +63665,7 @@ unrolled:
 	VBROADCASTSS 8(R11)(SI*1), Z2
 	VFMADD231PS  Z0, Z2, Z9
 	VFMADD231PS  Z1, Z2, Z8
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS 12(R9), Z3
@@ -59816,6 +63704,7 @@ unrolled:
 	VBROADCASTSS 12(R11)(SI*1), Z2
 	VFMADD231PS  Z0, Z2, Z9
 	VFMADD231PS  Z1, Z2, Z8
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -59874,14 +63763,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -59934,7 +63825,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -59961,6 +63852,35 @@ bias:
 	VADDPS    Z0, Z12, Z12
 	VADDPS    Z0, Z10, Z10
 	VADDPS    Z0, Z8, Z8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
+	VMAXPS Z9, Z0, Z9
+	VMAXPS Z8, Z0, Z8
 
 store:
 	VMOVUPS Z31, (R12)
@@ -60021,29 +63941,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows13x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows13x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows13x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -60052,6 +63980,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -60101,6 +64031,7 @@ unrolled:
 	VFMADD231PS  Z0, Z13, Z20
 	VBROADCASTSS (R11)(SI*2), Z14
 	VFMADD231PS  Z0, Z14, Z19
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS 4(R9), Z15
 	VFMADD231PS  Z0, Z15, Z31
@@ -60155,6 +64086,7 @@ unrolled:
 	VFMADD231PS  Z0, Z3, Z20
 	VBROADCASTSS 8(R11)(SI*2), Z4
 	VFMADD231PS  Z0, Z4, Z19
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS 12(R9), Z5
 	VFMADD231PS  Z0, Z5, Z31
@@ -60182,6 +64114,7 @@ unrolled:
 	VFMADD231PS  Z0, Z16, Z20
 	VBROADCASTSS 12(R11)(SI*2), Z17
 	VFMADD231PS  Z0, Z17, Z19
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -60229,14 +64162,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -60267,7 +64202,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -60282,6 +64217,24 @@ bias:
 	VADDPS  Z0, Z21, Z21
 	VADDPS  Z0, Z20, Z20
 	VADDPS  Z0, Z19, Z19
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
 
 store:
 	VMOVUPS Z31, (R12)
@@ -60332,33 +64285,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows13x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows13x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows13x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -60367,6 +64328,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -60416,6 +64379,7 @@ unrolled:
 	VFMADD231PS  Z0, Z13, Z20
 	VBROADCASTSS (R11)(SI*2), Z14
 	VFMADD231PS  Z0, Z14, Z19
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS 4(R9), Z15
 	VFMADD231PS  Z0, Z15, Z31
@@ -60470,6 +64434,7 @@ unrolled:
 	VFMADD231PS  Z0, Z3, Z20
 	VBROADCASTSS 8(R11)(SI*2), Z4
 	VFMADD231PS  Z0, Z4, Z19
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS 12(R9), Z5
 	VFMADD231PS  Z0, Z5, Z31
@@ -60497,6 +64462,7 @@ unrolled:
 	VFMADD231PS  Z0, Z16, Z20
 	VBROADCASTSS 12(R11)(SI*2), Z17
 	VFMADD231PS  Z0, Z17, Z19
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -60544,14 +64510,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -60595,7 +64563,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -60610,6 +64578,24 @@ bias:
 	VADDPS    Z0, Z21, Z21
 	VADDPS    Z0, Z20, Z20
 	VADDPS    Z0, Z19, Z19
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -60660,29 +64646,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows13x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows13x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows13x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -60691,6 +64685,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -60767,6 +64763,7 @@ unrolled:
 	VBROADCASTSS (R11)(SI*2), Z3
 	VFMADD231PS  Z0, Z3, Z7
 	VFMADD231PS  Z1, Z3, Z6
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z4
@@ -60849,6 +64846,7 @@ unrolled:
 	VBROADCASTSS 8(R11)(SI*2), Z5
 	VFMADD231PS  Z0, Z5, Z7
 	VFMADD231PS  Z1, Z5, Z6
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z2
@@ -60890,6 +64888,7 @@ unrolled:
 	VBROADCASTSS 12(R11)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z7
 	VFMADD231PS  Z1, Z2, Z6
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -60951,14 +64950,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -61002,7 +65003,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -61031,6 +65032,37 @@ bias:
 	VADDPS  Z0, Z10, Z10
 	VADDPS  Z0, Z8, Z8
 	VADDPS  Z0, Z6, Z6
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
+	VMAXPS Z9, Z0, Z9
+	VMAXPS Z8, Z0, Z8
+	VMAXPS Z7, Z0, Z7
+	VMAXPS Z6, Z0, Z6
 
 store:
 	VMOVUPS Z31, (R12)
@@ -61094,33 +65126,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows13x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows13x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows13x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -61129,6 +65169,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -61205,6 +65247,7 @@ unrolled:
 	VBROADCASTSS (R11)(SI*2), Z3
 	VFMADD231PS  Z0, Z3, Z7
 	VFMADD231PS  Z1, Z3, Z6
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS 4(R9), Z4
@@ -61287,6 +65330,7 @@ unrolled:
 	VBROADCASTSS 8(R11)(SI*2), Z5
 	VFMADD231PS  Z0, Z5, Z7
 	VFMADD231PS  Z1, Z5, Z6
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS 12(R9), Z2
@@ -61328,6 +65372,7 @@ unrolled:
 	VBROADCASTSS 12(R11)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z7
 	VFMADD231PS  Z1, Z2, Z6
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -61389,14 +65434,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -61453,7 +65500,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -61482,6 +65529,37 @@ bias:
 	VADDPS    Z0, Z10, Z10
 	VADDPS    Z0, Z8, Z8
 	VADDPS    Z0, Z6, Z6
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
+	VMAXPS Z9, Z0, Z9
+	VMAXPS Z8, Z0, Z8
+	VMAXPS Z7, Z0, Z7
+	VMAXPS Z6, Z0, Z6
 
 store:
 	VMOVUPS Z31, (R12)
@@ -61545,29 +65623,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows14x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows14x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows14x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -61576,6 +65662,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -61628,6 +65716,7 @@ unrolled:
 	VFMADD231PS  Z0, Z14, Z19
 	VBROADCASTSS (R11)(R8*1), Z15
 	VFMADD231PS  Z0, Z15, Z18
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS 4(R9), Z16
 	VFMADD231PS  Z0, Z16, Z31
@@ -61686,6 +65775,7 @@ unrolled:
 	VFMADD231PS  Z0, Z8, Z19
 	VBROADCASTSS 8(R11)(R8*1), Z9
 	VFMADD231PS  Z0, Z9, Z18
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS 12(R9), Z10
 	VFMADD231PS  Z0, Z10, Z31
@@ -61715,6 +65805,7 @@ unrolled:
 	VFMADD231PS  Z0, Z5, Z19
 	VBROADCASTSS 12(R11)(R8*1), Z6
 	VFMADD231PS  Z0, Z6, Z18
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -61764,14 +65855,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -61804,7 +65897,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -61820,6 +65913,25 @@ bias:
 	VADDPS  Z0, Z20, Z20
 	VADDPS  Z0, Z19, Z19
 	VADDPS  Z0, Z18, Z18
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
 
 store:
 	VMOVUPS Z31, (R12)
@@ -61872,33 +65984,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows14x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows14x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows14x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -61907,6 +66027,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -61959,6 +66081,7 @@ unrolled:
 	VFMADD231PS  Z0, Z14, Z19
 	VBROADCASTSS (R11)(R8*1), Z15
 	VFMADD231PS  Z0, Z15, Z18
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS 4(R9), Z16
 	VFMADD231PS  Z0, Z16, Z31
@@ -62017,6 +66140,7 @@ unrolled:
 	VFMADD231PS  Z0, Z8, Z19
 	VBROADCASTSS 8(R11)(R8*1), Z9
 	VFMADD231PS  Z0, Z9, Z18
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS 12(R9), Z10
 	VFMADD231PS  Z0, Z10, Z31
@@ -62046,6 +66170,7 @@ unrolled:
 	VFMADD231PS  Z0, Z5, Z19
 	VBROADCASTSS 12(R11)(R8*1), Z6
 	VFMADD231PS  Z0, Z6, Z18
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -62095,14 +66220,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -62149,7 +66276,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -62165,6 +66292,25 @@ bias:
 	VADDPS    Z0, Z20, Z20
 	VADDPS    Z0, Z19, Z19
 	VADDPS    Z0, Z18, Z18
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -62217,29 +66363,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows14x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmRows14x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmRows14x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -62248,6 +66402,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -62329,6 +66485,7 @@ unrolled:
 	VBROADCASTSS (R11)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z5
 	VFMADD231PS  Z1, Z2, Z4
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z3
@@ -62417,6 +66574,7 @@ unrolled:
 	VBROADCASTSS 8(R11)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z5
 	VFMADD231PS  Z1, Z2, Z4
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z3
@@ -62461,6 +66619,7 @@ unrolled:
 	VBROADCASTSS 12(R11)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z5
 	VFMADD231PS  Z1, Z2, Z4
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -62525,14 +66684,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -62579,7 +66740,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -62610,6 +66771,39 @@ bias:
 	VADDPS  Z0, Z8, Z8
 	VADDPS  Z0, Z6, Z6
 	VADDPS  Z0, Z4, Z4
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
+	VMAXPS Z9, Z0, Z9
+	VMAXPS Z8, Z0, Z8
+	VMAXPS Z7, Z0, Z7
+	VMAXPS Z6, Z0, Z6
+	VMAXPS Z5, Z0, Z5
+	VMAXPS Z4, Z0, Z4
 
 store:
 	VMOVUPS Z31, (R12)
@@ -62676,33 +66870,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows14x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows14x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmRows14x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -62711,6 +66913,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -62792,6 +66996,7 @@ unrolled:
 	VBROADCASTSS (R11)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z5
 	VFMADD231PS  Z1, Z2, Z4
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS 4(R9), Z3
@@ -62880,6 +67085,7 @@ unrolled:
 	VBROADCASTSS 8(R11)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z5
 	VFMADD231PS  Z1, Z2, Z4
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS 12(R9), Z3
@@ -62924,6 +67130,7 @@ unrolled:
 	VBROADCASTSS 12(R11)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z5
 	VFMADD231PS  Z1, Z2, Z4
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -62988,14 +67195,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -63056,7 +67265,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -63087,6 +67296,39 @@ bias:
 	VADDPS    Z0, Z8, Z8
 	VADDPS    Z0, Z6, Z6
 	VADDPS    Z0, Z4, Z4
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
+	VMAXPS Z9, Z0, Z9
+	VMAXPS Z8, Z0, Z8
+	VMAXPS Z7, Z0, Z7
+	VMAXPS Z6, Z0, Z6
+	VMAXPS Z5, Z0, Z5
+	VMAXPS Z4, Z0, Z4
 
 store:
 	VMOVUPS Z31, (R12)
@@ -63153,13 +67395,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows1x16AVX512(t uintptr)
@@ -63170,9 +67416,9 @@ TEXT ·GemmRows1x16AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -63306,14 +67552,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -63335,7 +67581,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VMOVUPS 64(AX), Z0
@@ -63368,6 +67614,27 @@ bias:
 	VADDPS  Z0, Z17, Z17
 	VMOVUPS 960(AX), Z0
 	VADDPS  Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
 
 store:
 	VMOVUPS Z31, (R12)
@@ -63407,13 +67674,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmRows2x8AVX512(t uintptr)
@@ -63424,9 +67695,9 @@ TEXT ·GemmRows2x8AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -63605,14 +67876,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -63635,7 +67906,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z23, Z23
@@ -63660,6 +67931,27 @@ bias:
 	VMOVUPS 448(AX), Z0
 	VADDPS  Z0, Z24, Z24
 	VADDPS  Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
 
 store:
 	VMOVUPS Z31, (R12)
@@ -63700,13 +67992,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols1x1AVX512(t uintptr)
@@ -63717,9 +68013,9 @@ TEXT ·GemmCols1x1AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -63763,23 +68059,29 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
 
 store:
 	VMOVUPS Z31, (R12)
@@ -63804,13 +68106,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols1x1PartialAVX512(t uintptr)
@@ -63825,9 +68131,9 @@ TEXT ·GemmCols1x1PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -63876,14 +68182,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -63891,9 +68197,15 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -63918,13 +68230,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols1x2AVX512(t uintptr)
@@ -63935,9 +68251,9 @@ TEXT ·GemmCols1x2AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -63987,14 +68303,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -64002,11 +68318,18 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VMOVUPS 64(AX), Z0
 	VADDPS  Z0, Z30, Z30
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
 
 store:
 	VMOVUPS Z31, (R12)
@@ -64032,13 +68355,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols1x2PartialAVX512(t uintptr)
@@ -64053,9 +68380,9 @@ TEXT ·GemmCols1x2PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -64110,14 +68437,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -64126,11 +68453,18 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VMOVUPS.Z 64(AX), K1, Z0
 	VADDPS    Z0, Z30, Z30
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
 
 store:
 	VMOVUPS Z31, (R12)
@@ -64156,13 +68490,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols2x1AVX512(t uintptr)
@@ -64173,9 +68511,9 @@ TEXT ·GemmCols2x1AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -64235,14 +68573,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -64251,10 +68589,17 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
 
 store:
 	VMOVUPS Z31, (R12)
@@ -64281,13 +68626,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols2x1PartialAVX512(t uintptr)
@@ -64302,9 +68651,9 @@ TEXT ·GemmCols2x1PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -64364,14 +68713,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -64382,10 +68731,17 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -64412,13 +68768,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols2x2AVX512(t uintptr)
@@ -64429,9 +68789,9 @@ TEXT ·GemmCols2x2AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -64508,14 +68868,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -64526,13 +68886,22 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
 	VMOVUPS 64(AX), Z0
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z28, Z28
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
 
 store:
 	VMOVUPS Z31, (R12)
@@ -64561,13 +68930,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols2x2PartialAVX512(t uintptr)
@@ -64582,9 +68955,9 @@ TEXT ·GemmCols2x2PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -64661,14 +69034,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -64681,13 +69054,22 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
 	VMOVUPS.Z 64(AX), K1, Z0
 	VADDPS    Z0, Z30, Z30
 	VADDPS    Z0, Z28, Z28
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
 
 store:
 	VMOVUPS Z31, (R12)
@@ -64716,29 +69098,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols3x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols3x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols3x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -64747,6 +69137,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -64762,6 +69154,7 @@ unrolled:
 	VFMADD231PS  Z0, Z3, Z30
 	VBROADCASTSS 8(R9), Z4
 	VFMADD231PS  Z0, Z4, Z29
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS (R9)(SI*1), Z5
 	VFMADD231PS  Z0, Z5, Z31
@@ -64776,6 +69169,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z30
 	VBROADCASTSS 8(R9)(SI*2), Z10
 	VFMADD231PS  Z0, Z10, Z29
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS (R9)(R8*1), Z11
 	VFMADD231PS  Z0, Z11, Z31
@@ -64783,6 +69177,7 @@ unrolled:
 	VFMADD231PS  Z0, Z12, Z30
 	VBROADCASTSS 8(R9)(R8*1), Z13
 	VFMADD231PS  Z0, Z13, Z29
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -64806,14 +69201,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -64824,11 +69221,19 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z29, Z29
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
 
 store:
 	VMOVUPS Z31, (R12)
@@ -64857,33 +69262,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols3x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols3x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols3x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -64892,6 +69305,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -64907,6 +69322,7 @@ unrolled:
 	VFMADD231PS  Z0, Z3, Z30
 	VBROADCASTSS 8(R9), Z4
 	VFMADD231PS  Z0, Z4, Z29
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS (R9)(SI*1), Z5
 	VFMADD231PS  Z0, Z5, Z31
@@ -64921,6 +69337,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z30
 	VBROADCASTSS 8(R9)(SI*2), Z10
 	VFMADD231PS  Z0, Z10, Z29
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS (R9)(R8*1), Z11
 	VFMADD231PS  Z0, Z11, Z31
@@ -64928,6 +69345,7 @@ unrolled:
 	VFMADD231PS  Z0, Z12, Z30
 	VBROADCASTSS 8(R9)(R8*1), Z13
 	VFMADD231PS  Z0, Z13, Z29
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -64951,14 +69369,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -64972,11 +69392,19 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
 	VADDPS    Z0, Z29, Z29
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -65005,29 +69433,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols3x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols3x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols3x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -65036,6 +69472,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -65058,6 +69496,7 @@ unrolled:
 	VBROADCASTSS 8(R9), Z5
 	VFMADD231PS  Z0, Z5, Z27
 	VFMADD231PS  Z1, Z5, Z26
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS (R9)(SI*1), Z6
@@ -65080,6 +69519,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*2), Z11
 	VFMADD231PS  Z0, Z11, Z27
 	VFMADD231PS  Z1, Z11, Z26
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS (R9)(R8*1), Z12
@@ -65091,6 +69531,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(R8*1), Z14
 	VFMADD231PS  Z0, Z14, Z27
 	VFMADD231PS  Z1, Z14, Z26
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -65118,14 +69559,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -65139,7 +69582,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -65148,6 +69591,17 @@ bias:
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z28, Z28
 	VADDPS  Z0, Z26, Z26
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
 
 store:
 	VMOVUPS Z31, (R12)
@@ -65179,33 +69633,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols3x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols3x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols3x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -65214,6 +69676,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -65236,6 +69700,7 @@ unrolled:
 	VBROADCASTSS 8(R9), Z5
 	VFMADD231PS  Z0, Z5, Z27
 	VFMADD231PS  Z1, Z5, Z26
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS (R9)(SI*1), Z6
@@ -65258,6 +69723,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*2), Z11
 	VFMADD231PS  Z0, Z11, Z27
 	VFMADD231PS  Z1, Z11, Z26
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS (R9)(R8*1), Z12
@@ -65269,6 +69735,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(R8*1), Z14
 	VFMADD231PS  Z0, Z14, Z27
 	VFMADD231PS  Z1, Z14, Z26
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -65296,14 +69763,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -65320,7 +69789,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -65329,6 +69798,17 @@ bias:
 	VADDPS    Z0, Z30, Z30
 	VADDPS    Z0, Z28, Z28
 	VADDPS    Z0, Z26, Z26
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
 
 store:
 	VMOVUPS Z31, (R12)
@@ -65360,29 +69840,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols4x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols4x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols4x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -65391,6 +69879,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -65409,6 +69899,7 @@ unrolled:
 	VFMADD231PS  Z0, Z4, Z29
 	VBROADCASTSS 12(R9), Z5
 	VFMADD231PS  Z0, Z5, Z28
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS (R9)(SI*1), Z6
 	VFMADD231PS  Z0, Z6, Z31
@@ -65427,6 +69918,7 @@ unrolled:
 	VFMADD231PS  Z0, Z12, Z29
 	VBROADCASTSS 12(R9)(SI*2), Z13
 	VFMADD231PS  Z0, Z13, Z28
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS (R9)(R8*1), Z14
 	VFMADD231PS  Z0, Z14, Z31
@@ -65436,6 +69928,7 @@ unrolled:
 	VFMADD231PS  Z0, Z16, Z29
 	VBROADCASTSS 12(R9)(R8*1), Z17
 	VFMADD231PS  Z0, Z17, Z28
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -65461,14 +69954,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -65481,12 +69976,21 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z29, Z29
 	VADDPS  Z0, Z28, Z28
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
 
 store:
 	VMOVUPS Z31, (R12)
@@ -65517,33 +70021,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols4x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols4x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols4x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -65552,6 +70064,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -65570,6 +70084,7 @@ unrolled:
 	VFMADD231PS  Z0, Z4, Z29
 	VBROADCASTSS 12(R9), Z5
 	VFMADD231PS  Z0, Z5, Z28
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS (R9)(SI*1), Z6
 	VFMADD231PS  Z0, Z6, Z31
@@ -65588,6 +70103,7 @@ unrolled:
 	VFMADD231PS  Z0, Z12, Z29
 	VBROADCASTSS 12(R9)(SI*2), Z13
 	VFMADD231PS  Z0, Z13, Z28
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS (R9)(R8*1), Z14
 	VFMADD231PS  Z0, Z14, Z31
@@ -65597,6 +70113,7 @@ unrolled:
 	VFMADD231PS  Z0, Z16, Z29
 	VBROADCASTSS 12(R9)(R8*1), Z17
 	VFMADD231PS  Z0, Z17, Z28
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -65622,14 +70139,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -65646,12 +70165,21 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
 	VADDPS    Z0, Z29, Z29
 	VADDPS    Z0, Z28, Z28
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -65682,29 +70210,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols4x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols4x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols4x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -65713,6 +70249,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -65740,6 +70278,7 @@ unrolled:
 	VBROADCASTSS 12(R9), Z6
 	VFMADD231PS  Z0, Z6, Z25
 	VFMADD231PS  Z1, Z6, Z24
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS (R9)(SI*1), Z7
@@ -65768,6 +70307,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*2), Z14
 	VFMADD231PS  Z0, Z14, Z25
 	VFMADD231PS  Z1, Z14, Z24
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS (R9)(R8*1), Z15
@@ -65782,6 +70322,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(R8*1), Z18
 	VFMADD231PS  Z0, Z18, Z25
 	VFMADD231PS  Z1, Z18, Z24
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -65812,14 +70353,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -65836,7 +70379,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -65847,6 +70390,19 @@ bias:
 	VADDPS  Z0, Z28, Z28
 	VADDPS  Z0, Z26, Z26
 	VADDPS  Z0, Z24, Z24
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
 
 store:
 	VMOVUPS Z31, (R12)
@@ -65881,33 +70437,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols4x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols4x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols4x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -65916,6 +70480,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -65943,6 +70509,7 @@ unrolled:
 	VBROADCASTSS 12(R9), Z6
 	VFMADD231PS  Z0, Z6, Z25
 	VFMADD231PS  Z1, Z6, Z24
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS (R9)(SI*1), Z7
@@ -65971,6 +70538,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*2), Z14
 	VFMADD231PS  Z0, Z14, Z25
 	VFMADD231PS  Z1, Z14, Z24
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS (R9)(R8*1), Z15
@@ -65985,6 +70553,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(R8*1), Z18
 	VFMADD231PS  Z0, Z18, Z25
 	VFMADD231PS  Z1, Z18, Z24
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -66015,14 +70584,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -66043,7 +70614,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -66054,6 +70625,19 @@ bias:
 	VADDPS    Z0, Z28, Z28
 	VADDPS    Z0, Z26, Z26
 	VADDPS    Z0, Z24, Z24
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
 
 store:
 	VMOVUPS Z31, (R12)
@@ -66088,29 +70672,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols5x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols5x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols5x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -66119,6 +70711,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -66140,6 +70734,7 @@ unrolled:
 	VFMADD231PS  Z0, Z5, Z28
 	VBROADCASTSS 16(R9), Z6
 	VFMADD231PS  Z0, Z6, Z27
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS (R9)(SI*1), Z7
 	VFMADD231PS  Z0, Z7, Z31
@@ -66162,6 +70757,7 @@ unrolled:
 	VFMADD231PS  Z0, Z15, Z28
 	VBROADCASTSS 16(R9)(SI*2), Z16
 	VFMADD231PS  Z0, Z16, Z27
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS (R9)(R8*1), Z17
 	VFMADD231PS  Z0, Z17, Z31
@@ -66173,6 +70769,7 @@ unrolled:
 	VFMADD231PS  Z0, Z20, Z28
 	VBROADCASTSS 16(R9)(R8*1), Z21
 	VFMADD231PS  Z0, Z21, Z27
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -66200,14 +70797,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -66222,13 +70821,23 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z29, Z29
 	VADDPS  Z0, Z28, Z28
 	VADDPS  Z0, Z27, Z27
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
 
 store:
 	VMOVUPS Z31, (R12)
@@ -66261,33 +70870,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols5x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols5x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols5x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -66296,6 +70913,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -66317,6 +70936,7 @@ unrolled:
 	VFMADD231PS  Z0, Z5, Z28
 	VBROADCASTSS 16(R9), Z6
 	VFMADD231PS  Z0, Z6, Z27
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS (R9)(SI*1), Z7
 	VFMADD231PS  Z0, Z7, Z31
@@ -66339,6 +70959,7 @@ unrolled:
 	VFMADD231PS  Z0, Z15, Z28
 	VBROADCASTSS 16(R9)(SI*2), Z16
 	VFMADD231PS  Z0, Z16, Z27
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS (R9)(R8*1), Z17
 	VFMADD231PS  Z0, Z17, Z31
@@ -66350,6 +70971,7 @@ unrolled:
 	VFMADD231PS  Z0, Z20, Z28
 	VBROADCASTSS 16(R9)(R8*1), Z21
 	VFMADD231PS  Z0, Z21, Z27
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -66377,14 +70999,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -66404,13 +71028,23 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
 	VADDPS    Z0, Z29, Z29
 	VADDPS    Z0, Z28, Z28
 	VADDPS    Z0, Z27, Z27
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -66443,29 +71077,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols5x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols5x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols5x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -66474,6 +71116,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -66506,6 +71150,7 @@ unrolled:
 	VBROADCASTSS 16(R9), Z7
 	VFMADD231PS  Z0, Z7, Z23
 	VFMADD231PS  Z1, Z7, Z22
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS (R9)(SI*1), Z8
@@ -66540,6 +71185,7 @@ unrolled:
 	VBROADCASTSS 16(R9)(SI*2), Z17
 	VFMADD231PS  Z0, Z17, Z23
 	VFMADD231PS  Z1, Z17, Z22
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS (R9)(R8*1), Z18
@@ -66557,6 +71203,7 @@ unrolled:
 	VBROADCASTSS 16(R9)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z23
 	VFMADD231PS  Z1, Z2, Z22
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -66590,14 +71237,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -66617,7 +71266,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -66630,6 +71279,21 @@ bias:
 	VADDPS  Z0, Z26, Z26
 	VADDPS  Z0, Z24, Z24
 	VADDPS  Z0, Z22, Z22
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
 
 store:
 	VMOVUPS Z31, (R12)
@@ -66667,33 +71331,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols5x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols5x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols5x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -66702,6 +71374,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -66734,6 +71408,7 @@ unrolled:
 	VBROADCASTSS 16(R9), Z7
 	VFMADD231PS  Z0, Z7, Z23
 	VFMADD231PS  Z1, Z7, Z22
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS (R9)(SI*1), Z8
@@ -66768,6 +71443,7 @@ unrolled:
 	VBROADCASTSS 16(R9)(SI*2), Z17
 	VFMADD231PS  Z0, Z17, Z23
 	VFMADD231PS  Z1, Z17, Z22
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS (R9)(R8*1), Z18
@@ -66785,6 +71461,7 @@ unrolled:
 	VBROADCASTSS 16(R9)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z23
 	VFMADD231PS  Z1, Z2, Z22
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -66818,14 +71495,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -66850,7 +71529,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -66863,6 +71542,21 @@ bias:
 	VADDPS    Z0, Z26, Z26
 	VADDPS    Z0, Z24, Z24
 	VADDPS    Z0, Z22, Z22
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
 
 store:
 	VMOVUPS Z31, (R12)
@@ -66900,29 +71594,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols6x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols6x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols6x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -66931,6 +71633,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -66955,6 +71659,7 @@ unrolled:
 	VFMADD231PS  Z0, Z6, Z27
 	VBROADCASTSS 20(R9), Z7
 	VFMADD231PS  Z0, Z7, Z26
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS (R9)(SI*1), Z8
 	VFMADD231PS  Z0, Z8, Z31
@@ -66981,6 +71686,7 @@ unrolled:
 	VFMADD231PS  Z0, Z18, Z27
 	VBROADCASTSS 20(R9)(SI*2), Z19
 	VFMADD231PS  Z0, Z19, Z26
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS (R9)(R8*1), Z20
 	VFMADD231PS  Z0, Z20, Z31
@@ -66994,6 +71700,7 @@ unrolled:
 	VFMADD231PS  Z0, Z24, Z27
 	VBROADCASTSS 20(R9)(R8*1), Z25
 	VFMADD231PS  Z0, Z25, Z26
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -67023,14 +71730,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -67047,7 +71756,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -67055,6 +71764,17 @@ bias:
 	VADDPS  Z0, Z28, Z28
 	VADDPS  Z0, Z27, Z27
 	VADDPS  Z0, Z26, Z26
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
 
 store:
 	VMOVUPS Z31, (R12)
@@ -67089,33 +71809,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols6x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols6x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols6x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -67124,6 +71852,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -67148,6 +71878,7 @@ unrolled:
 	VFMADD231PS  Z0, Z6, Z27
 	VBROADCASTSS 20(R9), Z7
 	VFMADD231PS  Z0, Z7, Z26
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS (R9)(SI*1), Z8
 	VFMADD231PS  Z0, Z8, Z31
@@ -67174,6 +71905,7 @@ unrolled:
 	VFMADD231PS  Z0, Z18, Z27
 	VBROADCASTSS 20(R9)(SI*2), Z19
 	VFMADD231PS  Z0, Z19, Z26
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS (R9)(R8*1), Z20
 	VFMADD231PS  Z0, Z20, Z31
@@ -67187,6 +71919,7 @@ unrolled:
 	VFMADD231PS  Z0, Z24, Z27
 	VBROADCASTSS 20(R9)(R8*1), Z25
 	VFMADD231PS  Z0, Z25, Z26
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -67216,14 +71949,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -67246,7 +71981,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -67254,6 +71989,17 @@ bias:
 	VADDPS    Z0, Z28, Z28
 	VADDPS    Z0, Z27, Z27
 	VADDPS    Z0, Z26, Z26
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -67288,29 +72034,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols6x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols6x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols6x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -67319,6 +72073,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -67356,6 +72112,7 @@ unrolled:
 	VBROADCASTSS 20(R9), Z8
 	VFMADD231PS  Z0, Z8, Z21
 	VFMADD231PS  Z1, Z8, Z20
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS (R9)(SI*1), Z9
@@ -67396,6 +72153,7 @@ unrolled:
 	VBROADCASTSS 20(R9)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z21
 	VFMADD231PS  Z1, Z2, Z20
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS (R9)(R8*1), Z3
@@ -67416,6 +72174,7 @@ unrolled:
 	VBROADCASTSS 20(R9)(R8*1), Z8
 	VFMADD231PS  Z0, Z8, Z21
 	VFMADD231PS  Z1, Z8, Z20
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -67452,14 +72211,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -67482,7 +72243,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -67497,6 +72258,23 @@ bias:
 	VADDPS  Z0, Z24, Z24
 	VADDPS  Z0, Z22, Z22
 	VADDPS  Z0, Z20, Z20
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
 
 store:
 	VMOVUPS Z31, (R12)
@@ -67537,33 +72315,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols6x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols6x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols6x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -67572,6 +72358,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -67609,6 +72397,7 @@ unrolled:
 	VBROADCASTSS 20(R9), Z8
 	VFMADD231PS  Z0, Z8, Z21
 	VFMADD231PS  Z1, Z8, Z20
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS (R9)(SI*1), Z9
@@ -67649,6 +72438,7 @@ unrolled:
 	VBROADCASTSS 20(R9)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z21
 	VFMADD231PS  Z1, Z2, Z20
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS (R9)(R8*1), Z3
@@ -67669,6 +72459,7 @@ unrolled:
 	VBROADCASTSS 20(R9)(R8*1), Z8
 	VFMADD231PS  Z0, Z8, Z21
 	VFMADD231PS  Z1, Z8, Z20
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -67705,14 +72496,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -67741,7 +72534,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -67756,6 +72549,23 @@ bias:
 	VADDPS    Z0, Z24, Z24
 	VADDPS    Z0, Z22, Z22
 	VADDPS    Z0, Z20, Z20
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
 
 store:
 	VMOVUPS Z31, (R12)
@@ -67796,29 +72606,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols7x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols7x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols7x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -67827,6 +72645,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -67854,6 +72674,7 @@ unrolled:
 	VFMADD231PS  Z0, Z7, Z26
 	VBROADCASTSS 24(R9), Z8
 	VFMADD231PS  Z0, Z8, Z25
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS (R9)(SI*1), Z9
 	VFMADD231PS  Z0, Z9, Z31
@@ -67884,6 +72705,7 @@ unrolled:
 	VFMADD231PS  Z0, Z21, Z26
 	VBROADCASTSS 24(R9)(SI*2), Z22
 	VFMADD231PS  Z0, Z22, Z25
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS (R9)(R8*1), Z23
 	VFMADD231PS  Z0, Z23, Z31
@@ -67899,6 +72721,7 @@ unrolled:
 	VFMADD231PS  Z0, Z4, Z26
 	VBROADCASTSS 24(R9)(R8*1), Z5
 	VFMADD231PS  Z0, Z5, Z25
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -67930,14 +72753,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -67956,7 +72781,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -67965,6 +72790,18 @@ bias:
 	VADDPS  Z0, Z27, Z27
 	VADDPS  Z0, Z26, Z26
 	VADDPS  Z0, Z25, Z25
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
 
 store:
 	VMOVUPS Z31, (R12)
@@ -68001,33 +72838,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols7x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols7x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols7x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -68036,6 +72881,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -68063,6 +72910,7 @@ unrolled:
 	VFMADD231PS  Z0, Z7, Z26
 	VBROADCASTSS 24(R9), Z8
 	VFMADD231PS  Z0, Z8, Z25
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS (R9)(SI*1), Z9
 	VFMADD231PS  Z0, Z9, Z31
@@ -68093,6 +72941,7 @@ unrolled:
 	VFMADD231PS  Z0, Z21, Z26
 	VBROADCASTSS 24(R9)(SI*2), Z22
 	VFMADD231PS  Z0, Z22, Z25
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS (R9)(R8*1), Z23
 	VFMADD231PS  Z0, Z23, Z31
@@ -68108,6 +72957,7 @@ unrolled:
 	VFMADD231PS  Z0, Z4, Z26
 	VBROADCASTSS 24(R9)(R8*1), Z5
 	VFMADD231PS  Z0, Z5, Z25
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -68139,14 +72989,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -68172,7 +73024,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -68181,6 +73033,18 @@ bias:
 	VADDPS    Z0, Z27, Z27
 	VADDPS    Z0, Z26, Z26
 	VADDPS    Z0, Z25, Z25
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -68217,29 +73081,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols7x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols7x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols7x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -68248,6 +73120,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -68290,6 +73164,7 @@ unrolled:
 	VBROADCASTSS 24(R9), Z9
 	VFMADD231PS  Z0, Z9, Z19
 	VFMADD231PS  Z1, Z9, Z18
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS (R9)(SI*1), Z10
@@ -68336,6 +73211,7 @@ unrolled:
 	VBROADCASTSS 24(R9)(SI*2), Z7
 	VFMADD231PS  Z0, Z7, Z19
 	VFMADD231PS  Z1, Z7, Z18
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS (R9)(R8*1), Z8
@@ -68359,6 +73235,7 @@ unrolled:
 	VBROADCASTSS 24(R9)(R8*1), Z14
 	VFMADD231PS  Z0, Z14, Z19
 	VFMADD231PS  Z1, Z14, Z18
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -68398,14 +73275,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -68431,7 +73310,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -68448,6 +73327,25 @@ bias:
 	VADDPS  Z0, Z22, Z22
 	VADDPS  Z0, Z20, Z20
 	VADDPS  Z0, Z18, Z18
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
 
 store:
 	VMOVUPS Z31, (R12)
@@ -68491,33 +73389,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols7x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols7x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols7x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -68526,6 +73432,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -68568,6 +73476,7 @@ unrolled:
 	VBROADCASTSS 24(R9), Z9
 	VFMADD231PS  Z0, Z9, Z19
 	VFMADD231PS  Z1, Z9, Z18
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS (R9)(SI*1), Z10
@@ -68614,6 +73523,7 @@ unrolled:
 	VBROADCASTSS 24(R9)(SI*2), Z7
 	VFMADD231PS  Z0, Z7, Z19
 	VFMADD231PS  Z1, Z7, Z18
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS (R9)(R8*1), Z8
@@ -68637,6 +73547,7 @@ unrolled:
 	VBROADCASTSS 24(R9)(R8*1), Z14
 	VFMADD231PS  Z0, Z14, Z19
 	VFMADD231PS  Z1, Z14, Z18
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -68676,14 +73587,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -68716,7 +73629,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -68733,6 +73646,25 @@ bias:
 	VADDPS    Z0, Z22, Z22
 	VADDPS    Z0, Z20, Z20
 	VADDPS    Z0, Z18, Z18
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
 
 store:
 	VMOVUPS Z31, (R12)
@@ -68776,29 +73708,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols8x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols8x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols8x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -68807,6 +73747,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -68837,6 +73779,7 @@ unrolled:
 	VFMADD231PS  Z0, Z8, Z25
 	VBROADCASTSS 28(R9), Z9
 	VFMADD231PS  Z0, Z9, Z24
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS (R9)(SI*1), Z10
 	VFMADD231PS  Z0, Z10, Z31
@@ -68871,6 +73814,7 @@ unrolled:
 	VFMADD231PS  Z0, Z1, Z25
 	VBROADCASTSS 28(R9)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z24
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS (R9)(R8*1), Z3
 	VFMADD231PS  Z0, Z3, Z31
@@ -68888,6 +73832,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z25
 	VBROADCASTSS 28(R9)(R8*1), Z10
 	VFMADD231PS  Z0, Z10, Z24
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -68921,14 +73866,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -68949,7 +73896,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -68959,6 +73906,19 @@ bias:
 	VADDPS  Z0, Z26, Z26
 	VADDPS  Z0, Z25, Z25
 	VADDPS  Z0, Z24, Z24
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
 
 store:
 	VMOVUPS Z31, (R12)
@@ -68997,33 +73957,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols8x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols8x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols8x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -69032,6 +74000,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -69062,6 +74032,7 @@ unrolled:
 	VFMADD231PS  Z0, Z8, Z25
 	VBROADCASTSS 28(R9), Z9
 	VFMADD231PS  Z0, Z9, Z24
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS (R9)(SI*1), Z10
 	VFMADD231PS  Z0, Z10, Z31
@@ -69096,6 +74067,7 @@ unrolled:
 	VFMADD231PS  Z0, Z1, Z25
 	VBROADCASTSS 28(R9)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z24
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS (R9)(R8*1), Z3
 	VFMADD231PS  Z0, Z3, Z31
@@ -69113,6 +74085,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z25
 	VBROADCASTSS 28(R9)(R8*1), Z10
 	VFMADD231PS  Z0, Z10, Z24
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -69146,14 +74119,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -69182,7 +74157,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -69192,6 +74167,19 @@ bias:
 	VADDPS    Z0, Z26, Z26
 	VADDPS    Z0, Z25, Z25
 	VADDPS    Z0, Z24, Z24
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -69230,29 +74218,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols8x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols8x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols8x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -69261,6 +74257,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -69308,6 +74306,7 @@ unrolled:
 	VBROADCASTSS 28(R9), Z10
 	VFMADD231PS  Z0, Z10, Z17
 	VFMADD231PS  Z1, Z10, Z16
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS (R9)(SI*1), Z11
@@ -69360,6 +74359,7 @@ unrolled:
 	VBROADCASTSS 28(R9)(SI*2), Z12
 	VFMADD231PS  Z0, Z12, Z17
 	VFMADD231PS  Z1, Z12, Z16
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS (R9)(R8*1), Z13
@@ -69386,6 +74386,7 @@ unrolled:
 	VBROADCASTSS 28(R9)(R8*1), Z6
 	VFMADD231PS  Z0, Z6, Z17
 	VFMADD231PS  Z1, Z6, Z16
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -69428,14 +74429,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -69464,7 +74467,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -69483,6 +74486,27 @@ bias:
 	VADDPS  Z0, Z20, Z20
 	VADDPS  Z0, Z18, Z18
 	VADDPS  Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
 
 store:
 	VMOVUPS Z31, (R12)
@@ -69529,33 +74553,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols8x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols8x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols8x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -69564,6 +74596,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -69611,6 +74645,7 @@ unrolled:
 	VBROADCASTSS 28(R9), Z10
 	VFMADD231PS  Z0, Z10, Z17
 	VFMADD231PS  Z1, Z10, Z16
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS (R9)(SI*1), Z11
@@ -69663,6 +74698,7 @@ unrolled:
 	VBROADCASTSS 28(R9)(SI*2), Z12
 	VFMADD231PS  Z0, Z12, Z17
 	VFMADD231PS  Z1, Z12, Z16
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS (R9)(R8*1), Z13
@@ -69689,6 +74725,7 @@ unrolled:
 	VBROADCASTSS 28(R9)(R8*1), Z6
 	VFMADD231PS  Z0, Z6, Z17
 	VFMADD231PS  Z1, Z6, Z16
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -69731,14 +74768,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -69775,7 +74814,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -69794,6 +74833,27 @@ bias:
 	VADDPS    Z0, Z20, Z20
 	VADDPS    Z0, Z18, Z18
 	VADDPS    Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
 
 store:
 	VMOVUPS Z31, (R12)
@@ -69840,29 +74900,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols9x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols9x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols9x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -69871,6 +74939,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -69904,6 +74974,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z24
 	VBROADCASTSS 32(R9), Z10
 	VFMADD231PS  Z0, Z10, Z23
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS (R9)(SI*1), Z11
 	VFMADD231PS  Z0, Z11, Z31
@@ -69942,6 +75013,7 @@ unrolled:
 	VFMADD231PS  Z0, Z5, Z24
 	VBROADCASTSS 32(R9)(SI*2), Z6
 	VFMADD231PS  Z0, Z6, Z23
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS (R9)(R8*1), Z7
 	VFMADD231PS  Z0, Z7, Z31
@@ -69961,6 +75033,7 @@ unrolled:
 	VFMADD231PS  Z0, Z14, Z24
 	VBROADCASTSS 32(R9)(R8*1), Z15
 	VFMADD231PS  Z0, Z15, Z23
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -69996,14 +75069,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -70026,7 +75101,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -70037,6 +75112,20 @@ bias:
 	VADDPS  Z0, Z25, Z25
 	VADDPS  Z0, Z24, Z24
 	VADDPS  Z0, Z23, Z23
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
 
 store:
 	VMOVUPS Z31, (R12)
@@ -70077,33 +75166,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols9x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols9x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols9x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -70112,6 +75209,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -70145,6 +75244,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z24
 	VBROADCASTSS 32(R9), Z10
 	VFMADD231PS  Z0, Z10, Z23
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS (R9)(SI*1), Z11
 	VFMADD231PS  Z0, Z11, Z31
@@ -70183,6 +75283,7 @@ unrolled:
 	VFMADD231PS  Z0, Z5, Z24
 	VBROADCASTSS 32(R9)(SI*2), Z6
 	VFMADD231PS  Z0, Z6, Z23
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS (R9)(R8*1), Z7
 	VFMADD231PS  Z0, Z7, Z31
@@ -70202,6 +75303,7 @@ unrolled:
 	VFMADD231PS  Z0, Z14, Z24
 	VBROADCASTSS 32(R9)(R8*1), Z15
 	VFMADD231PS  Z0, Z15, Z23
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -70237,14 +75339,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -70276,7 +75380,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -70287,6 +75391,20 @@ bias:
 	VADDPS    Z0, Z25, Z25
 	VADDPS    Z0, Z24, Z24
 	VADDPS    Z0, Z23, Z23
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -70327,29 +75445,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols9x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols9x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols9x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -70358,6 +75484,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -70410,6 +75538,7 @@ unrolled:
 	VBROADCASTSS 32(R9), Z11
 	VFMADD231PS  Z0, Z11, Z15
 	VFMADD231PS  Z1, Z11, Z14
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS (R9)(SI*1), Z12
@@ -70468,6 +75597,7 @@ unrolled:
 	VBROADCASTSS 32(R9)(SI*2), Z5
 	VFMADD231PS  Z0, Z5, Z15
 	VFMADD231PS  Z1, Z5, Z14
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS (R9)(R8*1), Z6
@@ -70497,6 +75627,7 @@ unrolled:
 	VBROADCASTSS 32(R9)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z15
 	VFMADD231PS  Z1, Z2, Z14
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -70542,14 +75673,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -70581,7 +75714,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -70602,6 +75735,29 @@ bias:
 	VADDPS  Z0, Z18, Z18
 	VADDPS  Z0, Z16, Z16
 	VADDPS  Z0, Z14, Z14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
 
 store:
 	VMOVUPS Z31, (R12)
@@ -70651,33 +75807,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols9x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols9x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols9x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -70686,6 +75850,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -70738,6 +75904,7 @@ unrolled:
 	VBROADCASTSS 32(R9), Z11
 	VFMADD231PS  Z0, Z11, Z15
 	VFMADD231PS  Z1, Z11, Z14
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS (R9)(SI*1), Z12
@@ -70796,6 +75963,7 @@ unrolled:
 	VBROADCASTSS 32(R9)(SI*2), Z5
 	VFMADD231PS  Z0, Z5, Z15
 	VFMADD231PS  Z1, Z5, Z14
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS (R9)(R8*1), Z6
@@ -70825,6 +75993,7 @@ unrolled:
 	VBROADCASTSS 32(R9)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z15
 	VFMADD231PS  Z1, Z2, Z14
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -70870,14 +76039,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -70918,7 +76089,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -70939,6 +76110,29 @@ bias:
 	VADDPS    Z0, Z18, Z18
 	VADDPS    Z0, Z16, Z16
 	VADDPS    Z0, Z14, Z14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
 
 store:
 	VMOVUPS Z31, (R12)
@@ -70988,29 +76182,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols10x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols10x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols10x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -71019,6 +76221,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -71055,6 +76259,7 @@ unrolled:
 	VFMADD231PS  Z0, Z10, Z23
 	VBROADCASTSS 36(R9), Z11
 	VFMADD231PS  Z0, Z11, Z22
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS (R9)(SI*1), Z12
 	VFMADD231PS  Z0, Z12, Z31
@@ -71097,6 +76302,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z23
 	VBROADCASTSS 36(R9)(SI*2), Z10
 	VFMADD231PS  Z0, Z10, Z22
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS (R9)(R8*1), Z11
 	VFMADD231PS  Z0, Z11, Z31
@@ -71118,6 +76324,7 @@ unrolled:
 	VFMADD231PS  Z0, Z19, Z23
 	VBROADCASTSS 36(R9)(R8*1), Z20
 	VFMADD231PS  Z0, Z20, Z22
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -71155,14 +76362,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -71187,7 +76396,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -71199,6 +76408,21 @@ bias:
 	VADDPS  Z0, Z24, Z24
 	VADDPS  Z0, Z23, Z23
 	VADDPS  Z0, Z22, Z22
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
 
 store:
 	VMOVUPS Z31, (R12)
@@ -71241,33 +76465,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols10x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols10x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols10x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -71276,6 +76508,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -71312,6 +76546,7 @@ unrolled:
 	VFMADD231PS  Z0, Z10, Z23
 	VBROADCASTSS 36(R9), Z11
 	VFMADD231PS  Z0, Z11, Z22
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS (R9)(SI*1), Z12
 	VFMADD231PS  Z0, Z12, Z31
@@ -71354,6 +76589,7 @@ unrolled:
 	VFMADD231PS  Z0, Z9, Z23
 	VBROADCASTSS 36(R9)(SI*2), Z10
 	VFMADD231PS  Z0, Z10, Z22
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS (R9)(R8*1), Z11
 	VFMADD231PS  Z0, Z11, Z31
@@ -71375,6 +76611,7 @@ unrolled:
 	VFMADD231PS  Z0, Z19, Z23
 	VBROADCASTSS 36(R9)(R8*1), Z20
 	VFMADD231PS  Z0, Z20, Z22
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -71412,14 +76649,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -71454,7 +76693,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -71466,6 +76705,21 @@ bias:
 	VADDPS    Z0, Z24, Z24
 	VADDPS    Z0, Z23, Z23
 	VADDPS    Z0, Z22, Z22
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -71508,29 +76762,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols10x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols10x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols10x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -71539,6 +76801,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -71596,6 +76860,7 @@ unrolled:
 	VBROADCASTSS 36(R9), Z2
 	VFMADD231PS  Z0, Z2, Z13
 	VFMADD231PS  Z1, Z2, Z12
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS (R9)(SI*1), Z3
@@ -71660,6 +76925,7 @@ unrolled:
 	VBROADCASTSS 36(R9)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z13
 	VFMADD231PS  Z1, Z2, Z12
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS (R9)(R8*1), Z3
@@ -71692,6 +76958,7 @@ unrolled:
 	VBROADCASTSS 36(R9)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z13
 	VFMADD231PS  Z1, Z2, Z12
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -71740,14 +77007,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -71782,7 +77051,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -71805,6 +77074,31 @@ bias:
 	VADDPS  Z0, Z16, Z16
 	VADDPS  Z0, Z14, Z14
 	VADDPS  Z0, Z12, Z12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
 
 store:
 	VMOVUPS Z31, (R12)
@@ -71857,33 +77151,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols10x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols10x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols10x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -71892,6 +77194,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -71949,6 +77253,7 @@ unrolled:
 	VBROADCASTSS 36(R9), Z2
 	VFMADD231PS  Z0, Z2, Z13
 	VFMADD231PS  Z1, Z2, Z12
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS (R9)(SI*1), Z3
@@ -72013,6 +77318,7 @@ unrolled:
 	VBROADCASTSS 36(R9)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z13
 	VFMADD231PS  Z1, Z2, Z12
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS (R9)(R8*1), Z3
@@ -72045,6 +77351,7 @@ unrolled:
 	VBROADCASTSS 36(R9)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z13
 	VFMADD231PS  Z1, Z2, Z12
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -72093,14 +77400,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -72145,7 +77454,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -72168,6 +77477,31 @@ bias:
 	VADDPS    Z0, Z16, Z16
 	VADDPS    Z0, Z14, Z14
 	VADDPS    Z0, Z12, Z12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
 
 store:
 	VMOVUPS Z31, (R12)
@@ -72220,29 +77554,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols11x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols11x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols11x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -72251,6 +77593,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -72290,6 +77634,7 @@ unrolled:
 	VFMADD231PS  Z0, Z11, Z22
 	VBROADCASTSS 40(R9), Z12
 	VFMADD231PS  Z0, Z12, Z21
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS (R9)(SI*1), Z13
 	VFMADD231PS  Z0, Z13, Z31
@@ -72336,6 +77681,7 @@ unrolled:
 	VFMADD231PS  Z0, Z13, Z22
 	VBROADCASTSS 40(R9)(SI*2), Z14
 	VFMADD231PS  Z0, Z14, Z21
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS (R9)(R8*1), Z15
 	VFMADD231PS  Z0, Z15, Z31
@@ -72359,6 +77705,7 @@ unrolled:
 	VFMADD231PS  Z0, Z4, Z22
 	VBROADCASTSS 40(R9)(R8*1), Z5
 	VFMADD231PS  Z0, Z5, Z21
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -72398,14 +77745,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -72432,7 +77781,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -72445,6 +77794,22 @@ bias:
 	VADDPS  Z0, Z23, Z23
 	VADDPS  Z0, Z22, Z22
 	VADDPS  Z0, Z21, Z21
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
 
 store:
 	VMOVUPS Z31, (R12)
@@ -72489,33 +77854,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols11x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols11x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols11x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -72524,6 +77897,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -72563,6 +77938,7 @@ unrolled:
 	VFMADD231PS  Z0, Z11, Z22
 	VBROADCASTSS 40(R9), Z12
 	VFMADD231PS  Z0, Z12, Z21
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS (R9)(SI*1), Z13
 	VFMADD231PS  Z0, Z13, Z31
@@ -72609,6 +77985,7 @@ unrolled:
 	VFMADD231PS  Z0, Z13, Z22
 	VBROADCASTSS 40(R9)(SI*2), Z14
 	VFMADD231PS  Z0, Z14, Z21
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS (R9)(R8*1), Z15
 	VFMADD231PS  Z0, Z15, Z31
@@ -72632,6 +78009,7 @@ unrolled:
 	VFMADD231PS  Z0, Z4, Z22
 	VBROADCASTSS 40(R9)(R8*1), Z5
 	VFMADD231PS  Z0, Z5, Z21
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -72671,14 +78049,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -72716,7 +78096,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -72729,6 +78109,22 @@ bias:
 	VADDPS    Z0, Z23, Z23
 	VADDPS    Z0, Z22, Z22
 	VADDPS    Z0, Z21, Z21
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -72773,29 +78169,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols11x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols11x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols11x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -72804,6 +78208,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -72866,6 +78272,7 @@ unrolled:
 	VBROADCASTSS 40(R9), Z5
 	VFMADD231PS  Z0, Z5, Z11
 	VFMADD231PS  Z1, Z5, Z10
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS (R9)(SI*1), Z6
@@ -72936,6 +78343,7 @@ unrolled:
 	VBROADCASTSS 40(R9)(SI*2), Z3
 	VFMADD231PS  Z0, Z3, Z11
 	VFMADD231PS  Z1, Z3, Z10
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS (R9)(R8*1), Z4
@@ -72971,6 +78379,7 @@ unrolled:
 	VBROADCASTSS 40(R9)(R8*1), Z6
 	VFMADD231PS  Z0, Z6, Z11
 	VFMADD231PS  Z1, Z6, Z10
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -73022,14 +78431,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -73067,7 +78478,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -73092,6 +78503,33 @@ bias:
 	VADDPS  Z0, Z14, Z14
 	VADDPS  Z0, Z12, Z12
 	VADDPS  Z0, Z10, Z10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
 
 store:
 	VMOVUPS Z31, (R12)
@@ -73147,33 +78585,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols11x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols11x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols11x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -73182,6 +78628,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -73244,6 +78692,7 @@ unrolled:
 	VBROADCASTSS 40(R9), Z5
 	VFMADD231PS  Z0, Z5, Z11
 	VFMADD231PS  Z1, Z5, Z10
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS (R9)(SI*1), Z6
@@ -73314,6 +78763,7 @@ unrolled:
 	VBROADCASTSS 40(R9)(SI*2), Z3
 	VFMADD231PS  Z0, Z3, Z11
 	VFMADD231PS  Z1, Z3, Z10
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS (R9)(R8*1), Z4
@@ -73349,6 +78799,7 @@ unrolled:
 	VBROADCASTSS 40(R9)(R8*1), Z6
 	VFMADD231PS  Z0, Z6, Z11
 	VFMADD231PS  Z1, Z6, Z10
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -73400,14 +78851,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -73456,7 +78909,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -73481,6 +78934,33 @@ bias:
 	VADDPS    Z0, Z14, Z14
 	VADDPS    Z0, Z12, Z12
 	VADDPS    Z0, Z10, Z10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
 
 store:
 	VMOVUPS Z31, (R12)
@@ -73536,29 +79016,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols12x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols12x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols12x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -73567,6 +79055,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -73609,6 +79099,7 @@ unrolled:
 	VFMADD231PS  Z0, Z12, Z21
 	VBROADCASTSS 44(R9), Z13
 	VFMADD231PS  Z0, Z13, Z20
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS (R9)(SI*1), Z14
 	VFMADD231PS  Z0, Z14, Z31
@@ -73659,6 +79150,7 @@ unrolled:
 	VFMADD231PS  Z0, Z17, Z21
 	VBROADCASTSS 44(R9)(SI*2), Z18
 	VFMADD231PS  Z0, Z18, Z20
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS (R9)(R8*1), Z19
 	VFMADD231PS  Z0, Z19, Z31
@@ -73684,6 +79176,7 @@ unrolled:
 	VFMADD231PS  Z0, Z10, Z21
 	VBROADCASTSS 44(R9)(R8*1), Z11
 	VFMADD231PS  Z0, Z11, Z20
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -73725,14 +79218,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -73761,7 +79256,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -73775,6 +79270,23 @@ bias:
 	VADDPS  Z0, Z22, Z22
 	VADDPS  Z0, Z21, Z21
 	VADDPS  Z0, Z20, Z20
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
 
 store:
 	VMOVUPS Z31, (R12)
@@ -73821,33 +79333,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols12x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols12x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols12x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -73856,6 +79376,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -73898,6 +79420,7 @@ unrolled:
 	VFMADD231PS  Z0, Z12, Z21
 	VBROADCASTSS 44(R9), Z13
 	VFMADD231PS  Z0, Z13, Z20
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS (R9)(SI*1), Z14
 	VFMADD231PS  Z0, Z14, Z31
@@ -73948,6 +79471,7 @@ unrolled:
 	VFMADD231PS  Z0, Z17, Z21
 	VBROADCASTSS 44(R9)(SI*2), Z18
 	VFMADD231PS  Z0, Z18, Z20
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS (R9)(R8*1), Z19
 	VFMADD231PS  Z0, Z19, Z31
@@ -73973,6 +79497,7 @@ unrolled:
 	VFMADD231PS  Z0, Z10, Z21
 	VBROADCASTSS 44(R9)(R8*1), Z11
 	VFMADD231PS  Z0, Z11, Z20
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -74014,14 +79539,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -74062,7 +79589,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -74076,6 +79603,23 @@ bias:
 	VADDPS    Z0, Z22, Z22
 	VADDPS    Z0, Z21, Z21
 	VADDPS    Z0, Z20, Z20
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -74122,29 +79666,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols12x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols12x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols12x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -74153,6 +79705,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -74220,6 +79774,7 @@ unrolled:
 	VBROADCASTSS 44(R9), Z2
 	VFMADD231PS  Z0, Z2, Z9
 	VFMADD231PS  Z1, Z2, Z8
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS (R9)(SI*1), Z3
@@ -74296,6 +79851,7 @@ unrolled:
 	VBROADCASTSS 44(R9)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z9
 	VFMADD231PS  Z1, Z2, Z8
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS (R9)(R8*1), Z3
@@ -74334,6 +79890,7 @@ unrolled:
 	VBROADCASTSS 44(R9)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z9
 	VFMADD231PS  Z1, Z2, Z8
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -74388,14 +79945,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -74436,7 +79995,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -74463,6 +80022,35 @@ bias:
 	VADDPS  Z0, Z12, Z12
 	VADDPS  Z0, Z10, Z10
 	VADDPS  Z0, Z8, Z8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
+	VMAXPS Z9, Z0, Z9
+	VMAXPS Z8, Z0, Z8
 
 store:
 	VMOVUPS Z31, (R12)
@@ -74521,33 +80109,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols12x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols12x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols12x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -74556,6 +80152,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -74623,6 +80221,7 @@ unrolled:
 	VBROADCASTSS 44(R9), Z2
 	VFMADD231PS  Z0, Z2, Z9
 	VFMADD231PS  Z1, Z2, Z8
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS (R9)(SI*1), Z3
@@ -74699,6 +80298,7 @@ unrolled:
 	VBROADCASTSS 44(R9)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z9
 	VFMADD231PS  Z1, Z2, Z8
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS (R9)(R8*1), Z3
@@ -74737,6 +80337,7 @@ unrolled:
 	VBROADCASTSS 44(R9)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z9
 	VFMADD231PS  Z1, Z2, Z8
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -74791,14 +80392,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -74851,7 +80454,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -74878,6 +80481,35 @@ bias:
 	VADDPS    Z0, Z12, Z12
 	VADDPS    Z0, Z10, Z10
 	VADDPS    Z0, Z8, Z8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
+	VMAXPS Z9, Z0, Z9
+	VMAXPS Z8, Z0, Z8
 
 store:
 	VMOVUPS Z31, (R12)
@@ -74936,29 +80568,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols13x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols13x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols13x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -74967,6 +80607,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -75012,6 +80654,7 @@ unrolled:
 	VFMADD231PS  Z0, Z13, Z20
 	VBROADCASTSS 48(R9), Z14
 	VFMADD231PS  Z0, Z14, Z19
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS (R9)(SI*1), Z15
 	VFMADD231PS  Z0, Z15, Z31
@@ -75066,6 +80709,7 @@ unrolled:
 	VFMADD231PS  Z0, Z3, Z20
 	VBROADCASTSS 48(R9)(SI*2), Z4
 	VFMADD231PS  Z0, Z4, Z19
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS (R9)(R8*1), Z5
 	VFMADD231PS  Z0, Z5, Z31
@@ -75093,6 +80737,7 @@ unrolled:
 	VFMADD231PS  Z0, Z16, Z20
 	VBROADCASTSS 48(R9)(R8*1), Z17
 	VFMADD231PS  Z0, Z17, Z19
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -75136,14 +80781,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -75174,7 +80821,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -75189,6 +80836,24 @@ bias:
 	VADDPS  Z0, Z21, Z21
 	VADDPS  Z0, Z20, Z20
 	VADDPS  Z0, Z19, Z19
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
 
 store:
 	VMOVUPS Z31, (R12)
@@ -75237,33 +80902,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols13x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols13x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols13x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -75272,6 +80945,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -75317,6 +80992,7 @@ unrolled:
 	VFMADD231PS  Z0, Z13, Z20
 	VBROADCASTSS 48(R9), Z14
 	VFMADD231PS  Z0, Z14, Z19
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS (R9)(SI*1), Z15
 	VFMADD231PS  Z0, Z15, Z31
@@ -75371,6 +81047,7 @@ unrolled:
 	VFMADD231PS  Z0, Z3, Z20
 	VBROADCASTSS 48(R9)(SI*2), Z4
 	VFMADD231PS  Z0, Z4, Z19
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS (R9)(R8*1), Z5
 	VFMADD231PS  Z0, Z5, Z31
@@ -75398,6 +81075,7 @@ unrolled:
 	VFMADD231PS  Z0, Z16, Z20
 	VBROADCASTSS 48(R9)(R8*1), Z17
 	VFMADD231PS  Z0, Z17, Z19
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -75441,14 +81119,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -75492,7 +81172,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -75507,6 +81187,24 @@ bias:
 	VADDPS    Z0, Z21, Z21
 	VADDPS    Z0, Z20, Z20
 	VADDPS    Z0, Z19, Z19
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -75555,29 +81253,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols13x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols13x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols13x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -75586,6 +81292,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -75658,6 +81366,7 @@ unrolled:
 	VBROADCASTSS 48(R9), Z3
 	VFMADD231PS  Z0, Z3, Z7
 	VFMADD231PS  Z1, Z3, Z6
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS (R9)(SI*1), Z4
@@ -75740,6 +81449,7 @@ unrolled:
 	VBROADCASTSS 48(R9)(SI*2), Z5
 	VFMADD231PS  Z0, Z5, Z7
 	VFMADD231PS  Z1, Z5, Z6
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS (R9)(R8*1), Z2
@@ -75781,6 +81491,7 @@ unrolled:
 	VBROADCASTSS 48(R9)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z7
 	VFMADD231PS  Z1, Z2, Z6
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -75838,14 +81549,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -75889,7 +81602,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -75918,6 +81631,37 @@ bias:
 	VADDPS  Z0, Z10, Z10
 	VADDPS  Z0, Z8, Z8
 	VADDPS  Z0, Z6, Z6
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
+	VMAXPS Z9, Z0, Z9
+	VMAXPS Z8, Z0, Z8
+	VMAXPS Z7, Z0, Z7
+	VMAXPS Z6, Z0, Z6
 
 store:
 	VMOVUPS Z31, (R12)
@@ -75979,33 +81723,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols13x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols13x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols13x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -76014,6 +81766,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -76086,6 +81840,7 @@ unrolled:
 	VBROADCASTSS 48(R9), Z3
 	VFMADD231PS  Z0, Z3, Z7
 	VFMADD231PS  Z1, Z3, Z6
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS (R9)(SI*1), Z4
@@ -76168,6 +81923,7 @@ unrolled:
 	VBROADCASTSS 48(R9)(SI*2), Z5
 	VFMADD231PS  Z0, Z5, Z7
 	VFMADD231PS  Z1, Z5, Z6
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS (R9)(R8*1), Z2
@@ -76209,6 +81965,7 @@ unrolled:
 	VBROADCASTSS 48(R9)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z7
 	VFMADD231PS  Z1, Z2, Z6
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -76266,14 +82023,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -76330,7 +82089,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -76359,6 +82118,37 @@ bias:
 	VADDPS    Z0, Z10, Z10
 	VADDPS    Z0, Z8, Z8
 	VADDPS    Z0, Z6, Z6
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
+	VMAXPS Z9, Z0, Z9
+	VMAXPS Z8, Z0, Z8
+	VMAXPS Z7, Z0, Z7
+	VMAXPS Z6, Z0, Z6
 
 store:
 	VMOVUPS Z31, (R12)
@@ -76420,29 +82210,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols14x1AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols14x1AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols14x1AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -76451,6 +82249,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -76499,6 +82299,7 @@ unrolled:
 	VFMADD231PS  Z0, Z14, Z19
 	VBROADCASTSS 52(R9), Z15
 	VFMADD231PS  Z0, Z15, Z18
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VBROADCASTSS (R9)(SI*1), Z16
 	VFMADD231PS  Z0, Z16, Z31
@@ -76557,6 +82358,7 @@ unrolled:
 	VFMADD231PS  Z0, Z8, Z19
 	VBROADCASTSS 52(R9)(SI*2), Z9
 	VFMADD231PS  Z0, Z9, Z18
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VBROADCASTSS (R9)(R8*1), Z10
 	VFMADD231PS  Z0, Z10, Z31
@@ -76586,6 +82388,7 @@ unrolled:
 	VFMADD231PS  Z0, Z5, Z19
 	VBROADCASTSS 52(R9)(R8*1), Z6
 	VFMADD231PS  Z0, Z6, Z18
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -76631,14 +82434,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -76671,7 +82476,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -76687,6 +82492,25 @@ bias:
 	VADDPS  Z0, Z20, Z20
 	VADDPS  Z0, Z19, Z19
 	VADDPS  Z0, Z18, Z18
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
 
 store:
 	VMOVUPS Z31, (R12)
@@ -76737,33 +82561,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols14x1PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols14x1PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols14x1PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -76772,6 +82604,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -76820,6 +82654,7 @@ unrolled:
 	VFMADD231PS  Z0, Z14, Z19
 	VBROADCASTSS 52(R9), Z15
 	VFMADD231PS  Z0, Z15, Z18
+	PREFETCHT1   (R12)
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
 	VBROADCASTSS (R9)(SI*1), Z16
 	VFMADD231PS  Z0, Z16, Z31
@@ -76878,6 +82713,7 @@ unrolled:
 	VFMADD231PS  Z0, Z8, Z19
 	VBROADCASTSS 52(R9)(SI*2), Z9
 	VFMADD231PS  Z0, Z9, Z18
+	PREFETCHT1   64(R12)
 	VMOVUPS.Z    (BX)(DX*1), K1, Z0
 	VBROADCASTSS (R9)(R8*1), Z10
 	VFMADD231PS  Z0, Z10, Z31
@@ -76907,6 +82743,7 @@ unrolled:
 	VFMADD231PS  Z0, Z5, Z19
 	VBROADCASTSS 52(R9)(R8*1), Z6
 	VFMADD231PS  Z0, Z6, Z18
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -76952,14 +82789,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -77006,7 +82845,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -77022,6 +82861,25 @@ bias:
 	VADDPS    Z0, Z20, Z20
 	VADDPS    Z0, Z19, Z19
 	VADDPS    Z0, Z18, Z18
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -77072,29 +82930,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols14x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmCols14x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmCols14x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -77103,6 +82969,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -77180,6 +83048,7 @@ unrolled:
 	VBROADCASTSS 52(R9), Z2
 	VFMADD231PS  Z0, Z2, Z5
 	VFMADD231PS  Z1, Z2, Z4
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS      64(BX)(CX*1), Z1
 	VBROADCASTSS (R9)(SI*1), Z3
@@ -77268,6 +83137,7 @@ unrolled:
 	VBROADCASTSS 52(R9)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z5
 	VFMADD231PS  Z1, Z2, Z4
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS      64(BX)(DX*1), Z1
 	VBROADCASTSS (R9)(R8*1), Z3
@@ -77312,6 +83182,7 @@ unrolled:
 	VBROADCASTSS 52(R9)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z5
 	VFMADD231PS  Z1, Z2, Z4
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -77372,14 +83243,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -77426,7 +83299,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -77457,6 +83330,39 @@ bias:
 	VADDPS  Z0, Z8, Z8
 	VADDPS  Z0, Z6, Z6
 	VADDPS  Z0, Z4, Z4
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
+	VMAXPS Z9, Z0, Z9
+	VMAXPS Z8, Z0, Z8
+	VMAXPS Z7, Z0, Z7
+	VMAXPS Z6, Z0, Z6
+	VMAXPS Z5, Z0, Z5
+	VMAXPS Z4, Z0, Z4
 
 store:
 	VMOVUPS Z31, (R12)
@@ -77521,33 +83427,41 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols14x2PartialAVX512(t uintptr)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols14x2PartialAVX512(SB), NOSPLIT, $24-8
-	MOVQ  t+0(FP), R13
-	MOVQ  80(R13), AX
-	MOVL  $0x0000ffff, BX
-	BZHIL AX, BX, BX
-	KMOVW BX, K1
-	MOVQ  40(R13), SI
-	LEAQ  (SI)(SI*2), R8
-	MOVQ  48(R13), CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  104(R13), AX
-	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
-	MOVQ  AX, 16(SP)
-	MOVQ  (R13), DI
-	MOVQ  16(R13), R12
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GemmCols14x2PartialAVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	MOVL    $0x0000ffff, BX
+	BZHIL   AX, BX, BX
+	KMOVW   BX, K1
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -77556,6 +83470,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -77633,6 +83549,7 @@ unrolled:
 	VBROADCASTSS 52(R9), Z2
 	VFMADD231PS  Z0, Z2, Z5
 	VFMADD231PS  Z1, Z2, Z4
+	PREFETCHT1   (R12)
 	VMOVUPS      (BX)(CX*1), Z0
 	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
 	VBROADCASTSS (R9)(SI*1), Z3
@@ -77721,6 +83638,7 @@ unrolled:
 	VBROADCASTSS 52(R9)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z5
 	VFMADD231PS  Z1, Z2, Z4
+	PREFETCHT1   64(R12)
 	VMOVUPS      (BX)(DX*1), Z0
 	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
 	VBROADCASTSS (R9)(R8*1), Z3
@@ -77765,6 +83683,7 @@ unrolled:
 	VBROADCASTSS 52(R9)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z5
 	VFMADD231PS  Z1, Z2, Z4
+	ADDQ         112(R13), R12
 	LEAQ         (R9)(SI*4), R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -77825,14 +83744,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -77893,7 +83814,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -77924,6 +83845,39 @@ bias:
 	VADDPS    Z0, Z8, Z8
 	VADDPS    Z0, Z6, Z6
 	VADDPS    Z0, Z4, Z4
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
+	VMAXPS Z9, Z0, Z9
+	VMAXPS Z8, Z0, Z8
+	VMAXPS Z7, Z0, Z7
+	VMAXPS Z6, Z0, Z6
+	VMAXPS Z5, Z0, Z5
+	VMAXPS Z4, Z0, Z4
 
 store:
 	VMOVUPS Z31, (R12)
@@ -77988,13 +83942,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols1x16AVX512(t uintptr)
@@ -78005,9 +83963,9 @@ TEXT ·GemmCols1x16AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -78141,14 +84099,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -78170,7 +84128,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VMOVUPS 64(AX), Z0
@@ -78203,6 +84161,27 @@ bias:
 	VADDPS  Z0, Z17, Z17
 	VMOVUPS 960(AX), Z0
 	VADDPS  Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
 
 store:
 	VMOVUPS Z31, (R12)
@@ -78242,13 +84221,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmCols2x8AVX512(t uintptr)
@@ -78259,9 +84242,9 @@ TEXT ·GemmCols2x8AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -78440,14 +84423,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -78470,7 +84453,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z23, Z23
@@ -78495,6 +84478,27 @@ bias:
 	VMOVUPS 448(AX), Z0
 	VADDPS  Z0, Z24, Z24
 	VADDPS  Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
 
 store:
 	VMOVUPS Z31, (R12)
@@ -78535,13 +84539,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes1x1AVX512(t uintptr)
@@ -78552,10 +84560,10 @@ TEXT ·GemmLanes1x1AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -78577,23 +84585,29 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
 
 store:
 	VMOVUPS Z31, (R12)
@@ -78616,13 +84630,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes1x1PartialAVX512(t uintptr)
@@ -78637,10 +84655,10 @@ TEXT ·GemmLanes1x1PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -78663,14 +84681,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -78678,9 +84696,15 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -78703,13 +84727,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes1x2AVX512(t uintptr)
@@ -78720,10 +84748,10 @@ TEXT ·GemmLanes1x2AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -78748,14 +84776,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -78763,11 +84791,18 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VMOVUPS 64(AX), Z0
 	VADDPS  Z0, Z30, Z30
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
 
 store:
 	VMOVUPS Z31, (R12)
@@ -78791,13 +84826,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes1x2PartialAVX512(t uintptr)
@@ -78812,10 +84851,10 @@ TEXT ·GemmLanes1x2PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -78841,14 +84880,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -78857,11 +84896,18 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VMOVUPS.Z 64(AX), K1, Z0
 	VADDPS    Z0, Z30, Z30
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
 
 store:
 	VMOVUPS Z31, (R12)
@@ -78885,13 +84931,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes2x1AVX512(t uintptr)
@@ -78902,10 +84952,10 @@ TEXT ·GemmLanes2x1AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -78929,14 +84979,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -78945,10 +84995,17 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
 
 store:
 	VMOVUPS Z31, (R12)
@@ -78973,13 +85030,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes2x1PartialAVX512(t uintptr)
@@ -78994,10 +85055,10 @@ TEXT ·GemmLanes2x1PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -79023,14 +85084,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -79041,10 +85102,17 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -79069,13 +85137,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes2x2AVX512(t uintptr)
@@ -79086,10 +85158,10 @@ TEXT ·GemmLanes2x2AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -79118,14 +85190,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -79136,13 +85208,22 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
 	VMOVUPS 64(AX), Z0
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z28, Z28
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
 
 store:
 	VMOVUPS Z31, (R12)
@@ -79169,13 +85250,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes2x2PartialAVX512(t uintptr)
@@ -79190,10 +85275,10 @@ TEXT ·GemmLanes2x2PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -79224,14 +85309,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -79244,13 +85329,22 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
 	VMOVUPS.Z 64(AX), K1, Z0
 	VADDPS    Z0, Z30, Z30
 	VADDPS    Z0, Z28, Z28
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
 
 store:
 	VMOVUPS Z31, (R12)
@@ -79277,13 +85371,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes3x1AVX512(t uintptr)
@@ -79294,10 +85392,10 @@ TEXT ·GemmLanes3x1AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -79323,14 +85421,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -79341,11 +85439,19 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z29, Z29
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
 
 store:
 	VMOVUPS Z31, (R12)
@@ -79372,13 +85478,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes3x1PartialAVX512(t uintptr)
@@ -79393,10 +85503,10 @@ TEXT ·GemmLanes3x1PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -79425,14 +85535,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -79446,11 +85556,19 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
 	VADDPS    Z0, Z29, Z29
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -79477,13 +85595,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes3x2AVX512(t uintptr)
@@ -79494,10 +85616,10 @@ TEXT ·GemmLanes3x2AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -79530,14 +85652,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -79551,7 +85673,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -79560,6 +85682,17 @@ bias:
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z28, Z28
 	VADDPS  Z0, Z26, Z26
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
 
 store:
 	VMOVUPS Z31, (R12)
@@ -79589,13 +85722,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes3x2PartialAVX512(t uintptr)
@@ -79610,10 +85747,10 @@ TEXT ·GemmLanes3x2PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -79649,14 +85786,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -79673,7 +85810,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -79682,6 +85819,17 @@ bias:
 	VADDPS    Z0, Z30, Z30
 	VADDPS    Z0, Z28, Z28
 	VADDPS    Z0, Z26, Z26
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
 
 store:
 	VMOVUPS Z31, (R12)
@@ -79711,13 +85859,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes4x1AVX512(t uintptr)
@@ -79728,10 +85880,10 @@ TEXT ·GemmLanes4x1AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -79759,14 +85911,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -79779,12 +85931,21 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z29, Z29
 	VADDPS  Z0, Z28, Z28
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
 
 store:
 	VMOVUPS Z31, (R12)
@@ -79813,13 +85974,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes4x1PartialAVX512(t uintptr)
@@ -79834,10 +85999,10 @@ TEXT ·GemmLanes4x1PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -79869,14 +86034,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -79893,12 +86058,21 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
 	VADDPS    Z0, Z29, Z29
 	VADDPS    Z0, Z28, Z28
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -79927,13 +86101,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes4x2AVX512(t uintptr)
@@ -79944,10 +86122,10 @@ TEXT ·GemmLanes4x2AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -79984,14 +86162,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -80008,7 +86186,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -80019,6 +86197,19 @@ bias:
 	VADDPS  Z0, Z28, Z28
 	VADDPS  Z0, Z26, Z26
 	VADDPS  Z0, Z24, Z24
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
 
 store:
 	VMOVUPS Z31, (R12)
@@ -80051,13 +86242,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes4x2PartialAVX512(t uintptr)
@@ -80072,10 +86267,10 @@ TEXT ·GemmLanes4x2PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -80116,14 +86311,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -80144,7 +86339,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -80155,6 +86350,19 @@ bias:
 	VADDPS    Z0, Z28, Z28
 	VADDPS    Z0, Z26, Z26
 	VADDPS    Z0, Z24, Z24
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
 
 store:
 	VMOVUPS Z31, (R12)
@@ -80187,13 +86395,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes5x1AVX512(t uintptr)
@@ -80204,10 +86416,10 @@ TEXT ·GemmLanes5x1AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -80237,14 +86449,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -80259,13 +86471,23 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z29, Z29
 	VADDPS  Z0, Z28, Z28
 	VADDPS  Z0, Z27, Z27
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
 
 store:
 	VMOVUPS Z31, (R12)
@@ -80296,13 +86518,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes5x1PartialAVX512(t uintptr)
@@ -80317,10 +86543,10 @@ TEXT ·GemmLanes5x1PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -80355,14 +86581,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -80382,13 +86608,23 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
 	VADDPS    Z0, Z29, Z29
 	VADDPS    Z0, Z28, Z28
 	VADDPS    Z0, Z27, Z27
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -80419,13 +86655,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes5x2AVX512(t uintptr)
@@ -80436,10 +86676,10 @@ TEXT ·GemmLanes5x2AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -80480,14 +86720,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -80507,7 +86747,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -80520,6 +86760,21 @@ bias:
 	VADDPS  Z0, Z26, Z26
 	VADDPS  Z0, Z24, Z24
 	VADDPS  Z0, Z22, Z22
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
 
 store:
 	VMOVUPS Z31, (R12)
@@ -80555,13 +86810,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes5x2PartialAVX512(t uintptr)
@@ -80576,10 +86835,10 @@ TEXT ·GemmLanes5x2PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -80625,14 +86884,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -80657,7 +86916,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -80670,6 +86929,21 @@ bias:
 	VADDPS    Z0, Z26, Z26
 	VADDPS    Z0, Z24, Z24
 	VADDPS    Z0, Z22, Z22
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
 
 store:
 	VMOVUPS Z31, (R12)
@@ -80705,13 +86979,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes6x1AVX512(t uintptr)
@@ -80722,10 +87000,10 @@ TEXT ·GemmLanes6x1AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -80760,14 +87038,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -80784,7 +87062,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -80792,6 +87070,17 @@ bias:
 	VADDPS  Z0, Z28, Z28
 	VADDPS  Z0, Z27, Z27
 	VADDPS  Z0, Z26, Z26
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
 
 store:
 	VMOVUPS Z31, (R12)
@@ -80825,13 +87114,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes6x1PartialAVX512(t uintptr)
@@ -80846,10 +87139,10 @@ TEXT ·GemmLanes6x1PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -80890,14 +87183,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -80920,7 +87213,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -80928,6 +87221,17 @@ bias:
 	VADDPS    Z0, Z28, Z28
 	VADDPS    Z0, Z27, Z27
 	VADDPS    Z0, Z26, Z26
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -80961,13 +87265,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes6x2AVX512(t uintptr)
@@ -80978,10 +87286,10 @@ TEXT ·GemmLanes6x2AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -81029,14 +87337,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -81059,7 +87367,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -81074,6 +87382,23 @@ bias:
 	VADDPS  Z0, Z24, Z24
 	VADDPS  Z0, Z22, Z22
 	VADDPS  Z0, Z20, Z20
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
 
 store:
 	VMOVUPS Z31, (R12)
@@ -81113,13 +87438,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes6x2PartialAVX512(t uintptr)
@@ -81134,10 +87463,10 @@ TEXT ·GemmLanes6x2PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -81191,14 +87520,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -81227,7 +87556,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -81242,6 +87571,23 @@ bias:
 	VADDPS    Z0, Z24, Z24
 	VADDPS    Z0, Z22, Z22
 	VADDPS    Z0, Z20, Z20
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
 
 store:
 	VMOVUPS Z31, (R12)
@@ -81281,13 +87627,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes7x1AVX512(t uintptr)
@@ -81298,10 +87648,10 @@ TEXT ·GemmLanes7x1AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -81338,14 +87688,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -81364,7 +87714,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -81373,6 +87723,18 @@ bias:
 	VADDPS  Z0, Z27, Z27
 	VADDPS  Z0, Z26, Z26
 	VADDPS  Z0, Z25, Z25
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
 
 store:
 	VMOVUPS Z31, (R12)
@@ -81408,13 +87770,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes7x1PartialAVX512(t uintptr)
@@ -81429,10 +87795,10 @@ TEXT ·GemmLanes7x1PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -81476,14 +87842,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -81509,7 +87875,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -81518,6 +87884,18 @@ bias:
 	VADDPS    Z0, Z27, Z27
 	VADDPS    Z0, Z26, Z26
 	VADDPS    Z0, Z25, Z25
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -81553,13 +87931,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes7x2AVX512(t uintptr)
@@ -81570,10 +87952,10 @@ TEXT ·GemmLanes7x2AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -81625,14 +88007,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -81658,7 +88040,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -81675,6 +88057,25 @@ bias:
 	VADDPS  Z0, Z22, Z22
 	VADDPS  Z0, Z20, Z20
 	VADDPS  Z0, Z18, Z18
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
 
 store:
 	VMOVUPS Z31, (R12)
@@ -81717,13 +88118,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes7x2PartialAVX512(t uintptr)
@@ -81738,10 +88143,10 @@ TEXT ·GemmLanes7x2PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -81800,14 +88205,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -81840,7 +88245,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -81857,6 +88262,25 @@ bias:
 	VADDPS    Z0, Z22, Z22
 	VADDPS    Z0, Z20, Z20
 	VADDPS    Z0, Z18, Z18
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
 
 store:
 	VMOVUPS Z31, (R12)
@@ -81899,13 +88323,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes8x1AVX512(t uintptr)
@@ -81916,10 +88344,10 @@ TEXT ·GemmLanes8x1AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -81958,14 +88386,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -81986,7 +88414,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z30, Z30
@@ -81996,6 +88424,19 @@ bias:
 	VADDPS  Z0, Z26, Z26
 	VADDPS  Z0, Z25, Z25
 	VADDPS  Z0, Z24, Z24
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
 
 store:
 	VMOVUPS Z31, (R12)
@@ -82033,13 +88474,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes8x1PartialAVX512(t uintptr)
@@ -82054,10 +88499,10 @@ TEXT ·GemmLanes8x1PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -82104,14 +88549,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -82140,7 +88585,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z30, Z30
@@ -82150,6 +88595,19 @@ bias:
 	VADDPS    Z0, Z26, Z26
 	VADDPS    Z0, Z25, Z25
 	VADDPS    Z0, Z24, Z24
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
 
 store:
 	VMOVUPS Z31, K1, (R12)
@@ -82187,13 +88645,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes8x2AVX512(t uintptr)
@@ -82204,10 +88666,10 @@ TEXT ·GemmLanes8x2AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 128(R13), DX
-	MOVQ 104(R13), AX
+	MOVQ 168(R13), DX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -82263,14 +88725,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -82299,7 +88761,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -82318,6 +88780,27 @@ bias:
 	VADDPS  Z0, Z20, Z20
 	VADDPS  Z0, Z18, Z18
 	VADDPS  Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
 
 store:
 	VMOVUPS Z31, (R12)
@@ -82363,13 +88846,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmLanes8x2PartialAVX512(t uintptr)
@@ -82384,10 +88871,10 @@ TEXT ·GemmLanes8x2PartialAVX512(SB), NOSPLIT, $24-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  128(R13), DX
-	MOVQ  104(R13), AX
+	MOVQ  168(R13), DX
+	MOVQ  128(R13), AX
 	MOVQ  AX, 8(SP)
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
@@ -82451,14 +88938,14 @@ single:
 	ADDQ        CX, BX
 	SUBQ        $+1, AX
 	JNE         single
-	CMPQ        96(R13), $+0
+	CMPQ        120(R13), $+0
 	JNE         segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -82495,7 +88982,7 @@ finished:
 bias:
 	MOVQ      24(R13), AX
 	TESTQ     AX, AX
-	JE        store
+	JE        rectify
 	VMOVUPS   (AX), Z0
 	VADDPS    Z0, Z31, Z31
 	VADDPS    Z0, Z29, Z29
@@ -82514,6 +89001,27 @@ bias:
 	VADDPS    Z0, Z20, Z20
 	VADDPS    Z0, Z18, Z18
 	VADDPS    Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
 
 store:
 	VMOVUPS Z31, (R12)
@@ -82559,13 +89067,17 @@ segment:
 	MOVQ  8(AX), AX
 	TESTQ AX, AX
 	JNE   single
-	MOVQ  96(R13), AX
+	MOVQ  120(R13), AX
 	MOVQ  AX, 16(SP)
 	JMP   finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf1x2AVX512(t uintptr)
@@ -82576,9 +89088,9 @@ TEXT ·GemmHalf1x2AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -82638,14 +89150,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -82653,11 +89165,18 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VMOVUPS 64(AX), Z0
 	VADDPS  Z0, Z30, Z30
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
 
 store:
 	VMOVUPS Z31, (R12)
@@ -82683,13 +89202,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf2x2AVX512(t uintptr)
@@ -82700,9 +89223,9 @@ TEXT ·GemmHalf2x2AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -82779,14 +89302,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -82797,13 +89320,22 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
 	VMOVUPS 64(AX), Z0
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z28, Z28
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
 
 store:
 	VMOVUPS Z31, (R12)
@@ -82832,29 +89364,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf3x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmHalf3x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmHalf3x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -82863,6 +89403,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -82885,6 +89427,7 @@ unrolled:
 	VBROADCASTSS (R9)(SI*2), Z5
 	VFMADD231PS  Z0, Z5, Z27
 	VFMADD231PS  Z1, Z5, Z26
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Z0
 	VCVTPH2PS    32(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z6
@@ -82907,6 +89450,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*2), Z11
 	VFMADD231PS  Z0, Z11, Z27
 	VFMADD231PS  Z1, Z11, Z26
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Z0
 	VCVTPH2PS    32(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z12
@@ -82918,6 +89462,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*2), Z14
 	VFMADD231PS  Z0, Z14, Z27
 	VFMADD231PS  Z1, Z14, Z26
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -82945,14 +89490,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -82966,7 +89513,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -82975,6 +89522,17 @@ bias:
 	VADDPS  Z0, Z30, Z30
 	VADDPS  Z0, Z28, Z28
 	VADDPS  Z0, Z26, Z26
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
 
 store:
 	VMOVUPS Z31, (R12)
@@ -83006,29 +89564,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf4x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmHalf4x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmHalf4x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -83037,6 +89603,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -83064,6 +89632,7 @@ unrolled:
 	VBROADCASTSS (R9)(R8*1), Z6
 	VFMADD231PS  Z0, Z6, Z25
 	VFMADD231PS  Z1, Z6, Z24
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Z0
 	VCVTPH2PS    32(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z7
@@ -83092,6 +89661,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(R8*1), Z14
 	VFMADD231PS  Z0, Z14, Z25
 	VFMADD231PS  Z1, Z14, Z24
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Z0
 	VCVTPH2PS    32(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z15
@@ -83106,6 +89676,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(R8*1), Z18
 	VFMADD231PS  Z0, Z18, Z25
 	VFMADD231PS  Z1, Z18, Z24
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -83136,14 +89707,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -83160,7 +89733,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -83171,6 +89744,19 @@ bias:
 	VADDPS  Z0, Z28, Z28
 	VADDPS  Z0, Z26, Z26
 	VADDPS  Z0, Z24, Z24
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
 
 store:
 	VMOVUPS Z31, (R12)
@@ -83205,29 +89791,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf5x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmHalf5x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmHalf5x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -83236,6 +89830,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -83268,6 +89864,7 @@ unrolled:
 	VBROADCASTSS (R9)(SI*4), Z7
 	VFMADD231PS  Z0, Z7, Z23
 	VFMADD231PS  Z1, Z7, Z22
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Z0
 	VCVTPH2PS    32(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z8
@@ -83302,6 +89899,7 @@ unrolled:
 	VBROADCASTSS 8(R9)(SI*4), Z17
 	VFMADD231PS  Z0, Z17, Z23
 	VFMADD231PS  Z1, Z17, Z22
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Z0
 	VCVTPH2PS    32(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z18
@@ -83319,6 +89917,7 @@ unrolled:
 	VBROADCASTSS 12(R9)(SI*4), Z2
 	VFMADD231PS  Z0, Z2, Z23
 	VFMADD231PS  Z1, Z2, Z22
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	LEAQ         (BX)(CX*4), BX
 	SUBQ         $+4, AX
@@ -83352,14 +89951,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -83379,7 +89980,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -83392,6 +89993,21 @@ bias:
 	VADDPS  Z0, Z26, Z26
 	VADDPS  Z0, Z24, Z24
 	VADDPS  Z0, Z22, Z22
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
 
 store:
 	VMOVUPS Z31, (R12)
@@ -83429,29 +90045,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf6x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmHalf6x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmHalf6x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -83460,6 +90084,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -83499,6 +90125,7 @@ unrolled:
 	VBROADCASTSS (R10), Z8
 	VFMADD231PS  Z0, Z8, Z21
 	VFMADD231PS  Z1, Z8, Z20
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Z0
 	VCVTPH2PS    32(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z9
@@ -83539,6 +90166,7 @@ unrolled:
 	VBROADCASTSS 8(R10), Z2
 	VFMADD231PS  Z0, Z2, Z21
 	VFMADD231PS  Z1, Z2, Z20
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Z0
 	VCVTPH2PS    32(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z3
@@ -83559,6 +90187,7 @@ unrolled:
 	VBROADCASTSS 12(R10), Z8
 	VFMADD231PS  Z0, Z8, Z21
 	VFMADD231PS  Z1, Z8, Z20
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -83597,14 +90226,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -83627,7 +90258,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -83642,6 +90273,23 @@ bias:
 	VADDPS  Z0, Z24, Z24
 	VADDPS  Z0, Z22, Z22
 	VADDPS  Z0, Z20, Z20
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
 
 store:
 	VMOVUPS Z31, (R12)
@@ -83683,29 +90331,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf7x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmHalf7x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmHalf7x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -83714,6 +90370,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -83758,6 +90416,7 @@ unrolled:
 	VBROADCASTSS (R10)(SI*1), Z9
 	VFMADD231PS  Z0, Z9, Z19
 	VFMADD231PS  Z1, Z9, Z18
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Z0
 	VCVTPH2PS    32(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z10
@@ -83804,6 +90463,7 @@ unrolled:
 	VBROADCASTSS 8(R10)(SI*1), Z7
 	VFMADD231PS  Z0, Z7, Z19
 	VFMADD231PS  Z1, Z7, Z18
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Z0
 	VCVTPH2PS    32(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z8
@@ -83827,6 +90487,7 @@ unrolled:
 	VBROADCASTSS 12(R10)(SI*1), Z14
 	VFMADD231PS  Z0, Z14, Z19
 	VFMADD231PS  Z1, Z14, Z18
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -83868,14 +90529,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -83901,7 +90564,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -83918,6 +90581,25 @@ bias:
 	VADDPS  Z0, Z22, Z22
 	VADDPS  Z0, Z20, Z20
 	VADDPS  Z0, Z18, Z18
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
 
 store:
 	VMOVUPS Z31, (R12)
@@ -83962,29 +90644,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf8x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmHalf8x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmHalf8x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -83993,6 +90683,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -84042,6 +90734,7 @@ unrolled:
 	VBROADCASTSS (R10)(SI*2), Z10
 	VFMADD231PS  Z0, Z10, Z17
 	VFMADD231PS  Z1, Z10, Z16
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Z0
 	VCVTPH2PS    32(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z11
@@ -84094,6 +90787,7 @@ unrolled:
 	VBROADCASTSS 8(R10)(SI*2), Z12
 	VFMADD231PS  Z0, Z12, Z17
 	VFMADD231PS  Z1, Z12, Z16
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Z0
 	VCVTPH2PS    32(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z13
@@ -84120,6 +90814,7 @@ unrolled:
 	VBROADCASTSS 12(R10)(SI*2), Z6
 	VFMADD231PS  Z0, Z6, Z17
 	VFMADD231PS  Z1, Z6, Z16
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -84164,14 +90859,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -84200,7 +90897,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -84219,6 +90916,27 @@ bias:
 	VADDPS  Z0, Z20, Z20
 	VADDPS  Z0, Z18, Z18
 	VADDPS  Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
 
 store:
 	VMOVUPS Z31, (R12)
@@ -84266,29 +90984,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf9x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmHalf9x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmHalf9x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -84297,6 +91023,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -84351,6 +91079,7 @@ unrolled:
 	VBROADCASTSS (R10)(R8*1), Z11
 	VFMADD231PS  Z0, Z11, Z15
 	VFMADD231PS  Z1, Z11, Z14
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Z0
 	VCVTPH2PS    32(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z12
@@ -84409,6 +91138,7 @@ unrolled:
 	VBROADCASTSS 8(R10)(R8*1), Z5
 	VFMADD231PS  Z0, Z5, Z15
 	VFMADD231PS  Z1, Z5, Z14
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Z0
 	VCVTPH2PS    32(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z6
@@ -84438,6 +91168,7 @@ unrolled:
 	VBROADCASTSS 12(R10)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z15
 	VFMADD231PS  Z1, Z2, Z14
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -84485,14 +91216,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -84524,7 +91257,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -84545,6 +91278,29 @@ bias:
 	VADDPS  Z0, Z18, Z18
 	VADDPS  Z0, Z16, Z16
 	VADDPS  Z0, Z14, Z14
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
 
 store:
 	VMOVUPS Z31, (R12)
@@ -84595,29 +91351,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf10x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmHalf10x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmHalf10x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -84626,6 +91390,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	VPXORD Z31, Z31, Z31
@@ -84685,6 +91451,7 @@ unrolled:
 	VBROADCASTSS (R10)(SI*4), Z2
 	VFMADD231PS  Z0, Z2, Z13
 	VFMADD231PS  Z1, Z2, Z12
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Z0
 	VCVTPH2PS    32(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z3
@@ -84749,6 +91516,7 @@ unrolled:
 	VBROADCASTSS 8(R10)(SI*4), Z2
 	VFMADD231PS  Z0, Z2, Z13
 	VFMADD231PS  Z1, Z2, Z12
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Z0
 	VCVTPH2PS    32(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z3
@@ -84781,6 +91549,7 @@ unrolled:
 	VBROADCASTSS 12(R10)(SI*4), Z2
 	VFMADD231PS  Z0, Z2, Z13
 	VFMADD231PS  Z1, Z2, Z12
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	LEAQ         (BX)(CX*4), BX
@@ -84831,14 +91600,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -84873,7 +91644,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -84896,6 +91667,31 @@ bias:
 	VADDPS  Z0, Z16, Z16
 	VADDPS  Z0, Z14, Z14
 	VADDPS  Z0, Z12, Z12
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
 
 store:
 	VMOVUPS Z31, (R12)
@@ -84949,29 +91745,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf11x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmHalf11x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmHalf11x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -84980,6 +91784,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -85046,6 +91852,7 @@ unrolled:
 	VBROADCASTSS (R11), Z5
 	VFMADD231PS  Z0, Z5, Z11
 	VFMADD231PS  Z1, Z5, Z10
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Z0
 	VCVTPH2PS    32(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z6
@@ -85116,6 +91923,7 @@ unrolled:
 	VBROADCASTSS 8(R11), Z3
 	VFMADD231PS  Z0, Z3, Z11
 	VFMADD231PS  Z1, Z3, Z10
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Z0
 	VCVTPH2PS    32(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z4
@@ -85151,6 +91959,7 @@ unrolled:
 	VBROADCASTSS 12(R11), Z6
 	VFMADD231PS  Z0, Z6, Z11
 	VFMADD231PS  Z1, Z6, Z10
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -85206,14 +92015,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -85251,7 +92062,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -85276,6 +92087,33 @@ bias:
 	VADDPS  Z0, Z14, Z14
 	VADDPS  Z0, Z12, Z12
 	VADDPS  Z0, Z10, Z10
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
 
 store:
 	VMOVUPS Z31, (R12)
@@ -85333,29 +92171,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf12x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmHalf12x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmHalf12x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -85364,6 +92210,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -85435,6 +92283,7 @@ unrolled:
 	VBROADCASTSS (R11)(SI*1), Z2
 	VFMADD231PS  Z0, Z2, Z9
 	VFMADD231PS  Z1, Z2, Z8
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Z0
 	VCVTPH2PS    32(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z3
@@ -85511,6 +92360,7 @@ unrolled:
 	VBROADCASTSS 8(R11)(SI*1), Z2
 	VFMADD231PS  Z0, Z2, Z9
 	VFMADD231PS  Z1, Z2, Z8
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Z0
 	VCVTPH2PS    32(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z3
@@ -85549,6 +92399,7 @@ unrolled:
 	VBROADCASTSS 12(R11)(SI*1), Z2
 	VFMADD231PS  Z0, Z2, Z9
 	VFMADD231PS  Z1, Z2, Z8
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -85607,14 +92458,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -85655,7 +92508,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -85682,6 +92535,35 @@ bias:
 	VADDPS  Z0, Z12, Z12
 	VADDPS  Z0, Z10, Z10
 	VADDPS  Z0, Z8, Z8
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
+	VMAXPS Z9, Z0, Z9
+	VMAXPS Z8, Z0, Z8
 
 store:
 	VMOVUPS Z31, (R12)
@@ -85742,29 +92624,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf13x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmHalf13x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmHalf13x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -85773,6 +92663,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -85849,6 +92741,7 @@ unrolled:
 	VBROADCASTSS (R11)(SI*2), Z3
 	VFMADD231PS  Z0, Z3, Z7
 	VFMADD231PS  Z1, Z3, Z6
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Z0
 	VCVTPH2PS    32(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z4
@@ -85931,6 +92824,7 @@ unrolled:
 	VBROADCASTSS 8(R11)(SI*2), Z5
 	VFMADD231PS  Z0, Z5, Z7
 	VFMADD231PS  Z1, Z5, Z6
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Z0
 	VCVTPH2PS    32(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z2
@@ -85972,6 +92866,7 @@ unrolled:
 	VBROADCASTSS 12(R11)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z7
 	VFMADD231PS  Z1, Z2, Z6
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -86033,14 +92928,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -86084,7 +92981,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -86113,6 +93010,37 @@ bias:
 	VADDPS  Z0, Z10, Z10
 	VADDPS  Z0, Z8, Z8
 	VADDPS  Z0, Z6, Z6
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
+	VMAXPS Z9, Z0, Z9
+	VMAXPS Z8, Z0, Z8
+	VMAXPS Z7, Z0, Z7
+	VMAXPS Z6, Z0, Z6
 
 store:
 	VMOVUPS Z31, (R12)
@@ -86176,29 +93104,37 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf14x2AVX512(t uintptr)
-// Requires: AVX, AVX512F
-TEXT ·GemmHalf14x2AVX512(SB), NOSPLIT, $24-8
-	MOVQ t+0(FP), R13
-	MOVQ 40(R13), SI
-	LEAQ (SI)(SI*2), R8
-	MOVQ 48(R13), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
-	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
-	MOVQ AX, 16(SP)
-	MOVQ (R13), DI
-	MOVQ 16(R13), R12
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·GemmHalf14x2AVX512(SB), NOSPLIT, $40-8
+	MOVQ    t+0(FP), R13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    120(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    104(R13), R12
+	TESTQ   R12, R12
+	CMOVQEQ R13, R12
+	MOVQ    R12, 24(SP)
+	MOVQ    16(R13), R12
 
 line:
 	MOVQ 64(R13), AX
@@ -86207,6 +93143,8 @@ line:
 tile:
 	MOVQ   8(R13), BX
 	MOVQ   DI, R9
+	MOVQ   R12, 32(SP)
+	MOVQ   24(SP), R12
 	LEAQ   (R9)(SI*4), R10
 	ADDQ   SI, R10
 	LEAQ   (R10)(SI*4), R11
@@ -86288,6 +93226,7 @@ unrolled:
 	VBROADCASTSS (R11)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z5
 	VFMADD231PS  Z1, Z2, Z4
+	PREFETCHT1   (R12)
 	VCVTPH2PS    (BX)(CX*1), Z0
 	VCVTPH2PS    32(BX)(CX*1), Z1
 	VBROADCASTSS 4(R9), Z3
@@ -86376,6 +93315,7 @@ unrolled:
 	VBROADCASTSS 8(R11)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z5
 	VFMADD231PS  Z1, Z2, Z4
+	PREFETCHT1   64(R12)
 	VCVTPH2PS    (BX)(DX*1), Z0
 	VCVTPH2PS    32(BX)(DX*1), Z1
 	VBROADCASTSS 12(R9), Z3
@@ -86420,6 +93360,7 @@ unrolled:
 	VBROADCASTSS 12(R11)(R8*1), Z2
 	VFMADD231PS  Z0, Z2, Z5
 	VFMADD231PS  Z1, Z2, Z4
+	ADDQ         112(R13), R12
 	ADDQ         $+16, R9
 	ADDQ         $+16, R10
 	ADDQ         $+16, R11
@@ -86484,14 +93425,16 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
+	MOVQ         R12, 24(SP)
+	MOVQ         32(SP), R12
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -86538,7 +93481,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z29, Z29
@@ -86569,6 +93512,39 @@ bias:
 	VADDPS  Z0, Z8, Z8
 	VADDPS  Z0, Z6, Z6
 	VADDPS  Z0, Z4, Z4
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+	VMAXPS Z15, Z0, Z15
+	VMAXPS Z14, Z0, Z14
+	VMAXPS Z13, Z0, Z13
+	VMAXPS Z12, Z0, Z12
+	VMAXPS Z11, Z0, Z11
+	VMAXPS Z10, Z0, Z10
+	VMAXPS Z9, Z0, Z9
+	VMAXPS Z8, Z0, Z8
+	VMAXPS Z7, Z0, Z7
+	VMAXPS Z6, Z0, Z6
+	VMAXPS Z5, Z0, Z5
+	VMAXPS Z4, Z0, Z4
 
 store:
 	VMOVUPS Z31, (R12)
@@ -86635,13 +93611,17 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf1x16AVX512(t uintptr)
@@ -86652,9 +93632,9 @@ TEXT ·GemmHalf1x16AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -86868,14 +93848,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -86897,7 +93877,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VMOVUPS 64(AX), Z0
@@ -86930,6 +93910,27 @@ bias:
 	VADDPS  Z0, Z17, Z17
 	VMOVUPS 960(AX), Z0
 	VADDPS  Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
 
 store:
 	VMOVUPS Z31, (R12)
@@ -86969,13 +93970,735 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
+	JMP  line
+
+// func GemmHalfPanels1x16AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalfPanels1x16AVX512(SB), NOSPLIT, $40-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ 8(R13), BX
+	LEAQ (BX)(CX*4), R11
+	ADDQ CX, R11
+	MOVQ DI, R9
+	MOVQ 32(R13), AX
+	MOVQ AX, 24(SP)
+	MOVQ 88(R13), AX
+	MOVQ AX, 32(SP)
+
+block:
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   24(SP), AX
+	CMPQ   AX, $0x00000100
+	JLE    last
+	MOVL   $0x00000100, AX
+
+last:
+	SUBQ AX, 24(SP)
+	SUBQ $+4, AX
+	JL   rest
+
+unrolled:
+	VBROADCASTSS (R9), Z1
+	VCVTPH2PS    (BX), Z2
+	VFMADD231PS  Z2, Z1, Z31
+	VCVTPH2PS    32(BX), Z3
+	VFMADD231PS  Z3, Z1, Z30
+	VCVTPH2PS    (BX)(CX*1), Z4
+	VFMADD231PS  Z4, Z1, Z29
+	VCVTPH2PS    32(BX)(CX*1), Z5
+	VFMADD231PS  Z5, Z1, Z28
+	VCVTPH2PS    (BX)(CX*2), Z6
+	VFMADD231PS  Z6, Z1, Z27
+	VCVTPH2PS    32(BX)(CX*2), Z7
+	VFMADD231PS  Z7, Z1, Z26
+	VCVTPH2PS    (BX)(DX*1), Z8
+	VFMADD231PS  Z8, Z1, Z25
+	VCVTPH2PS    32(BX)(DX*1), Z9
+	VFMADD231PS  Z9, Z1, Z24
+	VCVTPH2PS    (BX)(CX*4), Z10
+	VFMADD231PS  Z10, Z1, Z23
+	VCVTPH2PS    32(BX)(CX*4), Z11
+	VFMADD231PS  Z11, Z1, Z22
+	VCVTPH2PS    (R11), Z12
+	VFMADD231PS  Z12, Z1, Z21
+	VCVTPH2PS    32(R11), Z13
+	VFMADD231PS  Z13, Z1, Z20
+	VCVTPH2PS    (R11)(CX*1), Z14
+	VFMADD231PS  Z14, Z1, Z19
+	VCVTPH2PS    32(R11)(CX*1), Z15
+	VFMADD231PS  Z15, Z1, Z18
+	VCVTPH2PS    (R11)(CX*2), Z0
+	VFMADD231PS  Z0, Z1, Z17
+	VCVTPH2PS    32(R11)(CX*2), Z2
+	VFMADD231PS  Z2, Z1, Z16
+	VBROADCASTSS 4(R9), Z3
+	VCVTPH2PS    64(BX), Z4
+	VFMADD231PS  Z4, Z3, Z31
+	VCVTPH2PS    96(BX), Z5
+	VFMADD231PS  Z5, Z3, Z30
+	VCVTPH2PS    64(BX)(CX*1), Z6
+	VFMADD231PS  Z6, Z3, Z29
+	VCVTPH2PS    96(BX)(CX*1), Z7
+	VFMADD231PS  Z7, Z3, Z28
+	VCVTPH2PS    64(BX)(CX*2), Z8
+	VFMADD231PS  Z8, Z3, Z27
+	VCVTPH2PS    96(BX)(CX*2), Z9
+	VFMADD231PS  Z9, Z3, Z26
+	VCVTPH2PS    64(BX)(DX*1), Z10
+	VFMADD231PS  Z10, Z3, Z25
+	VCVTPH2PS    96(BX)(DX*1), Z11
+	VFMADD231PS  Z11, Z3, Z24
+	VCVTPH2PS    64(BX)(CX*4), Z12
+	VFMADD231PS  Z12, Z3, Z23
+	VCVTPH2PS    96(BX)(CX*4), Z13
+	VFMADD231PS  Z13, Z3, Z22
+	VCVTPH2PS    64(R11), Z14
+	VFMADD231PS  Z14, Z3, Z21
+	VCVTPH2PS    96(R11), Z15
+	VFMADD231PS  Z15, Z3, Z20
+	VCVTPH2PS    64(R11)(CX*1), Z0
+	VFMADD231PS  Z0, Z3, Z19
+	VCVTPH2PS    96(R11)(CX*1), Z1
+	VFMADD231PS  Z1, Z3, Z18
+	VCVTPH2PS    64(R11)(CX*2), Z2
+	VFMADD231PS  Z2, Z3, Z17
+	VCVTPH2PS    96(R11)(CX*2), Z4
+	VFMADD231PS  Z4, Z3, Z16
+	VBROADCASTSS 8(R9), Z5
+	VCVTPH2PS    128(BX), Z6
+	VFMADD231PS  Z6, Z5, Z31
+	VCVTPH2PS    160(BX), Z7
+	VFMADD231PS  Z7, Z5, Z30
+	VCVTPH2PS    128(BX)(CX*1), Z8
+	VFMADD231PS  Z8, Z5, Z29
+	VCVTPH2PS    160(BX)(CX*1), Z9
+	VFMADD231PS  Z9, Z5, Z28
+	VCVTPH2PS    128(BX)(CX*2), Z10
+	VFMADD231PS  Z10, Z5, Z27
+	VCVTPH2PS    160(BX)(CX*2), Z11
+	VFMADD231PS  Z11, Z5, Z26
+	VCVTPH2PS    128(BX)(DX*1), Z12
+	VFMADD231PS  Z12, Z5, Z25
+	VCVTPH2PS    160(BX)(DX*1), Z13
+	VFMADD231PS  Z13, Z5, Z24
+	VCVTPH2PS    128(BX)(CX*4), Z14
+	VFMADD231PS  Z14, Z5, Z23
+	VCVTPH2PS    160(BX)(CX*4), Z15
+	VFMADD231PS  Z15, Z5, Z22
+	VCVTPH2PS    128(R11), Z0
+	VFMADD231PS  Z0, Z5, Z21
+	VCVTPH2PS    160(R11), Z1
+	VFMADD231PS  Z1, Z5, Z20
+	VCVTPH2PS    128(R11)(CX*1), Z2
+	VFMADD231PS  Z2, Z5, Z19
+	VCVTPH2PS    160(R11)(CX*1), Z3
+	VFMADD231PS  Z3, Z5, Z18
+	VCVTPH2PS    128(R11)(CX*2), Z4
+	VFMADD231PS  Z4, Z5, Z17
+	VCVTPH2PS    160(R11)(CX*2), Z6
+	VFMADD231PS  Z6, Z5, Z16
+	VBROADCASTSS 12(R9), Z7
+	VCVTPH2PS    192(BX), Z8
+	VFMADD231PS  Z8, Z7, Z31
+	VCVTPH2PS    224(BX), Z9
+	VFMADD231PS  Z9, Z7, Z30
+	VCVTPH2PS    192(BX)(CX*1), Z10
+	VFMADD231PS  Z10, Z7, Z29
+	VCVTPH2PS    224(BX)(CX*1), Z11
+	VFMADD231PS  Z11, Z7, Z28
+	VCVTPH2PS    192(BX)(CX*2), Z12
+	VFMADD231PS  Z12, Z7, Z27
+	VCVTPH2PS    224(BX)(CX*2), Z13
+	VFMADD231PS  Z13, Z7, Z26
+	VCVTPH2PS    192(BX)(DX*1), Z14
+	VFMADD231PS  Z14, Z7, Z25
+	VCVTPH2PS    224(BX)(DX*1), Z15
+	VFMADD231PS  Z15, Z7, Z24
+	VCVTPH2PS    192(BX)(CX*4), Z0
+	VFMADD231PS  Z0, Z7, Z23
+	VCVTPH2PS    224(BX)(CX*4), Z1
+	VFMADD231PS  Z1, Z7, Z22
+	VCVTPH2PS    192(R11), Z2
+	VFMADD231PS  Z2, Z7, Z21
+	VCVTPH2PS    224(R11), Z3
+	VFMADD231PS  Z3, Z7, Z20
+	VCVTPH2PS    192(R11)(CX*1), Z4
+	VFMADD231PS  Z4, Z7, Z19
+	VCVTPH2PS    224(R11)(CX*1), Z5
+	VFMADD231PS  Z5, Z7, Z18
+	VCVTPH2PS    192(R11)(CX*2), Z6
+	VFMADD231PS  Z6, Z7, Z17
+	VCVTPH2PS    224(R11)(CX*2), Z8
+	VFMADD231PS  Z8, Z7, Z16
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	ADDQ         $+256, R11
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Z9
+	VCVTPH2PS    (BX), Z10
+	VFMADD231PS  Z10, Z9, Z31
+	VCVTPH2PS    32(BX), Z11
+	VFMADD231PS  Z11, Z9, Z30
+	VCVTPH2PS    (BX)(CX*1), Z12
+	VFMADD231PS  Z12, Z9, Z29
+	VCVTPH2PS    32(BX)(CX*1), Z13
+	VFMADD231PS  Z13, Z9, Z28
+	VCVTPH2PS    (BX)(CX*2), Z14
+	VFMADD231PS  Z14, Z9, Z27
+	VCVTPH2PS    32(BX)(CX*2), Z15
+	VFMADD231PS  Z15, Z9, Z26
+	VCVTPH2PS    (BX)(DX*1), Z0
+	VFMADD231PS  Z0, Z9, Z25
+	VCVTPH2PS    32(BX)(DX*1), Z1
+	VFMADD231PS  Z1, Z9, Z24
+	VCVTPH2PS    (BX)(CX*4), Z2
+	VFMADD231PS  Z2, Z9, Z23
+	VCVTPH2PS    32(BX)(CX*4), Z3
+	VFMADD231PS  Z3, Z9, Z22
+	VCVTPH2PS    (R11), Z4
+	VFMADD231PS  Z4, Z9, Z21
+	VCVTPH2PS    32(R11), Z5
+	VFMADD231PS  Z5, Z9, Z20
+	VCVTPH2PS    (R11)(CX*1), Z6
+	VFMADD231PS  Z6, Z9, Z19
+	VCVTPH2PS    32(R11)(CX*1), Z7
+	VFMADD231PS  Z7, Z9, Z18
+	VCVTPH2PS    (R11)(CX*2), Z8
+	VFMADD231PS  Z8, Z9, Z17
+	VCVTPH2PS    32(R11)(CX*2), Z10
+	VFMADD231PS  Z10, Z9, Z16
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, R11
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 120(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         32(SP), $+0
+	JE           bias
+	VBROADCASTSS 176(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	VFMADD213PS  128(AX), Z1, Z29
+	VFMADD213PS  192(AX), Z1, Z28
+	VFMADD213PS  256(AX), Z1, Z27
+	VFMADD213PS  320(AX), Z1, Z26
+	VFMADD213PS  384(AX), Z1, Z25
+	VFMADD213PS  448(AX), Z1, Z24
+	VFMADD213PS  512(AX), Z1, Z23
+	VFMADD213PS  576(AX), Z1, Z22
+	VFMADD213PS  640(AX), Z1, Z21
+	VFMADD213PS  704(AX), Z1, Z20
+	VFMADD213PS  768(AX), Z1, Z19
+	VFMADD213PS  832(AX), Z1, Z18
+	VFMADD213PS  896(AX), Z1, Z17
+	VFMADD213PS  960(AX), Z1, Z16
+
+bias:
+	CMPQ    24(SP), $+0
+	JNE     more
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      rectify
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VMOVUPS 128(AX), Z0
+	VADDPS  Z0, Z29, Z29
+	VMOVUPS 192(AX), Z0
+	VADDPS  Z0, Z28, Z28
+	VMOVUPS 256(AX), Z0
+	VADDPS  Z0, Z27, Z27
+	VMOVUPS 320(AX), Z0
+	VADDPS  Z0, Z26, Z26
+	VMOVUPS 384(AX), Z0
+	VADDPS  Z0, Z25, Z25
+	VMOVUPS 448(AX), Z0
+	VADDPS  Z0, Z24, Z24
+	VMOVUPS 512(AX), Z0
+	VADDPS  Z0, Z23, Z23
+	VMOVUPS 576(AX), Z0
+	VADDPS  Z0, Z22, Z22
+	VMOVUPS 640(AX), Z0
+	VADDPS  Z0, Z21, Z21
+	VMOVUPS 704(AX), Z0
+	VADDPS  Z0, Z20, Z20
+	VMOVUPS 768(AX), Z0
+	VADDPS  Z0, Z19, Z19
+	VMOVUPS 832(AX), Z0
+	VADDPS  Z0, Z18, Z18
+	VMOVUPS 896(AX), Z0
+	VADDPS  Z0, Z17, Z17
+	VMOVUPS 960(AX), Z0
+	VADDPS  Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	VMOVUPS Z29, 128(R12)
+	VMOVUPS Z28, 192(R12)
+	VMOVUPS Z27, 256(R12)
+	VMOVUPS Z26, 320(R12)
+	VMOVUPS Z25, 384(R12)
+	VMOVUPS Z24, 448(R12)
+	VMOVUPS Z23, 512(R12)
+	VMOVUPS Z22, 576(R12)
+	VMOVUPS Z21, 640(R12)
+	VMOVUPS Z20, 704(R12)
+	VMOVUPS Z19, 768(R12)
+	VMOVUPS Z18, 832(R12)
+	VMOVUPS Z17, 896(R12)
+	VMOVUPS Z16, 960(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+more:
+	MOVQ    R12, AX
+	VMOVUPS Z31, (AX)
+	VMOVUPS Z30, 64(AX)
+	VMOVUPS Z29, 128(AX)
+	VMOVUPS Z28, 192(AX)
+	VMOVUPS Z27, 256(AX)
+	VMOVUPS Z26, 320(AX)
+	VMOVUPS Z25, 384(AX)
+	VMOVUPS Z24, 448(AX)
+	VMOVUPS Z23, 512(AX)
+	VMOVUPS Z22, 576(AX)
+	VMOVUPS Z21, 640(AX)
+	VMOVUPS Z20, 704(AX)
+	VMOVUPS Z19, 768(AX)
+	VMOVUPS Z18, 832(AX)
+	VMOVUPS Z17, 896(AX)
+	VMOVUPS Z16, 960(AX)
+	MOVQ    48(R13), CX
+	MOVQ    $+1, 32(SP)
+	JMP     block
+
+next:
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
+	JMP  line
+
+// func GemmPanels1x16AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmPanels1x16AVX512(SB), NOSPLIT, $40-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ 8(R13), BX
+	LEAQ (BX)(CX*4), R11
+	ADDQ CX, R11
+	MOVQ DI, R9
+	MOVQ 32(R13), AX
+	MOVQ AX, 24(SP)
+	MOVQ 88(R13), AX
+	MOVQ AX, 32(SP)
+
+block:
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   24(SP), AX
+	CMPQ   AX, $0x00000100
+	JLE    last
+	MOVL   $0x00000100, AX
+
+last:
+	SUBQ AX, 24(SP)
+	SUBQ $+4, AX
+	JL   rest
+
+unrolled:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z31
+	VFMADD231PS  64(BX), Z1, Z30
+	VFMADD231PS  (BX)(CX*1), Z1, Z29
+	VFMADD231PS  64(BX)(CX*1), Z1, Z28
+	VFMADD231PS  (BX)(CX*2), Z1, Z27
+	VFMADD231PS  64(BX)(CX*2), Z1, Z26
+	VFMADD231PS  (BX)(DX*1), Z1, Z25
+	VFMADD231PS  64(BX)(DX*1), Z1, Z24
+	VFMADD231PS  (BX)(CX*4), Z1, Z23
+	VFMADD231PS  64(BX)(CX*4), Z1, Z22
+	VFMADD231PS  (R11), Z1, Z21
+	VFMADD231PS  64(R11), Z1, Z20
+	VFMADD231PS  (R11)(CX*1), Z1, Z19
+	VFMADD231PS  64(R11)(CX*1), Z1, Z18
+	VFMADD231PS  (R11)(CX*2), Z1, Z17
+	VFMADD231PS  64(R11)(CX*2), Z1, Z16
+	VBROADCASTSS 4(R9), Z2
+	VFMADD231PS  128(BX), Z2, Z31
+	VFMADD231PS  192(BX), Z2, Z30
+	VFMADD231PS  128(BX)(CX*1), Z2, Z29
+	VFMADD231PS  192(BX)(CX*1), Z2, Z28
+	VFMADD231PS  128(BX)(CX*2), Z2, Z27
+	VFMADD231PS  192(BX)(CX*2), Z2, Z26
+	VFMADD231PS  128(BX)(DX*1), Z2, Z25
+	VFMADD231PS  192(BX)(DX*1), Z2, Z24
+	VFMADD231PS  128(BX)(CX*4), Z2, Z23
+	VFMADD231PS  192(BX)(CX*4), Z2, Z22
+	VFMADD231PS  128(R11), Z2, Z21
+	VFMADD231PS  192(R11), Z2, Z20
+	VFMADD231PS  128(R11)(CX*1), Z2, Z19
+	VFMADD231PS  192(R11)(CX*1), Z2, Z18
+	VFMADD231PS  128(R11)(CX*2), Z2, Z17
+	VFMADD231PS  192(R11)(CX*2), Z2, Z16
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  256(BX), Z3, Z31
+	VFMADD231PS  320(BX), Z3, Z30
+	VFMADD231PS  256(BX)(CX*1), Z3, Z29
+	VFMADD231PS  320(BX)(CX*1), Z3, Z28
+	VFMADD231PS  256(BX)(CX*2), Z3, Z27
+	VFMADD231PS  320(BX)(CX*2), Z3, Z26
+	VFMADD231PS  256(BX)(DX*1), Z3, Z25
+	VFMADD231PS  320(BX)(DX*1), Z3, Z24
+	VFMADD231PS  256(BX)(CX*4), Z3, Z23
+	VFMADD231PS  320(BX)(CX*4), Z3, Z22
+	VFMADD231PS  256(R11), Z3, Z21
+	VFMADD231PS  320(R11), Z3, Z20
+	VFMADD231PS  256(R11)(CX*1), Z3, Z19
+	VFMADD231PS  320(R11)(CX*1), Z3, Z18
+	VFMADD231PS  256(R11)(CX*2), Z3, Z17
+	VFMADD231PS  320(R11)(CX*2), Z3, Z16
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  384(BX), Z4, Z31
+	VFMADD231PS  448(BX), Z4, Z30
+	VFMADD231PS  384(BX)(CX*1), Z4, Z29
+	VFMADD231PS  448(BX)(CX*1), Z4, Z28
+	VFMADD231PS  384(BX)(CX*2), Z4, Z27
+	VFMADD231PS  448(BX)(CX*2), Z4, Z26
+	VFMADD231PS  384(BX)(DX*1), Z4, Z25
+	VFMADD231PS  448(BX)(DX*1), Z4, Z24
+	VFMADD231PS  384(BX)(CX*4), Z4, Z23
+	VFMADD231PS  448(BX)(CX*4), Z4, Z22
+	VFMADD231PS  384(R11), Z4, Z21
+	VFMADD231PS  448(R11), Z4, Z20
+	VFMADD231PS  384(R11)(CX*1), Z4, Z19
+	VFMADD231PS  448(R11)(CX*1), Z4, Z18
+	VFMADD231PS  384(R11)(CX*2), Z4, Z17
+	VFMADD231PS  448(R11)(CX*2), Z4, Z16
+	ADDQ         $+16, R9
+	ADDQ         $+512, BX
+	ADDQ         $+512, R11
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Z5
+	VFMADD231PS  (BX), Z5, Z31
+	VFMADD231PS  64(BX), Z5, Z30
+	VFMADD231PS  (BX)(CX*1), Z5, Z29
+	VFMADD231PS  64(BX)(CX*1), Z5, Z28
+	VFMADD231PS  (BX)(CX*2), Z5, Z27
+	VFMADD231PS  64(BX)(CX*2), Z5, Z26
+	VFMADD231PS  (BX)(DX*1), Z5, Z25
+	VFMADD231PS  64(BX)(DX*1), Z5, Z24
+	VFMADD231PS  (BX)(CX*4), Z5, Z23
+	VFMADD231PS  64(BX)(CX*4), Z5, Z22
+	VFMADD231PS  (R11), Z5, Z21
+	VFMADD231PS  64(R11), Z5, Z20
+	VFMADD231PS  (R11)(CX*1), Z5, Z19
+	VFMADD231PS  64(R11)(CX*1), Z5, Z18
+	VFMADD231PS  (R11)(CX*2), Z5, Z17
+	VFMADD231PS  64(R11)(CX*2), Z5, Z16
+	ADDQ         $+4, R9
+	ADDQ         $+128, BX
+	ADDQ         $+128, R11
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 120(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         32(SP), $+0
+	JE           bias
+	VBROADCASTSS 176(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	VFMADD213PS  128(AX), Z1, Z29
+	VFMADD213PS  192(AX), Z1, Z28
+	VFMADD213PS  256(AX), Z1, Z27
+	VFMADD213PS  320(AX), Z1, Z26
+	VFMADD213PS  384(AX), Z1, Z25
+	VFMADD213PS  448(AX), Z1, Z24
+	VFMADD213PS  512(AX), Z1, Z23
+	VFMADD213PS  576(AX), Z1, Z22
+	VFMADD213PS  640(AX), Z1, Z21
+	VFMADD213PS  704(AX), Z1, Z20
+	VFMADD213PS  768(AX), Z1, Z19
+	VFMADD213PS  832(AX), Z1, Z18
+	VFMADD213PS  896(AX), Z1, Z17
+	VFMADD213PS  960(AX), Z1, Z16
+
+bias:
+	CMPQ    24(SP), $+0
+	JNE     more
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      rectify
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VMOVUPS 128(AX), Z0
+	VADDPS  Z0, Z29, Z29
+	VMOVUPS 192(AX), Z0
+	VADDPS  Z0, Z28, Z28
+	VMOVUPS 256(AX), Z0
+	VADDPS  Z0, Z27, Z27
+	VMOVUPS 320(AX), Z0
+	VADDPS  Z0, Z26, Z26
+	VMOVUPS 384(AX), Z0
+	VADDPS  Z0, Z25, Z25
+	VMOVUPS 448(AX), Z0
+	VADDPS  Z0, Z24, Z24
+	VMOVUPS 512(AX), Z0
+	VADDPS  Z0, Z23, Z23
+	VMOVUPS 576(AX), Z0
+	VADDPS  Z0, Z22, Z22
+	VMOVUPS 640(AX), Z0
+	VADDPS  Z0, Z21, Z21
+	VMOVUPS 704(AX), Z0
+	VADDPS  Z0, Z20, Z20
+	VMOVUPS 768(AX), Z0
+	VADDPS  Z0, Z19, Z19
+	VMOVUPS 832(AX), Z0
+	VADDPS  Z0, Z18, Z18
+	VMOVUPS 896(AX), Z0
+	VADDPS  Z0, Z17, Z17
+	VMOVUPS 960(AX), Z0
+	VADDPS  Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	VMOVUPS Z29, 128(R12)
+	VMOVUPS Z28, 192(R12)
+	VMOVUPS Z27, 256(R12)
+	VMOVUPS Z26, 320(R12)
+	VMOVUPS Z25, 384(R12)
+	VMOVUPS Z24, 448(R12)
+	VMOVUPS Z23, 512(R12)
+	VMOVUPS Z22, 576(R12)
+	VMOVUPS Z21, 640(R12)
+	VMOVUPS Z20, 704(R12)
+	VMOVUPS Z19, 768(R12)
+	VMOVUPS Z18, 832(R12)
+	VMOVUPS Z17, 896(R12)
+	VMOVUPS Z16, 960(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+more:
+	MOVQ    R12, AX
+	VMOVUPS Z31, (AX)
+	VMOVUPS Z30, 64(AX)
+	VMOVUPS Z29, 128(AX)
+	VMOVUPS Z28, 192(AX)
+	VMOVUPS Z27, 256(AX)
+	VMOVUPS Z26, 320(AX)
+	VMOVUPS Z25, 384(AX)
+	VMOVUPS Z24, 448(AX)
+	VMOVUPS Z23, 512(AX)
+	VMOVUPS Z22, 576(AX)
+	VMOVUPS Z21, 640(AX)
+	VMOVUPS Z20, 704(AX)
+	VMOVUPS Z19, 768(AX)
+	VMOVUPS Z18, 832(AX)
+	VMOVUPS Z17, 896(AX)
+	VMOVUPS Z16, 960(AX)
+	MOVQ    48(R13), CX
+	MOVQ    $+1, 32(SP)
+	JMP     block
+
+next:
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func GemmHalf2x8AVX512(t uintptr)
@@ -86986,9 +94709,9 @@ TEXT ·GemmHalf2x8AVX512(SB), NOSPLIT, $24-8
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 104(R13), AX
+	MOVQ 128(R13), AX
 	MOVQ AX, 8(SP)
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
@@ -87167,14 +94890,14 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 96(R13), $+0
+	CMPQ 120(R13), $+0
 	JNE  segment
 
 finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 136(R13), Z1
+	VBROADCASTSS 176(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -87197,7 +94920,7 @@ finished:
 bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      store
+	JE      rectify
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z31, Z31
 	VADDPS  Z0, Z23, Z23
@@ -87222,6 +94945,27 @@ bias:
 	VMOVUPS 448(AX), Z0
 	VADDPS  Z0, Z24, Z24
 	VADDPS  Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
 
 store:
 	VMOVUPS Z31, (R12)
@@ -87262,13 +95006,727 @@ segment:
 	JGE  unrolled
 	CMPQ AX, $-4
 	JNE  rest
-	MOVQ 96(R13), AX
+	MOVQ 120(R13), AX
 	MOVQ AX, 16(SP)
 	JMP  finished
 
 next:
-	ADDQ 112(R13), DI
-	ADDQ 120(R13), R12
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
+	JMP  line
+
+// func GemmHalfPanels2x8AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalfPanels2x8AVX512(SB), NOSPLIT, $40-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	MOVQ 32(R13), AX
+	MOVQ AX, 24(SP)
+	MOVQ 88(R13), AX
+	MOVQ AX, 32(SP)
+
+block:
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   24(SP), AX
+	CMPQ   AX, $0x00000100
+	JLE    last
+	MOVL   $0x00000100, AX
+
+last:
+	SUBQ AX, 24(SP)
+	SUBQ $+4, AX
+	JL   rest
+
+unrolled:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VCVTPH2PS    (BX)(CX*1), Z2
+	VCVTPH2PS    32(BX)(CX*1), Z3
+	VCVTPH2PS    (BX)(CX*2), Z4
+	VCVTPH2PS    32(BX)(CX*2), Z5
+	VCVTPH2PS    (BX)(DX*1), Z6
+	VCVTPH2PS    32(BX)(DX*1), Z7
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VFMADD231PS  Z2, Z9, Z29
+	VFMADD231PS  Z3, Z9, Z28
+	VFMADD231PS  Z4, Z9, Z27
+	VFMADD231PS  Z5, Z9, Z26
+	VFMADD231PS  Z6, Z9, Z25
+	VFMADD231PS  Z7, Z9, Z24
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VFMADD231PS  Z1, Z10, Z22
+	VFMADD231PS  Z2, Z10, Z21
+	VFMADD231PS  Z3, Z10, Z20
+	VFMADD231PS  Z4, Z10, Z19
+	VFMADD231PS  Z5, Z10, Z18
+	VFMADD231PS  Z6, Z10, Z17
+	VFMADD231PS  Z7, Z10, Z16
+	VCVTPH2PS    64(BX), Z0
+	VCVTPH2PS    96(BX), Z1
+	VCVTPH2PS    64(BX)(CX*1), Z2
+	VCVTPH2PS    96(BX)(CX*1), Z3
+	VCVTPH2PS    64(BX)(CX*2), Z4
+	VCVTPH2PS    96(BX)(CX*2), Z5
+	VCVTPH2PS    64(BX)(DX*1), Z6
+	VCVTPH2PS    96(BX)(DX*1), Z7
+	VBROADCASTSS 4(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VFMADD231PS  Z2, Z11, Z29
+	VFMADD231PS  Z3, Z11, Z28
+	VFMADD231PS  Z4, Z11, Z27
+	VFMADD231PS  Z5, Z11, Z26
+	VFMADD231PS  Z6, Z11, Z25
+	VFMADD231PS  Z7, Z11, Z24
+	VBROADCASTSS 4(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VFMADD231PS  Z1, Z12, Z22
+	VFMADD231PS  Z2, Z12, Z21
+	VFMADD231PS  Z3, Z12, Z20
+	VFMADD231PS  Z4, Z12, Z19
+	VFMADD231PS  Z5, Z12, Z18
+	VFMADD231PS  Z6, Z12, Z17
+	VFMADD231PS  Z7, Z12, Z16
+	VCVTPH2PS    128(BX), Z0
+	VCVTPH2PS    160(BX), Z1
+	VCVTPH2PS    128(BX)(CX*1), Z2
+	VCVTPH2PS    160(BX)(CX*1), Z3
+	VCVTPH2PS    128(BX)(CX*2), Z4
+	VCVTPH2PS    160(BX)(CX*2), Z5
+	VCVTPH2PS    128(BX)(DX*1), Z6
+	VCVTPH2PS    160(BX)(DX*1), Z7
+	VBROADCASTSS 8(R9), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VFMADD231PS  Z1, Z13, Z30
+	VFMADD231PS  Z2, Z13, Z29
+	VFMADD231PS  Z3, Z13, Z28
+	VFMADD231PS  Z4, Z13, Z27
+	VFMADD231PS  Z5, Z13, Z26
+	VFMADD231PS  Z6, Z13, Z25
+	VFMADD231PS  Z7, Z13, Z24
+	VBROADCASTSS 8(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z23
+	VFMADD231PS  Z1, Z14, Z22
+	VFMADD231PS  Z2, Z14, Z21
+	VFMADD231PS  Z3, Z14, Z20
+	VFMADD231PS  Z4, Z14, Z19
+	VFMADD231PS  Z5, Z14, Z18
+	VFMADD231PS  Z6, Z14, Z17
+	VFMADD231PS  Z7, Z14, Z16
+	VCVTPH2PS    192(BX), Z0
+	VCVTPH2PS    224(BX), Z1
+	VCVTPH2PS    192(BX)(CX*1), Z2
+	VCVTPH2PS    224(BX)(CX*1), Z3
+	VCVTPH2PS    192(BX)(CX*2), Z4
+	VCVTPH2PS    224(BX)(CX*2), Z5
+	VCVTPH2PS    192(BX)(DX*1), Z6
+	VCVTPH2PS    224(BX)(DX*1), Z7
+	VBROADCASTSS 12(R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VFMADD231PS  Z2, Z15, Z29
+	VFMADD231PS  Z3, Z15, Z28
+	VFMADD231PS  Z4, Z15, Z27
+	VFMADD231PS  Z5, Z15, Z26
+	VFMADD231PS  Z6, Z15, Z25
+	VFMADD231PS  Z7, Z15, Z24
+	VBROADCASTSS 12(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VFMADD231PS  Z1, Z8, Z22
+	VFMADD231PS  Z2, Z8, Z21
+	VFMADD231PS  Z3, Z8, Z20
+	VFMADD231PS  Z4, Z8, Z19
+	VFMADD231PS  Z5, Z8, Z18
+	VFMADD231PS  Z6, Z8, Z17
+	VFMADD231PS  Z7, Z8, Z16
+	ADDQ         $+16, R9
+	ADDQ         $+256, BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VCVTPH2PS    (BX)(CX*1), Z2
+	VCVTPH2PS    32(BX)(CX*1), Z3
+	VCVTPH2PS    (BX)(CX*2), Z4
+	VCVTPH2PS    32(BX)(CX*2), Z5
+	VCVTPH2PS    (BX)(DX*1), Z6
+	VCVTPH2PS    32(BX)(DX*1), Z7
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VFMADD231PS  Z2, Z9, Z29
+	VFMADD231PS  Z3, Z9, Z28
+	VFMADD231PS  Z4, Z9, Z27
+	VFMADD231PS  Z5, Z9, Z26
+	VFMADD231PS  Z6, Z9, Z25
+	VFMADD231PS  Z7, Z9, Z24
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VFMADD231PS  Z1, Z10, Z22
+	VFMADD231PS  Z2, Z10, Z21
+	VFMADD231PS  Z3, Z10, Z20
+	VFMADD231PS  Z4, Z10, Z19
+	VFMADD231PS  Z5, Z10, Z18
+	VFMADD231PS  Z6, Z10, Z17
+	VFMADD231PS  Z7, Z10, Z16
+	ADDQ         $+4, R9
+	ADDQ         $+64, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 120(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         32(SP), $+0
+	JE           bias
+	VBROADCASTSS 176(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	VFMADD213PS  128(AX), Z1, Z29
+	VFMADD213PS  192(AX), Z1, Z28
+	VFMADD213PS  256(AX), Z1, Z27
+	VFMADD213PS  320(AX), Z1, Z26
+	VFMADD213PS  384(AX), Z1, Z25
+	VFMADD213PS  448(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	VFMADD213PS  128(AX), Z1, Z21
+	VFMADD213PS  192(AX), Z1, Z20
+	VFMADD213PS  256(AX), Z1, Z19
+	VFMADD213PS  320(AX), Z1, Z18
+	VFMADD213PS  384(AX), Z1, Z17
+	VFMADD213PS  448(AX), Z1, Z16
+
+bias:
+	CMPQ    24(SP), $+0
+	JNE     more
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      rectify
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z23, Z23
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z22, Z22
+	VMOVUPS 128(AX), Z0
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z21, Z21
+	VMOVUPS 192(AX), Z0
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z20, Z20
+	VMOVUPS 256(AX), Z0
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z19, Z19
+	VMOVUPS 320(AX), Z0
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z18, Z18
+	VMOVUPS 384(AX), Z0
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z17, Z17
+	VMOVUPS 448(AX), Z0
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	VMOVUPS Z29, 128(R12)
+	VMOVUPS Z28, 192(R12)
+	VMOVUPS Z27, 256(R12)
+	VMOVUPS Z26, 320(R12)
+	VMOVUPS Z25, 384(R12)
+	VMOVUPS Z24, 448(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	VMOVUPS Z21, 128(R12)
+	VMOVUPS Z20, 192(R12)
+	VMOVUPS Z19, 256(R12)
+	VMOVUPS Z18, 320(R12)
+	VMOVUPS Z17, 384(R12)
+	VMOVUPS Z16, 448(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+more:
+	MOVQ    R12, AX
+	VMOVUPS Z31, (AX)
+	VMOVUPS Z30, 64(AX)
+	VMOVUPS Z29, 128(AX)
+	VMOVUPS Z28, 192(AX)
+	VMOVUPS Z27, 256(AX)
+	VMOVUPS Z26, 320(AX)
+	VMOVUPS Z25, 384(AX)
+	VMOVUPS Z24, 448(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z23, (AX)
+	VMOVUPS Z22, 64(AX)
+	VMOVUPS Z21, 128(AX)
+	VMOVUPS Z20, 192(AX)
+	VMOVUPS Z19, 256(AX)
+	VMOVUPS Z18, 320(AX)
+	VMOVUPS Z17, 384(AX)
+	VMOVUPS Z16, 448(AX)
+	MOVQ    48(R13), CX
+	MOVQ    $+1, 32(SP)
+	JMP     block
+
+next:
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
+	JMP  line
+
+// func GemmPanels2x8AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmPanels2x8AVX512(SB), NOSPLIT, $40-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	MOVQ 32(R13), AX
+	MOVQ AX, 24(SP)
+	MOVQ 88(R13), AX
+	MOVQ AX, 32(SP)
+
+block:
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   24(SP), AX
+	CMPQ   AX, $0x00000100
+	JLE    last
+	MOVL   $0x00000100, AX
+
+last:
+	SUBQ AX, 24(SP)
+	SUBQ $+4, AX
+	JL   rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      (BX)(CX*1), Z2
+	VMOVUPS      64(BX)(CX*1), Z3
+	VMOVUPS      (BX)(CX*2), Z4
+	VMOVUPS      64(BX)(CX*2), Z5
+	VMOVUPS      (BX)(DX*1), Z6
+	VMOVUPS      64(BX)(DX*1), Z7
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VFMADD231PS  Z2, Z9, Z29
+	VFMADD231PS  Z3, Z9, Z28
+	VFMADD231PS  Z4, Z9, Z27
+	VFMADD231PS  Z5, Z9, Z26
+	VFMADD231PS  Z6, Z9, Z25
+	VFMADD231PS  Z7, Z9, Z24
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VFMADD231PS  Z1, Z10, Z22
+	VFMADD231PS  Z2, Z10, Z21
+	VFMADD231PS  Z3, Z10, Z20
+	VFMADD231PS  Z4, Z10, Z19
+	VFMADD231PS  Z5, Z10, Z18
+	VFMADD231PS  Z6, Z10, Z17
+	VFMADD231PS  Z7, Z10, Z16
+	VMOVUPS      128(BX), Z0
+	VMOVUPS      192(BX), Z1
+	VMOVUPS      128(BX)(CX*1), Z2
+	VMOVUPS      192(BX)(CX*1), Z3
+	VMOVUPS      128(BX)(CX*2), Z4
+	VMOVUPS      192(BX)(CX*2), Z5
+	VMOVUPS      128(BX)(DX*1), Z6
+	VMOVUPS      192(BX)(DX*1), Z7
+	VBROADCASTSS 4(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VFMADD231PS  Z2, Z11, Z29
+	VFMADD231PS  Z3, Z11, Z28
+	VFMADD231PS  Z4, Z11, Z27
+	VFMADD231PS  Z5, Z11, Z26
+	VFMADD231PS  Z6, Z11, Z25
+	VFMADD231PS  Z7, Z11, Z24
+	VBROADCASTSS 4(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VFMADD231PS  Z1, Z12, Z22
+	VFMADD231PS  Z2, Z12, Z21
+	VFMADD231PS  Z3, Z12, Z20
+	VFMADD231PS  Z4, Z12, Z19
+	VFMADD231PS  Z5, Z12, Z18
+	VFMADD231PS  Z6, Z12, Z17
+	VFMADD231PS  Z7, Z12, Z16
+	VMOVUPS      256(BX), Z0
+	VMOVUPS      320(BX), Z1
+	VMOVUPS      256(BX)(CX*1), Z2
+	VMOVUPS      320(BX)(CX*1), Z3
+	VMOVUPS      256(BX)(CX*2), Z4
+	VMOVUPS      320(BX)(CX*2), Z5
+	VMOVUPS      256(BX)(DX*1), Z6
+	VMOVUPS      320(BX)(DX*1), Z7
+	VBROADCASTSS 8(R9), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VFMADD231PS  Z1, Z13, Z30
+	VFMADD231PS  Z2, Z13, Z29
+	VFMADD231PS  Z3, Z13, Z28
+	VFMADD231PS  Z4, Z13, Z27
+	VFMADD231PS  Z5, Z13, Z26
+	VFMADD231PS  Z6, Z13, Z25
+	VFMADD231PS  Z7, Z13, Z24
+	VBROADCASTSS 8(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z23
+	VFMADD231PS  Z1, Z14, Z22
+	VFMADD231PS  Z2, Z14, Z21
+	VFMADD231PS  Z3, Z14, Z20
+	VFMADD231PS  Z4, Z14, Z19
+	VFMADD231PS  Z5, Z14, Z18
+	VFMADD231PS  Z6, Z14, Z17
+	VFMADD231PS  Z7, Z14, Z16
+	VMOVUPS      384(BX), Z0
+	VMOVUPS      448(BX), Z1
+	VMOVUPS      384(BX)(CX*1), Z2
+	VMOVUPS      448(BX)(CX*1), Z3
+	VMOVUPS      384(BX)(CX*2), Z4
+	VMOVUPS      448(BX)(CX*2), Z5
+	VMOVUPS      384(BX)(DX*1), Z6
+	VMOVUPS      448(BX)(DX*1), Z7
+	VBROADCASTSS 12(R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VFMADD231PS  Z2, Z15, Z29
+	VFMADD231PS  Z3, Z15, Z28
+	VFMADD231PS  Z4, Z15, Z27
+	VFMADD231PS  Z5, Z15, Z26
+	VFMADD231PS  Z6, Z15, Z25
+	VFMADD231PS  Z7, Z15, Z24
+	VBROADCASTSS 12(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VFMADD231PS  Z1, Z8, Z22
+	VFMADD231PS  Z2, Z8, Z21
+	VFMADD231PS  Z3, Z8, Z20
+	VFMADD231PS  Z4, Z8, Z19
+	VFMADD231PS  Z5, Z8, Z18
+	VFMADD231PS  Z6, Z8, Z17
+	VFMADD231PS  Z7, Z8, Z16
+	ADDQ         $+16, R9
+	ADDQ         $+512, BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      (BX)(CX*1), Z2
+	VMOVUPS      64(BX)(CX*1), Z3
+	VMOVUPS      (BX)(CX*2), Z4
+	VMOVUPS      64(BX)(CX*2), Z5
+	VMOVUPS      (BX)(DX*1), Z6
+	VMOVUPS      64(BX)(DX*1), Z7
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VFMADD231PS  Z2, Z9, Z29
+	VFMADD231PS  Z3, Z9, Z28
+	VFMADD231PS  Z4, Z9, Z27
+	VFMADD231PS  Z5, Z9, Z26
+	VFMADD231PS  Z6, Z9, Z25
+	VFMADD231PS  Z7, Z9, Z24
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VFMADD231PS  Z1, Z10, Z22
+	VFMADD231PS  Z2, Z10, Z21
+	VFMADD231PS  Z3, Z10, Z20
+	VFMADD231PS  Z4, Z10, Z19
+	VFMADD231PS  Z5, Z10, Z18
+	VFMADD231PS  Z6, Z10, Z17
+	VFMADD231PS  Z7, Z10, Z16
+	ADDQ         $+4, R9
+	ADDQ         $+128, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 120(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         32(SP), $+0
+	JE           bias
+	VBROADCASTSS 176(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	VFMADD213PS  128(AX), Z1, Z29
+	VFMADD213PS  192(AX), Z1, Z28
+	VFMADD213PS  256(AX), Z1, Z27
+	VFMADD213PS  320(AX), Z1, Z26
+	VFMADD213PS  384(AX), Z1, Z25
+	VFMADD213PS  448(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	VFMADD213PS  128(AX), Z1, Z21
+	VFMADD213PS  192(AX), Z1, Z20
+	VFMADD213PS  256(AX), Z1, Z19
+	VFMADD213PS  320(AX), Z1, Z18
+	VFMADD213PS  384(AX), Z1, Z17
+	VFMADD213PS  448(AX), Z1, Z16
+
+bias:
+	CMPQ    24(SP), $+0
+	JNE     more
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      rectify
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z23, Z23
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z22, Z22
+	VMOVUPS 128(AX), Z0
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z21, Z21
+	VMOVUPS 192(AX), Z0
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z20, Z20
+	VMOVUPS 256(AX), Z0
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z19, Z19
+	VMOVUPS 320(AX), Z0
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z18, Z18
+	VMOVUPS 384(AX), Z0
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z17, Z17
+	VMOVUPS 448(AX), Z0
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z16, Z16
+
+rectify:
+	CMPQ   96(R13), $+0
+	JE     store
+	VPXOR  X0, X0, X0
+	VMAXPS Z31, Z0, Z31
+	VMAXPS Z30, Z0, Z30
+	VMAXPS Z29, Z0, Z29
+	VMAXPS Z28, Z0, Z28
+	VMAXPS Z27, Z0, Z27
+	VMAXPS Z26, Z0, Z26
+	VMAXPS Z25, Z0, Z25
+	VMAXPS Z24, Z0, Z24
+	VMAXPS Z23, Z0, Z23
+	VMAXPS Z22, Z0, Z22
+	VMAXPS Z21, Z0, Z21
+	VMAXPS Z20, Z0, Z20
+	VMAXPS Z19, Z0, Z19
+	VMAXPS Z18, Z0, Z18
+	VMAXPS Z17, Z0, Z17
+	VMAXPS Z16, Z0, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	VMOVUPS Z29, 128(R12)
+	VMOVUPS Z28, 192(R12)
+	VMOVUPS Z27, 256(R12)
+	VMOVUPS Z26, 320(R12)
+	VMOVUPS Z25, 384(R12)
+	VMOVUPS Z24, 448(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	VMOVUPS Z21, 128(R12)
+	VMOVUPS Z20, 192(R12)
+	VMOVUPS Z19, 256(R12)
+	VMOVUPS Z18, 320(R12)
+	VMOVUPS Z17, 384(R12)
+	VMOVUPS Z16, 448(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 120(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+more:
+	MOVQ    R12, AX
+	VMOVUPS Z31, (AX)
+	VMOVUPS Z30, 64(AX)
+	VMOVUPS Z29, 128(AX)
+	VMOVUPS Z28, 192(AX)
+	VMOVUPS Z27, 256(AX)
+	VMOVUPS Z26, 320(AX)
+	VMOVUPS Z25, 384(AX)
+	VMOVUPS Z24, 448(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z23, (AX)
+	VMOVUPS Z22, 64(AX)
+	VMOVUPS Z21, 128(AX)
+	VMOVUPS Z20, 192(AX)
+	VMOVUPS Z19, 256(AX)
+	VMOVUPS Z18, 320(AX)
+	VMOVUPS Z17, 384(AX)
+	VMOVUPS Z16, 448(AX)
+	MOVQ    48(R13), CX
+	MOVQ    $+1, 32(SP)
+	JMP     block
+
+next:
+	ADDQ 136(R13), DI
+	ADDQ 144(R13), R12
+	MOVQ 152(R13), AX
+	ADDQ AX, 8(R13)
+	MOVQ 160(R13), AX
+	ADDQ AX, 24(R13)
 	JMP  line
 
 // func PackAVX512(dst *float32, src *float32, stride int, rows int)

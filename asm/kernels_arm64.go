@@ -674,4 +674,16 @@ func GemmHalf8x2NEON(t *Tile)
 func GemmHalf1x8NEON(t *Tile)
 
 //go:noescape
+func GemmHalfPanels1x8NEON(t *Tile)
+
+//go:noescape
+func GemmPanels1x8NEON(t *Tile)
+
+//go:noescape
 func GemmHalf2x8NEON(t *Tile)
+
+//go:noescape
+func GemmHalfPanels2x8NEON(t *Tile)
+
+//go:noescape
+func GemmPanels2x8NEON(t *Tile)

@@ -6,24 +6,30 @@ package asm
 
 // Tile holds the arguments of the matrix micro-kernels. One call computes lines of
 // Count tiles of R rows, below each other, of a panel of columns: C = A*B, or
-// C += Alpha*A*B with Add, then C += Bias. Strides are in bytes.
+// C += Alpha*A*B with Add, then C += Bias, then C = max(C, 0) with ReLU. Strides
+// are in bytes.
 type Tile struct {
-	A, B, C  *float32
-	Bias     *float32 // one value a column, or nil
-	K        int      // at least 1
-	AStride  int      // between rows of A, of routines with Cols between its k
-	BStride  int      // between k of B
-	CStride  int      // between rows of C
-	Count    int      // row tiles of a line, at least 1
-	ANext    int      // from one row tile to the next in A
-	Columns  int      // elements of the last vector, of routines with Partial
-	Add      int      // 0 or 1
-	Segments *Segment // further k after the first K, up to a segment without any; or nil
-	Lines    int      // 0 or 1 for one
-	ALine    int      // from the row tile after a line's last to the first of the next line in A
-	CLine    int      // and in C
-	AStep    int      // between k of A, of routines with Lanes
-	Alpha    float32
+	A, B, C   *float32
+	Bias      *float32 // one value a column, or nil
+	K         int      // at least 1; at most 256, unless with Panels
+	AStride   int      // between rows of A, of routines with Cols between its k
+	BStride   int      // between k of B, of routines with Panels between its panels
+	CStride   int      // between rows of C
+	Count     int      // row tiles of a line, at least 1
+	ANext     int      // from one row tile to the next in A
+	Columns   int      // elements of the last vector, of routines with Partial
+	Add       int      // 0 or 1
+	ReLU      int      // 0 or 1
+	Ahead     uintptr  // what to prefetch, two lines every four k, or 0; only a hint
+	AheadStep int      // 128, or 0 without
+	Segments  *Segment // further k after the first K, up to a segment without any; or nil
+	Lines     int      // 0 or 1 for one
+	ALine     int      // from the row tile after a line's last to the first of the next line in A
+	CLine     int      // and in C
+	BLine     int      // from one line to the next in B
+	BiasLine  int      // and in Bias
+	AStep     int      // between k of A, of routines with Lanes
+	Alpha     float32
 }
 
 // Segment continues the sums of a tile at another place of A; B goes on.

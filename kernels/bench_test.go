@@ -171,4 +171,6 @@ func BenchmarkColMul(b *testing.B)                    { benchmark(b, "ColMul") }
 func BenchmarkColDots(b *testing.B)                   { benchmark(b, "ColDots") }
 func BenchmarkFromFloat16(b *testing.B)               { benchmark(b, "FromFloat16") }
 func BenchmarkToFloat16(b *testing.B)                 { benchmark(b, "ToFloat16") }
+func BenchmarkPack(b *testing.B)                      { benchmark(b, "Pack") }
+func BenchmarkPackFloat16(b *testing.B)               { benchmark(b, "PackFloat16") }
 func BenchmarkGemmFloat16(b *testing.B)               { benchmark(b, "GemmFloat16") }

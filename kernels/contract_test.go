@@ -32,11 +32,16 @@ func TestMismatchPanics(t *testing.T) {
 		shapes    = "kernels: Gemm: shapes of C, A and B don't match"
 		scratch   = "kernels: Gemm: TransB needs Scratch of GemmScratch elements"
 		biasLen   = "kernels: Gemm: length of Bias is not the columns of C"
-		short     = "kernels: matrix data is shorter than its shape needs"
-		negative  = "kernels: matrix with a negative dimension"
-		transpose = "kernels: Transpose: shape of dst is not that of the transpose of src"
-		colSums   = "kernels: ColSums: length of x is not a multiple of the length of dst"
-		colSqSums = "kernels: ColSumSquares: length of x is not a multiple of the length of dst"
+		plainForm = "kernels: Gemm: no transposed forms with packed or float16 matrices"
+
+		noActivation  = "kernels: Gemm: no such Activation"
+		packShort     = "kernels: Pack: data is shorter than the matrix"
+		half16Scratch = "kernels: Gemm: products with float16 need Scratch of GemmScratch elements"
+		short         = "kernels: matrix data is shorter than its shape needs"
+		negative      = "kernels: matrix with a negative dimension"
+		transpose     = "kernels: Transpose: shape of dst is not that of the transpose of src"
+		colSums       = "kernels: ColSums: length of x is not a multiple of the length of dst"
+		colSqSums     = "kernels: ColSumSquares: length of x is not a multiple of the length of dst"
 
 		softmaxBack = "kernels: SoftmaxRowsBackward: shapes of dx, dy and y differ"
 		causalBack  = "kernels: CausalSoftmaxRowsBackward: shapes of dx, dy and y differ"
@@ -54,6 +59,7 @@ func TestMismatchPanics(t *testing.T) {
 	)
 	entropy := SoftmaxCrossEntropyRows
 	half := Gemm{Scratch: v(GemmScratch)}.MultiplyFloat16
+	packedHalf := Gemm{Scratch: v(GemmScratch)}.MultiplyPackedFloat16
 	half16 := func(rows, cols int) Float16Matrix { return NewFloat16Matrix(rows, cols, make([]uint16, rows*cols)) }
 	tooShort := Matrix{Rows: 2, Cols: 3, Stride: 3, Data: v(5)}
 	for _, c := range []struct {
@@ -271,11 +277,31 @@ func TestMismatchPanics(t *testing.T) {
 		{shapes, func() { half(mat(2, 3), mat(2, 4), half16(4, 2)) }},
 		{shapes, func() { half(mat(1, 3), mat(2, 4), half16(4, 3)) }},
 		{biasLen, func() { Gemm{Bias: v(2), Scratch: v(GemmScratch)}.MultiplyFloat16(mat(2, 3), mat(2, 4), half16(4, 3)) }},
-		{"kernels: Gemm: MultiplyFloat16 needs Scratch of GemmScratch elements", func() { Gemm{Scratch: v(GemmScratch - 1)}.MultiplyFloat16(mat(2, 3), mat(2, 4), half16(4, 3)) }},
-		{"kernels: Gemm: MultiplyFloat16 has no transposed forms", func() {
+		{noActivation, func() {
+			Gemm{Activation: ActivationGELUTanh + 1, Scratch: v(GemmScratch)}.MultiplyFloat16(mat(2, 3), mat(2, 4), half16(4, 3))
+		}},
+		{noActivation, func() { Gemm{Activation: ActivationGELUTanh + 1}.Multiply(mat(2, 3), mat(2, 4), mat(4, 3)) }},
+		{noActivation, func() {
+			Gemm{Activation: ActivationGELUTanh + 1}.MultiplyPacked(mat(2, 3), mat(2, 4), Pack(v(12), mat(4, 3)))
+		}},
+		{packShort, func() { Pack(v(11), mat(4, 3)) }},
+		{packShort, func() { PackFloat16(make([]uint16, 11), mat(4, 3)) }},
+		{short, func() { Pack(v(12), Matrix{Rows: 4, Cols: 3, Stride: 5, Data: v(17)}) }},
+		{shapes, func() { Gemm{}.MultiplyPacked(mat(2, 3), mat(2, 4), Pack(v(15), mat(5, 3))) }},
+		{shapes, func() { Gemm{}.MultiplyPacked(mat(2, 2), mat(2, 4), Pack(v(12), mat(4, 3))) }},
+		{shapes, func() { Gemm{}.MultiplyPacked(mat(3, 3), mat(2, 4), Pack(v(12), mat(4, 3))) }},
+		{biasLen, func() { Gemm{Bias: v(2)}.MultiplyPacked(mat(2, 3), mat(2, 4), Pack(v(12), mat(4, 3))) }},
+		{plainForm, func() { Gemm{TransA: true}.MultiplyPacked(mat(4, 4), mat(4, 4), Pack(v(16), mat(4, 4))) }},
+		{plainForm, func() { Gemm{TransB: true}.MultiplyPacked(mat(4, 4), mat(4, 4), Pack(v(16), mat(4, 4))) }},
+		{shapes, func() { packedHalf(mat(2, 3), mat(2, 4), PackFloat16(make([]uint16, 15), mat(5, 3))) }},
+		{half16Scratch, func() {
+			Gemm{Scratch: v(GemmScratch - 1)}.MultiplyPackedFloat16(mat(2, 3), mat(2, 4), PackFloat16(make([]uint16, 12), mat(4, 3)))
+		}},
+		{half16Scratch, func() { Gemm{Scratch: v(GemmScratch - 1)}.MultiplyFloat16(mat(2, 3), mat(2, 4), half16(4, 3)) }},
+		{plainForm, func() {
 			Gemm{TransA: true, Scratch: v(GemmScratch)}.MultiplyFloat16(mat(4, 4), mat(4, 4), half16(4, 4))
 		}},
-		{"kernels: Gemm: MultiplyFloat16 has no transposed forms", func() {
+		{plainForm, func() {
 			Gemm{TransB: true, Scratch: v(GemmScratch)}.MultiplyFloat16(mat(4, 4), mat(4, 4), half16(4, 4))
 		}},
 		{short, func() {

@@ -475,7 +475,7 @@ func (c *convCall) panel(q *grid, first asm.Segment, n, col, cols int, b []float
 	for outer := range a[2].n {
 		split := evenly(a[0].n, tall)
 		for row := 0; split.left > 0; {
-			h, count := split.take()
+			h, count := split.take(maxTiles)
 			args.Count, args.ANext = count, 4*h*a[0].src
 			args.ALine = 4 * (a[1].src - count*h*a[0].src)
 			args.CLine = 4 * (a[1].dst - count*h*a[0].dst)

@@ -33,6 +33,8 @@
 //     Sums over rows ([ColSums], [ColDots], [ColMeanVariance], the gradients of
 //     [LayerNormBackward] and [BatchNormBackward] at their parameters) use the
 //     same blocks.
+//     A packed right-hand side ([Pack]) and an activation at the end ([Activation])
+//     change none of these bits.
 //   - A convolution ([Conv2d]) and its gradients are matrix products in this sense,
 //     of the padded patches of its images, though none is built.
 //   - State that a kernel keeps (momenta, averages) is flushed to +0 where its

@@ -172,6 +172,19 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 		},
 		"GlobalAveragePool":         func() { var x array; var y [8]float32; GlobalAveragePool(y[:], x[:], 4) },
 		"GlobalAveragePoolBackward": func() { var dx array; var dy [8]float32; GlobalAveragePoolBackward(dx[:], dy[:], 4) },
+		"MultiplyPacked": func() {
+			var c, a, b, packed array
+			var bias [8]float32
+			Gemm{Bias: bias[:], Activation: ActivationGELU}.MultiplyPacked(
+				NewMatrix(8, 8, c[:]), NewMatrix(8, 8, a[:]), Pack(packed[:], NewMatrix(8, 8, b[:])))
+		},
+		"MultiplyPackedFloat16": func() {
+			var c, a, b array
+			var packed [n]uint16
+			var scratch [GemmScratch]float32
+			Gemm{Scratch: scratch[:]}.MultiplyPackedFloat16(
+				NewMatrix(8, 8, c[:]), NewMatrix(8, 8, a[:]), PackFloat16(packed[:], NewMatrix(8, 8, b[:])))
+		},
 		"Gemm": func() {
 			var c, a, b array
 			var bias [8]float32

@@ -93,6 +93,9 @@ func TestNoFloat16Outside(t *testing.T) {
 					c, a := NewMatrix(m, n, make([]float32, m*n)), NewMatrix(m, k, make([]float32, m*k))
 					require.NoError(t, faults(func() { Gemm{Scratch: scratch}.MultiplyFloat16(c, a, b) }),
 						"%d x %d, at the end %v", m, n, atEnd)
+					packed := PackFloat16(b.Data, NewMatrix(k, n, make([]float32, k*n)))
+					require.NoError(t, faults(func() { Gemm{Scratch: scratch}.MultiplyPackedFloat16(c, a, packed) }),
+						"packed %d x %d, at the end %v", m, n, atEnd)
 				}
 			}
 		}

@@ -108,30 +108,36 @@ func (m *Float16Matrix) check() { checkShape(m.Rows, m.Cols, m.Stride, len(m.Dat
 // Scratch of GemmScratch elements is needed. There are no transposed forms. It
 // panics as Multiply does.
 func (g Gemm) MultiplyFloat16(c, a Matrix, b Float16Matrix) {
-	a.check()
 	b.check()
-	c.check()
+	if g.plain(&c, &a, b.Rows, b.Cols); len(g.Scratch) < GemmScratch {
+		panic("kernels: Gemm: products with float16 need Scratch of GemmScratch elements")
+	}
 	m, n, k := a.Rows, b.Cols, a.Cols
-	if k != b.Rows || c.Rows != m || c.Cols != n {
+	if g.trivial(&c, k) {
+		return
+	}
+	for i, step := 0, g.step(m, n); i < m; i += step {
+		cb, ab := g.block(&c, &a, i, min(i+step, m))
+		multiplyFloat16(&cb, &ab, &b, cb.Rows, n, k, &g)
+		g.activate(&cb)
+	}
+}
+
+// plain checks a product without transposed forms, with a right-hand side that has
+// checked itself.
+func (g *Gemm) plain(c, a *Matrix, rows, cols int) {
+	a.check()
+	c.check()
+	if a.Cols != rows || c.Rows != a.Rows || c.Cols != cols {
 		panic("kernels: Gemm: shapes of C, A and B don't match")
 	}
 	if g.TransA || g.TransB {
-		panic("kernels: Gemm: MultiplyFloat16 has no transposed forms")
+		panic("kernels: Gemm: no transposed forms with packed or float16 matrices")
 	}
-	if g.Bias != nil && len(g.Bias) != n {
+	if g.Bias != nil && len(g.Bias) != cols {
 		panic("kernels: Gemm: length of Bias is not the columns of C")
 	}
-	if len(g.Scratch) < GemmScratch {
-		panic("kernels: Gemm: MultiplyFloat16 needs Scratch of GemmScratch elements")
-	}
-	if m == 0 || n == 0 {
-		return
-	}
-	if k == 0 {
-		g.empty(&c)
-		return
-	}
-	multiplyFloat16(&c, &a, &b, m, n, k, &g)
+	g.checkActivation()
 }
 
 func gemmFloat16Ref(c, a *Matrix, b *Float16Matrix, m, n, k int, g *Gemm) {
@@ -149,9 +155,7 @@ func gemmFloat16Ref(c, a *Matrix, b *Float16Matrix, m, n, k int, g *Gemm) {
 					row[j] += s
 				}
 			}
-			if g.Bias != nil {
-				row[j] += g.Bias[j]
-			}
 		}
+		g.finish(row)
 	}
 }

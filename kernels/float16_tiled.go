@@ -2,11 +2,7 @@
 
 package kernels
 
-import (
-	"unsafe"
-
-	"github.com/adafisher-go/adafisher/asm"
-)
+import "unsafe"
 
 // multiplyFloat16 takes B as it lies where a tile has all rows, and else converts a
 // panel at a time.
@@ -66,16 +62,6 @@ func (p *product) rows(j, k, cols, kb int, b []float32, stride int) {
 
 // halfPanel computes the outputs of the rows of a tile and whole vectors of columns.
 func (p *product) halfPanel(j, k int, shape tileShape, kb int, b *Float16Matrix) {
-	var args asm.Tile // the fields one by one: see singlePanel
-	args.A, args.AStride = &p.a.Data[k], 4*p.a.Stride
-	args.B, args.BStride = (*float32)(unsafe.Pointer(&b.Data[k*b.Stride+j])), 2*b.Stride
-	args.C, args.CStride = &p.c.Data[j], 4*p.c.Stride
-	args.K, args.Count, args.Alpha = kb, 1, 1
-	if k > 0 || p.g.Accumulate {
-		args.Add = 1
-	}
-	if p.g.Bias != nil && k+kb == p.k {
-		args.Bias = &p.g.Bias[j]
-	}
-	runTile(p.level, shape+shapeHalf+tileShape(p.m), &args)
+	p.tiles(0, j, k, p.m, kb, p.aBlock(0, k), shape+shapeHalf, p.t.lanes,
+		rightBlock{data: (*float32)(unsafe.Pointer(&b.Data[k*b.Stride+j])), stride: 2 * b.Stride})
 }

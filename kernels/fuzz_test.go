@@ -207,4 +207,6 @@ func FuzzScatterAddRows(f *testing.F)            { fuzz(f, "ScatterAddRows") }
 func FuzzColMul(f *testing.F)                    { fuzz(f, "ColMul") }
 func FuzzColDots(f *testing.F)                   { fuzz(f, "ColDots") }
 func FuzzFromFloat16(f *testing.F)               { fuzz(f, "FromFloat16") }
+func FuzzPack(f *testing.F)                      { fuzz(f, "Pack") }
+func FuzzPackFloat16(f *testing.F)               { fuzz(f, "PackFloat16") }
 func FuzzToFloat16(f *testing.F)                 { fuzz(f, "ToFloat16") }

@@ -9,8 +9,24 @@ type Gemm struct {
 	TransB     bool      // use B^T
 	Accumulate bool      // add the product to C instead of storing it
 	Bias       []float32 // if not nil, added to every row of C at the end; one value a column
+	Activation Activation
 	Scratch    []float32 // workspace, see GemmScratch
 }
+
+// An Activation is an element-wise function that a product applies to C at its very
+// end, while those elements are in registers or in the cache. The bits are those of
+// the kernel with its name.
+type Activation uint8
+
+const (
+	ActivationNone     Activation = iota
+	ActivationReLU                // [ReLU]
+	ActivationTanh                // [Tanh]
+	ActivationSigmoid             // [Sigmoid]
+	ActivationSiLU                // [SiLU]
+	ActivationGELU                // [GELU]
+	ActivationGELUTanh            // [GELUTanh]
+)
 
 // Lengths of workspace. A product with TransB needs GemmScratch elements; large
 // products are faster with GemmScratchLarge. The contents don't matter before or
@@ -30,9 +46,11 @@ const packCols = 32
 //	    s = +0;  s = fma(op(A)[i,k], op(B)[k,j], s) for each k of the block
 //	    C[i,j] = s for the first block without Accumulate, else C[i,j] + s
 //	C[i,j] = C[i,j] + Bias[j], if there is a bias
+//	C[i,j] = f(C[i,j]), if there is an activation f
 //
 // With k = 0 the product is zero. It panics if shapes don't match, a matrix is
-// shorter than its shape, or Scratch is missing; c must not overlap the others.
+// shorter than its shape, Scratch is missing, or Activation is none of the
+// constants; c must not overlap the others.
 func (g Gemm) Multiply(c, a, b Matrix) {
 	g.run(&c, &a, &b, 1)
 }
@@ -75,23 +93,97 @@ func (g *Gemm) shape(c, a, b *Matrix) (m, n, k int) {
 	if g.TransB && len(g.Scratch) < GemmScratch {
 		panic("kernels: Gemm: TransB needs Scratch of GemmScratch elements")
 	}
+	g.checkActivation()
 	return m, n, k
+}
+
+func (g *Gemm) checkActivation() {
+	if g.Activation > ActivationGELUTanh {
+		panic("kernels: Gemm: no such Activation")
+	}
 }
 
 // run is Multiply, with the factor alpha on what is added to C.
 func (g *Gemm) run(c, a, b *Matrix, alpha float32) {
 	m, n, k := g.shape(c, a, b)
-	if m == 0 || n == 0 {
+	if g.trivial(c, k) || k == 1 && g.outer(c, a, b, m, n, alpha) {
 		return
 	}
-	if k == 0 {
-		g.empty(c)
+	g.multiply(c, a, b, m, n, k, alpha)
+}
+
+// multiply is run without checks.
+func (g *Gemm) multiply(c, a, b *Matrix, m, n, k int, alpha float32) {
+	step := g.step(m, n)
+	if step >= m {
+		multiply(c, a, b, m, n, k, alpha, g)
+		g.activate(c)
 		return
 	}
-	if k == 1 && g.outer(c, a, b, m, n, alpha) {
+	for i := 0; i < m; i += step {
+		cb, ab := g.block(c, a, i, min(i+step, m))
+		multiply(&cb, &ab, b, cb.Rows, n, k, alpha, g)
+		g.activate(&cb)
+	}
+}
+
+// activationBlock is how many elements of C stay in the second cache until an
+// activation is applied to them, and minStep how few rows at a time cost nothing.
+const (
+	activationBlock = 1 << 16
+	minStep         = 48
+)
+
+// step returns how many of the m rows of C to compute before an activation. The
+// multiplication itself has applied ReLU.
+func (g *Gemm) step(m, n int) int {
+	if g.Activation <= ActivationReLU || g.TransB {
+		return m
+	}
+	return max(minStep, activationBlock/n)
+}
+
+// block returns rows from i to end of C, and those of op(A) that they come from.
+func (g *Gemm) block(c, a *Matrix, i, end int) (cb, ab Matrix) {
+	cb, ab = *c, *a
+	cb.Data, cb.Rows = c.Data[i*c.Stride:], end-i
+	if g.TransA {
+		ab.Data, ab.Cols = a.Data[i:], end-i
+	} else {
+		ab.Data, ab.Rows = a.Data[i*a.Stride:], end-i
+	}
+	return cb, ab
+}
+
+// activate applies the activation to c, unless the multiplication has.
+func (g *Gemm) activate(c *Matrix) {
+	if g.Activation <= ActivationReLU {
 		return
 	}
-	multiply(c, a, b, m, n, k, alpha, g)
+	if c.Stride == c.Cols {
+		g.Activation.apply(c.Data[:c.Rows*c.Cols])
+		return
+	}
+	for i := range c.Rows {
+		g.Activation.apply(c.Row(i))
+	}
+}
+
+func (a Activation) apply(x []float32) {
+	switch a {
+	case ActivationReLU:
+		ReLU(x, x)
+	case ActivationTanh:
+		Tanh(x, x)
+	case ActivationSigmoid:
+		Sigmoid(x, x)
+	case ActivationSiLU:
+		SiLU(x, x)
+	case ActivationGELU:
+		GELU(x, x)
+	case ActivationGELUTanh:
+		GELUTanh(x, x)
+	}
 }
 
 // outerCols is the least columns for which rows of outer products are faster than
@@ -102,7 +194,7 @@ const outerCols = 16
 // one: whole rows of C are written one after another. It reports whether it did, as
 // the operands must be contiguous.
 func (g *Gemm) outer(c, a, b *Matrix, m, n int, alpha float32) bool {
-	if !g.TransA && a.Stride > 1 || g.TransB && b.Stride > 1 || c.Stride > n || g.Bias != nil || n < outerCols {
+	if !g.TransA && a.Stride > 1 || g.TransB && b.Stride > 1 || c.Stride > n || g.Bias != nil || g.Activation != ActivationNone || n < outerCols {
 		return false
 	}
 	x, y := a.Data[:m], b.Data[:n]
@@ -134,8 +226,12 @@ func outerAddRef(c, x, y []float32, alpha float32) {
 	}
 }
 
-// empty is a product with an empty sum.
-func (g *Gemm) empty(c *Matrix) {
+// trivial computes a product without outputs or with an empty sum, and reports
+// whether it is one.
+func (g *Gemm) trivial(c *Matrix, k int) bool {
+	if k > 0 && c.Rows > 0 && c.Cols > 0 {
+		return false
+	}
 	for i := range c.Rows {
 		if !g.Accumulate {
 			clear(c.Row(i))
@@ -143,7 +239,9 @@ func (g *Gemm) empty(c *Matrix) {
 		if g.Bias != nil {
 			axpy(c.Row(i), g.Bias, 1)
 		}
+		g.Activation.apply(c.Row(i))
 	}
+	return true
 }
 
 func gemmRef(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
@@ -169,9 +267,19 @@ func gemmRef(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 					row[j] = fma32(alpha, s, row[j])
 				}
 			}
-			if g.Bias != nil {
-				row[j] += g.Bias[j]
-			}
 		}
+		g.finish(row)
+	}
+}
+
+// finish adds the bias to a row of C and rectifies it; other activations follow.
+func (g *Gemm) finish(row []float32) {
+	if g.Bias != nil {
+		for j, b := range g.Bias {
+			row[j] += b
+		}
+	}
+	if g.Activation == ActivationReLU {
+		reluRef(row, row)
 	}
 }

@@ -15,4 +15,17 @@ func multiplyFloat16(c, a *Matrix, b *Float16Matrix, m, n, k int, g *Gemm) {
 	gemmFloat16Ref(c, a, b, m, n, k, g)
 }
 
+func multiplyPacked(c, a *Matrix, b *PackedMatrix, m, n, k int, g *Gemm) {
+	gemmPackedRef(c, a, b, m, n, k, g)
+}
+
+func multiplyPackedFloat16(c, a *Matrix, b *PackedFloat16Matrix, m, n, k int, g *Gemm) {
+	gemmPackedFloat16Ref(c, a, b, m, n, k, g)
+}
+
+// packWidth is the columns of a panel.
+func packWidth() int { return packCols }
+
+func packRows(dst []float32, b *Matrix, i, end, j, cols int) { packRowsRef(dst, b, i, end, j, cols) }
+
 func transpose(_ Level, dst, src *Matrix) { transposeRef(dst, src) }

@@ -26,6 +26,7 @@ const (
 	shapeCols    tileShape = 1 << 7
 	shapeLanes   tileShape = 1 << 8
 	shapeHalf    tileShape = 1 << 9
+	shapePanels  tileShape = 1 << 10
 )
 
 // tiling is the set of micro-kernels that a level has.
@@ -35,17 +36,19 @@ type tiling struct {
 	laneRows int    // and of one with shapeLanes
 	wide     [2]int // vectors of a panel for products of one and two rows
 	block    int    // columns of a transposition block
+	halfRows int    // most rows that a panel of float16 is converted for by each tile
 }
 
 var tilings = [...]tiling{
-	AVX512: {lanes: 16, rows: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8},
-	AVX2:   {lanes: 8, rows: 6, laneRows: 6, wide: [2]int{8, 4}, block: 8},
-	NEON:   {lanes: 4, rows: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4},
+	AVX512: {lanes: 16, rows: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, halfRows: 28},
+	AVX2:   {lanes: 8, rows: 6, laneRows: 6, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30}, // on ports that multiply-adds leave free
+	NEON:   {lanes: 4, rows: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, halfRows: 16},
 }
 
 const (
 	panelVectors = 2
 	maxTiles     = 32 // row tiles of one assembly call, for preemption
+	aheadLines   = 2  // cache lines that a tile prefetches every four k
 
 	// Blocks of large products: 256 x 256 elements of A stay in the second cache
 	// beside 256 x 1024 of B, a panel of B in the first. The stride of a packed
@@ -127,20 +130,30 @@ func singlePanel(l Level, t *tiling, c, a, b *Matrix, m, n, k int, alpha float32
 	if g.Accumulate {
 		args.Add = 1
 	}
-	if g.Bias != nil {
-		args.Bias = &g.Bias[0]
-	}
+	args.Bias, args.ReLU = g.end(0)
 	split := rowTiles{height: m, left: 1}
 	if m > t.rows {
 		split = evenly(m, t.rows)
 	}
 	for row := 0; split.left > 0; {
-		h, count := split.take()
+		h, count := split.take(maxTiles)
 		args.A, args.C = &a.Data[row*next], &c.Data[row*c.Stride]
 		args.Count, args.ANext = count, 4*h*next
 		runTile(l, shape+tileShape(h), &args)
 		row += count * h
 	}
+}
+
+// end is what tiles from column j on do at the end: the bias that they add, and
+// whether they rectify.
+func (g *Gemm) end(j int) (bias *float32, relu int) {
+	if g.Bias != nil {
+		bias = &g.Bias[j]
+	}
+	if g.Activation == ActivationReLU {
+		relu = 1
+	}
+	return bias, relu
 }
 
 // rowTiles is a column of tiles: the first ones, taller, have one row more than the
@@ -154,14 +167,14 @@ func evenly(rows, most int) rowTiles {
 	return rowTiles{height: rows / n, left: n, taller: rows % n}
 }
 
-// take returns the height and the number of the next tiles of one height, as many
-// as one assembly call should compute.
-func (t *rowTiles) take() (height, count int) {
+// take returns the height and the number of the next tiles of one height, at most as
+// many as wanted.
+func (t *rowTiles) take(most int) (height, count int) {
 	height, count = t.height, t.left
 	if t.taller > 0 {
 		height, count = t.height+1, t.taller
 	}
-	count = min(count, maxTiles)
+	count = min(count, most)
 	t.left -= count
 	t.taller = max(0, t.taller-count)
 	return height, count
@@ -193,8 +206,67 @@ type leftBlock struct {
 	cols   bool
 }
 
+// smallB is how many elements of B stay in the caches near the processor, however
+// often they are read.
+const smallB = 1 << 14
+
+// lined computes the columns of a small B that fill panels, or for few rows groups of
+// panels, in a call or two, and returns their number. Vectors of B from one to the next
+// k are at a stride, panels at a distance, in elements; packed panels lie side by side.
+func (p *product) lined(b []float32, stride, distance int, packed bool) (cols int) {
+	if p.k > blockK || p.k*p.n > smallB {
+		return 0
+	}
+	shape, width := shapeTwo, panelVectors*p.t.lanes
+	if p.m <= len(p.t.wide) {
+		shape, width = shapeWide, p.t.wide[p.m-1]*p.t.lanes
+		distance *= p.t.wide[p.m-1] / panelVectors
+		if packed {
+			shape, stride = shapeWide+shapePanels, stride*p.k
+		}
+	}
+	lines := p.n / width
+	if lines < 2 {
+		return 0
+	}
+	var args asm.Tile // the fields one by one: see singlePanel
+	args.BStride, args.BLine = 4*stride, 4*distance
+	args.K = p.k
+	args.CStride = 4 * p.c.Stride
+	args.Alpha = p.alpha
+	if p.g.Accumulate {
+		args.Add = 1
+	}
+	if p.g.Bias != nil {
+		args.BiasLine = 4 * width
+	}
+	a := p.aBlock(0, 0)
+	args.AStride = 4 * a.stride
+	next := a.stride
+	if a.cols {
+		shape += shapeCols
+		next = 1
+	}
+	split := evenly(p.m, p.t.rows)
+	for row := 0; split.left > 0; {
+		h, count := split.take(maxTiles)
+		args.A, args.Count, args.ANext = &a.data[row*next], count, 4*h*next
+		args.ALine, args.CLine = -count*args.ANext, 4*width-count*h*args.CStride
+		step := max(1, maxTiles/count)
+		for line := 0; line < lines; line += step {
+			args.Lines = min(step, lines-line)
+			args.B, args.C = &b[line*distance], &p.c.Data[row*p.c.Stride+line*width]
+			args.Bias, args.ReLU = p.g.end(line * width)
+			runTile(p.level, shape+tileShape(h), &args)
+		}
+		row += count * h
+	}
+	return lines * width
+}
+
 // direct multiplies operands where they lie.
 func (p *product) direct() {
+	first := p.lined(p.b.Data, p.b.Stride, panelVectors*p.t.lanes, false)
 	for k := 0; k < p.k; k += blockK {
 		kb := min(blockK, p.k-k)
 		step := p.m
@@ -204,7 +276,7 @@ func (p *product) direct() {
 		for i := 0; i < p.m; i += step {
 			rows := min(step, p.m-i)
 			a := p.aBlock(i, k)
-			for j := 0; j < p.n; {
+			for j := first; j < p.n; {
 				vectors := panelVectors
 				if rows <= len(p.t.wide) && p.n-j >= p.t.wide[rows-1]*p.t.lanes {
 					vectors = p.t.wide[rows-1]
@@ -334,34 +406,59 @@ func (p *product) panel(i, j, k, rows, cols, kb int, a leftBlock, b []float32, b
 	case cols > p.t.lanes:
 		shape, last = shapeTwo, cols-p.t.lanes
 	}
-	var args asm.Tile // the fields one by one: see singlePanel
-	args.B, args.BStride = &b[0], 4*bStride
-	args.K = kb
-	args.AStride, args.CStride = 4*a.stride, 4*p.c.Stride
-	args.Alpha = p.alpha
 	if last < p.t.lanes {
 		shape += shapePartial
-		args.Columns = last
 	}
+	p.tiles(i, j, k, rows, kb, a, shape, last, rightBlock{data: &b[0], stride: 4 * bStride})
+}
+
+// A rightBlock is a panel of B, which may be of float16, and what to prefetch while it
+// is used, if anything.
+type rightBlock struct {
+	data   *float32
+	stride int     // in bytes
+	ahead  uintptr // where
+	lines  int     // how many cache lines
+}
+
+// tiles is panel for a shape, whose last vector has so many columns.
+func (p *product) tiles(i, j, k, rows, kb int, a leftBlock, shape tileShape, last int, b rightBlock) {
+	var args asm.Tile // the fields one by one: see singlePanel
+	args.B, args.BStride = b.data, b.stride
+	args.K, args.Columns = kb, last
+	args.AStride, args.CStride = 4*a.stride, 4*p.c.Stride
+	args.Alpha = p.alpha
 	if k > 0 || p.g.Accumulate {
 		args.Add = 1
 	}
-	if p.g.Bias != nil && k+kb == p.k {
-		args.Bias = &p.g.Bias[j]
+	if k+kb == p.k {
+		args.Bias, args.ReLU = p.g.end(j)
 	}
 	next := a.stride // from one row of op(A) to the next
 	if a.cols {
 		shape += shapeCols
 		next = 1
 	}
+	most, steps := maxTiles, kb/4
+	if b.lines > 0 && steps > 0 {
+		args.Ahead, args.AheadStep = b.ahead, 64*aheadLines
+		most = (b.lines + aheadLines*steps - 1) / (aheadLines * steps)
+	}
 	c := p.c.Data[i*p.c.Stride+j:]
 	split := evenly(rows, p.t.rows)
 	for row := 0; split.left > 0; {
-		h, count := split.take()
+		h, count := split.take(min(most, maxTiles))
 		args.A, args.C = &a.data[row*next], &c[row*p.c.Stride]
 		args.Count, args.ANext = count, 4*h*next
 		runTile(p.level, shape+tileShape(h), &args)
 		row += count * h
+		if args.AheadStep == 0 {
+			continue
+		}
+		args.Ahead += uintptr(count * steps * args.AheadStep)
+		if most -= count; most <= 0 {
+			args.Ahead, args.AheadStep, most = 0, 0, maxTiles
+		}
 	}
 }
 

@@ -184,5 +184,5 @@ func (j *job) multiply(part int) {
 			a.Data, a.Rows = a.Data[from*a.Stride:], m
 		}
 	}
-	multiply(&c, &a, &b, m, n, j.k, 1, &g)
+	g.multiply(&c, &a, &b, m, n, j.k, 1)
 }

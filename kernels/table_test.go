@@ -226,7 +226,7 @@ func square(m Matrix) Matrix {
 
 var products = class{
 	shapes: productShapes(),
-	rounds: 1, // of each of its 17 forms
+	rounds: 1, // of each of its 23 forms
 	limit:  shape{m: 20, n: 70, k: 300, pad: 20},
 	fenced: fencedProducts(),
 	benched: []shape{
@@ -1050,12 +1050,25 @@ var table = append([]kernel{
 		name: "GemmFloat16", class: &products, apart: true,
 		operands: []operand{out("C", sizeMN), in("A", sizeMK), in("B", sizeKN), in("Bias", sizeN), {"Scratch", scratch, sizeScratch}},
 		call: func(a *args) result {
-			g := Gemm{Accumulate: a.n&1 != 0, Scratch: a.v(4)}
-			if a.n&2 != 0 {
-				g.Bias = a.v(3)
-			}
+			g := formOf(a, 4)
 			b := a.m[2]
 			g.MultiplyFloat16(a.m[0], a.m[1], Float16Matrix{Rows: b.Rows, Cols: b.Cols, Stride: b.Stride, Data: halves(b.Data)})
+			return result{}
+		},
+	}, {
+		name: "Pack", class: &products, apart: true,
+		operands: []operand{out("C", sizeMN), in("A", sizeMK), in("B", sizeKN), in("Bias", sizeN), {"Packed", scratch, sizeKN}},
+		call: func(a *args) result {
+			g := formOf(a, 4)
+			g.Scratch = nil
+			g.MultiplyPacked(a.m[0], a.m[1], Pack(a.v(4), a.m[2]))
+			return result{}
+		},
+	}, {
+		name: "PackFloat16", class: &products, apart: true,
+		operands: []operand{out("C", sizeMN), in("A", sizeMK), in("B", sizeKN), in("Bias", sizeN), {"Packed", scratch, sizeKN}, {"Scratch", scratch, sizeScratch}},
+		call: func(a *args) result {
+			formOf(a, 5).MultiplyPackedFloat16(a.m[0], a.m[1], PackFloat16(halves(a.v(4))[:a.k*a.n], a.m[2]))
 			return result{}
 		},
 	}, {
@@ -1064,6 +1077,16 @@ var table = append([]kernel{
 		call: func(a *args) result { OuterProducts(a.m[0], a.m[1], a.m[2], a.s[0]); return result{} },
 	},
 }, gemms()...)
+
+// formOf returns a form of a product without transpositions, which the shape
+// chooses, with Bias as operand 3 and Scratch as another.
+func formOf(a *args, scratch int) Gemm {
+	g := Gemm{Accumulate: a.n&1 != 0, Scratch: a.v(scratch), Activation: Activation(a.n / 4 % 7)}
+	if a.n&2 != 0 {
+		g.Bias = a.v(3)
+	}
+	return g
+}
 
 // integers returns words as integers.
 func integers(x []float32) []int32 {
@@ -1121,7 +1144,7 @@ func labels(m, n int) []int {
 var labelBuffer []int
 
 // gemms returns the forms of the matrix product: GemmNN to GemmTT, each with
-// and without Accumulate ("Acc") and Bias.
+// and without Accumulate ("Acc") and Bias; and some with activations.
 func gemms() (rows []kernel) {
 	for _, acc := range []bool{false, true} {
 		for _, bias := range []bool{false, true} {
@@ -1132,7 +1155,11 @@ func gemms() (rows []kernel) {
 			}
 		}
 	}
-	return rows
+	for _, g := range []Gemm{{}, {TransA: true, Accumulate: true}, {TransB: true}} {
+		g.Activation = ActivationReLU
+		rows = append(rows, gemmKernel(g, g.Accumulate))
+	}
+	return append(rows, gemmKernel(Gemm{Activation: ActivationGELUTanh}, true))
 }
 
 func gemmKernel(g Gemm, bias bool) kernel {
@@ -1160,6 +1187,9 @@ func gemmKernel(g Gemm, bias bool) kernel {
 	if bias {
 		name += "Bias"
 		ops = append(ops, in("Bias", sizeN))
+	}
+	if g.Activation != ActivationNone {
+		name += fmt.Sprint("Act", g.Activation)
 	}
 	return kernel{
 		name: name, class: &products, apart: true, operands: ops,

@@ -412,8 +412,16 @@ func runTileAVX512(shape tileShape, t *asm.Tile) {
 		asm.GemmHalf14x2AVX512(t)
 	case shapeWide + shapeHalf + 1:
 		asm.GemmHalf1x16AVX512(t)
+	case shapeWide + shapeHalf + shapePanels + 1:
+		asm.GemmHalfPanels1x16AVX512(t)
+	case shapeWide + shapePanels + 1:
+		asm.GemmPanels1x16AVX512(t)
 	case shapeWide + shapeHalf + 2:
 		asm.GemmHalf2x8AVX512(t)
+	case shapeWide + shapeHalf + shapePanels + 2:
+		asm.GemmHalfPanels2x8AVX512(t)
+	case shapeWide + shapePanels + 2:
+		asm.GemmPanels2x8AVX512(t)
 	default:
 		panic("kernels: no such tile")
 	}
@@ -587,8 +595,16 @@ func runTileAVX2(shape tileShape, t *asm.Tile) {
 		asm.GemmHalf6x2AVX2(t)
 	case shapeWide + shapeHalf + 1:
 		asm.GemmHalf1x8AVX2(t)
+	case shapeWide + shapeHalf + shapePanels + 1:
+		asm.GemmHalfPanels1x8AVX2(t)
+	case shapeWide + shapePanels + 1:
+		asm.GemmPanels1x8AVX2(t)
 	case shapeWide + shapeHalf + 2:
 		asm.GemmHalf2x4AVX2(t)
+	case shapeWide + shapeHalf + shapePanels + 2:
+		asm.GemmHalfPanels2x4AVX2(t)
+	case shapeWide + shapePanels + 2:
+		asm.GemmPanels2x4AVX2(t)
 	default:
 		panic("kernels: no such tile")
 	}

@@ -292,8 +292,16 @@ func runTileNEON(shape tileShape, t *asm.Tile) {
 		asm.GemmHalf8x2NEON(t)
 	case shapeWide + shapeHalf + 1:
 		asm.GemmHalf1x8NEON(t)
+	case shapeWide + shapeHalf + shapePanels + 1:
+		asm.GemmHalfPanels1x8NEON(t)
+	case shapeWide + shapePanels + 1:
+		asm.GemmPanels1x8NEON(t)
 	case shapeWide + shapeHalf + 2:
 		asm.GemmHalf2x8NEON(t)
+	case shapeWide + shapeHalf + shapePanels + 2:
+		asm.GemmHalfPanels2x8NEON(t)
+	case shapeWide + shapePanels + 2:
+		asm.GemmPanels2x8NEON(t)
 	default:
 		panic("kernels: no such tile")
 	}

@@ -81,6 +81,9 @@ func shape(s vec.Tile) string {
 	if s.Half {
 		width += " + shapeHalf"
 	}
+	if s.Panels {
+		width += " + shapePanels"
+	}
 	if s.Partial {
 		width += " + shapePartial"
 	}

@@ -49,6 +49,38 @@ func (t *Target) Gemm(s vec.Tile) {
 		}
 	}
 
+	// With Panels, BStride is between panels, which have a pointer each.
+	panels := 1
+	if s.Panels {
+		panels = s.Vectors / 2
+	}
+	panel := func(p int) R {
+		if p == 0 {
+			return gemmB
+		}
+		return R(7 - p) // above the rows of A
+	}
+	size := 16
+	if s.Half {
+		size /= 2
+	}
+	// place is the pointer to vector v of B and the distance from it.
+	place := func(v int) (R, int) {
+		if s.Panels {
+			return panel(v / 2), size * (v % 2)
+		}
+		return gemmB, size * v
+	}
+	advance := func() {
+		if !s.Panels {
+			t.op("ADD R%d, R%d", gemmStrideB, gemmB)
+			return
+		}
+		for p := range panels {
+			t.op("ADD $%d, R%d", 2*size, panel(p))
+		}
+	}
+
 	t.op("MOVD t+0(FP), R%d", gemmArgs)
 	t.field(vec.TileAStride, gemmStrideA)
 	t.field(vec.TileBStride, gemmStrideB)
@@ -68,13 +100,28 @@ func (t *Target) Gemm(s vec.Tile) {
 	t.field(vec.TileCount, gemmCount)
 	t.Label("tile")
 	t.field(vec.TileB, gemmB)
-	t.field(vec.TileK, gemmK)
 	t.field(vec.TileSegments, gemmSegment)
 	t.op("MOVD R%d, R0", gemmA)
+	for p := 1; p < panels; p++ {
+		t.op("ADD R%d, R%d, R%d", gemmStrideB, panel(p-1), panel(p))
+	}
 	if !s.Cols {
 		for r := 1; r < s.Rows; r++ {
 			t.op("ADD R%d, R%d, R%d", gemmStrideA, r-1, r)
 		}
+	}
+	// With Panels: k after the block at hand, and whether to add it to C.
+	const rest, add R = 2, 3
+	if s.Panels {
+		t.field(vec.TileK, rest)
+		t.field(vec.TileAdd, add)
+		t.Label("block")
+		t.op("MOVD $%d, R%d", vec.Block, gemmK)
+		t.op("CMP R%d, R%d", gemmK, rest)
+		t.op("CSEL LT, R%d, R%d, R%d", rest, gemmK, gemmK)
+		t.op("SUB R%d, R%d", gemmK, rest)
+	} else {
+		t.field(vec.TileK, gemmK)
 	}
 	for r := range s.Rows {
 		for v := range s.Vectors {
@@ -84,16 +131,17 @@ func (t *Target) Gemm(s vec.Tile) {
 	// multiply adds the products of one k: element i(r) of register a(r).
 	multiply := func(a func(r int) (V, int)) {
 		for v := range s.Vectors {
+			from, offset := place(v)
 			switch {
 			case !s.Half:
-				load(rowB(v), gemmB, 16*v, partial(v))
+				load(rowB(v), from, offset, partial(v))
 			case v%2 == 0: // two vectors at once
-				load(rowB(v+1), gemmB, 8*v, false)
+				load(rowB(v+1), from, offset, false)
 				t.word("FCVTL", rowB(v), rowB(v+1), 0)
 				t.word("FCVTL2", rowB(v+1), rowB(v+1), 0)
 			}
 		}
-		t.op("ADD R%d, R%d", gemmStrideB, gemmB)
+		advance()
 		for r := range s.Rows {
 			m, i := a(r)
 			for v := range s.Vectors {
@@ -183,8 +231,12 @@ func (t *Target) Gemm(s vec.Tile) {
 		}
 	}
 	free, alpha := V(0), V(1)
-	t.field(vec.TileAdd, gemmK)
-	t.op("CBZ R%d, bias", gemmK)
+	if s.Panels {
+		t.op("CBZ R%d, bias", add)
+	} else {
+		t.field(vec.TileAdd, gemmK)
+		t.op("CBZ R%d, bias", gemmK)
+	}
 	t.op("FMOVS %d(R%d), F%d", vec.TileAlpha, gemmArgs, alpha)
 	rows(func(r, v int) { // the accumulator becomes C + alpha*sum
 		load(free, gemmPtr, 16*v, partial(v))
@@ -192,12 +244,32 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.move(acc(r, v), free)
 	})
 	t.Label("bias")
+	if s.Panels {
+		t.op("CBNZ R%d, more", rest)
+		t.rare = append(t.rare, func() {
+			t.Label("more")
+			rows(func(r, v int) { t.op("FMOVQ F%d, %d(R%d)", acc(r, v), 16*v, gemmPtr) })
+			t.op("MOVD $1, R%d", add)
+			t.Jump("block")
+		})
+	}
 	t.field(vec.TileBias, gemmPtr)
-	t.op("CBZ R%d, store", gemmPtr)
+	t.op("CBZ R%d, rectify", gemmPtr)
 	for v := range s.Vectors {
 		load(free, gemmPtr, 16*v, partial(v))
 		for r := range s.Rows {
 			t.word("FADD", acc(r, v), free, acc(r, v))
+		}
+	}
+	t.Label("rectify")
+	t.field(vec.TileReLU, gemmK)
+	t.op("CBZ R%d, store", gemmK)
+	t.Zero(vec.Reg(free))
+	for r := range s.Rows {
+		for v := range s.Vectors {
+			negative := V(1)
+			t.word("FCMGT", negative, free, acc(r, v))
+			t.word("BIC", acc(r, v), acc(r, v), negative)
 		}
 	}
 	t.Label("store")
@@ -221,6 +293,12 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.op("ADD R%d, R%d", gemmK, gemmA)
 		t.field(vec.TileCLine, gemmK)
 		t.op("ADD R%d, R%d", gemmK, gemmC)
+		for _, f := range [][2]int{{vec.TileB, vec.TileBLine}, {vec.TileBias, vec.TileBiasLine}} {
+			t.field(f[0], gemmPtr)
+			t.field(f[1], gemmK)
+			t.op("ADD R%d, R%d", gemmK, gemmPtr)
+			t.op("MOVD R%d, %d(R%d)", gemmPtr, f[0], gemmArgs)
+		}
 		t.Jump("line")
 	})
 	t.End()

@@ -10,6 +10,7 @@ type Tile struct {
 	Cols    bool // A is read by columns, A[k*stride+i] (transposed), not A[i*stride+k]
 	Lanes   bool // A has a vector where it has an element else: lane by lane products
 	Half    bool // B is of float16
+	Panels  bool // B is in panels of two vectors, one beside the other
 	Partial bool // the last vector has TileArgs.Columns elements
 }
 
@@ -21,8 +22,12 @@ func (s Tile) Name() string {
 		order = "Cols"
 	case s.Lanes:
 		order = "Lanes"
+	case s.Half && s.Panels:
+		order = "HalfPanels"
 	case s.Half:
 		order = "Half"
+	case s.Panels:
+		order = "Panels"
 	}
 	if s.Partial {
 		partial = "Partial"
@@ -33,7 +38,7 @@ func (s Tile) Name() string {
 // Tiles returns the shapes that a level has: rows 1..max of one and two vectors,
 // with the last one whole or partial; and shapes of few rows with more vectors,
 // wide[rows-1], so that enough chains are in flight. Shapes with Lanes have rows
-// 1..lanes. For B of float16 there are whole vectors alone.
+// 1..lanes. For B of float16, or in panels, there are whole vectors alone.
 func Tiles(max, lanes int, wide ...int) []Tile {
 	var all []Tile
 	add := func(s Tile, max int) {
@@ -56,31 +61,45 @@ func Tiles(max, lanes int, wide ...int) []Tile {
 		all = append(all, Tile{Rows: r, Vectors: 2, Half: true})
 	}
 	for i, v := range wide {
-		all = append(all, Tile{Rows: i + 1, Vectors: v, Half: true})
+		s := Tile{Rows: i + 1, Vectors: v, Half: true}
+		all = append(all, s)
+		s.Panels = true
+		all = append(all, s)
+		s.Half = false
+		all = append(all, s)
 	}
 	return all
 }
 
+// Block is the most k in one chain of multiply-adds. Routines with Panels take more
+// k than that, and add the blocks.
+const Block = 256
+
 // Offsets of the fields of asm.Tile, all of 8 bytes; strides are in bytes.
 const (
-	TileA        = 8 * iota // first element of A
-	TileB                   // of B
-	TileC                   // of C
-	TileBias                // bias of the columns, or nil
-	TileK                   // number of k, at least 1
-	TileAStride             // between rows of A, with Cols between its k
-	TileBStride             // between k of B
-	TileCStride             // between rows of C
-	TileCount               // row tiles, at least 1
-	TileANext               // from one row tile to the next in A
-	TileColumns             // elements of the last vector, with Partial
-	TileAdd                 // not 0: C += Alpha*A*B; 0: C = A*B
-	TileSegments            // more k at other places, or nil
-	TileLines               // lines of tiles; 0 for 1
-	TileALine               // from the end of a line to the next in A
-	TileCLine               // in C
-	TileAStep               // with Lanes, between k of A
-	TileAlpha               // float32
+	TileA         = 8 * iota // first element of A
+	TileB                    // of B
+	TileC                    // of C
+	TileBias                 // bias of the columns, or nil
+	TileK                    // number of k, at least 1; at most Block, unless with Panels
+	TileAStride              // between rows of A, with Cols between its k
+	TileBStride              // between k of B, with Panels between its panels
+	TileCStride              // between rows of C
+	TileCount                // row tiles, at least 1
+	TileANext                // from one row tile to the next in A
+	TileColumns              // elements of the last vector, with Partial
+	TileAdd                  // not 0: C += Alpha*A*B; 0: C = A*B
+	TileReLU                 // not 0: C = max(C, 0) at the end
+	TileAhead                // what to prefetch, or 0
+	TileAheadStep            // and how far to go after two lines and four k; 0 without
+	TileSegments             // more k at other places, or nil
+	TileLines                // lines of tiles; 0 for 1
+	TileALine                // from the end of a line to the next in A
+	TileCLine                // in C
+	TileBLine                // from one line to the next in B
+	TileBiasLine             // and in Bias
+	TileAStep                // with Lanes, between k of A
+	TileAlpha                // float32
 )
 
 // Offsets of the fields of asm.Segment.
@@ -93,22 +112,28 @@ const (
 // TileStruct is the Go declaration of asm.Tile.
 const TileStruct = `// Tile holds the arguments of the matrix micro-kernels. One call computes lines of
 // Count tiles of R rows, below each other, of a panel of columns: C = A*B, or
-// C += Alpha*A*B with Add, then C += Bias. Strides are in bytes.
+// C += Alpha*A*B with Add, then C += Bias, then C = max(C, 0) with ReLU. Strides
+// are in bytes.
 type Tile struct {
 	A, B, C  *float32
 	Bias     *float32 // one value a column, or nil
-	K        int      // at least 1
+	K        int      // at least 1; at most 256, unless with Panels
 	AStride  int      // between rows of A, of routines with Cols between its k
-	BStride  int      // between k of B
+	BStride  int      // between k of B, of routines with Panels between its panels
 	CStride  int      // between rows of C
 	Count    int      // row tiles of a line, at least 1
 	ANext    int      // from one row tile to the next in A
 	Columns  int      // elements of the last vector, of routines with Partial
 	Add      int      // 0 or 1
+	ReLU     int      // 0 or 1
+	Ahead    uintptr  // what to prefetch, two lines every four k, or 0; only a hint
+	AheadStep int      // 128, or 0 without
 	Segments *Segment // further k after the first K, up to a segment without any; or nil
 	Lines    int      // 0 or 1 for one
 	ALine    int      // from the row tile after a line's last to the first of the next line in A
 	CLine    int      // and in C
+	BLine     int     // from one line to the next in B
+	BiasLine  int     // and in Bias
 	AStep    int      // between k of A, of routines with Lanes
 	Alpha    float32
 }

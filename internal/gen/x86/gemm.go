@@ -49,6 +49,7 @@ func (t *Target) field(offset int) operand.Mem { return operand.Mem{Base: gemmAr
 //
 //	s[r,c] = +0;  s[r,c] = fma(A[r,k], B[k,c], s[r,c]) for k in order
 //	C[r,c] = s[r,c], or fma(alpha, s[r,c], C[r,c]);  C[r,c] += bias[c]
+//	C[r,c] = +0 with ReLU if C[r,c] < 0
 //
 // With Lanes, A[r,k] is a vector of its own for each c.
 func (t *Target) Gemm(s vec.Tile) {
@@ -58,6 +59,13 @@ func (t *Target) Gemm(s vec.Tile) {
 	t.SignatureExpr("func(t uintptr)") // *Tile
 	t.Attributes(attr.NOSPLIT)
 	left, line, segment := t.AllocLocal(8), t.AllocLocal(8), t.AllocLocal(8) // tiles, lines, next segment
+
+	// While k runs, the register of C points to what is prefetched.
+	prefetches, ahead := s.Rows > 2 && !s.Lanes, gemmC
+	var aheadAt, c0 operand.Mem
+	if prefetches {
+		aheadAt, c0 = t.AllocLocal(8), t.AllocLocal(8)
+	}
 
 	// Vector registers: outputs from the top, a row of B from the bottom, and in
 	// between the broadcast elements of A.
@@ -87,6 +95,13 @@ func (t *Target) Gemm(s vec.Tile) {
 		}
 	}
 
+	// With Panels: k after the block at hand, and whether to add it to C.
+	var rest operand.Mem
+	add := t.field(vec.TileAdd)
+	if s.Panels {
+		rest, add = t.AllocLocal(8), t.AllocLocal(8)
+	}
+
 	t.MOVQ(t.addr("t"), gemmArgs)
 	if s.Partial {
 		t.MOVQ(t.field(vec.TileColumns), reg.RAX)
@@ -108,11 +123,37 @@ func (t *Target) Gemm(s vec.Tile) {
 	if s.Lanes {
 		t.MOVQ(t.field(vec.TileAStep), step)
 	}
+	// Vector v of B at u k from here. With Panels, BStride is between panels, and
+	// those after the fifth have a pointer of their own.
+	size, panels := bytes, 1
+	if s.Half {
+		size /= 2
+	}
+	if s.Panels {
+		panels = s.Vectors / 2
+	}
+	farB := gemmP[2]
+	rowOfB := func(u, v int) operand.Mem {
+		switch p := v / 2; {
+		case !s.Panels:
+			return gemmBS.at(gemmB, u, size*v)
+		case p < 5:
+			return gemmBS.at(gemmB, p, size*(2*u+v%2))
+		default:
+			return gemmBS.at(farB, p-5, size*(2*u+v%2))
+		}
+	}
 	t.MOVQ(t.field(vec.TileLines), reg.RAX)
 	t.MOVQ(reg.RAX, line)
 	t.MOVQ(t.field(vec.TileSegments), reg.RAX)
 	t.MOVQ(reg.RAX, segment)
 	t.MOVQ(t.field(vec.TileA), gemmA)
+	if prefetches {
+		t.MOVQ(t.field(vec.TileAhead), ahead)
+		t.TESTQ(ahead, ahead)
+		t.CMOVQEQ(gemmArgs, ahead) // something near
+		t.MOVQ(ahead, aheadAt)
+	}
 	t.MOVQ(t.field(vec.TileC), gemmC)
 
 	t.Label("line")
@@ -120,7 +161,15 @@ func (t *Target) Gemm(s vec.Tile) {
 	t.MOVQ(reg.RAX, left)
 	t.Label("tile")
 	t.MOVQ(t.field(vec.TileB), gemmB)
+	if panels > 5 {
+		t.LEAQ(gemmBS.at(gemmB, 4, 0), farB)
+		t.ADDQ(gemmBS.one, farB)
+	}
 	t.MOVQ(gemmA, gemmP[0])
+	if prefetches {
+		t.MOVQ(gemmC, c0)
+		t.MOVQ(aheadAt, ahead)
+	}
 	groups := 1
 	if !s.Cols {
 		groups = (s.Rows + 4) / 5
@@ -128,6 +177,13 @@ func (t *Target) Gemm(s vec.Tile) {
 	for g := 1; g < groups; g++ {
 		t.LEAQ(gemmAS.at(gemmP[g-1], 4, 0), gemmP[g])
 		t.ADDQ(gemmAS.one, gemmP[g])
+	}
+	if s.Panels {
+		t.MOVQ(t.field(vec.TileK), gemmK)
+		t.MOVQ(gemmK, rest)
+		t.MOVQ(t.field(vec.TileAdd), gemmK)
+		t.MOVQ(gemmK, add)
+		t.Label("block")
 	}
 	for r := range s.Rows {
 		for v := range s.Vectors {
@@ -137,9 +193,9 @@ func (t *Target) Gemm(s vec.Tile) {
 	multiply := func(u int) {
 		for v := range rowB {
 			if s.Half {
-				t.VCVTPH2PS(gemmBS.at(gemmB, u, bytes/2*v), t.v(vec.Reg(v)))
+				t.VCVTPH2PS(rowOfB(u, v), t.v(vec.Reg(v)))
 			} else {
-				load(gemmBS.at(gemmB, u, bytes*v), vec.Reg(v), partial(v))
+				load(rowOfB(u, v), vec.Reg(v), partial(v))
 			}
 		}
 		for r := range s.Rows {
@@ -171,18 +227,18 @@ func (t *Target) Gemm(s vec.Tile) {
 					if b == a { // all the way round
 						b = broadcast()
 					}
-					t.VCVTPH2PS(gemmBS.at(gemmB, u, bytes/2*v), b)
+					t.VCVTPH2PS(rowOfB(u, v), b)
 					t.VFMADD231PS(b, a, t.v(acc(r, v)))
 				case partial(v):
 					b := broadcast()
 					if t.Wide {
-						t.VMOVUPS_Z(gemmBS.at(gemmB, u, bytes*v), reg.K1, b)
+						t.VMOVUPS_Z(rowOfB(u, v), reg.K1, b)
 					} else {
-						t.VMASKMOVPS(gemmBS.at(gemmB, u, bytes*v), t.mask, b)
+						t.VMASKMOVPS(rowOfB(u, v), t.mask, b)
 					}
 					t.VFMADD231PS(b, a, t.v(acc(r, v)))
 				default:
-					t.VFMADD231PS(gemmBS.at(gemmB, u, bytes*v), a, t.v(acc(r, v)))
+					t.VFMADD231PS(rowOfB(u, v), a, t.v(acc(r, v)))
 				}
 			}
 		}
@@ -202,19 +258,40 @@ func (t *Target) Gemm(s vec.Tile) {
 				}
 			}
 		}
-		if n == 1 {
+		switch {
+		case s.Panels:
+			t.ADDQ(operand.I32(int32(2*n*size)), gemmB)
+			if panels > 5 {
+				t.ADDQ(operand.I32(int32(2*n*size)), farB)
+			}
+		case n == 1:
 			t.ADDQ(gemmBS.one, gemmB)
-		} else {
+		default:
 			t.LEAQ(gemmBS.at(gemmB, n, 0), gemmB)
 		}
 	}
-	t.MOVQ(t.field(vec.TileK), gemmK)
+	if s.Panels {
+		t.MOVQ(rest, gemmK)
+		t.CMPQ(gemmK, operand.U32(vec.Block))
+		t.JLE(operand.LabelRef("last"))
+		t.MOVL(operand.U32(vec.Block), gemmK.As32())
+		t.Label("last")
+		t.SUBQ(gemmK, rest)
+	} else {
+		t.MOVQ(t.field(vec.TileK), gemmK)
+	}
 	if !s.Lanes {
 		t.SUBQ(operand.I32(unroll), gemmK)
 		t.JL(operand.LabelRef("rest"))
 		t.Label("unrolled")
 		for u := range unroll {
 			multiply(u)
+			if prefetches && u%2 == 0 {
+				t.PREFETCHT1(operand.Mem{Base: ahead, Disp: 32 * u})
+			}
+		}
+		if prefetches {
+			t.ADDQ(t.field(vec.TileAheadStep), ahead)
 		}
 		advance(unroll)
 		t.SUBQ(operand.I32(unroll), gemmK)
@@ -255,12 +332,16 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.JMP(operand.LabelRef("finished"))
 	})
 	t.Label("finished")
+	if prefetches {
+		t.MOVQ(ahead, aheadAt)
+		t.MOVQ(c0, gemmC)
+	}
 
 	// All loads of C come before the stores: partial rows overlap otherwise.
 	strideC, c := reg.RCX, reg.RAX // those of B are loaded again for the next tile
 	free := vec.Reg(0)             // a register below the outputs
 	t.MOVQ(t.field(vec.TileCStride), strideC)
-	t.CMPQ(t.field(vec.TileAdd), operand.I8(0))
+	t.CMPQ(add, operand.I8(0))
 	t.JE(operand.LabelRef("bias"))
 	alpha := vec.Reg(1)
 	t.VBROADCASTSS(t.field(vec.TileAlpha), t.v(alpha))
@@ -280,13 +361,42 @@ func (t *Target) Gemm(s vec.Tile) {
 		}
 	}
 	t.Label("bias")
+	if s.Panels {
+		t.CMPQ(rest, operand.I8(0))
+		t.JNE(operand.LabelRef("more"))
+		t.rare = append(t.rare, func() {
+			t.Label("more")
+			t.MOVQ(gemmC, c)
+			for r := range s.Rows {
+				for v := range s.Vectors {
+					t.VMOVUPS(t.v(acc(r, v)), operand.Mem{Base: c, Disp: bytes * v})
+				}
+				if r < s.Rows-1 {
+					t.ADDQ(strideC, c)
+				}
+			}
+			t.MOVQ(t.field(vec.TileBStride), gemmBS.one)
+			t.MOVQ(operand.I32(1), add)
+			t.JMP(operand.LabelRef("block"))
+		})
+	}
 	t.MOVQ(t.field(vec.TileBias), c)
 	t.TESTQ(c, c)
-	t.JE(operand.LabelRef("store"))
+	t.JE(operand.LabelRef("rectify"))
 	for v := range s.Vectors {
 		load(operand.Mem{Base: c, Disp: bytes * v}, free, partial(v))
 		for r := range s.Rows {
 			t.VADDPS(t.v(free), t.v(acc(r, v)), t.v(acc(r, v)))
+		}
+	}
+	t.Label("rectify")
+	t.CMPQ(t.field(vec.TileReLU), operand.I8(0))
+	t.JE(operand.LabelRef("store"))
+	t.Zero(free)
+	for r := range s.Rows {
+		for v := range s.Vectors {
+			// The second source, s, is what a NaN and two zeros give.
+			t.VMAXPS(t.v(acc(r, v)), t.v(free), t.v(acc(r, v)))
 		}
 	}
 	t.Label("store")
@@ -316,6 +426,10 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.Label("next")
 		t.ADDQ(t.field(vec.TileALine), gemmA)
 		t.ADDQ(t.field(vec.TileCLine), gemmC)
+		t.MOVQ(t.field(vec.TileBLine), c)
+		t.ADDQ(c, t.field(vec.TileB))
+		t.MOVQ(t.field(vec.TileBiasLine), c)
+		t.ADDQ(c, t.field(vec.TileBias))
 		t.JMP(operand.LabelRef("line"))
 	})
 	t.End()

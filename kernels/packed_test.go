@@ -1,0 +1,152 @@
+package kernels
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A matrix packed at any level gives at any other the bits of the product without
+// packing, over several blocks of k and all numbers of rows that tiles differ for.
+func TestPackedProducts(t *testing.T) {
+	keepLevel(t)
+	r := rand.New(rand.NewPCG(90, 91))
+	scratch := make([]float32, GemmScratch)
+	for turn, s := range []shape{
+		{n: 1, k: 1}, {n: 7, k: 600, pad: 5}, {n: 10, k: 300}, {n: 16, k: 257}, {n: 33, k: 9, pad: 2}, {n: 40, k: 40}, {n: 64, k: 64}, {n: 70, k: 520},
+		{n: 131, k: 256, pad: 3}, {n: 300, k: 20}, {n: 140, k: 100, pad: 4}, {n: 528, k: 5}, {n: 530, k: 260, pad: 1}, {n: 24, k: 1 << 13}, {n: 32, k: 0}, {n: 0, k: 3},
+	} {
+		draw := normal
+		if onBochs {
+			draw = func(r *rand.Rand) float32 { return withoutTies(func() float32 { return normal(r) })() }
+		}
+		b := withStride(r, s.k, s.n, s.n+s.pad, draw)
+		halved := withStride(r, s.k, s.n, s.n+s.pad, normal)
+		half := make([]uint16, len(b.Data))
+		ToFloat16(half, b.Data)
+		FromFloat16(halved.Data, half)
+		rows := []int{1, 2, 3, 6, 7, 15, 33}
+		if s.k < 300 {
+			rows = append(rows, 5, 8, 14, 257)
+		}
+		for _, m := range rows {
+			a, start := withStride(r, m, s.k, s.k+s.pad, normal), withStride(r, m, s.n, s.n+s.pad, normal)
+			g := Gemm{Accumulate: (turn+m)%2 == 0, Scratch: scratch}
+			if (turn+m)%3 > 0 {
+				g.Bias = draws(r, s.n, normal)
+			}
+			var want, wantHalf []float32
+			levels := Levels()
+			if m*s.n*s.k > 1<<16 { // the others are compared with the reference elsewhere
+				levels = levels[min(1, len(levels)-1):]
+			}
+			for _, packed := range Levels() {
+				require.NoError(t, SetLevel(packed))
+				p, h := Pack(make([]float32, s.k*s.n), b), PackFloat16(make([]uint16, s.k*s.n), b)
+				for _, l := range levels {
+					require.NoError(t, SetLevel(l))
+					multiply := func(f func(c Matrix)) []float32 {
+						c := start
+						c.Data = slices.Clone(start.Data)
+						f(c)
+						return c.Data
+					}
+					if want == nil {
+						want = multiply(func(c Matrix) { g.Multiply(c, a, b) })
+						wantHalf = multiply(func(c Matrix) { g.Multiply(c, a, halved) })
+					}
+					name := fmt.Sprintf("%v with %d rows, packed at %s, at %s", s, m, packed, l)
+					require.True(t, equalFloats(want, multiply(func(c Matrix) { g.Multiply(c, a, b) })), name)
+					require.True(t, equalFloats(want, multiply(func(c Matrix) { g.MultiplyPacked(c, a, p) })), name)
+					require.True(t, equalFloats(wantHalf, multiply(func(c Matrix) { g.MultiplyPackedFloat16(c, a, h) })), "float16: "+name)
+				}
+			}
+		}
+	}
+}
+
+// An activation in a product has the bits of its kernel after the product, in every
+// kind of product, also where C has more rows than one block.
+func TestActivations(t *testing.T) {
+	kernel := map[Activation]func(y, x []float32){
+		ActivationNone: func(y, x []float32) { Copy(y, x) }, ActivationReLU: ReLU, ActivationTanh: Tanh, ActivationSigmoid: Sigmoid,
+		ActivationSiLU: SiLU, ActivationGELU: GELU, ActivationGELUTanh: GELUTanh,
+	}
+	r := rand.New(rand.NewPCG(92, 93))
+	pool, err := NewPool(3)
+	require.NoError(t, err)
+	defer pool.Close()
+	scratch := make([]float32, 3*GemmScratchLarge)
+	eachLevel(t, func(t *testing.T) {
+		for turn, s := range []shape{
+			{m: 1, n: 10, k: 3}, {m: 1, n: 1, k: 0}, {m: 6, n: 16, k: 300, pad: 1}, {m: 2, n: 70, k: 20}, {m: 70, n: 40, k: 30, pad: 3}, {m: 64, n: 1500, k: 4}, {m: 1700, n: 40, k: 3}, {m: 40, n: 7, k: 260},
+		} {
+			for mode := range 8 {
+				if testing.Short() && mode%4 != turn%4 {
+					continue
+				}
+				g := Gemm{TransA: mode&1 != 0, TransB: mode&2 != 0, Accumulate: mode&4 != 0, Scratch: scratch}
+				shaped := func(rows, cols int, transposed bool) Matrix {
+					if transposed {
+						rows, cols = cols, rows
+					}
+					return withStride(r, rows, cols, cols+s.pad, special)
+				}
+				a, b := shaped(s.m, s.k, g.TransA), shaped(s.k, s.n, g.TransB)
+				start := withStride(r, s.m, s.n, s.n+s.pad, normal)
+				if mode != 2 { // where C may be computed transposed
+					g.Bias = draws(r, s.n, normal)
+				}
+				plain := start
+				plain.Data = slices.Clone(start.Data)
+				g.Multiply(plain, a, b)
+				for act := range ActivationGELUTanh + 1 {
+					want := slices.Clone(start.Data)
+					for i := range s.m {
+						kernel[act](want[i*start.Stride:][:s.n], plain.Row(i))
+					}
+					g.Activation = act
+					check := func(what string, f func(c Matrix)) {
+						c := start
+						c.Data = slices.Clone(start.Data)
+						f(c)
+						require.True(t, equalFloats(want, c.Data), "%s, activation %d, mode %d, %v", what, act, mode, s)
+					}
+					check("Multiply", func(c Matrix) { g.Multiply(c, a, b) })
+					check("Pool.Multiply", func(c Matrix) { pool.Multiply(g, c, a, b) })
+					if !g.TransA && !g.TransB {
+						check("MultiplyPacked", func(c Matrix) { g.MultiplyPacked(c, a, Pack(make([]float32, s.k*s.n), b)) })
+					}
+				}
+				if g.TransA || g.TransB {
+					continue
+				}
+				half := Float16Matrix{Rows: s.k, Cols: s.n, Stride: b.Stride, Data: make([]uint16, len(b.Data))}
+				ToFloat16(half.Data, b.Data)
+				g.Activation = ActivationNone
+				plain.Data = slices.Clone(start.Data)
+				g.MultiplyFloat16(plain, a, half)
+				for act := range ActivationGELUTanh + 1 {
+					want := slices.Clone(start.Data)
+					for i := range s.m {
+						kernel[act](want[i*start.Stride:][:s.n], plain.Row(i))
+					}
+					g.Activation = act
+					for _, packed := range []bool{false, true} {
+						c := start
+						c.Data = slices.Clone(start.Data)
+						if packed {
+							g.MultiplyPackedFloat16(c, a, PackFloat16(make([]uint16, s.k*s.n), b))
+						} else {
+							g.MultiplyFloat16(c, a, half)
+						}
+						require.True(t, equalFloats(want, c.Data), "float16, packed %v, activation %d, mode %d, %v", packed, act, mode, s)
+					}
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,142 @@
+//go:build !purego && (amd64 || arm64)
+
+package kernels
+
+import "unsafe"
+
+// packWidth is the columns of a panel: those of the level's tiles.
+func packWidth() int {
+	if l := CurrentLevel(); l != Generic {
+		return panelVectors * tilings[l].lanes
+	}
+	return packCols
+}
+
+// packRows copies columns of rows from i to end to consecutive memory.
+func packRows(dst []float32, b *Matrix, i, end, j, cols int) {
+	l := CurrentLevel()
+	if l == Generic || cols != panelVectors*tilings[l].lanes {
+		packRowsRef(dst, b, i, end, j, cols)
+		return
+	}
+	if raceEnabled {
+		raceReadRows(b.Data[i*b.Stride+j:(end-1)*b.Stride+j+cols], cols, b.Stride)
+		raceWrite(dst[:(end-i)*cols])
+	}
+	packPanel(l, &dst[0], &b.Data[i*b.Stride+j], b.Stride, end-i)
+}
+
+// packedLeft is how many elements of A stay in the second cache while panels of B are
+// read from beginning to end.
+const packedLeft = 1 << 16
+
+// wideBlocks is how many blocks of k one call takes with a group of panels: the
+// scheduler waits for it.
+const wideBlocks = 16
+
+// packedBlocks returns the rows of A and the k that a pass over the panels of B takes.
+func (p *product) packedBlocks() (rows, step int) {
+	most := packedLeft / p.k
+	switch {
+	case most >= p.m:
+		return p.m, p.k
+	case most >= 4*p.t.rows:
+		blocks := (p.m + most - 1) / most
+		return (p.m/blocks + p.t.rows) / p.t.rows * p.t.rows, p.k
+	}
+	return blockRows2, blockK
+}
+
+// packedWide returns the columns of the groups of panels that a product of few rows
+// takes at once, or 0.
+func (p *product) packedWide(width int) int {
+	if p.m > len(p.t.wide) || width != panelVectors*p.t.lanes {
+		return 0
+	}
+	return p.t.wide[p.m-1] * p.t.lanes
+}
+
+func multiplyPacked(c, a *Matrix, b *PackedMatrix, m, n, k int, g *Gemm) {
+	l := CurrentLevel()
+	if l == Generic {
+		gemmPackedRef(c, a, b, m, n, k, g)
+		return
+	}
+	p := product{level: l, t: &tilings[l], c: c, a: a, m: m, n: n, k: k, alpha: 1, g: g}
+	first, width := 0, panelVectors*p.t.lanes
+	if b.width == width {
+		first = p.lined(b.data, width, width*k, true)
+	}
+	multiplyPanels(&p, &b.packing, first, 0)
+}
+
+func multiplyPackedFloat16(c, a *Matrix, b *PackedFloat16Matrix, m, n, k int, g *Gemm) {
+	l := CurrentLevel()
+	if l == Generic {
+		gemmPackedFloat16Ref(c, a, b, m, n, k, g)
+		return
+	}
+	p := product{level: l, t: &tilings[l], c: c, a: a, m: m, n: n, k: k, alpha: 1, g: g}
+	multiplyPanels(&p, &b.packing, 0, shapeHalf)
+}
+
+// multiplyPanels computes the columns from first on. kind is shapeHalf if T is uint16:
+// panels that no tile converts are converted to the workspace.
+func multiplyPanels[T float32 | uint16](p *product, b *packing[T], first int, kind tileShape) {
+	if raceEnabled {
+		raceReadMatrix(p.a)
+		raceRead(b.data)
+		raceWriteMatrix(p.c)
+	}
+	size := int(unsafe.Sizeof(T(0)))
+	width, wide := panelVectors*p.t.lanes, p.packedWide(b.width)
+	height, step := p.packedBlocks()
+	for i := 0; i < p.m; i += height {
+		rows := min(height, p.m-i)
+		whole := b.width == width && (kind == 0 || rows <= p.t.halfRows)
+		for k0 := 0; k0 < p.k; k0 += step {
+			for j := first; j < p.n; {
+				data, stride, cols := b.panel(p.k, p.n, k0, j)
+				cols = min(cols, width)
+				blocks := 1 // in one call
+				if wide > 0 && p.n-j >= wide {
+					cols, blocks = wide, wideBlocks
+				}
+				for k := k0; k < min(k0+step, p.k); k += blocks * blockK {
+					kb := min(blocks*blockK, p.k-k)
+					block := data[(k-k0)*stride:]
+					at := rightBlock{data: (*float32)(unsafe.Pointer(&block[0])), stride: size * stride}
+					switch {
+					case cols > width:
+						at.stride *= p.k
+						p.tiles(i, j, k, rows, kb, p.aBlock(i, k), shapeWide+shapePanels+kind, p.t.lanes, at)
+					case whole && cols == width:
+						at.ahead, at.lines = ahead(block, kb, step, p.k, stride)
+						p.tiles(i, j, k, rows, kb, p.aBlock(i, k), shapeTwo+kind, p.t.lanes, at)
+					case kind == 0:
+						p.panel(i, j, k, rows, cols, kb, p.aBlock(i, k), unsafe.Slice(at.data, len(block)), stride)
+					default:
+						n := (kb-1)*stride + cols
+						fromFloat16(p.g.Scratch[:n], unsafe.Slice((*uint16)(unsafe.Pointer(at.data)), n))
+						p.panel(i, j, k, rows, cols, kb, p.aBlock(i, k), p.g.Scratch, stride)
+					}
+				}
+				j += cols
+			}
+		}
+	}
+}
+
+// ahead returns the place and the cache lines of the block of B that comes after one
+// of kb k: below it in the same panel, and where there is no more, in the next panel,
+// which follows.
+func ahead[T float32 | uint16](b []T, kb, step, k, stride int) (at uintptr, lines int) {
+	next := kb * stride
+	if step < k {
+		next = k * stride
+	}
+	if next >= len(b) {
+		return 0, 0
+	}
+	return uintptr(unsafe.Pointer(&b[next])), kb * stride * int(unsafe.Sizeof(T(0))) / 64
+}
