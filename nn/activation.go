@@ -24,12 +24,12 @@ func GELU() Layer { return gelu }
 func GELUTanh() Layer { return geluTanh }
 
 var (
-	relu     = &activation{"ReLU", kernels.ReLU, kernels.ReLUBackward, true, onnxOperator("Relu")}
-	tanh     = &activation{"Tanh", kernels.Tanh, kernels.TanhBackward, true, onnxOperator("Tanh")}
-	sigmoid  = &activation{"Sigmoid", kernels.Sigmoid, kernels.SigmoidBackward, true, onnxOperator("Sigmoid")}
-	silu     = &activation{"SiLU", kernels.SiLU, kernels.SiLUBackward, false, onnxSiLU}
-	gelu     = &activation{"GELU", kernels.GELU, kernels.GELUBackward, false, onnxGELU}
-	geluTanh = &activation{"GELUTanh", kernels.GELUTanh, kernels.GELUTanhBackward, false, onnxGELUTanh}
+	relu     = &activation{"ReLU", kernels.ReLU, kernels.ActivationReLU, kernels.ReLUBackward, true, onnxOperator("Relu")}
+	tanh     = &activation{"Tanh", kernels.Tanh, kernels.ActivationTanh, kernels.TanhBackward, true, onnxOperator("Tanh")}
+	sigmoid  = &activation{"Sigmoid", kernels.Sigmoid, kernels.ActivationSigmoid, kernels.SigmoidBackward, true, onnxOperator("Sigmoid")}
+	silu     = &activation{"SiLU", kernels.SiLU, kernels.ActivationSiLU, kernels.SiLUBackward, false, onnxSiLU}
+	gelu     = &activation{"GELU", kernels.GELU, kernels.ActivationGELU, kernels.GELUBackward, false, onnxGELU}
+	geluTanh = &activation{"GELUTanh", kernels.GELUTanh, kernels.ActivationGELUTanh, kernels.GELUTanhBackward, false, onnxGELUTanh}
 )
 
 // activation is an element-wise function. It has no parameters and no state, so
@@ -37,6 +37,7 @@ var (
 type activation struct {
 	name       string
 	apply      func(y, x []float32)
+	fused      kernels.Activation // the same, in a product
 	gradient   func(dx, dy, at []float32)
 	fromOutput bool // the gradient follows from the output, not from the input
 

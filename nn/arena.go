@@ -26,7 +26,8 @@ func product(a, b int) int {
 
 // carve cuts slices of the given lengths out of one allocation, in order, each
 // starting at a multiple of 64 bytes.
-func carve(lengths ...int) ([][]float32, error) {
+func carve[T float32 | uint16](lengths ...int) ([][]T, error) {
+	alignment := 64 / int(unsafe.Sizeof(T(0)))
 	total := alignment
 	for _, n := range lengths {
 		if n > maxFloats || total > maxFloats-n {
@@ -34,12 +35,12 @@ func carve(lengths ...int) ([][]float32, error) {
 		}
 		total += (n + alignment - 1) / alignment * alignment
 	}
-	free := make([]float32, total)
-	// The heap aligns to 4 bytes at least and doesn't move.
-	if r := int(uintptr(unsafe.Pointer(&free[0])) / 4 % alignment); r != 0 {
+	free := make([]T, total)
+	// The heap aligns to an element at least and doesn't move.
+	if r := int(uintptr(unsafe.Pointer(&free[0])) % 64 / unsafe.Sizeof(T(0))); r != 0 {
 		free = free[alignment-r:]
 	}
-	slices := make([][]float32, len(lengths))
+	slices := make([][]T, len(lengths))
 	for i, n := range lengths {
 		slices[i] = free[:n:n]
 		free = free[(n+alignment-1)/alignment*alignment:]

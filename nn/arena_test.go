@@ -28,7 +28,7 @@ func TestProduct(t *testing.T) {
 func TestCarve(t *testing.T) {
 	lengths := []int{1, 0, 16, 17, 3, 100, 5}
 	for range 20 { // allocations of several alignments
-		slices, err := carve(lengths...)
+		slices, err := carve[float32](lengths...)
 		require.NoError(t, err)
 		require.Len(t, slices, len(lengths))
 		for i, s := range slices {
@@ -44,7 +44,7 @@ func TestCarve(t *testing.T) {
 		}
 	}
 	for _, lengths := range [][]int{{maxFloats + 1}, {maxFloats}, {maxFloats / 2, maxFloats / 2}, {1, math.MaxInt, math.MaxInt}} {
-		_, err := carve(lengths...)
+		_, err := carve[float32](lengths...)
 		require.ErrorIs(t, err, errTooLarge)
 	}
 }

@@ -3,7 +3,9 @@
 // A [Model] is layers and their parameters. A [Session] is what training it
 // writes, a [Predictor] what a forward pass alone writes. Both are sized once for
 // their largest batch and allocate nothing in a step; one goroutine uses one of
-// them at a time, and any number of predictors may read the same model. Package
+// them at a time, and any number of predictors may read the same model. A
+// [PackedModel] is a copy of a model's values laid out for predicting faster, with
+// float16 weights if wanted. Package
 // serve, below this one, has a predictor for all goroutines and a learner beside
 // it; package models has ready-made networks.
 //

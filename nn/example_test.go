@@ -10,6 +10,8 @@ import (
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/data"
+	"github.com/adafisher-go/adafisher/nn/data/digits"
 	"github.com/adafisher-go/adafisher/optim"
 )
 
@@ -78,6 +80,72 @@ func Example() {
 	// parameters: 82
 	// classes: [0 1 1 0]
 	// error: nn: Predict: an input of 3 numbers is not rows of 2 features
+}
+
+// A trained model is laid out for predicting, with weights of full and of half
+// precision: what the latter costs shows on images that it was not trained on.
+func ExampleModel_Pack() {
+	images, err := digits.Load("")
+	if err != nil {
+		log.Fatal(err)
+	}
+	train, test, err := digits.Split(images, false)
+	if err != nil {
+		log.Fatal(err)
+	}
+	model, err := nn.NewSequential(nn.Linear(digits.Pixels, 128), nn.ReLU(), nn.Linear(128, digits.Classes))
+	if err != nil {
+		log.Fatal(err)
+	}
+	opt, err := optim.NewAdaFisher(model, optim.AdaFisherDefaults())
+	if err != nil {
+		log.Fatal(err)
+	}
+	const batch = 32
+	session, err := model.NewSession(batch)
+	if err != nil {
+		log.Fatal(err)
+	}
+	loader, err := data.NewLoader(train, batch, 1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for epoch := range 5 {
+		for b := range loader.Len() {
+			x, labels, err := loader.Batch(epoch, b)
+			if err != nil {
+				log.Fatal(err)
+			}
+			if _, err := session.TrainSoftmaxCrossEntropy(opt, x, labels); err != nil {
+				log.Fatal(err)
+			}
+		}
+	}
+
+	classes := make([]int, test.Len())
+	for _, config := range []nn.PackConfig{{}, {Float16: true}} {
+		packed, err := model.Pack(config)
+		if err != nil {
+			log.Fatal(err)
+		}
+		predictor, err := packed.NewPredictor(batch) // one a goroutine
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := predictor.Classify(classes, test.X); err != nil {
+			log.Fatal(err)
+		}
+		right := 0
+		for i, c := range classes {
+			if c == test.Labels[i] {
+				right++
+			}
+		}
+		fmt.Printf("%d of %d right with %d bytes of weights\n", right, test.Len(), packed.NumBytes())
+	}
+	// Output:
+	// 346 of 360 right with 38440 bytes of weights
+	// 346 of 360 right with 19496 bytes of weights
 }
 
 // A model goes to another runtime, whatever the size of its batches there.

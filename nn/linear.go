@@ -47,7 +47,9 @@ func (l linear) build(b *builder, in Shape) (module, Shape, error) {
 		bias = b.bias(fanIn(l.in), l.out)
 	}
 	b.workspace(linearScratch(l.in, l.out))
-	return linearModule{b.factored(weight, bias), in.Positions(), l.in, l.out}, in.withFeatures(l.out), nil
+	w := &linearWeight{param: weight, in: l.in, out: l.out}
+	b.model.linears = append(b.model.linears, w)
+	return linearModule{Layer: b.factored(weight, bias), weight: w, positions: in.Positions()}, in.withFeatures(l.out), nil
 }
 
 // largeWeight is the number of weights in a layer from which on its products are
@@ -61,34 +63,47 @@ func linearScratch(in, out int) int {
 	return kernels.GemmScratch
 }
 
+// linearModule is a linear layer, with an activation f that products apply to their
+// outputs, if any.
 type linearModule struct {
 	*kron.Layer
-	positions int // of a sample
-	in, out   int
+	weight     *linearWeight
+	positions  int // of a sample
+	activation kernels.Activation
 }
 
-func (l linearModule) forwarder(*plan) forwarder { return l }
+func (l linearModule) forwarder(p *plan) forwarder {
+	f := &linearForwarder{linearModule: l}
+	if p.float16 {
+		p.scratch(&f.scratch, kernels.GemmScratch)
+	}
+	return f
+}
 
-// forward: Y[rows,out] = X[rows,in] * W[in,out] + b[out], where each position of
+type linearForwarder struct {
+	linearModule
+	scratch []float32
+}
+
+// forward: Y[rows,out] = f(X[rows,in] * W[in,out] + b[out]), where each position of
 // a sample is a row
-func (l linearModule) forward(y, x []float32, rows int) {
-	l.biased().Multiply(l.outputs(y, rows), l.inputs(x, rows), l.weights())
+func (f *linearForwarder) forward(y, x []float32, rows int) {
+	g := f.form()
+	g.Scratch = f.scratch
+	f.weight.multiply(g, f.outputs(y, rows), f.inputs(x, rows))
 }
 
 func (l linearModule) inputs(x []float32, rows int) kernels.Matrix {
-	return kernels.NewMatrix(rows*l.positions, l.in, x)
+	return kernels.NewMatrix(rows*l.positions, l.weight.in, x)
 }
 
 func (l linearModule) outputs(y []float32, rows int) kernels.Matrix {
-	return kernels.NewMatrix(rows*l.positions, l.out, y)
+	return kernels.NewMatrix(rows*l.positions, l.weight.out, y)
 }
 
-func (l linearModule) weights() kernels.Matrix {
-	return kernels.NewMatrix(l.in, l.out, l.Weight.Value)
-}
-
-// biased is the form of the forward product.
-func (l linearModule) biased() (g kernels.Gemm) {
+// form is that of the forward product.
+func (l linearModule) form() kernels.Gemm {
+	g := kernels.Gemm{Activation: l.activation}
 	if l.Bias != nil {
 		g.Bias = l.Bias.Value
 	}
@@ -114,7 +129,7 @@ type linearTrainer struct {
 }
 
 func (t *linearTrainer) forward(y, x []float32, rows int) {
-	t.products.multiply(t.biased(), t.outputs(y, rows), t.inputs(x, rows), t.weights())
+	t.products.multiply(t.form(), t.outputs(y, rows), t.inputs(x, rows), t.weight.matrix())
 }
 
 // backward:
@@ -124,7 +139,7 @@ func (t *linearTrainer) forward(y, x []float32, rows int) {
 //	dX[rows,in] = dY[rows,out] * W[in,out]^T
 func (t *linearTrainer) backward(dx, dy, x, _ []float32, rows int, collect bool) error {
 	in, out := t.inputs(x, rows), t.outputs(dy, rows)
-	t.products.multiply(kernels.Gemm{TransA: true}, kernels.NewMatrix(t.in, t.out, t.dw), in, out)
+	t.products.multiply(kernels.Gemm{TransA: true}, kernels.NewMatrix(t.weight.in, t.weight.out, t.dw), in, out)
 	if t.db != nil {
 		kernels.ColSums(t.db, dy)
 	}
@@ -140,7 +155,7 @@ func (t *linearTrainer) backward(dx, dy, x, _ []float32, rows int, collect bool)
 		t.session.show(t.Layer, nil, x, dy)
 	}
 	if dx != nil {
-		t.products.multiply(kernels.Gemm{TransB: true}, t.inputs(dx, rows), out, t.weights())
+		t.products.multiply(kernels.Gemm{TransB: true}, t.inputs(dx, rows), out, t.weight.matrix())
 	}
 	return nil
 }

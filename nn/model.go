@@ -26,6 +26,7 @@ type Model struct {
 	permutations [][]int       // of each parameter, to PyTorch's order of dimensions
 	buffers      []*Buffer
 	layers       []*kron.Layer
+	linears      []*linearWeight
 	entries      []entry // what Summary lists
 	scratch      int     // workspace of each worker
 }
@@ -60,7 +61,7 @@ func New(input Shape, layers ...Layer) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := m.allocate(); err != nil {
+	if err := m.allocate(allParams); err != nil {
 		return nil, err
 	}
 	m.Init(0)
@@ -115,16 +116,23 @@ func NewSequential(layers ...Layer) (*Model, error) {
 	return nil, errors.New("nn: no layer fixes the number of features: a sequence needs at least one Linear")
 }
 
-// allocate gives each parameter and buffer its values, in one arena.
-func (m *Model) allocate() error {
+func allParams(*kron.Param) bool { return true }
+
+// allocate gives each buffer, and each parameter that is wanted, its values, in one
+// arena.
+func (m *Model) allocate(want func(*kron.Param) bool) error {
 	var lengths []int
 	for _, p := range m.params {
-		lengths = append(lengths, Shape(p.Shape).Size())
+		n := 0
+		if want(p) {
+			n = Shape(p.Shape).Size()
+		}
+		lengths = append(lengths, n)
 	}
 	for _, b := range m.buffers {
 		lengths = append(lengths, len(b.Value))
 	}
-	values, err := carve(lengths...)
+	values, err := carve[float32](lengths...)
 	if err != nil {
 		return fmt.Errorf("nn: the parameters need %w", err)
 	}
@@ -170,7 +178,7 @@ func (m *Model) Clone() (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.allocate(); err != nil {
+	if err := c.allocate(allParams); err != nil {
 		return nil, err
 	}
 	for i, p := range c.params {
@@ -209,6 +217,9 @@ func (m *Model) read(other *Model) {
 	}
 	for i, b := range m.buffers {
 		b.Value = other.buffers[i].Value
+	}
+	for i, w := range m.linears {
+		w.read(other.linears[i])
 	}
 }
 

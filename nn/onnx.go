@@ -284,7 +284,7 @@ func (m *residualModule) onnx(g *onnxGraph, x *onnxValue) (*onnxValue, error) {
 // dimensions must be [in, out], so that a node transposes it; runtimes do that
 // once.
 func (l linearModule) onnx(g *onnxGraph, x *onnxValue) (*onnxValue, error) {
-	shape := x.shape.withFeatures(l.out)
+	shape := x.shape.withFeatures(l.weight.out)
 	inputs := []string{g.last(x), l.Weight.Name}
 	if len(shape) == 1 {
 		if l.Bias != nil {

@@ -11,7 +11,7 @@ import (
 
 // A layer that ONNX has no operator for is named, wherever it stands.
 func TestNoOperator(t *testing.T) {
-	odd := &activation{"Odd", kernels.ReLU, kernels.ReLUBackward, true, nil}
+	odd := &activation{"Odd", kernels.ReLU, kernels.ActivationReLU, kernels.ReLUBackward, true, nil}
 	for want, layers := range map[string][]Layer{
 		"layer 1 (Odd)":                {Linear(3, 3), odd},
 		"layer a.0.1 (Odd)":            {Named("a", Residual(Sequential(ReLU(), odd)))},

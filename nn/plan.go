@@ -11,6 +11,7 @@ import (
 type plan struct {
 	batch    int      // the most rows
 	session  *Session // nil in the plan of a predictor
+	float16  bool     // weights of linear layers may be float16
 	dropouts uint64   // so far
 
 	kept   layout // buffers of one layer alone
@@ -39,7 +40,7 @@ func (l *layout) add(dst *[]float32, offset, n int) (end int) {
 }
 
 func (l *layout) allocate() error {
-	all, err := carve(l.total)
+	all, err := carve[float32](l.total)
 	if err != nil {
 		return err
 	}

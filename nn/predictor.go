@@ -6,22 +6,25 @@ import "fmt"
 // sized once for its largest batch. It allocates nothing after that and serves
 // one goroutine at a time; any number of them may read one model.
 type Predictor struct {
-	model *Model // with layers of its own, which read the values of another
-	batch int
-	root  forwarder
-	y     []float32 // outputs of a batch
+	model   *Model // with layers of its own, which read the values of another
+	batch   int
+	float16 bool // there is workspace for float16 weights
+	root    forwarder
+	y       []float32 // outputs of a batch
 }
 
-// NewPredictor returns a predictor for batches of at most batch rows.
+// NewPredictor returns a predictor for batches of at most batch rows. It reads the
+// model's values where they are, also those that training has changed; for values
+// that stay as they are, one of [Model.Pack] is faster.
 //
 // It fails if batch is not positive or the predictor needs more than 16 GiB.
 func (m *Model) NewPredictor(batch int) (*Predictor, error) {
-	p, _, err := m.newPredictor(batch)
+	p, _, err := m.newPredictor(batch, false)
 	return p, err
 }
 
 // newPredictor also returns the plan of the predictor's buffers.
-func (m *Model) newPredictor(batch int) (*Predictor, *plan, error) {
+func (m *Model) newPredictor(batch int, float16 bool) (*Predictor, *plan, error) {
 	if err := m.checkBatch("NewPredictor", batch); err != nil {
 		return nil, nil, err
 	}
@@ -30,8 +33,8 @@ func (m *Model) newPredictor(batch int) (*Predictor, *plan, error) {
 		return nil, nil, err
 	}
 	own.read(m)
-	p := &Predictor{model: own, batch: batch}
-	buffers := &plan{batch: batch}
+	p := &Predictor{model: own, batch: batch, float16: float16}
+	buffers := &plan{batch: batch, float16: float16}
 	buffers.keepRows(&p.y, m.Out())
 	p.root = buffers.forwarder(own.root)
 	if err := buffers.allocate(); err != nil {

@@ -50,7 +50,7 @@ func TestScratch(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, p.kept.overlaps())
 	require.True(t, p.shared.overlaps())
-	predictor, pp, err := m.newPredictor(rows)
+	predictor, pp, err := m.newPredictor(rows, false)
 	require.NoError(t, err)
 	require.False(t, pp.kept.overlaps())
 

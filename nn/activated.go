@@ -1,0 +1,69 @@
+package nn
+
+// activatedModule is a linear layer and the activation after it: products apply it
+// to their outputs.
+type activatedModule struct {
+	linear     linearModule
+	activation *activation
+}
+
+// fuse returns the layer with an activation after it.
+func (l linearModule) fuse(next module) (module, bool) {
+	a, ok := next.(*activation)
+	return activatedModule{l, a}, ok
+}
+
+// whole is the linear layer with the activation inside.
+func (m activatedModule) whole() linearModule {
+	l := m.linear
+	l.activation = m.activation.fused
+	return l
+}
+
+func (m activatedModule) forwarder(p *plan) forwarder { return p.forwarder(m.whole()) }
+
+func (m activatedModule) trainer(p *plan) trainer {
+	t := &activatedTrainer{activation: m.activation}
+	out := m.linear.positions * m.linear.weight.out
+	p.scratchRows(&t.dz, out)
+	if t.activation.fromOutput {
+		t.linear = p.trainer(m.whole())
+	} else {
+		p.keepRows(&t.z, out)
+		t.linear = p.trainer(m.linear)
+	}
+	return t
+}
+
+func (m activatedModule) onnx(g *onnxGraph, x *onnxValue) (*onnxValue, error) {
+	x, err := m.linear.onnx(g, x)
+	if err != nil {
+		return nil, err
+	}
+	return m.activation.onnx(g, x)
+}
+
+type activatedTrainer struct {
+	linear     trainer
+	activation *activation
+	z, dz      []float32 // outputs of the linear layer, where the gradient of the activation needs them, and the gradient there
+}
+
+func (t *activatedTrainer) forward(y, x []float32, rows int) {
+	if t.activation.fromOutput {
+		t.linear.forward(y, x, rows)
+		return
+	}
+	z := t.z[:len(y)]
+	t.linear.forward(z, x, rows)
+	t.activation.apply(y, z)
+}
+
+func (t *activatedTrainer) backward(dx, dy, x, y []float32, rows int, collect bool) error {
+	z, dz := y, t.dz[:len(y)]
+	if !t.activation.fromOutput {
+		z = t.z[:len(y)]
+	}
+	t.activation.gradient(dz, dy, z)
+	return t.linear.backward(dx, dz, x, z, rows, collect)
+}
