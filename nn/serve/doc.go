@@ -16,9 +16,9 @@
 //
 // Predictions read a version through an atomic pointer and announce it in the
 // session that they borrow, so that they take no lock, and always see all values
-// of one version. Weights lie in it as in the model: the kernels read that layout
-// where it is for batches of any size. Publishing copies into the memory of an
-// old version that no session announces. With two versions in turns, a hundred
+// of one version. Publishing also lays the weights out for predicting, as
+// [nn.Model.Pack] does, so that no request waits for that. It copies into the memory
+// of an old version that no session announces: with two versions in turns, a hundred
 // publications a second leave nothing to the garbage collector.
 //
 // # What goes wrong
@@ -31,5 +31,6 @@
 // # Numbers
 //
 // An answer has the bits that an [nn.Predictor] gives for the version that it
-// names, on every machine and for any number of goroutines.
+// names, on every machine and for any number of goroutines. With float16 weights
+// ([PredictorConfig]) it has those of a model whose weights are rounded.
 package serve

@@ -25,11 +25,16 @@ type PredictorConfig struct {
 	// Version is the number of the first version, where a service goes on
 	// counting after a restart; 0 is 1.
 	Version uint64
+
+	// Float16 keeps the weights of linear layers as float16 numbers, which makes
+	// small batches faster and predictions less exact; see [nn.PackConfig]. Then
+	// Publish also refuses a weight that is too large for that.
+	Float16 bool
 }
 
 // A Predictor predicts with the newest version of a model, from any number of
-// goroutines. A version is a copy of all values of the model, with a number one
-// above that of the version before it; it never changes. Each call works with one
+// goroutines. A version is a copy of all values of the model, laid out for predicting,
+// with a number one above that of the version before it; it never changes. Each call works with one
 // version from beginning to end, the newest at its beginning, and says which.
 //
 // Calls take no lock, wait for nobody and allocate nothing, except where more of
@@ -38,6 +43,7 @@ type Predictor struct {
 	current  atomic.Pointer[version]
 	sessions atomic.Pointer[[]*Session] // grows, under mu
 	batch    int
+	pack     nn.PackConfig
 
 	newest    atomic.Uint64
 	published atomic.Int64 // when, in nanoseconds of Unix time
@@ -51,7 +57,8 @@ type Predictor struct {
 type version struct {
 	number uint64
 	model  *nn.Model
-	values []named // of the model
+	values []named         // of the model
+	packed *nn.PackedModel // what sessions read
 }
 
 type named struct {
@@ -62,7 +69,8 @@ type named struct {
 // NewPredictor returns a predictor whose first version is a copy of m.
 //
 // It fails if an option is negative, m has no layers or a value that is not
-// finite, or a session needs more than 16 GiB.
+// finite or too large for float16 if that is wanted, or a session needs more than
+// 16 GiB.
 func NewPredictor(m *nn.Model, c PredictorConfig) (*Predictor, error) {
 	const call = "NewPredictor"
 	switch {
@@ -71,14 +79,11 @@ func NewPredictor(m *nn.Model, c PredictorConfig) (*Predictor, error) {
 	case c.Batch < 0 || c.Sessions < 0:
 		return nil, fmt.Errorf("serve: %s: batch of %d rows, %d sessions: want 0 or more", call, c.Batch, c.Sessions)
 	}
-	v, err := newVersion(m)
+	p := &Predictor{batch: orDefault(c.Batch, 32), pack: nn.PackConfig{Float16: c.Float16}}
+	v, err := p.newVersion(m)
 	if err != nil {
 		return nil, fmt.Errorf("serve: %s: %w", call, err)
 	}
-	if err := v.check(); err != nil {
-		return nil, fmt.Errorf("serve: %s: %w", call, err)
-	}
-	p := &Predictor{batch: orDefault(c.Batch, 32), versions: []*version{v}}
 	v.number = orDefault(c.Version, 1)
 	p.publish(v)
 
@@ -99,12 +104,21 @@ func orDefault[T int | uint64 | time.Duration](v, initial T) T {
 	return v
 }
 
-func newVersion(m *nn.Model) (*version, error) {
+// newVersion adds a copy of m to the versions.
+func (p *Predictor) newVersion(m *nn.Model) (*version, error) {
 	c, err := m.Clone()
 	if err != nil {
 		return nil, err
 	}
-	return &version{model: c, values: valuesOf(c)}, nil
+	v := &version{model: c, values: valuesOf(c)}
+	if err := v.check(); err != nil {
+		return nil, err
+	}
+	if v.packed, err = c.Pack(p.pack); err != nil {
+		return nil, err
+	}
+	p.versions = append(p.versions, v)
+	return v, nil
 }
 
 // valuesOf returns the parameters and buffers of m.
@@ -138,7 +152,7 @@ func (v *version) check() error {
 // versions are in use than ever before, at most one for each session.
 //
 // It fails, and the newest version remains, if m is another model or has a value
-// that is not finite.
+// that is not finite, or that the predictor can't keep as float16.
 func (p *Predictor) Publish(m *nn.Model) (uint64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -168,6 +182,9 @@ func (p *Predictor) copyAs(m *nn.Model, number uint64) error {
 	if err := v.check(); err != nil {
 		return err
 	}
+	if err := v.packed.CopyFrom(v.model); err != nil {
+		return err
+	}
 	v.number = number
 	p.publish(v)
 	return nil
@@ -187,11 +204,7 @@ func (p *Predictor) spare() (*version, error) {
 			return v, nil
 		}
 	}
-	v, err := newVersion(current.model)
-	if err == nil {
-		p.versions = append(p.versions, v)
-	}
-	return v, err
+	return p.newVersion(current.model)
 }
 
 func (p *Predictor) announced(v *version) bool {

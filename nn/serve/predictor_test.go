@@ -96,6 +96,50 @@ func TestPredictor(t *testing.T) {
 	require.Equal(t, want, classes)
 }
 
+// With float16 weights, each version predicts what its packed model does; CopyTo has
+// the values themselves.
+func TestFloat16(t *testing.T) {
+	m, x := mixed(t)
+	p := predictor(t, m, serve.PredictorConfig{Batch: 2, Float16: true})
+	check := func(version uint64) {
+		packed, err := m.Pack(nn.PackConfig{Float16: true})
+		require.NoError(t, err)
+		reference, err := packed.NewPredictor(3)
+		require.NoError(t, err)
+		want, err := reference.Predict(x)
+		require.NoError(t, err)
+		require.NotEqual(t, bits(outputs(t, m, x)), bits(want))
+		dst := make([]float32, len(want))
+		got, err := p.Predict(dst, x)
+		require.NoError(t, err)
+		require.Equal(t, version, got)
+		require.Equal(t, bits(want), bits(dst))
+		other, err := m.Clone()
+		require.NoError(t, err)
+		other.Init(99)
+		_, err = p.CopyTo(other)
+		require.NoError(t, err)
+		require.Equal(t, values(m), values(other))
+	}
+	check(1)
+	for i := range 4 {
+		m.Init(uint64(50 + i))
+		_, err := p.Publish(m)
+		require.NoError(t, err)
+		check(uint64(2 + i))
+	}
+	before, err := m.Clone()
+	require.NoError(t, err)
+	last := m.Params()[len(m.Params())-2] // a weight
+	last.Value[1] = 7e4
+	_, err = p.Publish(m)
+	require.EqualError(t, err, "serve: Publish: nn: CopyFrom: weight 1 of "+last.Name+" is 70000: float16 has numbers up to 65504")
+	_, err = serve.NewPredictor(m, serve.PredictorConfig{Float16: true})
+	require.EqualError(t, err, "serve: NewPredictor: nn: Pack: weight 1 of "+last.Name+" is 70000: float16 has numbers up to 65504")
+	require.NoError(t, m.CopyFrom(before))
+	check(5)
+}
+
 func TestCopyTo(t *testing.T) {
 	m, _ := mixed(t)
 	p := predictor(t, m, serve.PredictorConfig{Version: 6})

@@ -27,7 +27,7 @@ type Session struct {
 }
 
 func (p *Predictor) newSession(v *version) (*Session, error) {
-	predictor, err := v.model.NewPredictor(p.batch)
+	predictor, err := v.packed.NewPredictor(p.batch)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (s *Session) settle(v *version) {
 }
 
 func (s *Session) bind(v *version) {
-	if err := s.predictor.SetModel(v.model); err != nil {
+	if err := s.predictor.SetPacked(v.packed); err != nil {
 		panic(err) // all versions are clones of the first
 	}
 	s.bound = v
