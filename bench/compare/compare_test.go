@@ -18,6 +18,7 @@ import (
 
 	"github.com/adafisher-go/adafisher/bench/roof"
 	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/nn"
 )
 
 // libraries returns the peers that need no other process.
@@ -135,8 +136,13 @@ func TestPredictions(t *testing.T) {
 	for _, widths := range predicted {
 		q, err := newPrediction(widths, 3)
 		require.NoError(t, err)
-		run, want, err := q.ours()
+		run, half, err := q.ours(nn.PackConfig{Float16: true})
 		require.NoError(t, err)
+		require.Zero(t, testing.AllocsPerRun(3, func() { _, err = run(2) }))
+		require.NoError(t, err)
+		run, want, err := q.ours(nn.PackConfig{})
+		require.NoError(t, err)
+		require.InDeltaSlice(t, want, half, 1e-2)
 		require.Zero(t, testing.AllocsPerRun(3, func() { _, err = run(2) }))
 		require.NoError(t, err)
 		require.Len(t, want, 3*10)

@@ -51,11 +51,18 @@ func predictionRaces(p *peers) ([]race, error) {
 			if err != nil {
 				return nil, err
 			}
-			run, _, err := q.ours()
-			if err != nil {
-				return nil, err
+			var contenders []contender
+			for _, c := range []nn.PackConfig{{}, {Float16: true}} {
+				run, _, err := q.ours(c)
+				if err != nil {
+					return nil, err
+				}
+				name := ourName(best())
+				if c.Float16 {
+					name += ", float16 weights"
+				}
+				contenders = append(contenders, contender{name: name, run: run})
 			}
-			contenders := []contender{{name: ourName(best()), run: run}}
 			if p.ort != "" {
 				run, _, err := q.ort(p)
 				if err != nil {
@@ -81,8 +88,12 @@ func predictionRaces(p *peers) ([]race, error) {
 }
 
 // ours returns our prediction, and where it leaves its outputs.
-func (p *prediction) ours() (run timed, y []float32, err error) {
-	predictor, err := p.model.NewPredictor(p.batch)
+func (p *prediction) ours(c nn.PackConfig) (run timed, y []float32, err error) {
+	packed, err := p.model.Pack(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	predictor, err := packed.NewPredictor(p.batch)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -81,7 +81,7 @@ var sections = []section{
 	{"Matrix products", "GFLOP/s of m x k by k x n, with the ratio to the widest multiply-adds of the same round, or, for a batch of one row, to reading or writing the weights. NN is a forward pass, TN a gradient of the weights, NT a gradient of the input.", isGemm},
 	{"Two workers", "GFLOP/s by the clock on the wall.", isWorker},
 	{"Training steps", "Microseconds of an MLP 784-512-256-10, less is better. The roof is the time of the products' multiply-adds (of reading the weights for a batch of 1) plus that of the optimizer's memory traffic.", func(x result) bool { return x.Unit == "us" && !isPrediction(x) }},
-	{"Predictions", "Microseconds of an MLP with ReLU, by its widths, less is better; tensors are made once, and all run on one thread. The roof is the time of the products' multiply-adds (of reading the weights for a batch of 1).", isPrediction},
+	{"Predictions", "Microseconds of an MLP with ReLU, by its widths, less is better; tensors are made once, and all run on one thread. Ours are of a packed model. The roof is the time of the products' multiply-adds (of reading float32 weights for a batch of 1, of which float16 ones are half).", isPrediction},
 	{"Short calls", "Nanoseconds of a call on n elements, less is better.", func(x result) bool { return x.Unit == "ns" }},
 }
 
