@@ -159,6 +159,7 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 			c.InputGradient(dx[:], y[:], w[:], scratch)
 			c.WeightGradient(dw[:], x[:], y[:], scratch)
 			c.PatchSumSquares(squares[:], x[:], scratch)
+			c.PatchSums(squares[:], x[:], scratch)
 		},
 		"Pooling2d": func() {
 			p := Pooling2d{H: 4, W: 4, C: 4, Kernel: [2]int{2, 2}}

@@ -168,6 +168,7 @@ func FuzzConv2dForward(f *testing.F)             { fuzz(f, "Conv2dForward") }
 func FuzzConv2dInputGradient(f *testing.F)       { fuzz(f, "Conv2dInputGradient") }
 func FuzzConv2dWeightGradient(f *testing.F)      { fuzz(f, "Conv2dWeightGradient") }
 func FuzzConv2dPatchSumSquares(f *testing.F)     { fuzz(f, "Conv2dPatchSumSquares") }
+func FuzzConv2dPatchSums(f *testing.F)           { fuzz(f, "Conv2dPatchSums") }
 func FuzzPooling2dMax(f *testing.F)              { fuzz(f, "Pooling2dMax") }
 func FuzzPooling2dMaxBackward(f *testing.F)      { fuzz(f, "Pooling2dMaxBackward") }
 func FuzzPooling2dAverage(f *testing.F)          { fuzz(f, "Pooling2dAverage") }

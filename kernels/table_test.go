@@ -892,6 +892,14 @@ var table = append([]kernel{
 			return result{}
 		},
 	}, {
+		name: "Conv2dPatchSums", class: &convolutions, apart: true,
+		operands: []operand{out("dst", sizePatch), in("x", sizeImages), {"scratch", scratch, sizeConvScratch}},
+		call: func(a *args) result {
+			c, _ := convolutionOf(a.shape)
+			c.PatchSums(a.v(0), a.v(1), a.v(2))
+			return result{}
+		},
+	}, {
 		name: "Pooling2dMax", class: &poolings, apart: true,
 		operands: []operand{out("y", sizePoolings), out("index", sizePoolings), in("x", sizePooled)},
 		call: func(a *args) result {

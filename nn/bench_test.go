@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
 )
 
@@ -31,11 +32,9 @@ func BenchmarkStep(b *testing.B) {
 		labels[i] = i % 10
 	}
 	flops := 2 * batch * (2*64*128 + 3*128*64 + 3*64*10)
-	for _, statistics := range []bool{false, true} {
-		name := "plain"
-		if statistics {
-			name = "statistics"
-		}
+	for name, statistics := range map[string]kron.Collect{
+		"plain": kron.CollectNone, "statistics": kron.CollectFactors, "moments": kron.CollectMoments,
+	} {
 		s.CollectStatistics(statistics)
 		b.Run(name, func(b *testing.B) {
 			benchmark(b, func(b *testing.B) {

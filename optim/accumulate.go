@@ -122,7 +122,7 @@ func (a *Accumulator) Step(p *kron.Pass) error {
 			s.some = true
 		}
 	}
-	if a.NeedsStatistics() {
+	if a.NeedsStatistics() != kron.CollectNone {
 		for _, st := range p.Statistics {
 			f := a.layers[st.Layer]
 			if f.passes > 0 {
@@ -217,7 +217,7 @@ func (a *Accumulator) checkPass(p *kron.Pass) error {
 		}
 		s.checked = a.check
 	}
-	if !a.NeedsStatistics() {
+	if a.NeedsStatistics() == kron.CollectNone {
 		return nil
 	}
 	for i, st := range p.Statistics {

@@ -23,9 +23,9 @@ type Optimizer interface {
 	// Name is the name of the rule, such as "AdamW".
 	Name() string
 
-	// NeedsStatistics reports whether the next Step reads the statistics of the
-	// pass. Otherwise it ignores them.
-	NeedsStatistics() bool
+	// NeedsStatistics says which statistics of the pass the next Step reads. It
+	// ignores them where that is none.
+	NeedsStatistics() kron.Collect
 
 	// Step moves the parameters that the pass has a gradient of, or returns an
 	// error and changes nothing.
@@ -226,8 +226,8 @@ func (c *core) wrap(err error) error { return fmt.Errorf("optim: %s: %w", c.name
 // Name is the name of the rule.
 func (c *core) Name() string { return c.name }
 
-// NeedsStatistics is false: the rule uses gradients alone.
-func (c *core) NeedsStatistics() bool { return false }
+// NeedsStatistics is [kron.CollectNone]: the rule uses gradients alone.
+func (c *core) NeedsStatistics() kron.Collect { return kron.CollectNone }
 
 // Steps is how many steps were taken.
 func (c *core) Steps() int64 { return c.steps }
