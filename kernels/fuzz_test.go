@@ -130,6 +130,8 @@ func FuzzAdagradStep(f *testing.F)         { fuzz(f, "AdagradStep") }
 func FuzzRMSPropStep(f *testing.F)         { fuzz(f, "RMSPropStep") }
 func FuzzLionStep(f *testing.F)            { fuzz(f, "LionStep") }
 func FuzzAdaFisherStep(f *testing.F)       { fuzz(f, "AdaFisherStep") }
+func FuzzCalibratedStep(f *testing.F)      { fuzz(f, "CalibratedStep") }
+func FuzzCalibratedSquares(f *testing.F)   { fuzz(f, "CalibratedSquares") }
 func FuzzGer(f *testing.F)                 { fuzz(f, "Ger") }
 func FuzzPrecondition(f *testing.F)        { fuzz(f, "Precondition") }
 func FuzzColSums(f *testing.F)             { fuzz(f, "ColSums") }
