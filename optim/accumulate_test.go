@@ -87,6 +87,7 @@ func TestAccumulatorBits(t *testing.T) {
 					for i, st := range sum.Statistics {
 						kernels.Add(st.H, st.H, pass.Statistics[i].H)
 						kernels.Add(st.S, st.S, pass.Statistics[i].S)
+						kernels.Add(st.Mean, st.Mean, pass.Statistics[i].Mean)
 					}
 				}
 				k := float64(passes)
@@ -96,6 +97,7 @@ func TestAccumulatorBits(t *testing.T) {
 				for _, st := range sum.Statistics {
 					kernels.Scale(st.H, st.H, float32(1/k))
 					kernels.Scale(st.S, st.S, float32(1/(k*k*k)))
+					kernels.Scale(st.Mean, st.Mean, float32(1/k))
 				}
 				require.NoError(t, opt.Step(sum))
 			}

@@ -332,7 +332,7 @@ func (o *AdaFisher) SaveState(st *State) {
 
 // Restore continues from a copy of st; see [Optimizer].
 func (o *AdaFisher) Restore(st *State) error {
-	if err := o.checkState(st, 2*len(o.layers)); err != nil {
+	if err := o.checkState(st, 2*len(o.layers), 0); err != nil {
 		return err
 	}
 	for i := range o.layers {

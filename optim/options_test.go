@@ -139,7 +139,7 @@ func TestNothingOverflows(t *testing.T) {
 		gradientOf(pass, "scale").Data[1] = -math.Nextafter32(largest, inf)
 		before, state := n.values(), opt.State()
 		err := opt.Step(pass)
-		if r.name == opt.Name()+"/clipped" {
+		if strings.HasSuffix(r.name, "/clipped") {
 			require.NoError(t, err)
 			return
 		}
