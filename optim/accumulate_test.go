@@ -16,12 +16,25 @@ import (
 // TestAccumulatorEqualsWholeBatch trains twins, one on whole batches and one on
 // their thirds.
 func TestAccumulatorEqualsWholeBatch(t *testing.T) {
+	for _, calibrated := range []bool{false, true} {
+		accumulatorEqualsWholeBatch(t, calibrated)
+	}
+}
+
+func accumulatorEqualsWholeBatch(t *testing.T, calibrated bool) {
 	const parts, rows, in, out = 3, 4, 6, 3
 	build := func() (*nn.Model, *nn.Session, optim.Optimizer) {
 		m, err := nn.NewSequential(nn.Linear(in, 9), nn.Tanh(), nn.Linear(9, out))
 		require.NoError(t, err)
 		s, err := m.NewSession(parts * rows)
 		require.NoError(t, err)
+		if calibrated {
+			c := optim.CalibratedDefaults()
+			c.TCov = 2
+			opt, err := optim.NewCalibrated(m, c)
+			require.NoError(t, err)
+			return m, s, opt
+		}
 		c := optim.AdaFisherDefaults()
 		c.Variant, c.TCov, c.LR, c.Lambda = kron.Paper, 2, 1e-2, 0.1
 		opt, err := optim.NewAdaFisher(m, c)

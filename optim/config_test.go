@@ -188,6 +188,12 @@ func TestOptionsRefused(t *testing.T) {
 				c.Options = o
 				return optim.NewAdaFisher(m, c)
 			},
+			"Calibrated": func(m optim.Model) (optim.Optimizer, error) {
+				c := optim.CalibratedDefaults()
+				c.LR = 1e-3
+				c.Options = o
+				return optim.NewCalibrated(m, c)
+			},
 			"AdaFisherW": func(m optim.Model) (optim.Optimizer, error) {
 				c := optim.AdaFisherDefaults()
 				c.Options = o
