@@ -39,7 +39,7 @@ var (
 // 2011).
 func colorOf(rule string) color.NRGBA {
 	switch {
-	case strings.HasPrefix(rule, published), rule == calibrated:
+	case strings.HasPrefix(rule, published):
 		return vermilion
 	case rule == "K-FAC", rule == "Shampoo", rule == "AdaHessian":
 		return green
@@ -446,7 +446,7 @@ func (r *taskResult) adamMicros() float64 {
 func (r *taskResult) curvatures() []*outcome {
 	var all []*outcome
 	for _, o := range r.outcomes {
-		if len(o.layers()) > 0 {
+		if len(o.layers()) > 0 && !strings.HasSuffix(o.rule, untuned) {
 			all = append(all, o)
 		}
 	}
@@ -479,6 +479,7 @@ func (r *taskResult) curvature(path string) error {
 		{Color: green, Radius: 3.4, Shape: draw.PyramidGlyph{}},
 		{Color: purple, Radius: 3.4, Shape: draw.CrossGlyph{}},
 		{Color: ink, Radius: 3.4, Shape: draw.PlusGlyph{}},
+		{Color: ink, Radius: 3, Shape: draw.RingGlyph{}},
 	}
 	widest := 10.0
 	for _, o := range outcomes {

@@ -65,6 +65,11 @@ func gather(s *store) ([]taskResult, error) {
 				o.batches = append(o.batches, l)
 			}
 		}
+		for _, r := range rules {
+			if o, of := byRule[r.name], byRule[r.of]; o != nil && of != nil {
+				o.cost = of.cost
+			}
+		}
 		for _, o := range result.outcomes {
 			o.finals = slices.DeleteFunc(o.finals, func(l *line) bool { return l.LR != o.lr })
 			slices.SortFunc(o.trials, func(a, b *line) int { return cmp.Compare(a.LR, b.LR) })
@@ -159,7 +164,7 @@ func (o *outcome) missing() string {
 // better one.
 func (o *outcome) edge() bool {
 	i := slices.IndexFunc(o.trials, func(l *line) bool { return l.LR == o.lr })
-	if i < 0 || o.trials[i].Failed != "" {
+	if i < 0 || o.trials[i].Failed != "" || strings.HasSuffix(o.rule, untuned) {
 		return false
 	}
 	for _, k := range []int{i - 1, i + 1} {
