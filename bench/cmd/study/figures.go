@@ -314,7 +314,7 @@ func (r *taskResult) robustness(path string, byBatch bool) (bool, error) {
 		if byBatch {
 			lines = o.batches
 		}
-		if o.lr == 0 {
+		if o.lr == 0 || o.untuned() {
 			continue
 		}
 		c := curve{rule: o.rule, note: "best " + plainNumber(o.lr)}
@@ -446,7 +446,7 @@ func (r *taskResult) adamMicros() float64 {
 func (r *taskResult) curvatures() []*outcome {
 	var all []*outcome
 	for _, o := range r.outcomes {
-		if len(o.layers()) > 0 && !strings.HasSuffix(o.rule, untuned) {
+		if len(o.layers()) > 0 && !o.untuned() {
 			all = append(all, o)
 		}
 	}

@@ -212,7 +212,7 @@ func (w *writer) protocol(results []taskResult, s *store) {
 			}
 		}
 		for _, o := range r.outcomes {
-			if !strings.HasSuffix(o.rule, untuned) && (rates == 0 || len(o.trials) < rates) {
+			if !o.untuned() && (rates == 0 || len(o.trials) < rates) {
 				rates = len(o.trials)
 			}
 		}
@@ -314,7 +314,7 @@ func (w *writer) robustness(results []taskResult) {
 		row, some := "| "+x.name+" |", false
 		for _, r := range results {
 			cell := ""
-			if o := r.find(x.name); o != nil {
+			if o := r.find(x.name); o != nil && !o.untuned() {
 				if d, ok := o.width(r.task); ok {
 					cell, some = fmt.Sprintf("%.1f", d), true
 				}
@@ -359,7 +359,7 @@ func (w *writer) costs(results []taskResult) {
 		row, some := "| "+x.name+" |", false
 		for _, r := range results {
 			cell := ""
-			if o := r.find(x.name); o != nil && x.of == "" {
+			if o := r.find(x.name); o != nil && !o.untuned() {
 				cell, some = fmt.Sprintf("%.2g", *o.cost.Allocs), true
 			}
 			row += " " + cell + " |"

@@ -19,6 +19,9 @@ type outcome struct {
 	finals  []*line // with the other seeds
 }
 
+// untuned reports whether the rule has its usual rate, without trials.
+func (o *outcome) untuned() bool { return strings.HasSuffix(o.rule, untuned) }
+
 // A taskResult is what the lines say of one task, the best optimizer first.
 type taskResult struct {
 	task
@@ -164,7 +167,7 @@ func (o *outcome) missing() string {
 // better one.
 func (o *outcome) edge() bool {
 	i := slices.IndexFunc(o.trials, func(l *line) bool { return l.LR == o.lr })
-	if i < 0 || o.trials[i].Failed != "" || strings.HasSuffix(o.rule, untuned) {
+	if i < 0 || o.trials[i].Failed != "" || o.untuned() {
 		return false
 	}
 	for _, k := range []int{i - 1, i + 1} {

@@ -384,6 +384,19 @@ func TestReportNumbers(t *testing.T) {
 	}
 	require.NotContains(t, page, "%!")
 
+	// A rule at its usual rate has the costs of the one that it is, and no robustness.
+	add(calibrated, 1.5, 0.98, 0.99)
+	for seed, a := range []float64{0.9, 0.97, 0.98} {
+		p := point{Step: 100, Validation: score{0.3, a}, Test: &score{0.2, a}}
+		require.NoError(t, store.add(&line{Kind: "run", key: key{"digits", calibrated + untuned, 0.005, 64, uint64(seed), 100}, Points: []point{p}}))
+	}
+	require.NoError(t, report(store))
+	text, err = os.ReadFile(filepath.Join(dir, reportName))
+	require.NoError(t, err)
+	require.Contains(t, string(text), "AdaFisher calibrated untuned is number 2 of 6 with 97.50 ± 0.71, level with AdamW (96.00), clearly ahead of SGD (90.50).")
+	require.Contains(t, string(text), "| AdaFisher calibrated untuned | 0.005 | 100 | 0.150 | 97.50 ± 0.71 |")
+	require.NotContains(t, string(text), "A step of AdaFisher calibrated untuned")
+
 	// Final runs with another rate, later, take the place of the first ones.
 	for seed := range uint64(2) {
 		l := &line{Kind: "run", key: key{"digits", "SGD", 0.03, 64, seed, 100}, Points: []point{{Step: 100, Test: &score{0.1, 0.99}}}}
