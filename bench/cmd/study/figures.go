@@ -124,6 +124,9 @@ func multiples(path, title string, curves []curve, x, y axis) error {
 	for i := range curves {
 		p := plot.New()
 		p.Title.Text = curves[i].rule
+		if strings.HasPrefix(p.Title.Text, calibrated) { // longer names don't fit
+			p.Title.Text = strings.TrimPrefix(p.Title.Text, published+" ")
+		}
 		if curves[i].note != "" {
 			p.Title.Text += ": " + curves[i].note
 		}
