@@ -57,8 +57,8 @@ func CalibratedRMSDefaults() CalibratedConfig {
 
 // Calibrated is an AdaFisher of our own: momentum times the inverse of a diagonal
 // Kronecker-factored curvature, with nothing in it that depends on the units of the
-// loss or on the size of the batch, so that one learning rate serves many networks.
-// It differs from [AdaFisher] in this:
+// inputs or the loss, so that one learning rate serves many networks. It differs from
+// [AdaFisher] in this:
 //
 //   - The factors are means of squares, averaged with bias correction, without
 //     min-max; their damping is relative to each layer's mean. See [kron.Moments].
@@ -92,16 +92,17 @@ func CalibratedRMSDefaults() CalibratedConfig {
 // layer owns row = col = 1.
 //
 // The mean square is taken before the weights move, in a pass of its own that reads g
-// once more: 24 bytes a weight in all, and 28 with an UpdateRMS, which reads m too. With
-// that of the step before in its place, a sudden large gradient would make a step as
-// large.
+// once more: 24 bytes a weight in all, and 28 with an UpdateRMS, which reads m too, and
+// 4 more for the projection of a layer without bias. With the mean square of the step
+// before in its place, a sudden large gradient would make a step as large.
 //
 // In a step that updates the moments, the pass must have those of every layer with
 // a gradient of a parameter that is not frozen. A step that float32 can't hold is an
 // error, as other things are that a step refuses, and changes nothing.
 //
 // It keeps m, 4 bytes a weight, as momentum SGD does, and beside it two numbers for
-// each input of a layer and one for each output.
+// each input of a layer and one for each output; and some more such vectors to work
+// with.
 type Calibrated struct {
 	core
 	config  CalibratedConfig

@@ -47,7 +47,7 @@ var quick = scale{
 	},
 	seeds: func(task) int { return 2 },
 	rules: func(t task, r rule) bool {
-		return t.name == "digits" || slices.Contains([]string{"SGD", reference, adamW, published, calibrated, calibrated + untuned, "K-FAC"}, r.name)
+		return t.name == "digits" || slices.Contains([]string{"SGD", reference, adamW, published, calibrated + untuned, "K-FAC"}, r.name)
 	},
 	robust:  func(t task) bool { return t.name == "digits" },
 	offsets: []int{-4, -2, 0, 2, 4},
