@@ -122,6 +122,30 @@ type layerMoments struct {
 	keyH, keyS, keyMean, counter string // in a State
 }
 
+func newLayerMoments(m *kron.Moments) layerMoments {
+	name := m.Layer().Name
+	return layerMoments{Moments: m, keyH: name + "/H", keyS: name + "/S", keyMean: name + "/mean", counter: name + "/updates"}
+}
+
+// save stores a copy of the averages in a state.
+func (l *layerMoments) save(st *State) {
+	h, s, mean, updates := l.Averages()
+	st.save(l.keyH, h)
+	st.save(l.keyS, s)
+	if len(mean) > 0 {
+		st.save(l.keyMean, mean)
+	}
+	st.Counters[l.counter] = updates
+}
+
+// restore stages the averages of a state.
+func (l *layerMoments) restore(st *State) error {
+	if err := checkCounter(st, l.counter); err != nil {
+		return err
+	}
+	return l.StageAverages(st.Vectors[l.keyH], st.Vectors[l.keyS], st.Vectors[l.keyMean], st.Counters[l.counter])
+}
+
 // A tensor is what the rule knows of a parameter beside its slot.
 type tensor struct {
 	layer *layerMoments // nil if no layer owns it
@@ -208,10 +232,7 @@ func (o *Calibrated) addLayers(layers []*kron.Layer) error {
 			return fmt.Errorf("two layers of the model are named %q", l.Name)
 		}
 		names[l.Name] = true
-		o.layers[i] = layerMoments{
-			Moments: m,
-			keyH:    l.Name + "/H", keyS: l.Name + "/S", keyMean: l.Name + "/mean", counter: l.Name + "/updates",
-		}
+		o.layers[i] = newLayerMoments(m)
 		o.byLayer[l] = &o.layers[i]
 		if err := o.own(l.Weight, &o.layers[i]); err != nil {
 			return err
@@ -534,14 +555,7 @@ func (o *Calibrated) State() *State {
 func (o *Calibrated) SaveState(st *State) {
 	o.core.SaveState(st)
 	for i := range o.layers {
-		l := &o.layers[i]
-		h, s, mean, updates := l.Averages()
-		st.save(l.keyH, h)
-		st.save(l.keyS, s)
-		if len(mean) > 0 {
-			st.save(l.keyMean, mean)
-		}
-		st.Counters[l.counter] = updates
+		o.layers[i].save(st)
 	}
 }
 
@@ -557,11 +571,7 @@ func (o *Calibrated) Restore(st *State) error {
 		return err
 	}
 	for i := range o.layers {
-		l := &o.layers[i]
-		if err := checkCounter(st, l.counter); err != nil {
-			return o.stateError(err)
-		}
-		if err := l.StageAverages(st.Vectors[l.keyH], st.Vectors[l.keyS], st.Vectors[l.keyMean], st.Counters[l.counter]); err != nil {
+		if err := o.layers[i].restore(st); err != nil {
 			return o.stateError(err)
 		}
 	}

@@ -70,8 +70,8 @@
 //	opt, err := optim.NewAdamW(model, config)
 //
 // A [Schedule] is a function of the number of steps; an [Accumulator] is an
-// optimizer that steps once for several passes; an [EMA] stands beside an
-// optimizer.
+// optimizer that steps once for several passes, [Centred] one that sees the inputs
+// of layers less their means; an [EMA] stands beside an optimizer.
 //
 // # Parameters
 //

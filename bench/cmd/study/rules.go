@@ -102,6 +102,17 @@ var tuned = []rule{
 			return plain(optim.NewAdamW(m, c))
 		},
 	}, {
+		name: "AdamW centred", about: "AdamW on centred inputs, weight decay 0.01", rates: decades(3e-3), state: "2",
+		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
+			c := optim.AdamWDefaults()
+			c.LR, c.WeightDecay = lr, weightDecay
+			adam, err := optim.NewAdamW(m, c)
+			if err != nil {
+				return nil, err
+			}
+			return plain(optim.NewCentred(m, adam, optim.CentredGamma))
+		},
+	}, {
 		name: "Lion", about: "weight decay 0.01", rates: decades(1e-3), state: "1",
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.LionDefaults()
