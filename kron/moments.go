@@ -15,13 +15,14 @@ import (
 //	avg    = gamma*avg + (1-gamma)*moment            of H, S and Mean
 //	mu     = Mean/(1-gamma^k)
 //	D[j]   = max(0, H[j]/(1-gamma^k) - mu[j]^2)      the variance of input j
-//	row[j] = 1/(D[j]/mean(D) + sqrt(damping))
-//	col[i] = 1/(S[i]/mean(S) + sqrt(damping))
+//	row[j] = (1 + sqrt(damping)) / (D[j]/mean(D) + sqrt(damping))
+//	col[i] = (1 + sqrt(damping)) / (S[i]/mean(S) + sqrt(damping))
 //
 // so that row[j]*col[i] stands for the inverse of the curvature of the weight's entry
 // (j, i), and col[i] of the bias' entry i, up to a factor. The damping is relative to
 // the layer: whatever the units of inputs and loss, an input of average variance has
-// the row 1/(1+sqrt(damping)). Where all of D or S is 0, each quotient counts as 1.
+// row 1, and with a large damping all have. So they have where all of D is 0, and
+// likewise col.
 //
 // Embeddings and normalisations have no means, mu = 0. For a variance of less than
 // a millionth of the squared mean float32 is too short: it may come out as 0.
@@ -156,10 +157,11 @@ func (m *Moments) settle() {
 	m.invert(a.row, variance, m.root)
 	m.invert(a.col, a.s, m.root)
 	if len(a.mean) > 0 {
-		// v = mu/(D/mean(D) + 0.01), projection = v/(mean(D) + mu*v)
+		// v = 1.01*mu/(D/mean(D) + 0.01), projection = v/(1.01*mean(D) + mu*v)
 		m.invert(a.projection, variance, projectionDamping)
 		kernels.Mul(a.projection, a.projection, a.centre)
-		total := kernels.Dot(a.centre, a.projection) + kernels.Sum(variance)/float32(m.inputs)
+		mean := kernels.Sum(variance) / float32(m.inputs)
+		total := kernels.Dot(a.centre, a.projection) + float32((1+projectionDamping)*mean)
 		if total >= minNormal && total <= 1/minNormal {
 			kernels.Scale(a.projection, a.projection, 1/total)
 		} else {
@@ -171,15 +173,15 @@ func (m *Moments) settle() {
 // minNormal is the smallest normal float32.
 const minNormal = 0x1p-126
 
-// invert stores 1/(x/mean(x) + add), where each quotient is 1 if there is no mean.
+// invert stores (1+add)/(x/mean(x) + add), 1 if there is no mean.
 func (m *Moments) invert(dst, x []float32, add float32) {
 	ones := m.ones[:len(x)]
 	mean := kernels.Sum(x) / float32(len(x))
-	if mean >= minNormal && mean <= math.MaxFloat32 {
-		kernels.ScaleAdd(dst, x, ones, 1/mean, add)
-	} else {
-		kernels.Fill(dst, 1+add)
+	if !(mean >= minNormal && mean <= math.MaxFloat32) {
+		copy(dst, ones)
+		return
 	}
+	kernels.ScaleAdd(dst, x, ones, float32(1/(1+float64(add))/float64(mean)), add/(1+add))
 	kernels.Div(dst, ones, dst)
 }
 
@@ -266,20 +268,21 @@ func (m *Moments) StageAverages(h, s, mean []float32, updates int64) error {
 	return nil
 }
 
-// Report describes F = 1/(row*col), the curvature of the weight in units of the
-// layer's mean: the damping's share is the mean of damping/F. TraceH and TraceS are
-// sums of the bias-corrected averages. It allocates and sorts all of F, and is meant
+// Report describes F = 1/(row*col), the curvature of the weight in units of that of
+// an average entry: the damping's share is the mean of what F is where D and S are 0,
+// over F. TraceH and TraceS are sums of the bias-corrected averages. It allocates and sorts all of F, and is meant
 // for looking at, not for every step.
 func (m *Moments) Report() Report {
 	a := &m.current
 	all := make([]float32, 0, len(a.row)*len(a.col))
-	damping := float64(m.root) * float64(m.root)
+	root := float64(m.root)
+	least := root / (1 + root) * root / (1 + root)
 	share := 0.0
 	for _, r := range a.row {
 		for _, c := range a.col {
 			p := float64(r) * float64(c)
 			all = append(all, float32(1/p))
-			share += damping * p
+			share += least * p
 		}
 	}
 	slices.Sort(all)

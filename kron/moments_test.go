@@ -66,11 +66,11 @@ func TestMoments(t *testing.T) {
 			}
 			below := 1.0
 			for j := range d {
-				require.InEpsilon(t, 1/(d[j]/meanD+math.Sqrt(damping)), p.Row[j], 1e-4)
+				require.InEpsilon(t, (1+math.Sqrt(damping))/(d[j]/meanD+math.Sqrt(damping)), p.Row[j], 1e-4)
 				below += math.Pow(mean[j]/correct, 2) / (d[j] + 0.01*meanD)
 			}
 			for i := range s {
-				require.InEpsilon(t, 1/(s[i]/meanS+math.Sqrt(damping)), p.Col[i], 1e-5)
+				require.InEpsilon(t, (1+math.Sqrt(damping))/(s[i]/meanS+math.Sqrt(damping)), p.Col[i], 1e-5)
 			}
 			if st.Mean == nil {
 				require.Empty(t, p.Mean)

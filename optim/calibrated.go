@@ -482,12 +482,12 @@ func (o *Calibrated) scaleOf(s *slot) error {
 	var largest float64 // no update is larger
 	if c.UpdateRMS > 0 {
 		t.step = 0
-		if mean := total / float64(s.size); mean >= minNormal {
+		if mean := total / float64(max(1, s.size)); mean >= minNormal {
 			t.step = rate * c.UpdateRMS / math.Sqrt(mean)
 		}
 		largest = float64(math.Sqrt(total) * t.step)
 	} else {
-		q := float64(c.ScaleBeta*float64(s.moments[1][0])) + float64((1-c.ScaleBeta)*(total/float64(s.size)))
+		q := float64(c.ScaleBeta*float64(s.moments[1][0])) + float64((1-c.ScaleBeta)*(total/float64(max(1, s.size))))
 		t.square = float32(q)
 		t.step = rate / (math.Sqrt(float64(t.square)/(1-power(c.ScaleBeta, k))) + calibratedEpsilon)
 		lowRow, highRow := kernels.MinMax(t.row)
@@ -595,7 +595,8 @@ func (o *Calibrated) Reports() []Report {
 	for i, l := range o.layers {
 		s := o.index[l.Layer().Weight]
 		r := Report{Report: l.Report(), LR: o.rate(s)}
-		r.Step = o.tensors[s.number].step * r.DampingShare / o.config.Damping
+		root := math.Sqrt(o.config.Damping)
+		r.Step = o.tensors[s.number].step * r.DampingShare * ((1 + root) / root) * ((1 + root) / root)
 		all[i] = r
 	}
 	return all

@@ -209,12 +209,14 @@ func TestCalibratedReports(t *testing.T) {
 	for _, r := range reports {
 		require.Positive(t, r.Step)
 		require.Greater(t, r.Spread(), 1.0)
-		require.GreaterOrEqual(t, float64(r.Min), c.Damping*0.999)
+		root := math.Sqrt(c.Damping)
+		require.GreaterOrEqual(t, float64(r.Min), math.Pow(root/(1+root), 2)*0.999)
 		require.Greater(t, r.DampingShare, 0.0)
 		require.Less(t, r.DampingShare, 1.0)
 	}
-	// Without curvature all of it is damping.
+	// Without curvature all of it is damping, and steps are as large.
 	c.Damping = 1e30
+	want := opt.Reports()[1].Step
 	opt, err = optim.NewCalibrated(n, c)
 	require.NoError(t, err)
 	require.NoError(t, opt.Step(n.pass(rng)))
@@ -222,4 +224,5 @@ func TestCalibratedReports(t *testing.T) {
 		require.InDelta(t, 1, r.DampingShare, 1e-6)
 		require.InDelta(t, 1, r.Spread(), 1e-6)
 	}
+	require.InEpsilon(t, want, opt.Reports()[1].Step, 0.9)
 }

@@ -380,7 +380,7 @@ func (w *writer) curvature(results []taskResult) {
 		}
 		if first {
 			w.line("## Curvature\n")
-			w.line("What AdaFisher divides by, F = H*S + lambda, at the end of the first final run: which share of it is the damping lambda (the mean of lambda/F), and how far its entries differ. A layer at 100 %% takes steps of momentum SGD. Calibrated, F is (D + sqrt(c))*(S + sqrt(c)) with D and S in units of their means in the layer, and the damping is c.\n")
+			w.line("What AdaFisher divides by, F = H*S + lambda, at the end of the first final run: which share of it is the damping lambda (the mean of lambda/F), and how far its entries differ. A layer at 100 %% takes steps of momentum SGD. Calibrated, F is proportional to (D + sqrt(c))*(S + sqrt(c)), with D and S in units of their means in the layer, and the damping is what it is where D and S are 0.\n")
 			first = false
 		}
 		w.figure(r.name+"-curvature.svg", "damping and spread of the curvature", r.curvature)
