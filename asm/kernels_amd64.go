@@ -119,6 +119,42 @@ func AdaFisherBoundedAVX512(w *float32, m *float32, grad *float32, row *float32,
 func AdaFisherBoundedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
 
 //go:noescape
+func CalibratedAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+
+//go:noescape
+func CalibratedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+
+//go:noescape
+func CalibratedCentredAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, moved *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+
+//go:noescape
+func CalibratedCentredAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, moved *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+
+//go:noescape
+func GradientSquaresAVX512(dst *float32, grad *float32, row *float32, col *float32, rows int, cols int)
+
+//go:noescape
+func GradientSquaresAVX2(dst *float32, grad *float32, row *float32, col *float32, rows int, cols int)
+
+//go:noescape
+func GradientSquaresCentredAVX512(dst *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, rows int, cols int)
+
+//go:noescape
+func GradientSquaresCentredAVX2(dst *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, rows int, cols int)
+
+//go:noescape
+func UpdateSquaresAVX512(dst *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32)
+
+//go:noescape
+func UpdateSquaresAVX2(dst *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32)
+
+//go:noescape
+func UpdateSquaresCentredAVX512(dst *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, rows int, cols int, beta float32, add float32, share float32)
+
+//go:noescape
+func UpdateSquaresCentredAVX2(dst *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, rows int, cols int, beta float32, add float32, share float32)
+
+//go:noescape
 func SgdAVX512(w *float32, v *float32, grad *float32, n int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
 
 //go:noescape

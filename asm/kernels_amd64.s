@@ -4737,6 +4737,3018 @@ DATA lanes_0a000000<>+24(SB)/4, $0x0a000000
 DATA lanes_0a000000<>+28(SB)/4, $0x0a000000
 GLOBL lanes_0a000000<>(SB), RODATA|NOPTR, $32
 
+// func CalibratedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+// Requires: AVX, FMA3
+TEXT ·CalibratedAVX2(SB), NOSPLIT, $0-76
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         rows+40(FP), DI
+	MOVQ         cols+48(FP), R8
+	VBROADCASTSS beta+56(FP), Y0
+	VBROADCASTSS add+60(FP), Y1
+	VBROADCASTSS share+64(FP), Y2
+	VBROADCASTSS step+68(FP), Y3
+	VBROADCASTSS keep+72(FP), Y4
+	MOVQ         R8, R9
+	ANDQ         $+7, R9
+	LEAQ         partial_masks<>+0(SB), R14
+	NEGQ         R9
+	VMOVUPS      32(R14)(R9*4), Y5
+	NEGQ         R9
+	VBROADCASTSS lanes_00800000<>+0(SB), Y9
+
+row:
+	VBROADCASTSS (DX), Y6
+	ADDQ         $+4, DX
+	VMULPS       Y6, Y3, Y7
+	MOVQ         R8, R9
+	MOVQ         col+32(FP), SI
+	SUBQ         $+8, R9
+	JL           vectors_end
+
+vectors:
+	VMOVUPS     (AX), Y8
+	VMOVUPS     (CX), Y10
+	VMULPS      Y10, Y1, Y10
+	VMOVUPS     (BX), Y11
+	VFMADD213PS Y10, Y0, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (BX)
+	VFMADD231PS Y11, Y2, Y10
+	VMULPS      Y10, Y7, Y10
+	VMOVUPS     (SI), Y11
+	VMULPS      Y11, Y10, Y11
+	VFMSUB231PS Y8, Y4, Y11
+	VMOVUPS     Y11, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, SI
+	SUBQ        $+8, R9
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+8, R9
+	TESTQ       R9, R9
+	JE          row_end
+	VMASKMOVPS  (AX), Y5, Y11
+	VMASKMOVPS  (CX), Y5, Y8
+	VMULPS      Y8, Y1, Y8
+	VMASKMOVPS  (BX), Y5, Y10
+	VFMADD213PS Y8, Y0, Y10
+	VANDPS      lanes_7fffffff<>+0(SB), Y10, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y10, Y10
+	VMASKMOVPS  Y10, Y5, (BX)
+	VFMADD231PS Y10, Y2, Y8
+	VMULPS      Y8, Y7, Y8
+	VMASKMOVPS  (SI), Y5, Y10
+	VMULPS      Y10, Y8, Y10
+	VFMSUB231PS Y11, Y4, Y10
+	VMASKMOVPS  Y10, Y5, (AX)
+	SHLQ        $0x02, R9
+	ADDQ        R9, AX
+	ADDQ        R9, BX
+	ADDQ        R9, CX
+
+row_end:
+	SUBQ $+1, DI
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func CalibratedAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·CalibratedAVX512(SB), NOSPLIT, $0-76
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         rows+40(FP), DI
+	MOVQ         cols+48(FP), R8
+	VBROADCASTSS beta+56(FP), Z0
+	VBROADCASTSS add+60(FP), Z1
+	VBROADCASTSS share+64(FP), Z2
+	VBROADCASTSS step+68(FP), Z3
+	VBROADCASTSS keep+72(FP), Z4
+	MOVQ         R8, R9
+	ANDQ         $+15, R9
+	MOVL         $0x0000ffff, R14
+	BZHIL        R9, R14, R14
+	KMOVW        R14, K1
+	VBROADCASTSS lanes_00800000<>+0(SB), Z8
+
+row:
+	VBROADCASTSS (DX), Z5
+	ADDQ         $+4, DX
+	VMULPS       Z5, Z3, Z6
+	MOVQ         R8, R9
+	MOVQ         col+32(FP), SI
+	SUBQ         $+64, R9
+	JL           blocks_end
+
+blocks:
+	VMOVUPS       (AX), Z7
+	VMOVUPS       64(AX), Z9
+	VMOVUPS       128(AX), Z10
+	VMOVUPS       192(AX), Z11
+	VMOVUPS       (CX), Z12
+	VMOVUPS       64(CX), Z13
+	VMOVUPS       128(CX), Z14
+	VMOVUPS       192(CX), Z15
+	VMULPS        Z12, Z1, Z12
+	VMULPS        Z13, Z1, Z13
+	VMULPS        Z14, Z1, Z14
+	VMULPS        Z15, Z1, Z15
+	VMOVUPS       (BX), Z16
+	VMOVUPS       64(BX), Z17
+	VMOVUPS       128(BX), Z18
+	VMOVUPS       192(BX), Z19
+	VFMADD213PS   Z12, Z0, Z16
+	VFMADD213PS   Z13, Z0, Z17
+	VFMADD213PS   Z14, Z0, Z18
+	VFMADD213PS   Z15, Z0, Z19
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
+	VMOVAPS.Z     Z16, K7, Z16
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
+	VMOVAPS.Z     Z17, K7, Z17
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
+	VMOVAPS.Z     Z18, K7, Z18
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
+	VMOVAPS.Z     Z19, K7, Z19
+	VMOVUPS       Z16, (BX)
+	VMOVUPS       Z17, 64(BX)
+	VMOVUPS       Z18, 128(BX)
+	VMOVUPS       Z19, 192(BX)
+	VFMADD231PS   Z16, Z2, Z12
+	VFMADD231PS   Z17, Z2, Z13
+	VFMADD231PS   Z18, Z2, Z14
+	VFMADD231PS   Z19, Z2, Z15
+	VMULPS        Z12, Z6, Z12
+	VMULPS        Z13, Z6, Z13
+	VMULPS        Z14, Z6, Z14
+	VMULPS        Z15, Z6, Z15
+	VMOVUPS       (SI), Z19
+	VMOVUPS       64(SI), Z18
+	VMOVUPS       128(SI), Z17
+	VMOVUPS       192(SI), Z16
+	VMULPS        Z19, Z12, Z19
+	VMULPS        Z18, Z13, Z18
+	VMULPS        Z17, Z14, Z17
+	VMULPS        Z16, Z15, Z16
+	VFMSUB231PS   Z7, Z4, Z19
+	VFMSUB231PS   Z9, Z4, Z18
+	VFMSUB231PS   Z10, Z4, Z17
+	VFMSUB231PS   Z11, Z4, Z16
+	VMOVUPS       Z19, (AX)
+	VMOVUPS       Z18, 64(AX)
+	VMOVUPS       Z17, 128(AX)
+	VMOVUPS       Z16, 192(AX)
+	ADDQ          $+256, AX
+	ADDQ          $+256, BX
+	ADDQ          $+256, CX
+	ADDQ          $+256, SI
+	SUBQ          $+64, R9
+	JGE           blocks
+
+blocks_end:
+	ADDQ $+64, R9
+	SUBQ $+16, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS       (AX), Z16
+	VMOVUPS       (CX), Z17
+	VMULPS        Z17, Z1, Z17
+	VMOVUPS       (BX), Z18
+	VFMADD213PS   Z17, Z0, Z18
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
+	VMOVAPS.Z     Z18, K7, Z18
+	VMOVUPS       Z18, (BX)
+	VFMADD231PS   Z18, Z2, Z17
+	VMULPS        Z17, Z6, Z17
+	VMOVUPS       (SI), Z18
+	VMULPS        Z18, Z17, Z18
+	VFMSUB231PS   Z16, Z4, Z18
+	VMOVUPS       Z18, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	ADDQ          $+64, SI
+	SUBQ          $+16, R9
+	JGE           vectors
+
+vectors_end:
+	ADDQ          $+16, R9
+	TESTQ         R9, R9
+	JE            row_end
+	VMOVUPS.Z     (AX), K1, Z18
+	VMOVUPS.Z     (CX), K1, Z16
+	VMULPS        Z16, Z1, Z16
+	VMOVUPS.Z     (BX), K1, Z17
+	VFMADD213PS   Z16, Z0, Z17
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
+	VMOVAPS.Z     Z17, K7, Z17
+	VMOVUPS       Z17, K1, (BX)
+	VFMADD231PS   Z17, Z2, Z16
+	VMULPS        Z16, Z6, Z16
+	VMOVUPS.Z     (SI), K1, Z17
+	VMULPS        Z17, Z16, Z17
+	VFMSUB231PS   Z18, Z4, Z17
+	VMOVUPS       Z17, K1, (AX)
+	SHLQ          $0x02, R9
+	ADDQ          R9, AX
+	ADDQ          R9, BX
+	ADDQ          R9, CX
+
+row_end:
+	SUBQ $+1, DI
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func CalibratedCentredAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, moved *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+// Requires: AVX, FMA3
+TEXT ·CalibratedCentredAVX2(SB), NOSPLIT, $0-100
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         mean+40(FP), DI
+	MOVQ         shift+48(FP), R8
+	MOVQ         moved+56(FP), R9
+	MOVQ         rows+64(FP), R10
+	MOVQ         cols+72(FP), R11
+	VBROADCASTSS beta+80(FP), Y0
+	VBROADCASTSS add+84(FP), Y1
+	VBROADCASTSS share+88(FP), Y2
+	VBROADCASTSS step+92(FP), Y3
+	VBROADCASTSS keep+96(FP), Y4
+	MOVQ         R11, R12
+	ANDQ         $+7, R12
+	LEAQ         partial_masks<>+0(SB), R14
+	NEGQ         R12
+	VMOVUPS      32(R14)(R12*4), Y5
+	NEGQ         R12
+	VBROADCASTSS lanes_00800000<>+0(SB), Y10
+
+row:
+	VBROADCASTSS (DI), Y6
+	ADDQ         $+4, DI
+	VBROADCASTSS (DX), Y7
+	ADDQ         $+4, DX
+	VMULPS       Y7, Y3, Y8
+	MOVQ         R11, R12
+	MOVQ         col+32(FP), SI
+	MOVQ         shift+48(FP), R8
+	MOVQ         moved+56(FP), R9
+	SUBQ         $+8, R12
+	JL           vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (CX), Y11
+	VMOVUPS      (R8), Y12
+	VFNMADD231PS Y12, Y6, Y11
+	VMULPS       Y11, Y1, Y11
+	VMOVUPS      (BX), Y12
+	VFMADD213PS  Y11, Y0, Y12
+	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y13
+	VCMPPS       $0x05, Y10, Y13, Y13
+	VANDPS       Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VFMADD231PS  Y12, Y2, Y11
+	VMULPS       Y11, Y8, Y11
+	VMOVUPS      (SI), Y12
+	VMULPS       Y12, Y11, Y12
+	VMOVUPS      (R9), Y11
+	VFMADD231PS  Y12, Y6, Y11
+	VMOVUPS      Y11, (R9)
+	VFMSUB231PS  Y9, Y4, Y12
+	VMOVUPS      Y12, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, SI
+	ADDQ         $+32, R8
+	ADDQ         $+32, R9
+	SUBQ         $+8, R12
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, R12
+	TESTQ        R12, R12
+	JE           row_end
+	VMASKMOVPS   (AX), Y5, Y12
+	VMASKMOVPS   (CX), Y5, Y9
+	VMASKMOVPS   (R8), Y5, Y11
+	VFNMADD231PS Y11, Y6, Y9
+	VMULPS       Y9, Y1, Y9
+	VMASKMOVPS   (BX), Y5, Y11
+	VFMADD213PS  Y9, Y0, Y11
+	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y13
+	VCMPPS       $0x05, Y10, Y13, Y13
+	VANDPS       Y13, Y11, Y11
+	VMASKMOVPS   Y11, Y5, (BX)
+	VFMADD231PS  Y11, Y2, Y9
+	VMULPS       Y9, Y8, Y9
+	VMASKMOVPS   (SI), Y5, Y11
+	VMULPS       Y11, Y9, Y11
+	VMASKMOVPS   (R9), Y5, Y9
+	VFMADD231PS  Y11, Y6, Y9
+	VMASKMOVPS   Y9, Y5, (R9)
+	VFMSUB231PS  Y12, Y4, Y11
+	VMASKMOVPS   Y11, Y5, (AX)
+	SHLQ         $0x02, R12
+	ADDQ         R12, AX
+	ADDQ         R12, BX
+	ADDQ         R12, CX
+
+row_end:
+	SUBQ $+1, R10
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func CalibratedCentredAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, moved *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·CalibratedCentredAVX512(SB), NOSPLIT, $0-100
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         mean+40(FP), DI
+	MOVQ         shift+48(FP), R8
+	MOVQ         moved+56(FP), R9
+	MOVQ         rows+64(FP), R10
+	MOVQ         cols+72(FP), R11
+	VBROADCASTSS beta+80(FP), Z0
+	VBROADCASTSS add+84(FP), Z1
+	VBROADCASTSS share+88(FP), Z2
+	VBROADCASTSS step+92(FP), Z3
+	VBROADCASTSS keep+96(FP), Z4
+	MOVQ         R11, R12
+	ANDQ         $+15, R12
+	MOVL         $0x0000ffff, R14
+	BZHIL        R12, R14, R14
+	KMOVW        R14, K1
+	VBROADCASTSS lanes_00800000<>+0(SB), Z9
+
+row:
+	VBROADCASTSS (DI), Z5
+	ADDQ         $+4, DI
+	VBROADCASTSS (DX), Z6
+	ADDQ         $+4, DX
+	VMULPS       Z6, Z3, Z7
+	MOVQ         R11, R12
+	MOVQ         col+32(FP), SI
+	MOVQ         shift+48(FP), R8
+	MOVQ         moved+56(FP), R9
+	SUBQ         $+64, R12
+	JL           blocks_end
+
+blocks:
+	VMOVUPS       (AX), Z8
+	VMOVUPS       64(AX), Z10
+	VMOVUPS       128(AX), Z11
+	VMOVUPS       192(AX), Z12
+	VMOVUPS       (CX), Z13
+	VMOVUPS       64(CX), Z14
+	VMOVUPS       128(CX), Z15
+	VMOVUPS       192(CX), Z16
+	VMOVUPS       (R8), Z17
+	VMOVUPS       64(R8), Z18
+	VMOVUPS       128(R8), Z19
+	VMOVUPS       192(R8), Z20
+	VFNMADD231PS  Z17, Z5, Z13
+	VFNMADD231PS  Z18, Z5, Z14
+	VFNMADD231PS  Z19, Z5, Z15
+	VFNMADD231PS  Z20, Z5, Z16
+	VMULPS        Z13, Z1, Z13
+	VMULPS        Z14, Z1, Z14
+	VMULPS        Z15, Z1, Z15
+	VMULPS        Z16, Z1, Z16
+	VMOVUPS       (BX), Z20
+	VMOVUPS       64(BX), Z19
+	VMOVUPS       128(BX), Z18
+	VMOVUPS       192(BX), Z17
+	VFMADD213PS   Z13, Z0, Z20
+	VFMADD213PS   Z14, Z0, Z19
+	VFMADD213PS   Z15, Z0, Z18
+	VFMADD213PS   Z16, Z0, Z17
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z20, K7
+	VMOVAPS.Z     Z20, K7, Z20
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
+	VMOVAPS.Z     Z19, K7, Z19
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
+	VMOVAPS.Z     Z18, K7, Z18
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
+	VMOVAPS.Z     Z17, K7, Z17
+	VMOVUPS       Z20, (BX)
+	VMOVUPS       Z19, 64(BX)
+	VMOVUPS       Z18, 128(BX)
+	VMOVUPS       Z17, 192(BX)
+	VFMADD231PS   Z20, Z2, Z13
+	VFMADD231PS   Z19, Z2, Z14
+	VFMADD231PS   Z18, Z2, Z15
+	VFMADD231PS   Z17, Z2, Z16
+	VMULPS        Z13, Z7, Z13
+	VMULPS        Z14, Z7, Z14
+	VMULPS        Z15, Z7, Z15
+	VMULPS        Z16, Z7, Z16
+	VMOVUPS       (SI), Z17
+	VMOVUPS       64(SI), Z18
+	VMOVUPS       128(SI), Z19
+	VMOVUPS       192(SI), Z20
+	VMULPS        Z17, Z13, Z17
+	VMULPS        Z18, Z14, Z18
+	VMULPS        Z19, Z15, Z19
+	VMULPS        Z20, Z16, Z20
+	VMOVUPS       (R9), Z16
+	VMOVUPS       64(R9), Z15
+	VMOVUPS       128(R9), Z14
+	VMOVUPS       192(R9), Z13
+	VFMADD231PS   Z17, Z5, Z16
+	VFMADD231PS   Z18, Z5, Z15
+	VFMADD231PS   Z19, Z5, Z14
+	VFMADD231PS   Z20, Z5, Z13
+	VMOVUPS       Z16, (R9)
+	VMOVUPS       Z15, 64(R9)
+	VMOVUPS       Z14, 128(R9)
+	VMOVUPS       Z13, 192(R9)
+	VFMSUB231PS   Z8, Z4, Z17
+	VFMSUB231PS   Z10, Z4, Z18
+	VFMSUB231PS   Z11, Z4, Z19
+	VFMSUB231PS   Z12, Z4, Z20
+	VMOVUPS       Z17, (AX)
+	VMOVUPS       Z18, 64(AX)
+	VMOVUPS       Z19, 128(AX)
+	VMOVUPS       Z20, 192(AX)
+	ADDQ          $+256, AX
+	ADDQ          $+256, BX
+	ADDQ          $+256, CX
+	ADDQ          $+256, SI
+	ADDQ          $+256, R8
+	ADDQ          $+256, R9
+	SUBQ          $+64, R12
+	JGE           blocks
+
+blocks_end:
+	ADDQ $+64, R12
+	SUBQ $+16, R12
+	JL   vectors_end
+
+vectors:
+	VMOVUPS       (AX), Z20
+	VMOVUPS       (CX), Z19
+	VMOVUPS       (R8), Z18
+	VFNMADD231PS  Z18, Z5, Z19
+	VMULPS        Z19, Z1, Z19
+	VMOVUPS       (BX), Z18
+	VFMADD213PS   Z19, Z0, Z18
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
+	VMOVAPS.Z     Z18, K7, Z18
+	VMOVUPS       Z18, (BX)
+	VFMADD231PS   Z18, Z2, Z19
+	VMULPS        Z19, Z7, Z19
+	VMOVUPS       (SI), Z18
+	VMULPS        Z18, Z19, Z18
+	VMOVUPS       (R9), Z19
+	VFMADD231PS   Z18, Z5, Z19
+	VMOVUPS       Z19, (R9)
+	VFMSUB231PS   Z20, Z4, Z18
+	VMOVUPS       Z18, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	ADDQ          $+64, SI
+	ADDQ          $+64, R8
+	ADDQ          $+64, R9
+	SUBQ          $+16, R12
+	JGE           vectors
+
+vectors_end:
+	ADDQ          $+16, R12
+	TESTQ         R12, R12
+	JE            row_end
+	VMOVUPS.Z     (AX), K1, Z18
+	VMOVUPS.Z     (CX), K1, Z20
+	VMOVUPS.Z     (R8), K1, Z19
+	VFNMADD231PS  Z19, Z5, Z20
+	VMULPS        Z20, Z1, Z20
+	VMOVUPS.Z     (BX), K1, Z19
+	VFMADD213PS   Z20, Z0, Z19
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
+	VMOVAPS.Z     Z19, K7, Z19
+	VMOVUPS       Z19, K1, (BX)
+	VFMADD231PS   Z19, Z2, Z20
+	VMULPS        Z20, Z7, Z20
+	VMOVUPS.Z     (SI), K1, Z19
+	VMULPS        Z19, Z20, Z19
+	VMOVUPS.Z     (R9), K1, Z20
+	VFMADD231PS   Z19, Z5, Z20
+	VMOVUPS       Z20, K1, (R9)
+	VFMSUB231PS   Z18, Z4, Z19
+	VMOVUPS       Z19, K1, (AX)
+	SHLQ          $0x02, R12
+	ADDQ          R12, AX
+	ADDQ          R12, BX
+	ADDQ          R12, CX
+
+row_end:
+	SUBQ $+1, R10
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func GradientSquaresAVX2(dst *float32, grad *float32, row *float32, col *float32, rows int, cols int)
+// Requires: AVX, FMA3
+TEXT ·GradientSquaresAVX2(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    grad+8(FP), BX
+	MOVQ    row+16(FP), CX
+	MOVQ    col+24(FP), DX
+	MOVQ    rows+32(FP), SI
+	MOVQ    cols+40(FP), DI
+	MOVQ    DI, R8
+	MOVQ    R8, R9
+	ANDQ    $+7, R8
+	LEAQ    partial_masks<>+0(SB), R14
+	NEGQ    R8
+	VMOVUPS 32(R14)(R8*4), Y0
+	NEGQ    R8
+	SUBQ    R8, R9
+	SHLQ    $0x02, R9
+
+row:
+	MOVQ  DI, R8
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
+	VPXOR X6, X6, X6
+	VPXOR X7, X7, X7
+	VPXOR X8, X8, X8
+	SUBQ  $+64, R8
+	JL    pass0_blocks_end
+
+pass0_blocks:
+	VMOVUPS     (BX), Y9
+	VMOVUPS     32(BX), Y10
+	VMOVUPS     (DX), Y11
+	VMOVUPS     32(DX), Y12
+	VMULPS      Y11, Y9, Y11
+	VMULPS      Y12, Y10, Y12
+	VFMADD231PS Y11, Y11, Y1
+	VFMADD231PS Y12, Y12, Y2
+	ADDQ        $+64, BX
+	ADDQ        $+64, DX
+	VMOVUPS     (BX), Y12
+	VMOVUPS     32(BX), Y11
+	VMOVUPS     (DX), Y10
+	VMOVUPS     32(DX), Y9
+	VMULPS      Y10, Y12, Y10
+	VMULPS      Y9, Y11, Y9
+	VFMADD231PS Y10, Y10, Y3
+	VFMADD231PS Y9, Y9, Y4
+	ADDQ        $+64, BX
+	ADDQ        $+64, DX
+	VMOVUPS     (BX), Y9
+	VMOVUPS     32(BX), Y10
+	VMOVUPS     (DX), Y11
+	VMOVUPS     32(DX), Y12
+	VMULPS      Y11, Y9, Y11
+	VMULPS      Y12, Y10, Y12
+	VFMADD231PS Y11, Y11, Y5
+	VFMADD231PS Y12, Y12, Y6
+	ADDQ        $+64, BX
+	ADDQ        $+64, DX
+	VMOVUPS     (BX), Y12
+	VMOVUPS     32(BX), Y11
+	VMOVUPS     (DX), Y10
+	VMOVUPS     32(DX), Y9
+	VMULPS      Y10, Y12, Y10
+	VMULPS      Y9, Y11, Y9
+	VFMADD231PS Y10, Y10, Y7
+	VFMADD231PS Y9, Y9, Y8
+	ADDQ        $+64, BX
+	ADDQ        $+64, DX
+	SUBQ        $+64, R8
+	JGE         pass0_blocks
+
+pass0_blocks_end:
+	ADDQ        $+64, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial0
+	VMOVUPS     (BX), Y9
+	VMOVUPS     (DX), Y10
+	VMULPS      Y10, Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
+	ADDQ        $+32, BX
+	ADDQ        $+32, DX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial1
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (DX), Y9
+	VMULPS      Y9, Y10, Y9
+	VFMADD231PS Y9, Y9, Y2
+	ADDQ        $+32, BX
+	ADDQ        $+32, DX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial2
+	VMOVUPS     (BX), Y9
+	VMOVUPS     (DX), Y10
+	VMULPS      Y10, Y9, Y10
+	VFMADD231PS Y10, Y10, Y3
+	ADDQ        $+32, BX
+	ADDQ        $+32, DX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial3
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (DX), Y9
+	VMULPS      Y9, Y10, Y9
+	VFMADD231PS Y9, Y9, Y4
+	ADDQ        $+32, BX
+	ADDQ        $+32, DX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial4
+	VMOVUPS     (BX), Y9
+	VMOVUPS     (DX), Y10
+	VMULPS      Y10, Y9, Y10
+	VFMADD231PS Y10, Y10, Y5
+	ADDQ        $+32, BX
+	ADDQ        $+32, DX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial5
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (DX), Y9
+	VMULPS      Y9, Y10, Y9
+	VFMADD231PS Y9, Y9, Y6
+	ADDQ        $+32, BX
+	ADDQ        $+32, DX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial6
+	VMOVUPS     (BX), Y9
+	VMOVUPS     (DX), Y10
+	VMULPS      Y10, Y9, Y10
+	VFMADD231PS Y10, Y10, Y7
+	ADDQ        $+32, BX
+	ADDQ        $+32, DX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial7
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (DX), Y9
+	VMULPS      Y9, Y10, Y9
+	VFMADD231PS Y9, Y9, Y8
+	ADDQ        $+32, BX
+	ADDQ        $+32, DX
+	ADDQ        $-8, R8
+	JMP         pass0_fold
+
+pass0_partial0:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y9
+	VMASKMOVPS   (DX), Y0, Y10
+	VMULPS       Y10, Y9, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	VBLENDVPS    Y0, Y10, Y9, Y10
+	VFMADD231PS  Y10, Y10, Y1
+	JMP          pass0_fold
+
+pass0_partial1:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y10
+	VMASKMOVPS   (DX), Y0, Y9
+	VMULPS       Y9, Y10, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VBLENDVPS    Y0, Y9, Y10, Y9
+	VFMADD231PS  Y9, Y9, Y2
+	JMP          pass0_fold
+
+pass0_partial2:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y9
+	VMASKMOVPS   (DX), Y0, Y10
+	VMULPS       Y10, Y9, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	VBLENDVPS    Y0, Y10, Y9, Y10
+	VFMADD231PS  Y10, Y10, Y3
+	JMP          pass0_fold
+
+pass0_partial3:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y10
+	VMASKMOVPS   (DX), Y0, Y9
+	VMULPS       Y9, Y10, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VBLENDVPS    Y0, Y9, Y10, Y9
+	VFMADD231PS  Y9, Y9, Y4
+	JMP          pass0_fold
+
+pass0_partial4:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y9
+	VMASKMOVPS   (DX), Y0, Y10
+	VMULPS       Y10, Y9, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	VBLENDVPS    Y0, Y10, Y9, Y10
+	VFMADD231PS  Y10, Y10, Y5
+	JMP          pass0_fold
+
+pass0_partial5:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y10
+	VMASKMOVPS   (DX), Y0, Y9
+	VMULPS       Y9, Y10, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VBLENDVPS    Y0, Y9, Y10, Y9
+	VFMADD231PS  Y9, Y9, Y6
+	JMP          pass0_fold
+
+pass0_partial6:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y9
+	VMASKMOVPS   (DX), Y0, Y10
+	VMULPS       Y10, Y9, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	VBLENDVPS    Y0, Y10, Y9, Y10
+	VFMADD231PS  Y10, Y10, Y7
+	JMP          pass0_fold
+
+pass0_partial7:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y10
+	VMASKMOVPS   (DX), Y0, Y9
+	VMULPS       Y9, Y10, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VBLENDVPS    Y0, Y9, Y10, Y9
+	VFMADD231PS  Y9, Y9, Y8
+
+pass0_fold:
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X9
+	VADDPS       X9, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X9
+	VADDPS       X9, X1, X1
+	VSHUFPS      $0x01, X1, X1, X9
+	VADDPS       X9, X1, X1
+	SUBQ         R9, BX
+	MOVQ         col+24(FP), DX
+	VBROADCASTSS (CX), Y8
+	ADDQ         $+4, CX
+	VMULPS       X8, X8, X7
+	VMULPS       X1, X7, X8
+	VMOVSS       X8, (AX)
+	ADDQ         $+4, AX
+	MOVQ         DI, R8
+	SHLQ         $0x02, R8
+	ADDQ         R8, BX
+	SUBQ         $+1, SI
+	JNE          row
+	VZEROUPPER
+	RET
+
+// func GradientSquaresAVX512(dst *float32, grad *float32, row *float32, col *float32, rows int, cols int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·GradientSquaresAVX512(SB), NOSPLIT, $0-48
+	MOVQ  dst+0(FP), AX
+	MOVQ  grad+8(FP), BX
+	MOVQ  row+16(FP), CX
+	MOVQ  col+24(FP), DX
+	MOVQ  rows+32(FP), SI
+	MOVQ  cols+40(FP), DI
+	MOVQ  DI, R8
+	MOVQ  R8, R9
+	ANDQ  $+15, R8
+	MOVL  $0x0000ffff, R14
+	BZHIL R8, R14, R14
+	KMOVW R14, K1
+	SUBQ  R8, R9
+	SHLQ  $0x02, R9
+
+row:
+	MOVQ  DI, R8
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	SUBQ  $+64, R8
+	JL    pass0_blocks_end
+
+pass0_blocks:
+	VMOVUPS     (BX), Z4
+	VMOVUPS     64(BX), Z5
+	VMOVUPS     128(BX), Z6
+	VMOVUPS     192(BX), Z7
+	VMOVUPS     (DX), Z8
+	VMOVUPS     64(DX), Z9
+	VMOVUPS     128(DX), Z10
+	VMOVUPS     192(DX), Z11
+	VMULPS      Z8, Z4, Z8
+	VMULPS      Z9, Z5, Z9
+	VMULPS      Z10, Z6, Z10
+	VMULPS      Z11, Z7, Z11
+	VFMADD231PS Z8, Z8, Z0
+	VFMADD231PS Z9, Z9, Z1
+	VFMADD231PS Z10, Z10, Z2
+	VFMADD231PS Z11, Z11, Z3
+	ADDQ        $+256, BX
+	ADDQ        $+256, DX
+	SUBQ        $+64, R8
+	JGE         pass0_blocks
+
+pass0_blocks_end:
+	ADDQ        $+64, R8
+	CMPQ        R8, $+16
+	JL          pass0_partial0
+	VMOVUPS     (BX), Z11
+	VMOVUPS     (DX), Z10
+	VMULPS      Z10, Z11, Z10
+	VFMADD231PS Z10, Z10, Z0
+	ADDQ        $+64, BX
+	ADDQ        $+64, DX
+	ADDQ        $-16, R8
+	CMPQ        R8, $+16
+	JL          pass0_partial1
+	VMOVUPS     (BX), Z10
+	VMOVUPS     (DX), Z11
+	VMULPS      Z11, Z10, Z11
+	VFMADD231PS Z11, Z11, Z1
+	ADDQ        $+64, BX
+	ADDQ        $+64, DX
+	ADDQ        $-16, R8
+	CMPQ        R8, $+16
+	JL          pass0_partial2
+	VMOVUPS     (BX), Z11
+	VMOVUPS     (DX), Z10
+	VMULPS      Z10, Z11, Z10
+	VFMADD231PS Z10, Z10, Z2
+	ADDQ        $+64, BX
+	ADDQ        $+64, DX
+	ADDQ        $-16, R8
+	CMPQ        R8, $+16
+	JL          pass0_partial3
+	VMOVUPS     (BX), Z10
+	VMOVUPS     (DX), Z11
+	VMULPS      Z11, Z10, Z11
+	VFMADD231PS Z11, Z11, Z3
+	ADDQ        $+64, BX
+	ADDQ        $+64, DX
+	ADDQ        $-16, R8
+	JMP         pass0_fold
+
+pass0_partial0:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMOVUPS.Z    (BX), K1, Z11
+	VMOVUPS.Z    (DX), K1, Z10
+	VMULPS       Z10, Z11, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z11
+	VBLENDMPS    Z10, Z11, K1, Z10
+	VFMADD231PS  Z10, Z10, Z0
+	JMP          pass0_fold
+
+pass0_partial1:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMOVUPS.Z    (BX), K1, Z10
+	VMOVUPS.Z    (DX), K1, Z11
+	VMULPS       Z11, Z10, Z11
+	VBROADCASTSS lanes_00000000<>+0(SB), Z10
+	VBLENDMPS    Z11, Z10, K1, Z11
+	VFMADD231PS  Z11, Z11, Z1
+	JMP          pass0_fold
+
+pass0_partial2:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMOVUPS.Z    (BX), K1, Z11
+	VMOVUPS.Z    (DX), K1, Z10
+	VMULPS       Z10, Z11, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z11
+	VBLENDMPS    Z10, Z11, K1, Z10
+	VFMADD231PS  Z10, Z10, Z2
+	JMP          pass0_fold
+
+pass0_partial3:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMOVUPS.Z    (BX), K1, Z10
+	VMOVUPS.Z    (DX), K1, Z11
+	VMULPS       Z11, Z10, Z11
+	VBROADCASTSS lanes_00000000<>+0(SB), Z10
+	VBLENDMPS    Z11, Z10, K1, Z11
+	VFMADD231PS  Z11, Z11, Z3
+
+pass0_fold:
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y11
+	VADDPS        Y11, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X11
+	VADDPS        X11, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X11
+	VADDPS        X11, X0, X0
+	VSHUFPS       $0x01, X0, X0, X11
+	VADDPS        X11, X0, X0
+	SUBQ          R9, BX
+	MOVQ          col+24(FP), DX
+	VBROADCASTSS  (CX), Z3
+	ADDQ          $+4, CX
+	VMULPS        X3, X3, X2
+	VMULPS        X0, X2, X3
+	VMOVSS        X3, (AX)
+	ADDQ          $+4, AX
+	MOVQ          DI, R8
+	SHLQ          $0x02, R8
+	ADDQ          R8, BX
+	SUBQ          $+1, SI
+	JNE           row
+	VZEROUPPER
+	RET
+
+// func GradientSquaresCentredAVX2(dst *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, rows int, cols int)
+// Requires: AVX, FMA3
+TEXT ·GradientSquaresCentredAVX2(SB), NOSPLIT, $0-64
+	MOVQ    dst+0(FP), AX
+	MOVQ    grad+8(FP), BX
+	MOVQ    row+16(FP), CX
+	MOVQ    col+24(FP), DX
+	MOVQ    mean+32(FP), SI
+	MOVQ    shift+40(FP), DI
+	MOVQ    rows+48(FP), R8
+	MOVQ    cols+56(FP), R9
+	MOVQ    R9, R10
+	MOVQ    R10, R11
+	ANDQ    $+7, R10
+	LEAQ    partial_masks<>+0(SB), R14
+	NEGQ    R10
+	VMOVUPS 32(R14)(R10*4), Y0
+	NEGQ    R10
+	SUBQ    R10, R11
+	SHLQ    $0x02, R11
+
+row:
+	VBROADCASTSS (SI), Y1
+	ADDQ         $+4, SI
+	MOVQ         R9, R10
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	VPXOR        X9, X9, X9
+	SUBQ         $+64, R10
+	JL           pass1_blocks_end
+
+pass1_blocks:
+	VMOVUPS      (BX), Y10
+	VMOVUPS      32(BX), Y11
+	VMOVUPS      (DI), Y12
+	VMOVUPS      32(DI), Y13
+	VFNMADD231PS Y12, Y1, Y10
+	VFNMADD231PS Y13, Y1, Y11
+	VMOVUPS      (DX), Y13
+	VMOVUPS      32(DX), Y12
+	VMULPS       Y13, Y10, Y13
+	VMULPS       Y12, Y11, Y12
+	VFMADD231PS  Y13, Y13, Y2
+	VFMADD231PS  Y12, Y12, Y3
+	ADDQ         $+64, BX
+	ADDQ         $+64, DI
+	ADDQ         $+64, DX
+	VMOVUPS      (BX), Y12
+	VMOVUPS      32(BX), Y13
+	VMOVUPS      (DI), Y11
+	VMOVUPS      32(DI), Y10
+	VFNMADD231PS Y11, Y1, Y12
+	VFNMADD231PS Y10, Y1, Y13
+	VMOVUPS      (DX), Y10
+	VMOVUPS      32(DX), Y11
+	VMULPS       Y10, Y12, Y10
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  Y10, Y10, Y4
+	VFMADD231PS  Y11, Y11, Y5
+	ADDQ         $+64, BX
+	ADDQ         $+64, DI
+	ADDQ         $+64, DX
+	VMOVUPS      (BX), Y11
+	VMOVUPS      32(BX), Y10
+	VMOVUPS      (DI), Y13
+	VMOVUPS      32(DI), Y12
+	VFNMADD231PS Y13, Y1, Y11
+	VFNMADD231PS Y12, Y1, Y10
+	VMOVUPS      (DX), Y12
+	VMOVUPS      32(DX), Y13
+	VMULPS       Y12, Y11, Y12
+	VMULPS       Y13, Y10, Y13
+	VFMADD231PS  Y12, Y12, Y6
+	VFMADD231PS  Y13, Y13, Y7
+	ADDQ         $+64, BX
+	ADDQ         $+64, DI
+	ADDQ         $+64, DX
+	VMOVUPS      (BX), Y13
+	VMOVUPS      32(BX), Y12
+	VMOVUPS      (DI), Y10
+	VMOVUPS      32(DI), Y11
+	VFNMADD231PS Y10, Y1, Y13
+	VFNMADD231PS Y11, Y1, Y12
+	VMOVUPS      (DX), Y11
+	VMOVUPS      32(DX), Y10
+	VMULPS       Y11, Y13, Y11
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  Y11, Y11, Y8
+	VFMADD231PS  Y10, Y10, Y9
+	ADDQ         $+64, BX
+	ADDQ         $+64, DI
+	ADDQ         $+64, DX
+	SUBQ         $+64, R10
+	JGE          pass1_blocks
+
+pass1_blocks_end:
+	ADDQ         $+64, R10
+	CMPQ         R10, $+8
+	JL           pass1_partial0
+	VMOVUPS      (BX), Y10
+	VMOVUPS      (DI), Y11
+	VFNMADD231PS Y11, Y1, Y10
+	VMOVUPS      (DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VFMADD231PS  Y11, Y11, Y2
+	ADDQ         $+32, BX
+	ADDQ         $+32, DI
+	ADDQ         $+32, DX
+	ADDQ         $-8, R10
+	CMPQ         R10, $+8
+	JL           pass1_partial1
+	VMOVUPS      (BX), Y11
+	VMOVUPS      (DI), Y10
+	VFNMADD231PS Y10, Y1, Y11
+	VMOVUPS      (DX), Y10
+	VMULPS       Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y3
+	ADDQ         $+32, BX
+	ADDQ         $+32, DI
+	ADDQ         $+32, DX
+	ADDQ         $-8, R10
+	CMPQ         R10, $+8
+	JL           pass1_partial2
+	VMOVUPS      (BX), Y10
+	VMOVUPS      (DI), Y11
+	VFNMADD231PS Y11, Y1, Y10
+	VMOVUPS      (DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VFMADD231PS  Y11, Y11, Y4
+	ADDQ         $+32, BX
+	ADDQ         $+32, DI
+	ADDQ         $+32, DX
+	ADDQ         $-8, R10
+	CMPQ         R10, $+8
+	JL           pass1_partial3
+	VMOVUPS      (BX), Y11
+	VMOVUPS      (DI), Y10
+	VFNMADD231PS Y10, Y1, Y11
+	VMOVUPS      (DX), Y10
+	VMULPS       Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y5
+	ADDQ         $+32, BX
+	ADDQ         $+32, DI
+	ADDQ         $+32, DX
+	ADDQ         $-8, R10
+	CMPQ         R10, $+8
+	JL           pass1_partial4
+	VMOVUPS      (BX), Y10
+	VMOVUPS      (DI), Y11
+	VFNMADD231PS Y11, Y1, Y10
+	VMOVUPS      (DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VFMADD231PS  Y11, Y11, Y6
+	ADDQ         $+32, BX
+	ADDQ         $+32, DI
+	ADDQ         $+32, DX
+	ADDQ         $-8, R10
+	CMPQ         R10, $+8
+	JL           pass1_partial5
+	VMOVUPS      (BX), Y11
+	VMOVUPS      (DI), Y10
+	VFNMADD231PS Y10, Y1, Y11
+	VMOVUPS      (DX), Y10
+	VMULPS       Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y7
+	ADDQ         $+32, BX
+	ADDQ         $+32, DI
+	ADDQ         $+32, DX
+	ADDQ         $-8, R10
+	CMPQ         R10, $+8
+	JL           pass1_partial6
+	VMOVUPS      (BX), Y10
+	VMOVUPS      (DI), Y11
+	VFNMADD231PS Y11, Y1, Y10
+	VMOVUPS      (DX), Y11
+	VMULPS       Y11, Y10, Y11
+	VFMADD231PS  Y11, Y11, Y8
+	ADDQ         $+32, BX
+	ADDQ         $+32, DI
+	ADDQ         $+32, DX
+	ADDQ         $-8, R10
+	CMPQ         R10, $+8
+	JL           pass1_partial7
+	VMOVUPS      (BX), Y11
+	VMOVUPS      (DI), Y10
+	VFNMADD231PS Y10, Y1, Y11
+	VMOVUPS      (DX), Y10
+	VMULPS       Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y9
+	ADDQ         $+32, BX
+	ADDQ         $+32, DI
+	ADDQ         $+32, DX
+	ADDQ         $-8, R10
+	JMP          pass1_fold
+
+pass1_partial0:
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (BX), Y0, Y10
+	VMASKMOVPS   (DI), Y0, Y11
+	VFNMADD231PS Y11, Y1, Y10
+	VMASKMOVPS   (DX), Y0, Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VBLENDVPS    Y0, Y11, Y10, Y11
+	VFMADD231PS  Y11, Y11, Y2
+	JMP          pass1_fold
+
+pass1_partial1:
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (BX), Y0, Y11
+	VMASKMOVPS   (DI), Y0, Y10
+	VFNMADD231PS Y10, Y1, Y11
+	VMASKMOVPS   (DX), Y0, Y10
+	VMULPS       Y10, Y11, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y0, Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y3
+	JMP          pass1_fold
+
+pass1_partial2:
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (BX), Y0, Y10
+	VMASKMOVPS   (DI), Y0, Y11
+	VFNMADD231PS Y11, Y1, Y10
+	VMASKMOVPS   (DX), Y0, Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VBLENDVPS    Y0, Y11, Y10, Y11
+	VFMADD231PS  Y11, Y11, Y4
+	JMP          pass1_fold
+
+pass1_partial3:
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (BX), Y0, Y11
+	VMASKMOVPS   (DI), Y0, Y10
+	VFNMADD231PS Y10, Y1, Y11
+	VMASKMOVPS   (DX), Y0, Y10
+	VMULPS       Y10, Y11, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y0, Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y5
+	JMP          pass1_fold
+
+pass1_partial4:
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (BX), Y0, Y10
+	VMASKMOVPS   (DI), Y0, Y11
+	VFNMADD231PS Y11, Y1, Y10
+	VMASKMOVPS   (DX), Y0, Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VBLENDVPS    Y0, Y11, Y10, Y11
+	VFMADD231PS  Y11, Y11, Y6
+	JMP          pass1_fold
+
+pass1_partial5:
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (BX), Y0, Y11
+	VMASKMOVPS   (DI), Y0, Y10
+	VFNMADD231PS Y10, Y1, Y11
+	VMASKMOVPS   (DX), Y0, Y10
+	VMULPS       Y10, Y11, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y0, Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y7
+	JMP          pass1_fold
+
+pass1_partial6:
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (BX), Y0, Y10
+	VMASKMOVPS   (DI), Y0, Y11
+	VFNMADD231PS Y11, Y1, Y10
+	VMASKMOVPS   (DX), Y0, Y11
+	VMULPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VBLENDVPS    Y0, Y11, Y10, Y11
+	VFMADD231PS  Y11, Y11, Y8
+	JMP          pass1_fold
+
+pass1_partial7:
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (BX), Y0, Y11
+	VMASKMOVPS   (DI), Y0, Y10
+	VFNMADD231PS Y10, Y1, Y11
+	VMASKMOVPS   (DX), Y0, Y10
+	VMULPS       Y10, Y11, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y0, Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y9
+
+pass1_fold:
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y5, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X10
+	VADDPS       X10, X2, X2
+	VSHUFPS      $0x0e, X2, X2, X10
+	VADDPS       X10, X2, X2
+	VSHUFPS      $0x01, X2, X2, X10
+	VADDPS       X10, X2, X2
+	SUBQ         R11, BX
+	MOVQ         shift+40(FP), DI
+	MOVQ         col+24(FP), DX
+	VBROADCASTSS (CX), Y1
+	ADDQ         $+4, CX
+	VMULPS       X1, X1, X9
+	VMULPS       X2, X9, X1
+	VMOVSS       X1, (AX)
+	ADDQ         $+4, AX
+	MOVQ         R9, R10
+	SHLQ         $0x02, R10
+	ADDQ         R10, BX
+	SUBQ         $+1, R8
+	JNE          row
+	VZEROUPPER
+	RET
+
+// func GradientSquaresCentredAVX512(dst *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, rows int, cols int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·GradientSquaresCentredAVX512(SB), NOSPLIT, $0-64
+	MOVQ  dst+0(FP), AX
+	MOVQ  grad+8(FP), BX
+	MOVQ  row+16(FP), CX
+	MOVQ  col+24(FP), DX
+	MOVQ  mean+32(FP), SI
+	MOVQ  shift+40(FP), DI
+	MOVQ  rows+48(FP), R8
+	MOVQ  cols+56(FP), R9
+	MOVQ  R9, R10
+	MOVQ  R10, R11
+	ANDQ  $+15, R10
+	MOVL  $0x0000ffff, R14
+	BZHIL R10, R14, R14
+	KMOVW R14, K1
+	SUBQ  R10, R11
+	SHLQ  $0x02, R11
+
+row:
+	VBROADCASTSS (SI), Z0
+	ADDQ         $+4, SI
+	MOVQ         R9, R10
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	SUBQ         $+64, R10
+	JL           pass1_blocks_end
+
+pass1_blocks:
+	VMOVUPS      (BX), Z5
+	VMOVUPS      64(BX), Z6
+	VMOVUPS      128(BX), Z7
+	VMOVUPS      192(BX), Z8
+	VMOVUPS      (DI), Z9
+	VMOVUPS      64(DI), Z10
+	VMOVUPS      128(DI), Z11
+	VMOVUPS      192(DI), Z12
+	VFNMADD231PS Z9, Z0, Z5
+	VFNMADD231PS Z10, Z0, Z6
+	VFNMADD231PS Z11, Z0, Z7
+	VFNMADD231PS Z12, Z0, Z8
+	VMOVUPS      (DX), Z12
+	VMOVUPS      64(DX), Z11
+	VMOVUPS      128(DX), Z10
+	VMOVUPS      192(DX), Z9
+	VMULPS       Z12, Z5, Z12
+	VMULPS       Z11, Z6, Z11
+	VMULPS       Z10, Z7, Z10
+	VMULPS       Z9, Z8, Z9
+	VFMADD231PS  Z12, Z12, Z1
+	VFMADD231PS  Z11, Z11, Z2
+	VFMADD231PS  Z10, Z10, Z3
+	VFMADD231PS  Z9, Z9, Z4
+	ADDQ         $+256, BX
+	ADDQ         $+256, DI
+	ADDQ         $+256, DX
+	SUBQ         $+64, R10
+	JGE          pass1_blocks
+
+pass1_blocks_end:
+	ADDQ         $+64, R10
+	CMPQ         R10, $+16
+	JL           pass1_partial0
+	VMOVUPS      (BX), Z9
+	VMOVUPS      (DI), Z10
+	VFNMADD231PS Z10, Z0, Z9
+	VMOVUPS      (DX), Z10
+	VMULPS       Z10, Z9, Z10
+	VFMADD231PS  Z10, Z10, Z1
+	ADDQ         $+64, BX
+	ADDQ         $+64, DI
+	ADDQ         $+64, DX
+	ADDQ         $-16, R10
+	CMPQ         R10, $+16
+	JL           pass1_partial1
+	VMOVUPS      (BX), Z10
+	VMOVUPS      (DI), Z9
+	VFNMADD231PS Z9, Z0, Z10
+	VMOVUPS      (DX), Z9
+	VMULPS       Z9, Z10, Z9
+	VFMADD231PS  Z9, Z9, Z2
+	ADDQ         $+64, BX
+	ADDQ         $+64, DI
+	ADDQ         $+64, DX
+	ADDQ         $-16, R10
+	CMPQ         R10, $+16
+	JL           pass1_partial2
+	VMOVUPS      (BX), Z9
+	VMOVUPS      (DI), Z10
+	VFNMADD231PS Z10, Z0, Z9
+	VMOVUPS      (DX), Z10
+	VMULPS       Z10, Z9, Z10
+	VFMADD231PS  Z10, Z10, Z3
+	ADDQ         $+64, BX
+	ADDQ         $+64, DI
+	ADDQ         $+64, DX
+	ADDQ         $-16, R10
+	CMPQ         R10, $+16
+	JL           pass1_partial3
+	VMOVUPS      (BX), Z10
+	VMOVUPS      (DI), Z9
+	VFNMADD231PS Z9, Z0, Z10
+	VMOVUPS      (DX), Z9
+	VMULPS       Z9, Z10, Z9
+	VFMADD231PS  Z9, Z9, Z4
+	ADDQ         $+64, BX
+	ADDQ         $+64, DI
+	ADDQ         $+64, DX
+	ADDQ         $-16, R10
+	JMP          pass1_fold
+
+pass1_partial0:
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMOVUPS.Z    (BX), K1, Z9
+	VMOVUPS.Z    (DI), K1, Z10
+	VFNMADD231PS Z10, Z0, Z9
+	VMOVUPS.Z    (DX), K1, Z10
+	VMULPS       Z10, Z9, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VFMADD231PS  Z10, Z10, Z1
+	JMP          pass1_fold
+
+pass1_partial1:
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMOVUPS.Z    (BX), K1, Z10
+	VMOVUPS.Z    (DI), K1, Z9
+	VFNMADD231PS Z9, Z0, Z10
+	VMOVUPS.Z    (DX), K1, Z9
+	VMULPS       Z9, Z10, Z9
+	VBROADCASTSS lanes_00000000<>+0(SB), Z10
+	VBLENDMPS    Z9, Z10, K1, Z9
+	VFMADD231PS  Z9, Z9, Z2
+	JMP          pass1_fold
+
+pass1_partial2:
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMOVUPS.Z    (BX), K1, Z9
+	VMOVUPS.Z    (DI), K1, Z10
+	VFNMADD231PS Z10, Z0, Z9
+	VMOVUPS.Z    (DX), K1, Z10
+	VMULPS       Z10, Z9, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VFMADD231PS  Z10, Z10, Z3
+	JMP          pass1_fold
+
+pass1_partial3:
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMOVUPS.Z    (BX), K1, Z10
+	VMOVUPS.Z    (DI), K1, Z9
+	VFNMADD231PS Z9, Z0, Z10
+	VMOVUPS.Z    (DX), K1, Z9
+	VMULPS       Z9, Z10, Z9
+	VBROADCASTSS lanes_00000000<>+0(SB), Z10
+	VBLENDMPS    Z9, Z10, K1, Z9
+	VFMADD231PS  Z9, Z9, Z4
+
+pass1_fold:
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y9
+	VADDPS        Y9, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X9
+	VADDPS        X9, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X9
+	VADDPS        X9, X1, X1
+	VSHUFPS       $0x01, X1, X1, X9
+	VADDPS        X9, X1, X1
+	SUBQ          R11, BX
+	MOVQ          shift+40(FP), DI
+	MOVQ          col+24(FP), DX
+	VBROADCASTSS  (CX), Z0
+	ADDQ          $+4, CX
+	VMULPS        X0, X0, X4
+	VMULPS        X1, X4, X0
+	VMOVSS        X0, (AX)
+	ADDQ          $+4, AX
+	MOVQ          R9, R10
+	SHLQ          $0x02, R10
+	ADDQ          R10, BX
+	SUBQ          $+1, R8
+	JNE           row
+	VZEROUPPER
+	RET
+
+// func UpdateSquaresAVX2(dst *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·UpdateSquaresAVX2(SB), NOSPLIT, $0-68
+	MOVQ         dst+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         rows+40(FP), DI
+	MOVQ         cols+48(FP), R8
+	VBROADCASTSS beta+56(FP), Y0
+	VBROADCASTSS add+60(FP), Y1
+	VBROADCASTSS share+64(FP), Y2
+	MOVQ         R8, R9
+	MOVQ         R9, R10
+	ANDQ         $+7, R9
+	LEAQ         partial_masks<>+0(SB), R14
+	NEGQ         R9
+	VMOVUPS      32(R14)(R9*4), Y3
+	NEGQ         R9
+	SUBQ         R9, R10
+	SHLQ         $0x02, R10
+
+row:
+	MOVQ  R8, R9
+	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
+	VPXOR X6, X6, X6
+	VPXOR X7, X7, X7
+	VPXOR X8, X8, X8
+	VPXOR X9, X9, X9
+	VPXOR X10, X10, X10
+	VPXOR X11, X11, X11
+	SUBQ  $+64, R9
+	JL    pass0_blocks_end
+
+pass0_blocks:
+	VMOVUPS     (CX), Y12
+	VMULPS      Y12, Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMOVUPS     (SI), Y13
+	VMULPS      Y13, Y12, Y13
+	VFMADD231PS Y13, Y13, Y4
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	VMOVUPS     (CX), Y13
+	VMULPS      Y13, Y1, Y13
+	VMOVUPS     (BX), Y12
+	VFMADD213PS Y13, Y0, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y2, Y13
+	VMOVUPS     (SI), Y12
+	VMULPS      Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y5
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	VMOVUPS     (CX), Y12
+	VMULPS      Y12, Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMOVUPS     (SI), Y13
+	VMULPS      Y13, Y12, Y13
+	VFMADD231PS Y13, Y13, Y6
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	VMOVUPS     (CX), Y13
+	VMULPS      Y13, Y1, Y13
+	VMOVUPS     (BX), Y12
+	VFMADD213PS Y13, Y0, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y2, Y13
+	VMOVUPS     (SI), Y12
+	VMULPS      Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y7
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	VMOVUPS     (CX), Y12
+	VMULPS      Y12, Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMOVUPS     (SI), Y13
+	VMULPS      Y13, Y12, Y13
+	VFMADD231PS Y13, Y13, Y8
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	VMOVUPS     (CX), Y13
+	VMULPS      Y13, Y1, Y13
+	VMOVUPS     (BX), Y12
+	VFMADD213PS Y13, Y0, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y2, Y13
+	VMOVUPS     (SI), Y12
+	VMULPS      Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y9
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	VMOVUPS     (CX), Y12
+	VMULPS      Y12, Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMOVUPS     (SI), Y13
+	VMULPS      Y13, Y12, Y13
+	VFMADD231PS Y13, Y13, Y10
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	VMOVUPS     (CX), Y13
+	VMULPS      Y13, Y1, Y13
+	VMOVUPS     (BX), Y12
+	VFMADD213PS Y13, Y0, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y2, Y13
+	VMOVUPS     (SI), Y12
+	VMULPS      Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y11
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	SUBQ        $+64, R9
+	JGE         pass0_blocks
+
+pass0_blocks_end:
+	ADDQ        $+64, R9
+	CMPQ        R9, $+8
+	JL          pass0_partial0
+	VMOVUPS     (CX), Y12
+	VMULPS      Y12, Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMOVUPS     (SI), Y13
+	VMULPS      Y13, Y12, Y13
+	VFMADD231PS Y13, Y13, Y4
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $-8, R9
+	CMPQ        R9, $+8
+	JL          pass0_partial1
+	VMOVUPS     (CX), Y13
+	VMULPS      Y13, Y1, Y13
+	VMOVUPS     (BX), Y12
+	VFMADD213PS Y13, Y0, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y2, Y13
+	VMOVUPS     (SI), Y12
+	VMULPS      Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y5
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $-8, R9
+	CMPQ        R9, $+8
+	JL          pass0_partial2
+	VMOVUPS     (CX), Y12
+	VMULPS      Y12, Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMOVUPS     (SI), Y13
+	VMULPS      Y13, Y12, Y13
+	VFMADD231PS Y13, Y13, Y6
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $-8, R9
+	CMPQ        R9, $+8
+	JL          pass0_partial3
+	VMOVUPS     (CX), Y13
+	VMULPS      Y13, Y1, Y13
+	VMOVUPS     (BX), Y12
+	VFMADD213PS Y13, Y0, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y2, Y13
+	VMOVUPS     (SI), Y12
+	VMULPS      Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y7
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $-8, R9
+	CMPQ        R9, $+8
+	JL          pass0_partial4
+	VMOVUPS     (CX), Y12
+	VMULPS      Y12, Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMOVUPS     (SI), Y13
+	VMULPS      Y13, Y12, Y13
+	VFMADD231PS Y13, Y13, Y8
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $-8, R9
+	CMPQ        R9, $+8
+	JL          pass0_partial5
+	VMOVUPS     (CX), Y13
+	VMULPS      Y13, Y1, Y13
+	VMOVUPS     (BX), Y12
+	VFMADD213PS Y13, Y0, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y2, Y13
+	VMOVUPS     (SI), Y12
+	VMULPS      Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y9
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $-8, R9
+	CMPQ        R9, $+8
+	JL          pass0_partial6
+	VMOVUPS     (CX), Y12
+	VMULPS      Y12, Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMOVUPS     (SI), Y13
+	VMULPS      Y13, Y12, Y13
+	VFMADD231PS Y13, Y13, Y10
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $-8, R9
+	CMPQ        R9, $+8
+	JL          pass0_partial7
+	VMOVUPS     (CX), Y13
+	VMULPS      Y13, Y1, Y13
+	VMOVUPS     (BX), Y12
+	VFMADD213PS Y13, Y0, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
+	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y2, Y13
+	VMOVUPS     (SI), Y12
+	VMULPS      Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y11
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $-8, R9
+	JMP         pass0_fold
+
+pass0_partial0:
+	TESTQ        R9, R9
+	JE           pass0_fold
+	VMASKMOVPS   (CX), Y3, Y12
+	VMULPS       Y12, Y1, Y12
+	VMASKMOVPS   (BX), Y3, Y13
+	VFMADD213PS  Y12, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y14
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS       Y14, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y12
+	VMASKMOVPS   (SI), Y3, Y13
+	VMULPS       Y13, Y12, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y3, Y13, Y12, Y13
+	VFMADD231PS  Y13, Y13, Y4
+	JMP          pass0_fold
+
+pass0_partial1:
+	TESTQ        R9, R9
+	JE           pass0_fold
+	VMASKMOVPS   (CX), Y3, Y13
+	VMULPS       Y13, Y1, Y13
+	VMASKMOVPS   (BX), Y3, Y12
+	VFMADD213PS  Y13, Y0, Y12
+	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y14
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS       Y14, Y12, Y12
+	VFMADD231PS  Y12, Y2, Y13
+	VMASKMOVPS   (SI), Y3, Y12
+	VMULPS       Y12, Y13, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y3, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y5
+	JMP          pass0_fold
+
+pass0_partial2:
+	TESTQ        R9, R9
+	JE           pass0_fold
+	VMASKMOVPS   (CX), Y3, Y12
+	VMULPS       Y12, Y1, Y12
+	VMASKMOVPS   (BX), Y3, Y13
+	VFMADD213PS  Y12, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y14
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS       Y14, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y12
+	VMASKMOVPS   (SI), Y3, Y13
+	VMULPS       Y13, Y12, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y3, Y13, Y12, Y13
+	VFMADD231PS  Y13, Y13, Y6
+	JMP          pass0_fold
+
+pass0_partial3:
+	TESTQ        R9, R9
+	JE           pass0_fold
+	VMASKMOVPS   (CX), Y3, Y13
+	VMULPS       Y13, Y1, Y13
+	VMASKMOVPS   (BX), Y3, Y12
+	VFMADD213PS  Y13, Y0, Y12
+	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y14
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS       Y14, Y12, Y12
+	VFMADD231PS  Y12, Y2, Y13
+	VMASKMOVPS   (SI), Y3, Y12
+	VMULPS       Y12, Y13, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y3, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y7
+	JMP          pass0_fold
+
+pass0_partial4:
+	TESTQ        R9, R9
+	JE           pass0_fold
+	VMASKMOVPS   (CX), Y3, Y12
+	VMULPS       Y12, Y1, Y12
+	VMASKMOVPS   (BX), Y3, Y13
+	VFMADD213PS  Y12, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y14
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS       Y14, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y12
+	VMASKMOVPS   (SI), Y3, Y13
+	VMULPS       Y13, Y12, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y3, Y13, Y12, Y13
+	VFMADD231PS  Y13, Y13, Y8
+	JMP          pass0_fold
+
+pass0_partial5:
+	TESTQ        R9, R9
+	JE           pass0_fold
+	VMASKMOVPS   (CX), Y3, Y13
+	VMULPS       Y13, Y1, Y13
+	VMASKMOVPS   (BX), Y3, Y12
+	VFMADD213PS  Y13, Y0, Y12
+	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y14
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS       Y14, Y12, Y12
+	VFMADD231PS  Y12, Y2, Y13
+	VMASKMOVPS   (SI), Y3, Y12
+	VMULPS       Y12, Y13, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y3, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y9
+	JMP          pass0_fold
+
+pass0_partial6:
+	TESTQ        R9, R9
+	JE           pass0_fold
+	VMASKMOVPS   (CX), Y3, Y12
+	VMULPS       Y12, Y1, Y12
+	VMASKMOVPS   (BX), Y3, Y13
+	VFMADD213PS  Y12, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y14
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS       Y14, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y12
+	VMASKMOVPS   (SI), Y3, Y13
+	VMULPS       Y13, Y12, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y3, Y13, Y12, Y13
+	VFMADD231PS  Y13, Y13, Y10
+	JMP          pass0_fold
+
+pass0_partial7:
+	TESTQ        R9, R9
+	JE           pass0_fold
+	VMASKMOVPS   (CX), Y3, Y13
+	VMULPS       Y13, Y1, Y13
+	VMASKMOVPS   (BX), Y3, Y12
+	VFMADD213PS  Y13, Y0, Y12
+	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y14
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
+	VANDPS       Y14, Y12, Y12
+	VFMADD231PS  Y12, Y2, Y13
+	VMASKMOVPS   (SI), Y3, Y12
+	VMULPS       Y12, Y13, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y3, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y11
+
+pass0_fold:
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y10, Y6, Y6
+	VADDPS       Y11, Y7, Y7
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y7, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VSHUFPS      $0x0e, X4, X4, X12
+	VADDPS       X12, X4, X4
+	VSHUFPS      $0x01, X4, X4, X12
+	VADDPS       X12, X4, X4
+	SUBQ         R10, CX
+	SUBQ         R10, BX
+	MOVQ         col+32(FP), SI
+	VBROADCASTSS (DX), Y11
+	ADDQ         $+4, DX
+	VMULPS       X11, X11, X10
+	VMULPS       X4, X10, X11
+	VMOVSS       X11, (AX)
+	ADDQ         $+4, AX
+	MOVQ         R8, R9
+	SHLQ         $0x02, R9
+	ADDQ         R9, BX
+	ADDQ         R9, CX
+	SUBQ         $+1, DI
+	JNE          row
+	VZEROUPPER
+	RET
+
+// func UpdateSquaresAVX512(dst *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·UpdateSquaresAVX512(SB), NOSPLIT, $0-68
+	MOVQ         dst+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         rows+40(FP), DI
+	MOVQ         cols+48(FP), R8
+	VBROADCASTSS beta+56(FP), Z0
+	VBROADCASTSS add+60(FP), Z1
+	VBROADCASTSS share+64(FP), Z2
+	MOVQ         R8, R9
+	MOVQ         R9, R10
+	ANDQ         $+15, R9
+	MOVL         $0x0000ffff, R14
+	BZHIL        R9, R14, R14
+	KMOVW        R14, K1
+	SUBQ         R9, R10
+	SHLQ         $0x02, R10
+
+row:
+	MOVQ  R8, R9
+	VPXOR X3, X3, X3
+	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
+	VPXOR X6, X6, X6
+	SUBQ  $+64, R9
+	JL    pass0_blocks_end
+
+pass0_blocks:
+	VMOVUPS       (CX), Z7
+	VMOVUPS       64(CX), Z8
+	VMOVUPS       128(CX), Z9
+	VMOVUPS       192(CX), Z10
+	VMULPS        Z7, Z1, Z7
+	VMULPS        Z8, Z1, Z8
+	VMULPS        Z9, Z1, Z9
+	VMULPS        Z10, Z1, Z10
+	VMOVUPS       (BX), Z11
+	VMOVUPS       64(BX), Z12
+	VMOVUPS       128(BX), Z13
+	VMOVUPS       192(BX), Z14
+	VFMADD213PS   Z7, Z0, Z11
+	VFMADD213PS   Z8, Z0, Z12
+	VFMADD213PS   Z9, Z0, Z13
+	VFMADD213PS   Z10, Z0, Z14
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
+	VMOVAPS.Z     Z11, K7, Z11
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z13, K7
+	VMOVAPS.Z     Z13, K7, Z13
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VFMADD231PS   Z11, Z2, Z7
+	VFMADD231PS   Z12, Z2, Z8
+	VFMADD231PS   Z13, Z2, Z9
+	VFMADD231PS   Z14, Z2, Z10
+	VMOVUPS       (SI), Z14
+	VMOVUPS       64(SI), Z13
+	VMOVUPS       128(SI), Z12
+	VMOVUPS       192(SI), Z11
+	VMULPS        Z14, Z7, Z14
+	VMULPS        Z13, Z8, Z13
+	VMULPS        Z12, Z9, Z12
+	VMULPS        Z11, Z10, Z11
+	VFMADD231PS   Z14, Z14, Z3
+	VFMADD231PS   Z13, Z13, Z4
+	VFMADD231PS   Z12, Z12, Z5
+	VFMADD231PS   Z11, Z11, Z6
+	ADDQ          $+256, CX
+	ADDQ          $+256, BX
+	ADDQ          $+256, SI
+	SUBQ          $+64, R9
+	JGE           pass0_blocks
+
+pass0_blocks_end:
+	ADDQ          $+64, R9
+	CMPQ          R9, $+16
+	JL            pass0_partial0
+	VMOVUPS       (CX), Z11
+	VMULPS        Z11, Z1, Z11
+	VMOVUPS       (BX), Z12
+	VFMADD213PS   Z11, Z0, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VFMADD231PS   Z12, Z2, Z11
+	VMOVUPS       (SI), Z12
+	VMULPS        Z12, Z11, Z12
+	VFMADD231PS   Z12, Z12, Z3
+	ADDQ          $+64, CX
+	ADDQ          $+64, BX
+	ADDQ          $+64, SI
+	ADDQ          $-16, R9
+	CMPQ          R9, $+16
+	JL            pass0_partial1
+	VMOVUPS       (CX), Z12
+	VMULPS        Z12, Z1, Z12
+	VMOVUPS       (BX), Z11
+	VFMADD213PS   Z12, Z0, Z11
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
+	VMOVAPS.Z     Z11, K7, Z11
+	VFMADD231PS   Z11, Z2, Z12
+	VMOVUPS       (SI), Z11
+	VMULPS        Z11, Z12, Z11
+	VFMADD231PS   Z11, Z11, Z4
+	ADDQ          $+64, CX
+	ADDQ          $+64, BX
+	ADDQ          $+64, SI
+	ADDQ          $-16, R9
+	CMPQ          R9, $+16
+	JL            pass0_partial2
+	VMOVUPS       (CX), Z11
+	VMULPS        Z11, Z1, Z11
+	VMOVUPS       (BX), Z12
+	VFMADD213PS   Z11, Z0, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VFMADD231PS   Z12, Z2, Z11
+	VMOVUPS       (SI), Z12
+	VMULPS        Z12, Z11, Z12
+	VFMADD231PS   Z12, Z12, Z5
+	ADDQ          $+64, CX
+	ADDQ          $+64, BX
+	ADDQ          $+64, SI
+	ADDQ          $-16, R9
+	CMPQ          R9, $+16
+	JL            pass0_partial3
+	VMOVUPS       (CX), Z12
+	VMULPS        Z12, Z1, Z12
+	VMOVUPS       (BX), Z11
+	VFMADD213PS   Z12, Z0, Z11
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
+	VMOVAPS.Z     Z11, K7, Z11
+	VFMADD231PS   Z11, Z2, Z12
+	VMOVUPS       (SI), Z11
+	VMULPS        Z11, Z12, Z11
+	VFMADD231PS   Z11, Z11, Z6
+	ADDQ          $+64, CX
+	ADDQ          $+64, BX
+	ADDQ          $+64, SI
+	ADDQ          $-16, R9
+	JMP           pass0_fold
+
+pass0_partial0:
+	TESTQ         R9, R9
+	JE            pass0_fold
+	VMOVUPS.Z     (CX), K1, Z11
+	VMULPS        Z11, Z1, Z11
+	VMOVUPS.Z     (BX), K1, Z12
+	VFMADD213PS   Z11, Z0, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VFMADD231PS   Z12, Z2, Z11
+	VMOVUPS.Z     (SI), K1, Z12
+	VMULPS        Z12, Z11, Z12
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z11
+	VBLENDMPS     Z12, Z11, K1, Z12
+	VFMADD231PS   Z12, Z12, Z3
+	JMP           pass0_fold
+
+pass0_partial1:
+	TESTQ         R9, R9
+	JE            pass0_fold
+	VMOVUPS.Z     (CX), K1, Z12
+	VMULPS        Z12, Z1, Z12
+	VMOVUPS.Z     (BX), K1, Z11
+	VFMADD213PS   Z12, Z0, Z11
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
+	VMOVAPS.Z     Z11, K7, Z11
+	VFMADD231PS   Z11, Z2, Z12
+	VMOVUPS.Z     (SI), K1, Z11
+	VMULPS        Z11, Z12, Z11
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z12
+	VBLENDMPS     Z11, Z12, K1, Z11
+	VFMADD231PS   Z11, Z11, Z4
+	JMP           pass0_fold
+
+pass0_partial2:
+	TESTQ         R9, R9
+	JE            pass0_fold
+	VMOVUPS.Z     (CX), K1, Z11
+	VMULPS        Z11, Z1, Z11
+	VMOVUPS.Z     (BX), K1, Z12
+	VFMADD213PS   Z11, Z0, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VFMADD231PS   Z12, Z2, Z11
+	VMOVUPS.Z     (SI), K1, Z12
+	VMULPS        Z12, Z11, Z12
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z11
+	VBLENDMPS     Z12, Z11, K1, Z12
+	VFMADD231PS   Z12, Z12, Z5
+	JMP           pass0_fold
+
+pass0_partial3:
+	TESTQ         R9, R9
+	JE            pass0_fold
+	VMOVUPS.Z     (CX), K1, Z12
+	VMULPS        Z12, Z1, Z12
+	VMOVUPS.Z     (BX), K1, Z11
+	VFMADD213PS   Z12, Z0, Z11
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
+	VMOVAPS.Z     Z11, K7, Z11
+	VFMADD231PS   Z11, Z2, Z12
+	VMOVUPS.Z     (SI), K1, Z11
+	VMULPS        Z11, Z12, Z11
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z12
+	VBLENDMPS     Z11, Z12, K1, Z11
+	VFMADD231PS   Z11, Z11, Z6
+
+pass0_fold:
+	VADDPS        Z5, Z3, Z3
+	VADDPS        Z6, Z4, Z4
+	VADDPS        Z4, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y11
+	VADDPS        Y11, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X11
+	VADDPS        X11, X3, X3
+	VSHUFPS       $0x0e, X3, X3, X11
+	VADDPS        X11, X3, X3
+	VSHUFPS       $0x01, X3, X3, X11
+	VADDPS        X11, X3, X3
+	SUBQ          R10, CX
+	SUBQ          R10, BX
+	MOVQ          col+32(FP), SI
+	VBROADCASTSS  (DX), Z6
+	ADDQ          $+4, DX
+	VMULPS        X6, X6, X5
+	VMULPS        X3, X5, X6
+	VMOVSS        X6, (AX)
+	ADDQ          $+4, AX
+	MOVQ          R8, R9
+	SHLQ          $0x02, R9
+	ADDQ          R9, BX
+	ADDQ          R9, CX
+	SUBQ          $+1, DI
+	JNE           row
+	VZEROUPPER
+	RET
+
+// func UpdateSquaresCentredAVX2(dst *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, rows int, cols int, beta float32, add float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·UpdateSquaresCentredAVX2(SB), NOSPLIT, $0-84
+	MOVQ         dst+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         mean+40(FP), DI
+	MOVQ         shift+48(FP), R8
+	MOVQ         rows+56(FP), R9
+	MOVQ         cols+64(FP), R10
+	VBROADCASTSS beta+72(FP), Y0
+	VBROADCASTSS add+76(FP), Y1
+	VBROADCASTSS share+80(FP), Y2
+	MOVQ         R10, R11
+	MOVQ         R11, R12
+	ANDQ         $+7, R11
+	LEAQ         partial_masks<>+0(SB), R14
+	NEGQ         R11
+	VMOVUPS      32(R14)(R11*4), Y3
+	NEGQ         R11
+	SUBQ         R11, R12
+	SHLQ         $0x02, R12
+
+row:
+	VBROADCASTSS (DI), Y4
+	ADDQ         $+4, DI
+	MOVQ         R10, R11
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	VPXOR        X9, X9, X9
+	VPXOR        X10, X10, X10
+	VPXOR        X11, X11, X11
+	VPXOR        X12, X12, X12
+	SUBQ         $+64, R11
+	JL           pass1_blocks_end
+
+pass1_blocks:
+	VMOVUPS      (CX), Y13
+	VMOVUPS      (R8), Y14
+	VFNMADD231PS Y14, Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMOVUPS      (SI), Y14
+	VMULPS       Y14, Y13, Y14
+	VFMADD231PS  Y14, Y14, Y5
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	VMOVUPS      (CX), Y14
+	VMOVUPS      (R8), Y13
+	VFNMADD231PS Y13, Y4, Y14
+	VMULPS       Y14, Y1, Y14
+	VMOVUPS      (BX), Y13
+	VFMADD213PS  Y14, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y14
+	VMOVUPS      (SI), Y13
+	VMULPS       Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y6
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	VMOVUPS      (CX), Y13
+	VMOVUPS      (R8), Y14
+	VFNMADD231PS Y14, Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMOVUPS      (SI), Y14
+	VMULPS       Y14, Y13, Y14
+	VFMADD231PS  Y14, Y14, Y7
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	VMOVUPS      (CX), Y14
+	VMOVUPS      (R8), Y13
+	VFNMADD231PS Y13, Y4, Y14
+	VMULPS       Y14, Y1, Y14
+	VMOVUPS      (BX), Y13
+	VFMADD213PS  Y14, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y14
+	VMOVUPS      (SI), Y13
+	VMULPS       Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y8
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	VMOVUPS      (CX), Y13
+	VMOVUPS      (R8), Y14
+	VFNMADD231PS Y14, Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMOVUPS      (SI), Y14
+	VMULPS       Y14, Y13, Y14
+	VFMADD231PS  Y14, Y14, Y9
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	VMOVUPS      (CX), Y14
+	VMOVUPS      (R8), Y13
+	VFNMADD231PS Y13, Y4, Y14
+	VMULPS       Y14, Y1, Y14
+	VMOVUPS      (BX), Y13
+	VFMADD213PS  Y14, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y14
+	VMOVUPS      (SI), Y13
+	VMULPS       Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y10
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	VMOVUPS      (CX), Y13
+	VMOVUPS      (R8), Y14
+	VFNMADD231PS Y14, Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMOVUPS      (SI), Y14
+	VMULPS       Y14, Y13, Y14
+	VFMADD231PS  Y14, Y14, Y11
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	VMOVUPS      (CX), Y14
+	VMOVUPS      (R8), Y13
+	VFNMADD231PS Y13, Y4, Y14
+	VMULPS       Y14, Y1, Y14
+	VMOVUPS      (BX), Y13
+	VFMADD213PS  Y14, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y14
+	VMOVUPS      (SI), Y13
+	VMULPS       Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y12
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	SUBQ         $+64, R11
+	JGE          pass1_blocks
+
+pass1_blocks_end:
+	ADDQ         $+64, R11
+	CMPQ         R11, $+8
+	JL           pass1_partial0
+	VMOVUPS      (CX), Y13
+	VMOVUPS      (R8), Y14
+	VFNMADD231PS Y14, Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMOVUPS      (SI), Y14
+	VMULPS       Y14, Y13, Y14
+	VFMADD231PS  Y14, Y14, Y5
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, R11
+	CMPQ         R11, $+8
+	JL           pass1_partial1
+	VMOVUPS      (CX), Y14
+	VMOVUPS      (R8), Y13
+	VFNMADD231PS Y13, Y4, Y14
+	VMULPS       Y14, Y1, Y14
+	VMOVUPS      (BX), Y13
+	VFMADD213PS  Y14, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y14
+	VMOVUPS      (SI), Y13
+	VMULPS       Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y6
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, R11
+	CMPQ         R11, $+8
+	JL           pass1_partial2
+	VMOVUPS      (CX), Y13
+	VMOVUPS      (R8), Y14
+	VFNMADD231PS Y14, Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMOVUPS      (SI), Y14
+	VMULPS       Y14, Y13, Y14
+	VFMADD231PS  Y14, Y14, Y7
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, R11
+	CMPQ         R11, $+8
+	JL           pass1_partial3
+	VMOVUPS      (CX), Y14
+	VMOVUPS      (R8), Y13
+	VFNMADD231PS Y13, Y4, Y14
+	VMULPS       Y14, Y1, Y14
+	VMOVUPS      (BX), Y13
+	VFMADD213PS  Y14, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y14
+	VMOVUPS      (SI), Y13
+	VMULPS       Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y8
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, R11
+	CMPQ         R11, $+8
+	JL           pass1_partial4
+	VMOVUPS      (CX), Y13
+	VMOVUPS      (R8), Y14
+	VFNMADD231PS Y14, Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMOVUPS      (SI), Y14
+	VMULPS       Y14, Y13, Y14
+	VFMADD231PS  Y14, Y14, Y9
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, R11
+	CMPQ         R11, $+8
+	JL           pass1_partial5
+	VMOVUPS      (CX), Y14
+	VMOVUPS      (R8), Y13
+	VFNMADD231PS Y13, Y4, Y14
+	VMULPS       Y14, Y1, Y14
+	VMOVUPS      (BX), Y13
+	VFMADD213PS  Y14, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y14
+	VMOVUPS      (SI), Y13
+	VMULPS       Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y10
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, R11
+	CMPQ         R11, $+8
+	JL           pass1_partial6
+	VMOVUPS      (CX), Y13
+	VMOVUPS      (R8), Y14
+	VFNMADD231PS Y14, Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMOVUPS      (SI), Y14
+	VMULPS       Y14, Y13, Y14
+	VFMADD231PS  Y14, Y14, Y11
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, R11
+	CMPQ         R11, $+8
+	JL           pass1_partial7
+	VMOVUPS      (CX), Y14
+	VMOVUPS      (R8), Y13
+	VFNMADD231PS Y13, Y4, Y14
+	VMULPS       Y14, Y1, Y14
+	VMOVUPS      (BX), Y13
+	VFMADD213PS  Y14, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y14
+	VMOVUPS      (SI), Y13
+	VMULPS       Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y12
+	ADDQ         $+32, CX
+	ADDQ         $+32, R8
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $-8, R11
+	JMP          pass1_fold
+
+pass1_partial0:
+	TESTQ        R11, R11
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y3, Y13
+	VMASKMOVPS   (R8), Y3, Y14
+	VFNMADD231PS Y14, Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMASKMOVPS   (BX), Y3, Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMASKMOVPS   (SI), Y3, Y14
+	VMULPS       Y14, Y13, Y14
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y3, Y14, Y13, Y14
+	VFMADD231PS  Y14, Y14, Y5
+	JMP          pass1_fold
+
+pass1_partial1:
+	TESTQ        R11, R11
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y3, Y14
+	VMASKMOVPS   (R8), Y3, Y13
+	VFNMADD231PS Y13, Y4, Y14
+	VMULPS       Y14, Y1, Y14
+	VMASKMOVPS   (BX), Y3, Y13
+	VFMADD213PS  Y14, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y14
+	VMASKMOVPS   (SI), Y3, Y13
+	VMULPS       Y13, Y14, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y3, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y6
+	JMP          pass1_fold
+
+pass1_partial2:
+	TESTQ        R11, R11
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y3, Y13
+	VMASKMOVPS   (R8), Y3, Y14
+	VFNMADD231PS Y14, Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMASKMOVPS   (BX), Y3, Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMASKMOVPS   (SI), Y3, Y14
+	VMULPS       Y14, Y13, Y14
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y3, Y14, Y13, Y14
+	VFMADD231PS  Y14, Y14, Y7
+	JMP          pass1_fold
+
+pass1_partial3:
+	TESTQ        R11, R11
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y3, Y14
+	VMASKMOVPS   (R8), Y3, Y13
+	VFNMADD231PS Y13, Y4, Y14
+	VMULPS       Y14, Y1, Y14
+	VMASKMOVPS   (BX), Y3, Y13
+	VFMADD213PS  Y14, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y14
+	VMASKMOVPS   (SI), Y3, Y13
+	VMULPS       Y13, Y14, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y3, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y8
+	JMP          pass1_fold
+
+pass1_partial4:
+	TESTQ        R11, R11
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y3, Y13
+	VMASKMOVPS   (R8), Y3, Y14
+	VFNMADD231PS Y14, Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMASKMOVPS   (BX), Y3, Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMASKMOVPS   (SI), Y3, Y14
+	VMULPS       Y14, Y13, Y14
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y3, Y14, Y13, Y14
+	VFMADD231PS  Y14, Y14, Y9
+	JMP          pass1_fold
+
+pass1_partial5:
+	TESTQ        R11, R11
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y3, Y14
+	VMASKMOVPS   (R8), Y3, Y13
+	VFNMADD231PS Y13, Y4, Y14
+	VMULPS       Y14, Y1, Y14
+	VMASKMOVPS   (BX), Y3, Y13
+	VFMADD213PS  Y14, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y14
+	VMASKMOVPS   (SI), Y3, Y13
+	VMULPS       Y13, Y14, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y3, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y10
+	JMP          pass1_fold
+
+pass1_partial6:
+	TESTQ        R11, R11
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y3, Y13
+	VMASKMOVPS   (R8), Y3, Y14
+	VFNMADD231PS Y14, Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMASKMOVPS   (BX), Y3, Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMASKMOVPS   (SI), Y3, Y14
+	VMULPS       Y14, Y13, Y14
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y3, Y14, Y13, Y14
+	VFMADD231PS  Y14, Y14, Y11
+	JMP          pass1_fold
+
+pass1_partial7:
+	TESTQ        R11, R11
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y3, Y14
+	VMASKMOVPS   (R8), Y3, Y13
+	VFNMADD231PS Y13, Y4, Y14
+	VMULPS       Y14, Y1, Y14
+	VMASKMOVPS   (BX), Y3, Y13
+	VFMADD213PS  Y14, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
+	VANDPS       Y15, Y13, Y13
+	VFMADD231PS  Y13, Y2, Y14
+	VMASKMOVPS   (SI), Y3, Y13
+	VMULPS       Y13, Y14, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y3, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y12
+
+pass1_fold:
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y10, Y6, Y6
+	VADDPS       Y11, Y7, Y7
+	VADDPS       Y12, Y8, Y8
+	VADDPS       Y7, Y5, Y5
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X13
+	VADDPS       X13, X5, X5
+	VSHUFPS      $0x0e, X5, X5, X13
+	VADDPS       X13, X5, X5
+	VSHUFPS      $0x01, X5, X5, X13
+	VADDPS       X13, X5, X5
+	SUBQ         R12, CX
+	MOVQ         shift+48(FP), R8
+	SUBQ         R12, BX
+	MOVQ         col+32(FP), SI
+	VBROADCASTSS (DX), Y4
+	ADDQ         $+4, DX
+	VMULPS       X4, X4, X12
+	VMULPS       X5, X12, X4
+	VMOVSS       X4, (AX)
+	ADDQ         $+4, AX
+	MOVQ         R10, R11
+	SHLQ         $0x02, R11
+	ADDQ         R11, BX
+	ADDQ         R11, CX
+	SUBQ         $+1, R9
+	JNE          row
+	VZEROUPPER
+	RET
+
+// func UpdateSquaresCentredAVX512(dst *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, rows int, cols int, beta float32, add float32, share float32)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·UpdateSquaresCentredAVX512(SB), NOSPLIT, $0-84
+	MOVQ         dst+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         mean+40(FP), DI
+	MOVQ         shift+48(FP), R8
+	MOVQ         rows+56(FP), R9
+	MOVQ         cols+64(FP), R10
+	VBROADCASTSS beta+72(FP), Z0
+	VBROADCASTSS add+76(FP), Z1
+	VBROADCASTSS share+80(FP), Z2
+	MOVQ         R10, R11
+	MOVQ         R11, R12
+	ANDQ         $+15, R11
+	MOVL         $0x0000ffff, R14
+	BZHIL        R11, R14, R14
+	KMOVW        R14, K1
+	SUBQ         R11, R12
+	SHLQ         $0x02, R12
+
+row:
+	VBROADCASTSS (DI), Z3
+	ADDQ         $+4, DI
+	MOVQ         R10, R11
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	SUBQ         $+64, R11
+	JL           pass1_blocks_end
+
+pass1_blocks:
+	VMOVUPS       (CX), Z8
+	VMOVUPS       64(CX), Z9
+	VMOVUPS       128(CX), Z10
+	VMOVUPS       192(CX), Z11
+	VMOVUPS       (R8), Z12
+	VMOVUPS       64(R8), Z13
+	VMOVUPS       128(R8), Z14
+	VMOVUPS       192(R8), Z15
+	VFNMADD231PS  Z12, Z3, Z8
+	VFNMADD231PS  Z13, Z3, Z9
+	VFNMADD231PS  Z14, Z3, Z10
+	VFNMADD231PS  Z15, Z3, Z11
+	VMULPS        Z8, Z1, Z8
+	VMULPS        Z9, Z1, Z9
+	VMULPS        Z10, Z1, Z10
+	VMULPS        Z11, Z1, Z11
+	VMOVUPS       (BX), Z15
+	VMOVUPS       64(BX), Z14
+	VMOVUPS       128(BX), Z13
+	VMOVUPS       192(BX), Z12
+	VFMADD213PS   Z8, Z0, Z15
+	VFMADD213PS   Z9, Z0, Z14
+	VFMADD213PS   Z10, Z0, Z13
+	VFMADD213PS   Z11, Z0, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z13, K7
+	VMOVAPS.Z     Z13, K7, Z13
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VFMADD231PS   Z15, Z2, Z8
+	VFMADD231PS   Z14, Z2, Z9
+	VFMADD231PS   Z13, Z2, Z10
+	VFMADD231PS   Z12, Z2, Z11
+	VMOVUPS       (SI), Z12
+	VMOVUPS       64(SI), Z13
+	VMOVUPS       128(SI), Z14
+	VMOVUPS       192(SI), Z15
+	VMULPS        Z12, Z8, Z12
+	VMULPS        Z13, Z9, Z13
+	VMULPS        Z14, Z10, Z14
+	VMULPS        Z15, Z11, Z15
+	VFMADD231PS   Z12, Z12, Z4
+	VFMADD231PS   Z13, Z13, Z5
+	VFMADD231PS   Z14, Z14, Z6
+	VFMADD231PS   Z15, Z15, Z7
+	ADDQ          $+256, CX
+	ADDQ          $+256, R8
+	ADDQ          $+256, BX
+	ADDQ          $+256, SI
+	SUBQ          $+64, R11
+	JGE           pass1_blocks
+
+pass1_blocks_end:
+	ADDQ          $+64, R11
+	CMPQ          R11, $+16
+	JL            pass1_partial0
+	VMOVUPS       (CX), Z15
+	VMOVUPS       (R8), Z14
+	VFNMADD231PS  Z14, Z3, Z15
+	VMULPS        Z15, Z1, Z15
+	VMOVUPS       (BX), Z14
+	VFMADD213PS   Z15, Z0, Z14
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VFMADD231PS   Z14, Z2, Z15
+	VMOVUPS       (SI), Z14
+	VMULPS        Z14, Z15, Z14
+	VFMADD231PS   Z14, Z14, Z4
+	ADDQ          $+64, CX
+	ADDQ          $+64, R8
+	ADDQ          $+64, BX
+	ADDQ          $+64, SI
+	ADDQ          $-16, R11
+	CMPQ          R11, $+16
+	JL            pass1_partial1
+	VMOVUPS       (CX), Z14
+	VMOVUPS       (R8), Z15
+	VFNMADD231PS  Z15, Z3, Z14
+	VMULPS        Z14, Z1, Z14
+	VMOVUPS       (BX), Z15
+	VFMADD213PS   Z14, Z0, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VFMADD231PS   Z15, Z2, Z14
+	VMOVUPS       (SI), Z15
+	VMULPS        Z15, Z14, Z15
+	VFMADD231PS   Z15, Z15, Z5
+	ADDQ          $+64, CX
+	ADDQ          $+64, R8
+	ADDQ          $+64, BX
+	ADDQ          $+64, SI
+	ADDQ          $-16, R11
+	CMPQ          R11, $+16
+	JL            pass1_partial2
+	VMOVUPS       (CX), Z15
+	VMOVUPS       (R8), Z14
+	VFNMADD231PS  Z14, Z3, Z15
+	VMULPS        Z15, Z1, Z15
+	VMOVUPS       (BX), Z14
+	VFMADD213PS   Z15, Z0, Z14
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VFMADD231PS   Z14, Z2, Z15
+	VMOVUPS       (SI), Z14
+	VMULPS        Z14, Z15, Z14
+	VFMADD231PS   Z14, Z14, Z6
+	ADDQ          $+64, CX
+	ADDQ          $+64, R8
+	ADDQ          $+64, BX
+	ADDQ          $+64, SI
+	ADDQ          $-16, R11
+	CMPQ          R11, $+16
+	JL            pass1_partial3
+	VMOVUPS       (CX), Z14
+	VMOVUPS       (R8), Z15
+	VFNMADD231PS  Z15, Z3, Z14
+	VMULPS        Z14, Z1, Z14
+	VMOVUPS       (BX), Z15
+	VFMADD213PS   Z14, Z0, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VFMADD231PS   Z15, Z2, Z14
+	VMOVUPS       (SI), Z15
+	VMULPS        Z15, Z14, Z15
+	VFMADD231PS   Z15, Z15, Z7
+	ADDQ          $+64, CX
+	ADDQ          $+64, R8
+	ADDQ          $+64, BX
+	ADDQ          $+64, SI
+	ADDQ          $-16, R11
+	JMP           pass1_fold
+
+pass1_partial0:
+	TESTQ         R11, R11
+	JE            pass1_fold
+	VMOVUPS.Z     (CX), K1, Z15
+	VMOVUPS.Z     (R8), K1, Z14
+	VFNMADD231PS  Z14, Z3, Z15
+	VMULPS        Z15, Z1, Z15
+	VMOVUPS.Z     (BX), K1, Z14
+	VFMADD213PS   Z15, Z0, Z14
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VFMADD231PS   Z14, Z2, Z15
+	VMOVUPS.Z     (SI), K1, Z14
+	VMULPS        Z14, Z15, Z14
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z15
+	VBLENDMPS     Z14, Z15, K1, Z14
+	VFMADD231PS   Z14, Z14, Z4
+	JMP           pass1_fold
+
+pass1_partial1:
+	TESTQ         R11, R11
+	JE            pass1_fold
+	VMOVUPS.Z     (CX), K1, Z14
+	VMOVUPS.Z     (R8), K1, Z15
+	VFNMADD231PS  Z15, Z3, Z14
+	VMULPS        Z14, Z1, Z14
+	VMOVUPS.Z     (BX), K1, Z15
+	VFMADD213PS   Z14, Z0, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VFMADD231PS   Z15, Z2, Z14
+	VMOVUPS.Z     (SI), K1, Z15
+	VMULPS        Z15, Z14, Z15
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z14
+	VBLENDMPS     Z15, Z14, K1, Z15
+	VFMADD231PS   Z15, Z15, Z5
+	JMP           pass1_fold
+
+pass1_partial2:
+	TESTQ         R11, R11
+	JE            pass1_fold
+	VMOVUPS.Z     (CX), K1, Z15
+	VMOVUPS.Z     (R8), K1, Z14
+	VFNMADD231PS  Z14, Z3, Z15
+	VMULPS        Z15, Z1, Z15
+	VMOVUPS.Z     (BX), K1, Z14
+	VFMADD213PS   Z15, Z0, Z14
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VFMADD231PS   Z14, Z2, Z15
+	VMOVUPS.Z     (SI), K1, Z14
+	VMULPS        Z14, Z15, Z14
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z15
+	VBLENDMPS     Z14, Z15, K1, Z14
+	VFMADD231PS   Z14, Z14, Z6
+	JMP           pass1_fold
+
+pass1_partial3:
+	TESTQ         R11, R11
+	JE            pass1_fold
+	VMOVUPS.Z     (CX), K1, Z14
+	VMOVUPS.Z     (R8), K1, Z15
+	VFNMADD231PS  Z15, Z3, Z14
+	VMULPS        Z14, Z1, Z14
+	VMOVUPS.Z     (BX), K1, Z15
+	VFMADD213PS   Z14, Z0, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VFMADD231PS   Z15, Z2, Z14
+	VMOVUPS.Z     (SI), K1, Z15
+	VMULPS        Z15, Z14, Z15
+	VBROADCASTSS  lanes_00000000<>+0(SB), Z14
+	VBLENDMPS     Z15, Z14, K1, Z15
+	VFMADD231PS   Z15, Z15, Z7
+
+pass1_fold:
+	VADDPS        Z6, Z4, Z4
+	VADDPS        Z7, Z5, Z5
+	VADDPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y15
+	VADDPS        Y15, Y4, Y4
+	VEXTRACTF32X4 $0x01, Y4, X15
+	VADDPS        X15, X4, X4
+	VSHUFPS       $0x0e, X4, X4, X15
+	VADDPS        X15, X4, X4
+	VSHUFPS       $0x01, X4, X4, X15
+	VADDPS        X15, X4, X4
+	SUBQ          R12, CX
+	MOVQ          shift+48(FP), R8
+	SUBQ          R12, BX
+	MOVQ          col+32(FP), SI
+	VBROADCASTSS  (DX), Z3
+	ADDQ          $+4, DX
+	VMULPS        X3, X3, X7
+	VMULPS        X4, X7, X3
+	VMOVSS        X3, (AX)
+	ADDQ          $+4, AX
+	MOVQ          R10, R11
+	SHLQ          $0x02, R11
+	ADDQ          R11, BX
+	ADDQ          R11, CX
+	SUBQ          $+1, R9
+	JNE           row
+	VZEROUPPER
+	RET
+
 // func SgdAVX2(w *float32, v *float32, grad *float32, n int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
 // Requires: AVX, FMA3
 TEXT ·SgdAVX2(SB), NOSPLIT, $0-56

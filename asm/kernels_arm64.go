@@ -62,6 +62,24 @@ func AdaFisherNEON(w *float32, m *float32, grad *float32, row *float32, col *flo
 func AdaFisherBoundedNEON(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
 
 //go:noescape
+func CalibratedNEON(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+
+//go:noescape
+func CalibratedCentredNEON(w *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, moved *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+
+//go:noescape
+func GradientSquaresNEON(dst *float32, grad *float32, row *float32, col *float32, rows int, cols int)
+
+//go:noescape
+func GradientSquaresCentredNEON(dst *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, rows int, cols int)
+
+//go:noescape
+func UpdateSquaresNEON(dst *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32)
+
+//go:noescape
+func UpdateSquaresCentredNEON(dst *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, rows int, cols int, beta float32, add float32, share float32)
+
+//go:noescape
 func SgdNEON(w *float32, v *float32, grad *float32, n int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
 
 //go:noescape

@@ -98,6 +98,8 @@ func BenchmarkAdagradStep(b *testing.B)         { benchmark(b, "AdagradStep") }
 func BenchmarkRMSPropStep(b *testing.B)         { benchmark(b, "RMSPropStep") }
 func BenchmarkLionStep(b *testing.B)            { benchmark(b, "LionStep") }
 func BenchmarkAdaFisherStep(b *testing.B)       { benchmark(b, "AdaFisherStep") }
+func BenchmarkCalibratedStep(b *testing.B)      { benchmark(b, "CalibratedStep") }
+func BenchmarkCalibratedSquares(b *testing.B)   { benchmark(b, "CalibratedSquares") }
 func BenchmarkGer(b *testing.B)                 { benchmark(b, "Ger") }
 func BenchmarkPrecondition(b *testing.B)        { benchmark(b, "Precondition") }
 func BenchmarkColSums(b *testing.B)             { benchmark(b, "ColSums") }

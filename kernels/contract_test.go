@@ -25,6 +25,11 @@ func TestMismatchPanics(t *testing.T) {
 		rmsProp   = "kernels: RMSPropStep: lengths of w, v, a, b and g differ"
 		lion      = "kernels: LionStep: lengths of w, m and g differ"
 		sgd       = "kernels: SGDStep: lengths of w, v and g differ"
+		calibrate = "kernels: CalibratedStep: length of w, m or g is not len(row)*len(col)"
+		centre    = "kernels: CalibratedStep: length of mean is not len(row), or of shift or moved not len(col)"
+		squares   = "kernels: CalibratedSquares: length of g or m is not len(row)*len(col)"
+		squaresTo = "kernels: CalibratedSquares: lengths of dst and row differ"
+		squaresOf = "kernels: CalibratedSquares: length of mean is not len(row), or of shift not len(col)"
 		fisher    = "kernels: AdaFisherStep: length of w, m or g is not len(row)*len(col)"
 		reluBack  = "kernels: ReLUBackward: lengths of dx, dy and y differ"
 		tanhBack  = "kernels: TanhBackward: lengths of dx, dy and y differ"
@@ -123,6 +128,18 @@ func TestMismatchPanics(t *testing.T) {
 		{rmsProp, func() { RMSPropStep(v(3), v(3), v(3), v(3), v(4), RMSPropParams{}) }},
 		{lion, func() { LionStep(v(3), v(4), v(3), LionParams{}) }},
 		{lion, func() { LionStep(v(3), v(3), v(4), LionParams{}) }},
+		{calibrate, func() { CalibratedStep(v(5), v(6), v(6), v(2), v(3), nil, nil, nil, CalibratedParams{}) }},
+		{calibrate, func() { CalibratedStep(v(6), v(5), v(6), v(2), v(3), nil, nil, nil, CalibratedParams{}) }},
+		{calibrate, func() { CalibratedStep(v(6), v(6), v(5), v(2), v(3), nil, nil, nil, CalibratedParams{}) }},
+		{calibrate, func() { CalibratedStep(v(6), v(6), v(6), v(3), v(3), nil, nil, nil, CalibratedParams{}) }},
+		{centre, func() { CalibratedStep(v(6), v(6), v(6), v(2), v(3), v(3), v(3), v(3), CalibratedParams{}) }},
+		{centre, func() { CalibratedStep(v(6), v(6), v(6), v(2), v(3), v(2), v(2), v(3), CalibratedParams{}) }},
+		{centre, func() { CalibratedStep(v(6), v(6), v(6), v(2), v(3), v(2), v(3), v(2), CalibratedParams{}) }},
+		{squares, func() { CalibratedSquares(v(2), nil, v(5), v(2), v(3), nil, nil, CalibratedParams{}) }},
+		{squares, func() { CalibratedSquares(v(2), v(5), v(6), v(2), v(3), nil, nil, CalibratedParams{}) }},
+		{squaresTo, func() { CalibratedSquares(v(3), nil, v(6), v(2), v(3), nil, nil, CalibratedParams{}) }},
+		{squaresOf, func() { CalibratedSquares(v(2), nil, v(6), v(2), v(3), v(3), v(3), CalibratedParams{}) }},
+		{squaresOf, func() { CalibratedSquares(v(2), nil, v(6), v(2), v(3), v(2), v(2), CalibratedParams{}) }},
 		{fisher, func() { AdaFisherStep(v(5), v(6), v(6), v(2), v(3), AdaFisherParams{}) }},
 		{fisher, func() { AdaFisherStep(v(6), v(5), v(6), v(2), v(3), AdaFisherParams{}) }},
 		{fisher, func() { AdaFisherStep(v(6), v(6), v(5), v(2), v(3), AdaFisherParams{}) }},

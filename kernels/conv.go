@@ -184,6 +184,15 @@ func (c Conv2d) PatchSumSquares(dst, x, scratch []float32) {
 	v.windowSums(dst)
 }
 
+// PatchSums computes the sums of the entries of all patches, as PatchSumSquares does
+// with x[n,h,w,c] in place of its square: from +0, q = q + x[n,h,w,c] over n. It
+// panics if the length of dst is not PatchLen.
+func (c Conv2d) PatchSums(dst, x, scratch []float32) {
+	v := c.checkPatchSums(dst, x, scratch)
+	v.run(0)
+	v.windowSums(dst)
+}
+
 // A convolution is one call: a Conv2d with its defaults set, what follows from it,
 // and the operands.
 type convolution struct {
@@ -205,6 +214,7 @@ const (
 	inputGradient
 	weightGradient
 	patchSquares
+	patchSums
 )
 
 // A convPart is a range of outputs: lines are rows of pixels of all images, cols
@@ -284,6 +294,18 @@ func (c *Conv2d) checkPatchSumSquares(dst, x, scratch []float32) (v convolution)
 	return v
 }
 
+func (c *Conv2d) checkPatchSums(dst, x, scratch []float32) (v convolution) {
+	v = c.prepare(patchSums, x, "kernels: Conv2d.PatchSums: length of x is not a multiple of InLen")
+	if len(dst) != v.PatchLen() {
+		panic("kernels: Conv2d.PatchSums: length of dst is not PatchLen")
+	}
+	if len(scratch) < convScratch(&v.Conv2d) {
+		panic("kernels: Conv2d.PatchSums: workspace is shorter than Scratch(1)")
+	}
+	v.scratch = scratch
+	return v
+}
+
 // ConvForward is c.Forward, split among the workers where the work is large. A
 // worker needs c.Scratch(1) elements of the workspace to take part. The result has
 // the same bits.
@@ -311,9 +333,16 @@ func (p *Pool) ConvPatchSumSquares(c Conv2d, dst, x, scratch []float32) {
 	v.windowSums(dst)
 }
 
+// ConvPatchSums is c.PatchSums, split as ConvForward is.
+func (p *Pool) ConvPatchSums(c Conv2d, dst, x, scratch []float32) {
+	v := c.checkPatchSums(dst, x, scratch)
+	p.convolve(&v)
+	v.windowSums(dst)
+}
+
 // work returns the size of a call in floating-point operations, or comparable ones.
 func (v *convolution) work() float64 {
-	if v.what == patchSquares {
+	if v.what >= patchSquares {
 		return 16 * float64(len(v.x)) // bound by memory
 	}
 	return 2 * float64(v.n) * float64(v.outH*v.outW) * float64(len(v.w))
@@ -348,7 +377,7 @@ func (v *convolution) split(workers int) int {
 	case weightGradient:
 		v.cols = min(workers, panels)
 		v.lines = min(workers/v.cols, (lines+leastChannels-1)/leastChannels)
-	case patchSquares:
+	case patchSquares, patchSums:
 		v.lines, v.cols = 1, min(workers, panels)
 	}
 	return v.lines * v.cols
@@ -382,8 +411,8 @@ func (p *Pool) convolve(v *convolution) {
 func (v *convolution) run(part int) {
 	r := v.part(part)
 	switch {
-	case v.what == patchSquares:
-		v.squares(r)
+	case v.what >= patchSquares:
+		v.patchMoments(r)
 	case v.what == weightGradient && v.n == 0:
 		clear(v.w)
 	case r.line0 < r.line1 && r.col0 < r.col1:
@@ -532,8 +561,9 @@ const squaresLen = 1 << 12
 // squareRows is the number of rows that are squared in one go.
 func (c *Conv2d) squareRows() int { return max(1, min(c.H, squaresLen/(c.W*c.C))) }
 
-// convRows is the workspace of PatchSumSquares, for all workers together: sums over
-// images of some rows, then sums over rows for each row of the window.
+// convRows is the workspace of PatchSumSquares and PatchSums, for all workers
+// together: sums over images of some rows, then sums over rows for each row of the
+// window.
 func convRows(c *Conv2d) int { return (c.squareRows() + c.Kernel[0]) * c.W * c.C }
 
 // patchRows is the part of the workspace for row i of the window.
@@ -558,8 +588,9 @@ func (v *convolution) seen(h int) bool {
 	return false
 }
 
-// squares computes columns of the sums of squares over images and rows.
-func (v *convolution) squares(r convPart) {
+// patchMoments computes columns of the sums over images and rows, of squares or of
+// the inputs themselves.
+func (v *convolution) patchMoments(r convPart) {
 	for i := range v.Kernel[0] {
 		clear(v.patchRows(i)[r.col0:r.col1])
 	}
@@ -576,7 +607,11 @@ func (v *convolution) squares(r convPart) {
 		clear(q)
 		for n := range v.n {
 			x := v.x[(n*v.H+h)*row+r.col0:][:len(q)]
-			MulAdd(q, x, x, q)
+			if v.what == patchSquares {
+				MulAdd(q, x, x, q)
+			} else {
+				Add(q, q, x)
+			}
 		}
 		for l := range rows {
 			q := q[l*row:][:r.col1-r.col0]
@@ -590,7 +625,7 @@ func (v *convolution) squares(r convPart) {
 	}
 }
 
-// windowSums adds up the sums of squares over the columns of windows and over groups.
+// windowSums adds up the sums over rows, over the columns of windows and over groups.
 func (v *convolution) windowSums(dst []float32) {
 	t := v.scratch[:v.C]
 	for i := range v.Kernel[0] {

@@ -34,7 +34,7 @@ var convCases = []Conv2d{
 }
 
 // convTensors are the operands of a batch.
-type convTensors struct{ x, w, bias, y, dy, dx, dw, squares []float32 }
+type convTensors struct{ x, w, bias, y, dy, dx, dw, squares, sums []float32 }
 
 func newConvTensors(c Conv2d, n int, next func() float32) (t convTensors) {
 	draw := func(n int) []float32 {
@@ -47,6 +47,7 @@ func newConvTensors(c Conv2d, n int, next func() float32) (t convTensors) {
 	t.x, t.w, t.bias = draw(n*c.InLen()), draw(c.PatchLen()*c.Out), draw(c.Out)
 	t.dy = draw(n * c.OutLen())
 	t.y, t.dx, t.dw, t.squares = draw(len(t.dy)), draw(len(t.x)), draw(len(t.w)), draw(c.PatchLen())
+	t.sums = draw(c.PatchLen())
 	return t
 }
 
@@ -56,6 +57,7 @@ func (t *convTensors) run(c Conv2d, p *Pool, scratch []float32) {
 	p.ConvInputGradient(c, t.dx, t.dy, t.w, scratch)
 	p.ConvWeightGradient(c, t.dw, t.x, t.dy, scratch)
 	p.ConvPatchSumSquares(c, t.squares, t.x, scratch)
+	p.ConvPatchSums(c, t.sums, t.x, scratch)
 }
 
 func normals(seed uint64) func() float32 {
@@ -98,7 +100,7 @@ func TestConvolutionIsProductOfPatches(t *testing.T) {
 		groups := max(c.Groups, 1)
 		cg, og := c.C/groups, c.Out/groups
 		rows := n * c.OutH() * c.OutW()
-		squares := make([]float64, c.PatchLen())
+		squares, sums := make([]float64, c.PatchLen()), make([]float64, c.PatchLen())
 		for g := range groups {
 			a := patches(c, v.x, g)
 			columns := func(x []float32, rows int) Matrix {
@@ -116,6 +118,7 @@ func TestConvolutionIsProductOfPatches(t *testing.T) {
 			}
 			for i, p := range a.Data[:rows*c.PatchLen()] {
 				squares[i%c.PatchLen()] += float64(p) * float64(p)
+				sums[i%c.PatchLen()] += float64(p)
 			}
 			// What patches do with an input, its gradient does backwards.
 			for range 10 {
@@ -135,6 +138,7 @@ func TestConvolutionIsProductOfPatches(t *testing.T) {
 		}
 		for k := range squares {
 			require.InEpsilon(t, 1+squares[k], 1+v.squares[k], 1e-5, "%+v: squares[%d]", c, k)
+			require.InDelta(t, sums[k], v.sums[k], 1e-5*(1+squares[k]), "%+v: sums[%d]", c, k)
 		}
 	}
 }
@@ -215,7 +219,7 @@ func TestPoolConvolutions(t *testing.T) {
 					got := newConvTensors(c, 6, normals(9))
 					got.run(c, p, make([]float32, c.Scratch(workers)))
 					for name, pair := range map[string][2][]float32{
-						"y": {got.y, want.y}, "dx": {got.dx, want.dx}, "dw": {got.dw, want.dw}, "squares": {got.squares, want.squares},
+						"y": {got.y, want.y}, "dx": {got.dx, want.dx}, "dw": {got.dw, want.dw}, "squares": {got.squares, want.squares}, "sums": {got.sums, want.sums},
 					} {
 						if !equalFloats(pair[0], pair[1]) {
 							t.Errorf("%+v: other bits of %s with %d workers", c, name, workers)
@@ -234,7 +238,7 @@ func TestConvolutionParts(t *testing.T) {
 	for _, c := range append(convCases, Conv2d{H: 2, W: 2, C: 512, Out: 512, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}}) {
 		for _, n := range []int{0, 1, 2, 33} {
 			v := c.prepare(forward, make([]float32, n*c.InLen()), "")
-			for v.what = forward; v.what <= patchSquares; v.what++ {
+			for v.what = forward; v.what <= patchSums; v.what++ {
 				for _, workers := range []int{1, 2, 3, 5, 8, 64, 1000} {
 					parts := v.split(workers)
 					require.Positive(t, parts)
@@ -284,6 +288,9 @@ func TestConvolutionPanics(t *testing.T) {
 		".PatchSumSquares: length of x is not a multiple of InLen":        func() { c.PatchSumSquares(v(18), x[:31], scratch) },
 		".PatchSumSquares: length of dst is not PatchLen":                 func() { c.PatchSumSquares(v(17), x, scratch) },
 		".PatchSumSquares: workspace is shorter than Scratch(1)":          func() { c.PatchSumSquares(v(18), x, scratch[1:]) },
+		".PatchSums: length of x is not a multiple of InLen":              func() { c.PatchSums(v(18), x[:31], scratch) },
+		".PatchSums: length of dst is not PatchLen":                       func() { c.PatchSums(v(17), x, scratch) },
+		".PatchSums: workspace is shorter than Scratch(1)":                func() { c.PatchSums(v(18), x, scratch[1:]) },
 	} {
 		require.PanicsWithValue(t, name+message, call, fmt.Sprint(message))
 	}
@@ -344,6 +351,7 @@ func BenchmarkConv2d(b *testing.B) {
 				{"InputGradient", func() { s.c.InputGradient(v.dx, v.dy, v.w, scratch) }},
 				{"WeightGradient", func() { s.c.WeightGradient(v.dw, v.x, v.dy, scratch) }},
 				{"PatchSumSquares", func() { s.c.PatchSumSquares(v.squares, v.x, scratch) }},
+				{"PatchSums", func() { s.c.PatchSums(v.sums, v.x, scratch) }},
 			} {
 				b.Run(fmt.Sprintf("%s/%s/%s", l, s.name, m.name), func(b *testing.B) {
 					require.NoError(b, SetLevel(l))

@@ -284,6 +284,113 @@ func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, d
 }
 
 //go:noinline
+func calibrated(w, m, grad, row, col []float32, beta, add, share, step, keep float32) {
+	raceWrite(w)
+	raceWrite(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.CalibratedAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, share, step, keep)
+	case AVX2:
+		asm.CalibratedAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, share, step, keep)
+	default:
+		calibratedRef(w, m, grad, row, col, beta, add, share, step, keep)
+	}
+}
+
+//go:noinline
+func calibratedCentred(w, m, grad, row, col, mean, shift, moved []float32, beta, add, share, step, keep float32) {
+	raceWrite(w)
+	raceWrite(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	raceRead(mean)
+	raceRead(shift)
+	raceWrite(moved)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.CalibratedCentredAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), unsafe.SliceData(mean), unsafe.SliceData(shift), unsafe.SliceData(moved), len(row), len(col), beta, add, share, step, keep)
+	case AVX2:
+		asm.CalibratedCentredAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), unsafe.SliceData(mean), unsafe.SliceData(shift), unsafe.SliceData(moved), len(row), len(col), beta, add, share, step, keep)
+	default:
+		calibratedCentredRef(w, m, grad, row, col, mean, shift, moved, beta, add, share, step, keep)
+	}
+}
+
+//go:noinline
+func gradientSquares(dst, grad, row, col []float32) {
+	raceWrite(dst)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.GradientSquaresAVX512(unsafe.SliceData(dst), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(dst), len(col))
+	case AVX2:
+		asm.GradientSquaresAVX2(unsafe.SliceData(dst), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(dst), len(col))
+	default:
+		gradientSquaresRef(dst, grad, row, col)
+	}
+}
+
+//go:noinline
+func gradientSquaresCentred(dst, grad, row, col, mean, shift []float32) {
+	raceWrite(dst)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	raceRead(mean)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.GradientSquaresCentredAVX512(unsafe.SliceData(dst), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), unsafe.SliceData(mean), unsafe.SliceData(shift), len(dst), len(col))
+	case AVX2:
+		asm.GradientSquaresCentredAVX2(unsafe.SliceData(dst), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), unsafe.SliceData(mean), unsafe.SliceData(shift), len(dst), len(col))
+	default:
+		gradientSquaresCentredRef(dst, grad, row, col, mean, shift)
+	}
+}
+
+//go:noinline
+func updateSquares(dst, m, grad, row, col []float32, beta, add, share float32) {
+	raceWrite(dst)
+	raceRead(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.UpdateSquaresAVX512(unsafe.SliceData(dst), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(dst), len(col), beta, add, share)
+	case AVX2:
+		asm.UpdateSquaresAVX2(unsafe.SliceData(dst), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(dst), len(col), beta, add, share)
+	default:
+		updateSquaresRef(dst, m, grad, row, col, beta, add, share)
+	}
+}
+
+//go:noinline
+func updateSquaresCentred(dst, m, grad, row, col, mean, shift []float32, beta, add, share float32) {
+	raceWrite(dst)
+	raceRead(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	raceRead(mean)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.UpdateSquaresCentredAVX512(unsafe.SliceData(dst), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), unsafe.SliceData(mean), unsafe.SliceData(shift), len(dst), len(col), beta, add, share)
+	case AVX2:
+		asm.UpdateSquaresCentredAVX2(unsafe.SliceData(dst), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), unsafe.SliceData(mean), unsafe.SliceData(shift), len(dst), len(col), beta, add, share)
+	default:
+		updateSquaresCentredRef(dst, m, grad, row, col, mean, shift, beta, add, share)
+	}
+}
+
+//go:noinline
 func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float32) {
 	raceWrite(w)
 	raceWrite(v)

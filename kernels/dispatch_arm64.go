@@ -246,6 +246,101 @@ func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, d
 }
 
 //go:noinline
+func calibrated(w, m, grad, row, col []float32, beta, add, share, step, keep float32) {
+	raceWrite(w)
+	raceWrite(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	switch CurrentLevel() {
+	case NEON:
+		asm.CalibratedNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, share, step, keep)
+	default:
+		calibratedRef(w, m, grad, row, col, beta, add, share, step, keep)
+	}
+}
+
+//go:noinline
+func calibratedCentred(w, m, grad, row, col, mean, shift, moved []float32, beta, add, share, step, keep float32) {
+	raceWrite(w)
+	raceWrite(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	raceRead(mean)
+	raceRead(shift)
+	raceWrite(moved)
+	switch CurrentLevel() {
+	case NEON:
+		asm.CalibratedCentredNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), unsafe.SliceData(mean), unsafe.SliceData(shift), unsafe.SliceData(moved), len(row), len(col), beta, add, share, step, keep)
+	default:
+		calibratedCentredRef(w, m, grad, row, col, mean, shift, moved, beta, add, share, step, keep)
+	}
+}
+
+//go:noinline
+func gradientSquares(dst, grad, row, col []float32) {
+	raceWrite(dst)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	switch CurrentLevel() {
+	case NEON:
+		asm.GradientSquaresNEON(unsafe.SliceData(dst), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(dst), len(col))
+	default:
+		gradientSquaresRef(dst, grad, row, col)
+	}
+}
+
+//go:noinline
+func gradientSquaresCentred(dst, grad, row, col, mean, shift []float32) {
+	raceWrite(dst)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	raceRead(mean)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case NEON:
+		asm.GradientSquaresCentredNEON(unsafe.SliceData(dst), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), unsafe.SliceData(mean), unsafe.SliceData(shift), len(dst), len(col))
+	default:
+		gradientSquaresCentredRef(dst, grad, row, col, mean, shift)
+	}
+}
+
+//go:noinline
+func updateSquares(dst, m, grad, row, col []float32, beta, add, share float32) {
+	raceWrite(dst)
+	raceRead(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	switch CurrentLevel() {
+	case NEON:
+		asm.UpdateSquaresNEON(unsafe.SliceData(dst), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(dst), len(col), beta, add, share)
+	default:
+		updateSquaresRef(dst, m, grad, row, col, beta, add, share)
+	}
+}
+
+//go:noinline
+func updateSquaresCentred(dst, m, grad, row, col, mean, shift []float32, beta, add, share float32) {
+	raceWrite(dst)
+	raceRead(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	raceRead(mean)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case NEON:
+		asm.UpdateSquaresCentredNEON(unsafe.SliceData(dst), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), unsafe.SliceData(mean), unsafe.SliceData(shift), len(dst), len(col), beta, add, share)
+	default:
+		updateSquaresCentredRef(dst, m, grad, row, col, mean, shift, beta, add, share)
+	}
+}
+
+//go:noinline
 func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float32) {
 	raceWrite(w)
 	raceWrite(v)

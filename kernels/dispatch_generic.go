@@ -100,6 +100,36 @@ func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, d
 }
 
 //go:noinline
+func calibrated(w, m, grad, row, col []float32, beta, add, share, step, keep float32) {
+	calibratedRef(w, m, grad, row, col, beta, add, share, step, keep)
+}
+
+//go:noinline
+func calibratedCentred(w, m, grad, row, col, mean, shift, moved []float32, beta, add, share, step, keep float32) {
+	calibratedCentredRef(w, m, grad, row, col, mean, shift, moved, beta, add, share, step, keep)
+}
+
+//go:noinline
+func gradientSquares(dst, grad, row, col []float32) {
+	gradientSquaresRef(dst, grad, row, col)
+}
+
+//go:noinline
+func gradientSquaresCentred(dst, grad, row, col, mean, shift []float32) {
+	gradientSquaresCentredRef(dst, grad, row, col, mean, shift)
+}
+
+//go:noinline
+func updateSquares(dst, m, grad, row, col []float32, beta, add, share float32) {
+	updateSquaresRef(dst, m, grad, row, col, beta, add, share)
+}
+
+//go:noinline
+func updateSquaresCentred(dst, m, grad, row, col, mean, shift []float32, beta, add, share float32) {
+	updateSquaresCentredRef(dst, m, grad, row, col, mean, shift, beta, add, share)
+}
+
+//go:noinline
 func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float32) {
 	sgdRef(w, v, grad, momentum, add, gradPart, velPart, lr, decay)
 }

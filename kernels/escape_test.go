@@ -40,6 +40,16 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 			var row, col [8]float32
 			AdaFisherStep(w[:], m[:], g[:], row[:], col[:], AdaFisherParams{})
 		},
+		"CalibratedStep": func() {
+			var w, m, g array
+			var row, col, mean, shift, moved [8]float32
+			CalibratedStep(w[:], m[:], g[:], row[:], col[:], mean[:], shift[:], moved[:], CalibratedParams{})
+		},
+		"CalibratedSquares": func() {
+			var m, g array
+			var dst, row, col, mean, shift [8]float32
+			CalibratedSquares(dst[:], m[:], g[:], row[:], col[:], mean[:], shift[:], CalibratedParams{})
+		},
 		"Ger": func() { var a array; var x, y [8]float32; Ger(a[:], x[:], y[:], 2) },
 		"Precondition": func() {
 			var dst, m array
@@ -159,6 +169,7 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 			c.InputGradient(dx[:], y[:], w[:], scratch)
 			c.WeightGradient(dw[:], x[:], y[:], scratch)
 			c.PatchSumSquares(squares[:], x[:], scratch)
+			c.PatchSums(squares[:], x[:], scratch)
 		},
 		"Pooling2d": func() {
 			p := Pooling2d{H: 4, W: 4, C: 4, Kernel: [2]int{2, 2}}

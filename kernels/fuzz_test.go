@@ -130,6 +130,8 @@ func FuzzAdagradStep(f *testing.F)         { fuzz(f, "AdagradStep") }
 func FuzzRMSPropStep(f *testing.F)         { fuzz(f, "RMSPropStep") }
 func FuzzLionStep(f *testing.F)            { fuzz(f, "LionStep") }
 func FuzzAdaFisherStep(f *testing.F)       { fuzz(f, "AdaFisherStep") }
+func FuzzCalibratedStep(f *testing.F)      { fuzz(f, "CalibratedStep") }
+func FuzzCalibratedSquares(f *testing.F)   { fuzz(f, "CalibratedSquares") }
 func FuzzGer(f *testing.F)                 { fuzz(f, "Ger") }
 func FuzzPrecondition(f *testing.F)        { fuzz(f, "Precondition") }
 func FuzzColSums(f *testing.F)             { fuzz(f, "ColSums") }
@@ -168,6 +170,7 @@ func FuzzConv2dForward(f *testing.F)             { fuzz(f, "Conv2dForward") }
 func FuzzConv2dInputGradient(f *testing.F)       { fuzz(f, "Conv2dInputGradient") }
 func FuzzConv2dWeightGradient(f *testing.F)      { fuzz(f, "Conv2dWeightGradient") }
 func FuzzConv2dPatchSumSquares(f *testing.F)     { fuzz(f, "Conv2dPatchSumSquares") }
+func FuzzConv2dPatchSums(f *testing.F)           { fuzz(f, "Conv2dPatchSums") }
 func FuzzPooling2dMax(f *testing.F)              { fuzz(f, "Pooling2dMax") }
 func FuzzPooling2dMaxBackward(f *testing.F)      { fuzz(f, "Pooling2dMaxBackward") }
 func FuzzPooling2dAverage(f *testing.F)          { fuzz(f, "Pooling2dAverage") }

@@ -57,6 +57,166 @@ func adaFisherRef(w, m, g, row, col []float32, beta, add, step, lambda, decay, k
 	}
 }
 
+// CalibratedParams are the scalars of [CalibratedStep].
+type CalibratedParams struct {
+	Beta  float32 // decay of the momentum
+	Add   float32 // weight of the new gradient in it, 1-Beta
+	Share float32 // of the momentum in the update: Nesterov's, Beta/(1-Beta^k)
+	Step  float32 // learning rate, times what scales the update
+	Keep  float32 // decoupled weight decay, 1-lr*decay
+}
+
+// CalibratedStep does one step of Nesterov's momentum on the contiguous len(row) x
+// len(col) weight matrix w with momentum m and gradient g, in one pass. row and col
+// are the factors of the preconditioner.
+//
+//	d        = fma(-mean[i], shift[j], g[i,j])
+//	m[i,j]   = flush(fma(Beta, m[i,j], Add*d))
+//	u        = ((Step*row[i]) * fma(Share, m[i,j], Add*d)) * col[j]
+//	moved[j] = fma(mean[i], u, moved[j])          rows in order
+//	w[i,j]   = fma(Keep, w[i,j], -u)
+//
+// With the means of the inputs and the gradient at the bias as shift, d is the
+// gradient of a layer whose inputs have mean 0, and moved what its outputs change by
+// because they have not; it must not overlap the others. mean may be nil: then d =
+// g, and shift and moved are not used.
+//
+// It panics if len(w), len(m) or len(g) is not len(row)*len(col), or, with mean,
+// if len(mean) is not len(row) or len(shift) or len(moved) is not len(col).
+func CalibratedStep(w, m, g, row, col, mean, shift, moved []float32, p CalibratedParams) {
+	n := len(col)
+	if len(w) != len(row)*n || len(m) != len(w) || len(g) != len(w) {
+		panic("kernels: CalibratedStep: length of w, m or g is not len(row)*len(col)")
+	}
+	if mean != nil && (len(mean) != len(row) || len(shift) != n || len(moved) != n) {
+		panic("kernels: CalibratedStep: length of mean is not len(row), or of shift or moved not len(col)")
+	}
+	eachBlock(len(row), n, func(r0, r1, c0, c1 int) {
+		lo, hi := r0*n+c0, (r1-1)*n+c1
+		if mean == nil {
+			calibrated(w[lo:hi], m[lo:hi], g[lo:hi], row[r0:r1], col[c0:c1],
+				p.Beta, p.Add, p.Share, p.Step, p.Keep)
+		} else {
+			calibratedCentred(w[lo:hi], m[lo:hi], g[lo:hi], row[r0:r1], col[c0:c1], mean[r0:r1], shift[c0:c1], moved[c0:c1],
+				p.Beta, p.Add, p.Share, p.Step, p.Keep)
+		}
+	})
+}
+
+func calibratedRef(w, m, g, row, col []float32, beta, add, share, step, keep float32) {
+	for i, r := range row {
+		lo := i * len(col)
+		w, m, g := w[lo:][:len(col)], m[lo:][:len(col)], g[lo:][:len(col)]
+		r = float32(step * r)
+		for j, c := range col {
+			weight := w[j]
+			u := nextMomentum(&m[j], g[j], beta, add, share)
+			u = float32(float32(r*u) * c)
+			w[j] = fma32(keep, weight, -u)
+		}
+	}
+}
+
+func calibratedCentredRef(w, m, g, row, col, mean, shift, moved []float32, beta, add, share, step, keep float32) {
+	for i, r := range row {
+		lo := i * len(col)
+		w, m, g := w[lo:][:len(col)], m[lo:][:len(col)], g[lo:][:len(col)]
+		r = float32(step * r)
+		for j, c := range col {
+			weight := w[j]
+			u := nextMomentum(&m[j], fnma32(mean[i], shift[j], g[j]), beta, add, share)
+			u = float32(float32(r*u) * c)
+			moved[j] = fma32(mean[i], u, moved[j])
+			w[j] = fma32(keep, weight, -u)
+		}
+	}
+}
+
+// nextMomentum moves a momentum towards d, and returns what it and d make the update.
+func nextMomentum(m *float32, d, beta, add, share float32) float32 {
+	part := float32(add * d)
+	*m = flush(fma32(beta, *m, part))
+	return fma32(share, *m, part)
+}
+
+// CalibratedSquares stores, for each row, the sum of squares of what a
+// [CalibratedStep] with the same arguments multiplies by Step, and changes nothing
+// else; or, with m nil, of the preconditioned gradient alone.
+//
+//	d      = fma(-mean[i], shift[j], g[i,j]), g[i,j] without mean
+//	x      = fma(Share, flush(fma(Beta, m[i,j], Add*d)), Add*d), d without m
+//	dst[i] = (row[i]*row[i]) * sum over j of (x*col[j])^2
+//
+// The sum is that of [SumSquares], by blocks of 32768 columns which are added in
+// order. It panics if len(g) is not len(row)*len(col), if len(dst) is not len(row),
+// or if what is not nil of m, mean and shift has another length than in
+// [CalibratedStep]. dst must not overlap the others.
+func CalibratedSquares(dst, m, g, row, col, mean, shift []float32, p CalibratedParams) {
+	n := len(col)
+	if len(g) != len(row)*n || m != nil && len(m) != len(g) {
+		panic("kernels: CalibratedSquares: length of g or m is not len(row)*len(col)")
+	}
+	if len(dst) != len(row) {
+		panic("kernels: CalibratedSquares: lengths of dst and row differ")
+	}
+	if mean != nil && (len(mean) != len(row) || len(shift) != n) {
+		panic("kernels: CalibratedSquares: length of mean is not len(row), or of shift not len(col)")
+	}
+	clear(dst)
+	eachBlock(len(row), n, func(r0, r1, c0, c1 int) {
+		lo, hi := r0*n+c0, (r1-1)*n+c1
+		before, to, g, row, col := dst[r0], dst[r0:r1], g[lo:hi], row[r0:r1], col[c0:c1]
+		switch {
+		case m == nil && mean == nil:
+			gradientSquares(to, g, row, col)
+		case m == nil:
+			gradientSquaresCentred(to, g, row, col, mean[r0:r1], shift[c0:c1])
+		case mean == nil:
+			updateSquares(to, m[lo:hi], g, row, col, p.Beta, p.Add, p.Share)
+		default:
+			updateSquaresCentred(to, m[lo:hi], g, row, col, mean[r0:r1], shift[c0:c1], p.Beta, p.Add, p.Share)
+		}
+		if c0 > 0 {
+			dst[r0] += before
+		}
+	})
+}
+
+func gradientSquaresRef(dst, g, row, col []float32) {
+	rowSquaresRef(dst, nil, g, row, col, nil, nil, 0, 0, 0)
+}
+
+func gradientSquaresCentredRef(dst, g, row, col, mean, shift []float32) {
+	rowSquaresRef(dst, nil, g, row, col, mean, shift, 0, 0, 0)
+}
+
+func updateSquaresRef(dst, m, g, row, col []float32, beta, add, share float32) {
+	rowSquaresRef(dst, m, g, row, col, nil, nil, beta, add, share)
+}
+
+func updateSquaresCentredRef(dst, m, g, row, col, mean, shift []float32, beta, add, share float32) {
+	rowSquaresRef(dst, m, g, row, col, mean, shift, beta, add, share)
+}
+
+func rowSquaresRef(dst, m, g, row, col, mean, shift []float32, beta, add, share float32) {
+	for i := range dst {
+		var acc [lanes]float32
+		for j, c := range col {
+			x := g[i*len(col)+j]
+			if mean != nil {
+				x = fnma32(mean[i], shift[j], x)
+			}
+			if m != nil {
+				moment := m[i*len(col)+j]
+				x = nextMomentum(&moment, x, beta, add, share)
+			}
+			v := float32(x * c)
+			acc[j%lanes] = fma32(v, v, acc[j%lanes])
+		}
+		dst[i] = float32(float32(row[i]*row[i]) * tree(&acc))
+	}
+}
+
 // SGDParams are the scalars of [SGDStep].
 type SGDParams struct {
 	Momentum    float32 // decay of the velocity

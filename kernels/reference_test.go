@@ -376,6 +376,33 @@ func TestSteps(t *testing.T) {
 			close32(t, keep*float64(w[i])-step*mean/f, w1[i], 9, abs(float64(w[i]))+step*size/f, "weight of AdaFisher, element %d", i)
 		}
 
+		mean, shift, moved := vector(len(row), r.NormFloat64), vector(n, r.NormFloat64), make([]float32, n)
+		w1, m, dst := slices.Clone(w), slices.Clone(m1), make([]float32, len(row))
+		params := CalibratedParams{Beta: 0.9, Add: 0.1, Share: 1.5, Step: 0.03, Keep: float32(keep)}
+		CalibratedSquares(dst, m, g, row, col, mean, shift, params)
+		CalibratedStep(w1, m, g, row, col, mean, shift, moved, params)
+		outputs, outputSizes := make([]float64, n), make([]float64, n)
+		for i := range len(row) {
+			squares := 0.0
+			for j := range n {
+				e := i*n + j
+				d := float64(g[e]) - float64(mean[i])*float64(shift[j])
+				dSize := abs(float64(g[e])) + abs(float64(mean[i])*float64(shift[j]))
+				moment, size := 0.9*float64(m1[e])+0.1*d, abs(0.9*float64(m1[e]))+0.1*dSize
+				close32(t, moment, m[e], 4, size, "momentum of Calibrated, element %d", e)
+				p := float64(row[i]) * float64(col[j])
+				u, uSize := 0.03*p*(1.5*moment+0.1*d), 0.03*p*(1.5*size+0.1*dSize)
+				close32(t, keep*float64(w[e])-u, w1[e], 12, abs(float64(w[e]))+uSize, "weight of Calibrated, element %d", e)
+				outputs[j] += float64(mean[i]) * u
+				outputSizes[j] += abs(float64(mean[i])) * uSize
+				squares += u * u / 0.03 / 0.03
+			}
+			require.InEpsilon(t, 1+squares, 1+dst[i], 1e-5, "squares of Calibrated, row %d", i)
+		}
+		for j := range n {
+			close32(t, outputs[j], moved[j], 12+float64(len(row)), outputSizes[j], "outputs of Calibrated, column %d", j)
+		}
+
 		momentum, gradPart, velPart, lr := 0.9, 1.0, 0.9, 0.05
 		w1, v := slices.Clone(w), slices.Clone(m1)
 		SGDStep(w1, v, g, SGDParams{Momentum: 0.9, Add: 0.5, GradPart: 1, VelPart: 0.9, LR: 0.05, WeightDecay: float32(decay)})

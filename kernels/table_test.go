@@ -696,6 +696,53 @@ var table = append([]kernel{
 			return result{}
 		},
 	}, {
+		name: "CalibratedStep", class: &grids, bytes: 20,
+		operands: []operand{out("w", sizeMN), out("m", sizeMN), in("g", sizeMN), in("row", sizeM), in("col", sizeN)},
+		scalars:  calibratedScalars,
+		call: func(a *args) result {
+			CalibratedStep(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), nil, nil, nil, calibratedParams(a))
+			return result{}
+		},
+	}, {
+		name: "CalibratedStep centred", class: &grids, bytes: 20, apart: true, together: [][2]int{{0, 2}, {1, 2}},
+		operands: []operand{out("w", sizeMN), out("m", sizeMN), in("g", sizeMN), in("row", sizeM), in("col", sizeN),
+			in("mean", sizeM), in("shift", sizeN), out("moved", sizeN)},
+		scalars: calibratedScalars,
+		call: func(a *args) result {
+			CalibratedStep(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5), a.v(6), a.v(7), calibratedParams(a))
+			return result{}
+		},
+	}, {
+		name: "CalibratedSquares", class: &grids, bytes: 4, apart: true,
+		operands: []operand{out("dst", sizeM), in("g", sizeMN), in("row", sizeM), in("col", sizeN)},
+		call: func(a *args) result {
+			CalibratedSquares(a.v(0), nil, a.v(1), a.v(2), a.v(3), nil, nil, CalibratedParams{})
+			return result{}
+		},
+	}, {
+		name: "CalibratedSquares centred", class: &grids, bytes: 4, apart: true,
+		operands: []operand{out("dst", sizeM), in("g", sizeMN), in("row", sizeM), in("col", sizeN), in("mean", sizeM), in("shift", sizeN)},
+		call: func(a *args) result {
+			CalibratedSquares(a.v(0), nil, a.v(1), a.v(2), a.v(3), a.v(4), a.v(5), CalibratedParams{})
+			return result{}
+		},
+	}, {
+		name: "CalibratedSquares update", class: &grids, bytes: 8, apart: true,
+		operands: []operand{out("dst", sizeM), in("m", sizeMN), in("g", sizeMN), in("row", sizeM), in("col", sizeN)},
+		scalars:  calibratedScalars,
+		call: func(a *args) result {
+			CalibratedSquares(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), nil, nil, calibratedParams(a))
+			return result{}
+		},
+	}, {
+		name: "CalibratedSquares centred update", class: &grids, bytes: 8, apart: true,
+		operands: []operand{out("dst", sizeM), in("m", sizeMN), in("g", sizeMN), in("row", sizeM), in("col", sizeN), in("mean", sizeM), in("shift", sizeN)},
+		scalars:  calibratedScalars,
+		call: func(a *args) result {
+			CalibratedSquares(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5), a.v(6), calibratedParams(a))
+			return result{}
+		},
+	}, {
 		name: "ColSums", class: &columns, bytes: 4, apart: true,
 		operands: []operand{out("dst", sizeN), in("x", sizeMN)},
 		call:     func(a *args) result { ColSums(a.v(0), a.v(1)); return result{} },
@@ -889,6 +936,14 @@ var table = append([]kernel{
 		call: func(a *args) result {
 			c, _ := convolutionOf(a.shape)
 			c.PatchSumSquares(a.v(0), a.v(1), a.v(2))
+			return result{}
+		},
+	}, {
+		name: "Conv2dPatchSums", class: &convolutions, apart: true,
+		operands: []operand{out("dst", sizePatch), in("x", sizeImages), {"scratch", scratch, sizeConvScratch}},
+		call: func(a *args) result {
+			c, _ := convolutionOf(a.shape)
+			c.PatchSums(a.v(0), a.v(1), a.v(2))
 			return result{}
 		},
 	}, {
@@ -1091,6 +1146,12 @@ func formOf(a *args, scratch int) Gemm {
 // integers returns words as integers.
 func integers(x []float32) []int32 {
 	return unsafe.Slice((*int32)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
+}
+
+var calibratedScalars = []float32{0.9, 0.1, 1.4, 0.005, 0.99999}
+
+func calibratedParams(a *args) CalibratedParams {
+	return CalibratedParams{Beta: a.s[0], Add: a.s[1], Share: a.s[2], Step: a.s[3], Keep: a.s[4]}
 }
 
 var rmsPropScalars = []float32{0.99, 0.01, 1e-8, 0.9, 0.01, 1e-4}

@@ -18,6 +18,7 @@ type Collective interface {
 	//	gradient = mean over replicas
 	//	H        = mean over replicas
 	//	S        = mean over replicas / K^2
+	//	Mean     = mean over replicas
 	//
 	// S takes the square because it consists of squared gradients of a mean
 	// loss: a shard K times smaller than the batch has them K^2 times larger. A

@@ -31,4 +31,11 @@
 // that, from the first update to the second, F is about 7.5*lambda, which acts
 // as a warm-up.
 // [Factors.Report] shows for each layer how much of F is lambda.
+//
+// # Moments
+//
+// [Moments] are another curvature from the same passes, of our own: mean squares
+// that are averaged as they are, with a damping relative to the layer's mean, and
+// the means of the inputs, by which the curvature of a weight and its bias together
+// can be had. A pass has either kind of statistics: see [Collect].
 package kron

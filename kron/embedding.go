@@ -8,7 +8,7 @@ import (
 
 // EmbeddingFactors stores the raw factors of an embedding of len(h) tokens: those
 // of a linear layer whose input is the one-hot vector of a token. The authors'
-// code has none; this is an extension.
+// code has none; this is an extension. They are its moments, too.
 //
 //	h[v] = (how often v is in tokens) / rows
 //	s[i] = (1/rows) * sum over rows of dy[r,i]^2

@@ -47,16 +47,29 @@ type Gradient struct {
 	Data  []float32 // as long as Param.Value
 }
 
-// Statistics are the raw factors of one batch at one layer.
+// Collect says which statistics a pass has.
+type Collect int
+
+const (
+	CollectNone    Collect = iota // no statistics
+	CollectFactors                // the raw factors of AdaFisher, for [Factors]
+	CollectMoments                // mean squares, and the means of inputs, for [Moments]
+)
+
+// Statistics are those of one batch at one layer: raw factors or moments.
 type Statistics struct {
 	Layer *Layer
 	H     []float32 // one entry an input, and one for the bias
 	S     []float32 // one entry an output
+
+	// Mean is the mean of each of the weight's inputs, without an entry for the
+	// bias. Only moments have it, and only those of linear layers and convolutions.
+	Mean []float32
 }
 
 // A Pass is what one forward and backward pass leaves for an optimizer. The
 // slices belong to the session that made it, until its next pass.
 type Pass struct {
 	Gradients  []Gradient   // one for each parameter that the pass reached
-	Statistics []Statistics // one for each factored layer; empty unless collected
+	Statistics []Statistics // one for each factored layer, all of one kind; empty unless collected
 }

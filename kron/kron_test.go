@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 )
 
@@ -78,6 +79,25 @@ func TestLinearFactorsRefuseWrongLengths(t *testing.T) {
 		require.ErrorContains(t, kron.LinearOutputFactor(five[:c.factor], five[:c.data], c.rows), "kron: LinearOutputFactor", "%+v", c)
 	}
 	require.Equal(t, []float32{7, 7, 7, 7, 7}, five)
+}
+
+func TestMomentsRefuseWrongLengths(t *testing.T) {
+	v := func(n int) []float32 { return make([]float32, n) }
+	conv := kernels.Conv2d{H: 3, W: 3, C: 2, Out: 3, Kernel: [2]int{2, 2}}
+	for _, c := range []struct {
+		message string
+		err     error
+	}{
+		{"LinearInputFactor: 5 inputs are not 2 rows", kron.LinearInputMoments(v(2), v(2), v(5), 2)},
+		{"LinearInputMoments: length of mean is 3: want 2", kron.LinearInputMoments(v(3), v(3), v(4), 2)},
+		{"Conv2dInputMoments: 0 images: want at least 1", kron.Conv2dInputMoments(v(8), v(8), conv, 0)},
+		{"Conv2dInputMoments: length of mean is 9: want 8", kron.Conv2dInputMoments(v(9), v(9), conv, 1)},
+		{"Conv2dInputMoments: length of h is 7: want 8, or 9 with a bias", kron.Conv2dInputMoments(v(7), v(8), conv, 1)},
+		{"NormMoments: length of h is 3: want 2", kron.NormMoments(v(3), v(2), 4)},
+		{"NormMoments: 0 positions: want at least 1", kron.NormMoments(v(2), v(2), 0)},
+	} {
+		require.ErrorContains(t, c.err, "kron: "+c.message)
+	}
 }
 
 func TestVariantNames(t *testing.T) {

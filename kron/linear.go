@@ -46,6 +46,26 @@ func LinearOutputFactor(s, dy []float32, rows int) error {
 	return nil
 }
 
+// LinearInputMoments stores in h the mean square and in mean the mean of each column
+// of x, the row-major rows x in inputs of a linear layer.
+//
+//	h[j]    = (1/rows) * sum over r of x[r,j]^2
+//	mean[j] = (1/rows) * sum over r of x[r,j]
+//
+// A layer with a bias has h[in] = 1, as in [LinearInputFactor]. The moments at its
+// outputs are [LinearOutputFactor].
+func LinearInputMoments(h, mean, x []float32, rows int) error {
+	if err := LinearInputFactor(h, x, rows); err != nil {
+		return err
+	}
+	if in := len(x) / rows; len(mean) != in {
+		return fmt.Errorf("kron: LinearInputMoments: length of mean is %d: want %d", len(mean), in)
+	}
+	kernels.ColSums(mean, x)
+	kernels.Scale(mean, mean, float32(1/float64(rows)))
+	return nil
+}
+
 func meanSquares(dst, x []float32, rows int) {
 	kernels.ColSumSquares(dst, x)
 	kernels.Scale(dst, dst, float32(1/float64(rows)))

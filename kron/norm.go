@@ -73,6 +73,26 @@ func LayerNormFactors(h, s, x, dbeta []float32, samples, kept int) error {
 	return nil
 }
 
+// NormMoments turns the sums over all positions of the squares of the gradients at the
+// outputs of a batch or layer normalisation, in s, into its moments. What it scales
+// has a mean square of 1, and what it shifts by is 1.
+//
+//	h    = [1, 1]
+//	s[d] = (sum over positions of dy[p,d]^2) / positions
+//
+// len(h) is 2.
+func NormMoments(h, s []float32, positions int) error {
+	if len(h) != 2 {
+		return fmt.Errorf("kron: NormMoments: length of h is %d: want 2", len(h))
+	}
+	if positions < 1 {
+		return fmt.Errorf("kron: NormMoments: %d positions: want at least 1", positions)
+	}
+	h[0], h[1] = 1, 1
+	kernels.Scale(s, s, float32(1/float64(positions)))
+	return nil
+}
+
 func checkNorm(call string, h, s, x, dbeta []float32, samples int) error {
 	features := len(s)
 	if len(h) != 2 {

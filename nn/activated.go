@@ -1,5 +1,7 @@
 package nn
 
+import "github.com/adafisher-go/adafisher/kron"
+
 // activatedModule is a linear layer and the activation after it: products apply it
 // to their outputs.
 type activatedModule struct {
@@ -59,7 +61,7 @@ func (t *activatedTrainer) forward(y, x []float32, rows int) {
 	t.activation.apply(y, z)
 }
 
-func (t *activatedTrainer) backward(dx, dy, x, y []float32, rows int, collect bool) error {
+func (t *activatedTrainer) backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error {
 	z, dz := y, t.dz[:len(y)]
 	if !t.activation.fromOutput {
 		z = t.z[:len(y)]

@@ -1,6 +1,9 @@
 package nn
 
-import "github.com/adafisher-go/adafisher/kernels"
+import (
+	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
+)
 
 // ReLU describes the rectifier, y = max(x, 0) element by element, with
 // gradient 0 at 0. Like all activations it keeps the shape.
@@ -54,7 +57,7 @@ func (a *activation) trainer(*plan) trainer     { return a }
 
 func (a *activation) forward(y, x []float32, _ int) { a.apply(y, x) }
 
-func (a *activation) backward(dx, dy, x, y []float32, _ int, _ bool) error {
+func (a *activation) backward(dx, dy, x, y []float32, _ int, _ kron.Collect) error {
 	if dx == nil {
 		return nil
 	}

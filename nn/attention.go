@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
 )
 
 // Attention are the options of [SelfAttention].
@@ -251,7 +252,7 @@ func (t *attentionTrainer) attendBackwardPart(part int) {
 	})
 }
 
-func (t *attentionTrainer) backward(dx, dy, x, y []float32, rows int, collect bool) error {
+func (t *attentionTrainer) backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error {
 	n := rows * t.projected()
 	if err := t.o.backward(t.dmixed[:n], dy, t.mixed[:n], y, rows, collect); err != nil {
 		return err

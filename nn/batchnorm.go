@@ -121,6 +121,10 @@ func (m *batchNormModule) trainer(p *plan) trainer {
 	p.gradient(&t.dgamma, m.weight)
 	p.gradient(&t.dbeta, m.bias)
 	p.factors(&t.h, &t.s, m.layer)
+	if m.relu {
+		p.scratch(&t.rectified, rectifiedRows*n)
+		p.scratch(&t.sums, n)
+	}
 	return t
 }
 
@@ -131,6 +135,7 @@ type batchNormTrainer struct {
 	nextMean, nextVariance         []float32 // staged running averages
 	dgamma, dbeta                  []float32
 	h, s                           []float32
+	rectified, sums                []float32 // of sumSquares, if a rectifier follows
 }
 
 func (t *batchNormTrainer) forward(y, x []float32, _ int) {
@@ -139,16 +144,41 @@ func (t *batchNormTrainer) forward(y, x []float32, _ int) {
 	t.apply(y, x, t.scale, t.shift)
 }
 
-func (t *batchNormTrainer) backward(dx, dy, x, _ []float32, rows int, collect bool) error {
+func (t *batchNormTrainer) backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error {
 	if t.relu {
 		kernels.BatchNormReLUBackward(dx, t.dgamma, t.dbeta, dy, x, t.batchMean, t.rstd, t.weight.Value, t.scale, t.shift)
 	} else {
 		kernels.BatchNormBackward(dx, t.dgamma, t.dbeta, dy, x, t.batchMean, t.rstd, t.weight.Value)
 	}
-	if collect && t.h != nil {
+	switch {
+	case t.h == nil:
+	case collect == kron.CollectMoments:
+		t.sumSquares(dy, y)
+		return kron.NormMoments(t.h, t.s, len(dy)/len(t.s))
+	case collect == kron.CollectFactors:
 		return kron.BatchNormFactors(t.h, t.s, x, t.dbeta, rows)
 	}
 	return nil
+}
+
+// rectifiedRows is the number of rows of gradients that sumSquares has rectified at a
+// time: the blocks of a column sum.
+const rectifiedRows = 256
+
+// sumSquares stores the sums of the squares of the gradients at the normalisation's
+// outputs, whether or not a rectifier follows.
+func (t *batchNormTrainer) sumSquares(dy, y []float32) {
+	if !t.relu {
+		kernels.ColSumSquares(t.s, dy)
+		return
+	}
+	clear(t.s)
+	for block := rectifiedRows * len(t.s); len(dy) > 0; dy, y = dy[block:], y[block:] {
+		block = min(block, len(dy))
+		kernels.ReLUBackward(t.rectified[:block], dy[:block], y[:block])
+		kernels.ColSumSquares(t.sums, t.rectified[:block])
+		kernels.Add(t.s, t.s, t.sums)
+	}
 }
 
 // stage computes the running averages after the last forward. The variance of

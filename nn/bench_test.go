@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
 )
 
@@ -31,12 +32,8 @@ func BenchmarkStep(b *testing.B) {
 		labels[i] = i % 10
 	}
 	flops := 2 * batch * (2*64*128 + 3*128*64 + 3*64*10)
-	for _, statistics := range []bool{false, true} {
-		name := "plain"
-		if statistics {
-			name = "statistics"
-		}
-		s.CollectStatistics(statistics)
+	for statistics, name := range []string{kron.CollectNone: "plain", kron.CollectFactors: "factors", kron.CollectMoments: "moments"} {
+		s.CollectStatistics(kron.Collect(statistics))
 		b.Run(name, func(b *testing.B) {
 			benchmark(b, func(b *testing.B) {
 				b.ReportAllocs()

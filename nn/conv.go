@@ -91,6 +91,7 @@ func (m *convModule) trainer(p *plan) trainer {
 		p.gradient(&t.db, m.Bias)
 	}
 	p.factors(&t.h, &t.s, m.Layer)
+	p.mean(&t.mean, m.Layer)
 	return t
 }
 
@@ -98,6 +99,7 @@ type convTrainer struct {
 	*convModule
 	dw, db   []float32
 	h, s     []float32
+	mean     []float32
 	session  *Session
 	products *products
 }
@@ -106,15 +108,22 @@ func (t *convTrainer) forward(y, x []float32, _ int) {
 	t.products.pool.ConvForward(t.Conv2d, y, x, t.Weight.Value, t.biases(), t.products.scratch)
 }
 
-func (t *convTrainer) backward(dx, dy, x, _ []float32, rows int, collect bool) error {
+func (t *convTrainer) backward(dx, dy, x, _ []float32, rows int, collect kron.Collect) error {
 	pool, scratch := t.products.pool, t.products.scratch
 	pool.ConvWeightGradient(t.Conv2d, t.dw, x, dy, scratch)
 	if t.db != nil {
 		kernels.ColSums(t.db, dy)
 	}
-	if collect && t.h != nil {
+	if collect != kron.CollectNone && t.h != nil {
 		pool.ConvPatchSumSquares(t.Conv2d, t.h[:t.PatchLen()], x, scratch)
-		if err := kron.Conv2dInputFactor(t.h, t.Conv2d, rows); err != nil {
+		var err error
+		if collect == kron.CollectMoments {
+			pool.ConvPatchSums(t.Conv2d, t.mean, x, scratch)
+			err = kron.Conv2dInputMoments(t.h, t.mean, t.Conv2d, rows)
+		} else {
+			err = kron.Conv2dInputFactor(t.h, t.Conv2d, rows)
+		}
+		if err != nil {
 			return err
 		}
 		if err := kron.LinearOutputFactor(t.s, dy, len(dy)/len(t.s)); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
 )
 
 // Dropout describes the layer that sets each element to 0 with probability p in
@@ -50,7 +51,7 @@ func (t *dropoutTrainer) forward(y, x []float32, _ int) {
 }
 
 // backward drops what forward did.
-func (t *dropoutTrainer) backward(dx, dy, _, _ []float32, _ int, _ bool) error {
+func (t *dropoutTrainer) backward(dx, dy, _, _ []float32, _ int, _ kron.Collect) error {
 	if dx != nil {
 		kernels.Dropout(dx, dy, t.p, t.seed, 0)
 	}

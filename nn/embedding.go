@@ -71,11 +71,11 @@ type embeddingTrainer struct {
 
 // backward adds the gradients of each token in the order of the batch. There is
 // none at the tokens themselves: dx becomes 0.
-func (t *embeddingTrainer) backward(dx, dy, x, _ []float32, _ int, collect bool) error {
+func (t *embeddingTrainer) backward(dx, dy, x, _ []float32, _ int, collect kron.Collect) error {
 	clear(t.dw)
 	kernels.ScatterAddRows(t.table(t.dw), kernels.NewMatrix(len(x), t.features, dy), x)
 	clear(dx)
-	if collect && t.h != nil {
+	if collect != kron.CollectNone && t.h != nil {
 		return kron.EmbeddingFactors(t.h, t.s, x, dy)
 	}
 	return nil
@@ -116,7 +116,7 @@ type positionsTrainer struct {
 	dw []float32
 }
 
-func (t *positionsTrainer) backward(dx, dy, _, _ []float32, _ int, _ bool) error {
+func (t *positionsTrainer) backward(dx, dy, _, _ []float32, _ int, _ kron.Collect) error {
 	kernels.ColSums(t.dw, dy)
 	if dx != nil {
 		copy(dx, dy)

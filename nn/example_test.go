@@ -178,7 +178,7 @@ var _ nn.Stepper = optim.Optimizer(nil)
 // GradientDescent is the simplest optimizer: w -= LR*g.
 type GradientDescent struct{ LR float32 }
 
-func (GradientDescent) NeedsStatistics() bool { return false }
+func (GradientDescent) NeedsStatistics() kron.Collect { return kron.CollectNone }
 
 func (o GradientDescent) Step(pass *kron.Pass) error {
 	for _, g := range pass.Gradients {

@@ -86,7 +86,7 @@ func checkGradients(t testing.TB, r *rand.Rand, input nn.Shape, vocabulary, rows
 	t.Helper()
 	m := model(t, input, layersOf(specs)...)
 	s := session(t, m, rows+r.IntN(3))
-	s.CollectStatistics(true)
+	s.CollectStatistics(kron.CollectFactors)
 	s.CollectInputGradient(true)
 
 	var x []float32

@@ -58,9 +58,9 @@ type trainer interface {
 
 	// backward takes the gradient dy of the loss at the outputs of the last
 	// forward, and that call's x and y. It stores the gradients of the
-	// parameters, the statistics if collect is set, and the gradient at x in
+	// parameters, the statistics that collect names, and the gradient at x in
 	// dx unless that is nil. No two of the slices overlap.
-	backward(dx, dy, x, y []float32, rows int, collect bool) error
+	backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error
 }
 
 // A builder adds the layers of a model to it, one inside another.

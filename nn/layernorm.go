@@ -82,13 +82,18 @@ type layerNormTrainer struct {
 	unused        []float32 // the gradient at x where nobody asks for it
 }
 
-func (t *layerNormTrainer) backward(dx, dy, x, _ []float32, rows int, collect bool) error {
+func (t *layerNormTrainer) backward(dx, dy, x, _ []float32, rows int, collect kron.Collect) error {
 	if dx == nil {
 		dx = t.unused[:len(x)]
 	}
 	n := rows * t.shape.Positions()
 	kernels.LayerNormBackward(dx, t.dgamma, t.dbeta, dy, x, t.mean[:n], t.rstd[:n], t.Weight.Value)
-	if collect && t.h != nil {
+	switch {
+	case t.h == nil:
+	case collect == kron.CollectMoments:
+		kernels.ColSumSquares(t.s, dy)
+		return kron.NormMoments(t.h, t.s, n)
+	case collect == kron.CollectFactors:
 		return kron.LayerNormFactors(t.h, t.s, x, t.dbeta, rows, t.shape[0])
 	}
 	return nil

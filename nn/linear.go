@@ -117,13 +117,15 @@ func (l linearModule) trainer(p *plan) trainer {
 		p.gradient(&t.db, l.Bias)
 	}
 	p.factors(&t.h, &t.s, l.Layer)
+	p.mean(&t.mean, l.Layer)
 	return t
 }
 
 type linearTrainer struct {
 	linearModule
 	dw, db   []float32 // gradients of weight and bias
-	h, s     []float32 // raw Kronecker factors, nil if unfactored
+	h, s     []float32 // statistics, nil if unfactored
+	mean     []float32 // of the inputs, likewise
 	session  *Session
 	products *products
 }
@@ -137,14 +139,20 @@ func (t *linearTrainer) forward(y, x []float32, rows int) {
 //	dW[in,out]  = X[rows,in]^T * dY[rows,out]
 //	db[out]     = column sums of dY
 //	dX[rows,in] = dY[rows,out] * W[in,out]^T
-func (t *linearTrainer) backward(dx, dy, x, _ []float32, rows int, collect bool) error {
+func (t *linearTrainer) backward(dx, dy, x, _ []float32, rows int, collect kron.Collect) error {
 	in, out := t.inputs(x, rows), t.outputs(dy, rows)
 	t.products.multiply(kernels.Gemm{TransA: true}, kernels.NewMatrix(t.weight.in, t.weight.out, t.dw), in, out)
 	if t.db != nil {
 		kernels.ColSums(t.db, dy)
 	}
-	if collect && t.h != nil {
-		if err := kron.LinearInputFactor(t.h, x, in.Rows); err != nil {
+	if collect != kron.CollectNone && t.h != nil {
+		var err error
+		if collect == kron.CollectMoments {
+			err = kron.LinearInputMoments(t.h, t.mean, x, in.Rows)
+		} else {
+			err = kron.LinearInputFactor(t.h, x, in.Rows)
+		}
+		if err != nil {
 			return err
 		}
 		if err := kron.LinearOutputFactor(t.s, dy, out.Rows); err != nil {

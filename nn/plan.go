@@ -99,7 +99,7 @@ func (p *plan) gradient(dst *[]float32, q *kron.Param) {
 	p.keep(dst, len(q.Value))
 }
 
-// factors reserves the places of the raw Kronecker factors of l. They stay nil
+// factors reserves the places of the statistics H and S of l. They stay nil
 // if l is not one of the model's factored layers.
 func (p *plan) factors(h, s *[]float32, l *kron.Layer) {
 	i := slices.Index(p.session.model.layers, l)
@@ -110,4 +110,18 @@ func (p *plan) factors(h, s *[]float32, l *kron.Layer) {
 	p.session.sUses[i].add(s)
 	p.keep(h, l.Inputs())
 	p.keep(s, l.Outputs())
+}
+
+// mean reserves the place of the means of the inputs of l's weight, as factors does.
+func (p *plan) mean(mean *[]float32, l *kron.Layer) {
+	i := slices.Index(p.session.model.layers, l)
+	if i < 0 {
+		return
+	}
+	p.session.meanUses[i].add(mean)
+	n := l.Inputs()
+	if l.Bias != nil {
+		n--
+	}
+	p.keep(mean, n)
 }

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
 )
 
 // Pooling are the options of [MaxPool2d] and [AvgPool2d]. Pairs are rows, then
@@ -69,7 +70,7 @@ func (t *maxPoolTrainer) index(n int) []int32 {
 
 func (t *maxPoolTrainer) forward(y, x []float32, _ int) { t.Max(y, t.index(len(y)), x) }
 
-func (t *maxPoolTrainer) backward(dx, dy, _, _ []float32, _ int, _ bool) error {
+func (t *maxPoolTrainer) backward(dx, dy, _, _ []float32, _ int, _ kron.Collect) error {
 	if dx != nil {
 		t.MaxBackward(dx, dy, t.index(len(dy)))
 	}
@@ -83,7 +84,7 @@ func (m *avgPoolModule) trainer(*plan) trainer     { return m }
 
 func (m *avgPoolModule) forward(y, x []float32, _ int) { m.Average(y, x) }
 
-func (m *avgPoolModule) backward(dx, dy, _, _ []float32, _ int, _ bool) error {
+func (m *avgPoolModule) backward(dx, dy, _, _ []float32, _ int, _ kron.Collect) error {
 	if dx != nil {
 		m.AverageBackward(dx, dy)
 	}

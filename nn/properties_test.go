@@ -3,6 +3,7 @@ package nn_test
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,7 +34,7 @@ type result struct {
 // resultOf does a pass, of SetOutputGradient.
 func resultOf(t testing.TB, m *nn.Model, s *nn.Session, x, dy []float32) result {
 	t.Helper()
-	s.CollectStatistics(true)
+	s.CollectStatistics(kron.CollectFactors)
 	s.CollectInputGradient(true)
 	y, err := s.Forward(x)
 	require.NoError(t, err)
@@ -140,7 +141,7 @@ func TestSessionsAreIndependent(t *testing.T) {
 		m.Init(0)
 
 		a, b := session(t, m, 3), session(t, m, 5)
-		a.CollectStatistics(true)
+		a.CollectStatistics(kron.CollectFactors)
 		a.CollectInputGradient(true)
 		predictor, err := m.NewPredictor(5)
 		require.NoError(t, err)
@@ -180,7 +181,7 @@ func TestNoLayerAllocates(t *testing.T) {
 		predictor, err := m.NewPredictor(5)
 		require.NoError(t, err)
 		train.CollectInputGradient(true)
-		opt := &plainSGD{lr: 1e-3, statistics: true}
+		opt := &plainSGD{lr: 1e-3, statistics: kron.CollectFactors}
 		target := uniform(rand.New(rand.NewPCG(53, 1)), 5*m.Out())
 		labels, classes := make([]int, 5*m.OutputShape().Positions()), make([]int, 5*m.OutputShape().Positions())
 		labels[0] = nn.Ignore
@@ -229,7 +230,7 @@ func TestPools(t *testing.T) {
 				train := session(t, m, rows)
 				train.SetPool(pool)
 				require.Equal(t, want, resultOf(t, m, train, x, dy), "%d workers", workers)
-				opt := &plainSGD{statistics: true}
+				opt := &plainSGD{statistics: kron.CollectFactors}
 				var errs error
 				require.Zero(t, testing.AllocsPerRun(3, func() {
 					_, err := train.TrainMSE(opt, x, dy)
@@ -268,6 +269,12 @@ func TestResumedDropout(t *testing.T) {
 // A shared layer is several layers with equal weights: its gradient is the sum of
 // theirs, its factors are the mean.
 func TestSharedIsItsTwins(t *testing.T) {
+	for _, which := range []kron.Collect{kron.CollectFactors, kron.CollectMoments} {
+		sharedIsItsTwins(t, which)
+	}
+}
+
+func sharedIsItsTwins(t *testing.T, which kron.Collect) {
 	r := rand.New(rand.NewPCG(56, 1))
 	part := nn.Sequential(nn.LayerNorm(), nn.Linear(4, 4))
 	shared := nn.Shared(part)
@@ -288,7 +295,7 @@ func TestSharedIsItsTwins(t *testing.T) {
 	var passes []*kron.Pass
 	var outputs, inputs [][]uint32
 	for _, s := range []*nn.Session{a, b} {
-		s.CollectStatistics(true)
+		s.CollectStatistics(which)
 		s.CollectInputGradient(true)
 		y, err := s.Forward(x)
 		require.NoError(t, err)
@@ -315,6 +322,7 @@ func TestSharedIsItsTwins(t *testing.T) {
 	for i, st := range passes[0].Statistics {
 		requireNear(t, sum(func(part int) []float32 { return passes[1].Statistics[2*part+i].H }, 1.0/3), st.H, 0, st.Layer.Name)
 		requireNear(t, sum(func(part int) []float32 { return passes[1].Statistics[2*part+i].S }, 1.0/3), st.S, 0, st.Layer.Name)
+		requireNear(t, sum(func(part int) []float32 { return passes[1].Statistics[2*part+i].Mean }, 1.0/3), st.Mean, 0, st.Layer.Name)
 	}
 }
 
@@ -328,7 +336,7 @@ func TestUnfactored(t *testing.T) {
 	}
 	require.Equal(t, []string{"1", "3"}, names)
 	s := session(t, m, 2)
-	s.CollectStatistics(true)
+	s.CollectStatistics(kron.CollectFactors)
 	r := rand.New(rand.NewPCG(57, 1))
 	_, err := s.Forward(uniform(r, 2*m.In()))
 	require.NoError(t, err)
@@ -366,8 +374,9 @@ func TestFusedLayers(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const rows = 7
+			const rows = 15 // more positions than a block of a column sum has
 			var want result
+			var wantMoments [][]uint32
 			for i, with := range []func(nn.Layer) nn.Layer{alone, func(l nn.Layer) nn.Layer { return l }} {
 				m, err := nn.New(image, layers(with)...)
 				require.NoError(t, err)
@@ -389,8 +398,20 @@ func TestFusedLayers(t *testing.T) {
 				}
 				require.Equal(t, want, got)
 
+				s.CollectStatistics(kron.CollectMoments)
+				_, err = s.Forward(x)
+				require.NoError(t, err)
+				var moments [][]uint32
+				for _, st := range backward(t, s, dy).Statistics {
+					moments = append(moments, bits(st.H), bits(st.S), bits(st.Mean))
+				}
+				if i == 0 {
+					wantMoments = moments
+				}
+				require.Equal(t, wantMoments, moments)
+
 				// Without statistics and the gradient at the input.
-				s.CollectStatistics(false)
+				s.CollectStatistics(kron.CollectNone)
 				s.CollectInputGradient(false)
 				_, err = s.Forward(x)
 				require.NoError(t, err)
@@ -398,4 +419,94 @@ func TestFusedLayers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMoments compares the moments of each kind of layer with means over what the
+// layer saw.
+func TestMoments(t *testing.T) {
+	r := rand.New(rand.NewPCG(58, 1))
+	const rows = 3
+	for name, c := range map[string]struct {
+		in    nn.Shape
+		layer nn.Layer
+	}{
+		"linear":  {nn.Shape{5}, nn.Linear(5, 4)},
+		"no bias": {nn.Shape{2, 5}, nn.LinearNoBias(5, 4)},
+		"conv":    {nn.Shape{5, 4, 3}, nn.Conv2d(3, 4, nn.Conv{Kernel: nn.Square(3), Padding: nn.Square(1), Stride: [2]int{2, 1}})},
+		"groups":  {nn.Shape{4, 4, 6}, nn.Conv2d(6, 4, nn.Conv{Kernel: nn.Square(2), Groups: 2, NoBias: true})},
+		"norm":    {nn.Shape{4, 3}, nn.LayerNorm()},
+		"batch":   {nn.Shape{2, 2, 3}, nn.BatchNorm()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := model(t, c.in, c.layer)
+			s := session(t, m, rows)
+			var seen []nn.Observation
+			s.SetObserver(func(o nn.Observation) { seen = append(seen, o) })
+			x, dy := uniform(r, rows*m.In()), uniform(r, rows*m.Out())
+			s.CollectStatistics(kron.CollectMoments)
+			_, err := s.Forward(x)
+			require.NoError(t, err)
+			st := backward(t, s, dy).Statistics[0]
+			out := st.Layer.Outputs()
+			s2 := make([]float64, out)
+			for i, v := range dy {
+				s2[i%out] += float64(v) * float64(v) * float64(out) / float64(len(dy))
+			}
+			requireNear(t, s2, st.S, 1e-6, "S")
+			if len(seen) == 0 { // a normalisation
+				require.Equal(t, []float32{1, 1}, st.H)
+				require.Nil(t, st.Mean)
+				return
+			}
+			var patches [][]float32
+			if k := seen[0].Conv; k != nil {
+				patches = patchesOf(*k, x)
+			} else {
+				patches = slices.Collect(slices.Chunk(x, 5))
+			}
+			n := len(patches[0])
+			h, mean := make([]float64, n), make([]float64, n)
+			for _, p := range patches {
+				for i, v := range p {
+					h[i] += float64(v) * float64(v) / float64(len(patches))
+					mean[i] += float64(v) / float64(len(patches))
+				}
+			}
+			if st.Layer.Bias != nil {
+				h = append(h, 1)
+			}
+			requireNear(t, h, st.H, 1e-6, "H")
+			requireNear(t, mean, st.Mean, 1e-6, "mean")
+
+			s.CollectStatistics(kron.CollectFactors)
+			_, err = s.Forward(x)
+			require.NoError(t, err)
+			require.Nil(t, backward(t, s, dy).Statistics[0].Mean, "not asked for")
+		})
+	}
+}
+
+// patchesOf returns what each output of each group of a convolution sees.
+func patchesOf(c kernels.Conv2d, x []float32) (all [][]float32) {
+	groups := max(c.Groups, 1)
+	for image := range slices.Chunk(x, c.InLen()) {
+		for place := range c.OutH() * c.OutW() * groups {
+			g, oh, ow := place%groups, place/groups/c.OutW(), place/groups%c.OutW()
+			var patch []float32
+			for i := range c.Kernel[0] {
+				for j := range c.Kernel[1] {
+					h, w := oh*max(c.Stride[0], 1)+i-c.Padding[0], ow*max(c.Stride[1], 1)+j-c.Padding[1]
+					for k := range c.C / groups {
+						v := float32(0)
+						if h >= 0 && h < c.H && w >= 0 && w < c.W {
+							v = image[(h*c.W+w)*c.C+g*c.C/groups+k]
+						}
+						patch = append(patch, v)
+					}
+				}
+			}
+			all = append(all, patch)
+		}
+	}
+	return all
 }

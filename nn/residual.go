@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
 )
 
 // Residual describes y = x + f(x), where f is the layers in order (He et al.,
@@ -106,7 +107,7 @@ func (t *residualTrainer) forward(y, x []float32, rows int) {
 	kernels.Add(y, fx, short)
 }
 
-func (t *residualTrainer) backward(dx, dy, x, y []float32, rows int, collect bool) error {
+func (t *residualTrainer) backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error {
 	if err := t.body.backward(dx, dy, x, t.fx[:len(y)], rows, collect); err != nil {
 		return err
 	}

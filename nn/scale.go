@@ -53,7 +53,7 @@ type scaleTrainer struct {
 
 // backward takes the gradient of the weight from a normalisation with mean 0 and
 // deviation 1, which sums the same products.
-func (t *scaleTrainer) backward(dx, dy, x, _ []float32, _ int, _ bool) error {
+func (t *scaleTrainer) backward(dx, dy, x, _ []float32, _ int, _ kron.Collect) error {
 	kernels.Fill(t.ones, 1)
 	kernels.BatchNormBackward(nil, t.dw, t.unused, dy, x, t.zeros, t.ones, t.weight.Value)
 	if dx != nil {

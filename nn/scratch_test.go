@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
 )
 
 // spoil fills all scratch with NaN.
@@ -54,7 +55,7 @@ func TestScratch(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, pp.kept.overlaps())
 
-	s.CollectStatistics(true)
+	s.CollectStatistics(kron.CollectFactors)
 	s.CollectInputGradient(true)
 	x, dy := make([]float32, rows*m.In()), make([]float32, rows*m.Out())
 	for _, v := range [][]float32{x, dy} {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+
+	"github.com/adafisher-go/adafisher/kron"
 )
 
 // Sequential describes layers in order, as one layer. Each is known by its
@@ -130,7 +132,7 @@ func (t *sequenceTrainer) forward(y, x []float32, rows int) {
 	}
 }
 
-func (t *sequenceTrainer) backward(dx, dy, x, y []float32, rows int, collect bool) error {
+func (t *sequenceTrainer) backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error {
 	stop := 0
 	if dx == nil {
 		if stop = t.start; stop < 0 {

@@ -38,7 +38,8 @@ type Session struct {
 	gradientUses  []uses // of each parameter
 	statistics    []kron.Statistics
 	hUses, sUses  []uses // of each factored layer
-	collect       bool   // statistics
+	meanUses      []uses // likewise; without a place where there are no means
+	collect       kron.Collect
 	observe       func(Observation)
 	pass          kron.Pass
 	collectInput  bool
@@ -99,6 +100,7 @@ func (m *Model) newSession(batch int) (*Session, *plan, error) {
 		gradientUses: make([]uses, len(m.params)),
 		hUses:        make([]uses, len(m.layers)),
 		sUses:        make([]uses, len(m.layers)),
+		meanUses:     make([]uses, len(m.layers)),
 	}
 	p := &plan{batch: batch, session: s}
 	p.keepRows(&s.y, m.Out())
@@ -197,9 +199,9 @@ func (s *Session) SetPool(p *kernels.Pool) {
 	s.products = products{p, make([]float32, p.Workers()*s.model.scratch)}
 }
 
-// CollectStatistics sets whether Backward also computes the raw Kronecker
-// factors of each factored layer, which is off at first.
-func (s *Session) CollectStatistics(on bool) { s.collect = on }
+// CollectStatistics sets which statistics of each factored layer Backward also
+// computes: at first none.
+func (s *Session) CollectStatistics(which kron.Collect) { s.collect = which }
 
 // An Observation is what a Backward saw at one layer, for rules that need more than
 // its statistics. The slices belong to the session, until its next Forward or
@@ -251,7 +253,7 @@ func (s *Session) Backward() (*kron.Pass, error) {
 	return pass, err
 }
 
-func (s *Session) backward(collect bool) (*kron.Pass, error) {
+func (s *Session) backward(collect kron.Collect) (*kron.Pass, error) {
 	s.hasLoss = false
 	s.inputGradient = nil
 	var dx []float32
@@ -267,11 +269,16 @@ func (s *Session) backward(collect bool) (*kron.Pass, error) {
 	}
 	s.inputGradient = dx
 	s.pass = kron.Pass{Gradients: s.gradients}
-	if collect {
+	if collect != kron.CollectNone {
 		for i := range s.hUses {
-			mean := float32(1 / float64(len(s.hUses[i].places)))
-			s.hUses[i].sum(mean)
-			s.sUses[i].sum(mean)
+			share := float32(1 / float64(len(s.hUses[i].places)))
+			s.hUses[i].sum(share)
+			s.sUses[i].sum(share)
+			s.statistics[i].Mean = nil
+			if u := &s.meanUses[i]; collect == kron.CollectMoments && len(u.places) > 0 {
+				u.sum(share)
+				s.statistics[i].Mean = u.value()
+			}
 		}
 		s.pass.Statistics = s.statistics
 	}

@@ -16,11 +16,11 @@ import (
 // plainSGD is w -= lr*g.
 type plainSGD struct {
 	lr         float32
-	statistics bool
+	statistics kron.Collect
 	last       *kron.Pass
 }
 
-func (o *plainSGD) NeedsStatistics() bool { return o.statistics }
+func (o *plainSGD) NeedsStatistics() kron.Collect { return o.statistics }
 
 func (o *plainSGD) Step(p *kron.Pass) error {
 	o.last = p
@@ -85,7 +85,7 @@ func TestSmallerBatchAfterLarger(t *testing.T) {
 	m := sequential(t, nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3), nn.Tanh(), nn.Linear(3, 2))
 	used, fresh := session(t, m, 8), session(t, m, 3)
 	for _, s := range []*nn.Session{used, fresh} {
-		s.CollectStatistics(true)
+		s.CollectStatistics(kron.CollectFactors)
 		s.CollectInputGradient(true)
 	}
 	_, err := used.Forward(uniform(r, 8*4))
@@ -142,7 +142,7 @@ func TestBackwardIsOptionalAboutExtras(t *testing.T) {
 	_, err := s.InputGradient()
 	require.EqualError(t, err, "nn: InputGradient: no Backward since the last Forward collected it")
 
-	s.CollectStatistics(true)
+	s.CollectStatistics(kron.CollectFactors)
 	s.CollectInputGradient(true)
 	m.Params()[0].Frozen = true
 	p = pass()
@@ -157,7 +157,7 @@ func TestBackwardIsOptionalAboutExtras(t *testing.T) {
 	_, err = s.InputGradient()
 	require.Error(t, err, "it belongs to the Forward before")
 
-	s.CollectStatistics(false)
+	s.CollectStatistics(kron.CollectNone)
 	s.CollectInputGradient(false)
 	p = pass()
 	require.Equal(t, plain, copyOf(p))
@@ -269,8 +269,8 @@ func TestSessionErrors(t *testing.T) {
 
 type failing struct{ err error }
 
-func (f failing) NeedsStatistics() bool { return true }
-func (f failing) Step(*kron.Pass) error { return f.err }
+func (f failing) NeedsStatistics() kron.Collect { return kron.CollectFactors }
+func (f failing) Step(*kron.Pass) error         { return f.err }
 
 func TestTrainErrors(t *testing.T) {
 	m := sequential(t, nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
@@ -332,8 +332,8 @@ func TestTrainIsForwardLossBackwardStep(t *testing.T) {
 	sa, sb := session(t, a, 4), session(t, b, 4)
 	for step := range 6 {
 		x, labels, target := uniform(r, 4*5), []int{0, 1, 2, step % 3}, uniform(r, 4*3)
-		opt := &plainSGD{lr: 0.1, statistics: step%2 == 0}
-		sa.CollectStatistics(step%3 == 0)
+		opt := &plainSGD{lr: 0.1, statistics: kron.Collect(step % 3)}
+		sa.CollectStatistics(kron.Collect(step % 2))
 
 		var got, want float32
 		var err error
@@ -350,8 +350,9 @@ func TestTrainIsForwardLossBackwardStep(t *testing.T) {
 		}
 		require.NoError(t, err)
 		require.Equal(t, want, got)
-		if opt.statistics {
+		if opt.statistics != kron.CollectNone {
 			require.Len(t, opt.last.Statistics, 2)
+			require.Equal(t, opt.statistics == kron.CollectMoments, opt.last.Statistics[0].Mean != nil)
 		} else {
 			require.Empty(t, opt.last.Statistics)
 		}
@@ -372,7 +373,7 @@ func TestNotFinite(t *testing.T) {
 			linear := sequential(t, nn.Linear(2, 2))
 			for _, m := range []*nn.Model{m, linear} {
 				s := session(t, m, 2)
-				s.CollectStatistics(true)
+				s.CollectStatistics(kron.CollectFactors)
 				x := []float32{bad, bad, 1, 2}
 				y, err := s.Forward(x)
 				require.NoError(t, err)
@@ -406,11 +407,12 @@ func TestStepsDontAllocate(t *testing.T) {
 	require.NoError(t, err)
 	x, target := uniform(r, 8*6), uniform(r, 8*4)
 	labels, classes := []int{0, 1, 2, 3, 0, 1, 2, 3}, make([]int, 8)
-	opt := &plainSGD{lr: 0.01, statistics: true}
+	opt, means := &plainSGD{lr: 0.01, statistics: kron.CollectFactors}, &plainSGD{lr: 0.01, statistics: kron.CollectMoments}
 	eachLevel(t, func(t *testing.T) {
 		for name, f := range map[string]func() error{
 			"softmax cross entropy": func() error { _, err := s.TrainSoftmaxCrossEntropy(opt, x, labels); return err },
 			"mse":                   func() error { _, err := s.TrainMSE(opt, x, target); return err },
+			"moments":               func() error { _, err := s.TrainMSE(means, x, target); return err },
 			"smaller batch":         func() error { _, err := s.TrainMSE(opt, x[:6*3], target[:4*3]); return err },
 			"own loss": func() error {
 				_, ferr := s.Forward(x)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
 )
 
 // Flatten describes the change from a sample of any shape to a row of features.
@@ -45,7 +46,7 @@ func (m *reshapeModule) trainer(*plan) trainer     { return m }
 
 func (m *reshapeModule) forward(y, x []float32, rows int) { transposeEach(y, x, rows, m.rows, m.cols) }
 
-func (m *reshapeModule) backward(dx, dy, _, _ []float32, rows int, _ bool) error {
+func (m *reshapeModule) backward(dx, dy, _, _ []float32, rows int, _ kron.Collect) error {
 	if dx != nil {
 		transposeEach(dx, dy, rows, m.cols, m.rows)
 	}
@@ -86,7 +87,7 @@ func (m meanModule) trainer(*plan) trainer     { return m }
 
 func (m meanModule) forward(y, x []float32, _ int) { kernels.GlobalAveragePool(y, x, int(m)) }
 
-func (m meanModule) backward(dx, dy, _, _ []float32, _ int, _ bool) error {
+func (m meanModule) backward(dx, dy, _, _ []float32, _ int, _ kron.Collect) error {
 	if dx != nil {
 		kernels.GlobalAveragePoolBackward(dx, dy, int(m))
 	}

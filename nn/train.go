@@ -9,12 +9,12 @@ import (
 // A Stepper changes a model's parameters from a pass, or returns an error and
 // changes nothing, as the optimizers of package optim do.
 type Stepper interface {
-	NeedsStatistics() bool // whether the next Step reads the pass's Statistics
+	NeedsStatistics() kron.Collect // which statistics of the pass the next Step reads
 	Step(*kron.Pass) error
 }
 
 // TrainSoftmaxCrossEntropy does one training step: Forward, SoftmaxCrossEntropy,
-// Backward with the statistics if opt needs them, and opt's Step. It returns the
+// Backward with the statistics that opt needs, and opt's Step. It returns the
 // loss before the step.
 //
 // Where x or labels are wrong, as for those calls, the session has not moved
@@ -33,7 +33,7 @@ func (s *Session) TrainSoftmaxCrossEntropy(opt Stepper, x []float32, labels []in
 }
 
 // TrainMSE does one training step: Forward, MSE, Backward with the statistics
-// if opt needs them, and opt's Step. It returns the loss before the step.
+// that opt needs, and opt's Step. It returns the loss before the step.
 //
 // Where x or target are wrong, as for those calls, the session has not moved
 // either. An error of opt is returned together with the loss.
@@ -51,7 +51,7 @@ func (s *Session) TrainMSE(opt Stepper, x, target []float32) (float32, error) {
 }
 
 // TrainBinaryCrossEntropy does one training step: Forward, BinaryCrossEntropy,
-// Backward with the statistics if opt needs them, and opt's Step. It returns the
+// Backward with the statistics that opt needs, and opt's Step. It returns the
 // loss before the step.
 //
 // Where x or target are wrong, as for those calls, the session has not moved

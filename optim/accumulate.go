@@ -21,6 +21,7 @@ import (
 //	gradient = mean over passes
 //	H        = mean over passes
 //	S        = mean over passes / K^2
+//	Mean     = mean over passes
 //
 // S takes the square for the reason that [kron.Collective] gives. Up to rounding
 // that is exact for layers whose raw factors are means over rows: linear ones,
@@ -56,6 +57,7 @@ type sum struct {
 // factorSum is what the pending passes hold of a layer.
 type factorSum struct {
 	statistics kron.Statistics
+	means      []float32 // room for the means, which not all statistics have
 	passes     int
 	checked    uint64
 }
@@ -92,6 +94,7 @@ func NewAccumulator(m Model, opt Optimizer, passes int) (*Accumulator, error) {
 			return nil, fmt.Errorf("optim: Accumulator: layer %d of the model has no weight", i)
 		}
 		a.factors[i].statistics = kron.Statistics{Layer: l, H: make([]float32, l.Inputs()), S: make([]float32, l.Outputs())}
+		a.factors[i].means = make([]float32, l.Inputs())
 		a.layers[l] = &a.factors[i]
 	}
 	a.combined.Gradients = make([]kron.Gradient, 0, len(params))
@@ -122,15 +125,18 @@ func (a *Accumulator) Step(p *kron.Pass) error {
 			s.some = true
 		}
 	}
-	if a.NeedsStatistics() {
+	if a.NeedsStatistics() != kron.CollectNone {
 		for _, st := range p.Statistics {
 			f := a.layers[st.Layer]
 			if f.passes > 0 {
 				kernels.Add(f.statistics.H, f.statistics.H, st.H)
 				kernels.Add(f.statistics.S, f.statistics.S, st.S)
+				kernels.Add(f.statistics.Mean, f.statistics.Mean, st.Mean)
 			} else {
 				kernels.Copy(f.statistics.H, st.H)
 				kernels.Copy(f.statistics.S, st.S)
+				f.statistics.Mean = f.means[:len(st.Mean)]
+				kernels.Copy(f.statistics.Mean, st.Mean)
 			}
 			f.passes++
 		}
@@ -189,6 +195,7 @@ func (a *Accumulator) combine() {
 			k := float64(f.passes)
 			kernels.Scale(f.statistics.H, f.statistics.H, float32(1/k))
 			kernels.Scale(f.statistics.S, f.statistics.S, float32(1/float64(k*k*k)))
+			kernels.Scale(f.statistics.Mean, f.statistics.Mean, float32(1/k))
 			c.Statistics = append(c.Statistics, f.statistics)
 		}
 	}
@@ -217,7 +224,7 @@ func (a *Accumulator) checkPass(p *kron.Pass) error {
 		}
 		s.checked = a.check
 	}
-	if !a.NeedsStatistics() {
+	if a.NeedsStatistics() == kron.CollectNone {
 		return nil
 	}
 	for i, st := range p.Statistics {
@@ -232,7 +239,9 @@ func (a *Accumulator) checkPass(p *kron.Pass) error {
 		case len(st.H) != len(f.statistics.H) || len(st.S) != len(f.statistics.S):
 			return fmt.Errorf("statistics of layer %s: lengths are %d and %d: want %d and %d",
 				st.Layer.Name, len(st.H), len(st.S), len(f.statistics.H), len(f.statistics.S))
-		case isNaN(kernels.MaxAbs(st.H)) || isNaN(kernels.MaxAbs(st.S)):
+		case f.passes > 0 && len(st.Mean) != len(f.statistics.Mean) || len(st.Mean) > len(f.means):
+			return fmt.Errorf("statistics of layer %s: there are %d means, unlike in other passes", st.Layer.Name, len(st.Mean))
+		case isNaN(kernels.MaxAbs(st.H)) || isNaN(kernels.MaxAbs(st.S)) || isNaN(kernels.MaxAbs(st.Mean)):
 			return fmt.Errorf("statistics of layer %s: an entry is NaN", st.Layer.Name)
 		}
 		f.checked = a.check

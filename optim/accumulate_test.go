@@ -16,12 +16,25 @@ import (
 // TestAccumulatorEqualsWholeBatch trains twins, one on whole batches and one on
 // their thirds.
 func TestAccumulatorEqualsWholeBatch(t *testing.T) {
+	for _, calibrated := range []bool{false, true} {
+		accumulatorEqualsWholeBatch(t, calibrated)
+	}
+}
+
+func accumulatorEqualsWholeBatch(t *testing.T, calibrated bool) {
 	const parts, rows, in, out = 3, 4, 6, 3
 	build := func() (*nn.Model, *nn.Session, optim.Optimizer) {
 		m, err := nn.NewSequential(nn.Linear(in, 9), nn.Tanh(), nn.Linear(9, out))
 		require.NoError(t, err)
 		s, err := m.NewSession(parts * rows)
 		require.NoError(t, err)
+		if calibrated {
+			c := optim.CalibratedDefaults()
+			c.TCov = 2
+			opt, err := optim.NewCalibrated(m, c)
+			require.NoError(t, err)
+			return m, s, opt
+		}
 		c := optim.AdaFisherDefaults()
 		c.Variant, c.TCov, c.LR, c.Lambda = kron.Paper, 2, 1e-2, 0.1
 		opt, err := optim.NewAdaFisher(m, c)
@@ -44,7 +57,7 @@ func TestAccumulatorEqualsWholeBatch(t *testing.T) {
 		mean := float32(0)
 		for part := range parts {
 			require.Equal(t, part, acc.Pending())
-			require.Equal(t, step%2 == 0, acc.NeedsStatistics())
+			require.Equal(t, step%2 == 0, acc.NeedsStatistics() != kron.CollectNone)
 			loss, err := split.TrainSoftmaxCrossEntropy(acc, x[part*rows*in:][:rows*in], labels[part*rows:][:rows])
 			require.NoError(t, err)
 			mean += loss / parts
@@ -87,6 +100,7 @@ func TestAccumulatorBits(t *testing.T) {
 					for i, st := range sum.Statistics {
 						kernels.Add(st.H, st.H, pass.Statistics[i].H)
 						kernels.Add(st.S, st.S, pass.Statistics[i].S)
+						kernels.Add(st.Mean, st.Mean, pass.Statistics[i].Mean)
 					}
 				}
 				k := float64(passes)
@@ -96,6 +110,7 @@ func TestAccumulatorBits(t *testing.T) {
 				for _, st := range sum.Statistics {
 					kernels.Scale(st.H, st.H, float32(1/k))
 					kernels.Scale(st.S, st.S, float32(1/(k*k*k)))
+					kernels.Scale(st.Mean, st.Mean, float32(1/k))
 				}
 				require.NoError(t, opt.Step(sum))
 			}

@@ -191,16 +191,21 @@ func (o *AdaFisher) own(p *kron.Param, by owner) error {
 	return nil
 }
 
-// NeedsStatistics reports whether the next step updates the factors: the first
-// one, and every TCov steps.
-func (o *AdaFisher) NeedsStatistics() bool { return o.steps%int64(o.config.TCov) == 0 }
+// NeedsStatistics is [kron.CollectFactors] where the next step updates the factors:
+// the first one, and every TCov steps.
+func (o *AdaFisher) NeedsStatistics() kron.Collect {
+	if o.steps%int64(o.config.TCov) == 0 {
+		return kron.CollectFactors
+	}
+	return kron.CollectNone
+}
 
 // Step does one step; see [Optimizer].
 func (o *AdaFisher) Step(p *kron.Pass) error {
 	if err := o.prepare(p); err != nil {
 		return err
 	}
-	if o.NeedsStatistics() {
+	if o.NeedsStatistics() != kron.CollectNone {
 		if err := o.stage(p); err != nil {
 			return o.wrap(err)
 		}
@@ -327,7 +332,7 @@ func (o *AdaFisher) SaveState(st *State) {
 
 // Restore continues from a copy of st; see [Optimizer].
 func (o *AdaFisher) Restore(st *State) error {
-	if err := o.checkState(st, 2*len(o.layers)); err != nil {
+	if err := o.checkState(st, 2*len(o.layers), 0); err != nil {
 		return err
 	}
 	for i := range o.layers {

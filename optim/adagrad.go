@@ -45,7 +45,7 @@ func NewAdagrad(m Model, c AdagradConfig) (*Adagrad, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.keep(moment{"sum_of_squares", true})
+	o.keep(moment{name: "sum_of_squares", square: true})
 	for _, s := range o.slots {
 		kernels.Fill(s.moments[0], float32(c.Initial))
 	}

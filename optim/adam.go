@@ -61,7 +61,7 @@ func newAdam(m Model, c AdamConfig, name string, decoupled bool) (*Adam, error) 
 	}
 	if c.AMSGrad {
 		o.stateRule += " AMSGrad"
-		o.keep(firstMoment, secondMoment, moment{"largest_second_moment", true})
+		o.keep(firstMoment, secondMoment, moment{name: "largest_second_moment", square: true})
 	} else {
 		o.keep(firstMoment, secondMoment)
 	}
@@ -70,7 +70,7 @@ func newAdam(m Model, c AdamConfig, name string, decoupled bool) (*Adam, error) 
 
 var (
 	firstMoment  = moment{name: "first_moment"}
-	secondMoment = moment{"second_moment", true}
+	secondMoment = moment{name: "second_moment", square: true}
 )
 
 func checkAdam(name string, c AdamConfig) error {

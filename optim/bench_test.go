@@ -24,6 +24,12 @@ func BenchmarkStep(b *testing.B) {
 		construct func(optim.Model) (optim.Optimizer, error)
 	}{
 		{"AdaFisher", 20, func(m optim.Model) (optim.Optimizer, error) { return optim.NewAdaFisher(m, fisher) }},
+		{"Calibrated", 24, func(m optim.Model) (optim.Optimizer, error) {
+			return optim.NewCalibrated(m, optim.CalibratedDefaults())
+		}},
+		{"Calibrated RMS", 28, func(m optim.Model) (optim.Optimizer, error) {
+			return optim.NewCalibrated(m, optim.CalibratedRMSDefaults())
+		}},
 		{"AdaFisherW", 20, func(m optim.Model) (optim.Optimizer, error) { return optim.NewAdaFisherW(m, fisher) }},
 		{"SGD", 20, func(m optim.Model) (optim.Optimizer, error) {
 			return optim.NewSGD(m, optim.SGDConfig{LR: 1e-3, Momentum: 0.9})

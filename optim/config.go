@@ -26,6 +26,7 @@ const (
 	weightDecay                    // [0, maxDecay]
 	size                           // [0, 1e30]
 	divisor                        // [smallest normal float32, 1e30]
+	damping                        // [1e-8, 1e30]
 )
 
 // checkSettings returns an error for the first setting outside its range.
@@ -44,6 +45,8 @@ func checkSettings(optimizer string, settings ...setting) error {
 			ok, want = s.value >= 0 && s.value <= 1e30, "[0, 1e30]"
 		case divisor:
 			ok, want = s.value >= minNormal && s.value <= 1e30, "[1.2e-38, 1e30]"
+		case damping:
+			ok, want = s.value >= 1e-8 && s.value <= 1e30, "[1e-8, 1e30]"
 		}
 		if !ok {
 			return fmt.Errorf("optim: %s: %s is %v: want a number in %s", optimizer, s.name, s.value, want)

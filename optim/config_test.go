@@ -14,6 +14,8 @@ import (
 
 func TestDefaults(t *testing.T) {
 	require.Equal(t, optim.AdaFisherConfig{LR: 1e-3, Beta: 0.9, Lambda: 1e-3, Gamma: 0.8, TCov: 100, UnownedCurvature: 1}, optim.AdaFisherDefaults())
+	require.Equal(t, optim.CalibratedConfig{LR: 5e-3, Beta: 0.9, Gamma: 0.95, Damping: 0.03, TCov: 1, ScaleBeta: 0.99}, optim.CalibratedDefaults())
+	require.Equal(t, optim.CalibratedConfig{LR: 3e-3, Beta: 0.9, Gamma: 0.95, Damping: 0.03, TCov: 1, UpdateRMS: 0.3}, optim.CalibratedRMSDefaults())
 	require.Equal(t, optim.SGDConfig{LR: 1e-3}, optim.SGDDefaults())
 	require.Equal(t, optim.AdamConfig{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}, optim.AdamDefaults())
 	require.Equal(t, optim.AdamConfig{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.01}, optim.AdamWDefaults())
@@ -33,6 +35,7 @@ func TestConfigRefused(t *testing.T) {
 	n := newNetwork(rand.New(rand.NewPCG(21, 15)), 3, 4)
 
 	a := optim.AdaFisherDefaults()
+	k := optim.CalibratedDefaults()
 	s := optim.SGDConfig{LR: 0.1, Momentum: 0.9}
 	d := optim.AdamDefaults()
 	g := optim.AdagradDefaults()
@@ -41,6 +44,7 @@ func TestConfigRefused(t *testing.T) {
 	m := optim.MuonDefaults()
 	fisher := constructor(func(n optim.Model) (optim.Optimizer, error) { return optim.NewAdaFisher(n, a) })
 	fisherW := constructor(func(n optim.Model) (optim.Optimizer, error) { return optim.NewAdaFisherW(n, a) })
+	calibrated := constructor(func(n optim.Model) (optim.Optimizer, error) { return optim.NewCalibrated(n, k) })
 	sgd := constructor(func(n optim.Model) (optim.Optimizer, error) { return optim.NewSGD(n, s) })
 	adam := constructor(func(n optim.Model) (optim.Optimizer, error) { return optim.NewAdam(n, d) })
 	adamW := constructor(func(n optim.Model) (optim.Optimizer, error) { return optim.NewAdamW(n, d) })
@@ -48,7 +52,7 @@ func TestConfigRefused(t *testing.T) {
 	rmsProp := constructor(func(n optim.Model) (optim.Optimizer, error) { return optim.NewRMSProp(n, r) })
 	lion := constructor(func(n optim.Model) (optim.Optimizer, error) { return optim.NewLion(n, l) })
 	muon := constructor(func(n optim.Model) (optim.Optimizer, error) { return optim.NewMuon(n, m) })
-	for _, construct := range []constructor{fisher, fisherW, sgd, adam, adamW, adagrad, rmsProp, lion, muon} {
+	for _, construct := range []constructor{fisher, fisherW, calibrated, sgd, adam, adamW, adagrad, rmsProp, lion, muon} {
 		_, err := construct(n)
 		require.NoError(t, err)
 	}
@@ -70,6 +74,13 @@ func TestConfigRefused(t *testing.T) {
 		{"Gamma", "[0, 1)", &a.Gamma, decays, []constructor{fisher, fisherW}},
 		{"WeightDecay", "[0, 100]", &a.WeightDecay, weights, []constructor{fisher, fisherW}},
 		{"UnownedCurvature", "[1.2e-38, 1e30]", &a.UnownedCurvature, divisors, []constructor{fisher, fisherW}},
+		{"LR", "[0, 2.75e+11]", &k.LR, rates, []constructor{calibrated}},
+		{"Beta", "[0, 1)", &k.Beta, decays, []constructor{calibrated}},
+		{"Gamma", "[0, 1)", &k.Gamma, decays, []constructor{calibrated}},
+		{"Damping", "[1e-8, 1e30]", &k.Damping, []float64{0, -1, 9e-9, 1e31, nan, inf}, []constructor{calibrated}},
+		{"WeightDecay", "[0, 100]", &k.WeightDecay, weights, []constructor{calibrated}},
+		{"ScaleBeta", "[0, 1)", &k.ScaleBeta, decays, []constructor{calibrated}},
+		{"UpdateRMS", "[0, 1]", &k.UpdateRMS, []float64{-0.1, 1.1, nan, inf}, []constructor{calibrated}},
 		{"LR", "[0, 2.75e+10]", &s.LR, rates, []constructor{sgd}},
 		{"Momentum", "[0, 1)", &s.Momentum, decays, []constructor{sgd}},
 		{"Dampening", "[0, 1]", &s.Dampening, []float64{-0.1, 1.1, nan, inf}, []constructor{sgd}},
@@ -120,6 +131,9 @@ func TestConfigRefused(t *testing.T) {
 	refuse(fisher, "optim: AdaFisher: TCov is 0: want 1 or more")
 	a.TCov, a.Variant = 1, 9
 	refuse(fisherW, "optim: AdaFisherW: kron: unknown variant Variant(9)")
+
+	k.TCov = -1
+	refuse(calibrated, "optim: Calibrated: TCov is -1: want 1 or more")
 
 	s.Nesterov, s.Dampening = true, 0.5
 	refuse(sgd, "optim: SGD: Nesterov with Momentum 0.9 and Dampening 0.5: want a momentum and no dampening")
@@ -173,6 +187,12 @@ func TestOptionsRefused(t *testing.T) {
 				c := optim.AdaFisherDefaults()
 				c.Options = o
 				return optim.NewAdaFisher(m, c)
+			},
+			"Calibrated": func(m optim.Model) (optim.Optimizer, error) {
+				c := optim.CalibratedDefaults()
+				c.LR = 1e-3
+				c.Options = o
+				return optim.NewCalibrated(m, c)
 			},
 			"AdaFisherW": func(m optim.Model) (optim.Optimizer, error) {
 				c := optim.AdaFisherDefaults()
@@ -280,7 +300,7 @@ func TestModelRefused(t *testing.T) {
 		for message, spoil := range layered {
 			n := fresh()
 			spoil(n)
-			if _, err := r.construct(n); strings.HasPrefix(r.name, "AdaFisher") {
+			if _, err := r.construct(n); strings.HasPrefix(r.name, "AdaFisher") || strings.HasPrefix(r.name, "Calibrated") {
 				require.ErrorContains(t, err, message)
 			} else {
 				require.NoError(t, err, "no use for layers")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/optim"
 )
@@ -47,7 +48,8 @@ func (n *network) pass(rng *rand.Rand) *kron.Pass {
 		p.Gradients = append(p.Gradients, kron.Gradient{Param: n.params[i], Data: normals(rng, len(n.params[i].Value))})
 	}
 	for _, l := range n.layers {
-		st := kron.Statistics{Layer: l, H: normals(rng, l.Inputs()), S: normals(rng, l.Outputs())}
+		st := kron.Statistics{Layer: l, H: normals(rng, l.Inputs()), S: normals(rng, l.Outputs()), Mean: normals(rng, len(l.Weight.Value)/l.Outputs())}
+		kernels.Scale(st.Mean, st.Mean, 0.5)
 		for _, raw := range [][]float32{st.H, st.S} {
 			for i := range raw {
 				raw[i] *= raw[i]
@@ -81,7 +83,7 @@ func (n *network) transfer(p *kron.Pass, to *network) *kron.Pass {
 		q.Gradients = append(q.Gradients, kron.Gradient{Param: to.params[slices.Index(n.params, g.Param)], Data: slices.Clone(g.Data)})
 	}
 	for _, st := range p.Statistics {
-		q.Statistics = append(q.Statistics, kron.Statistics{Layer: to.layers[slices.Index(n.layers, st.Layer)], H: slices.Clone(st.H), S: slices.Clone(st.S)})
+		q.Statistics = append(q.Statistics, kron.Statistics{Layer: to.layers[slices.Index(n.layers, st.Layer)], H: slices.Clone(st.H), S: slices.Clone(st.S), Mean: slices.Clone(st.Mean)})
 	}
 	return q
 }
@@ -127,6 +129,20 @@ func rules() []rule {
 			rule{fmt.Sprintf("AdaFisherW/%v", v),
 				func(m optim.Model) (optim.Optimizer, error) { return optim.NewAdaFisherW(m, c) },
 				func(n *network) reference { return newAdaFisherReference(n, c, true) }})
+	}
+	for name, c := range map[string]func(*optim.CalibratedConfig){
+		"Calibrated":           func(*optim.CalibratedConfig) {},
+		"Calibrated/rms":       func(c *optim.CalibratedConfig) { c.UpdateRMS, c.ScaleBeta = 0.3, 0 },
+		"Calibrated/uncentred": func(c *optim.CalibratedConfig) { c.Uncentred = true },
+		"Calibrated/rms/uncentred": func(c *optim.CalibratedConfig) {
+			c.UpdateRMS, c.Uncentred, c.Beta = 0.1, true, 0
+		},
+	} {
+		config := calibratedTestConfig()
+		c(&config)
+		all = append(all, rule{name,
+			func(m optim.Model) (optim.Optimizer, error) { return optim.NewCalibrated(m, config) },
+			func(n *network) reference { return newCalibratedReference(n, config) }})
 	}
 	for name, c := range map[string]optim.SGDConfig{
 		"SGD":           {LR: 0.1},
@@ -190,6 +206,12 @@ func rules() []rule {
 	return append(all, optionRules()...)
 }
 
+func calibratedTestConfig() optim.CalibratedConfig {
+	c := optim.CalibratedDefaults()
+	c.TCov, c.WeightDecay, c.Gamma, c.ScaleBeta = 3, 0.02, 0.8, 0.9
+	return c
+}
+
 // optionRules have groups, or clip.
 func optionRules() []rule {
 	options := map[string]func(m optim.Model) optim.Options{
@@ -233,6 +255,24 @@ func optionRules() []rule {
 			rule{"SGD" + name,
 				func(m optim.Model) (optim.Optimizer, error) { c := sgd; c.Options = of(m); return optim.NewSGD(m, c) },
 				func(n *network) reference { return with(n, newSGDReference(n, sgd)) }},
+			rule{"Calibrated" + name,
+				func(m optim.Model) (optim.Optimizer, error) {
+					c := calibratedTestConfig()
+					c.Options = of(m)
+					return optim.NewCalibrated(m, c)
+				},
+				func(n *network) reference { return with(n, newCalibratedReference(n, calibratedTestConfig())) }},
+			rule{"Calibrated/rms" + name,
+				func(m optim.Model) (optim.Optimizer, error) {
+					c := calibratedTestConfig()
+					c.UpdateRMS, c.Options = 0.2, of(m)
+					return optim.NewCalibrated(m, c)
+				},
+				func(n *network) reference {
+					c := calibratedTestConfig()
+					c.UpdateRMS = 0.2
+					return with(n, newCalibratedReference(n, c))
+				}},
 			rule{"Muon" + name,
 				func(m optim.Model) (optim.Optimizer, error) { c := muon; c.Options = of(m); return optim.NewMuon(m, c) },
 				func(n *network) reference { return with(n, newMuonReference(n, muon)) }})

@@ -23,9 +23,9 @@ type Optimizer interface {
 	// Name is the name of the rule, such as "AdamW".
 	Name() string
 
-	// NeedsStatistics reports whether the next Step reads the statistics of the
-	// pass. Otherwise it ignores them.
-	NeedsStatistics() bool
+	// NeedsStatistics says which statistics of the pass the next Step reads. It
+	// ignores them where that is none.
+	NeedsStatistics() kron.Collect
 
 	// Step moves the parameters that the pass has a gradient of, or returns an
 	// error and changes nothing.
@@ -119,7 +119,7 @@ type slot struct {
 	decay   float64 // its group's factor of the weight decay
 	steps   int64   // how often the parameter has moved
 	kinds   []moment
-	moments [][]float32 // one for each kind, as long as the parameter
+	moments [][]float32 // one for each kind, as long as the parameter unless single
 	keys    []string    // of the moments in a State
 	counter string      // of steps in a State
 
@@ -137,6 +137,7 @@ type slot struct {
 type moment struct {
 	name   string // in a State
 	square bool   // never negative
+	single bool   // one number in all
 }
 
 // lineUnit keeps workers from sharing a cache line.
@@ -184,7 +185,11 @@ func (c *core) init(m Model, r rule, name string, o settings) error {
 func (s *slot) keep(kinds ...moment) {
 	s.kinds = kinds
 	for _, k := range kinds {
-		s.moments = append(s.moments, make([]float32, s.size))
+		n := s.size
+		if k.single {
+			n = 1
+		}
+		s.moments = append(s.moments, make([]float32, n))
 		s.keys = append(s.keys, s.param.Name+"/"+k.name)
 	}
 }
@@ -226,8 +231,8 @@ func (c *core) wrap(err error) error { return fmt.Errorf("optim: %s: %w", c.name
 // Name is the name of the rule.
 func (c *core) Name() string { return c.name }
 
-// NeedsStatistics is false: the rule uses gradients alone.
-func (c *core) NeedsStatistics() bool { return false }
+// NeedsStatistics is [kron.CollectNone]: the rule uses gradients alone.
+func (c *core) NeedsStatistics() kron.Collect { return kron.CollectNone }
 
 // Steps is how many steps were taken.
 func (c *core) Steps() int64 { return c.steps }

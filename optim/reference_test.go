@@ -421,3 +421,163 @@ func (r *adaFisherReference) update(p *kron.Param, w, g []float64) []float64 {
 	}
 	return w
 }
+
+// calibratedReference works out all of a step when it begins: a bias needs what its
+// weight does.
+type calibratedReference struct {
+	optim.CalibratedConfig
+	common
+	steps   int
+	layers  []*kron.Layer
+	h, s    map[*kron.Layer][]float64 // running averages
+	mean    map[*kron.Layer][]float64
+	updates map[*kron.Layer]float64
+	moves   map[*kron.Param][]float64
+}
+
+func newCalibratedReference(n *network, c optim.CalibratedConfig) reference {
+	r := &calibratedReference{c, newCommon(n), 0, n.layers, map[*kron.Layer][]float64{}, map[*kron.Layer][]float64{},
+		map[*kron.Layer][]float64{}, map[*kron.Layer]float64{}, nil}
+	for _, l := range n.layers {
+		r.h[l], r.s[l] = make([]float64, l.Inputs()), make([]float64, l.Outputs())
+		r.mean[l] = make([]float64, len(l.Weight.Value)/l.Outputs())
+	}
+	return r
+}
+
+// relative returns x in units of its mean; ones if that is 0.
+func relative(x []float64) []float64 {
+	mean := 0.0
+	for _, v := range x {
+		mean += v / float64(len(x))
+	}
+	y := ones(len(x))
+	for i, v := range x {
+		if mean > 0 {
+			y[i] = v / mean
+		}
+	}
+	return y
+}
+
+func (r *calibratedReference) begin(p *kron.Pass) {
+	if r.steps%r.TCov == 0 {
+		for _, st := range p.Statistics {
+			l := st.Layer
+			r.updates[l]++
+			for _, e := range []struct {
+				avg []float64
+				raw []float32
+			}{{r.h[l], st.H}, {r.s[l], st.S}, {r.mean[l], st.Mean}} {
+				for i, v := range e.raw {
+					e.avg[i] = r.Gamma*e.avg[i] + (1-r.Gamma)*float64(v)
+				}
+			}
+		}
+	}
+	r.steps++
+	r.moves = make(map[*kron.Param][]float64)
+	g := make(map[*kron.Param][]float64)
+	for _, x := range p.Gradients {
+		g[x.Param] = widen(x.Data)
+	}
+	owned := make(map[*kron.Param]bool)
+	for _, l := range r.layers {
+		owned[l.Weight] = true
+		in, out := len(r.mean[l]), l.Outputs()
+		root, correct := math.Sqrt(r.Damping), 1-math.Pow(r.Gamma, r.updates[l])
+		mu, d := make([]float64, in), make([]float64, in)
+		for j := range d {
+			if !r.Uncentred && len(l.Weight.Shape) > 1 && !l.Extension {
+				mu[j] = r.mean[l][j] / correct
+			}
+			d[j] = max(0, r.h[l][j]/correct-mu[j]*mu[j])
+		}
+		row, col := relative(d), relative(r.s[l])
+		for j := range row {
+			row[j] = 1 / (row[j] + root)
+		}
+		for i := range col {
+			col[i] = 1 / (col[i] + root)
+		}
+		var b []float64
+		if l.Bias != nil {
+			owned[l.Bias], b = true, g[l.Bias]
+		}
+		if b != nil {
+			r.moves[l.Bias] = r.step(l.Bias, b, func(i int) float64 { return col[i] })
+		}
+		w := g[l.Weight]
+		if w == nil {
+			continue
+		}
+		shift := b
+		if shift == nil {
+			shift = make([]float64, out)
+			average, below := 0.0, 1.0
+			for _, v := range d {
+				average += v / float64(in)
+			}
+			for j, v := range d {
+				if v += 0.01 * average; v > 0 {
+					below += mu[j] * mu[j] / v
+					for i := range shift {
+						shift[i] += w[j*out+i] * mu[j] / v
+					}
+				}
+			}
+			for i := range shift {
+				shift[i] /= below
+			}
+		}
+		centred := slices.Clone(w)
+		for e := range centred {
+			centred[e] -= mu[e/out] * shift[e%out]
+		}
+		u := r.step(l.Weight, centred, func(e int) float64 { return row[e/out] * col[e%out] })
+		r.moves[l.Weight] = u
+		for e, v := range u {
+			if b != nil {
+				r.moves[l.Bias][e%out] -= mu[e/out] * v
+			}
+		}
+	}
+	for q, x := range g {
+		if !owned[q] {
+			r.moves[q] = r.step(q, x, func(int) float64 { return 1 })
+		}
+	}
+}
+
+// step returns what a parameter with the gradient d moves by, the learning rate
+// included.
+func (r *calibratedReference) step(p *kron.Param, d []float64, precondition func(e int) float64) []float64 {
+	s := r.next(p)
+	u := make([]float64, len(d))
+	square, size := 0.0, 0.0
+	for e := range d {
+		s.m[e] = r.Beta*s.m[e] + (1-r.Beta)*d[e]
+		x := precondition(e)
+		u[e] = x * (r.Beta*s.m[e]/(1-math.Pow(r.Beta, s.k)) + (1-r.Beta)*d[e])
+		square += math.Pow(x*d[e], 2) / float64(len(d))
+		size += u[e] * u[e] / float64(len(d))
+	}
+	scale := 0.0
+	if r.UpdateRMS == 0 {
+		s.v[0] = r.ScaleBeta*s.v[0] + (1-r.ScaleBeta)*square
+		scale = 1 / (math.Sqrt(s.v[0]/(1-math.Pow(r.ScaleBeta, s.k))) + 1e-12)
+	} else if size > 0 {
+		scale = r.UpdateRMS / math.Sqrt(size)
+	}
+	for e := range u {
+		u[e] *= r.LR * r.rates[p].LRScale * scale
+	}
+	return u
+}
+
+func (r *calibratedReference) update(p *kron.Param, w, _ []float64) []float64 {
+	for i := range w {
+		w[i] -= r.LR*r.rates[p].LRScale*r.WeightDecay*r.rates[p].DecayScale*w[i] + r.moves[p][i]
+	}
+	return w
+}

@@ -60,7 +60,7 @@ func NewRMSProp(m Model, c RMSPropConfig) (*RMSProp, error) {
 	if err != nil {
 		return nil, err
 	}
-	kinds := []moment{{"mean_square", true}}
+	kinds := []moment{{name: "mean_square", square: true}}
 	if c.Centered {
 		kinds = append(kinds, moment{name: "mean"})
 	}

@@ -14,8 +14,8 @@ import (
 type State struct {
 	Rule     string               // what the state belongs to: "AdamW", "AdaFisher published"
 	LR       float64              // learning rate of the next step
-	Counters map[string]int64     // "steps", and "<parameter>/steps" for each parameter
-	Vectors  map[string][]float32 // "<parameter>/<moment>", and "<layer>/H" and "<layer>/S"
+	Counters map[string]int64     // "steps", "<parameter>/steps" for each parameter, and "<layer>/updates"
+	Vectors  map[string][]float32 // "<parameter>/<moment>", and "<layer>/H", "<layer>/S" and "<layer>/mean"
 }
 
 const stepsKey = "steps"
@@ -54,16 +54,16 @@ func (s *State) save(key string, v []float32) { s.Vectors[key] = append(s.Vector
 
 // Restore continues from a copy of st; see [Optimizer].
 func (c *core) Restore(st *State) error {
-	if err := c.checkState(st, 0); err != nil {
+	if err := c.checkState(st, 0, 0); err != nil {
 		return err
 	}
 	c.load(st)
 	return nil
 }
 
-// checkState returns an error unless st belongs to this rule and model; extra
-// is the number of vectors in it beside the moments.
-func (c *core) checkState(st *State, extra int) error {
+// checkState returns an error unless st belongs to this rule and model; there are so
+// many vectors in it beside the moments, and counters beside those of steps.
+func (c *core) checkState(st *State, vectors, counters int) error {
 	if st == nil {
 		return c.stateError(errors.New("there is none"))
 	}
@@ -73,10 +73,10 @@ func (c *core) checkState(st *State, extra int) error {
 	if err := c.checkLR(st.LR, c.maxLR); err != nil {
 		return err
 	}
-	if got, want := len(st.Counters), 1+len(c.slots); got != want {
+	if got, want := len(st.Counters), 1+len(c.slots)+counters; got != want {
 		return c.stateError(fmt.Errorf("it has %d counters: want %d", got, want))
 	}
-	want := extra
+	want := vectors
 	for i := range c.slots {
 		want += len(c.slots[i].moments)
 	}
@@ -92,7 +92,7 @@ func (c *core) checkState(st *State, extra int) error {
 			return c.stateError(err)
 		}
 		for k, key := range s.keys {
-			if err := checkVector(st, key, s.size, s.kinds[k].square); err != nil {
+			if err := checkVector(st, key, len(s.moments[k]), s.kinds[k].square); err != nil {
 				return c.stateError(err)
 			}
 		}

@@ -121,6 +121,7 @@ const small = 1e-9
 
 var (
 	fisherParams = kernels.AdaFisherParams{Beta: 0.9, Add: 0.1, Step: small, Lambda: 1e-3, Keep: 1}
+	calibParams  = kernels.CalibratedParams{Beta: 0.9, Add: 0.1, Share: 0.9, Step: small, Keep: 1}
 	adamParams   = kernels.AdamParams{Beta1: 0.9, Add1: 0.1, Beta2: 0.999, Add2: 0.001, Step: small, Correct2: 1, Epsilon: 1e-8, Keep: 1}
 	sgdParams    = kernels.SGDParams{Momentum: 0.9, Add: 1, VelPart: 1, LR: small}
 	lionParams   = kernels.LionParams{Beta1: 0.9, Add1: 0.1, Beta2: 0.99, Add2: 0.01, Step: small, Keep: 1 - small}
@@ -378,6 +379,12 @@ var streaming = []kernel{
 			p := fisherParams
 			p.Keep = keepMost
 			kernels.AdaFisherStep(o.C, o.D, o.A, o.Row, o.Col, p)
+		},
+	}, {
+		name: "calibrated", pattern: roof.Update2, large: true, c: "calibrated",
+		scalars: []float32{calibParams.Beta, calibParams.Add, calibParams.Share, calibParams.Step, calibParams.Keep},
+		ours: func(o *operands) {
+			kernels.CalibratedStep(o.C, o.D, o.A, o.Row, o.Col, nil, nil, nil, calibParams)
 		},
 	}, {
 		name: "adam", pattern: roof.Update3, large: true, c: "adam",

@@ -60,8 +60,8 @@ func (r *rate) SetLR(lr float64) error {
 	return nil
 }
 
-// NeedsStatistics is false: none of the optimizers reads those of a pass.
-func (r *rate) NeedsStatistics() bool { return false }
+// NeedsStatistics is [kron.CollectNone]: none of the optimizers reads any.
+func (r *rate) NeedsStatistics() kron.Collect { return kron.CollectNone }
 
 // in returns an error unless each value lies in its range.
 func (r *rate) in(values ...limits) error {

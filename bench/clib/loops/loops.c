@@ -136,6 +136,20 @@ void adafisher(struct operands *o) {
 		}
 }
 
+void calibrated(struct operands *o) {
+	VECTORS;
+	const float beta = s[0], add = s[1], share = s[2], step = s[3], keep = s[4];
+	const float *restrict row = o->row, *restrict col = o->col;
+	const long n = o->n;
+	for (long i = 0; i < o->m; i++)
+		for (long j = 0; j < n; j++) {
+			long k = i * n + j;
+			float g = add * a[k], m = flush(beta * d[k] + g);
+			d[k] = m;
+			c[k] = keep * c[k] - step * row[i] * (share * m + g) * col[j];
+		}
+}
+
 #define REDUCE(name, first, statement, result)               \
 	void name(struct operands *o) {                          \
 		VECTORS;                                             \

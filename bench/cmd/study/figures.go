@@ -39,7 +39,7 @@ var (
 // 2011).
 func colorOf(rule string) color.NRGBA {
 	switch {
-	case strings.HasPrefix(rule, published), rule == calibrated:
+	case strings.HasPrefix(rule, published):
 		return vermilion
 	case rule == "K-FAC", rule == "Shampoo", rule == "AdaHessian":
 		return green
@@ -124,6 +124,9 @@ func multiples(path, title string, curves []curve, x, y axis) error {
 	for i := range curves {
 		p := plot.New()
 		p.Title.Text = curves[i].rule
+		if strings.HasPrefix(p.Title.Text, calibrated) { // longer names don't fit
+			p.Title.Text = strings.TrimPrefix(p.Title.Text, published+" ")
+		}
 		if curves[i].note != "" {
 			p.Title.Text += ": " + curves[i].note
 		}
@@ -314,7 +317,7 @@ func (r *taskResult) robustness(path string, byBatch bool) (bool, error) {
 		if byBatch {
 			lines = o.batches
 		}
-		if o.lr == 0 {
+		if o.lr == 0 || o.untuned() {
 			continue
 		}
 		c := curve{rule: o.rule, note: "best " + plainNumber(o.lr)}
@@ -446,7 +449,7 @@ func (r *taskResult) adamMicros() float64 {
 func (r *taskResult) curvatures() []*outcome {
 	var all []*outcome
 	for _, o := range r.outcomes {
-		if len(o.layers()) > 0 {
+		if len(o.layers()) > 0 && !o.untuned() {
 			all = append(all, o)
 		}
 	}
@@ -479,6 +482,7 @@ func (r *taskResult) curvature(path string) error {
 		{Color: green, Radius: 3.4, Shape: draw.PyramidGlyph{}},
 		{Color: purple, Radius: 3.4, Shape: draw.CrossGlyph{}},
 		{Color: ink, Radius: 3.4, Shape: draw.PlusGlyph{}},
+		{Color: ink, Radius: 3, Shape: draw.RingGlyph{}},
 	}
 	widest := 10.0
 	for _, o := range outcomes {

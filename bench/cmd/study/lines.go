@@ -50,7 +50,7 @@ type key struct {
 }
 
 func (k key) String() string {
-	return fmt.Sprintf("%-11s  %-18s  lr %-7g  batch %-4d  seed %d", k.Task, k.Optimizer, k.LR, k.Batch, k.Seed)
+	return fmt.Sprintf("%-11s  %-33s  lr %-7g  batch %-4d  seed %d", k.Task, k.Optimizer, k.LR, k.Batch, k.Seed)
 }
 
 // where is the machine and the program that a line comes from.

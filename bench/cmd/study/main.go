@@ -157,7 +157,11 @@ func list(w io.Writer, o options) {
 	}
 	fmt.Fprintln(w, "Optimizers:")
 	for _, r := range o.rules {
-		rates := r.rates.trials(o.scale.trials)
-		fmt.Fprintf(w, "  %-18s  %s; learning rates %g to %g\n", r.name, r.about, rates[0], rates[len(rates)-1])
+		rates := r.trials(o.scale.trials)
+		if len(rates) == 1 {
+			fmt.Fprintf(w, "  %-33s  %s: %g\n", r.name, r.about, rates[0])
+			continue
+		}
+		fmt.Fprintf(w, "  %-33s  %s; learning rates %g to %g\n", r.name, r.about, rates[0], rates[len(rates)-1])
 	}
 }

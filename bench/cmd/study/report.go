@@ -13,9 +13,6 @@ import (
 
 const reportName = "README.md"
 
-// calibrated is the name of a rule that the report speaks of once it is in rules.
-const calibrated = "Calibrated"
-
 // report writes the page and the plots that the lines of a store give. All that it
 // says follows from them.
 func report(s *store) error {
@@ -69,7 +66,7 @@ func (w *writer) figure(name, alt string, draw func(path string) error) {
 }
 
 // spokenOf are the rules that the summary compares with the others.
-var spokenOf = []string{published, calibrated}
+var spokenOf = []string{published, calibrated, calibrated + untuned}
 
 func (w *writer) summary(results []taskResult) {
 	w.line("## In short\n")
@@ -91,6 +88,9 @@ func (w *writer) summary(results []taskResult) {
 		w.line("%s", text)
 	}
 	for _, name := range spokenOf {
+		if strings.HasSuffix(name, untuned) {
+			continue
+		}
 		if text := costSentence(results, name); text != "" {
 			w.line("- %s", text)
 		}
@@ -201,7 +201,7 @@ func curvatureSentence(results []taskResult, name string) string {
 func (w *writer) protocol(results []taskResult, s *store) {
 	w.line("## What was done\n")
 	w.line("All optimizers get the same time on a task: that of a number of Adam's steps. What a step costs is measured first, all optimizers in turns, by the CPU time of the process; the number of steps follows from the ratio to Adam's. So a busy machine doesn't favour any, and a run repeats to the bit.\n")
-	w.line("Each optimizer tries the same number of learning rates, half a decade apart, around a centre that is the same for all tasks, with seed 0; the one with the least loss on the validation samples, which take no part in training, is then trained from the other seeds, and only those runs see the test samples. The rate warms up over a twentieth of the steps and follows half a cosine down to a hundredth. All else is as the settings below say, the same for all tasks.\n")
+	w.line("Each optimizer tries the same number of learning rates, half a decade apart, around a centre that is the same for all tasks, with seed 0; the one with the least loss on the validation samples, which take no part in training, is then trained from the other seeds, and only those runs see the test samples. The rate warms up over a twentieth of the steps and follows half a cosine down to a hundredth. All else is as the settings below say, the same for all tasks. Rules named untuned are there with their usual rate on all tasks, beside the same rules with trials.\n")
 	w.line("| task | | batch | Adam's steps | rates tried | seeds |")
 	w.line("|---|---|---:|---:|---:|---:|")
 	for _, r := range results {
@@ -212,7 +212,7 @@ func (w *writer) protocol(results []taskResult, s *store) {
 			}
 		}
 		for _, o := range r.outcomes {
-			if rates == 0 || len(o.trials) < rates {
+			if !o.untuned() && (rates == 0 || len(o.trials) < rates) {
 				rates = len(o.trials)
 			}
 		}
@@ -314,7 +314,7 @@ func (w *writer) robustness(results []taskResult) {
 		row, some := "| "+x.name+" |", false
 		for _, r := range results {
 			cell := ""
-			if o := r.find(x.name); o != nil {
+			if o := r.find(x.name); o != nil && !o.untuned() {
 				if d, ok := o.width(r.task); ok {
 					cell, some = fmt.Sprintf("%.1f", d), true
 				}
@@ -359,7 +359,7 @@ func (w *writer) costs(results []taskResult) {
 		row, some := "| "+x.name+" |", false
 		for _, r := range results {
 			cell := ""
-			if o := r.find(x.name); o != nil {
+			if o := r.find(x.name); o != nil && !o.untuned() {
 				cell, some = fmt.Sprintf("%.2g", *o.cost.Allocs), true
 			}
 			row += " " + cell + " |"
@@ -380,7 +380,7 @@ func (w *writer) curvature(results []taskResult) {
 		}
 		if first {
 			w.line("## Curvature\n")
-			w.line("What AdaFisher divides by, F = H*S + lambda, at the end of the first final run: which share of it is the damping lambda (the mean of lambda/F), and how far its entries differ. A layer at 100 %% takes steps of momentum SGD.\n")
+			w.line("What AdaFisher divides by, F = H*S + lambda, at the end of the first final run: which share of it is the damping lambda (the mean of lambda/F), and how far its entries differ. A layer at 100 %% takes steps of momentum SGD. Calibrated, F is proportional to (D + sqrt(c))*(S + sqrt(c)), with D and S in units of their means in the layer, and the damping is what it is where D and S are 0.\n")
 			first = false
 		}
 		w.figure(r.name+"-curvature.svg", "damping and spread of the curvature", r.curvature)
@@ -394,8 +394,12 @@ func (w *writer) settings(results []taskResult) {
 	w.line("|---|---|---:|")
 	for _, x := range rules {
 		if slices.ContainsFunc(results, func(r taskResult) bool { return r.find(x.name) != nil }) {
-			tried := x.rates.trials(full.trials)
-			w.line("| %s | %s | %s to %s |", x.name, x.about, plainNumber(tried[0]), plainNumber(tried[len(tried)-1]))
+			tried := x.trials(full.trials)
+			span := plainNumber(tried[0])
+			if len(tried) > 1 {
+				span += " to " + plainNumber(tried[len(tried)-1])
+			}
+			w.line("| %s | %s | %s |", x.name, x.about, span)
 		}
 	}
 	w.line("")

@@ -19,6 +19,9 @@ type outcome struct {
 	finals  []*line // with the other seeds
 }
 
+// untuned reports whether the rule has its usual rate, without trials.
+func (o *outcome) untuned() bool { return strings.HasSuffix(o.rule, untuned) }
+
 // A taskResult is what the lines say of one task, the best optimizer first.
 type taskResult struct {
 	task
@@ -63,6 +66,11 @@ func gather(s *store) ([]taskResult, error) {
 		for _, l := range s.order {
 			if o := byRule[l.Optimizer]; l.Task == t.name && l.Kind == "run" && l.Seed == tuningSeed && l.LR == o.lr {
 				o.batches = append(o.batches, l)
+			}
+		}
+		for _, r := range rules {
+			if o, of := byRule[r.name], byRule[r.of]; o != nil && of != nil {
+				o.cost = of.cost
 			}
 		}
 		for _, o := range result.outcomes {
@@ -159,7 +167,7 @@ func (o *outcome) missing() string {
 // better one.
 func (o *outcome) edge() bool {
 	i := slices.IndexFunc(o.trials, func(l *line) bool { return l.LR == o.lr })
-	if i < 0 || o.trials[i].Failed != "" {
+	if i < 0 || o.trials[i].Failed != "" || o.untuned() {
 		return false
 	}
 	for _, k := range []int{i - 1, i + 1} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -19,6 +20,10 @@ type rule struct {
 	rates rates  // learning rates to try
 	state string // what it keeps for each weight, in numbers
 
+	// of names the rule that this one is, at its usual learning rate on every task: it
+	// has no trials and no costs of its own.
+	of string
+
 	// period is the number of steps after which the work of a step repeats; 0 is 1.
 	period int
 
@@ -30,15 +35,30 @@ const (
 	reference = "Adam"
 	adamW     = "AdamW"
 	published = "AdaFisher"
+
+	calibrated    = "AdaFisher calibrated"
+	calibratedRMS = "AdaFisher calibrated RMS"
 )
 
 // tcov is how often AdaFisher's factors are updated: the published 100 is more than
 // an epoch of these tasks.
 const tcov = 10
 
+// What tells the name of a rule at its usual rate.
+const untuned = " untuned"
+
 const weightDecay = 0.01 // of all rules with decoupled weight decay
 
-var rules = []rule{
+var rules = append(tuned, usual(calibrated), usual(calibratedRMS))
+
+// usual returns a rule without its trials.
+func usual(name string) rule {
+	r := tuned[slices.IndexFunc(tuned, func(r rule) bool { return r.name == name })]
+	r.name, r.of, r.about = name+untuned, name, "as "+name+", with the same learning rate on every task"
+	return r
+}
+
+var tuned = []rule{
 	{
 		name: "SGD", about: "momentum 0.9", rates: decades(1e-1), state: "1",
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
@@ -82,6 +102,17 @@ var rules = []rule{
 			return plain(optim.NewAdamW(m, c))
 		},
 	}, {
+		name: "AdamW centred", about: "AdamW on centred inputs, weight decay 0.01", rates: decades(3e-3), state: "2",
+		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
+			c := optim.AdamWDefaults()
+			c.LR, c.WeightDecay = lr, weightDecay
+			adam, err := optim.NewAdamW(m, c)
+			if err != nil {
+				return nil, err
+			}
+			return plain(optim.NewCentred(m, adam, optim.CentredGamma))
+		},
+	}, {
 		name: "Lion", about: "weight decay 0.01", rates: decades(1e-3), state: "1",
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.LionDefaults()
@@ -107,6 +138,20 @@ var rules = []rule{
 	}, {
 		name: "AdaFisher paper-ema", about: "min-max first, then the paper's average, factors every 10 steps", rates: decades(3e-2), state: "1", period: tcov,
 		build: adaFisher(kron.PaperEMA, false),
+	}, {
+		name: calibrated, about: "the defaults of package optim", rates: rates{5, 15, -3}, state: "1",
+		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
+			c := optim.CalibratedDefaults()
+			c.LR = lr
+			return plain(optim.NewCalibrated(m, c))
+		},
+	}, {
+		name: calibratedRMS, about: "the RMS defaults of package optim", rates: decades(3e-3), state: "1",
+		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
+			c := optim.CalibratedRMSDefaults()
+			c.LR = lr
+			return plain(optim.NewCalibrated(m, c))
+		},
 	}, {
 		name: "K-FAC", about: "full factors every 10 steps, inverses every 50, damping 0.03, momentum 0.9, KL clip 1e-3", rates: decades(1e-1), state: "1 + 4 matrices a layer", period: 50,
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
@@ -134,6 +179,17 @@ var rules = []rule{
 		},
 	},
 }
+
+// trials returns the learning rates that the rule may try out of n.
+func (r rule) trials(n int) []float64 {
+	if r.of != "" {
+		n = 1
+	}
+	return r.rates.trials(n)
+}
+
+// costs names the rule whose costs are those of this one.
+func (r rule) costs() string { return cmp.Or(r.of, r.name) }
 
 func plain(o optim.Optimizer, err error) (yardstick.Trainer, error) {
 	if err != nil {

@@ -47,7 +47,7 @@ var quick = scale{
 	},
 	seeds: func(task) int { return 2 },
 	rules: func(t task, r rule) bool {
-		return t.name == "digits" || slices.Contains([]string{"SGD", reference, adamW, published, calibrated, "K-FAC"}, r.name)
+		return t.name == "digits" || slices.Contains([]string{"SGD", reference, adamW, published, calibrated + untuned, "K-FAC"}, r.name)
 	},
 	robust:  func(t task) bool { return t.name == "digits" },
 	offsets: []int{-4, -2, 0, 2, 4},
@@ -125,7 +125,14 @@ func (s *study) task(ctx context.Context, t task, stages []stage) error {
 func (s *study) costs(ctx context.Context, t task, w workload) error {
 	var missing []rule
 	for _, r := range s.takePart(t) {
-		if s.store.find(costKey(t, r.name)) == nil {
+		if s.store.find(costKey(t, r)) != nil {
+			continue
+		}
+		r, err := ruleNamed(r.costs())
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(missing, func(other rule) bool { return other.name == r.name }) {
 			missing = append(missing, r)
 		}
 	}
@@ -141,7 +148,7 @@ func (s *study) costs(ctx context.Context, t task, w workload) error {
 		if s.store.find(l.key) != nil {
 			continue // Adam's, that was measured again as the yardstick
 		}
-		fmt.Fprintf(s.progress, "  %-18s  %8.0f us, %.2f of Adam's, %.2g allocations\n", l.Optimizer, l.Micros, l.Ratio, *l.Allocs)
+		fmt.Fprintf(s.progress, "  %-33s  %8.0f us, %.2f of Adam's, %.2g allocations\n", l.Optimizer, l.Micros, l.Ratio, *l.Allocs)
 		if err := s.store.add(l); err != nil {
 			return err
 		}
@@ -149,12 +156,12 @@ func (s *study) costs(ctx context.Context, t task, w workload) error {
 	return nil
 }
 
-func costKey(t task, rule string) key { return key{Task: t.name, Optimizer: rule, Batch: t.batch} }
+func costKey(t task, r rule) key { return key{Task: t.name, Optimizer: r.costs(), Batch: t.batch} }
 
 // ruleSteps returns how many steps of a rule take as long as those that Adam has; with
 // other batches, those that see as many samples.
 func (s *study) ruleSteps(t task, r rule, batch int) int {
-	cost := s.store.find(costKey(t, r.name))
+	cost := s.store.find(costKey(t, r))
 	n := float64(s.steps(t)) / cost.Ratio * float64(t.batch) / float64(batch)
 	return max(s.points, int(math.Round(n)))
 }
@@ -166,7 +173,7 @@ func (s *study) key(t task, r rule, lr float64, batch int, seed uint64) key {
 func (s *study) trialKeys(t task) []key {
 	var keys []key
 	for _, r := range s.takePart(t) {
-		for _, lr := range r.rates.trials(s.trials) {
+		for _, lr := range r.trials(s.trials) {
 			keys = append(keys, s.key(t, r, lr, t.batch, tuningSeed))
 		}
 	}
@@ -178,7 +185,7 @@ func (s *study) trialKeys(t task) []key {
 // failed.
 func (s *study) best(t task, r rule) (lr float64, ok bool) {
 	var found *line
-	for _, lr := range r.rates.trials(s.trials) {
+	for _, lr := range r.trials(s.trials) {
 		l := s.store.find(s.key(t, r, lr, t.batch, tuningSeed))
 		if l == nil || l.Failed != "" {
 			continue
@@ -212,7 +219,7 @@ func (s *study) robustKeys(t task) []key {
 	var keys []key
 	for _, r := range s.takePart(t) {
 		lr, ok := s.best(t, r)
-		if !ok {
+		if !ok || r.of != "" {
 			continue
 		}
 		keys = append(keys, s.rateKeys(t, r, lr)...)
@@ -288,7 +295,8 @@ func (s *study) runAll(ctx context.Context, t task, w workload, stage string, ke
 // estimate returns the seconds that a run's training will take, by the cost of its
 // steps.
 func (s *study) estimate(t task, k key) float64 {
-	cost := s.store.find(costKey(t, k.Optimizer))
+	r, _ := ruleNamed(k.Optimizer) // it is one of them
+	cost := s.store.find(costKey(t, r))
 	return cost.Micros / 1e6 * float64(k.Steps) * float64(k.Batch) / float64(t.batch)
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/adafisher-go/adafisher/nn"
 	"github.com/adafisher-go/adafisher/nn/models"
+	"github.com/adafisher-go/adafisher/optim"
 )
 
 func TestRates(t *testing.T) {
@@ -79,7 +80,7 @@ func TestRules(t *testing.T) {
 			require.Equal(t, strings.HasPrefix(r.name, published), len(reports(trainer)) > 0)
 		}
 	}
-	for _, name := range append([]string{reference, adamW, published, "SGD"}, "K-FAC", "Shampoo", "AdaHessian") {
+	for _, name := range append([]string{reference, adamW, published, calibrated, "SGD"}, "K-FAC", "Shampoo", "AdaHessian") {
 		require.True(t, names[name], "%s, which the report speaks of", name)
 	}
 }
@@ -239,7 +240,7 @@ func TestProtocol(t *testing.T) {
 	s.scale = full
 	allocs := 0.0
 	for i, r := range s.rules {
-		require.NoError(t, s.store.add(&line{Kind: "cost", key: costKey(task, r.name), Micros: 100, Ratio: []float64{0.5, 1, 4}[i], Allocs: &allocs}))
+		require.NoError(t, s.store.add(&line{Kind: "cost", key: costKey(task, r), Micros: 100, Ratio: []float64{0.5, 1, 4}[i], Allocs: &allocs}))
 	}
 	require.Equal(t, 1200, s.ruleSteps(task, s.rules[0], 64))
 	require.Equal(t, 600, s.ruleSteps(task, s.rules[1], 64))
@@ -286,6 +287,29 @@ func TestProtocol(t *testing.T) {
 	require.Equal(t, 0.1, lr)
 	require.Len(t, s.finalKeys(task), 5)
 	require.Len(t, s.robustKeys(task), 9+6)
+
+	// A rule at its usual rate has one trial, and the costs of the rule that it is.
+	for _, name := range []string{calibrated, calibrated + untuned} {
+		r, err := ruleNamed(name)
+		require.NoError(t, err)
+		s.rules = append(s.rules, r)
+	}
+	tuned, usual := s.rules[3], s.rules[4]
+	require.NoError(t, s.store.add(&line{Kind: "cost", key: costKey(task, tuned), Micros: 100, Ratio: 2, Allocs: &allocs}))
+	require.NoError(t, s.costs(t.Context(), task, w), "nothing is left to measure")
+	require.Nil(t, s.store.find(key{Task: task.name, Optimizer: usual.name, Batch: task.batch}))
+	require.Equal(t, 300, s.ruleSteps(task, usual, 64))
+	require.Len(t, s.trialKeys(task), 5*4+1)
+	require.NoError(t, s.store.add(&line{Kind: "run", key: s.key(task, usual, 0.005, 64, tuningSeed), Points: []point{{Step: 300}}}))
+	finals := s.finalKeys(task)
+	require.Len(t, finals, 5+5)
+	for seed, k := range finals[5:] {
+		require.Equal(t, key{"digits", usual.name, optim.CalibratedDefaults().LR, 64, uint64(seed + 1), 300}, k)
+	}
+	require.Len(t, s.robustKeys(task), 9+6)
+	rms, err := ruleNamed(calibratedRMS + untuned)
+	require.NoError(t, err)
+	require.Equal(t, []float64{optim.CalibratedRMSDefaults().LR}, rms.trials(5))
 }
 
 func TestCosts(t *testing.T) {
@@ -359,6 +383,19 @@ func TestReportNumbers(t *testing.T) {
 		require.Contains(t, page, want)
 	}
 	require.NotContains(t, page, "%!")
+
+	// A rule at its usual rate has the costs of the one that it is, and no robustness.
+	add(calibrated, 1.5, 0.98, 0.99)
+	for seed, a := range []float64{0.9, 0.97, 0.98} {
+		p := point{Step: 100, Validation: score{0.3, a}, Test: &score{0.2, a}}
+		require.NoError(t, store.add(&line{Kind: "run", key: key{"digits", calibrated + untuned, 0.005, 64, uint64(seed), 100}, Points: []point{p}}))
+	}
+	require.NoError(t, report(store))
+	text, err = os.ReadFile(filepath.Join(dir, reportName))
+	require.NoError(t, err)
+	require.Contains(t, string(text), "AdaFisher calibrated untuned is number 2 of 6 with 97.50 ± 0.71, level with AdamW (96.00), clearly ahead of SGD (90.50).")
+	require.Contains(t, string(text), "| AdaFisher calibrated untuned | 0.005 | 100 | 0.150 | 97.50 ± 0.71 |")
+	require.NotContains(t, string(text), "A step of AdaFisher calibrated untuned")
 
 	// Final runs with another rate, later, take the place of the first ones.
 	for seed := range uint64(2) {

@@ -31,6 +31,12 @@ func Kernels() []*vec.Kernel {
 
 		vec.Describe("adaFisher", adaFisher),
 		vec.Describe("adaFisherBounded", adaFisherBounded),
+		vec.Describe("calibrated", calibrated(false)),
+		vec.Describe("calibratedCentred", calibrated(true)),
+		vec.Describe("gradientSquares", rowSquares(false, false)),
+		vec.Describe("gradientSquaresCentred", rowSquares(true, false)),
+		vec.Describe("updateSquares", rowSquares(false, true)),
+		vec.Describe("updateSquaresCentred", rowSquares(true, true)),
 		vec.Describe("sgd", sgd),
 		vec.Describe("adam", adam),
 		vec.Describe("adamBounded", adamBounded),

@@ -41,6 +41,94 @@ func adaFisherBounded(k *vec.Kernel) {
 		})
 }
 
+// d = fma(-mean, shift, g) if centred, else d = g
+// m = flush(fma(beta, m, add*d))
+// u = ((step*row) * fma(share, m, add*d)) * col
+// moved = fma(mean, u, moved) if centred
+// w = fma(keep, w, -u)
+func calibrated(centred bool) func(*vec.Kernel) {
+	return func(k *vec.Kernel) {
+		w, m, g := k.InOut("w"), k.InOut("m"), k.In("grad")
+		row, col := k.In("row"), k.In("col")
+		cols := []*vec.Slice{col}
+		var mean, shift, moved *vec.Slice
+		if centred {
+			mean, shift, moved = k.In("mean"), k.In("shift"), k.InOut("moved")
+			cols = append(cols, shift, moved)
+		}
+		beta, add, share := k.Scalar("beta"), k.Scalar("add"), k.Scalar("share")
+		step, keep := k.Scalar("step"), k.Scalar("keep")
+		var r, mu *vec.Value
+		k.Rows(4, row, col, []*vec.Slice{w, m, g}, cols,
+			func() {
+				if centred {
+					mu = k.Row(mean)
+				}
+				r = k.Mul(step, k.Row(row))
+			},
+			func() {
+				weight, d := k.Load(w), k.Load(g)
+				if centred {
+					d = k.FNMA(mu, k.Load(shift), d)
+				}
+				part := k.Mul(add, d)
+				moment := k.Flush(k.FMA(beta, k.Load(m), part))
+				k.Store(m, moment)
+				u := k.Mul(k.Mul(r, k.FMA(share, moment, part)), k.Load(col))
+				if centred {
+					k.Store(moved, k.FMA(mu, u, k.Load(moved)))
+				}
+				k.Store(w, k.FMS(keep, weight, u))
+			})
+	}
+}
+
+// dst = row*row * sum of (x*col)^2 over a row, where x = d, as in calibrated, or
+// x = fma(share, flush(fma(beta, m, add*d)), add*d) for an update
+func rowSquares(centred, update bool) func(*vec.Kernel) {
+	return func(k *vec.Kernel) {
+		dst := k.Out("dst")
+		var m *vec.Slice
+		var mats []*vec.Slice
+		if update {
+			m = k.In("m")
+			mats = append(mats, m)
+		}
+		g, row, col := k.In("grad"), k.In("row"), k.In("col")
+		mats = append(mats, g)
+		cols := []*vec.Slice{col}
+		var mean, shift *vec.Slice
+		if centred {
+			mean, shift = k.In("mean"), k.In("shift")
+			cols = append(cols, shift)
+		}
+		var beta, add, share *vec.Value
+		if update {
+			beta, add, share = k.Scalar("beta"), k.Scalar("add"), k.Scalar("share")
+		}
+		k.Passes(dst, col, mats, cols, func() {
+			var mu *vec.Value
+			if centred {
+				mu = k.Row(mean)
+			}
+			sum := k.Total(func(acc *vec.Value) *vec.Value {
+				d := k.Load(g)
+				if centred {
+					d = k.FNMA(mu, k.Load(shift), d)
+				}
+				if update {
+					part := k.Mul(add, d)
+					d = k.FMA(share, k.Flush(k.FMA(beta, k.Load(m), part)), part)
+				}
+				v := k.Fill(k.Mul(d, k.Load(col)), k.Const(0))
+				return k.FMA(v, v, acc)
+			})
+			r := k.Row(row)
+			k.StoreRow(dst, k.Mul(k.Mul(r, r), sum))
+		})
+	}
+}
+
 // d = fma(decay, w, g)
 // v = flush(fma(momentum, v, add*d))
 // w = fma(-lr, fma(velPart, v, gradPart*d), w)
