@@ -42,17 +42,14 @@ func layerNormRowsRef(dst, mean, rstd, x, gamma, beta []float32, eps, n float32)
 	layerNormLong(dst, mean, rstd, x, gamma, beta, eps)
 }
 
-// layerNormLong is [LayerNorm] for rows of any length above 0, in chunks.
+// layerNormLong is [LayerNorm] for rows of any length above 0.
 func layerNormLong(dst, mean, rstd, x, gamma, beta []float32, eps float32) {
 	n := len(gamma)
 	for i := range mean {
 		row := x[i*n:][:n]
 		m, variance := momentsOfRow(row)
 		mean[i], rstd[i] = m, 1/sqrt32(variance+eps)
-		for c := 0; c < n; c += chunkLen {
-			e := min(c+chunkLen, n)
-			layerNorm(dst[i*n+c:i*n+e], row[c:e], gamma[c:e], beta[c:e], m, rstd[i])
-		}
+		layerNorm(dst[i*n:][:n], row, gamma, beta, m, rstd[i])
 	}
 }
 
@@ -107,18 +104,14 @@ func layerNormBackwardRowsRef(dx, dy, x, mean, rstd, gamma []float32, n float32)
 	layerNormBackwardLong(dx, dy, x, mean, rstd, gamma)
 }
 
-// layerNormBackwardLong stores the gradient at the input for rows of any length,
-// in chunks.
+// layerNormBackwardLong stores the gradient at the input for rows of any length.
 func layerNormBackwardLong(dx, dy, x, mean, rstd, gamma []float32) {
 	n := len(gamma)
 	for i, m := range mean {
 		dx, dy, x, r := dx[i*n:][:n], dy[i*n:][:n], x[i*n:][:n], rstd[i]
 		a := Dot(dy, gamma) / float32(n)
 		b := rowDotNormalized(dy, x, gamma, m, r) / float32(n)
-		for c := 0; c < n; c += chunkLen {
-			e := min(c+chunkLen, n)
-			layerNormBackward(dx[c:e], dy[c:e], x[c:e], gamma[c:e], m, r, a, b)
-		}
+		layerNormBackward(dx, dy, x, gamma, m, r, a, b)
 	}
 }
 
@@ -131,15 +124,7 @@ func layerNormBackwardRef(dx, dy, x, gamma []float32, mean, rstd, a, b float32) 
 
 // rowDotNormalized returns the inner product of dy*gamma and the normalised x.
 func rowDotNormalized(dy, x, gamma []float32, mean, rstd float32) float32 {
-	if len(x) <= chunkLen {
-		return layerNormDot(nil, dy, x, gamma, mean, rstd)
-	}
-	var acc [lanes]float32
-	for len(x) > chunkLen {
-		layerNormDot(&acc, dy[:chunkLen], x[:chunkLen], gamma[:chunkLen], mean, rstd)
-		dy, x, gamma = dy[chunkLen:], x[chunkLen:], gamma[chunkLen:]
-	}
-	return layerNormDot(&acc, dy, x, gamma, mean, rstd)
+	return layerNormDot(nil, dy, x, gamma, mean, rstd)
 }
 
 func layerNormDotRef(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd float32) float32 {

@@ -27,10 +27,6 @@ func MinMaxNormalize(dst, x []float32) {
 	}
 	lo, hi := MinMax(x)
 	width := float32(hi-lo) + minMaxEpsilon
-	for len(dst) > chunkLen {
-		normalize(dst[:chunkLen], x[:chunkLen], lo, width)
-		dst, x = dst[chunkLen:], x[chunkLen:]
-	}
 	normalize(dst, x, lo, width)
 }
 
@@ -60,10 +56,6 @@ func MinMaxEMA(y, x []float32, keep, add float32) {
 	}
 	lo, hi := MinMax(x)
 	width := float32(hi-lo) + minMaxEpsilon
-	for len(y) > chunkLen {
-		normalizeEMA(y[:chunkLen], x[:chunkLen], lo, width, keep, add)
-		y, x = y[chunkLen:], x[chunkLen:]
-	}
 	normalizeEMA(y, x, lo, width, keep, add)
 }
 

@@ -83,6 +83,7 @@ func (k *Kernel) Rows(unroll int, rowLen, colLen *Slice, mats, cols []*Slice, ro
 		rows = k.Int("rows")
 	}
 	width := k.length("cols", colLen.Name)
+	k.grid = &Grid{Rows: rows, Cols: width, mats: mats, cols: cols}
 	k.into = &k.row
 	row()
 	k.into = &k.body
