@@ -53,16 +53,16 @@ func FiniteSumAVX512(x *float32, n int) float32
 func FiniteSumAVX2(x *float32, n int) float32
 
 //go:noescape
-func NormalizeAVX512(dst *float32, x *float32, n int, lo float32, width float32)
+func NormalizeAVX512(dst *float32, x *float32, n int, lo float32, width float32) float32
 
 //go:noescape
-func NormalizeAVX2(dst *float32, x *float32, n int, lo float32, width float32)
+func NormalizeAVX2(dst *float32, x *float32, n int, lo float32, width float32) float32
 
 //go:noescape
-func NormalizeEMAAVX512(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32)
+func NormalizeEMAAVX512(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
 
 //go:noescape
-func NormalizeEMAAVX2(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32)
+func NormalizeEMAAVX2(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
 
 //go:noescape
 func GerAVX512(a *float32, x *float32, y *float32, rows int, cols int, alpha float32)

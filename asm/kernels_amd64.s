@@ -2118,138 +2118,319 @@ fold:
 	VZEROUPPER
 	RET
 
-// func NormalizeAVX2(dst *float32, x *float32, n int, lo float32, width float32)
-// Requires: AVX
-TEXT ·NormalizeAVX2(SB), NOSPLIT, $0-32
+// func NormalizeAVX2(dst *float32, x *float32, n int, lo float32, width float32) float32
+// Requires: AVX, FMA3
+TEXT ·NormalizeAVX2(SB), NOSPLIT, $0-36
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lo+24(FP), Y0
 	VBROADCASTSS width+28(FP), Y1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VBROADCASTSS lanes_00000000<>+0(SB), Y7
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Y2
-	VMOVUPS 32(BX), Y3
-	VMOVUPS 64(BX), Y4
-	VMOVUPS 96(BX), Y5
-	VSUBPS  Y0, Y2, Y2
-	VSUBPS  Y0, Y3, Y3
-	VSUBPS  Y0, Y4, Y4
-	VSUBPS  Y0, Y5, Y5
-	VDIVPS  Y1, Y2, Y2
-	VDIVPS  Y1, Y3, Y3
-	VDIVPS  Y1, Y4, Y4
-	VDIVPS  Y1, Y5, Y5
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	VMOVUPS Y4, 64(AX)
-	VMOVUPS Y5, 96(AX)
-	ADDQ    $+128, AX
-	ADDQ    $+128, BX
-	SUBQ    $+32, CX
-	JGE     blocks
+	VMOVUPS     (BX), Y6
+	VMOVUPS     32(BX), Y8
+	VSUBPS      Y0, Y6, Y9
+	VSUBPS      Y0, Y8, Y10
+	VDIVPS      Y1, Y9, Y9
+	VDIVPS      Y1, Y10, Y10
+	VMOVUPS     Y9, (AX)
+	VMOVUPS     Y10, 32(AX)
+	VFMADD231PS Y7, Y6, Y2
+	VFMADD231PS Y7, Y8, Y3
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	VMOVUPS     (BX), Y8
+	VMOVUPS     32(BX), Y6
+	VSUBPS      Y0, Y8, Y10
+	VSUBPS      Y0, Y6, Y9
+	VDIVPS      Y1, Y10, Y10
+	VDIVPS      Y1, Y9, Y9
+	VMOVUPS     Y10, (AX)
+	VMOVUPS     Y9, 32(AX)
+	VFMADD231PS Y7, Y8, Y4
+	VFMADD231PS Y7, Y6, Y5
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	SUBQ        $+32, CX
+	JGE         blocks
 
 blocks_end:
-	ADDQ $+32, CX
-	SUBQ $+8, CX
-	JL   vectors_end
+	ADDQ        $+32, CX
+	CMPQ        CX, $+8
+	JL          partial0
+	VMOVUPS     (BX), Y6
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, (AX)
+	VFMADD231PS Y7, Y6, Y2
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial1
+	VMOVUPS     (BX), Y6
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, (AX)
+	VFMADD231PS Y7, Y6, Y3
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial2
+	VMOVUPS     (BX), Y6
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, (AX)
+	VFMADD231PS Y7, Y6, Y4
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial3
+	VMOVUPS     (BX), Y6
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, (AX)
+	VFMADD231PS Y7, Y6, Y5
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	JMP         fold
 
-vectors:
-	VMOVUPS (BX), Y5
-	VSUBPS  Y0, Y5, Y5
-	VDIVPS  Y1, Y5, Y5
-	VMOVUPS Y5, (AX)
-	ADDQ    $+32, AX
-	ADDQ    $+32, BX
-	SUBQ    $+8, CX
-	JGE     vectors
+partial0:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R14
+	NEGQ        CX
+	VMOVUPS     32(R14)(CX*4), Y6
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y6, Y8
+	VSUBPS      Y0, Y8, Y9
+	VDIVPS      Y1, Y9, Y9
+	VMASKMOVPS  Y9, Y6, (AX)
+	VFMADD231PS Y7, Y8, Y2
+	JMP         fold
 
-vectors_end:
-	ADDQ       $+8, CX
-	TESTQ      CX, CX
-	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
-	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y5
-	NEGQ       CX
-	VMASKMOVPS (BX), Y5, Y4
-	VSUBPS     Y0, Y4, Y4
-	VDIVPS     Y1, Y4, Y4
-	VMASKMOVPS Y4, Y5, (AX)
+partial1:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R14
+	NEGQ        CX
+	VMOVUPS     32(R14)(CX*4), Y6
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y6, Y8
+	VSUBPS      Y0, Y8, Y9
+	VDIVPS      Y1, Y9, Y9
+	VMASKMOVPS  Y9, Y6, (AX)
+	VFMADD231PS Y7, Y8, Y3
+	JMP         fold
 
-done:
+partial2:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R14
+	NEGQ        CX
+	VMOVUPS     32(R14)(CX*4), Y6
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y6, Y8
+	VSUBPS      Y0, Y8, Y9
+	VDIVPS      Y1, Y9, Y9
+	VMASKMOVPS  Y9, Y6, (AX)
+	VFMADD231PS Y7, Y8, Y4
+	JMP         fold
+
+partial3:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R14
+	NEGQ        CX
+	VMOVUPS     32(R14)(CX*4), Y6
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y6, Y8
+	VSUBPS      Y0, Y8, Y9
+	VDIVPS      Y1, Y9, Y9
+	VMASKMOVPS  Y9, Y6, (AX)
+	VFMADD231PS Y7, Y8, Y5
+
+fold:
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y5, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X6
+	VADDPS       X6, X2, X2
+	VSHUFPS      $0x0e, X2, X2, X6
+	VADDPS       X6, X2, X2
+	VSHUFPS      $0x01, X2, X2, X6
+	VADDPS       X6, X2, X2
+	VMOVSS       X2, ret+32(FP)
 	VZEROUPPER
 	RET
 
-// func NormalizeAVX512(dst *float32, x *float32, n int, lo float32, width float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·NormalizeAVX512(SB), NOSPLIT, $0-32
+// func NormalizeAVX512(dst *float32, x *float32, n int, lo float32, width float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·NormalizeAVX512(SB), NOSPLIT, $0-36
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lo+24(FP), Z0
 	VBROADCASTSS width+28(FP), Z1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Z2
-	VMOVUPS 64(BX), Z3
-	VMOVUPS 128(BX), Z4
-	VMOVUPS 192(BX), Z5
-	VSUBPS  Z0, Z2, Z2
-	VSUBPS  Z0, Z3, Z3
-	VSUBPS  Z0, Z4, Z4
-	VSUBPS  Z0, Z5, Z5
-	VDIVPS  Z1, Z2, Z2
-	VDIVPS  Z1, Z3, Z3
-	VDIVPS  Z1, Z4, Z4
-	VDIVPS  Z1, Z5, Z5
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	VMOVUPS Z4, 128(AX)
-	VMOVUPS Z5, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, BX
-	SUBQ    $+64, CX
-	JGE     blocks
+	VMOVUPS     (BX), Z6
+	VMOVUPS     64(BX), Z8
+	VMOVUPS     128(BX), Z9
+	VMOVUPS     192(BX), Z10
+	VSUBPS      Z0, Z6, Z11
+	VSUBPS      Z0, Z8, Z12
+	VSUBPS      Z0, Z9, Z13
+	VSUBPS      Z0, Z10, Z14
+	VDIVPS      Z1, Z11, Z11
+	VDIVPS      Z1, Z12, Z12
+	VDIVPS      Z1, Z13, Z13
+	VDIVPS      Z1, Z14, Z14
+	VMOVUPS     Z11, (AX)
+	VMOVUPS     Z12, 64(AX)
+	VMOVUPS     Z13, 128(AX)
+	VMOVUPS     Z14, 192(AX)
+	VFMADD231PS Z7, Z6, Z2
+	VFMADD231PS Z7, Z8, Z3
+	VFMADD231PS Z7, Z9, Z4
+	VFMADD231PS Z7, Z10, Z5
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	SUBQ        $+64, CX
+	JGE         blocks
 
 blocks_end:
-	ADDQ $+64, CX
-	SUBQ $+16, CX
-	JL   vectors_end
+	ADDQ        $+64, CX
+	CMPQ        CX, $+16
+	JL          partial0
+	VMOVUPS     (BX), Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, (AX)
+	VFMADD231PS Z7, Z10, Z2
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial1
+	VMOVUPS     (BX), Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, (AX)
+	VFMADD231PS Z7, Z10, Z3
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial2
+	VMOVUPS     (BX), Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, (AX)
+	VFMADD231PS Z7, Z10, Z4
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial3
+	VMOVUPS     (BX), Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, (AX)
+	VFMADD231PS Z7, Z10, Z5
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	JMP         fold
 
-vectors:
-	VMOVUPS (BX), Z5
-	VSUBPS  Z0, Z5, Z5
-	VDIVPS  Z1, Z5, Z5
-	VMOVUPS Z5, (AX)
-	ADDQ    $+64, AX
-	ADDQ    $+64, BX
-	SUBQ    $+16, CX
-	JGE     vectors
+partial0:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
+	VMOVUPS.Z   (BX), K1, Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, K1, (AX)
+	VFMADD231PS Z7, Z10, Z2
+	JMP         fold
 
-vectors_end:
-	ADDQ      $+16, CX
-	TESTQ     CX, CX
-	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
-	VMOVUPS.Z (BX), K1, Z5
-	VSUBPS    Z0, Z5, Z5
-	VDIVPS    Z1, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
+partial1:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
+	VMOVUPS.Z   (BX), K1, Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, K1, (AX)
+	VFMADD231PS Z7, Z10, Z3
+	JMP         fold
 
-done:
+partial2:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
+	VMOVUPS.Z   (BX), K1, Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, K1, (AX)
+	VFMADD231PS Z7, Z10, Z4
+	JMP         fold
+
+partial3:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
+	VMOVUPS.Z   (BX), K1, Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, K1, (AX)
+	VFMADD231PS Z7, Z10, Z5
+
+fold:
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z5, Z3, Z3
+	VADDPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y10
+	VADDPS        Y10, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X10
+	VADDPS        X10, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X10
+	VADDPS        X10, X2, X2
+	VSHUFPS       $0x01, X2, X2, X10
+	VADDPS        X10, X2, X2
+	VMOVSS        X2, ret+32(FP)
 	VZEROUPPER
 	RET
 
-// func NormalizeEMAAVX2(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32)
+// func NormalizeEMAAVX2(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
 // Requires: AVX, FMA3
-TEXT ·NormalizeEMAAVX2(SB), NOSPLIT, $0-40
+TEXT ·NormalizeEMAAVX2(SB), NOSPLIT, $0-44
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
@@ -2257,103 +2438,235 @@ TEXT ·NormalizeEMAAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS width+28(FP), Y1
 	VBROADCASTSS keep+32(FP), Y2
 	VBROADCASTSS add+36(FP), Y3
-	VBROADCASTSS lanes_00800000<>+0(SB), Y5
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VBROADCASTSS lanes_00800000<>+0(SB), Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (BX), Y4
-	VMOVUPS     32(BX), Y6
-	VMOVUPS     64(BX), Y7
-	VMOVUPS     96(BX), Y8
-	VSUBPS      Y0, Y4, Y4
-	VSUBPS      Y0, Y6, Y6
-	VSUBPS      Y0, Y7, Y7
-	VSUBPS      Y0, Y8, Y8
-	VDIVPS      Y1, Y4, Y4
-	VDIVPS      Y1, Y6, Y6
-	VDIVPS      Y1, Y7, Y7
-	VDIVPS      Y1, Y8, Y8
-	VMOVUPS     (AX), Y9
-	VMOVUPS     32(AX), Y10
-	VMOVUPS     64(AX), Y11
-	VMOVUPS     96(AX), Y12
-	VMULPS      Y4, Y3, Y4
-	VMULPS      Y6, Y3, Y6
-	VMULPS      Y7, Y3, Y7
-	VMULPS      Y8, Y3, Y8
-	VFMADD231PS Y9, Y2, Y4
-	VFMADD231PS Y10, Y2, Y6
-	VFMADD231PS Y11, Y2, Y7
-	VFMADD231PS Y12, Y2, Y8
-	VANDPS      lanes_7fffffff<>+0(SB), Y4, Y12
-	VCMPPS      $0x05, Y5, Y12, Y12
-	VANDPS      Y12, Y4, Y4
-	VANDPS      lanes_7fffffff<>+0(SB), Y6, Y12
-	VCMPPS      $0x05, Y5, Y12, Y12
-	VANDPS      Y12, Y6, Y6
-	VANDPS      lanes_7fffffff<>+0(SB), Y7, Y12
-	VCMPPS      $0x05, Y5, Y12, Y12
-	VANDPS      Y12, Y7, Y7
-	VANDPS      lanes_7fffffff<>+0(SB), Y8, Y12
-	VCMPPS      $0x05, Y5, Y12, Y12
-	VANDPS      Y12, Y8, Y8
-	VMOVUPS     Y4, (AX)
-	VMOVUPS     Y6, 32(AX)
-	VMOVUPS     Y7, 64(AX)
-	VMOVUPS     Y8, 96(AX)
-	ADDQ        $+128, AX
-	ADDQ        $+128, BX
+	VMOVUPS     (BX), Y8
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y4
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	VMOVUPS     (BX), Y8
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y5
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	VMOVUPS     (BX), Y8
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y6
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	VMOVUPS     (BX), Y8
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y7
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
 	SUBQ        $+32, CX
 	JGE         blocks
 
 blocks_end:
-	ADDQ $+32, CX
-	SUBQ $+8, CX
-	JL   vectors_end
-
-vectors:
+	ADDQ        $+32, CX
+	CMPQ        CX, $+8
+	JL          partial0
 	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y8
-	VDIVPS      Y1, Y8, Y8
-	VMOVUPS     (AX), Y7
-	VMULPS      Y8, Y3, Y8
-	VFMADD231PS Y7, Y2, Y8
-	VANDPS      lanes_7fffffff<>+0(SB), Y8, Y7
-	VCMPPS      $0x05, Y5, Y7, Y7
-	VANDPS      Y7, Y8, Y8
-	VMOVUPS     Y8, (AX)
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y4
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
-	SUBQ        $+8, CX
-	JGE         vectors
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial1
+	VMOVUPS     (BX), Y8
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y5
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial2
+	VMOVUPS     (BX), Y8
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y6
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial3
+	VMOVUPS     (BX), Y8
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y7
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	JMP         fold
 
-vectors_end:
-	ADDQ        $+8, CX
+partial0:
 	TESTQ       CX, CX
-	JE          done
+	JE          fold
 	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
 	VMOVUPS     32(R14)(CX*4), Y8
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y7
-	VSUBPS      Y0, Y7, Y7
-	VDIVPS      Y1, Y7, Y7
-	VMASKMOVPS  (AX), Y8, Y6
-	VMULPS      Y7, Y3, Y7
-	VFMADD231PS Y6, Y2, Y7
-	VANDPS      lanes_7fffffff<>+0(SB), Y7, Y6
-	VCMPPS      $0x05, Y5, Y6, Y6
-	VANDPS      Y6, Y7, Y7
-	VMASKMOVPS  Y7, Y8, (AX)
+	VMASKMOVPS  (BX), Y8, Y11
+	VSUBPS      Y0, Y11, Y12
+	VDIVPS      Y1, Y12, Y12
+	VMASKMOVPS  (AX), Y8, Y13
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
+	VCMPPS      $0x05, Y9, Y13, Y13
+	VANDPS      Y13, Y12, Y12
+	VMASKMOVPS  Y12, Y8, (AX)
+	VFMADD231PS Y10, Y11, Y4
+	JMP         fold
 
-done:
+partial1:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R14
+	NEGQ        CX
+	VMOVUPS     32(R14)(CX*4), Y8
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y8, Y11
+	VSUBPS      Y0, Y11, Y12
+	VDIVPS      Y1, Y12, Y12
+	VMASKMOVPS  (AX), Y8, Y13
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
+	VCMPPS      $0x05, Y9, Y13, Y13
+	VANDPS      Y13, Y12, Y12
+	VMASKMOVPS  Y12, Y8, (AX)
+	VFMADD231PS Y10, Y11, Y5
+	JMP         fold
+
+partial2:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R14
+	NEGQ        CX
+	VMOVUPS     32(R14)(CX*4), Y8
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y8, Y11
+	VSUBPS      Y0, Y11, Y12
+	VDIVPS      Y1, Y12, Y12
+	VMASKMOVPS  (AX), Y8, Y13
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
+	VCMPPS      $0x05, Y9, Y13, Y13
+	VANDPS      Y13, Y12, Y12
+	VMASKMOVPS  Y12, Y8, (AX)
+	VFMADD231PS Y10, Y11, Y6
+	JMP         fold
+
+partial3:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R14
+	NEGQ        CX
+	VMOVUPS     32(R14)(CX*4), Y8
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y8, Y11
+	VSUBPS      Y0, Y11, Y12
+	VDIVPS      Y1, Y12, Y12
+	VMASKMOVPS  (AX), Y8, Y13
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
+	VCMPPS      $0x05, Y9, Y13, Y13
+	VANDPS      Y13, Y12, Y12
+	VMASKMOVPS  Y12, Y8, (AX)
+	VFMADD231PS Y10, Y11, Y7
+
+fold:
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y7, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X8
+	VADDPS       X8, X4, X4
+	VSHUFPS      $0x0e, X4, X4, X8
+	VADDPS       X8, X4, X4
+	VSHUFPS      $0x01, X4, X4, X8
+	VADDPS       X8, X4, X4
+	VMOVSS       X4, ret+40(FP)
 	VZEROUPPER
 	RET
 
-// func NormalizeEMAAVX512(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·NormalizeEMAAVX512(SB), NOSPLIT, $0-40
+// func NormalizeEMAAVX512(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·NormalizeEMAAVX512(SB), NOSPLIT, $0-44
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
@@ -2361,90 +2674,209 @@ TEXT ·NormalizeEMAAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS width+28(FP), Z1
 	VBROADCASTSS keep+32(FP), Z2
 	VBROADCASTSS add+36(FP), Z3
-	VBROADCASTSS lanes_00800000<>+0(SB), Z5
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VBROADCASTSS lanes_00800000<>+0(SB), Z9
+	VBROADCASTSS lanes_00000000<>+0(SB), Z10
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (BX), Z4
-	VMOVUPS       64(BX), Z6
-	VMOVUPS       128(BX), Z7
-	VMOVUPS       192(BX), Z8
-	VSUBPS        Z0, Z4, Z4
-	VSUBPS        Z0, Z6, Z6
-	VSUBPS        Z0, Z7, Z7
-	VSUBPS        Z0, Z8, Z8
-	VDIVPS        Z1, Z4, Z4
-	VDIVPS        Z1, Z6, Z6
-	VDIVPS        Z1, Z7, Z7
-	VDIVPS        Z1, Z8, Z8
-	VMOVUPS       (AX), Z9
-	VMOVUPS       64(AX), Z10
-	VMOVUPS       128(AX), Z11
-	VMOVUPS       192(AX), Z12
-	VMULPS        Z4, Z3, Z4
-	VMULPS        Z6, Z3, Z6
-	VMULPS        Z7, Z3, Z7
-	VMULPS        Z8, Z3, Z8
-	VFMADD231PS   Z9, Z2, Z4
-	VFMADD231PS   Z10, Z2, Z6
-	VFMADD231PS   Z11, Z2, Z7
-	VFMADD231PS   Z12, Z2, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z4, K7
-	VMOVAPS.Z     Z4, K7, Z4
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z7, K7
-	VMOVAPS.Z     Z7, K7, Z7
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z4, (AX)
-	VMOVUPS       Z6, 64(AX)
-	VMOVUPS       Z7, 128(AX)
-	VMOVUPS       Z8, 192(AX)
+	VMOVUPS       (BX), Z8
+	VMOVUPS       64(BX), Z11
+	VMOVUPS       128(BX), Z12
+	VMOVUPS       192(BX), Z13
+	VSUBPS        Z0, Z8, Z14
+	VSUBPS        Z0, Z11, Z15
+	VSUBPS        Z0, Z12, Z16
+	VSUBPS        Z0, Z13, Z17
+	VDIVPS        Z1, Z14, Z14
+	VDIVPS        Z1, Z15, Z15
+	VDIVPS        Z1, Z16, Z16
+	VDIVPS        Z1, Z17, Z17
+	VMOVUPS       (AX), Z18
+	VMOVUPS       64(AX), Z19
+	VMOVUPS       128(AX), Z20
+	VMOVUPS       192(AX), Z21
+	VMULPS        Z14, Z3, Z14
+	VMULPS        Z15, Z3, Z15
+	VMULPS        Z16, Z3, Z16
+	VMULPS        Z17, Z3, Z17
+	VFMADD231PS   Z18, Z2, Z14
+	VFMADD231PS   Z19, Z2, Z15
+	VFMADD231PS   Z20, Z2, Z16
+	VFMADD231PS   Z21, Z2, Z17
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
+	VMOVAPS.Z     Z16, K7, Z16
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
+	VMOVAPS.Z     Z17, K7, Z17
+	VMOVUPS       Z14, (AX)
+	VMOVUPS       Z15, 64(AX)
+	VMOVUPS       Z16, 128(AX)
+	VMOVUPS       Z17, 192(AX)
+	VFMADD231PS   Z10, Z8, Z4
+	VFMADD231PS   Z10, Z11, Z5
+	VFMADD231PS   Z10, Z12, Z6
+	VFMADD231PS   Z10, Z13, Z7
 	ADDQ          $+256, AX
 	ADDQ          $+256, BX
 	SUBQ          $+64, CX
 	JGE           blocks
 
 blocks_end:
-	ADDQ $+64, CX
-	SUBQ $+16, CX
-	JL   vectors_end
-
-vectors:
-	VMOVUPS       (BX), Z8
-	VSUBPS        Z0, Z8, Z8
-	VDIVPS        Z1, Z8, Z8
-	VMOVUPS       (AX), Z7
-	VMULPS        Z8, Z3, Z8
-	VFMADD231PS   Z7, Z2, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z8, (AX)
+	ADDQ          $+64, CX
+	CMPQ          CX, $+16
+	JL            partial0
+	VMOVUPS       (BX), Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS       (AX), Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, (AX)
+	VFMADD231PS   Z10, Z13, Z4
 	ADDQ          $+64, AX
 	ADDQ          $+64, BX
-	SUBQ          $+16, CX
-	JGE           vectors
+	ADDQ          $-16, CX
+	CMPQ          CX, $+16
+	JL            partial1
+	VMOVUPS       (BX), Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS       (AX), Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, (AX)
+	VFMADD231PS   Z10, Z13, Z5
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $-16, CX
+	CMPQ          CX, $+16
+	JL            partial2
+	VMOVUPS       (BX), Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS       (AX), Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, (AX)
+	VFMADD231PS   Z10, Z13, Z6
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $-16, CX
+	CMPQ          CX, $+16
+	JL            partial3
+	VMOVUPS       (BX), Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS       (AX), Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, (AX)
+	VFMADD231PS   Z10, Z13, Z7
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $-16, CX
+	JMP           fold
 
-vectors_end:
-	ADDQ          $+16, CX
+partial0:
 	TESTQ         CX, CX
-	JE            done
+	JE            fold
 	MOVL          $0x0000ffff, R14
 	BZHIL         CX, R14, R14
 	KMOVW         R14, K1
-	VMOVUPS.Z     (BX), K1, Z8
-	VSUBPS        Z0, Z8, Z8
-	VDIVPS        Z1, Z8, Z8
-	VMOVUPS.Z     (AX), K1, Z7
-	VMULPS        Z8, Z3, Z8
-	VFMADD231PS   Z7, Z2, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z8, K1, (AX)
+	VMOVUPS.Z     (BX), K1, Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS.Z     (AX), K1, Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, K1, (AX)
+	VFMADD231PS   Z10, Z13, Z4
+	JMP           fold
 
-done:
+partial1:
+	TESTQ         CX, CX
+	JE            fold
+	MOVL          $0x0000ffff, R14
+	BZHIL         CX, R14, R14
+	KMOVW         R14, K1
+	VMOVUPS.Z     (BX), K1, Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS.Z     (AX), K1, Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, K1, (AX)
+	VFMADD231PS   Z10, Z13, Z5
+	JMP           fold
+
+partial2:
+	TESTQ         CX, CX
+	JE            fold
+	MOVL          $0x0000ffff, R14
+	BZHIL         CX, R14, R14
+	KMOVW         R14, K1
+	VMOVUPS.Z     (BX), K1, Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS.Z     (AX), K1, Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, K1, (AX)
+	VFMADD231PS   Z10, Z13, Z6
+	JMP           fold
+
+partial3:
+	TESTQ         CX, CX
+	JE            fold
+	MOVL          $0x0000ffff, R14
+	BZHIL         CX, R14, R14
+	KMOVW         R14, K1
+	VMOVUPS.Z     (BX), K1, Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS.Z     (AX), K1, Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, K1, (AX)
+	VFMADD231PS   Z10, Z13, Z7
+
+fold:
+	VADDPS        Z6, Z4, Z4
+	VADDPS        Z7, Z5, Z5
+	VADDPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y13
+	VADDPS        Y13, Y4, Y4
+	VEXTRACTF32X4 $0x01, Y4, X13
+	VADDPS        X13, X4, X4
+	VSHUFPS       $0x0e, X4, X4, X13
+	VADDPS        X13, X4, X4
+	VSHUFPS       $0x01, X4, X4, X13
+	VADDPS        X13, X4, X4
+	VMOVSS        X4, ret+40(FP)
 	VZEROUPPER
 	RET
 

@@ -29,10 +29,10 @@ func MinMaxNEON(x *float32, n int) (lo, hi float32)
 func FiniteSumNEON(x *float32, n int) float32
 
 //go:noescape
-func NormalizeNEON(dst *float32, x *float32, n int, lo float32, width float32)
+func NormalizeNEON(dst *float32, x *float32, n int, lo float32, width float32) float32
 
 //go:noescape
-func NormalizeEMANEON(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32)
+func NormalizeEMANEON(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
 
 //go:noescape
 func GerNEON(a *float32, x *float32, y *float32, rows int, cols int, alpha float32)

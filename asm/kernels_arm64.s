@@ -2948,8 +2948,8 @@ fold:
 	FMOVS F1, ret+16(FP)
 	RET
 
-// func NormalizeNEON(dst *float32, x *float32, n int, lo float32, width float32)
-TEXT ·NormalizeNEON(SB), NOSPLIT, $0-32
+// func NormalizeNEON(dst *float32, x *float32, n int, lo float32, width float32) float32
+TEXT ·NormalizeNEON(SB), NOSPLIT, $0-36
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
@@ -2957,26 +2957,36 @@ TEXT ·NormalizeNEON(SB), NOSPLIT, $0-32
 	VDUP V0.S[0], V0.S4
 	FMOVS width+28(FP), F1
 	VDUP V1.S[0], V1.S4
+	MOVD $0x00000000, R26
+	VDUP R26, V2.S4
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
 	SUBS $16, R2
 	BLT blocks_end
 
 blocks:
-	FMOVQ 0(R1), F2
-	FMOVQ 16(R1), F3
-	FMOVQ 32(R1), F4
-	FMOVQ 48(R1), F5
-	WORD $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
-	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
-	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
-	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
-	WORD $0x6e21fc42 // FDIV V2.4S, V2.4S, V1.4S
-	WORD $0x6e21fc63 // FDIV V3.4S, V3.4S, V1.4S
-	WORD $0x6e21fc84 // FDIV V4.4S, V4.4S, V1.4S
-	WORD $0x6e21fca5 // FDIV V5.4S, V5.4S, V1.4S
-	FMOVQ F2, 0(R0)
-	FMOVQ F3, 16(R0)
-	FMOVQ F4, 32(R0)
-	FMOVQ F5, 48(R0)
+	FMOVQ 0(R1), F7
+	FMOVQ 16(R1), F8
+	FMOVQ 32(R1), F9
+	FMOVQ 48(R1), F10
+	WORD $0x4ea0d4eb // FSUB V11.4S, V7.4S, V0.4S
+	WORD $0x4ea0d50c // FSUB V12.4S, V8.4S, V0.4S
+	WORD $0x4ea0d52d // FSUB V13.4S, V9.4S, V0.4S
+	WORD $0x4ea0d54e // FSUB V14.4S, V10.4S, V0.4S
+	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
+	WORD $0x6e21fd8c // FDIV V12.4S, V12.4S, V1.4S
+	WORD $0x6e21fdad // FDIV V13.4S, V13.4S, V1.4S
+	WORD $0x6e21fdce // FDIV V14.4S, V14.4S, V1.4S
+	FMOVQ F11, 0(R0)
+	FMOVQ F12, 16(R0)
+	FMOVQ F13, 32(R0)
+	FMOVQ F14, 48(R0)
+	VFMLA V2.S4, V7.S4, V3.S4
+	VFMLA V2.S4, V8.S4, V4.S4
+	VFMLA V2.S4, V9.S4, V5.S4
+	VFMLA V2.S4, V10.S4, V6.S4
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
@@ -2984,63 +2994,220 @@ blocks:
 
 blocks_end:
 	ADD $16, R2
-	SUBS $4, R2
-	BLT vectors_end
-
-vectors:
-	FMOVQ 0(R1), F5
-	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
-	WORD $0x6e21fca5 // FDIV V5.4S, V5.4S, V1.4S
-	FMOVQ F5, 0(R0)
+	CMP $4, R2
+	BLT partial0
+	FMOVQ 0(R1), F10
+	WORD $0x4ea0d549 // FSUB V9.4S, V10.4S, V0.4S
+	WORD $0x6e21fd29 // FDIV V9.4S, V9.4S, V1.4S
+	FMOVQ F9, 0(R0)
+	VFMLA V2.S4, V10.S4, V3.S4
 	ADD $16, R0
 	ADD $16, R1
-	SUBS $4, R2
-	BGE vectors
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial1
+	FMOVQ 0(R1), F10
+	WORD $0x4ea0d549 // FSUB V9.4S, V10.4S, V0.4S
+	WORD $0x6e21fd29 // FDIV V9.4S, V9.4S, V1.4S
+	FMOVQ F9, 0(R0)
+	VFMLA V2.S4, V10.S4, V4.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial2
+	FMOVQ 0(R1), F10
+	WORD $0x4ea0d549 // FSUB V9.4S, V10.4S, V0.4S
+	WORD $0x6e21fd29 // FDIV V9.4S, V9.4S, V1.4S
+	FMOVQ F9, 0(R0)
+	VFMLA V2.S4, V10.S4, V5.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial3
+	FMOVQ 0(R1), F10
+	WORD $0x4ea0d549 // FSUB V9.4S, V10.4S, V0.4S
+	WORD $0x6e21fd29 // FDIV V9.4S, V9.4S, V1.4S
+	FMOVQ F9, 0(R0)
+	VFMLA V2.S4, V10.S4, V6.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	B fold
 
-vectors_end:
-	ADD $4, R2
+partial0:
 	CMP $0, R2
-	BEQ done
-	VDUP R2, V5.S4
+	BEQ fold
+	VDUP R2, V10.S4
 	SUB $0, R2, R26
-	VMOV R26, V5.S[0]
+	VMOV R26, V10.S[0]
 	SUB $1, R2, R26
-	VMOV R26, V5.S[1]
+	VMOV R26, V10.S[1]
 	SUB $2, R2, R26
-	VMOV R26, V5.S[2]
+	VMOV R26, V10.S[2]
 	SUB $3, R2, R26
-	VMOV R26, V5.S[3]
-	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
+	VMOV R26, V10.S[3]
+	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
 	TBZ $1, R2, single161
-	FMOVD 0(R1), F4
+	FMOVD 0(R1), F9
 	TBZ $0, R2, loaded162
 	ADD $8, R1, R26
-	VLD1 (R26), V4.S[2]
+	VLD1 (R26), V9.S[2]
 	B loaded162
 
 single161:
-	FMOVS 0(R1), F4
+	FMOVS 0(R1), F9
 
 loaded162:
-	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
-	WORD $0x6e21fc84 // FDIV V4.4S, V4.4S, V1.4S
+	WORD $0x4ea0d528 // FSUB V8.4S, V9.4S, V0.4S
+	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
 	TBZ $1, R2, single163
-	FMOVD F4, 0(R0)
+	FMOVD F8, 0(R0)
 	TBZ $0, R2, stored164
 	ADD $8, R0, R26
-	VST1 V4.S[2], (R26)
+	VST1 V8.S[2], (R26)
 	B stored164
 
 single163:
-	FMOVS F4, 0(R0)
+	FMOVS F8, 0(R0)
 
 stored164:
+	VFMLA V2.S4, V9.S4, V3.S4
+	B fold
 
-done:
+partial1:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V10.S4
+	SUB $0, R2, R26
+	VMOV R26, V10.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V10.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V10.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V10.S[3]
+	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
+	TBZ $1, R2, single165
+	FMOVD 0(R1), F9
+	TBZ $0, R2, loaded166
+	ADD $8, R1, R26
+	VLD1 (R26), V9.S[2]
+	B loaded166
+
+single165:
+	FMOVS 0(R1), F9
+
+loaded166:
+	WORD $0x4ea0d528 // FSUB V8.4S, V9.4S, V0.4S
+	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
+	TBZ $1, R2, single167
+	FMOVD F8, 0(R0)
+	TBZ $0, R2, stored168
+	ADD $8, R0, R26
+	VST1 V8.S[2], (R26)
+	B stored168
+
+single167:
+	FMOVS F8, 0(R0)
+
+stored168:
+	VFMLA V2.S4, V9.S4, V4.S4
+	B fold
+
+partial2:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V10.S4
+	SUB $0, R2, R26
+	VMOV R26, V10.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V10.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V10.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V10.S[3]
+	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
+	TBZ $1, R2, single169
+	FMOVD 0(R1), F9
+	TBZ $0, R2, loaded170
+	ADD $8, R1, R26
+	VLD1 (R26), V9.S[2]
+	B loaded170
+
+single169:
+	FMOVS 0(R1), F9
+
+loaded170:
+	WORD $0x4ea0d528 // FSUB V8.4S, V9.4S, V0.4S
+	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
+	TBZ $1, R2, single171
+	FMOVD F8, 0(R0)
+	TBZ $0, R2, stored172
+	ADD $8, R0, R26
+	VST1 V8.S[2], (R26)
+	B stored172
+
+single171:
+	FMOVS F8, 0(R0)
+
+stored172:
+	VFMLA V2.S4, V9.S4, V5.S4
+	B fold
+
+partial3:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V10.S4
+	SUB $0, R2, R26
+	VMOV R26, V10.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V10.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V10.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V10.S[3]
+	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
+	TBZ $1, R2, single173
+	FMOVD 0(R1), F9
+	TBZ $0, R2, loaded174
+	ADD $8, R1, R26
+	VLD1 (R26), V9.S[2]
+	B loaded174
+
+single173:
+	FMOVS 0(R1), F9
+
+loaded174:
+	WORD $0x4ea0d528 // FSUB V8.4S, V9.4S, V0.4S
+	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
+	TBZ $1, R2, single175
+	FMOVD F8, 0(R0)
+	TBZ $0, R2, stored176
+	ADD $8, R0, R26
+	VST1 V8.S[2], (R26)
+	B stored176
+
+single175:
+	FMOVS F8, 0(R0)
+
+stored176:
+	VFMLA V2.S4, V9.S4, V6.S4
+
+fold:
+	WORD $0x4e25d463 // FADD V3.4S, V3.4S, V5.4S
+	WORD $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
+	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
+	VEXT $8, V3.B16, V3.B16, V10.B16
+	WORD $0x4e2ad463 // FADD V3.4S, V3.4S, V10.4S
+	VMOV V3.S[1], V10.S[0]
+	WORD $0x4e2ad463 // FADD V3.4S, V3.4S, V10.4S
+	FMOVS F3, ret+32(FP)
 	RET
 
-// func NormalizeEMANEON(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32)
-TEXT ·NormalizeEMANEON(SB), NOSPLIT, $0-40
+// func NormalizeEMANEON(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
+TEXT ·NormalizeEMANEON(SB), NOSPLIT, $0-44
 	MOVD y+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
@@ -3054,46 +3221,56 @@ TEXT ·NormalizeEMANEON(SB), NOSPLIT, $0-40
 	VDUP V3.S[0], V3.S4
 	MOVD $0x00800000, R26
 	VDUP R26, V4.S4
+	MOVD $0x00000000, R26
+	VDUP R26, V5.S4
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
 	SUBS $16, R2
 	BLT blocks_end
 
 blocks:
-	FMOVQ 0(R1), F5
-	FMOVQ 16(R1), F6
-	FMOVQ 32(R1), F7
-	FMOVQ 48(R1), F8
-	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
-	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
-	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
-	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
-	WORD $0x6e21fca5 // FDIV V5.4S, V5.4S, V1.4S
-	WORD $0x6e21fcc6 // FDIV V6.4S, V6.4S, V1.4S
-	WORD $0x6e21fce7 // FDIV V7.4S, V7.4S, V1.4S
-	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
-	FMOVQ 0(R0), F9
-	FMOVQ 16(R0), F10
-	FMOVQ 32(R0), F11
-	FMOVQ 48(R0), F12
-	WORD $0x6e25dc65 // FMUL V5.4S, V3.4S, V5.4S
-	WORD $0x6e26dc66 // FMUL V6.4S, V3.4S, V6.4S
-	WORD $0x6e27dc67 // FMUL V7.4S, V3.4S, V7.4S
-	WORD $0x6e28dc68 // FMUL V8.4S, V3.4S, V8.4S
-	VFMLA V9.S4, V2.S4, V5.S4
-	VFMLA V10.S4, V2.S4, V6.S4
-	VFMLA V11.S4, V2.S4, V7.S4
-	VFMLA V12.S4, V2.S4, V8.S4
-	WORD $0x6ea5ec8c // FACGT V12.4S, V4.4S, V5.4S
-	WORD $0x4e6c1ca5 // BIC V5.16B, V5.16B, V12.16B
-	WORD $0x6ea6ec8c // FACGT V12.4S, V4.4S, V6.4S
-	WORD $0x4e6c1cc6 // BIC V6.16B, V6.16B, V12.16B
-	WORD $0x6ea7ec8c // FACGT V12.4S, V4.4S, V7.4S
-	WORD $0x4e6c1ce7 // BIC V7.16B, V7.16B, V12.16B
-	WORD $0x6ea8ec8c // FACGT V12.4S, V4.4S, V8.4S
-	WORD $0x4e6c1d08 // BIC V8.16B, V8.16B, V12.16B
-	FMOVQ F5, 0(R0)
-	FMOVQ F6, 16(R0)
-	FMOVQ F7, 32(R0)
-	FMOVQ F8, 48(R0)
+	FMOVQ 0(R1), F10
+	FMOVQ 16(R1), F11
+	FMOVQ 32(R1), F12
+	FMOVQ 48(R1), F13
+	WORD $0x4ea0d54e // FSUB V14.4S, V10.4S, V0.4S
+	WORD $0x4ea0d56f // FSUB V15.4S, V11.4S, V0.4S
+	WORD $0x4ea0d590 // FSUB V16.4S, V12.4S, V0.4S
+	WORD $0x4ea0d5b1 // FSUB V17.4S, V13.4S, V0.4S
+	WORD $0x6e21fdce // FDIV V14.4S, V14.4S, V1.4S
+	WORD $0x6e21fdef // FDIV V15.4S, V15.4S, V1.4S
+	WORD $0x6e21fe10 // FDIV V16.4S, V16.4S, V1.4S
+	WORD $0x6e21fe31 // FDIV V17.4S, V17.4S, V1.4S
+	FMOVQ 0(R0), F18
+	FMOVQ 16(R0), F19
+	FMOVQ 32(R0), F20
+	FMOVQ 48(R0), F21
+	WORD $0x6e2edc6e // FMUL V14.4S, V3.4S, V14.4S
+	WORD $0x6e2fdc6f // FMUL V15.4S, V3.4S, V15.4S
+	WORD $0x6e30dc70 // FMUL V16.4S, V3.4S, V16.4S
+	WORD $0x6e31dc71 // FMUL V17.4S, V3.4S, V17.4S
+	VFMLA V18.S4, V2.S4, V14.S4
+	VFMLA V19.S4, V2.S4, V15.S4
+	VFMLA V20.S4, V2.S4, V16.S4
+	VFMLA V21.S4, V2.S4, V17.S4
+	WORD $0x6eaeec95 // FACGT V21.4S, V4.4S, V14.4S
+	WORD $0x4e751dce // BIC V14.16B, V14.16B, V21.16B
+	WORD $0x6eafec95 // FACGT V21.4S, V4.4S, V15.4S
+	WORD $0x4e751def // BIC V15.16B, V15.16B, V21.16B
+	WORD $0x6eb0ec95 // FACGT V21.4S, V4.4S, V16.4S
+	WORD $0x4e751e10 // BIC V16.16B, V16.16B, V21.16B
+	WORD $0x6eb1ec95 // FACGT V21.4S, V4.4S, V17.4S
+	WORD $0x4e751e31 // BIC V17.16B, V17.16B, V21.16B
+	FMOVQ F14, 0(R0)
+	FMOVQ F15, 16(R0)
+	FMOVQ F16, 32(R0)
+	FMOVQ F17, 48(R0)
+	VFMLA V5.S4, V10.S4, V6.S4
+	VFMLA V5.S4, V11.S4, V7.S4
+	VFMLA V5.S4, V12.S4, V8.S4
+	VFMLA V5.S4, V13.S4, V9.S4
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
@@ -3101,79 +3278,296 @@ blocks:
 
 blocks_end:
 	ADD $16, R2
-	SUBS $4, R2
-	BLT vectors_end
-
-vectors:
-	FMOVQ 0(R1), F8
-	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
-	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
-	FMOVQ 0(R0), F7
-	WORD $0x6e28dc68 // FMUL V8.4S, V3.4S, V8.4S
-	VFMLA V7.S4, V2.S4, V8.S4
-	WORD $0x6ea8ec87 // FACGT V7.4S, V4.4S, V8.4S
-	WORD $0x4e671d08 // BIC V8.16B, V8.16B, V7.16B
-	FMOVQ F8, 0(R0)
+	CMP $4, R2
+	BLT partial0
+	FMOVQ 0(R1), F13
+	WORD $0x4ea0d5ac // FSUB V12.4S, V13.4S, V0.4S
+	WORD $0x6e21fd8c // FDIV V12.4S, V12.4S, V1.4S
+	FMOVQ 0(R0), F11
+	WORD $0x6e2cdc6c // FMUL V12.4S, V3.4S, V12.4S
+	VFMLA V11.S4, V2.S4, V12.S4
+	WORD $0x6eacec8b // FACGT V11.4S, V4.4S, V12.4S
+	WORD $0x4e6b1d8c // BIC V12.16B, V12.16B, V11.16B
+	FMOVQ F12, 0(R0)
+	VFMLA V5.S4, V13.S4, V6.S4
 	ADD $16, R0
 	ADD $16, R1
-	SUBS $4, R2
-	BGE vectors
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial1
+	FMOVQ 0(R1), F13
+	WORD $0x4ea0d5ac // FSUB V12.4S, V13.4S, V0.4S
+	WORD $0x6e21fd8c // FDIV V12.4S, V12.4S, V1.4S
+	FMOVQ 0(R0), F11
+	WORD $0x6e2cdc6c // FMUL V12.4S, V3.4S, V12.4S
+	VFMLA V11.S4, V2.S4, V12.S4
+	WORD $0x6eacec8b // FACGT V11.4S, V4.4S, V12.4S
+	WORD $0x4e6b1d8c // BIC V12.16B, V12.16B, V11.16B
+	FMOVQ F12, 0(R0)
+	VFMLA V5.S4, V13.S4, V7.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial2
+	FMOVQ 0(R1), F13
+	WORD $0x4ea0d5ac // FSUB V12.4S, V13.4S, V0.4S
+	WORD $0x6e21fd8c // FDIV V12.4S, V12.4S, V1.4S
+	FMOVQ 0(R0), F11
+	WORD $0x6e2cdc6c // FMUL V12.4S, V3.4S, V12.4S
+	VFMLA V11.S4, V2.S4, V12.S4
+	WORD $0x6eacec8b // FACGT V11.4S, V4.4S, V12.4S
+	WORD $0x4e6b1d8c // BIC V12.16B, V12.16B, V11.16B
+	FMOVQ F12, 0(R0)
+	VFMLA V5.S4, V13.S4, V8.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial3
+	FMOVQ 0(R1), F13
+	WORD $0x4ea0d5ac // FSUB V12.4S, V13.4S, V0.4S
+	WORD $0x6e21fd8c // FDIV V12.4S, V12.4S, V1.4S
+	FMOVQ 0(R0), F11
+	WORD $0x6e2cdc6c // FMUL V12.4S, V3.4S, V12.4S
+	VFMLA V11.S4, V2.S4, V12.S4
+	WORD $0x6eacec8b // FACGT V11.4S, V4.4S, V12.4S
+	WORD $0x4e6b1d8c // BIC V12.16B, V12.16B, V11.16B
+	FMOVQ F12, 0(R0)
+	VFMLA V5.S4, V13.S4, V9.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	B fold
 
-vectors_end:
-	ADD $4, R2
+partial0:
 	CMP $0, R2
-	BEQ done
-	VDUP R2, V8.S4
+	BEQ fold
+	VDUP R2, V13.S4
 	SUB $0, R2, R26
-	VMOV R26, V8.S[0]
+	VMOV R26, V13.S[0]
 	SUB $1, R2, R26
-	VMOV R26, V8.S[1]
+	VMOV R26, V13.S[1]
 	SUB $2, R2, R26
-	VMOV R26, V8.S[2]
+	VMOV R26, V13.S[2]
 	SUB $3, R2, R26
-	VMOV R26, V8.S[3]
-	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R2, single165
-	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded166
+	VMOV R26, V13.S[3]
+	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
+	TBZ $1, R2, single177
+	FMOVD 0(R1), F12
+	TBZ $0, R2, loaded178
 	ADD $8, R1, R26
-	VLD1 (R26), V7.S[2]
-	B loaded166
+	VLD1 (R26), V12.S[2]
+	B loaded178
 
-single165:
-	FMOVS 0(R1), F7
+single177:
+	FMOVS 0(R1), F12
 
-loaded166:
-	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
-	WORD $0x6e21fce7 // FDIV V7.4S, V7.4S, V1.4S
-	TBZ $1, R2, single167
-	FMOVD 0(R0), F6
-	TBZ $0, R2, loaded168
+loaded178:
+	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
+	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
+	TBZ $1, R2, single179
+	FMOVD 0(R0), F10
+	TBZ $0, R2, loaded180
 	ADD $8, R0, R26
-	VLD1 (R26), V6.S[2]
-	B loaded168
+	VLD1 (R26), V10.S[2]
+	B loaded180
 
-single167:
-	FMOVS 0(R0), F6
+single179:
+	FMOVS 0(R0), F10
 
-loaded168:
-	WORD $0x6e27dc67 // FMUL V7.4S, V3.4S, V7.4S
-	VFMLA V6.S4, V2.S4, V7.S4
-	WORD $0x6ea7ec86 // FACGT V6.4S, V4.4S, V7.4S
-	WORD $0x4e661ce7 // BIC V7.16B, V7.16B, V6.16B
-	TBZ $1, R2, single169
-	FMOVD F7, 0(R0)
-	TBZ $0, R2, stored170
+loaded180:
+	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
+	VFMLA V10.S4, V2.S4, V11.S4
+	WORD $0x6eabec8a // FACGT V10.4S, V4.4S, V11.4S
+	WORD $0x4e6a1d6b // BIC V11.16B, V11.16B, V10.16B
+	TBZ $1, R2, single181
+	FMOVD F11, 0(R0)
+	TBZ $0, R2, stored182
 	ADD $8, R0, R26
-	VST1 V7.S[2], (R26)
-	B stored170
+	VST1 V11.S[2], (R26)
+	B stored182
 
-single169:
-	FMOVS F7, 0(R0)
+single181:
+	FMOVS F11, 0(R0)
 
-stored170:
+stored182:
+	VFMLA V5.S4, V12.S4, V6.S4
+	B fold
 
-done:
+partial1:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V13.S4
+	SUB $0, R2, R26
+	VMOV R26, V13.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V13.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V13.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V13.S[3]
+	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
+	TBZ $1, R2, single183
+	FMOVD 0(R1), F12
+	TBZ $0, R2, loaded184
+	ADD $8, R1, R26
+	VLD1 (R26), V12.S[2]
+	B loaded184
+
+single183:
+	FMOVS 0(R1), F12
+
+loaded184:
+	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
+	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
+	TBZ $1, R2, single185
+	FMOVD 0(R0), F10
+	TBZ $0, R2, loaded186
+	ADD $8, R0, R26
+	VLD1 (R26), V10.S[2]
+	B loaded186
+
+single185:
+	FMOVS 0(R0), F10
+
+loaded186:
+	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
+	VFMLA V10.S4, V2.S4, V11.S4
+	WORD $0x6eabec8a // FACGT V10.4S, V4.4S, V11.4S
+	WORD $0x4e6a1d6b // BIC V11.16B, V11.16B, V10.16B
+	TBZ $1, R2, single187
+	FMOVD F11, 0(R0)
+	TBZ $0, R2, stored188
+	ADD $8, R0, R26
+	VST1 V11.S[2], (R26)
+	B stored188
+
+single187:
+	FMOVS F11, 0(R0)
+
+stored188:
+	VFMLA V5.S4, V12.S4, V7.S4
+	B fold
+
+partial2:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V13.S4
+	SUB $0, R2, R26
+	VMOV R26, V13.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V13.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V13.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V13.S[3]
+	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
+	TBZ $1, R2, single189
+	FMOVD 0(R1), F12
+	TBZ $0, R2, loaded190
+	ADD $8, R1, R26
+	VLD1 (R26), V12.S[2]
+	B loaded190
+
+single189:
+	FMOVS 0(R1), F12
+
+loaded190:
+	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
+	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
+	TBZ $1, R2, single191
+	FMOVD 0(R0), F10
+	TBZ $0, R2, loaded192
+	ADD $8, R0, R26
+	VLD1 (R26), V10.S[2]
+	B loaded192
+
+single191:
+	FMOVS 0(R0), F10
+
+loaded192:
+	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
+	VFMLA V10.S4, V2.S4, V11.S4
+	WORD $0x6eabec8a // FACGT V10.4S, V4.4S, V11.4S
+	WORD $0x4e6a1d6b // BIC V11.16B, V11.16B, V10.16B
+	TBZ $1, R2, single193
+	FMOVD F11, 0(R0)
+	TBZ $0, R2, stored194
+	ADD $8, R0, R26
+	VST1 V11.S[2], (R26)
+	B stored194
+
+single193:
+	FMOVS F11, 0(R0)
+
+stored194:
+	VFMLA V5.S4, V12.S4, V8.S4
+	B fold
+
+partial3:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V13.S4
+	SUB $0, R2, R26
+	VMOV R26, V13.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V13.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V13.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V13.S[3]
+	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
+	TBZ $1, R2, single195
+	FMOVD 0(R1), F12
+	TBZ $0, R2, loaded196
+	ADD $8, R1, R26
+	VLD1 (R26), V12.S[2]
+	B loaded196
+
+single195:
+	FMOVS 0(R1), F12
+
+loaded196:
+	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
+	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
+	TBZ $1, R2, single197
+	FMOVD 0(R0), F10
+	TBZ $0, R2, loaded198
+	ADD $8, R0, R26
+	VLD1 (R26), V10.S[2]
+	B loaded198
+
+single197:
+	FMOVS 0(R0), F10
+
+loaded198:
+	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
+	VFMLA V10.S4, V2.S4, V11.S4
+	WORD $0x6eabec8a // FACGT V10.4S, V4.4S, V11.4S
+	WORD $0x4e6a1d6b // BIC V11.16B, V11.16B, V10.16B
+	TBZ $1, R2, single199
+	FMOVD F11, 0(R0)
+	TBZ $0, R2, stored200
+	ADD $8, R0, R26
+	VST1 V11.S[2], (R26)
+	B stored200
+
+single199:
+	FMOVS F11, 0(R0)
+
+stored200:
+	VFMLA V5.S4, V12.S4, V9.S4
+
+fold:
+	WORD $0x4e28d4c6 // FADD V6.4S, V6.4S, V8.4S
+	WORD $0x4e29d4e7 // FADD V7.4S, V7.4S, V9.4S
+	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
+	VEXT $8, V6.B16, V6.B16, V13.B16
+	WORD $0x4e2dd4c6 // FADD V6.4S, V6.4S, V13.4S
+	VMOV V6.S[1], V13.S[0]
+	WORD $0x4e2dd4c6 // FADD V6.4S, V6.4S, V13.4S
+	FMOVS F6, ret+40(FP)
 	RET
 
 // func GerNEON(a *float32, x *float32, y *float32, rows int, cols int, alpha float32)
@@ -3248,40 +3642,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single171
+	TBZ $1, R5, single201
 	FMOVD 0(R2), F10
-	TBZ $0, R5, loaded172
+	TBZ $0, R5, loaded202
 	ADD $8, R2, R26
 	VLD1 (R26), V10.S[2]
-	B loaded172
+	B loaded202
 
-single171:
+single201:
 	FMOVS 0(R2), F10
 
-loaded172:
-	TBZ $1, R5, single173
+loaded202:
+	TBZ $1, R5, single203
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded174
+	TBZ $0, R5, loaded204
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded174
+	B loaded204
 
-single173:
+single203:
 	FMOVS 0(R0), F11
 
-loaded174:
+loaded204:
 	VFMLA V10.S4, V3.S4, V11.S4
-	TBZ $1, R5, single175
+	TBZ $1, R5, single205
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored176
+	TBZ $0, R5, stored206
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored176
+	B stored206
 
-single175:
+single205:
 	FMOVS F11, 0(R0)
 
-stored176:
+stored206:
 	LSL $2, R5
 	ADD R5, R0
 
@@ -3361,30 +3755,30 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single177
+	TBZ $1, R5, single207
 	FMOVD 0(R2), F4
-	TBZ $0, R5, loaded178
+	TBZ $0, R5, loaded208
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded178
+	B loaded208
 
-single177:
+single207:
 	FMOVS 0(R2), F4
 
-loaded178:
+loaded208:
 	VMOV V0.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	TBZ $1, R5, single179
+	TBZ $1, R5, single209
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored180
+	TBZ $0, R5, stored210
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored180
+	B stored210
 
-single179:
+single209:
 	FMOVS F5, 0(R0)
 
-stored180:
+stored210:
 	LSL $2, R5
 	ADD R5, R0
 
@@ -3476,42 +3870,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single181
+	TBZ $1, R5, single211
 	FMOVD 0(R2), F11
-	TBZ $0, R5, loaded182
+	TBZ $0, R5, loaded212
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded182
+	B loaded212
 
-single181:
+single211:
 	FMOVS 0(R2), F11
 
-loaded182:
+loaded212:
 	VMOV V1.B16, V10.B16
 	VFMLA V11.S4, V3.S4, V10.S4
-	TBZ $1, R5, single183
+	TBZ $1, R5, single213
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded184
+	TBZ $0, R5, loaded214
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded184
+	B loaded214
 
-single183:
+single213:
 	FMOVS 0(R0), F11
 
-loaded184:
+loaded214:
 	VFMLA V10.S4, V0.S4, V11.S4
-	TBZ $1, R5, single185
+	TBZ $1, R5, single215
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored186
+	TBZ $0, R5, stored216
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored186
+	B stored216
 
-single185:
+single215:
 	FMOVS F11, 0(R0)
 
-stored186:
+stored216:
 	LSL $2, R5
 	ADD R5, R0
 
@@ -3604,42 +3998,42 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single187
+	TBZ $1, R6, single217
 	FMOVD 0(R1), F7
-	TBZ $0, R6, loaded188
+	TBZ $0, R6, loaded218
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded188
+	B loaded218
 
-single187:
+single217:
 	FMOVS 0(R1), F7
 
-loaded188:
-	TBZ $1, R6, single189
+loaded218:
+	TBZ $1, R6, single219
 	FMOVD 0(R3), F9
-	TBZ $0, R6, loaded190
+	TBZ $0, R6, loaded220
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded190
+	B loaded220
 
-single189:
+single219:
 	FMOVS 0(R3), F9
 
-loaded190:
+loaded220:
 	VMOV V0.B16, V8.B16
 	VFMLA V9.S4, V2.S4, V8.S4
 	WORD $0x6e28fce8 // FDIV V8.4S, V7.4S, V8.4S
-	TBZ $1, R6, single191
+	TBZ $1, R6, single221
 	FMOVD F8, 0(R0)
-	TBZ $0, R6, stored192
+	TBZ $0, R6, stored222
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored192
+	B stored222
 
-single191:
+single221:
 	FMOVS F8, 0(R0)
 
-stored192:
+stored222:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -3857,17 +4251,17 @@ columns1_end:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single193
+	TBZ $1, R2, single223
 	FMOVD 0(R1), F0
-	TBZ $0, R2, loaded194
+	TBZ $0, R2, loaded224
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded194
+	B loaded224
 
-single193:
+single223:
 	FMOVS 0(R1), F0
 
-loaded194:
+loaded224:
 	WORD $0x4e20d463 // FADD V3.4S, V3.4S, V0.4S
 	ADD R3, R1
 	SUBS $1, R5
@@ -3875,31 +4269,31 @@ loaded194:
 	MOVD add+40(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single195
+	TBZ $1, R2, single225
 	FMOVD 0(R0), F0
-	TBZ $0, R2, loaded196
+	TBZ $0, R2, loaded226
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded196
+	B loaded226
 
-single195:
+single225:
 	FMOVS 0(R0), F0
 
-loaded196:
+loaded226:
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 
 partial_store:
-	TBZ $1, R2, single197
+	TBZ $1, R2, single227
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored198
+	TBZ $0, R2, stored228
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored198
+	B stored228
 
-single197:
+single227:
 	FMOVS F3, 0(R0)
 
-stored198:
+stored228:
 
 done:
 	RET
@@ -3993,50 +4387,50 @@ columns_end:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single199
+	TBZ $1, R2, single229
 	FMOVD 0(R1), F6
-	TBZ $0, R2, loaded200
+	TBZ $0, R2, loaded230
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded200
+	B loaded230
 
-single199:
+single229:
 	FMOVS 0(R1), F6
 
-loaded200:
-	TBZ $1, R2, single201
+loaded230:
+	TBZ $1, R2, single231
 	FMOVD 0(R6), F5
-	TBZ $0, R2, loaded202
+	TBZ $0, R2, loaded232
 	ADD $8, R6, R26
 	VLD1 (R26), V5.S[2]
-	B loaded202
+	B loaded232
 
-single201:
+single231:
 	FMOVS 0(R6), F5
 
-loaded202:
-	TBZ $1, R2, single203
+loaded232:
+	TBZ $1, R2, single233
 	FMOVD 0(R7), F4
-	TBZ $0, R2, loaded204
+	TBZ $0, R2, loaded234
 	ADD $8, R7, R26
 	VLD1 (R26), V4.S[2]
-	B loaded204
+	B loaded234
 
-single203:
+single233:
 	FMOVS 0(R7), F4
 
-loaded204:
-	TBZ $1, R2, single205
+loaded234:
+	TBZ $1, R2, single235
 	FMOVD 0(R8), F8
-	TBZ $0, R2, loaded206
+	TBZ $0, R2, loaded236
 	ADD $8, R8, R26
 	VLD1 (R26), V8.S[2]
-	B loaded206
+	B loaded236
 
-single205:
+single235:
 	FMOVS 0(R8), F8
 
-loaded206:
+loaded236:
 	WORD $0x4e26d400 // FADD V0.4S, V0.4S, V6.4S
 	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
 	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
@@ -4050,34 +4444,34 @@ loaded206:
 	MOVD add+48(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single207
+	TBZ $1, R2, single237
 	FMOVD 0(R0), F8
-	TBZ $0, R2, loaded208
+	TBZ $0, R2, loaded238
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded208
+	B loaded238
 
-single207:
+single237:
 	FMOVS 0(R0), F8
 
-loaded208:
+loaded238:
 	WORD $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 
 partial_store:
 	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
 	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
 	WORD $0x4e23d400 // FADD V0.4S, V0.4S, V3.4S
-	TBZ $1, R2, single209
+	TBZ $1, R2, single239
 	FMOVD F0, 0(R0)
-	TBZ $0, R2, stored210
+	TBZ $0, R2, stored240
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored210
+	B stored240
 
-single209:
+single239:
 	FMOVS F0, 0(R0)
 
-stored210:
+stored240:
 
 done:
 	RET
@@ -4290,17 +4684,17 @@ columns1_end:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single211
+	TBZ $1, R2, single241
 	FMOVD 0(R1), F0
-	TBZ $0, R2, loaded212
+	TBZ $0, R2, loaded242
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded212
+	B loaded242
 
-single211:
+single241:
 	FMOVS 0(R1), F0
 
-loaded212:
+loaded242:
 	VFMLA V0.S4, V0.S4, V3.S4
 	ADD R3, R1
 	SUBS $1, R5
@@ -4308,31 +4702,31 @@ loaded212:
 	MOVD add+40(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single213
+	TBZ $1, R2, single243
 	FMOVD 0(R0), F0
-	TBZ $0, R2, loaded214
+	TBZ $0, R2, loaded244
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded214
+	B loaded244
 
-single213:
+single243:
 	FMOVS 0(R0), F0
 
-loaded214:
+loaded244:
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 
 partial_store:
-	TBZ $1, R2, single215
+	TBZ $1, R2, single245
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored216
+	TBZ $0, R2, stored246
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored216
+	B stored246
 
-single215:
+single245:
 	FMOVS F3, 0(R0)
 
-stored216:
+stored246:
 
 done:
 	RET
@@ -4486,82 +4880,82 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single217
+	TBZ $1, R7, single247
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded218
+	TBZ $0, R7, loaded248
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded218
+	B loaded248
 
-single217:
+single247:
 	FMOVS 0(R0), F12
 
-loaded218:
-	TBZ $1, R7, single219
+loaded248:
+	TBZ $1, R7, single249
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded220
+	TBZ $0, R7, loaded250
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded220
+	B loaded250
 
-single219:
+single249:
 	FMOVS 0(R2), F9
 
-loaded220:
+loaded250:
 	VFMLA V12.S4, V4.S4, V9.S4
-	TBZ $1, R7, single221
+	TBZ $1, R7, single251
 	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded222
+	TBZ $0, R7, loaded252
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded222
+	B loaded252
 
-single221:
+single251:
 	FMOVS 0(R1), F11
 
-loaded222:
+loaded252:
 	WORD $0x6e29dc29 // FMUL V9.4S, V1.4S, V9.4S
 	VFMLA V11.S4, V0.S4, V9.S4
 	WORD $0x6ea9eccb // FACGT V11.4S, V6.4S, V9.4S
 	WORD $0x4e6b1d29 // BIC V9.16B, V9.16B, V11.16B
-	TBZ $1, R7, single223
+	TBZ $1, R7, single253
 	FMOVD F9, 0(R1)
-	TBZ $0, R7, stored224
+	TBZ $0, R7, stored254
 	ADD $8, R1, R26
 	VST1 V9.S[2], (R26)
-	B stored224
+	B stored254
 
-single223:
+single253:
 	FMOVS F9, 0(R1)
 
-stored224:
-	TBZ $1, R7, single225
+stored254:
+	TBZ $1, R7, single255
 	FMOVD 0(R4), F11
-	TBZ $0, R7, loaded226
+	TBZ $0, R7, loaded256
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded226
+	B loaded256
 
-single225:
+single255:
 	FMOVS 0(R4), F11
 
-loaded226:
+loaded256:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afd2a // FDIV V10.4S, V9.4S, V10.4S
 	WORD $0x6e2cdcac // FMUL V12.4S, V5.4S, V12.4S
 	VFMLS V10.S4, V2.S4, V12.S4
-	TBZ $1, R7, single227
+	TBZ $1, R7, single257
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored228
+	TBZ $0, R7, stored258
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored228
+	B stored258
 
-single227:
+single257:
 	FMOVS F12, 0(R0)
 
-stored228:
+stored258:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -4702,81 +5096,81 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single229
+	TBZ $1, R7, single259
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded230
+	TBZ $0, R7, loaded260
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded230
+	B loaded260
 
-single229:
+single259:
 	FMOVS 0(R0), F12
 
-loaded230:
-	TBZ $1, R7, single231
+loaded260:
+	TBZ $1, R7, single261
 	FMOVD 0(R2), F17
-	TBZ $0, R7, loaded232
+	TBZ $0, R7, loaded262
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded232
+	B loaded262
 
-single231:
+single261:
 	FMOVS 0(R2), F17
 
-loaded232:
+loaded262:
 	VFMLA V12.S4, V4.S4, V17.S4
-	TBZ $1, R7, single233
+	TBZ $1, R7, single263
 	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded234
+	TBZ $0, R7, loaded264
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded234
+	B loaded264
 
-single233:
+single263:
 	FMOVS 0(R1), F11
 
-loaded234:
+loaded264:
 	WORD $0x6e31dc31 // FMUL V17.4S, V1.4S, V17.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	WORD $0x6eb1eccb // FACGT V11.4S, V6.4S, V17.4S
 	WORD $0x4e6b1e31 // BIC V17.16B, V17.16B, V11.16B
-	TBZ $1, R7, single235
+	TBZ $1, R7, single265
 	FMOVD F17, 0(R1)
-	TBZ $0, R7, stored236
+	TBZ $0, R7, stored266
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored236
+	B stored266
 
-single235:
+single265:
 	FMOVS F17, 0(R1)
 
-stored236:
-	TBZ $1, R7, single237
+stored266:
+	TBZ $1, R7, single267
 	FMOVD 0(R4), F11
-	TBZ $0, R7, loaded238
+	TBZ $0, R7, loaded268
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded238
+	B loaded268
 
-single237:
+single267:
 	FMOVS 0(R4), F11
 
-loaded238:
+loaded268:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afe2b // FDIV V11.4S, V17.4S, V10.4S
 	VFMLS V11.S4, V2.S4, V12.S4
-	TBZ $1, R7, single239
+	TBZ $1, R7, single269
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored240
+	TBZ $0, R7, stored270
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored240
+	B stored270
 
-single239:
+single269:
 	FMOVS F12, 0(R0)
 
-stored240:
+stored270:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -4908,69 +5302,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R3, single241
+	TBZ $1, R3, single271
 	FMOVD 0(R0), F9
-	TBZ $0, R3, loaded242
+	TBZ $0, R3, loaded272
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded242
+	B loaded272
 
-single241:
+single271:
 	FMOVS 0(R0), F9
 
-loaded242:
-	TBZ $1, R3, single243
+loaded272:
+	TBZ $1, R3, single273
 	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded244
+	TBZ $0, R3, loaded274
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded244
+	B loaded274
 
-single243:
+single273:
 	FMOVS 0(R2), F7
 
-loaded244:
+loaded274:
 	VFMLA V9.S4, V5.S4, V7.S4
-	TBZ $1, R3, single245
+	TBZ $1, R3, single275
 	FMOVD 0(R1), F8
-	TBZ $0, R3, loaded246
+	TBZ $0, R3, loaded276
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded246
+	B loaded276
 
-single245:
+single275:
 	FMOVS 0(R1), F8
 
-loaded246:
+loaded276:
 	WORD $0x6e27dc2e // FMUL V14.4S, V1.4S, V7.4S
 	VFMLA V8.S4, V0.S4, V14.S4
 	WORD $0x6eaeecc8 // FACGT V8.4S, V6.4S, V14.4S
 	WORD $0x4e681dce // BIC V14.16B, V14.16B, V8.16B
-	TBZ $1, R3, single247
+	TBZ $1, R3, single277
 	FMOVD F14, 0(R1)
-	TBZ $0, R3, stored248
+	TBZ $0, R3, stored278
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored248
+	B stored278
 
-single247:
+single277:
 	FMOVS F14, 0(R1)
 
-stored248:
+stored278:
 	WORD $0x6e27dc47 // FMUL V7.4S, V2.4S, V7.4S
 	VFMLA V14.S4, V3.S4, V7.S4
 	VFMLS V7.S4, V4.S4, V9.S4
-	TBZ $1, R3, single249
+	TBZ $1, R3, single279
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored250
+	TBZ $0, R3, stored280
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored250
+	B stored280
 
-single249:
+single279:
 	FMOVS F9, 0(R0)
 
-stored250:
+stored280:
 
 done:
 	RET
@@ -5155,99 +5549,99 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single251
+	TBZ $1, R4, single281
 	FMOVD 0(R0), F12
-	TBZ $0, R4, loaded252
+	TBZ $0, R4, loaded282
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded252
+	B loaded282
 
-single251:
+single281:
 	FMOVS 0(R0), F12
 
-loaded252:
-	TBZ $1, R4, single253
+loaded282:
+	TBZ $1, R4, single283
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded254
+	TBZ $0, R4, loaded284
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded254
+	B loaded284
 
-single253:
+single283:
 	FMOVS 0(R3), F10
 
-loaded254:
+loaded284:
 	VFMLA V12.S4, V7.S4, V10.S4
-	TBZ $1, R4, single255
+	TBZ $1, R4, single285
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded256
+	TBZ $0, R4, loaded286
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded256
+	B loaded286
 
-single255:
+single285:
 	FMOVS 0(R1), F11
 
-loaded256:
+loaded286:
 	WORD $0x6e2adc31 // FMUL V17.4S, V1.4S, V10.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	WORD $0x6eb1ed2b // FACGT V11.4S, V9.4S, V17.4S
 	WORD $0x4e6b1e31 // BIC V17.16B, V17.16B, V11.16B
-	TBZ $1, R4, single257
+	TBZ $1, R4, single287
 	FMOVD F17, 0(R1)
-	TBZ $0, R4, stored258
+	TBZ $0, R4, stored288
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored258
+	B stored288
 
-single257:
+single287:
 	FMOVS F17, 0(R1)
 
-stored258:
-	TBZ $1, R4, single259
+stored288:
+	TBZ $1, R4, single289
 	FMOVD 0(R2), F11
-	TBZ $0, R4, loaded260
+	TBZ $0, R4, loaded290
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded260
+	B loaded290
 
-single259:
+single289:
 	FMOVS 0(R2), F11
 
-loaded260:
+loaded290:
 	WORD $0x6e2adc70 // FMUL V16.4S, V3.4S, V10.4S
 	WORD $0x6e2ade0a // FMUL V10.4S, V16.4S, V10.4S
 	VFMLA V11.S4, V2.S4, V10.S4
 	WORD $0x6eaaed2b // FACGT V11.4S, V9.4S, V10.4S
 	WORD $0x4e6b1d4a // BIC V10.16B, V10.16B, V11.16B
-	TBZ $1, R4, single261
+	TBZ $1, R4, single291
 	FMOVD F10, 0(R2)
-	TBZ $0, R4, stored262
+	TBZ $0, R4, stored292
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored262
+	B stored292
 
-single261:
+single291:
 	FMOVS F10, 0(R2)
 
-stored262:
+stored292:
 	WORD $0x6e25dd4a // FMUL V10.4S, V10.4S, V5.4S
 	WORD $0x6ea1f94a // FSQRT V10.4S, V10.4S
 	WORD $0x4e26d54a // FADD V10.4S, V10.4S, V6.4S
 	WORD $0x6e2afe2a // FDIV V10.4S, V17.4S, V10.4S
 	WORD $0x6e2cdd0c // FMUL V12.4S, V8.4S, V12.4S
 	VFMLS V10.S4, V4.S4, V12.S4
-	TBZ $1, R4, single263
+	TBZ $1, R4, single293
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored264
+	TBZ $0, R4, stored294
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored264
+	B stored294
 
-single263:
+single293:
 	FMOVS F12, 0(R0)
 
-stored264:
+stored294:
 
 done:
 	RET
@@ -5388,99 +5782,99 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R4, single265
+	TBZ $1, R4, single295
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded266
+	TBZ $0, R4, loaded296
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded266
+	B loaded296
 
-single265:
+single295:
 	FMOVS 0(R0), F11
 
-loaded266:
-	TBZ $1, R4, single267
+loaded296:
+	TBZ $1, R4, single297
 	FMOVD 0(R3), F13
-	TBZ $0, R4, loaded268
+	TBZ $0, R4, loaded298
 	ADD $8, R3, R26
 	VLD1 (R26), V13.S[2]
-	B loaded268
+	B loaded298
 
-single267:
+single297:
 	FMOVS 0(R3), F13
 
-loaded268:
+loaded298:
 	VFMLA V11.S4, V7.S4, V13.S4
-	TBZ $1, R4, single269
+	TBZ $1, R4, single299
 	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded270
+	TBZ $0, R4, loaded300
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded270
+	B loaded300
 
-single269:
+single299:
 	FMOVS 0(R1), F14
 
-loaded270:
+loaded300:
 	WORD $0x6e2ddc32 // FMUL V18.4S, V1.4S, V13.4S
 	VFMLA V14.S4, V0.S4, V18.S4
 	WORD $0x6eb2ed4e // FACGT V14.4S, V10.4S, V18.4S
 	WORD $0x4e6e1e52 // BIC V18.16B, V18.16B, V14.16B
-	TBZ $1, R4, single271
+	TBZ $1, R4, single301
 	FMOVD F18, 0(R1)
-	TBZ $0, R4, stored272
+	TBZ $0, R4, stored302
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored272
+	B stored302
 
-single271:
+single301:
 	FMOVS F18, 0(R1)
 
-stored272:
-	TBZ $1, R4, single273
+stored302:
+	TBZ $1, R4, single303
 	FMOVD 0(R2), F14
-	TBZ $0, R4, loaded274
+	TBZ $0, R4, loaded304
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded274
+	B loaded304
 
-single273:
+single303:
 	FMOVS 0(R2), F14
 
-loaded274:
+loaded304:
 	WORD $0x6e2ddc71 // FMUL V17.4S, V3.4S, V13.4S
 	WORD $0x6e2dde2d // FMUL V13.4S, V17.4S, V13.4S
 	VFMLA V14.S4, V2.S4, V13.S4
 	WORD $0x6eaded4e // FACGT V14.4S, V10.4S, V13.4S
 	WORD $0x4e6e1dad // BIC V13.16B, V13.16B, V14.16B
-	TBZ $1, R4, single275
+	TBZ $1, R4, single305
 	FMOVD F13, 0(R2)
-	TBZ $0, R4, stored276
+	TBZ $0, R4, stored306
 	ADD $8, R2, R26
 	VST1 V13.S[2], (R26)
-	B stored276
+	B stored306
 
-single275:
+single305:
 	FMOVS F13, 0(R2)
 
-stored276:
+stored306:
 	WORD $0x6e25ddae // FMUL V14.4S, V13.4S, V5.4S
 	WORD $0x6ea1f9ce // FSQRT V14.4S, V14.4S
 	WORD $0x4e26d5cd // FADD V13.4S, V14.4S, V6.4S
 	WORD $0x6e2dfe4d // FDIV V13.4S, V18.4S, V13.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V13.S4, V4.S4, V11.S4
-	TBZ $1, R4, single277
+	TBZ $1, R4, single307
 	FMOVD F11, 0(R0)
-	TBZ $0, R4, stored278
+	TBZ $0, R4, stored308
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored278
+	B stored308
 
-single277:
+single307:
 	FMOVS F11, 0(R0)
 
-stored278:
+stored308:
 
 done:
 	RET
@@ -5698,125 +6092,125 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R5, single279
+	TBZ $1, R5, single309
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded280
+	TBZ $0, R5, loaded310
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded280
+	B loaded310
 
-single279:
+single309:
 	FMOVS 0(R0), F11
 
-loaded280:
-	TBZ $1, R5, single281
+loaded310:
+	TBZ $1, R5, single311
 	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded282
+	TBZ $0, R5, loaded312
 	ADD $8, R4, R26
 	VLD1 (R26), V10.S[2]
-	B loaded282
+	B loaded312
 
-single281:
+single311:
 	FMOVS 0(R4), F10
 
-loaded282:
+loaded312:
 	VFMLA V11.S4, V7.S4, V10.S4
-	TBZ $1, R5, single283
+	TBZ $1, R5, single313
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded284
+	TBZ $0, R5, loaded314
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded284
+	B loaded314
 
-single283:
+single313:
 	FMOVS 0(R1), F12
 
-loaded284:
+loaded314:
 	WORD $0x6e2adc35 // FMUL V21.4S, V1.4S, V10.4S
 	VFMLA V12.S4, V0.S4, V21.S4
 	WORD $0x6eb5ed2c // FACGT V12.4S, V9.4S, V21.4S
 	WORD $0x4e6c1eb5 // BIC V21.16B, V21.16B, V12.16B
-	TBZ $1, R5, single285
+	TBZ $1, R5, single315
 	FMOVD F21, 0(R1)
-	TBZ $0, R5, stored286
+	TBZ $0, R5, stored316
 	ADD $8, R1, R26
 	VST1 V21.S[2], (R26)
-	B stored286
+	B stored316
 
-single285:
+single315:
 	FMOVS F21, 0(R1)
 
-stored286:
-	TBZ $1, R5, single287
+stored316:
+	TBZ $1, R5, single317
 	FMOVD 0(R2), F12
-	TBZ $0, R5, loaded288
+	TBZ $0, R5, loaded318
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded288
+	B loaded318
 
-single287:
+single317:
 	FMOVS 0(R2), F12
 
-loaded288:
+loaded318:
 	WORD $0x6e2adc74 // FMUL V20.4S, V3.4S, V10.4S
 	WORD $0x6e2ade8a // FMUL V10.4S, V20.4S, V10.4S
 	VFMLA V12.S4, V2.S4, V10.S4
 	WORD $0x6eaaed2c // FACGT V12.4S, V9.4S, V10.4S
 	WORD $0x4e6c1d4a // BIC V10.16B, V10.16B, V12.16B
-	TBZ $1, R5, single289
+	TBZ $1, R5, single319
 	FMOVD F10, 0(R2)
-	TBZ $0, R5, stored290
+	TBZ $0, R5, stored320
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored290
+	B stored320
 
-single289:
+single319:
 	FMOVS F10, 0(R2)
 
-stored290:
-	TBZ $1, R5, single291
+stored320:
+	TBZ $1, R5, single321
 	FMOVD 0(R3), F12
-	TBZ $0, R5, loaded292
+	TBZ $0, R5, loaded322
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded292
+	B loaded322
 
-single291:
+single321:
 	FMOVS 0(R3), F12
 
-loaded292:
+loaded322:
 	WORD $0x6eace554 // FCMGT V20.4S, V10.4S, V12.4S
 	WORD $0x6eb41d4c // BIT V12.16B, V10.16B, V20.16B
 	WORD $0x6eaced2a // FACGT V10.4S, V9.4S, V12.4S
 	WORD $0x4e6a1d8c // BIC V12.16B, V12.16B, V10.16B
-	TBZ $1, R5, single293
+	TBZ $1, R5, single323
 	FMOVD F12, 0(R3)
-	TBZ $0, R5, stored294
+	TBZ $0, R5, stored324
 	ADD $8, R3, R26
 	VST1 V12.S[2], (R26)
-	B stored294
+	B stored324
 
-single293:
+single323:
 	FMOVS F12, 0(R3)
 
-stored294:
+stored324:
 	WORD $0x6e25dd8c // FMUL V12.4S, V12.4S, V5.4S
 	WORD $0x6ea1f98c // FSQRT V12.4S, V12.4S
 	WORD $0x4e26d58c // FADD V12.4S, V12.4S, V6.4S
 	WORD $0x6e2cfeac // FDIV V12.4S, V21.4S, V12.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V12.S4, V4.S4, V11.S4
-	TBZ $1, R5, single295
+	TBZ $1, R5, single325
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored296
+	TBZ $0, R5, stored326
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored296
+	B stored326
 
-single295:
+single325:
 	FMOVS F11, 0(R0)
 
-stored296:
+stored326:
 
 done:
 	RET
@@ -5978,125 +6372,125 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R5, single297
+	TBZ $1, R5, single327
 	FMOVD 0(R0), F16
-	TBZ $0, R5, loaded298
+	TBZ $0, R5, loaded328
 	ADD $8, R0, R26
 	VLD1 (R26), V16.S[2]
-	B loaded298
+	B loaded328
 
-single297:
+single327:
 	FMOVS 0(R0), F16
 
-loaded298:
-	TBZ $1, R5, single299
+loaded328:
+	TBZ $1, R5, single329
 	FMOVD 0(R4), F15
-	TBZ $0, R5, loaded300
+	TBZ $0, R5, loaded330
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded300
+	B loaded330
 
-single299:
+single329:
 	FMOVS 0(R4), F15
 
-loaded300:
+loaded330:
 	VFMLA V16.S4, V7.S4, V15.S4
-	TBZ $1, R5, single301
+	TBZ $1, R5, single331
 	FMOVD 0(R1), F11
-	TBZ $0, R5, loaded302
+	TBZ $0, R5, loaded332
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded302
+	B loaded332
 
-single301:
+single331:
 	FMOVS 0(R1), F11
 
-loaded302:
+loaded332:
 	WORD $0x6e2fdc32 // FMUL V18.4S, V1.4S, V15.4S
 	VFMLA V11.S4, V0.S4, V18.S4
 	WORD $0x6eb2ed4b // FACGT V11.4S, V10.4S, V18.4S
 	WORD $0x4e6b1e52 // BIC V18.16B, V18.16B, V11.16B
-	TBZ $1, R5, single303
+	TBZ $1, R5, single333
 	FMOVD F18, 0(R1)
-	TBZ $0, R5, stored304
+	TBZ $0, R5, stored334
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored304
+	B stored334
 
-single303:
+single333:
 	FMOVS F18, 0(R1)
 
-stored304:
-	TBZ $1, R5, single305
+stored334:
+	TBZ $1, R5, single335
 	FMOVD 0(R2), F11
-	TBZ $0, R5, loaded306
+	TBZ $0, R5, loaded336
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded306
+	B loaded336
 
-single305:
+single335:
 	FMOVS 0(R2), F11
 
-loaded306:
+loaded336:
 	WORD $0x6e2fdc71 // FMUL V17.4S, V3.4S, V15.4S
 	WORD $0x6e2fde2f // FMUL V15.4S, V17.4S, V15.4S
 	VFMLA V11.S4, V2.S4, V15.S4
 	WORD $0x6eafed4b // FACGT V11.4S, V10.4S, V15.4S
 	WORD $0x4e6b1def // BIC V15.16B, V15.16B, V11.16B
-	TBZ $1, R5, single307
+	TBZ $1, R5, single337
 	FMOVD F15, 0(R2)
-	TBZ $0, R5, stored308
+	TBZ $0, R5, stored338
 	ADD $8, R2, R26
 	VST1 V15.S[2], (R26)
-	B stored308
+	B stored338
 
-single307:
+single337:
 	FMOVS F15, 0(R2)
 
-stored308:
-	TBZ $1, R5, single309
+stored338:
+	TBZ $1, R5, single339
 	FMOVD 0(R3), F11
-	TBZ $0, R5, loaded310
+	TBZ $0, R5, loaded340
 	ADD $8, R3, R26
 	VLD1 (R26), V11.S[2]
-	B loaded310
+	B loaded340
 
-single309:
+single339:
 	FMOVS 0(R3), F11
 
-loaded310:
+loaded340:
 	WORD $0x6eabe5f1 // FCMGT V17.4S, V15.4S, V11.4S
 	WORD $0x6eb11deb // BIT V11.16B, V15.16B, V17.16B
 	WORD $0x6eabed4f // FACGT V15.4S, V10.4S, V11.4S
 	WORD $0x4e6f1d6b // BIC V11.16B, V11.16B, V15.16B
-	TBZ $1, R5, single311
+	TBZ $1, R5, single341
 	FMOVD F11, 0(R3)
-	TBZ $0, R5, stored312
+	TBZ $0, R5, stored342
 	ADD $8, R3, R26
 	VST1 V11.S[2], (R26)
-	B stored312
+	B stored342
 
-single311:
+single341:
 	FMOVS F11, 0(R3)
 
-stored312:
+stored342:
 	WORD $0x6e25dd6f // FMUL V15.4S, V11.4S, V5.4S
 	WORD $0x6ea1f9ef // FSQRT V15.4S, V15.4S
 	WORD $0x4e26d5eb // FADD V11.4S, V15.4S, V6.4S
 	WORD $0x6e2bfe4b // FDIV V11.4S, V18.4S, V11.4S
 	WORD $0x6e30dd10 // FMUL V16.4S, V8.4S, V16.4S
 	VFMLS V11.S4, V4.S4, V16.S4
-	TBZ $1, R5, single313
+	TBZ $1, R5, single343
 	FMOVD F16, 0(R0)
-	TBZ $0, R5, stored314
+	TBZ $0, R5, stored344
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored314
+	B stored344
 
-single313:
+single343:
 	FMOVS F16, 0(R0)
 
-stored314:
+stored344:
 
 done:
 	RET
@@ -6216,69 +6610,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single315
+	TBZ $1, R3, single345
 	FMOVD 0(R0), F5
-	TBZ $0, R3, loaded316
+	TBZ $0, R3, loaded346
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded316
+	B loaded346
 
-single315:
+single345:
 	FMOVS 0(R0), F5
 
-loaded316:
-	TBZ $1, R3, single317
+loaded346:
+	TBZ $1, R3, single347
 	FMOVD 0(R2), F6
-	TBZ $0, R3, loaded318
+	TBZ $0, R3, loaded348
 	ADD $8, R2, R26
 	VLD1 (R26), V6.S[2]
-	B loaded318
+	B loaded348
 
-single317:
+single347:
 	FMOVS 0(R2), F6
 
-loaded318:
+loaded348:
 	VFMLA V5.S4, V2.S4, V6.S4
-	TBZ $1, R3, single319
+	TBZ $1, R3, single349
 	FMOVD 0(R1), F4
-	TBZ $0, R3, loaded320
+	TBZ $0, R3, loaded350
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded320
+	B loaded350
 
-single319:
+single349:
 	FMOVS 0(R1), F4
 
-loaded320:
+loaded350:
 	VFMLA V6.S4, V6.S4, V4.S4
 	WORD $0x6ea4ec6f // FACGT V15.4S, V3.4S, V4.4S
 	WORD $0x4e6f1c84 // BIC V4.16B, V4.16B, V15.16B
-	TBZ $1, R3, single321
+	TBZ $1, R3, single351
 	FMOVD F4, 0(R1)
-	TBZ $0, R3, stored322
+	TBZ $0, R3, stored352
 	ADD $8, R1, R26
 	VST1 V4.S[2], (R26)
-	B stored322
+	B stored352
 
-single321:
+single351:
 	FMOVS F4, 0(R1)
 
-stored322:
+stored352:
 	WORD $0x6ea1f884 // FSQRT V4.4S, V4.4S
 	WORD $0x4e21d484 // FADD V4.4S, V4.4S, V1.4S
 	WORD $0x6e24fcc4 // FDIV V4.4S, V6.4S, V4.4S
 	VFMLS V4.S4, V0.S4, V5.S4
-	TBZ $1, R3, single323
+	TBZ $1, R3, single353
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored324
+	TBZ $0, R3, stored354
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored324
+	B stored354
 
-single323:
+single353:
 	FMOVS F5, 0(R0)
 
-stored324:
+stored354:
 
 done:
 	RET
@@ -6412,71 +6806,71 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V9.S[3]
 	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
-	TBZ $1, R3, single325
+	TBZ $1, R3, single355
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded326
+	TBZ $0, R3, loaded356
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded326
+	B loaded356
 
-single325:
+single355:
 	FMOVS 0(R0), F7
 
-loaded326:
-	TBZ $1, R3, single327
+loaded356:
+	TBZ $1, R3, single357
 	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded328
+	TBZ $0, R3, loaded358
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded328
+	B loaded358
 
-single327:
+single357:
 	FMOVS 0(R2), F8
 
-loaded328:
+loaded358:
 	VFMLA V7.S4, V4.S4, V8.S4
 	WORD $0x6e28dc26 // FMUL V6.4S, V1.4S, V8.4S
-	TBZ $1, R3, single329
+	TBZ $1, R3, single359
 	FMOVD 0(R1), F17
-	TBZ $0, R3, loaded330
+	TBZ $0, R3, loaded360
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded330
+	B loaded360
 
-single329:
+single359:
 	FMOVS 0(R1), F17
 
-loaded330:
+loaded360:
 	WORD $0x6e28dcc6 // FMUL V6.4S, V6.4S, V8.4S
 	VFMLA V17.S4, V0.S4, V6.S4
 	WORD $0x6ea6ecb1 // FACGT V17.4S, V5.4S, V6.4S
 	WORD $0x4e711cc6 // BIC V6.16B, V6.16B, V17.16B
-	TBZ $1, R3, single331
+	TBZ $1, R3, single361
 	FMOVD F6, 0(R1)
-	TBZ $0, R3, stored332
+	TBZ $0, R3, stored362
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored332
+	B stored362
 
-single331:
+single361:
 	FMOVS F6, 0(R1)
 
-stored332:
+stored362:
 	WORD $0x6ea1f8c6 // FSQRT V6.4S, V6.4S
 	WORD $0x4e22d4c6 // FADD V6.4S, V6.4S, V2.4S
 	WORD $0x6e26fd06 // FDIV V6.4S, V8.4S, V6.4S
 	VFMLS V6.S4, V3.S4, V7.S4
-	TBZ $1, R3, single333
+	TBZ $1, R3, single363
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored334
+	TBZ $0, R3, stored364
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored334
+	B stored364
 
-single333:
+single363:
 	FMOVS F7, 0(R0)
 
-stored334:
+stored364:
 
 done:
 	RET
@@ -6655,81 +7049,81 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single335
+	TBZ $1, R4, single365
 	FMOVD 0(R0), F26
-	TBZ $0, R4, loaded336
+	TBZ $0, R4, loaded366
 	ADD $8, R0, R26
 	VLD1 (R26), V26.S[2]
-	B loaded336
+	B loaded366
 
-single335:
+single365:
 	FMOVS 0(R0), F26
 
-loaded336:
-	TBZ $1, R4, single337
+loaded366:
+	TBZ $1, R4, single367
 	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded338
+	TBZ $0, R4, loaded368
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded338
+	B loaded368
 
-single337:
+single367:
 	FMOVS 0(R3), F9
 
-loaded338:
+loaded368:
 	VFMLA V26.S4, V4.S4, V9.S4
 	WORD $0x6e29dc28 // FMUL V8.4S, V1.4S, V9.4S
-	TBZ $1, R4, single339
+	TBZ $1, R4, single369
 	FMOVD 0(R1), F7
-	TBZ $0, R4, loaded340
+	TBZ $0, R4, loaded370
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded340
+	B loaded370
 
-single339:
+single369:
 	FMOVS 0(R1), F7
 
-loaded340:
+loaded370:
 	WORD $0x6e29dd19 // FMUL V25.4S, V8.4S, V9.4S
 	VFMLA V7.S4, V0.S4, V25.S4
 	WORD $0x6eb9eca7 // FACGT V7.4S, V5.4S, V25.4S
 	WORD $0x4e671f39 // BIC V25.16B, V25.16B, V7.16B
-	TBZ $1, R4, single341
+	TBZ $1, R4, single371
 	FMOVD F25, 0(R1)
-	TBZ $0, R4, stored342
+	TBZ $0, R4, stored372
 	ADD $8, R1, R26
 	VST1 V25.S[2], (R26)
-	B stored342
+	B stored372
 
-single341:
+single371:
 	FMOVS F25, 0(R1)
 
-stored342:
-	TBZ $1, R4, single343
+stored372:
+	TBZ $1, R4, single373
 	FMOVD 0(R2), F7
-	TBZ $0, R4, loaded344
+	TBZ $0, R4, loaded374
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded344
+	B loaded374
 
-single343:
+single373:
 	FMOVS 0(R2), F7
 
-loaded344:
+loaded374:
 	VFMLA V7.S4, V0.S4, V8.S4
 	WORD $0x6ea8eca7 // FACGT V7.4S, V5.4S, V8.4S
 	WORD $0x4e671d08 // BIC V8.16B, V8.16B, V7.16B
-	TBZ $1, R4, single345
+	TBZ $1, R4, single375
 	FMOVD F8, 0(R2)
-	TBZ $0, R4, stored346
+	TBZ $0, R4, stored376
 	ADD $8, R2, R26
 	VST1 V8.S[2], (R26)
-	B stored346
+	B stored376
 
-single345:
+single375:
 	FMOVS F8, 0(R2)
 
-stored346:
+stored376:
 	VFMLS V8.S4, V8.S4, V25.S4
 	WORD $0x6eb9e4c8 // FCMGT V8.4S, V6.4S, V25.4S
 	WORD $0x6ea81cd9 // BIT V25.16B, V6.16B, V8.16B
@@ -6737,17 +7131,17 @@ stored346:
 	WORD $0x4e22d739 // FADD V25.4S, V25.4S, V2.4S
 	WORD $0x6e39fd39 // FDIV V25.4S, V9.4S, V25.4S
 	VFMLS V25.S4, V3.S4, V26.S4
-	TBZ $1, R4, single347
+	TBZ $1, R4, single377
 	FMOVD F26, 0(R0)
-	TBZ $0, R4, stored348
+	TBZ $0, R4, stored378
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored348
+	B stored378
 
-single347:
+single377:
 	FMOVS F26, 0(R0)
 
-stored348:
+stored378:
 
 done:
 	RET
@@ -6911,96 +7305,96 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single349
+	TBZ $1, R4, single379
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded350
+	TBZ $0, R4, loaded380
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded350
+	B loaded380
 
-single349:
+single379:
 	FMOVS 0(R0), F8
 
-loaded350:
-	TBZ $1, R4, single351
+loaded380:
+	TBZ $1, R4, single381
 	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded352
+	TBZ $0, R4, loaded382
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded352
+	B loaded382
 
-single351:
+single381:
 	FMOVS 0(R3), F9
 
-loaded352:
+loaded382:
 	VFMLA V8.S4, V5.S4, V9.S4
 	WORD $0x6e29dc27 // FMUL V7.4S, V1.4S, V9.4S
-	TBZ $1, R4, single353
+	TBZ $1, R4, single383
 	FMOVD 0(R1), F18
-	TBZ $0, R4, loaded354
+	TBZ $0, R4, loaded384
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded354
+	B loaded384
 
-single353:
+single383:
 	FMOVS 0(R1), F18
 
-loaded354:
+loaded384:
 	WORD $0x6e29dce7 // FMUL V7.4S, V7.4S, V9.4S
 	VFMLA V18.S4, V0.S4, V7.S4
 	WORD $0x6ea7ecd2 // FACGT V18.4S, V6.4S, V7.4S
 	WORD $0x4e721ce7 // BIC V7.16B, V7.16B, V18.16B
-	TBZ $1, R4, single355
+	TBZ $1, R4, single385
 	FMOVD F7, 0(R1)
-	TBZ $0, R4, stored356
+	TBZ $0, R4, stored386
 	ADD $8, R1, R26
 	VST1 V7.S[2], (R26)
-	B stored356
+	B stored386
 
-single355:
+single385:
 	FMOVS F7, 0(R1)
 
-stored356:
+stored386:
 	WORD $0x6ea1f8e7 // FSQRT V7.4S, V7.4S
 	WORD $0x4e22d4e7 // FADD V7.4S, V7.4S, V2.4S
 	WORD $0x6e27fd27 // FDIV V7.4S, V9.4S, V7.4S
-	TBZ $1, R4, single357
+	TBZ $1, R4, single387
 	FMOVD 0(R2), F9
-	TBZ $0, R4, loaded358
+	TBZ $0, R4, loaded388
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded358
+	B loaded388
 
-single357:
+single387:
 	FMOVS 0(R2), F9
 
-loaded358:
+loaded388:
 	VFMLA V9.S4, V3.S4, V7.S4
 	WORD $0x6ea7ecc9 // FACGT V9.4S, V6.4S, V7.4S
 	WORD $0x4e691ce7 // BIC V7.16B, V7.16B, V9.16B
-	TBZ $1, R4, single359
+	TBZ $1, R4, single389
 	FMOVD F7, 0(R2)
-	TBZ $0, R4, stored360
+	TBZ $0, R4, stored390
 	ADD $8, R2, R26
 	VST1 V7.S[2], (R26)
-	B stored360
+	B stored390
 
-single359:
+single389:
 	FMOVS F7, 0(R2)
 
-stored360:
+stored390:
 	VFMLS V7.S4, V4.S4, V8.S4
-	TBZ $1, R4, single361
+	TBZ $1, R4, single391
 	FMOVD F8, 0(R0)
-	TBZ $0, R4, stored362
+	TBZ $0, R4, stored392
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored362
+	B stored392
 
-single361:
+single391:
 	FMOVS F8, 0(R0)
 
-stored362:
+stored392:
 
 done:
 	RET
@@ -7209,124 +7603,124 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R5, single363
+	TBZ $1, R5, single393
 	FMOVD 0(R0), F27
-	TBZ $0, R5, loaded364
+	TBZ $0, R5, loaded394
 	ADD $8, R0, R26
 	VLD1 (R26), V27.S[2]
-	B loaded364
+	B loaded394
 
-single363:
+single393:
 	FMOVS 0(R0), F27
 
-loaded364:
-	TBZ $1, R5, single365
+loaded394:
+	TBZ $1, R5, single395
 	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded366
+	TBZ $0, R5, loaded396
 	ADD $8, R4, R26
 	VLD1 (R26), V10.S[2]
-	B loaded366
+	B loaded396
 
-single365:
+single395:
 	FMOVS 0(R4), F10
 
-loaded366:
+loaded396:
 	VFMLA V27.S4, V5.S4, V10.S4
 	WORD $0x6e2adc29 // FMUL V9.4S, V1.4S, V10.4S
-	TBZ $1, R5, single367
+	TBZ $1, R5, single397
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded368
+	TBZ $0, R5, loaded398
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded368
+	B loaded398
 
-single367:
+single397:
 	FMOVS 0(R1), F8
 
-loaded368:
+loaded398:
 	WORD $0x6e2add3a // FMUL V26.4S, V9.4S, V10.4S
 	VFMLA V8.S4, V0.S4, V26.S4
 	WORD $0x6ebaecc8 // FACGT V8.4S, V6.4S, V26.4S
 	WORD $0x4e681f5a // BIC V26.16B, V26.16B, V8.16B
-	TBZ $1, R5, single369
+	TBZ $1, R5, single399
 	FMOVD F26, 0(R1)
-	TBZ $0, R5, stored370
+	TBZ $0, R5, stored400
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored370
+	B stored400
 
-single369:
+single399:
 	FMOVS F26, 0(R1)
 
-stored370:
-	TBZ $1, R5, single371
+stored400:
+	TBZ $1, R5, single401
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded372
+	TBZ $0, R5, loaded402
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded372
+	B loaded402
 
-single371:
+single401:
 	FMOVS 0(R2), F8
 
-loaded372:
+loaded402:
 	VFMLA V8.S4, V0.S4, V9.S4
 	WORD $0x6ea9ecc8 // FACGT V8.4S, V6.4S, V9.4S
 	WORD $0x4e681d29 // BIC V9.16B, V9.16B, V8.16B
-	TBZ $1, R5, single373
+	TBZ $1, R5, single403
 	FMOVD F9, 0(R2)
-	TBZ $0, R5, stored374
+	TBZ $0, R5, stored404
 	ADD $8, R2, R26
 	VST1 V9.S[2], (R26)
-	B stored374
+	B stored404
 
-single373:
+single403:
 	FMOVS F9, 0(R2)
 
-stored374:
+stored404:
 	VFMLS V9.S4, V9.S4, V26.S4
 	WORD $0x6ebae4e9 // FCMGT V9.4S, V7.4S, V26.4S
 	WORD $0x6ea91cfa // BIT V26.16B, V7.16B, V9.16B
 	WORD $0x6ea1fb5a // FSQRT V26.4S, V26.4S
 	WORD $0x4e22d75a // FADD V26.4S, V26.4S, V2.4S
 	WORD $0x6e3afd5a // FDIV V26.4S, V10.4S, V26.4S
-	TBZ $1, R5, single375
+	TBZ $1, R5, single405
 	FMOVD 0(R3), F10
-	TBZ $0, R5, loaded376
+	TBZ $0, R5, loaded406
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded376
+	B loaded406
 
-single375:
+single405:
 	FMOVS 0(R3), F10
 
-loaded376:
+loaded406:
 	VFMLA V10.S4, V3.S4, V26.S4
 	WORD $0x6ebaecca // FACGT V10.4S, V6.4S, V26.4S
 	WORD $0x4e6a1f5a // BIC V26.16B, V26.16B, V10.16B
-	TBZ $1, R5, single377
+	TBZ $1, R5, single407
 	FMOVD F26, 0(R3)
-	TBZ $0, R5, stored378
+	TBZ $0, R5, stored408
 	ADD $8, R3, R26
 	VST1 V26.S[2], (R26)
-	B stored378
+	B stored408
 
-single377:
+single407:
 	FMOVS F26, 0(R3)
 
-stored378:
+stored408:
 	VFMLS V26.S4, V4.S4, V27.S4
-	TBZ $1, R5, single379
+	TBZ $1, R5, single409
 	FMOVD F27, 0(R0)
-	TBZ $0, R5, stored380
+	TBZ $0, R5, stored410
 	ADD $8, R0, R26
 	VST1 V27.S[2], (R26)
-	B stored380
+	B stored410
 
-single379:
+single409:
 	FMOVS F27, 0(R0)
 
-stored380:
+stored410:
 
 done:
 	RET
@@ -7478,73 +7872,73 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R3, single381
+	TBZ $1, R3, single411
 	FMOVD 0(R2), F11
-	TBZ $0, R3, loaded382
+	TBZ $0, R3, loaded412
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded382
+	B loaded412
 
-single381:
+single411:
 	FMOVS 0(R2), F11
 
-loaded382:
-	TBZ $1, R3, single383
+loaded412:
+	TBZ $1, R3, single413
 	FMOVD 0(R1), F12
-	TBZ $0, R3, loaded384
+	TBZ $0, R3, loaded414
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded384
+	B loaded414
 
-single383:
+single413:
 	FMOVS 0(R1), F12
 
-loaded384:
+loaded414:
 	WORD $0x6e2bdc2a // FMUL V10.4S, V1.4S, V11.4S
 	VFMLA V12.S4, V0.S4, V10.S4
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V12.S4, V2.S4, V11.S4
 	WORD $0x6eabeccc // FACGT V12.4S, V6.4S, V11.4S
 	WORD $0x4e6c1d6b // BIC V11.16B, V11.16B, V12.16B
-	TBZ $1, R3, single385
+	TBZ $1, R3, single415
 	FMOVD F11, 0(R1)
-	TBZ $0, R3, stored386
+	TBZ $0, R3, stored416
 	ADD $8, R1, R26
 	VST1 V11.S[2], (R26)
-	B stored386
+	B stored416
 
-single385:
+single415:
 	FMOVS F11, 0(R1)
 
-stored386:
+stored416:
 	WORD $0x6ea7e54b // FCMGT V11.4S, V10.4S, V7.4S
 	WORD $0x6eaae4ea // FCMGT V10.4S, V7.4S, V10.4S
 	VAND V10.B16, V8.B16, V10.B16
 	WORD $0x6eab1d2a // BIT V10.16B, V9.16B, V11.16B
-	TBZ $1, R3, single387
+	TBZ $1, R3, single417
 	FMOVD 0(R0), F11
-	TBZ $0, R3, loaded388
+	TBZ $0, R3, loaded418
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded388
+	B loaded418
 
-single387:
+single417:
 	FMOVS 0(R0), F11
 
-loaded388:
+loaded418:
 	WORD $0x6e2bdcab // FMUL V11.4S, V5.4S, V11.4S
 	VFMLS V10.S4, V4.S4, V11.S4
-	TBZ $1, R3, single389
+	TBZ $1, R3, single419
 	FMOVD F11, 0(R0)
-	TBZ $0, R3, stored390
+	TBZ $0, R3, stored420
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored390
+	B stored420
 
-single389:
+single419:
 	FMOVS F11, 0(R0)
 
-stored390:
+stored420:
 
 done:
 	RET
@@ -7610,30 +8004,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R2, single391
+	TBZ $1, R2, single421
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded392
+	TBZ $0, R2, loaded422
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded392
+	B loaded422
 
-single391:
+single421:
 	FMOVS 0(R1), F3
 
-loaded392:
+loaded422:
 	WORD $0x6ea3e402 // FCMGT V2.4S, V0.4S, V3.4S
 	WORD $0x6ea21c03 // BIT V3.16B, V0.16B, V2.16B
-	TBZ $1, R2, single393
+	TBZ $1, R2, single423
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored394
+	TBZ $0, R2, stored424
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored394
+	B stored424
 
-single393:
+single423:
 	FMOVS F3, 0(R0)
 
-stored394:
+stored424:
 
 done:
 	RET
@@ -7707,41 +8101,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single395
+	TBZ $1, R3, single425
 	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded396
+	TBZ $0, R3, loaded426
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded396
+	B loaded426
 
-single395:
+single425:
 	FMOVS 0(R2), F8
 
-loaded396:
+loaded426:
 	WORD $0x6ea0e508 // FCMGT V8.4S, V8.4S, V0.4S
-	TBZ $1, R3, single397
+	TBZ $1, R3, single427
 	FMOVD 0(R1), F6
-	TBZ $0, R3, loaded398
+	TBZ $0, R3, loaded428
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded398
+	B loaded428
 
-single397:
+single427:
 	FMOVS 0(R1), F6
 
-loaded398:
+loaded428:
 	VAND V8.B16, V6.B16, V6.B16
-	TBZ $1, R3, single399
+	TBZ $1, R3, single429
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored400
+	TBZ $0, R3, stored430
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored400
+	B stored430
 
-single399:
+single429:
 	FMOVS F6, 0(R0)
 
-stored400:
+stored430:
 
 done:
 	RET
@@ -7898,17 +8292,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single401
+	TBZ $1, R2, single431
 	FMOVD 0(R1), F20
-	TBZ $0, R2, loaded402
+	TBZ $0, R2, loaded432
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded402
+	B loaded432
 
-single401:
+single431:
 	FMOVS 0(R1), F20
 
-loaded402:
+loaded432:
 	VORR V20.B16, V0.B16, V22.B16
 	WORD $0x6eb6e42d // FCMGT V13.4S, V1.4S, V22.4S
 	WORD $0x6ead1c36 // BIT V22.16B, V1.16B, V13.16B
@@ -7936,17 +8330,17 @@ loaded402:
 	VFMLA V22.S4, V13.S4, V21.S4
 	WORD $0x6e35fe75 // FDIV V21.4S, V19.4S, V21.4S
 	WORD $0x6ee01eb4 // BIF V20.16B, V21.16B, V0.16B
-	TBZ $1, R2, single403
+	TBZ $1, R2, single433
 	FMOVD F20, 0(R0)
-	TBZ $0, R2, stored404
+	TBZ $0, R2, stored434
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored404
+	B stored434
 
-single403:
+single433:
 	FMOVS F20, 0(R0)
 
-stored404:
+stored434:
 
 done:
 	RET
@@ -8025,42 +8419,42 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R3, single405
+	TBZ $1, R3, single435
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded406
+	TBZ $0, R3, loaded436
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded406
+	B loaded436
 
-single405:
+single435:
 	FMOVS 0(R2), F2
 
-loaded406:
-	TBZ $1, R3, single407
+loaded436:
+	TBZ $1, R3, single437
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded408
+	TBZ $0, R3, loaded438
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded408
+	B loaded438
 
-single407:
+single437:
 	FMOVS 0(R1), F3
 
-loaded408:
+loaded438:
 	VMOV V0.B16, V9.B16
 	VFMLS V2.S4, V2.S4, V9.S4
 	WORD $0x6e29dc69 // FMUL V9.4S, V3.4S, V9.4S
-	TBZ $1, R3, single409
+	TBZ $1, R3, single439
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored410
+	TBZ $0, R3, stored440
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored410
+	B stored440
 
-single409:
+single439:
 	FMOVS F9, 0(R0)
 
-stored410:
+stored440:
 
 done:
 	RET
@@ -9509,17 +9903,17 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single411
+	TBZ $1, R3, single441
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded412
+	TBZ $0, R3, loaded442
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded412
+	B loaded442
 
-single411:
+single441:
 	FMOVS 0(R2), F26
 
-loaded412:
+loaded442:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -9556,17 +9950,17 @@ loaded412:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single413
+	TBZ $1, R3, single443
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored414
+	TBZ $0, R3, stored444
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored414
+	B stored444
 
-single413:
+single443:
 	FMOVS F27, 0(R1)
 
-stored414:
+stored444:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -9586,17 +9980,17 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single415
+	TBZ $1, R3, single445
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded416
+	TBZ $0, R3, loaded446
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded416
+	B loaded446
 
-single415:
+single445:
 	FMOVS 0(R2), F27
 
-loaded416:
+loaded446:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -9633,17 +10027,17 @@ loaded416:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single417
+	TBZ $1, R3, single447
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored418
+	TBZ $0, R3, stored448
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored418
+	B stored448
 
-single417:
+single447:
 	FMOVS F28, 0(R1)
 
-stored418:
+stored448:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -9663,17 +10057,17 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single419
+	TBZ $1, R3, single449
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded420
+	TBZ $0, R3, loaded450
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded420
+	B loaded450
 
-single419:
+single449:
 	FMOVS 0(R2), F28
 
-loaded420:
+loaded450:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -9710,17 +10104,17 @@ loaded420:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single421
+	TBZ $1, R3, single451
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored422
+	TBZ $0, R3, stored452
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored422
+	B stored452
 
-single421:
+single451:
 	FMOVS F30, 0(R1)
 
-stored422:
+stored452:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -9740,17 +10134,17 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single423
+	TBZ $1, R3, single453
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded424
+	TBZ $0, R3, loaded454
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded424
+	B loaded454
 
-single423:
+single453:
 	FMOVS 0(R2), F30
 
-loaded424:
+loaded454:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -9787,17 +10181,17 @@ loaded424:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single425
+	TBZ $1, R3, single455
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored426
+	TBZ $0, R3, stored456
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored426
+	B stored456
 
-single425:
+single455:
 	FMOVS F26, 0(R1)
 
-stored426:
+stored456:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -9817,17 +10211,17 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single427
+	TBZ $1, R3, single457
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded428
+	TBZ $0, R3, loaded458
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded428
+	B loaded458
 
-single427:
+single457:
 	FMOVS 0(R2), F26
 
-loaded428:
+loaded458:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -9864,17 +10258,17 @@ loaded428:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single429
+	TBZ $1, R3, single459
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored430
+	TBZ $0, R3, stored460
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored430
+	B stored460
 
-single429:
+single459:
 	FMOVS F27, 0(R1)
 
-stored430:
+stored460:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -9894,17 +10288,17 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single431
+	TBZ $1, R3, single461
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded432
+	TBZ $0, R3, loaded462
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded432
+	B loaded462
 
-single431:
+single461:
 	FMOVS 0(R2), F27
 
-loaded432:
+loaded462:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -9941,17 +10335,17 @@ loaded432:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single433
+	TBZ $1, R3, single463
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored434
+	TBZ $0, R3, stored464
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored434
+	B stored464
 
-single433:
+single463:
 	FMOVS F28, 0(R1)
 
-stored434:
+stored464:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -9971,17 +10365,17 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single435
+	TBZ $1, R3, single465
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded436
+	TBZ $0, R3, loaded466
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded436
+	B loaded466
 
-single435:
+single465:
 	FMOVS 0(R2), F28
 
-loaded436:
+loaded466:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -10018,17 +10412,17 @@ loaded436:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single437
+	TBZ $1, R3, single467
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored438
+	TBZ $0, R3, stored468
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored438
+	B stored468
 
-single437:
+single467:
 	FMOVS F30, 0(R1)
 
-stored438:
+stored468:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -10048,17 +10442,17 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single439
+	TBZ $1, R3, single469
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded440
+	TBZ $0, R3, loaded470
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded440
+	B loaded470
 
-single439:
+single469:
 	FMOVS 0(R2), F30
 
-loaded440:
+loaded470:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -10095,17 +10489,17 @@ loaded440:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single441
+	TBZ $1, R3, single471
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored442
+	TBZ $0, R3, stored472
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored442
+	B stored472
 
-single441:
+single471:
 	FMOVS F26, 0(R1)
 
-stored442:
+stored472:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -10125,17 +10519,17 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single443
+	TBZ $1, R3, single473
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded444
+	TBZ $0, R3, loaded474
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded444
+	B loaded474
 
-single443:
+single473:
 	FMOVS 0(R2), F26
 
-loaded444:
+loaded474:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -10172,17 +10566,17 @@ loaded444:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single445
+	TBZ $1, R3, single475
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored446
+	TBZ $0, R3, stored476
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored446
+	B stored476
 
-single445:
+single475:
 	FMOVS F27, 0(R1)
 
-stored446:
+stored476:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -10202,17 +10596,17 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single447
+	TBZ $1, R3, single477
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded448
+	TBZ $0, R3, loaded478
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded448
+	B loaded478
 
-single447:
+single477:
 	FMOVS 0(R2), F27
 
-loaded448:
+loaded478:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -10249,17 +10643,17 @@ loaded448:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single449
+	TBZ $1, R3, single479
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored450
+	TBZ $0, R3, stored480
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored450
+	B stored480
 
-single449:
+single479:
 	FMOVS F28, 0(R1)
 
-stored450:
+stored480:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -10279,17 +10673,17 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single451
+	TBZ $1, R3, single481
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded452
+	TBZ $0, R3, loaded482
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded452
+	B loaded482
 
-single451:
+single481:
 	FMOVS 0(R2), F28
 
-loaded452:
+loaded482:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -10326,17 +10720,17 @@ loaded452:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single453
+	TBZ $1, R3, single483
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored454
+	TBZ $0, R3, stored484
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored454
+	B stored484
 
-single453:
+single483:
 	FMOVS F30, 0(R1)
 
-stored454:
+stored484:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -10356,17 +10750,17 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single455
+	TBZ $1, R3, single485
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded456
+	TBZ $0, R3, loaded486
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded456
+	B loaded486
 
-single455:
+single485:
 	FMOVS 0(R2), F30
 
-loaded456:
+loaded486:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -10403,17 +10797,17 @@ loaded456:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single457
+	TBZ $1, R3, single487
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored458
+	TBZ $0, R3, stored488
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored458
+	B stored488
 
-single457:
+single487:
 	FMOVS F26, 0(R1)
 
-stored458:
+stored488:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -10433,17 +10827,17 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single459
+	TBZ $1, R3, single489
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded460
+	TBZ $0, R3, loaded490
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded460
+	B loaded490
 
-single459:
+single489:
 	FMOVS 0(R2), F26
 
-loaded460:
+loaded490:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -10480,17 +10874,17 @@ loaded460:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single461
+	TBZ $1, R3, single491
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored462
+	TBZ $0, R3, stored492
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored462
+	B stored492
 
-single461:
+single491:
 	FMOVS F27, 0(R1)
 
-stored462:
+stored492:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -10510,17 +10904,17 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single463
+	TBZ $1, R3, single493
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded464
+	TBZ $0, R3, loaded494
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded464
+	B loaded494
 
-single463:
+single493:
 	FMOVS 0(R2), F27
 
-loaded464:
+loaded494:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -10557,17 +10951,17 @@ loaded464:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single465
+	TBZ $1, R3, single495
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored466
+	TBZ $0, R3, stored496
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored466
+	B stored496
 
-single465:
+single495:
 	FMOVS F28, 0(R1)
 
-stored466:
+stored496:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -10587,17 +10981,17 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single467
+	TBZ $1, R3, single497
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded468
+	TBZ $0, R3, loaded498
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded468
+	B loaded498
 
-single467:
+single497:
 	FMOVS 0(R2), F28
 
-loaded468:
+loaded498:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -10634,17 +11028,17 @@ loaded468:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single469
+	TBZ $1, R3, single499
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored470
+	TBZ $0, R3, stored500
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored470
+	B stored500
 
-single469:
+single499:
 	FMOVS F30, 0(R1)
 
-stored470:
+stored500:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -10664,17 +11058,17 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single471
+	TBZ $1, R3, single501
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded472
+	TBZ $0, R3, loaded502
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded472
+	B loaded502
 
-single471:
+single501:
 	FMOVS 0(R2), F30
 
-loaded472:
+loaded502:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -10711,17 +11105,17 @@ loaded472:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single473
+	TBZ $1, R3, single503
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored474
+	TBZ $0, R3, stored504
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored474
+	B stored504
 
-single473:
+single503:
 	FMOVS F26, 0(R1)
 
-stored474:
+stored504:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -10978,17 +11372,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single475
+	TBZ $1, R2, single505
 	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded476
+	TBZ $0, R2, loaded506
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded476
+	B loaded506
 
-single475:
+single505:
 	FMOVS 0(R1), F17
 
-loaded476:
+loaded506:
 	WORD $0x6ea0e637 // FCMGT V23.4S, V17.4S, V0.4S
 	WORD $0x6eb71c11 // BIT V17.16B, V0.16B, V23.16B
 	WORD $0x6eb1e437 // FCMGT V23.4S, V1.4S, V17.4S
@@ -11016,17 +11410,17 @@ loaded476:
 	VSUB V17.S4, V19.S4, V19.S4
 	WORD $0x6e31ddd7 // FMUL V23.4S, V14.4S, V17.4S
 	WORD $0x6e33def7 // FMUL V23.4S, V23.4S, V19.4S
-	TBZ $1, R2, single477
+	TBZ $1, R2, single507
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored478
+	TBZ $0, R2, stored508
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored478
+	B stored508
 
-single477:
+single507:
 	FMOVS F23, 0(R0)
 
-stored478:
+stored508:
 
 done:
 	RET
@@ -11086,68 +11480,68 @@ blocks:
 	VORR V22.B16, V21.B16, V21.B16
 	WORD $0x6eb0aa57 // UMAXV S23, V18.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, significand_odd479
+	TBNZ $31, R26, significand_odd509
 	VADD V2.S4, V14.S4, V23.S4
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V14.S4, V22.S4
 
-significand_done480:
+significand_done510:
 	WORD $0x6eb0aa78 // UMAXV S24, V19.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, significand_odd481
+	TBNZ $31, R26, significand_odd511
 	VADD V2.S4, V15.S4, V24.S4
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V15.S4, V25.S4
 
-significand_done482:
+significand_done512:
 	WORD $0x6eb0aa97 // UMAXV S23, V20.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, significand_odd483
+	TBNZ $31, R26, significand_odd513
 	VADD V2.S4, V16.S4, V23.S4
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V16.S4, V26.S4
 
-significand_done484:
+significand_done514:
 	WORD $0x6eb0aab8 // UMAXV S24, V21.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, significand_odd485
+	TBNZ $31, R26, significand_odd515
 	VADD V2.S4, V17.S4, V24.S4
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V17.S4, V27.S4
 
-significand_done486:
+significand_done516:
 	WORD $0x6eb0aa58 // UMAXV S24, V18.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, exponent_odd487
+	TBNZ $31, R26, exponent_odd517
 	VSUB V22.S4, V14.S4, V18.S4
 	WORD $0x4f290652 // SSHR V18.4S, V18.4S, #23
 	WORD $0x4e21da52 // SCVTF V18.4S, V18.4S
 
-exponent_done488:
+exponent_done518:
 	WORD $0x6eb0aa77 // UMAXV S23, V19.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, exponent_odd489
+	TBNZ $31, R26, exponent_odd519
 	VSUB V25.S4, V15.S4, V19.S4
 	WORD $0x4f290673 // SSHR V19.4S, V19.4S, #23
 	WORD $0x4e21da73 // SCVTF V19.4S, V19.4S
 
-exponent_done490:
+exponent_done520:
 	WORD $0x6eb0aa98 // UMAXV S24, V20.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, exponent_odd491
+	TBNZ $31, R26, exponent_odd521
 	VSUB V26.S4, V16.S4, V20.S4
 	WORD $0x4f290694 // SSHR V20.4S, V20.4S, #23
 	WORD $0x4e21da94 // SCVTF V20.4S, V20.4S
 
-exponent_done492:
+exponent_done522:
 	WORD $0x6eb0aab7 // UMAXV S23, V21.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, exponent_odd493
+	TBNZ $31, R26, exponent_odd523
 	VSUB V27.S4, V17.S4, V21.S4
 	WORD $0x4f2906b5 // SSHR V21.4S, V21.4S, #23
 	WORD $0x4e21dab5 // SCVTF V21.4S, V21.4S
 
-exponent_done494:
+exponent_done524:
 	WORD $0x4ea3d6d6 // FSUB V22.4S, V22.4S, V3.4S
 	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
 	WORD $0x4ea3d75a // FSUB V26.4S, V26.4S, V3.4S
@@ -11249,20 +11643,20 @@ vectors:
 	VORR V25.B16, V26.B16, V26.B16
 	WORD $0x6eb0ab56 // UMAXV S22, V26.4S
 	FMOVS F22, R26
-	TBNZ $31, R26, significand_odd495
+	TBNZ $31, R26, significand_odd525
 	VADD V2.S4, V27.S4, V22.S4
 	VAND V0.B16, V22.B16, V22.B16
 	VSUB V22.S4, V27.S4, V25.S4
 
-significand_done496:
+significand_done526:
 	WORD $0x6eb0ab56 // UMAXV S22, V26.4S
 	FMOVS F22, R26
-	TBNZ $31, R26, exponent_odd497
+	TBNZ $31, R26, exponent_odd527
 	VSUB V25.S4, V27.S4, V26.S4
 	WORD $0x4f29075a // SSHR V26.4S, V26.4S, #23
 	WORD $0x4e21db5a // SCVTF V26.4S, V26.4S
 
-exponent_done498:
+exponent_done528:
 	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
 	VMOV V5.B16, V27.B16
 	VFMLA V25.S4, V4.S4, V27.S4
@@ -11303,36 +11697,36 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single499
+	TBZ $1, R2, single529
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded500
+	TBZ $0, R2, loaded530
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded500
+	B loaded530
 
-single499:
+single529:
 	FMOVS 0(R1), F26
 
-loaded500:
+loaded530:
 	VADD V0.S4, V26.S4, V27.S4
 	VADD V1.S4, V26.S4, V22.S4
 	VORR V27.B16, V22.B16, V22.B16
 	WORD $0x6eb0aad5 // UMAXV S21, V22.4S
 	FMOVS F21, R26
-	TBNZ $31, R26, significand_odd501
+	TBNZ $31, R26, significand_odd531
 	VADD V2.S4, V26.S4, V21.S4
 	VAND V0.B16, V21.B16, V21.B16
 	VSUB V21.S4, V26.S4, V27.S4
 
-significand_done502:
+significand_done532:
 	WORD $0x6eb0aad5 // UMAXV S21, V22.4S
 	FMOVS F21, R26
-	TBNZ $31, R26, exponent_odd503
+	TBNZ $31, R26, exponent_odd533
 	VSUB V27.S4, V26.S4, V22.S4
 	WORD $0x4f2906d6 // SSHR V22.4S, V22.4S, #23
 	WORD $0x4e21dad6 // SCVTF V22.4S, V22.4S
 
-exponent_done504:
+exponent_done534:
 	WORD $0x4ea3d77b // FSUB V27.4S, V27.4S, V3.4S
 	VMOV V5.B16, V26.B16
 	VFMLA V27.S4, V4.S4, V26.S4
@@ -11353,22 +11747,22 @@ exponent_done504:
 	WORD $0x6e3bdf7a // FMUL V26.4S, V27.4S, V27.4S
 	VFMLA V21.S4, V26.S4, V27.S4
 	VFMLA V13.S4, V22.S4, V27.S4
-	TBZ $1, R2, single505
+	TBZ $1, R2, single535
 	FMOVD F27, 0(R0)
-	TBZ $0, R2, stored506
+	TBZ $0, R2, stored536
 	ADD $8, R0, R26
 	VST1 V27.S[2], (R26)
-	B stored506
+	B stored536
 
-single505:
+single535:
 	FMOVS F27, 0(R0)
 
-stored506:
+stored536:
 
 done:
 	RET
 
-significand_odd479:
+significand_odd509:
 	MOVD $0x00800000, R26
 	VDUP R26, V25.S4
 	WORD $0x6eaee737 // FCMGT V23.4S, V25.4S, V14.4S
@@ -11381,9 +11775,9 @@ significand_odd479:
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V24.S4, V22.S4
 	WORD $0x4ef91ed6 // ORN V22.16B, V22.16B, V25.16B
-	B significand_done480
+	B significand_done510
 
-significand_odd481:
+significand_odd511:
 	MOVD $0x00800000, R26
 	VDUP R26, V26.S4
 	WORD $0x6eafe758 // FCMGT V24.4S, V26.4S, V15.4S
@@ -11396,9 +11790,9 @@ significand_odd481:
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V23.S4, V25.S4
 	WORD $0x4efa1f39 // ORN V25.16B, V25.16B, V26.16B
-	B significand_done482
+	B significand_done512
 
-significand_odd483:
+significand_odd513:
 	MOVD $0x00800000, R26
 	VDUP R26, V27.S4
 	WORD $0x6eb0e777 // FCMGT V23.4S, V27.4S, V16.4S
@@ -11411,9 +11805,9 @@ significand_odd483:
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V24.S4, V26.S4
 	WORD $0x4efb1f5a // ORN V26.16B, V26.16B, V27.16B
-	B significand_done484
+	B significand_done514
 
-significand_odd485:
+significand_odd515:
 	MOVD $0x00800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6eb1e798 // FCMGT V24.4S, V28.4S, V17.4S
@@ -11426,9 +11820,9 @@ significand_odd485:
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V23.S4, V27.S4
 	WORD $0x4efc1f7b // ORN V27.16B, V27.16B, V28.16B
-	B significand_done486
+	B significand_done516
 
-exponent_odd487:
+exponent_odd517:
 	MOVD $0x00800000, R26
 	VDUP R26, V24.S4
 	WORD $0x6eaee717 // FCMGT V23.4S, V24.4S, V14.4S
@@ -11451,9 +11845,9 @@ exponent_odd487:
 	WORD $0x4e38e5d7 // FCMEQ V23.4S, V14.4S, V24.4S
 	WORD $0x6eb71f1c // BIT V28.16B, V24.16B, V23.16B
 	VMOV V28.B16, V18.B16
-	B exponent_done488
+	B exponent_done518
 
-exponent_odd489:
+exponent_odd519:
 	MOVD $0x00800000, R26
 	VDUP R26, V23.S4
 	WORD $0x6eafe6f8 // FCMGT V24.4S, V23.4S, V15.4S
@@ -11476,9 +11870,9 @@ exponent_odd489:
 	WORD $0x4e37e5f8 // FCMEQ V24.4S, V15.4S, V23.4S
 	WORD $0x6eb81eee // BIT V14.16B, V23.16B, V24.16B
 	VMOV V14.B16, V19.B16
-	B exponent_done490
+	B exponent_done520
 
-exponent_odd491:
+exponent_odd521:
 	MOVD $0x00800000, R26
 	VDUP R26, V24.S4
 	WORD $0x6eb0e717 // FCMGT V23.4S, V24.4S, V16.4S
@@ -11501,9 +11895,9 @@ exponent_odd491:
 	WORD $0x4e38e617 // FCMEQ V23.4S, V16.4S, V24.4S
 	WORD $0x6eb71f0f // BIT V15.16B, V24.16B, V23.16B
 	VMOV V15.B16, V20.B16
-	B exponent_done492
+	B exponent_done522
 
-exponent_odd493:
+exponent_odd523:
 	MOVD $0x00800000, R26
 	VDUP R26, V23.S4
 	WORD $0x6eb1e6f8 // FCMGT V24.4S, V23.4S, V17.4S
@@ -11526,9 +11920,9 @@ exponent_odd493:
 	WORD $0x4e37e638 // FCMEQ V24.4S, V17.4S, V23.4S
 	WORD $0x6eb81ef0 // BIT V16.16B, V23.16B, V24.16B
 	VMOV V16.B16, V21.B16
-	B exponent_done494
+	B exponent_done524
 
-significand_odd495:
+significand_odd525:
 	MOVD $0x00800000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ebbe696 // FCMGT V22.4S, V20.4S, V27.4S
@@ -11541,9 +11935,9 @@ significand_odd495:
 	VAND V0.B16, V22.B16, V22.B16
 	VSUB V22.S4, V21.S4, V25.S4
 	WORD $0x4ef41f39 // ORN V25.16B, V25.16B, V20.16B
-	B significand_done496
+	B significand_done526
 
-exponent_odd497:
+exponent_odd527:
 	MOVD $0x00800000, R26
 	VDUP R26, V22.S4
 	WORD $0x6ebbe6d5 // FCMGT V21.4S, V22.4S, V27.4S
@@ -11566,9 +11960,9 @@ exponent_odd497:
 	WORD $0x4e36e775 // FCMEQ V21.4S, V27.4S, V22.4S
 	WORD $0x6eb51ed4 // BIT V20.16B, V22.16B, V21.16B
 	VMOV V20.B16, V26.B16
-	B exponent_done498
+	B exponent_done528
 
-significand_odd501:
+significand_odd531:
 	MOVD $0x00800000, R26
 	VDUP R26, V19.S4
 	WORD $0x6ebae675 // FCMGT V21.4S, V19.4S, V26.4S
@@ -11581,9 +11975,9 @@ significand_odd501:
 	VAND V0.B16, V21.B16, V21.B16
 	VSUB V21.S4, V20.S4, V27.S4
 	WORD $0x4ef31f7b // ORN V27.16B, V27.16B, V19.16B
-	B significand_done502
+	B significand_done532
 
-exponent_odd503:
+exponent_odd533:
 	MOVD $0x00800000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ebae6b4 // FCMGT V20.4S, V21.4S, V26.4S
@@ -11606,7 +12000,7 @@ exponent_odd503:
 	WORD $0x4e35e754 // FCMEQ V20.4S, V26.4S, V21.4S
 	WORD $0x6eb41eb3 // BIT V19.16B, V21.16B, V20.16B
 	VMOV V19.B16, V22.B16
-	B exponent_done504
+	B exponent_done534
 
 // func SqrtNEON(dst *float32, x *float32, n int)
 TEXT ·SqrtNEON(SB), NOSPLIT, $0-24
@@ -11662,29 +12056,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single507
+	TBZ $1, R2, single537
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded508
+	TBZ $0, R2, loaded538
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded508
+	B loaded538
 
-single507:
+single537:
 	FMOVS 0(R1), F2
 
-loaded508:
+loaded538:
 	WORD $0x6ea1f842 // FSQRT V2.4S, V2.4S
-	TBZ $1, R2, single509
+	TBZ $1, R2, single539
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored510
+	TBZ $0, R2, stored540
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored510
+	B stored540
 
-single509:
+single539:
 	FMOVS F2, 0(R0)
 
-stored510:
+stored540:
 
 done:
 	RET
@@ -11856,17 +12250,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R2, single511
+	TBZ $1, R2, single541
 	FMOVD 0(R1), F10
-	TBZ $0, R2, loaded512
+	TBZ $0, R2, loaded542
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded512
+	B loaded542
 
-single511:
+single541:
 	FMOVS 0(R1), F10
 
-loaded512:
+loaded542:
 	WORD $0x6ea1f94c // FSQRT V12.4S, V10.4S
 	MOVD $0x3f800000, R26
 	VDUP R26, V8.S4
@@ -11889,17 +12283,17 @@ loaded512:
 	VFMLA V10.S4, V8.S4, V12.S4
 	WORD $0x6ea9e469 // FCMGT V9.4S, V3.4S, V9.4S
 	WORD $0x6ea91d91 // BIT V17.16B, V12.16B, V9.16B
-	TBZ $1, R2, single513
+	TBZ $1, R2, single543
 	FMOVD F17, 0(R0)
-	TBZ $0, R2, stored514
+	TBZ $0, R2, stored544
 	ADD $8, R0, R26
 	VST1 V17.S[2], (R26)
-	B stored514
+	B stored544
 
-single513:
+single543:
 	FMOVS F17, 0(R0)
 
-stored514:
+stored544:
 
 done:
 	RET
@@ -12047,17 +12441,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R2, single515
+	TBZ $1, R2, single545
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded516
+	TBZ $0, R2, loaded546
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded516
+	B loaded546
 
-single515:
+single545:
 	FMOVS 0(R1), F25
 
-loaded516:
+loaded546:
 	WORD $0x4e601f36 // BIC V22.16B, V25.16B, V0.16B
 	WORD $0x6e39df35 // FMUL V21.4S, V25.4S, V25.4S
 	VMOV V2.B16, V24.B16
@@ -12131,17 +12525,17 @@ loaded516:
 	WORD $0x6eb6e776 // FCMGT V22.4S, V27.4S, V22.4S
 	WORD $0x6eb61eba // BIT V26.16B, V21.16B, V22.16B
 	WORD $0x6ee01f59 // BIF V25.16B, V26.16B, V0.16B
-	TBZ $1, R2, single517
+	TBZ $1, R2, single547
 	FMOVD F25, 0(R0)
-	TBZ $0, R2, stored518
+	TBZ $0, R2, stored548
 	ADD $8, R0, R26
 	VST1 V25.S[2], (R26)
-	B stored518
+	B stored548
 
-single517:
+single547:
 	FMOVS F25, 0(R0)
 
-stored518:
+stored548:
 
 done:
 	RET
@@ -12270,17 +12664,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V22.S[3]
 	WORD $0x4ea08ad6 // CMGT V22.4S, V22.4S, #0
-	TBZ $1, R2, single519
+	TBZ $1, R2, single549
 	FMOVD 0(R1), F20
-	TBZ $0, R2, loaded520
+	TBZ $0, R2, loaded550
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded520
+	B loaded550
 
-single519:
+single549:
 	FMOVS 0(R1), F20
 
-loaded520:
+loaded550:
 	VORR V20.B16, V0.B16, V25.B16
 	WORD $0x6eb9e437 // FCMGT V23.4S, V1.4S, V25.4S
 	WORD $0x6eb71c39 // BIT V25.16B, V1.16B, V23.16B
@@ -12335,17 +12729,17 @@ loaded520:
 	WORD $0x6eb4e755 // FCMGT V21.4S, V26.4S, V20.4S
 	WORD $0x6eb51f54 // BIT V20.16B, V26.16B, V21.16B
 	WORD $0x4e37d697 // FADD V23.4S, V20.4S, V23.4S
-	TBZ $1, R2, single521
+	TBZ $1, R2, single551
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored522
+	TBZ $0, R2, stored552
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored522
+	B stored552
 
-single521:
+single551:
 	FMOVS F23, 0(R0)
 
-stored522:
+stored552:
 
 done:
 	RET
@@ -12507,17 +12901,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single523
+	TBZ $1, R2, single553
 	FMOVD 0(R1), F21
-	TBZ $0, R2, loaded524
+	TBZ $0, R2, loaded554
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded524
+	B loaded554
 
-single523:
+single553:
 	FMOVS 0(R1), F21
 
-loaded524:
+loaded554:
 	VORR V21.B16, V0.B16, V19.B16
 	WORD $0x6eb3e430 // FCMGT V16.4S, V1.4S, V19.4S
 	WORD $0x6eb01c33 // BIT V19.16B, V1.16B, V16.16B
@@ -12546,17 +12940,17 @@ loaded524:
 	WORD $0x6eb51e12 // BIT V18.16B, V16.16B, V21.16B
 	WORD $0x4e2bd610 // FADD V16.4S, V16.4S, V11.4S
 	WORD $0x6e30fe50 // FDIV V16.4S, V18.4S, V16.4S
-	TBZ $1, R2, single525
+	TBZ $1, R2, single555
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored526
+	TBZ $0, R2, stored556
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored526
+	B stored556
 
-single525:
+single555:
 	FMOVS F16, 0(R0)
 
-stored526:
+stored556:
 
 done:
 	RET
@@ -12628,41 +13022,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R3, single527
+	TBZ $1, R3, single557
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded528
+	TBZ $0, R3, loaded558
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded528
+	B loaded558
 
-single527:
+single557:
 	FMOVS 0(R2), F2
 
-loaded528:
-	TBZ $1, R3, single529
+loaded558:
+	TBZ $1, R3, single559
 	FMOVD 0(R1), F1
-	TBZ $0, R3, loaded530
+	TBZ $0, R3, loaded560
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded530
+	B loaded560
 
-single529:
+single559:
 	FMOVS 0(R1), F1
 
-loaded530:
+loaded560:
 	VFMLS V2.S4, V2.S4, V2.S4
 	WORD $0x6e22dc22 // FMUL V2.4S, V1.4S, V2.4S
-	TBZ $1, R3, single531
+	TBZ $1, R3, single561
 	FMOVD F2, 0(R0)
-	TBZ $0, R3, stored532
+	TBZ $0, R3, stored562
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored532
+	B stored562
 
-single531:
+single561:
 	FMOVS F2, 0(R0)
 
-stored532:
+stored562:
 
 done:
 	RET
@@ -12827,17 +13221,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R2, single533
+	TBZ $1, R2, single563
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded534
+	TBZ $0, R2, loaded564
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded534
+	B loaded564
 
-single533:
+single563:
 	FMOVS 0(R1), F19
 
-loaded534:
+loaded564:
 	VORR V19.B16, V0.B16, V18.B16
 	WORD $0x6eb2e42e // FCMGT V14.4S, V1.4S, V18.4S
 	WORD $0x6eae1c32 // BIT V18.16B, V1.16B, V14.16B
@@ -12867,17 +13261,17 @@ loaded534:
 	WORD $0x6eb01e53 // BIT V19.16B, V18.16B, V16.16B
 	WORD $0x4e2bd5ce // FADD V14.4S, V14.4S, V11.4S
 	WORD $0x6e2efe6e // FDIV V14.4S, V19.4S, V14.4S
-	TBZ $1, R2, single535
+	TBZ $1, R2, single565
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored536
+	TBZ $0, R2, stored566
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored536
+	B stored566
 
-single535:
+single565:
 	FMOVS F14, 0(R0)
 
-stored536:
+stored566:
 
 done:
 	RET
@@ -13083,17 +13477,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V23.S[3]
 	WORD $0x4ea08af7 // CMGT V23.4S, V23.4S, #0
-	TBZ $1, R3, single537
+	TBZ $1, R3, single567
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded538
+	TBZ $0, R3, loaded568
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded538
+	B loaded568
 
-single537:
+single567:
 	FMOVS 0(R2), F22
 
-loaded538:
+loaded568:
 	VORR V22.B16, V0.B16, V24.B16
 	WORD $0x6eb8e434 // FCMGT V20.4S, V1.4S, V24.4S
 	WORD $0x6eb41c38 // BIT V24.16B, V1.16B, V20.16B
@@ -13133,29 +13527,29 @@ loaded538:
 	WORD $0x6eb61f14 // BIT V20.16B, V24.16B, V22.16B
 	WORD $0x6e34de74 // FMUL V20.4S, V19.4S, V20.4S
 	VFMLA V18.S4, V20.S4, V18.S4
-	TBZ $1, R3, single539
+	TBZ $1, R3, single569
 	FMOVD 0(R1), F20
-	TBZ $0, R3, loaded540
+	TBZ $0, R3, loaded570
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded540
+	B loaded570
 
-single539:
+single569:
 	FMOVS 0(R1), F20
 
-loaded540:
+loaded570:
 	WORD $0x6e34de54 // FMUL V20.4S, V18.4S, V20.4S
-	TBZ $1, R3, single541
+	TBZ $1, R3, single571
 	FMOVD F20, 0(R0)
-	TBZ $0, R3, stored542
+	TBZ $0, R3, stored572
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored542
+	B stored572
 
-single541:
+single571:
 	FMOVS F20, 0(R0)
 
-stored542:
+stored572:
 
 done:
 	RET
@@ -13292,17 +13686,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R2, single543
+	TBZ $1, R2, single573
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded544
+	TBZ $0, R2, loaded574
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded544
+	B loaded574
 
-single543:
+single573:
 	FMOVS 0(R1), F25
 
-loaded544:
+loaded574:
 	WORD $0x4e601f35 // BIC V21.16B, V25.16B, V0.16B
 	WORD $0x6ea1e6b4 // FCMGT V20.4S, V21.4S, V1.4S
 	WORD $0x6eb41c35 // BIT V21.16B, V1.16B, V20.16B
@@ -13365,17 +13759,17 @@ loaded544:
 	WORD $0x4eb5d557 // FSUB V23.4S, V10.4S, V21.4S
 	WORD $0x6eb91eb7 // BIT V23.16B, V21.16B, V25.16B
 	WORD $0x6e37df57 // FMUL V23.4S, V26.4S, V23.4S
-	TBZ $1, R2, single545
+	TBZ $1, R2, single575
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored546
+	TBZ $0, R2, stored576
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored546
+	B stored576
 
-single545:
+single575:
 	FMOVS F23, 0(R0)
 
-stored546:
+stored576:
 
 done:
 	RET
@@ -13530,17 +13924,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V21.S[3]
 	WORD $0x4ea08ab5 // CMGT V21.4S, V21.4S, #0
-	TBZ $1, R3, single547
+	TBZ $1, R3, single577
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded548
+	TBZ $0, R3, loaded578
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded548
+	B loaded578
 
-single547:
+single577:
 	FMOVS 0(R2), F27
 
-loaded548:
+loaded578:
 	WORD $0x4e601f79 // BIC V25.16B, V27.16B, V0.16B
 	WORD $0x6ea1e736 // FCMGT V22.4S, V25.4S, V1.4S
 	WORD $0x6eb61c39 // BIT V25.16B, V1.16B, V22.16B
@@ -13617,29 +14011,29 @@ loaded548:
 	WORD $0x4eb6d55c // FSUB V28.4S, V10.4S, V22.4S
 	WORD $0x6ebb1edc // BIT V28.16B, V22.16B, V27.16B
 	VFMLA V25.S4, V23.S4, V28.S4
-	TBZ $1, R3, single549
+	TBZ $1, R3, single579
 	FMOVD 0(R1), F25
-	TBZ $0, R3, loaded550
+	TBZ $0, R3, loaded580
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded550
+	B loaded580
 
-single549:
+single579:
 	FMOVS 0(R1), F25
 
-loaded550:
+loaded580:
 	WORD $0x6e39df99 // FMUL V25.4S, V28.4S, V25.4S
-	TBZ $1, R3, single551
+	TBZ $1, R3, single581
 	FMOVD F25, 0(R0)
-	TBZ $0, R3, stored552
+	TBZ $0, R3, stored582
 	ADD $8, R0, R26
 	VST1 V25.S[2], (R26)
-	B stored552
+	B stored582
 
-single551:
+single581:
 	FMOVS F25, 0(R0)
 
-stored552:
+stored582:
 
 done:
 	RET
@@ -13752,17 +14146,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R2, single553
+	TBZ $1, R2, single583
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded554
+	TBZ $0, R2, loaded584
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded554
+	B loaded584
 
-single553:
+single583:
 	FMOVS 0(R1), F18
 
-loaded554:
+loaded584:
 	VORR V18.B16, V0.B16, V19.B16
 	WORD $0x6eb3e435 // FCMGT V21.4S, V1.4S, V19.4S
 	WORD $0x6eb51c33 // BIT V19.16B, V1.16B, V21.16B
@@ -13805,17 +14199,17 @@ loaded554:
 	WORD $0x6eb61e72 // BIT V18.16B, V19.16B, V22.16B
 	WORD $0x4e2fd6b5 // FADD V21.4S, V21.4S, V15.4S
 	WORD $0x6e35fe55 // FDIV V21.4S, V18.4S, V21.4S
-	TBZ $1, R2, single555
+	TBZ $1, R2, single585
 	FMOVD F21, 0(R0)
-	TBZ $0, R2, stored556
+	TBZ $0, R2, stored586
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored556
+	B stored586
 
-single555:
+single585:
 	FMOVS F21, 0(R0)
 
-stored556:
+stored586:
 
 done:
 	RET
@@ -13955,17 +14349,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V22.S[3]
 	WORD $0x4ea08ad6 // CMGT V22.4S, V22.4S, #0
-	TBZ $1, R3, single557
+	TBZ $1, R3, single587
 	FMOVD 0(R2), F23
-	TBZ $0, R3, loaded558
+	TBZ $0, R3, loaded588
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded558
+	B loaded588
 
-single557:
+single587:
 	FMOVS 0(R2), F23
 
-loaded558:
+loaded588:
 	VORR V23.B16, V0.B16, V26.B16
 	WORD $0x6ebae435 // FCMGT V21.4S, V1.4S, V26.4S
 	WORD $0x6eb51c3a // BIT V26.16B, V1.16B, V21.16B
@@ -14027,29 +14421,29 @@ loaded558:
 	WORD $0x6eb71f55 // BIT V21.16B, V26.16B, V23.16B
 	WORD $0x6e35df75 // FMUL V21.4S, V27.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V20.S4
-	TBZ $1, R3, single559
+	TBZ $1, R3, single589
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded560
+	TBZ $0, R3, loaded590
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded560
+	B loaded590
 
-single559:
+single589:
 	FMOVS 0(R1), F21
 
-loaded560:
+loaded590:
 	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
-	TBZ $1, R3, single561
+	TBZ $1, R3, single591
 	FMOVD F21, 0(R0)
-	TBZ $0, R3, stored562
+	TBZ $0, R3, stored592
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored562
+	B stored592
 
-single561:
+single591:
 	FMOVS F21, 0(R0)
 
-stored562:
+stored592:
 
 done:
 	RET
@@ -15337,17 +15731,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single563
+	TBZ $1, R2, single593
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded564
+	TBZ $0, R2, loaded594
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded564
+	B loaded594
 
-single563:
+single593:
 	FMOVS 0(R1), F26
 
-loaded564:
+loaded594:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -15400,17 +15794,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single565
+	TBZ $1, R2, single595
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded566
+	TBZ $0, R2, loaded596
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded566
+	B loaded596
 
-single565:
+single595:
 	FMOVS 0(R1), F27
 
-loaded566:
+loaded596:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -15463,17 +15857,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single567
+	TBZ $1, R2, single597
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded568
+	TBZ $0, R2, loaded598
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded568
+	B loaded598
 
-single567:
+single597:
 	FMOVS 0(R1), F28
 
-loaded568:
+loaded598:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -15526,17 +15920,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single569
+	TBZ $1, R2, single599
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded570
+	TBZ $0, R2, loaded600
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded570
+	B loaded600
 
-single569:
+single599:
 	FMOVS 0(R1), F30
 
-loaded570:
+loaded600:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -15589,17 +15983,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single571
+	TBZ $1, R2, single601
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded572
+	TBZ $0, R2, loaded602
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded572
+	B loaded602
 
-single571:
+single601:
 	FMOVS 0(R1), F26
 
-loaded572:
+loaded602:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -15652,17 +16046,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single573
+	TBZ $1, R2, single603
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded574
+	TBZ $0, R2, loaded604
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded574
+	B loaded604
 
-single573:
+single603:
 	FMOVS 0(R1), F27
 
-loaded574:
+loaded604:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -15715,17 +16109,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single575
+	TBZ $1, R2, single605
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded576
+	TBZ $0, R2, loaded606
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded576
+	B loaded606
 
-single575:
+single605:
 	FMOVS 0(R1), F28
 
-loaded576:
+loaded606:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -15778,17 +16172,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single577
+	TBZ $1, R2, single607
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded578
+	TBZ $0, R2, loaded608
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded578
+	B loaded608
 
-single577:
+single607:
 	FMOVS 0(R1), F30
 
-loaded578:
+loaded608:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -15841,17 +16235,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single579
+	TBZ $1, R2, single609
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded580
+	TBZ $0, R2, loaded610
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded580
+	B loaded610
 
-single579:
+single609:
 	FMOVS 0(R1), F26
 
-loaded580:
+loaded610:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -15904,17 +16298,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single581
+	TBZ $1, R2, single611
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded582
+	TBZ $0, R2, loaded612
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded582
+	B loaded612
 
-single581:
+single611:
 	FMOVS 0(R1), F27
 
-loaded582:
+loaded612:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -15967,17 +16361,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single583
+	TBZ $1, R2, single613
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded584
+	TBZ $0, R2, loaded614
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded584
+	B loaded614
 
-single583:
+single613:
 	FMOVS 0(R1), F28
 
-loaded584:
+loaded614:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -16030,17 +16424,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single585
+	TBZ $1, R2, single615
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded586
+	TBZ $0, R2, loaded616
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded586
+	B loaded616
 
-single585:
+single615:
 	FMOVS 0(R1), F30
 
-loaded586:
+loaded616:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -16093,17 +16487,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single587
+	TBZ $1, R2, single617
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded588
+	TBZ $0, R2, loaded618
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded588
+	B loaded618
 
-single587:
+single617:
 	FMOVS 0(R1), F26
 
-loaded588:
+loaded618:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -16156,17 +16550,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single589
+	TBZ $1, R2, single619
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded590
+	TBZ $0, R2, loaded620
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded590
+	B loaded620
 
-single589:
+single619:
 	FMOVS 0(R1), F27
 
-loaded590:
+loaded620:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -16219,17 +16613,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single591
+	TBZ $1, R2, single621
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded592
+	TBZ $0, R2, loaded622
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded592
+	B loaded622
 
-single591:
+single621:
 	FMOVS 0(R1), F28
 
-loaded592:
+loaded622:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -16282,17 +16676,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single593
+	TBZ $1, R2, single623
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded594
+	TBZ $0, R2, loaded624
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded594
+	B loaded624
 
-single593:
+single623:
 	FMOVS 0(R1), F30
 
-loaded594:
+loaded624:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -16437,30 +16831,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
-	TBZ $1, R2, single595
+	TBZ $1, R2, single625
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded596
+	TBZ $0, R2, loaded626
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded596
+	B loaded626
 
-single595:
+single625:
 	FMOVS 0(R1), F4
 
-loaded596:
+loaded626:
 	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
 	WORD $0x4ea1d484 // FSUB V4.4S, V4.4S, V1.4S
-	TBZ $1, R2, single597
+	TBZ $1, R2, single627
 	FMOVD F4, 0(R0)
-	TBZ $0, R2, stored598
+	TBZ $0, R2, stored628
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored598
+	B stored628
 
-single597:
+single627:
 	FMOVS F4, 0(R0)
 
-stored598:
+stored628:
 
 done:
 	RET
@@ -16688,17 +17082,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R3, single599
+	TBZ $1, R3, single629
 	FMOVD 0(R2), F14
-	TBZ $0, R3, loaded600
+	TBZ $0, R3, loaded630
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded600
+	B loaded630
 
-single599:
+single629:
 	FMOVS 0(R2), F14
 
-loaded600:
+loaded630:
 	WORD $0x6ea1e5d4 // FCMGT V20.4S, V14.4S, V1.4S
 	WORD $0x6eb41c2e // BIT V14.16B, V1.16B, V20.16B
 	WORD $0x6eaee454 // FCMGT V20.4S, V2.4S, V14.4S
@@ -16726,29 +17120,29 @@ loaded600:
 	VSUB V14.S4, V23.S4, V23.S4
 	WORD $0x6e2ede74 // FMUL V20.4S, V19.4S, V14.4S
 	WORD $0x6e37de94 // FMUL V20.4S, V20.4S, V23.4S
-	TBZ $1, R3, single601
+	TBZ $1, R3, single631
 	FMOVD 0(R1), F24
-	TBZ $0, R3, loaded602
+	TBZ $0, R3, loaded632
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded602
+	B loaded632
 
-single601:
+single631:
 	FMOVS 0(R1), F24
 
-loaded602:
+loaded632:
 	VFMLS V0.S4, V20.S4, V24.S4
-	TBZ $1, R3, single603
+	TBZ $1, R3, single633
 	FMOVD F24, 0(R0)
-	TBZ $0, R3, stored604
+	TBZ $0, R3, stored634
 	ADD $8, R0, R26
 	VST1 V24.S[2], (R26)
-	B stored604
+	B stored634
 
-single603:
+single633:
 	FMOVS F24, 0(R0)
 
-stored604:
+stored634:
 
 done:
 	RET
@@ -16815,40 +17209,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single605
+	TBZ $1, R3, single635
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded606
+	TBZ $0, R3, loaded636
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded606
+	B loaded636
 
-single605:
+single635:
 	FMOVS 0(R1), F7
 
-loaded606:
-	TBZ $1, R3, single607
+loaded636:
+	TBZ $1, R3, single637
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded608
+	TBZ $0, R3, loaded638
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded608
+	B loaded638
 
-single607:
+single637:
 	FMOVS 0(R2), F5
 
-loaded608:
+loaded638:
 	WORD $0x4e25d4e5 // FADD V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single609
+	TBZ $1, R3, single639
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored610
+	TBZ $0, R3, stored640
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored610
+	B stored640
 
-single609:
+single639:
 	FMOVS F5, 0(R0)
 
-stored610:
+stored640:
 
 done:
 	RET
@@ -16915,40 +17309,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single611
+	TBZ $1, R3, single641
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded612
+	TBZ $0, R3, loaded642
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded612
+	B loaded642
 
-single611:
+single641:
 	FMOVS 0(R1), F7
 
-loaded612:
-	TBZ $1, R3, single613
+loaded642:
+	TBZ $1, R3, single643
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded614
+	TBZ $0, R3, loaded644
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded614
+	B loaded644
 
-single613:
+single643:
 	FMOVS 0(R2), F5
 
-loaded614:
+loaded644:
 	WORD $0x4ea5d4e5 // FSUB V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single615
+	TBZ $1, R3, single645
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored616
+	TBZ $0, R3, stored646
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored616
+	B stored646
 
-single615:
+single645:
 	FMOVS F5, 0(R0)
 
-stored616:
+stored646:
 
 done:
 	RET
@@ -17015,40 +17409,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single617
+	TBZ $1, R3, single647
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded618
+	TBZ $0, R3, loaded648
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded618
+	B loaded648
 
-single617:
+single647:
 	FMOVS 0(R1), F7
 
-loaded618:
-	TBZ $1, R3, single619
+loaded648:
+	TBZ $1, R3, single649
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded620
+	TBZ $0, R3, loaded650
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded620
+	B loaded650
 
-single619:
+single649:
 	FMOVS 0(R2), F5
 
-loaded620:
+loaded650:
 	WORD $0x6e25dce5 // FMUL V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single621
+	TBZ $1, R3, single651
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored622
+	TBZ $0, R3, stored652
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored622
+	B stored652
 
-single621:
+single651:
 	FMOVS F5, 0(R0)
 
-stored622:
+stored652:
 
 done:
 	RET
@@ -17115,40 +17509,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single623
+	TBZ $1, R3, single653
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded624
+	TBZ $0, R3, loaded654
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded624
+	B loaded654
 
-single623:
+single653:
 	FMOVS 0(R1), F7
 
-loaded624:
-	TBZ $1, R3, single625
+loaded654:
+	TBZ $1, R3, single655
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded626
+	TBZ $0, R3, loaded656
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded626
+	B loaded656
 
-single625:
+single655:
 	FMOVS 0(R2), F5
 
-loaded626:
+loaded656:
 	WORD $0x6e25fce5 // FDIV V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single627
+	TBZ $1, R3, single657
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored628
+	TBZ $0, R3, stored658
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored628
+	B stored658
 
-single627:
+single657:
 	FMOVS F5, 0(R0)
 
-stored628:
+stored658:
 
 done:
 	RET
@@ -17223,51 +17617,51 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V9.S[3]
 	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
-	TBZ $1, R4, single629
+	TBZ $1, R4, single659
 	FMOVD 0(R1), F10
-	TBZ $0, R4, loaded630
+	TBZ $0, R4, loaded660
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded630
+	B loaded660
 
-single629:
+single659:
 	FMOVS 0(R1), F10
 
-loaded630:
-	TBZ $1, R4, single631
+loaded660:
+	TBZ $1, R4, single661
 	FMOVD 0(R2), F11
-	TBZ $0, R4, loaded632
+	TBZ $0, R4, loaded662
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded632
+	B loaded662
 
-single631:
+single661:
 	FMOVS 0(R2), F11
 
-loaded632:
-	TBZ $1, R4, single633
+loaded662:
+	TBZ $1, R4, single663
 	FMOVD 0(R3), F8
-	TBZ $0, R4, loaded634
+	TBZ $0, R4, loaded664
 	ADD $8, R3, R26
 	VLD1 (R26), V8.S[2]
-	B loaded634
+	B loaded664
 
-single633:
+single663:
 	FMOVS 0(R3), F8
 
-loaded634:
+loaded664:
 	VFMLA V11.S4, V10.S4, V8.S4
-	TBZ $1, R4, single635
+	TBZ $1, R4, single665
 	FMOVD F8, 0(R0)
-	TBZ $0, R4, stored636
+	TBZ $0, R4, stored666
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored636
+	B stored666
 
-single635:
+single665:
 	FMOVS F8, 0(R0)
 
-stored636:
+stored666:
 
 done:
 	RET
@@ -17343,41 +17737,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R3, single637
+	TBZ $1, R3, single667
 	FMOVD 0(R1), F9
-	TBZ $0, R3, loaded638
+	TBZ $0, R3, loaded668
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded638
+	B loaded668
 
-single637:
+single667:
 	FMOVS 0(R1), F9
 
-loaded638:
-	TBZ $1, R3, single639
+loaded668:
+	TBZ $1, R3, single669
 	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded640
+	TBZ $0, R3, loaded670
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded640
+	B loaded670
 
-single639:
+single669:
 	FMOVS 0(R2), F7
 
-loaded640:
+loaded670:
 	WORD $0x6e27dc27 // FMUL V7.4S, V1.4S, V7.4S
 	VFMLA V9.S4, V0.S4, V7.S4
-	TBZ $1, R3, single641
+	TBZ $1, R3, single671
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored642
+	TBZ $0, R3, stored672
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored642
+	B stored672
 
-single641:
+single671:
 	FMOVS F7, 0(R0)
 
-stored642:
+stored672:
 
 done:
 	RET
@@ -17439,28 +17833,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R2, single643
+	TBZ $1, R2, single673
 	FMOVD 0(R1), F6
-	TBZ $0, R2, loaded644
+	TBZ $0, R2, loaded674
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded644
+	B loaded674
 
-single643:
+single673:
 	FMOVS 0(R1), F6
 
-loaded644:
-	TBZ $1, R2, single645
+loaded674:
+	TBZ $1, R2, single675
 	FMOVD F6, 0(R0)
-	TBZ $0, R2, stored646
+	TBZ $0, R2, stored676
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored646
+	B stored676
 
-single645:
+single675:
 	FMOVS F6, 0(R0)
 
-stored646:
+stored676:
 
 done:
 	RET
@@ -17512,17 +17906,17 @@ vectors_end:
 	SUB $3, R1, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R1, single647
+	TBZ $1, R1, single677
 	FMOVD F0, 0(R0)
-	TBZ $0, R1, stored648
+	TBZ $0, R1, stored678
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored648
+	B stored678
 
-single647:
+single677:
 	FMOVS F0, 0(R0)
 
-stored648:
+stored678:
 
 done:
 	RET
@@ -17600,32 +17994,32 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
-	TBZ $1, R2, single649
+	TBZ $1, R2, single679
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded650
+	TBZ $0, R2, loaded680
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded650
+	B loaded680
 
-single649:
+single679:
 	FMOVS 0(R1), F4
 
-loaded650:
+loaded680:
 	WORD $0x6ea4e403 // FCMGT V3.4S, V0.4S, V4.4S
 	WORD $0x6ea31c04 // BIT V4.16B, V0.16B, V3.16B
 	WORD $0x6ea1e483 // FCMGT V3.4S, V4.4S, V1.4S
 	WORD $0x6ea31c24 // BIT V4.16B, V1.16B, V3.16B
-	TBZ $1, R2, single651
+	TBZ $1, R2, single681
 	FMOVD F4, 0(R0)
-	TBZ $0, R2, stored652
+	TBZ $0, R2, stored682
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored652
+	B stored682
 
-single651:
+single681:
 	FMOVS F4, 0(R0)
 
-stored652:
+stored682:
 
 done:
 	RET
@@ -17686,29 +18080,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R2, single653
+	TBZ $1, R2, single683
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded654
+	TBZ $0, R2, loaded684
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded654
+	B loaded684
 
-single653:
+single683:
 	FMOVS 0(R1), F3
 
-loaded654:
+loaded684:
 	WORD $0x4e601c63 // BIC V3.16B, V3.16B, V0.16B
-	TBZ $1, R2, single655
+	TBZ $1, R2, single685
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored656
+	TBZ $0, R2, stored686
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored656
+	B stored686
 
-single655:
+single685:
 	FMOVS F3, 0(R0)
 
-stored656:
+stored686:
 
 done:
 	RET
@@ -17942,17 +18336,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single657
+	TBZ $1, R2, single687
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded658
+	TBZ $0, R2, loaded688
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded658
+	B loaded688
 
-single657:
+single687:
 	FMOVS 0(R1), F18
 
-loaded658:
+loaded688:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S
 	B fold
@@ -17970,17 +18364,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single659
+	TBZ $1, R2, single689
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded660
+	TBZ $0, R2, loaded690
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded660
+	B loaded690
 
-single659:
+single689:
 	FMOVS 0(R1), F18
 
-loaded660:
+loaded690:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
 	B fold
@@ -17998,17 +18392,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single661
+	TBZ $1, R2, single691
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded662
+	TBZ $0, R2, loaded692
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded662
+	B loaded692
 
-single661:
+single691:
 	FMOVS 0(R1), F18
 
-loaded662:
+loaded692:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
 	B fold
@@ -18026,17 +18420,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single663
+	TBZ $1, R2, single693
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded664
+	TBZ $0, R2, loaded694
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded664
+	B loaded694
 
-single663:
+single693:
 	FMOVS 0(R1), F18
 
-loaded664:
+loaded694:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
 	B fold
@@ -18054,17 +18448,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single665
+	TBZ $1, R2, single695
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded666
+	TBZ $0, R2, loaded696
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded666
+	B loaded696
 
-single665:
+single695:
 	FMOVS 0(R1), F18
 
-loaded666:
+loaded696:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
 	B fold
@@ -18082,17 +18476,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single667
+	TBZ $1, R2, single697
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded668
+	TBZ $0, R2, loaded698
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded668
+	B loaded698
 
-single667:
+single697:
 	FMOVS 0(R1), F18
 
-loaded668:
+loaded698:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
 	B fold
@@ -18110,17 +18504,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single669
+	TBZ $1, R2, single699
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded670
+	TBZ $0, R2, loaded700
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded670
+	B loaded700
 
-single669:
+single699:
 	FMOVS 0(R1), F18
 
-loaded670:
+loaded700:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
 	B fold
@@ -18138,17 +18532,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single671
+	TBZ $1, R2, single701
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded672
+	TBZ $0, R2, loaded702
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded672
+	B loaded702
 
-single671:
+single701:
 	FMOVS 0(R1), F18
 
-loaded672:
+loaded702:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
 	B fold
@@ -18166,17 +18560,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single673
+	TBZ $1, R2, single703
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded674
+	TBZ $0, R2, loaded704
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded674
+	B loaded704
 
-single673:
+single703:
 	FMOVS 0(R1), F18
 
-loaded674:
+loaded704:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
 	B fold
@@ -18194,17 +18588,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single675
+	TBZ $1, R2, single705
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded676
+	TBZ $0, R2, loaded706
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded676
+	B loaded706
 
-single675:
+single705:
 	FMOVS 0(R1), F18
 
-loaded676:
+loaded706:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
 	B fold
@@ -18222,17 +18616,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single677
+	TBZ $1, R2, single707
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded678
+	TBZ $0, R2, loaded708
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded678
+	B loaded708
 
-single677:
+single707:
 	FMOVS 0(R1), F18
 
-loaded678:
+loaded708:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
 	B fold
@@ -18250,17 +18644,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single679
+	TBZ $1, R2, single709
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded680
+	TBZ $0, R2, loaded710
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded680
+	B loaded710
 
-single679:
+single709:
 	FMOVS 0(R1), F18
 
-loaded680:
+loaded710:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
 	B fold
@@ -18278,17 +18672,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single681
+	TBZ $1, R2, single711
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded682
+	TBZ $0, R2, loaded712
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded682
+	B loaded712
 
-single681:
+single711:
 	FMOVS 0(R1), F18
 
-loaded682:
+loaded712:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
 	B fold
@@ -18306,17 +18700,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single683
+	TBZ $1, R2, single713
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded684
+	TBZ $0, R2, loaded714
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded684
+	B loaded714
 
-single683:
+single713:
 	FMOVS 0(R1), F18
 
-loaded684:
+loaded714:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
 	B fold
@@ -18334,17 +18728,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single685
+	TBZ $1, R2, single715
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded686
+	TBZ $0, R2, loaded716
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded686
+	B loaded716
 
-single685:
+single715:
 	FMOVS 0(R1), F18
 
-loaded686:
+loaded716:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
 	B fold
@@ -18362,17 +18756,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single687
+	TBZ $1, R2, single717
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded688
+	TBZ $0, R2, loaded718
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded688
+	B loaded718
 
-single687:
+single717:
 	FMOVS 0(R1), F18
 
-loaded688:
+loaded718:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d610 // FADD V16.4S, V16.4S, V18.4S
 
@@ -18648,17 +19042,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single689
+	TBZ $1, R2, single719
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded690
+	TBZ $0, R2, loaded720
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded690
+	B loaded720
 
-single689:
+single719:
 	FMOVS 0(R1), F18
 
-loaded690:
+loaded720:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V1.S4
 	B fold
@@ -18676,17 +19070,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single691
+	TBZ $1, R2, single721
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded692
+	TBZ $0, R2, loaded722
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded692
+	B loaded722
 
-single691:
+single721:
 	FMOVS 0(R1), F18
 
-loaded692:
+loaded722:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V2.S4
 	B fold
@@ -18704,17 +19098,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single693
+	TBZ $1, R2, single723
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded694
+	TBZ $0, R2, loaded724
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded694
+	B loaded724
 
-single693:
+single723:
 	FMOVS 0(R1), F18
 
-loaded694:
+loaded724:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V3.S4
 	B fold
@@ -18732,17 +19126,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single695
+	TBZ $1, R2, single725
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded696
+	TBZ $0, R2, loaded726
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded696
+	B loaded726
 
-single695:
+single725:
 	FMOVS 0(R1), F18
 
-loaded696:
+loaded726:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V4.S4
 	B fold
@@ -18760,17 +19154,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single697
+	TBZ $1, R2, single727
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded698
+	TBZ $0, R2, loaded728
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded698
+	B loaded728
 
-single697:
+single727:
 	FMOVS 0(R1), F18
 
-loaded698:
+loaded728:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V5.S4
 	B fold
@@ -18788,17 +19182,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single699
+	TBZ $1, R2, single729
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded700
+	TBZ $0, R2, loaded730
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded700
+	B loaded730
 
-single699:
+single729:
 	FMOVS 0(R1), F18
 
-loaded700:
+loaded730:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V6.S4
 	B fold
@@ -18816,17 +19210,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single701
+	TBZ $1, R2, single731
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded702
+	TBZ $0, R2, loaded732
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded702
+	B loaded732
 
-single701:
+single731:
 	FMOVS 0(R1), F18
 
-loaded702:
+loaded732:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V7.S4
 	B fold
@@ -18844,17 +19238,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single703
+	TBZ $1, R2, single733
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded704
+	TBZ $0, R2, loaded734
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded704
+	B loaded734
 
-single703:
+single733:
 	FMOVS 0(R1), F18
 
-loaded704:
+loaded734:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V8.S4
 	B fold
@@ -18872,17 +19266,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single705
+	TBZ $1, R2, single735
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded706
+	TBZ $0, R2, loaded736
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded706
+	B loaded736
 
-single705:
+single735:
 	FMOVS 0(R1), F18
 
-loaded706:
+loaded736:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V9.S4
 	B fold
@@ -18900,17 +19294,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single707
+	TBZ $1, R2, single737
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded708
+	TBZ $0, R2, loaded738
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded708
+	B loaded738
 
-single707:
+single737:
 	FMOVS 0(R1), F18
 
-loaded708:
+loaded738:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V10.S4
 	B fold
@@ -18928,17 +19322,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single709
+	TBZ $1, R2, single739
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded710
+	TBZ $0, R2, loaded740
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded710
+	B loaded740
 
-single709:
+single739:
 	FMOVS 0(R1), F18
 
-loaded710:
+loaded740:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V11.S4
 	B fold
@@ -18956,17 +19350,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single711
+	TBZ $1, R2, single741
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded712
+	TBZ $0, R2, loaded742
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded712
+	B loaded742
 
-single711:
+single741:
 	FMOVS 0(R1), F18
 
-loaded712:
+loaded742:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V12.S4
 	B fold
@@ -18984,17 +19378,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single713
+	TBZ $1, R2, single743
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded714
+	TBZ $0, R2, loaded744
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded714
+	B loaded744
 
-single713:
+single743:
 	FMOVS 0(R1), F18
 
-loaded714:
+loaded744:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V13.S4
 	B fold
@@ -19012,17 +19406,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single715
+	TBZ $1, R2, single745
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded716
+	TBZ $0, R2, loaded746
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded716
+	B loaded746
 
-single715:
+single745:
 	FMOVS 0(R1), F18
 
-loaded716:
+loaded746:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V14.S4
 	B fold
@@ -19040,17 +19434,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single717
+	TBZ $1, R2, single747
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded718
+	TBZ $0, R2, loaded748
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded718
+	B loaded748
 
-single717:
+single747:
 	FMOVS 0(R1), F18
 
-loaded718:
+loaded748:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V15.S4
 	B fold
@@ -19068,17 +19462,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single719
+	TBZ $1, R2, single749
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded720
+	TBZ $0, R2, loaded750
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded720
+	B loaded750
 
-single719:
+single749:
 	FMOVS 0(R1), F18
 
-loaded720:
+loaded750:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V16.S4
 
@@ -19200,17 +19594,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single721
+	TBZ $1, R1, single751
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded722
+	TBZ $0, R1, loaded752
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded722
+	B loaded752
 
-single721:
+single751:
 	FMOVS 0(R0), F7
 
-loaded722:
+loaded752:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea164e1 // SMAX V1.4S, V7.4S, V1.4S
 	B fold
@@ -19228,17 +19622,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single723
+	TBZ $1, R1, single753
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded724
+	TBZ $0, R1, loaded754
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded724
+	B loaded754
 
-single723:
+single753:
 	FMOVS 0(R0), F7
 
-loaded724:
+loaded754:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea264e2 // SMAX V2.4S, V7.4S, V2.4S
 	B fold
@@ -19256,17 +19650,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single725
+	TBZ $1, R1, single755
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded726
+	TBZ $0, R1, loaded756
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded726
+	B loaded756
 
-single725:
+single755:
 	FMOVS 0(R0), F7
 
-loaded726:
+loaded756:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea364e3 // SMAX V3.4S, V7.4S, V3.4S
 	B fold
@@ -19284,17 +19678,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single727
+	TBZ $1, R1, single757
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded728
+	TBZ $0, R1, loaded758
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded728
+	B loaded758
 
-single727:
+single757:
 	FMOVS 0(R0), F7
 
-loaded728:
+loaded758:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea464e4 // SMAX V4.4S, V7.4S, V4.4S
 
@@ -19388,17 +19782,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single729
+	TBZ $1, R1, single759
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded730
+	TBZ $0, R1, loaded760
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded730
+	B loaded760
 
-single729:
+single759:
 	FMOVS 0(R0), F7
 
-loaded730:
+loaded760:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea1e4e6 // FCMGT V6.4S, V7.4S, V1.4S
 	WORD $0x6ea61ce1 // BIT V1.16B, V7.16B, V6.16B
@@ -19417,17 +19811,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single731
+	TBZ $1, R1, single761
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded732
+	TBZ $0, R1, loaded762
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded732
+	B loaded762
 
-single731:
+single761:
 	FMOVS 0(R0), F7
 
-loaded732:
+loaded762:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea2e4e6 // FCMGT V6.4S, V7.4S, V2.4S
 	WORD $0x6ea61ce2 // BIT V2.16B, V7.16B, V6.16B
@@ -19446,17 +19840,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single733
+	TBZ $1, R1, single763
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded734
+	TBZ $0, R1, loaded764
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded734
+	B loaded764
 
-single733:
+single763:
 	FMOVS 0(R0), F7
 
-loaded734:
+loaded764:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea3e4e6 // FCMGT V6.4S, V7.4S, V3.4S
 	WORD $0x6ea61ce3 // BIT V3.16B, V7.16B, V6.16B
@@ -19475,17 +19869,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single735
+	TBZ $1, R1, single765
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded736
+	TBZ $0, R1, loaded766
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded736
+	B loaded766
 
-single735:
+single765:
 	FMOVS 0(R0), F7
 
-loaded736:
+loaded766:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea4e4e6 // FCMGT V6.4S, V7.4S, V4.4S
 	WORD $0x6ea61ce4 // BIT V4.16B, V7.16B, V6.16B
@@ -19646,17 +20040,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single737
+	TBZ $1, R1, single767
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded738
+	TBZ $0, R1, loaded768
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded738
+	B loaded768
 
-single737:
+single767:
 	FMOVS 0(R0), F14
 
-loaded738:
+loaded768:
 	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
 	VMOV V3.B16, V13.B16
@@ -19679,17 +20073,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single739
+	TBZ $1, R1, single769
 	FMOVD 0(R0), F13
-	TBZ $0, R1, loaded740
+	TBZ $0, R1, loaded770
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded740
+	B loaded770
 
-single739:
+single769:
 	FMOVS 0(R0), F13
 
-loaded740:
+loaded770:
 	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
 	VMOV V3.B16, V14.B16
@@ -19712,17 +20106,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single741
+	TBZ $1, R1, single771
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded742
+	TBZ $0, R1, loaded772
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded742
+	B loaded772
 
-single741:
+single771:
 	FMOVS 0(R0), F14
 
-loaded742:
+loaded772:
 	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
 	VMOV V3.B16, V13.B16
@@ -19745,17 +20139,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single743
+	TBZ $1, R1, single773
 	FMOVD 0(R0), F13
-	TBZ $0, R1, loaded744
+	TBZ $0, R1, loaded774
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded744
+	B loaded774
 
-single743:
+single773:
 	FMOVS 0(R0), F13
 
-loaded744:
+loaded774:
 	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
 	VMOV V3.B16, V14.B16
@@ -20011,17 +20405,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single745
+	TBZ $1, R2, single775
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded746
+	TBZ $0, R2, loaded776
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded746
+	B loaded776
 
-single745:
+single775:
 	FMOVS 0(R1), F19
 
-loaded746:
+loaded776:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d442 // FADD V2.4S, V2.4S, V19.4S
@@ -20040,17 +20434,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single747
+	TBZ $1, R2, single777
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded748
+	TBZ $0, R2, loaded778
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded748
+	B loaded778
 
-single747:
+single777:
 	FMOVS 0(R1), F19
 
-loaded748:
+loaded778:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
@@ -20069,17 +20463,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single749
+	TBZ $1, R2, single779
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded750
+	TBZ $0, R2, loaded780
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded750
+	B loaded780
 
-single749:
+single779:
 	FMOVS 0(R1), F19
 
-loaded750:
+loaded780:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d484 // FADD V4.4S, V4.4S, V19.4S
@@ -20098,17 +20492,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single751
+	TBZ $1, R2, single781
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded752
+	TBZ $0, R2, loaded782
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded752
+	B loaded782
 
-single751:
+single781:
 	FMOVS 0(R1), F19
 
-loaded752:
+loaded782:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d4a5 // FADD V5.4S, V5.4S, V19.4S
@@ -20127,17 +20521,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single753
+	TBZ $1, R2, single783
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded754
+	TBZ $0, R2, loaded784
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded754
+	B loaded784
 
-single753:
+single783:
 	FMOVS 0(R1), F19
 
-loaded754:
+loaded784:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d4c6 // FADD V6.4S, V6.4S, V19.4S
@@ -20156,17 +20550,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single755
+	TBZ $1, R2, single785
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded756
+	TBZ $0, R2, loaded786
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded756
+	B loaded786
 
-single755:
+single785:
 	FMOVS 0(R1), F19
 
-loaded756:
+loaded786:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d4e7 // FADD V7.4S, V7.4S, V19.4S
@@ -20185,17 +20579,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single757
+	TBZ $1, R2, single787
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded758
+	TBZ $0, R2, loaded788
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded758
+	B loaded788
 
-single757:
+single787:
 	FMOVS 0(R1), F19
 
-loaded758:
+loaded788:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d508 // FADD V8.4S, V8.4S, V19.4S
@@ -20214,17 +20608,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single759
+	TBZ $1, R2, single789
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded760
+	TBZ $0, R2, loaded790
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded760
+	B loaded790
 
-single759:
+single789:
 	FMOVS 0(R1), F19
 
-loaded760:
+loaded790:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d529 // FADD V9.4S, V9.4S, V19.4S
@@ -20243,17 +20637,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single761
+	TBZ $1, R2, single791
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded762
+	TBZ $0, R2, loaded792
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded762
+	B loaded792
 
-single761:
+single791:
 	FMOVS 0(R1), F19
 
-loaded762:
+loaded792:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
@@ -20272,17 +20666,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single763
+	TBZ $1, R2, single793
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded764
+	TBZ $0, R2, loaded794
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded764
+	B loaded794
 
-single763:
+single793:
 	FMOVS 0(R1), F19
 
-loaded764:
+loaded794:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
@@ -20301,17 +20695,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single765
+	TBZ $1, R2, single795
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded766
+	TBZ $0, R2, loaded796
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded766
+	B loaded796
 
-single765:
+single795:
 	FMOVS 0(R1), F19
 
-loaded766:
+loaded796:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
@@ -20330,17 +20724,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single767
+	TBZ $1, R2, single797
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded768
+	TBZ $0, R2, loaded798
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded768
+	B loaded798
 
-single767:
+single797:
 	FMOVS 0(R1), F19
 
-loaded768:
+loaded798:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
@@ -20359,17 +20753,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single769
+	TBZ $1, R2, single799
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded770
+	TBZ $0, R2, loaded800
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded770
+	B loaded800
 
-single769:
+single799:
 	FMOVS 0(R1), F19
 
-loaded770:
+loaded800:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
@@ -20388,17 +20782,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single771
+	TBZ $1, R2, single801
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded772
+	TBZ $0, R2, loaded802
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded772
+	B loaded802
 
-single771:
+single801:
 	FMOVS 0(R1), F19
 
-loaded772:
+loaded802:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
@@ -20417,17 +20811,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single773
+	TBZ $1, R2, single803
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded774
+	TBZ $0, R2, loaded804
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded774
+	B loaded804
 
-single773:
+single803:
 	FMOVS 0(R1), F19
 
-loaded774:
+loaded804:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
@@ -20446,17 +20840,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single775
+	TBZ $1, R2, single805
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded776
+	TBZ $0, R2, loaded806
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded776
+	B loaded806
 
-single775:
+single805:
 	FMOVS 0(R1), F19
 
-loaded776:
+loaded806:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
@@ -20735,17 +21129,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single777
+	TBZ $1, R2, single807
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded778
+	TBZ $0, R2, loaded808
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded778
+	B loaded808
 
-single777:
+single807:
 	FMOVS 0(R1), F19
 
-loaded778:
+loaded808:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V2.S4
@@ -20764,17 +21158,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single779
+	TBZ $1, R2, single809
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded780
+	TBZ $0, R2, loaded810
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded780
+	B loaded810
 
-single779:
+single809:
 	FMOVS 0(R1), F19
 
-loaded780:
+loaded810:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V3.S4
@@ -20793,17 +21187,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single781
+	TBZ $1, R2, single811
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded782
+	TBZ $0, R2, loaded812
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded782
+	B loaded812
 
-single781:
+single811:
 	FMOVS 0(R1), F19
 
-loaded782:
+loaded812:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V4.S4
@@ -20822,17 +21216,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single783
+	TBZ $1, R2, single813
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded784
+	TBZ $0, R2, loaded814
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded784
+	B loaded814
 
-single783:
+single813:
 	FMOVS 0(R1), F19
 
-loaded784:
+loaded814:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V5.S4
@@ -20851,17 +21245,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single785
+	TBZ $1, R2, single815
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded786
+	TBZ $0, R2, loaded816
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded786
+	B loaded816
 
-single785:
+single815:
 	FMOVS 0(R1), F19
 
-loaded786:
+loaded816:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V6.S4
@@ -20880,17 +21274,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single787
+	TBZ $1, R2, single817
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded788
+	TBZ $0, R2, loaded818
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded788
+	B loaded818
 
-single787:
+single817:
 	FMOVS 0(R1), F19
 
-loaded788:
+loaded818:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V7.S4
@@ -20909,17 +21303,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single789
+	TBZ $1, R2, single819
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded790
+	TBZ $0, R2, loaded820
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded790
+	B loaded820
 
-single789:
+single819:
 	FMOVS 0(R1), F19
 
-loaded790:
+loaded820:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V8.S4
@@ -20938,17 +21332,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single791
+	TBZ $1, R2, single821
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded792
+	TBZ $0, R2, loaded822
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded792
+	B loaded822
 
-single791:
+single821:
 	FMOVS 0(R1), F19
 
-loaded792:
+loaded822:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V9.S4
@@ -20967,17 +21361,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single793
+	TBZ $1, R2, single823
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded794
+	TBZ $0, R2, loaded824
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded794
+	B loaded824
 
-single793:
+single823:
 	FMOVS 0(R1), F19
 
-loaded794:
+loaded824:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V10.S4
@@ -20996,17 +21390,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single795
+	TBZ $1, R2, single825
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded796
+	TBZ $0, R2, loaded826
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded796
+	B loaded826
 
-single795:
+single825:
 	FMOVS 0(R1), F19
 
-loaded796:
+loaded826:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V11.S4
@@ -21025,17 +21419,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single797
+	TBZ $1, R2, single827
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded798
+	TBZ $0, R2, loaded828
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded798
+	B loaded828
 
-single797:
+single827:
 	FMOVS 0(R1), F19
 
-loaded798:
+loaded828:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V12.S4
@@ -21054,17 +21448,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single799
+	TBZ $1, R2, single829
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded800
+	TBZ $0, R2, loaded830
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded800
+	B loaded830
 
-single799:
+single829:
 	FMOVS 0(R1), F19
 
-loaded800:
+loaded830:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V13.S4
@@ -21083,17 +21477,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single801
+	TBZ $1, R2, single831
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded802
+	TBZ $0, R2, loaded832
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded802
+	B loaded832
 
-single801:
+single831:
 	FMOVS 0(R1), F19
 
-loaded802:
+loaded832:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V14.S4
@@ -21112,17 +21506,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single803
+	TBZ $1, R2, single833
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded804
+	TBZ $0, R2, loaded834
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded804
+	B loaded834
 
-single803:
+single833:
 	FMOVS 0(R1), F19
 
-loaded804:
+loaded834:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V15.S4
@@ -21141,17 +21535,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single805
+	TBZ $1, R2, single835
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded806
+	TBZ $0, R2, loaded836
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded806
+	B loaded836
 
-single805:
+single835:
 	FMOVS 0(R1), F19
 
-loaded806:
+loaded836:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V16.S4
@@ -21170,17 +21564,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single807
+	TBZ $1, R2, single837
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded808
+	TBZ $0, R2, loaded838
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded808
+	B loaded838
 
-single807:
+single837:
 	FMOVS 0(R1), F19
 
-loaded808:
+loaded838:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V17.S4
@@ -21415,261 +21809,6 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single809
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded810
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded810
-
-single809:
-	FMOVS 0(R1), F17
-
-loaded810:
-	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
-	B pass0_fold
-
-pass0_partial1:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single811
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded812
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded812
-
-single811:
-	FMOVS 0(R1), F17
-
-loaded812:
-	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
-	B pass0_fold
-
-pass0_partial2:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single813
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded814
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded814
-
-single813:
-	FMOVS 0(R1), F17
-
-loaded814:
-	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
-	B pass0_fold
-
-pass0_partial3:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single815
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded816
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded816
-
-single815:
-	FMOVS 0(R1), F17
-
-loaded816:
-	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
-	B pass0_fold
-
-pass0_partial4:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single817
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded818
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded818
-
-single817:
-	FMOVS 0(R1), F17
-
-loaded818:
-	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
-	B pass0_fold
-
-pass0_partial5:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single819
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded820
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded820
-
-single819:
-	FMOVS 0(R1), F17
-
-loaded820:
-	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
-	B pass0_fold
-
-pass0_partial6:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single821
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded822
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded822
-
-single821:
-	FMOVS 0(R1), F17
-
-loaded822:
-	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
-	B pass0_fold
-
-pass0_partial7:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single823
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded824
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded824
-
-single823:
-	FMOVS 0(R1), F17
-
-loaded824:
-	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
-	B pass0_fold
-
-pass0_partial8:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single825
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded826
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded826
-
-single825:
-	FMOVS 0(R1), F17
-
-loaded826:
-	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
-	B pass0_fold
-
-pass0_partial9:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single827
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded828
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded828
-
-single827:
-	FMOVS 0(R1), F17
-
-loaded828:
-	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
-	B pass0_fold
-
-pass0_partial10:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single829
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded830
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded830
-
-single829:
-	FMOVS 0(R1), F17
-
-loaded830:
-	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
-	B pass0_fold
-
-pass0_partial11:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single831
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded832
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded832
-
-single831:
-	FMOVS 0(R1), F17
-
-loaded832:
-	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
-	B pass0_fold
-
-pass0_partial12:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single833
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded834
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded834
-
-single833:
-	FMOVS 0(R1), F17
-
-loaded834:
-	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
-	B pass0_fold
-
-pass0_partial13:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single835
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded836
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded836
-
-single835:
-	FMOVS 0(R1), F17
-
-loaded836:
-	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
-	B pass0_fold
-
-pass0_partial14:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single837
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded838
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded838
-
-single837:
-	FMOVS 0(R1), F17
-
-loaded838:
-	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
-	B pass0_fold
-
-pass0_partial15:
-	CMP $0, R5
-	BEQ pass0_fold
 	TBZ $1, R5, single839
 	FMOVD 0(R1), F17
 	TBZ $0, R5, loaded840
@@ -21681,6 +21820,261 @@ single839:
 	FMOVS 0(R1), F17
 
 loaded840:
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
+	B pass0_fold
+
+pass0_partial1:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single841
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded842
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded842
+
+single841:
+	FMOVS 0(R1), F17
+
+loaded842:
+	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
+	B pass0_fold
+
+pass0_partial2:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single843
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded844
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded844
+
+single843:
+	FMOVS 0(R1), F17
+
+loaded844:
+	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
+	B pass0_fold
+
+pass0_partial3:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single845
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded846
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded846
+
+single845:
+	FMOVS 0(R1), F17
+
+loaded846:
+	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
+	B pass0_fold
+
+pass0_partial4:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single847
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded848
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded848
+
+single847:
+	FMOVS 0(R1), F17
+
+loaded848:
+	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
+	B pass0_fold
+
+pass0_partial5:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single849
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded850
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded850
+
+single849:
+	FMOVS 0(R1), F17
+
+loaded850:
+	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
+	B pass0_fold
+
+pass0_partial6:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single851
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded852
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded852
+
+single851:
+	FMOVS 0(R1), F17
+
+loaded852:
+	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
+	B pass0_fold
+
+pass0_partial7:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single853
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded854
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded854
+
+single853:
+	FMOVS 0(R1), F17
+
+loaded854:
+	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
+	B pass0_fold
+
+pass0_partial8:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single855
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded856
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded856
+
+single855:
+	FMOVS 0(R1), F17
+
+loaded856:
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	B pass0_fold
+
+pass0_partial9:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single857
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded858
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded858
+
+single857:
+	FMOVS 0(R1), F17
+
+loaded858:
+	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
+	B pass0_fold
+
+pass0_partial10:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single859
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded860
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded860
+
+single859:
+	FMOVS 0(R1), F17
+
+loaded860:
+	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
+	B pass0_fold
+
+pass0_partial11:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single861
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded862
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded862
+
+single861:
+	FMOVS 0(R1), F17
+
+loaded862:
+	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
+	B pass0_fold
+
+pass0_partial12:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single863
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded864
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded864
+
+single863:
+	FMOVS 0(R1), F17
+
+loaded864:
+	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	B pass0_fold
+
+pass0_partial13:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single865
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded866
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded866
+
+single865:
+	FMOVS 0(R1), F17
+
+loaded866:
+	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	B pass0_fold
+
+pass0_partial14:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single867
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded868
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded868
+
+single867:
+	FMOVS 0(R1), F17
+
+loaded868:
+	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
+	B pass0_fold
+
+pass0_partial15:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single869
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded870
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded870
+
+single869:
+	FMOVS 0(R1), F17
+
+loaded870:
 	WORD $0x4e31d610 // FADD V16.4S, V16.4S, V17.4S
 
 pass0_fold:
@@ -21942,291 +22336,6 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single841
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded842
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded842
-
-single841:
-	FMOVS 0(R2), F20
-
-loaded842:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
-	B pass1_fold
-
-pass1_partial1:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single843
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded844
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded844
-
-single843:
-	FMOVS 0(R2), F20
-
-loaded844:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
-	B pass1_fold
-
-pass1_partial2:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single845
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded846
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded846
-
-single845:
-	FMOVS 0(R2), F20
-
-loaded846:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
-	B pass1_fold
-
-pass1_partial3:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single847
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded848
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded848
-
-single847:
-	FMOVS 0(R2), F20
-
-loaded848:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
-	B pass1_fold
-
-pass1_partial4:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single849
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded850
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded850
-
-single849:
-	FMOVS 0(R2), F20
-
-loaded850:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
-	B pass1_fold
-
-pass1_partial5:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single851
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded852
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded852
-
-single851:
-	FMOVS 0(R2), F20
-
-loaded852:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
-	B pass1_fold
-
-pass1_partial6:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single853
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded854
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded854
-
-single853:
-	FMOVS 0(R2), F20
-
-loaded854:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
-	B pass1_fold
-
-pass1_partial7:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single855
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded856
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded856
-
-single855:
-	FMOVS 0(R2), F20
-
-loaded856:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d56b // FADD V11.4S, V11.4S, V20.4S
-	B pass1_fold
-
-pass1_partial8:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single857
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded858
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded858
-
-single857:
-	FMOVS 0(R2), F20
-
-loaded858:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
-	B pass1_fold
-
-pass1_partial9:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single859
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded860
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded860
-
-single859:
-	FMOVS 0(R2), F20
-
-loaded860:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
-	B pass1_fold
-
-pass1_partial10:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single861
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded862
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded862
-
-single861:
-	FMOVS 0(R2), F20
-
-loaded862:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
-	B pass1_fold
-
-pass1_partial11:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single863
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded864
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded864
-
-single863:
-	FMOVS 0(R2), F20
-
-loaded864:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
-	B pass1_fold
-
-pass1_partial12:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single865
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded866
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded866
-
-single865:
-	FMOVS 0(R2), F20
-
-loaded866:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
-	B pass1_fold
-
-pass1_partial13:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single867
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded868
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded868
-
-single867:
-	FMOVS 0(R2), F20
-
-loaded868:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
-	B pass1_fold
-
-pass1_partial14:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single869
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded870
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded870
-
-single869:
-	FMOVS 0(R2), F20
-
-loaded870:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
-	B pass1_fold
-
-pass1_partial15:
-	CMP $0, R5
-	BEQ pass1_fold
 	TBZ $1, R5, single871
 	FMOVD 0(R2), F20
 	TBZ $0, R5, loaded872
@@ -22238,6 +22347,291 @@ single871:
 	FMOVS 0(R2), F20
 
 loaded872:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
+	B pass1_fold
+
+pass1_partial1:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single873
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded874
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded874
+
+single873:
+	FMOVS 0(R2), F20
+
+loaded874:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
+	B pass1_fold
+
+pass1_partial2:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single875
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded876
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded876
+
+single875:
+	FMOVS 0(R2), F20
+
+loaded876:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
+	B pass1_fold
+
+pass1_partial3:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single877
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded878
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded878
+
+single877:
+	FMOVS 0(R2), F20
+
+loaded878:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
+	B pass1_fold
+
+pass1_partial4:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single879
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded880
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded880
+
+single879:
+	FMOVS 0(R2), F20
+
+loaded880:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
+	B pass1_fold
+
+pass1_partial5:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single881
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded882
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded882
+
+single881:
+	FMOVS 0(R2), F20
+
+loaded882:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
+	B pass1_fold
+
+pass1_partial6:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single883
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded884
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded884
+
+single883:
+	FMOVS 0(R2), F20
+
+loaded884:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
+	B pass1_fold
+
+pass1_partial7:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single885
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded886
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded886
+
+single885:
+	FMOVS 0(R2), F20
+
+loaded886:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d56b // FADD V11.4S, V11.4S, V20.4S
+	B pass1_fold
+
+pass1_partial8:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single887
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded888
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded888
+
+single887:
+	FMOVS 0(R2), F20
+
+loaded888:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
+	B pass1_fold
+
+pass1_partial9:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single889
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded890
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded890
+
+single889:
+	FMOVS 0(R2), F20
+
+loaded890:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
+	B pass1_fold
+
+pass1_partial10:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single891
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded892
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded892
+
+single891:
+	FMOVS 0(R2), F20
+
+loaded892:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
+	B pass1_fold
+
+pass1_partial11:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single893
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded894
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded894
+
+single893:
+	FMOVS 0(R2), F20
+
+loaded894:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
+	B pass1_fold
+
+pass1_partial12:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single895
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded896
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded896
+
+single895:
+	FMOVS 0(R2), F20
+
+loaded896:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
+	B pass1_fold
+
+pass1_partial13:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single897
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded898
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded898
+
+single897:
+	FMOVS 0(R2), F20
+
+loaded898:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
+	B pass1_fold
+
+pass1_partial14:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single899
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded900
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded900
+
+single899:
+	FMOVS 0(R2), F20
+
+loaded900:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
+	B pass1_fold
+
+pass1_partial15:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single901
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded902
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded902
+
+single901:
+	FMOVS 0(R2), F20
+
+loaded902:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d673 // FADD V19.4S, V19.4S, V20.4S
@@ -22461,291 +22855,6 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single873
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded874
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded874
-
-single873:
-	FMOVS 0(R2), F21
-
-loaded874:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V18.S4
-	B pass6_fold
-
-pass6_partial1:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single875
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded876
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded876
-
-single875:
-	FMOVS 0(R2), F21
-
-loaded876:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V19.S4
-	B pass6_fold
-
-pass6_partial2:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single877
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded878
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded878
-
-single877:
-	FMOVS 0(R2), F21
-
-loaded878:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V17.S4
-	B pass6_fold
-
-pass6_partial3:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single879
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded880
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded880
-
-single879:
-	FMOVS 0(R2), F21
-
-loaded880:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V16.S4
-	B pass6_fold
-
-pass6_partial4:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single881
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded882
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded882
-
-single881:
-	FMOVS 0(R2), F21
-
-loaded882:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V15.S4
-	B pass6_fold
-
-pass6_partial5:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single883
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded884
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded884
-
-single883:
-	FMOVS 0(R2), F21
-
-loaded884:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V14.S4
-	B pass6_fold
-
-pass6_partial6:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single885
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded886
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded886
-
-single885:
-	FMOVS 0(R2), F21
-
-loaded886:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V13.S4
-	B pass6_fold
-
-pass6_partial7:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single887
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded888
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded888
-
-single887:
-	FMOVS 0(R2), F21
-
-loaded888:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V12.S4
-	B pass6_fold
-
-pass6_partial8:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single889
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded890
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded890
-
-single889:
-	FMOVS 0(R2), F21
-
-loaded890:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V11.S4
-	B pass6_fold
-
-pass6_partial9:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single891
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded892
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded892
-
-single891:
-	FMOVS 0(R2), F21
-
-loaded892:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V10.S4
-	B pass6_fold
-
-pass6_partial10:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single893
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded894
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded894
-
-single893:
-	FMOVS 0(R2), F21
-
-loaded894:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V9.S4
-	B pass6_fold
-
-pass6_partial11:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single895
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded896
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded896
-
-single895:
-	FMOVS 0(R2), F21
-
-loaded896:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V8.S4
-	B pass6_fold
-
-pass6_partial12:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single897
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded898
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded898
-
-single897:
-	FMOVS 0(R2), F21
-
-loaded898:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V7.S4
-	B pass6_fold
-
-pass6_partial13:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single899
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded900
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded900
-
-single899:
-	FMOVS 0(R2), F21
-
-loaded900:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V6.S4
-	B pass6_fold
-
-pass6_partial14:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single901
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded902
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded902
-
-single901:
-	FMOVS 0(R2), F21
-
-loaded902:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V5.S4
-	B pass6_fold
-
-pass6_partial15:
-	CMP $0, R5
-	BEQ pass6_fold
 	TBZ $1, R5, single903
 	FMOVD 0(R2), F21
 	TBZ $0, R5, loaded904
@@ -22757,6 +22866,291 @@ single903:
 	FMOVS 0(R2), F21
 
 loaded904:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V18.S4
+	B pass6_fold
+
+pass6_partial1:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single905
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded906
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded906
+
+single905:
+	FMOVS 0(R2), F21
+
+loaded906:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V19.S4
+	B pass6_fold
+
+pass6_partial2:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single907
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded908
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded908
+
+single907:
+	FMOVS 0(R2), F21
+
+loaded908:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V17.S4
+	B pass6_fold
+
+pass6_partial3:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single909
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded910
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded910
+
+single909:
+	FMOVS 0(R2), F21
+
+loaded910:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V16.S4
+	B pass6_fold
+
+pass6_partial4:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single911
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded912
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded912
+
+single911:
+	FMOVS 0(R2), F21
+
+loaded912:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V15.S4
+	B pass6_fold
+
+pass6_partial5:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single913
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded914
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded914
+
+single913:
+	FMOVS 0(R2), F21
+
+loaded914:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V14.S4
+	B pass6_fold
+
+pass6_partial6:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single915
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded916
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded916
+
+single915:
+	FMOVS 0(R2), F21
+
+loaded916:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V13.S4
+	B pass6_fold
+
+pass6_partial7:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single917
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded918
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded918
+
+single917:
+	FMOVS 0(R2), F21
+
+loaded918:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V12.S4
+	B pass6_fold
+
+pass6_partial8:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single919
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded920
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded920
+
+single919:
+	FMOVS 0(R2), F21
+
+loaded920:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V11.S4
+	B pass6_fold
+
+pass6_partial9:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single921
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded922
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded922
+
+single921:
+	FMOVS 0(R2), F21
+
+loaded922:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V10.S4
+	B pass6_fold
+
+pass6_partial10:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single923
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded924
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded924
+
+single923:
+	FMOVS 0(R2), F21
+
+loaded924:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V9.S4
+	B pass6_fold
+
+pass6_partial11:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single925
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded926
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded926
+
+single925:
+	FMOVS 0(R2), F21
+
+loaded926:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V8.S4
+	B pass6_fold
+
+pass6_partial12:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single927
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded928
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded928
+
+single927:
+	FMOVS 0(R2), F21
+
+loaded928:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V7.S4
+	B pass6_fold
+
+pass6_partial13:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single929
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded930
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded930
+
+single929:
+	FMOVS 0(R2), F21
+
+loaded930:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V6.S4
+	B pass6_fold
+
+pass6_partial14:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single931
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded932
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded932
+
+single931:
+	FMOVS 0(R2), F21
+
+loaded932:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V5.S4
+	B pass6_fold
+
+pass6_partial15:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single933
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded934
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded934
+
+single933:
+	FMOVS 0(R2), F21
+
+loaded934:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V20.S4
@@ -23028,291 +23422,6 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single905
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded906
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded906
-
-single905:
-	FMOVS 0(R3), F22
-
-loaded906:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
-	B pass1_fold
-
-pass1_partial1:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single907
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded908
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded908
-
-single907:
-	FMOVS 0(R3), F22
-
-loaded908:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
-	B pass1_fold
-
-pass1_partial2:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single909
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded910
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded910
-
-single909:
-	FMOVS 0(R3), F22
-
-loaded910:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
-	B pass1_fold
-
-pass1_partial3:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single911
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded912
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded912
-
-single911:
-	FMOVS 0(R3), F22
-
-loaded912:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
-	B pass1_fold
-
-pass1_partial4:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single913
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded914
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded914
-
-single913:
-	FMOVS 0(R3), F22
-
-loaded914:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
-	B pass1_fold
-
-pass1_partial5:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single915
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded916
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded916
-
-single915:
-	FMOVS 0(R3), F22
-
-loaded916:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
-	B pass1_fold
-
-pass1_partial6:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single917
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded918
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded918
-
-single917:
-	FMOVS 0(R3), F22
-
-loaded918:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
-	B pass1_fold
-
-pass1_partial7:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single919
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded920
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded920
-
-single919:
-	FMOVS 0(R3), F22
-
-loaded920:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
-	B pass1_fold
-
-pass1_partial8:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single921
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded922
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded922
-
-single921:
-	FMOVS 0(R3), F22
-
-loaded922:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
-	B pass1_fold
-
-pass1_partial9:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single923
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded924
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded924
-
-single923:
-	FMOVS 0(R3), F22
-
-loaded924:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
-	B pass1_fold
-
-pass1_partial10:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single925
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded926
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded926
-
-single925:
-	FMOVS 0(R3), F22
-
-loaded926:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d610 // FADD V16.4S, V16.4S, V22.4S
-	B pass1_fold
-
-pass1_partial11:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single927
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded928
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded928
-
-single927:
-	FMOVS 0(R3), F22
-
-loaded928:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
-	B pass1_fold
-
-pass1_partial12:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single929
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded930
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded930
-
-single929:
-	FMOVS 0(R3), F22
-
-loaded930:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
-	B pass1_fold
-
-pass1_partial13:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single931
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded932
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded932
-
-single931:
-	FMOVS 0(R3), F22
-
-loaded932:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
-	B pass1_fold
-
-pass1_partial14:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single933
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded934
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded934
-
-single933:
-	FMOVS 0(R3), F22
-
-loaded934:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
-	B pass1_fold
-
-pass1_partial15:
-	CMP $0, R8
-	BEQ pass1_fold
 	TBZ $1, R8, single935
 	FMOVD 0(R3), F22
 	TBZ $0, R8, loaded936
@@ -23324,6 +23433,291 @@ single935:
 	FMOVS 0(R3), F22
 
 loaded936:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
+	B pass1_fold
+
+pass1_partial1:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single937
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded938
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded938
+
+single937:
+	FMOVS 0(R3), F22
+
+loaded938:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
+	B pass1_fold
+
+pass1_partial2:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single939
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded940
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded940
+
+single939:
+	FMOVS 0(R3), F22
+
+loaded940:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
+	B pass1_fold
+
+pass1_partial3:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single941
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded942
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded942
+
+single941:
+	FMOVS 0(R3), F22
+
+loaded942:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
+	B pass1_fold
+
+pass1_partial4:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single943
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded944
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded944
+
+single943:
+	FMOVS 0(R3), F22
+
+loaded944:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
+	B pass1_fold
+
+pass1_partial5:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single945
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded946
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded946
+
+single945:
+	FMOVS 0(R3), F22
+
+loaded946:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
+	B pass1_fold
+
+pass1_partial6:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single947
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded948
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded948
+
+single947:
+	FMOVS 0(R3), F22
+
+loaded948:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
+	B pass1_fold
+
+pass1_partial7:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single949
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded950
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded950
+
+single949:
+	FMOVS 0(R3), F22
+
+loaded950:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
+	B pass1_fold
+
+pass1_partial8:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single951
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded952
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded952
+
+single951:
+	FMOVS 0(R3), F22
+
+loaded952:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
+	B pass1_fold
+
+pass1_partial9:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single953
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded954
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded954
+
+single953:
+	FMOVS 0(R3), F22
+
+loaded954:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
+	B pass1_fold
+
+pass1_partial10:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single955
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded956
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded956
+
+single955:
+	FMOVS 0(R3), F22
+
+loaded956:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d610 // FADD V16.4S, V16.4S, V22.4S
+	B pass1_fold
+
+pass1_partial11:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single957
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded958
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded958
+
+single957:
+	FMOVS 0(R3), F22
+
+loaded958:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
+	B pass1_fold
+
+pass1_partial12:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single959
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded960
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded960
+
+single959:
+	FMOVS 0(R3), F22
+
+loaded960:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
+	B pass1_fold
+
+pass1_partial13:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single961
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded962
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded962
+
+single961:
+	FMOVS 0(R3), F22
+
+loaded962:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
+	B pass1_fold
+
+pass1_partial14:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single963
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded964
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded964
+
+single963:
+	FMOVS 0(R3), F22
+
+loaded964:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
+	B pass1_fold
+
+pass1_partial15:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single965
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded966
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded966
+
+single965:
+	FMOVS 0(R3), F22
+
+loaded966:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d6b5 // FADD V21.4S, V21.4S, V22.4S
@@ -23549,291 +23943,6 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single937
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded938
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded938
-
-single937:
-	FMOVS 0(R3), F23
-
-loaded938:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V20.S4
-	B pass6_fold
-
-pass6_partial1:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single939
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded940
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded940
-
-single939:
-	FMOVS 0(R3), F23
-
-loaded940:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V21.S4
-	B pass6_fold
-
-pass6_partial2:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single941
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded942
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded942
-
-single941:
-	FMOVS 0(R3), F23
-
-loaded942:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V19.S4
-	B pass6_fold
-
-pass6_partial3:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single943
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded944
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded944
-
-single943:
-	FMOVS 0(R3), F23
-
-loaded944:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V18.S4
-	B pass6_fold
-
-pass6_partial4:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single945
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded946
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded946
-
-single945:
-	FMOVS 0(R3), F23
-
-loaded946:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V17.S4
-	B pass6_fold
-
-pass6_partial5:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single947
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded948
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded948
-
-single947:
-	FMOVS 0(R3), F23
-
-loaded948:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V16.S4
-	B pass6_fold
-
-pass6_partial6:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single949
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded950
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded950
-
-single949:
-	FMOVS 0(R3), F23
-
-loaded950:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V15.S4
-	B pass6_fold
-
-pass6_partial7:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single951
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded952
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded952
-
-single951:
-	FMOVS 0(R3), F23
-
-loaded952:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V14.S4
-	B pass6_fold
-
-pass6_partial8:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single953
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded954
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded954
-
-single953:
-	FMOVS 0(R3), F23
-
-loaded954:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V13.S4
-	B pass6_fold
-
-pass6_partial9:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single955
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded956
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded956
-
-single955:
-	FMOVS 0(R3), F23
-
-loaded956:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V12.S4
-	B pass6_fold
-
-pass6_partial10:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single957
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded958
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded958
-
-single957:
-	FMOVS 0(R3), F23
-
-loaded958:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V11.S4
-	B pass6_fold
-
-pass6_partial11:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single959
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded960
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded960
-
-single959:
-	FMOVS 0(R3), F23
-
-loaded960:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V10.S4
-	B pass6_fold
-
-pass6_partial12:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single961
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded962
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded962
-
-single961:
-	FMOVS 0(R3), F23
-
-loaded962:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V9.S4
-	B pass6_fold
-
-pass6_partial13:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single963
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded964
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded964
-
-single963:
-	FMOVS 0(R3), F23
-
-loaded964:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V8.S4
-	B pass6_fold
-
-pass6_partial14:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single965
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded966
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded966
-
-single965:
-	FMOVS 0(R3), F23
-
-loaded966:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V7.S4
-	B pass6_fold
-
-pass6_partial15:
-	CMP $0, R8
-	BEQ pass6_fold
 	TBZ $1, R8, single967
 	FMOVD 0(R3), F23
 	TBZ $0, R8, loaded968
@@ -23845,6 +23954,291 @@ single967:
 	FMOVS 0(R3), F23
 
 loaded968:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V20.S4
+	B pass6_fold
+
+pass6_partial1:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single969
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded970
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded970
+
+single969:
+	FMOVS 0(R3), F23
+
+loaded970:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V21.S4
+	B pass6_fold
+
+pass6_partial2:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single971
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded972
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded972
+
+single971:
+	FMOVS 0(R3), F23
+
+loaded972:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V19.S4
+	B pass6_fold
+
+pass6_partial3:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single973
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded974
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded974
+
+single973:
+	FMOVS 0(R3), F23
+
+loaded974:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V18.S4
+	B pass6_fold
+
+pass6_partial4:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single975
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded976
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded976
+
+single975:
+	FMOVS 0(R3), F23
+
+loaded976:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V17.S4
+	B pass6_fold
+
+pass6_partial5:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single977
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded978
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded978
+
+single977:
+	FMOVS 0(R3), F23
+
+loaded978:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V16.S4
+	B pass6_fold
+
+pass6_partial6:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single979
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded980
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded980
+
+single979:
+	FMOVS 0(R3), F23
+
+loaded980:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V15.S4
+	B pass6_fold
+
+pass6_partial7:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single981
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded982
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded982
+
+single981:
+	FMOVS 0(R3), F23
+
+loaded982:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V14.S4
+	B pass6_fold
+
+pass6_partial8:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single983
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded984
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded984
+
+single983:
+	FMOVS 0(R3), F23
+
+loaded984:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V13.S4
+	B pass6_fold
+
+pass6_partial9:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single985
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded986
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded986
+
+single985:
+	FMOVS 0(R3), F23
+
+loaded986:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V12.S4
+	B pass6_fold
+
+pass6_partial10:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single987
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded988
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded988
+
+single987:
+	FMOVS 0(R3), F23
+
+loaded988:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V11.S4
+	B pass6_fold
+
+pass6_partial11:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single989
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded990
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded990
+
+single989:
+	FMOVS 0(R3), F23
+
+loaded990:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V10.S4
+	B pass6_fold
+
+pass6_partial12:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single991
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded992
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded992
+
+single991:
+	FMOVS 0(R3), F23
+
+loaded992:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V9.S4
+	B pass6_fold
+
+pass6_partial13:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single993
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded994
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded994
+
+single993:
+	FMOVS 0(R3), F23
+
+loaded994:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V8.S4
+	B pass6_fold
+
+pass6_partial14:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single995
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded996
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded996
+
+single995:
+	FMOVS 0(R3), F23
+
+loaded996:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V7.S4
+	B pass6_fold
+
+pass6_partial15:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single997
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded998
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded998
+
+single997:
+	FMOVS 0(R3), F23
+
+loaded998:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V22.S4
@@ -23948,53 +24342,53 @@ pass16_vectors_end:
 	ADD $4, R8
 	CMP $0, R8
 	BEQ pass16_end
-	TBZ $1, R8, single969
+	TBZ $1, R8, single999
 	FMOVD 0(R3), F14
-	TBZ $0, R8, loaded970
+	TBZ $0, R8, loaded1000
 	ADD $8, R3, R26
 	VLD1 (R26), V14.S[2]
-	B loaded970
+	B loaded1000
 
-single969:
+single999:
 	FMOVS 0(R3), F14
 
-loaded970:
+loaded1000:
 	WORD $0x4ea6d5ce // FSUB V14.4S, V14.4S, V6.4S
 	WORD $0x6e25ddce // FMUL V14.4S, V14.4S, V5.4S
-	TBZ $1, R8, single971
+	TBZ $1, R8, single1001
 	FMOVD 0(R4), F15
-	TBZ $0, R8, loaded972
+	TBZ $0, R8, loaded1002
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded972
+	B loaded1002
 
-single971:
+single1001:
 	FMOVS 0(R4), F15
 
-loaded972:
-	TBZ $1, R8, single973
+loaded1002:
+	TBZ $1, R8, single1003
 	FMOVD 0(R5), F16
-	TBZ $0, R8, loaded974
+	TBZ $0, R8, loaded1004
 	ADD $8, R5, R26
 	VLD1 (R26), V16.S[2]
-	B loaded974
+	B loaded1004
 
-single973:
+single1003:
 	FMOVS 0(R5), F16
 
-loaded974:
+loaded1004:
 	VFMLA V15.S4, V14.S4, V16.S4
-	TBZ $1, R8, single975
+	TBZ $1, R8, single1005
 	FMOVD F16, 0(R0)
-	TBZ $0, R8, stored976
+	TBZ $0, R8, stored1006
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored976
+	B stored1006
 
-single975:
+single1005:
 	FMOVS F16, 0(R0)
 
-stored976:
+stored1006:
 
 pass16_end:
 	SUB R9, R3
@@ -24257,496 +24651,496 @@ pass2_blocks_end:
 pass2_partial0:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single977
+	TBZ $1, R8, single1007
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded978
+	TBZ $0, R8, loaded1008
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded978
+	B loaded1008
 
-single977:
+single1007:
 	FMOVS 0(R1), F20
 
-loaded978:
+loaded1008:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single979
+	TBZ $1, R8, single1009
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded980
+	TBZ $0, R8, loaded1010
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded980
+	B loaded1010
 
-single979:
+single1009:
 	FMOVS 0(R5), F24
 
-loaded980:
+loaded1010:
 	VFMLA V24.S4, V20.S4, V4.S4
 	B pass2_fold
 
 pass2_partial1:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single981
+	TBZ $1, R8, single1011
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded982
+	TBZ $0, R8, loaded1012
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded982
+	B loaded1012
 
-single981:
+single1011:
 	FMOVS 0(R1), F24
 
-loaded982:
+loaded1012:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single983
+	TBZ $1, R8, single1013
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded984
+	TBZ $0, R8, loaded1014
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded984
+	B loaded1014
 
-single983:
+single1013:
 	FMOVS 0(R5), F20
 
-loaded984:
+loaded1014:
 	VFMLA V20.S4, V24.S4, V5.S4
 	B pass2_fold
 
 pass2_partial2:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single985
+	TBZ $1, R8, single1015
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded986
+	TBZ $0, R8, loaded1016
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded986
+	B loaded1016
 
-single985:
+single1015:
 	FMOVS 0(R1), F20
 
-loaded986:
+loaded1016:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single987
+	TBZ $1, R8, single1017
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded988
+	TBZ $0, R8, loaded1018
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded988
+	B loaded1018
 
-single987:
+single1017:
 	FMOVS 0(R5), F24
 
-loaded988:
+loaded1018:
 	VFMLA V24.S4, V20.S4, V6.S4
 	B pass2_fold
 
 pass2_partial3:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single989
+	TBZ $1, R8, single1019
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded990
+	TBZ $0, R8, loaded1020
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded990
+	B loaded1020
 
-single989:
+single1019:
 	FMOVS 0(R1), F24
 
-loaded990:
+loaded1020:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single991
+	TBZ $1, R8, single1021
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded992
+	TBZ $0, R8, loaded1022
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded992
+	B loaded1022
 
-single991:
+single1021:
 	FMOVS 0(R5), F20
 
-loaded992:
+loaded1022:
 	VFMLA V20.S4, V24.S4, V7.S4
 	B pass2_fold
 
 pass2_partial4:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single993
+	TBZ $1, R8, single1023
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded994
+	TBZ $0, R8, loaded1024
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded994
+	B loaded1024
 
-single993:
+single1023:
 	FMOVS 0(R1), F20
 
-loaded994:
+loaded1024:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single995
+	TBZ $1, R8, single1025
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded996
+	TBZ $0, R8, loaded1026
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded996
+	B loaded1026
 
-single995:
+single1025:
 	FMOVS 0(R5), F24
 
-loaded996:
+loaded1026:
 	VFMLA V24.S4, V20.S4, V8.S4
 	B pass2_fold
 
 pass2_partial5:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single997
+	TBZ $1, R8, single1027
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded998
+	TBZ $0, R8, loaded1028
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded998
+	B loaded1028
 
-single997:
+single1027:
 	FMOVS 0(R1), F24
 
-loaded998:
+loaded1028:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single999
+	TBZ $1, R8, single1029
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1000
+	TBZ $0, R8, loaded1030
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1000
+	B loaded1030
 
-single999:
+single1029:
 	FMOVS 0(R5), F20
 
-loaded1000:
+loaded1030:
 	VFMLA V20.S4, V24.S4, V9.S4
 	B pass2_fold
 
 pass2_partial6:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1001
+	TBZ $1, R8, single1031
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1002
+	TBZ $0, R8, loaded1032
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1002
+	B loaded1032
 
-single1001:
+single1031:
 	FMOVS 0(R1), F20
 
-loaded1002:
+loaded1032:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1003
+	TBZ $1, R8, single1033
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1004
+	TBZ $0, R8, loaded1034
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1004
+	B loaded1034
 
-single1003:
+single1033:
 	FMOVS 0(R5), F24
 
-loaded1004:
+loaded1034:
 	VFMLA V24.S4, V20.S4, V10.S4
 	B pass2_fold
 
 pass2_partial7:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1005
+	TBZ $1, R8, single1035
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1006
+	TBZ $0, R8, loaded1036
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1006
+	B loaded1036
 
-single1005:
+single1035:
 	FMOVS 0(R1), F24
 
-loaded1006:
+loaded1036:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1007
+	TBZ $1, R8, single1037
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1008
+	TBZ $0, R8, loaded1038
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1008
+	B loaded1038
 
-single1007:
+single1037:
 	FMOVS 0(R5), F20
 
-loaded1008:
+loaded1038:
 	VFMLA V20.S4, V24.S4, V11.S4
 	B pass2_fold
 
 pass2_partial8:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1009
+	TBZ $1, R8, single1039
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1010
+	TBZ $0, R8, loaded1040
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1010
+	B loaded1040
 
-single1009:
+single1039:
 	FMOVS 0(R1), F20
 
-loaded1010:
+loaded1040:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1011
+	TBZ $1, R8, single1041
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1012
+	TBZ $0, R8, loaded1042
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1012
+	B loaded1042
 
-single1011:
+single1041:
 	FMOVS 0(R5), F24
 
-loaded1012:
+loaded1042:
 	VFMLA V24.S4, V20.S4, V12.S4
 	B pass2_fold
 
 pass2_partial9:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1013
+	TBZ $1, R8, single1043
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1014
+	TBZ $0, R8, loaded1044
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1014
+	B loaded1044
 
-single1013:
+single1043:
 	FMOVS 0(R1), F24
 
-loaded1014:
+loaded1044:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1015
+	TBZ $1, R8, single1045
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1016
+	TBZ $0, R8, loaded1046
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1016
+	B loaded1046
 
-single1015:
+single1045:
 	FMOVS 0(R5), F20
 
-loaded1016:
+loaded1046:
 	VFMLA V20.S4, V24.S4, V13.S4
 	B pass2_fold
 
 pass2_partial10:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1017
+	TBZ $1, R8, single1047
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1018
+	TBZ $0, R8, loaded1048
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1018
+	B loaded1048
 
-single1017:
+single1047:
 	FMOVS 0(R1), F20
 
-loaded1018:
+loaded1048:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1019
+	TBZ $1, R8, single1049
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1020
+	TBZ $0, R8, loaded1050
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1020
+	B loaded1050
 
-single1019:
+single1049:
 	FMOVS 0(R5), F24
 
-loaded1020:
+loaded1050:
 	VFMLA V24.S4, V20.S4, V14.S4
 	B pass2_fold
 
 pass2_partial11:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1021
+	TBZ $1, R8, single1051
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1022
+	TBZ $0, R8, loaded1052
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1022
+	B loaded1052
 
-single1021:
+single1051:
 	FMOVS 0(R1), F24
 
-loaded1022:
+loaded1052:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1023
+	TBZ $1, R8, single1053
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1024
+	TBZ $0, R8, loaded1054
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1024
+	B loaded1054
 
-single1023:
+single1053:
 	FMOVS 0(R5), F20
 
-loaded1024:
+loaded1054:
 	VFMLA V20.S4, V24.S4, V15.S4
 	B pass2_fold
 
 pass2_partial12:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1025
+	TBZ $1, R8, single1055
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1026
+	TBZ $0, R8, loaded1056
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1026
+	B loaded1056
 
-single1025:
+single1055:
 	FMOVS 0(R1), F20
 
-loaded1026:
+loaded1056:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1027
+	TBZ $1, R8, single1057
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1028
+	TBZ $0, R8, loaded1058
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1028
+	B loaded1058
 
-single1027:
+single1057:
 	FMOVS 0(R5), F24
 
-loaded1028:
+loaded1058:
 	VFMLA V24.S4, V20.S4, V16.S4
 	B pass2_fold
 
 pass2_partial13:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1029
+	TBZ $1, R8, single1059
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1030
+	TBZ $0, R8, loaded1060
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1030
+	B loaded1060
 
-single1029:
+single1059:
 	FMOVS 0(R1), F24
 
-loaded1030:
+loaded1060:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1031
+	TBZ $1, R8, single1061
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1032
+	TBZ $0, R8, loaded1062
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1032
+	B loaded1062
 
-single1031:
+single1061:
 	FMOVS 0(R5), F20
 
-loaded1032:
+loaded1062:
 	VFMLA V20.S4, V24.S4, V17.S4
 	B pass2_fold
 
 pass2_partial14:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1033
+	TBZ $1, R8, single1063
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1034
+	TBZ $0, R8, loaded1064
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1034
+	B loaded1064
 
-single1033:
+single1063:
 	FMOVS 0(R1), F20
 
-loaded1034:
+loaded1064:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1035
+	TBZ $1, R8, single1065
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1036
+	TBZ $0, R8, loaded1066
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1036
+	B loaded1066
 
-single1035:
+single1065:
 	FMOVS 0(R5), F24
 
-loaded1036:
+loaded1066:
 	VFMLA V24.S4, V20.S4, V18.S4
 	B pass2_fold
 
 pass2_partial15:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1037
+	TBZ $1, R8, single1067
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1038
+	TBZ $0, R8, loaded1068
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1038
+	B loaded1068
 
-single1037:
+single1067:
 	FMOVS 0(R1), F24
 
-loaded1038:
+loaded1068:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1039
+	TBZ $1, R8, single1069
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1040
+	TBZ $0, R8, loaded1070
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1040
+	B loaded1070
 
-single1039:
+single1069:
 	FMOVS 0(R5), F20
 
-loaded1040:
+loaded1070:
 	VFMLA V20.S4, V24.S4, V19.S4
 
 pass2_fold:
@@ -25148,231 +25542,6 @@ pass4_blocks_end:
 pass4_partial0:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1041
-	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1042
-	ADD $8, R2, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1042
-
-single1041:
-	FMOVS 0(R2), F24
-
-loaded1042:
-	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
-	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
-	MOVD $0x80000000, R26
-	VDUP R26, V21.S4
-	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1043
-	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1044
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1044
-
-single1043:
-	FMOVS 0(R1), F21
-
-loaded1044:
-	TBZ $1, R8, single1045
-	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1046
-	ADD $8, R5, R26
-	VLD1 (R26), V25.S[2]
-	B loaded1046
-
-single1045:
-	FMOVS 0(R5), F25
-
-loaded1046:
-	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V4.S4
-	B pass4_fold
-
-pass4_partial1:
-	CMP $0, R8
-	BEQ pass4_fold
-	TBZ $1, R8, single1047
-	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1048
-	ADD $8, R2, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1048
-
-single1047:
-	FMOVS 0(R2), F24
-
-loaded1048:
-	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
-	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
-	MOVD $0x80000000, R26
-	VDUP R26, V25.S4
-	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1049
-	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1050
-	ADD $8, R1, R26
-	VLD1 (R26), V25.S[2]
-	B loaded1050
-
-single1049:
-	FMOVS 0(R1), F25
-
-loaded1050:
-	TBZ $1, R8, single1051
-	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1052
-	ADD $8, R5, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1052
-
-single1051:
-	FMOVS 0(R5), F21
-
-loaded1052:
-	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
-	VFMLA V24.S4, V21.S4, V18.S4
-	B pass4_fold
-
-pass4_partial2:
-	CMP $0, R8
-	BEQ pass4_fold
-	TBZ $1, R8, single1053
-	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1054
-	ADD $8, R2, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1054
-
-single1053:
-	FMOVS 0(R2), F24
-
-loaded1054:
-	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
-	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
-	MOVD $0x80000000, R26
-	VDUP R26, V21.S4
-	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1055
-	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1056
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1056
-
-single1055:
-	FMOVS 0(R1), F21
-
-loaded1056:
-	TBZ $1, R8, single1057
-	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1058
-	ADD $8, R5, R26
-	VLD1 (R26), V25.S[2]
-	B loaded1058
-
-single1057:
-	FMOVS 0(R5), F25
-
-loaded1058:
-	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V17.S4
-	B pass4_fold
-
-pass4_partial3:
-	CMP $0, R8
-	BEQ pass4_fold
-	TBZ $1, R8, single1059
-	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1060
-	ADD $8, R2, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1060
-
-single1059:
-	FMOVS 0(R2), F24
-
-loaded1060:
-	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
-	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
-	MOVD $0x80000000, R26
-	VDUP R26, V25.S4
-	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1061
-	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1062
-	ADD $8, R1, R26
-	VLD1 (R26), V25.S[2]
-	B loaded1062
-
-single1061:
-	FMOVS 0(R1), F25
-
-loaded1062:
-	TBZ $1, R8, single1063
-	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1064
-	ADD $8, R5, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1064
-
-single1063:
-	FMOVS 0(R5), F21
-
-loaded1064:
-	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
-	VFMLA V24.S4, V21.S4, V16.S4
-	B pass4_fold
-
-pass4_partial4:
-	CMP $0, R8
-	BEQ pass4_fold
-	TBZ $1, R8, single1065
-	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1066
-	ADD $8, R2, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1066
-
-single1065:
-	FMOVS 0(R2), F24
-
-loaded1066:
-	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
-	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
-	MOVD $0x80000000, R26
-	VDUP R26, V21.S4
-	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1067
-	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1068
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1068
-
-single1067:
-	FMOVS 0(R1), F21
-
-loaded1068:
-	TBZ $1, R8, single1069
-	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1070
-	ADD $8, R5, R26
-	VLD1 (R26), V25.S[2]
-	B loaded1070
-
-single1069:
-	FMOVS 0(R5), F25
-
-loaded1070:
-	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V15.S4
-	B pass4_fold
-
-pass4_partial5:
-	CMP $0, R8
-	BEQ pass4_fold
 	TBZ $1, R8, single1071
 	FMOVD 0(R2), F24
 	TBZ $0, R8, loaded1072
@@ -25387,35 +25556,35 @@ loaded1072:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
-	VDUP R26, V25.S4
-	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
 	TBZ $1, R8, single1073
-	FMOVD 0(R1), F25
+	FMOVD 0(R1), F21
 	TBZ $0, R8, loaded1074
 	ADD $8, R1, R26
-	VLD1 (R26), V25.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1074
 
 single1073:
-	FMOVS 0(R1), F25
+	FMOVS 0(R1), F21
 
 loaded1074:
 	TBZ $1, R8, single1075
-	FMOVD 0(R5), F21
+	FMOVD 0(R5), F25
 	TBZ $0, R8, loaded1076
 	ADD $8, R5, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V25.S[2]
 	B loaded1076
 
 single1075:
-	FMOVS 0(R5), F21
+	FMOVS 0(R5), F25
 
 loaded1076:
-	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
-	VFMLA V24.S4, V21.S4, V14.S4
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V4.S4
 	B pass4_fold
 
-pass4_partial6:
+pass4_partial1:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1077
@@ -25432,35 +25601,35 @@ loaded1078:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
-	VDUP R26, V21.S4
-	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
 	TBZ $1, R8, single1079
-	FMOVD 0(R1), F21
+	FMOVD 0(R1), F25
 	TBZ $0, R8, loaded1080
 	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V25.S[2]
 	B loaded1080
 
 single1079:
-	FMOVS 0(R1), F21
+	FMOVS 0(R1), F25
 
 loaded1080:
 	TBZ $1, R8, single1081
-	FMOVD 0(R5), F25
+	FMOVD 0(R5), F21
 	TBZ $0, R8, loaded1082
 	ADD $8, R5, R26
-	VLD1 (R26), V25.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1082
 
 single1081:
-	FMOVS 0(R5), F25
+	FMOVS 0(R5), F21
 
 loaded1082:
-	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V13.S4
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V18.S4
 	B pass4_fold
 
-pass4_partial7:
+pass4_partial2:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1083
@@ -25477,35 +25646,35 @@ loaded1084:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
-	VDUP R26, V25.S4
-	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
 	TBZ $1, R8, single1085
-	FMOVD 0(R1), F25
+	FMOVD 0(R1), F21
 	TBZ $0, R8, loaded1086
 	ADD $8, R1, R26
-	VLD1 (R26), V25.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1086
 
 single1085:
-	FMOVS 0(R1), F25
+	FMOVS 0(R1), F21
 
 loaded1086:
 	TBZ $1, R8, single1087
-	FMOVD 0(R5), F21
+	FMOVD 0(R5), F25
 	TBZ $0, R8, loaded1088
 	ADD $8, R5, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V25.S[2]
 	B loaded1088
 
 single1087:
-	FMOVS 0(R5), F21
+	FMOVS 0(R5), F25
 
 loaded1088:
-	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
-	VFMLA V24.S4, V21.S4, V12.S4
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V17.S4
 	B pass4_fold
 
-pass4_partial8:
+pass4_partial3:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1089
@@ -25522,35 +25691,35 @@ loaded1090:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
-	VDUP R26, V21.S4
-	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
 	TBZ $1, R8, single1091
-	FMOVD 0(R1), F21
+	FMOVD 0(R1), F25
 	TBZ $0, R8, loaded1092
 	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V25.S[2]
 	B loaded1092
 
 single1091:
-	FMOVS 0(R1), F21
+	FMOVS 0(R1), F25
 
 loaded1092:
 	TBZ $1, R8, single1093
-	FMOVD 0(R5), F25
+	FMOVD 0(R5), F21
 	TBZ $0, R8, loaded1094
 	ADD $8, R5, R26
-	VLD1 (R26), V25.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1094
 
 single1093:
-	FMOVS 0(R5), F25
+	FMOVS 0(R5), F21
 
 loaded1094:
-	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V11.S4
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V16.S4
 	B pass4_fold
 
-pass4_partial9:
+pass4_partial4:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1095
@@ -25567,35 +25736,35 @@ loaded1096:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
-	VDUP R26, V25.S4
-	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
 	TBZ $1, R8, single1097
-	FMOVD 0(R1), F25
+	FMOVD 0(R1), F21
 	TBZ $0, R8, loaded1098
 	ADD $8, R1, R26
-	VLD1 (R26), V25.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1098
 
 single1097:
-	FMOVS 0(R1), F25
+	FMOVS 0(R1), F21
 
 loaded1098:
 	TBZ $1, R8, single1099
-	FMOVD 0(R5), F21
+	FMOVD 0(R5), F25
 	TBZ $0, R8, loaded1100
 	ADD $8, R5, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V25.S[2]
 	B loaded1100
 
 single1099:
-	FMOVS 0(R5), F21
+	FMOVS 0(R5), F25
 
 loaded1100:
-	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
-	VFMLA V24.S4, V21.S4, V10.S4
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V15.S4
 	B pass4_fold
 
-pass4_partial10:
+pass4_partial5:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1101
@@ -25612,35 +25781,35 @@ loaded1102:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
-	VDUP R26, V21.S4
-	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
 	TBZ $1, R8, single1103
-	FMOVD 0(R1), F21
+	FMOVD 0(R1), F25
 	TBZ $0, R8, loaded1104
 	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V25.S[2]
 	B loaded1104
 
 single1103:
-	FMOVS 0(R1), F21
+	FMOVS 0(R1), F25
 
 loaded1104:
 	TBZ $1, R8, single1105
-	FMOVD 0(R5), F25
+	FMOVD 0(R5), F21
 	TBZ $0, R8, loaded1106
 	ADD $8, R5, R26
-	VLD1 (R26), V25.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1106
 
 single1105:
-	FMOVS 0(R5), F25
+	FMOVS 0(R5), F21
 
 loaded1106:
-	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V9.S4
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V14.S4
 	B pass4_fold
 
-pass4_partial11:
+pass4_partial6:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1107
@@ -25657,35 +25826,35 @@ loaded1108:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
-	VDUP R26, V25.S4
-	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
 	TBZ $1, R8, single1109
-	FMOVD 0(R1), F25
+	FMOVD 0(R1), F21
 	TBZ $0, R8, loaded1110
 	ADD $8, R1, R26
-	VLD1 (R26), V25.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1110
 
 single1109:
-	FMOVS 0(R1), F25
+	FMOVS 0(R1), F21
 
 loaded1110:
 	TBZ $1, R8, single1111
-	FMOVD 0(R5), F21
+	FMOVD 0(R5), F25
 	TBZ $0, R8, loaded1112
 	ADD $8, R5, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V25.S[2]
 	B loaded1112
 
 single1111:
-	FMOVS 0(R5), F21
+	FMOVS 0(R5), F25
 
 loaded1112:
-	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
-	VFMLA V24.S4, V21.S4, V8.S4
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V13.S4
 	B pass4_fold
 
-pass4_partial12:
+pass4_partial7:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1113
@@ -25702,35 +25871,35 @@ loaded1114:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
-	VDUP R26, V21.S4
-	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
 	TBZ $1, R8, single1115
-	FMOVD 0(R1), F21
+	FMOVD 0(R1), F25
 	TBZ $0, R8, loaded1116
 	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V25.S[2]
 	B loaded1116
 
 single1115:
-	FMOVS 0(R1), F21
+	FMOVS 0(R1), F25
 
 loaded1116:
 	TBZ $1, R8, single1117
-	FMOVD 0(R5), F25
+	FMOVD 0(R5), F21
 	TBZ $0, R8, loaded1118
 	ADD $8, R5, R26
-	VLD1 (R26), V25.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1118
 
 single1117:
-	FMOVS 0(R5), F25
+	FMOVS 0(R5), F21
 
 loaded1118:
-	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V7.S4
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V12.S4
 	B pass4_fold
 
-pass4_partial13:
+pass4_partial8:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1119
@@ -25747,35 +25916,35 @@ loaded1120:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
-	VDUP R26, V25.S4
-	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
 	TBZ $1, R8, single1121
-	FMOVD 0(R1), F25
+	FMOVD 0(R1), F21
 	TBZ $0, R8, loaded1122
 	ADD $8, R1, R26
-	VLD1 (R26), V25.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1122
 
 single1121:
-	FMOVS 0(R1), F25
+	FMOVS 0(R1), F21
 
 loaded1122:
 	TBZ $1, R8, single1123
-	FMOVD 0(R5), F21
+	FMOVD 0(R5), F25
 	TBZ $0, R8, loaded1124
 	ADD $8, R5, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V25.S[2]
 	B loaded1124
 
 single1123:
-	FMOVS 0(R5), F21
+	FMOVS 0(R5), F25
 
 loaded1124:
-	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
-	VFMLA V24.S4, V21.S4, V6.S4
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V11.S4
 	B pass4_fold
 
-pass4_partial14:
+pass4_partial9:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1125
@@ -25792,35 +25961,35 @@ loaded1126:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
-	VDUP R26, V21.S4
-	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
 	TBZ $1, R8, single1127
-	FMOVD 0(R1), F21
+	FMOVD 0(R1), F25
 	TBZ $0, R8, loaded1128
 	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V25.S[2]
 	B loaded1128
 
 single1127:
-	FMOVS 0(R1), F21
+	FMOVS 0(R1), F25
 
 loaded1128:
 	TBZ $1, R8, single1129
-	FMOVD 0(R5), F25
+	FMOVD 0(R5), F21
 	TBZ $0, R8, loaded1130
 	ADD $8, R5, R26
-	VLD1 (R26), V25.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1130
 
 single1129:
-	FMOVS 0(R5), F25
+	FMOVS 0(R5), F21
 
 loaded1130:
-	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V5.S4
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V10.S4
 	B pass4_fold
 
-pass4_partial15:
+pass4_partial10:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1131
@@ -25837,30 +26006,255 @@ loaded1132:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
-	VDUP R26, V25.S4
-	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
 	TBZ $1, R8, single1133
-	FMOVD 0(R1), F25
+	FMOVD 0(R1), F21
 	TBZ $0, R8, loaded1134
 	ADD $8, R1, R26
-	VLD1 (R26), V25.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1134
 
 single1133:
-	FMOVS 0(R1), F25
+	FMOVS 0(R1), F21
 
 loaded1134:
 	TBZ $1, R8, single1135
-	FMOVD 0(R5), F21
+	FMOVD 0(R5), F25
 	TBZ $0, R8, loaded1136
 	ADD $8, R5, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V25.S[2]
 	B loaded1136
 
 single1135:
-	FMOVS 0(R5), F21
+	FMOVS 0(R5), F25
 
 loaded1136:
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V9.S4
+	B pass4_fold
+
+pass4_partial11:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single1137
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded1138
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1138
+
+single1137:
+	FMOVS 0(R2), F24
+
+loaded1138:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	TBZ $1, R8, single1139
+	FMOVD 0(R1), F25
+	TBZ $0, R8, loaded1140
+	ADD $8, R1, R26
+	VLD1 (R26), V25.S[2]
+	B loaded1140
+
+single1139:
+	FMOVS 0(R1), F25
+
+loaded1140:
+	TBZ $1, R8, single1141
+	FMOVD 0(R5), F21
+	TBZ $0, R8, loaded1142
+	ADD $8, R5, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1142
+
+single1141:
+	FMOVS 0(R5), F21
+
+loaded1142:
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V8.S4
+	B pass4_fold
+
+pass4_partial12:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single1143
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded1144
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1144
+
+single1143:
+	FMOVS 0(R2), F24
+
+loaded1144:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	TBZ $1, R8, single1145
+	FMOVD 0(R1), F21
+	TBZ $0, R8, loaded1146
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1146
+
+single1145:
+	FMOVS 0(R1), F21
+
+loaded1146:
+	TBZ $1, R8, single1147
+	FMOVD 0(R5), F25
+	TBZ $0, R8, loaded1148
+	ADD $8, R5, R26
+	VLD1 (R26), V25.S[2]
+	B loaded1148
+
+single1147:
+	FMOVS 0(R5), F25
+
+loaded1148:
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V7.S4
+	B pass4_fold
+
+pass4_partial13:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single1149
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded1150
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1150
+
+single1149:
+	FMOVS 0(R2), F24
+
+loaded1150:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	TBZ $1, R8, single1151
+	FMOVD 0(R1), F25
+	TBZ $0, R8, loaded1152
+	ADD $8, R1, R26
+	VLD1 (R26), V25.S[2]
+	B loaded1152
+
+single1151:
+	FMOVS 0(R1), F25
+
+loaded1152:
+	TBZ $1, R8, single1153
+	FMOVD 0(R5), F21
+	TBZ $0, R8, loaded1154
+	ADD $8, R5, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1154
+
+single1153:
+	FMOVS 0(R5), F21
+
+loaded1154:
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V6.S4
+	B pass4_fold
+
+pass4_partial14:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single1155
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded1156
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1156
+
+single1155:
+	FMOVS 0(R2), F24
+
+loaded1156:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	TBZ $1, R8, single1157
+	FMOVD 0(R1), F21
+	TBZ $0, R8, loaded1158
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1158
+
+single1157:
+	FMOVS 0(R1), F21
+
+loaded1158:
+	TBZ $1, R8, single1159
+	FMOVD 0(R5), F25
+	TBZ $0, R8, loaded1160
+	ADD $8, R5, R26
+	VLD1 (R26), V25.S[2]
+	B loaded1160
+
+single1159:
+	FMOVS 0(R5), F25
+
+loaded1160:
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V5.S4
+	B pass4_fold
+
+pass4_partial15:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single1161
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded1162
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1162
+
+single1161:
+	FMOVS 0(R2), F24
+
+loaded1162:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	TBZ $1, R8, single1163
+	FMOVD 0(R1), F25
+	TBZ $0, R8, loaded1164
+	ADD $8, R1, R26
+	VLD1 (R26), V25.S[2]
+	B loaded1164
+
+single1163:
+	FMOVS 0(R1), F25
+
+loaded1164:
+	TBZ $1, R8, single1165
+	FMOVD 0(R5), F21
+	TBZ $0, R8, loaded1166
+	ADD $8, R5, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1166
+
+single1165:
+	FMOVS 0(R5), F21
+
+loaded1166:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V20.S4
 
@@ -25968,56 +26362,56 @@ pass6_vectors_end:
 	ADD $4, R8
 	CMP $0, R8
 	BEQ pass6_end
-	TBZ $1, R8, single1137
+	TBZ $1, R8, single1167
 	FMOVD 0(R2), F13
-	TBZ $0, R8, loaded1138
+	TBZ $0, R8, loaded1168
 	ADD $8, R2, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1138
+	B loaded1168
 
-single1137:
+single1167:
 	FMOVS 0(R2), F13
 
-loaded1138:
+loaded1168:
 	WORD $0x4ea2d5ad // FSUB V13.4S, V13.4S, V2.4S
 	WORD $0x6e23ddad // FMUL V13.4S, V13.4S, V3.4S
-	TBZ $1, R8, single1139
+	TBZ $1, R8, single1169
 	FMOVD 0(R1), F15
-	TBZ $0, R8, loaded1140
+	TBZ $0, R8, loaded1170
 	ADD $8, R1, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1140
+	B loaded1170
 
-single1139:
+single1169:
 	FMOVS 0(R1), F15
 
-loaded1140:
-	TBZ $1, R8, single1141
+loaded1170:
+	TBZ $1, R8, single1171
 	FMOVD 0(R5), F14
-	TBZ $0, R8, loaded1142
+	TBZ $0, R8, loaded1172
 	ADD $8, R5, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1142
+	B loaded1172
 
-single1141:
+single1171:
 	FMOVS 0(R5), F14
 
-loaded1142:
+loaded1172:
 	WORD $0x6e2eddee // FMUL V14.4S, V15.4S, V14.4S
 	WORD $0x4eb3d5ce // FSUB V14.4S, V14.4S, V19.4S
 	VFMLS V20.S4, V13.S4, V14.S4
 	WORD $0x6e2edc6e // FMUL V14.4S, V3.4S, V14.4S
-	TBZ $1, R8, single1143
+	TBZ $1, R8, single1173
 	FMOVD F14, 0(R0)
-	TBZ $0, R8, stored1144
+	TBZ $0, R8, stored1174
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1144
+	B stored1174
 
-single1143:
+single1173:
 	FMOVS F14, 0(R0)
 
-stored1144:
+stored1174:
 
 pass6_end:
 	SUB R9, R2
@@ -26117,53 +26511,53 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R4, single1145
+	TBZ $1, R4, single1175
 	FMOVD 0(R1), F12
-	TBZ $0, R4, loaded1146
+	TBZ $0, R4, loaded1176
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1146
+	B loaded1176
 
-single1145:
+single1175:
 	FMOVS 0(R1), F12
 
-loaded1146:
+loaded1176:
 	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
 	WORD $0x6e21dd8c // FMUL V12.4S, V12.4S, V1.4S
-	TBZ $1, R4, single1147
+	TBZ $1, R4, single1177
 	FMOVD 0(R2), F13
-	TBZ $0, R4, loaded1148
+	TBZ $0, R4, loaded1178
 	ADD $8, R2, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1148
+	B loaded1178
 
-single1147:
+single1177:
 	FMOVS 0(R2), F13
 
-loaded1148:
-	TBZ $1, R4, single1149
+loaded1178:
+	TBZ $1, R4, single1179
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded1150
+	TBZ $0, R4, loaded1180
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1150
+	B loaded1180
 
-single1149:
+single1179:
 	FMOVS 0(R3), F10
 
-loaded1150:
+loaded1180:
 	VFMLA V13.S4, V12.S4, V10.S4
-	TBZ $1, R4, single1151
+	TBZ $1, R4, single1181
 	FMOVD F10, 0(R0)
-	TBZ $0, R4, stored1152
+	TBZ $0, R4, stored1182
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1152
+	B stored1182
 
-single1151:
+single1181:
 	FMOVS F10, 0(R0)
 
-stored1152:
+stored1182:
 
 done:
 	RET
@@ -26585,271 +26979,6 @@ partial0:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1153
-	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1154
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1154
-
-single1153:
-	FMOVS 0(R2), F20
-
-loaded1154:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1155
-	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1156
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1156
-
-single1155:
-	FMOVS 0(R1), F21
-
-loaded1156:
-	TBZ $1, R4, single1157
-	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1158
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1158
-
-single1157:
-	FMOVS 0(R3), F22
-
-loaded1158:
-	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V3.S4
-	B fold
-
-partial1:
-	CMP $0, R4
-	BEQ fold
-	VDUP R4, V19.S4
-	SUB $0, R4, R26
-	VMOV R26, V19.S[0]
-	SUB $1, R4, R26
-	VMOV R26, V19.S[1]
-	SUB $2, R4, R26
-	VMOV R26, V19.S[2]
-	SUB $3, R4, R26
-	VMOV R26, V19.S[3]
-	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1159
-	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1160
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1160
-
-single1159:
-	FMOVS 0(R2), F20
-
-loaded1160:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1161
-	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1162
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1162
-
-single1161:
-	FMOVS 0(R1), F22
-
-loaded1162:
-	TBZ $1, R4, single1163
-	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1164
-	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1164
-
-single1163:
-	FMOVS 0(R3), F21
-
-loaded1164:
-	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
-	VFMLA V20.S4, V21.S4, V4.S4
-	B fold
-
-partial2:
-	CMP $0, R4
-	BEQ fold
-	VDUP R4, V19.S4
-	SUB $0, R4, R26
-	VMOV R26, V19.S[0]
-	SUB $1, R4, R26
-	VMOV R26, V19.S[1]
-	SUB $2, R4, R26
-	VMOV R26, V19.S[2]
-	SUB $3, R4, R26
-	VMOV R26, V19.S[3]
-	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1165
-	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1166
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1166
-
-single1165:
-	FMOVS 0(R2), F20
-
-loaded1166:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1167
-	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1168
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1168
-
-single1167:
-	FMOVS 0(R1), F21
-
-loaded1168:
-	TBZ $1, R4, single1169
-	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1170
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1170
-
-single1169:
-	FMOVS 0(R3), F22
-
-loaded1170:
-	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V5.S4
-	B fold
-
-partial3:
-	CMP $0, R4
-	BEQ fold
-	VDUP R4, V19.S4
-	SUB $0, R4, R26
-	VMOV R26, V19.S[0]
-	SUB $1, R4, R26
-	VMOV R26, V19.S[1]
-	SUB $2, R4, R26
-	VMOV R26, V19.S[2]
-	SUB $3, R4, R26
-	VMOV R26, V19.S[3]
-	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1171
-	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1172
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1172
-
-single1171:
-	FMOVS 0(R2), F20
-
-loaded1172:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1173
-	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1174
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1174
-
-single1173:
-	FMOVS 0(R1), F22
-
-loaded1174:
-	TBZ $1, R4, single1175
-	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1176
-	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1176
-
-single1175:
-	FMOVS 0(R3), F21
-
-loaded1176:
-	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
-	VFMLA V20.S4, V21.S4, V6.S4
-	B fold
-
-partial4:
-	CMP $0, R4
-	BEQ fold
-	VDUP R4, V19.S4
-	SUB $0, R4, R26
-	VMOV R26, V19.S[0]
-	SUB $1, R4, R26
-	VMOV R26, V19.S[1]
-	SUB $2, R4, R26
-	VMOV R26, V19.S[2]
-	SUB $3, R4, R26
-	VMOV R26, V19.S[3]
-	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1177
-	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1178
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1178
-
-single1177:
-	FMOVS 0(R2), F20
-
-loaded1178:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1179
-	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1180
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1180
-
-single1179:
-	FMOVS 0(R1), F21
-
-loaded1180:
-	TBZ $1, R4, single1181
-	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1182
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1182
-
-single1181:
-	FMOVS 0(R3), F22
-
-loaded1182:
-	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V7.S4
-	B fold
-
-partial5:
-	CMP $0, R4
-	BEQ fold
-	VDUP R4, V19.S4
-	SUB $0, R4, R26
-	VMOV R26, V19.S[0]
-	SUB $1, R4, R26
-	VMOV R26, V19.S[1]
-	SUB $2, R4, R26
-	VMOV R26, V19.S[2]
-	SUB $3, R4, R26
-	VMOV R26, V19.S[3]
-	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
 	TBZ $1, R4, single1183
 	FMOVD 0(R2), F20
 	TBZ $0, R4, loaded1184
@@ -26865,32 +26994,32 @@ loaded1184:
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
 	TBZ $1, R4, single1185
-	FMOVD 0(R1), F22
+	FMOVD 0(R1), F21
 	TBZ $0, R4, loaded1186
 	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1186
 
 single1185:
-	FMOVS 0(R1), F22
+	FMOVS 0(R1), F21
 
 loaded1186:
 	TBZ $1, R4, single1187
-	FMOVD 0(R3), F21
+	FMOVD 0(R3), F22
 	TBZ $0, R4, loaded1188
 	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V22.S[2]
 	B loaded1188
 
 single1187:
-	FMOVS 0(R3), F21
+	FMOVS 0(R3), F22
 
 loaded1188:
-	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
-	VFMLA V20.S4, V21.S4, V8.S4
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V3.S4
 	B fold
 
-partial6:
+partial1:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -26918,32 +27047,32 @@ loaded1190:
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
 	TBZ $1, R4, single1191
-	FMOVD 0(R1), F21
+	FMOVD 0(R1), F22
 	TBZ $0, R4, loaded1192
 	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V22.S[2]
 	B loaded1192
 
 single1191:
-	FMOVS 0(R1), F21
+	FMOVS 0(R1), F22
 
 loaded1192:
 	TBZ $1, R4, single1193
-	FMOVD 0(R3), F22
+	FMOVD 0(R3), F21
 	TBZ $0, R4, loaded1194
 	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1194
 
 single1193:
-	FMOVS 0(R3), F22
+	FMOVS 0(R3), F21
 
 loaded1194:
-	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V9.S4
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V4.S4
 	B fold
 
-partial7:
+partial2:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -26971,32 +27100,32 @@ loaded1196:
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
 	TBZ $1, R4, single1197
-	FMOVD 0(R1), F22
+	FMOVD 0(R1), F21
 	TBZ $0, R4, loaded1198
 	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1198
 
 single1197:
-	FMOVS 0(R1), F22
+	FMOVS 0(R1), F21
 
 loaded1198:
 	TBZ $1, R4, single1199
-	FMOVD 0(R3), F21
+	FMOVD 0(R3), F22
 	TBZ $0, R4, loaded1200
 	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V22.S[2]
 	B loaded1200
 
 single1199:
-	FMOVS 0(R3), F21
+	FMOVS 0(R3), F22
 
 loaded1200:
-	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
-	VFMLA V20.S4, V21.S4, V10.S4
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V5.S4
 	B fold
 
-partial8:
+partial3:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -27024,32 +27153,32 @@ loaded1202:
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
 	TBZ $1, R4, single1203
-	FMOVD 0(R1), F21
+	FMOVD 0(R1), F22
 	TBZ $0, R4, loaded1204
 	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V22.S[2]
 	B loaded1204
 
 single1203:
-	FMOVS 0(R1), F21
+	FMOVS 0(R1), F22
 
 loaded1204:
 	TBZ $1, R4, single1205
-	FMOVD 0(R3), F22
+	FMOVD 0(R3), F21
 	TBZ $0, R4, loaded1206
 	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1206
 
 single1205:
-	FMOVS 0(R3), F22
+	FMOVS 0(R3), F21
 
 loaded1206:
-	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V11.S4
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V6.S4
 	B fold
 
-partial9:
+partial4:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -27077,32 +27206,32 @@ loaded1208:
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
 	TBZ $1, R4, single1209
-	FMOVD 0(R1), F22
+	FMOVD 0(R1), F21
 	TBZ $0, R4, loaded1210
 	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1210
 
 single1209:
-	FMOVS 0(R1), F22
+	FMOVS 0(R1), F21
 
 loaded1210:
 	TBZ $1, R4, single1211
-	FMOVD 0(R3), F21
+	FMOVD 0(R3), F22
 	TBZ $0, R4, loaded1212
 	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V22.S[2]
 	B loaded1212
 
 single1211:
-	FMOVS 0(R3), F21
+	FMOVS 0(R3), F22
 
 loaded1212:
-	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
-	VFMLA V20.S4, V21.S4, V12.S4
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V7.S4
 	B fold
 
-partial10:
+partial5:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -27130,32 +27259,32 @@ loaded1214:
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
 	TBZ $1, R4, single1215
-	FMOVD 0(R1), F21
+	FMOVD 0(R1), F22
 	TBZ $0, R4, loaded1216
 	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V22.S[2]
 	B loaded1216
 
 single1215:
-	FMOVS 0(R1), F21
+	FMOVS 0(R1), F22
 
 loaded1216:
 	TBZ $1, R4, single1217
-	FMOVD 0(R3), F22
+	FMOVD 0(R3), F21
 	TBZ $0, R4, loaded1218
 	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1218
 
 single1217:
-	FMOVS 0(R3), F22
+	FMOVS 0(R3), F21
 
 loaded1218:
-	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V13.S4
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V8.S4
 	B fold
 
-partial11:
+partial6:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -27183,32 +27312,32 @@ loaded1220:
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
 	TBZ $1, R4, single1221
-	FMOVD 0(R1), F22
+	FMOVD 0(R1), F21
 	TBZ $0, R4, loaded1222
 	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1222
 
 single1221:
-	FMOVS 0(R1), F22
+	FMOVS 0(R1), F21
 
 loaded1222:
 	TBZ $1, R4, single1223
-	FMOVD 0(R3), F21
+	FMOVD 0(R3), F22
 	TBZ $0, R4, loaded1224
 	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V22.S[2]
 	B loaded1224
 
 single1223:
-	FMOVS 0(R3), F21
+	FMOVS 0(R3), F22
 
 loaded1224:
-	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
-	VFMLA V20.S4, V21.S4, V14.S4
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V9.S4
 	B fold
 
-partial12:
+partial7:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -27236,32 +27365,32 @@ loaded1226:
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
 	TBZ $1, R4, single1227
-	FMOVD 0(R1), F21
+	FMOVD 0(R1), F22
 	TBZ $0, R4, loaded1228
 	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V22.S[2]
 	B loaded1228
 
 single1227:
-	FMOVS 0(R1), F21
+	FMOVS 0(R1), F22
 
 loaded1228:
 	TBZ $1, R4, single1229
-	FMOVD 0(R3), F22
+	FMOVD 0(R3), F21
 	TBZ $0, R4, loaded1230
 	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1230
 
 single1229:
-	FMOVS 0(R3), F22
+	FMOVS 0(R3), F21
 
 loaded1230:
-	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V15.S4
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V10.S4
 	B fold
 
-partial13:
+partial8:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -27289,32 +27418,32 @@ loaded1232:
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
 	TBZ $1, R4, single1233
-	FMOVD 0(R1), F22
+	FMOVD 0(R1), F21
 	TBZ $0, R4, loaded1234
 	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1234
 
 single1233:
-	FMOVS 0(R1), F22
+	FMOVS 0(R1), F21
 
 loaded1234:
 	TBZ $1, R4, single1235
-	FMOVD 0(R3), F21
+	FMOVD 0(R3), F22
 	TBZ $0, R4, loaded1236
 	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V22.S[2]
 	B loaded1236
 
 single1235:
-	FMOVS 0(R3), F21
+	FMOVS 0(R3), F22
 
 loaded1236:
-	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
-	VFMLA V20.S4, V21.S4, V16.S4
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V11.S4
 	B fold
 
-partial14:
+partial9:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -27342,32 +27471,32 @@ loaded1238:
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
 	TBZ $1, R4, single1239
-	FMOVD 0(R1), F21
+	FMOVD 0(R1), F22
 	TBZ $0, R4, loaded1240
 	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V22.S[2]
 	B loaded1240
 
 single1239:
-	FMOVS 0(R1), F21
+	FMOVS 0(R1), F22
 
 loaded1240:
 	TBZ $1, R4, single1241
-	FMOVD 0(R3), F22
+	FMOVD 0(R3), F21
 	TBZ $0, R4, loaded1242
 	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1242
 
 single1241:
-	FMOVS 0(R3), F22
+	FMOVS 0(R3), F21
 
 loaded1242:
-	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V17.S4
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V12.S4
 	B fold
 
-partial15:
+partial10:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -27395,27 +27524,292 @@ loaded1244:
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
 	TBZ $1, R4, single1245
-	FMOVD 0(R1), F22
+	FMOVD 0(R1), F21
 	TBZ $0, R4, loaded1246
 	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded1246
 
 single1245:
-	FMOVS 0(R1), F22
+	FMOVS 0(R1), F21
 
 loaded1246:
 	TBZ $1, R4, single1247
-	FMOVD 0(R3), F21
+	FMOVD 0(R3), F22
 	TBZ $0, R4, loaded1248
 	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
+	VLD1 (R26), V22.S[2]
 	B loaded1248
 
 single1247:
-	FMOVS 0(R3), F21
+	FMOVS 0(R3), F22
 
 loaded1248:
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V13.S4
+	B fold
+
+partial11:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single1249
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded1250
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1250
+
+single1249:
+	FMOVS 0(R2), F20
+
+loaded1250:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1251
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded1252
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1252
+
+single1251:
+	FMOVS 0(R1), F22
+
+loaded1252:
+	TBZ $1, R4, single1253
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded1254
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1254
+
+single1253:
+	FMOVS 0(R3), F21
+
+loaded1254:
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V14.S4
+	B fold
+
+partial12:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single1255
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded1256
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1256
+
+single1255:
+	FMOVS 0(R2), F20
+
+loaded1256:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1257
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded1258
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1258
+
+single1257:
+	FMOVS 0(R1), F21
+
+loaded1258:
+	TBZ $1, R4, single1259
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded1260
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1260
+
+single1259:
+	FMOVS 0(R3), F22
+
+loaded1260:
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V15.S4
+	B fold
+
+partial13:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single1261
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded1262
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1262
+
+single1261:
+	FMOVS 0(R2), F20
+
+loaded1262:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1263
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded1264
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1264
+
+single1263:
+	FMOVS 0(R1), F22
+
+loaded1264:
+	TBZ $1, R4, single1265
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded1266
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1266
+
+single1265:
+	FMOVS 0(R3), F21
+
+loaded1266:
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V16.S4
+	B fold
+
+partial14:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single1267
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded1268
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1268
+
+single1267:
+	FMOVS 0(R2), F20
+
+loaded1268:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1269
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded1270
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1270
+
+single1269:
+	FMOVS 0(R1), F21
+
+loaded1270:
+	TBZ $1, R4, single1271
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded1272
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1272
+
+single1271:
+	FMOVS 0(R3), F22
+
+loaded1272:
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V17.S4
+	B fold
+
+partial15:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single1273
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded1274
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1274
+
+single1273:
+	FMOVS 0(R2), F20
+
+loaded1274:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1275
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded1276
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1276
+
+single1275:
+	FMOVS 0(R1), F22
+
+loaded1276:
+	TBZ $1, R4, single1277
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded1278
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1278
+
+single1277:
+	FMOVS 0(R3), F21
+
+loaded1278:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V18.S4
 
@@ -27565,56 +27959,56 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single1249
+	TBZ $1, R4, single1279
 	FMOVD 0(R2), F15
-	TBZ $0, R4, loaded1250
+	TBZ $0, R4, loaded1280
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1250
+	B loaded1280
 
-single1249:
+single1279:
 	FMOVS 0(R2), F15
 
-loaded1250:
+loaded1280:
 	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
 	WORD $0x6e21ddef // FMUL V15.4S, V15.4S, V1.4S
-	TBZ $1, R4, single1251
+	TBZ $1, R4, single1281
 	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded1252
+	TBZ $0, R4, loaded1282
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1252
+	B loaded1282
 
-single1251:
+single1281:
 	FMOVS 0(R1), F14
 
-loaded1252:
-	TBZ $1, R4, single1253
+loaded1282:
+	TBZ $1, R4, single1283
 	FMOVD 0(R3), F12
-	TBZ $0, R4, loaded1254
+	TBZ $0, R4, loaded1284
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1254
+	B loaded1284
 
-single1253:
+single1283:
 	FMOVS 0(R3), F12
 
-loaded1254:
+loaded1284:
 	WORD $0x6e2cddcc // FMUL V12.4S, V14.4S, V12.4S
 	WORD $0x4ea2d58c // FSUB V12.4S, V12.4S, V2.4S
 	VFMLS V3.S4, V15.S4, V12.S4
 	WORD $0x6e2cdc2c // FMUL V12.4S, V1.4S, V12.4S
-	TBZ $1, R4, single1255
+	TBZ $1, R4, single1285
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored1256
+	TBZ $0, R4, stored1286
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1256
+	B stored1286
 
-single1255:
+single1285:
 	FMOVS F12, 0(R0)
 
-stored1256:
+stored1286:
 
 done:
 	RET
@@ -27919,30 +28313,30 @@ partial_rows:
 	ADD $4, R3
 	VLD1R (R4), [V1.S4]
 	ADD $4, R4
-	TBZ $1, R5, single1257
+	TBZ $1, R5, single1287
 	FMOVD 0(R2), F2
-	TBZ $0, R5, loaded1258
+	TBZ $0, R5, loaded1288
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1258
+	B loaded1288
 
-single1257:
+single1287:
 	FMOVS 0(R2), F2
 
-loaded1258:
+loaded1288:
 	WORD $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
 	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
-	TBZ $1, R5, single1259
+	TBZ $1, R5, single1289
 	FMOVD 0(R1), F24
-	TBZ $0, R5, loaded1260
+	TBZ $0, R5, loaded1290
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1260
+	B loaded1290
 
-single1259:
+single1289:
 	FMOVS 0(R1), F24
 
-loaded1260:
+loaded1290:
 	VFMLA V2.S4, V24.S4, V5.S4
 	ADD R6, R1
 	ADD R6, R2
@@ -27951,31 +28345,31 @@ loaded1260:
 	MOVD add+64(FP), R8
 	CMP $0, R8
 	BEQ partial_store
-	TBZ $1, R5, single1261
+	TBZ $1, R5, single1291
 	FMOVD 0(R0), F2
-	TBZ $0, R5, loaded1262
+	TBZ $0, R5, loaded1292
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1262
+	B loaded1292
 
-single1261:
+single1291:
 	FMOVS 0(R0), F2
 
-loaded1262:
+loaded1292:
 	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
 
 partial_store:
-	TBZ $1, R5, single1263
+	TBZ $1, R5, single1293
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored1264
+	TBZ $0, R5, stored1294
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1264
+	B stored1294
 
-single1263:
+single1293:
 	FMOVS F5, 0(R0)
 
-stored1264:
+stored1294:
 
 done:
 	RET
@@ -28225,32 +28619,32 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1265
+	TBZ $1, R3, single1295
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1266
+	TBZ $0, R3, loaded1296
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1266
+	B loaded1296
 
-single1265:
+single1295:
 	FMOVS 0(R2), F4
 
-loaded1266:
+loaded1296:
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1267
+	TBZ $1, R3, single1297
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1268
+	TBZ $0, R3, loaded1298
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1268
+	B loaded1298
 
-single1267:
+single1297:
 	FMOVS 0(R1), F7
 
-loaded1268:
+loaded1298:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
 	ADD R4, R1
@@ -28259,31 +28653,31 @@ loaded1268:
 	MOVD add+48(FP), R6
 	CMP $0, R6
 	BEQ partial_store
-	TBZ $1, R3, single1269
+	TBZ $1, R3, single1299
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1270
+	TBZ $0, R3, loaded1300
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1270
+	B loaded1300
 
-single1269:
+single1299:
 	FMOVS 0(R0), F7
 
-loaded1270:
+loaded1300:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1271
+	TBZ $1, R3, single1301
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1272
+	TBZ $0, R3, stored1302
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1272
+	B stored1302
 
-single1271:
+single1301:
 	FMOVS F6, 0(R0)
 
-stored1272:
+stored1302:
 
 done:
 	RET
@@ -28379,17 +28773,17 @@ columns_end:
 	ADD R5, R8
 	MOVD shift+16(FP), R5
 	ADD R4, R5
-	TBZ $1, R2, single1273
+	TBZ $1, R2, single1303
 	FMOVD 0(R5), F0
-	TBZ $0, R2, loaded1274
+	TBZ $0, R2, loaded1304
 	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1274
+	B loaded1304
 
-single1273:
+single1303:
 	FMOVS 0(R5), F0
 
-loaded1274:
+loaded1304:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -28397,50 +28791,50 @@ loaded1274:
 	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single1275
+	TBZ $1, R2, single1305
 	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded1276
+	TBZ $0, R2, loaded1306
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1276
+	B loaded1306
 
-single1275:
+single1305:
 	FMOVS 0(R1), F7
 
-loaded1276:
-	TBZ $1, R2, single1277
+loaded1306:
+	TBZ $1, R2, single1307
 	FMOVD 0(R6), F6
-	TBZ $0, R2, loaded1278
+	TBZ $0, R2, loaded1308
 	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1278
+	B loaded1308
 
-single1277:
+single1307:
 	FMOVS 0(R6), F6
 
-loaded1278:
-	TBZ $1, R2, single1279
+loaded1308:
+	TBZ $1, R2, single1309
 	FMOVD 0(R7), F5
-	TBZ $0, R2, loaded1280
+	TBZ $0, R2, loaded1310
 	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1280
+	B loaded1310
 
-single1279:
+single1309:
 	FMOVS 0(R7), F5
 
-loaded1280:
-	TBZ $1, R2, single1281
+loaded1310:
+	TBZ $1, R2, single1311
 	FMOVD 0(R8), F9
-	TBZ $0, R2, loaded1282
+	TBZ $0, R2, loaded1312
 	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1282
+	B loaded1312
 
-single1281:
+single1311:
 	FMOVS 0(R8), F9
 
-loaded1282:
+loaded1312:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
@@ -28458,34 +28852,34 @@ loaded1282:
 	MOVD add+56(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single1283
+	TBZ $1, R2, single1313
 	FMOVD 0(R0), F9
-	TBZ $0, R2, loaded1284
+	TBZ $0, R2, loaded1314
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1284
+	B loaded1314
 
-single1283:
+single1313:
 	FMOVS 0(R0), F9
 
-loaded1284:
+loaded1314:
 	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R2, single1285
+	TBZ $1, R2, single1315
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1286
+	TBZ $0, R2, stored1316
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1286
+	B stored1316
 
-single1285:
+single1315:
 	FMOVS F1, 0(R0)
 
-stored1286:
+stored1316:
 
 done:
 	RET
@@ -28735,32 +29129,32 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1287
+	TBZ $1, R3, single1317
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1288
+	TBZ $0, R3, loaded1318
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1288
+	B loaded1318
 
-single1287:
+single1317:
 	FMOVS 0(R2), F4
 
-loaded1288:
+loaded1318:
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1289
+	TBZ $1, R3, single1319
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1290
+	TBZ $0, R3, loaded1320
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1290
+	B loaded1320
 
-single1289:
+single1319:
 	FMOVS 0(R1), F7
 
-loaded1290:
+loaded1320:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	VFMLA V7.S4, V7.S4, V6.S4
 	ADD R4, R1
@@ -28769,31 +29163,31 @@ loaded1290:
 	MOVD add+48(FP), R6
 	CMP $0, R6
 	BEQ partial_store
-	TBZ $1, R3, single1291
+	TBZ $1, R3, single1321
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1292
+	TBZ $0, R3, loaded1322
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1292
+	B loaded1322
 
-single1291:
+single1321:
 	FMOVS 0(R0), F7
 
-loaded1292:
+loaded1322:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1293
+	TBZ $1, R3, single1323
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1294
+	TBZ $0, R3, stored1324
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1294
+	B stored1324
 
-single1293:
+single1323:
 	FMOVS F6, 0(R0)
 
-stored1294:
+stored1324:
 
 done:
 	RET
@@ -28889,17 +29283,17 @@ columns_end:
 	ADD R5, R8
 	MOVD shift+16(FP), R5
 	ADD R4, R5
-	TBZ $1, R2, single1295
+	TBZ $1, R2, single1325
 	FMOVD 0(R5), F0
-	TBZ $0, R2, loaded1296
+	TBZ $0, R2, loaded1326
 	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1296
+	B loaded1326
 
-single1295:
+single1325:
 	FMOVS 0(R5), F0
 
-loaded1296:
+loaded1326:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -28907,50 +29301,50 @@ loaded1296:
 	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single1297
+	TBZ $1, R2, single1327
 	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded1298
+	TBZ $0, R2, loaded1328
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1298
+	B loaded1328
 
-single1297:
+single1327:
 	FMOVS 0(R1), F7
 
-loaded1298:
-	TBZ $1, R2, single1299
+loaded1328:
+	TBZ $1, R2, single1329
 	FMOVD 0(R6), F6
-	TBZ $0, R2, loaded1300
+	TBZ $0, R2, loaded1330
 	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1300
+	B loaded1330
 
-single1299:
+single1329:
 	FMOVS 0(R6), F6
 
-loaded1300:
-	TBZ $1, R2, single1301
+loaded1330:
+	TBZ $1, R2, single1331
 	FMOVD 0(R7), F5
-	TBZ $0, R2, loaded1302
+	TBZ $0, R2, loaded1332
 	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1302
+	B loaded1332
 
-single1301:
+single1331:
 	FMOVS 0(R7), F5
 
-loaded1302:
-	TBZ $1, R2, single1303
+loaded1332:
+	TBZ $1, R2, single1333
 	FMOVD 0(R8), F9
-	TBZ $0, R2, loaded1304
+	TBZ $0, R2, loaded1334
 	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1304
+	B loaded1334
 
-single1303:
+single1333:
 	FMOVS 0(R8), F9
 
-loaded1304:
+loaded1334:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
@@ -28968,34 +29362,34 @@ loaded1304:
 	MOVD add+56(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single1305
+	TBZ $1, R2, single1335
 	FMOVD 0(R0), F9
-	TBZ $0, R2, loaded1306
+	TBZ $0, R2, loaded1336
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1306
+	B loaded1336
 
-single1305:
+single1335:
 	FMOVS 0(R0), F9
 
-loaded1306:
+loaded1336:
 	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R2, single1307
+	TBZ $1, R2, single1337
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1308
+	TBZ $0, R2, stored1338
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1308
+	B stored1338
 
-single1307:
+single1337:
 	FMOVS F1, 0(R0)
 
-stored1308:
+stored1338:
 
 done:
 	RET
@@ -29078,51 +29472,51 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1309
+	TBZ $1, R6, single1339
 	FMOVD 0(R1), F10
-	TBZ $0, R6, loaded1310
+	TBZ $0, R6, loaded1340
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1310
+	B loaded1340
 
-single1309:
+single1339:
 	FMOVS 0(R1), F10
 
-loaded1310:
-	TBZ $1, R6, single1311
+loaded1340:
+	TBZ $1, R6, single1341
 	FMOVD 0(R2), F11
-	TBZ $0, R6, loaded1312
+	TBZ $0, R6, loaded1342
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1312
+	B loaded1342
 
-single1311:
+single1341:
 	FMOVS 0(R2), F11
 
-loaded1312:
-	TBZ $1, R6, single1313
+loaded1342:
+	TBZ $1, R6, single1343
 	FMOVD 0(R3), F12
-	TBZ $0, R6, loaded1314
+	TBZ $0, R6, loaded1344
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1314
+	B loaded1344
 
-single1313:
+single1343:
 	FMOVS 0(R3), F12
 
-loaded1314:
+loaded1344:
 	VFMLA V11.S4, V10.S4, V12.S4
-	TBZ $1, R6, single1315
+	TBZ $1, R6, single1345
 	FMOVD F12, 0(R0)
-	TBZ $0, R6, stored1316
+	TBZ $0, R6, stored1346
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1316
+	B stored1346
 
-single1315:
+single1345:
 	FMOVS F12, 0(R0)
 
-stored1316:
+stored1346:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -29222,53 +29616,53 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1317
+	TBZ $1, R6, single1347
 	FMOVD 0(R1), F11
-	TBZ $0, R6, loaded1318
+	TBZ $0, R6, loaded1348
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1318
+	B loaded1348
 
-single1317:
+single1347:
 	FMOVS 0(R1), F11
 
-loaded1318:
-	TBZ $1, R6, single1319
+loaded1348:
+	TBZ $1, R6, single1349
 	FMOVD 0(R2), F12
-	TBZ $0, R6, loaded1320
+	TBZ $0, R6, loaded1350
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1320
+	B loaded1350
 
-single1319:
+single1349:
 	FMOVS 0(R2), F12
 
-loaded1320:
-	TBZ $1, R6, single1321
+loaded1350:
+	TBZ $1, R6, single1351
 	FMOVD 0(R3), F13
-	TBZ $0, R6, loaded1322
+	TBZ $0, R6, loaded1352
 	ADD $8, R3, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1322
+	B loaded1352
 
-single1321:
+single1351:
 	FMOVS 0(R3), F13
 
-loaded1322:
+loaded1352:
 	VFMLA V12.S4, V11.S4, V13.S4
 	WORD $0x6eade40c // FCMGT V12.4S, V0.4S, V13.4S
 	WORD $0x6eac1c0d // BIT V13.16B, V0.16B, V12.16B
-	TBZ $1, R6, single1323
+	TBZ $1, R6, single1353
 	FMOVD F13, 0(R0)
-	TBZ $0, R6, stored1324
+	TBZ $0, R6, stored1354
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1324
+	B stored1354
 
-single1323:
+single1353:
 	FMOVS F13, 0(R0)
 
-stored1324:
+stored1354:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -29359,42 +29753,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1325
+	TBZ $1, R5, single1355
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1326
+	TBZ $0, R5, loaded1356
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1326
+	B loaded1356
 
-single1325:
+single1355:
 	FMOVS 0(R1), F8
 
-loaded1326:
-	TBZ $1, R5, single1327
+loaded1356:
+	TBZ $1, R5, single1357
 	FMOVD 0(R2), F9
-	TBZ $0, R5, loaded1328
+	TBZ $0, R5, loaded1358
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1328
+	B loaded1358
 
-single1327:
+single1357:
 	FMOVS 0(R2), F9
 
-loaded1328:
+loaded1358:
 	WORD $0x4e29d509 // FADD V9.4S, V8.4S, V9.4S
 	WORD $0x6ea9e408 // FCMGT V8.4S, V0.4S, V9.4S
 	WORD $0x6ea81c09 // BIT V9.16B, V0.16B, V8.16B
-	TBZ $1, R5, single1329
+	TBZ $1, R5, single1359
 	FMOVD F9, 0(R0)
-	TBZ $0, R5, stored1330
+	TBZ $0, R5, stored1360
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1330
+	B stored1360
 
-single1329:
+single1359:
 	FMOVS F9, 0(R0)
 
-stored1330:
+stored1360:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -29572,28 +29966,28 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1331
+	TBZ $1, R5, single1361
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded1332
+	TBZ $0, R5, loaded1362
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded1332
+	B loaded1362
 
-single1331:
+single1361:
 	FMOVS 0(R1), F16
 
-loaded1332:
-	TBZ $1, R5, single1333
+loaded1362:
+	TBZ $1, R5, single1363
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1334
+	TBZ $0, R5, loaded1364
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1334
+	B loaded1364
 
-single1333:
+single1363:
 	FMOVS 0(R2), F21
 
-loaded1334:
+loaded1364:
 	WORD $0x4e35d615 // FADD V21.4S, V16.4S, V21.4S
 	VORR V21.B16, V0.B16, V16.B16
 	WORD $0x6eb0e437 // FCMGT V23.4S, V1.4S, V16.4S
@@ -29622,17 +30016,17 @@ loaded1334:
 	VFMLA V16.S4, V23.S4, V17.S4
 	WORD $0x6e31fed1 // FDIV V17.4S, V22.4S, V17.4S
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R5, single1335
+	TBZ $1, R5, single1365
 	FMOVD F21, 0(R0)
-	TBZ $0, R5, stored1336
+	TBZ $0, R5, stored1366
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1336
+	B stored1366
 
-single1335:
+single1365:
 	FMOVS F21, 0(R0)
 
-stored1336:
+stored1366:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -29792,30 +30186,30 @@ vectors_end:
 	VEOR V14.B16, V12.B16, V12.B16
 	WORD $0x4ea69d8c // MUL V12.4S, V12.4S, V6.4S
 	WORD $0x4eac346c // CMGT V12.4S, V3.4S, V12.4S
-	TBZ $1, R2, single1337
+	TBZ $1, R2, single1367
 	FMOVD 0(R1), F14
-	TBZ $0, R2, loaded1338
+	TBZ $0, R2, loaded1368
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1338
+	B loaded1368
 
-single1337:
+single1367:
 	FMOVS 0(R1), F14
 
-loaded1338:
+loaded1368:
 	WORD $0x6e2edc8e // FMUL V14.4S, V4.4S, V14.4S
 	WORD $0x4e6c1dce // BIC V14.16B, V14.16B, V12.16B
-	TBZ $1, R2, single1339
+	TBZ $1, R2, single1369
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored1340
+	TBZ $0, R2, stored1370
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1340
+	B stored1370
 
-single1339:
+single1369:
 	FMOVS F14, 0(R0)
 
-stored1340:
+stored1370:
 
 done:
 	RET
@@ -30034,44 +30428,44 @@ columns1_end:
 	ADD R7, R3
 	MOVD mean+32(FP), R4
 	ADD R7, R4
-	TBZ $1, R5, single1341
+	TBZ $1, R5, single1371
 	FMOVD 0(R4), F4
-	TBZ $0, R5, loaded1342
+	TBZ $0, R5, loaded1372
 	ADD $8, R4, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1342
+	B loaded1372
 
-single1341:
+single1371:
 	FMOVS 0(R4), F4
 
-loaded1342:
+loaded1372:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	MOVD rows+48(FP), R8
 
 partial_rows:
-	TBZ $1, R5, single1343
+	TBZ $1, R5, single1373
 	FMOVD 0(R2), F1
-	TBZ $0, R5, loaded1344
+	TBZ $0, R5, loaded1374
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1344
+	B loaded1374
 
-single1343:
+single1373:
 	FMOVS 0(R2), F1
 
-loaded1344:
-	TBZ $1, R5, single1345
+loaded1374:
+	TBZ $1, R5, single1375
 	FMOVD 0(R3), F0
-	TBZ $0, R5, loaded1346
+	TBZ $0, R5, loaded1376
 	ADD $8, R3, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1346
+	B loaded1376
 
-single1345:
+single1375:
 	FMOVS 0(R3), F0
 
-loaded1346:
+loaded1376:
 	WORD $0x4ea4d400 // FSUB V0.4S, V0.4S, V4.4S
 	VFMLA V0.S4, V1.S4, V5.S4
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
@@ -30082,54 +30476,54 @@ loaded1346:
 	MOVD add+64(FP), R8
 	CMP $0, R8
 	BEQ partial_store
-	TBZ $1, R5, single1347
+	TBZ $1, R5, single1377
 	FMOVD 0(R0), F1
-	TBZ $0, R5, loaded1348
+	TBZ $0, R5, loaded1378
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1348
+	B loaded1378
 
-single1347:
+single1377:
 	FMOVS 0(R0), F1
 
-loaded1348:
+loaded1378:
 	WORD $0x4e25d425 // FADD V5.4S, V1.4S, V5.4S
-	TBZ $1, R5, single1349
+	TBZ $1, R5, single1379
 	FMOVD 0(R1), F1
-	TBZ $0, R5, loaded1350
+	TBZ $0, R5, loaded1380
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1350
+	B loaded1380
 
-single1349:
+single1379:
 	FMOVS 0(R1), F1
 
-loaded1350:
+loaded1380:
 	WORD $0x4e22d422 // FADD V2.4S, V1.4S, V2.4S
 
 partial_store:
-	TBZ $1, R5, single1351
+	TBZ $1, R5, single1381
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored1352
+	TBZ $0, R5, stored1382
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1352
+	B stored1382
 
-single1351:
+single1381:
 	FMOVS F5, 0(R0)
 
-stored1352:
-	TBZ $1, R5, single1353
+stored1382:
+	TBZ $1, R5, single1383
 	FMOVD F2, 0(R1)
-	TBZ $0, R5, stored1354
+	TBZ $0, R5, stored1384
 	ADD $8, R1, R26
 	VST1 V2.S[2], (R26)
-	B stored1354
+	B stored1384
 
-single1353:
+single1383:
 	FMOVS F2, 0(R1)
 
-stored1354:
+stored1384:
 
 done:
 	RET
@@ -30228,17 +30622,17 @@ columns_end:
 	ADD R7, R9
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1355
+	TBZ $1, R4, single1385
 	FMOVD 0(R7), F0
-	TBZ $0, R4, loaded1356
+	TBZ $0, R4, loaded1386
 	ADD $8, R7, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1356
+	B loaded1386
 
-single1355:
+single1385:
 	FMOVS 0(R7), F0
 
-loaded1356:
+loaded1386:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -30246,50 +30640,50 @@ loaded1356:
 	MOVD rows+48(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single1357
+	TBZ $1, R4, single1387
 	FMOVD 0(R2), F5
-	TBZ $0, R4, loaded1358
+	TBZ $0, R4, loaded1388
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1358
+	B loaded1388
 
-single1357:
+single1387:
 	FMOVS 0(R2), F5
 
-loaded1358:
-	TBZ $1, R4, single1359
+loaded1388:
+	TBZ $1, R4, single1389
 	FMOVD 0(R8), F8
-	TBZ $0, R4, loaded1360
+	TBZ $0, R4, loaded1390
 	ADD $8, R8, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1360
+	B loaded1390
 
-single1359:
+single1389:
 	FMOVS 0(R8), F8
 
-loaded1360:
-	TBZ $1, R4, single1361
+loaded1390:
+	TBZ $1, R4, single1391
 	FMOVD 0(R3), F7
-	TBZ $0, R4, loaded1362
+	TBZ $0, R4, loaded1392
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1362
+	B loaded1392
 
-single1361:
+single1391:
 	FMOVS 0(R3), F7
 
-loaded1362:
-	TBZ $1, R4, single1363
+loaded1392:
+	TBZ $1, R4, single1393
 	FMOVD 0(R9), F9
-	TBZ $0, R4, loaded1364
+	TBZ $0, R4, loaded1394
 	ADD $8, R9, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1364
+	B loaded1394
 
-single1363:
+single1393:
 	FMOVS 0(R9), F9
 
-loaded1364:
+loaded1394:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
 	VFMLA V7.S4, V5.S4, V1.S4
@@ -30305,56 +30699,56 @@ loaded1364:
 	MOVD add+72(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single1365
+	TBZ $1, R4, single1395
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded1366
+	TBZ $0, R4, loaded1396
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1366
+	B loaded1396
 
-single1365:
+single1395:
 	FMOVS 0(R0), F8
 
-loaded1366:
+loaded1396:
 	WORD $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	TBZ $1, R4, single1367
+	TBZ $1, R4, single1397
 	FMOVD 0(R1), F8
-	TBZ $0, R4, loaded1368
+	TBZ $0, R4, loaded1398
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1368
+	B loaded1398
 
-single1367:
+single1397:
 	FMOVS 0(R1), F8
 
-loaded1368:
+loaded1398:
 	WORD $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
-	TBZ $1, R4, single1369
+	TBZ $1, R4, single1399
 	FMOVD F1, 0(R0)
-	TBZ $0, R4, stored1370
+	TBZ $0, R4, stored1400
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1370
+	B stored1400
 
-single1369:
+single1399:
 	FMOVS F1, 0(R0)
 
-stored1370:
+stored1400:
 	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
-	TBZ $1, R4, single1371
+	TBZ $1, R4, single1401
 	FMOVD F3, 0(R1)
-	TBZ $0, R4, stored1372
+	TBZ $0, R4, stored1402
 	ADD $8, R1, R26
 	VST1 V3.S[2], (R26)
-	B stored1372
+	B stored1402
 
-single1371:
+single1401:
 	FMOVS F3, 0(R1)
 
-stored1372:
+stored1402:
 
 done:
 	RET
@@ -30478,87 +30872,87 @@ vectors_end:
 	ADD $4, R9
 	CMP $0, R9
 	BEQ row_end
-	TBZ $1, R9, single1373
+	TBZ $1, R9, single1403
 	FMOVD 0(R2), F11
-	TBZ $0, R9, loaded1374
+	TBZ $0, R9, loaded1404
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1374
+	B loaded1404
 
-single1373:
+single1403:
 	FMOVS 0(R2), F11
 
-loaded1374:
-	TBZ $1, R9, single1375
+loaded1404:
+	TBZ $1, R9, single1405
 	FMOVD 0(R1), F1
-	TBZ $0, R9, loaded1376
+	TBZ $0, R9, loaded1406
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1376
+	B loaded1406
 
-single1375:
+single1405:
 	FMOVS 0(R1), F1
 
-loaded1376:
-	TBZ $1, R9, single1377
+loaded1406:
+	TBZ $1, R9, single1407
 	FMOVD 0(R3), F12
-	TBZ $0, R9, loaded1378
+	TBZ $0, R9, loaded1408
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1378
+	B loaded1408
 
-single1377:
+single1407:
 	FMOVS 0(R3), F12
 
-loaded1378:
+loaded1408:
 	WORD $0x4eacd56c // FSUB V12.4S, V11.4S, V12.4S
-	TBZ $1, R9, single1379
+	TBZ $1, R9, single1409
 	FMOVD 0(R6), F11
-	TBZ $0, R9, loaded1380
+	TBZ $0, R9, loaded1410
 	ADD $8, R6, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1380
+	B loaded1410
 
-single1379:
+single1409:
 	FMOVS 0(R6), F11
 
-loaded1380:
-	TBZ $1, R9, single1381
+loaded1410:
+	TBZ $1, R9, single1411
 	FMOVD 0(R5), F2
-	TBZ $0, R9, loaded1382
+	TBZ $0, R9, loaded1412
 	ADD $8, R5, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1382
+	B loaded1412
 
-single1381:
+single1411:
 	FMOVS 0(R5), F2
 
-loaded1382:
+loaded1412:
 	WORD $0x4ea2d422 // FSUB V2.4S, V1.4S, V2.4S
 	VFMLS V11.S4, V12.S4, V2.S4
-	TBZ $1, R9, single1383
+	TBZ $1, R9, single1413
 	FMOVD 0(R4), F11
-	TBZ $0, R9, loaded1384
+	TBZ $0, R9, loaded1414
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1384
+	B loaded1414
 
-single1383:
+single1413:
 	FMOVS 0(R4), F11
 
-loaded1384:
+loaded1414:
 	WORD $0x6e2bdc4b // FMUL V11.4S, V2.4S, V11.4S
-	TBZ $1, R9, single1385
+	TBZ $1, R9, single1415
 	FMOVD F11, 0(R0)
-	TBZ $0, R9, stored1386
+	TBZ $0, R9, stored1416
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored1386
+	B stored1416
 
-single1385:
+single1415:
 	FMOVS F11, 0(R0)
 
-stored1386:
+stored1416:
 	LSL $2, R9
 	ADD R9, R0
 	ADD R9, R1
@@ -30841,70 +31235,70 @@ columns1_end:
 	ADD R9, R3
 	MOVD scale+40(FP), R5
 	ADD R9, R5
-	TBZ $1, R7, single1387
+	TBZ $1, R7, single1417
 	FMOVD 0(R5), F7
-	TBZ $0, R7, loaded1388
+	TBZ $0, R7, loaded1418
 	ADD $8, R5, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1388
+	B loaded1418
 
-single1387:
+single1417:
 	FMOVS 0(R5), F7
 
-loaded1388:
+loaded1418:
 	MOVD shift+48(FP), R6
 	ADD R9, R6
-	TBZ $1, R7, single1389
+	TBZ $1, R7, single1419
 	FMOVD 0(R6), F8
-	TBZ $0, R7, loaded1390
+	TBZ $0, R7, loaded1420
 	ADD $8, R6, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1390
+	B loaded1420
 
-single1389:
+single1419:
 	FMOVS 0(R6), F8
 
-loaded1390:
+loaded1420:
 	MOVD mean+32(FP), R4
 	ADD R9, R4
-	TBZ $1, R7, single1391
+	TBZ $1, R7, single1421
 	FMOVD 0(R4), F9
-	TBZ $0, R7, loaded1392
+	TBZ $0, R7, loaded1422
 	ADD $8, R4, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1392
+	B loaded1422
 
-single1391:
+single1421:
 	FMOVS 0(R4), F9
 
-loaded1392:
+loaded1422:
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	MOVD rows+64(FP), R10
 
 partial_rows:
-	TBZ $1, R7, single1393
+	TBZ $1, R7, single1423
 	FMOVD 0(R2), F4
-	TBZ $0, R7, loaded1394
+	TBZ $0, R7, loaded1424
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1394
+	B loaded1424
 
-single1393:
+single1423:
 	FMOVS 0(R2), F4
 
-loaded1394:
-	TBZ $1, R7, single1395
+loaded1424:
+	TBZ $1, R7, single1425
 	FMOVD 0(R3), F3
-	TBZ $0, R7, loaded1396
+	TBZ $0, R7, loaded1426
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1396
+	B loaded1426
 
-single1395:
+single1425:
 	FMOVS 0(R3), F3
 
-loaded1396:
+loaded1426:
 	VMOV V8.B16, V2.B16
 	VFMLA V7.S4, V3.S4, V2.S4
 	WORD $0x6ea0e442 // FCMGT V2.4S, V2.4S, V0.4S
@@ -30919,54 +31313,54 @@ loaded1396:
 	MOVD add+80(FP), R10
 	CMP $0, R10
 	BEQ partial_store
-	TBZ $1, R7, single1397
+	TBZ $1, R7, single1427
 	FMOVD 0(R0), F4
-	TBZ $0, R7, loaded1398
+	TBZ $0, R7, loaded1428
 	ADD $8, R0, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1398
+	B loaded1428
 
-single1397:
+single1427:
 	FMOVS 0(R0), F4
 
-loaded1398:
+loaded1428:
 	WORD $0x4e2ad48a // FADD V10.4S, V4.4S, V10.4S
-	TBZ $1, R7, single1399
+	TBZ $1, R7, single1429
 	FMOVD 0(R1), F4
-	TBZ $0, R7, loaded1400
+	TBZ $0, R7, loaded1430
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1400
+	B loaded1430
 
-single1399:
+single1429:
 	FMOVS 0(R1), F4
 
-loaded1400:
+loaded1430:
 	WORD $0x4e25d485 // FADD V5.4S, V4.4S, V5.4S
 
 partial_store:
-	TBZ $1, R7, single1401
+	TBZ $1, R7, single1431
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored1402
+	TBZ $0, R7, stored1432
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1402
+	B stored1432
 
-single1401:
+single1431:
 	FMOVS F10, 0(R0)
 
-stored1402:
-	TBZ $1, R7, single1403
+stored1432:
+	TBZ $1, R7, single1433
 	FMOVD F5, 0(R1)
-	TBZ $0, R7, stored1404
+	TBZ $0, R7, stored1434
 	ADD $8, R1, R26
 	VST1 V5.S[2], (R26)
-	B stored1404
+	B stored1434
 
-single1403:
+single1433:
 	FMOVS F5, 0(R1)
 
-stored1404:
+stored1434:
 
 done:
 	RET
@@ -31081,43 +31475,43 @@ columns_end:
 	ADD R7, R9
 	MOVD scale+40(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1405
+	TBZ $1, R4, single1435
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1406
+	TBZ $0, R4, loaded1436
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1406
+	B loaded1436
 
-single1405:
+single1435:
 	FMOVS 0(R7), F1
 
-loaded1406:
+loaded1436:
 	MOVD shift+48(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1407
+	TBZ $1, R4, single1437
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1408
+	TBZ $0, R4, loaded1438
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1408
+	B loaded1438
 
-single1407:
+single1437:
 	FMOVS 0(R7), F2
 
-loaded1408:
+loaded1438:
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1409
+	TBZ $1, R4, single1439
 	FMOVD 0(R7), F3
-	TBZ $0, R4, loaded1410
+	TBZ $0, R4, loaded1440
 	ADD $8, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1410
+	B loaded1440
 
-single1409:
+single1439:
 	FMOVS 0(R7), F3
 
-loaded1410:
+loaded1440:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
@@ -31125,50 +31519,50 @@ loaded1410:
 	MOVD rows+64(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single1411
+	TBZ $1, R4, single1441
 	FMOVD 0(R2), F8
-	TBZ $0, R4, loaded1412
+	TBZ $0, R4, loaded1442
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1412
+	B loaded1442
 
-single1411:
+single1441:
 	FMOVS 0(R2), F8
 
-loaded1412:
-	TBZ $1, R4, single1413
+loaded1442:
+	TBZ $1, R4, single1443
 	FMOVD 0(R8), F11
-	TBZ $0, R4, loaded1414
+	TBZ $0, R4, loaded1444
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1414
+	B loaded1444
 
-single1413:
+single1443:
 	FMOVS 0(R8), F11
 
-loaded1414:
-	TBZ $1, R4, single1415
+loaded1444:
+	TBZ $1, R4, single1445
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded1416
+	TBZ $0, R4, loaded1446
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1416
+	B loaded1446
 
-single1415:
+single1445:
 	FMOVS 0(R3), F10
 
-loaded1416:
-	TBZ $1, R4, single1417
+loaded1446:
+	TBZ $1, R4, single1447
 	FMOVD 0(R9), F13
-	TBZ $0, R4, loaded1418
+	TBZ $0, R4, loaded1448
 	ADD $8, R9, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1418
+	B loaded1448
 
-single1417:
+single1447:
 	FMOVS 0(R9), F13
 
-loaded1418:
+loaded1448:
 	VMOV V2.B16, V12.B16
 	VFMLA V1.S4, V10.S4, V12.S4
 	VMOV V2.B16, V14.B16
@@ -31192,56 +31586,56 @@ loaded1418:
 	MOVD add+88(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single1419
+	TBZ $1, R4, single1449
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded1420
+	TBZ $0, R4, loaded1450
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1420
+	B loaded1450
 
-single1419:
+single1449:
 	FMOVS 0(R0), F11
 
-loaded1420:
+loaded1450:
 	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
-	TBZ $1, R4, single1421
+	TBZ $1, R4, single1451
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded1422
+	TBZ $0, R4, loaded1452
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1422
+	B loaded1452
 
-single1421:
+single1451:
 	FMOVS 0(R1), F11
 
-loaded1422:
+loaded1452:
 	WORD $0x4e26d566 // FADD V6.4S, V11.4S, V6.4S
 
 partial_store:
 	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
-	TBZ $1, R4, single1423
+	TBZ $1, R4, single1453
 	FMOVD F4, 0(R0)
-	TBZ $0, R4, stored1424
+	TBZ $0, R4, stored1454
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored1424
+	B stored1454
 
-single1423:
+single1453:
 	FMOVS F4, 0(R0)
 
-stored1424:
+stored1454:
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
-	TBZ $1, R4, single1425
+	TBZ $1, R4, single1455
 	FMOVD F6, 0(R1)
-	TBZ $0, R4, stored1426
+	TBZ $0, R4, stored1456
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored1426
+	B stored1456
 
-single1425:
+single1455:
 	FMOVS F6, 0(R1)
 
-stored1426:
+stored1456:
 
 done:
 	RET
@@ -31400,112 +31794,112 @@ vectors_end:
 	ADD $4, R11
 	CMP $0, R11
 	BEQ row_end
-	TBZ $1, R11, single1427
+	TBZ $1, R11, single1457
 	FMOVD 0(R2), F15
-	TBZ $0, R11, loaded1428
+	TBZ $0, R11, loaded1458
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1428
+	B loaded1458
 
-single1427:
+single1457:
 	FMOVS 0(R2), F15
 
-loaded1428:
-	TBZ $1, R11, single1429
+loaded1458:
+	TBZ $1, R11, single1459
 	FMOVD 0(R1), F14
-	TBZ $0, R11, loaded1430
+	TBZ $0, R11, loaded1460
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1430
+	B loaded1460
 
-single1429:
+single1459:
 	FMOVS 0(R1), F14
 
-loaded1430:
-	TBZ $1, R11, single1431
+loaded1460:
+	TBZ $1, R11, single1461
 	FMOVD 0(R7), F2
-	TBZ $0, R11, loaded1432
+	TBZ $0, R11, loaded1462
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1432
+	B loaded1462
 
-single1431:
+single1461:
 	FMOVS 0(R7), F2
 
-loaded1432:
-	TBZ $1, R11, single1433
+loaded1462:
+	TBZ $1, R11, single1463
 	FMOVD 0(R8), F3
-	TBZ $0, R11, loaded1434
+	TBZ $0, R11, loaded1464
 	ADD $8, R8, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1434
+	B loaded1464
 
-single1433:
+single1463:
 	FMOVS 0(R8), F3
 
-loaded1434:
+loaded1464:
 	VFMLA V2.S4, V15.S4, V3.S4
 	WORD $0x6ea0e463 // FCMGT V3.4S, V3.4S, V0.4S
 	VAND V3.B16, V14.B16, V14.B16
-	TBZ $1, R11, single1435
+	TBZ $1, R11, single1465
 	FMOVD 0(R3), F3
-	TBZ $0, R11, loaded1436
+	TBZ $0, R11, loaded1466
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1436
+	B loaded1466
 
-single1435:
+single1465:
 	FMOVS 0(R3), F3
 
-loaded1436:
+loaded1466:
 	WORD $0x4ea3d5e3 // FSUB V3.4S, V15.4S, V3.4S
-	TBZ $1, R11, single1437
+	TBZ $1, R11, single1467
 	FMOVD 0(R6), F15
-	TBZ $0, R11, loaded1438
+	TBZ $0, R11, loaded1468
 	ADD $8, R6, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1438
+	B loaded1468
 
-single1437:
+single1467:
 	FMOVS 0(R6), F15
 
-loaded1438:
-	TBZ $1, R11, single1439
+loaded1468:
+	TBZ $1, R11, single1469
 	FMOVD 0(R5), F2
-	TBZ $0, R11, loaded1440
+	TBZ $0, R11, loaded1470
 	ADD $8, R5, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1440
+	B loaded1470
 
-single1439:
+single1469:
 	FMOVS 0(R5), F2
 
-loaded1440:
+loaded1470:
 	WORD $0x4ea2d5c2 // FSUB V2.4S, V14.4S, V2.4S
 	VFMLS V15.S4, V3.S4, V2.S4
-	TBZ $1, R11, single1441
+	TBZ $1, R11, single1471
 	FMOVD 0(R4), F15
-	TBZ $0, R11, loaded1442
+	TBZ $0, R11, loaded1472
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1442
+	B loaded1472
 
-single1441:
+single1471:
 	FMOVS 0(R4), F15
 
-loaded1442:
+loaded1472:
 	WORD $0x6e2fdc4f // FMUL V15.4S, V2.4S, V15.4S
-	TBZ $1, R11, single1443
+	TBZ $1, R11, single1473
 	FMOVD F15, 0(R0)
-	TBZ $0, R11, stored1444
+	TBZ $0, R11, stored1474
 	ADD $8, R0, R26
 	VST1 V15.S[2], (R26)
-	B stored1444
+	B stored1474
 
-single1443:
+single1473:
 	FMOVS F15, 0(R0)
 
-stored1444:
+stored1474:
 	LSL $2, R11
 	ADD R11, R0
 	ADD R11, R1
@@ -31697,17 +32091,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1445
+	TBZ $1, R4, single1475
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1446
+	TBZ $0, R4, loaded1476
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1446
+	B loaded1476
 
-single1445:
+single1475:
 	FMOVS 0(R0), F2
 
-loaded1446:
+loaded1476:
 	B partial_begin
 
 partial_start:
@@ -31719,17 +32113,17 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1447
+	TBZ $1, R4, single1477
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1448
+	TBZ $0, R4, loaded1478
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1448
+	B loaded1478
 
-single1447:
+single1477:
 	FMOVS 0(R7), F1
 
-loaded1448:
+loaded1478:
 	WORD $0x4e21e427 // FCMEQ V7.4S, V1.4S, V1.4S
 	WORD $0x6ea2e430 // FCMGT V16.4S, V1.4S, V2.4S
 	VMOV V2.B16, V4.B16
@@ -31739,17 +32133,17 @@ loaded1448:
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1449
+	TBZ $1, R4, single1479
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1450
+	TBZ $0, R4, stored1480
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1450
+	B stored1480
 
-single1449:
+single1479:
 	FMOVS F2, 0(R0)
 
-stored1450:
+stored1480:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -31916,28 +32310,28 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1451
+	TBZ $1, R5, single1481
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded1452
+	TBZ $0, R5, loaded1482
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1452
+	B loaded1482
 
-single1451:
+single1481:
 	FMOVS 0(R1), F12
 
-loaded1452:
-	TBZ $1, R5, single1453
+loaded1482:
+	TBZ $1, R5, single1483
 	FMOVD 0(R0), F13
-	TBZ $0, R5, loaded1454
+	TBZ $0, R5, loaded1484
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1454
+	B loaded1484
 
-single1453:
+single1483:
 	FMOVS 0(R0), F13
 
-loaded1454:
+loaded1484:
 	VMOV V0.B16, V14.B16
 	B partial_begin
 
@@ -31952,17 +32346,17 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1455
+	TBZ $1, R5, single1485
 	FMOVD 0(R8), F11
-	TBZ $0, R5, loaded1456
+	TBZ $0, R5, loaded1486
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1456
+	B loaded1486
 
-single1455:
+single1485:
 	FMOVS 0(R8), F11
 
-loaded1456:
+loaded1486:
 	WORD $0x6eade56a // FCMGT V10.4S, V11.4S, V13.4S
 	VMOV V12.B16, V7.B16
 	WORD $0x6eaa1dc7 // BIT V7.16B, V14.16B, V10.16B
@@ -31978,28 +32372,28 @@ loaded1456:
 	ADD R4, R8
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1457
+	TBZ $1, R5, single1487
 	FMOVD F12, 0(R1)
-	TBZ $0, R5, stored1458
+	TBZ $0, R5, stored1488
 	ADD $8, R1, R26
 	VST1 V12.S[2], (R26)
-	B stored1458
+	B stored1488
 
-single1457:
+single1487:
 	FMOVS F12, 0(R1)
 
-stored1458:
-	TBZ $1, R5, single1459
+stored1488:
+	TBZ $1, R5, single1489
 	FMOVD F13, 0(R0)
-	TBZ $0, R5, stored1460
+	TBZ $0, R5, stored1490
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1460
+	B stored1490
 
-single1459:
+single1489:
 	FMOVS F13, 0(R0)
 
-stored1460:
+stored1490:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -32154,17 +32548,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1461
+	TBZ $1, R4, single1491
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1462
+	TBZ $0, R4, loaded1492
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1462
+	B loaded1492
 
-single1461:
+single1491:
 	FMOVS 0(R0), F2
 
-loaded1462:
+loaded1492:
 	B partial_begin
 
 partial_start:
@@ -32175,32 +32569,32 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1463
+	TBZ $1, R4, single1493
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1464
+	TBZ $0, R4, loaded1494
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1464
+	B loaded1494
 
-single1463:
+single1493:
 	FMOVS 0(R7), F1
 
-loaded1464:
+loaded1494:
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1465
+	TBZ $1, R4, single1495
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1466
+	TBZ $0, R4, stored1496
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1466
+	B stored1496
 
-single1465:
+single1495:
 	FMOVS F2, 0(R0)
 
-stored1466:
+stored1496:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -32363,17 +32757,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1467
+	TBZ $1, R4, single1497
 	FMOVD 0(R0), F3
-	TBZ $0, R4, loaded1468
+	TBZ $0, R4, loaded1498
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1468
+	B loaded1498
 
-single1467:
+single1497:
 	FMOVS 0(R0), F3
 
-loaded1468:
+loaded1498:
 	B partial_begin
 
 partial_start:
@@ -32384,33 +32778,33 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1469
+	TBZ $1, R4, single1499
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1470
+	TBZ $0, R4, loaded1500
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1470
+	B loaded1500
 
-single1469:
+single1499:
 	FMOVS 0(R7), F2
 
-loaded1470:
+loaded1500:
 	WORD $0x6e20fc42 // FDIV V2.4S, V2.4S, V0.4S
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1471
+	TBZ $1, R4, single1501
 	FMOVD F3, 0(R0)
-	TBZ $0, R4, stored1472
+	TBZ $0, R4, stored1502
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1472
+	B stored1502
 
-single1471:
+single1501:
 	FMOVS F3, 0(R0)
 
-stored1472:
+stored1502:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -32604,17 +32998,17 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1473
+	TBZ $1, R5, single1503
 	FMOVD 0(R0), F3
-	TBZ $0, R5, loaded1474
+	TBZ $0, R5, loaded1504
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1474
+	B loaded1504
 
-single1473:
+single1503:
 	FMOVS 0(R0), F3
 
-loaded1474:
+loaded1504:
 	B partial_begin
 
 partial_start:
@@ -32626,47 +33020,47 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1475
+	TBZ $1, R5, single1505
 	FMOVD 0(R9), F12
-	TBZ $0, R5, loaded1476
+	TBZ $0, R5, loaded1506
 	ADD $8, R9, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1476
+	B loaded1506
 
-single1475:
+single1505:
 	FMOVS 0(R9), F12
 
-loaded1476:
+loaded1506:
 	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
 	WORD $0x4e20e58c // FCMEQ V12.4S, V12.4S, V0.4S
-	TBZ $1, R5, single1477
+	TBZ $1, R5, single1507
 	FMOVD 0(R8), F2
-	TBZ $0, R5, loaded1478
+	TBZ $0, R5, loaded1508
 	ADD $8, R8, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1478
+	B loaded1508
 
-single1477:
+single1507:
 	FMOVS 0(R8), F2
 
-loaded1478:
+loaded1508:
 	VAND V12.B16, V2.B16, V2.B16
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R4, R8
 	ADD R4, R9
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1479
+	TBZ $1, R5, single1509
 	FMOVD F3, 0(R0)
-	TBZ $0, R5, stored1480
+	TBZ $0, R5, stored1510
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1480
+	B stored1510
 
-single1479:
+single1509:
 	FMOVS F3, 0(R0)
 
-stored1480:
+stored1510:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -32772,17 +33166,17 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1481
+	TBZ $1, R5, single1511
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1482
+	TBZ $0, R5, loaded1512
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1482
+	B loaded1512
 
-single1481:
+single1511:
 	FMOVS 0(R1), F8
 
-loaded1482:
+loaded1512:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -32793,17 +33187,17 @@ loaded1482:
 pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1483
+	TBZ $1, R5, single1513
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1484
+	TBZ $0, R5, loaded1514
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1484
+	B loaded1514
 
-single1483:
+single1513:
 	FMOVS 0(R1), F8
 
-loaded1484:
+loaded1514:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -32814,17 +33208,17 @@ loaded1484:
 pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1485
+	TBZ $1, R5, single1515
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1486
+	TBZ $0, R5, loaded1516
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1486
+	B loaded1516
 
-single1485:
+single1515:
 	FMOVS 0(R1), F8
 
-loaded1486:
+loaded1516:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -32835,17 +33229,17 @@ loaded1486:
 pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1487
+	TBZ $1, R5, single1517
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1488
+	TBZ $0, R5, loaded1518
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1488
+	B loaded1518
 
-single1487:
+single1517:
 	FMOVS 0(R1), F8
 
-loaded1488:
+loaded1518:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -33208,17 +33602,17 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1489
+	TBZ $1, R6, single1519
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1490
+	TBZ $0, R6, loaded1520
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1490
+	B loaded1520
 
-single1489:
+single1519:
 	FMOVS 0(R1), F9
 
-loaded1490:
+loaded1520:
 	WORD $0x4ea2d529 // FSUB V9.4S, V9.4S, V2.4S
 	WORD $0x6e20dd29 // FMUL V9.4S, V9.4S, V0.4S
 	MOVD $0xc2d00000, R26
@@ -33271,17 +33665,17 @@ loaded1490:
 	MOVD $0x2f800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6e27dca5 // FMUL V5.4S, V5.4S, V7.4S
-	TBZ $1, R6, single1491
+	TBZ $1, R6, single1521
 	FMOVD F5, 0(R0)
-	TBZ $0, R6, stored1492
+	TBZ $0, R6, stored1522
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1492
+	B stored1522
 
-single1491:
+single1521:
 	FMOVS F5, 0(R0)
 
-stored1492:
+stored1522:
 
 pass1_end:
 	SUB R7, R1
@@ -33384,29 +33778,29 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1493
+	TBZ $1, R6, single1523
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1494
+	TBZ $0, R6, loaded1524
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1494
+	B loaded1524
 
-single1493:
+single1523:
 	FMOVS 0(R1), F9
 
-loaded1494:
+loaded1524:
 	WORD $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
-	TBZ $1, R6, single1495
+	TBZ $1, R6, single1525
 	FMOVD F9, 0(R0)
-	TBZ $0, R6, stored1496
+	TBZ $0, R6, stored1526
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1496
+	B stored1526
 
-single1495:
+single1525:
 	FMOVS F9, 0(R0)
 
-stored1496:
+stored1526:
 
 pass1_end:
 	SUB R7, R1
@@ -33443,17 +33837,17 @@ clear_dst_vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R6, single1497
+	TBZ $1, R6, single1527
 	FMOVD F1, 0(R7)
-	TBZ $0, R6, stored1498
+	TBZ $0, R6, stored1528
 	ADD $8, R7, R26
 	VST1 V1.S[2], (R26)
-	B stored1498
+	B stored1528
 
-single1497:
+single1527:
 	FMOVS F1, 0(R7)
 
-stored1498:
+stored1528:
 
 clear_dst_end:
 	MOVD dstStride+40(FP), R6
@@ -33715,496 +34109,496 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1499
+	TBZ $1, R6, single1529
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1500
+	TBZ $0, R6, loaded1530
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1500
+	B loaded1530
 
-single1499:
+single1529:
 	FMOVS 0(R1), F17
 
-loaded1500:
+loaded1530:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1501
+	TBZ $1, R6, single1531
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1502
+	TBZ $0, R6, loaded1532
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1502
+	B loaded1532
 
-single1501:
+single1531:
 	FMOVS 0(R2), F21
 
-loaded1502:
+loaded1532:
 	VFMLA V21.S4, V17.S4, V1.S4
 	B pass0_fold
 
 pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1503
+	TBZ $1, R6, single1533
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1504
+	TBZ $0, R6, loaded1534
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1504
+	B loaded1534
 
-single1503:
+single1533:
 	FMOVS 0(R1), F21
 
-loaded1504:
+loaded1534:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1505
+	TBZ $1, R6, single1535
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1506
+	TBZ $0, R6, loaded1536
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1506
+	B loaded1536
 
-single1505:
+single1535:
 	FMOVS 0(R2), F17
 
-loaded1506:
+loaded1536:
 	VFMLA V17.S4, V21.S4, V2.S4
 	B pass0_fold
 
 pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1507
+	TBZ $1, R6, single1537
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1508
+	TBZ $0, R6, loaded1538
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1508
+	B loaded1538
 
-single1507:
+single1537:
 	FMOVS 0(R1), F17
 
-loaded1508:
+loaded1538:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1509
+	TBZ $1, R6, single1539
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1510
+	TBZ $0, R6, loaded1540
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1510
+	B loaded1540
 
-single1509:
+single1539:
 	FMOVS 0(R2), F21
 
-loaded1510:
+loaded1540:
 	VFMLA V21.S4, V17.S4, V3.S4
 	B pass0_fold
 
 pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1511
+	TBZ $1, R6, single1541
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1512
+	TBZ $0, R6, loaded1542
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1512
+	B loaded1542
 
-single1511:
+single1541:
 	FMOVS 0(R1), F21
 
-loaded1512:
+loaded1542:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1513
+	TBZ $1, R6, single1543
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1514
+	TBZ $0, R6, loaded1544
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1514
+	B loaded1544
 
-single1513:
+single1543:
 	FMOVS 0(R2), F17
 
-loaded1514:
+loaded1544:
 	VFMLA V17.S4, V21.S4, V4.S4
 	B pass0_fold
 
 pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1515
+	TBZ $1, R6, single1545
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1516
+	TBZ $0, R6, loaded1546
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1516
+	B loaded1546
 
-single1515:
+single1545:
 	FMOVS 0(R1), F17
 
-loaded1516:
+loaded1546:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1517
+	TBZ $1, R6, single1547
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1518
+	TBZ $0, R6, loaded1548
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1518
+	B loaded1548
 
-single1517:
+single1547:
 	FMOVS 0(R2), F21
 
-loaded1518:
+loaded1548:
 	VFMLA V21.S4, V17.S4, V5.S4
 	B pass0_fold
 
 pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1519
+	TBZ $1, R6, single1549
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1520
+	TBZ $0, R6, loaded1550
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1520
+	B loaded1550
 
-single1519:
+single1549:
 	FMOVS 0(R1), F21
 
-loaded1520:
+loaded1550:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1521
+	TBZ $1, R6, single1551
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1522
+	TBZ $0, R6, loaded1552
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1522
+	B loaded1552
 
-single1521:
+single1551:
 	FMOVS 0(R2), F17
 
-loaded1522:
+loaded1552:
 	VFMLA V17.S4, V21.S4, V6.S4
 	B pass0_fold
 
 pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1523
+	TBZ $1, R6, single1553
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1524
+	TBZ $0, R6, loaded1554
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1524
+	B loaded1554
 
-single1523:
+single1553:
 	FMOVS 0(R1), F17
 
-loaded1524:
+loaded1554:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1525
+	TBZ $1, R6, single1555
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1526
+	TBZ $0, R6, loaded1556
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1526
+	B loaded1556
 
-single1525:
+single1555:
 	FMOVS 0(R2), F21
 
-loaded1526:
+loaded1556:
 	VFMLA V21.S4, V17.S4, V7.S4
 	B pass0_fold
 
 pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1527
+	TBZ $1, R6, single1557
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1528
+	TBZ $0, R6, loaded1558
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1528
+	B loaded1558
 
-single1527:
+single1557:
 	FMOVS 0(R1), F21
 
-loaded1528:
+loaded1558:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1529
+	TBZ $1, R6, single1559
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1530
+	TBZ $0, R6, loaded1560
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1530
+	B loaded1560
 
-single1529:
+single1559:
 	FMOVS 0(R2), F17
 
-loaded1530:
+loaded1560:
 	VFMLA V17.S4, V21.S4, V8.S4
 	B pass0_fold
 
 pass0_partial8:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1531
+	TBZ $1, R6, single1561
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1532
+	TBZ $0, R6, loaded1562
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1532
+	B loaded1562
 
-single1531:
+single1561:
 	FMOVS 0(R1), F17
 
-loaded1532:
+loaded1562:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1533
+	TBZ $1, R6, single1563
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1534
+	TBZ $0, R6, loaded1564
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1534
+	B loaded1564
 
-single1533:
+single1563:
 	FMOVS 0(R2), F21
 
-loaded1534:
+loaded1564:
 	VFMLA V21.S4, V17.S4, V9.S4
 	B pass0_fold
 
 pass0_partial9:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1535
+	TBZ $1, R6, single1565
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1536
+	TBZ $0, R6, loaded1566
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1536
+	B loaded1566
 
-single1535:
+single1565:
 	FMOVS 0(R1), F21
 
-loaded1536:
+loaded1566:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1537
+	TBZ $1, R6, single1567
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1538
+	TBZ $0, R6, loaded1568
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1538
+	B loaded1568
 
-single1537:
+single1567:
 	FMOVS 0(R2), F17
 
-loaded1538:
+loaded1568:
 	VFMLA V17.S4, V21.S4, V10.S4
 	B pass0_fold
 
 pass0_partial10:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1539
+	TBZ $1, R6, single1569
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1540
+	TBZ $0, R6, loaded1570
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1540
+	B loaded1570
 
-single1539:
+single1569:
 	FMOVS 0(R1), F17
 
-loaded1540:
+loaded1570:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1541
+	TBZ $1, R6, single1571
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1542
+	TBZ $0, R6, loaded1572
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1542
+	B loaded1572
 
-single1541:
+single1571:
 	FMOVS 0(R2), F21
 
-loaded1542:
+loaded1572:
 	VFMLA V21.S4, V17.S4, V11.S4
 	B pass0_fold
 
 pass0_partial11:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1543
+	TBZ $1, R6, single1573
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1544
+	TBZ $0, R6, loaded1574
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1544
+	B loaded1574
 
-single1543:
+single1573:
 	FMOVS 0(R1), F21
 
-loaded1544:
+loaded1574:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1545
+	TBZ $1, R6, single1575
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1546
+	TBZ $0, R6, loaded1576
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1546
+	B loaded1576
 
-single1545:
+single1575:
 	FMOVS 0(R2), F17
 
-loaded1546:
+loaded1576:
 	VFMLA V17.S4, V21.S4, V12.S4
 	B pass0_fold
 
 pass0_partial12:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1547
+	TBZ $1, R6, single1577
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1548
+	TBZ $0, R6, loaded1578
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1548
+	B loaded1578
 
-single1547:
+single1577:
 	FMOVS 0(R1), F17
 
-loaded1548:
+loaded1578:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1549
+	TBZ $1, R6, single1579
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1550
+	TBZ $0, R6, loaded1580
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1550
+	B loaded1580
 
-single1549:
+single1579:
 	FMOVS 0(R2), F21
 
-loaded1550:
+loaded1580:
 	VFMLA V21.S4, V17.S4, V13.S4
 	B pass0_fold
 
 pass0_partial13:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1551
+	TBZ $1, R6, single1581
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1552
+	TBZ $0, R6, loaded1582
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1552
+	B loaded1582
 
-single1551:
+single1581:
 	FMOVS 0(R1), F21
 
-loaded1552:
+loaded1582:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1553
+	TBZ $1, R6, single1583
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1554
+	TBZ $0, R6, loaded1584
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1554
+	B loaded1584
 
-single1553:
+single1583:
 	FMOVS 0(R2), F17
 
-loaded1554:
+loaded1584:
 	VFMLA V17.S4, V21.S4, V14.S4
 	B pass0_fold
 
 pass0_partial14:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1555
+	TBZ $1, R6, single1585
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1556
+	TBZ $0, R6, loaded1586
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1556
+	B loaded1586
 
-single1555:
+single1585:
 	FMOVS 0(R1), F17
 
-loaded1556:
+loaded1586:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1557
+	TBZ $1, R6, single1587
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1558
+	TBZ $0, R6, loaded1588
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1558
+	B loaded1588
 
-single1557:
+single1587:
 	FMOVS 0(R2), F21
 
-loaded1558:
+loaded1588:
 	VFMLA V21.S4, V17.S4, V15.S4
 	B pass0_fold
 
 pass0_partial15:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1559
+	TBZ $1, R6, single1589
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1560
+	TBZ $0, R6, loaded1590
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1560
+	B loaded1590
 
-single1559:
+single1589:
 	FMOVS 0(R1), F21
 
-loaded1560:
+loaded1590:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1561
+	TBZ $1, R6, single1591
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1562
+	TBZ $0, R6, loaded1592
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1562
+	B loaded1592
 
-single1561:
+single1591:
 	FMOVS 0(R2), F17
 
-loaded1562:
+loaded1592:
 	VFMLA V17.S4, V21.S4, V16.S4
 
 pass0_fold:
@@ -34337,42 +34731,42 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single1563
+	TBZ $1, R7, single1593
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded1564
+	TBZ $0, R7, loaded1594
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1564
+	B loaded1594
 
-single1563:
+single1593:
 	FMOVS 0(R2), F9
 
-loaded1564:
-	TBZ $1, R7, single1565
+loaded1594:
+	TBZ $1, R7, single1595
 	FMOVD 0(R1), F10
-	TBZ $0, R7, loaded1566
+	TBZ $0, R7, loaded1596
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1566
+	B loaded1596
 
-single1565:
+single1595:
 	FMOVS 0(R1), F10
 
-loaded1566:
+loaded1596:
 	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
 	WORD $0x6e2add2a // FMUL V10.4S, V9.4S, V10.4S
 	WORD $0x6e2adc0a // FMUL V10.4S, V0.4S, V10.4S
-	TBZ $1, R7, single1567
+	TBZ $1, R7, single1597
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored1568
+	TBZ $0, R7, stored1598
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1568
+	B stored1598
 
-single1567:
+single1597:
 	FMOVS F10, 0(R0)
 
-stored1568:
+stored1598:
 
 pass1_end:
 	SUB R8, R2
@@ -34410,17 +34804,17 @@ clear_dx_vectors_end:
 	SUB $3, R7, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R7, single1569
+	TBZ $1, R7, single1599
 	FMOVD F2, 0(R8)
-	TBZ $0, R7, stored1570
+	TBZ $0, R7, stored1600
 	ADD $8, R8, R26
 	VST1 V2.S[2], (R26)
-	B stored1570
+	B stored1600
 
-single1569:
+single1599:
 	FMOVS F2, 0(R8)
 
-stored1570:
+stored1600:
 
 clear_dx_end:
 	MOVD dxStride+48(FP), R7
@@ -34729,30 +35123,30 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1571
+	TBZ $1, R3, single1601
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1572
+	TBZ $0, R3, loaded1602
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1572
+	B loaded1602
 
-single1571:
+single1601:
 	FMOVS 0(R1), F22
 
-loaded1572:
+loaded1602:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1573
+	TBZ $1, R3, single1603
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1574
+	TBZ $0, R3, loaded1604
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1574
+	B loaded1604
 
-single1573:
+single1603:
 	FMOVS 0(R2), F19
 
-loaded1574:
+loaded1604:
 	VFMLA V19.S4, V22.S4, V2.S4
 	B fold
 
@@ -34769,30 +35163,30 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1575
+	TBZ $1, R3, single1605
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1576
+	TBZ $0, R3, loaded1606
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1576
+	B loaded1606
 
-single1575:
+single1605:
 	FMOVS 0(R1), F19
 
-loaded1576:
+loaded1606:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1577
+	TBZ $1, R3, single1607
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1578
+	TBZ $0, R3, loaded1608
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1578
+	B loaded1608
 
-single1577:
+single1607:
 	FMOVS 0(R2), F22
 
-loaded1578:
+loaded1608:
 	VFMLA V22.S4, V19.S4, V3.S4
 	B fold
 
@@ -34809,30 +35203,30 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1579
+	TBZ $1, R3, single1609
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1580
+	TBZ $0, R3, loaded1610
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1580
+	B loaded1610
 
-single1579:
+single1609:
 	FMOVS 0(R1), F22
 
-loaded1580:
+loaded1610:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1581
+	TBZ $1, R3, single1611
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1582
+	TBZ $0, R3, loaded1612
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1582
+	B loaded1612
 
-single1581:
+single1611:
 	FMOVS 0(R2), F19
 
-loaded1582:
+loaded1612:
 	VFMLA V19.S4, V22.S4, V4.S4
 	B fold
 
@@ -34849,30 +35243,30 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1583
+	TBZ $1, R3, single1613
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1584
+	TBZ $0, R3, loaded1614
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1584
+	B loaded1614
 
-single1583:
+single1613:
 	FMOVS 0(R1), F19
 
-loaded1584:
+loaded1614:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1585
+	TBZ $1, R3, single1615
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1586
+	TBZ $0, R3, loaded1616
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1586
+	B loaded1616
 
-single1585:
+single1615:
 	FMOVS 0(R2), F22
 
-loaded1586:
+loaded1616:
 	VFMLA V22.S4, V19.S4, V5.S4
 	B fold
 
@@ -34889,30 +35283,30 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1587
+	TBZ $1, R3, single1617
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1588
+	TBZ $0, R3, loaded1618
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1588
+	B loaded1618
 
-single1587:
+single1617:
 	FMOVS 0(R1), F22
 
-loaded1588:
+loaded1618:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1589
+	TBZ $1, R3, single1619
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1590
+	TBZ $0, R3, loaded1620
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1590
+	B loaded1620
 
-single1589:
+single1619:
 	FMOVS 0(R2), F19
 
-loaded1590:
+loaded1620:
 	VFMLA V19.S4, V22.S4, V6.S4
 	B fold
 
@@ -34929,30 +35323,30 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1591
+	TBZ $1, R3, single1621
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1592
+	TBZ $0, R3, loaded1622
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1592
+	B loaded1622
 
-single1591:
+single1621:
 	FMOVS 0(R1), F19
 
-loaded1592:
+loaded1622:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1593
+	TBZ $1, R3, single1623
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1594
+	TBZ $0, R3, loaded1624
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1594
+	B loaded1624
 
-single1593:
+single1623:
 	FMOVS 0(R2), F22
 
-loaded1594:
+loaded1624:
 	VFMLA V22.S4, V19.S4, V7.S4
 	B fold
 
@@ -34969,30 +35363,30 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1595
+	TBZ $1, R3, single1625
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1596
+	TBZ $0, R3, loaded1626
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1596
+	B loaded1626
 
-single1595:
+single1625:
 	FMOVS 0(R1), F22
 
-loaded1596:
+loaded1626:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1597
+	TBZ $1, R3, single1627
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1598
+	TBZ $0, R3, loaded1628
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1598
+	B loaded1628
 
-single1597:
+single1627:
 	FMOVS 0(R2), F19
 
-loaded1598:
+loaded1628:
 	VFMLA V19.S4, V22.S4, V8.S4
 	B fold
 
@@ -35009,30 +35403,30 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1599
+	TBZ $1, R3, single1629
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1600
+	TBZ $0, R3, loaded1630
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1600
+	B loaded1630
 
-single1599:
+single1629:
 	FMOVS 0(R1), F19
 
-loaded1600:
+loaded1630:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1601
+	TBZ $1, R3, single1631
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1602
+	TBZ $0, R3, loaded1632
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1602
+	B loaded1632
 
-single1601:
+single1631:
 	FMOVS 0(R2), F22
 
-loaded1602:
+loaded1632:
 	VFMLA V22.S4, V19.S4, V9.S4
 	B fold
 
@@ -35049,30 +35443,30 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1603
+	TBZ $1, R3, single1633
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1604
+	TBZ $0, R3, loaded1634
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1604
+	B loaded1634
 
-single1603:
+single1633:
 	FMOVS 0(R1), F22
 
-loaded1604:
+loaded1634:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1605
+	TBZ $1, R3, single1635
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1606
+	TBZ $0, R3, loaded1636
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1606
+	B loaded1636
 
-single1605:
+single1635:
 	FMOVS 0(R2), F19
 
-loaded1606:
+loaded1636:
 	VFMLA V19.S4, V22.S4, V10.S4
 	B fold
 
@@ -35089,30 +35483,30 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1607
+	TBZ $1, R3, single1637
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1608
+	TBZ $0, R3, loaded1638
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1608
+	B loaded1638
 
-single1607:
+single1637:
 	FMOVS 0(R1), F19
 
-loaded1608:
+loaded1638:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1609
+	TBZ $1, R3, single1639
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1610
+	TBZ $0, R3, loaded1640
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1610
+	B loaded1640
 
-single1609:
+single1639:
 	FMOVS 0(R2), F22
 
-loaded1610:
+loaded1640:
 	VFMLA V22.S4, V19.S4, V11.S4
 	B fold
 
@@ -35129,30 +35523,30 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1611
+	TBZ $1, R3, single1641
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1612
+	TBZ $0, R3, loaded1642
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1612
+	B loaded1642
 
-single1611:
+single1641:
 	FMOVS 0(R1), F22
 
-loaded1612:
+loaded1642:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1613
+	TBZ $1, R3, single1643
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1614
+	TBZ $0, R3, loaded1644
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1614
+	B loaded1644
 
-single1613:
+single1643:
 	FMOVS 0(R2), F19
 
-loaded1614:
+loaded1644:
 	VFMLA V19.S4, V22.S4, V12.S4
 	B fold
 
@@ -35169,30 +35563,30 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1615
+	TBZ $1, R3, single1645
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1616
+	TBZ $0, R3, loaded1646
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1616
+	B loaded1646
 
-single1615:
+single1645:
 	FMOVS 0(R1), F19
 
-loaded1616:
+loaded1646:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1617
+	TBZ $1, R3, single1647
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1618
+	TBZ $0, R3, loaded1648
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1618
+	B loaded1648
 
-single1617:
+single1647:
 	FMOVS 0(R2), F22
 
-loaded1618:
+loaded1648:
 	VFMLA V22.S4, V19.S4, V13.S4
 	B fold
 
@@ -35209,30 +35603,30 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1619
+	TBZ $1, R3, single1649
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1620
+	TBZ $0, R3, loaded1650
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1620
+	B loaded1650
 
-single1619:
+single1649:
 	FMOVS 0(R1), F22
 
-loaded1620:
+loaded1650:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1621
+	TBZ $1, R3, single1651
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1622
+	TBZ $0, R3, loaded1652
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1622
+	B loaded1652
 
-single1621:
+single1651:
 	FMOVS 0(R2), F19
 
-loaded1622:
+loaded1652:
 	VFMLA V19.S4, V22.S4, V14.S4
 	B fold
 
@@ -35249,30 +35643,30 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1623
+	TBZ $1, R3, single1653
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1624
+	TBZ $0, R3, loaded1654
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1624
+	B loaded1654
 
-single1623:
+single1653:
 	FMOVS 0(R1), F19
 
-loaded1624:
+loaded1654:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1625
+	TBZ $1, R3, single1655
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1626
+	TBZ $0, R3, loaded1656
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1626
+	B loaded1656
 
-single1625:
+single1655:
 	FMOVS 0(R2), F22
 
-loaded1626:
+loaded1656:
 	VFMLA V22.S4, V19.S4, V15.S4
 	B fold
 
@@ -35289,30 +35683,30 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1627
+	TBZ $1, R3, single1657
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1628
+	TBZ $0, R3, loaded1658
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1628
+	B loaded1658
 
-single1627:
+single1657:
 	FMOVS 0(R1), F22
 
-loaded1628:
+loaded1658:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1629
+	TBZ $1, R3, single1659
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1630
+	TBZ $0, R3, loaded1660
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1630
+	B loaded1660
 
-single1629:
+single1659:
 	FMOVS 0(R2), F19
 
-loaded1630:
+loaded1660:
 	VFMLA V19.S4, V22.S4, V16.S4
 	B fold
 
@@ -35329,30 +35723,30 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1631
+	TBZ $1, R3, single1661
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1632
+	TBZ $0, R3, loaded1662
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1632
+	B loaded1662
 
-single1631:
+single1661:
 	FMOVS 0(R1), F19
 
-loaded1632:
+loaded1662:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1633
+	TBZ $1, R3, single1663
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1634
+	TBZ $0, R3, loaded1664
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1634
+	B loaded1664
 
-single1633:
+single1663:
 	FMOVS 0(R2), F22
 
-loaded1634:
+loaded1664:
 	VFMLA V22.S4, V19.S4, V17.S4
 
 fold:
@@ -35564,17 +35958,17 @@ vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R6, single1635
+	TBZ $1, R6, single1665
 	FMOVD 0(R2), F22
-	TBZ $0, R6, loaded1636
+	TBZ $0, R6, loaded1666
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1636
+	B loaded1666
 
-single1635:
+single1665:
 	FMOVS 0(R2), F22
 
-loaded1636:
+loaded1666:
 	VORR V22.B16, V1.B16, V23.B16
 	WORD $0x6eb7e459 // FCMGT V25.4S, V2.4S, V23.4S
 	WORD $0x6eb91c57 // BIT V23.16B, V2.16B, V25.16B
@@ -35636,28 +36030,28 @@ loaded1636:
 	VMOV V21.B16, V26.B16
 	WORD $0x6eb41f3a // BIT V26.16B, V25.16B, V20.16B
 	WORD $0x6eb41eb9 // BIT V25.16B, V21.16B, V20.16B
-	TBZ $1, R6, single1637
+	TBZ $1, R6, single1667
 	FMOVD 0(R3), F21
-	TBZ $0, R6, loaded1638
+	TBZ $0, R6, loaded1668
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1638
+	B loaded1668
 
-single1637:
+single1667:
 	FMOVS 0(R3), F21
 
-loaded1638:
-	TBZ $1, R6, single1639
+loaded1668:
+	TBZ $1, R6, single1669
 	FMOVD 0(R5), F20
-	TBZ $0, R6, loaded1640
+	TBZ $0, R6, loaded1670
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1640
+	B loaded1670
 
-single1639:
+single1669:
 	FMOVS 0(R5), F20
 
-loaded1640:
+loaded1670:
 	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
 	WORD $0x4eb5d595 // FSUB V21.4S, V12.4S, V21.4S
 	MOVD $0x00000000, R26
@@ -35674,56 +36068,56 @@ loaded1640:
 	WORD $0x6ebd1f96 // BIT V22.16B, V28.16B, V29.16B
 	WORD $0x4e37d6d7 // FADD V23.4S, V22.4S, V23.4S
 	VFMLA V23.S4, V20.S4, V27.S4
-	TBZ $1, R6, single1641
+	TBZ $1, R6, single1671
 	FMOVD 0(R4), F23
-	TBZ $0, R6, loaded1642
+	TBZ $0, R6, loaded1672
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1642
+	B loaded1672
 
-single1641:
+single1671:
 	FMOVS 0(R4), F23
 
-loaded1642:
+loaded1672:
 	WORD $0x6e37df77 // FMUL V23.4S, V27.4S, V23.4S
-	TBZ $1, R6, single1643
+	TBZ $1, R6, single1673
 	FMOVD F23, 0(R1)
-	TBZ $0, R6, stored1644
+	TBZ $0, R6, stored1674
 	ADD $8, R1, R26
 	VST1 V23.S[2], (R26)
-	B stored1644
+	B stored1674
 
-single1643:
+single1673:
 	FMOVS F23, 0(R1)
 
-stored1644:
+stored1674:
 	WORD $0x6e39de99 // FMUL V25.4S, V20.4S, V25.4S
 	WORD $0x6ea0fb39 // FNEG V25.4S, V25.4S
 	VFMLA V26.S4, V21.S4, V25.S4
-	TBZ $1, R6, single1645
+	TBZ $1, R6, single1675
 	FMOVD 0(R4), F26
-	TBZ $0, R6, loaded1646
+	TBZ $0, R6, loaded1676
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1646
+	B loaded1676
 
-single1645:
+single1675:
 	FMOVS 0(R4), F26
 
-loaded1646:
+loaded1676:
 	WORD $0x6e3adc1a // FMUL V26.4S, V0.4S, V26.4S
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
-	TBZ $1, R6, single1647
+	TBZ $1, R6, single1677
 	FMOVD F26, 0(R0)
-	TBZ $0, R6, stored1648
+	TBZ $0, R6, stored1678
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored1648
+	B stored1678
 
-single1647:
+single1677:
 	FMOVS F26, 0(R0)
 
-stored1648:
+stored1678:
 
 done:
 	RET
@@ -35952,17 +36346,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1649
+	TBZ $1, R1, single1679
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded1650
+	TBZ $0, R1, loaded1680
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1650
+	B loaded1680
 
-single1649:
+single1679:
 	FMOVS 0(R0), F11
 
-loaded1650:
+loaded1680:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -35995,17 +36389,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1651
+	TBZ $1, R1, single1681
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1652
+	TBZ $0, R1, loaded1682
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1652
+	B loaded1682
 
-single1651:
+single1681:
 	FMOVS 0(R0), F14
 
-loaded1652:
+loaded1682:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -36038,17 +36432,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1653
+	TBZ $1, R1, single1683
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded1654
+	TBZ $0, R1, loaded1684
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1654
+	B loaded1684
 
-single1653:
+single1683:
 	FMOVS 0(R0), F11
 
-loaded1654:
+loaded1684:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -36081,17 +36475,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1655
+	TBZ $1, R1, single1685
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1656
+	TBZ $0, R1, loaded1686
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1656
+	B loaded1686
 
-single1655:
+single1685:
 	FMOVS 0(R0), F14
 
-loaded1656:
+loaded1686:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -36195,40 +36589,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1657
+	TBZ $1, R5, single1687
 	FMOVD 0(R1), F7
-	TBZ $0, R5, loaded1658
+	TBZ $0, R5, loaded1688
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1658
+	B loaded1688
 
-single1657:
+single1687:
 	FMOVS 0(R1), F7
 
-loaded1658:
-	TBZ $1, R5, single1659
+loaded1688:
+	TBZ $1, R5, single1689
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded1660
+	TBZ $0, R5, loaded1690
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1660
+	B loaded1690
 
-single1659:
+single1689:
 	FMOVS 0(R2), F8
 
-loaded1660:
+loaded1690:
 	WORD $0x6e28dce8 // FMUL V8.4S, V7.4S, V8.4S
-	TBZ $1, R5, single1661
+	TBZ $1, R5, single1691
 	FMOVD F8, 0(R0)
-	TBZ $0, R5, stored1662
+	TBZ $0, R5, stored1692
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored1662
+	B stored1692
 
-single1661:
+single1691:
 	FMOVS F8, 0(R0)
 
-stored1662:
+stored1692:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -36476,28 +36870,28 @@ columns1_end:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1663
+	TBZ $1, R3, single1693
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded1664
+	TBZ $0, R3, loaded1694
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1664
+	B loaded1694
 
-single1663:
+single1693:
 	FMOVS 0(R1), F3
 
-loaded1664:
-	TBZ $1, R3, single1665
+loaded1694:
+	TBZ $1, R3, single1695
 	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded1666
+	TBZ $0, R3, loaded1696
 	ADD $8, R2, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1666
+	B loaded1696
 
-single1665:
+single1695:
 	FMOVS 0(R2), F0
 
-loaded1666:
+loaded1696:
 	VFMLA V0.S4, V3.S4, V7.S4
 	ADD R4, R1
 	ADD R4, R2
@@ -36506,31 +36900,31 @@ loaded1666:
 	MOVD add+48(FP), R6
 	CMP $0, R6
 	BEQ partial_store
-	TBZ $1, R3, single1667
+	TBZ $1, R3, single1697
 	FMOVD 0(R0), F0
-	TBZ $0, R3, loaded1668
+	TBZ $0, R3, loaded1698
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1668
+	B loaded1698
 
-single1667:
+single1697:
 	FMOVS 0(R0), F0
 
-loaded1668:
+loaded1698:
 	WORD $0x4e27d407 // FADD V7.4S, V0.4S, V7.4S
 
 partial_store:
-	TBZ $1, R3, single1669
+	TBZ $1, R3, single1699
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored1670
+	TBZ $0, R3, stored1700
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored1670
+	B stored1700
 
-single1669:
+single1699:
 	FMOVS F7, 0(R0)
 
-stored1670:
+stored1700:
 
 done:
 	RET
@@ -36593,25 +36987,25 @@ vectors_end:
 	ADD $0, R1, R26
 	VLD1.P 2(R26), V2.H[0]
 	CMP $1, R2
-	BEQ loaded1671
+	BEQ loaded1701
 	VLD1.P 2(R26), V2.H[1]
 	CMP $2, R2
-	BEQ loaded1671
+	BEQ loaded1701
 	VLD1.P 2(R26), V2.H[2]
 
-loaded1671:
+loaded1701:
 	WORD $0x0e217842 // FCVTL V2.4S, V2.4H
-	TBZ $1, R2, single1672
+	TBZ $1, R2, single1702
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored1673
+	TBZ $0, R2, stored1703
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1673
+	B stored1703
 
-single1672:
+single1702:
 	FMOVS F2, 0(R0)
 
-stored1673:
+stored1703:
 
 done:
 	RET
@@ -36670,28 +37064,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single1674
+	TBZ $1, R2, single1704
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded1675
+	TBZ $0, R2, loaded1705
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1675
+	B loaded1705
 
-single1674:
+single1704:
 	FMOVS 0(R1), F2
 
-loaded1675:
+loaded1705:
 	WORD $0x0e216841 // FCVTN V1.4H, V2.4S
 	ADD $0, R0, R26
 	VST1.P V1.H[0], 2(R26)
 	CMP $1, R2
-	BEQ stored1676
+	BEQ stored1706
 	VST1.P V1.H[1], 2(R26)
 	CMP $2, R2
-	BEQ stored1676
+	BEQ stored1706
 	VST1.P V1.H[2], 2(R26)
 
-stored1676:
+stored1706:
 
 done:
 	RET
@@ -36837,56 +37231,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single1677
+	TBZ $1, R20, single1707
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1678
+	TBZ $0, R20, loaded1708
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1678
+	B loaded1708
 
-single1677:
+single1707:
 	FMOVS 0(R10), F0
 
-loaded1678:
+loaded1708:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single1679
+	TBZ $1, R20, single1709
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1680
+	TBZ $0, R20, loaded1710
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1680
+	B loaded1710
 
-single1679:
+single1709:
 	FMOVS 0(R10), F0
 
-loaded1680:
+loaded1710:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single1681
+	TBZ $1, R20, single1711
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1682
+	TBZ $0, R20, loaded1712
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1682
+	B loaded1712
 
-single1681:
+single1711:
 	FMOVS 0(R10), F0
 
-loaded1682:
+loaded1712:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single1683
+	TBZ $1, R20, single1713
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1684
+	TBZ $0, R20, loaded1714
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1684
+	B loaded1714
 
-single1683:
+single1713:
 	FMOVS 0(R10), F0
 
-loaded1684:
+loaded1714:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	SUBS $4, R9
@@ -36899,17 +37293,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single1685
+	TBZ $1, R20, single1715
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1686
+	TBZ $0, R20, loaded1716
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1686
+	B loaded1716
 
-single1685:
+single1715:
 	FMOVS 0(R10), F0
 
-loaded1686:
+loaded1716:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -36923,34 +37317,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1687
+	TBZ $1, R20, single1717
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1688
+	TBZ $0, R20, loaded1718
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1688
+	B loaded1718
 
-single1687:
+single1717:
 	FMOVS 0(R21), F0
 
-loaded1688:
+loaded1718:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single1689
+	TBZ $1, R20, single1719
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1690
+	TBZ $0, R20, loaded1720
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1690
+	B loaded1720
 
-single1689:
+single1719:
 	FMOVS 0(R21), F0
 
-loaded1690:
+loaded1720:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -36962,17 +37356,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1691
+	TBZ $1, R20, single1721
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1692
+	TBZ $0, R20, stored1722
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1692
+	B stored1722
 
-single1691:
+single1721:
 	FMOVS F31, 0(R21)
 
-stored1692:
+stored1722:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37167,62 +37561,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1693
+	TBZ $1, R20, single1723
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1694
+	TBZ $0, R20, loaded1724
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1694
+	B loaded1724
 
-single1693:
+single1723:
 	FMOVS 16(R10), F1
 
-loaded1694:
+loaded1724:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1695
+	TBZ $1, R20, single1725
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1696
+	TBZ $0, R20, loaded1726
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1696
+	B loaded1726
 
-single1695:
+single1725:
 	FMOVS 16(R10), F1
 
-loaded1696:
+loaded1726:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1697
+	TBZ $1, R20, single1727
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1698
+	TBZ $0, R20, loaded1728
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1698
+	B loaded1728
 
-single1697:
+single1727:
 	FMOVS 16(R10), F1
 
-loaded1698:
+loaded1728:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1699
+	TBZ $1, R20, single1729
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1700
+	TBZ $0, R20, loaded1730
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1700
+	B loaded1730
 
-single1699:
+single1729:
 	FMOVS 16(R10), F1
 
-loaded1700:
+loaded1730:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -37237,17 +37631,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1701
+	TBZ $1, R20, single1731
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1702
+	TBZ $0, R20, loaded1732
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1702
+	B loaded1732
 
-single1701:
+single1731:
 	FMOVS 16(R10), F1
 
-loaded1702:
+loaded1732:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37265,17 +37659,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1703
+	TBZ $1, R20, single1733
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1704
+	TBZ $0, R20, loaded1734
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1704
+	B loaded1734
 
-single1703:
+single1733:
 	FMOVS 16(R21), F0
 
-loaded1704:
+loaded1734:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -37284,17 +37678,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1705
+	TBZ $1, R20, single1735
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1706
+	TBZ $0, R20, loaded1736
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1706
+	B loaded1736
 
-single1705:
+single1735:
 	FMOVS 16(R21), F0
 
-loaded1706:
+loaded1736:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -37309,17 +37703,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1707
+	TBZ $1, R20, single1737
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1708
+	TBZ $0, R20, stored1738
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1708
+	B stored1738
 
-single1707:
+single1737:
 	FMOVS F30, 16(R21)
 
-stored1708:
+stored1738:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37516,59 +37910,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single1709
+	TBZ $1, R20, single1739
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1710
+	TBZ $0, R20, loaded1740
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1710
+	B loaded1740
 
-single1709:
+single1739:
 	FMOVS 0(R10), F0
 
-loaded1710:
+loaded1740:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single1711
+	TBZ $1, R20, single1741
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1712
+	TBZ $0, R20, loaded1742
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1712
+	B loaded1742
 
-single1711:
+single1741:
 	FMOVS 0(R10), F0
 
-loaded1712:
+loaded1742:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single1713
+	TBZ $1, R20, single1743
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1714
+	TBZ $0, R20, loaded1744
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1714
+	B loaded1744
 
-single1713:
+single1743:
 	FMOVS 0(R10), F0
 
-loaded1714:
+loaded1744:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single1715
+	TBZ $1, R20, single1745
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1716
+	TBZ $0, R20, loaded1746
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1716
+	B loaded1746
 
-single1715:
+single1745:
 	FMOVS 0(R10), F0
 
-loaded1716:
+loaded1746:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -37584,17 +37978,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single1717
+	TBZ $1, R20, single1747
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1718
+	TBZ $0, R20, loaded1748
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1718
+	B loaded1748
 
-single1717:
+single1747:
 	FMOVS 0(R10), F0
 
-loaded1718:
+loaded1748:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -37609,48 +38003,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1719
+	TBZ $1, R20, single1749
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1720
+	TBZ $0, R20, loaded1750
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1720
+	B loaded1750
 
-single1719:
+single1749:
 	FMOVS 0(R21), F0
 
-loaded1720:
+loaded1750:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1721
+	TBZ $1, R20, single1751
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1722
+	TBZ $0, R20, loaded1752
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1722
+	B loaded1752
 
-single1721:
+single1751:
 	FMOVS 0(R21), F0
 
-loaded1722:
+loaded1752:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single1723
+	TBZ $1, R20, single1753
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1724
+	TBZ $0, R20, loaded1754
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1724
+	B loaded1754
 
-single1723:
+single1753:
 	FMOVS 0(R21), F0
 
-loaded1724:
+loaded1754:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -37665,29 +38059,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1725
+	TBZ $1, R20, single1755
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1726
+	TBZ $0, R20, stored1756
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1726
+	B stored1756
 
-single1725:
+single1755:
 	FMOVS F31, 0(R21)
 
-stored1726:
+stored1756:
 	ADD R13, R21
-	TBZ $1, R20, single1727
+	TBZ $1, R20, single1757
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1728
+	TBZ $0, R20, stored1758
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1728
+	B stored1758
 
-single1727:
+single1757:
 	FMOVS F30, 0(R21)
 
-stored1728:
+stored1758:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37920,68 +38314,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1729
+	TBZ $1, R20, single1759
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1730
+	TBZ $0, R20, loaded1760
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1730
+	B loaded1760
 
-single1729:
+single1759:
 	FMOVS 16(R10), F1
 
-loaded1730:
+loaded1760:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1731
+	TBZ $1, R20, single1761
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1732
+	TBZ $0, R20, loaded1762
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1732
+	B loaded1762
 
-single1731:
+single1761:
 	FMOVS 16(R10), F1
 
-loaded1732:
+loaded1762:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1733
+	TBZ $1, R20, single1763
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1734
+	TBZ $0, R20, loaded1764
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1734
+	B loaded1764
 
-single1733:
+single1763:
 	FMOVS 16(R10), F1
 
-loaded1734:
+loaded1764:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1735
+	TBZ $1, R20, single1765
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1736
+	TBZ $0, R20, loaded1766
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1736
+	B loaded1766
 
-single1735:
+single1765:
 	FMOVS 16(R10), F1
 
-loaded1736:
+loaded1766:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -38000,17 +38394,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1737
+	TBZ $1, R20, single1767
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1738
+	TBZ $0, R20, loaded1768
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1738
+	B loaded1768
 
-single1737:
+single1767:
 	FMOVS 16(R10), F1
 
-loaded1738:
+loaded1768:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38030,34 +38424,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1739
+	TBZ $1, R20, single1769
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1740
+	TBZ $0, R20, loaded1770
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1740
+	B loaded1770
 
-single1739:
+single1769:
 	FMOVS 16(R21), F0
 
-loaded1740:
+loaded1770:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1741
+	TBZ $1, R20, single1771
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1742
+	TBZ $0, R20, loaded1772
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1742
+	B loaded1772
 
-single1741:
+single1771:
 	FMOVS 16(R21), F0
 
-loaded1742:
+loaded1772:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -38067,17 +38461,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1743
+	TBZ $1, R20, single1773
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1744
+	TBZ $0, R20, loaded1774
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1744
+	B loaded1774
 
-single1743:
+single1773:
 	FMOVS 16(R21), F0
 
-loaded1744:
+loaded1774:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -38097,30 +38491,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1745
+	TBZ $1, R20, single1775
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1746
+	TBZ $0, R20, stored1776
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1746
+	B stored1776
 
-single1745:
+single1775:
 	FMOVS F30, 16(R21)
 
-stored1746:
+stored1776:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1747
+	TBZ $1, R20, single1777
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1748
+	TBZ $0, R20, stored1778
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1748
+	B stored1778
 
-single1747:
+single1777:
 	FMOVS F28, 16(R21)
 
-stored1748:
+stored1778:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38341,62 +38735,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single1749
+	TBZ $1, R20, single1779
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1750
+	TBZ $0, R20, loaded1780
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1750
+	B loaded1780
 
-single1749:
+single1779:
 	FMOVS 0(R10), F0
 
-loaded1750:
+loaded1780:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single1751
+	TBZ $1, R20, single1781
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1752
+	TBZ $0, R20, loaded1782
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1752
+	B loaded1782
 
-single1751:
+single1781:
 	FMOVS 0(R10), F0
 
-loaded1752:
+loaded1782:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single1753
+	TBZ $1, R20, single1783
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1754
+	TBZ $0, R20, loaded1784
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1754
+	B loaded1784
 
-single1753:
+single1783:
 	FMOVS 0(R10), F0
 
-loaded1754:
+loaded1784:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single1755
+	TBZ $1, R20, single1785
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1756
+	TBZ $0, R20, loaded1786
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1756
+	B loaded1786
 
-single1755:
+single1785:
 	FMOVS 0(R10), F0
 
-loaded1756:
+loaded1786:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -38415,17 +38809,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single1757
+	TBZ $1, R20, single1787
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1758
+	TBZ $0, R20, loaded1788
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1758
+	B loaded1788
 
-single1757:
+single1787:
 	FMOVS 0(R10), F0
 
-loaded1758:
+loaded1788:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -38441,62 +38835,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1759
+	TBZ $1, R20, single1789
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1760
+	TBZ $0, R20, loaded1790
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1760
+	B loaded1790
 
-single1759:
+single1789:
 	FMOVS 0(R21), F0
 
-loaded1760:
+loaded1790:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1761
+	TBZ $1, R20, single1791
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1762
+	TBZ $0, R20, loaded1792
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1762
+	B loaded1792
 
-single1761:
+single1791:
 	FMOVS 0(R21), F0
 
-loaded1762:
+loaded1792:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1763
+	TBZ $1, R20, single1793
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1764
+	TBZ $0, R20, loaded1794
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1764
+	B loaded1794
 
-single1763:
+single1793:
 	FMOVS 0(R21), F0
 
-loaded1764:
+loaded1794:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single1765
+	TBZ $1, R20, single1795
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1766
+	TBZ $0, R20, loaded1796
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1766
+	B loaded1796
 
-single1765:
+single1795:
 	FMOVS 0(R21), F0
 
-loaded1766:
+loaded1796:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -38514,41 +38908,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1767
+	TBZ $1, R20, single1797
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1768
+	TBZ $0, R20, stored1798
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1768
+	B stored1798
 
-single1767:
+single1797:
 	FMOVS F31, 0(R21)
 
-stored1768:
+stored1798:
 	ADD R13, R21
-	TBZ $1, R20, single1769
+	TBZ $1, R20, single1799
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1770
+	TBZ $0, R20, stored1800
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1770
+	B stored1800
 
-single1769:
+single1799:
 	FMOVS F30, 0(R21)
 
-stored1770:
+stored1800:
 	ADD R13, R21
-	TBZ $1, R20, single1771
+	TBZ $1, R20, single1801
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1772
+	TBZ $0, R20, stored1802
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1772
+	B stored1802
 
-single1771:
+single1801:
 	FMOVS F29, 0(R21)
 
-stored1772:
+stored1802:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38819,17 +39213,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1773
+	TBZ $1, R20, single1803
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1774
+	TBZ $0, R20, loaded1804
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1774
+	B loaded1804
 
-single1773:
+single1803:
 	FMOVS 16(R10), F1
 
-loaded1774:
+loaded1804:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38838,17 +39232,17 @@ loaded1774:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1775
+	TBZ $1, R20, single1805
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1776
+	TBZ $0, R20, loaded1806
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1776
+	B loaded1806
 
-single1775:
+single1805:
 	FMOVS 16(R10), F1
 
-loaded1776:
+loaded1806:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -38857,17 +39251,17 @@ loaded1776:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1777
+	TBZ $1, R20, single1807
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1778
+	TBZ $0, R20, loaded1808
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1778
+	B loaded1808
 
-single1777:
+single1807:
 	FMOVS 16(R10), F1
 
-loaded1778:
+loaded1808:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -38876,17 +39270,17 @@ loaded1778:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1779
+	TBZ $1, R20, single1809
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1780
+	TBZ $0, R20, loaded1810
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1780
+	B loaded1810
 
-single1779:
+single1809:
 	FMOVS 16(R10), F1
 
-loaded1780:
+loaded1810:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -38909,17 +39303,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1781
+	TBZ $1, R20, single1811
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1782
+	TBZ $0, R20, loaded1812
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1782
+	B loaded1812
 
-single1781:
+single1811:
 	FMOVS 16(R10), F1
 
-loaded1782:
+loaded1812:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38941,51 +39335,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1783
+	TBZ $1, R20, single1813
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1784
+	TBZ $0, R20, loaded1814
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1784
+	B loaded1814
 
-single1783:
+single1813:
 	FMOVS 16(R21), F0
 
-loaded1784:
+loaded1814:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1785
+	TBZ $1, R20, single1815
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1786
+	TBZ $0, R20, loaded1816
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1786
+	B loaded1816
 
-single1785:
+single1815:
 	FMOVS 16(R21), F0
 
-loaded1786:
+loaded1816:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1787
+	TBZ $1, R20, single1817
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1788
+	TBZ $0, R20, loaded1818
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1788
+	B loaded1818
 
-single1787:
+single1817:
 	FMOVS 16(R21), F0
 
-loaded1788:
+loaded1818:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -38996,17 +39390,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single1789
+	TBZ $1, R20, single1819
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1790
+	TBZ $0, R20, loaded1820
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1790
+	B loaded1820
 
-single1789:
+single1819:
 	FMOVS 16(R21), F0
 
-loaded1790:
+loaded1820:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -39031,43 +39425,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1791
+	TBZ $1, R20, single1821
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1792
+	TBZ $0, R20, stored1822
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1792
+	B stored1822
 
-single1791:
+single1821:
 	FMOVS F30, 16(R21)
 
-stored1792:
+stored1822:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1793
+	TBZ $1, R20, single1823
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1794
+	TBZ $0, R20, stored1824
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1794
+	B stored1824
 
-single1793:
+single1823:
 	FMOVS F28, 16(R21)
 
-stored1794:
+stored1824:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1795
+	TBZ $1, R20, single1825
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1796
+	TBZ $0, R20, stored1826
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1796
+	B stored1826
 
-single1795:
+single1825:
 	FMOVS F26, 16(R21)
 
-stored1796:
+stored1826:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39312,65 +39706,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single1797
+	TBZ $1, R20, single1827
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1798
+	TBZ $0, R20, loaded1828
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1798
+	B loaded1828
 
-single1797:
+single1827:
 	FMOVS 0(R10), F0
 
-loaded1798:
+loaded1828:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single1799
+	TBZ $1, R20, single1829
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1800
+	TBZ $0, R20, loaded1830
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1800
+	B loaded1830
 
-single1799:
+single1829:
 	FMOVS 0(R10), F0
 
-loaded1800:
+loaded1830:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single1801
+	TBZ $1, R20, single1831
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1802
+	TBZ $0, R20, loaded1832
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1802
+	B loaded1832
 
-single1801:
+single1831:
 	FMOVS 0(R10), F0
 
-loaded1802:
+loaded1832:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single1803
+	TBZ $1, R20, single1833
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1804
+	TBZ $0, R20, loaded1834
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1804
+	B loaded1834
 
-single1803:
+single1833:
 	FMOVS 0(R10), F0
 
-loaded1804:
+loaded1834:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -39392,17 +39786,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single1805
+	TBZ $1, R20, single1835
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1806
+	TBZ $0, R20, loaded1836
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1806
+	B loaded1836
 
-single1805:
+single1835:
 	FMOVS 0(R10), F0
 
-loaded1806:
+loaded1836:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -39419,76 +39813,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1807
+	TBZ $1, R20, single1837
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1808
+	TBZ $0, R20, loaded1838
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1808
+	B loaded1838
 
-single1807:
+single1837:
 	FMOVS 0(R21), F0
 
-loaded1808:
+loaded1838:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1809
+	TBZ $1, R20, single1839
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1810
+	TBZ $0, R20, loaded1840
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1810
+	B loaded1840
 
-single1809:
+single1839:
 	FMOVS 0(R21), F0
 
-loaded1810:
+loaded1840:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1811
+	TBZ $1, R20, single1841
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1812
+	TBZ $0, R20, loaded1842
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1812
+	B loaded1842
 
-single1811:
+single1841:
 	FMOVS 0(R21), F0
 
-loaded1812:
+loaded1842:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1813
+	TBZ $1, R20, single1843
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1814
+	TBZ $0, R20, loaded1844
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1814
+	B loaded1844
 
-single1813:
+single1843:
 	FMOVS 0(R21), F0
 
-loaded1814:
+loaded1844:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single1815
+	TBZ $1, R20, single1845
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1816
+	TBZ $0, R20, loaded1846
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1816
+	B loaded1846
 
-single1815:
+single1845:
 	FMOVS 0(R21), F0
 
-loaded1816:
+loaded1846:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -39509,53 +39903,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1817
+	TBZ $1, R20, single1847
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1818
+	TBZ $0, R20, stored1848
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1818
+	B stored1848
 
-single1817:
+single1847:
 	FMOVS F31, 0(R21)
 
-stored1818:
+stored1848:
 	ADD R13, R21
-	TBZ $1, R20, single1819
+	TBZ $1, R20, single1849
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1820
+	TBZ $0, R20, stored1850
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1820
+	B stored1850
 
-single1819:
+single1849:
 	FMOVS F30, 0(R21)
 
-stored1820:
+stored1850:
 	ADD R13, R21
-	TBZ $1, R20, single1821
+	TBZ $1, R20, single1851
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1822
+	TBZ $0, R20, stored1852
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1822
+	B stored1852
 
-single1821:
+single1851:
 	FMOVS F29, 0(R21)
 
-stored1822:
+stored1852:
 	ADD R13, R21
-	TBZ $1, R20, single1823
+	TBZ $1, R20, single1853
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1824
+	TBZ $0, R20, stored1854
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1824
+	B stored1854
 
-single1823:
+single1853:
 	FMOVS F28, 0(R21)
 
-stored1824:
+stored1854:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39864,17 +40258,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1825
+	TBZ $1, R20, single1855
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1826
+	TBZ $0, R20, loaded1856
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1826
+	B loaded1856
 
-single1825:
+single1855:
 	FMOVS 16(R10), F1
 
-loaded1826:
+loaded1856:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39885,17 +40279,17 @@ loaded1826:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1827
+	TBZ $1, R20, single1857
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1828
+	TBZ $0, R20, loaded1858
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1828
+	B loaded1858
 
-single1827:
+single1857:
 	FMOVS 16(R10), F1
 
-loaded1828:
+loaded1858:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -39906,17 +40300,17 @@ loaded1828:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1829
+	TBZ $1, R20, single1859
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1830
+	TBZ $0, R20, loaded1860
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1830
+	B loaded1860
 
-single1829:
+single1859:
 	FMOVS 16(R10), F1
 
-loaded1830:
+loaded1860:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -39927,17 +40321,17 @@ loaded1830:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1831
+	TBZ $1, R20, single1861
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1832
+	TBZ $0, R20, loaded1862
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1832
+	B loaded1862
 
-single1831:
+single1861:
 	FMOVS 16(R10), F1
 
-loaded1832:
+loaded1862:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -39964,17 +40358,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1833
+	TBZ $1, R20, single1863
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1834
+	TBZ $0, R20, loaded1864
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1834
+	B loaded1864
 
-single1833:
+single1863:
 	FMOVS 16(R10), F1
 
-loaded1834:
+loaded1864:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39998,68 +40392,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1835
+	TBZ $1, R20, single1865
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1836
+	TBZ $0, R20, loaded1866
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1836
+	B loaded1866
 
-single1835:
+single1865:
 	FMOVS 16(R21), F0
 
-loaded1836:
+loaded1866:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1837
+	TBZ $1, R20, single1867
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1838
+	TBZ $0, R20, loaded1868
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1838
+	B loaded1868
 
-single1837:
+single1867:
 	FMOVS 16(R21), F0
 
-loaded1838:
+loaded1868:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1839
+	TBZ $1, R20, single1869
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1840
+	TBZ $0, R20, loaded1870
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1840
+	B loaded1870
 
-single1839:
+single1869:
 	FMOVS 16(R21), F0
 
-loaded1840:
+loaded1870:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1841
+	TBZ $1, R20, single1871
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1842
+	TBZ $0, R20, loaded1872
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1842
+	B loaded1872
 
-single1841:
+single1871:
 	FMOVS 16(R21), F0
 
-loaded1842:
+loaded1872:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -40071,17 +40465,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single1843
+	TBZ $1, R20, single1873
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1844
+	TBZ $0, R20, loaded1874
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1844
+	B loaded1874
 
-single1843:
+single1873:
 	FMOVS 16(R21), F0
 
-loaded1844:
+loaded1874:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -40111,56 +40505,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1845
+	TBZ $1, R20, single1875
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1846
+	TBZ $0, R20, stored1876
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1846
+	B stored1876
 
-single1845:
+single1875:
 	FMOVS F30, 16(R21)
 
-stored1846:
+stored1876:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1847
+	TBZ $1, R20, single1877
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1848
+	TBZ $0, R20, stored1878
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1848
+	B stored1878
 
-single1847:
+single1877:
 	FMOVS F28, 16(R21)
 
-stored1848:
+stored1878:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1849
+	TBZ $1, R20, single1879
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1850
+	TBZ $0, R20, stored1880
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1850
+	B stored1880
 
-single1849:
+single1879:
 	FMOVS F26, 16(R21)
 
-stored1850:
+stored1880:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1851
+	TBZ $1, R20, single1881
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1852
+	TBZ $0, R20, stored1882
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1852
+	B stored1882
 
-single1851:
+single1881:
 	FMOVS F24, 16(R21)
 
-stored1852:
+stored1882:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40429,68 +40823,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single1853
+	TBZ $1, R20, single1883
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1854
+	TBZ $0, R20, loaded1884
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1854
+	B loaded1884
 
-single1853:
+single1883:
 	FMOVS 0(R10), F0
 
-loaded1854:
+loaded1884:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single1855
+	TBZ $1, R20, single1885
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1856
+	TBZ $0, R20, loaded1886
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1856
+	B loaded1886
 
-single1855:
+single1885:
 	FMOVS 0(R10), F0
 
-loaded1856:
+loaded1886:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single1857
+	TBZ $1, R20, single1887
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1858
+	TBZ $0, R20, loaded1888
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1858
+	B loaded1888
 
-single1857:
+single1887:
 	FMOVS 0(R10), F0
 
-loaded1858:
+loaded1888:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single1859
+	TBZ $1, R20, single1889
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1860
+	TBZ $0, R20, loaded1890
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1860
+	B loaded1890
 
-single1859:
+single1889:
 	FMOVS 0(R10), F0
 
-loaded1860:
+loaded1890:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -40515,17 +40909,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single1861
+	TBZ $1, R20, single1891
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1862
+	TBZ $0, R20, loaded1892
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1862
+	B loaded1892
 
-single1861:
+single1891:
 	FMOVS 0(R10), F0
 
-loaded1862:
+loaded1892:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -40543,90 +40937,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1863
+	TBZ $1, R20, single1893
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1864
+	TBZ $0, R20, loaded1894
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1864
+	B loaded1894
 
-single1863:
+single1893:
 	FMOVS 0(R21), F0
 
-loaded1864:
+loaded1894:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1865
+	TBZ $1, R20, single1895
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1866
+	TBZ $0, R20, loaded1896
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1866
+	B loaded1896
 
-single1865:
+single1895:
 	FMOVS 0(R21), F0
 
-loaded1866:
+loaded1896:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1867
+	TBZ $1, R20, single1897
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1868
+	TBZ $0, R20, loaded1898
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1868
+	B loaded1898
 
-single1867:
+single1897:
 	FMOVS 0(R21), F0
 
-loaded1868:
+loaded1898:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1869
+	TBZ $1, R20, single1899
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1870
+	TBZ $0, R20, loaded1900
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1870
+	B loaded1900
 
-single1869:
+single1899:
 	FMOVS 0(R21), F0
 
-loaded1870:
+loaded1900:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1871
+	TBZ $1, R20, single1901
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1872
+	TBZ $0, R20, loaded1902
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1872
+	B loaded1902
 
-single1871:
+single1901:
 	FMOVS 0(R21), F0
 
-loaded1872:
+loaded1902:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single1873
+	TBZ $1, R20, single1903
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1874
+	TBZ $0, R20, loaded1904
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1874
+	B loaded1904
 
-single1873:
+single1903:
 	FMOVS 0(R21), F0
 
-loaded1874:
+loaded1904:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -40650,65 +41044,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1875
+	TBZ $1, R20, single1905
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1876
+	TBZ $0, R20, stored1906
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1876
+	B stored1906
 
-single1875:
+single1905:
 	FMOVS F31, 0(R21)
 
-stored1876:
+stored1906:
 	ADD R13, R21
-	TBZ $1, R20, single1877
+	TBZ $1, R20, single1907
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1878
+	TBZ $0, R20, stored1908
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1878
+	B stored1908
 
-single1877:
+single1907:
 	FMOVS F30, 0(R21)
 
-stored1878:
+stored1908:
 	ADD R13, R21
-	TBZ $1, R20, single1879
+	TBZ $1, R20, single1909
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1880
+	TBZ $0, R20, stored1910
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1880
+	B stored1910
 
-single1879:
+single1909:
 	FMOVS F29, 0(R21)
 
-stored1880:
+stored1910:
 	ADD R13, R21
-	TBZ $1, R20, single1881
+	TBZ $1, R20, single1911
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1882
+	TBZ $0, R20, stored1912
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1882
+	B stored1912
 
-single1881:
+single1911:
 	FMOVS F28, 0(R21)
 
-stored1882:
+stored1912:
 	ADD R13, R21
-	TBZ $1, R20, single1883
+	TBZ $1, R20, single1913
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1884
+	TBZ $0, R20, stored1914
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1884
+	B stored1914
 
-single1883:
+single1913:
 	FMOVS F27, 0(R21)
 
-stored1884:
+stored1914:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41055,17 +41449,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1885
+	TBZ $1, R20, single1915
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1886
+	TBZ $0, R20, loaded1916
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1886
+	B loaded1916
 
-single1885:
+single1915:
 	FMOVS 16(R10), F1
 
-loaded1886:
+loaded1916:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -41078,17 +41472,17 @@ loaded1886:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1887
+	TBZ $1, R20, single1917
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1888
+	TBZ $0, R20, loaded1918
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1888
+	B loaded1918
 
-single1887:
+single1917:
 	FMOVS 16(R10), F1
 
-loaded1888:
+loaded1918:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -41101,17 +41495,17 @@ loaded1888:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1889
+	TBZ $1, R20, single1919
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1890
+	TBZ $0, R20, loaded1920
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1890
+	B loaded1920
 
-single1889:
+single1919:
 	FMOVS 16(R10), F1
 
-loaded1890:
+loaded1920:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -41124,17 +41518,17 @@ loaded1890:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1891
+	TBZ $1, R20, single1921
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1892
+	TBZ $0, R20, loaded1922
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1892
+	B loaded1922
 
-single1891:
+single1921:
 	FMOVS 16(R10), F1
 
-loaded1892:
+loaded1922:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -41165,17 +41559,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1893
+	TBZ $1, R20, single1923
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1894
+	TBZ $0, R20, loaded1924
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1894
+	B loaded1924
 
-single1893:
+single1923:
 	FMOVS 16(R10), F1
 
-loaded1894:
+loaded1924:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -41201,85 +41595,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1895
+	TBZ $1, R20, single1925
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1896
+	TBZ $0, R20, loaded1926
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1896
+	B loaded1926
 
-single1895:
+single1925:
 	FMOVS 16(R21), F0
 
-loaded1896:
+loaded1926:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1897
+	TBZ $1, R20, single1927
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1898
+	TBZ $0, R20, loaded1928
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1898
+	B loaded1928
 
-single1897:
+single1927:
 	FMOVS 16(R21), F0
 
-loaded1898:
+loaded1928:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1899
+	TBZ $1, R20, single1929
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1900
+	TBZ $0, R20, loaded1930
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1900
+	B loaded1930
 
-single1899:
+single1929:
 	FMOVS 16(R21), F0
 
-loaded1900:
+loaded1930:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1901
+	TBZ $1, R20, single1931
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1902
+	TBZ $0, R20, loaded1932
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1902
+	B loaded1932
 
-single1901:
+single1931:
 	FMOVS 16(R21), F0
 
-loaded1902:
+loaded1932:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1903
+	TBZ $1, R20, single1933
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1904
+	TBZ $0, R20, loaded1934
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1904
+	B loaded1934
 
-single1903:
+single1933:
 	FMOVS 16(R21), F0
 
-loaded1904:
+loaded1934:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -41292,17 +41686,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1905
+	TBZ $1, R20, single1935
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1906
+	TBZ $0, R20, loaded1936
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1906
+	B loaded1936
 
-single1905:
+single1935:
 	FMOVS 16(R21), F0
 
-loaded1906:
+loaded1936:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -41337,69 +41731,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1907
+	TBZ $1, R20, single1937
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1908
+	TBZ $0, R20, stored1938
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1908
+	B stored1938
 
-single1907:
+single1937:
 	FMOVS F30, 16(R21)
 
-stored1908:
+stored1938:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1909
+	TBZ $1, R20, single1939
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1910
+	TBZ $0, R20, stored1940
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1910
+	B stored1940
 
-single1909:
+single1939:
 	FMOVS F28, 16(R21)
 
-stored1910:
+stored1940:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1911
+	TBZ $1, R20, single1941
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1912
+	TBZ $0, R20, stored1942
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1912
+	B stored1942
 
-single1911:
+single1941:
 	FMOVS F26, 16(R21)
 
-stored1912:
+stored1942:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1913
+	TBZ $1, R20, single1943
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1914
+	TBZ $0, R20, stored1944
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1914
+	B stored1944
 
-single1913:
+single1943:
 	FMOVS F24, 16(R21)
 
-stored1914:
+stored1944:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1915
+	TBZ $1, R20, single1945
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1916
+	TBZ $0, R20, stored1946
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1916
+	B stored1946
 
-single1915:
+single1945:
 	FMOVS F22, 16(R21)
 
-stored1916:
+stored1946:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41692,17 +42086,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single1917
+	TBZ $1, R20, single1947
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1918
+	TBZ $0, R20, loaded1948
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1918
+	B loaded1948
 
-single1917:
+single1947:
 	FMOVS 0(R10), F0
 
-loaded1918:
+loaded1948:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -41710,17 +42104,17 @@ loaded1918:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single1919
+	TBZ $1, R20, single1949
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1920
+	TBZ $0, R20, loaded1950
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1920
+	B loaded1950
 
-single1919:
+single1949:
 	FMOVS 0(R10), F0
 
-loaded1920:
+loaded1950:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -41728,17 +42122,17 @@ loaded1920:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single1921
+	TBZ $1, R20, single1951
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1922
+	TBZ $0, R20, loaded1952
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1922
+	B loaded1952
 
-single1921:
+single1951:
 	FMOVS 0(R10), F0
 
-loaded1922:
+loaded1952:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -41746,17 +42140,17 @@ loaded1922:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single1923
+	TBZ $1, R20, single1953
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1924
+	TBZ $0, R20, loaded1954
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1924
+	B loaded1954
 
-single1923:
+single1953:
 	FMOVS 0(R10), F0
 
-loaded1924:
+loaded1954:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -41784,17 +42178,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single1925
+	TBZ $1, R20, single1955
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1926
+	TBZ $0, R20, loaded1956
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1926
+	B loaded1956
 
-single1925:
+single1955:
 	FMOVS 0(R10), F0
 
-loaded1926:
+loaded1956:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -41813,104 +42207,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1927
+	TBZ $1, R20, single1957
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1928
+	TBZ $0, R20, loaded1958
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1928
+	B loaded1958
 
-single1927:
+single1957:
 	FMOVS 0(R21), F0
 
-loaded1928:
+loaded1958:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1929
+	TBZ $1, R20, single1959
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1930
+	TBZ $0, R20, loaded1960
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1930
+	B loaded1960
 
-single1929:
+single1959:
 	FMOVS 0(R21), F0
 
-loaded1930:
+loaded1960:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1931
+	TBZ $1, R20, single1961
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1932
+	TBZ $0, R20, loaded1962
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1932
+	B loaded1962
 
-single1931:
+single1961:
 	FMOVS 0(R21), F0
 
-loaded1932:
+loaded1962:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1933
+	TBZ $1, R20, single1963
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1934
+	TBZ $0, R20, loaded1964
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1934
+	B loaded1964
 
-single1933:
+single1963:
 	FMOVS 0(R21), F0
 
-loaded1934:
+loaded1964:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1935
+	TBZ $1, R20, single1965
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1936
+	TBZ $0, R20, loaded1966
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1936
+	B loaded1966
 
-single1935:
+single1965:
 	FMOVS 0(R21), F0
 
-loaded1936:
+loaded1966:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1937
+	TBZ $1, R20, single1967
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1938
+	TBZ $0, R20, loaded1968
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1938
+	B loaded1968
 
-single1937:
+single1967:
 	FMOVS 0(R21), F0
 
-loaded1938:
+loaded1968:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single1939
+	TBZ $1, R20, single1969
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1940
+	TBZ $0, R20, loaded1970
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1940
+	B loaded1970
 
-single1939:
+single1969:
 	FMOVS 0(R21), F0
 
-loaded1940:
+loaded1970:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -41937,77 +42331,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1941
+	TBZ $1, R20, single1971
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1942
+	TBZ $0, R20, stored1972
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1942
+	B stored1972
 
-single1941:
+single1971:
 	FMOVS F31, 0(R21)
 
-stored1942:
+stored1972:
 	ADD R13, R21
-	TBZ $1, R20, single1943
+	TBZ $1, R20, single1973
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1944
+	TBZ $0, R20, stored1974
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1944
+	B stored1974
 
-single1943:
+single1973:
 	FMOVS F30, 0(R21)
 
-stored1944:
+stored1974:
 	ADD R13, R21
-	TBZ $1, R20, single1945
+	TBZ $1, R20, single1975
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1946
+	TBZ $0, R20, stored1976
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1946
+	B stored1976
 
-single1945:
+single1975:
 	FMOVS F29, 0(R21)
 
-stored1946:
+stored1976:
 	ADD R13, R21
-	TBZ $1, R20, single1947
+	TBZ $1, R20, single1977
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1948
+	TBZ $0, R20, stored1978
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1948
+	B stored1978
 
-single1947:
+single1977:
 	FMOVS F28, 0(R21)
 
-stored1948:
+stored1978:
 	ADD R13, R21
-	TBZ $1, R20, single1949
+	TBZ $1, R20, single1979
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1950
+	TBZ $0, R20, stored1980
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1950
+	B stored1980
 
-single1949:
+single1979:
 	FMOVS F27, 0(R21)
 
-stored1950:
+stored1980:
 	ADD R13, R21
-	TBZ $1, R20, single1951
+	TBZ $1, R20, single1981
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1952
+	TBZ $0, R20, stored1982
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1952
+	B stored1982
 
-single1951:
+single1981:
 	FMOVS F26, 0(R21)
 
-stored1952:
+stored1982:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42392,17 +42786,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1953
+	TBZ $1, R20, single1983
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1954
+	TBZ $0, R20, loaded1984
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1954
+	B loaded1984
 
-single1953:
+single1983:
 	FMOVS 16(R10), F1
 
-loaded1954:
+loaded1984:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -42417,17 +42811,17 @@ loaded1954:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1955
+	TBZ $1, R20, single1985
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1956
+	TBZ $0, R20, loaded1986
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1956
+	B loaded1986
 
-single1955:
+single1985:
 	FMOVS 16(R10), F1
 
-loaded1956:
+loaded1986:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -42442,17 +42836,17 @@ loaded1956:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1957
+	TBZ $1, R20, single1987
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1958
+	TBZ $0, R20, loaded1988
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1958
+	B loaded1988
 
-single1957:
+single1987:
 	FMOVS 16(R10), F1
 
-loaded1958:
+loaded1988:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -42467,17 +42861,17 @@ loaded1958:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1959
+	TBZ $1, R20, single1989
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1960
+	TBZ $0, R20, loaded1990
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1960
+	B loaded1990
 
-single1959:
+single1989:
 	FMOVS 16(R10), F1
 
-loaded1960:
+loaded1990:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -42512,17 +42906,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1961
+	TBZ $1, R20, single1991
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1962
+	TBZ $0, R20, loaded1992
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1962
+	B loaded1992
 
-single1961:
+single1991:
 	FMOVS 16(R10), F1
 
-loaded1962:
+loaded1992:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -42550,102 +42944,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1963
+	TBZ $1, R20, single1993
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1964
+	TBZ $0, R20, loaded1994
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1964
+	B loaded1994
 
-single1963:
+single1993:
 	FMOVS 16(R21), F0
 
-loaded1964:
+loaded1994:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1965
+	TBZ $1, R20, single1995
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1966
+	TBZ $0, R20, loaded1996
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1966
+	B loaded1996
 
-single1965:
+single1995:
 	FMOVS 16(R21), F0
 
-loaded1966:
+loaded1996:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1967
+	TBZ $1, R20, single1997
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1968
+	TBZ $0, R20, loaded1998
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1968
+	B loaded1998
 
-single1967:
+single1997:
 	FMOVS 16(R21), F0
 
-loaded1968:
+loaded1998:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1969
+	TBZ $1, R20, single1999
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1970
+	TBZ $0, R20, loaded2000
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1970
+	B loaded2000
 
-single1969:
+single1999:
 	FMOVS 16(R21), F0
 
-loaded1970:
+loaded2000:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1971
+	TBZ $1, R20, single2001
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1972
+	TBZ $0, R20, loaded2002
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1972
+	B loaded2002
 
-single1971:
+single2001:
 	FMOVS 16(R21), F0
 
-loaded1972:
+loaded2002:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1973
+	TBZ $1, R20, single2003
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1974
+	TBZ $0, R20, loaded2004
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1974
+	B loaded2004
 
-single1973:
+single2003:
 	FMOVS 16(R21), F0
 
-loaded1974:
+loaded2004:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -42659,17 +43053,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1975
+	TBZ $1, R20, single2005
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1976
+	TBZ $0, R20, loaded2006
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1976
+	B loaded2006
 
-single1975:
+single2005:
 	FMOVS 16(R21), F0
 
-loaded1976:
+loaded2006:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -42709,82 +43103,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1977
+	TBZ $1, R20, single2007
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1978
+	TBZ $0, R20, stored2008
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1978
+	B stored2008
 
-single1977:
+single2007:
 	FMOVS F30, 16(R21)
 
-stored1978:
+stored2008:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1979
+	TBZ $1, R20, single2009
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1980
+	TBZ $0, R20, stored2010
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1980
+	B stored2010
 
-single1979:
+single2009:
 	FMOVS F28, 16(R21)
 
-stored1980:
+stored2010:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1981
+	TBZ $1, R20, single2011
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1982
+	TBZ $0, R20, stored2012
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1982
+	B stored2012
 
-single1981:
+single2011:
 	FMOVS F26, 16(R21)
 
-stored1982:
+stored2012:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1983
+	TBZ $1, R20, single2013
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1984
+	TBZ $0, R20, stored2014
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1984
+	B stored2014
 
-single1983:
+single2013:
 	FMOVS F24, 16(R21)
 
-stored1984:
+stored2014:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1985
+	TBZ $1, R20, single2015
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1986
+	TBZ $0, R20, stored2016
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1986
+	B stored2016
 
-single1985:
+single2015:
 	FMOVS F22, 16(R21)
 
-stored1986:
+stored2016:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1987
+	TBZ $1, R20, single2017
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1988
+	TBZ $0, R20, stored2018
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1988
+	B stored2018
 
-single1987:
+single2017:
 	FMOVS F20, 16(R21)
 
-stored1988:
+stored2018:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43101,17 +43495,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single1989
+	TBZ $1, R20, single2019
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1990
+	TBZ $0, R20, loaded2020
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1990
+	B loaded2020
 
-single1989:
+single2019:
 	FMOVS 0(R10), F0
 
-loaded1990:
+loaded2020:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -43120,17 +43514,17 @@ loaded1990:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single1991
+	TBZ $1, R20, single2021
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1992
+	TBZ $0, R20, loaded2022
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1992
+	B loaded2022
 
-single1991:
+single2021:
 	FMOVS 0(R10), F0
 
-loaded1992:
+loaded2022:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -43139,17 +43533,17 @@ loaded1992:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single1993
+	TBZ $1, R20, single2023
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1994
+	TBZ $0, R20, loaded2024
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1994
+	B loaded2024
 
-single1993:
+single2023:
 	FMOVS 0(R10), F0
 
-loaded1994:
+loaded2024:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -43158,17 +43552,17 @@ loaded1994:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single1995
+	TBZ $1, R20, single2025
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1996
+	TBZ $0, R20, loaded2026
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1996
+	B loaded2026
 
-single1995:
+single2025:
 	FMOVS 0(R10), F0
 
-loaded1996:
+loaded2026:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -43199,17 +43593,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single1997
+	TBZ $1, R20, single2027
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1998
+	TBZ $0, R20, loaded2028
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1998
+	B loaded2028
 
-single1997:
+single2027:
 	FMOVS 0(R10), F0
 
-loaded1998:
+loaded2028:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -43229,118 +43623,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1999
+	TBZ $1, R20, single2029
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2000
+	TBZ $0, R20, loaded2030
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2000
+	B loaded2030
 
-single1999:
+single2029:
 	FMOVS 0(R21), F0
 
-loaded2000:
+loaded2030:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2001
+	TBZ $1, R20, single2031
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2002
+	TBZ $0, R20, loaded2032
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2002
+	B loaded2032
 
-single2001:
+single2031:
 	FMOVS 0(R21), F0
 
-loaded2002:
+loaded2032:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2003
+	TBZ $1, R20, single2033
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2004
+	TBZ $0, R20, loaded2034
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2004
+	B loaded2034
 
-single2003:
+single2033:
 	FMOVS 0(R21), F0
 
-loaded2004:
+loaded2034:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2005
+	TBZ $1, R20, single2035
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2006
+	TBZ $0, R20, loaded2036
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2006
+	B loaded2036
 
-single2005:
+single2035:
 	FMOVS 0(R21), F0
 
-loaded2006:
+loaded2036:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2007
+	TBZ $1, R20, single2037
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2008
+	TBZ $0, R20, loaded2038
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2008
+	B loaded2038
 
-single2007:
+single2037:
 	FMOVS 0(R21), F0
 
-loaded2008:
+loaded2038:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2009
+	TBZ $1, R20, single2039
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2010
+	TBZ $0, R20, loaded2040
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2010
+	B loaded2040
 
-single2009:
+single2039:
 	FMOVS 0(R21), F0
 
-loaded2010:
+loaded2040:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2011
+	TBZ $1, R20, single2041
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2012
+	TBZ $0, R20, loaded2042
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2012
+	B loaded2042
 
-single2011:
+single2041:
 	FMOVS 0(R21), F0
 
-loaded2012:
+loaded2042:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2013
+	TBZ $1, R20, single2043
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2014
+	TBZ $0, R20, loaded2044
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2014
+	B loaded2044
 
-single2013:
+single2043:
 	FMOVS 0(R21), F0
 
-loaded2014:
+loaded2044:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -43370,89 +43764,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2015
+	TBZ $1, R20, single2045
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2016
+	TBZ $0, R20, stored2046
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2016
+	B stored2046
 
-single2015:
+single2045:
 	FMOVS F31, 0(R21)
 
-stored2016:
+stored2046:
 	ADD R13, R21
-	TBZ $1, R20, single2017
+	TBZ $1, R20, single2047
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2018
+	TBZ $0, R20, stored2048
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2018
+	B stored2048
 
-single2017:
+single2047:
 	FMOVS F30, 0(R21)
 
-stored2018:
+stored2048:
 	ADD R13, R21
-	TBZ $1, R20, single2019
+	TBZ $1, R20, single2049
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2020
+	TBZ $0, R20, stored2050
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2020
+	B stored2050
 
-single2019:
+single2049:
 	FMOVS F29, 0(R21)
 
-stored2020:
+stored2050:
 	ADD R13, R21
-	TBZ $1, R20, single2021
+	TBZ $1, R20, single2051
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2022
+	TBZ $0, R20, stored2052
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2022
+	B stored2052
 
-single2021:
+single2051:
 	FMOVS F28, 0(R21)
 
-stored2022:
+stored2052:
 	ADD R13, R21
-	TBZ $1, R20, single2023
+	TBZ $1, R20, single2053
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2024
+	TBZ $0, R20, stored2054
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2024
+	B stored2054
 
-single2023:
+single2053:
 	FMOVS F27, 0(R21)
 
-stored2024:
+stored2054:
 	ADD R13, R21
-	TBZ $1, R20, single2025
+	TBZ $1, R20, single2055
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2026
+	TBZ $0, R20, stored2056
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2026
+	B stored2056
 
-single2025:
+single2055:
 	FMOVS F26, 0(R21)
 
-stored2026:
+stored2056:
 	ADD R13, R21
-	TBZ $1, R20, single2027
+	TBZ $1, R20, single2057
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2028
+	TBZ $0, R20, stored2058
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2028
+	B stored2058
 
-single2027:
+single2057:
 	FMOVS F25, 0(R21)
 
-stored2028:
+stored2058:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43875,17 +44269,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2029
+	TBZ $1, R20, single2059
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2030
+	TBZ $0, R20, loaded2060
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2030
+	B loaded2060
 
-single2029:
+single2059:
 	FMOVS 16(R10), F1
 
-loaded2030:
+loaded2060:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -43902,17 +44296,17 @@ loaded2030:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2031
+	TBZ $1, R20, single2061
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2032
+	TBZ $0, R20, loaded2062
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2032
+	B loaded2062
 
-single2031:
+single2061:
 	FMOVS 16(R10), F1
 
-loaded2032:
+loaded2062:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -43929,17 +44323,17 @@ loaded2032:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2033
+	TBZ $1, R20, single2063
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2034
+	TBZ $0, R20, loaded2064
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2034
+	B loaded2064
 
-single2033:
+single2063:
 	FMOVS 16(R10), F1
 
-loaded2034:
+loaded2064:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -43956,17 +44350,17 @@ loaded2034:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2035
+	TBZ $1, R20, single2065
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2036
+	TBZ $0, R20, loaded2066
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2036
+	B loaded2066
 
-single2035:
+single2065:
 	FMOVS 16(R10), F1
 
-loaded2036:
+loaded2066:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -44005,17 +44399,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2037
+	TBZ $1, R20, single2067
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2038
+	TBZ $0, R20, loaded2068
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2038
+	B loaded2068
 
-single2037:
+single2067:
 	FMOVS 16(R10), F1
 
-loaded2038:
+loaded2068:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44045,119 +44439,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2039
+	TBZ $1, R20, single2069
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2040
+	TBZ $0, R20, loaded2070
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2040
+	B loaded2070
 
-single2039:
+single2069:
 	FMOVS 16(R21), F0
 
-loaded2040:
+loaded2070:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2041
+	TBZ $1, R20, single2071
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2042
+	TBZ $0, R20, loaded2072
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2042
+	B loaded2072
 
-single2041:
+single2071:
 	FMOVS 16(R21), F0
 
-loaded2042:
+loaded2072:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2043
+	TBZ $1, R20, single2073
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2044
+	TBZ $0, R20, loaded2074
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2044
+	B loaded2074
 
-single2043:
+single2073:
 	FMOVS 16(R21), F0
 
-loaded2044:
+loaded2074:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2045
+	TBZ $1, R20, single2075
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2046
+	TBZ $0, R20, loaded2076
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2046
+	B loaded2076
 
-single2045:
+single2075:
 	FMOVS 16(R21), F0
 
-loaded2046:
+loaded2076:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2047
+	TBZ $1, R20, single2077
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2048
+	TBZ $0, R20, loaded2078
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2048
+	B loaded2078
 
-single2047:
+single2077:
 	FMOVS 16(R21), F0
 
-loaded2048:
+loaded2078:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2049
+	TBZ $1, R20, single2079
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2050
+	TBZ $0, R20, loaded2080
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2050
+	B loaded2080
 
-single2049:
+single2079:
 	FMOVS 16(R21), F0
 
-loaded2050:
+loaded2080:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2051
+	TBZ $1, R20, single2081
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2052
+	TBZ $0, R20, loaded2082
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2052
+	B loaded2082
 
-single2051:
+single2081:
 	FMOVS 16(R21), F0
 
-loaded2052:
+loaded2082:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -44172,17 +44566,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2053
+	TBZ $1, R20, single2083
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2054
+	TBZ $0, R20, loaded2084
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2054
+	B loaded2084
 
-single2053:
+single2083:
 	FMOVS 16(R21), F0
 
-loaded2054:
+loaded2084:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -44227,95 +44621,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2055
+	TBZ $1, R20, single2085
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2056
+	TBZ $0, R20, stored2086
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2056
+	B stored2086
 
-single2055:
+single2085:
 	FMOVS F30, 16(R21)
 
-stored2056:
+stored2086:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2057
+	TBZ $1, R20, single2087
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2058
+	TBZ $0, R20, stored2088
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2058
+	B stored2088
 
-single2057:
+single2087:
 	FMOVS F28, 16(R21)
 
-stored2058:
+stored2088:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2059
+	TBZ $1, R20, single2089
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2060
+	TBZ $0, R20, stored2090
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2060
+	B stored2090
 
-single2059:
+single2089:
 	FMOVS F26, 16(R21)
 
-stored2060:
+stored2090:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2061
+	TBZ $1, R20, single2091
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2062
+	TBZ $0, R20, stored2092
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2062
+	B stored2092
 
-single2061:
+single2091:
 	FMOVS F24, 16(R21)
 
-stored2062:
+stored2092:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2063
+	TBZ $1, R20, single2093
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2064
+	TBZ $0, R20, stored2094
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2064
+	B stored2094
 
-single2063:
+single2093:
 	FMOVS F22, 16(R21)
 
-stored2064:
+stored2094:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2065
+	TBZ $1, R20, single2095
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2066
+	TBZ $0, R20, stored2096
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2066
+	B stored2096
 
-single2065:
+single2095:
 	FMOVS F20, 16(R21)
 
-stored2066:
+stored2096:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2067
+	TBZ $1, R20, single2097
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2068
+	TBZ $0, R20, stored2098
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2068
+	B stored2098
 
-single2067:
+single2097:
 	FMOVS F18, 16(R21)
 
-stored2068:
+stored2098:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44656,17 +45050,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single2069
+	TBZ $1, R20, single2099
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2070
+	TBZ $0, R20, loaded2100
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2070
+	B loaded2100
 
-single2069:
+single2099:
 	FMOVS 0(R10), F0
 
-loaded2070:
+loaded2100:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -44676,17 +45070,17 @@ loaded2070:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single2071
+	TBZ $1, R20, single2101
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2072
+	TBZ $0, R20, loaded2102
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2072
+	B loaded2102
 
-single2071:
+single2101:
 	FMOVS 0(R10), F0
 
-loaded2072:
+loaded2102:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -44696,17 +45090,17 @@ loaded2072:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single2073
+	TBZ $1, R20, single2103
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2074
+	TBZ $0, R20, loaded2104
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2074
+	B loaded2104
 
-single2073:
+single2103:
 	FMOVS 0(R10), F0
 
-loaded2074:
+loaded2104:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -44716,17 +45110,17 @@ loaded2074:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single2075
+	TBZ $1, R20, single2105
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2076
+	TBZ $0, R20, loaded2106
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2076
+	B loaded2106
 
-single2075:
+single2105:
 	FMOVS 0(R10), F0
 
-loaded2076:
+loaded2106:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -44760,17 +45154,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single2077
+	TBZ $1, R20, single2107
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2078
+	TBZ $0, R20, loaded2108
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2078
+	B loaded2108
 
-single2077:
+single2107:
 	FMOVS 0(R10), F0
 
-loaded2078:
+loaded2108:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -44791,132 +45185,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2079
+	TBZ $1, R20, single2109
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2080
+	TBZ $0, R20, loaded2110
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2080
+	B loaded2110
 
-single2079:
+single2109:
 	FMOVS 0(R21), F0
 
-loaded2080:
+loaded2110:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2081
+	TBZ $1, R20, single2111
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2082
+	TBZ $0, R20, loaded2112
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2082
+	B loaded2112
 
-single2081:
+single2111:
 	FMOVS 0(R21), F0
 
-loaded2082:
+loaded2112:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2083
+	TBZ $1, R20, single2113
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2084
+	TBZ $0, R20, loaded2114
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2084
+	B loaded2114
 
-single2083:
+single2113:
 	FMOVS 0(R21), F0
 
-loaded2084:
+loaded2114:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2085
+	TBZ $1, R20, single2115
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2086
+	TBZ $0, R20, loaded2116
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2086
+	B loaded2116
 
-single2085:
+single2115:
 	FMOVS 0(R21), F0
 
-loaded2086:
+loaded2116:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2087
+	TBZ $1, R20, single2117
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2088
+	TBZ $0, R20, loaded2118
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2088
+	B loaded2118
 
-single2087:
+single2117:
 	FMOVS 0(R21), F0
 
-loaded2088:
+loaded2118:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2089
+	TBZ $1, R20, single2119
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2090
+	TBZ $0, R20, loaded2120
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2090
+	B loaded2120
 
-single2089:
+single2119:
 	FMOVS 0(R21), F0
 
-loaded2090:
+loaded2120:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2091
+	TBZ $1, R20, single2121
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2092
+	TBZ $0, R20, loaded2122
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2092
+	B loaded2122
 
-single2091:
+single2121:
 	FMOVS 0(R21), F0
 
-loaded2092:
+loaded2122:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2093
+	TBZ $1, R20, single2123
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2094
+	TBZ $0, R20, loaded2124
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2094
+	B loaded2124
 
-single2093:
+single2123:
 	FMOVS 0(R21), F0
 
-loaded2094:
+loaded2124:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2095
+	TBZ $1, R20, single2125
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2096
+	TBZ $0, R20, loaded2126
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2096
+	B loaded2126
 
-single2095:
+single2125:
 	FMOVS 0(R21), F0
 
-loaded2096:
+loaded2126:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -44949,101 +45343,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2097
+	TBZ $1, R20, single2127
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2098
+	TBZ $0, R20, stored2128
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2098
+	B stored2128
 
-single2097:
+single2127:
 	FMOVS F31, 0(R21)
 
-stored2098:
+stored2128:
 	ADD R13, R21
-	TBZ $1, R20, single2099
+	TBZ $1, R20, single2129
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2100
+	TBZ $0, R20, stored2130
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2100
+	B stored2130
 
-single2099:
+single2129:
 	FMOVS F30, 0(R21)
 
-stored2100:
+stored2130:
 	ADD R13, R21
-	TBZ $1, R20, single2101
+	TBZ $1, R20, single2131
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2102
+	TBZ $0, R20, stored2132
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2102
+	B stored2132
 
-single2101:
+single2131:
 	FMOVS F29, 0(R21)
 
-stored2102:
+stored2132:
 	ADD R13, R21
-	TBZ $1, R20, single2103
+	TBZ $1, R20, single2133
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2104
+	TBZ $0, R20, stored2134
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2104
+	B stored2134
 
-single2103:
+single2133:
 	FMOVS F28, 0(R21)
 
-stored2104:
+stored2134:
 	ADD R13, R21
-	TBZ $1, R20, single2105
+	TBZ $1, R20, single2135
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2106
+	TBZ $0, R20, stored2136
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2106
+	B stored2136
 
-single2105:
+single2135:
 	FMOVS F27, 0(R21)
 
-stored2106:
+stored2136:
 	ADD R13, R21
-	TBZ $1, R20, single2107
+	TBZ $1, R20, single2137
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2108
+	TBZ $0, R20, stored2138
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2108
+	B stored2138
 
-single2107:
+single2137:
 	FMOVS F26, 0(R21)
 
-stored2108:
+stored2138:
 	ADD R13, R21
-	TBZ $1, R20, single2109
+	TBZ $1, R20, single2139
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2110
+	TBZ $0, R20, stored2140
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2110
+	B stored2140
 
-single2109:
+single2139:
 	FMOVS F25, 0(R21)
 
-stored2110:
+stored2140:
 	ADD R13, R21
-	TBZ $1, R20, single2111
+	TBZ $1, R20, single2141
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2112
+	TBZ $0, R20, stored2142
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2112
+	B stored2142
 
-single2111:
+single2141:
 	FMOVS F24, 0(R21)
 
-stored2112:
+stored2142:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45504,17 +45898,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2113
+	TBZ $1, R20, single2143
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2114
+	TBZ $0, R20, loaded2144
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2114
+	B loaded2144
 
-single2113:
+single2143:
 	FMOVS 16(R10), F1
 
-loaded2114:
+loaded2144:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45533,17 +45927,17 @@ loaded2114:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2115
+	TBZ $1, R20, single2145
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2116
+	TBZ $0, R20, loaded2146
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2116
+	B loaded2146
 
-single2115:
+single2145:
 	FMOVS 16(R10), F1
 
-loaded2116:
+loaded2146:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -45562,17 +45956,17 @@ loaded2116:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2117
+	TBZ $1, R20, single2147
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2118
+	TBZ $0, R20, loaded2148
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2118
+	B loaded2148
 
-single2117:
+single2147:
 	FMOVS 16(R10), F1
 
-loaded2118:
+loaded2148:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -45591,17 +45985,17 @@ loaded2118:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2119
+	TBZ $1, R20, single2149
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2120
+	TBZ $0, R20, loaded2150
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2120
+	B loaded2150
 
-single2119:
+single2149:
 	FMOVS 16(R10), F1
 
-loaded2120:
+loaded2150:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -45644,17 +46038,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2121
+	TBZ $1, R20, single2151
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2122
+	TBZ $0, R20, loaded2152
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2122
+	B loaded2152
 
-single2121:
+single2151:
 	FMOVS 16(R10), F1
 
-loaded2122:
+loaded2152:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45686,136 +46080,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2123
+	TBZ $1, R20, single2153
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2124
+	TBZ $0, R20, loaded2154
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2124
+	B loaded2154
 
-single2123:
+single2153:
 	FMOVS 16(R21), F0
 
-loaded2124:
+loaded2154:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2125
+	TBZ $1, R20, single2155
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2126
+	TBZ $0, R20, loaded2156
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2126
+	B loaded2156
 
-single2125:
+single2155:
 	FMOVS 16(R21), F0
 
-loaded2126:
+loaded2156:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2127
+	TBZ $1, R20, single2157
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2128
+	TBZ $0, R20, loaded2158
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2128
+	B loaded2158
 
-single2127:
+single2157:
 	FMOVS 16(R21), F0
 
-loaded2128:
+loaded2158:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2129
+	TBZ $1, R20, single2159
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2130
+	TBZ $0, R20, loaded2160
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2130
+	B loaded2160
 
-single2129:
+single2159:
 	FMOVS 16(R21), F0
 
-loaded2130:
+loaded2160:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2131
+	TBZ $1, R20, single2161
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2132
+	TBZ $0, R20, loaded2162
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2132
+	B loaded2162
 
-single2131:
+single2161:
 	FMOVS 16(R21), F0
 
-loaded2132:
+loaded2162:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2133
+	TBZ $1, R20, single2163
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2134
+	TBZ $0, R20, loaded2164
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2134
+	B loaded2164
 
-single2133:
+single2163:
 	FMOVS 16(R21), F0
 
-loaded2134:
+loaded2164:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2135
+	TBZ $1, R20, single2165
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2136
+	TBZ $0, R20, loaded2166
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2136
+	B loaded2166
 
-single2135:
+single2165:
 	FMOVS 16(R21), F0
 
-loaded2136:
+loaded2166:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2137
+	TBZ $1, R20, single2167
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2138
+	TBZ $0, R20, loaded2168
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2138
+	B loaded2168
 
-single2137:
+single2167:
 	FMOVS 16(R21), F0
 
-loaded2138:
+loaded2168:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -45831,17 +46225,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2139
+	TBZ $1, R20, single2169
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2140
+	TBZ $0, R20, loaded2170
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2140
+	B loaded2170
 
-single2139:
+single2169:
 	FMOVS 16(R21), F0
 
-loaded2140:
+loaded2170:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -45891,108 +46285,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2141
+	TBZ $1, R20, single2171
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2142
+	TBZ $0, R20, stored2172
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2142
+	B stored2172
 
-single2141:
+single2171:
 	FMOVS F30, 16(R21)
 
-stored2142:
+stored2172:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2143
+	TBZ $1, R20, single2173
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2144
+	TBZ $0, R20, stored2174
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2144
+	B stored2174
 
-single2143:
+single2173:
 	FMOVS F28, 16(R21)
 
-stored2144:
+stored2174:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2145
+	TBZ $1, R20, single2175
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2146
+	TBZ $0, R20, stored2176
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2146
+	B stored2176
 
-single2145:
+single2175:
 	FMOVS F26, 16(R21)
 
-stored2146:
+stored2176:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2147
+	TBZ $1, R20, single2177
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2148
+	TBZ $0, R20, stored2178
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2148
+	B stored2178
 
-single2147:
+single2177:
 	FMOVS F24, 16(R21)
 
-stored2148:
+stored2178:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2149
+	TBZ $1, R20, single2179
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2150
+	TBZ $0, R20, stored2180
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2150
+	B stored2180
 
-single2149:
+single2179:
 	FMOVS F22, 16(R21)
 
-stored2150:
+stored2180:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2151
+	TBZ $1, R20, single2181
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2152
+	TBZ $0, R20, stored2182
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2152
+	B stored2182
 
-single2151:
+single2181:
 	FMOVS F20, 16(R21)
 
-stored2152:
+stored2182:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2153
+	TBZ $1, R20, single2183
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2154
+	TBZ $0, R20, stored2184
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2154
+	B stored2184
 
-single2153:
+single2183:
 	FMOVS F18, 16(R21)
 
-stored2154:
+stored2184:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2155
+	TBZ $1, R20, single2185
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2156
+	TBZ $0, R20, stored2186
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2156
+	B stored2186
 
-single2155:
+single2185:
 	FMOVS F16, 16(R21)
 
-stored2156:
+stored2186:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46748,17 +47142,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2157
+	TBZ $1, R20, single2187
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2158
+	TBZ $0, R20, loaded2188
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2158
+	B loaded2188
 
-single2157:
+single2187:
 	FMOVS 0(R10), F0
 
-loaded2158:
+loaded2188:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -46770,34 +47164,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2159
+	TBZ $1, R20, single2189
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2160
+	TBZ $0, R20, loaded2190
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2160
+	B loaded2190
 
-single2159:
+single2189:
 	FMOVS 0(R21), F0
 
-loaded2160:
+loaded2190:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2161
+	TBZ $1, R20, single2191
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2162
+	TBZ $0, R20, loaded2192
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2162
+	B loaded2192
 
-single2161:
+single2191:
 	FMOVS 0(R21), F0
 
-loaded2162:
+loaded2192:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -46809,17 +47203,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2163
+	TBZ $1, R20, single2193
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2164
+	TBZ $0, R20, stored2194
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2164
+	B stored2194
 
-single2163:
+single2193:
 	FMOVS F31, 0(R21)
 
-stored2164:
+stored2194:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46976,17 +47370,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2165
+	TBZ $1, R20, single2195
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2166
+	TBZ $0, R20, loaded2196
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2166
+	B loaded2196
 
-single2165:
+single2195:
 	FMOVS 16(R10), F1
 
-loaded2166:
+loaded2196:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47002,17 +47396,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2167
+	TBZ $1, R20, single2197
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2168
+	TBZ $0, R20, loaded2198
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2168
+	B loaded2198
 
-single2167:
+single2197:
 	FMOVS 16(R21), F0
 
-loaded2168:
+loaded2198:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -47021,17 +47415,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2169
+	TBZ $1, R20, single2199
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2170
+	TBZ $0, R20, loaded2200
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2170
+	B loaded2200
 
-single2169:
+single2199:
 	FMOVS 16(R21), F0
 
-loaded2170:
+loaded2200:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -47046,17 +47440,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2171
+	TBZ $1, R20, single2201
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2172
+	TBZ $0, R20, stored2202
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2172
+	B stored2202
 
-single2171:
+single2201:
 	FMOVS F30, 16(R21)
 
-stored2172:
+stored2202:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47212,17 +47606,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2173
+	TBZ $1, R20, single2203
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2174
+	TBZ $0, R20, loaded2204
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2174
+	B loaded2204
 
-single2173:
+single2203:
 	FMOVS 0(R10), F0
 
-loaded2174:
+loaded2204:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -47235,48 +47629,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2175
+	TBZ $1, R20, single2205
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2176
+	TBZ $0, R20, loaded2206
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2176
+	B loaded2206
 
-single2175:
+single2205:
 	FMOVS 0(R21), F0
 
-loaded2176:
+loaded2206:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2177
+	TBZ $1, R20, single2207
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2178
+	TBZ $0, R20, loaded2208
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2178
+	B loaded2208
 
-single2177:
+single2207:
 	FMOVS 0(R21), F0
 
-loaded2178:
+loaded2208:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2179
+	TBZ $1, R20, single2209
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2180
+	TBZ $0, R20, loaded2210
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2180
+	B loaded2210
 
-single2179:
+single2209:
 	FMOVS 0(R21), F0
 
-loaded2180:
+loaded2210:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -47291,29 +47685,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2181
+	TBZ $1, R20, single2211
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2182
+	TBZ $0, R20, stored2212
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2182
+	B stored2212
 
-single2181:
+single2211:
 	FMOVS F31, 0(R21)
 
-stored2182:
+stored2212:
 	ADD R13, R21
-	TBZ $1, R20, single2183
+	TBZ $1, R20, single2213
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2184
+	TBZ $0, R20, stored2214
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2184
+	B stored2214
 
-single2183:
+single2213:
 	FMOVS F30, 0(R21)
 
-stored2184:
+stored2214:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47492,17 +47886,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2185
+	TBZ $1, R20, single2215
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2186
+	TBZ $0, R20, loaded2216
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2186
+	B loaded2216
 
-single2185:
+single2215:
 	FMOVS 16(R10), F1
 
-loaded2186:
+loaded2216:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47520,34 +47914,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2187
+	TBZ $1, R20, single2217
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2188
+	TBZ $0, R20, loaded2218
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2188
+	B loaded2218
 
-single2187:
+single2217:
 	FMOVS 16(R21), F0
 
-loaded2188:
+loaded2218:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2189
+	TBZ $1, R20, single2219
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2190
+	TBZ $0, R20, loaded2220
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2190
+	B loaded2220
 
-single2189:
+single2219:
 	FMOVS 16(R21), F0
 
-loaded2190:
+loaded2220:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -47557,17 +47951,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2191
+	TBZ $1, R20, single2221
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2192
+	TBZ $0, R20, loaded2222
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2192
+	B loaded2222
 
-single2191:
+single2221:
 	FMOVS 16(R21), F0
 
-loaded2192:
+loaded2222:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -47587,30 +47981,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2193
+	TBZ $1, R20, single2223
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2194
+	TBZ $0, R20, stored2224
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2194
+	B stored2224
 
-single2193:
+single2223:
 	FMOVS F30, 16(R21)
 
-stored2194:
+stored2224:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2195
+	TBZ $1, R20, single2225
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2196
+	TBZ $0, R20, stored2226
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2196
+	B stored2226
 
-single2195:
+single2225:
 	FMOVS F28, 16(R21)
 
-stored2196:
+stored2226:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47782,17 +48176,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2197
+	TBZ $1, R20, single2227
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2198
+	TBZ $0, R20, loaded2228
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2198
+	B loaded2228
 
-single2197:
+single2227:
 	FMOVS 0(R10), F0
 
-loaded2198:
+loaded2228:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -47806,62 +48200,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2199
+	TBZ $1, R20, single2229
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2200
+	TBZ $0, R20, loaded2230
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2200
+	B loaded2230
 
-single2199:
+single2229:
 	FMOVS 0(R21), F0
 
-loaded2200:
+loaded2230:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2201
+	TBZ $1, R20, single2231
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2202
+	TBZ $0, R20, loaded2232
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2202
+	B loaded2232
 
-single2201:
+single2231:
 	FMOVS 0(R21), F0
 
-loaded2202:
+loaded2232:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2203
+	TBZ $1, R20, single2233
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2204
+	TBZ $0, R20, loaded2234
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2204
+	B loaded2234
 
-single2203:
+single2233:
 	FMOVS 0(R21), F0
 
-loaded2204:
+loaded2234:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2205
+	TBZ $1, R20, single2235
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2206
+	TBZ $0, R20, loaded2236
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2206
+	B loaded2236
 
-single2205:
+single2235:
 	FMOVS 0(R21), F0
 
-loaded2206:
+loaded2236:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47879,41 +48273,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2207
+	TBZ $1, R20, single2237
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2208
+	TBZ $0, R20, stored2238
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2208
+	B stored2238
 
-single2207:
+single2237:
 	FMOVS F31, 0(R21)
 
-stored2208:
+stored2238:
 	ADD R13, R21
-	TBZ $1, R20, single2209
+	TBZ $1, R20, single2239
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2210
+	TBZ $0, R20, stored2240
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2210
+	B stored2240
 
-single2209:
+single2239:
 	FMOVS F30, 0(R21)
 
-stored2210:
+stored2240:
 	ADD R13, R21
-	TBZ $1, R20, single2211
+	TBZ $1, R20, single2241
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2212
+	TBZ $0, R20, stored2242
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2212
+	B stored2242
 
-single2211:
+single2241:
 	FMOVS F29, 0(R21)
 
-stored2212:
+stored2242:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48118,17 +48512,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2213
+	TBZ $1, R20, single2243
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2214
+	TBZ $0, R20, loaded2244
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2214
+	B loaded2244
 
-single2213:
+single2243:
 	FMOVS 16(R10), F1
 
-loaded2214:
+loaded2244:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48148,51 +48542,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2215
+	TBZ $1, R20, single2245
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2216
+	TBZ $0, R20, loaded2246
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2216
+	B loaded2246
 
-single2215:
+single2245:
 	FMOVS 16(R21), F0
 
-loaded2216:
+loaded2246:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2217
+	TBZ $1, R20, single2247
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2218
+	TBZ $0, R20, loaded2248
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2218
+	B loaded2248
 
-single2217:
+single2247:
 	FMOVS 16(R21), F0
 
-loaded2218:
+loaded2248:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2219
+	TBZ $1, R20, single2249
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2220
+	TBZ $0, R20, loaded2250
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2220
+	B loaded2250
 
-single2219:
+single2249:
 	FMOVS 16(R21), F0
 
-loaded2220:
+loaded2250:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -48203,17 +48597,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2221
+	TBZ $1, R20, single2251
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2222
+	TBZ $0, R20, loaded2252
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2222
+	B loaded2252
 
-single2221:
+single2251:
 	FMOVS 16(R21), F0
 
-loaded2222:
+loaded2252:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48238,43 +48632,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2223
+	TBZ $1, R20, single2253
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2224
+	TBZ $0, R20, stored2254
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2224
+	B stored2254
 
-single2223:
+single2253:
 	FMOVS F30, 16(R21)
 
-stored2224:
+stored2254:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2225
+	TBZ $1, R20, single2255
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2226
+	TBZ $0, R20, stored2256
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2226
+	B stored2256
 
-single2225:
+single2255:
 	FMOVS F28, 16(R21)
 
-stored2226:
+stored2256:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2227
+	TBZ $1, R20, single2257
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2228
+	TBZ $0, R20, stored2258
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2228
+	B stored2258
 
-single2227:
+single2257:
 	FMOVS F26, 16(R21)
 
-stored2228:
+stored2258:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48454,17 +48848,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2229
+	TBZ $1, R20, single2259
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2230
+	TBZ $0, R20, loaded2260
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2230
+	B loaded2260
 
-single2229:
+single2259:
 	FMOVS 0(R10), F0
 
-loaded2230:
+loaded2260:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -48479,76 +48873,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2231
+	TBZ $1, R20, single2261
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2232
+	TBZ $0, R20, loaded2262
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2232
+	B loaded2262
 
-single2231:
+single2261:
 	FMOVS 0(R21), F0
 
-loaded2232:
+loaded2262:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2233
+	TBZ $1, R20, single2263
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2234
+	TBZ $0, R20, loaded2264
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2234
+	B loaded2264
 
-single2233:
+single2263:
 	FMOVS 0(R21), F0
 
-loaded2234:
+loaded2264:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2235
+	TBZ $1, R20, single2265
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2236
+	TBZ $0, R20, loaded2266
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2236
+	B loaded2266
 
-single2235:
+single2265:
 	FMOVS 0(R21), F0
 
-loaded2236:
+loaded2266:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2237
+	TBZ $1, R20, single2267
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2238
+	TBZ $0, R20, loaded2268
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2238
+	B loaded2268
 
-single2237:
+single2267:
 	FMOVS 0(R21), F0
 
-loaded2238:
+loaded2268:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2239
+	TBZ $1, R20, single2269
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2240
+	TBZ $0, R20, loaded2270
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2240
+	B loaded2270
 
-single2239:
+single2269:
 	FMOVS 0(R21), F0
 
-loaded2240:
+loaded2270:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -48569,53 +48963,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2241
+	TBZ $1, R20, single2271
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2242
+	TBZ $0, R20, stored2272
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2242
+	B stored2272
 
-single2241:
+single2271:
 	FMOVS F31, 0(R21)
 
-stored2242:
+stored2272:
 	ADD R13, R21
-	TBZ $1, R20, single2243
+	TBZ $1, R20, single2273
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2244
+	TBZ $0, R20, stored2274
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2244
+	B stored2274
 
-single2243:
+single2273:
 	FMOVS F30, 0(R21)
 
-stored2244:
+stored2274:
 	ADD R13, R21
-	TBZ $1, R20, single2245
+	TBZ $1, R20, single2275
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2246
+	TBZ $0, R20, stored2276
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2246
+	B stored2276
 
-single2245:
+single2275:
 	FMOVS F29, 0(R21)
 
-stored2246:
+stored2276:
 	ADD R13, R21
-	TBZ $1, R20, single2247
+	TBZ $1, R20, single2277
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2248
+	TBZ $0, R20, stored2278
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2248
+	B stored2278
 
-single2247:
+single2277:
 	FMOVS F28, 0(R21)
 
-stored2248:
+stored2278:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48838,17 +49232,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2249
+	TBZ $1, R20, single2279
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2250
+	TBZ $0, R20, loaded2280
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2250
+	B loaded2280
 
-single2249:
+single2279:
 	FMOVS 16(R10), F1
 
-loaded2250:
+loaded2280:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48870,68 +49264,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2251
+	TBZ $1, R20, single2281
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2252
+	TBZ $0, R20, loaded2282
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2252
+	B loaded2282
 
-single2251:
+single2281:
 	FMOVS 16(R21), F0
 
-loaded2252:
+loaded2282:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2253
+	TBZ $1, R20, single2283
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2254
+	TBZ $0, R20, loaded2284
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2254
+	B loaded2284
 
-single2253:
+single2283:
 	FMOVS 16(R21), F0
 
-loaded2254:
+loaded2284:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2255
+	TBZ $1, R20, single2285
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2256
+	TBZ $0, R20, loaded2286
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2256
+	B loaded2286
 
-single2255:
+single2285:
 	FMOVS 16(R21), F0
 
-loaded2256:
+loaded2286:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2257
+	TBZ $1, R20, single2287
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2258
+	TBZ $0, R20, loaded2288
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2258
+	B loaded2288
 
-single2257:
+single2287:
 	FMOVS 16(R21), F0
 
-loaded2258:
+loaded2288:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -48943,17 +49337,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2259
+	TBZ $1, R20, single2289
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2260
+	TBZ $0, R20, loaded2290
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2260
+	B loaded2290
 
-single2259:
+single2289:
 	FMOVS 16(R21), F0
 
-loaded2260:
+loaded2290:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48983,56 +49377,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2261
+	TBZ $1, R20, single2291
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2262
+	TBZ $0, R20, stored2292
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2262
+	B stored2292
 
-single2261:
+single2291:
 	FMOVS F30, 16(R21)
 
-stored2262:
+stored2292:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2263
+	TBZ $1, R20, single2293
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2264
+	TBZ $0, R20, stored2294
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2264
+	B stored2294
 
-single2263:
+single2293:
 	FMOVS F28, 16(R21)
 
-stored2264:
+stored2294:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2265
+	TBZ $1, R20, single2295
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2266
+	TBZ $0, R20, stored2296
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2266
+	B stored2296
 
-single2265:
+single2295:
 	FMOVS F26, 16(R21)
 
-stored2266:
+stored2296:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2267
+	TBZ $1, R20, single2297
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2268
+	TBZ $0, R20, stored2298
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2268
+	B stored2298
 
-single2267:
+single2297:
 	FMOVS F24, 16(R21)
 
-stored2268:
+stored2298:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49226,17 +49620,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2269
+	TBZ $1, R20, single2299
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2270
+	TBZ $0, R20, loaded2300
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2270
+	B loaded2300
 
-single2269:
+single2299:
 	FMOVS 0(R10), F0
 
-loaded2270:
+loaded2300:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -49252,90 +49646,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2271
+	TBZ $1, R20, single2301
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2272
+	TBZ $0, R20, loaded2302
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2272
+	B loaded2302
 
-single2271:
+single2301:
 	FMOVS 0(R21), F0
 
-loaded2272:
+loaded2302:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2273
+	TBZ $1, R20, single2303
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2274
+	TBZ $0, R20, loaded2304
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2274
+	B loaded2304
 
-single2273:
+single2303:
 	FMOVS 0(R21), F0
 
-loaded2274:
+loaded2304:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2275
+	TBZ $1, R20, single2305
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2276
+	TBZ $0, R20, loaded2306
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2276
+	B loaded2306
 
-single2275:
+single2305:
 	FMOVS 0(R21), F0
 
-loaded2276:
+loaded2306:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2277
+	TBZ $1, R20, single2307
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2278
+	TBZ $0, R20, loaded2308
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2278
+	B loaded2308
 
-single2277:
+single2307:
 	FMOVS 0(R21), F0
 
-loaded2278:
+loaded2308:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2279
+	TBZ $1, R20, single2309
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2280
+	TBZ $0, R20, loaded2310
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2280
+	B loaded2310
 
-single2279:
+single2309:
 	FMOVS 0(R21), F0
 
-loaded2280:
+loaded2310:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2281
+	TBZ $1, R20, single2311
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2282
+	TBZ $0, R20, loaded2312
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2282
+	B loaded2312
 
-single2281:
+single2311:
 	FMOVS 0(R21), F0
 
-loaded2282:
+loaded2312:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -49359,65 +49753,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2283
+	TBZ $1, R20, single2313
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2284
+	TBZ $0, R20, stored2314
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2284
+	B stored2314
 
-single2283:
+single2313:
 	FMOVS F31, 0(R21)
 
-stored2284:
+stored2314:
 	ADD R13, R21
-	TBZ $1, R20, single2285
+	TBZ $1, R20, single2315
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2286
+	TBZ $0, R20, stored2316
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2286
+	B stored2316
 
-single2285:
+single2315:
 	FMOVS F30, 0(R21)
 
-stored2286:
+stored2316:
 	ADD R13, R21
-	TBZ $1, R20, single2287
+	TBZ $1, R20, single2317
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2288
+	TBZ $0, R20, stored2318
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2288
+	B stored2318
 
-single2287:
+single2317:
 	FMOVS F29, 0(R21)
 
-stored2288:
+stored2318:
 	ADD R13, R21
-	TBZ $1, R20, single2289
+	TBZ $1, R20, single2319
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2290
+	TBZ $0, R20, stored2320
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2290
+	B stored2320
 
-single2289:
+single2319:
 	FMOVS F28, 0(R21)
 
-stored2290:
+stored2320:
 	ADD R13, R21
-	TBZ $1, R20, single2291
+	TBZ $1, R20, single2321
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2292
+	TBZ $0, R20, stored2322
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2292
+	B stored2322
 
-single2291:
+single2321:
 	FMOVS F27, 0(R21)
 
-stored2292:
+stored2322:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49664,17 +50058,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2293
+	TBZ $1, R20, single2323
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2294
+	TBZ $0, R20, loaded2324
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2294
+	B loaded2324
 
-single2293:
+single2323:
 	FMOVS 16(R10), F1
 
-loaded2294:
+loaded2324:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49698,85 +50092,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2295
+	TBZ $1, R20, single2325
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2296
+	TBZ $0, R20, loaded2326
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2296
+	B loaded2326
 
-single2295:
+single2325:
 	FMOVS 16(R21), F0
 
-loaded2296:
+loaded2326:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2297
+	TBZ $1, R20, single2327
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2298
+	TBZ $0, R20, loaded2328
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2298
+	B loaded2328
 
-single2297:
+single2327:
 	FMOVS 16(R21), F0
 
-loaded2298:
+loaded2328:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2299
+	TBZ $1, R20, single2329
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2300
+	TBZ $0, R20, loaded2330
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2300
+	B loaded2330
 
-single2299:
+single2329:
 	FMOVS 16(R21), F0
 
-loaded2300:
+loaded2330:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2301
+	TBZ $1, R20, single2331
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2302
+	TBZ $0, R20, loaded2332
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2302
+	B loaded2332
 
-single2301:
+single2331:
 	FMOVS 16(R21), F0
 
-loaded2302:
+loaded2332:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2303
+	TBZ $1, R20, single2333
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2304
+	TBZ $0, R20, loaded2334
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2304
+	B loaded2334
 
-single2303:
+single2333:
 	FMOVS 16(R21), F0
 
-loaded2304:
+loaded2334:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -49789,17 +50183,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2305
+	TBZ $1, R20, single2335
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2306
+	TBZ $0, R20, loaded2336
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2306
+	B loaded2336
 
-single2305:
+single2335:
 	FMOVS 16(R21), F0
 
-loaded2306:
+loaded2336:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -49834,69 +50228,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2307
+	TBZ $1, R20, single2337
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2308
+	TBZ $0, R20, stored2338
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2308
+	B stored2338
 
-single2307:
+single2337:
 	FMOVS F30, 16(R21)
 
-stored2308:
+stored2338:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2309
+	TBZ $1, R20, single2339
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2310
+	TBZ $0, R20, stored2340
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2310
+	B stored2340
 
-single2309:
+single2339:
 	FMOVS F28, 16(R21)
 
-stored2310:
+stored2340:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2311
+	TBZ $1, R20, single2341
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2312
+	TBZ $0, R20, stored2342
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2312
+	B stored2342
 
-single2311:
+single2341:
 	FMOVS F26, 16(R21)
 
-stored2312:
+stored2342:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2313
+	TBZ $1, R20, single2343
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2314
+	TBZ $0, R20, stored2344
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2314
+	B stored2344
 
-single2313:
+single2343:
 	FMOVS F24, 16(R21)
 
-stored2314:
+stored2344:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2315
+	TBZ $1, R20, single2345
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2316
+	TBZ $0, R20, stored2346
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2316
+	B stored2346
 
-single2315:
+single2345:
 	FMOVS F22, 16(R21)
 
-stored2316:
+stored2346:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50102,17 +50496,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2317
+	TBZ $1, R20, single2347
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2318
+	TBZ $0, R20, loaded2348
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2318
+	B loaded2348
 
-single2317:
+single2347:
 	FMOVS 0(R10), F0
 
-loaded2318:
+loaded2348:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -50129,104 +50523,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2319
+	TBZ $1, R20, single2349
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2320
+	TBZ $0, R20, loaded2350
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2320
+	B loaded2350
 
-single2319:
+single2349:
 	FMOVS 0(R21), F0
 
-loaded2320:
+loaded2350:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2321
+	TBZ $1, R20, single2351
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2322
+	TBZ $0, R20, loaded2352
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2322
+	B loaded2352
 
-single2321:
+single2351:
 	FMOVS 0(R21), F0
 
-loaded2322:
+loaded2352:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2323
+	TBZ $1, R20, single2353
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2324
+	TBZ $0, R20, loaded2354
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2324
+	B loaded2354
 
-single2323:
+single2353:
 	FMOVS 0(R21), F0
 
-loaded2324:
+loaded2354:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2325
+	TBZ $1, R20, single2355
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2326
+	TBZ $0, R20, loaded2356
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2326
+	B loaded2356
 
-single2325:
+single2355:
 	FMOVS 0(R21), F0
 
-loaded2326:
+loaded2356:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2327
+	TBZ $1, R20, single2357
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2328
+	TBZ $0, R20, loaded2358
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2328
+	B loaded2358
 
-single2327:
+single2357:
 	FMOVS 0(R21), F0
 
-loaded2328:
+loaded2358:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2329
+	TBZ $1, R20, single2359
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2330
+	TBZ $0, R20, loaded2360
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2330
+	B loaded2360
 
-single2329:
+single2359:
 	FMOVS 0(R21), F0
 
-loaded2330:
+loaded2360:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2331
+	TBZ $1, R20, single2361
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2332
+	TBZ $0, R20, loaded2362
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2332
+	B loaded2362
 
-single2331:
+single2361:
 	FMOVS 0(R21), F0
 
-loaded2332:
+loaded2362:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -50253,77 +50647,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2333
+	TBZ $1, R20, single2363
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2334
+	TBZ $0, R20, stored2364
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2334
+	B stored2364
 
-single2333:
+single2363:
 	FMOVS F31, 0(R21)
 
-stored2334:
+stored2364:
 	ADD R13, R21
-	TBZ $1, R20, single2335
+	TBZ $1, R20, single2365
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2336
+	TBZ $0, R20, stored2366
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2336
+	B stored2366
 
-single2335:
+single2365:
 	FMOVS F30, 0(R21)
 
-stored2336:
+stored2366:
 	ADD R13, R21
-	TBZ $1, R20, single2337
+	TBZ $1, R20, single2367
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2338
+	TBZ $0, R20, stored2368
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2338
+	B stored2368
 
-single2337:
+single2367:
 	FMOVS F29, 0(R21)
 
-stored2338:
+stored2368:
 	ADD R13, R21
-	TBZ $1, R20, single2339
+	TBZ $1, R20, single2369
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2340
+	TBZ $0, R20, stored2370
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2340
+	B stored2370
 
-single2339:
+single2369:
 	FMOVS F28, 0(R21)
 
-stored2340:
+stored2370:
 	ADD R13, R21
-	TBZ $1, R20, single2341
+	TBZ $1, R20, single2371
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2342
+	TBZ $0, R20, stored2372
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2342
+	B stored2372
 
-single2341:
+single2371:
 	FMOVS F27, 0(R21)
 
-stored2342:
+stored2372:
 	ADD R13, R21
-	TBZ $1, R20, single2343
+	TBZ $1, R20, single2373
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2344
+	TBZ $0, R20, stored2374
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2344
+	B stored2374
 
-single2343:
+single2373:
 	FMOVS F26, 0(R21)
 
-stored2344:
+stored2374:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50592,17 +50986,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2345
+	TBZ $1, R20, single2375
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2346
+	TBZ $0, R20, loaded2376
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2346
+	B loaded2376
 
-single2345:
+single2375:
 	FMOVS 16(R10), F1
 
-loaded2346:
+loaded2376:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -50628,102 +51022,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2347
+	TBZ $1, R20, single2377
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2348
+	TBZ $0, R20, loaded2378
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2348
+	B loaded2378
 
-single2347:
+single2377:
 	FMOVS 16(R21), F0
 
-loaded2348:
+loaded2378:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2349
+	TBZ $1, R20, single2379
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2350
+	TBZ $0, R20, loaded2380
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2350
+	B loaded2380
 
-single2349:
+single2379:
 	FMOVS 16(R21), F0
 
-loaded2350:
+loaded2380:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2351
+	TBZ $1, R20, single2381
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2352
+	TBZ $0, R20, loaded2382
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2352
+	B loaded2382
 
-single2351:
+single2381:
 	FMOVS 16(R21), F0
 
-loaded2352:
+loaded2382:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2353
+	TBZ $1, R20, single2383
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2354
+	TBZ $0, R20, loaded2384
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2354
+	B loaded2384
 
-single2353:
+single2383:
 	FMOVS 16(R21), F0
 
-loaded2354:
+loaded2384:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2355
+	TBZ $1, R20, single2385
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2356
+	TBZ $0, R20, loaded2386
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2356
+	B loaded2386
 
-single2355:
+single2385:
 	FMOVS 16(R21), F0
 
-loaded2356:
+loaded2386:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2357
+	TBZ $1, R20, single2387
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2358
+	TBZ $0, R20, loaded2388
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2358
+	B loaded2388
 
-single2357:
+single2387:
 	FMOVS 16(R21), F0
 
-loaded2358:
+loaded2388:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -50737,17 +51131,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2359
+	TBZ $1, R20, single2389
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2360
+	TBZ $0, R20, loaded2390
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2360
+	B loaded2390
 
-single2359:
+single2389:
 	FMOVS 16(R21), F0
 
-loaded2360:
+loaded2390:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -50787,82 +51181,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2361
+	TBZ $1, R20, single2391
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2362
+	TBZ $0, R20, stored2392
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2362
+	B stored2392
 
-single2361:
+single2391:
 	FMOVS F30, 16(R21)
 
-stored2362:
+stored2392:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2363
+	TBZ $1, R20, single2393
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2364
+	TBZ $0, R20, stored2394
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2364
+	B stored2394
 
-single2363:
+single2393:
 	FMOVS F28, 16(R21)
 
-stored2364:
+stored2394:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2365
+	TBZ $1, R20, single2395
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2366
+	TBZ $0, R20, stored2396
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2366
+	B stored2396
 
-single2365:
+single2395:
 	FMOVS F26, 16(R21)
 
-stored2366:
+stored2396:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2367
+	TBZ $1, R20, single2397
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2368
+	TBZ $0, R20, stored2398
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2368
+	B stored2398
 
-single2367:
+single2397:
 	FMOVS F24, 16(R21)
 
-stored2368:
+stored2398:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2399
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2370
+	TBZ $0, R20, stored2400
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2370
+	B stored2400
 
-single2369:
+single2399:
 	FMOVS F22, 16(R21)
 
-stored2370:
+stored2400:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2401
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2372
+	TBZ $0, R20, stored2402
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2372
+	B stored2402
 
-single2371:
+single2401:
 	FMOVS F20, 16(R21)
 
-stored2372:
+stored2402:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51084,17 +51478,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2403
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2374
+	TBZ $0, R20, loaded2404
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2374
+	B loaded2404
 
-single2373:
+single2403:
 	FMOVS 0(R10), F0
 
-loaded2374:
+loaded2404:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -51112,118 +51506,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2405
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2376
+	TBZ $0, R20, loaded2406
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2376
+	B loaded2406
 
-single2375:
+single2405:
 	FMOVS 0(R21), F0
 
-loaded2376:
+loaded2406:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2407
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2378
+	TBZ $0, R20, loaded2408
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2378
+	B loaded2408
 
-single2377:
+single2407:
 	FMOVS 0(R21), F0
 
-loaded2378:
+loaded2408:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2409
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2380
+	TBZ $0, R20, loaded2410
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2380
+	B loaded2410
 
-single2379:
+single2409:
 	FMOVS 0(R21), F0
 
-loaded2380:
+loaded2410:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2411
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2382
+	TBZ $0, R20, loaded2412
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2382
+	B loaded2412
 
-single2381:
+single2411:
 	FMOVS 0(R21), F0
 
-loaded2382:
+loaded2412:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2413
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2384
+	TBZ $0, R20, loaded2414
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2384
+	B loaded2414
 
-single2383:
+single2413:
 	FMOVS 0(R21), F0
 
-loaded2384:
+loaded2414:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2415
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2386
+	TBZ $0, R20, loaded2416
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2386
+	B loaded2416
 
-single2385:
+single2415:
 	FMOVS 0(R21), F0
 
-loaded2386:
+loaded2416:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2417
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2388
+	TBZ $0, R20, loaded2418
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2388
+	B loaded2418
 
-single2387:
+single2417:
 	FMOVS 0(R21), F0
 
-loaded2388:
+loaded2418:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2419
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2390
+	TBZ $0, R20, loaded2420
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2390
+	B loaded2420
 
-single2389:
+single2419:
 	FMOVS 0(R21), F0
 
-loaded2390:
+loaded2420:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -51253,89 +51647,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2421
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2392
+	TBZ $0, R20, stored2422
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2392
+	B stored2422
 
-single2391:
+single2421:
 	FMOVS F31, 0(R21)
 
-stored2392:
+stored2422:
 	ADD R13, R21
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2423
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2394
+	TBZ $0, R20, stored2424
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2394
+	B stored2424
 
-single2393:
+single2423:
 	FMOVS F30, 0(R21)
 
-stored2394:
+stored2424:
 	ADD R13, R21
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2425
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2396
+	TBZ $0, R20, stored2426
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2396
+	B stored2426
 
-single2395:
+single2425:
 	FMOVS F29, 0(R21)
 
-stored2396:
+stored2426:
 	ADD R13, R21
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2427
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2398
+	TBZ $0, R20, stored2428
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2398
+	B stored2428
 
-single2397:
+single2427:
 	FMOVS F28, 0(R21)
 
-stored2398:
+stored2428:
 	ADD R13, R21
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2429
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2400
+	TBZ $0, R20, stored2430
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2400
+	B stored2430
 
-single2399:
+single2429:
 	FMOVS F27, 0(R21)
 
-stored2400:
+stored2430:
 	ADD R13, R21
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2431
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2402
+	TBZ $0, R20, stored2432
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2402
+	B stored2432
 
-single2401:
+single2431:
 	FMOVS F26, 0(R21)
 
-stored2402:
+stored2432:
 	ADD R13, R21
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2433
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2404
+	TBZ $0, R20, stored2434
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2404
+	B stored2434
 
-single2403:
+single2433:
 	FMOVS F25, 0(R21)
 
-stored2404:
+stored2434:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51630,17 +52024,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2435
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2406
+	TBZ $0, R20, loaded2436
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2406
+	B loaded2436
 
-single2405:
+single2435:
 	FMOVS 16(R10), F1
 
-loaded2406:
+loaded2436:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -51668,119 +52062,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2437
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2408
+	TBZ $0, R20, loaded2438
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2408
+	B loaded2438
 
-single2407:
+single2437:
 	FMOVS 16(R21), F0
 
-loaded2408:
+loaded2438:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2439
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2410
+	TBZ $0, R20, loaded2440
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2410
+	B loaded2440
 
-single2409:
+single2439:
 	FMOVS 16(R21), F0
 
-loaded2410:
+loaded2440:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2441
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2412
+	TBZ $0, R20, loaded2442
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2412
+	B loaded2442
 
-single2411:
+single2441:
 	FMOVS 16(R21), F0
 
-loaded2412:
+loaded2442:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2443
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2414
+	TBZ $0, R20, loaded2444
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2414
+	B loaded2444
 
-single2413:
+single2443:
 	FMOVS 16(R21), F0
 
-loaded2414:
+loaded2444:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2445
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2416
+	TBZ $0, R20, loaded2446
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2416
+	B loaded2446
 
-single2415:
+single2445:
 	FMOVS 16(R21), F0
 
-loaded2416:
+loaded2446:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2447
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2418
+	TBZ $0, R20, loaded2448
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2418
+	B loaded2448
 
-single2417:
+single2447:
 	FMOVS 16(R21), F0
 
-loaded2418:
+loaded2448:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2449
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2420
+	TBZ $0, R20, loaded2450
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2420
+	B loaded2450
 
-single2419:
+single2449:
 	FMOVS 16(R21), F0
 
-loaded2420:
+loaded2450:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -51795,17 +52189,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2451
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2422
+	TBZ $0, R20, loaded2452
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2422
+	B loaded2452
 
-single2421:
+single2451:
 	FMOVS 16(R21), F0
 
-loaded2422:
+loaded2452:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -51850,95 +52244,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2423
+	TBZ $1, R20, single2453
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2424
+	TBZ $0, R20, stored2454
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2424
+	B stored2454
 
-single2423:
+single2453:
 	FMOVS F30, 16(R21)
 
-stored2424:
+stored2454:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2455
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2426
+	TBZ $0, R20, stored2456
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2426
+	B stored2456
 
-single2425:
+single2455:
 	FMOVS F28, 16(R21)
 
-stored2426:
+stored2456:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2457
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2428
+	TBZ $0, R20, stored2458
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2428
+	B stored2458
 
-single2427:
+single2457:
 	FMOVS F26, 16(R21)
 
-stored2428:
+stored2458:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2429
+	TBZ $1, R20, single2459
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2430
+	TBZ $0, R20, stored2460
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2430
+	B stored2460
 
-single2429:
+single2459:
 	FMOVS F24, 16(R21)
 
-stored2430:
+stored2460:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2431
+	TBZ $1, R20, single2461
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2432
+	TBZ $0, R20, stored2462
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2432
+	B stored2462
 
-single2431:
+single2461:
 	FMOVS F22, 16(R21)
 
-stored2432:
+stored2462:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2433
+	TBZ $1, R20, single2463
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2434
+	TBZ $0, R20, stored2464
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2434
+	B stored2464
 
-single2433:
+single2463:
 	FMOVS F20, 16(R21)
 
-stored2434:
+stored2464:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2435
+	TBZ $1, R20, single2465
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2436
+	TBZ $0, R20, stored2466
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2436
+	B stored2466
 
-single2435:
+single2465:
 	FMOVS F18, 16(R21)
 
-stored2436:
+stored2466:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52168,17 +52562,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2467
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2438
+	TBZ $0, R20, loaded2468
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2438
+	B loaded2468
 
-single2437:
+single2467:
 	FMOVS 0(R10), F0
 
-loaded2438:
+loaded2468:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -52197,132 +52591,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2469
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2440
+	TBZ $0, R20, loaded2470
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2440
+	B loaded2470
 
-single2439:
+single2469:
 	FMOVS 0(R21), F0
 
-loaded2440:
+loaded2470:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2471
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2442
+	TBZ $0, R20, loaded2472
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2442
+	B loaded2472
 
-single2441:
+single2471:
 	FMOVS 0(R21), F0
 
-loaded2442:
+loaded2472:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2473
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2444
+	TBZ $0, R20, loaded2474
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2444
+	B loaded2474
 
-single2443:
+single2473:
 	FMOVS 0(R21), F0
 
-loaded2444:
+loaded2474:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2475
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2446
+	TBZ $0, R20, loaded2476
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2446
+	B loaded2476
 
-single2445:
+single2475:
 	FMOVS 0(R21), F0
 
-loaded2446:
+loaded2476:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2477
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2448
+	TBZ $0, R20, loaded2478
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2448
+	B loaded2478
 
-single2447:
+single2477:
 	FMOVS 0(R21), F0
 
-loaded2448:
+loaded2478:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2479
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2450
+	TBZ $0, R20, loaded2480
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2450
+	B loaded2480
 
-single2449:
+single2479:
 	FMOVS 0(R21), F0
 
-loaded2450:
+loaded2480:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2481
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2452
+	TBZ $0, R20, loaded2482
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2452
+	B loaded2482
 
-single2451:
+single2481:
 	FMOVS 0(R21), F0
 
-loaded2452:
+loaded2482:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2483
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2454
+	TBZ $0, R20, loaded2484
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2454
+	B loaded2484
 
-single2453:
+single2483:
 	FMOVS 0(R21), F0
 
-loaded2454:
+loaded2484:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2455
+	TBZ $1, R20, single2485
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2456
+	TBZ $0, R20, loaded2486
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2456
+	B loaded2486
 
-single2455:
+single2485:
 	FMOVS 0(R21), F0
 
-loaded2456:
+loaded2486:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -52355,101 +52749,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2457
+	TBZ $1, R20, single2487
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2458
+	TBZ $0, R20, stored2488
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2458
+	B stored2488
 
-single2457:
+single2487:
 	FMOVS F31, 0(R21)
 
-stored2458:
+stored2488:
 	ADD R13, R21
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2489
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2460
+	TBZ $0, R20, stored2490
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2460
+	B stored2490
 
-single2459:
+single2489:
 	FMOVS F30, 0(R21)
 
-stored2460:
+stored2490:
 	ADD R13, R21
-	TBZ $1, R20, single2461
+	TBZ $1, R20, single2491
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2462
+	TBZ $0, R20, stored2492
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2462
+	B stored2492
 
-single2461:
+single2491:
 	FMOVS F29, 0(R21)
 
-stored2462:
+stored2492:
 	ADD R13, R21
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2493
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2464
+	TBZ $0, R20, stored2494
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2464
+	B stored2494
 
-single2463:
+single2493:
 	FMOVS F28, 0(R21)
 
-stored2464:
+stored2494:
 	ADD R13, R21
-	TBZ $1, R20, single2465
+	TBZ $1, R20, single2495
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2466
+	TBZ $0, R20, stored2496
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2466
+	B stored2496
 
-single2465:
+single2495:
 	FMOVS F27, 0(R21)
 
-stored2466:
+stored2496:
 	ADD R13, R21
-	TBZ $1, R20, single2467
+	TBZ $1, R20, single2497
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2468
+	TBZ $0, R20, stored2498
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2468
+	B stored2498
 
-single2467:
+single2497:
 	FMOVS F26, 0(R21)
 
-stored2468:
+stored2498:
 	ADD R13, R21
-	TBZ $1, R20, single2469
+	TBZ $1, R20, single2499
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2470
+	TBZ $0, R20, stored2500
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2470
+	B stored2500
 
-single2469:
+single2499:
 	FMOVS F25, 0(R21)
 
-stored2470:
+stored2500:
 	ADD R13, R21
-	TBZ $1, R20, single2471
+	TBZ $1, R20, single2501
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2472
+	TBZ $0, R20, stored2502
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2472
+	B stored2502
 
-single2471:
+single2501:
 	FMOVS F24, 0(R21)
 
-stored2472:
+stored2502:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52762,17 +53156,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2473
+	TBZ $1, R20, single2503
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2474
+	TBZ $0, R20, loaded2504
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2474
+	B loaded2504
 
-single2473:
+single2503:
 	FMOVS 16(R10), F1
 
-loaded2474:
+loaded2504:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -52802,136 +53196,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2475
+	TBZ $1, R20, single2505
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2476
+	TBZ $0, R20, loaded2506
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2476
+	B loaded2506
 
-single2475:
+single2505:
 	FMOVS 16(R21), F0
 
-loaded2476:
+loaded2506:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2477
+	TBZ $1, R20, single2507
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2478
+	TBZ $0, R20, loaded2508
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2478
+	B loaded2508
 
-single2477:
+single2507:
 	FMOVS 16(R21), F0
 
-loaded2478:
+loaded2508:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2479
+	TBZ $1, R20, single2509
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2480
+	TBZ $0, R20, loaded2510
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2480
+	B loaded2510
 
-single2479:
+single2509:
 	FMOVS 16(R21), F0
 
-loaded2480:
+loaded2510:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2481
+	TBZ $1, R20, single2511
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2482
+	TBZ $0, R20, loaded2512
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2482
+	B loaded2512
 
-single2481:
+single2511:
 	FMOVS 16(R21), F0
 
-loaded2482:
+loaded2512:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2483
+	TBZ $1, R20, single2513
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2484
+	TBZ $0, R20, loaded2514
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2484
+	B loaded2514
 
-single2483:
+single2513:
 	FMOVS 16(R21), F0
 
-loaded2484:
+loaded2514:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2485
+	TBZ $1, R20, single2515
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2486
+	TBZ $0, R20, loaded2516
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2486
+	B loaded2516
 
-single2485:
+single2515:
 	FMOVS 16(R21), F0
 
-loaded2486:
+loaded2516:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2517
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2488
+	TBZ $0, R20, loaded2518
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2488
+	B loaded2518
 
-single2487:
+single2517:
 	FMOVS 16(R21), F0
 
-loaded2488:
+loaded2518:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2519
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2490
+	TBZ $0, R20, loaded2520
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2490
+	B loaded2520
 
-single2489:
+single2519:
 	FMOVS 16(R21), F0
 
-loaded2490:
+loaded2520:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -52947,17 +53341,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2491
+	TBZ $1, R20, single2521
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2492
+	TBZ $0, R20, loaded2522
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2492
+	B loaded2522
 
-single2491:
+single2521:
 	FMOVS 16(R21), F0
 
-loaded2492:
+loaded2522:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -53007,108 +53401,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2523
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2494
+	TBZ $0, R20, stored2524
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2494
+	B stored2524
 
-single2493:
+single2523:
 	FMOVS F30, 16(R21)
 
-stored2494:
+stored2524:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2495
+	TBZ $1, R20, single2525
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2496
+	TBZ $0, R20, stored2526
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2496
+	B stored2526
 
-single2495:
+single2525:
 	FMOVS F28, 16(R21)
 
-stored2496:
+stored2526:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2497
+	TBZ $1, R20, single2527
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2498
+	TBZ $0, R20, stored2528
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2498
+	B stored2528
 
-single2497:
+single2527:
 	FMOVS F26, 16(R21)
 
-stored2498:
+stored2528:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2499
+	TBZ $1, R20, single2529
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2500
+	TBZ $0, R20, stored2530
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2500
+	B stored2530
 
-single2499:
+single2529:
 	FMOVS F24, 16(R21)
 
-stored2500:
+stored2530:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2501
+	TBZ $1, R20, single2531
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2502
+	TBZ $0, R20, stored2532
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2502
+	B stored2532
 
-single2501:
+single2531:
 	FMOVS F22, 16(R21)
 
-stored2502:
+stored2532:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2503
+	TBZ $1, R20, single2533
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2504
+	TBZ $0, R20, stored2534
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2504
+	B stored2534
 
-single2503:
+single2533:
 	FMOVS F20, 16(R21)
 
-stored2504:
+stored2534:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2505
+	TBZ $1, R20, single2535
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2506
+	TBZ $0, R20, stored2536
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2506
+	B stored2536
 
-single2505:
+single2535:
 	FMOVS F18, 16(R21)
 
-stored2506:
+stored2536:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2507
+	TBZ $1, R20, single2537
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2508
+	TBZ $0, R20, stored2538
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2508
+	B stored2538
 
-single2507:
+single2537:
 	FMOVS F16, 16(R21)
 
-stored2508:
+stored2538:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53654,29 +54048,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single2509
+	TBZ $1, R20, single2539
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2510
+	TBZ $0, R20, loaded2540
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2510
+	B loaded2540
 
-single2509:
+single2539:
 	FMOVS 0(R10), F0
 
-loaded2510:
+loaded2540:
 	ADD R12, R10
-	TBZ $1, R20, single2511
+	TBZ $1, R20, single2541
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2512
+	TBZ $0, R20, loaded2542
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2512
+	B loaded2542
 
-single2511:
+single2541:
 	FMOVS 0(R0), F1
 
-loaded2512:
+loaded2542:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -53688,34 +54082,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2513
+	TBZ $1, R20, single2543
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2514
+	TBZ $0, R20, loaded2544
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2514
+	B loaded2544
 
-single2513:
+single2543:
 	FMOVS 0(R21), F0
 
-loaded2514:
+loaded2544:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2515
+	TBZ $1, R20, single2545
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2516
+	TBZ $0, R20, loaded2546
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2516
+	B loaded2546
 
-single2515:
+single2545:
 	FMOVS 0(R21), F0
 
-loaded2516:
+loaded2546:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -53727,17 +54121,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2517
+	TBZ $1, R20, single2547
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2518
+	TBZ $0, R20, stored2548
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2518
+	B stored2548
 
-single2517:
+single2547:
 	FMOVS F31, 0(R21)
 
-stored2518:
+stored2548:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53895,31 +54289,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2519
+	TBZ $1, R20, single2549
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2520
+	TBZ $0, R20, loaded2550
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2520
+	B loaded2550
 
-single2519:
+single2549:
 	FMOVS 16(R10), F1
 
-loaded2520:
+loaded2550:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2551
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2522
+	TBZ $0, R20, loaded2552
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2522
+	B loaded2552
 
-single2521:
+single2551:
 	FMOVS 16(R0), F3
 
-loaded2522:
+loaded2552:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -53934,17 +54328,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2553
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2524
+	TBZ $0, R20, loaded2554
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2524
+	B loaded2554
 
-single2523:
+single2553:
 	FMOVS 16(R21), F0
 
-loaded2524:
+loaded2554:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -53953,17 +54347,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2555
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2526
+	TBZ $0, R20, loaded2556
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2526
+	B loaded2556
 
-single2525:
+single2555:
 	FMOVS 16(R21), F0
 
-loaded2526:
+loaded2556:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -53978,17 +54372,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2557
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2528
+	TBZ $0, R20, stored2558
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2528
+	B stored2558
 
-single2527:
+single2557:
 	FMOVS F30, 16(R21)
 
-stored2528:
+stored2558:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54149,42 +54543,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2559
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2530
+	TBZ $0, R20, loaded2560
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2530
+	B loaded2560
 
-single2529:
+single2559:
 	FMOVS 0(R10), F0
 
-loaded2530:
+loaded2560:
 	ADD R12, R10
-	TBZ $1, R20, single2531
+	TBZ $1, R20, single2561
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2532
+	TBZ $0, R20, loaded2562
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2532
+	B loaded2562
 
-single2531:
+single2561:
 	FMOVS 0(R0), F1
 
-loaded2532:
+loaded2562:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2533
+	TBZ $1, R20, single2563
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2534
+	TBZ $0, R20, loaded2564
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2534
+	B loaded2564
 
-single2533:
+single2563:
 	FMOVS 0(R1), F1
 
-loaded2534:
+loaded2564:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -54196,48 +54590,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2535
+	TBZ $1, R20, single2565
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2536
+	TBZ $0, R20, loaded2566
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2536
+	B loaded2566
 
-single2535:
+single2565:
 	FMOVS 0(R21), F0
 
-loaded2536:
+loaded2566:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2537
+	TBZ $1, R20, single2567
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2538
+	TBZ $0, R20, loaded2568
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2538
+	B loaded2568
 
-single2537:
+single2567:
 	FMOVS 0(R21), F0
 
-loaded2538:
+loaded2568:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2539
+	TBZ $1, R20, single2569
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2540
+	TBZ $0, R20, loaded2570
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2540
+	B loaded2570
 
-single2539:
+single2569:
 	FMOVS 0(R21), F0
 
-loaded2540:
+loaded2570:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -54252,29 +54646,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2541
+	TBZ $1, R20, single2571
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2542
+	TBZ $0, R20, stored2572
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2542
+	B stored2572
 
-single2541:
+single2571:
 	FMOVS F31, 0(R21)
 
-stored2542:
+stored2572:
 	ADD R13, R21
-	TBZ $1, R20, single2543
+	TBZ $1, R20, single2573
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2544
+	TBZ $0, R20, stored2574
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2544
+	B stored2574
 
-single2543:
+single2573:
 	FMOVS F30, 0(R21)
 
-stored2544:
+stored2574:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54461,46 +54855,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2545
+	TBZ $1, R20, single2575
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2546
+	TBZ $0, R20, loaded2576
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2546
+	B loaded2576
 
-single2545:
+single2575:
 	FMOVS 16(R10), F1
 
-loaded2546:
+loaded2576:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2547
+	TBZ $1, R20, single2577
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2548
+	TBZ $0, R20, loaded2578
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2548
+	B loaded2578
 
-single2547:
+single2577:
 	FMOVS 16(R0), F3
 
-loaded2548:
+loaded2578:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2549
+	TBZ $1, R20, single2579
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2550
+	TBZ $0, R20, loaded2580
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2550
+	B loaded2580
 
-single2549:
+single2579:
 	FMOVS 16(R1), F3
 
-loaded2550:
+loaded2580:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -54515,34 +54909,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2551
+	TBZ $1, R20, single2581
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2552
+	TBZ $0, R20, loaded2582
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2552
+	B loaded2582
 
-single2551:
+single2581:
 	FMOVS 16(R21), F0
 
-loaded2552:
+loaded2582:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2553
+	TBZ $1, R20, single2583
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2554
+	TBZ $0, R20, loaded2584
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2554
+	B loaded2584
 
-single2553:
+single2583:
 	FMOVS 16(R21), F0
 
-loaded2554:
+loaded2584:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -54552,17 +54946,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2555
+	TBZ $1, R20, single2585
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2556
+	TBZ $0, R20, loaded2586
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2556
+	B loaded2586
 
-single2555:
+single2585:
 	FMOVS 16(R21), F0
 
-loaded2556:
+loaded2586:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -54582,30 +54976,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2557
+	TBZ $1, R20, single2587
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2558
+	TBZ $0, R20, stored2588
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2558
+	B stored2588
 
-single2557:
+single2587:
 	FMOVS F30, 16(R21)
 
-stored2558:
+stored2588:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2559
+	TBZ $1, R20, single2589
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2560
+	TBZ $0, R20, stored2590
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2560
+	B stored2590
 
-single2559:
+single2589:
 	FMOVS F28, 16(R21)
 
-stored2560:
+stored2590:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54784,55 +55178,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single2561
+	TBZ $1, R20, single2591
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2562
+	TBZ $0, R20, loaded2592
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2562
+	B loaded2592
 
-single2561:
+single2591:
 	FMOVS 0(R10), F0
 
-loaded2562:
+loaded2592:
 	ADD R12, R10
-	TBZ $1, R20, single2563
+	TBZ $1, R20, single2593
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2564
+	TBZ $0, R20, loaded2594
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2564
+	B loaded2594
 
-single2563:
+single2593:
 	FMOVS 0(R0), F1
 
-loaded2564:
+loaded2594:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2565
+	TBZ $1, R20, single2595
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2566
+	TBZ $0, R20, loaded2596
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2566
+	B loaded2596
 
-single2565:
+single2595:
 	FMOVS 0(R1), F1
 
-loaded2566:
+loaded2596:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2567
+	TBZ $1, R20, single2597
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2568
+	TBZ $0, R20, loaded2598
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2568
+	B loaded2598
 
-single2567:
+single2597:
 	FMOVS 0(R2), F1
 
-loaded2568:
+loaded2598:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -54844,62 +55238,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2569
+	TBZ $1, R20, single2599
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2570
+	TBZ $0, R20, loaded2600
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2570
+	B loaded2600
 
-single2569:
+single2599:
 	FMOVS 0(R21), F0
 
-loaded2570:
+loaded2600:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2571
+	TBZ $1, R20, single2601
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2572
+	TBZ $0, R20, loaded2602
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2572
+	B loaded2602
 
-single2571:
+single2601:
 	FMOVS 0(R21), F0
 
-loaded2572:
+loaded2602:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2573
+	TBZ $1, R20, single2603
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2574
+	TBZ $0, R20, loaded2604
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2574
+	B loaded2604
 
-single2573:
+single2603:
 	FMOVS 0(R21), F0
 
-loaded2574:
+loaded2604:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2575
+	TBZ $1, R20, single2605
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2576
+	TBZ $0, R20, loaded2606
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2576
+	B loaded2606
 
-single2575:
+single2605:
 	FMOVS 0(R21), F0
 
-loaded2576:
+loaded2606:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -54917,41 +55311,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2577
+	TBZ $1, R20, single2607
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2578
+	TBZ $0, R20, stored2608
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2578
+	B stored2608
 
-single2577:
+single2607:
 	FMOVS F31, 0(R21)
 
-stored2578:
+stored2608:
 	ADD R13, R21
-	TBZ $1, R20, single2579
+	TBZ $1, R20, single2609
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2580
+	TBZ $0, R20, stored2610
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2580
+	B stored2610
 
-single2579:
+single2609:
 	FMOVS F30, 0(R21)
 
-stored2580:
+stored2610:
 	ADD R13, R21
-	TBZ $1, R20, single2581
+	TBZ $1, R20, single2611
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2582
+	TBZ $0, R20, stored2612
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2582
+	B stored2612
 
-single2581:
+single2611:
 	FMOVS F29, 0(R21)
 
-stored2582:
+stored2612:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55167,61 +55561,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2583
+	TBZ $1, R20, single2613
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2584
+	TBZ $0, R20, loaded2614
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2584
+	B loaded2614
 
-single2583:
+single2613:
 	FMOVS 16(R10), F1
 
-loaded2584:
+loaded2614:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2585
+	TBZ $1, R20, single2615
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2586
+	TBZ $0, R20, loaded2616
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2586
+	B loaded2616
 
-single2585:
+single2615:
 	FMOVS 16(R0), F3
 
-loaded2586:
+loaded2616:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2587
+	TBZ $1, R20, single2617
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2588
+	TBZ $0, R20, loaded2618
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2588
+	B loaded2618
 
-single2587:
+single2617:
 	FMOVS 16(R1), F3
 
-loaded2588:
+loaded2618:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2589
+	TBZ $1, R20, single2619
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2590
+	TBZ $0, R20, loaded2620
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2590
+	B loaded2620
 
-single2589:
+single2619:
 	FMOVS 16(R2), F3
 
-loaded2590:
+loaded2620:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -55236,51 +55630,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2591
+	TBZ $1, R20, single2621
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2592
+	TBZ $0, R20, loaded2622
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2592
+	B loaded2622
 
-single2591:
+single2621:
 	FMOVS 16(R21), F0
 
-loaded2592:
+loaded2622:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2593
+	TBZ $1, R20, single2623
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2594
+	TBZ $0, R20, loaded2624
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2594
+	B loaded2624
 
-single2593:
+single2623:
 	FMOVS 16(R21), F0
 
-loaded2594:
+loaded2624:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2595
+	TBZ $1, R20, single2625
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2596
+	TBZ $0, R20, loaded2626
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2596
+	B loaded2626
 
-single2595:
+single2625:
 	FMOVS 16(R21), F0
 
-loaded2596:
+loaded2626:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -55291,17 +55685,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2597
+	TBZ $1, R20, single2627
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2598
+	TBZ $0, R20, loaded2628
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2598
+	B loaded2628
 
-single2597:
+single2627:
 	FMOVS 16(R21), F0
 
-loaded2598:
+loaded2628:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -55326,43 +55720,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2599
+	TBZ $1, R20, single2629
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2600
+	TBZ $0, R20, stored2630
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2600
+	B stored2630
 
-single2599:
+single2629:
 	FMOVS F30, 16(R21)
 
-stored2600:
+stored2630:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2601
+	TBZ $1, R20, single2631
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2602
+	TBZ $0, R20, stored2632
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2602
+	B stored2632
 
-single2601:
+single2631:
 	FMOVS F28, 16(R21)
 
-stored2602:
+stored2632:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2603
+	TBZ $1, R20, single2633
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2604
+	TBZ $0, R20, stored2634
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2604
+	B stored2634
 
-single2603:
+single2633:
 	FMOVS F26, 16(R21)
 
-stored2604:
+stored2634:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55559,68 +55953,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single2605
+	TBZ $1, R20, single2635
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2606
+	TBZ $0, R20, loaded2636
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2606
+	B loaded2636
 
-single2605:
+single2635:
 	FMOVS 0(R10), F0
 
-loaded2606:
+loaded2636:
 	ADD R12, R10
-	TBZ $1, R20, single2607
+	TBZ $1, R20, single2637
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2608
+	TBZ $0, R20, loaded2638
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2608
+	B loaded2638
 
-single2607:
+single2637:
 	FMOVS 0(R0), F1
 
-loaded2608:
+loaded2638:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2639
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2610
+	TBZ $0, R20, loaded2640
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2610
+	B loaded2640
 
-single2609:
+single2639:
 	FMOVS 0(R1), F1
 
-loaded2610:
+loaded2640:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2611
+	TBZ $1, R20, single2641
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2612
+	TBZ $0, R20, loaded2642
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2612
+	B loaded2642
 
-single2611:
+single2641:
 	FMOVS 0(R2), F1
 
-loaded2612:
+loaded2642:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2613
+	TBZ $1, R20, single2643
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2614
+	TBZ $0, R20, loaded2644
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2614
+	B loaded2644
 
-single2613:
+single2643:
 	FMOVS 0(R3), F1
 
-loaded2614:
+loaded2644:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -55632,76 +56026,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2615
+	TBZ $1, R20, single2645
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2616
+	TBZ $0, R20, loaded2646
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2616
+	B loaded2646
 
-single2615:
+single2645:
 	FMOVS 0(R21), F0
 
-loaded2616:
+loaded2646:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2617
+	TBZ $1, R20, single2647
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2618
+	TBZ $0, R20, loaded2648
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2618
+	B loaded2648
 
-single2617:
+single2647:
 	FMOVS 0(R21), F0
 
-loaded2618:
+loaded2648:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2619
+	TBZ $1, R20, single2649
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2620
+	TBZ $0, R20, loaded2650
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2620
+	B loaded2650
 
-single2619:
+single2649:
 	FMOVS 0(R21), F0
 
-loaded2620:
+loaded2650:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2621
+	TBZ $1, R20, single2651
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2622
+	TBZ $0, R20, loaded2652
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2622
+	B loaded2652
 
-single2621:
+single2651:
 	FMOVS 0(R21), F0
 
-loaded2622:
+loaded2652:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2623
+	TBZ $1, R20, single2653
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2624
+	TBZ $0, R20, loaded2654
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2624
+	B loaded2654
 
-single2623:
+single2653:
 	FMOVS 0(R21), F0
 
-loaded2624:
+loaded2654:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -55722,53 +56116,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2625
+	TBZ $1, R20, single2655
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2626
+	TBZ $0, R20, stored2656
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2626
+	B stored2656
 
-single2625:
+single2655:
 	FMOVS F31, 0(R21)
 
-stored2626:
+stored2656:
 	ADD R13, R21
-	TBZ $1, R20, single2627
+	TBZ $1, R20, single2657
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2628
+	TBZ $0, R20, stored2658
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2628
+	B stored2658
 
-single2627:
+single2657:
 	FMOVS F30, 0(R21)
 
-stored2628:
+stored2658:
 	ADD R13, R21
-	TBZ $1, R20, single2629
+	TBZ $1, R20, single2659
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2630
+	TBZ $0, R20, stored2660
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2630
+	B stored2660
 
-single2629:
+single2659:
 	FMOVS F29, 0(R21)
 
-stored2630:
+stored2660:
 	ADD R13, R21
-	TBZ $1, R20, single2631
+	TBZ $1, R20, single2661
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2632
+	TBZ $0, R20, stored2662
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2632
+	B stored2662
 
-single2631:
+single2661:
 	FMOVS F28, 0(R21)
 
-stored2632:
+stored2662:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56013,76 +56407,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2633
+	TBZ $1, R20, single2663
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2634
+	TBZ $0, R20, loaded2664
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2634
+	B loaded2664
 
-single2633:
+single2663:
 	FMOVS 16(R10), F1
 
-loaded2634:
+loaded2664:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2635
+	TBZ $1, R20, single2665
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2636
+	TBZ $0, R20, loaded2666
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2636
+	B loaded2666
 
-single2635:
+single2665:
 	FMOVS 16(R0), F3
 
-loaded2636:
+loaded2666:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2637
+	TBZ $1, R20, single2667
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2638
+	TBZ $0, R20, loaded2668
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2638
+	B loaded2668
 
-single2637:
+single2667:
 	FMOVS 16(R1), F3
 
-loaded2638:
+loaded2668:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2639
+	TBZ $1, R20, single2669
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2640
+	TBZ $0, R20, loaded2670
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2640
+	B loaded2670
 
-single2639:
+single2669:
 	FMOVS 16(R2), F3
 
-loaded2640:
+loaded2670:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2641
+	TBZ $1, R20, single2671
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2642
+	TBZ $0, R20, loaded2672
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2642
+	B loaded2672
 
-single2641:
+single2671:
 	FMOVS 16(R3), F3
 
-loaded2642:
+loaded2672:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -56097,68 +56491,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2643
+	TBZ $1, R20, single2673
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2644
+	TBZ $0, R20, loaded2674
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2644
+	B loaded2674
 
-single2643:
+single2673:
 	FMOVS 16(R21), F0
 
-loaded2644:
+loaded2674:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2645
+	TBZ $1, R20, single2675
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2646
+	TBZ $0, R20, loaded2676
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2646
+	B loaded2676
 
-single2645:
+single2675:
 	FMOVS 16(R21), F0
 
-loaded2646:
+loaded2676:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2647
+	TBZ $1, R20, single2677
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2648
+	TBZ $0, R20, loaded2678
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2648
+	B loaded2678
 
-single2647:
+single2677:
 	FMOVS 16(R21), F0
 
-loaded2648:
+loaded2678:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2649
+	TBZ $1, R20, single2679
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2650
+	TBZ $0, R20, loaded2680
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2650
+	B loaded2680
 
-single2649:
+single2679:
 	FMOVS 16(R21), F0
 
-loaded2650:
+loaded2680:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -56170,17 +56564,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2651
+	TBZ $1, R20, single2681
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2652
+	TBZ $0, R20, loaded2682
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2652
+	B loaded2682
 
-single2651:
+single2681:
 	FMOVS 16(R21), F0
 
-loaded2652:
+loaded2682:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -56210,56 +56604,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2653
+	TBZ $1, R20, single2683
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2654
+	TBZ $0, R20, stored2684
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2654
+	B stored2684
 
-single2653:
+single2683:
 	FMOVS F30, 16(R21)
 
-stored2654:
+stored2684:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2655
+	TBZ $1, R20, single2685
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2656
+	TBZ $0, R20, stored2686
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2656
+	B stored2686
 
-single2655:
+single2685:
 	FMOVS F28, 16(R21)
 
-stored2656:
+stored2686:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2657
+	TBZ $1, R20, single2687
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2658
+	TBZ $0, R20, stored2688
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2658
+	B stored2688
 
-single2657:
+single2687:
 	FMOVS F26, 16(R21)
 
-stored2658:
+stored2688:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2659
+	TBZ $1, R20, single2689
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2660
+	TBZ $0, R20, stored2690
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2660
+	B stored2690
 
-single2659:
+single2689:
 	FMOVS F24, 16(R21)
 
-stored2660:
+stored2690:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56474,81 +56868,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single2661
+	TBZ $1, R20, single2691
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2662
+	TBZ $0, R20, loaded2692
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2662
+	B loaded2692
 
-single2661:
+single2691:
 	FMOVS 0(R10), F0
 
-loaded2662:
+loaded2692:
 	ADD R12, R10
-	TBZ $1, R20, single2663
+	TBZ $1, R20, single2693
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2664
+	TBZ $0, R20, loaded2694
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2664
+	B loaded2694
 
-single2663:
+single2693:
 	FMOVS 0(R0), F1
 
-loaded2664:
+loaded2694:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2665
+	TBZ $1, R20, single2695
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2666
+	TBZ $0, R20, loaded2696
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2666
+	B loaded2696
 
-single2665:
+single2695:
 	FMOVS 0(R1), F1
 
-loaded2666:
+loaded2696:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2667
+	TBZ $1, R20, single2697
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2668
+	TBZ $0, R20, loaded2698
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2668
+	B loaded2698
 
-single2667:
+single2697:
 	FMOVS 0(R2), F1
 
-loaded2668:
+loaded2698:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2669
+	TBZ $1, R20, single2699
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2670
+	TBZ $0, R20, loaded2700
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2670
+	B loaded2700
 
-single2669:
+single2699:
 	FMOVS 0(R3), F1
 
-loaded2670:
+loaded2700:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2671
+	TBZ $1, R20, single2701
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2672
+	TBZ $0, R20, loaded2702
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2672
+	B loaded2702
 
-single2671:
+single2701:
 	FMOVS 0(R4), F1
 
-loaded2672:
+loaded2702:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -56560,90 +56954,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2673
+	TBZ $1, R20, single2703
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2674
+	TBZ $0, R20, loaded2704
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2674
+	B loaded2704
 
-single2673:
+single2703:
 	FMOVS 0(R21), F0
 
-loaded2674:
+loaded2704:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2675
+	TBZ $1, R20, single2705
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2676
+	TBZ $0, R20, loaded2706
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2676
+	B loaded2706
 
-single2675:
+single2705:
 	FMOVS 0(R21), F0
 
-loaded2676:
+loaded2706:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2677
+	TBZ $1, R20, single2707
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2678
+	TBZ $0, R20, loaded2708
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2678
+	B loaded2708
 
-single2677:
+single2707:
 	FMOVS 0(R21), F0
 
-loaded2678:
+loaded2708:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2679
+	TBZ $1, R20, single2709
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2680
+	TBZ $0, R20, loaded2710
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2680
+	B loaded2710
 
-single2679:
+single2709:
 	FMOVS 0(R21), F0
 
-loaded2680:
+loaded2710:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2681
+	TBZ $1, R20, single2711
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2682
+	TBZ $0, R20, loaded2712
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2682
+	B loaded2712
 
-single2681:
+single2711:
 	FMOVS 0(R21), F0
 
-loaded2682:
+loaded2712:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2683
+	TBZ $1, R20, single2713
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2684
+	TBZ $0, R20, loaded2714
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2684
+	B loaded2714
 
-single2683:
+single2713:
 	FMOVS 0(R21), F0
 
-loaded2684:
+loaded2714:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -56667,65 +57061,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2685
+	TBZ $1, R20, single2715
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2686
+	TBZ $0, R20, stored2716
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2686
+	B stored2716
 
-single2685:
+single2715:
 	FMOVS F31, 0(R21)
 
-stored2686:
+stored2716:
 	ADD R13, R21
-	TBZ $1, R20, single2687
+	TBZ $1, R20, single2717
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2688
+	TBZ $0, R20, stored2718
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2688
+	B stored2718
 
-single2687:
+single2717:
 	FMOVS F30, 0(R21)
 
-stored2688:
+stored2718:
 	ADD R13, R21
-	TBZ $1, R20, single2689
+	TBZ $1, R20, single2719
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2690
+	TBZ $0, R20, stored2720
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2690
+	B stored2720
 
-single2689:
+single2719:
 	FMOVS F29, 0(R21)
 
-stored2690:
+stored2720:
 	ADD R13, R21
-	TBZ $1, R20, single2691
+	TBZ $1, R20, single2721
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2692
+	TBZ $0, R20, stored2722
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2692
+	B stored2722
 
-single2691:
+single2721:
 	FMOVS F28, 0(R21)
 
-stored2692:
+stored2722:
 	ADD R13, R21
-	TBZ $1, R20, single2693
+	TBZ $1, R20, single2723
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2694
+	TBZ $0, R20, stored2724
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2694
+	B stored2724
 
-single2693:
+single2723:
 	FMOVS F27, 0(R21)
 
-stored2694:
+stored2724:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56999,91 +57393,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2695
+	TBZ $1, R20, single2725
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2696
+	TBZ $0, R20, loaded2726
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2696
+	B loaded2726
 
-single2695:
+single2725:
 	FMOVS 16(R10), F1
 
-loaded2696:
+loaded2726:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2697
+	TBZ $1, R20, single2727
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2698
+	TBZ $0, R20, loaded2728
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2698
+	B loaded2728
 
-single2697:
+single2727:
 	FMOVS 16(R0), F3
 
-loaded2698:
+loaded2728:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2699
+	TBZ $1, R20, single2729
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2700
+	TBZ $0, R20, loaded2730
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2700
+	B loaded2730
 
-single2699:
+single2729:
 	FMOVS 16(R1), F3
 
-loaded2700:
+loaded2730:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2701
+	TBZ $1, R20, single2731
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2702
+	TBZ $0, R20, loaded2732
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2702
+	B loaded2732
 
-single2701:
+single2731:
 	FMOVS 16(R2), F3
 
-loaded2702:
+loaded2732:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2703
+	TBZ $1, R20, single2733
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2704
+	TBZ $0, R20, loaded2734
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2704
+	B loaded2734
 
-single2703:
+single2733:
 	FMOVS 16(R3), F3
 
-loaded2704:
+loaded2734:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2705
+	TBZ $1, R20, single2735
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2706
+	TBZ $0, R20, loaded2736
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2706
+	B loaded2736
 
-single2705:
+single2735:
 	FMOVS 16(R4), F3
 
-loaded2706:
+loaded2736:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -57098,85 +57492,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2707
+	TBZ $1, R20, single2737
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2708
+	TBZ $0, R20, loaded2738
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2708
+	B loaded2738
 
-single2707:
+single2737:
 	FMOVS 16(R21), F0
 
-loaded2708:
+loaded2738:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2709
+	TBZ $1, R20, single2739
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2710
+	TBZ $0, R20, loaded2740
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2710
+	B loaded2740
 
-single2709:
+single2739:
 	FMOVS 16(R21), F0
 
-loaded2710:
+loaded2740:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2711
+	TBZ $1, R20, single2741
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2712
+	TBZ $0, R20, loaded2742
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2712
+	B loaded2742
 
-single2711:
+single2741:
 	FMOVS 16(R21), F0
 
-loaded2712:
+loaded2742:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2713
+	TBZ $1, R20, single2743
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2714
+	TBZ $0, R20, loaded2744
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2714
+	B loaded2744
 
-single2713:
+single2743:
 	FMOVS 16(R21), F0
 
-loaded2714:
+loaded2744:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2745
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2716
+	TBZ $0, R20, loaded2746
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2716
+	B loaded2746
 
-single2715:
+single2745:
 	FMOVS 16(R21), F0
 
-loaded2716:
+loaded2746:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -57189,17 +57583,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2717
+	TBZ $1, R20, single2747
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2718
+	TBZ $0, R20, loaded2748
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2718
+	B loaded2748
 
-single2717:
+single2747:
 	FMOVS 16(R21), F0
 
-loaded2718:
+loaded2748:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -57234,69 +57628,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2719
+	TBZ $1, R20, single2749
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2720
+	TBZ $0, R20, stored2750
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2720
+	B stored2750
 
-single2719:
+single2749:
 	FMOVS F30, 16(R21)
 
-stored2720:
+stored2750:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2721
+	TBZ $1, R20, single2751
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2722
+	TBZ $0, R20, stored2752
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2722
+	B stored2752
 
-single2721:
+single2751:
 	FMOVS F28, 16(R21)
 
-stored2722:
+stored2752:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2723
+	TBZ $1, R20, single2753
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2724
+	TBZ $0, R20, stored2754
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2724
+	B stored2754
 
-single2723:
+single2753:
 	FMOVS F26, 16(R21)
 
-stored2724:
+stored2754:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2725
+	TBZ $1, R20, single2755
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2726
+	TBZ $0, R20, stored2756
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2726
+	B stored2756
 
-single2725:
+single2755:
 	FMOVS F24, 16(R21)
 
-stored2726:
+stored2756:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2727
+	TBZ $1, R20, single2757
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2728
+	TBZ $0, R20, stored2758
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2728
+	B stored2758
 
-single2727:
+single2757:
 	FMOVS F22, 16(R21)
 
-stored2728:
+stored2758:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57529,94 +57923,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single2729
+	TBZ $1, R20, single2759
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2730
+	TBZ $0, R20, loaded2760
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2730
+	B loaded2760
 
-single2729:
+single2759:
 	FMOVS 0(R10), F0
 
-loaded2730:
+loaded2760:
 	ADD R12, R10
-	TBZ $1, R20, single2731
+	TBZ $1, R20, single2761
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2732
+	TBZ $0, R20, loaded2762
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2732
+	B loaded2762
 
-single2731:
+single2761:
 	FMOVS 0(R0), F1
 
-loaded2732:
+loaded2762:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2733
+	TBZ $1, R20, single2763
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2734
+	TBZ $0, R20, loaded2764
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2734
+	B loaded2764
 
-single2733:
+single2763:
 	FMOVS 0(R1), F1
 
-loaded2734:
+loaded2764:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2735
+	TBZ $1, R20, single2765
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2736
+	TBZ $0, R20, loaded2766
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2736
+	B loaded2766
 
-single2735:
+single2765:
 	FMOVS 0(R2), F1
 
-loaded2736:
+loaded2766:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2737
+	TBZ $1, R20, single2767
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2738
+	TBZ $0, R20, loaded2768
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2738
+	B loaded2768
 
-single2737:
+single2767:
 	FMOVS 0(R3), F1
 
-loaded2738:
+loaded2768:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2739
+	TBZ $1, R20, single2769
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2740
+	TBZ $0, R20, loaded2770
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2740
+	B loaded2770
 
-single2739:
+single2769:
 	FMOVS 0(R4), F1
 
-loaded2740:
+loaded2770:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2741
+	TBZ $1, R20, single2771
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2742
+	TBZ $0, R20, loaded2772
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2742
+	B loaded2772
 
-single2741:
+single2771:
 	FMOVS 0(R5), F1
 
-loaded2742:
+loaded2772:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -57628,104 +58022,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2743
+	TBZ $1, R20, single2773
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2744
+	TBZ $0, R20, loaded2774
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2744
+	B loaded2774
 
-single2743:
+single2773:
 	FMOVS 0(R21), F0
 
-loaded2744:
+loaded2774:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2745
+	TBZ $1, R20, single2775
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2746
+	TBZ $0, R20, loaded2776
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2746
+	B loaded2776
 
-single2745:
+single2775:
 	FMOVS 0(R21), F0
 
-loaded2746:
+loaded2776:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2747
+	TBZ $1, R20, single2777
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2748
+	TBZ $0, R20, loaded2778
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2748
+	B loaded2778
 
-single2747:
+single2777:
 	FMOVS 0(R21), F0
 
-loaded2748:
+loaded2778:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2749
+	TBZ $1, R20, single2779
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2750
+	TBZ $0, R20, loaded2780
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2750
+	B loaded2780
 
-single2749:
+single2779:
 	FMOVS 0(R21), F0
 
-loaded2750:
+loaded2780:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2751
+	TBZ $1, R20, single2781
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2752
+	TBZ $0, R20, loaded2782
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2752
+	B loaded2782
 
-single2751:
+single2781:
 	FMOVS 0(R21), F0
 
-loaded2752:
+loaded2782:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2753
+	TBZ $1, R20, single2783
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2754
+	TBZ $0, R20, loaded2784
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2754
+	B loaded2784
 
-single2753:
+single2783:
 	FMOVS 0(R21), F0
 
-loaded2754:
+loaded2784:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2755
+	TBZ $1, R20, single2785
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2756
+	TBZ $0, R20, loaded2786
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2756
+	B loaded2786
 
-single2755:
+single2785:
 	FMOVS 0(R21), F0
 
-loaded2756:
+loaded2786:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -57752,77 +58146,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2757
+	TBZ $1, R20, single2787
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2758
+	TBZ $0, R20, stored2788
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2758
+	B stored2788
 
-single2757:
+single2787:
 	FMOVS F31, 0(R21)
 
-stored2758:
+stored2788:
 	ADD R13, R21
-	TBZ $1, R20, single2759
+	TBZ $1, R20, single2789
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2760
+	TBZ $0, R20, stored2790
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2760
+	B stored2790
 
-single2759:
+single2789:
 	FMOVS F30, 0(R21)
 
-stored2760:
+stored2790:
 	ADD R13, R21
-	TBZ $1, R20, single2761
+	TBZ $1, R20, single2791
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2762
+	TBZ $0, R20, stored2792
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2762
+	B stored2792
 
-single2761:
+single2791:
 	FMOVS F29, 0(R21)
 
-stored2762:
+stored2792:
 	ADD R13, R21
-	TBZ $1, R20, single2763
+	TBZ $1, R20, single2793
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2764
+	TBZ $0, R20, stored2794
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2764
+	B stored2794
 
-single2763:
+single2793:
 	FMOVS F28, 0(R21)
 
-stored2764:
+stored2794:
 	ADD R13, R21
-	TBZ $1, R20, single2765
+	TBZ $1, R20, single2795
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2766
+	TBZ $0, R20, stored2796
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2766
+	B stored2796
 
-single2765:
+single2795:
 	FMOVS F27, 0(R21)
 
-stored2766:
+stored2796:
 	ADD R13, R21
-	TBZ $1, R20, single2767
+	TBZ $1, R20, single2797
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2768
+	TBZ $0, R20, stored2798
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2768
+	B stored2798
 
-single2767:
+single2797:
 	FMOVS F26, 0(R21)
 
-stored2768:
+stored2798:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58125,106 +58519,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2769
+	TBZ $1, R20, single2799
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2770
+	TBZ $0, R20, loaded2800
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2770
+	B loaded2800
 
-single2769:
+single2799:
 	FMOVS 16(R10), F1
 
-loaded2770:
+loaded2800:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2771
+	TBZ $1, R20, single2801
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2772
+	TBZ $0, R20, loaded2802
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2772
+	B loaded2802
 
-single2771:
+single2801:
 	FMOVS 16(R0), F3
 
-loaded2772:
+loaded2802:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2773
+	TBZ $1, R20, single2803
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2774
+	TBZ $0, R20, loaded2804
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2774
+	B loaded2804
 
-single2773:
+single2803:
 	FMOVS 16(R1), F3
 
-loaded2774:
+loaded2804:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2775
+	TBZ $1, R20, single2805
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2776
+	TBZ $0, R20, loaded2806
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2776
+	B loaded2806
 
-single2775:
+single2805:
 	FMOVS 16(R2), F3
 
-loaded2776:
+loaded2806:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2777
+	TBZ $1, R20, single2807
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2778
+	TBZ $0, R20, loaded2808
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2778
+	B loaded2808
 
-single2777:
+single2807:
 	FMOVS 16(R3), F3
 
-loaded2778:
+loaded2808:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2779
+	TBZ $1, R20, single2809
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2780
+	TBZ $0, R20, loaded2810
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2780
+	B loaded2810
 
-single2779:
+single2809:
 	FMOVS 16(R4), F3
 
-loaded2780:
+loaded2810:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2781
+	TBZ $1, R20, single2811
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2782
+	TBZ $0, R20, loaded2812
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2782
+	B loaded2812
 
-single2781:
+single2811:
 	FMOVS 16(R5), F3
 
-loaded2782:
+loaded2812:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -58239,102 +58633,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2783
+	TBZ $1, R20, single2813
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2784
+	TBZ $0, R20, loaded2814
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2784
+	B loaded2814
 
-single2783:
+single2813:
 	FMOVS 16(R21), F0
 
-loaded2784:
+loaded2814:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2785
+	TBZ $1, R20, single2815
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2786
+	TBZ $0, R20, loaded2816
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2786
+	B loaded2816
 
-single2785:
+single2815:
 	FMOVS 16(R21), F0
 
-loaded2786:
+loaded2816:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2787
+	TBZ $1, R20, single2817
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2788
+	TBZ $0, R20, loaded2818
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2788
+	B loaded2818
 
-single2787:
+single2817:
 	FMOVS 16(R21), F0
 
-loaded2788:
+loaded2818:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2789
+	TBZ $1, R20, single2819
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2790
+	TBZ $0, R20, loaded2820
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2790
+	B loaded2820
 
-single2789:
+single2819:
 	FMOVS 16(R21), F0
 
-loaded2790:
+loaded2820:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2791
+	TBZ $1, R20, single2821
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2792
+	TBZ $0, R20, loaded2822
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2792
+	B loaded2822
 
-single2791:
+single2821:
 	FMOVS 16(R21), F0
 
-loaded2792:
+loaded2822:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2793
+	TBZ $1, R20, single2823
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2794
+	TBZ $0, R20, loaded2824
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2794
+	B loaded2824
 
-single2793:
+single2823:
 	FMOVS 16(R21), F0
 
-loaded2794:
+loaded2824:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -58348,17 +58742,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2795
+	TBZ $1, R20, single2825
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2796
+	TBZ $0, R20, loaded2826
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2796
+	B loaded2826
 
-single2795:
+single2825:
 	FMOVS 16(R21), F0
 
-loaded2796:
+loaded2826:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -58398,82 +58792,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2797
+	TBZ $1, R20, single2827
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2798
+	TBZ $0, R20, stored2828
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2798
+	B stored2828
 
-single2797:
+single2827:
 	FMOVS F30, 16(R21)
 
-stored2798:
+stored2828:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2799
+	TBZ $1, R20, single2829
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2800
+	TBZ $0, R20, stored2830
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2800
+	B stored2830
 
-single2799:
+single2829:
 	FMOVS F28, 16(R21)
 
-stored2800:
+stored2830:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2801
+	TBZ $1, R20, single2831
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2802
+	TBZ $0, R20, stored2832
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2802
+	B stored2832
 
-single2801:
+single2831:
 	FMOVS F26, 16(R21)
 
-stored2802:
+stored2832:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2803
+	TBZ $1, R20, single2833
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2804
+	TBZ $0, R20, stored2834
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2804
+	B stored2834
 
-single2803:
+single2833:
 	FMOVS F24, 16(R21)
 
-stored2804:
+stored2834:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2805
+	TBZ $1, R20, single2835
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2806
+	TBZ $0, R20, stored2836
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2806
+	B stored2836
 
-single2805:
+single2835:
 	FMOVS F22, 16(R21)
 
-stored2806:
+stored2836:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2807
+	TBZ $1, R20, single2837
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2808
+	TBZ $0, R20, stored2838
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2808
+	B stored2838
 
-single2807:
+single2837:
 	FMOVS F20, 16(R21)
 
-stored2808:
+stored2838:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58724,107 +59118,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single2809
+	TBZ $1, R20, single2839
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2810
+	TBZ $0, R20, loaded2840
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2810
+	B loaded2840
 
-single2809:
+single2839:
 	FMOVS 0(R10), F0
 
-loaded2810:
+loaded2840:
 	ADD R12, R10
-	TBZ $1, R20, single2811
+	TBZ $1, R20, single2841
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2812
+	TBZ $0, R20, loaded2842
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2812
+	B loaded2842
 
-single2811:
+single2841:
 	FMOVS 0(R0), F1
 
-loaded2812:
+loaded2842:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2813
+	TBZ $1, R20, single2843
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2814
+	TBZ $0, R20, loaded2844
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2814
+	B loaded2844
 
-single2813:
+single2843:
 	FMOVS 0(R1), F1
 
-loaded2814:
+loaded2844:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2815
+	TBZ $1, R20, single2845
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2816
+	TBZ $0, R20, loaded2846
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2816
+	B loaded2846
 
-single2815:
+single2845:
 	FMOVS 0(R2), F1
 
-loaded2816:
+loaded2846:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2817
+	TBZ $1, R20, single2847
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2818
+	TBZ $0, R20, loaded2848
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2818
+	B loaded2848
 
-single2817:
+single2847:
 	FMOVS 0(R3), F1
 
-loaded2818:
+loaded2848:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2819
+	TBZ $1, R20, single2849
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2820
+	TBZ $0, R20, loaded2850
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2820
+	B loaded2850
 
-single2819:
+single2849:
 	FMOVS 0(R4), F1
 
-loaded2820:
+loaded2850:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2821
+	TBZ $1, R20, single2851
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2822
+	TBZ $0, R20, loaded2852
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2822
+	B loaded2852
 
-single2821:
+single2851:
 	FMOVS 0(R5), F1
 
-loaded2822:
+loaded2852:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single2823
+	TBZ $1, R20, single2853
 	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded2824
+	TBZ $0, R20, loaded2854
 	ADD $8, R6, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2824
+	B loaded2854
 
-single2823:
+single2853:
 	FMOVS 0(R6), F1
 
-loaded2824:
+loaded2854:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -58836,118 +59230,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2825
+	TBZ $1, R20, single2855
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2826
+	TBZ $0, R20, loaded2856
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2826
+	B loaded2856
 
-single2825:
+single2855:
 	FMOVS 0(R21), F0
 
-loaded2826:
+loaded2856:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2827
+	TBZ $1, R20, single2857
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2828
+	TBZ $0, R20, loaded2858
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2828
+	B loaded2858
 
-single2827:
+single2857:
 	FMOVS 0(R21), F0
 
-loaded2828:
+loaded2858:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2829
+	TBZ $1, R20, single2859
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2830
+	TBZ $0, R20, loaded2860
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2830
+	B loaded2860
 
-single2829:
+single2859:
 	FMOVS 0(R21), F0
 
-loaded2830:
+loaded2860:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2831
+	TBZ $1, R20, single2861
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2832
+	TBZ $0, R20, loaded2862
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2832
+	B loaded2862
 
-single2831:
+single2861:
 	FMOVS 0(R21), F0
 
-loaded2832:
+loaded2862:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2833
+	TBZ $1, R20, single2863
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2834
+	TBZ $0, R20, loaded2864
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2834
+	B loaded2864
 
-single2833:
+single2863:
 	FMOVS 0(R21), F0
 
-loaded2834:
+loaded2864:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2835
+	TBZ $1, R20, single2865
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2836
+	TBZ $0, R20, loaded2866
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2836
+	B loaded2866
 
-single2835:
+single2865:
 	FMOVS 0(R21), F0
 
-loaded2836:
+loaded2866:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2837
+	TBZ $1, R20, single2867
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2838
+	TBZ $0, R20, loaded2868
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2838
+	B loaded2868
 
-single2837:
+single2867:
 	FMOVS 0(R21), F0
 
-loaded2838:
+loaded2868:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2839
+	TBZ $1, R20, single2869
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2840
+	TBZ $0, R20, loaded2870
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2840
+	B loaded2870
 
-single2839:
+single2869:
 	FMOVS 0(R21), F0
 
-loaded2840:
+loaded2870:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -58977,89 +59371,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2841
+	TBZ $1, R20, single2871
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2842
+	TBZ $0, R20, stored2872
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2842
+	B stored2872
 
-single2841:
+single2871:
 	FMOVS F31, 0(R21)
 
-stored2842:
+stored2872:
 	ADD R13, R21
-	TBZ $1, R20, single2843
+	TBZ $1, R20, single2873
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2844
+	TBZ $0, R20, stored2874
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2844
+	B stored2874
 
-single2843:
+single2873:
 	FMOVS F30, 0(R21)
 
-stored2844:
+stored2874:
 	ADD R13, R21
-	TBZ $1, R20, single2845
+	TBZ $1, R20, single2875
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2846
+	TBZ $0, R20, stored2876
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2846
+	B stored2876
 
-single2845:
+single2875:
 	FMOVS F29, 0(R21)
 
-stored2846:
+stored2876:
 	ADD R13, R21
-	TBZ $1, R20, single2847
+	TBZ $1, R20, single2877
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2848
+	TBZ $0, R20, stored2878
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2848
+	B stored2878
 
-single2847:
+single2877:
 	FMOVS F28, 0(R21)
 
-stored2848:
+stored2878:
 	ADD R13, R21
-	TBZ $1, R20, single2849
+	TBZ $1, R20, single2879
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2850
+	TBZ $0, R20, stored2880
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2850
+	B stored2880
 
-single2849:
+single2879:
 	FMOVS F27, 0(R21)
 
-stored2850:
+stored2880:
 	ADD R13, R21
-	TBZ $1, R20, single2851
+	TBZ $1, R20, single2881
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2852
+	TBZ $0, R20, stored2882
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2852
+	B stored2882
 
-single2851:
+single2881:
 	FMOVS F26, 0(R21)
 
-stored2852:
+stored2882:
 	ADD R13, R21
-	TBZ $1, R20, single2853
+	TBZ $1, R20, single2883
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2854
+	TBZ $0, R20, stored2884
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2854
+	B stored2884
 
-single2853:
+single2883:
 	FMOVS F25, 0(R21)
 
-stored2854:
+stored2884:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59391,121 +59785,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2855
+	TBZ $1, R20, single2885
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2856
+	TBZ $0, R20, loaded2886
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2856
+	B loaded2886
 
-single2855:
+single2885:
 	FMOVS 16(R10), F1
 
-loaded2856:
+loaded2886:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2857
+	TBZ $1, R20, single2887
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2858
+	TBZ $0, R20, loaded2888
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2858
+	B loaded2888
 
-single2857:
+single2887:
 	FMOVS 16(R0), F3
 
-loaded2858:
+loaded2888:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2859
+	TBZ $1, R20, single2889
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2860
+	TBZ $0, R20, loaded2890
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2860
+	B loaded2890
 
-single2859:
+single2889:
 	FMOVS 16(R1), F3
 
-loaded2860:
+loaded2890:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2861
+	TBZ $1, R20, single2891
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2862
+	TBZ $0, R20, loaded2892
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2862
+	B loaded2892
 
-single2861:
+single2891:
 	FMOVS 16(R2), F3
 
-loaded2862:
+loaded2892:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2863
+	TBZ $1, R20, single2893
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2864
+	TBZ $0, R20, loaded2894
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2864
+	B loaded2894
 
-single2863:
+single2893:
 	FMOVS 16(R3), F3
 
-loaded2864:
+loaded2894:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2865
+	TBZ $1, R20, single2895
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2866
+	TBZ $0, R20, loaded2896
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2866
+	B loaded2896
 
-single2865:
+single2895:
 	FMOVS 16(R4), F3
 
-loaded2866:
+loaded2896:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2867
+	TBZ $1, R20, single2897
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2868
+	TBZ $0, R20, loaded2898
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2868
+	B loaded2898
 
-single2867:
+single2897:
 	FMOVS 16(R5), F3
 
-loaded2868:
+loaded2898:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single2869
+	TBZ $1, R20, single2899
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded2870
+	TBZ $0, R20, loaded2900
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2870
+	B loaded2900
 
-single2869:
+single2899:
 	FMOVS 16(R6), F3
 
-loaded2870:
+loaded2900:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -59520,119 +59914,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2871
+	TBZ $1, R20, single2901
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2872
+	TBZ $0, R20, loaded2902
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2872
+	B loaded2902
 
-single2871:
+single2901:
 	FMOVS 16(R21), F0
 
-loaded2872:
+loaded2902:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2873
+	TBZ $1, R20, single2903
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2874
+	TBZ $0, R20, loaded2904
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2874
+	B loaded2904
 
-single2873:
+single2903:
 	FMOVS 16(R21), F0
 
-loaded2874:
+loaded2904:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2875
+	TBZ $1, R20, single2905
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2876
+	TBZ $0, R20, loaded2906
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2876
+	B loaded2906
 
-single2875:
+single2905:
 	FMOVS 16(R21), F0
 
-loaded2876:
+loaded2906:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2877
+	TBZ $1, R20, single2907
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2878
+	TBZ $0, R20, loaded2908
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2878
+	B loaded2908
 
-single2877:
+single2907:
 	FMOVS 16(R21), F0
 
-loaded2878:
+loaded2908:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2879
+	TBZ $1, R20, single2909
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2880
+	TBZ $0, R20, loaded2910
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2880
+	B loaded2910
 
-single2879:
+single2909:
 	FMOVS 16(R21), F0
 
-loaded2880:
+loaded2910:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2881
+	TBZ $1, R20, single2911
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2882
+	TBZ $0, R20, loaded2912
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2882
+	B loaded2912
 
-single2881:
+single2911:
 	FMOVS 16(R21), F0
 
-loaded2882:
+loaded2912:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2883
+	TBZ $1, R20, single2913
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2884
+	TBZ $0, R20, loaded2914
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2884
+	B loaded2914
 
-single2883:
+single2913:
 	FMOVS 16(R21), F0
 
-loaded2884:
+loaded2914:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -59647,17 +60041,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2885
+	TBZ $1, R20, single2915
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2886
+	TBZ $0, R20, loaded2916
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2886
+	B loaded2916
 
-single2885:
+single2915:
 	FMOVS 16(R21), F0
 
-loaded2886:
+loaded2916:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -59702,95 +60096,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2887
+	TBZ $1, R20, single2917
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2888
+	TBZ $0, R20, stored2918
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2888
+	B stored2918
 
-single2887:
+single2917:
 	FMOVS F30, 16(R21)
 
-stored2888:
+stored2918:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2889
+	TBZ $1, R20, single2919
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2890
+	TBZ $0, R20, stored2920
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2890
+	B stored2920
 
-single2889:
+single2919:
 	FMOVS F28, 16(R21)
 
-stored2890:
+stored2920:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2891
+	TBZ $1, R20, single2921
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2892
+	TBZ $0, R20, stored2922
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2892
+	B stored2922
 
-single2891:
+single2921:
 	FMOVS F26, 16(R21)
 
-stored2892:
+stored2922:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2893
+	TBZ $1, R20, single2923
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2894
+	TBZ $0, R20, stored2924
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2894
+	B stored2924
 
-single2893:
+single2923:
 	FMOVS F24, 16(R21)
 
-stored2894:
+stored2924:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2895
+	TBZ $1, R20, single2925
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2896
+	TBZ $0, R20, stored2926
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2896
+	B stored2926
 
-single2895:
+single2925:
 	FMOVS F22, 16(R21)
 
-stored2896:
+stored2926:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2897
+	TBZ $1, R20, single2927
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2898
+	TBZ $0, R20, stored2928
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2898
+	B stored2928
 
-single2897:
+single2927:
 	FMOVS F20, 16(R21)
 
-stored2898:
+stored2928:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2899
+	TBZ $1, R20, single2929
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2900
+	TBZ $0, R20, stored2930
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2900
+	B stored2930
 
-single2899:
+single2929:
 	FMOVS F18, 16(R21)
 
-stored2900:
+stored2930:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60059,120 +60453,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single2901
+	TBZ $1, R20, single2931
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2902
+	TBZ $0, R20, loaded2932
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2902
+	B loaded2932
 
-single2901:
+single2931:
 	FMOVS 0(R10), F0
 
-loaded2902:
+loaded2932:
 	ADD R12, R10
-	TBZ $1, R20, single2903
+	TBZ $1, R20, single2933
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2904
+	TBZ $0, R20, loaded2934
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2904
+	B loaded2934
 
-single2903:
+single2933:
 	FMOVS 0(R0), F1
 
-loaded2904:
+loaded2934:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2905
+	TBZ $1, R20, single2935
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2906
+	TBZ $0, R20, loaded2936
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2906
+	B loaded2936
 
-single2905:
+single2935:
 	FMOVS 0(R1), F1
 
-loaded2906:
+loaded2936:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2907
+	TBZ $1, R20, single2937
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2908
+	TBZ $0, R20, loaded2938
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2908
+	B loaded2938
 
-single2907:
+single2937:
 	FMOVS 0(R2), F1
 
-loaded2908:
+loaded2938:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2909
+	TBZ $1, R20, single2939
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2910
+	TBZ $0, R20, loaded2940
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2910
+	B loaded2940
 
-single2909:
+single2939:
 	FMOVS 0(R3), F1
 
-loaded2910:
+loaded2940:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2911
+	TBZ $1, R20, single2941
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2912
+	TBZ $0, R20, loaded2942
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2912
+	B loaded2942
 
-single2911:
+single2941:
 	FMOVS 0(R4), F1
 
-loaded2912:
+loaded2942:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2913
+	TBZ $1, R20, single2943
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2914
+	TBZ $0, R20, loaded2944
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2914
+	B loaded2944
 
-single2913:
+single2943:
 	FMOVS 0(R5), F1
 
-loaded2914:
+loaded2944:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single2915
+	TBZ $1, R20, single2945
 	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded2916
+	TBZ $0, R20, loaded2946
 	ADD $8, R6, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2916
+	B loaded2946
 
-single2915:
+single2945:
 	FMOVS 0(R6), F1
 
-loaded2916:
+loaded2946:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
-	TBZ $1, R20, single2917
+	TBZ $1, R20, single2947
 	FMOVD 0(R7), F1
-	TBZ $0, R20, loaded2918
+	TBZ $0, R20, loaded2948
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2918
+	B loaded2948
 
-single2917:
+single2947:
 	FMOVS 0(R7), F1
 
-loaded2918:
+loaded2948:
 	VFMLA V0.S4, V1.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -60184,132 +60578,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2919
+	TBZ $1, R20, single2949
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2920
+	TBZ $0, R20, loaded2950
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2920
+	B loaded2950
 
-single2919:
+single2949:
 	FMOVS 0(R21), F0
 
-loaded2920:
+loaded2950:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2921
+	TBZ $1, R20, single2951
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2922
+	TBZ $0, R20, loaded2952
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2922
+	B loaded2952
 
-single2921:
+single2951:
 	FMOVS 0(R21), F0
 
-loaded2922:
+loaded2952:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2923
+	TBZ $1, R20, single2953
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2924
+	TBZ $0, R20, loaded2954
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2924
+	B loaded2954
 
-single2923:
+single2953:
 	FMOVS 0(R21), F0
 
-loaded2924:
+loaded2954:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2925
+	TBZ $1, R20, single2955
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2926
+	TBZ $0, R20, loaded2956
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2926
+	B loaded2956
 
-single2925:
+single2955:
 	FMOVS 0(R21), F0
 
-loaded2926:
+loaded2956:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2927
+	TBZ $1, R20, single2957
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2928
+	TBZ $0, R20, loaded2958
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2928
+	B loaded2958
 
-single2927:
+single2957:
 	FMOVS 0(R21), F0
 
-loaded2928:
+loaded2958:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2929
+	TBZ $1, R20, single2959
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2930
+	TBZ $0, R20, loaded2960
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2930
+	B loaded2960
 
-single2929:
+single2959:
 	FMOVS 0(R21), F0
 
-loaded2930:
+loaded2960:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2931
+	TBZ $1, R20, single2961
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2932
+	TBZ $0, R20, loaded2962
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2932
+	B loaded2962
 
-single2931:
+single2961:
 	FMOVS 0(R21), F0
 
-loaded2932:
+loaded2962:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2933
+	TBZ $1, R20, single2963
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2934
+	TBZ $0, R20, loaded2964
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2934
+	B loaded2964
 
-single2933:
+single2963:
 	FMOVS 0(R21), F0
 
-loaded2934:
+loaded2964:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2935
+	TBZ $1, R20, single2965
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2936
+	TBZ $0, R20, loaded2966
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2936
+	B loaded2966
 
-single2935:
+single2965:
 	FMOVS 0(R21), F0
 
-loaded2936:
+loaded2966:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -60342,101 +60736,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2937
+	TBZ $1, R20, single2967
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2938
+	TBZ $0, R20, stored2968
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2938
+	B stored2968
 
-single2937:
+single2967:
 	FMOVS F31, 0(R21)
 
-stored2938:
+stored2968:
 	ADD R13, R21
-	TBZ $1, R20, single2939
+	TBZ $1, R20, single2969
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2940
+	TBZ $0, R20, stored2970
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2940
+	B stored2970
 
-single2939:
+single2969:
 	FMOVS F30, 0(R21)
 
-stored2940:
+stored2970:
 	ADD R13, R21
-	TBZ $1, R20, single2941
+	TBZ $1, R20, single2971
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2942
+	TBZ $0, R20, stored2972
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2942
+	B stored2972
 
-single2941:
+single2971:
 	FMOVS F29, 0(R21)
 
-stored2942:
+stored2972:
 	ADD R13, R21
-	TBZ $1, R20, single2943
+	TBZ $1, R20, single2973
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2944
+	TBZ $0, R20, stored2974
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2944
+	B stored2974
 
-single2943:
+single2973:
 	FMOVS F28, 0(R21)
 
-stored2944:
+stored2974:
 	ADD R13, R21
-	TBZ $1, R20, single2945
+	TBZ $1, R20, single2975
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2946
+	TBZ $0, R20, stored2976
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2946
+	B stored2976
 
-single2945:
+single2975:
 	FMOVS F27, 0(R21)
 
-stored2946:
+stored2976:
 	ADD R13, R21
-	TBZ $1, R20, single2947
+	TBZ $1, R20, single2977
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2948
+	TBZ $0, R20, stored2978
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2948
+	B stored2978
 
-single2947:
+single2977:
 	FMOVS F26, 0(R21)
 
-stored2948:
+stored2978:
 	ADD R13, R21
-	TBZ $1, R20, single2949
+	TBZ $1, R20, single2979
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2950
+	TBZ $0, R20, stored2980
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2950
+	B stored2980
 
-single2949:
+single2979:
 	FMOVS F25, 0(R21)
 
-stored2950:
+stored2980:
 	ADD R13, R21
-	TBZ $1, R20, single2951
+	TBZ $1, R20, single2981
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2952
+	TBZ $0, R20, stored2982
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2952
+	B stored2982
 
-single2951:
+single2981:
 	FMOVS F24, 0(R21)
 
-stored2952:
+stored2982:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60797,136 +61191,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2953
+	TBZ $1, R20, single2983
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2954
+	TBZ $0, R20, loaded2984
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2954
+	B loaded2984
 
-single2953:
+single2983:
 	FMOVS 16(R10), F1
 
-loaded2954:
+loaded2984:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2955
+	TBZ $1, R20, single2985
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2956
+	TBZ $0, R20, loaded2986
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2956
+	B loaded2986
 
-single2955:
+single2985:
 	FMOVS 16(R0), F3
 
-loaded2956:
+loaded2986:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2957
+	TBZ $1, R20, single2987
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2958
+	TBZ $0, R20, loaded2988
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2958
+	B loaded2988
 
-single2957:
+single2987:
 	FMOVS 16(R1), F3
 
-loaded2958:
+loaded2988:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2959
+	TBZ $1, R20, single2989
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2960
+	TBZ $0, R20, loaded2990
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2960
+	B loaded2990
 
-single2959:
+single2989:
 	FMOVS 16(R2), F3
 
-loaded2960:
+loaded2990:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2961
+	TBZ $1, R20, single2991
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2962
+	TBZ $0, R20, loaded2992
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2962
+	B loaded2992
 
-single2961:
+single2991:
 	FMOVS 16(R3), F3
 
-loaded2962:
+loaded2992:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2963
+	TBZ $1, R20, single2993
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2964
+	TBZ $0, R20, loaded2994
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2964
+	B loaded2994
 
-single2963:
+single2993:
 	FMOVS 16(R4), F3
 
-loaded2964:
+loaded2994:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2965
+	TBZ $1, R20, single2995
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2966
+	TBZ $0, R20, loaded2996
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2966
+	B loaded2996
 
-single2965:
+single2995:
 	FMOVS 16(R5), F3
 
-loaded2966:
+loaded2996:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single2967
+	TBZ $1, R20, single2997
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded2968
+	TBZ $0, R20, loaded2998
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2968
+	B loaded2998
 
-single2967:
+single2997:
 	FMOVS 16(R6), F3
 
-loaded2968:
+loaded2998:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	FMOVQ 0(R7), F2
 	VFMLA V0.S4, V2.S4, V17.S4
-	TBZ $1, R20, single2969
+	TBZ $1, R20, single2999
 	FMOVD 16(R7), F3
-	TBZ $0, R20, loaded2970
+	TBZ $0, R20, loaded3000
 	ADD $24, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2970
+	B loaded3000
 
-single2969:
+single2999:
 	FMOVS 16(R7), F3
 
-loaded2970:
+loaded3000:
 	VFMLA V1.S4, V3.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -60941,136 +61335,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2971
+	TBZ $1, R20, single3001
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2972
+	TBZ $0, R20, loaded3002
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2972
+	B loaded3002
 
-single2971:
+single3001:
 	FMOVS 16(R21), F0
 
-loaded2972:
+loaded3002:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2973
+	TBZ $1, R20, single3003
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2974
+	TBZ $0, R20, loaded3004
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2974
+	B loaded3004
 
-single2973:
+single3003:
 	FMOVS 16(R21), F0
 
-loaded2974:
+loaded3004:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2975
+	TBZ $1, R20, single3005
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2976
+	TBZ $0, R20, loaded3006
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2976
+	B loaded3006
 
-single2975:
+single3005:
 	FMOVS 16(R21), F0
 
-loaded2976:
+loaded3006:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2977
+	TBZ $1, R20, single3007
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2978
+	TBZ $0, R20, loaded3008
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2978
+	B loaded3008
 
-single2977:
+single3007:
 	FMOVS 16(R21), F0
 
-loaded2978:
+loaded3008:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2979
+	TBZ $1, R20, single3009
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2980
+	TBZ $0, R20, loaded3010
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2980
+	B loaded3010
 
-single2979:
+single3009:
 	FMOVS 16(R21), F0
 
-loaded2980:
+loaded3010:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2981
+	TBZ $1, R20, single3011
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2982
+	TBZ $0, R20, loaded3012
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2982
+	B loaded3012
 
-single2981:
+single3011:
 	FMOVS 16(R21), F0
 
-loaded2982:
+loaded3012:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2983
+	TBZ $1, R20, single3013
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2984
+	TBZ $0, R20, loaded3014
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2984
+	B loaded3014
 
-single2983:
+single3013:
 	FMOVS 16(R21), F0
 
-loaded2984:
+loaded3014:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2985
+	TBZ $1, R20, single3015
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2986
+	TBZ $0, R20, loaded3016
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2986
+	B loaded3016
 
-single2985:
+single3015:
 	FMOVS 16(R21), F0
 
-loaded2986:
+loaded3016:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -61086,17 +61480,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2987
+	TBZ $1, R20, single3017
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2988
+	TBZ $0, R20, loaded3018
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2988
+	B loaded3018
 
-single2987:
+single3017:
 	FMOVS 16(R21), F0
 
-loaded2988:
+loaded3018:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -61146,108 +61540,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2989
+	TBZ $1, R20, single3019
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2990
+	TBZ $0, R20, stored3020
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2990
+	B stored3020
 
-single2989:
+single3019:
 	FMOVS F30, 16(R21)
 
-stored2990:
+stored3020:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2991
+	TBZ $1, R20, single3021
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2992
+	TBZ $0, R20, stored3022
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2992
+	B stored3022
 
-single2991:
+single3021:
 	FMOVS F28, 16(R21)
 
-stored2992:
+stored3022:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2993
+	TBZ $1, R20, single3023
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2994
+	TBZ $0, R20, stored3024
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2994
+	B stored3024
 
-single2993:
+single3023:
 	FMOVS F26, 16(R21)
 
-stored2994:
+stored3024:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2995
+	TBZ $1, R20, single3025
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2996
+	TBZ $0, R20, stored3026
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2996
+	B stored3026
 
-single2995:
+single3025:
 	FMOVS F24, 16(R21)
 
-stored2996:
+stored3026:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2997
+	TBZ $1, R20, single3027
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2998
+	TBZ $0, R20, stored3028
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2998
+	B stored3028
 
-single2997:
+single3027:
 	FMOVS F22, 16(R21)
 
-stored2998:
+stored3028:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2999
+	TBZ $1, R20, single3029
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3000
+	TBZ $0, R20, stored3030
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3000
+	B stored3030
 
-single2999:
+single3029:
 	FMOVS F20, 16(R21)
 
-stored3000:
+stored3030:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3001
+	TBZ $1, R20, single3031
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3002
+	TBZ $0, R20, stored3032
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3002
+	B stored3032
 
-single3001:
+single3031:
 	FMOVS F18, 16(R21)
 
-stored3002:
+stored3032:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single3003
+	TBZ $1, R20, single3033
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored3004
+	TBZ $0, R20, stored3034
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored3004
+	B stored3034
 
-single3003:
+single3033:
 	FMOVS F16, 16(R21)
 
-stored3004:
+stored3034:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

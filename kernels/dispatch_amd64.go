@@ -173,46 +173,30 @@ func finiteSum(x []float32) float32 {
 }
 
 //go:noinline
-func normalize(dst, x []float32, lo, width float32) {
-	for len(dst) > chunkLen {
-		normalize(dst[:chunkLen], x[:chunkLen], lo, width)
-		dst, x = dst[chunkLen:], x[chunkLen:]
-	}
+func normalize(dst, x []float32, lo, width float32) float32 {
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(dst) >= shortLen {
-			asm.NormalizeAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, width)
-			return
-		}
-		fallthrough
+		return asm.NormalizeAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, width)
 	case AVX2:
-		asm.NormalizeAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, width)
+		return asm.NormalizeAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, width)
 	default:
-		normalizeRef(dst, x, lo, width)
+		return normalizeRef(dst, x, lo, width)
 	}
 }
 
 //go:noinline
-func normalizeEMA(y, x []float32, lo, width, keep, add float32) {
-	for len(y) > chunkLen {
-		normalizeEMA(y[:chunkLen], x[:chunkLen], lo, width, keep, add)
-		y, x = y[chunkLen:], x[chunkLen:]
-	}
+func normalizeEMA(y, x []float32, lo, width, keep, add float32) float32 {
 	raceWrite(y)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		if len(y) >= shortLen {
-			asm.NormalizeEMAAVX512(unsafe.SliceData(y), unsafe.SliceData(x), len(y), lo, width, keep, add)
-			return
-		}
-		fallthrough
+		return asm.NormalizeEMAAVX512(unsafe.SliceData(y), unsafe.SliceData(x), len(y), lo, width, keep, add)
 	case AVX2:
-		asm.NormalizeEMAAVX2(unsafe.SliceData(y), unsafe.SliceData(x), len(y), lo, width, keep, add)
+		return asm.NormalizeEMAAVX2(unsafe.SliceData(y), unsafe.SliceData(x), len(y), lo, width, keep, add)
 	default:
-		normalizeEMARef(y, x, lo, width, keep, add)
+		return normalizeEMARef(y, x, lo, width, keep, add)
 	}
 }
 

@@ -45,13 +45,13 @@ func finiteSum(x []float32) float32 {
 }
 
 //go:noinline
-func normalize(dst, x []float32, lo, width float32) {
-	normalizeRef(dst, x, lo, width)
+func normalize(dst, x []float32, lo, width float32) float32 {
+	return normalizeRef(dst, x, lo, width)
 }
 
 //go:noinline
-func normalizeEMA(y, x []float32, lo, width, keep, add float32) {
-	normalizeEMARef(y, x, lo, width, keep, add)
+func normalizeEMA(y, x []float32, lo, width, keep, add float32) float32 {
+	return normalizeEMARef(y, x, lo, width, keep, add)
 }
 
 //go:noinline
