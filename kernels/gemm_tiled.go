@@ -474,6 +474,11 @@ func raceWriteMatrix(m *Matrix) {
 	}
 }
 
+// transposeCols is the number of columns that are transposed all the way down before
+// the next ones: a strip fills a part of as many lines of dst, which the strip below
+// completes while they are still in the cache, even where they share its sets.
+const transposeCols = 32
+
 // transpose stores the transpose of src: whole blocks of a strip by the level's
 // routine, the edges by the reference.
 func transpose(l Level, dst, src *Matrix) {
@@ -484,11 +489,11 @@ func transpose(l Level, dst, src *Matrix) {
 	b := tilings[l].block
 	rows := src.Rows - src.Rows%b
 	cols := src.Cols - src.Cols%b
-	step := chunkLen / b
-	for i := 0; i < rows; i += b {
-		for j := 0; j < cols; j += step {
+	for j := 0; j < cols; j += transposeCols {
+		blocks := min(transposeCols, cols-j) / b
+		for i := 0; i < rows; i += b {
 			transposeStrip(l, unsafe.SliceData(dst.Data[j*dst.Stride+i:]), unsafe.SliceData(src.Data[i*src.Stride+j:]),
-				dst.Stride, src.Stride, min(step, cols-j)/b)
+				dst.Stride, src.Stride, blocks)
 		}
 	}
 	if cols < src.Cols {
