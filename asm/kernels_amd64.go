@@ -1175,7 +1175,7 @@ func PackAVX2(dst, src *float32, stride, rows int)
 func PackHalfAVX2(dst *float32, src *uint16, stride, rows int)
 
 //go:noescape
-func TransposeAVX2(dst, src *float32, dstStride, srcStride, blocks int)
+func TransposeAVX2(dst, src *float32, dstStride, srcStride, blocks, strips int)
 
 //go:noescape
 func Planes2AVX2(dst, src *float32, plane, stride, vectors, pixels int)

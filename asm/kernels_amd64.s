@@ -96203,9 +96203,9 @@ row:
 	VZEROUPPER
 	RET
 
-// func TransposeAVX2(dst *float32, src *float32, dstStride int, srcStride int, blocks int)
+// func TransposeAVX2(dst *float32, src *float32, dstStride int, srcStride int, blocks int, strips int)
 // Requires: AVX
-TEXT ·TransposeAVX2(SB), NOSPLIT, $0-40
+TEXT ·TransposeAVX2(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), BX
 	MOVQ src+8(FP), AX
 	MOVQ dstStride+16(FP), CX
@@ -96215,25 +96215,31 @@ TEXT ·TransposeAVX2(SB), NOSPLIT, $0-40
 	LEAQ (CX)(CX*2), DX
 	SHLQ $0x02, SI
 	LEAQ (SI)(SI*2), R8
-	LEAQ (AX)(SI*4), R9
 
 block:
-	VMOVUPS     (AX), X0
-	VINSERTF128 $0x01, (R9), Y0, Y0
-	VMOVUPS     (AX)(SI*1), X1
-	VINSERTF128 $0x01, (R9)(SI*1), Y1, Y1
-	VMOVUPS     (AX)(SI*2), X2
-	VINSERTF128 $0x01, (R9)(SI*2), Y2, Y2
-	VMOVUPS     (AX)(R8*1), X3
-	VINSERTF128 $0x01, (R9)(R8*1), Y3, Y3
-	VMOVUPS     16(AX), X4
-	VINSERTF128 $0x01, 16(R9), Y4, Y4
-	VMOVUPS     16(AX)(SI*1), X5
-	VINSERTF128 $0x01, 16(R9)(SI*1), Y5, Y5
-	VMOVUPS     16(AX)(SI*2), X6
-	VINSERTF128 $0x01, 16(R9)(SI*2), Y6, Y6
-	VMOVUPS     16(AX)(R8*1), X7
-	VINSERTF128 $0x01, 16(R9)(R8*1), Y7, Y7
+	MOVQ AX, R10
+	LEAQ (AX)(SI*4), R11
+	MOVQ BX, R12
+	LEAQ (BX)(CX*4), R9
+	MOVQ strips+40(FP), R13
+
+strip:
+	VMOVUPS     (R10), X0
+	VINSERTF128 $0x01, (R11), Y0, Y0
+	VMOVUPS     (R10)(SI*1), X1
+	VINSERTF128 $0x01, (R11)(SI*1), Y1, Y1
+	VMOVUPS     (R10)(SI*2), X2
+	VINSERTF128 $0x01, (R11)(SI*2), Y2, Y2
+	VMOVUPS     (R10)(R8*1), X3
+	VINSERTF128 $0x01, (R11)(R8*1), Y3, Y3
+	VMOVUPS     16(R10), X4
+	VINSERTF128 $0x01, 16(R11), Y4, Y4
+	VMOVUPS     16(R10)(SI*1), X5
+	VINSERTF128 $0x01, 16(R11)(SI*1), Y5, Y5
+	VMOVUPS     16(R10)(SI*2), X6
+	VINSERTF128 $0x01, 16(R11)(SI*2), Y6, Y6
+	VMOVUPS     16(R10)(R8*1), X7
+	VINSERTF128 $0x01, 16(R11)(R8*1), Y7, Y7
 	VUNPCKLPS   Y1, Y0, Y8
 	VUNPCKHPS   Y1, Y0, Y9
 	VUNPCKLPS   Y3, Y2, Y10
@@ -96250,18 +96256,22 @@ block:
 	VSHUFPS     $0xee, Y14, Y12, Y5
 	VSHUFPS     $0x44, Y15, Y13, Y6
 	VSHUFPS     $0xee, Y15, Y13, Y7
-	VMOVUPS     Y0, (BX)
-	VMOVUPS     Y1, (BX)(CX*1)
-	VMOVUPS     Y2, (BX)(CX*2)
-	VMOVUPS     Y3, (BX)(DX*1)
-	LEAQ        (BX)(CX*4), BX
-	VMOVUPS     Y4, (BX)
-	VMOVUPS     Y5, (BX)(CX*1)
-	VMOVUPS     Y6, (BX)(CX*2)
-	VMOVUPS     Y7, (BX)(DX*1)
-	LEAQ        (BX)(CX*4), BX
-	ADDQ        $+32, AX
+	VMOVUPS     Y0, (R12)
+	VMOVUPS     Y1, (R12)(CX*1)
+	VMOVUPS     Y2, (R12)(CX*2)
+	VMOVUPS     Y3, (R12)(DX*1)
+	VMOVUPS     Y4, (R9)
+	VMOVUPS     Y5, (R9)(CX*1)
+	VMOVUPS     Y6, (R9)(CX*2)
+	VMOVUPS     Y7, (R9)(DX*1)
+	LEAQ        (R10)(SI*8), R10
+	LEAQ        (R11)(SI*8), R11
+	ADDQ        $+32, R12
 	ADDQ        $+32, R9
+	SUBQ        $+1, R13
+	JNE         strip
+	ADDQ        $+32, AX
+	LEAQ        (BX)(CX*8), BX
 	SUBQ        $+1, DI
 	JNE         block
 	VZEROUPPER

@@ -338,7 +338,7 @@ func PackNEON(dst, src *float32, stride, rows int)
 func PackHalfNEON(dst *float32, src *uint16, stride, rows int)
 
 //go:noescape
-func TransposeNEON(dst, src *float32, dstStride, srcStride, blocks int)
+func TransposeNEON(dst, src *float32, dstStride, srcStride, blocks, strips int)
 
 //go:noescape
 func Planes2NEON(dst, src *float32, plane, stride, vectors, pixels int)

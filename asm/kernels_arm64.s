@@ -65808,24 +65808,30 @@ row:
 	BNE row
 	RET
 
-// func TransposeNEON(dst *float32, src *float32, dstStride int, srcStride int, blocks int)
-TEXT ·TransposeNEON(SB), NOSPLIT, $0-40
+// func TransposeNEON(dst *float32, src *float32, dstStride int, srcStride int, blocks int, strips int)
+TEXT ·TransposeNEON(SB), NOSPLIT, $0-48
 	MOVD dst+0(FP), R4
-	MOVD src+8(FP), R0
+	MOVD src+8(FP), R8
 	MOVD dstStride+16(FP), R5
 	MOVD srcStride+24(FP), R6
 	MOVD blocks+32(FP), R7
 	LSL $2, R5
+	LSL $4, R6, R9
 	LSL $2, R6
+
+block:
+	MOVD R8, R0
 	ADD R6, R0, R1
 	ADD R6, R1, R2
 	ADD R6, R2, R3
+	MOVD R4, R10
+	MOVD strips+40(FP), R11
 
-block:
-	VLD1.P 16(R0), [V0.S4]
-	VLD1.P 16(R1), [V1.S4]
-	VLD1.P 16(R2), [V2.S4]
-	VLD1.P 16(R3), [V3.S4]
+strip:
+	VLD1 (R0), [V0.S4]
+	VLD1 (R1), [V1.S4]
+	VLD1 (R2), [V2.S4]
+	VLD1 (R3), [V3.S4]
 	VTRN1 V1.S4, V0.S4, V4.S4
 	VTRN2 V1.S4, V0.S4, V5.S4
 	VTRN1 V3.S4, V2.S4, V6.S4
@@ -65834,14 +65840,24 @@ block:
 	VZIP1 V7.D2, V5.D2, V1.D2
 	VZIP2 V6.D2, V4.D2, V2.D2
 	VZIP2 V7.D2, V5.D2, V3.D2
-	VST1 [V0.S4], (R4)
-	ADD R5, R4
-	VST1 [V1.S4], (R4)
-	ADD R5, R4
-	VST1 [V2.S4], (R4)
-	ADD R5, R4
-	VST1 [V3.S4], (R4)
-	ADD R5, R4
+	MOVD R10, R12
+	VST1 [V0.S4], (R12)
+	ADD R5, R12
+	VST1 [V1.S4], (R12)
+	ADD R5, R12
+	VST1 [V2.S4], (R12)
+	ADD R5, R12
+	VST1 [V3.S4], (R12)
+	ADD R5, R12
+	ADD R9, R0
+	ADD R9, R1
+	ADD R9, R2
+	ADD R9, R3
+	ADD $16, R10
+	SUBS $1, R11
+	BNE strip
+	ADD $16, R8
+	ADD R5<<2, R4
 	SUBS $1, R7
 	BNE block
 	RET

@@ -474,13 +474,15 @@ func raceWriteMatrix(m *Matrix) {
 	}
 }
 
-// transposeCols is the number of columns that are transposed all the way down before
-// the next ones: a strip fills a part of as many lines of dst, which the strip below
-// completes while they are still in the cache, even where they share its sets.
-const transposeCols = 32
+// A matrix is transposed by blocks of a cache line's rows, which fill lines of dst,
+// and as many columns as pages of dst that the processor knows the places of.
+const (
+	transposeRows = 16
+	transposeCols = 64
+)
 
-// transpose stores the transpose of src: whole blocks of a strip by the level's
-// routine, the edges by the reference.
+// transpose stores the transpose of src: whole blocks by the level's routine, the
+// edges by the reference.
 func transpose(l Level, dst, src *Matrix) {
 	if l == Generic {
 		transposeRef(dst, src)
@@ -491,9 +493,9 @@ func transpose(l Level, dst, src *Matrix) {
 	cols := src.Cols - src.Cols%b
 	for j := 0; j < cols; j += transposeCols {
 		blocks := min(transposeCols, cols-j) / b
-		for i := 0; i < rows; i += b {
-			transposeStrip(l, unsafe.SliceData(dst.Data[j*dst.Stride+i:]), unsafe.SliceData(src.Data[i*src.Stride+j:]),
-				dst.Stride, src.Stride, blocks)
+		for i := 0; i < rows; i += transposeRows {
+			transposeStrips(l, unsafe.SliceData(dst.Data[j*dst.Stride+i:]), unsafe.SliceData(src.Data[i*src.Stride+j:]),
+				dst.Stride, src.Stride, blocks, min(transposeRows, rows-i)/b)
 		}
 	}
 	if cols < src.Cols {
