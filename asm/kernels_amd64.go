@@ -461,10 +461,10 @@ func LayerNormBackwardAVX512(dx *float32, dy *float32, x *float32, gamma *float3
 func LayerNormBackwardAVX2(dx *float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32, a float32, b float32)
 
 //go:noescape
-func ColDotNormalizedAVX512(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+func LayerNormSumsAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
 
 //go:noescape
-func ColDotNormalizedAVX2(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+func LayerNormSumsAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
 
 //go:noescape
 func ColSumsShiftedAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)

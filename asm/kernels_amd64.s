@@ -3535,19 +3535,32 @@ TEXT ·ColSumsAVX2(SB), NOSPLIT, $0-48
 	XORL SI, SI
 
 columns8:
-	CMPQ  CX, $+64
-	JL    columns8_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
-	VPXOR X0, X0, X0
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+64
+	JL      columns8_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Y7
+	VMOVUPS 32(AX), Y6
+	VMOVUPS 64(AX), Y5
+	VMOVUPS 96(AX), Y4
+	VMOVUPS 128(AX), Y3
+	VMOVUPS 160(AX), Y2
+	VMOVUPS 192(AX), Y1
+	VMOVUPS 224(AX), Y0
+
+columns8_begin:
+	MOVQ rows+24(FP), DI
 
 columns8_rows:
 	VMOVUPS (BX), Y8
@@ -3570,8 +3583,8 @@ columns8_rows:
 	SUBQ    $+1, DI
 	JNE     columns8_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns8_store
+	CMPQ    DI, $+1
+	JNE     columns8_store
 	VMOVUPS (AX), Y8
 	VADDPS  Y7, Y8, Y7
 	VMOVUPS 32(AX), Y8
@@ -3605,15 +3618,24 @@ columns8_store:
 
 columns8_end:
 columns4:
-	CMPQ  CX, $+32
-	JL    columns4_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+32
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+columns4_begin:
+	MOVQ rows+24(FP), DI
 
 columns4_rows:
 	VMOVUPS (BX), Y4
@@ -3628,8 +3650,8 @@ columns4_rows:
 	SUBQ    $+1, DI
 	JNE     columns4_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns4_store
+	CMPQ    DI, $+1
+	JNE     columns4_store
 	VMOVUPS (AX), Y7
 	VADDPS  Y0, Y7, Y0
 	VMOVUPS 32(AX), Y7
@@ -3651,13 +3673,20 @@ columns4_store:
 
 columns4_end:
 columns2:
-	CMPQ  CX, $+16
-	JL    columns2_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+16
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y2
+
+columns2_begin:
+	MOVQ rows+24(FP), DI
 
 columns2_rows:
 	VMOVUPS (BX), Y1
@@ -3668,8 +3697,8 @@ columns2_rows:
 	SUBQ    $+1, DI
 	JNE     columns2_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns2_store
+	CMPQ    DI, $+1
+	JNE     columns2_store
 	VMOVUPS (AX), Y0
 	VADDPS  Y3, Y0, Y3
 	VMOVUPS 32(AX), Y0
@@ -3685,12 +3714,18 @@ columns2_store:
 
 columns2_end:
 columns1:
-	CMPQ  CX, $+8
-	JL    columns1_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+8
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y2
+
+columns1_begin:
+	MOVQ rows+24(FP), DI
 
 columns1_rows:
 	VMOVUPS (BX), Y3
@@ -3699,8 +3734,8 @@ columns1_rows:
 	SUBQ    $+1, DI
 	JNE     columns1_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns1_store
+	CMPQ    DI, $+1
+	JNE     columns1_store
 	VMOVUPS (AX), Y3
 	VADDPS  Y2, Y3, Y2
 
@@ -3712,16 +3747,22 @@ columns1_store:
 	JMP     columns1
 
 columns1_end:
-	TESTQ   CX, CX
-	JE      done
-	LEAQ    partial_masks<>+0(SB), R14
-	NEGQ    CX
-	VMOVUPS 32(R14)(CX*4), Y2
-	NEGQ    CX
-	MOVQ    x+8(FP), BX
-	ADDQ    SI, BX
-	VPXOR   X3, X3, X3
-	MOVQ    rows+24(FP), DI
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R14
+	NEGQ       CX
+	VMOVUPS    32(R14)(CX*4), Y2
+	NEGQ       CX
+	MOVQ       x+8(FP), BX
+	ADDQ       SI, BX
+	VPXOR      X3, X3, X3
+	MOVQ       add+40(FP), DI
+	CMPQ       DI, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y2, Y3
+
+partial_begin:
+	MOVQ rows+24(FP), DI
 
 partial_rows:
 	VMASKMOVPS (BX), Y2, Y0
@@ -3730,8 +3771,8 @@ partial_rows:
 	SUBQ       $+1, DI
 	JNE        partial_rows
 	MOVQ       add+40(FP), DI
-	TESTQ      DI, DI
-	JE         partial_store
+	CMPQ       DI, $+1
+	JNE        partial_store
 	VMASKMOVPS (AX), Y2, Y0
 	VADDPS     Y3, Y0, Y3
 
@@ -3753,19 +3794,32 @@ TEXT ·ColSumsAVX512(SB), NOSPLIT, $0-48
 	XORL SI, SI
 
 columns8:
-	CMPQ  CX, $+128
-	JL    columns8_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
-	VPXOR X0, X0, X0
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+128
+	JL      columns8_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
+	VMOVUPS 256(AX), Z3
+	VMOVUPS 320(AX), Z2
+	VMOVUPS 384(AX), Z1
+	VMOVUPS 448(AX), Z0
+
+columns8_begin:
+	MOVQ rows+24(FP), DI
 
 columns8_rows:
 	VMOVUPS (BX), Z8
@@ -3788,8 +3842,8 @@ columns8_rows:
 	SUBQ    $+1, DI
 	JNE     columns8_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns8_store
+	CMPQ    DI, $+1
+	JNE     columns8_store
 	VMOVUPS (AX), Z15
 	VADDPS  Z7, Z15, Z7
 	VMOVUPS 64(AX), Z15
@@ -3823,15 +3877,24 @@ columns8_store:
 
 columns8_end:
 columns4:
-	CMPQ  CX, $+64
-	JL    columns4_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+64
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z3
+
+columns4_begin:
+	MOVQ rows+24(FP), DI
 
 columns4_rows:
 	VMOVUPS (BX), Z4
@@ -3846,8 +3909,8 @@ columns4_rows:
 	SUBQ    $+1, DI
 	JNE     columns4_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns4_store
+	CMPQ    DI, $+1
+	JNE     columns4_store
 	VMOVUPS (AX), Z7
 	VADDPS  Z0, Z7, Z0
 	VMOVUPS 64(AX), Z7
@@ -3869,13 +3932,20 @@ columns4_store:
 
 columns4_end:
 columns2:
-	CMPQ  CX, $+32
-	JL    columns2_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+32
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z2
+
+columns2_begin:
+	MOVQ rows+24(FP), DI
 
 columns2_rows:
 	VMOVUPS (BX), Z1
@@ -3886,8 +3956,8 @@ columns2_rows:
 	SUBQ    $+1, DI
 	JNE     columns2_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns2_store
+	CMPQ    DI, $+1
+	JNE     columns2_store
 	VMOVUPS (AX), Z0
 	VADDPS  Z3, Z0, Z3
 	VMOVUPS 64(AX), Z0
@@ -3903,12 +3973,18 @@ columns2_store:
 
 columns2_end:
 columns1:
-	CMPQ  CX, $+16
-	JL    columns1_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+16
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z2
+
+columns1_begin:
+	MOVQ rows+24(FP), DI
 
 columns1_rows:
 	VMOVUPS (BX), Z3
@@ -3917,8 +3993,8 @@ columns1_rows:
 	SUBQ    $+1, DI
 	JNE     columns1_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns1_store
+	CMPQ    DI, $+1
+	JNE     columns1_store
 	VMOVUPS (AX), Z3
 	VADDPS  Z2, Z3, Z2
 
@@ -3930,15 +4006,21 @@ columns1_store:
 	JMP     columns1
 
 columns1_end:
-	TESTQ CX, CX
-	JE    done
-	MOVL  $0x0000ffff, R14
-	BZHIL CX, R14, R14
-	KMOVW R14, K1
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	TESTQ     CX, CX
+	JE        done
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
+	MOVQ      x+8(FP), BX
+	ADDQ      SI, BX
+	VPXOR     X2, X2, X2
+	MOVQ      add+40(FP), DI
+	CMPQ      DI, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z2
+
+partial_begin:
+	MOVQ rows+24(FP), DI
 
 partial_rows:
 	VMOVUPS.Z (BX), K1, Z3
@@ -3947,8 +4029,8 @@ partial_rows:
 	SUBQ      $+1, DI
 	JNE       partial_rows
 	MOVQ      add+40(FP), DI
-	TESTQ     DI, DI
-	JE        partial_store
+	CMPQ      DI, $+1
+	JNE       partial_store
 	VMOVUPS.Z (AX), K1, Z3
 	VADDPS    Z2, Z3, Z2
 
@@ -4197,19 +4279,32 @@ TEXT ·ColSumSquaresAVX2(SB), NOSPLIT, $0-48
 	XORL SI, SI
 
 columns8:
-	CMPQ  CX, $+64
-	JL    columns8_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
-	VPXOR X0, X0, X0
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+64
+	JL      columns8_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Y7
+	VMOVUPS 32(AX), Y6
+	VMOVUPS 64(AX), Y5
+	VMOVUPS 96(AX), Y4
+	VMOVUPS 128(AX), Y3
+	VMOVUPS 160(AX), Y2
+	VMOVUPS 192(AX), Y1
+	VMOVUPS 224(AX), Y0
+
+columns8_begin:
+	MOVQ rows+24(FP), DI
 
 columns8_rows:
 	VMOVUPS     (BX), Y8
@@ -4232,8 +4327,8 @@ columns8_rows:
 	SUBQ        $+1, DI
 	JNE         columns8_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns8_store
+	CMPQ        DI, $+1
+	JNE         columns8_store
 	VMOVUPS     (AX), Y8
 	VADDPS      Y7, Y8, Y7
 	VMOVUPS     32(AX), Y8
@@ -4267,15 +4362,24 @@ columns8_store:
 
 columns8_end:
 columns4:
-	CMPQ  CX, $+32
-	JL    columns4_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+32
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+columns4_begin:
+	MOVQ rows+24(FP), DI
 
 columns4_rows:
 	VMOVUPS     (BX), Y4
@@ -4290,8 +4394,8 @@ columns4_rows:
 	SUBQ        $+1, DI
 	JNE         columns4_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns4_store
+	CMPQ        DI, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Y7
 	VADDPS      Y0, Y7, Y0
 	VMOVUPS     32(AX), Y7
@@ -4313,13 +4417,20 @@ columns4_store:
 
 columns4_end:
 columns2:
-	CMPQ  CX, $+16
-	JL    columns2_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+16
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y2
+
+columns2_begin:
+	MOVQ rows+24(FP), DI
 
 columns2_rows:
 	VMOVUPS     (BX), Y1
@@ -4330,8 +4441,8 @@ columns2_rows:
 	SUBQ        $+1, DI
 	JNE         columns2_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns2_store
+	CMPQ        DI, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Y0
 	VADDPS      Y3, Y0, Y3
 	VMOVUPS     32(AX), Y0
@@ -4347,12 +4458,18 @@ columns2_store:
 
 columns2_end:
 columns1:
-	CMPQ  CX, $+8
-	JL    columns1_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+8
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y2
+
+columns1_begin:
+	MOVQ rows+24(FP), DI
 
 columns1_rows:
 	VMOVUPS     (BX), Y3
@@ -4361,8 +4478,8 @@ columns1_rows:
 	SUBQ        $+1, DI
 	JNE         columns1_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns1_store
+	CMPQ        DI, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Y3
 	VADDPS      Y2, Y3, Y2
 
@@ -4374,16 +4491,22 @@ columns1_store:
 	JMP     columns1
 
 columns1_end:
-	TESTQ   CX, CX
-	JE      done
-	LEAQ    partial_masks<>+0(SB), R14
-	NEGQ    CX
-	VMOVUPS 32(R14)(CX*4), Y2
-	NEGQ    CX
-	MOVQ    x+8(FP), BX
-	ADDQ    SI, BX
-	VPXOR   X3, X3, X3
-	MOVQ    rows+24(FP), DI
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R14
+	NEGQ       CX
+	VMOVUPS    32(R14)(CX*4), Y2
+	NEGQ       CX
+	MOVQ       x+8(FP), BX
+	ADDQ       SI, BX
+	VPXOR      X3, X3, X3
+	MOVQ       add+40(FP), DI
+	CMPQ       DI, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y2, Y3
+
+partial_begin:
+	MOVQ rows+24(FP), DI
 
 partial_rows:
 	VMASKMOVPS  (BX), Y2, Y0
@@ -4392,8 +4515,8 @@ partial_rows:
 	SUBQ        $+1, DI
 	JNE         partial_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          partial_store
+	CMPQ        DI, $+1
+	JNE         partial_store
 	VMASKMOVPS  (AX), Y2, Y0
 	VADDPS      Y3, Y0, Y3
 
@@ -4415,19 +4538,32 @@ TEXT ·ColSumSquaresAVX512(SB), NOSPLIT, $0-48
 	XORL SI, SI
 
 columns8:
-	CMPQ  CX, $+128
-	JL    columns8_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
-	VPXOR X0, X0, X0
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+128
+	JL      columns8_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
+	VMOVUPS 256(AX), Z3
+	VMOVUPS 320(AX), Z2
+	VMOVUPS 384(AX), Z1
+	VMOVUPS 448(AX), Z0
+
+columns8_begin:
+	MOVQ rows+24(FP), DI
 
 columns8_rows:
 	VMOVUPS     (BX), Z8
@@ -4450,8 +4586,8 @@ columns8_rows:
 	SUBQ        $+1, DI
 	JNE         columns8_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns8_store
+	CMPQ        DI, $+1
+	JNE         columns8_store
 	VMOVUPS     (AX), Z15
 	VADDPS      Z7, Z15, Z7
 	VMOVUPS     64(AX), Z15
@@ -4485,15 +4621,24 @@ columns8_store:
 
 columns8_end:
 columns4:
-	CMPQ  CX, $+64
-	JL    columns4_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+64
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z3
+
+columns4_begin:
+	MOVQ rows+24(FP), DI
 
 columns4_rows:
 	VMOVUPS     (BX), Z4
@@ -4508,8 +4653,8 @@ columns4_rows:
 	SUBQ        $+1, DI
 	JNE         columns4_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns4_store
+	CMPQ        DI, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Z7
 	VADDPS      Z0, Z7, Z0
 	VMOVUPS     64(AX), Z7
@@ -4531,13 +4676,20 @@ columns4_store:
 
 columns4_end:
 columns2:
-	CMPQ  CX, $+32
-	JL    columns2_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+32
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z2
+
+columns2_begin:
+	MOVQ rows+24(FP), DI
 
 columns2_rows:
 	VMOVUPS     (BX), Z1
@@ -4548,8 +4700,8 @@ columns2_rows:
 	SUBQ        $+1, DI
 	JNE         columns2_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns2_store
+	CMPQ        DI, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Z0
 	VADDPS      Z3, Z0, Z3
 	VMOVUPS     64(AX), Z0
@@ -4565,12 +4717,18 @@ columns2_store:
 
 columns2_end:
 columns1:
-	CMPQ  CX, $+16
-	JL    columns1_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+16
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z2
+
+columns1_begin:
+	MOVQ rows+24(FP), DI
 
 columns1_rows:
 	VMOVUPS     (BX), Z3
@@ -4579,8 +4737,8 @@ columns1_rows:
 	SUBQ        $+1, DI
 	JNE         columns1_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns1_store
+	CMPQ        DI, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Z3
 	VADDPS      Z2, Z3, Z2
 
@@ -4592,15 +4750,21 @@ columns1_store:
 	JMP     columns1
 
 columns1_end:
-	TESTQ CX, CX
-	JE    done
-	MOVL  $0x0000ffff, R14
-	BZHIL CX, R14, R14
-	KMOVW R14, K1
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	TESTQ     CX, CX
+	JE        done
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
+	MOVQ      x+8(FP), BX
+	ADDQ      SI, BX
+	VPXOR     X2, X2, X2
+	MOVQ      add+40(FP), DI
+	CMPQ      DI, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z2
+
+partial_begin:
+	MOVQ rows+24(FP), DI
 
 partial_rows:
 	VMOVUPS.Z   (BX), K1, Z3
@@ -4609,8 +4773,8 @@ partial_rows:
 	SUBQ        $+1, DI
 	JNE         partial_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          partial_store
+	CMPQ        DI, $+1
+	JNE         partial_store
 	VMOVUPS.Z   (AX), K1, Z3
 	VADDPS      Z2, Z3, Z2
 
@@ -24747,90 +24911,88 @@ done:
 	VZEROUPPER
 	RET
 
-// func ColDotNormalizedAVX2(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+// func LayerNormSumsAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
 // Requires: AVX, FMA3
-TEXT ·ColDotNormalizedAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst+0(FP), AX
-	MOVQ dy+8(FP), BX
-	MOVQ x+16(FP), CX
-	MOVQ mean+24(FP), DX
-	MOVQ rstd+32(FP), SI
-	MOVQ n+40(FP), DI
-	MOVQ stride+56(FP), R8
-	SHLQ $0x02, R8
-	XORL R9, R9
+TEXT ·LayerNormSumsAVX2(SB), NOSPLIT, $0-80
+	MOVQ dgamma+0(FP), AX
+	MOVQ dbeta+8(FP), BX
+	MOVQ dy+16(FP), CX
+	MOVQ x+24(FP), DX
+	MOVQ mean+32(FP), SI
+	MOVQ rstd+40(FP), DI
+	MOVQ n+48(FP), R8
+	MOVQ stride+64(FP), R9
+	SHLQ $0x02, R9
+	XORL R10, R10
 
-columns8:
-	CMPQ  DI, $+64
-	JL    columns8_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+48(FP), R10
+columns4:
+	CMPQ    R8, $+32
+	JL      columns4_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R10, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R10, DX
+	MOVQ    mean+32(FP), SI
+	MOVQ    rstd+40(FP), DI
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+72(FP), R11
+	CMPQ    R11, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Y9
+	VMOVUPS 32(AX), Y8
+	VMOVUPS 64(AX), Y7
+	VMOVUPS 96(AX), Y6
+	VMOVUPS (BX), Y5
+	VMOVUPS 32(BX), Y4
+	VMOVUPS 64(BX), Y3
+	VMOVUPS 96(BX), Y2
 
-columns8_rows:
-	VBROADCASTSS (DX), Y0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Y1
+columns4_begin:
+	MOVQ rows+56(FP), R11
+
+columns4_rows:
+	VBROADCASTSS (SI), Y0
 	ADDQ         $+4, SI
+	VBROADCASTSS (DI), Y1
+	ADDQ         $+4, DI
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
-	VSUBPS       Y0, Y10, Y10
-	VSUBPS       Y0, Y11, Y11
-	VMULPS       Y1, Y10, Y10
-	VMULPS       Y1, Y11, Y11
-	VMOVUPS      (BX), Y12
-	VMOVUPS      32(BX), Y13
-	VFMADD231PS  Y10, Y12, Y9
-	VFMADD231PS  Y11, Y13, Y8
+	VMOVUPS      (DX), Y12
+	VMOVUPS      32(DX), Y13
+	VSUBPS       Y0, Y12, Y12
+	VSUBPS       Y0, Y13, Y13
+	VMULPS       Y1, Y12, Y12
+	VMULPS       Y1, Y13, Y13
+	VFMADD231PS  Y12, Y10, Y9
+	VFMADD231PS  Y13, Y11, Y8
+	VADDPS       Y10, Y5, Y5
+	VADDPS       Y11, Y4, Y4
 	VMOVUPS      64(CX), Y11
-	VMOVUPS      96(CX), Y13
-	VSUBPS       Y0, Y11, Y11
-	VSUBPS       Y0, Y13, Y13
-	VMULPS       Y1, Y11, Y11
-	VMULPS       Y1, Y13, Y13
-	VMOVUPS      64(BX), Y10
-	VMOVUPS      96(BX), Y12
-	VFMADD231PS  Y11, Y10, Y7
-	VFMADD231PS  Y13, Y12, Y6
-	VMOVUPS      128(CX), Y13
-	VMOVUPS      160(CX), Y12
+	VMOVUPS      96(CX), Y10
+	VMOVUPS      64(DX), Y13
+	VMOVUPS      96(DX), Y12
 	VSUBPS       Y0, Y13, Y13
 	VSUBPS       Y0, Y12, Y12
 	VMULPS       Y1, Y13, Y13
 	VMULPS       Y1, Y12, Y12
-	VMOVUPS      128(BX), Y11
-	VMOVUPS      160(BX), Y10
-	VFMADD231PS  Y13, Y11, Y5
-	VFMADD231PS  Y12, Y10, Y4
-	VMOVUPS      192(CX), Y12
-	VMOVUPS      224(CX), Y10
-	VSUBPS       Y0, Y12, Y12
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y12, Y12
-	VMULPS       Y1, Y10, Y10
-	VMOVUPS      192(BX), Y13
-	VMOVUPS      224(BX), Y11
-	VFMADD231PS  Y12, Y13, Y3
-	VFMADD231PS  Y10, Y11, Y2
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
-	JNE          columns8_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns8_store
+	VFMADD231PS  Y13, Y11, Y7
+	VFMADD231PS  Y12, Y10, Y6
+	VADDPS       Y11, Y3, Y3
+	VADDPS       Y10, Y2, Y2
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
+	JNE          columns4_rows
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          columns4_store
 	VMOVUPS      (AX), Y10
 	VADDPS       Y9, Y10, Y9
 	VMOVUPS      32(AX), Y10
@@ -24839,536 +25001,492 @@ columns8_rows:
 	VADDPS       Y7, Y10, Y7
 	VMOVUPS      96(AX), Y10
 	VADDPS       Y6, Y10, Y6
-	VMOVUPS      128(AX), Y10
+	VMOVUPS      (BX), Y10
 	VADDPS       Y5, Y10, Y5
-	VMOVUPS      160(AX), Y10
+	VMOVUPS      32(BX), Y10
 	VADDPS       Y4, Y10, Y4
-	VMOVUPS      192(AX), Y10
+	VMOVUPS      64(BX), Y10
 	VADDPS       Y3, Y10, Y3
-	VMOVUPS      224(AX), Y10
+	VMOVUPS      96(BX), Y10
 	VADDPS       Y2, Y10, Y2
 
-columns8_store:
+columns4_store:
 	VMOVUPS Y9, (AX)
 	VMOVUPS Y8, 32(AX)
 	VMOVUPS Y7, 64(AX)
 	VMOVUPS Y6, 96(AX)
-	VMOVUPS Y5, 128(AX)
-	VMOVUPS Y4, 160(AX)
-	VMOVUPS Y3, 192(AX)
-	VMOVUPS Y2, 224(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, R9
-	ADDQ    $-64, DI
-	JMP     columns8
-
-columns8_end:
-columns4:
-	CMPQ  DI, $+32
-	JL    columns4_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
-	MOVQ  rows+48(FP), R10
-
-columns4_rows:
-	VBROADCASTSS (DX), Y0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Y1
-	ADDQ         $+4, SI
-	VMOVUPS      (CX), Y6
-	VMOVUPS      32(CX), Y7
-	VMOVUPS      64(CX), Y8
-	VMOVUPS      96(CX), Y9
-	VSUBPS       Y0, Y6, Y6
-	VSUBPS       Y0, Y7, Y7
-	VSUBPS       Y0, Y8, Y8
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y6, Y6
-	VMULPS       Y1, Y7, Y7
-	VMULPS       Y1, Y8, Y8
-	VMULPS       Y1, Y9, Y9
-	VMOVUPS      (BX), Y10
-	VMOVUPS      32(BX), Y11
-	VMOVUPS      64(BX), Y12
-	VMOVUPS      96(BX), Y13
-	VFMADD231PS  Y6, Y10, Y2
-	VFMADD231PS  Y7, Y11, Y3
-	VFMADD231PS  Y8, Y12, Y4
-	VFMADD231PS  Y9, Y13, Y5
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
-	JNE          columns4_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns4_store
-	VMOVUPS      (AX), Y9
-	VADDPS       Y2, Y9, Y2
-	VMOVUPS      32(AX), Y9
-	VADDPS       Y3, Y9, Y3
-	VMOVUPS      64(AX), Y9
-	VADDPS       Y4, Y9, Y4
-	VMOVUPS      96(AX), Y9
-	VADDPS       Y5, Y9, Y5
-
-columns4_store:
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	VMOVUPS Y4, 64(AX)
-	VMOVUPS Y5, 96(AX)
+	VMOVUPS Y5, (BX)
+	VMOVUPS Y4, 32(BX)
+	VMOVUPS Y3, 64(BX)
+	VMOVUPS Y2, 96(BX)
 	ADDQ    $+128, AX
-	ADDQ    $+128, R9
-	ADDQ    $-32, DI
+	ADDQ    $+128, BX
+	ADDQ    $+128, R10
+	ADDQ    $-32, R8
 	JMP     columns4
 
 columns4_end:
 columns2:
-	CMPQ  DI, $+16
-	JL    columns2_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	MOVQ  rows+48(FP), R10
+	CMPQ    R8, $+16
+	JL      columns2_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R10, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R10, DX
+	MOVQ    mean+32(FP), SI
+	MOVQ    rstd+40(FP), DI
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	MOVQ    add+72(FP), R11
+	CMPQ    R11, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	VMOVUPS (BX), Y4
+	VMOVUPS 32(BX), Y5
+
+columns2_begin:
+	MOVQ rows+56(FP), R11
 
 columns2_rows:
-	VBROADCASTSS (DX), Y0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Y1
+	VBROADCASTSS (SI), Y0
 	ADDQ         $+4, SI
-	VMOVUPS      (CX), Y3
-	VMOVUPS      32(CX), Y2
-	VSUBPS       Y0, Y3, Y3
-	VSUBPS       Y0, Y2, Y2
-	VMULPS       Y1, Y3, Y3
-	VMULPS       Y1, Y2, Y2
-	VMOVUPS      (BX), Y9
-	VMOVUPS      32(BX), Y13
-	VFMADD231PS  Y3, Y9, Y5
-	VFMADD231PS  Y2, Y13, Y4
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
+	VBROADCASTSS (DI), Y1
+	ADDQ         $+4, DI
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VSUBPS       Y0, Y8, Y8
+	VSUBPS       Y0, Y9, Y9
+	VMULPS       Y1, Y8, Y8
+	VMULPS       Y1, Y9, Y9
+	VFMADD231PS  Y8, Y6, Y2
+	VFMADD231PS  Y9, Y7, Y3
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y7, Y5, Y5
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
 	JNE          columns2_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns2_store
-	VMOVUPS      (AX), Y2
-	VADDPS       Y5, Y2, Y5
-	VMOVUPS      32(AX), Y2
-	VADDPS       Y4, Y2, Y4
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          columns2_store
+	VMOVUPS      (AX), Y7
+	VADDPS       Y2, Y7, Y2
+	VMOVUPS      32(AX), Y7
+	VADDPS       Y3, Y7, Y3
+	VMOVUPS      (BX), Y7
+	VADDPS       Y4, Y7, Y4
+	VMOVUPS      32(BX), Y7
+	VADDPS       Y5, Y7, Y5
 
 columns2_store:
-	VMOVUPS Y5, (AX)
-	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
 	ADDQ    $+64, AX
-	ADDQ    $+64, R9
-	ADDQ    $-16, DI
+	ADDQ    $+64, BX
+	ADDQ    $+64, R10
+	ADDQ    $-16, R8
 	JMP     columns2
 
 columns2_end:
 columns1:
-	CMPQ  DI, $+8
-	JL    columns1_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X4, X4, X4
-	MOVQ  rows+48(FP), R10
+	CMPQ    R8, $+8
+	JL      columns1_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R10, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R10, DX
+	MOVQ    mean+32(FP), SI
+	MOVQ    rstd+40(FP), DI
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	MOVQ    add+72(FP), R11
+	CMPQ    R11, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y5
+	VMOVUPS (BX), Y4
+
+columns1_begin:
+	MOVQ rows+56(FP), R11
 
 columns1_rows:
-	VBROADCASTSS (DX), Y0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Y1
+	VBROADCASTSS (SI), Y0
 	ADDQ         $+4, SI
-	VMOVUPS      (CX), Y5
-	VSUBPS       Y0, Y5, Y5
-	VMULPS       Y1, Y5, Y5
-	VMOVUPS      (BX), Y2
-	VFMADD231PS  Y5, Y2, Y4
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
+	VBROADCASTSS (DI), Y1
+	ADDQ         $+4, DI
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (DX), Y2
+	VSUBPS       Y0, Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VFMADD231PS  Y2, Y3, Y5
+	VADDPS       Y3, Y4, Y4
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
 	JNE          columns1_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns1_store
-	VMOVUPS      (AX), Y5
-	VADDPS       Y4, Y5, Y4
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          columns1_store
+	VMOVUPS      (AX), Y3
+	VADDPS       Y5, Y3, Y5
+	VMOVUPS      (BX), Y3
+	VADDPS       Y4, Y3, Y4
 
 columns1_store:
-	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y4, (BX)
 	ADDQ    $+32, AX
-	ADDQ    $+32, R9
-	ADDQ    $-8, DI
+	ADDQ    $+32, BX
+	ADDQ    $+32, R10
+	ADDQ    $-8, R8
 	JMP     columns1
 
 columns1_end:
-	TESTQ   DI, DI
-	JE      done
-	LEAQ    partial_masks<>+0(SB), R14
-	NEGQ    DI
-	VMOVUPS 32(R14)(DI*4), Y4
-	NEGQ    DI
-	MOVQ    dy+8(FP), BX
-	ADDQ    R9, BX
-	MOVQ    x+16(FP), CX
-	ADDQ    R9, CX
-	MOVQ    mean+24(FP), DX
-	MOVQ    rstd+32(FP), SI
-	VPXOR   X5, X5, X5
-	MOVQ    rows+48(FP), R10
+	TESTQ      R8, R8
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R14
+	NEGQ       R8
+	VMOVUPS    32(R14)(R8*4), Y4
+	NEGQ       R8
+	MOVQ       dy+16(FP), CX
+	ADDQ       R10, CX
+	MOVQ       x+24(FP), DX
+	ADDQ       R10, DX
+	MOVQ       mean+32(FP), SI
+	MOVQ       rstd+40(FP), DI
+	VPXOR      X5, X5, X5
+	VPXOR      X3, X3, X3
+	MOVQ       add+72(FP), R11
+	CMPQ       R11, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y4, Y5
+	VMASKMOVPS (BX), Y4, Y3
+
+partial_begin:
+	MOVQ rows+56(FP), R11
 
 partial_rows:
-	VBROADCASTSS (DX), Y0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Y1
+	VBROADCASTSS (SI), Y0
 	ADDQ         $+4, SI
+	VBROADCASTSS (DI), Y1
+	ADDQ         $+4, DI
 	VMASKMOVPS   (CX), Y4, Y2
-	VSUBPS       Y0, Y2, Y2
-	VMULPS       Y1, Y2, Y2
-	VMASKMOVPS   (BX), Y4, Y13
-	VFMADD231PS  Y2, Y13, Y5
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
+	VMASKMOVPS   (DX), Y4, Y7
+	VSUBPS       Y0, Y7, Y7
+	VMULPS       Y1, Y7, Y7
+	VFMADD231PS  Y7, Y2, Y5
+	VADDPS       Y2, Y3, Y3
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
 	JNE          partial_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           partial_store
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          partial_store
 	VMASKMOVPS   (AX), Y4, Y2
 	VADDPS       Y5, Y2, Y5
+	VMASKMOVPS   (BX), Y4, Y2
+	VADDPS       Y3, Y2, Y3
 
 partial_store:
 	VMASKMOVPS Y5, Y4, (AX)
+	VMASKMOVPS Y3, Y4, (BX)
 
 done:
 	VZEROUPPER
 	RET
 
-// func ColDotNormalizedAVX512(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+// func LayerNormSumsAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·ColDotNormalizedAVX512(SB), NOSPLIT, $0-72
-	MOVQ dst+0(FP), AX
-	MOVQ dy+8(FP), BX
-	MOVQ x+16(FP), CX
-	MOVQ mean+24(FP), DX
-	MOVQ rstd+32(FP), SI
-	MOVQ n+40(FP), DI
-	MOVQ stride+56(FP), R8
-	SHLQ $0x02, R8
-	XORL R9, R9
+TEXT ·LayerNormSumsAVX512(SB), NOSPLIT, $0-80
+	MOVQ dgamma+0(FP), AX
+	MOVQ dbeta+8(FP), BX
+	MOVQ dy+16(FP), CX
+	MOVQ x+24(FP), DX
+	MOVQ mean+32(FP), SI
+	MOVQ rstd+40(FP), DI
+	MOVQ n+48(FP), R8
+	MOVQ stride+64(FP), R9
+	SHLQ $0x02, R9
+	XORL R10, R10
 
-columns8:
-	CMPQ  DI, $+128
-	JL    columns8_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+48(FP), R10
+columns4:
+	CMPQ    R8, $+64
+	JL      columns4_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R10, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R10, DX
+	MOVQ    mean+32(FP), SI
+	MOVQ    rstd+40(FP), DI
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+72(FP), R11
+	CMPQ    R11, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z9
+	VMOVUPS 64(AX), Z8
+	VMOVUPS 128(AX), Z7
+	VMOVUPS 192(AX), Z6
+	VMOVUPS (BX), Z5
+	VMOVUPS 64(BX), Z4
+	VMOVUPS 128(BX), Z3
+	VMOVUPS 192(BX), Z2
 
-columns8_rows:
-	VBROADCASTSS (DX), Z0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Z1
+columns4_begin:
+	MOVQ rows+56(FP), R11
+
+columns4_rows:
+	VBROADCASTSS (SI), Z0
 	ADDQ         $+4, SI
+	VBROADCASTSS (DI), Z1
+	ADDQ         $+4, DI
 	VMOVUPS      (CX), Z10
 	VMOVUPS      64(CX), Z11
 	VMOVUPS      128(CX), Z12
 	VMOVUPS      192(CX), Z13
-	VMOVUPS      256(CX), Z14
-	VMOVUPS      320(CX), Z15
-	VMOVUPS      384(CX), Z16
-	VMOVUPS      448(CX), Z17
-	VSUBPS       Z0, Z10, Z10
-	VSUBPS       Z0, Z11, Z11
-	VSUBPS       Z0, Z12, Z12
-	VSUBPS       Z0, Z13, Z13
+	VMOVUPS      (DX), Z14
+	VMOVUPS      64(DX), Z15
+	VMOVUPS      128(DX), Z16
+	VMOVUPS      192(DX), Z17
 	VSUBPS       Z0, Z14, Z14
 	VSUBPS       Z0, Z15, Z15
 	VSUBPS       Z0, Z16, Z16
 	VSUBPS       Z0, Z17, Z17
-	VMULPS       Z1, Z10, Z10
-	VMULPS       Z1, Z11, Z11
-	VMULPS       Z1, Z12, Z12
-	VMULPS       Z1, Z13, Z13
 	VMULPS       Z1, Z14, Z14
 	VMULPS       Z1, Z15, Z15
 	VMULPS       Z1, Z16, Z16
 	VMULPS       Z1, Z17, Z17
-	VMOVUPS      (BX), Z18
-	VMOVUPS      64(BX), Z19
-	VMOVUPS      128(BX), Z20
-	VMOVUPS      192(BX), Z21
-	VMOVUPS      256(BX), Z22
-	VMOVUPS      320(BX), Z23
-	VMOVUPS      384(BX), Z24
-	VMOVUPS      448(BX), Z25
-	VFMADD231PS  Z10, Z18, Z9
-	VFMADD231PS  Z11, Z19, Z8
-	VFMADD231PS  Z12, Z20, Z7
-	VFMADD231PS  Z13, Z21, Z6
-	VFMADD231PS  Z14, Z22, Z5
-	VFMADD231PS  Z15, Z23, Z4
-	VFMADD231PS  Z16, Z24, Z3
-	VFMADD231PS  Z17, Z25, Z2
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
-	JNE          columns8_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns8_store
-	VMOVUPS      (AX), Z17
-	VADDPS       Z9, Z17, Z9
-	VMOVUPS      64(AX), Z17
-	VADDPS       Z8, Z17, Z8
-	VMOVUPS      128(AX), Z17
-	VADDPS       Z7, Z17, Z7
-	VMOVUPS      192(AX), Z17
-	VADDPS       Z6, Z17, Z6
-	VMOVUPS      256(AX), Z17
-	VADDPS       Z5, Z17, Z5
-	VMOVUPS      320(AX), Z17
-	VADDPS       Z4, Z17, Z4
-	VMOVUPS      384(AX), Z17
-	VADDPS       Z3, Z17, Z3
-	VMOVUPS      448(AX), Z17
-	VADDPS       Z2, Z17, Z2
+	VFMADD231PS  Z14, Z10, Z9
+	VFMADD231PS  Z15, Z11, Z8
+	VFMADD231PS  Z16, Z12, Z7
+	VFMADD231PS  Z17, Z13, Z6
+	VADDPS       Z10, Z5, Z5
+	VADDPS       Z11, Z4, Z4
+	VADDPS       Z12, Z3, Z3
+	VADDPS       Z13, Z2, Z2
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
+	JNE          columns4_rows
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          columns4_store
+	VMOVUPS      (AX), Z13
+	VADDPS       Z9, Z13, Z9
+	VMOVUPS      64(AX), Z13
+	VADDPS       Z8, Z13, Z8
+	VMOVUPS      128(AX), Z13
+	VADDPS       Z7, Z13, Z7
+	VMOVUPS      192(AX), Z13
+	VADDPS       Z6, Z13, Z6
+	VMOVUPS      (BX), Z13
+	VADDPS       Z5, Z13, Z5
+	VMOVUPS      64(BX), Z13
+	VADDPS       Z4, Z13, Z4
+	VMOVUPS      128(BX), Z13
+	VADDPS       Z3, Z13, Z3
+	VMOVUPS      192(BX), Z13
+	VADDPS       Z2, Z13, Z2
 
-columns8_store:
+columns4_store:
 	VMOVUPS Z9, (AX)
 	VMOVUPS Z8, 64(AX)
 	VMOVUPS Z7, 128(AX)
 	VMOVUPS Z6, 192(AX)
-	VMOVUPS Z5, 256(AX)
-	VMOVUPS Z4, 320(AX)
-	VMOVUPS Z3, 384(AX)
-	VMOVUPS Z2, 448(AX)
-	ADDQ    $+512, AX
-	ADDQ    $+512, R9
-	ADDQ    $-128, DI
-	JMP     columns8
-
-columns8_end:
-columns4:
-	CMPQ  DI, $+64
-	JL    columns4_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
-	MOVQ  rows+48(FP), R10
-
-columns4_rows:
-	VBROADCASTSS (DX), Z0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Z1
-	ADDQ         $+4, SI
-	VMOVUPS      (CX), Z6
-	VMOVUPS      64(CX), Z7
-	VMOVUPS      128(CX), Z8
-	VMOVUPS      192(CX), Z9
-	VSUBPS       Z0, Z6, Z6
-	VSUBPS       Z0, Z7, Z7
-	VSUBPS       Z0, Z8, Z8
-	VSUBPS       Z0, Z9, Z9
-	VMULPS       Z1, Z6, Z6
-	VMULPS       Z1, Z7, Z7
-	VMULPS       Z1, Z8, Z8
-	VMULPS       Z1, Z9, Z9
-	VMOVUPS      (BX), Z17
-	VMOVUPS      64(BX), Z25
-	VMOVUPS      128(BX), Z16
-	VMOVUPS      192(BX), Z24
-	VFMADD231PS  Z6, Z17, Z2
-	VFMADD231PS  Z7, Z25, Z3
-	VFMADD231PS  Z8, Z16, Z4
-	VFMADD231PS  Z9, Z24, Z5
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
-	JNE          columns4_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns4_store
-	VMOVUPS      (AX), Z9
-	VADDPS       Z2, Z9, Z2
-	VMOVUPS      64(AX), Z9
-	VADDPS       Z3, Z9, Z3
-	VMOVUPS      128(AX), Z9
-	VADDPS       Z4, Z9, Z4
-	VMOVUPS      192(AX), Z9
-	VADDPS       Z5, Z9, Z5
-
-columns4_store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	VMOVUPS Z4, 128(AX)
-	VMOVUPS Z5, 192(AX)
+	VMOVUPS Z5, (BX)
+	VMOVUPS Z4, 64(BX)
+	VMOVUPS Z3, 128(BX)
+	VMOVUPS Z2, 192(BX)
 	ADDQ    $+256, AX
-	ADDQ    $+256, R9
-	ADDQ    $-64, DI
+	ADDQ    $+256, BX
+	ADDQ    $+256, R10
+	ADDQ    $-64, R8
 	JMP     columns4
 
 columns4_end:
 columns2:
-	CMPQ  DI, $+32
-	JL    columns2_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	MOVQ  rows+48(FP), R10
+	CMPQ    R8, $+32
+	JL      columns2_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R10, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R10, DX
+	MOVQ    mean+32(FP), SI
+	MOVQ    rstd+40(FP), DI
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	MOVQ    add+72(FP), R11
+	CMPQ    R11, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+
+columns2_begin:
+	MOVQ rows+56(FP), R11
 
 columns2_rows:
-	VBROADCASTSS (DX), Z0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Z1
+	VBROADCASTSS (SI), Z0
 	ADDQ         $+4, SI
-	VMOVUPS      (CX), Z3
-	VMOVUPS      64(CX), Z2
-	VSUBPS       Z0, Z3, Z3
-	VSUBPS       Z0, Z2, Z2
-	VMULPS       Z1, Z3, Z3
-	VMULPS       Z1, Z2, Z2
-	VMOVUPS      (BX), Z9
-	VMOVUPS      64(BX), Z24
-	VFMADD231PS  Z3, Z9, Z5
-	VFMADD231PS  Z2, Z24, Z4
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
+	VBROADCASTSS (DI), Z1
+	ADDQ         $+4, DI
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z7
+	VMOVUPS      (DX), Z8
+	VMOVUPS      64(DX), Z9
+	VSUBPS       Z0, Z8, Z8
+	VSUBPS       Z0, Z9, Z9
+	VMULPS       Z1, Z8, Z8
+	VMULPS       Z1, Z9, Z9
+	VFMADD231PS  Z8, Z6, Z2
+	VFMADD231PS  Z9, Z7, Z3
+	VADDPS       Z6, Z4, Z4
+	VADDPS       Z7, Z5, Z5
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
 	JNE          columns2_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns2_store
-	VMOVUPS      (AX), Z2
-	VADDPS       Z5, Z2, Z5
-	VMOVUPS      64(AX), Z2
-	VADDPS       Z4, Z2, Z4
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          columns2_store
+	VMOVUPS      (AX), Z7
+	VADDPS       Z2, Z7, Z2
+	VMOVUPS      64(AX), Z7
+	VADDPS       Z3, Z7, Z3
+	VMOVUPS      (BX), Z7
+	VADDPS       Z4, Z7, Z4
+	VMOVUPS      64(BX), Z7
+	VADDPS       Z5, Z7, Z5
 
 columns2_store:
-	VMOVUPS Z5, (AX)
-	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, 64(BX)
 	ADDQ    $+128, AX
-	ADDQ    $+128, R9
-	ADDQ    $-32, DI
+	ADDQ    $+128, BX
+	ADDQ    $+128, R10
+	ADDQ    $-32, R8
 	JMP     columns2
 
 columns2_end:
 columns1:
-	CMPQ  DI, $+16
-	JL    columns1_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X4, X4, X4
-	MOVQ  rows+48(FP), R10
+	CMPQ    R8, $+16
+	JL      columns1_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R10, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R10, DX
+	MOVQ    mean+32(FP), SI
+	MOVQ    rstd+40(FP), DI
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	MOVQ    add+72(FP), R11
+	CMPQ    R11, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z5
+	VMOVUPS (BX), Z4
+
+columns1_begin:
+	MOVQ rows+56(FP), R11
 
 columns1_rows:
-	VBROADCASTSS (DX), Z0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Z1
+	VBROADCASTSS (SI), Z0
 	ADDQ         $+4, SI
-	VMOVUPS      (CX), Z5
-	VSUBPS       Z0, Z5, Z5
-	VMULPS       Z1, Z5, Z5
-	VMOVUPS      (BX), Z2
-	VFMADD231PS  Z5, Z2, Z4
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
+	VBROADCASTSS (DI), Z1
+	ADDQ         $+4, DI
+	VMOVUPS      (CX), Z3
+	VMOVUPS      (DX), Z2
+	VSUBPS       Z0, Z2, Z2
+	VMULPS       Z1, Z2, Z2
+	VFMADD231PS  Z2, Z3, Z5
+	VADDPS       Z3, Z4, Z4
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
 	JNE          columns1_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns1_store
-	VMOVUPS      (AX), Z5
-	VADDPS       Z4, Z5, Z4
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          columns1_store
+	VMOVUPS      (AX), Z3
+	VADDPS       Z5, Z3, Z5
+	VMOVUPS      (BX), Z3
+	VADDPS       Z4, Z3, Z4
 
 columns1_store:
-	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z4, (BX)
 	ADDQ    $+64, AX
-	ADDQ    $+64, R9
-	ADDQ    $-16, DI
+	ADDQ    $+64, BX
+	ADDQ    $+64, R10
+	ADDQ    $-16, R8
 	JMP     columns1
 
 columns1_end:
-	TESTQ DI, DI
-	JE    done
-	MOVL  $0x0000ffff, R14
-	BZHIL DI, R14, R14
-	KMOVW R14, K1
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X4, X4, X4
-	MOVQ  rows+48(FP), R10
+	TESTQ     R8, R8
+	JE        done
+	MOVL      $0x0000ffff, R14
+	BZHIL     R8, R14, R14
+	KMOVW     R14, K1
+	MOVQ      dy+16(FP), CX
+	ADDQ      R10, CX
+	MOVQ      x+24(FP), DX
+	ADDQ      R10, DX
+	MOVQ      mean+32(FP), SI
+	MOVQ      rstd+40(FP), DI
+	VPXOR     X4, X4, X4
+	VPXOR     X5, X5, X5
+	MOVQ      add+72(FP), R11
+	CMPQ      R11, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z4
+	VMOVUPS.Z (BX), K1, Z5
+
+partial_begin:
+	MOVQ rows+56(FP), R11
 
 partial_rows:
-	VBROADCASTSS (DX), Z0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Z1
+	VBROADCASTSS (SI), Z0
 	ADDQ         $+4, SI
-	VMOVUPS.Z    (CX), K1, Z5
-	VSUBPS       Z0, Z5, Z5
-	VMULPS       Z1, Z5, Z5
-	VMOVUPS.Z    (BX), K1, Z2
-	VFMADD231PS  Z5, Z2, Z4
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
+	VBROADCASTSS (DI), Z1
+	ADDQ         $+4, DI
+	VMOVUPS.Z    (CX), K1, Z3
+	VMOVUPS.Z    (DX), K1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VMULPS       Z1, Z2, Z2
+	VFMADD231PS  Z2, Z3, Z4
+	VADDPS       Z3, Z5, Z5
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
 	JNE          partial_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           partial_store
-	VMOVUPS.Z    (AX), K1, Z5
-	VADDPS       Z4, Z5, Z4
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          partial_store
+	VMOVUPS.Z    (AX), K1, Z3
+	VADDPS       Z4, Z3, Z4
+	VMOVUPS.Z    (BX), K1, Z3
+	VADDPS       Z5, Z3, Z5
 
 partial_store:
 	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K1, (BX)
 
 done:
 	VZEROUPPER
@@ -25400,7 +25518,16 @@ columns4:
 	VPXOR   X13, X13, X13
 	VPXOR   X14, X14, X14
 	VPXOR   X15, X15, X15
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Y12
+	VMOVUPS 32(AX), Y13
+	VMOVUPS 64(AX), Y14
+	VMOVUPS 96(AX), Y15
+
+columns4_begin:
+	MOVQ rows+32(FP), R8
 
 columns4_rows:
 	VMOVUPS (BX), Y7
@@ -25419,8 +25546,8 @@ columns4_rows:
 	SUBQ    $+1, R8
 	JNE     columns4_rows
 	MOVQ    add+48(FP), R8
-	TESTQ   R8, R8
-	JE      columns4_store
+	CMPQ    R8, $+1
+	JNE     columns4_store
 	VMOVUPS (AX), Y4
 	VADDPS  Y12, Y4, Y12
 	VMOVUPS 32(AX), Y4
@@ -25452,7 +25579,14 @@ columns2:
 	VMOVUPS 32(CX), Y14
 	VPXOR   X13, X13, X13
 	VPXOR   X12, X12, X12
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y13
+	VMOVUPS 32(AX), Y12
+
+columns2_begin:
+	MOVQ rows+32(FP), R8
 
 columns2_rows:
 	VMOVUPS (BX), Y11
@@ -25465,8 +25599,8 @@ columns2_rows:
 	SUBQ    $+1, R8
 	JNE     columns2_rows
 	MOVQ    add+48(FP), R8
-	TESTQ   R8, R8
-	JE      columns2_store
+	CMPQ    R8, $+1
+	JNE     columns2_store
 	VMOVUPS (AX), Y10
 	VADDPS  Y13, Y10, Y13
 	VMOVUPS 32(AX), Y10
@@ -25490,7 +25624,13 @@ columns1:
 	ADDQ    DI, CX
 	VMOVUPS (CX), Y12
 	VPXOR   X13, X13, X13
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y13
+
+columns1_begin:
+	MOVQ rows+32(FP), R8
 
 columns1_rows:
 	VMOVUPS (BX), Y14
@@ -25500,8 +25640,8 @@ columns1_rows:
 	SUBQ    $+1, R8
 	JNE     columns1_rows
 	MOVQ    add+48(FP), R8
-	TESTQ   R8, R8
-	JE      columns1_store
+	CMPQ    R8, $+1
+	JNE     columns1_store
 	VMOVUPS (AX), Y14
 	VADDPS  Y13, Y14, Y13
 
@@ -25525,7 +25665,13 @@ columns1_end:
 	ADDQ       DI, CX
 	VMASKMOVPS (CX), Y13, Y12
 	VPXOR      X14, X14, X14
-	MOVQ       rows+32(FP), R8
+	MOVQ       add+48(FP), R8
+	CMPQ       R8, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y13, Y14
+
+partial_begin:
+	MOVQ rows+32(FP), R8
 
 partial_rows:
 	VMASKMOVPS (BX), Y13, Y15
@@ -25535,8 +25681,8 @@ partial_rows:
 	SUBQ       $+1, R8
 	JNE        partial_rows
 	MOVQ       add+48(FP), R8
-	TESTQ      R8, R8
-	JE         partial_store
+	CMPQ       R8, $+1
+	JNE        partial_store
 	VMASKMOVPS (AX), Y13, Y15
 	VADDPS     Y14, Y15, Y14
 
@@ -25581,7 +25727,20 @@ columns8:
 	VPXOR   X2, X2, X2
 	VPXOR   X1, X1, X1
 	VPXOR   X0, X0, X0
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
+	VMOVUPS 256(AX), Z3
+	VMOVUPS 320(AX), Z2
+	VMOVUPS 384(AX), Z1
+	VMOVUPS 448(AX), Z0
+
+columns8_begin:
+	MOVQ rows+32(FP), R8
 
 columns8_rows:
 	VMOVUPS (BX), Z16
@@ -25612,8 +25771,8 @@ columns8_rows:
 	SUBQ    $+1, R8
 	JNE     columns8_rows
 	MOVQ    add+48(FP), R8
-	TESTQ   R8, R8
-	JE      columns8_store
+	CMPQ    R8, $+1
+	JNE     columns8_store
 	VMOVUPS (AX), Z23
 	VADDPS  Z7, Z23, Z7
 	VMOVUPS 64(AX), Z23
@@ -25661,7 +25820,16 @@ columns4:
 	VPXOR   X5, X5, X5
 	VPXOR   X6, X6, X6
 	VPXOR   X7, X7, X7
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS 128(AX), Z6
+	VMOVUPS 192(AX), Z7
+
+columns4_begin:
+	MOVQ rows+32(FP), R8
 
 columns4_rows:
 	VMOVUPS (BX), Z8
@@ -25680,8 +25848,8 @@ columns4_rows:
 	SUBQ    $+1, R8
 	JNE     columns4_rows
 	MOVQ    add+48(FP), R8
-	TESTQ   R8, R8
-	JE      columns4_store
+	CMPQ    R8, $+1
+	JNE     columns4_store
 	VMOVUPS (AX), Z11
 	VADDPS  Z4, Z11, Z4
 	VMOVUPS 64(AX), Z11
@@ -25713,7 +25881,14 @@ columns2:
 	VMOVUPS 64(CX), Z6
 	VPXOR   X5, X5, X5
 	VPXOR   X4, X4, X4
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z5
+	VMOVUPS 64(AX), Z4
+
+columns2_begin:
+	MOVQ rows+32(FP), R8
 
 columns2_rows:
 	VMOVUPS (BX), Z3
@@ -25726,8 +25901,8 @@ columns2_rows:
 	SUBQ    $+1, R8
 	JNE     columns2_rows
 	MOVQ    add+48(FP), R8
-	TESTQ   R8, R8
-	JE      columns2_store
+	CMPQ    R8, $+1
+	JNE     columns2_store
 	VMOVUPS (AX), Z2
 	VADDPS  Z5, Z2, Z5
 	VMOVUPS 64(AX), Z2
@@ -25751,7 +25926,13 @@ columns1:
 	ADDQ    DI, CX
 	VMOVUPS (CX), Z4
 	VPXOR   X5, X5, X5
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z5
+
+columns1_begin:
+	MOVQ rows+32(FP), R8
 
 columns1_rows:
 	VMOVUPS (BX), Z6
@@ -25761,8 +25942,8 @@ columns1_rows:
 	SUBQ    $+1, R8
 	JNE     columns1_rows
 	MOVQ    add+48(FP), R8
-	TESTQ   R8, R8
-	JE      columns1_store
+	CMPQ    R8, $+1
+	JNE     columns1_store
 	VMOVUPS (AX), Z6
 	VADDPS  Z5, Z6, Z5
 
@@ -25785,7 +25966,13 @@ columns1_end:
 	ADDQ      DI, CX
 	VMOVUPS.Z (CX), K1, Z5
 	VPXOR     X4, X4, X4
-	MOVQ      rows+32(FP), R8
+	MOVQ      add+48(FP), R8
+	CMPQ      R8, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z4
+
+partial_begin:
+	MOVQ rows+32(FP), R8
 
 partial_rows:
 	VMOVUPS.Z (BX), K1, Z6
@@ -25795,8 +25982,8 @@ partial_rows:
 	SUBQ      $+1, R8
 	JNE       partial_rows
 	MOVQ      add+48(FP), R8
-	TESTQ     R8, R8
-	JE        partial_store
+	CMPQ      R8, $+1
+	JNE       partial_store
 	VMOVUPS.Z (AX), K1, Z6
 	VADDPS    Z4, Z6, Z4
 
@@ -26088,7 +26275,16 @@ columns4:
 	VPXOR   X13, X13, X13
 	VPXOR   X14, X14, X14
 	VPXOR   X15, X15, X15
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Y12
+	VMOVUPS 32(AX), Y13
+	VMOVUPS 64(AX), Y14
+	VMOVUPS 96(AX), Y15
+
+columns4_begin:
+	MOVQ rows+32(FP), R8
 
 columns4_rows:
 	VMOVUPS     (BX), Y7
@@ -26107,8 +26303,8 @@ columns4_rows:
 	SUBQ        $+1, R8
 	JNE         columns4_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns4_store
+	CMPQ        R8, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Y4
 	VADDPS      Y12, Y4, Y12
 	VMOVUPS     32(AX), Y4
@@ -26140,7 +26336,14 @@ columns2:
 	VMOVUPS 32(CX), Y14
 	VPXOR   X13, X13, X13
 	VPXOR   X12, X12, X12
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y13
+	VMOVUPS 32(AX), Y12
+
+columns2_begin:
+	MOVQ rows+32(FP), R8
 
 columns2_rows:
 	VMOVUPS     (BX), Y11
@@ -26153,8 +26356,8 @@ columns2_rows:
 	SUBQ        $+1, R8
 	JNE         columns2_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns2_store
+	CMPQ        R8, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Y10
 	VADDPS      Y13, Y10, Y13
 	VMOVUPS     32(AX), Y10
@@ -26178,7 +26381,13 @@ columns1:
 	ADDQ    DI, CX
 	VMOVUPS (CX), Y12
 	VPXOR   X13, X13, X13
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y13
+
+columns1_begin:
+	MOVQ rows+32(FP), R8
 
 columns1_rows:
 	VMOVUPS     (BX), Y14
@@ -26188,8 +26397,8 @@ columns1_rows:
 	SUBQ        $+1, R8
 	JNE         columns1_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns1_store
+	CMPQ        R8, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Y14
 	VADDPS      Y13, Y14, Y13
 
@@ -26213,7 +26422,13 @@ columns1_end:
 	ADDQ       DI, CX
 	VMASKMOVPS (CX), Y13, Y12
 	VPXOR      X14, X14, X14
-	MOVQ       rows+32(FP), R8
+	MOVQ       add+48(FP), R8
+	CMPQ       R8, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y13, Y14
+
+partial_begin:
+	MOVQ rows+32(FP), R8
 
 partial_rows:
 	VMASKMOVPS  (BX), Y13, Y15
@@ -26223,8 +26438,8 @@ partial_rows:
 	SUBQ        $+1, R8
 	JNE         partial_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          partial_store
+	CMPQ        R8, $+1
+	JNE         partial_store
 	VMASKMOVPS  (AX), Y13, Y15
 	VADDPS      Y14, Y15, Y14
 
@@ -26269,7 +26484,20 @@ columns8:
 	VPXOR   X2, X2, X2
 	VPXOR   X1, X1, X1
 	VPXOR   X0, X0, X0
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
+	VMOVUPS 256(AX), Z3
+	VMOVUPS 320(AX), Z2
+	VMOVUPS 384(AX), Z1
+	VMOVUPS 448(AX), Z0
+
+columns8_begin:
+	MOVQ rows+32(FP), R8
 
 columns8_rows:
 	VMOVUPS     (BX), Z16
@@ -26300,8 +26528,8 @@ columns8_rows:
 	SUBQ        $+1, R8
 	JNE         columns8_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns8_store
+	CMPQ        R8, $+1
+	JNE         columns8_store
 	VMOVUPS     (AX), Z23
 	VADDPS      Z7, Z23, Z7
 	VMOVUPS     64(AX), Z23
@@ -26349,7 +26577,16 @@ columns4:
 	VPXOR   X5, X5, X5
 	VPXOR   X6, X6, X6
 	VPXOR   X7, X7, X7
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS 128(AX), Z6
+	VMOVUPS 192(AX), Z7
+
+columns4_begin:
+	MOVQ rows+32(FP), R8
 
 columns4_rows:
 	VMOVUPS     (BX), Z8
@@ -26368,8 +26605,8 @@ columns4_rows:
 	SUBQ        $+1, R8
 	JNE         columns4_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns4_store
+	CMPQ        R8, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Z11
 	VADDPS      Z4, Z11, Z4
 	VMOVUPS     64(AX), Z11
@@ -26401,7 +26638,14 @@ columns2:
 	VMOVUPS 64(CX), Z6
 	VPXOR   X5, X5, X5
 	VPXOR   X4, X4, X4
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z5
+	VMOVUPS 64(AX), Z4
+
+columns2_begin:
+	MOVQ rows+32(FP), R8
 
 columns2_rows:
 	VMOVUPS     (BX), Z3
@@ -26414,8 +26658,8 @@ columns2_rows:
 	SUBQ        $+1, R8
 	JNE         columns2_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns2_store
+	CMPQ        R8, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Z2
 	VADDPS      Z5, Z2, Z5
 	VMOVUPS     64(AX), Z2
@@ -26439,7 +26683,13 @@ columns1:
 	ADDQ    DI, CX
 	VMOVUPS (CX), Z4
 	VPXOR   X5, X5, X5
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z5
+
+columns1_begin:
+	MOVQ rows+32(FP), R8
 
 columns1_rows:
 	VMOVUPS     (BX), Z6
@@ -26449,8 +26699,8 @@ columns1_rows:
 	SUBQ        $+1, R8
 	JNE         columns1_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns1_store
+	CMPQ        R8, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Z6
 	VADDPS      Z5, Z6, Z5
 
@@ -26473,7 +26723,13 @@ columns1_end:
 	ADDQ      DI, CX
 	VMOVUPS.Z (CX), K1, Z5
 	VPXOR     X4, X4, X4
-	MOVQ      rows+32(FP), R8
+	MOVQ      add+48(FP), R8
+	CMPQ      R8, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z4
+
+partial_begin:
+	MOVQ rows+32(FP), R8
 
 partial_rows:
 	VMOVUPS.Z   (BX), K1, Z6
@@ -26483,8 +26739,8 @@ partial_rows:
 	SUBQ        $+1, R8
 	JNE         partial_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          partial_store
+	CMPQ        R8, $+1
+	JNE         partial_store
 	VMOVUPS.Z   (AX), K1, Z6
 	VADDPS      Z4, Z6, Z4
 
@@ -27979,7 +28235,20 @@ columns4:
 	VPXOR   X2, X2, X2
 	VPXOR   X1, X1, X1
 	VPXOR   X0, X0, X0
-	MOVQ    rows+48(FP), R10
+	MOVQ    add+64(FP), R10
+	CMPQ    R10, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Y7
+	VMOVUPS 32(AX), Y6
+	VMOVUPS 64(AX), Y5
+	VMOVUPS 96(AX), Y4
+	VMOVUPS (BX), Y3
+	VMOVUPS 32(BX), Y2
+	VMOVUPS 64(BX), Y1
+	VMOVUPS 96(BX), Y0
+
+columns4_begin:
+	MOVQ rows+48(FP), R10
 
 columns4_rows:
 	VMOVUPS     (CX), Y12
@@ -28007,8 +28276,8 @@ columns4_rows:
 	SUBQ        $+1, R10
 	JNE         columns4_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          columns4_store
+	CMPQ        R10, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Y12
 	VADDPS      Y7, Y12, Y7
 	VMOVUPS     32(AX), Y12
@@ -28057,7 +28326,16 @@ columns2:
 	VPXOR   X3, X3, X3
 	VPXOR   X4, X4, X4
 	VPXOR   X5, X5, X5
-	MOVQ    rows+48(FP), R10
+	MOVQ    add+64(FP), R10
+	CMPQ    R10, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	VMOVUPS (BX), Y4
+	VMOVUPS 32(BX), Y5
+
+columns2_begin:
+	MOVQ rows+48(FP), R10
 
 columns2_rows:
 	VMOVUPS     (CX), Y6
@@ -28075,8 +28353,8 @@ columns2_rows:
 	SUBQ        $+1, R10
 	JNE         columns2_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          columns2_store
+	CMPQ        R10, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Y7
 	VADDPS      Y2, Y7, Y2
 	VMOVUPS     32(AX), Y7
@@ -28110,7 +28388,14 @@ columns1:
 	VMOVUPS (SI), Y5
 	VPXOR   X4, X4, X4
 	VPXOR   X3, X3, X3
-	MOVQ    rows+48(FP), R10
+	MOVQ    add+64(FP), R10
+	CMPQ    R10, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y4
+	VMOVUPS (BX), Y3
+
+columns1_begin:
+	MOVQ rows+48(FP), R10
 
 columns1_rows:
 	VMOVUPS     (CX), Y2
@@ -28123,8 +28408,8 @@ columns1_rows:
 	SUBQ        $+1, R10
 	JNE         columns1_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          columns1_store
+	CMPQ        R10, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Y2
 	VADDPS      Y4, Y2, Y4
 	VMOVUPS     (BX), Y2
@@ -28155,7 +28440,14 @@ columns1_end:
 	VMASKMOVPS (SI), Y3, Y4
 	VPXOR      X5, X5, X5
 	VPXOR      X2, X2, X2
-	MOVQ       rows+48(FP), R10
+	MOVQ       add+64(FP), R10
+	CMPQ       R10, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y3, Y5
+	VMASKMOVPS (BX), Y3, Y2
+
+partial_begin:
+	MOVQ rows+48(FP), R10
 
 partial_rows:
 	VMASKMOVPS  (CX), Y3, Y1
@@ -28168,8 +28460,8 @@ partial_rows:
 	SUBQ        $+1, R10
 	JNE         partial_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          partial_store
+	CMPQ        R10, $+1
+	JNE         partial_store
 	VMASKMOVPS  (AX), Y3, Y1
 	VADDPS      Y5, Y1, Y5
 	VMASKMOVPS  (BX), Y3, Y1
@@ -28217,7 +28509,20 @@ columns4:
 	VPXOR   X2, X2, X2
 	VPXOR   X1, X1, X1
 	VPXOR   X0, X0, X0
-	MOVQ    rows+48(FP), R10
+	MOVQ    add+64(FP), R10
+	CMPQ    R10, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
+	VMOVUPS (BX), Z3
+	VMOVUPS 64(BX), Z2
+	VMOVUPS 128(BX), Z1
+	VMOVUPS 192(BX), Z0
+
+columns4_begin:
+	MOVQ rows+48(FP), R10
 
 columns4_rows:
 	VMOVUPS     (CX), Z12
@@ -28245,8 +28550,8 @@ columns4_rows:
 	SUBQ        $+1, R10
 	JNE         columns4_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          columns4_store
+	CMPQ        R10, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Z15
 	VADDPS      Z7, Z15, Z7
 	VMOVUPS     64(AX), Z15
@@ -28295,7 +28600,16 @@ columns2:
 	VPXOR   X3, X3, X3
 	VPXOR   X4, X4, X4
 	VPXOR   X5, X5, X5
-	MOVQ    rows+48(FP), R10
+	MOVQ    add+64(FP), R10
+	CMPQ    R10, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+
+columns2_begin:
+	MOVQ rows+48(FP), R10
 
 columns2_rows:
 	VMOVUPS     (CX), Z6
@@ -28313,8 +28627,8 @@ columns2_rows:
 	SUBQ        $+1, R10
 	JNE         columns2_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          columns2_store
+	CMPQ        R10, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Z7
 	VADDPS      Z2, Z7, Z2
 	VMOVUPS     64(AX), Z7
@@ -28348,7 +28662,14 @@ columns1:
 	VMOVUPS (SI), Z5
 	VPXOR   X4, X4, X4
 	VPXOR   X3, X3, X3
-	MOVQ    rows+48(FP), R10
+	MOVQ    add+64(FP), R10
+	CMPQ    R10, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z4
+	VMOVUPS (BX), Z3
+
+columns1_begin:
+	MOVQ rows+48(FP), R10
 
 columns1_rows:
 	VMOVUPS     (CX), Z2
@@ -28361,8 +28682,8 @@ columns1_rows:
 	SUBQ        $+1, R10
 	JNE         columns1_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          columns1_store
+	CMPQ        R10, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Z2
 	VADDPS      Z4, Z2, Z4
 	VMOVUPS     (BX), Z2
@@ -28392,7 +28713,14 @@ columns1_end:
 	VMOVUPS.Z (SI), K1, Z3
 	VPXOR     X4, X4, X4
 	VPXOR     X5, X5, X5
-	MOVQ      rows+48(FP), R10
+	MOVQ      add+64(FP), R10
+	CMPQ      R10, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z4
+	VMOVUPS.Z (BX), K1, Z5
+
+partial_begin:
+	MOVQ rows+48(FP), R10
 
 partial_rows:
 	VMOVUPS.Z   (CX), K1, Z2
@@ -28405,8 +28733,8 @@ partial_rows:
 	SUBQ        $+1, R10
 	JNE         partial_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          partial_store
+	CMPQ        R10, $+1
+	JNE         partial_store
 	VMOVUPS.Z   (AX), K1, Z2
 	VADDPS      Z4, Z2, Z4
 	VMOVUPS.Z   (BX), K1, Z2
@@ -28968,7 +29296,16 @@ columns2:
 	VPXOR   X2, X2, X2
 	VPXOR   X1, X1, X1
 	VPXOR   X0, X0, X0
-	MOVQ    rows+64(FP), R12
+	MOVQ    add+80(FP), R12
+	CMPQ    R12, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y2
+	VMOVUPS (BX), Y1
+	VMOVUPS 32(BX), Y0
+
+columns2_begin:
+	MOVQ rows+64(FP), R12
 
 columns2_rows:
 	VMOVUPS      (CX), Y10
@@ -28996,8 +29333,8 @@ columns2_rows:
 	SUBQ         $+1, R12
 	JNE          columns2_rows
 	MOVQ         add+80(FP), R12
-	TESTQ        R12, R12
-	JE           columns2_store
+	CMPQ         R12, $+1
+	JNE          columns2_store
 	VMOVUPS      (AX), Y10
 	VADDPS       Y3, Y10, Y3
 	VMOVUPS      32(AX), Y10
@@ -29037,7 +29374,14 @@ columns1:
 	VMOVUPS (SI), Y2
 	VPXOR   X3, X3, X3
 	VPXOR   X4, X4, X4
-	MOVQ    rows+64(FP), R12
+	MOVQ    add+80(FP), R12
+	CMPQ    R12, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y3
+	VMOVUPS (BX), Y4
+
+columns1_begin:
+	MOVQ rows+64(FP), R12
 
 columns1_rows:
 	VMOVUPS      (CX), Y5
@@ -29055,8 +29399,8 @@ columns1_rows:
 	SUBQ         $+1, R12
 	JNE          columns1_rows
 	MOVQ         add+80(FP), R12
-	TESTQ        R12, R12
-	JE           columns1_store
+	CMPQ         R12, $+1
+	JNE          columns1_store
 	VMOVUPS      (AX), Y5
 	VADDPS       Y3, Y5, Y3
 	VMOVUPS      (BX), Y5
@@ -29093,7 +29437,14 @@ columns1_end:
 	VMASKMOVPS (SI), Y4, Y1
 	VPXOR      X0, X0, X0
 	VPXOR      X5, X5, X5
-	MOVQ       rows+64(FP), R12
+	MOVQ       add+80(FP), R12
+	CMPQ       R12, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y4, Y0
+	VMASKMOVPS (BX), Y4, Y5
+
+partial_begin:
+	MOVQ rows+64(FP), R12
 
 partial_rows:
 	VMASKMOVPS   (CX), Y4, Y6
@@ -29111,8 +29462,8 @@ partial_rows:
 	SUBQ         $+1, R12
 	JNE          partial_rows
 	MOVQ         add+80(FP), R12
-	TESTQ        R12, R12
-	JE           partial_store
+	CMPQ         R12, $+1
+	JNE          partial_store
 	VMASKMOVPS   (AX), Y4, Y6
 	VADDPS       Y0, Y6, Y0
 	VMASKMOVPS   (BX), Y4, Y6
@@ -29174,7 +29525,20 @@ columns4:
 	VPXOR   X2, X2, X2
 	VPXOR   X1, X1, X1
 	VPXOR   X0, X0, X0
-	MOVQ    rows+64(FP), R12
+	MOVQ    add+80(FP), R12
+	CMPQ    R12, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
+	VMOVUPS (BX), Z3
+	VMOVUPS 64(BX), Z2
+	VMOVUPS 128(BX), Z1
+	VMOVUPS 192(BX), Z0
+
+columns4_begin:
+	MOVQ rows+64(FP), R12
 
 columns4_rows:
 	VMOVUPS      (CX), Z20
@@ -29222,8 +29586,8 @@ columns4_rows:
 	SUBQ         $+1, R12
 	JNE          columns4_rows
 	MOVQ         add+80(FP), R12
-	TESTQ        R12, R12
-	JE           columns4_store
+	CMPQ         R12, $+1
+	JNE          columns4_store
 	VMOVUPS      (AX), Z20
 	VADDPS       Z7, Z20, Z7
 	VMOVUPS      64(AX), Z20
@@ -29280,7 +29644,16 @@ columns2:
 	VPXOR   X7, X7, X7
 	VPXOR   X8, X8, X8
 	VPXOR   X9, X9, X9
-	MOVQ    rows+64(FP), R12
+	MOVQ    add+80(FP), R12
+	CMPQ    R12, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	VMOVUPS (BX), Z8
+	VMOVUPS 64(BX), Z9
+
+columns2_begin:
+	MOVQ rows+64(FP), R12
 
 columns2_rows:
 	VMOVUPS      (CX), Z10
@@ -29308,8 +29681,8 @@ columns2_rows:
 	SUBQ         $+1, R12
 	JNE          columns2_rows
 	MOVQ         add+80(FP), R12
-	TESTQ        R12, R12
-	JE           columns2_store
+	CMPQ         R12, $+1
+	JNE          columns2_store
 	VMOVUPS      (AX), Z11
 	VADDPS       Z6, Z11, Z6
 	VMOVUPS      64(AX), Z11
@@ -29349,7 +29722,14 @@ columns1:
 	VMOVUPS (SI), Z7
 	VPXOR   X6, X6, X6
 	VPXOR   X5, X5, X5
-	MOVQ    rows+64(FP), R12
+	MOVQ    add+80(FP), R12
+	CMPQ    R12, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z6
+	VMOVUPS (BX), Z5
+
+columns1_begin:
+	MOVQ rows+64(FP), R12
 
 columns1_rows:
 	VMOVUPS      (CX), Z4
@@ -29367,8 +29747,8 @@ columns1_rows:
 	SUBQ         $+1, R12
 	JNE          columns1_rows
 	MOVQ         add+80(FP), R12
-	TESTQ        R12, R12
-	JE           columns1_store
+	CMPQ         R12, $+1
+	JNE          columns1_store
 	VMOVUPS      (AX), Z4
 	VADDPS       Z6, Z4, Z6
 	VMOVUPS      (BX), Z4
@@ -29404,7 +29784,14 @@ columns1_end:
 	VMOVUPS.Z (SI), K1, Z7
 	VPXOR     X8, X8, X8
 	VPXOR     X9, X9, X9
-	MOVQ      rows+64(FP), R12
+	MOVQ      add+80(FP), R12
+	CMPQ      R12, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z8
+	VMOVUPS.Z (BX), K1, Z9
+
+partial_begin:
+	MOVQ rows+64(FP), R12
 
 partial_rows:
 	VMOVUPS.Z    (CX), K1, Z4
@@ -29422,8 +29809,8 @@ partial_rows:
 	SUBQ         $+1, R12
 	JNE          partial_rows
 	MOVQ         add+80(FP), R12
-	TESTQ        R12, R12
-	JE           partial_store
+	CMPQ         R12, $+1
+	JNE          partial_store
 	VMOVUPS.Z    (AX), K1, Z4
 	VADDPS       Z8, Z4, Z8
 	VMOVUPS.Z    (BX), K1, Z4
@@ -35038,21 +35425,34 @@ TEXT ·ColDotsAVX2(SB), NOSPLIT, $0-56
 	XORL DI, DI
 
 columns8:
-	CMPQ  DX, $+64
-	JL    columns8_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
-	VPXOR X0, X0, X0
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+64
+	JL      columns8_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Y7
+	VMOVUPS 32(AX), Y6
+	VMOVUPS 64(AX), Y5
+	VMOVUPS 96(AX), Y4
+	VMOVUPS 128(AX), Y3
+	VMOVUPS 160(AX), Y2
+	VMOVUPS 192(AX), Y1
+	VMOVUPS 224(AX), Y0
+
+columns8_begin:
+	MOVQ rows+32(FP), R8
 
 columns8_rows:
 	VMOVUPS     (BX), Y8
@@ -35084,8 +35484,8 @@ columns8_rows:
 	SUBQ        $+1, R8
 	JNE         columns8_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns8_store
+	CMPQ        R8, $+1
+	JNE         columns8_store
 	VMOVUPS     (AX), Y8
 	VADDPS      Y7, Y8, Y7
 	VMOVUPS     32(AX), Y8
@@ -35119,17 +35519,26 @@ columns8_store:
 
 columns8_end:
 columns4:
-	CMPQ  DX, $+32
-	JL    columns4_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+32
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+columns4_begin:
+	MOVQ rows+32(FP), R8
 
 columns4_rows:
 	VMOVUPS     (BX), Y4
@@ -35149,8 +35558,8 @@ columns4_rows:
 	SUBQ        $+1, R8
 	JNE         columns4_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns4_store
+	CMPQ        R8, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Y11
 	VADDPS      Y0, Y11, Y0
 	VMOVUPS     32(AX), Y11
@@ -35172,15 +35581,22 @@ columns4_store:
 
 columns4_end:
 columns2:
-	CMPQ  DX, $+16
-	JL    columns2_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+16
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y2
+
+columns2_begin:
+	MOVQ rows+32(FP), R8
 
 columns2_rows:
 	VMOVUPS     (BX), Y1
@@ -35194,8 +35610,8 @@ columns2_rows:
 	SUBQ        $+1, R8
 	JNE         columns2_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns2_store
+	CMPQ        R8, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Y7
 	VADDPS      Y3, Y7, Y3
 	VMOVUPS     32(AX), Y7
@@ -35211,14 +35627,20 @@ columns2_store:
 
 columns2_end:
 columns1:
-	CMPQ  DX, $+8
-	JL    columns1_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X2, X2, X2
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+8
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X2, X2, X2
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y2
+
+columns1_begin:
+	MOVQ rows+32(FP), R8
 
 columns1_rows:
 	VMOVUPS     (BX), Y3
@@ -35229,8 +35651,8 @@ columns1_rows:
 	SUBQ        $+1, R8
 	JNE         columns1_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns1_store
+	CMPQ        R8, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Y7
 	VADDPS      Y2, Y7, Y2
 
@@ -35242,18 +35664,24 @@ columns1_store:
 	JMP     columns1
 
 columns1_end:
-	TESTQ   DX, DX
-	JE      done
-	LEAQ    partial_masks<>+0(SB), R14
-	NEGQ    DX
-	VMOVUPS 32(R14)(DX*4), Y2
-	NEGQ    DX
-	MOVQ    x+8(FP), BX
-	ADDQ    DI, BX
-	MOVQ    y+16(FP), CX
-	ADDQ    DI, CX
-	VPXOR   X7, X7, X7
-	MOVQ    rows+32(FP), R8
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R14
+	NEGQ       DX
+	VMOVUPS    32(R14)(DX*4), Y2
+	NEGQ       DX
+	MOVQ       x+8(FP), BX
+	ADDQ       DI, BX
+	MOVQ       y+16(FP), CX
+	ADDQ       DI, CX
+	VPXOR      X7, X7, X7
+	MOVQ       add+48(FP), R8
+	CMPQ       R8, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y2, Y7
+
+partial_begin:
+	MOVQ rows+32(FP), R8
 
 partial_rows:
 	VMASKMOVPS  (BX), Y2, Y3
@@ -35264,8 +35692,8 @@ partial_rows:
 	SUBQ        $+1, R8
 	JNE         partial_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          partial_store
+	CMPQ        R8, $+1
+	JNE         partial_store
 	VMASKMOVPS  (AX), Y2, Y0
 	VADDPS      Y7, Y0, Y7
 
@@ -35288,21 +35716,34 @@ TEXT ·ColDotsAVX512(SB), NOSPLIT, $0-56
 	XORL DI, DI
 
 columns8:
-	CMPQ  DX, $+128
-	JL    columns8_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
-	VPXOR X0, X0, X0
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+128
+	JL      columns8_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
+	VMOVUPS 256(AX), Z3
+	VMOVUPS 320(AX), Z2
+	VMOVUPS 384(AX), Z1
+	VMOVUPS 448(AX), Z0
+
+columns8_begin:
+	MOVQ rows+32(FP), R8
 
 columns8_rows:
 	VMOVUPS     (BX), Z8
@@ -35334,8 +35775,8 @@ columns8_rows:
 	SUBQ        $+1, R8
 	JNE         columns8_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns8_store
+	CMPQ        R8, $+1
+	JNE         columns8_store
 	VMOVUPS     (AX), Z23
 	VADDPS      Z7, Z23, Z7
 	VMOVUPS     64(AX), Z23
@@ -35369,17 +35810,26 @@ columns8_store:
 
 columns8_end:
 columns4:
-	CMPQ  DX, $+64
-	JL    columns4_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+64
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z3
+
+columns4_begin:
+	MOVQ rows+32(FP), R8
 
 columns4_rows:
 	VMOVUPS     (BX), Z4
@@ -35399,8 +35849,8 @@ columns4_rows:
 	SUBQ        $+1, R8
 	JNE         columns4_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns4_store
+	CMPQ        R8, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Z14
 	VADDPS      Z0, Z14, Z0
 	VMOVUPS     64(AX), Z14
@@ -35422,15 +35872,22 @@ columns4_store:
 
 columns4_end:
 columns2:
-	CMPQ  DX, $+32
-	JL    columns2_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+32
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z2
+
+columns2_begin:
+	MOVQ rows+32(FP), R8
 
 columns2_rows:
 	VMOVUPS     (BX), Z1
@@ -35444,8 +35901,8 @@ columns2_rows:
 	SUBQ        $+1, R8
 	JNE         columns2_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns2_store
+	CMPQ        R8, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Z7
 	VADDPS      Z3, Z7, Z3
 	VMOVUPS     64(AX), Z7
@@ -35461,14 +35918,20 @@ columns2_store:
 
 columns2_end:
 columns1:
-	CMPQ  DX, $+16
-	JL    columns1_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X2, X2, X2
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+16
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X2, X2, X2
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z2
+
+columns1_begin:
+	MOVQ rows+32(FP), R8
 
 columns1_rows:
 	VMOVUPS     (BX), Z3
@@ -35479,8 +35942,8 @@ columns1_rows:
 	SUBQ        $+1, R8
 	JNE         columns1_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns1_store
+	CMPQ        R8, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Z7
 	VADDPS      Z2, Z7, Z2
 
@@ -35492,17 +35955,23 @@ columns1_store:
 	JMP     columns1
 
 columns1_end:
-	TESTQ DX, DX
-	JE    done
-	MOVL  $0x0000ffff, R14
-	BZHIL DX, R14, R14
-	KMOVW R14, K1
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X2, X2, X2
-	MOVQ  rows+32(FP), R8
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, R14
+	BZHIL     DX, R14, R14
+	KMOVW     R14, K1
+	MOVQ      x+8(FP), BX
+	ADDQ      DI, BX
+	MOVQ      y+16(FP), CX
+	ADDQ      DI, CX
+	VPXOR     X2, X2, X2
+	MOVQ      add+48(FP), R8
+	CMPQ      R8, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z2
+
+partial_begin:
+	MOVQ rows+32(FP), R8
 
 partial_rows:
 	VMOVUPS.Z   (BX), K1, Z7
@@ -35513,8 +35982,8 @@ partial_rows:
 	SUBQ        $+1, R8
 	JNE         partial_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          partial_store
+	CMPQ        R8, $+1
+	JNE         partial_store
 	VMOVUPS.Z   (AX), K1, Z3
 	VADDPS      Z2, Z3, Z2
 

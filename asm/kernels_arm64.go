@@ -233,7 +233,7 @@ func LayerNormDotNEON(acc *[64]float32, dy *float32, x *float32, gamma *float32,
 func LayerNormBackwardNEON(dx *float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32, a float32, b float32)
 
 //go:noescape
-func ColDotNormalizedNEON(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+func LayerNormSumsNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
 
 //go:noescape
 func ColSumsShiftedNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)

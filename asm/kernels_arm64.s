@@ -4065,6 +4065,19 @@ columns8:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V0.B16, V0.B16, V0.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns8_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 16(R0), F6
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F4
+	FMOVQ 64(R0), F3
+	FMOVQ 80(R0), F2
+	FMOVQ 96(R0), F1
+	FMOVQ 112(R0), F0
+
+columns8_begin:
 	MOVD rows+24(FP), R5
 
 columns8_rows:
@@ -4088,8 +4101,8 @@ columns8_rows:
 	SUBS $1, R5
 	BNE columns8_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns8_store
+	CMP $1, R5
+	BNE columns8_store
 	FMOVQ 0(R0), F15
 	WORD $0x4e27d5e7 // FADD V7.4S, V15.4S, V7.4S
 	FMOVQ 16(R0), F15
@@ -4132,6 +4145,15 @@ columns4:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns4_begin
+	FMOVQ 0(R0), F0
+	FMOVQ 16(R0), F1
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F3
+
+columns4_begin:
 	MOVD rows+24(FP), R5
 
 columns4_rows:
@@ -4147,8 +4169,8 @@ columns4_rows:
 	SUBS $1, R5
 	BNE columns4_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns4_store
+	CMP $1, R5
+	BNE columns4_store
 	FMOVQ 0(R0), F7
 	WORD $0x4e20d4e0 // FADD V0.4S, V7.4S, V0.4S
 	FMOVQ 16(R0), F7
@@ -4177,6 +4199,13 @@ columns2:
 	ADD R4, R1
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V2.B16, V2.B16, V2.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns2_begin
+	FMOVQ 0(R0), F3
+	FMOVQ 16(R0), F2
+
+columns2_begin:
 	MOVD rows+24(FP), R5
 
 columns2_rows:
@@ -4188,8 +4217,8 @@ columns2_rows:
 	SUBS $1, R5
 	BNE columns2_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns2_store
+	CMP $1, R5
+	BNE columns2_store
 	FMOVQ 0(R0), F0
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 	FMOVQ 16(R0), F0
@@ -4211,6 +4240,12 @@ columns1:
 	MOVD x+8(FP), R1
 	ADD R4, R1
 	VEOR V2.B16, V2.B16, V2.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns1_begin
+	FMOVQ 0(R0), F2
+
+columns1_begin:
 	MOVD rows+24(FP), R5
 
 columns1_rows:
@@ -4220,8 +4255,8 @@ columns1_rows:
 	SUBS $1, R5
 	BNE columns1_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns1_store
+	CMP $1, R5
+	BNE columns1_store
 	FMOVQ 0(R0), F3
 	WORD $0x4e22d462 // FADD V2.4S, V3.4S, V2.4S
 
@@ -4248,52 +4283,68 @@ columns1_end:
 	MOVD x+8(FP), R1
 	ADD R4, R1
 	VEOR V3.B16, V3.B16, V3.B16
-	MOVD rows+24(FP), R5
-
-partial_rows:
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE partial_begin
 	TBZ $1, R2, single223
-	FMOVD 0(R1), F0
+	FMOVD 0(R0), F3
 	TBZ $0, R2, loaded224
-	ADD $8, R1, R26
-	VLD1 (R26), V0.S[2]
+	ADD $8, R0, R26
+	VLD1 (R26), V3.S[2]
 	B loaded224
 
 single223:
-	FMOVS 0(R1), F0
+	FMOVS 0(R0), F3
 
 loaded224:
+
+partial_begin:
+	MOVD rows+24(FP), R5
+
+partial_rows:
+	TBZ $1, R2, single225
+	FMOVD 0(R1), F0
+	TBZ $0, R2, loaded226
+	ADD $8, R1, R26
+	VLD1 (R26), V0.S[2]
+	B loaded226
+
+single225:
+	FMOVS 0(R1), F0
+
+loaded226:
 	WORD $0x4e20d463 // FADD V3.4S, V3.4S, V0.4S
 	ADD R3, R1
 	SUBS $1, R5
 	BNE partial_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ partial_store
-	TBZ $1, R2, single225
+	CMP $1, R5
+	BNE partial_store
+	TBZ $1, R2, single227
 	FMOVD 0(R0), F0
-	TBZ $0, R2, loaded226
+	TBZ $0, R2, loaded228
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded226
+	B loaded228
 
-single225:
+single227:
 	FMOVS 0(R0), F0
 
-loaded226:
+loaded228:
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 
 partial_store:
-	TBZ $1, R2, single227
+	TBZ $1, R2, single229
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored228
+	TBZ $0, R2, stored230
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored228
+	B stored230
 
-single227:
+single229:
 	FMOVS F3, 0(R0)
 
-stored228:
+stored230:
 
 done:
 	RET
@@ -4387,50 +4438,50 @@ columns_end:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single229
+	TBZ $1, R2, single231
 	FMOVD 0(R1), F6
-	TBZ $0, R2, loaded230
+	TBZ $0, R2, loaded232
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded230
-
-single229:
-	FMOVS 0(R1), F6
-
-loaded230:
-	TBZ $1, R2, single231
-	FMOVD 0(R6), F5
-	TBZ $0, R2, loaded232
-	ADD $8, R6, R26
-	VLD1 (R26), V5.S[2]
 	B loaded232
 
 single231:
-	FMOVS 0(R6), F5
+	FMOVS 0(R1), F6
 
 loaded232:
 	TBZ $1, R2, single233
-	FMOVD 0(R7), F4
+	FMOVD 0(R6), F5
 	TBZ $0, R2, loaded234
-	ADD $8, R7, R26
-	VLD1 (R26), V4.S[2]
+	ADD $8, R6, R26
+	VLD1 (R26), V5.S[2]
 	B loaded234
 
 single233:
-	FMOVS 0(R7), F4
+	FMOVS 0(R6), F5
 
 loaded234:
 	TBZ $1, R2, single235
-	FMOVD 0(R8), F8
+	FMOVD 0(R7), F4
 	TBZ $0, R2, loaded236
-	ADD $8, R8, R26
-	VLD1 (R26), V8.S[2]
+	ADD $8, R7, R26
+	VLD1 (R26), V4.S[2]
 	B loaded236
 
 single235:
-	FMOVS 0(R8), F8
+	FMOVS 0(R7), F4
 
 loaded236:
+	TBZ $1, R2, single237
+	FMOVD 0(R8), F8
+	TBZ $0, R2, loaded238
+	ADD $8, R8, R26
+	VLD1 (R26), V8.S[2]
+	B loaded238
+
+single237:
+	FMOVS 0(R8), F8
+
+loaded238:
 	WORD $0x4e26d400 // FADD V0.4S, V0.4S, V6.4S
 	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
 	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
@@ -4444,34 +4495,34 @@ loaded236:
 	MOVD add+48(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single237
+	TBZ $1, R2, single239
 	FMOVD 0(R0), F8
-	TBZ $0, R2, loaded238
+	TBZ $0, R2, loaded240
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded238
+	B loaded240
 
-single237:
+single239:
 	FMOVS 0(R0), F8
 
-loaded238:
+loaded240:
 	WORD $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 
 partial_store:
 	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
 	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
 	WORD $0x4e23d400 // FADD V0.4S, V0.4S, V3.4S
-	TBZ $1, R2, single239
+	TBZ $1, R2, single241
 	FMOVD F0, 0(R0)
-	TBZ $0, R2, stored240
+	TBZ $0, R2, stored242
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored240
+	B stored242
 
-single239:
+single241:
 	FMOVS F0, 0(R0)
 
-stored240:
+stored242:
 
 done:
 	RET
@@ -4498,6 +4549,19 @@ columns8:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V0.B16, V0.B16, V0.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns8_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 16(R0), F6
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F4
+	FMOVQ 64(R0), F3
+	FMOVQ 80(R0), F2
+	FMOVQ 96(R0), F1
+	FMOVQ 112(R0), F0
+
+columns8_begin:
 	MOVD rows+24(FP), R5
 
 columns8_rows:
@@ -4521,8 +4585,8 @@ columns8_rows:
 	SUBS $1, R5
 	BNE columns8_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns8_store
+	CMP $1, R5
+	BNE columns8_store
 	FMOVQ 0(R0), F15
 	WORD $0x4e27d5e7 // FADD V7.4S, V15.4S, V7.4S
 	FMOVQ 16(R0), F15
@@ -4565,6 +4629,15 @@ columns4:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns4_begin
+	FMOVQ 0(R0), F0
+	FMOVQ 16(R0), F1
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F3
+
+columns4_begin:
 	MOVD rows+24(FP), R5
 
 columns4_rows:
@@ -4580,8 +4653,8 @@ columns4_rows:
 	SUBS $1, R5
 	BNE columns4_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns4_store
+	CMP $1, R5
+	BNE columns4_store
 	FMOVQ 0(R0), F7
 	WORD $0x4e20d4e0 // FADD V0.4S, V7.4S, V0.4S
 	FMOVQ 16(R0), F7
@@ -4610,6 +4683,13 @@ columns2:
 	ADD R4, R1
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V2.B16, V2.B16, V2.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns2_begin
+	FMOVQ 0(R0), F3
+	FMOVQ 16(R0), F2
+
+columns2_begin:
 	MOVD rows+24(FP), R5
 
 columns2_rows:
@@ -4621,8 +4701,8 @@ columns2_rows:
 	SUBS $1, R5
 	BNE columns2_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns2_store
+	CMP $1, R5
+	BNE columns2_store
 	FMOVQ 0(R0), F0
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 	FMOVQ 16(R0), F0
@@ -4644,6 +4724,12 @@ columns1:
 	MOVD x+8(FP), R1
 	ADD R4, R1
 	VEOR V2.B16, V2.B16, V2.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns1_begin
+	FMOVQ 0(R0), F2
+
+columns1_begin:
 	MOVD rows+24(FP), R5
 
 columns1_rows:
@@ -4653,8 +4739,8 @@ columns1_rows:
 	SUBS $1, R5
 	BNE columns1_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns1_store
+	CMP $1, R5
+	BNE columns1_store
 	FMOVQ 0(R0), F3
 	WORD $0x4e22d462 // FADD V2.4S, V3.4S, V2.4S
 
@@ -4681,52 +4767,68 @@ columns1_end:
 	MOVD x+8(FP), R1
 	ADD R4, R1
 	VEOR V3.B16, V3.B16, V3.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE partial_begin
+	TBZ $1, R2, single243
+	FMOVD 0(R0), F3
+	TBZ $0, R2, loaded244
+	ADD $8, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded244
+
+single243:
+	FMOVS 0(R0), F3
+
+loaded244:
+
+partial_begin:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single241
+	TBZ $1, R2, single245
 	FMOVD 0(R1), F0
-	TBZ $0, R2, loaded242
+	TBZ $0, R2, loaded246
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded242
+	B loaded246
 
-single241:
+single245:
 	FMOVS 0(R1), F0
 
-loaded242:
+loaded246:
 	VFMLA V0.S4, V0.S4, V3.S4
 	ADD R3, R1
 	SUBS $1, R5
 	BNE partial_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ partial_store
-	TBZ $1, R2, single243
+	CMP $1, R5
+	BNE partial_store
+	TBZ $1, R2, single247
 	FMOVD 0(R0), F0
-	TBZ $0, R2, loaded244
+	TBZ $0, R2, loaded248
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded244
+	B loaded248
 
-single243:
+single247:
 	FMOVS 0(R0), F0
 
-loaded244:
+loaded248:
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 
 partial_store:
-	TBZ $1, R2, single245
+	TBZ $1, R2, single249
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored246
+	TBZ $0, R2, stored250
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored246
+	B stored250
 
-single245:
+single249:
 	FMOVS F3, 0(R0)
 
-stored246:
+stored250:
 
 done:
 	RET
@@ -4880,82 +4982,82 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single247
+	TBZ $1, R7, single251
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded248
+	TBZ $0, R7, loaded252
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded248
-
-single247:
-	FMOVS 0(R0), F12
-
-loaded248:
-	TBZ $1, R7, single249
-	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded250
-	ADD $8, R2, R26
-	VLD1 (R26), V9.S[2]
-	B loaded250
-
-single249:
-	FMOVS 0(R2), F9
-
-loaded250:
-	VFMLA V12.S4, V4.S4, V9.S4
-	TBZ $1, R7, single251
-	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded252
-	ADD $8, R1, R26
-	VLD1 (R26), V11.S[2]
 	B loaded252
 
 single251:
-	FMOVS 0(R1), F11
+	FMOVS 0(R0), F12
 
 loaded252:
-	WORD $0x6e29dc29 // FMUL V9.4S, V1.4S, V9.4S
-	VFMLA V11.S4, V0.S4, V9.S4
-	WORD $0x6ea9eccb // FACGT V11.4S, V6.4S, V9.4S
-	WORD $0x4e6b1d29 // BIC V9.16B, V9.16B, V11.16B
 	TBZ $1, R7, single253
-	FMOVD F9, 0(R1)
-	TBZ $0, R7, stored254
-	ADD $8, R1, R26
-	VST1 V9.S[2], (R26)
-	B stored254
+	FMOVD 0(R2), F9
+	TBZ $0, R7, loaded254
+	ADD $8, R2, R26
+	VLD1 (R26), V9.S[2]
+	B loaded254
 
 single253:
-	FMOVS F9, 0(R1)
+	FMOVS 0(R2), F9
 
-stored254:
+loaded254:
+	VFMLA V12.S4, V4.S4, V9.S4
 	TBZ $1, R7, single255
-	FMOVD 0(R4), F11
+	FMOVD 0(R1), F11
 	TBZ $0, R7, loaded256
-	ADD $8, R4, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
 	B loaded256
 
 single255:
-	FMOVS 0(R4), F11
+	FMOVS 0(R1), F11
 
 loaded256:
+	WORD $0x6e29dc29 // FMUL V9.4S, V1.4S, V9.4S
+	VFMLA V11.S4, V0.S4, V9.S4
+	WORD $0x6ea9eccb // FACGT V11.4S, V6.4S, V9.4S
+	WORD $0x4e6b1d29 // BIC V9.16B, V9.16B, V11.16B
+	TBZ $1, R7, single257
+	FMOVD F9, 0(R1)
+	TBZ $0, R7, stored258
+	ADD $8, R1, R26
+	VST1 V9.S[2], (R26)
+	B stored258
+
+single257:
+	FMOVS F9, 0(R1)
+
+stored258:
+	TBZ $1, R7, single259
+	FMOVD 0(R4), F11
+	TBZ $0, R7, loaded260
+	ADD $8, R4, R26
+	VLD1 (R26), V11.S[2]
+	B loaded260
+
+single259:
+	FMOVS 0(R4), F11
+
+loaded260:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afd2a // FDIV V10.4S, V9.4S, V10.4S
 	WORD $0x6e2cdcac // FMUL V12.4S, V5.4S, V12.4S
 	VFMLS V10.S4, V2.S4, V12.S4
-	TBZ $1, R7, single257
+	TBZ $1, R7, single261
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored258
+	TBZ $0, R7, stored262
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored258
+	B stored262
 
-single257:
+single261:
 	FMOVS F12, 0(R0)
 
-stored258:
+stored262:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -5096,81 +5198,81 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single259
+	TBZ $1, R7, single263
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded260
+	TBZ $0, R7, loaded264
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded260
-
-single259:
-	FMOVS 0(R0), F12
-
-loaded260:
-	TBZ $1, R7, single261
-	FMOVD 0(R2), F17
-	TBZ $0, R7, loaded262
-	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
-	B loaded262
-
-single261:
-	FMOVS 0(R2), F17
-
-loaded262:
-	VFMLA V12.S4, V4.S4, V17.S4
-	TBZ $1, R7, single263
-	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded264
-	ADD $8, R1, R26
-	VLD1 (R26), V11.S[2]
 	B loaded264
 
 single263:
-	FMOVS 0(R1), F11
+	FMOVS 0(R0), F12
 
 loaded264:
-	WORD $0x6e31dc31 // FMUL V17.4S, V1.4S, V17.4S
-	VFMLA V11.S4, V0.S4, V17.S4
-	WORD $0x6eb1eccb // FACGT V11.4S, V6.4S, V17.4S
-	WORD $0x4e6b1e31 // BIC V17.16B, V17.16B, V11.16B
 	TBZ $1, R7, single265
-	FMOVD F17, 0(R1)
-	TBZ $0, R7, stored266
-	ADD $8, R1, R26
-	VST1 V17.S[2], (R26)
-	B stored266
+	FMOVD 0(R2), F17
+	TBZ $0, R7, loaded266
+	ADD $8, R2, R26
+	VLD1 (R26), V17.S[2]
+	B loaded266
 
 single265:
-	FMOVS F17, 0(R1)
+	FMOVS 0(R2), F17
 
-stored266:
+loaded266:
+	VFMLA V12.S4, V4.S4, V17.S4
 	TBZ $1, R7, single267
-	FMOVD 0(R4), F11
+	FMOVD 0(R1), F11
 	TBZ $0, R7, loaded268
-	ADD $8, R4, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
 	B loaded268
 
 single267:
-	FMOVS 0(R4), F11
+	FMOVS 0(R1), F11
 
 loaded268:
+	WORD $0x6e31dc31 // FMUL V17.4S, V1.4S, V17.4S
+	VFMLA V11.S4, V0.S4, V17.S4
+	WORD $0x6eb1eccb // FACGT V11.4S, V6.4S, V17.4S
+	WORD $0x4e6b1e31 // BIC V17.16B, V17.16B, V11.16B
+	TBZ $1, R7, single269
+	FMOVD F17, 0(R1)
+	TBZ $0, R7, stored270
+	ADD $8, R1, R26
+	VST1 V17.S[2], (R26)
+	B stored270
+
+single269:
+	FMOVS F17, 0(R1)
+
+stored270:
+	TBZ $1, R7, single271
+	FMOVD 0(R4), F11
+	TBZ $0, R7, loaded272
+	ADD $8, R4, R26
+	VLD1 (R26), V11.S[2]
+	B loaded272
+
+single271:
+	FMOVS 0(R4), F11
+
+loaded272:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afe2b // FDIV V11.4S, V17.4S, V10.4S
 	VFMLS V11.S4, V2.S4, V12.S4
-	TBZ $1, R7, single269
+	TBZ $1, R7, single273
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored270
+	TBZ $0, R7, stored274
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored270
+	B stored274
 
-single269:
+single273:
 	FMOVS F12, 0(R0)
 
-stored270:
+stored274:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -5302,69 +5404,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R3, single271
+	TBZ $1, R3, single275
 	FMOVD 0(R0), F9
-	TBZ $0, R3, loaded272
+	TBZ $0, R3, loaded276
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded272
-
-single271:
-	FMOVS 0(R0), F9
-
-loaded272:
-	TBZ $1, R3, single273
-	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded274
-	ADD $8, R2, R26
-	VLD1 (R26), V7.S[2]
-	B loaded274
-
-single273:
-	FMOVS 0(R2), F7
-
-loaded274:
-	VFMLA V9.S4, V5.S4, V7.S4
-	TBZ $1, R3, single275
-	FMOVD 0(R1), F8
-	TBZ $0, R3, loaded276
-	ADD $8, R1, R26
-	VLD1 (R26), V8.S[2]
 	B loaded276
 
 single275:
-	FMOVS 0(R1), F8
+	FMOVS 0(R0), F9
 
 loaded276:
+	TBZ $1, R3, single277
+	FMOVD 0(R2), F7
+	TBZ $0, R3, loaded278
+	ADD $8, R2, R26
+	VLD1 (R26), V7.S[2]
+	B loaded278
+
+single277:
+	FMOVS 0(R2), F7
+
+loaded278:
+	VFMLA V9.S4, V5.S4, V7.S4
+	TBZ $1, R3, single279
+	FMOVD 0(R1), F8
+	TBZ $0, R3, loaded280
+	ADD $8, R1, R26
+	VLD1 (R26), V8.S[2]
+	B loaded280
+
+single279:
+	FMOVS 0(R1), F8
+
+loaded280:
 	WORD $0x6e27dc2e // FMUL V14.4S, V1.4S, V7.4S
 	VFMLA V8.S4, V0.S4, V14.S4
 	WORD $0x6eaeecc8 // FACGT V8.4S, V6.4S, V14.4S
 	WORD $0x4e681dce // BIC V14.16B, V14.16B, V8.16B
-	TBZ $1, R3, single277
+	TBZ $1, R3, single281
 	FMOVD F14, 0(R1)
-	TBZ $0, R3, stored278
+	TBZ $0, R3, stored282
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored278
+	B stored282
 
-single277:
+single281:
 	FMOVS F14, 0(R1)
 
-stored278:
+stored282:
 	WORD $0x6e27dc47 // FMUL V7.4S, V2.4S, V7.4S
 	VFMLA V14.S4, V3.S4, V7.S4
 	VFMLS V7.S4, V4.S4, V9.S4
-	TBZ $1, R3, single279
+	TBZ $1, R3, single283
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored280
+	TBZ $0, R3, stored284
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored280
+	B stored284
 
-single279:
+single283:
 	FMOVS F9, 0(R0)
 
-stored280:
+stored284:
 
 done:
 	RET
@@ -5549,99 +5651,99 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single281
+	TBZ $1, R4, single285
 	FMOVD 0(R0), F12
-	TBZ $0, R4, loaded282
+	TBZ $0, R4, loaded286
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded282
-
-single281:
-	FMOVS 0(R0), F12
-
-loaded282:
-	TBZ $1, R4, single283
-	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded284
-	ADD $8, R3, R26
-	VLD1 (R26), V10.S[2]
-	B loaded284
-
-single283:
-	FMOVS 0(R3), F10
-
-loaded284:
-	VFMLA V12.S4, V7.S4, V10.S4
-	TBZ $1, R4, single285
-	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded286
-	ADD $8, R1, R26
-	VLD1 (R26), V11.S[2]
 	B loaded286
 
 single285:
-	FMOVS 0(R1), F11
+	FMOVS 0(R0), F12
 
 loaded286:
-	WORD $0x6e2adc31 // FMUL V17.4S, V1.4S, V10.4S
-	VFMLA V11.S4, V0.S4, V17.S4
-	WORD $0x6eb1ed2b // FACGT V11.4S, V9.4S, V17.4S
-	WORD $0x4e6b1e31 // BIC V17.16B, V17.16B, V11.16B
 	TBZ $1, R4, single287
-	FMOVD F17, 0(R1)
-	TBZ $0, R4, stored288
-	ADD $8, R1, R26
-	VST1 V17.S[2], (R26)
-	B stored288
+	FMOVD 0(R3), F10
+	TBZ $0, R4, loaded288
+	ADD $8, R3, R26
+	VLD1 (R26), V10.S[2]
+	B loaded288
 
 single287:
-	FMOVS F17, 0(R1)
+	FMOVS 0(R3), F10
 
-stored288:
+loaded288:
+	VFMLA V12.S4, V7.S4, V10.S4
 	TBZ $1, R4, single289
-	FMOVD 0(R2), F11
+	FMOVD 0(R1), F11
 	TBZ $0, R4, loaded290
-	ADD $8, R2, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
 	B loaded290
 
 single289:
-	FMOVS 0(R2), F11
+	FMOVS 0(R1), F11
 
 loaded290:
+	WORD $0x6e2adc31 // FMUL V17.4S, V1.4S, V10.4S
+	VFMLA V11.S4, V0.S4, V17.S4
+	WORD $0x6eb1ed2b // FACGT V11.4S, V9.4S, V17.4S
+	WORD $0x4e6b1e31 // BIC V17.16B, V17.16B, V11.16B
+	TBZ $1, R4, single291
+	FMOVD F17, 0(R1)
+	TBZ $0, R4, stored292
+	ADD $8, R1, R26
+	VST1 V17.S[2], (R26)
+	B stored292
+
+single291:
+	FMOVS F17, 0(R1)
+
+stored292:
+	TBZ $1, R4, single293
+	FMOVD 0(R2), F11
+	TBZ $0, R4, loaded294
+	ADD $8, R2, R26
+	VLD1 (R26), V11.S[2]
+	B loaded294
+
+single293:
+	FMOVS 0(R2), F11
+
+loaded294:
 	WORD $0x6e2adc70 // FMUL V16.4S, V3.4S, V10.4S
 	WORD $0x6e2ade0a // FMUL V10.4S, V16.4S, V10.4S
 	VFMLA V11.S4, V2.S4, V10.S4
 	WORD $0x6eaaed2b // FACGT V11.4S, V9.4S, V10.4S
 	WORD $0x4e6b1d4a // BIC V10.16B, V10.16B, V11.16B
-	TBZ $1, R4, single291
+	TBZ $1, R4, single295
 	FMOVD F10, 0(R2)
-	TBZ $0, R4, stored292
+	TBZ $0, R4, stored296
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored292
+	B stored296
 
-single291:
+single295:
 	FMOVS F10, 0(R2)
 
-stored292:
+stored296:
 	WORD $0x6e25dd4a // FMUL V10.4S, V10.4S, V5.4S
 	WORD $0x6ea1f94a // FSQRT V10.4S, V10.4S
 	WORD $0x4e26d54a // FADD V10.4S, V10.4S, V6.4S
 	WORD $0x6e2afe2a // FDIV V10.4S, V17.4S, V10.4S
 	WORD $0x6e2cdd0c // FMUL V12.4S, V8.4S, V12.4S
 	VFMLS V10.S4, V4.S4, V12.S4
-	TBZ $1, R4, single293
+	TBZ $1, R4, single297
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored294
+	TBZ $0, R4, stored298
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored294
+	B stored298
 
-single293:
+single297:
 	FMOVS F12, 0(R0)
 
-stored294:
+stored298:
 
 done:
 	RET
@@ -5782,99 +5884,99 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R4, single295
+	TBZ $1, R4, single299
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded296
+	TBZ $0, R4, loaded300
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded296
-
-single295:
-	FMOVS 0(R0), F11
-
-loaded296:
-	TBZ $1, R4, single297
-	FMOVD 0(R3), F13
-	TBZ $0, R4, loaded298
-	ADD $8, R3, R26
-	VLD1 (R26), V13.S[2]
-	B loaded298
-
-single297:
-	FMOVS 0(R3), F13
-
-loaded298:
-	VFMLA V11.S4, V7.S4, V13.S4
-	TBZ $1, R4, single299
-	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded300
-	ADD $8, R1, R26
-	VLD1 (R26), V14.S[2]
 	B loaded300
 
 single299:
-	FMOVS 0(R1), F14
+	FMOVS 0(R0), F11
 
 loaded300:
-	WORD $0x6e2ddc32 // FMUL V18.4S, V1.4S, V13.4S
-	VFMLA V14.S4, V0.S4, V18.S4
-	WORD $0x6eb2ed4e // FACGT V14.4S, V10.4S, V18.4S
-	WORD $0x4e6e1e52 // BIC V18.16B, V18.16B, V14.16B
 	TBZ $1, R4, single301
-	FMOVD F18, 0(R1)
-	TBZ $0, R4, stored302
-	ADD $8, R1, R26
-	VST1 V18.S[2], (R26)
-	B stored302
+	FMOVD 0(R3), F13
+	TBZ $0, R4, loaded302
+	ADD $8, R3, R26
+	VLD1 (R26), V13.S[2]
+	B loaded302
 
 single301:
-	FMOVS F18, 0(R1)
+	FMOVS 0(R3), F13
 
-stored302:
+loaded302:
+	VFMLA V11.S4, V7.S4, V13.S4
 	TBZ $1, R4, single303
-	FMOVD 0(R2), F14
+	FMOVD 0(R1), F14
 	TBZ $0, R4, loaded304
-	ADD $8, R2, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
 	B loaded304
 
 single303:
-	FMOVS 0(R2), F14
+	FMOVS 0(R1), F14
 
 loaded304:
+	WORD $0x6e2ddc32 // FMUL V18.4S, V1.4S, V13.4S
+	VFMLA V14.S4, V0.S4, V18.S4
+	WORD $0x6eb2ed4e // FACGT V14.4S, V10.4S, V18.4S
+	WORD $0x4e6e1e52 // BIC V18.16B, V18.16B, V14.16B
+	TBZ $1, R4, single305
+	FMOVD F18, 0(R1)
+	TBZ $0, R4, stored306
+	ADD $8, R1, R26
+	VST1 V18.S[2], (R26)
+	B stored306
+
+single305:
+	FMOVS F18, 0(R1)
+
+stored306:
+	TBZ $1, R4, single307
+	FMOVD 0(R2), F14
+	TBZ $0, R4, loaded308
+	ADD $8, R2, R26
+	VLD1 (R26), V14.S[2]
+	B loaded308
+
+single307:
+	FMOVS 0(R2), F14
+
+loaded308:
 	WORD $0x6e2ddc71 // FMUL V17.4S, V3.4S, V13.4S
 	WORD $0x6e2dde2d // FMUL V13.4S, V17.4S, V13.4S
 	VFMLA V14.S4, V2.S4, V13.S4
 	WORD $0x6eaded4e // FACGT V14.4S, V10.4S, V13.4S
 	WORD $0x4e6e1dad // BIC V13.16B, V13.16B, V14.16B
-	TBZ $1, R4, single305
+	TBZ $1, R4, single309
 	FMOVD F13, 0(R2)
-	TBZ $0, R4, stored306
+	TBZ $0, R4, stored310
 	ADD $8, R2, R26
 	VST1 V13.S[2], (R26)
-	B stored306
+	B stored310
 
-single305:
+single309:
 	FMOVS F13, 0(R2)
 
-stored306:
+stored310:
 	WORD $0x6e25ddae // FMUL V14.4S, V13.4S, V5.4S
 	WORD $0x6ea1f9ce // FSQRT V14.4S, V14.4S
 	WORD $0x4e26d5cd // FADD V13.4S, V14.4S, V6.4S
 	WORD $0x6e2dfe4d // FDIV V13.4S, V18.4S, V13.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V13.S4, V4.S4, V11.S4
-	TBZ $1, R4, single307
+	TBZ $1, R4, single311
 	FMOVD F11, 0(R0)
-	TBZ $0, R4, stored308
+	TBZ $0, R4, stored312
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored308
+	B stored312
 
-single307:
+single311:
 	FMOVS F11, 0(R0)
 
-stored308:
+stored312:
 
 done:
 	RET
@@ -6092,125 +6194,125 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R5, single309
+	TBZ $1, R5, single313
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded310
+	TBZ $0, R5, loaded314
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded310
-
-single309:
-	FMOVS 0(R0), F11
-
-loaded310:
-	TBZ $1, R5, single311
-	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded312
-	ADD $8, R4, R26
-	VLD1 (R26), V10.S[2]
-	B loaded312
-
-single311:
-	FMOVS 0(R4), F10
-
-loaded312:
-	VFMLA V11.S4, V7.S4, V10.S4
-	TBZ $1, R5, single313
-	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded314
-	ADD $8, R1, R26
-	VLD1 (R26), V12.S[2]
 	B loaded314
 
 single313:
-	FMOVS 0(R1), F12
+	FMOVS 0(R0), F11
 
 loaded314:
-	WORD $0x6e2adc35 // FMUL V21.4S, V1.4S, V10.4S
-	VFMLA V12.S4, V0.S4, V21.S4
-	WORD $0x6eb5ed2c // FACGT V12.4S, V9.4S, V21.4S
-	WORD $0x4e6c1eb5 // BIC V21.16B, V21.16B, V12.16B
 	TBZ $1, R5, single315
-	FMOVD F21, 0(R1)
-	TBZ $0, R5, stored316
-	ADD $8, R1, R26
-	VST1 V21.S[2], (R26)
-	B stored316
+	FMOVD 0(R4), F10
+	TBZ $0, R5, loaded316
+	ADD $8, R4, R26
+	VLD1 (R26), V10.S[2]
+	B loaded316
 
 single315:
-	FMOVS F21, 0(R1)
+	FMOVS 0(R4), F10
 
-stored316:
+loaded316:
+	VFMLA V11.S4, V7.S4, V10.S4
 	TBZ $1, R5, single317
-	FMOVD 0(R2), F12
+	FMOVD 0(R1), F12
 	TBZ $0, R5, loaded318
-	ADD $8, R2, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
 	B loaded318
 
 single317:
-	FMOVS 0(R2), F12
+	FMOVS 0(R1), F12
 
 loaded318:
+	WORD $0x6e2adc35 // FMUL V21.4S, V1.4S, V10.4S
+	VFMLA V12.S4, V0.S4, V21.S4
+	WORD $0x6eb5ed2c // FACGT V12.4S, V9.4S, V21.4S
+	WORD $0x4e6c1eb5 // BIC V21.16B, V21.16B, V12.16B
+	TBZ $1, R5, single319
+	FMOVD F21, 0(R1)
+	TBZ $0, R5, stored320
+	ADD $8, R1, R26
+	VST1 V21.S[2], (R26)
+	B stored320
+
+single319:
+	FMOVS F21, 0(R1)
+
+stored320:
+	TBZ $1, R5, single321
+	FMOVD 0(R2), F12
+	TBZ $0, R5, loaded322
+	ADD $8, R2, R26
+	VLD1 (R26), V12.S[2]
+	B loaded322
+
+single321:
+	FMOVS 0(R2), F12
+
+loaded322:
 	WORD $0x6e2adc74 // FMUL V20.4S, V3.4S, V10.4S
 	WORD $0x6e2ade8a // FMUL V10.4S, V20.4S, V10.4S
 	VFMLA V12.S4, V2.S4, V10.S4
 	WORD $0x6eaaed2c // FACGT V12.4S, V9.4S, V10.4S
 	WORD $0x4e6c1d4a // BIC V10.16B, V10.16B, V12.16B
-	TBZ $1, R5, single319
+	TBZ $1, R5, single323
 	FMOVD F10, 0(R2)
-	TBZ $0, R5, stored320
+	TBZ $0, R5, stored324
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored320
+	B stored324
 
-single319:
+single323:
 	FMOVS F10, 0(R2)
 
-stored320:
-	TBZ $1, R5, single321
+stored324:
+	TBZ $1, R5, single325
 	FMOVD 0(R3), F12
-	TBZ $0, R5, loaded322
+	TBZ $0, R5, loaded326
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded322
+	B loaded326
 
-single321:
+single325:
 	FMOVS 0(R3), F12
 
-loaded322:
+loaded326:
 	WORD $0x6eace554 // FCMGT V20.4S, V10.4S, V12.4S
 	WORD $0x6eb41d4c // BIT V12.16B, V10.16B, V20.16B
 	WORD $0x6eaced2a // FACGT V10.4S, V9.4S, V12.4S
 	WORD $0x4e6a1d8c // BIC V12.16B, V12.16B, V10.16B
-	TBZ $1, R5, single323
+	TBZ $1, R5, single327
 	FMOVD F12, 0(R3)
-	TBZ $0, R5, stored324
+	TBZ $0, R5, stored328
 	ADD $8, R3, R26
 	VST1 V12.S[2], (R26)
-	B stored324
+	B stored328
 
-single323:
+single327:
 	FMOVS F12, 0(R3)
 
-stored324:
+stored328:
 	WORD $0x6e25dd8c // FMUL V12.4S, V12.4S, V5.4S
 	WORD $0x6ea1f98c // FSQRT V12.4S, V12.4S
 	WORD $0x4e26d58c // FADD V12.4S, V12.4S, V6.4S
 	WORD $0x6e2cfeac // FDIV V12.4S, V21.4S, V12.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V12.S4, V4.S4, V11.S4
-	TBZ $1, R5, single325
+	TBZ $1, R5, single329
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored326
+	TBZ $0, R5, stored330
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored326
+	B stored330
 
-single325:
+single329:
 	FMOVS F11, 0(R0)
 
-stored326:
+stored330:
 
 done:
 	RET
@@ -6372,125 +6474,125 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R5, single327
+	TBZ $1, R5, single331
 	FMOVD 0(R0), F16
-	TBZ $0, R5, loaded328
+	TBZ $0, R5, loaded332
 	ADD $8, R0, R26
 	VLD1 (R26), V16.S[2]
-	B loaded328
-
-single327:
-	FMOVS 0(R0), F16
-
-loaded328:
-	TBZ $1, R5, single329
-	FMOVD 0(R4), F15
-	TBZ $0, R5, loaded330
-	ADD $8, R4, R26
-	VLD1 (R26), V15.S[2]
-	B loaded330
-
-single329:
-	FMOVS 0(R4), F15
-
-loaded330:
-	VFMLA V16.S4, V7.S4, V15.S4
-	TBZ $1, R5, single331
-	FMOVD 0(R1), F11
-	TBZ $0, R5, loaded332
-	ADD $8, R1, R26
-	VLD1 (R26), V11.S[2]
 	B loaded332
 
 single331:
-	FMOVS 0(R1), F11
+	FMOVS 0(R0), F16
 
 loaded332:
-	WORD $0x6e2fdc32 // FMUL V18.4S, V1.4S, V15.4S
-	VFMLA V11.S4, V0.S4, V18.S4
-	WORD $0x6eb2ed4b // FACGT V11.4S, V10.4S, V18.4S
-	WORD $0x4e6b1e52 // BIC V18.16B, V18.16B, V11.16B
 	TBZ $1, R5, single333
-	FMOVD F18, 0(R1)
-	TBZ $0, R5, stored334
-	ADD $8, R1, R26
-	VST1 V18.S[2], (R26)
-	B stored334
+	FMOVD 0(R4), F15
+	TBZ $0, R5, loaded334
+	ADD $8, R4, R26
+	VLD1 (R26), V15.S[2]
+	B loaded334
 
 single333:
-	FMOVS F18, 0(R1)
+	FMOVS 0(R4), F15
 
-stored334:
+loaded334:
+	VFMLA V16.S4, V7.S4, V15.S4
 	TBZ $1, R5, single335
-	FMOVD 0(R2), F11
+	FMOVD 0(R1), F11
 	TBZ $0, R5, loaded336
-	ADD $8, R2, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
 	B loaded336
 
 single335:
-	FMOVS 0(R2), F11
+	FMOVS 0(R1), F11
 
 loaded336:
+	WORD $0x6e2fdc32 // FMUL V18.4S, V1.4S, V15.4S
+	VFMLA V11.S4, V0.S4, V18.S4
+	WORD $0x6eb2ed4b // FACGT V11.4S, V10.4S, V18.4S
+	WORD $0x4e6b1e52 // BIC V18.16B, V18.16B, V11.16B
+	TBZ $1, R5, single337
+	FMOVD F18, 0(R1)
+	TBZ $0, R5, stored338
+	ADD $8, R1, R26
+	VST1 V18.S[2], (R26)
+	B stored338
+
+single337:
+	FMOVS F18, 0(R1)
+
+stored338:
+	TBZ $1, R5, single339
+	FMOVD 0(R2), F11
+	TBZ $0, R5, loaded340
+	ADD $8, R2, R26
+	VLD1 (R26), V11.S[2]
+	B loaded340
+
+single339:
+	FMOVS 0(R2), F11
+
+loaded340:
 	WORD $0x6e2fdc71 // FMUL V17.4S, V3.4S, V15.4S
 	WORD $0x6e2fde2f // FMUL V15.4S, V17.4S, V15.4S
 	VFMLA V11.S4, V2.S4, V15.S4
 	WORD $0x6eafed4b // FACGT V11.4S, V10.4S, V15.4S
 	WORD $0x4e6b1def // BIC V15.16B, V15.16B, V11.16B
-	TBZ $1, R5, single337
+	TBZ $1, R5, single341
 	FMOVD F15, 0(R2)
-	TBZ $0, R5, stored338
+	TBZ $0, R5, stored342
 	ADD $8, R2, R26
 	VST1 V15.S[2], (R26)
-	B stored338
+	B stored342
 
-single337:
+single341:
 	FMOVS F15, 0(R2)
 
-stored338:
-	TBZ $1, R5, single339
+stored342:
+	TBZ $1, R5, single343
 	FMOVD 0(R3), F11
-	TBZ $0, R5, loaded340
+	TBZ $0, R5, loaded344
 	ADD $8, R3, R26
 	VLD1 (R26), V11.S[2]
-	B loaded340
+	B loaded344
 
-single339:
+single343:
 	FMOVS 0(R3), F11
 
-loaded340:
+loaded344:
 	WORD $0x6eabe5f1 // FCMGT V17.4S, V15.4S, V11.4S
 	WORD $0x6eb11deb // BIT V11.16B, V15.16B, V17.16B
 	WORD $0x6eabed4f // FACGT V15.4S, V10.4S, V11.4S
 	WORD $0x4e6f1d6b // BIC V11.16B, V11.16B, V15.16B
-	TBZ $1, R5, single341
+	TBZ $1, R5, single345
 	FMOVD F11, 0(R3)
-	TBZ $0, R5, stored342
+	TBZ $0, R5, stored346
 	ADD $8, R3, R26
 	VST1 V11.S[2], (R26)
-	B stored342
+	B stored346
 
-single341:
+single345:
 	FMOVS F11, 0(R3)
 
-stored342:
+stored346:
 	WORD $0x6e25dd6f // FMUL V15.4S, V11.4S, V5.4S
 	WORD $0x6ea1f9ef // FSQRT V15.4S, V15.4S
 	WORD $0x4e26d5eb // FADD V11.4S, V15.4S, V6.4S
 	WORD $0x6e2bfe4b // FDIV V11.4S, V18.4S, V11.4S
 	WORD $0x6e30dd10 // FMUL V16.4S, V8.4S, V16.4S
 	VFMLS V11.S4, V4.S4, V16.S4
-	TBZ $1, R5, single343
+	TBZ $1, R5, single347
 	FMOVD F16, 0(R0)
-	TBZ $0, R5, stored344
+	TBZ $0, R5, stored348
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored344
+	B stored348
 
-single343:
+single347:
 	FMOVS F16, 0(R0)
 
-stored344:
+stored348:
 
 done:
 	RET
@@ -6610,69 +6712,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single345
+	TBZ $1, R3, single349
 	FMOVD 0(R0), F5
-	TBZ $0, R3, loaded346
+	TBZ $0, R3, loaded350
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded346
-
-single345:
-	FMOVS 0(R0), F5
-
-loaded346:
-	TBZ $1, R3, single347
-	FMOVD 0(R2), F6
-	TBZ $0, R3, loaded348
-	ADD $8, R2, R26
-	VLD1 (R26), V6.S[2]
-	B loaded348
-
-single347:
-	FMOVS 0(R2), F6
-
-loaded348:
-	VFMLA V5.S4, V2.S4, V6.S4
-	TBZ $1, R3, single349
-	FMOVD 0(R1), F4
-	TBZ $0, R3, loaded350
-	ADD $8, R1, R26
-	VLD1 (R26), V4.S[2]
 	B loaded350
 
 single349:
-	FMOVS 0(R1), F4
+	FMOVS 0(R0), F5
 
 loaded350:
+	TBZ $1, R3, single351
+	FMOVD 0(R2), F6
+	TBZ $0, R3, loaded352
+	ADD $8, R2, R26
+	VLD1 (R26), V6.S[2]
+	B loaded352
+
+single351:
+	FMOVS 0(R2), F6
+
+loaded352:
+	VFMLA V5.S4, V2.S4, V6.S4
+	TBZ $1, R3, single353
+	FMOVD 0(R1), F4
+	TBZ $0, R3, loaded354
+	ADD $8, R1, R26
+	VLD1 (R26), V4.S[2]
+	B loaded354
+
+single353:
+	FMOVS 0(R1), F4
+
+loaded354:
 	VFMLA V6.S4, V6.S4, V4.S4
 	WORD $0x6ea4ec6f // FACGT V15.4S, V3.4S, V4.4S
 	WORD $0x4e6f1c84 // BIC V4.16B, V4.16B, V15.16B
-	TBZ $1, R3, single351
+	TBZ $1, R3, single355
 	FMOVD F4, 0(R1)
-	TBZ $0, R3, stored352
+	TBZ $0, R3, stored356
 	ADD $8, R1, R26
 	VST1 V4.S[2], (R26)
-	B stored352
+	B stored356
 
-single351:
+single355:
 	FMOVS F4, 0(R1)
 
-stored352:
+stored356:
 	WORD $0x6ea1f884 // FSQRT V4.4S, V4.4S
 	WORD $0x4e21d484 // FADD V4.4S, V4.4S, V1.4S
 	WORD $0x6e24fcc4 // FDIV V4.4S, V6.4S, V4.4S
 	VFMLS V4.S4, V0.S4, V5.S4
-	TBZ $1, R3, single353
+	TBZ $1, R3, single357
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored354
+	TBZ $0, R3, stored358
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored354
+	B stored358
 
-single353:
+single357:
 	FMOVS F5, 0(R0)
 
-stored354:
+stored358:
 
 done:
 	RET
@@ -6806,71 +6908,71 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V9.S[3]
 	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
-	TBZ $1, R3, single355
+	TBZ $1, R3, single359
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded356
+	TBZ $0, R3, loaded360
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded356
-
-single355:
-	FMOVS 0(R0), F7
-
-loaded356:
-	TBZ $1, R3, single357
-	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded358
-	ADD $8, R2, R26
-	VLD1 (R26), V8.S[2]
-	B loaded358
-
-single357:
-	FMOVS 0(R2), F8
-
-loaded358:
-	VFMLA V7.S4, V4.S4, V8.S4
-	WORD $0x6e28dc26 // FMUL V6.4S, V1.4S, V8.4S
-	TBZ $1, R3, single359
-	FMOVD 0(R1), F17
-	TBZ $0, R3, loaded360
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
 	B loaded360
 
 single359:
-	FMOVS 0(R1), F17
+	FMOVS 0(R0), F7
 
 loaded360:
+	TBZ $1, R3, single361
+	FMOVD 0(R2), F8
+	TBZ $0, R3, loaded362
+	ADD $8, R2, R26
+	VLD1 (R26), V8.S[2]
+	B loaded362
+
+single361:
+	FMOVS 0(R2), F8
+
+loaded362:
+	VFMLA V7.S4, V4.S4, V8.S4
+	WORD $0x6e28dc26 // FMUL V6.4S, V1.4S, V8.4S
+	TBZ $1, R3, single363
+	FMOVD 0(R1), F17
+	TBZ $0, R3, loaded364
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded364
+
+single363:
+	FMOVS 0(R1), F17
+
+loaded364:
 	WORD $0x6e28dcc6 // FMUL V6.4S, V6.4S, V8.4S
 	VFMLA V17.S4, V0.S4, V6.S4
 	WORD $0x6ea6ecb1 // FACGT V17.4S, V5.4S, V6.4S
 	WORD $0x4e711cc6 // BIC V6.16B, V6.16B, V17.16B
-	TBZ $1, R3, single361
+	TBZ $1, R3, single365
 	FMOVD F6, 0(R1)
-	TBZ $0, R3, stored362
+	TBZ $0, R3, stored366
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored362
+	B stored366
 
-single361:
+single365:
 	FMOVS F6, 0(R1)
 
-stored362:
+stored366:
 	WORD $0x6ea1f8c6 // FSQRT V6.4S, V6.4S
 	WORD $0x4e22d4c6 // FADD V6.4S, V6.4S, V2.4S
 	WORD $0x6e26fd06 // FDIV V6.4S, V8.4S, V6.4S
 	VFMLS V6.S4, V3.S4, V7.S4
-	TBZ $1, R3, single363
+	TBZ $1, R3, single367
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored364
+	TBZ $0, R3, stored368
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored364
+	B stored368
 
-single363:
+single367:
 	FMOVS F7, 0(R0)
 
-stored364:
+stored368:
 
 done:
 	RET
@@ -7049,81 +7151,81 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single365
+	TBZ $1, R4, single369
 	FMOVD 0(R0), F26
-	TBZ $0, R4, loaded366
+	TBZ $0, R4, loaded370
 	ADD $8, R0, R26
 	VLD1 (R26), V26.S[2]
-	B loaded366
-
-single365:
-	FMOVS 0(R0), F26
-
-loaded366:
-	TBZ $1, R4, single367
-	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded368
-	ADD $8, R3, R26
-	VLD1 (R26), V9.S[2]
-	B loaded368
-
-single367:
-	FMOVS 0(R3), F9
-
-loaded368:
-	VFMLA V26.S4, V4.S4, V9.S4
-	WORD $0x6e29dc28 // FMUL V8.4S, V1.4S, V9.4S
-	TBZ $1, R4, single369
-	FMOVD 0(R1), F7
-	TBZ $0, R4, loaded370
-	ADD $8, R1, R26
-	VLD1 (R26), V7.S[2]
 	B loaded370
 
 single369:
-	FMOVS 0(R1), F7
+	FMOVS 0(R0), F26
 
 loaded370:
-	WORD $0x6e29dd19 // FMUL V25.4S, V8.4S, V9.4S
-	VFMLA V7.S4, V0.S4, V25.S4
-	WORD $0x6eb9eca7 // FACGT V7.4S, V5.4S, V25.4S
-	WORD $0x4e671f39 // BIC V25.16B, V25.16B, V7.16B
 	TBZ $1, R4, single371
-	FMOVD F25, 0(R1)
-	TBZ $0, R4, stored372
-	ADD $8, R1, R26
-	VST1 V25.S[2], (R26)
-	B stored372
+	FMOVD 0(R3), F9
+	TBZ $0, R4, loaded372
+	ADD $8, R3, R26
+	VLD1 (R26), V9.S[2]
+	B loaded372
 
 single371:
-	FMOVS F25, 0(R1)
+	FMOVS 0(R3), F9
 
-stored372:
+loaded372:
+	VFMLA V26.S4, V4.S4, V9.S4
+	WORD $0x6e29dc28 // FMUL V8.4S, V1.4S, V9.4S
 	TBZ $1, R4, single373
-	FMOVD 0(R2), F7
+	FMOVD 0(R1), F7
 	TBZ $0, R4, loaded374
-	ADD $8, R2, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
 	B loaded374
 
 single373:
-	FMOVS 0(R2), F7
+	FMOVS 0(R1), F7
 
 loaded374:
-	VFMLA V7.S4, V0.S4, V8.S4
-	WORD $0x6ea8eca7 // FACGT V7.4S, V5.4S, V8.4S
-	WORD $0x4e671d08 // BIC V8.16B, V8.16B, V7.16B
+	WORD $0x6e29dd19 // FMUL V25.4S, V8.4S, V9.4S
+	VFMLA V7.S4, V0.S4, V25.S4
+	WORD $0x6eb9eca7 // FACGT V7.4S, V5.4S, V25.4S
+	WORD $0x4e671f39 // BIC V25.16B, V25.16B, V7.16B
 	TBZ $1, R4, single375
-	FMOVD F8, 0(R2)
+	FMOVD F25, 0(R1)
 	TBZ $0, R4, stored376
-	ADD $8, R2, R26
-	VST1 V8.S[2], (R26)
+	ADD $8, R1, R26
+	VST1 V25.S[2], (R26)
 	B stored376
 
 single375:
-	FMOVS F8, 0(R2)
+	FMOVS F25, 0(R1)
 
 stored376:
+	TBZ $1, R4, single377
+	FMOVD 0(R2), F7
+	TBZ $0, R4, loaded378
+	ADD $8, R2, R26
+	VLD1 (R26), V7.S[2]
+	B loaded378
+
+single377:
+	FMOVS 0(R2), F7
+
+loaded378:
+	VFMLA V7.S4, V0.S4, V8.S4
+	WORD $0x6ea8eca7 // FACGT V7.4S, V5.4S, V8.4S
+	WORD $0x4e671d08 // BIC V8.16B, V8.16B, V7.16B
+	TBZ $1, R4, single379
+	FMOVD F8, 0(R2)
+	TBZ $0, R4, stored380
+	ADD $8, R2, R26
+	VST1 V8.S[2], (R26)
+	B stored380
+
+single379:
+	FMOVS F8, 0(R2)
+
+stored380:
 	VFMLS V8.S4, V8.S4, V25.S4
 	WORD $0x6eb9e4c8 // FCMGT V8.4S, V6.4S, V25.4S
 	WORD $0x6ea81cd9 // BIT V25.16B, V6.16B, V8.16B
@@ -7131,17 +7233,17 @@ stored376:
 	WORD $0x4e22d739 // FADD V25.4S, V25.4S, V2.4S
 	WORD $0x6e39fd39 // FDIV V25.4S, V9.4S, V25.4S
 	VFMLS V25.S4, V3.S4, V26.S4
-	TBZ $1, R4, single377
+	TBZ $1, R4, single381
 	FMOVD F26, 0(R0)
-	TBZ $0, R4, stored378
+	TBZ $0, R4, stored382
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored378
+	B stored382
 
-single377:
+single381:
 	FMOVS F26, 0(R0)
 
-stored378:
+stored382:
 
 done:
 	RET
@@ -7305,96 +7407,96 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single379
+	TBZ $1, R4, single383
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded380
+	TBZ $0, R4, loaded384
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded380
-
-single379:
-	FMOVS 0(R0), F8
-
-loaded380:
-	TBZ $1, R4, single381
-	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded382
-	ADD $8, R3, R26
-	VLD1 (R26), V9.S[2]
-	B loaded382
-
-single381:
-	FMOVS 0(R3), F9
-
-loaded382:
-	VFMLA V8.S4, V5.S4, V9.S4
-	WORD $0x6e29dc27 // FMUL V7.4S, V1.4S, V9.4S
-	TBZ $1, R4, single383
-	FMOVD 0(R1), F18
-	TBZ $0, R4, loaded384
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
 	B loaded384
 
 single383:
-	FMOVS 0(R1), F18
+	FMOVS 0(R0), F8
 
 loaded384:
+	TBZ $1, R4, single385
+	FMOVD 0(R3), F9
+	TBZ $0, R4, loaded386
+	ADD $8, R3, R26
+	VLD1 (R26), V9.S[2]
+	B loaded386
+
+single385:
+	FMOVS 0(R3), F9
+
+loaded386:
+	VFMLA V8.S4, V5.S4, V9.S4
+	WORD $0x6e29dc27 // FMUL V7.4S, V1.4S, V9.4S
+	TBZ $1, R4, single387
+	FMOVD 0(R1), F18
+	TBZ $0, R4, loaded388
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded388
+
+single387:
+	FMOVS 0(R1), F18
+
+loaded388:
 	WORD $0x6e29dce7 // FMUL V7.4S, V7.4S, V9.4S
 	VFMLA V18.S4, V0.S4, V7.S4
 	WORD $0x6ea7ecd2 // FACGT V18.4S, V6.4S, V7.4S
 	WORD $0x4e721ce7 // BIC V7.16B, V7.16B, V18.16B
-	TBZ $1, R4, single385
-	FMOVD F7, 0(R1)
-	TBZ $0, R4, stored386
-	ADD $8, R1, R26
-	VST1 V7.S[2], (R26)
-	B stored386
-
-single385:
-	FMOVS F7, 0(R1)
-
-stored386:
-	WORD $0x6ea1f8e7 // FSQRT V7.4S, V7.4S
-	WORD $0x4e22d4e7 // FADD V7.4S, V7.4S, V2.4S
-	WORD $0x6e27fd27 // FDIV V7.4S, V9.4S, V7.4S
-	TBZ $1, R4, single387
-	FMOVD 0(R2), F9
-	TBZ $0, R4, loaded388
-	ADD $8, R2, R26
-	VLD1 (R26), V9.S[2]
-	B loaded388
-
-single387:
-	FMOVS 0(R2), F9
-
-loaded388:
-	VFMLA V9.S4, V3.S4, V7.S4
-	WORD $0x6ea7ecc9 // FACGT V9.4S, V6.4S, V7.4S
-	WORD $0x4e691ce7 // BIC V7.16B, V7.16B, V9.16B
 	TBZ $1, R4, single389
-	FMOVD F7, 0(R2)
+	FMOVD F7, 0(R1)
 	TBZ $0, R4, stored390
-	ADD $8, R2, R26
+	ADD $8, R1, R26
 	VST1 V7.S[2], (R26)
 	B stored390
 
 single389:
-	FMOVS F7, 0(R2)
+	FMOVS F7, 0(R1)
 
 stored390:
-	VFMLS V7.S4, V4.S4, V8.S4
+	WORD $0x6ea1f8e7 // FSQRT V7.4S, V7.4S
+	WORD $0x4e22d4e7 // FADD V7.4S, V7.4S, V2.4S
+	WORD $0x6e27fd27 // FDIV V7.4S, V9.4S, V7.4S
 	TBZ $1, R4, single391
-	FMOVD F8, 0(R0)
-	TBZ $0, R4, stored392
-	ADD $8, R0, R26
-	VST1 V8.S[2], (R26)
-	B stored392
+	FMOVD 0(R2), F9
+	TBZ $0, R4, loaded392
+	ADD $8, R2, R26
+	VLD1 (R26), V9.S[2]
+	B loaded392
 
 single391:
+	FMOVS 0(R2), F9
+
+loaded392:
+	VFMLA V9.S4, V3.S4, V7.S4
+	WORD $0x6ea7ecc9 // FACGT V9.4S, V6.4S, V7.4S
+	WORD $0x4e691ce7 // BIC V7.16B, V7.16B, V9.16B
+	TBZ $1, R4, single393
+	FMOVD F7, 0(R2)
+	TBZ $0, R4, stored394
+	ADD $8, R2, R26
+	VST1 V7.S[2], (R26)
+	B stored394
+
+single393:
+	FMOVS F7, 0(R2)
+
+stored394:
+	VFMLS V7.S4, V4.S4, V8.S4
+	TBZ $1, R4, single395
+	FMOVD F8, 0(R0)
+	TBZ $0, R4, stored396
+	ADD $8, R0, R26
+	VST1 V8.S[2], (R26)
+	B stored396
+
+single395:
 	FMOVS F8, 0(R0)
 
-stored392:
+stored396:
 
 done:
 	RET
@@ -7603,124 +7705,124 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R5, single393
+	TBZ $1, R5, single397
 	FMOVD 0(R0), F27
-	TBZ $0, R5, loaded394
+	TBZ $0, R5, loaded398
 	ADD $8, R0, R26
 	VLD1 (R26), V27.S[2]
-	B loaded394
-
-single393:
-	FMOVS 0(R0), F27
-
-loaded394:
-	TBZ $1, R5, single395
-	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded396
-	ADD $8, R4, R26
-	VLD1 (R26), V10.S[2]
-	B loaded396
-
-single395:
-	FMOVS 0(R4), F10
-
-loaded396:
-	VFMLA V27.S4, V5.S4, V10.S4
-	WORD $0x6e2adc29 // FMUL V9.4S, V1.4S, V10.4S
-	TBZ $1, R5, single397
-	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded398
-	ADD $8, R1, R26
-	VLD1 (R26), V8.S[2]
 	B loaded398
 
 single397:
-	FMOVS 0(R1), F8
+	FMOVS 0(R0), F27
 
 loaded398:
-	WORD $0x6e2add3a // FMUL V26.4S, V9.4S, V10.4S
-	VFMLA V8.S4, V0.S4, V26.S4
-	WORD $0x6ebaecc8 // FACGT V8.4S, V6.4S, V26.4S
-	WORD $0x4e681f5a // BIC V26.16B, V26.16B, V8.16B
 	TBZ $1, R5, single399
-	FMOVD F26, 0(R1)
-	TBZ $0, R5, stored400
-	ADD $8, R1, R26
-	VST1 V26.S[2], (R26)
-	B stored400
+	FMOVD 0(R4), F10
+	TBZ $0, R5, loaded400
+	ADD $8, R4, R26
+	VLD1 (R26), V10.S[2]
+	B loaded400
 
 single399:
-	FMOVS F26, 0(R1)
+	FMOVS 0(R4), F10
 
-stored400:
+loaded400:
+	VFMLA V27.S4, V5.S4, V10.S4
+	WORD $0x6e2adc29 // FMUL V9.4S, V1.4S, V10.4S
 	TBZ $1, R5, single401
-	FMOVD 0(R2), F8
+	FMOVD 0(R1), F8
 	TBZ $0, R5, loaded402
-	ADD $8, R2, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
 	B loaded402
 
 single401:
-	FMOVS 0(R2), F8
+	FMOVS 0(R1), F8
 
 loaded402:
-	VFMLA V8.S4, V0.S4, V9.S4
-	WORD $0x6ea9ecc8 // FACGT V8.4S, V6.4S, V9.4S
-	WORD $0x4e681d29 // BIC V9.16B, V9.16B, V8.16B
+	WORD $0x6e2add3a // FMUL V26.4S, V9.4S, V10.4S
+	VFMLA V8.S4, V0.S4, V26.S4
+	WORD $0x6ebaecc8 // FACGT V8.4S, V6.4S, V26.4S
+	WORD $0x4e681f5a // BIC V26.16B, V26.16B, V8.16B
 	TBZ $1, R5, single403
-	FMOVD F9, 0(R2)
+	FMOVD F26, 0(R1)
 	TBZ $0, R5, stored404
-	ADD $8, R2, R26
-	VST1 V9.S[2], (R26)
+	ADD $8, R1, R26
+	VST1 V26.S[2], (R26)
 	B stored404
 
 single403:
-	FMOVS F9, 0(R2)
+	FMOVS F26, 0(R1)
 
 stored404:
+	TBZ $1, R5, single405
+	FMOVD 0(R2), F8
+	TBZ $0, R5, loaded406
+	ADD $8, R2, R26
+	VLD1 (R26), V8.S[2]
+	B loaded406
+
+single405:
+	FMOVS 0(R2), F8
+
+loaded406:
+	VFMLA V8.S4, V0.S4, V9.S4
+	WORD $0x6ea9ecc8 // FACGT V8.4S, V6.4S, V9.4S
+	WORD $0x4e681d29 // BIC V9.16B, V9.16B, V8.16B
+	TBZ $1, R5, single407
+	FMOVD F9, 0(R2)
+	TBZ $0, R5, stored408
+	ADD $8, R2, R26
+	VST1 V9.S[2], (R26)
+	B stored408
+
+single407:
+	FMOVS F9, 0(R2)
+
+stored408:
 	VFMLS V9.S4, V9.S4, V26.S4
 	WORD $0x6ebae4e9 // FCMGT V9.4S, V7.4S, V26.4S
 	WORD $0x6ea91cfa // BIT V26.16B, V7.16B, V9.16B
 	WORD $0x6ea1fb5a // FSQRT V26.4S, V26.4S
 	WORD $0x4e22d75a // FADD V26.4S, V26.4S, V2.4S
 	WORD $0x6e3afd5a // FDIV V26.4S, V10.4S, V26.4S
-	TBZ $1, R5, single405
+	TBZ $1, R5, single409
 	FMOVD 0(R3), F10
-	TBZ $0, R5, loaded406
+	TBZ $0, R5, loaded410
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded406
+	B loaded410
 
-single405:
+single409:
 	FMOVS 0(R3), F10
 
-loaded406:
+loaded410:
 	VFMLA V10.S4, V3.S4, V26.S4
 	WORD $0x6ebaecca // FACGT V10.4S, V6.4S, V26.4S
 	WORD $0x4e6a1f5a // BIC V26.16B, V26.16B, V10.16B
-	TBZ $1, R5, single407
+	TBZ $1, R5, single411
 	FMOVD F26, 0(R3)
-	TBZ $0, R5, stored408
+	TBZ $0, R5, stored412
 	ADD $8, R3, R26
 	VST1 V26.S[2], (R26)
-	B stored408
+	B stored412
 
-single407:
+single411:
 	FMOVS F26, 0(R3)
 
-stored408:
+stored412:
 	VFMLS V26.S4, V4.S4, V27.S4
-	TBZ $1, R5, single409
+	TBZ $1, R5, single413
 	FMOVD F27, 0(R0)
-	TBZ $0, R5, stored410
+	TBZ $0, R5, stored414
 	ADD $8, R0, R26
 	VST1 V27.S[2], (R26)
-	B stored410
+	B stored414
 
-single409:
+single413:
 	FMOVS F27, 0(R0)
 
-stored410:
+stored414:
 
 done:
 	RET
@@ -7872,73 +7974,73 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R3, single411
+	TBZ $1, R3, single415
 	FMOVD 0(R2), F11
-	TBZ $0, R3, loaded412
+	TBZ $0, R3, loaded416
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded412
+	B loaded416
 
-single411:
+single415:
 	FMOVS 0(R2), F11
 
-loaded412:
-	TBZ $1, R3, single413
+loaded416:
+	TBZ $1, R3, single417
 	FMOVD 0(R1), F12
-	TBZ $0, R3, loaded414
+	TBZ $0, R3, loaded418
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded414
+	B loaded418
 
-single413:
+single417:
 	FMOVS 0(R1), F12
 
-loaded414:
+loaded418:
 	WORD $0x6e2bdc2a // FMUL V10.4S, V1.4S, V11.4S
 	VFMLA V12.S4, V0.S4, V10.S4
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V12.S4, V2.S4, V11.S4
 	WORD $0x6eabeccc // FACGT V12.4S, V6.4S, V11.4S
 	WORD $0x4e6c1d6b // BIC V11.16B, V11.16B, V12.16B
-	TBZ $1, R3, single415
-	FMOVD F11, 0(R1)
-	TBZ $0, R3, stored416
-	ADD $8, R1, R26
-	VST1 V11.S[2], (R26)
-	B stored416
-
-single415:
-	FMOVS F11, 0(R1)
-
-stored416:
-	WORD $0x6ea7e54b // FCMGT V11.4S, V10.4S, V7.4S
-	WORD $0x6eaae4ea // FCMGT V10.4S, V7.4S, V10.4S
-	VAND V10.B16, V8.B16, V10.B16
-	WORD $0x6eab1d2a // BIT V10.16B, V9.16B, V11.16B
-	TBZ $1, R3, single417
-	FMOVD 0(R0), F11
-	TBZ $0, R3, loaded418
-	ADD $8, R0, R26
-	VLD1 (R26), V11.S[2]
-	B loaded418
-
-single417:
-	FMOVS 0(R0), F11
-
-loaded418:
-	WORD $0x6e2bdcab // FMUL V11.4S, V5.4S, V11.4S
-	VFMLS V10.S4, V4.S4, V11.S4
 	TBZ $1, R3, single419
-	FMOVD F11, 0(R0)
+	FMOVD F11, 0(R1)
 	TBZ $0, R3, stored420
-	ADD $8, R0, R26
+	ADD $8, R1, R26
 	VST1 V11.S[2], (R26)
 	B stored420
 
 single419:
-	FMOVS F11, 0(R0)
+	FMOVS F11, 0(R1)
 
 stored420:
+	WORD $0x6ea7e54b // FCMGT V11.4S, V10.4S, V7.4S
+	WORD $0x6eaae4ea // FCMGT V10.4S, V7.4S, V10.4S
+	VAND V10.B16, V8.B16, V10.B16
+	WORD $0x6eab1d2a // BIT V10.16B, V9.16B, V11.16B
+	TBZ $1, R3, single421
+	FMOVD 0(R0), F11
+	TBZ $0, R3, loaded422
+	ADD $8, R0, R26
+	VLD1 (R26), V11.S[2]
+	B loaded422
+
+single421:
+	FMOVS 0(R0), F11
+
+loaded422:
+	WORD $0x6e2bdcab // FMUL V11.4S, V5.4S, V11.4S
+	VFMLS V10.S4, V4.S4, V11.S4
+	TBZ $1, R3, single423
+	FMOVD F11, 0(R0)
+	TBZ $0, R3, stored424
+	ADD $8, R0, R26
+	VST1 V11.S[2], (R26)
+	B stored424
+
+single423:
+	FMOVS F11, 0(R0)
+
+stored424:
 
 done:
 	RET
@@ -8004,30 +8106,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R2, single421
+	TBZ $1, R2, single425
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded422
+	TBZ $0, R2, loaded426
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded422
+	B loaded426
 
-single421:
+single425:
 	FMOVS 0(R1), F3
 
-loaded422:
+loaded426:
 	WORD $0x6ea3e402 // FCMGT V2.4S, V0.4S, V3.4S
 	WORD $0x6ea21c03 // BIT V3.16B, V0.16B, V2.16B
-	TBZ $1, R2, single423
+	TBZ $1, R2, single427
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored424
+	TBZ $0, R2, stored428
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored424
+	B stored428
 
-single423:
+single427:
 	FMOVS F3, 0(R0)
 
-stored424:
+stored428:
 
 done:
 	RET
@@ -8101,41 +8203,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single425
+	TBZ $1, R3, single429
 	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded426
+	TBZ $0, R3, loaded430
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded426
-
-single425:
-	FMOVS 0(R2), F8
-
-loaded426:
-	WORD $0x6ea0e508 // FCMGT V8.4S, V8.4S, V0.4S
-	TBZ $1, R3, single427
-	FMOVD 0(R1), F6
-	TBZ $0, R3, loaded428
-	ADD $8, R1, R26
-	VLD1 (R26), V6.S[2]
-	B loaded428
-
-single427:
-	FMOVS 0(R1), F6
-
-loaded428:
-	VAND V8.B16, V6.B16, V6.B16
-	TBZ $1, R3, single429
-	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored430
-	ADD $8, R0, R26
-	VST1 V6.S[2], (R26)
-	B stored430
+	B loaded430
 
 single429:
+	FMOVS 0(R2), F8
+
+loaded430:
+	WORD $0x6ea0e508 // FCMGT V8.4S, V8.4S, V0.4S
+	TBZ $1, R3, single431
+	FMOVD 0(R1), F6
+	TBZ $0, R3, loaded432
+	ADD $8, R1, R26
+	VLD1 (R26), V6.S[2]
+	B loaded432
+
+single431:
+	FMOVS 0(R1), F6
+
+loaded432:
+	VAND V8.B16, V6.B16, V6.B16
+	TBZ $1, R3, single433
+	FMOVD F6, 0(R0)
+	TBZ $0, R3, stored434
+	ADD $8, R0, R26
+	VST1 V6.S[2], (R26)
+	B stored434
+
+single433:
 	FMOVS F6, 0(R0)
 
-stored430:
+stored434:
 
 done:
 	RET
@@ -8292,17 +8394,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single431
+	TBZ $1, R2, single435
 	FMOVD 0(R1), F20
-	TBZ $0, R2, loaded432
+	TBZ $0, R2, loaded436
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded432
+	B loaded436
 
-single431:
+single435:
 	FMOVS 0(R1), F20
 
-loaded432:
+loaded436:
 	VORR V20.B16, V0.B16, V22.B16
 	WORD $0x6eb6e42d // FCMGT V13.4S, V1.4S, V22.4S
 	WORD $0x6ead1c36 // BIT V22.16B, V1.16B, V13.16B
@@ -8330,17 +8432,17 @@ loaded432:
 	VFMLA V22.S4, V13.S4, V21.S4
 	WORD $0x6e35fe75 // FDIV V21.4S, V19.4S, V21.4S
 	WORD $0x6ee01eb4 // BIF V20.16B, V21.16B, V0.16B
-	TBZ $1, R2, single433
+	TBZ $1, R2, single437
 	FMOVD F20, 0(R0)
-	TBZ $0, R2, stored434
+	TBZ $0, R2, stored438
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored434
+	B stored438
 
-single433:
+single437:
 	FMOVS F20, 0(R0)
 
-stored434:
+stored438:
 
 done:
 	RET
@@ -8419,42 +8521,42 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R3, single435
+	TBZ $1, R3, single439
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded436
+	TBZ $0, R3, loaded440
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded436
+	B loaded440
 
-single435:
+single439:
 	FMOVS 0(R2), F2
 
-loaded436:
-	TBZ $1, R3, single437
+loaded440:
+	TBZ $1, R3, single441
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded438
+	TBZ $0, R3, loaded442
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded438
+	B loaded442
 
-single437:
+single441:
 	FMOVS 0(R1), F3
 
-loaded438:
+loaded442:
 	VMOV V0.B16, V9.B16
 	VFMLS V2.S4, V2.S4, V9.S4
 	WORD $0x6e29dc69 // FMUL V9.4S, V3.4S, V9.4S
-	TBZ $1, R3, single439
+	TBZ $1, R3, single443
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored440
+	TBZ $0, R3, stored444
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored440
+	B stored444
 
-single439:
+single443:
 	FMOVS F9, 0(R0)
 
-stored440:
+stored444:
 
 done:
 	RET
@@ -9903,17 +10005,17 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single441
+	TBZ $1, R3, single445
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded442
+	TBZ $0, R3, loaded446
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded442
+	B loaded446
 
-single441:
+single445:
 	FMOVS 0(R2), F26
 
-loaded442:
+loaded446:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -9950,17 +10052,17 @@ loaded442:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single443
+	TBZ $1, R3, single447
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored444
+	TBZ $0, R3, stored448
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored444
+	B stored448
 
-single443:
+single447:
 	FMOVS F27, 0(R1)
 
-stored444:
+stored448:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -9980,17 +10082,17 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single445
+	TBZ $1, R3, single449
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded446
+	TBZ $0, R3, loaded450
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded446
+	B loaded450
 
-single445:
+single449:
 	FMOVS 0(R2), F27
 
-loaded446:
+loaded450:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -10027,17 +10129,17 @@ loaded446:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single447
+	TBZ $1, R3, single451
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored448
+	TBZ $0, R3, stored452
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored448
+	B stored452
 
-single447:
+single451:
 	FMOVS F28, 0(R1)
 
-stored448:
+stored452:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -10057,17 +10159,17 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single449
+	TBZ $1, R3, single453
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded450
+	TBZ $0, R3, loaded454
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded450
+	B loaded454
 
-single449:
+single453:
 	FMOVS 0(R2), F28
 
-loaded450:
+loaded454:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -10104,17 +10206,17 @@ loaded450:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single451
+	TBZ $1, R3, single455
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored452
+	TBZ $0, R3, stored456
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored452
+	B stored456
 
-single451:
+single455:
 	FMOVS F30, 0(R1)
 
-stored452:
+stored456:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -10134,17 +10236,17 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single453
+	TBZ $1, R3, single457
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded454
+	TBZ $0, R3, loaded458
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded454
+	B loaded458
 
-single453:
+single457:
 	FMOVS 0(R2), F30
 
-loaded454:
+loaded458:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -10181,17 +10283,17 @@ loaded454:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single455
+	TBZ $1, R3, single459
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored456
+	TBZ $0, R3, stored460
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored456
+	B stored460
 
-single455:
+single459:
 	FMOVS F26, 0(R1)
 
-stored456:
+stored460:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -10211,17 +10313,17 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single457
+	TBZ $1, R3, single461
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded458
+	TBZ $0, R3, loaded462
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded458
+	B loaded462
 
-single457:
+single461:
 	FMOVS 0(R2), F26
 
-loaded458:
+loaded462:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -10258,17 +10360,17 @@ loaded458:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single459
+	TBZ $1, R3, single463
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored460
+	TBZ $0, R3, stored464
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored460
+	B stored464
 
-single459:
+single463:
 	FMOVS F27, 0(R1)
 
-stored460:
+stored464:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -10288,17 +10390,17 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single461
+	TBZ $1, R3, single465
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded462
+	TBZ $0, R3, loaded466
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded462
+	B loaded466
 
-single461:
+single465:
 	FMOVS 0(R2), F27
 
-loaded462:
+loaded466:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -10335,17 +10437,17 @@ loaded462:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single463
+	TBZ $1, R3, single467
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored464
+	TBZ $0, R3, stored468
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored464
+	B stored468
 
-single463:
+single467:
 	FMOVS F28, 0(R1)
 
-stored464:
+stored468:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -10365,17 +10467,17 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single465
+	TBZ $1, R3, single469
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded466
+	TBZ $0, R3, loaded470
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded466
+	B loaded470
 
-single465:
+single469:
 	FMOVS 0(R2), F28
 
-loaded466:
+loaded470:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -10412,17 +10514,17 @@ loaded466:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single467
+	TBZ $1, R3, single471
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored468
+	TBZ $0, R3, stored472
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored468
+	B stored472
 
-single467:
+single471:
 	FMOVS F30, 0(R1)
 
-stored468:
+stored472:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -10442,17 +10544,17 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single469
+	TBZ $1, R3, single473
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded470
+	TBZ $0, R3, loaded474
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded470
+	B loaded474
 
-single469:
+single473:
 	FMOVS 0(R2), F30
 
-loaded470:
+loaded474:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -10489,17 +10591,17 @@ loaded470:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single471
+	TBZ $1, R3, single475
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored472
+	TBZ $0, R3, stored476
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored472
+	B stored476
 
-single471:
+single475:
 	FMOVS F26, 0(R1)
 
-stored472:
+stored476:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -10519,17 +10621,17 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single473
+	TBZ $1, R3, single477
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded474
+	TBZ $0, R3, loaded478
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded474
+	B loaded478
 
-single473:
+single477:
 	FMOVS 0(R2), F26
 
-loaded474:
+loaded478:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -10566,17 +10668,17 @@ loaded474:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single475
+	TBZ $1, R3, single479
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored476
+	TBZ $0, R3, stored480
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored476
+	B stored480
 
-single475:
+single479:
 	FMOVS F27, 0(R1)
 
-stored476:
+stored480:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -10596,17 +10698,17 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single477
+	TBZ $1, R3, single481
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded478
+	TBZ $0, R3, loaded482
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded478
+	B loaded482
 
-single477:
+single481:
 	FMOVS 0(R2), F27
 
-loaded478:
+loaded482:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -10643,17 +10745,17 @@ loaded478:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single479
+	TBZ $1, R3, single483
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored480
+	TBZ $0, R3, stored484
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored480
+	B stored484
 
-single479:
+single483:
 	FMOVS F28, 0(R1)
 
-stored480:
+stored484:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -10673,17 +10775,17 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single481
+	TBZ $1, R3, single485
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded482
+	TBZ $0, R3, loaded486
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded482
+	B loaded486
 
-single481:
+single485:
 	FMOVS 0(R2), F28
 
-loaded482:
+loaded486:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -10720,17 +10822,17 @@ loaded482:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single483
+	TBZ $1, R3, single487
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored484
+	TBZ $0, R3, stored488
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored484
+	B stored488
 
-single483:
+single487:
 	FMOVS F30, 0(R1)
 
-stored484:
+stored488:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -10750,17 +10852,17 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single485
+	TBZ $1, R3, single489
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded486
+	TBZ $0, R3, loaded490
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded486
+	B loaded490
 
-single485:
+single489:
 	FMOVS 0(R2), F30
 
-loaded486:
+loaded490:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -10797,17 +10899,17 @@ loaded486:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single487
+	TBZ $1, R3, single491
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored488
+	TBZ $0, R3, stored492
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored488
+	B stored492
 
-single487:
+single491:
 	FMOVS F26, 0(R1)
 
-stored488:
+stored492:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -10827,17 +10929,17 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single489
+	TBZ $1, R3, single493
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded490
+	TBZ $0, R3, loaded494
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded490
+	B loaded494
 
-single489:
+single493:
 	FMOVS 0(R2), F26
 
-loaded490:
+loaded494:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -10874,17 +10976,17 @@ loaded490:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single491
+	TBZ $1, R3, single495
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored492
+	TBZ $0, R3, stored496
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored492
+	B stored496
 
-single491:
+single495:
 	FMOVS F27, 0(R1)
 
-stored492:
+stored496:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -10904,17 +11006,17 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single493
+	TBZ $1, R3, single497
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded494
+	TBZ $0, R3, loaded498
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded494
+	B loaded498
 
-single493:
+single497:
 	FMOVS 0(R2), F27
 
-loaded494:
+loaded498:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -10951,17 +11053,17 @@ loaded494:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single495
+	TBZ $1, R3, single499
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored496
+	TBZ $0, R3, stored500
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored496
+	B stored500
 
-single495:
+single499:
 	FMOVS F28, 0(R1)
 
-stored496:
+stored500:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -10981,17 +11083,17 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single497
+	TBZ $1, R3, single501
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded498
+	TBZ $0, R3, loaded502
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded498
+	B loaded502
 
-single497:
+single501:
 	FMOVS 0(R2), F28
 
-loaded498:
+loaded502:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -11028,17 +11130,17 @@ loaded498:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single499
+	TBZ $1, R3, single503
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored500
+	TBZ $0, R3, stored504
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored500
+	B stored504
 
-single499:
+single503:
 	FMOVS F30, 0(R1)
 
-stored500:
+stored504:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -11058,17 +11160,17 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single501
+	TBZ $1, R3, single505
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded502
+	TBZ $0, R3, loaded506
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded502
+	B loaded506
 
-single501:
+single505:
 	FMOVS 0(R2), F30
 
-loaded502:
+loaded506:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -11105,17 +11207,17 @@ loaded502:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single503
+	TBZ $1, R3, single507
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored504
+	TBZ $0, R3, stored508
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored504
+	B stored508
 
-single503:
+single507:
 	FMOVS F26, 0(R1)
 
-stored504:
+stored508:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -11372,17 +11474,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single505
+	TBZ $1, R2, single509
 	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded506
+	TBZ $0, R2, loaded510
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded506
+	B loaded510
 
-single505:
+single509:
 	FMOVS 0(R1), F17
 
-loaded506:
+loaded510:
 	WORD $0x6ea0e637 // FCMGT V23.4S, V17.4S, V0.4S
 	WORD $0x6eb71c11 // BIT V17.16B, V0.16B, V23.16B
 	WORD $0x6eb1e437 // FCMGT V23.4S, V1.4S, V17.4S
@@ -11410,17 +11512,17 @@ loaded506:
 	VSUB V17.S4, V19.S4, V19.S4
 	WORD $0x6e31ddd7 // FMUL V23.4S, V14.4S, V17.4S
 	WORD $0x6e33def7 // FMUL V23.4S, V23.4S, V19.4S
-	TBZ $1, R2, single507
+	TBZ $1, R2, single511
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored508
+	TBZ $0, R2, stored512
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored508
+	B stored512
 
-single507:
+single511:
 	FMOVS F23, 0(R0)
 
-stored508:
+stored512:
 
 done:
 	RET
@@ -11480,68 +11582,68 @@ blocks:
 	VORR V22.B16, V21.B16, V21.B16
 	WORD $0x6eb0aa57 // UMAXV S23, V18.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, significand_odd509
+	TBNZ $31, R26, significand_odd513
 	VADD V2.S4, V14.S4, V23.S4
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V14.S4, V22.S4
 
-significand_done510:
+significand_done514:
 	WORD $0x6eb0aa78 // UMAXV S24, V19.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, significand_odd511
+	TBNZ $31, R26, significand_odd515
 	VADD V2.S4, V15.S4, V24.S4
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V15.S4, V25.S4
 
-significand_done512:
+significand_done516:
 	WORD $0x6eb0aa97 // UMAXV S23, V20.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, significand_odd513
+	TBNZ $31, R26, significand_odd517
 	VADD V2.S4, V16.S4, V23.S4
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V16.S4, V26.S4
 
-significand_done514:
+significand_done518:
 	WORD $0x6eb0aab8 // UMAXV S24, V21.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, significand_odd515
+	TBNZ $31, R26, significand_odd519
 	VADD V2.S4, V17.S4, V24.S4
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V17.S4, V27.S4
 
-significand_done516:
+significand_done520:
 	WORD $0x6eb0aa58 // UMAXV S24, V18.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, exponent_odd517
+	TBNZ $31, R26, exponent_odd521
 	VSUB V22.S4, V14.S4, V18.S4
 	WORD $0x4f290652 // SSHR V18.4S, V18.4S, #23
 	WORD $0x4e21da52 // SCVTF V18.4S, V18.4S
 
-exponent_done518:
+exponent_done522:
 	WORD $0x6eb0aa77 // UMAXV S23, V19.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, exponent_odd519
+	TBNZ $31, R26, exponent_odd523
 	VSUB V25.S4, V15.S4, V19.S4
 	WORD $0x4f290673 // SSHR V19.4S, V19.4S, #23
 	WORD $0x4e21da73 // SCVTF V19.4S, V19.4S
 
-exponent_done520:
+exponent_done524:
 	WORD $0x6eb0aa98 // UMAXV S24, V20.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, exponent_odd521
+	TBNZ $31, R26, exponent_odd525
 	VSUB V26.S4, V16.S4, V20.S4
 	WORD $0x4f290694 // SSHR V20.4S, V20.4S, #23
 	WORD $0x4e21da94 // SCVTF V20.4S, V20.4S
 
-exponent_done522:
+exponent_done526:
 	WORD $0x6eb0aab7 // UMAXV S23, V21.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, exponent_odd523
+	TBNZ $31, R26, exponent_odd527
 	VSUB V27.S4, V17.S4, V21.S4
 	WORD $0x4f2906b5 // SSHR V21.4S, V21.4S, #23
 	WORD $0x4e21dab5 // SCVTF V21.4S, V21.4S
 
-exponent_done524:
+exponent_done528:
 	WORD $0x4ea3d6d6 // FSUB V22.4S, V22.4S, V3.4S
 	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
 	WORD $0x4ea3d75a // FSUB V26.4S, V26.4S, V3.4S
@@ -11643,20 +11745,20 @@ vectors:
 	VORR V25.B16, V26.B16, V26.B16
 	WORD $0x6eb0ab56 // UMAXV S22, V26.4S
 	FMOVS F22, R26
-	TBNZ $31, R26, significand_odd525
+	TBNZ $31, R26, significand_odd529
 	VADD V2.S4, V27.S4, V22.S4
 	VAND V0.B16, V22.B16, V22.B16
 	VSUB V22.S4, V27.S4, V25.S4
 
-significand_done526:
+significand_done530:
 	WORD $0x6eb0ab56 // UMAXV S22, V26.4S
 	FMOVS F22, R26
-	TBNZ $31, R26, exponent_odd527
+	TBNZ $31, R26, exponent_odd531
 	VSUB V25.S4, V27.S4, V26.S4
 	WORD $0x4f29075a // SSHR V26.4S, V26.4S, #23
 	WORD $0x4e21db5a // SCVTF V26.4S, V26.4S
 
-exponent_done528:
+exponent_done532:
 	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
 	VMOV V5.B16, V27.B16
 	VFMLA V25.S4, V4.S4, V27.S4
@@ -11697,36 +11799,36 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single529
+	TBZ $1, R2, single533
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded530
+	TBZ $0, R2, loaded534
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded530
+	B loaded534
 
-single529:
+single533:
 	FMOVS 0(R1), F26
 
-loaded530:
+loaded534:
 	VADD V0.S4, V26.S4, V27.S4
 	VADD V1.S4, V26.S4, V22.S4
 	VORR V27.B16, V22.B16, V22.B16
 	WORD $0x6eb0aad5 // UMAXV S21, V22.4S
 	FMOVS F21, R26
-	TBNZ $31, R26, significand_odd531
+	TBNZ $31, R26, significand_odd535
 	VADD V2.S4, V26.S4, V21.S4
 	VAND V0.B16, V21.B16, V21.B16
 	VSUB V21.S4, V26.S4, V27.S4
 
-significand_done532:
+significand_done536:
 	WORD $0x6eb0aad5 // UMAXV S21, V22.4S
 	FMOVS F21, R26
-	TBNZ $31, R26, exponent_odd533
+	TBNZ $31, R26, exponent_odd537
 	VSUB V27.S4, V26.S4, V22.S4
 	WORD $0x4f2906d6 // SSHR V22.4S, V22.4S, #23
 	WORD $0x4e21dad6 // SCVTF V22.4S, V22.4S
 
-exponent_done534:
+exponent_done538:
 	WORD $0x4ea3d77b // FSUB V27.4S, V27.4S, V3.4S
 	VMOV V5.B16, V26.B16
 	VFMLA V27.S4, V4.S4, V26.S4
@@ -11747,22 +11849,22 @@ exponent_done534:
 	WORD $0x6e3bdf7a // FMUL V26.4S, V27.4S, V27.4S
 	VFMLA V21.S4, V26.S4, V27.S4
 	VFMLA V13.S4, V22.S4, V27.S4
-	TBZ $1, R2, single535
+	TBZ $1, R2, single539
 	FMOVD F27, 0(R0)
-	TBZ $0, R2, stored536
+	TBZ $0, R2, stored540
 	ADD $8, R0, R26
 	VST1 V27.S[2], (R26)
-	B stored536
+	B stored540
 
-single535:
+single539:
 	FMOVS F27, 0(R0)
 
-stored536:
+stored540:
 
 done:
 	RET
 
-significand_odd509:
+significand_odd513:
 	MOVD $0x00800000, R26
 	VDUP R26, V25.S4
 	WORD $0x6eaee737 // FCMGT V23.4S, V25.4S, V14.4S
@@ -11775,9 +11877,9 @@ significand_odd509:
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V24.S4, V22.S4
 	WORD $0x4ef91ed6 // ORN V22.16B, V22.16B, V25.16B
-	B significand_done510
+	B significand_done514
 
-significand_odd511:
+significand_odd515:
 	MOVD $0x00800000, R26
 	VDUP R26, V26.S4
 	WORD $0x6eafe758 // FCMGT V24.4S, V26.4S, V15.4S
@@ -11790,9 +11892,9 @@ significand_odd511:
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V23.S4, V25.S4
 	WORD $0x4efa1f39 // ORN V25.16B, V25.16B, V26.16B
-	B significand_done512
+	B significand_done516
 
-significand_odd513:
+significand_odd517:
 	MOVD $0x00800000, R26
 	VDUP R26, V27.S4
 	WORD $0x6eb0e777 // FCMGT V23.4S, V27.4S, V16.4S
@@ -11805,9 +11907,9 @@ significand_odd513:
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V24.S4, V26.S4
 	WORD $0x4efb1f5a // ORN V26.16B, V26.16B, V27.16B
-	B significand_done514
+	B significand_done518
 
-significand_odd515:
+significand_odd519:
 	MOVD $0x00800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6eb1e798 // FCMGT V24.4S, V28.4S, V17.4S
@@ -11820,9 +11922,9 @@ significand_odd515:
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V23.S4, V27.S4
 	WORD $0x4efc1f7b // ORN V27.16B, V27.16B, V28.16B
-	B significand_done516
+	B significand_done520
 
-exponent_odd517:
+exponent_odd521:
 	MOVD $0x00800000, R26
 	VDUP R26, V24.S4
 	WORD $0x6eaee717 // FCMGT V23.4S, V24.4S, V14.4S
@@ -11845,9 +11947,9 @@ exponent_odd517:
 	WORD $0x4e38e5d7 // FCMEQ V23.4S, V14.4S, V24.4S
 	WORD $0x6eb71f1c // BIT V28.16B, V24.16B, V23.16B
 	VMOV V28.B16, V18.B16
-	B exponent_done518
+	B exponent_done522
 
-exponent_odd519:
+exponent_odd523:
 	MOVD $0x00800000, R26
 	VDUP R26, V23.S4
 	WORD $0x6eafe6f8 // FCMGT V24.4S, V23.4S, V15.4S
@@ -11870,9 +11972,9 @@ exponent_odd519:
 	WORD $0x4e37e5f8 // FCMEQ V24.4S, V15.4S, V23.4S
 	WORD $0x6eb81eee // BIT V14.16B, V23.16B, V24.16B
 	VMOV V14.B16, V19.B16
-	B exponent_done520
+	B exponent_done524
 
-exponent_odd521:
+exponent_odd525:
 	MOVD $0x00800000, R26
 	VDUP R26, V24.S4
 	WORD $0x6eb0e717 // FCMGT V23.4S, V24.4S, V16.4S
@@ -11895,9 +11997,9 @@ exponent_odd521:
 	WORD $0x4e38e617 // FCMEQ V23.4S, V16.4S, V24.4S
 	WORD $0x6eb71f0f // BIT V15.16B, V24.16B, V23.16B
 	VMOV V15.B16, V20.B16
-	B exponent_done522
+	B exponent_done526
 
-exponent_odd523:
+exponent_odd527:
 	MOVD $0x00800000, R26
 	VDUP R26, V23.S4
 	WORD $0x6eb1e6f8 // FCMGT V24.4S, V23.4S, V17.4S
@@ -11920,9 +12022,9 @@ exponent_odd523:
 	WORD $0x4e37e638 // FCMEQ V24.4S, V17.4S, V23.4S
 	WORD $0x6eb81ef0 // BIT V16.16B, V23.16B, V24.16B
 	VMOV V16.B16, V21.B16
-	B exponent_done524
+	B exponent_done528
 
-significand_odd525:
+significand_odd529:
 	MOVD $0x00800000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ebbe696 // FCMGT V22.4S, V20.4S, V27.4S
@@ -11935,9 +12037,9 @@ significand_odd525:
 	VAND V0.B16, V22.B16, V22.B16
 	VSUB V22.S4, V21.S4, V25.S4
 	WORD $0x4ef41f39 // ORN V25.16B, V25.16B, V20.16B
-	B significand_done526
+	B significand_done530
 
-exponent_odd527:
+exponent_odd531:
 	MOVD $0x00800000, R26
 	VDUP R26, V22.S4
 	WORD $0x6ebbe6d5 // FCMGT V21.4S, V22.4S, V27.4S
@@ -11960,9 +12062,9 @@ exponent_odd527:
 	WORD $0x4e36e775 // FCMEQ V21.4S, V27.4S, V22.4S
 	WORD $0x6eb51ed4 // BIT V20.16B, V22.16B, V21.16B
 	VMOV V20.B16, V26.B16
-	B exponent_done528
+	B exponent_done532
 
-significand_odd531:
+significand_odd535:
 	MOVD $0x00800000, R26
 	VDUP R26, V19.S4
 	WORD $0x6ebae675 // FCMGT V21.4S, V19.4S, V26.4S
@@ -11975,9 +12077,9 @@ significand_odd531:
 	VAND V0.B16, V21.B16, V21.B16
 	VSUB V21.S4, V20.S4, V27.S4
 	WORD $0x4ef31f7b // ORN V27.16B, V27.16B, V19.16B
-	B significand_done532
+	B significand_done536
 
-exponent_odd533:
+exponent_odd537:
 	MOVD $0x00800000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ebae6b4 // FCMGT V20.4S, V21.4S, V26.4S
@@ -12000,7 +12102,7 @@ exponent_odd533:
 	WORD $0x4e35e754 // FCMEQ V20.4S, V26.4S, V21.4S
 	WORD $0x6eb41eb3 // BIT V19.16B, V21.16B, V20.16B
 	VMOV V19.B16, V22.B16
-	B exponent_done534
+	B exponent_done538
 
 // func SqrtNEON(dst *float32, x *float32, n int)
 TEXT ·SqrtNEON(SB), NOSPLIT, $0-24
@@ -12056,29 +12158,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single537
+	TBZ $1, R2, single541
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded538
+	TBZ $0, R2, loaded542
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded538
+	B loaded542
 
-single537:
+single541:
 	FMOVS 0(R1), F2
 
-loaded538:
+loaded542:
 	WORD $0x6ea1f842 // FSQRT V2.4S, V2.4S
-	TBZ $1, R2, single539
+	TBZ $1, R2, single543
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored540
+	TBZ $0, R2, stored544
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored540
+	B stored544
 
-single539:
+single543:
 	FMOVS F2, 0(R0)
 
-stored540:
+stored544:
 
 done:
 	RET
@@ -12250,17 +12352,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R2, single541
+	TBZ $1, R2, single545
 	FMOVD 0(R1), F10
-	TBZ $0, R2, loaded542
+	TBZ $0, R2, loaded546
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded542
+	B loaded546
 
-single541:
+single545:
 	FMOVS 0(R1), F10
 
-loaded542:
+loaded546:
 	WORD $0x6ea1f94c // FSQRT V12.4S, V10.4S
 	MOVD $0x3f800000, R26
 	VDUP R26, V8.S4
@@ -12283,17 +12385,17 @@ loaded542:
 	VFMLA V10.S4, V8.S4, V12.S4
 	WORD $0x6ea9e469 // FCMGT V9.4S, V3.4S, V9.4S
 	WORD $0x6ea91d91 // BIT V17.16B, V12.16B, V9.16B
-	TBZ $1, R2, single543
+	TBZ $1, R2, single547
 	FMOVD F17, 0(R0)
-	TBZ $0, R2, stored544
+	TBZ $0, R2, stored548
 	ADD $8, R0, R26
 	VST1 V17.S[2], (R26)
-	B stored544
+	B stored548
 
-single543:
+single547:
 	FMOVS F17, 0(R0)
 
-stored544:
+stored548:
 
 done:
 	RET
@@ -12441,17 +12543,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R2, single545
+	TBZ $1, R2, single549
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded546
+	TBZ $0, R2, loaded550
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded546
+	B loaded550
 
-single545:
+single549:
 	FMOVS 0(R1), F25
 
-loaded546:
+loaded550:
 	WORD $0x4e601f36 // BIC V22.16B, V25.16B, V0.16B
 	WORD $0x6e39df35 // FMUL V21.4S, V25.4S, V25.4S
 	VMOV V2.B16, V24.B16
@@ -12525,17 +12627,17 @@ loaded546:
 	WORD $0x6eb6e776 // FCMGT V22.4S, V27.4S, V22.4S
 	WORD $0x6eb61eba // BIT V26.16B, V21.16B, V22.16B
 	WORD $0x6ee01f59 // BIF V25.16B, V26.16B, V0.16B
-	TBZ $1, R2, single547
+	TBZ $1, R2, single551
 	FMOVD F25, 0(R0)
-	TBZ $0, R2, stored548
+	TBZ $0, R2, stored552
 	ADD $8, R0, R26
 	VST1 V25.S[2], (R26)
-	B stored548
+	B stored552
 
-single547:
+single551:
 	FMOVS F25, 0(R0)
 
-stored548:
+stored552:
 
 done:
 	RET
@@ -12664,17 +12766,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V22.S[3]
 	WORD $0x4ea08ad6 // CMGT V22.4S, V22.4S, #0
-	TBZ $1, R2, single549
+	TBZ $1, R2, single553
 	FMOVD 0(R1), F20
-	TBZ $0, R2, loaded550
+	TBZ $0, R2, loaded554
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded550
+	B loaded554
 
-single549:
+single553:
 	FMOVS 0(R1), F20
 
-loaded550:
+loaded554:
 	VORR V20.B16, V0.B16, V25.B16
 	WORD $0x6eb9e437 // FCMGT V23.4S, V1.4S, V25.4S
 	WORD $0x6eb71c39 // BIT V25.16B, V1.16B, V23.16B
@@ -12729,17 +12831,17 @@ loaded550:
 	WORD $0x6eb4e755 // FCMGT V21.4S, V26.4S, V20.4S
 	WORD $0x6eb51f54 // BIT V20.16B, V26.16B, V21.16B
 	WORD $0x4e37d697 // FADD V23.4S, V20.4S, V23.4S
-	TBZ $1, R2, single551
+	TBZ $1, R2, single555
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored552
+	TBZ $0, R2, stored556
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored552
+	B stored556
 
-single551:
+single555:
 	FMOVS F23, 0(R0)
 
-stored552:
+stored556:
 
 done:
 	RET
@@ -12901,17 +13003,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single553
+	TBZ $1, R2, single557
 	FMOVD 0(R1), F21
-	TBZ $0, R2, loaded554
+	TBZ $0, R2, loaded558
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded554
+	B loaded558
 
-single553:
+single557:
 	FMOVS 0(R1), F21
 
-loaded554:
+loaded558:
 	VORR V21.B16, V0.B16, V19.B16
 	WORD $0x6eb3e430 // FCMGT V16.4S, V1.4S, V19.4S
 	WORD $0x6eb01c33 // BIT V19.16B, V1.16B, V16.16B
@@ -12940,17 +13042,17 @@ loaded554:
 	WORD $0x6eb51e12 // BIT V18.16B, V16.16B, V21.16B
 	WORD $0x4e2bd610 // FADD V16.4S, V16.4S, V11.4S
 	WORD $0x6e30fe50 // FDIV V16.4S, V18.4S, V16.4S
-	TBZ $1, R2, single555
+	TBZ $1, R2, single559
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored556
+	TBZ $0, R2, stored560
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored556
+	B stored560
 
-single555:
+single559:
 	FMOVS F16, 0(R0)
 
-stored556:
+stored560:
 
 done:
 	RET
@@ -13022,41 +13124,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R3, single557
+	TBZ $1, R3, single561
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded558
+	TBZ $0, R3, loaded562
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded558
-
-single557:
-	FMOVS 0(R2), F2
-
-loaded558:
-	TBZ $1, R3, single559
-	FMOVD 0(R1), F1
-	TBZ $0, R3, loaded560
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded560
-
-single559:
-	FMOVS 0(R1), F1
-
-loaded560:
-	VFMLS V2.S4, V2.S4, V2.S4
-	WORD $0x6e22dc22 // FMUL V2.4S, V1.4S, V2.4S
-	TBZ $1, R3, single561
-	FMOVD F2, 0(R0)
-	TBZ $0, R3, stored562
-	ADD $8, R0, R26
-	VST1 V2.S[2], (R26)
-	B stored562
+	B loaded562
 
 single561:
+	FMOVS 0(R2), F2
+
+loaded562:
+	TBZ $1, R3, single563
+	FMOVD 0(R1), F1
+	TBZ $0, R3, loaded564
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded564
+
+single563:
+	FMOVS 0(R1), F1
+
+loaded564:
+	VFMLS V2.S4, V2.S4, V2.S4
+	WORD $0x6e22dc22 // FMUL V2.4S, V1.4S, V2.4S
+	TBZ $1, R3, single565
+	FMOVD F2, 0(R0)
+	TBZ $0, R3, stored566
+	ADD $8, R0, R26
+	VST1 V2.S[2], (R26)
+	B stored566
+
+single565:
 	FMOVS F2, 0(R0)
 
-stored562:
+stored566:
 
 done:
 	RET
@@ -13221,17 +13323,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R2, single563
+	TBZ $1, R2, single567
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded564
+	TBZ $0, R2, loaded568
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded564
+	B loaded568
 
-single563:
+single567:
 	FMOVS 0(R1), F19
 
-loaded564:
+loaded568:
 	VORR V19.B16, V0.B16, V18.B16
 	WORD $0x6eb2e42e // FCMGT V14.4S, V1.4S, V18.4S
 	WORD $0x6eae1c32 // BIT V18.16B, V1.16B, V14.16B
@@ -13261,17 +13363,17 @@ loaded564:
 	WORD $0x6eb01e53 // BIT V19.16B, V18.16B, V16.16B
 	WORD $0x4e2bd5ce // FADD V14.4S, V14.4S, V11.4S
 	WORD $0x6e2efe6e // FDIV V14.4S, V19.4S, V14.4S
-	TBZ $1, R2, single565
+	TBZ $1, R2, single569
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored566
+	TBZ $0, R2, stored570
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored566
+	B stored570
 
-single565:
+single569:
 	FMOVS F14, 0(R0)
 
-stored566:
+stored570:
 
 done:
 	RET
@@ -13477,17 +13579,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V23.S[3]
 	WORD $0x4ea08af7 // CMGT V23.4S, V23.4S, #0
-	TBZ $1, R3, single567
+	TBZ $1, R3, single571
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded568
+	TBZ $0, R3, loaded572
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded568
+	B loaded572
 
-single567:
+single571:
 	FMOVS 0(R2), F22
 
-loaded568:
+loaded572:
 	VORR V22.B16, V0.B16, V24.B16
 	WORD $0x6eb8e434 // FCMGT V20.4S, V1.4S, V24.4S
 	WORD $0x6eb41c38 // BIT V24.16B, V1.16B, V20.16B
@@ -13527,29 +13629,29 @@ loaded568:
 	WORD $0x6eb61f14 // BIT V20.16B, V24.16B, V22.16B
 	WORD $0x6e34de74 // FMUL V20.4S, V19.4S, V20.4S
 	VFMLA V18.S4, V20.S4, V18.S4
-	TBZ $1, R3, single569
+	TBZ $1, R3, single573
 	FMOVD 0(R1), F20
-	TBZ $0, R3, loaded570
+	TBZ $0, R3, loaded574
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded570
+	B loaded574
 
-single569:
+single573:
 	FMOVS 0(R1), F20
 
-loaded570:
+loaded574:
 	WORD $0x6e34de54 // FMUL V20.4S, V18.4S, V20.4S
-	TBZ $1, R3, single571
+	TBZ $1, R3, single575
 	FMOVD F20, 0(R0)
-	TBZ $0, R3, stored572
+	TBZ $0, R3, stored576
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored572
+	B stored576
 
-single571:
+single575:
 	FMOVS F20, 0(R0)
 
-stored572:
+stored576:
 
 done:
 	RET
@@ -13686,17 +13788,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R2, single573
+	TBZ $1, R2, single577
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded574
+	TBZ $0, R2, loaded578
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded574
+	B loaded578
 
-single573:
+single577:
 	FMOVS 0(R1), F25
 
-loaded574:
+loaded578:
 	WORD $0x4e601f35 // BIC V21.16B, V25.16B, V0.16B
 	WORD $0x6ea1e6b4 // FCMGT V20.4S, V21.4S, V1.4S
 	WORD $0x6eb41c35 // BIT V21.16B, V1.16B, V20.16B
@@ -13759,17 +13861,17 @@ loaded574:
 	WORD $0x4eb5d557 // FSUB V23.4S, V10.4S, V21.4S
 	WORD $0x6eb91eb7 // BIT V23.16B, V21.16B, V25.16B
 	WORD $0x6e37df57 // FMUL V23.4S, V26.4S, V23.4S
-	TBZ $1, R2, single575
+	TBZ $1, R2, single579
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored576
+	TBZ $0, R2, stored580
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored576
+	B stored580
 
-single575:
+single579:
 	FMOVS F23, 0(R0)
 
-stored576:
+stored580:
 
 done:
 	RET
@@ -13924,17 +14026,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V21.S[3]
 	WORD $0x4ea08ab5 // CMGT V21.4S, V21.4S, #0
-	TBZ $1, R3, single577
+	TBZ $1, R3, single581
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded578
+	TBZ $0, R3, loaded582
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded578
+	B loaded582
 
-single577:
+single581:
 	FMOVS 0(R2), F27
 
-loaded578:
+loaded582:
 	WORD $0x4e601f79 // BIC V25.16B, V27.16B, V0.16B
 	WORD $0x6ea1e736 // FCMGT V22.4S, V25.4S, V1.4S
 	WORD $0x6eb61c39 // BIT V25.16B, V1.16B, V22.16B
@@ -14011,29 +14113,29 @@ loaded578:
 	WORD $0x4eb6d55c // FSUB V28.4S, V10.4S, V22.4S
 	WORD $0x6ebb1edc // BIT V28.16B, V22.16B, V27.16B
 	VFMLA V25.S4, V23.S4, V28.S4
-	TBZ $1, R3, single579
+	TBZ $1, R3, single583
 	FMOVD 0(R1), F25
-	TBZ $0, R3, loaded580
+	TBZ $0, R3, loaded584
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded580
+	B loaded584
 
-single579:
+single583:
 	FMOVS 0(R1), F25
 
-loaded580:
+loaded584:
 	WORD $0x6e39df99 // FMUL V25.4S, V28.4S, V25.4S
-	TBZ $1, R3, single581
+	TBZ $1, R3, single585
 	FMOVD F25, 0(R0)
-	TBZ $0, R3, stored582
+	TBZ $0, R3, stored586
 	ADD $8, R0, R26
 	VST1 V25.S[2], (R26)
-	B stored582
+	B stored586
 
-single581:
+single585:
 	FMOVS F25, 0(R0)
 
-stored582:
+stored586:
 
 done:
 	RET
@@ -14146,17 +14248,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R2, single583
+	TBZ $1, R2, single587
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded584
+	TBZ $0, R2, loaded588
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded584
+	B loaded588
 
-single583:
+single587:
 	FMOVS 0(R1), F18
 
-loaded584:
+loaded588:
 	VORR V18.B16, V0.B16, V19.B16
 	WORD $0x6eb3e435 // FCMGT V21.4S, V1.4S, V19.4S
 	WORD $0x6eb51c33 // BIT V19.16B, V1.16B, V21.16B
@@ -14199,17 +14301,17 @@ loaded584:
 	WORD $0x6eb61e72 // BIT V18.16B, V19.16B, V22.16B
 	WORD $0x4e2fd6b5 // FADD V21.4S, V21.4S, V15.4S
 	WORD $0x6e35fe55 // FDIV V21.4S, V18.4S, V21.4S
-	TBZ $1, R2, single585
+	TBZ $1, R2, single589
 	FMOVD F21, 0(R0)
-	TBZ $0, R2, stored586
+	TBZ $0, R2, stored590
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored586
+	B stored590
 
-single585:
+single589:
 	FMOVS F21, 0(R0)
 
-stored586:
+stored590:
 
 done:
 	RET
@@ -14349,17 +14451,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V22.S[3]
 	WORD $0x4ea08ad6 // CMGT V22.4S, V22.4S, #0
-	TBZ $1, R3, single587
+	TBZ $1, R3, single591
 	FMOVD 0(R2), F23
-	TBZ $0, R3, loaded588
+	TBZ $0, R3, loaded592
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded588
+	B loaded592
 
-single587:
+single591:
 	FMOVS 0(R2), F23
 
-loaded588:
+loaded592:
 	VORR V23.B16, V0.B16, V26.B16
 	WORD $0x6ebae435 // FCMGT V21.4S, V1.4S, V26.4S
 	WORD $0x6eb51c3a // BIT V26.16B, V1.16B, V21.16B
@@ -14421,29 +14523,29 @@ loaded588:
 	WORD $0x6eb71f55 // BIT V21.16B, V26.16B, V23.16B
 	WORD $0x6e35df75 // FMUL V21.4S, V27.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V20.S4
-	TBZ $1, R3, single589
+	TBZ $1, R3, single593
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded590
+	TBZ $0, R3, loaded594
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded590
+	B loaded594
 
-single589:
+single593:
 	FMOVS 0(R1), F21
 
-loaded590:
+loaded594:
 	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
-	TBZ $1, R3, single591
+	TBZ $1, R3, single595
 	FMOVD F21, 0(R0)
-	TBZ $0, R3, stored592
+	TBZ $0, R3, stored596
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored592
+	B stored596
 
-single591:
+single595:
 	FMOVS F21, 0(R0)
 
-stored592:
+stored596:
 
 done:
 	RET
@@ -15731,17 +15833,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single593
+	TBZ $1, R2, single597
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded594
+	TBZ $0, R2, loaded598
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded594
+	B loaded598
 
-single593:
+single597:
 	FMOVS 0(R1), F26
 
-loaded594:
+loaded598:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -15794,17 +15896,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single595
+	TBZ $1, R2, single599
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded596
+	TBZ $0, R2, loaded600
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded596
+	B loaded600
 
-single595:
+single599:
 	FMOVS 0(R1), F27
 
-loaded596:
+loaded600:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -15857,17 +15959,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single597
+	TBZ $1, R2, single601
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded598
+	TBZ $0, R2, loaded602
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded598
+	B loaded602
 
-single597:
+single601:
 	FMOVS 0(R1), F28
 
-loaded598:
+loaded602:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -15920,17 +16022,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single599
+	TBZ $1, R2, single603
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded600
+	TBZ $0, R2, loaded604
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded600
+	B loaded604
 
-single599:
+single603:
 	FMOVS 0(R1), F30
 
-loaded600:
+loaded604:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -15983,17 +16085,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single601
+	TBZ $1, R2, single605
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded602
+	TBZ $0, R2, loaded606
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded602
+	B loaded606
 
-single601:
+single605:
 	FMOVS 0(R1), F26
 
-loaded602:
+loaded606:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -16046,17 +16148,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single603
+	TBZ $1, R2, single607
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded604
+	TBZ $0, R2, loaded608
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded604
+	B loaded608
 
-single603:
+single607:
 	FMOVS 0(R1), F27
 
-loaded604:
+loaded608:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -16109,17 +16211,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single605
+	TBZ $1, R2, single609
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded606
+	TBZ $0, R2, loaded610
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded606
+	B loaded610
 
-single605:
+single609:
 	FMOVS 0(R1), F28
 
-loaded606:
+loaded610:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -16172,17 +16274,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single607
+	TBZ $1, R2, single611
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded608
+	TBZ $0, R2, loaded612
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded608
+	B loaded612
 
-single607:
+single611:
 	FMOVS 0(R1), F30
 
-loaded608:
+loaded612:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -16235,17 +16337,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single609
+	TBZ $1, R2, single613
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded610
+	TBZ $0, R2, loaded614
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded610
+	B loaded614
 
-single609:
+single613:
 	FMOVS 0(R1), F26
 
-loaded610:
+loaded614:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -16298,17 +16400,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single611
+	TBZ $1, R2, single615
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded612
+	TBZ $0, R2, loaded616
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded612
+	B loaded616
 
-single611:
+single615:
 	FMOVS 0(R1), F27
 
-loaded612:
+loaded616:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -16361,17 +16463,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single613
+	TBZ $1, R2, single617
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded614
+	TBZ $0, R2, loaded618
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded614
+	B loaded618
 
-single613:
+single617:
 	FMOVS 0(R1), F28
 
-loaded614:
+loaded618:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -16424,17 +16526,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single615
+	TBZ $1, R2, single619
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded616
+	TBZ $0, R2, loaded620
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded616
+	B loaded620
 
-single615:
+single619:
 	FMOVS 0(R1), F30
 
-loaded616:
+loaded620:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -16487,17 +16589,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single617
+	TBZ $1, R2, single621
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded618
+	TBZ $0, R2, loaded622
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded618
+	B loaded622
 
-single617:
+single621:
 	FMOVS 0(R1), F26
 
-loaded618:
+loaded622:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -16550,17 +16652,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single619
+	TBZ $1, R2, single623
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded620
+	TBZ $0, R2, loaded624
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded620
+	B loaded624
 
-single619:
+single623:
 	FMOVS 0(R1), F27
 
-loaded620:
+loaded624:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -16613,17 +16715,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single621
+	TBZ $1, R2, single625
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded622
+	TBZ $0, R2, loaded626
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded622
+	B loaded626
 
-single621:
+single625:
 	FMOVS 0(R1), F28
 
-loaded622:
+loaded626:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -16676,17 +16778,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single623
+	TBZ $1, R2, single627
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded624
+	TBZ $0, R2, loaded628
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded624
+	B loaded628
 
-single623:
+single627:
 	FMOVS 0(R1), F30
 
-loaded624:
+loaded628:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -16831,30 +16933,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
-	TBZ $1, R2, single625
+	TBZ $1, R2, single629
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded626
+	TBZ $0, R2, loaded630
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded626
+	B loaded630
 
-single625:
+single629:
 	FMOVS 0(R1), F4
 
-loaded626:
+loaded630:
 	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
 	WORD $0x4ea1d484 // FSUB V4.4S, V4.4S, V1.4S
-	TBZ $1, R2, single627
+	TBZ $1, R2, single631
 	FMOVD F4, 0(R0)
-	TBZ $0, R2, stored628
+	TBZ $0, R2, stored632
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored628
+	B stored632
 
-single627:
+single631:
 	FMOVS F4, 0(R0)
 
-stored628:
+stored632:
 
 done:
 	RET
@@ -17082,17 +17184,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R3, single629
+	TBZ $1, R3, single633
 	FMOVD 0(R2), F14
-	TBZ $0, R3, loaded630
+	TBZ $0, R3, loaded634
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded630
+	B loaded634
 
-single629:
+single633:
 	FMOVS 0(R2), F14
 
-loaded630:
+loaded634:
 	WORD $0x6ea1e5d4 // FCMGT V20.4S, V14.4S, V1.4S
 	WORD $0x6eb41c2e // BIT V14.16B, V1.16B, V20.16B
 	WORD $0x6eaee454 // FCMGT V20.4S, V2.4S, V14.4S
@@ -17120,29 +17222,29 @@ loaded630:
 	VSUB V14.S4, V23.S4, V23.S4
 	WORD $0x6e2ede74 // FMUL V20.4S, V19.4S, V14.4S
 	WORD $0x6e37de94 // FMUL V20.4S, V20.4S, V23.4S
-	TBZ $1, R3, single631
+	TBZ $1, R3, single635
 	FMOVD 0(R1), F24
-	TBZ $0, R3, loaded632
+	TBZ $0, R3, loaded636
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded632
+	B loaded636
 
-single631:
+single635:
 	FMOVS 0(R1), F24
 
-loaded632:
+loaded636:
 	VFMLS V0.S4, V20.S4, V24.S4
-	TBZ $1, R3, single633
+	TBZ $1, R3, single637
 	FMOVD F24, 0(R0)
-	TBZ $0, R3, stored634
+	TBZ $0, R3, stored638
 	ADD $8, R0, R26
 	VST1 V24.S[2], (R26)
-	B stored634
+	B stored638
 
-single633:
+single637:
 	FMOVS F24, 0(R0)
 
-stored634:
+stored638:
 
 done:
 	RET
@@ -17209,40 +17311,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single635
+	TBZ $1, R3, single639
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded636
+	TBZ $0, R3, loaded640
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded636
-
-single635:
-	FMOVS 0(R1), F7
-
-loaded636:
-	TBZ $1, R3, single637
-	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded638
-	ADD $8, R2, R26
-	VLD1 (R26), V5.S[2]
-	B loaded638
-
-single637:
-	FMOVS 0(R2), F5
-
-loaded638:
-	WORD $0x4e25d4e5 // FADD V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single639
-	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored640
-	ADD $8, R0, R26
-	VST1 V5.S[2], (R26)
-	B stored640
+	B loaded640
 
 single639:
+	FMOVS 0(R1), F7
+
+loaded640:
+	TBZ $1, R3, single641
+	FMOVD 0(R2), F5
+	TBZ $0, R3, loaded642
+	ADD $8, R2, R26
+	VLD1 (R26), V5.S[2]
+	B loaded642
+
+single641:
+	FMOVS 0(R2), F5
+
+loaded642:
+	WORD $0x4e25d4e5 // FADD V5.4S, V7.4S, V5.4S
+	TBZ $1, R3, single643
+	FMOVD F5, 0(R0)
+	TBZ $0, R3, stored644
+	ADD $8, R0, R26
+	VST1 V5.S[2], (R26)
+	B stored644
+
+single643:
 	FMOVS F5, 0(R0)
 
-stored640:
+stored644:
 
 done:
 	RET
@@ -17309,40 +17411,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single641
+	TBZ $1, R3, single645
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded642
+	TBZ $0, R3, loaded646
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded642
-
-single641:
-	FMOVS 0(R1), F7
-
-loaded642:
-	TBZ $1, R3, single643
-	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded644
-	ADD $8, R2, R26
-	VLD1 (R26), V5.S[2]
-	B loaded644
-
-single643:
-	FMOVS 0(R2), F5
-
-loaded644:
-	WORD $0x4ea5d4e5 // FSUB V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single645
-	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored646
-	ADD $8, R0, R26
-	VST1 V5.S[2], (R26)
-	B stored646
+	B loaded646
 
 single645:
+	FMOVS 0(R1), F7
+
+loaded646:
+	TBZ $1, R3, single647
+	FMOVD 0(R2), F5
+	TBZ $0, R3, loaded648
+	ADD $8, R2, R26
+	VLD1 (R26), V5.S[2]
+	B loaded648
+
+single647:
+	FMOVS 0(R2), F5
+
+loaded648:
+	WORD $0x4ea5d4e5 // FSUB V5.4S, V7.4S, V5.4S
+	TBZ $1, R3, single649
+	FMOVD F5, 0(R0)
+	TBZ $0, R3, stored650
+	ADD $8, R0, R26
+	VST1 V5.S[2], (R26)
+	B stored650
+
+single649:
 	FMOVS F5, 0(R0)
 
-stored646:
+stored650:
 
 done:
 	RET
@@ -17409,40 +17511,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single647
+	TBZ $1, R3, single651
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded648
+	TBZ $0, R3, loaded652
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded648
-
-single647:
-	FMOVS 0(R1), F7
-
-loaded648:
-	TBZ $1, R3, single649
-	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded650
-	ADD $8, R2, R26
-	VLD1 (R26), V5.S[2]
-	B loaded650
-
-single649:
-	FMOVS 0(R2), F5
-
-loaded650:
-	WORD $0x6e25dce5 // FMUL V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single651
-	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored652
-	ADD $8, R0, R26
-	VST1 V5.S[2], (R26)
-	B stored652
+	B loaded652
 
 single651:
+	FMOVS 0(R1), F7
+
+loaded652:
+	TBZ $1, R3, single653
+	FMOVD 0(R2), F5
+	TBZ $0, R3, loaded654
+	ADD $8, R2, R26
+	VLD1 (R26), V5.S[2]
+	B loaded654
+
+single653:
+	FMOVS 0(R2), F5
+
+loaded654:
+	WORD $0x6e25dce5 // FMUL V5.4S, V7.4S, V5.4S
+	TBZ $1, R3, single655
+	FMOVD F5, 0(R0)
+	TBZ $0, R3, stored656
+	ADD $8, R0, R26
+	VST1 V5.S[2], (R26)
+	B stored656
+
+single655:
 	FMOVS F5, 0(R0)
 
-stored652:
+stored656:
 
 done:
 	RET
@@ -17509,40 +17611,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single653
+	TBZ $1, R3, single657
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded654
+	TBZ $0, R3, loaded658
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded654
-
-single653:
-	FMOVS 0(R1), F7
-
-loaded654:
-	TBZ $1, R3, single655
-	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded656
-	ADD $8, R2, R26
-	VLD1 (R26), V5.S[2]
-	B loaded656
-
-single655:
-	FMOVS 0(R2), F5
-
-loaded656:
-	WORD $0x6e25fce5 // FDIV V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single657
-	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored658
-	ADD $8, R0, R26
-	VST1 V5.S[2], (R26)
-	B stored658
+	B loaded658
 
 single657:
+	FMOVS 0(R1), F7
+
+loaded658:
+	TBZ $1, R3, single659
+	FMOVD 0(R2), F5
+	TBZ $0, R3, loaded660
+	ADD $8, R2, R26
+	VLD1 (R26), V5.S[2]
+	B loaded660
+
+single659:
+	FMOVS 0(R2), F5
+
+loaded660:
+	WORD $0x6e25fce5 // FDIV V5.4S, V7.4S, V5.4S
+	TBZ $1, R3, single661
+	FMOVD F5, 0(R0)
+	TBZ $0, R3, stored662
+	ADD $8, R0, R26
+	VST1 V5.S[2], (R26)
+	B stored662
+
+single661:
 	FMOVS F5, 0(R0)
 
-stored658:
+stored662:
 
 done:
 	RET
@@ -17617,51 +17719,51 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V9.S[3]
 	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
-	TBZ $1, R4, single659
+	TBZ $1, R4, single663
 	FMOVD 0(R1), F10
-	TBZ $0, R4, loaded660
+	TBZ $0, R4, loaded664
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded660
-
-single659:
-	FMOVS 0(R1), F10
-
-loaded660:
-	TBZ $1, R4, single661
-	FMOVD 0(R2), F11
-	TBZ $0, R4, loaded662
-	ADD $8, R2, R26
-	VLD1 (R26), V11.S[2]
-	B loaded662
-
-single661:
-	FMOVS 0(R2), F11
-
-loaded662:
-	TBZ $1, R4, single663
-	FMOVD 0(R3), F8
-	TBZ $0, R4, loaded664
-	ADD $8, R3, R26
-	VLD1 (R26), V8.S[2]
 	B loaded664
 
 single663:
-	FMOVS 0(R3), F8
+	FMOVS 0(R1), F10
 
 loaded664:
-	VFMLA V11.S4, V10.S4, V8.S4
 	TBZ $1, R4, single665
-	FMOVD F8, 0(R0)
-	TBZ $0, R4, stored666
-	ADD $8, R0, R26
-	VST1 V8.S[2], (R26)
-	B stored666
+	FMOVD 0(R2), F11
+	TBZ $0, R4, loaded666
+	ADD $8, R2, R26
+	VLD1 (R26), V11.S[2]
+	B loaded666
 
 single665:
+	FMOVS 0(R2), F11
+
+loaded666:
+	TBZ $1, R4, single667
+	FMOVD 0(R3), F8
+	TBZ $0, R4, loaded668
+	ADD $8, R3, R26
+	VLD1 (R26), V8.S[2]
+	B loaded668
+
+single667:
+	FMOVS 0(R3), F8
+
+loaded668:
+	VFMLA V11.S4, V10.S4, V8.S4
+	TBZ $1, R4, single669
+	FMOVD F8, 0(R0)
+	TBZ $0, R4, stored670
+	ADD $8, R0, R26
+	VST1 V8.S[2], (R26)
+	B stored670
+
+single669:
 	FMOVS F8, 0(R0)
 
-stored666:
+stored670:
 
 done:
 	RET
@@ -17737,41 +17839,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R3, single667
+	TBZ $1, R3, single671
 	FMOVD 0(R1), F9
-	TBZ $0, R3, loaded668
+	TBZ $0, R3, loaded672
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded668
-
-single667:
-	FMOVS 0(R1), F9
-
-loaded668:
-	TBZ $1, R3, single669
-	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded670
-	ADD $8, R2, R26
-	VLD1 (R26), V7.S[2]
-	B loaded670
-
-single669:
-	FMOVS 0(R2), F7
-
-loaded670:
-	WORD $0x6e27dc27 // FMUL V7.4S, V1.4S, V7.4S
-	VFMLA V9.S4, V0.S4, V7.S4
-	TBZ $1, R3, single671
-	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored672
-	ADD $8, R0, R26
-	VST1 V7.S[2], (R26)
-	B stored672
+	B loaded672
 
 single671:
+	FMOVS 0(R1), F9
+
+loaded672:
+	TBZ $1, R3, single673
+	FMOVD 0(R2), F7
+	TBZ $0, R3, loaded674
+	ADD $8, R2, R26
+	VLD1 (R26), V7.S[2]
+	B loaded674
+
+single673:
+	FMOVS 0(R2), F7
+
+loaded674:
+	WORD $0x6e27dc27 // FMUL V7.4S, V1.4S, V7.4S
+	VFMLA V9.S4, V0.S4, V7.S4
+	TBZ $1, R3, single675
+	FMOVD F7, 0(R0)
+	TBZ $0, R3, stored676
+	ADD $8, R0, R26
+	VST1 V7.S[2], (R26)
+	B stored676
+
+single675:
 	FMOVS F7, 0(R0)
 
-stored672:
+stored676:
 
 done:
 	RET
@@ -17833,28 +17935,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R2, single673
+	TBZ $1, R2, single677
 	FMOVD 0(R1), F6
-	TBZ $0, R2, loaded674
+	TBZ $0, R2, loaded678
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded674
+	B loaded678
 
-single673:
+single677:
 	FMOVS 0(R1), F6
 
-loaded674:
-	TBZ $1, R2, single675
+loaded678:
+	TBZ $1, R2, single679
 	FMOVD F6, 0(R0)
-	TBZ $0, R2, stored676
+	TBZ $0, R2, stored680
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored676
+	B stored680
 
-single675:
+single679:
 	FMOVS F6, 0(R0)
 
-stored676:
+stored680:
 
 done:
 	RET
@@ -17906,17 +18008,17 @@ vectors_end:
 	SUB $3, R1, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R1, single677
+	TBZ $1, R1, single681
 	FMOVD F0, 0(R0)
-	TBZ $0, R1, stored678
+	TBZ $0, R1, stored682
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored678
+	B stored682
 
-single677:
+single681:
 	FMOVS F0, 0(R0)
 
-stored678:
+stored682:
 
 done:
 	RET
@@ -17994,32 +18096,32 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
-	TBZ $1, R2, single679
+	TBZ $1, R2, single683
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded680
+	TBZ $0, R2, loaded684
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded680
+	B loaded684
 
-single679:
+single683:
 	FMOVS 0(R1), F4
 
-loaded680:
+loaded684:
 	WORD $0x6ea4e403 // FCMGT V3.4S, V0.4S, V4.4S
 	WORD $0x6ea31c04 // BIT V4.16B, V0.16B, V3.16B
 	WORD $0x6ea1e483 // FCMGT V3.4S, V4.4S, V1.4S
 	WORD $0x6ea31c24 // BIT V4.16B, V1.16B, V3.16B
-	TBZ $1, R2, single681
+	TBZ $1, R2, single685
 	FMOVD F4, 0(R0)
-	TBZ $0, R2, stored682
+	TBZ $0, R2, stored686
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored682
+	B stored686
 
-single681:
+single685:
 	FMOVS F4, 0(R0)
 
-stored682:
+stored686:
 
 done:
 	RET
@@ -18080,29 +18182,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R2, single683
+	TBZ $1, R2, single687
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded684
+	TBZ $0, R2, loaded688
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded684
+	B loaded688
 
-single683:
+single687:
 	FMOVS 0(R1), F3
 
-loaded684:
+loaded688:
 	WORD $0x4e601c63 // BIC V3.16B, V3.16B, V0.16B
-	TBZ $1, R2, single685
+	TBZ $1, R2, single689
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored686
+	TBZ $0, R2, stored690
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored686
+	B stored690
 
-single685:
+single689:
 	FMOVS F3, 0(R0)
 
-stored686:
+stored690:
 
 done:
 	RET
@@ -18336,62 +18438,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single687
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded688
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded688
-
-single687:
-	FMOVS 0(R1), F18
-
-loaded688:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single689
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded690
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded690
-
-single689:
-	FMOVS 0(R1), F18
-
-loaded690:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R2, single691
 	FMOVD 0(R1), F18
 	TBZ $0, R2, loaded692
@@ -18404,10 +18450,10 @@ single691:
 
 loaded692:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
+	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S
 	B fold
 
-partial3:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18432,10 +18478,10 @@ single693:
 
 loaded694:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
+	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
 	B fold
 
-partial4:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18460,10 +18506,10 @@ single695:
 
 loaded696:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
+	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
 	B fold
 
-partial5:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18488,10 +18534,10 @@ single697:
 
 loaded698:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
+	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
 	B fold
 
-partial6:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18516,10 +18562,10 @@ single699:
 
 loaded700:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
+	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
 	B fold
 
-partial7:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18544,10 +18590,10 @@ single701:
 
 loaded702:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
+	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
 	B fold
 
-partial8:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18572,10 +18618,10 @@ single703:
 
 loaded704:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
+	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
 	B fold
 
-partial9:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18600,10 +18646,10 @@ single705:
 
 loaded706:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
+	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
 	B fold
 
-partial10:
+partial8:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18628,10 +18674,10 @@ single707:
 
 loaded708:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
+	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
 	B fold
 
-partial11:
+partial9:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18656,10 +18702,10 @@ single709:
 
 loaded710:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
+	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
 	B fold
 
-partial12:
+partial10:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18684,10 +18730,10 @@ single711:
 
 loaded712:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
+	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
 	B fold
 
-partial13:
+partial11:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18712,10 +18758,10 @@ single713:
 
 loaded714:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
+	WORD $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
 	B fold
 
-partial14:
+partial12:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18740,10 +18786,10 @@ single715:
 
 loaded716:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
+	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
 	B fold
 
-partial15:
+partial13:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18767,6 +18813,62 @@ single717:
 	FMOVS 0(R1), F18
 
 loaded718:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single719
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded720
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded720
+
+single719:
+	FMOVS 0(R1), F18
+
+loaded720:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single721
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded722
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded722
+
+single721:
+	FMOVS 0(R1), F18
+
+loaded722:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d610 // FADD V16.4S, V16.4S, V18.4S
 
@@ -19042,62 +19144,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single719
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded720
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded720
-
-single719:
-	FMOVS 0(R1), F18
-
-loaded720:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V1.S4
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single721
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded722
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded722
-
-single721:
-	FMOVS 0(R1), F18
-
-loaded722:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V2.S4
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R2, single723
 	FMOVD 0(R1), F18
 	TBZ $0, R2, loaded724
@@ -19110,10 +19156,10 @@ single723:
 
 loaded724:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V3.S4
+	VFMLA V18.S4, V18.S4, V1.S4
 	B fold
 
-partial3:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -19138,10 +19184,10 @@ single725:
 
 loaded726:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V4.S4
+	VFMLA V18.S4, V18.S4, V2.S4
 	B fold
 
-partial4:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -19166,10 +19212,10 @@ single727:
 
 loaded728:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V5.S4
+	VFMLA V18.S4, V18.S4, V3.S4
 	B fold
 
-partial5:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -19194,10 +19240,10 @@ single729:
 
 loaded730:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V6.S4
+	VFMLA V18.S4, V18.S4, V4.S4
 	B fold
 
-partial6:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -19222,10 +19268,10 @@ single731:
 
 loaded732:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V7.S4
+	VFMLA V18.S4, V18.S4, V5.S4
 	B fold
 
-partial7:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -19250,10 +19296,10 @@ single733:
 
 loaded734:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V8.S4
+	VFMLA V18.S4, V18.S4, V6.S4
 	B fold
 
-partial8:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -19278,10 +19324,10 @@ single735:
 
 loaded736:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V9.S4
+	VFMLA V18.S4, V18.S4, V7.S4
 	B fold
 
-partial9:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -19306,10 +19352,10 @@ single737:
 
 loaded738:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V10.S4
+	VFMLA V18.S4, V18.S4, V8.S4
 	B fold
 
-partial10:
+partial8:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -19334,10 +19380,10 @@ single739:
 
 loaded740:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V11.S4
+	VFMLA V18.S4, V18.S4, V9.S4
 	B fold
 
-partial11:
+partial9:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -19362,10 +19408,10 @@ single741:
 
 loaded742:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V12.S4
+	VFMLA V18.S4, V18.S4, V10.S4
 	B fold
 
-partial12:
+partial10:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -19390,10 +19436,10 @@ single743:
 
 loaded744:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V13.S4
+	VFMLA V18.S4, V18.S4, V11.S4
 	B fold
 
-partial13:
+partial11:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -19418,10 +19464,10 @@ single745:
 
 loaded746:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V14.S4
+	VFMLA V18.S4, V18.S4, V12.S4
 	B fold
 
-partial14:
+partial12:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -19446,10 +19492,10 @@ single747:
 
 loaded748:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V15.S4
+	VFMLA V18.S4, V18.S4, V13.S4
 	B fold
 
-partial15:
+partial13:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -19473,6 +19519,62 @@ single749:
 	FMOVS 0(R1), F18
 
 loaded750:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V14.S4
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single751
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded752
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded752
+
+single751:
+	FMOVS 0(R1), F18
+
+loaded752:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V15.S4
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single753
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded754
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded754
+
+single753:
+	FMOVS 0(R1), F18
+
+loaded754:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V16.S4
 
@@ -19594,62 +19696,6 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single751
-	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded752
-	ADD $8, R0, R26
-	VLD1 (R26), V7.S[2]
-	B loaded752
-
-single751:
-	FMOVS 0(R0), F7
-
-loaded752:
-	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
-	WORD $0x4ea164e1 // SMAX V1.4S, V7.4S, V1.4S
-	B fold
-
-partial1:
-	CMP $0, R1
-	BEQ fold
-	VDUP R1, V8.S4
-	SUB $0, R1, R26
-	VMOV R26, V8.S[0]
-	SUB $1, R1, R26
-	VMOV R26, V8.S[1]
-	SUB $2, R1, R26
-	VMOV R26, V8.S[2]
-	SUB $3, R1, R26
-	VMOV R26, V8.S[3]
-	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single753
-	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded754
-	ADD $8, R0, R26
-	VLD1 (R26), V7.S[2]
-	B loaded754
-
-single753:
-	FMOVS 0(R0), F7
-
-loaded754:
-	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
-	WORD $0x4ea264e2 // SMAX V2.4S, V7.4S, V2.4S
-	B fold
-
-partial2:
-	CMP $0, R1
-	BEQ fold
-	VDUP R1, V8.S4
-	SUB $0, R1, R26
-	VMOV R26, V8.S[0]
-	SUB $1, R1, R26
-	VMOV R26, V8.S[1]
-	SUB $2, R1, R26
-	VMOV R26, V8.S[2]
-	SUB $3, R1, R26
-	VMOV R26, V8.S[3]
-	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
 	TBZ $1, R1, single755
 	FMOVD 0(R0), F7
 	TBZ $0, R1, loaded756
@@ -19662,10 +19708,10 @@ single755:
 
 loaded756:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
-	WORD $0x4ea364e3 // SMAX V3.4S, V7.4S, V3.4S
+	WORD $0x4ea164e1 // SMAX V1.4S, V7.4S, V1.4S
 	B fold
 
-partial3:
+partial1:
 	CMP $0, R1
 	BEQ fold
 	VDUP R1, V8.S4
@@ -19689,6 +19735,62 @@ single757:
 	FMOVS 0(R0), F7
 
 loaded758:
+	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
+	WORD $0x4ea264e2 // SMAX V2.4S, V7.4S, V2.4S
+	B fold
+
+partial2:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V8.S4
+	SUB $0, R1, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+	TBZ $1, R1, single759
+	FMOVD 0(R0), F7
+	TBZ $0, R1, loaded760
+	ADD $8, R0, R26
+	VLD1 (R26), V7.S[2]
+	B loaded760
+
+single759:
+	FMOVS 0(R0), F7
+
+loaded760:
+	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
+	WORD $0x4ea364e3 // SMAX V3.4S, V7.4S, V3.4S
+	B fold
+
+partial3:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V8.S4
+	SUB $0, R1, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+	TBZ $1, R1, single761
+	FMOVD 0(R0), F7
+	TBZ $0, R1, loaded762
+	ADD $8, R0, R26
+	VLD1 (R26), V7.S[2]
+	B loaded762
+
+single761:
+	FMOVS 0(R0), F7
+
+loaded762:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea464e4 // SMAX V4.4S, V7.4S, V4.4S
 
@@ -19782,64 +19884,6 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single759
-	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded760
-	ADD $8, R0, R26
-	VLD1 (R26), V7.S[2]
-	B loaded760
-
-single759:
-	FMOVS 0(R0), F7
-
-loaded760:
-	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
-	WORD $0x6ea1e4e6 // FCMGT V6.4S, V7.4S, V1.4S
-	WORD $0x6ea61ce1 // BIT V1.16B, V7.16B, V6.16B
-	B fold
-
-partial1:
-	CMP $0, R1
-	BEQ fold
-	VDUP R1, V8.S4
-	SUB $0, R1, R26
-	VMOV R26, V8.S[0]
-	SUB $1, R1, R26
-	VMOV R26, V8.S[1]
-	SUB $2, R1, R26
-	VMOV R26, V8.S[2]
-	SUB $3, R1, R26
-	VMOV R26, V8.S[3]
-	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single761
-	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded762
-	ADD $8, R0, R26
-	VLD1 (R26), V7.S[2]
-	B loaded762
-
-single761:
-	FMOVS 0(R0), F7
-
-loaded762:
-	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
-	WORD $0x6ea2e4e6 // FCMGT V6.4S, V7.4S, V2.4S
-	WORD $0x6ea61ce2 // BIT V2.16B, V7.16B, V6.16B
-	B fold
-
-partial2:
-	CMP $0, R1
-	BEQ fold
-	VDUP R1, V8.S4
-	SUB $0, R1, R26
-	VMOV R26, V8.S[0]
-	SUB $1, R1, R26
-	VMOV R26, V8.S[1]
-	SUB $2, R1, R26
-	VMOV R26, V8.S[2]
-	SUB $3, R1, R26
-	VMOV R26, V8.S[3]
-	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
 	TBZ $1, R1, single763
 	FMOVD 0(R0), F7
 	TBZ $0, R1, loaded764
@@ -19852,11 +19896,11 @@ single763:
 
 loaded764:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
-	WORD $0x6ea3e4e6 // FCMGT V6.4S, V7.4S, V3.4S
-	WORD $0x6ea61ce3 // BIT V3.16B, V7.16B, V6.16B
+	WORD $0x6ea1e4e6 // FCMGT V6.4S, V7.4S, V1.4S
+	WORD $0x6ea61ce1 // BIT V1.16B, V7.16B, V6.16B
 	B fold
 
-partial3:
+partial1:
 	CMP $0, R1
 	BEQ fold
 	VDUP R1, V8.S4
@@ -19880,6 +19924,64 @@ single765:
 	FMOVS 0(R0), F7
 
 loaded766:
+	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
+	WORD $0x6ea2e4e6 // FCMGT V6.4S, V7.4S, V2.4S
+	WORD $0x6ea61ce2 // BIT V2.16B, V7.16B, V6.16B
+	B fold
+
+partial2:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V8.S4
+	SUB $0, R1, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+	TBZ $1, R1, single767
+	FMOVD 0(R0), F7
+	TBZ $0, R1, loaded768
+	ADD $8, R0, R26
+	VLD1 (R26), V7.S[2]
+	B loaded768
+
+single767:
+	FMOVS 0(R0), F7
+
+loaded768:
+	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
+	WORD $0x6ea3e4e6 // FCMGT V6.4S, V7.4S, V3.4S
+	WORD $0x6ea61ce3 // BIT V3.16B, V7.16B, V6.16B
+	B fold
+
+partial3:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V8.S4
+	SUB $0, R1, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+	TBZ $1, R1, single769
+	FMOVD 0(R0), F7
+	TBZ $0, R1, loaded770
+	ADD $8, R0, R26
+	VLD1 (R26), V7.S[2]
+	B loaded770
+
+single769:
+	FMOVS 0(R0), F7
+
+loaded770:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea4e4e6 // FCMGT V6.4S, V7.4S, V4.4S
 	WORD $0x6ea61ce4 // BIT V4.16B, V7.16B, V6.16B
@@ -20040,72 +20142,6 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single767
-	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded768
-	ADD $8, R0, R26
-	VLD1 (R26), V14.S[2]
-	B loaded768
-
-single767:
-	FMOVS 0(R0), F14
-
-loaded768:
-	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
-	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
-	VMOV V3.B16, V13.B16
-	WORD $0x4e21d9ad // SCVTF V13.4S, V13.4S
-	WORD $0x6eee1c4d // BIF V13.16B, V2.16B, V14.16B
-	WORD $0x6eade48e // FCMGT V14.4S, V4.4S, V13.4S
-	WORD $0x6eae1da4 // BIT V4.16B, V13.16B, V14.16B
-	B fold
-
-partial1:
-	CMP $0, R1
-	BEQ fold
-	VDUP R1, V15.S4
-	SUB $0, R1, R26
-	VMOV R26, V15.S[0]
-	SUB $1, R1, R26
-	VMOV R26, V15.S[1]
-	SUB $2, R1, R26
-	VMOV R26, V15.S[2]
-	SUB $3, R1, R26
-	VMOV R26, V15.S[3]
-	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single769
-	FMOVD 0(R0), F13
-	TBZ $0, R1, loaded770
-	ADD $8, R0, R26
-	VLD1 (R26), V13.S[2]
-	B loaded770
-
-single769:
-	FMOVS 0(R0), F13
-
-loaded770:
-	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
-	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
-	VMOV V3.B16, V14.B16
-	WORD $0x4e21d9ce // SCVTF V14.4S, V14.4S
-	WORD $0x6eed1c4e // BIF V14.16B, V2.16B, V13.16B
-	WORD $0x6eaee4ad // FCMGT V13.4S, V5.4S, V14.4S
-	WORD $0x6ead1dc5 // BIT V5.16B, V14.16B, V13.16B
-	B fold
-
-partial2:
-	CMP $0, R1
-	BEQ fold
-	VDUP R1, V15.S4
-	SUB $0, R1, R26
-	VMOV R26, V15.S[0]
-	SUB $1, R1, R26
-	VMOV R26, V15.S[1]
-	SUB $2, R1, R26
-	VMOV R26, V15.S[2]
-	SUB $3, R1, R26
-	VMOV R26, V15.S[3]
-	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
 	TBZ $1, R1, single771
 	FMOVD 0(R0), F14
 	TBZ $0, R1, loaded772
@@ -20122,11 +20158,11 @@ loaded772:
 	VMOV V3.B16, V13.B16
 	WORD $0x4e21d9ad // SCVTF V13.4S, V13.4S
 	WORD $0x6eee1c4d // BIF V13.16B, V2.16B, V14.16B
-	WORD $0x6eade4ce // FCMGT V14.4S, V6.4S, V13.4S
-	WORD $0x6eae1da6 // BIT V6.16B, V13.16B, V14.16B
+	WORD $0x6eade48e // FCMGT V14.4S, V4.4S, V13.4S
+	WORD $0x6eae1da4 // BIT V4.16B, V13.16B, V14.16B
 	B fold
 
-partial3:
+partial1:
 	CMP $0, R1
 	BEQ fold
 	VDUP R1, V15.S4
@@ -20150,6 +20186,72 @@ single773:
 	FMOVS 0(R0), F13
 
 loaded774:
+	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
+	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
+	VMOV V3.B16, V14.B16
+	WORD $0x4e21d9ce // SCVTF V14.4S, V14.4S
+	WORD $0x6eed1c4e // BIF V14.16B, V2.16B, V13.16B
+	WORD $0x6eaee4ad // FCMGT V13.4S, V5.4S, V14.4S
+	WORD $0x6ead1dc5 // BIT V5.16B, V14.16B, V13.16B
+	B fold
+
+partial2:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V15.S4
+	SUB $0, R1, R26
+	VMOV R26, V15.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V15.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V15.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V15.S[3]
+	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
+	TBZ $1, R1, single775
+	FMOVD 0(R0), F14
+	TBZ $0, R1, loaded776
+	ADD $8, R0, R26
+	VLD1 (R26), V14.S[2]
+	B loaded776
+
+single775:
+	FMOVS 0(R0), F14
+
+loaded776:
+	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
+	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
+	VMOV V3.B16, V13.B16
+	WORD $0x4e21d9ad // SCVTF V13.4S, V13.4S
+	WORD $0x6eee1c4d // BIF V13.16B, V2.16B, V14.16B
+	WORD $0x6eade4ce // FCMGT V14.4S, V6.4S, V13.4S
+	WORD $0x6eae1da6 // BIT V6.16B, V13.16B, V14.16B
+	B fold
+
+partial3:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V15.S4
+	SUB $0, R1, R26
+	VMOV R26, V15.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V15.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V15.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V15.S[3]
+	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
+	TBZ $1, R1, single777
+	FMOVD 0(R0), F13
+	TBZ $0, R1, loaded778
+	ADD $8, R0, R26
+	VLD1 (R26), V13.S[2]
+	B loaded778
+
+single777:
+	FMOVS 0(R0), F13
+
+loaded778:
 	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
 	VMOV V3.B16, V14.B16
@@ -20405,64 +20507,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single775
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded776
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded776
-
-single775:
-	FMOVS 0(R1), F19
-
-loaded776:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d442 // FADD V2.4S, V2.4S, V19.4S
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single777
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded778
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded778
-
-single777:
-	FMOVS 0(R1), F19
-
-loaded778:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
 	TBZ $1, R2, single779
 	FMOVD 0(R1), F19
 	TBZ $0, R2, loaded780
@@ -20476,10 +20520,10 @@ single779:
 loaded780:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d484 // FADD V4.4S, V4.4S, V19.4S
+	WORD $0x4e33d442 // FADD V2.4S, V2.4S, V19.4S
 	B fold
 
-partial3:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20505,10 +20549,10 @@ single781:
 loaded782:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d4a5 // FADD V5.4S, V5.4S, V19.4S
+	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
 	B fold
 
-partial4:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20534,10 +20578,10 @@ single783:
 loaded784:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d4c6 // FADD V6.4S, V6.4S, V19.4S
+	WORD $0x4e33d484 // FADD V4.4S, V4.4S, V19.4S
 	B fold
 
-partial5:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20563,10 +20607,10 @@ single785:
 loaded786:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d4e7 // FADD V7.4S, V7.4S, V19.4S
+	WORD $0x4e33d4a5 // FADD V5.4S, V5.4S, V19.4S
 	B fold
 
-partial6:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20592,10 +20636,10 @@ single787:
 loaded788:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d508 // FADD V8.4S, V8.4S, V19.4S
+	WORD $0x4e33d4c6 // FADD V6.4S, V6.4S, V19.4S
 	B fold
 
-partial7:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20621,10 +20665,10 @@ single789:
 loaded790:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d529 // FADD V9.4S, V9.4S, V19.4S
+	WORD $0x4e33d4e7 // FADD V7.4S, V7.4S, V19.4S
 	B fold
 
-partial8:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20650,10 +20694,10 @@ single791:
 loaded792:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
+	WORD $0x4e33d508 // FADD V8.4S, V8.4S, V19.4S
 	B fold
 
-partial9:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20679,10 +20723,10 @@ single793:
 loaded794:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
+	WORD $0x4e33d529 // FADD V9.4S, V9.4S, V19.4S
 	B fold
 
-partial10:
+partial8:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20708,10 +20752,10 @@ single795:
 loaded796:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
+	WORD $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
 	B fold
 
-partial11:
+partial9:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20737,10 +20781,10 @@ single797:
 loaded798:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
+	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
 	B fold
 
-partial12:
+partial10:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20766,10 +20810,10 @@ single799:
 loaded800:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
+	WORD $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
 	B fold
 
-partial13:
+partial11:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20795,10 +20839,10 @@ single801:
 loaded802:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
+	WORD $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
 	B fold
 
-partial14:
+partial12:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20824,10 +20868,10 @@ single803:
 loaded804:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
+	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
 	B fold
 
-partial15:
+partial13:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20851,6 +20895,64 @@ single805:
 	FMOVS 0(R1), F19
 
 loaded806:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single807
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded808
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded808
+
+single807:
+	FMOVS 0(R1), F19
+
+loaded808:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single809
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded810
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded810
+
+single809:
+	FMOVS 0(R1), F19
+
+loaded810:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
@@ -21129,64 +21231,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single807
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded808
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded808
-
-single807:
-	FMOVS 0(R1), F19
-
-loaded808:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V2.S4
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single809
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded810
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded810
-
-single809:
-	FMOVS 0(R1), F19
-
-loaded810:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V3.S4
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
 	TBZ $1, R2, single811
 	FMOVD 0(R1), F19
 	TBZ $0, R2, loaded812
@@ -21200,10 +21244,10 @@ single811:
 loaded812:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V4.S4
+	VFMLA V19.S4, V19.S4, V2.S4
 	B fold
 
-partial3:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -21229,10 +21273,10 @@ single813:
 loaded814:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V5.S4
+	VFMLA V19.S4, V19.S4, V3.S4
 	B fold
 
-partial4:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -21258,10 +21302,10 @@ single815:
 loaded816:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V6.S4
+	VFMLA V19.S4, V19.S4, V4.S4
 	B fold
 
-partial5:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -21287,10 +21331,10 @@ single817:
 loaded818:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V7.S4
+	VFMLA V19.S4, V19.S4, V5.S4
 	B fold
 
-partial6:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -21316,10 +21360,10 @@ single819:
 loaded820:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V8.S4
+	VFMLA V19.S4, V19.S4, V6.S4
 	B fold
 
-partial7:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -21345,10 +21389,10 @@ single821:
 loaded822:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V9.S4
+	VFMLA V19.S4, V19.S4, V7.S4
 	B fold
 
-partial8:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -21374,10 +21418,10 @@ single823:
 loaded824:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V10.S4
+	VFMLA V19.S4, V19.S4, V8.S4
 	B fold
 
-partial9:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -21403,10 +21447,10 @@ single825:
 loaded826:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V11.S4
+	VFMLA V19.S4, V19.S4, V9.S4
 	B fold
 
-partial10:
+partial8:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -21432,10 +21476,10 @@ single827:
 loaded828:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V12.S4
+	VFMLA V19.S4, V19.S4, V10.S4
 	B fold
 
-partial11:
+partial9:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -21461,10 +21505,10 @@ single829:
 loaded830:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V13.S4
+	VFMLA V19.S4, V19.S4, V11.S4
 	B fold
 
-partial12:
+partial10:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -21490,10 +21534,10 @@ single831:
 loaded832:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V14.S4
+	VFMLA V19.S4, V19.S4, V12.S4
 	B fold
 
-partial13:
+partial11:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -21519,10 +21563,10 @@ single833:
 loaded834:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V15.S4
+	VFMLA V19.S4, V19.S4, V13.S4
 	B fold
 
-partial14:
+partial12:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -21548,10 +21592,10 @@ single835:
 loaded836:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V16.S4
+	VFMLA V19.S4, V19.S4, V14.S4
 	B fold
 
-partial15:
+partial13:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -21575,6 +21619,64 @@ single837:
 	FMOVS 0(R1), F19
 
 loaded838:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V15.S4
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single839
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded840
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded840
+
+single839:
+	FMOVS 0(R1), F19
+
+loaded840:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V16.S4
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single841
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded842
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded842
+
+single841:
+	FMOVS 0(R1), F19
+
+loaded842:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V17.S4
@@ -21809,40 +21911,6 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single839
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded840
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded840
-
-single839:
-	FMOVS 0(R1), F17
-
-loaded840:
-	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
-	B pass0_fold
-
-pass0_partial1:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single841
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded842
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded842
-
-single841:
-	FMOVS 0(R1), F17
-
-loaded842:
-	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
-	B pass0_fold
-
-pass0_partial2:
-	CMP $0, R5
-	BEQ pass0_fold
 	TBZ $1, R5, single843
 	FMOVD 0(R1), F17
 	TBZ $0, R5, loaded844
@@ -21854,10 +21922,10 @@ single843:
 	FMOVS 0(R1), F17
 
 loaded844:
-	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
 	B pass0_fold
 
-pass0_partial3:
+pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single845
@@ -21871,10 +21939,10 @@ single845:
 	FMOVS 0(R1), F17
 
 loaded846:
-	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
+	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
 	B pass0_fold
 
-pass0_partial4:
+pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single847
@@ -21888,10 +21956,10 @@ single847:
 	FMOVS 0(R1), F17
 
 loaded848:
-	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
+	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
 	B pass0_fold
 
-pass0_partial5:
+pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single849
@@ -21905,10 +21973,10 @@ single849:
 	FMOVS 0(R1), F17
 
 loaded850:
-	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
+	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
 	B pass0_fold
 
-pass0_partial6:
+pass0_partial4:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single851
@@ -21922,10 +21990,10 @@ single851:
 	FMOVS 0(R1), F17
 
 loaded852:
-	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
+	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
 	B pass0_fold
 
-pass0_partial7:
+pass0_partial5:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single853
@@ -21939,10 +22007,10 @@ single853:
 	FMOVS 0(R1), F17
 
 loaded854:
-	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
+	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
 	B pass0_fold
 
-pass0_partial8:
+pass0_partial6:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single855
@@ -21956,10 +22024,10 @@ single855:
 	FMOVS 0(R1), F17
 
 loaded856:
-	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
 	B pass0_fold
 
-pass0_partial9:
+pass0_partial7:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single857
@@ -21973,10 +22041,10 @@ single857:
 	FMOVS 0(R1), F17
 
 loaded858:
-	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
+	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
 	B pass0_fold
 
-pass0_partial10:
+pass0_partial8:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single859
@@ -21990,10 +22058,10 @@ single859:
 	FMOVS 0(R1), F17
 
 loaded860:
-	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
 	B pass0_fold
 
-pass0_partial11:
+pass0_partial9:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single861
@@ -22007,10 +22075,10 @@ single861:
 	FMOVS 0(R1), F17
 
 loaded862:
-	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
+	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
 	B pass0_fold
 
-pass0_partial12:
+pass0_partial10:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single863
@@ -22024,10 +22092,10 @@ single863:
 	FMOVS 0(R1), F17
 
 loaded864:
-	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
 	B pass0_fold
 
-pass0_partial13:
+pass0_partial11:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single865
@@ -22041,10 +22109,10 @@ single865:
 	FMOVS 0(R1), F17
 
 loaded866:
-	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
 	B pass0_fold
 
-pass0_partial14:
+pass0_partial12:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single867
@@ -22058,10 +22126,10 @@ single867:
 	FMOVS 0(R1), F17
 
 loaded868:
-	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
+	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
 	B pass0_fold
 
-pass0_partial15:
+pass0_partial13:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single869
@@ -22075,6 +22143,40 @@ single869:
 	FMOVS 0(R1), F17
 
 loaded870:
+	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	B pass0_fold
+
+pass0_partial14:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single871
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded872
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded872
+
+single871:
+	FMOVS 0(R1), F17
+
+loaded872:
+	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
+	B pass0_fold
+
+pass0_partial15:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single873
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded874
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded874
+
+single873:
+	FMOVS 0(R1), F17
+
+loaded874:
 	WORD $0x4e31d610 // FADD V16.4S, V16.4S, V17.4S
 
 pass0_fold:
@@ -22336,44 +22438,6 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single871
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded872
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded872
-
-single871:
-	FMOVS 0(R2), F20
-
-loaded872:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
-	B pass1_fold
-
-pass1_partial1:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single873
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded874
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded874
-
-single873:
-	FMOVS 0(R2), F20
-
-loaded874:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
-	B pass1_fold
-
-pass1_partial2:
-	CMP $0, R5
-	BEQ pass1_fold
 	TBZ $1, R5, single875
 	FMOVD 0(R2), F20
 	TBZ $0, R5, loaded876
@@ -22387,10 +22451,10 @@ single875:
 loaded876:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
 	B pass1_fold
 
-pass1_partial3:
+pass1_partial1:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single877
@@ -22406,10 +22470,10 @@ single877:
 loaded878:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
+	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
 	B pass1_fold
 
-pass1_partial4:
+pass1_partial2:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single879
@@ -22425,10 +22489,10 @@ single879:
 loaded880:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
+	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
 	B pass1_fold
 
-pass1_partial5:
+pass1_partial3:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single881
@@ -22444,10 +22508,10 @@ single881:
 loaded882:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
+	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
 	B pass1_fold
 
-pass1_partial6:
+pass1_partial4:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single883
@@ -22463,10 +22527,10 @@ single883:
 loaded884:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
+	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
 	B pass1_fold
 
-pass1_partial7:
+pass1_partial5:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single885
@@ -22482,10 +22546,10 @@ single885:
 loaded886:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d56b // FADD V11.4S, V11.4S, V20.4S
+	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
 	B pass1_fold
 
-pass1_partial8:
+pass1_partial6:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single887
@@ -22501,10 +22565,10 @@ single887:
 loaded888:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
+	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
 	B pass1_fold
 
-pass1_partial9:
+pass1_partial7:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single889
@@ -22520,10 +22584,10 @@ single889:
 loaded890:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
+	WORD $0x4e34d56b // FADD V11.4S, V11.4S, V20.4S
 	B pass1_fold
 
-pass1_partial10:
+pass1_partial8:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single891
@@ -22539,10 +22603,10 @@ single891:
 loaded892:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
+	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
 	B pass1_fold
 
-pass1_partial11:
+pass1_partial9:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single893
@@ -22558,10 +22622,10 @@ single893:
 loaded894:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
+	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
 	B pass1_fold
 
-pass1_partial12:
+pass1_partial10:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single895
@@ -22577,10 +22641,10 @@ single895:
 loaded896:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
+	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
 	B pass1_fold
 
-pass1_partial13:
+pass1_partial11:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single897
@@ -22596,10 +22660,10 @@ single897:
 loaded898:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
+	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
 	B pass1_fold
 
-pass1_partial14:
+pass1_partial12:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single899
@@ -22615,10 +22679,10 @@ single899:
 loaded900:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
+	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
 	B pass1_fold
 
-pass1_partial15:
+pass1_partial13:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single901
@@ -22632,6 +22696,44 @@ single901:
 	FMOVS 0(R2), F20
 
 loaded902:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
+	B pass1_fold
+
+pass1_partial14:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single903
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded904
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded904
+
+single903:
+	FMOVS 0(R2), F20
+
+loaded904:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
+	B pass1_fold
+
+pass1_partial15:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single905
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded906
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded906
+
+single905:
+	FMOVS 0(R2), F20
+
+loaded906:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d673 // FADD V19.4S, V19.4S, V20.4S
@@ -22855,44 +22957,6 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single903
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded904
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded904
-
-single903:
-	FMOVS 0(R2), F21
-
-loaded904:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V18.S4
-	B pass6_fold
-
-pass6_partial1:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single905
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded906
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded906
-
-single905:
-	FMOVS 0(R2), F21
-
-loaded906:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V19.S4
-	B pass6_fold
-
-pass6_partial2:
-	CMP $0, R5
-	BEQ pass6_fold
 	TBZ $1, R5, single907
 	FMOVD 0(R2), F21
 	TBZ $0, R5, loaded908
@@ -22906,10 +22970,10 @@ single907:
 loaded908:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V17.S4
+	VFMLA V21.S4, V21.S4, V18.S4
 	B pass6_fold
 
-pass6_partial3:
+pass6_partial1:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single909
@@ -22925,10 +22989,10 @@ single909:
 loaded910:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V16.S4
+	VFMLA V21.S4, V21.S4, V19.S4
 	B pass6_fold
 
-pass6_partial4:
+pass6_partial2:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single911
@@ -22944,10 +23008,10 @@ single911:
 loaded912:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V15.S4
+	VFMLA V21.S4, V21.S4, V17.S4
 	B pass6_fold
 
-pass6_partial5:
+pass6_partial3:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single913
@@ -22963,10 +23027,10 @@ single913:
 loaded914:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V14.S4
+	VFMLA V21.S4, V21.S4, V16.S4
 	B pass6_fold
 
-pass6_partial6:
+pass6_partial4:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single915
@@ -22982,10 +23046,10 @@ single915:
 loaded916:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V13.S4
+	VFMLA V21.S4, V21.S4, V15.S4
 	B pass6_fold
 
-pass6_partial7:
+pass6_partial5:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single917
@@ -23001,10 +23065,10 @@ single917:
 loaded918:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V12.S4
+	VFMLA V21.S4, V21.S4, V14.S4
 	B pass6_fold
 
-pass6_partial8:
+pass6_partial6:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single919
@@ -23020,10 +23084,10 @@ single919:
 loaded920:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V11.S4
+	VFMLA V21.S4, V21.S4, V13.S4
 	B pass6_fold
 
-pass6_partial9:
+pass6_partial7:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single921
@@ -23039,10 +23103,10 @@ single921:
 loaded922:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V10.S4
+	VFMLA V21.S4, V21.S4, V12.S4
 	B pass6_fold
 
-pass6_partial10:
+pass6_partial8:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single923
@@ -23058,10 +23122,10 @@ single923:
 loaded924:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V9.S4
+	VFMLA V21.S4, V21.S4, V11.S4
 	B pass6_fold
 
-pass6_partial11:
+pass6_partial9:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single925
@@ -23077,10 +23141,10 @@ single925:
 loaded926:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V8.S4
+	VFMLA V21.S4, V21.S4, V10.S4
 	B pass6_fold
 
-pass6_partial12:
+pass6_partial10:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single927
@@ -23096,10 +23160,10 @@ single927:
 loaded928:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V7.S4
+	VFMLA V21.S4, V21.S4, V9.S4
 	B pass6_fold
 
-pass6_partial13:
+pass6_partial11:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single929
@@ -23115,10 +23179,10 @@ single929:
 loaded930:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V6.S4
+	VFMLA V21.S4, V21.S4, V8.S4
 	B pass6_fold
 
-pass6_partial14:
+pass6_partial12:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single931
@@ -23134,10 +23198,10 @@ single931:
 loaded932:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V5.S4
+	VFMLA V21.S4, V21.S4, V7.S4
 	B pass6_fold
 
-pass6_partial15:
+pass6_partial13:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single933
@@ -23151,6 +23215,44 @@ single933:
 	FMOVS 0(R2), F21
 
 loaded934:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V6.S4
+	B pass6_fold
+
+pass6_partial14:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single935
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded936
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded936
+
+single935:
+	FMOVS 0(R2), F21
+
+loaded936:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V5.S4
+	B pass6_fold
+
+pass6_partial15:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single937
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded938
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded938
+
+single937:
+	FMOVS 0(R2), F21
+
+loaded938:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V20.S4
@@ -23422,44 +23524,6 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single935
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded936
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded936
-
-single935:
-	FMOVS 0(R3), F22
-
-loaded936:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
-	B pass1_fold
-
-pass1_partial1:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single937
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded938
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded938
-
-single937:
-	FMOVS 0(R3), F22
-
-loaded938:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
-	B pass1_fold
-
-pass1_partial2:
-	CMP $0, R8
-	BEQ pass1_fold
 	TBZ $1, R8, single939
 	FMOVD 0(R3), F22
 	TBZ $0, R8, loaded940
@@ -23473,10 +23537,10 @@ single939:
 loaded940:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
+	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
 	B pass1_fold
 
-pass1_partial3:
+pass1_partial1:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single941
@@ -23492,10 +23556,10 @@ single941:
 loaded942:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
+	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
 	B pass1_fold
 
-pass1_partial4:
+pass1_partial2:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single943
@@ -23511,10 +23575,10 @@ single943:
 loaded944:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
+	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
 	B pass1_fold
 
-pass1_partial5:
+pass1_partial3:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single945
@@ -23530,10 +23594,10 @@ single945:
 loaded946:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
+	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
 	B pass1_fold
 
-pass1_partial6:
+pass1_partial4:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single947
@@ -23549,10 +23613,10 @@ single947:
 loaded948:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
+	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
 	B pass1_fold
 
-pass1_partial7:
+pass1_partial5:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single949
@@ -23568,10 +23632,10 @@ single949:
 loaded950:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
+	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
 	B pass1_fold
 
-pass1_partial8:
+pass1_partial6:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single951
@@ -23587,10 +23651,10 @@ single951:
 loaded952:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
+	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
 	B pass1_fold
 
-pass1_partial9:
+pass1_partial7:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single953
@@ -23606,10 +23670,10 @@ single953:
 loaded954:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
+	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
 	B pass1_fold
 
-pass1_partial10:
+pass1_partial8:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single955
@@ -23625,10 +23689,10 @@ single955:
 loaded956:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d610 // FADD V16.4S, V16.4S, V22.4S
+	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
 	B pass1_fold
 
-pass1_partial11:
+pass1_partial9:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single957
@@ -23644,10 +23708,10 @@ single957:
 loaded958:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
+	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
 	B pass1_fold
 
-pass1_partial12:
+pass1_partial10:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single959
@@ -23663,10 +23727,10 @@ single959:
 loaded960:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
+	WORD $0x4e36d610 // FADD V16.4S, V16.4S, V22.4S
 	B pass1_fold
 
-pass1_partial13:
+pass1_partial11:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single961
@@ -23682,10 +23746,10 @@ single961:
 loaded962:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
+	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
 	B pass1_fold
 
-pass1_partial14:
+pass1_partial12:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single963
@@ -23701,10 +23765,10 @@ single963:
 loaded964:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
+	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
 	B pass1_fold
 
-pass1_partial15:
+pass1_partial13:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single965
@@ -23718,6 +23782,44 @@ single965:
 	FMOVS 0(R3), F22
 
 loaded966:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
+	B pass1_fold
+
+pass1_partial14:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single967
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded968
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded968
+
+single967:
+	FMOVS 0(R3), F22
+
+loaded968:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
+	B pass1_fold
+
+pass1_partial15:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single969
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded970
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded970
+
+single969:
+	FMOVS 0(R3), F22
+
+loaded970:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d6b5 // FADD V21.4S, V21.4S, V22.4S
@@ -23943,44 +24045,6 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single967
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded968
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded968
-
-single967:
-	FMOVS 0(R3), F23
-
-loaded968:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V20.S4
-	B pass6_fold
-
-pass6_partial1:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single969
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded970
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded970
-
-single969:
-	FMOVS 0(R3), F23
-
-loaded970:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V21.S4
-	B pass6_fold
-
-pass6_partial2:
-	CMP $0, R8
-	BEQ pass6_fold
 	TBZ $1, R8, single971
 	FMOVD 0(R3), F23
 	TBZ $0, R8, loaded972
@@ -23994,10 +24058,10 @@ single971:
 loaded972:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V19.S4
+	VFMLA V23.S4, V23.S4, V20.S4
 	B pass6_fold
 
-pass6_partial3:
+pass6_partial1:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single973
@@ -24013,10 +24077,10 @@ single973:
 loaded974:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V18.S4
+	VFMLA V23.S4, V23.S4, V21.S4
 	B pass6_fold
 
-pass6_partial4:
+pass6_partial2:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single975
@@ -24032,10 +24096,10 @@ single975:
 loaded976:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V17.S4
+	VFMLA V23.S4, V23.S4, V19.S4
 	B pass6_fold
 
-pass6_partial5:
+pass6_partial3:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single977
@@ -24051,10 +24115,10 @@ single977:
 loaded978:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V16.S4
+	VFMLA V23.S4, V23.S4, V18.S4
 	B pass6_fold
 
-pass6_partial6:
+pass6_partial4:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single979
@@ -24070,10 +24134,10 @@ single979:
 loaded980:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V15.S4
+	VFMLA V23.S4, V23.S4, V17.S4
 	B pass6_fold
 
-pass6_partial7:
+pass6_partial5:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single981
@@ -24089,10 +24153,10 @@ single981:
 loaded982:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V14.S4
+	VFMLA V23.S4, V23.S4, V16.S4
 	B pass6_fold
 
-pass6_partial8:
+pass6_partial6:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single983
@@ -24108,10 +24172,10 @@ single983:
 loaded984:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V13.S4
+	VFMLA V23.S4, V23.S4, V15.S4
 	B pass6_fold
 
-pass6_partial9:
+pass6_partial7:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single985
@@ -24127,10 +24191,10 @@ single985:
 loaded986:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V12.S4
+	VFMLA V23.S4, V23.S4, V14.S4
 	B pass6_fold
 
-pass6_partial10:
+pass6_partial8:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single987
@@ -24146,10 +24210,10 @@ single987:
 loaded988:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V11.S4
+	VFMLA V23.S4, V23.S4, V13.S4
 	B pass6_fold
 
-pass6_partial11:
+pass6_partial9:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single989
@@ -24165,10 +24229,10 @@ single989:
 loaded990:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V10.S4
+	VFMLA V23.S4, V23.S4, V12.S4
 	B pass6_fold
 
-pass6_partial12:
+pass6_partial10:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single991
@@ -24184,10 +24248,10 @@ single991:
 loaded992:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V9.S4
+	VFMLA V23.S4, V23.S4, V11.S4
 	B pass6_fold
 
-pass6_partial13:
+pass6_partial11:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single993
@@ -24203,10 +24267,10 @@ single993:
 loaded994:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V8.S4
+	VFMLA V23.S4, V23.S4, V10.S4
 	B pass6_fold
 
-pass6_partial14:
+pass6_partial12:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single995
@@ -24222,10 +24286,10 @@ single995:
 loaded996:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V7.S4
+	VFMLA V23.S4, V23.S4, V9.S4
 	B pass6_fold
 
-pass6_partial15:
+pass6_partial13:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single997
@@ -24239,6 +24303,44 @@ single997:
 	FMOVS 0(R3), F23
 
 loaded998:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V8.S4
+	B pass6_fold
+
+pass6_partial14:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single999
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1000
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1000
+
+single999:
+	FMOVS 0(R3), F23
+
+loaded1000:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V7.S4
+	B pass6_fold
+
+pass6_partial15:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1001
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1002
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1002
+
+single1001:
+	FMOVS 0(R3), F23
+
+loaded1002:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V22.S4
@@ -24342,53 +24444,53 @@ pass16_vectors_end:
 	ADD $4, R8
 	CMP $0, R8
 	BEQ pass16_end
-	TBZ $1, R8, single999
+	TBZ $1, R8, single1003
 	FMOVD 0(R3), F14
-	TBZ $0, R8, loaded1000
+	TBZ $0, R8, loaded1004
 	ADD $8, R3, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1000
-
-single999:
-	FMOVS 0(R3), F14
-
-loaded1000:
-	WORD $0x4ea6d5ce // FSUB V14.4S, V14.4S, V6.4S
-	WORD $0x6e25ddce // FMUL V14.4S, V14.4S, V5.4S
-	TBZ $1, R8, single1001
-	FMOVD 0(R4), F15
-	TBZ $0, R8, loaded1002
-	ADD $8, R4, R26
-	VLD1 (R26), V15.S[2]
-	B loaded1002
-
-single1001:
-	FMOVS 0(R4), F15
-
-loaded1002:
-	TBZ $1, R8, single1003
-	FMOVD 0(R5), F16
-	TBZ $0, R8, loaded1004
-	ADD $8, R5, R26
-	VLD1 (R26), V16.S[2]
 	B loaded1004
 
 single1003:
-	FMOVS 0(R5), F16
+	FMOVS 0(R3), F14
 
 loaded1004:
-	VFMLA V15.S4, V14.S4, V16.S4
+	WORD $0x4ea6d5ce // FSUB V14.4S, V14.4S, V6.4S
+	WORD $0x6e25ddce // FMUL V14.4S, V14.4S, V5.4S
 	TBZ $1, R8, single1005
-	FMOVD F16, 0(R0)
-	TBZ $0, R8, stored1006
-	ADD $8, R0, R26
-	VST1 V16.S[2], (R26)
-	B stored1006
+	FMOVD 0(R4), F15
+	TBZ $0, R8, loaded1006
+	ADD $8, R4, R26
+	VLD1 (R26), V15.S[2]
+	B loaded1006
 
 single1005:
+	FMOVS 0(R4), F15
+
+loaded1006:
+	TBZ $1, R8, single1007
+	FMOVD 0(R5), F16
+	TBZ $0, R8, loaded1008
+	ADD $8, R5, R26
+	VLD1 (R26), V16.S[2]
+	B loaded1008
+
+single1007:
+	FMOVS 0(R5), F16
+
+loaded1008:
+	VFMLA V15.S4, V14.S4, V16.S4
+	TBZ $1, R8, single1009
+	FMOVD F16, 0(R0)
+	TBZ $0, R8, stored1010
+	ADD $8, R0, R26
+	VST1 V16.S[2], (R26)
+	B stored1010
+
+single1009:
 	FMOVS F16, 0(R0)
 
-stored1006:
+stored1010:
 
 pass16_end:
 	SUB R9, R3
@@ -24651,496 +24753,496 @@ pass2_blocks_end:
 pass2_partial0:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1007
+	TBZ $1, R8, single1011
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1008
+	TBZ $0, R8, loaded1012
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1008
+	B loaded1012
 
-single1007:
+single1011:
 	FMOVS 0(R1), F20
 
-loaded1008:
+loaded1012:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1009
+	TBZ $1, R8, single1013
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1010
+	TBZ $0, R8, loaded1014
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1010
+	B loaded1014
 
-single1009:
+single1013:
 	FMOVS 0(R5), F24
 
-loaded1010:
+loaded1014:
 	VFMLA V24.S4, V20.S4, V4.S4
 	B pass2_fold
 
 pass2_partial1:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1011
+	TBZ $1, R8, single1015
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1012
+	TBZ $0, R8, loaded1016
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1012
+	B loaded1016
 
-single1011:
+single1015:
 	FMOVS 0(R1), F24
 
-loaded1012:
+loaded1016:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1013
+	TBZ $1, R8, single1017
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1014
+	TBZ $0, R8, loaded1018
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1014
+	B loaded1018
 
-single1013:
+single1017:
 	FMOVS 0(R5), F20
 
-loaded1014:
+loaded1018:
 	VFMLA V20.S4, V24.S4, V5.S4
 	B pass2_fold
 
 pass2_partial2:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1015
+	TBZ $1, R8, single1019
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1016
+	TBZ $0, R8, loaded1020
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1016
+	B loaded1020
 
-single1015:
+single1019:
 	FMOVS 0(R1), F20
 
-loaded1016:
+loaded1020:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1017
+	TBZ $1, R8, single1021
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1018
+	TBZ $0, R8, loaded1022
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1018
+	B loaded1022
 
-single1017:
+single1021:
 	FMOVS 0(R5), F24
 
-loaded1018:
+loaded1022:
 	VFMLA V24.S4, V20.S4, V6.S4
 	B pass2_fold
 
 pass2_partial3:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1019
+	TBZ $1, R8, single1023
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1020
+	TBZ $0, R8, loaded1024
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1020
+	B loaded1024
 
-single1019:
+single1023:
 	FMOVS 0(R1), F24
 
-loaded1020:
+loaded1024:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1021
+	TBZ $1, R8, single1025
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1022
+	TBZ $0, R8, loaded1026
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1022
+	B loaded1026
 
-single1021:
+single1025:
 	FMOVS 0(R5), F20
 
-loaded1022:
+loaded1026:
 	VFMLA V20.S4, V24.S4, V7.S4
 	B pass2_fold
 
 pass2_partial4:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1023
+	TBZ $1, R8, single1027
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1024
+	TBZ $0, R8, loaded1028
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1024
+	B loaded1028
 
-single1023:
+single1027:
 	FMOVS 0(R1), F20
 
-loaded1024:
+loaded1028:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1025
+	TBZ $1, R8, single1029
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1026
+	TBZ $0, R8, loaded1030
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1026
+	B loaded1030
 
-single1025:
+single1029:
 	FMOVS 0(R5), F24
 
-loaded1026:
+loaded1030:
 	VFMLA V24.S4, V20.S4, V8.S4
 	B pass2_fold
 
 pass2_partial5:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1027
+	TBZ $1, R8, single1031
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1028
+	TBZ $0, R8, loaded1032
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1028
+	B loaded1032
 
-single1027:
+single1031:
 	FMOVS 0(R1), F24
 
-loaded1028:
+loaded1032:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1029
+	TBZ $1, R8, single1033
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1030
+	TBZ $0, R8, loaded1034
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1030
+	B loaded1034
 
-single1029:
+single1033:
 	FMOVS 0(R5), F20
 
-loaded1030:
+loaded1034:
 	VFMLA V20.S4, V24.S4, V9.S4
 	B pass2_fold
 
 pass2_partial6:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1031
+	TBZ $1, R8, single1035
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1032
+	TBZ $0, R8, loaded1036
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1032
+	B loaded1036
 
-single1031:
+single1035:
 	FMOVS 0(R1), F20
 
-loaded1032:
+loaded1036:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1033
+	TBZ $1, R8, single1037
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1034
+	TBZ $0, R8, loaded1038
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1034
+	B loaded1038
 
-single1033:
+single1037:
 	FMOVS 0(R5), F24
 
-loaded1034:
+loaded1038:
 	VFMLA V24.S4, V20.S4, V10.S4
 	B pass2_fold
 
 pass2_partial7:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1035
+	TBZ $1, R8, single1039
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1036
+	TBZ $0, R8, loaded1040
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1036
+	B loaded1040
 
-single1035:
+single1039:
 	FMOVS 0(R1), F24
 
-loaded1036:
+loaded1040:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1037
+	TBZ $1, R8, single1041
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1038
+	TBZ $0, R8, loaded1042
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1038
+	B loaded1042
 
-single1037:
+single1041:
 	FMOVS 0(R5), F20
 
-loaded1038:
+loaded1042:
 	VFMLA V20.S4, V24.S4, V11.S4
 	B pass2_fold
 
 pass2_partial8:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1039
+	TBZ $1, R8, single1043
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1040
+	TBZ $0, R8, loaded1044
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1040
+	B loaded1044
 
-single1039:
+single1043:
 	FMOVS 0(R1), F20
 
-loaded1040:
+loaded1044:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1041
+	TBZ $1, R8, single1045
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1042
+	TBZ $0, R8, loaded1046
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1042
+	B loaded1046
 
-single1041:
+single1045:
 	FMOVS 0(R5), F24
 
-loaded1042:
+loaded1046:
 	VFMLA V24.S4, V20.S4, V12.S4
 	B pass2_fold
 
 pass2_partial9:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1043
+	TBZ $1, R8, single1047
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1044
+	TBZ $0, R8, loaded1048
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1044
+	B loaded1048
 
-single1043:
+single1047:
 	FMOVS 0(R1), F24
 
-loaded1044:
+loaded1048:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1045
+	TBZ $1, R8, single1049
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1046
+	TBZ $0, R8, loaded1050
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1046
+	B loaded1050
 
-single1045:
+single1049:
 	FMOVS 0(R5), F20
 
-loaded1046:
+loaded1050:
 	VFMLA V20.S4, V24.S4, V13.S4
 	B pass2_fold
 
 pass2_partial10:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1047
+	TBZ $1, R8, single1051
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1048
+	TBZ $0, R8, loaded1052
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1048
+	B loaded1052
 
-single1047:
+single1051:
 	FMOVS 0(R1), F20
 
-loaded1048:
+loaded1052:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1049
+	TBZ $1, R8, single1053
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1050
+	TBZ $0, R8, loaded1054
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1050
+	B loaded1054
 
-single1049:
+single1053:
 	FMOVS 0(R5), F24
 
-loaded1050:
+loaded1054:
 	VFMLA V24.S4, V20.S4, V14.S4
 	B pass2_fold
 
 pass2_partial11:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1051
+	TBZ $1, R8, single1055
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1052
+	TBZ $0, R8, loaded1056
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1052
+	B loaded1056
 
-single1051:
+single1055:
 	FMOVS 0(R1), F24
 
-loaded1052:
+loaded1056:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1053
+	TBZ $1, R8, single1057
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1054
+	TBZ $0, R8, loaded1058
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1054
+	B loaded1058
 
-single1053:
+single1057:
 	FMOVS 0(R5), F20
 
-loaded1054:
+loaded1058:
 	VFMLA V20.S4, V24.S4, V15.S4
 	B pass2_fold
 
 pass2_partial12:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1055
+	TBZ $1, R8, single1059
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1056
+	TBZ $0, R8, loaded1060
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1056
+	B loaded1060
 
-single1055:
+single1059:
 	FMOVS 0(R1), F20
 
-loaded1056:
+loaded1060:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1057
+	TBZ $1, R8, single1061
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1058
+	TBZ $0, R8, loaded1062
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1058
+	B loaded1062
 
-single1057:
+single1061:
 	FMOVS 0(R5), F24
 
-loaded1058:
+loaded1062:
 	VFMLA V24.S4, V20.S4, V16.S4
 	B pass2_fold
 
 pass2_partial13:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1059
+	TBZ $1, R8, single1063
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1060
+	TBZ $0, R8, loaded1064
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1060
+	B loaded1064
 
-single1059:
+single1063:
 	FMOVS 0(R1), F24
 
-loaded1060:
+loaded1064:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1061
+	TBZ $1, R8, single1065
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1062
+	TBZ $0, R8, loaded1066
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1062
+	B loaded1066
 
-single1061:
+single1065:
 	FMOVS 0(R5), F20
 
-loaded1062:
+loaded1066:
 	VFMLA V20.S4, V24.S4, V17.S4
 	B pass2_fold
 
 pass2_partial14:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1063
+	TBZ $1, R8, single1067
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1064
+	TBZ $0, R8, loaded1068
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1064
+	B loaded1068
 
-single1063:
+single1067:
 	FMOVS 0(R1), F20
 
-loaded1064:
+loaded1068:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1065
+	TBZ $1, R8, single1069
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1066
+	TBZ $0, R8, loaded1070
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1066
+	B loaded1070
 
-single1065:
+single1069:
 	FMOVS 0(R5), F24
 
-loaded1066:
+loaded1070:
 	VFMLA V24.S4, V20.S4, V18.S4
 	B pass2_fold
 
 pass2_partial15:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1067
+	TBZ $1, R8, single1071
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1068
+	TBZ $0, R8, loaded1072
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1068
+	B loaded1072
 
-single1067:
+single1071:
 	FMOVS 0(R1), F24
 
-loaded1068:
+loaded1072:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1069
+	TBZ $1, R8, single1073
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1070
+	TBZ $0, R8, loaded1074
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1070
+	B loaded1074
 
-single1069:
+single1073:
 	FMOVS 0(R5), F20
 
-loaded1070:
+loaded1074:
 	VFMLA V20.S4, V24.S4, V19.S4
 
 pass2_fold:
@@ -25542,44 +25644,44 @@ pass4_blocks_end:
 pass4_partial0:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1071
+	TBZ $1, R8, single1075
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1072
+	TBZ $0, R8, loaded1076
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1072
+	B loaded1076
 
-single1071:
+single1075:
 	FMOVS 0(R2), F24
 
-loaded1072:
+loaded1076:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1073
+	TBZ $1, R8, single1077
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1074
+	TBZ $0, R8, loaded1078
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1074
+	B loaded1078
 
-single1073:
+single1077:
 	FMOVS 0(R1), F21
 
-loaded1074:
-	TBZ $1, R8, single1075
+loaded1078:
+	TBZ $1, R8, single1079
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1076
+	TBZ $0, R8, loaded1080
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1076
+	B loaded1080
 
-single1075:
+single1079:
 	FMOVS 0(R5), F25
 
-loaded1076:
+loaded1080:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V4.S4
 	B pass4_fold
@@ -25587,44 +25689,44 @@ loaded1076:
 pass4_partial1:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1077
+	TBZ $1, R8, single1081
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1078
+	TBZ $0, R8, loaded1082
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1078
+	B loaded1082
 
-single1077:
+single1081:
 	FMOVS 0(R2), F24
 
-loaded1078:
+loaded1082:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1079
+	TBZ $1, R8, single1083
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1080
+	TBZ $0, R8, loaded1084
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1080
+	B loaded1084
 
-single1079:
+single1083:
 	FMOVS 0(R1), F25
 
-loaded1080:
-	TBZ $1, R8, single1081
+loaded1084:
+	TBZ $1, R8, single1085
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1082
+	TBZ $0, R8, loaded1086
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1082
+	B loaded1086
 
-single1081:
+single1085:
 	FMOVS 0(R5), F21
 
-loaded1082:
+loaded1086:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V18.S4
 	B pass4_fold
@@ -25632,44 +25734,44 @@ loaded1082:
 pass4_partial2:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1083
+	TBZ $1, R8, single1087
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1084
+	TBZ $0, R8, loaded1088
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1084
+	B loaded1088
 
-single1083:
+single1087:
 	FMOVS 0(R2), F24
 
-loaded1084:
+loaded1088:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1085
+	TBZ $1, R8, single1089
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1086
+	TBZ $0, R8, loaded1090
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1086
+	B loaded1090
 
-single1085:
+single1089:
 	FMOVS 0(R1), F21
 
-loaded1086:
-	TBZ $1, R8, single1087
+loaded1090:
+	TBZ $1, R8, single1091
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1088
+	TBZ $0, R8, loaded1092
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1088
+	B loaded1092
 
-single1087:
+single1091:
 	FMOVS 0(R5), F25
 
-loaded1088:
+loaded1092:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V17.S4
 	B pass4_fold
@@ -25677,44 +25779,44 @@ loaded1088:
 pass4_partial3:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1089
+	TBZ $1, R8, single1093
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1090
+	TBZ $0, R8, loaded1094
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1090
+	B loaded1094
 
-single1089:
+single1093:
 	FMOVS 0(R2), F24
 
-loaded1090:
+loaded1094:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1091
+	TBZ $1, R8, single1095
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1092
+	TBZ $0, R8, loaded1096
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1092
+	B loaded1096
 
-single1091:
+single1095:
 	FMOVS 0(R1), F25
 
-loaded1092:
-	TBZ $1, R8, single1093
+loaded1096:
+	TBZ $1, R8, single1097
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1094
+	TBZ $0, R8, loaded1098
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1094
+	B loaded1098
 
-single1093:
+single1097:
 	FMOVS 0(R5), F21
 
-loaded1094:
+loaded1098:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V16.S4
 	B pass4_fold
@@ -25722,44 +25824,44 @@ loaded1094:
 pass4_partial4:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1095
+	TBZ $1, R8, single1099
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1096
+	TBZ $0, R8, loaded1100
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1096
+	B loaded1100
 
-single1095:
+single1099:
 	FMOVS 0(R2), F24
 
-loaded1096:
+loaded1100:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1097
+	TBZ $1, R8, single1101
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1098
+	TBZ $0, R8, loaded1102
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1098
+	B loaded1102
 
-single1097:
+single1101:
 	FMOVS 0(R1), F21
 
-loaded1098:
-	TBZ $1, R8, single1099
+loaded1102:
+	TBZ $1, R8, single1103
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1100
+	TBZ $0, R8, loaded1104
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1100
+	B loaded1104
 
-single1099:
+single1103:
 	FMOVS 0(R5), F25
 
-loaded1100:
+loaded1104:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V15.S4
 	B pass4_fold
@@ -25767,44 +25869,44 @@ loaded1100:
 pass4_partial5:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1101
+	TBZ $1, R8, single1105
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1102
+	TBZ $0, R8, loaded1106
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1102
+	B loaded1106
 
-single1101:
+single1105:
 	FMOVS 0(R2), F24
 
-loaded1102:
+loaded1106:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1103
+	TBZ $1, R8, single1107
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1104
+	TBZ $0, R8, loaded1108
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1104
+	B loaded1108
 
-single1103:
+single1107:
 	FMOVS 0(R1), F25
 
-loaded1104:
-	TBZ $1, R8, single1105
+loaded1108:
+	TBZ $1, R8, single1109
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1106
+	TBZ $0, R8, loaded1110
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1106
+	B loaded1110
 
-single1105:
+single1109:
 	FMOVS 0(R5), F21
 
-loaded1106:
+loaded1110:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V14.S4
 	B pass4_fold
@@ -25812,44 +25914,44 @@ loaded1106:
 pass4_partial6:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1107
+	TBZ $1, R8, single1111
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1108
+	TBZ $0, R8, loaded1112
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1108
+	B loaded1112
 
-single1107:
+single1111:
 	FMOVS 0(R2), F24
 
-loaded1108:
+loaded1112:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1109
+	TBZ $1, R8, single1113
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1110
+	TBZ $0, R8, loaded1114
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1110
+	B loaded1114
 
-single1109:
+single1113:
 	FMOVS 0(R1), F21
 
-loaded1110:
-	TBZ $1, R8, single1111
+loaded1114:
+	TBZ $1, R8, single1115
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1112
+	TBZ $0, R8, loaded1116
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1112
+	B loaded1116
 
-single1111:
+single1115:
 	FMOVS 0(R5), F25
 
-loaded1112:
+loaded1116:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V13.S4
 	B pass4_fold
@@ -25857,44 +25959,44 @@ loaded1112:
 pass4_partial7:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1113
+	TBZ $1, R8, single1117
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1114
+	TBZ $0, R8, loaded1118
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1114
+	B loaded1118
 
-single1113:
+single1117:
 	FMOVS 0(R2), F24
 
-loaded1114:
+loaded1118:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1115
+	TBZ $1, R8, single1119
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1116
+	TBZ $0, R8, loaded1120
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1116
+	B loaded1120
 
-single1115:
+single1119:
 	FMOVS 0(R1), F25
 
-loaded1116:
-	TBZ $1, R8, single1117
+loaded1120:
+	TBZ $1, R8, single1121
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1118
+	TBZ $0, R8, loaded1122
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1118
+	B loaded1122
 
-single1117:
+single1121:
 	FMOVS 0(R5), F21
 
-loaded1118:
+loaded1122:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V12.S4
 	B pass4_fold
@@ -25902,44 +26004,44 @@ loaded1118:
 pass4_partial8:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1119
+	TBZ $1, R8, single1123
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1120
+	TBZ $0, R8, loaded1124
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1120
+	B loaded1124
 
-single1119:
+single1123:
 	FMOVS 0(R2), F24
 
-loaded1120:
+loaded1124:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1121
+	TBZ $1, R8, single1125
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1122
+	TBZ $0, R8, loaded1126
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1122
+	B loaded1126
 
-single1121:
+single1125:
 	FMOVS 0(R1), F21
 
-loaded1122:
-	TBZ $1, R8, single1123
+loaded1126:
+	TBZ $1, R8, single1127
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1124
+	TBZ $0, R8, loaded1128
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1124
+	B loaded1128
 
-single1123:
+single1127:
 	FMOVS 0(R5), F25
 
-loaded1124:
+loaded1128:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V11.S4
 	B pass4_fold
@@ -25947,44 +26049,44 @@ loaded1124:
 pass4_partial9:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1125
+	TBZ $1, R8, single1129
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1126
+	TBZ $0, R8, loaded1130
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1126
+	B loaded1130
 
-single1125:
+single1129:
 	FMOVS 0(R2), F24
 
-loaded1126:
+loaded1130:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1127
+	TBZ $1, R8, single1131
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1128
+	TBZ $0, R8, loaded1132
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1128
+	B loaded1132
 
-single1127:
+single1131:
 	FMOVS 0(R1), F25
 
-loaded1128:
-	TBZ $1, R8, single1129
+loaded1132:
+	TBZ $1, R8, single1133
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1130
+	TBZ $0, R8, loaded1134
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1130
+	B loaded1134
 
-single1129:
+single1133:
 	FMOVS 0(R5), F21
 
-loaded1130:
+loaded1134:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V10.S4
 	B pass4_fold
@@ -25992,44 +26094,44 @@ loaded1130:
 pass4_partial10:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1131
+	TBZ $1, R8, single1135
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1132
+	TBZ $0, R8, loaded1136
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1132
+	B loaded1136
 
-single1131:
+single1135:
 	FMOVS 0(R2), F24
 
-loaded1132:
+loaded1136:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1133
+	TBZ $1, R8, single1137
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1134
+	TBZ $0, R8, loaded1138
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1134
+	B loaded1138
 
-single1133:
+single1137:
 	FMOVS 0(R1), F21
 
-loaded1134:
-	TBZ $1, R8, single1135
+loaded1138:
+	TBZ $1, R8, single1139
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1136
+	TBZ $0, R8, loaded1140
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1136
+	B loaded1140
 
-single1135:
+single1139:
 	FMOVS 0(R5), F25
 
-loaded1136:
+loaded1140:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V9.S4
 	B pass4_fold
@@ -26037,44 +26139,44 @@ loaded1136:
 pass4_partial11:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1137
+	TBZ $1, R8, single1141
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1138
+	TBZ $0, R8, loaded1142
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1138
+	B loaded1142
 
-single1137:
+single1141:
 	FMOVS 0(R2), F24
 
-loaded1138:
+loaded1142:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1139
+	TBZ $1, R8, single1143
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1140
+	TBZ $0, R8, loaded1144
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1140
+	B loaded1144
 
-single1139:
+single1143:
 	FMOVS 0(R1), F25
 
-loaded1140:
-	TBZ $1, R8, single1141
+loaded1144:
+	TBZ $1, R8, single1145
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1142
+	TBZ $0, R8, loaded1146
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1142
+	B loaded1146
 
-single1141:
+single1145:
 	FMOVS 0(R5), F21
 
-loaded1142:
+loaded1146:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V8.S4
 	B pass4_fold
@@ -26082,44 +26184,44 @@ loaded1142:
 pass4_partial12:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1143
+	TBZ $1, R8, single1147
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1144
+	TBZ $0, R8, loaded1148
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1144
+	B loaded1148
 
-single1143:
+single1147:
 	FMOVS 0(R2), F24
 
-loaded1144:
+loaded1148:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1145
+	TBZ $1, R8, single1149
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1146
+	TBZ $0, R8, loaded1150
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1146
+	B loaded1150
 
-single1145:
+single1149:
 	FMOVS 0(R1), F21
 
-loaded1146:
-	TBZ $1, R8, single1147
+loaded1150:
+	TBZ $1, R8, single1151
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1148
+	TBZ $0, R8, loaded1152
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1148
+	B loaded1152
 
-single1147:
+single1151:
 	FMOVS 0(R5), F25
 
-loaded1148:
+loaded1152:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V7.S4
 	B pass4_fold
@@ -26127,44 +26229,44 @@ loaded1148:
 pass4_partial13:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1149
+	TBZ $1, R8, single1153
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1150
+	TBZ $0, R8, loaded1154
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1150
+	B loaded1154
 
-single1149:
+single1153:
 	FMOVS 0(R2), F24
 
-loaded1150:
+loaded1154:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1151
+	TBZ $1, R8, single1155
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1152
+	TBZ $0, R8, loaded1156
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1152
+	B loaded1156
 
-single1151:
+single1155:
 	FMOVS 0(R1), F25
 
-loaded1152:
-	TBZ $1, R8, single1153
+loaded1156:
+	TBZ $1, R8, single1157
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1154
+	TBZ $0, R8, loaded1158
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1154
+	B loaded1158
 
-single1153:
+single1157:
 	FMOVS 0(R5), F21
 
-loaded1154:
+loaded1158:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V6.S4
 	B pass4_fold
@@ -26172,44 +26274,44 @@ loaded1154:
 pass4_partial14:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1155
+	TBZ $1, R8, single1159
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1156
+	TBZ $0, R8, loaded1160
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1156
+	B loaded1160
 
-single1155:
+single1159:
 	FMOVS 0(R2), F24
 
-loaded1156:
+loaded1160:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1157
+	TBZ $1, R8, single1161
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1158
+	TBZ $0, R8, loaded1162
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1158
+	B loaded1162
 
-single1157:
+single1161:
 	FMOVS 0(R1), F21
 
-loaded1158:
-	TBZ $1, R8, single1159
+loaded1162:
+	TBZ $1, R8, single1163
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1160
+	TBZ $0, R8, loaded1164
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1160
+	B loaded1164
 
-single1159:
+single1163:
 	FMOVS 0(R5), F25
 
-loaded1160:
+loaded1164:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V5.S4
 	B pass4_fold
@@ -26217,44 +26319,44 @@ loaded1160:
 pass4_partial15:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1161
+	TBZ $1, R8, single1165
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1162
+	TBZ $0, R8, loaded1166
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1162
+	B loaded1166
 
-single1161:
+single1165:
 	FMOVS 0(R2), F24
 
-loaded1162:
+loaded1166:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1163
+	TBZ $1, R8, single1167
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1164
+	TBZ $0, R8, loaded1168
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1164
+	B loaded1168
 
-single1163:
+single1167:
 	FMOVS 0(R1), F25
 
-loaded1164:
-	TBZ $1, R8, single1165
+loaded1168:
+	TBZ $1, R8, single1169
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1166
+	TBZ $0, R8, loaded1170
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1166
+	B loaded1170
 
-single1165:
+single1169:
 	FMOVS 0(R5), F21
 
-loaded1166:
+loaded1170:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V20.S4
 
@@ -26362,56 +26464,56 @@ pass6_vectors_end:
 	ADD $4, R8
 	CMP $0, R8
 	BEQ pass6_end
-	TBZ $1, R8, single1167
+	TBZ $1, R8, single1171
 	FMOVD 0(R2), F13
-	TBZ $0, R8, loaded1168
+	TBZ $0, R8, loaded1172
 	ADD $8, R2, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1168
-
-single1167:
-	FMOVS 0(R2), F13
-
-loaded1168:
-	WORD $0x4ea2d5ad // FSUB V13.4S, V13.4S, V2.4S
-	WORD $0x6e23ddad // FMUL V13.4S, V13.4S, V3.4S
-	TBZ $1, R8, single1169
-	FMOVD 0(R1), F15
-	TBZ $0, R8, loaded1170
-	ADD $8, R1, R26
-	VLD1 (R26), V15.S[2]
-	B loaded1170
-
-single1169:
-	FMOVS 0(R1), F15
-
-loaded1170:
-	TBZ $1, R8, single1171
-	FMOVD 0(R5), F14
-	TBZ $0, R8, loaded1172
-	ADD $8, R5, R26
-	VLD1 (R26), V14.S[2]
 	B loaded1172
 
 single1171:
-	FMOVS 0(R5), F14
+	FMOVS 0(R2), F13
 
 loaded1172:
+	WORD $0x4ea2d5ad // FSUB V13.4S, V13.4S, V2.4S
+	WORD $0x6e23ddad // FMUL V13.4S, V13.4S, V3.4S
+	TBZ $1, R8, single1173
+	FMOVD 0(R1), F15
+	TBZ $0, R8, loaded1174
+	ADD $8, R1, R26
+	VLD1 (R26), V15.S[2]
+	B loaded1174
+
+single1173:
+	FMOVS 0(R1), F15
+
+loaded1174:
+	TBZ $1, R8, single1175
+	FMOVD 0(R5), F14
+	TBZ $0, R8, loaded1176
+	ADD $8, R5, R26
+	VLD1 (R26), V14.S[2]
+	B loaded1176
+
+single1175:
+	FMOVS 0(R5), F14
+
+loaded1176:
 	WORD $0x6e2eddee // FMUL V14.4S, V15.4S, V14.4S
 	WORD $0x4eb3d5ce // FSUB V14.4S, V14.4S, V19.4S
 	VFMLS V20.S4, V13.S4, V14.S4
 	WORD $0x6e2edc6e // FMUL V14.4S, V3.4S, V14.4S
-	TBZ $1, R8, single1173
+	TBZ $1, R8, single1177
 	FMOVD F14, 0(R0)
-	TBZ $0, R8, stored1174
+	TBZ $0, R8, stored1178
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1174
+	B stored1178
 
-single1173:
+single1177:
 	FMOVS F14, 0(R0)
 
-stored1174:
+stored1178:
 
 pass6_end:
 	SUB R9, R2
@@ -26511,53 +26613,53 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R4, single1175
+	TBZ $1, R4, single1179
 	FMOVD 0(R1), F12
-	TBZ $0, R4, loaded1176
+	TBZ $0, R4, loaded1180
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1176
-
-single1175:
-	FMOVS 0(R1), F12
-
-loaded1176:
-	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
-	WORD $0x6e21dd8c // FMUL V12.4S, V12.4S, V1.4S
-	TBZ $1, R4, single1177
-	FMOVD 0(R2), F13
-	TBZ $0, R4, loaded1178
-	ADD $8, R2, R26
-	VLD1 (R26), V13.S[2]
-	B loaded1178
-
-single1177:
-	FMOVS 0(R2), F13
-
-loaded1178:
-	TBZ $1, R4, single1179
-	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded1180
-	ADD $8, R3, R26
-	VLD1 (R26), V10.S[2]
 	B loaded1180
 
 single1179:
-	FMOVS 0(R3), F10
+	FMOVS 0(R1), F12
 
 loaded1180:
-	VFMLA V13.S4, V12.S4, V10.S4
+	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
+	WORD $0x6e21dd8c // FMUL V12.4S, V12.4S, V1.4S
 	TBZ $1, R4, single1181
-	FMOVD F10, 0(R0)
-	TBZ $0, R4, stored1182
-	ADD $8, R0, R26
-	VST1 V10.S[2], (R26)
-	B stored1182
+	FMOVD 0(R2), F13
+	TBZ $0, R4, loaded1182
+	ADD $8, R2, R26
+	VLD1 (R26), V13.S[2]
+	B loaded1182
 
 single1181:
+	FMOVS 0(R2), F13
+
+loaded1182:
+	TBZ $1, R4, single1183
+	FMOVD 0(R3), F10
+	TBZ $0, R4, loaded1184
+	ADD $8, R3, R26
+	VLD1 (R26), V10.S[2]
+	B loaded1184
+
+single1183:
+	FMOVS 0(R3), F10
+
+loaded1184:
+	VFMLA V13.S4, V12.S4, V10.S4
+	TBZ $1, R4, single1185
+	FMOVD F10, 0(R0)
+	TBZ $0, R4, stored1186
+	ADD $8, R0, R26
+	VST1 V10.S[2], (R26)
+	B stored1186
+
+single1185:
 	FMOVS F10, 0(R0)
 
-stored1182:
+stored1186:
 
 done:
 	RET
@@ -26979,42 +27081,42 @@ partial0:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1183
+	TBZ $1, R4, single1187
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1184
+	TBZ $0, R4, loaded1188
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1184
-
-single1183:
-	FMOVS 0(R2), F20
-
-loaded1184:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1185
-	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1186
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1186
-
-single1185:
-	FMOVS 0(R1), F21
-
-loaded1186:
-	TBZ $1, R4, single1187
-	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1188
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
 	B loaded1188
 
 single1187:
-	FMOVS 0(R3), F22
+	FMOVS 0(R2), F20
 
 loaded1188:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1189
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded1190
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1190
+
+single1189:
+	FMOVS 0(R1), F21
+
+loaded1190:
+	TBZ $1, R4, single1191
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded1192
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1192
+
+single1191:
+	FMOVS 0(R3), F22
+
+loaded1192:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V3.S4
 	B fold
@@ -27032,42 +27134,42 @@ partial1:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1189
+	TBZ $1, R4, single1193
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1190
+	TBZ $0, R4, loaded1194
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1190
-
-single1189:
-	FMOVS 0(R2), F20
-
-loaded1190:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1191
-	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1192
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1192
-
-single1191:
-	FMOVS 0(R1), F22
-
-loaded1192:
-	TBZ $1, R4, single1193
-	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1194
-	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
 	B loaded1194
 
 single1193:
-	FMOVS 0(R3), F21
+	FMOVS 0(R2), F20
 
 loaded1194:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1195
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded1196
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1196
+
+single1195:
+	FMOVS 0(R1), F22
+
+loaded1196:
+	TBZ $1, R4, single1197
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded1198
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1198
+
+single1197:
+	FMOVS 0(R3), F21
+
+loaded1198:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V4.S4
 	B fold
@@ -27085,42 +27187,42 @@ partial2:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1195
+	TBZ $1, R4, single1199
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1196
+	TBZ $0, R4, loaded1200
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1196
-
-single1195:
-	FMOVS 0(R2), F20
-
-loaded1196:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1197
-	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1198
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1198
-
-single1197:
-	FMOVS 0(R1), F21
-
-loaded1198:
-	TBZ $1, R4, single1199
-	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1200
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
 	B loaded1200
 
 single1199:
-	FMOVS 0(R3), F22
+	FMOVS 0(R2), F20
 
 loaded1200:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1201
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded1202
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1202
+
+single1201:
+	FMOVS 0(R1), F21
+
+loaded1202:
+	TBZ $1, R4, single1203
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded1204
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1204
+
+single1203:
+	FMOVS 0(R3), F22
+
+loaded1204:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V5.S4
 	B fold
@@ -27138,42 +27240,42 @@ partial3:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1201
+	TBZ $1, R4, single1205
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1202
+	TBZ $0, R4, loaded1206
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1202
-
-single1201:
-	FMOVS 0(R2), F20
-
-loaded1202:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1203
-	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1204
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1204
-
-single1203:
-	FMOVS 0(R1), F22
-
-loaded1204:
-	TBZ $1, R4, single1205
-	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1206
-	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
 	B loaded1206
 
 single1205:
-	FMOVS 0(R3), F21
+	FMOVS 0(R2), F20
 
 loaded1206:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1207
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded1208
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1208
+
+single1207:
+	FMOVS 0(R1), F22
+
+loaded1208:
+	TBZ $1, R4, single1209
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded1210
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1210
+
+single1209:
+	FMOVS 0(R3), F21
+
+loaded1210:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V6.S4
 	B fold
@@ -27191,42 +27293,42 @@ partial4:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1207
+	TBZ $1, R4, single1211
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1208
+	TBZ $0, R4, loaded1212
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1208
-
-single1207:
-	FMOVS 0(R2), F20
-
-loaded1208:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1209
-	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1210
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1210
-
-single1209:
-	FMOVS 0(R1), F21
-
-loaded1210:
-	TBZ $1, R4, single1211
-	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1212
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
 	B loaded1212
 
 single1211:
-	FMOVS 0(R3), F22
+	FMOVS 0(R2), F20
 
 loaded1212:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1213
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded1214
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1214
+
+single1213:
+	FMOVS 0(R1), F21
+
+loaded1214:
+	TBZ $1, R4, single1215
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded1216
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1216
+
+single1215:
+	FMOVS 0(R3), F22
+
+loaded1216:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V7.S4
 	B fold
@@ -27244,42 +27346,42 @@ partial5:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1213
+	TBZ $1, R4, single1217
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1214
+	TBZ $0, R4, loaded1218
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1214
-
-single1213:
-	FMOVS 0(R2), F20
-
-loaded1214:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1215
-	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1216
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1216
-
-single1215:
-	FMOVS 0(R1), F22
-
-loaded1216:
-	TBZ $1, R4, single1217
-	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1218
-	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
 	B loaded1218
 
 single1217:
-	FMOVS 0(R3), F21
+	FMOVS 0(R2), F20
 
 loaded1218:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1219
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded1220
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1220
+
+single1219:
+	FMOVS 0(R1), F22
+
+loaded1220:
+	TBZ $1, R4, single1221
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded1222
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1222
+
+single1221:
+	FMOVS 0(R3), F21
+
+loaded1222:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V8.S4
 	B fold
@@ -27297,42 +27399,42 @@ partial6:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1219
+	TBZ $1, R4, single1223
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1220
+	TBZ $0, R4, loaded1224
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1220
-
-single1219:
-	FMOVS 0(R2), F20
-
-loaded1220:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1221
-	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1222
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1222
-
-single1221:
-	FMOVS 0(R1), F21
-
-loaded1222:
-	TBZ $1, R4, single1223
-	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1224
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
 	B loaded1224
 
 single1223:
-	FMOVS 0(R3), F22
+	FMOVS 0(R2), F20
 
 loaded1224:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1225
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded1226
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1226
+
+single1225:
+	FMOVS 0(R1), F21
+
+loaded1226:
+	TBZ $1, R4, single1227
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded1228
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1228
+
+single1227:
+	FMOVS 0(R3), F22
+
+loaded1228:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V9.S4
 	B fold
@@ -27350,42 +27452,42 @@ partial7:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1225
+	TBZ $1, R4, single1229
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1226
+	TBZ $0, R4, loaded1230
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1226
-
-single1225:
-	FMOVS 0(R2), F20
-
-loaded1226:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1227
-	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1228
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1228
-
-single1227:
-	FMOVS 0(R1), F22
-
-loaded1228:
-	TBZ $1, R4, single1229
-	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1230
-	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
 	B loaded1230
 
 single1229:
-	FMOVS 0(R3), F21
+	FMOVS 0(R2), F20
 
 loaded1230:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1231
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded1232
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1232
+
+single1231:
+	FMOVS 0(R1), F22
+
+loaded1232:
+	TBZ $1, R4, single1233
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded1234
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1234
+
+single1233:
+	FMOVS 0(R3), F21
+
+loaded1234:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V10.S4
 	B fold
@@ -27403,42 +27505,42 @@ partial8:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1231
+	TBZ $1, R4, single1235
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1232
+	TBZ $0, R4, loaded1236
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1232
-
-single1231:
-	FMOVS 0(R2), F20
-
-loaded1232:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1233
-	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1234
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1234
-
-single1233:
-	FMOVS 0(R1), F21
-
-loaded1234:
-	TBZ $1, R4, single1235
-	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1236
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
 	B loaded1236
 
 single1235:
-	FMOVS 0(R3), F22
+	FMOVS 0(R2), F20
 
 loaded1236:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1237
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded1238
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1238
+
+single1237:
+	FMOVS 0(R1), F21
+
+loaded1238:
+	TBZ $1, R4, single1239
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded1240
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1240
+
+single1239:
+	FMOVS 0(R3), F22
+
+loaded1240:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V11.S4
 	B fold
@@ -27456,42 +27558,42 @@ partial9:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1237
+	TBZ $1, R4, single1241
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1238
+	TBZ $0, R4, loaded1242
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1238
-
-single1237:
-	FMOVS 0(R2), F20
-
-loaded1238:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1239
-	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1240
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1240
-
-single1239:
-	FMOVS 0(R1), F22
-
-loaded1240:
-	TBZ $1, R4, single1241
-	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1242
-	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
 	B loaded1242
 
 single1241:
-	FMOVS 0(R3), F21
+	FMOVS 0(R2), F20
 
 loaded1242:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1243
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded1244
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1244
+
+single1243:
+	FMOVS 0(R1), F22
+
+loaded1244:
+	TBZ $1, R4, single1245
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded1246
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1246
+
+single1245:
+	FMOVS 0(R3), F21
+
+loaded1246:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V12.S4
 	B fold
@@ -27509,42 +27611,42 @@ partial10:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1243
+	TBZ $1, R4, single1247
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1244
+	TBZ $0, R4, loaded1248
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1244
-
-single1243:
-	FMOVS 0(R2), F20
-
-loaded1244:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1245
-	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1246
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1246
-
-single1245:
-	FMOVS 0(R1), F21
-
-loaded1246:
-	TBZ $1, R4, single1247
-	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1248
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
 	B loaded1248
 
 single1247:
-	FMOVS 0(R3), F22
+	FMOVS 0(R2), F20
 
 loaded1248:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1249
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded1250
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1250
+
+single1249:
+	FMOVS 0(R1), F21
+
+loaded1250:
+	TBZ $1, R4, single1251
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded1252
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1252
+
+single1251:
+	FMOVS 0(R3), F22
+
+loaded1252:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V13.S4
 	B fold
@@ -27562,42 +27664,42 @@ partial11:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1249
+	TBZ $1, R4, single1253
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1250
+	TBZ $0, R4, loaded1254
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1250
-
-single1249:
-	FMOVS 0(R2), F20
-
-loaded1250:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1251
-	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1252
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1252
-
-single1251:
-	FMOVS 0(R1), F22
-
-loaded1252:
-	TBZ $1, R4, single1253
-	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1254
-	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
 	B loaded1254
 
 single1253:
-	FMOVS 0(R3), F21
+	FMOVS 0(R2), F20
 
 loaded1254:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1255
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded1256
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1256
+
+single1255:
+	FMOVS 0(R1), F22
+
+loaded1256:
+	TBZ $1, R4, single1257
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded1258
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1258
+
+single1257:
+	FMOVS 0(R3), F21
+
+loaded1258:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V14.S4
 	B fold
@@ -27615,42 +27717,42 @@ partial12:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1255
+	TBZ $1, R4, single1259
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1256
+	TBZ $0, R4, loaded1260
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1256
-
-single1255:
-	FMOVS 0(R2), F20
-
-loaded1256:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1257
-	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1258
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1258
-
-single1257:
-	FMOVS 0(R1), F21
-
-loaded1258:
-	TBZ $1, R4, single1259
-	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1260
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
 	B loaded1260
 
 single1259:
-	FMOVS 0(R3), F22
+	FMOVS 0(R2), F20
 
 loaded1260:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1261
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded1262
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1262
+
+single1261:
+	FMOVS 0(R1), F21
+
+loaded1262:
+	TBZ $1, R4, single1263
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded1264
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1264
+
+single1263:
+	FMOVS 0(R3), F22
+
+loaded1264:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V15.S4
 	B fold
@@ -27668,42 +27770,42 @@ partial13:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1261
+	TBZ $1, R4, single1265
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1262
+	TBZ $0, R4, loaded1266
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1262
-
-single1261:
-	FMOVS 0(R2), F20
-
-loaded1262:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1263
-	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1264
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1264
-
-single1263:
-	FMOVS 0(R1), F22
-
-loaded1264:
-	TBZ $1, R4, single1265
-	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1266
-	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
 	B loaded1266
 
 single1265:
-	FMOVS 0(R3), F21
+	FMOVS 0(R2), F20
 
 loaded1266:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1267
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded1268
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1268
+
+single1267:
+	FMOVS 0(R1), F22
+
+loaded1268:
+	TBZ $1, R4, single1269
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded1270
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1270
+
+single1269:
+	FMOVS 0(R3), F21
+
+loaded1270:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V16.S4
 	B fold
@@ -27721,42 +27823,42 @@ partial14:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1267
+	TBZ $1, R4, single1271
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1268
+	TBZ $0, R4, loaded1272
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1268
-
-single1267:
-	FMOVS 0(R2), F20
-
-loaded1268:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1269
-	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1270
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1270
-
-single1269:
-	FMOVS 0(R1), F21
-
-loaded1270:
-	TBZ $1, R4, single1271
-	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1272
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
 	B loaded1272
 
 single1271:
-	FMOVS 0(R3), F22
+	FMOVS 0(R2), F20
 
 loaded1272:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1273
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded1274
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1274
+
+single1273:
+	FMOVS 0(R1), F21
+
+loaded1274:
+	TBZ $1, R4, single1275
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded1276
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1276
+
+single1275:
+	FMOVS 0(R3), F22
+
+loaded1276:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V17.S4
 	B fold
@@ -27774,42 +27876,42 @@ partial15:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1273
+	TBZ $1, R4, single1277
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1274
+	TBZ $0, R4, loaded1278
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1274
-
-single1273:
-	FMOVS 0(R2), F20
-
-loaded1274:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1275
-	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1276
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1276
-
-single1275:
-	FMOVS 0(R1), F22
-
-loaded1276:
-	TBZ $1, R4, single1277
-	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1278
-	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
 	B loaded1278
 
 single1277:
-	FMOVS 0(R3), F21
+	FMOVS 0(R2), F20
 
 loaded1278:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1279
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded1280
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1280
+
+single1279:
+	FMOVS 0(R1), F22
+
+loaded1280:
+	TBZ $1, R4, single1281
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded1282
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1282
+
+single1281:
+	FMOVS 0(R3), F21
+
+loaded1282:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V18.S4
 
@@ -27959,81 +28061,82 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single1279
+	TBZ $1, R4, single1283
 	FMOVD 0(R2), F15
-	TBZ $0, R4, loaded1280
+	TBZ $0, R4, loaded1284
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1280
-
-single1279:
-	FMOVS 0(R2), F15
-
-loaded1280:
-	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
-	WORD $0x6e21ddef // FMUL V15.4S, V15.4S, V1.4S
-	TBZ $1, R4, single1281
-	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded1282
-	ADD $8, R1, R26
-	VLD1 (R26), V14.S[2]
-	B loaded1282
-
-single1281:
-	FMOVS 0(R1), F14
-
-loaded1282:
-	TBZ $1, R4, single1283
-	FMOVD 0(R3), F12
-	TBZ $0, R4, loaded1284
-	ADD $8, R3, R26
-	VLD1 (R26), V12.S[2]
 	B loaded1284
 
 single1283:
-	FMOVS 0(R3), F12
+	FMOVS 0(R2), F15
 
 loaded1284:
+	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
+	WORD $0x6e21ddef // FMUL V15.4S, V15.4S, V1.4S
+	TBZ $1, R4, single1285
+	FMOVD 0(R1), F14
+	TBZ $0, R4, loaded1286
+	ADD $8, R1, R26
+	VLD1 (R26), V14.S[2]
+	B loaded1286
+
+single1285:
+	FMOVS 0(R1), F14
+
+loaded1286:
+	TBZ $1, R4, single1287
+	FMOVD 0(R3), F12
+	TBZ $0, R4, loaded1288
+	ADD $8, R3, R26
+	VLD1 (R26), V12.S[2]
+	B loaded1288
+
+single1287:
+	FMOVS 0(R3), F12
+
+loaded1288:
 	WORD $0x6e2cddcc // FMUL V12.4S, V14.4S, V12.4S
 	WORD $0x4ea2d58c // FSUB V12.4S, V12.4S, V2.4S
 	VFMLS V3.S4, V15.S4, V12.S4
 	WORD $0x6e2cdc2c // FMUL V12.4S, V1.4S, V12.4S
-	TBZ $1, R4, single1285
+	TBZ $1, R4, single1289
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored1286
+	TBZ $0, R4, stored1290
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1286
+	B stored1290
 
-single1285:
+single1289:
 	FMOVS F12, 0(R0)
 
-stored1286:
+stored1290:
 
 done:
 	RET
 
-// func ColDotNormalizedNEON(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
-TEXT ·ColDotNormalizedNEON(SB), NOSPLIT, $0-72
-	MOVD dst+0(FP), R0
-	MOVD dy+8(FP), R1
-	MOVD x+16(FP), R2
-	MOVD mean+24(FP), R3
-	MOVD rstd+32(FP), R4
-	MOVD n+40(FP), R5
-	MOVD stride+56(FP), R6
-	LSL $2, R6
-	MOVD ZR, R7
+// func LayerNormSumsNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+TEXT ·LayerNormSumsNEON(SB), NOSPLIT, $0-80
+	MOVD dgamma+0(FP), R0
+	MOVD dbeta+8(FP), R1
+	MOVD dy+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD mean+32(FP), R4
+	MOVD rstd+40(FP), R5
+	MOVD n+48(FP), R6
+	MOVD stride+64(FP), R7
+	LSL $2, R7
+	MOVD ZR, R8
 
-columns8:
-	CMP $32, R5
-	BLT columns8_end
-	MOVD dy+8(FP), R1
-	ADD R7, R1
-	MOVD x+16(FP), R2
-	ADD R7, R2
-	MOVD mean+24(FP), R3
-	MOVD rstd+32(FP), R4
+columns4:
+	CMP $16, R6
+	BLT columns4_end
+	MOVD dy+16(FP), R2
+	ADD R8, R2
+	MOVD x+24(FP), R3
+	ADD R8, R3
+	MOVD mean+32(FP), R4
+	MOVD rstd+40(FP), R5
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V7.B16, V7.B16, V7.B16
@@ -28042,334 +28145,349 @@ columns8:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V2.B16, V2.B16, V2.B16
-	MOVD rows+48(FP), R8
+	MOVD add+72(FP), R9
+	CMP $2, R9
+	BNE columns4_begin
+	FMOVQ 0(R0), F9
+	FMOVQ 16(R0), F8
+	FMOVQ 32(R0), F7
+	FMOVQ 48(R0), F6
+	FMOVQ 0(R1), F5
+	FMOVQ 16(R1), F4
+	FMOVQ 32(R1), F3
+	FMOVQ 48(R1), F2
 
-columns8_rows:
-	VLD1R (R3), [V0.S4]
-	ADD $4, R3
-	VLD1R (R4), [V1.S4]
+columns4_begin:
+	MOVD rows+56(FP), R9
+
+columns4_rows:
+	VLD1R (R4), [V0.S4]
 	ADD $4, R4
+	VLD1R (R5), [V1.S4]
+	ADD $4, R5
 	FMOVQ 0(R2), F10
 	FMOVQ 16(R2), F11
 	FMOVQ 32(R2), F12
 	FMOVQ 48(R2), F13
-	FMOVQ 64(R2), F14
-	FMOVQ 80(R2), F15
-	FMOVQ 96(R2), F16
-	FMOVQ 112(R2), F17
-	WORD $0x4ea0d54a // FSUB V10.4S, V10.4S, V0.4S
-	WORD $0x4ea0d56b // FSUB V11.4S, V11.4S, V0.4S
-	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
-	WORD $0x4ea0d5ad // FSUB V13.4S, V13.4S, V0.4S
+	FMOVQ 0(R3), F14
+	FMOVQ 16(R3), F15
+	FMOVQ 32(R3), F16
+	FMOVQ 48(R3), F17
 	WORD $0x4ea0d5ce // FSUB V14.4S, V14.4S, V0.4S
 	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
 	WORD $0x4ea0d610 // FSUB V16.4S, V16.4S, V0.4S
 	WORD $0x4ea0d631 // FSUB V17.4S, V17.4S, V0.4S
-	WORD $0x6e21dd4a // FMUL V10.4S, V10.4S, V1.4S
-	WORD $0x6e21dd6b // FMUL V11.4S, V11.4S, V1.4S
-	WORD $0x6e21dd8c // FMUL V12.4S, V12.4S, V1.4S
-	WORD $0x6e21ddad // FMUL V13.4S, V13.4S, V1.4S
 	WORD $0x6e21ddce // FMUL V14.4S, V14.4S, V1.4S
 	WORD $0x6e21ddef // FMUL V15.4S, V15.4S, V1.4S
 	WORD $0x6e21de10 // FMUL V16.4S, V16.4S, V1.4S
 	WORD $0x6e21de31 // FMUL V17.4S, V17.4S, V1.4S
-	FMOVQ 0(R1), F18
-	FMOVQ 16(R1), F19
-	FMOVQ 32(R1), F20
-	FMOVQ 48(R1), F21
-	FMOVQ 64(R1), F22
-	FMOVQ 80(R1), F23
-	FMOVQ 96(R1), F24
-	FMOVQ 112(R1), F25
-	VFMLA V10.S4, V18.S4, V9.S4
-	VFMLA V11.S4, V19.S4, V8.S4
-	VFMLA V12.S4, V20.S4, V7.S4
-	VFMLA V13.S4, V21.S4, V6.S4
-	VFMLA V14.S4, V22.S4, V5.S4
-	VFMLA V15.S4, V23.S4, V4.S4
-	VFMLA V16.S4, V24.S4, V3.S4
-	VFMLA V17.S4, V25.S4, V2.S4
-	ADD R6, R1
-	ADD R6, R2
-	SUBS $1, R8
-	BNE columns8_rows
-	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ columns8_store
-	FMOVQ 0(R0), F17
-	WORD $0x4e29d629 // FADD V9.4S, V17.4S, V9.4S
-	FMOVQ 16(R0), F17
-	WORD $0x4e28d628 // FADD V8.4S, V17.4S, V8.4S
-	FMOVQ 32(R0), F17
-	WORD $0x4e27d627 // FADD V7.4S, V17.4S, V7.4S
-	FMOVQ 48(R0), F17
-	WORD $0x4e26d626 // FADD V6.4S, V17.4S, V6.4S
-	FMOVQ 64(R0), F17
-	WORD $0x4e25d625 // FADD V5.4S, V17.4S, V5.4S
-	FMOVQ 80(R0), F17
-	WORD $0x4e24d624 // FADD V4.4S, V17.4S, V4.4S
-	FMOVQ 96(R0), F17
-	WORD $0x4e23d623 // FADD V3.4S, V17.4S, V3.4S
-	FMOVQ 112(R0), F17
-	WORD $0x4e22d622 // FADD V2.4S, V17.4S, V2.4S
+	VFMLA V14.S4, V10.S4, V9.S4
+	VFMLA V15.S4, V11.S4, V8.S4
+	VFMLA V16.S4, V12.S4, V7.S4
+	VFMLA V17.S4, V13.S4, V6.S4
+	WORD $0x4e2ad4a5 // FADD V5.4S, V5.4S, V10.4S
+	WORD $0x4e2bd484 // FADD V4.4S, V4.4S, V11.4S
+	WORD $0x4e2cd463 // FADD V3.4S, V3.4S, V12.4S
+	WORD $0x4e2dd442 // FADD V2.4S, V2.4S, V13.4S
+	ADD R7, R2
+	ADD R7, R3
+	SUBS $1, R9
+	BNE columns4_rows
+	MOVD add+72(FP), R9
+	CMP $1, R9
+	BNE columns4_store
+	FMOVQ 0(R0), F13
+	WORD $0x4e29d5a9 // FADD V9.4S, V13.4S, V9.4S
+	FMOVQ 16(R0), F13
+	WORD $0x4e28d5a8 // FADD V8.4S, V13.4S, V8.4S
+	FMOVQ 32(R0), F13
+	WORD $0x4e27d5a7 // FADD V7.4S, V13.4S, V7.4S
+	FMOVQ 48(R0), F13
+	WORD $0x4e26d5a6 // FADD V6.4S, V13.4S, V6.4S
+	FMOVQ 0(R1), F13
+	WORD $0x4e25d5a5 // FADD V5.4S, V13.4S, V5.4S
+	FMOVQ 16(R1), F13
+	WORD $0x4e24d5a4 // FADD V4.4S, V13.4S, V4.4S
+	FMOVQ 32(R1), F13
+	WORD $0x4e23d5a3 // FADD V3.4S, V13.4S, V3.4S
+	FMOVQ 48(R1), F13
+	WORD $0x4e22d5a2 // FADD V2.4S, V13.4S, V2.4S
 
-columns8_store:
+columns4_store:
 	FMOVQ F9, 0(R0)
 	FMOVQ F8, 16(R0)
 	FMOVQ F7, 32(R0)
 	FMOVQ F6, 48(R0)
-	FMOVQ F5, 64(R0)
-	FMOVQ F4, 80(R0)
-	FMOVQ F3, 96(R0)
-	FMOVQ F2, 112(R0)
-	ADD $128, R0
-	ADD $128, R7
-	SUB $32, R5
-	B columns8
-
-columns8_end:
-
-columns4:
-	CMP $16, R5
-	BLT columns4_end
-	MOVD dy+8(FP), R1
-	ADD R7, R1
-	MOVD x+16(FP), R2
-	ADD R7, R2
-	MOVD mean+24(FP), R3
-	MOVD rstd+32(FP), R4
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	MOVD rows+48(FP), R8
-
-columns4_rows:
-	VLD1R (R3), [V0.S4]
-	ADD $4, R3
-	VLD1R (R4), [V1.S4]
-	ADD $4, R4
-	FMOVQ 0(R2), F6
-	FMOVQ 16(R2), F7
-	FMOVQ 32(R2), F8
-	FMOVQ 48(R2), F9
-	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
-	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
-	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
-	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
-	WORD $0x6e21dcc6 // FMUL V6.4S, V6.4S, V1.4S
-	WORD $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
-	WORD $0x6e21dd08 // FMUL V8.4S, V8.4S, V1.4S
-	WORD $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
-	FMOVQ 0(R1), F17
-	FMOVQ 16(R1), F25
-	FMOVQ 32(R1), F16
-	FMOVQ 48(R1), F24
-	VFMLA V6.S4, V17.S4, V2.S4
-	VFMLA V7.S4, V25.S4, V3.S4
-	VFMLA V8.S4, V16.S4, V4.S4
-	VFMLA V9.S4, V24.S4, V5.S4
-	ADD R6, R1
-	ADD R6, R2
-	SUBS $1, R8
-	BNE columns4_rows
-	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ columns4_store
-	FMOVQ 0(R0), F9
-	WORD $0x4e22d522 // FADD V2.4S, V9.4S, V2.4S
-	FMOVQ 16(R0), F9
-	WORD $0x4e23d523 // FADD V3.4S, V9.4S, V3.4S
-	FMOVQ 32(R0), F9
-	WORD $0x4e24d524 // FADD V4.4S, V9.4S, V4.4S
-	FMOVQ 48(R0), F9
-	WORD $0x4e25d525 // FADD V5.4S, V9.4S, V5.4S
-
-columns4_store:
-	FMOVQ F2, 0(R0)
-	FMOVQ F3, 16(R0)
-	FMOVQ F4, 32(R0)
-	FMOVQ F5, 48(R0)
+	FMOVQ F5, 0(R1)
+	FMOVQ F4, 16(R1)
+	FMOVQ F3, 32(R1)
+	FMOVQ F2, 48(R1)
 	ADD $64, R0
-	ADD $64, R7
-	SUB $16, R5
+	ADD $64, R1
+	ADD $64, R8
+	SUB $16, R6
 	B columns4
 
 columns4_end:
 
 columns2:
-	CMP $8, R5
+	CMP $8, R6
 	BLT columns2_end
-	MOVD dy+8(FP), R1
-	ADD R7, R1
-	MOVD x+16(FP), R2
-	ADD R7, R2
-	MOVD mean+24(FP), R3
-	MOVD rstd+32(FP), R4
-	VEOR V5.B16, V5.B16, V5.B16
+	MOVD dy+16(FP), R2
+	ADD R8, R2
+	MOVD x+24(FP), R3
+	ADD R8, R3
+	MOVD mean+32(FP), R4
+	MOVD rstd+40(FP), R5
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	MOVD rows+48(FP), R8
+	VEOR V5.B16, V5.B16, V5.B16
+	MOVD add+72(FP), R9
+	CMP $2, R9
+	BNE columns2_begin
+	FMOVQ 0(R0), F2
+	FMOVQ 16(R0), F3
+	FMOVQ 0(R1), F4
+	FMOVQ 16(R1), F5
+
+columns2_begin:
+	MOVD rows+56(FP), R9
 
 columns2_rows:
-	VLD1R (R3), [V0.S4]
-	ADD $4, R3
-	VLD1R (R4), [V1.S4]
+	VLD1R (R4), [V0.S4]
 	ADD $4, R4
-	FMOVQ 0(R2), F3
-	FMOVQ 16(R2), F2
-	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
-	WORD $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
-	WORD $0x6e21dc63 // FMUL V3.4S, V3.4S, V1.4S
-	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
-	FMOVQ 0(R1), F9
-	FMOVQ 16(R1), F24
-	VFMLA V3.S4, V9.S4, V5.S4
-	VFMLA V2.S4, V24.S4, V4.S4
-	ADD R6, R1
-	ADD R6, R2
-	SUBS $1, R8
+	VLD1R (R5), [V1.S4]
+	ADD $4, R5
+	FMOVQ 0(R2), F6
+	FMOVQ 16(R2), F7
+	FMOVQ 0(R3), F8
+	FMOVQ 16(R3), F9
+	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
+	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
+	WORD $0x6e21dd08 // FMUL V8.4S, V8.4S, V1.4S
+	WORD $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
+	VFMLA V8.S4, V6.S4, V2.S4
+	VFMLA V9.S4, V7.S4, V3.S4
+	WORD $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
+	WORD $0x4e27d4a5 // FADD V5.4S, V5.4S, V7.4S
+	ADD R7, R2
+	ADD R7, R3
+	SUBS $1, R9
 	BNE columns2_rows
-	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ columns2_store
-	FMOVQ 0(R0), F2
-	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
-	FMOVQ 16(R0), F2
-	WORD $0x4e24d444 // FADD V4.4S, V2.4S, V4.4S
+	MOVD add+72(FP), R9
+	CMP $1, R9
+	BNE columns2_store
+	FMOVQ 0(R0), F7
+	WORD $0x4e22d4e2 // FADD V2.4S, V7.4S, V2.4S
+	FMOVQ 16(R0), F7
+	WORD $0x4e23d4e3 // FADD V3.4S, V7.4S, V3.4S
+	FMOVQ 0(R1), F7
+	WORD $0x4e24d4e4 // FADD V4.4S, V7.4S, V4.4S
+	FMOVQ 16(R1), F7
+	WORD $0x4e25d4e5 // FADD V5.4S, V7.4S, V5.4S
 
 columns2_store:
-	FMOVQ F5, 0(R0)
-	FMOVQ F4, 16(R0)
+	FMOVQ F2, 0(R0)
+	FMOVQ F3, 16(R0)
+	FMOVQ F4, 0(R1)
+	FMOVQ F5, 16(R1)
 	ADD $32, R0
-	ADD $32, R7
-	SUB $8, R5
+	ADD $32, R1
+	ADD $32, R8
+	SUB $8, R6
 	B columns2
 
 columns2_end:
 
 columns1:
-	CMP $4, R5
+	CMP $4, R6
 	BLT columns1_end
-	MOVD dy+8(FP), R1
-	ADD R7, R1
-	MOVD x+16(FP), R2
-	ADD R7, R2
-	MOVD mean+24(FP), R3
-	MOVD rstd+32(FP), R4
+	MOVD dy+16(FP), R2
+	ADD R8, R2
+	MOVD x+24(FP), R3
+	ADD R8, R3
+	MOVD mean+32(FP), R4
+	MOVD rstd+40(FP), R5
+	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	MOVD rows+48(FP), R8
+	MOVD add+72(FP), R9
+	CMP $2, R9
+	BNE columns1_begin
+	FMOVQ 0(R0), F5
+	FMOVQ 0(R1), F4
+
+columns1_begin:
+	MOVD rows+56(FP), R9
 
 columns1_rows:
-	VLD1R (R3), [V0.S4]
-	ADD $4, R3
-	VLD1R (R4), [V1.S4]
+	VLD1R (R4), [V0.S4]
 	ADD $4, R4
-	FMOVQ 0(R2), F5
-	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
-	WORD $0x6e21dca5 // FMUL V5.4S, V5.4S, V1.4S
-	FMOVQ 0(R1), F2
-	VFMLA V5.S4, V2.S4, V4.S4
-	ADD R6, R1
-	ADD R6, R2
-	SUBS $1, R8
+	VLD1R (R5), [V1.S4]
+	ADD $4, R5
+	FMOVQ 0(R2), F3
+	FMOVQ 0(R3), F2
+	WORD $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
+	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
+	VFMLA V2.S4, V3.S4, V5.S4
+	WORD $0x4e23d484 // FADD V4.4S, V4.4S, V3.4S
+	ADD R7, R2
+	ADD R7, R3
+	SUBS $1, R9
 	BNE columns1_rows
-	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ columns1_store
-	FMOVQ 0(R0), F5
-	WORD $0x4e24d4a4 // FADD V4.4S, V5.4S, V4.4S
+	MOVD add+72(FP), R9
+	CMP $1, R9
+	BNE columns1_store
+	FMOVQ 0(R0), F3
+	WORD $0x4e25d465 // FADD V5.4S, V3.4S, V5.4S
+	FMOVQ 0(R1), F3
+	WORD $0x4e24d464 // FADD V4.4S, V3.4S, V4.4S
 
 columns1_store:
-	FMOVQ F4, 0(R0)
+	FMOVQ F5, 0(R0)
+	FMOVQ F4, 0(R1)
 	ADD $16, R0
-	ADD $16, R7
-	SUB $4, R5
+	ADD $16, R1
+	ADD $16, R8
+	SUB $4, R6
 	B columns1
 
 columns1_end:
-	CMP $0, R5
+	CMP $0, R6
 	BEQ done
-	VDUP R5, V4.S4
-	SUB $0, R5, R26
+	VDUP R6, V4.S4
+	SUB $0, R6, R26
 	VMOV R26, V4.S[0]
-	SUB $1, R5, R26
+	SUB $1, R6, R26
 	VMOV R26, V4.S[1]
-	SUB $2, R5, R26
+	SUB $2, R6, R26
 	VMOV R26, V4.S[2]
-	SUB $3, R5, R26
+	SUB $3, R6, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	MOVD dy+8(FP), R1
-	ADD R7, R1
-	MOVD x+16(FP), R2
-	ADD R7, R2
-	MOVD mean+24(FP), R3
-	MOVD rstd+32(FP), R4
+	MOVD dy+16(FP), R2
+	ADD R8, R2
+	MOVD x+24(FP), R3
+	ADD R8, R3
+	MOVD mean+32(FP), R4
+	MOVD rstd+40(FP), R5
 	VEOR V5.B16, V5.B16, V5.B16
-	MOVD rows+48(FP), R8
-
-partial_rows:
-	VLD1R (R3), [V0.S4]
-	ADD $4, R3
-	VLD1R (R4), [V1.S4]
-	ADD $4, R4
-	TBZ $1, R5, single1287
-	FMOVD 0(R2), F2
-	TBZ $0, R5, loaded1288
-	ADD $8, R2, R26
-	VLD1 (R26), V2.S[2]
-	B loaded1288
-
-single1287:
-	FMOVS 0(R2), F2
-
-loaded1288:
-	WORD $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
-	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
-	TBZ $1, R5, single1289
-	FMOVD 0(R1), F24
-	TBZ $0, R5, loaded1290
-	ADD $8, R1, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1290
-
-single1289:
-	FMOVS 0(R1), F24
-
-loaded1290:
-	VFMLA V2.S4, V24.S4, V5.S4
-	ADD R6, R1
-	ADD R6, R2
-	SUBS $1, R8
-	BNE partial_rows
-	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ partial_store
-	TBZ $1, R5, single1291
-	FMOVD 0(R0), F2
-	TBZ $0, R5, loaded1292
+	VEOR V3.B16, V3.B16, V3.B16
+	MOVD add+72(FP), R9
+	CMP $2, R9
+	BNE partial_begin
+	TBZ $1, R6, single1291
+	FMOVD 0(R0), F5
+	TBZ $0, R6, loaded1292
 	ADD $8, R0, R26
-	VLD1 (R26), V2.S[2]
+	VLD1 (R26), V5.S[2]
 	B loaded1292
 
 single1291:
-	FMOVS 0(R0), F2
+	FMOVS 0(R0), F5
 
 loaded1292:
-	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
-
-partial_store:
-	TBZ $1, R5, single1293
-	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored1294
-	ADD $8, R0, R26
-	VST1 V5.S[2], (R26)
-	B stored1294
+	TBZ $1, R6, single1293
+	FMOVD 0(R1), F3
+	TBZ $0, R6, loaded1294
+	ADD $8, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1294
 
 single1293:
+	FMOVS 0(R1), F3
+
+loaded1294:
+
+partial_begin:
+	MOVD rows+56(FP), R9
+
+partial_rows:
+	VLD1R (R4), [V0.S4]
+	ADD $4, R4
+	VLD1R (R5), [V1.S4]
+	ADD $4, R5
+	TBZ $1, R6, single1295
+	FMOVD 0(R2), F2
+	TBZ $0, R6, loaded1296
+	ADD $8, R2, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1296
+
+single1295:
+	FMOVS 0(R2), F2
+
+loaded1296:
+	TBZ $1, R6, single1297
+	FMOVD 0(R3), F7
+	TBZ $0, R6, loaded1298
+	ADD $8, R3, R26
+	VLD1 (R26), V7.S[2]
+	B loaded1298
+
+single1297:
+	FMOVS 0(R3), F7
+
+loaded1298:
+	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
+	WORD $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
+	VFMLA V7.S4, V2.S4, V5.S4
+	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
+	ADD R7, R2
+	ADD R7, R3
+	SUBS $1, R9
+	BNE partial_rows
+	MOVD add+72(FP), R9
+	CMP $1, R9
+	BNE partial_store
+	TBZ $1, R6, single1299
+	FMOVD 0(R0), F2
+	TBZ $0, R6, loaded1300
+	ADD $8, R0, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1300
+
+single1299:
+	FMOVS 0(R0), F2
+
+loaded1300:
+	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
+	TBZ $1, R6, single1301
+	FMOVD 0(R1), F2
+	TBZ $0, R6, loaded1302
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1302
+
+single1301:
+	FMOVS 0(R1), F2
+
+loaded1302:
+	WORD $0x4e23d443 // FADD V3.4S, V2.4S, V3.4S
+
+partial_store:
+	TBZ $1, R6, single1303
+	FMOVD F5, 0(R0)
+	TBZ $0, R6, stored1304
+	ADD $8, R0, R26
+	VST1 V5.S[2], (R26)
+	B stored1304
+
+single1303:
 	FMOVS F5, 0(R0)
 
-stored1294:
+stored1304:
+	TBZ $1, R6, single1305
+	FMOVD F3, 0(R1)
+	TBZ $0, R6, stored1306
+	ADD $8, R1, R26
+	VST1 V3.S[2], (R26)
+	B stored1306
+
+single1305:
+	FMOVS F3, 0(R1)
+
+stored1306:
 
 done:
 	RET
@@ -28407,6 +28525,19 @@ columns8:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V0.B16, V0.B16, V0.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns8_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 16(R0), F6
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F4
+	FMOVQ 64(R0), F3
+	FMOVQ 80(R0), F2
+	FMOVQ 96(R0), F1
+	FMOVQ 112(R0), F0
+
+columns8_begin:
 	MOVD rows+32(FP), R6
 
 columns8_rows:
@@ -28438,8 +28569,8 @@ columns8_rows:
 	SUBS $1, R6
 	BNE columns8_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns8_store
+	CMP $1, R6
+	BNE columns8_store
 	FMOVQ 0(R0), F23
 	WORD $0x4e27d6e7 // FADD V7.4S, V23.4S, V7.4S
 	FMOVQ 16(R0), F23
@@ -28488,6 +28619,15 @@ columns4:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns4_begin
+	FMOVQ 0(R0), F4
+	FMOVQ 16(R0), F5
+	FMOVQ 32(R0), F6
+	FMOVQ 48(R0), F7
+
+columns4_begin:
 	MOVD rows+32(FP), R6
 
 columns4_rows:
@@ -28507,8 +28647,8 @@ columns4_rows:
 	SUBS $1, R6
 	BNE columns4_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns4_store
+	CMP $1, R6
+	BNE columns4_store
 	FMOVQ 0(R0), F11
 	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
 	FMOVQ 16(R0), F11
@@ -28541,6 +28681,13 @@ columns2:
 	FMOVQ 16(R2), F6
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V4.B16, V4.B16, V4.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns2_begin
+	FMOVQ 0(R0), F5
+	FMOVQ 16(R0), F4
+
+columns2_begin:
 	MOVD rows+32(FP), R6
 
 columns2_rows:
@@ -28554,8 +28701,8 @@ columns2_rows:
 	SUBS $1, R6
 	BNE columns2_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns2_store
+	CMP $1, R6
+	BNE columns2_store
 	FMOVQ 0(R0), F2
 	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
 	FMOVQ 16(R0), F2
@@ -28580,6 +28727,12 @@ columns1:
 	ADD R5, R2
 	FMOVQ 0(R2), F4
 	VEOR V5.B16, V5.B16, V5.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns1_begin
+	FMOVQ 0(R0), F5
+
+columns1_begin:
 	MOVD rows+32(FP), R6
 
 columns1_rows:
@@ -28590,8 +28743,8 @@ columns1_rows:
 	SUBS $1, R6
 	BNE columns1_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns1_store
+	CMP $1, R6
+	BNE columns1_store
 	FMOVQ 0(R0), F6
 	WORD $0x4e25d4c5 // FADD V5.4S, V6.4S, V5.4S
 
@@ -28619,65 +28772,81 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1295
+	TBZ $1, R3, single1307
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1296
+	TBZ $0, R3, loaded1308
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1296
+	B loaded1308
 
-single1295:
+single1307:
 	FMOVS 0(R2), F4
 
-loaded1296:
+loaded1308:
 	VEOR V6.B16, V6.B16, V6.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE partial_begin
+	TBZ $1, R3, single1309
+	FMOVD 0(R0), F6
+	TBZ $0, R3, loaded1310
+	ADD $8, R0, R26
+	VLD1 (R26), V6.S[2]
+	B loaded1310
+
+single1309:
+	FMOVS 0(R0), F6
+
+loaded1310:
+
+partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1297
+	TBZ $1, R3, single1311
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1298
+	TBZ $0, R3, loaded1312
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1298
+	B loaded1312
 
-single1297:
+single1311:
 	FMOVS 0(R1), F7
 
-loaded1298:
+loaded1312:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
 	ADD R4, R1
 	SUBS $1, R6
 	BNE partial_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ partial_store
-	TBZ $1, R3, single1299
+	CMP $1, R6
+	BNE partial_store
+	TBZ $1, R3, single1313
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1300
+	TBZ $0, R3, loaded1314
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1300
+	B loaded1314
 
-single1299:
+single1313:
 	FMOVS 0(R0), F7
 
-loaded1300:
+loaded1314:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1301
+	TBZ $1, R3, single1315
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1302
+	TBZ $0, R3, stored1316
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1302
+	B stored1316
 
-single1301:
+single1315:
 	FMOVS F6, 0(R0)
 
-stored1302:
+stored1316:
 
 done:
 	RET
@@ -28773,17 +28942,17 @@ columns_end:
 	ADD R5, R8
 	MOVD shift+16(FP), R5
 	ADD R4, R5
-	TBZ $1, R2, single1303
+	TBZ $1, R2, single1317
 	FMOVD 0(R5), F0
-	TBZ $0, R2, loaded1304
+	TBZ $0, R2, loaded1318
 	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1304
+	B loaded1318
 
-single1303:
+single1317:
 	FMOVS 0(R5), F0
 
-loaded1304:
+loaded1318:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -28791,50 +28960,50 @@ loaded1304:
 	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single1305
+	TBZ $1, R2, single1319
 	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded1306
+	TBZ $0, R2, loaded1320
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1306
+	B loaded1320
 
-single1305:
+single1319:
 	FMOVS 0(R1), F7
 
-loaded1306:
-	TBZ $1, R2, single1307
+loaded1320:
+	TBZ $1, R2, single1321
 	FMOVD 0(R6), F6
-	TBZ $0, R2, loaded1308
+	TBZ $0, R2, loaded1322
 	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1308
+	B loaded1322
 
-single1307:
+single1321:
 	FMOVS 0(R6), F6
 
-loaded1308:
-	TBZ $1, R2, single1309
+loaded1322:
+	TBZ $1, R2, single1323
 	FMOVD 0(R7), F5
-	TBZ $0, R2, loaded1310
+	TBZ $0, R2, loaded1324
 	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1310
+	B loaded1324
 
-single1309:
+single1323:
 	FMOVS 0(R7), F5
 
-loaded1310:
-	TBZ $1, R2, single1311
+loaded1324:
+	TBZ $1, R2, single1325
 	FMOVD 0(R8), F9
-	TBZ $0, R2, loaded1312
+	TBZ $0, R2, loaded1326
 	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1312
+	B loaded1326
 
-single1311:
+single1325:
 	FMOVS 0(R8), F9
 
-loaded1312:
+loaded1326:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
@@ -28852,34 +29021,34 @@ loaded1312:
 	MOVD add+56(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single1313
+	TBZ $1, R2, single1327
 	FMOVD 0(R0), F9
-	TBZ $0, R2, loaded1314
+	TBZ $0, R2, loaded1328
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1314
+	B loaded1328
 
-single1313:
+single1327:
 	FMOVS 0(R0), F9
 
-loaded1314:
+loaded1328:
 	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R2, single1315
+	TBZ $1, R2, single1329
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1316
+	TBZ $0, R2, stored1330
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1316
+	B stored1330
 
-single1315:
+single1329:
 	FMOVS F1, 0(R0)
 
-stored1316:
+stored1330:
 
 done:
 	RET
@@ -28917,6 +29086,19 @@ columns8:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V0.B16, V0.B16, V0.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns8_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 16(R0), F6
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F4
+	FMOVQ 64(R0), F3
+	FMOVQ 80(R0), F2
+	FMOVQ 96(R0), F1
+	FMOVQ 112(R0), F0
+
+columns8_begin:
 	MOVD rows+32(FP), R6
 
 columns8_rows:
@@ -28948,8 +29130,8 @@ columns8_rows:
 	SUBS $1, R6
 	BNE columns8_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns8_store
+	CMP $1, R6
+	BNE columns8_store
 	FMOVQ 0(R0), F23
 	WORD $0x4e27d6e7 // FADD V7.4S, V23.4S, V7.4S
 	FMOVQ 16(R0), F23
@@ -28998,6 +29180,15 @@ columns4:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns4_begin
+	FMOVQ 0(R0), F4
+	FMOVQ 16(R0), F5
+	FMOVQ 32(R0), F6
+	FMOVQ 48(R0), F7
+
+columns4_begin:
 	MOVD rows+32(FP), R6
 
 columns4_rows:
@@ -29017,8 +29208,8 @@ columns4_rows:
 	SUBS $1, R6
 	BNE columns4_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns4_store
+	CMP $1, R6
+	BNE columns4_store
 	FMOVQ 0(R0), F11
 	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
 	FMOVQ 16(R0), F11
@@ -29051,6 +29242,13 @@ columns2:
 	FMOVQ 16(R2), F6
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V4.B16, V4.B16, V4.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns2_begin
+	FMOVQ 0(R0), F5
+	FMOVQ 16(R0), F4
+
+columns2_begin:
 	MOVD rows+32(FP), R6
 
 columns2_rows:
@@ -29064,8 +29262,8 @@ columns2_rows:
 	SUBS $1, R6
 	BNE columns2_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns2_store
+	CMP $1, R6
+	BNE columns2_store
 	FMOVQ 0(R0), F2
 	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
 	FMOVQ 16(R0), F2
@@ -29090,6 +29288,12 @@ columns1:
 	ADD R5, R2
 	FMOVQ 0(R2), F4
 	VEOR V5.B16, V5.B16, V5.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns1_begin
+	FMOVQ 0(R0), F5
+
+columns1_begin:
 	MOVD rows+32(FP), R6
 
 columns1_rows:
@@ -29100,8 +29304,8 @@ columns1_rows:
 	SUBS $1, R6
 	BNE columns1_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns1_store
+	CMP $1, R6
+	BNE columns1_store
 	FMOVQ 0(R0), F6
 	WORD $0x4e25d4c5 // FADD V5.4S, V6.4S, V5.4S
 
@@ -29129,65 +29333,81 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1317
+	TBZ $1, R3, single1331
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1318
+	TBZ $0, R3, loaded1332
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1318
+	B loaded1332
 
-single1317:
+single1331:
 	FMOVS 0(R2), F4
 
-loaded1318:
+loaded1332:
 	VEOR V6.B16, V6.B16, V6.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE partial_begin
+	TBZ $1, R3, single1333
+	FMOVD 0(R0), F6
+	TBZ $0, R3, loaded1334
+	ADD $8, R0, R26
+	VLD1 (R26), V6.S[2]
+	B loaded1334
+
+single1333:
+	FMOVS 0(R0), F6
+
+loaded1334:
+
+partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1319
+	TBZ $1, R3, single1335
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1320
+	TBZ $0, R3, loaded1336
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1320
+	B loaded1336
 
-single1319:
+single1335:
 	FMOVS 0(R1), F7
 
-loaded1320:
+loaded1336:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	VFMLA V7.S4, V7.S4, V6.S4
 	ADD R4, R1
 	SUBS $1, R6
 	BNE partial_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ partial_store
-	TBZ $1, R3, single1321
+	CMP $1, R6
+	BNE partial_store
+	TBZ $1, R3, single1337
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1322
+	TBZ $0, R3, loaded1338
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1322
+	B loaded1338
 
-single1321:
+single1337:
 	FMOVS 0(R0), F7
 
-loaded1322:
+loaded1338:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1323
+	TBZ $1, R3, single1339
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1324
+	TBZ $0, R3, stored1340
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1324
+	B stored1340
 
-single1323:
+single1339:
 	FMOVS F6, 0(R0)
 
-stored1324:
+stored1340:
 
 done:
 	RET
@@ -29283,17 +29503,17 @@ columns_end:
 	ADD R5, R8
 	MOVD shift+16(FP), R5
 	ADD R4, R5
-	TBZ $1, R2, single1325
+	TBZ $1, R2, single1341
 	FMOVD 0(R5), F0
-	TBZ $0, R2, loaded1326
+	TBZ $0, R2, loaded1342
 	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1326
+	B loaded1342
 
-single1325:
+single1341:
 	FMOVS 0(R5), F0
 
-loaded1326:
+loaded1342:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -29301,50 +29521,50 @@ loaded1326:
 	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single1327
+	TBZ $1, R2, single1343
 	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded1328
+	TBZ $0, R2, loaded1344
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1328
+	B loaded1344
 
-single1327:
+single1343:
 	FMOVS 0(R1), F7
 
-loaded1328:
-	TBZ $1, R2, single1329
+loaded1344:
+	TBZ $1, R2, single1345
 	FMOVD 0(R6), F6
-	TBZ $0, R2, loaded1330
+	TBZ $0, R2, loaded1346
 	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1330
+	B loaded1346
 
-single1329:
+single1345:
 	FMOVS 0(R6), F6
 
-loaded1330:
-	TBZ $1, R2, single1331
+loaded1346:
+	TBZ $1, R2, single1347
 	FMOVD 0(R7), F5
-	TBZ $0, R2, loaded1332
+	TBZ $0, R2, loaded1348
 	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1332
+	B loaded1348
 
-single1331:
+single1347:
 	FMOVS 0(R7), F5
 
-loaded1332:
-	TBZ $1, R2, single1333
+loaded1348:
+	TBZ $1, R2, single1349
 	FMOVD 0(R8), F9
-	TBZ $0, R2, loaded1334
+	TBZ $0, R2, loaded1350
 	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1334
+	B loaded1350
 
-single1333:
+single1349:
 	FMOVS 0(R8), F9
 
-loaded1334:
+loaded1350:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
@@ -29362,34 +29582,34 @@ loaded1334:
 	MOVD add+56(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single1335
+	TBZ $1, R2, single1351
 	FMOVD 0(R0), F9
-	TBZ $0, R2, loaded1336
+	TBZ $0, R2, loaded1352
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1336
+	B loaded1352
 
-single1335:
+single1351:
 	FMOVS 0(R0), F9
 
-loaded1336:
+loaded1352:
 	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R2, single1337
+	TBZ $1, R2, single1353
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1338
+	TBZ $0, R2, stored1354
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1338
+	B stored1354
 
-single1337:
+single1353:
 	FMOVS F1, 0(R0)
 
-stored1338:
+stored1354:
 
 done:
 	RET
@@ -29472,51 +29692,51 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1339
+	TBZ $1, R6, single1355
 	FMOVD 0(R1), F10
-	TBZ $0, R6, loaded1340
+	TBZ $0, R6, loaded1356
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1340
+	B loaded1356
 
-single1339:
+single1355:
 	FMOVS 0(R1), F10
 
-loaded1340:
-	TBZ $1, R6, single1341
+loaded1356:
+	TBZ $1, R6, single1357
 	FMOVD 0(R2), F11
-	TBZ $0, R6, loaded1342
+	TBZ $0, R6, loaded1358
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1342
+	B loaded1358
 
-single1341:
+single1357:
 	FMOVS 0(R2), F11
 
-loaded1342:
-	TBZ $1, R6, single1343
+loaded1358:
+	TBZ $1, R6, single1359
 	FMOVD 0(R3), F12
-	TBZ $0, R6, loaded1344
+	TBZ $0, R6, loaded1360
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1344
+	B loaded1360
 
-single1343:
+single1359:
 	FMOVS 0(R3), F12
 
-loaded1344:
+loaded1360:
 	VFMLA V11.S4, V10.S4, V12.S4
-	TBZ $1, R6, single1345
+	TBZ $1, R6, single1361
 	FMOVD F12, 0(R0)
-	TBZ $0, R6, stored1346
+	TBZ $0, R6, stored1362
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1346
+	B stored1362
 
-single1345:
+single1361:
 	FMOVS F12, 0(R0)
 
-stored1346:
+stored1362:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -29616,53 +29836,53 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1347
+	TBZ $1, R6, single1363
 	FMOVD 0(R1), F11
-	TBZ $0, R6, loaded1348
+	TBZ $0, R6, loaded1364
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1348
+	B loaded1364
 
-single1347:
+single1363:
 	FMOVS 0(R1), F11
 
-loaded1348:
-	TBZ $1, R6, single1349
+loaded1364:
+	TBZ $1, R6, single1365
 	FMOVD 0(R2), F12
-	TBZ $0, R6, loaded1350
+	TBZ $0, R6, loaded1366
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1350
+	B loaded1366
 
-single1349:
+single1365:
 	FMOVS 0(R2), F12
 
-loaded1350:
-	TBZ $1, R6, single1351
+loaded1366:
+	TBZ $1, R6, single1367
 	FMOVD 0(R3), F13
-	TBZ $0, R6, loaded1352
+	TBZ $0, R6, loaded1368
 	ADD $8, R3, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1352
+	B loaded1368
 
-single1351:
+single1367:
 	FMOVS 0(R3), F13
 
-loaded1352:
+loaded1368:
 	VFMLA V12.S4, V11.S4, V13.S4
 	WORD $0x6eade40c // FCMGT V12.4S, V0.4S, V13.4S
 	WORD $0x6eac1c0d // BIT V13.16B, V0.16B, V12.16B
-	TBZ $1, R6, single1353
+	TBZ $1, R6, single1369
 	FMOVD F13, 0(R0)
-	TBZ $0, R6, stored1354
+	TBZ $0, R6, stored1370
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1354
+	B stored1370
 
-single1353:
+single1369:
 	FMOVS F13, 0(R0)
 
-stored1354:
+stored1370:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -29753,42 +29973,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1355
+	TBZ $1, R5, single1371
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1356
+	TBZ $0, R5, loaded1372
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1356
+	B loaded1372
 
-single1355:
+single1371:
 	FMOVS 0(R1), F8
 
-loaded1356:
-	TBZ $1, R5, single1357
+loaded1372:
+	TBZ $1, R5, single1373
 	FMOVD 0(R2), F9
-	TBZ $0, R5, loaded1358
+	TBZ $0, R5, loaded1374
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1358
+	B loaded1374
 
-single1357:
+single1373:
 	FMOVS 0(R2), F9
 
-loaded1358:
+loaded1374:
 	WORD $0x4e29d509 // FADD V9.4S, V8.4S, V9.4S
 	WORD $0x6ea9e408 // FCMGT V8.4S, V0.4S, V9.4S
 	WORD $0x6ea81c09 // BIT V9.16B, V0.16B, V8.16B
-	TBZ $1, R5, single1359
+	TBZ $1, R5, single1375
 	FMOVD F9, 0(R0)
-	TBZ $0, R5, stored1360
+	TBZ $0, R5, stored1376
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1360
+	B stored1376
 
-single1359:
+single1375:
 	FMOVS F9, 0(R0)
 
-stored1360:
+stored1376:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -29966,28 +30186,28 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1361
+	TBZ $1, R5, single1377
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded1362
+	TBZ $0, R5, loaded1378
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded1362
+	B loaded1378
 
-single1361:
+single1377:
 	FMOVS 0(R1), F16
 
-loaded1362:
-	TBZ $1, R5, single1363
+loaded1378:
+	TBZ $1, R5, single1379
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1364
+	TBZ $0, R5, loaded1380
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1364
+	B loaded1380
 
-single1363:
+single1379:
 	FMOVS 0(R2), F21
 
-loaded1364:
+loaded1380:
 	WORD $0x4e35d615 // FADD V21.4S, V16.4S, V21.4S
 	VORR V21.B16, V0.B16, V16.B16
 	WORD $0x6eb0e437 // FCMGT V23.4S, V1.4S, V16.4S
@@ -30016,17 +30236,17 @@ loaded1364:
 	VFMLA V16.S4, V23.S4, V17.S4
 	WORD $0x6e31fed1 // FDIV V17.4S, V22.4S, V17.4S
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R5, single1365
+	TBZ $1, R5, single1381
 	FMOVD F21, 0(R0)
-	TBZ $0, R5, stored1366
+	TBZ $0, R5, stored1382
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1366
+	B stored1382
 
-single1365:
+single1381:
 	FMOVS F21, 0(R0)
 
-stored1366:
+stored1382:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -30186,30 +30406,30 @@ vectors_end:
 	VEOR V14.B16, V12.B16, V12.B16
 	WORD $0x4ea69d8c // MUL V12.4S, V12.4S, V6.4S
 	WORD $0x4eac346c // CMGT V12.4S, V3.4S, V12.4S
-	TBZ $1, R2, single1367
+	TBZ $1, R2, single1383
 	FMOVD 0(R1), F14
-	TBZ $0, R2, loaded1368
+	TBZ $0, R2, loaded1384
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1368
+	B loaded1384
 
-single1367:
+single1383:
 	FMOVS 0(R1), F14
 
-loaded1368:
+loaded1384:
 	WORD $0x6e2edc8e // FMUL V14.4S, V4.4S, V14.4S
 	WORD $0x4e6c1dce // BIC V14.16B, V14.16B, V12.16B
-	TBZ $1, R2, single1369
+	TBZ $1, R2, single1385
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored1370
+	TBZ $0, R2, stored1386
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1370
+	B stored1386
 
-single1369:
+single1385:
 	FMOVS F14, 0(R0)
 
-stored1370:
+stored1386:
 
 done:
 	RET
@@ -30247,6 +30467,19 @@ columns4:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V0.B16, V0.B16, V0.B16
+	MOVD add+64(FP), R8
+	CMP $2, R8
+	BNE columns4_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 16(R0), F6
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F4
+	FMOVQ 0(R1), F3
+	FMOVQ 16(R1), F2
+	FMOVQ 32(R1), F1
+	FMOVQ 48(R1), F0
+
+columns4_begin:
 	MOVD rows+48(FP), R8
 
 columns4_rows:
@@ -30275,8 +30508,8 @@ columns4_rows:
 	SUBS $1, R8
 	BNE columns4_rows
 	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ columns4_store
+	CMP $1, R8
+	BNE columns4_store
 	FMOVQ 0(R0), F15
 	WORD $0x4e27d5e7 // FADD V7.4S, V15.4S, V7.4S
 	FMOVQ 16(R0), F15
@@ -30326,6 +30559,15 @@ columns2:
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
+	MOVD add+64(FP), R8
+	CMP $2, R8
+	BNE columns2_begin
+	FMOVQ 0(R0), F2
+	FMOVQ 16(R0), F3
+	FMOVQ 0(R1), F4
+	FMOVQ 16(R1), F5
+
+columns2_begin:
 	MOVD rows+48(FP), R8
 
 columns2_rows:
@@ -30344,8 +30586,8 @@ columns2_rows:
 	SUBS $1, R8
 	BNE columns2_rows
 	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ columns2_store
+	CMP $1, R8
+	BNE columns2_store
 	FMOVQ 0(R0), F7
 	WORD $0x4e22d4e2 // FADD V2.4S, V7.4S, V2.4S
 	FMOVQ 16(R0), F7
@@ -30380,6 +30622,13 @@ columns1:
 	FMOVQ 0(R4), F5
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V3.B16, V3.B16, V3.B16
+	MOVD add+64(FP), R8
+	CMP $2, R8
+	BNE columns1_begin
+	FMOVQ 0(R0), F4
+	FMOVQ 0(R1), F3
+
+columns1_begin:
 	MOVD rows+48(FP), R8
 
 columns1_rows:
@@ -30393,8 +30642,8 @@ columns1_rows:
 	SUBS $1, R8
 	BNE columns1_rows
 	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ columns1_store
+	CMP $1, R8
+	BNE columns1_store
 	FMOVQ 0(R0), F2
 	WORD $0x4e24d444 // FADD V4.4S, V2.4S, V4.4S
 	FMOVQ 0(R1), F2
@@ -30428,44 +30677,71 @@ columns1_end:
 	ADD R7, R3
 	MOVD mean+32(FP), R4
 	ADD R7, R4
-	TBZ $1, R5, single1371
+	TBZ $1, R5, single1387
 	FMOVD 0(R4), F4
-	TBZ $0, R5, loaded1372
+	TBZ $0, R5, loaded1388
 	ADD $8, R4, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1372
+	B loaded1388
 
-single1371:
+single1387:
 	FMOVS 0(R4), F4
 
-loaded1372:
+loaded1388:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V2.B16, V2.B16, V2.B16
+	MOVD add+64(FP), R8
+	CMP $2, R8
+	BNE partial_begin
+	TBZ $1, R5, single1389
+	FMOVD 0(R0), F5
+	TBZ $0, R5, loaded1390
+	ADD $8, R0, R26
+	VLD1 (R26), V5.S[2]
+	B loaded1390
+
+single1389:
+	FMOVS 0(R0), F5
+
+loaded1390:
+	TBZ $1, R5, single1391
+	FMOVD 0(R1), F2
+	TBZ $0, R5, loaded1392
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1392
+
+single1391:
+	FMOVS 0(R1), F2
+
+loaded1392:
+
+partial_begin:
 	MOVD rows+48(FP), R8
 
 partial_rows:
-	TBZ $1, R5, single1373
+	TBZ $1, R5, single1393
 	FMOVD 0(R2), F1
-	TBZ $0, R5, loaded1374
+	TBZ $0, R5, loaded1394
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1374
+	B loaded1394
 
-single1373:
+single1393:
 	FMOVS 0(R2), F1
 
-loaded1374:
-	TBZ $1, R5, single1375
+loaded1394:
+	TBZ $1, R5, single1395
 	FMOVD 0(R3), F0
-	TBZ $0, R5, loaded1376
+	TBZ $0, R5, loaded1396
 	ADD $8, R3, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1376
+	B loaded1396
 
-single1375:
+single1395:
 	FMOVS 0(R3), F0
 
-loaded1376:
+loaded1396:
 	WORD $0x4ea4d400 // FSUB V0.4S, V0.4S, V4.4S
 	VFMLA V0.S4, V1.S4, V5.S4
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
@@ -30474,56 +30750,56 @@ loaded1376:
 	SUBS $1, R8
 	BNE partial_rows
 	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ partial_store
-	TBZ $1, R5, single1377
+	CMP $1, R8
+	BNE partial_store
+	TBZ $1, R5, single1397
 	FMOVD 0(R0), F1
-	TBZ $0, R5, loaded1378
+	TBZ $0, R5, loaded1398
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1378
+	B loaded1398
 
-single1377:
+single1397:
 	FMOVS 0(R0), F1
 
-loaded1378:
+loaded1398:
 	WORD $0x4e25d425 // FADD V5.4S, V1.4S, V5.4S
-	TBZ $1, R5, single1379
+	TBZ $1, R5, single1399
 	FMOVD 0(R1), F1
-	TBZ $0, R5, loaded1380
+	TBZ $0, R5, loaded1400
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1380
+	B loaded1400
 
-single1379:
+single1399:
 	FMOVS 0(R1), F1
 
-loaded1380:
+loaded1400:
 	WORD $0x4e22d422 // FADD V2.4S, V1.4S, V2.4S
 
 partial_store:
-	TBZ $1, R5, single1381
+	TBZ $1, R5, single1401
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored1382
+	TBZ $0, R5, stored1402
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1382
+	B stored1402
 
-single1381:
+single1401:
 	FMOVS F5, 0(R0)
 
-stored1382:
-	TBZ $1, R5, single1383
+stored1402:
+	TBZ $1, R5, single1403
 	FMOVD F2, 0(R1)
-	TBZ $0, R5, stored1384
+	TBZ $0, R5, stored1404
 	ADD $8, R1, R26
 	VST1 V2.S[2], (R26)
-	B stored1384
+	B stored1404
 
-single1383:
+single1403:
 	FMOVS F2, 0(R1)
 
-stored1384:
+stored1404:
 
 done:
 	RET
@@ -30622,17 +30898,17 @@ columns_end:
 	ADD R7, R9
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1385
+	TBZ $1, R4, single1405
 	FMOVD 0(R7), F0
-	TBZ $0, R4, loaded1386
+	TBZ $0, R4, loaded1406
 	ADD $8, R7, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1386
+	B loaded1406
 
-single1385:
+single1405:
 	FMOVS 0(R7), F0
 
-loaded1386:
+loaded1406:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -30640,50 +30916,50 @@ loaded1386:
 	MOVD rows+48(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single1387
+	TBZ $1, R4, single1407
 	FMOVD 0(R2), F5
-	TBZ $0, R4, loaded1388
+	TBZ $0, R4, loaded1408
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1388
+	B loaded1408
 
-single1387:
+single1407:
 	FMOVS 0(R2), F5
 
-loaded1388:
-	TBZ $1, R4, single1389
+loaded1408:
+	TBZ $1, R4, single1409
 	FMOVD 0(R8), F8
-	TBZ $0, R4, loaded1390
+	TBZ $0, R4, loaded1410
 	ADD $8, R8, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1390
+	B loaded1410
 
-single1389:
+single1409:
 	FMOVS 0(R8), F8
 
-loaded1390:
-	TBZ $1, R4, single1391
+loaded1410:
+	TBZ $1, R4, single1411
 	FMOVD 0(R3), F7
-	TBZ $0, R4, loaded1392
+	TBZ $0, R4, loaded1412
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1392
+	B loaded1412
 
-single1391:
+single1411:
 	FMOVS 0(R3), F7
 
-loaded1392:
-	TBZ $1, R4, single1393
+loaded1412:
+	TBZ $1, R4, single1413
 	FMOVD 0(R9), F9
-	TBZ $0, R4, loaded1394
+	TBZ $0, R4, loaded1414
 	ADD $8, R9, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1394
+	B loaded1414
 
-single1393:
+single1413:
 	FMOVS 0(R9), F9
 
-loaded1394:
+loaded1414:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
 	VFMLA V7.S4, V5.S4, V1.S4
@@ -30699,56 +30975,56 @@ loaded1394:
 	MOVD add+72(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single1395
+	TBZ $1, R4, single1415
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded1396
+	TBZ $0, R4, loaded1416
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1396
+	B loaded1416
 
-single1395:
+single1415:
 	FMOVS 0(R0), F8
 
-loaded1396:
+loaded1416:
 	WORD $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	TBZ $1, R4, single1397
+	TBZ $1, R4, single1417
 	FMOVD 0(R1), F8
-	TBZ $0, R4, loaded1398
+	TBZ $0, R4, loaded1418
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1398
+	B loaded1418
 
-single1397:
+single1417:
 	FMOVS 0(R1), F8
 
-loaded1398:
+loaded1418:
 	WORD $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
-	TBZ $1, R4, single1399
+	TBZ $1, R4, single1419
 	FMOVD F1, 0(R0)
-	TBZ $0, R4, stored1400
+	TBZ $0, R4, stored1420
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1400
+	B stored1420
 
-single1399:
+single1419:
 	FMOVS F1, 0(R0)
 
-stored1400:
+stored1420:
 	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
-	TBZ $1, R4, single1401
+	TBZ $1, R4, single1421
 	FMOVD F3, 0(R1)
-	TBZ $0, R4, stored1402
+	TBZ $0, R4, stored1422
 	ADD $8, R1, R26
 	VST1 V3.S[2], (R26)
-	B stored1402
+	B stored1422
 
-single1401:
+single1421:
 	FMOVS F3, 0(R1)
 
-stored1402:
+stored1422:
 
 done:
 	RET
@@ -30872,87 +31148,87 @@ vectors_end:
 	ADD $4, R9
 	CMP $0, R9
 	BEQ row_end
-	TBZ $1, R9, single1403
+	TBZ $1, R9, single1423
 	FMOVD 0(R2), F11
-	TBZ $0, R9, loaded1404
+	TBZ $0, R9, loaded1424
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1404
+	B loaded1424
 
-single1403:
+single1423:
 	FMOVS 0(R2), F11
 
-loaded1404:
-	TBZ $1, R9, single1405
+loaded1424:
+	TBZ $1, R9, single1425
 	FMOVD 0(R1), F1
-	TBZ $0, R9, loaded1406
+	TBZ $0, R9, loaded1426
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1406
+	B loaded1426
 
-single1405:
+single1425:
 	FMOVS 0(R1), F1
 
-loaded1406:
-	TBZ $1, R9, single1407
+loaded1426:
+	TBZ $1, R9, single1427
 	FMOVD 0(R3), F12
-	TBZ $0, R9, loaded1408
+	TBZ $0, R9, loaded1428
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1408
+	B loaded1428
 
-single1407:
+single1427:
 	FMOVS 0(R3), F12
 
-loaded1408:
+loaded1428:
 	WORD $0x4eacd56c // FSUB V12.4S, V11.4S, V12.4S
-	TBZ $1, R9, single1409
+	TBZ $1, R9, single1429
 	FMOVD 0(R6), F11
-	TBZ $0, R9, loaded1410
+	TBZ $0, R9, loaded1430
 	ADD $8, R6, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1410
+	B loaded1430
 
-single1409:
+single1429:
 	FMOVS 0(R6), F11
 
-loaded1410:
-	TBZ $1, R9, single1411
+loaded1430:
+	TBZ $1, R9, single1431
 	FMOVD 0(R5), F2
-	TBZ $0, R9, loaded1412
+	TBZ $0, R9, loaded1432
 	ADD $8, R5, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1412
+	B loaded1432
 
-single1411:
+single1431:
 	FMOVS 0(R5), F2
 
-loaded1412:
+loaded1432:
 	WORD $0x4ea2d422 // FSUB V2.4S, V1.4S, V2.4S
 	VFMLS V11.S4, V12.S4, V2.S4
-	TBZ $1, R9, single1413
+	TBZ $1, R9, single1433
 	FMOVD 0(R4), F11
-	TBZ $0, R9, loaded1414
+	TBZ $0, R9, loaded1434
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1414
+	B loaded1434
 
-single1413:
+single1433:
 	FMOVS 0(R4), F11
 
-loaded1414:
+loaded1434:
 	WORD $0x6e2bdc4b // FMUL V11.4S, V2.4S, V11.4S
-	TBZ $1, R9, single1415
+	TBZ $1, R9, single1435
 	FMOVD F11, 0(R0)
-	TBZ $0, R9, stored1416
+	TBZ $0, R9, stored1436
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored1416
+	B stored1436
 
-single1415:
+single1435:
 	FMOVS F11, 0(R0)
 
-stored1416:
+stored1436:
 	LSL $2, R9
 	ADD R9, R0
 	ADD R9, R1
@@ -31012,6 +31288,19 @@ columns4:
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V1.B16, V1.B16, V1.B16
+	MOVD add+80(FP), R10
+	CMP $2, R10
+	BNE columns4_begin
+	FMOVQ 0(R0), F8
+	FMOVQ 16(R0), F7
+	FMOVQ 32(R0), F6
+	FMOVQ 48(R0), F5
+	FMOVQ 0(R1), F4
+	FMOVQ 16(R1), F3
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F1
+
+columns4_begin:
 	MOVD rows+64(FP), R10
 
 columns4_rows:
@@ -31056,8 +31345,8 @@ columns4_rows:
 	SUBS $1, R10
 	BNE columns4_rows
 	MOVD add+80(FP), R10
-	CMP $0, R10
-	BEQ columns4_store
+	CMP $1, R10
+	BNE columns4_store
 	FMOVQ 0(R0), F21
 	WORD $0x4e28d6a8 // FADD V8.4S, V21.4S, V8.4S
 	FMOVQ 16(R0), F21
@@ -31115,6 +31404,15 @@ columns2:
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
+	MOVD add+80(FP), R10
+	CMP $2, R10
+	BNE columns2_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 16(R0), F8
+	FMOVQ 0(R1), F9
+	FMOVQ 16(R1), F10
+
+columns2_begin:
 	MOVD rows+64(FP), R10
 
 columns2_rows:
@@ -31141,8 +31439,8 @@ columns2_rows:
 	SUBS $1, R10
 	BNE columns2_rows
 	MOVD add+80(FP), R10
-	CMP $0, R10
-	BEQ columns2_store
+	CMP $1, R10
+	BNE columns2_store
 	FMOVQ 0(R0), F12
 	WORD $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
 	FMOVQ 16(R0), F12
@@ -31183,6 +31481,13 @@ columns1:
 	FMOVQ 0(R4), F8
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V6.B16, V6.B16, V6.B16
+	MOVD add+80(FP), R10
+	CMP $2, R10
+	BNE columns1_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 0(R1), F6
+
+columns1_begin:
 	MOVD rows+64(FP), R10
 
 columns1_rows:
@@ -31200,8 +31505,8 @@ columns1_rows:
 	SUBS $1, R10
 	BNE columns1_rows
 	MOVD add+80(FP), R10
-	CMP $0, R10
-	BEQ columns1_store
+	CMP $1, R10
+	BNE columns1_store
 	FMOVQ 0(R0), F5
 	WORD $0x4e27d4a7 // FADD V7.4S, V5.4S, V7.4S
 	FMOVQ 0(R1), F5
@@ -31235,70 +31540,97 @@ columns1_end:
 	ADD R9, R3
 	MOVD scale+40(FP), R5
 	ADD R9, R5
-	TBZ $1, R7, single1417
+	TBZ $1, R7, single1437
 	FMOVD 0(R5), F7
-	TBZ $0, R7, loaded1418
+	TBZ $0, R7, loaded1438
 	ADD $8, R5, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1418
+	B loaded1438
 
-single1417:
+single1437:
 	FMOVS 0(R5), F7
 
-loaded1418:
+loaded1438:
 	MOVD shift+48(FP), R6
 	ADD R9, R6
-	TBZ $1, R7, single1419
+	TBZ $1, R7, single1439
 	FMOVD 0(R6), F8
-	TBZ $0, R7, loaded1420
+	TBZ $0, R7, loaded1440
 	ADD $8, R6, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1420
+	B loaded1440
 
-single1419:
+single1439:
 	FMOVS 0(R6), F8
 
-loaded1420:
+loaded1440:
 	MOVD mean+32(FP), R4
 	ADD R9, R4
-	TBZ $1, R7, single1421
+	TBZ $1, R7, single1441
 	FMOVD 0(R4), F9
-	TBZ $0, R7, loaded1422
+	TBZ $0, R7, loaded1442
 	ADD $8, R4, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1422
+	B loaded1442
 
-single1421:
+single1441:
 	FMOVS 0(R4), F9
 
-loaded1422:
+loaded1442:
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V5.B16, V5.B16, V5.B16
+	MOVD add+80(FP), R10
+	CMP $2, R10
+	BNE partial_begin
+	TBZ $1, R7, single1443
+	FMOVD 0(R0), F10
+	TBZ $0, R7, loaded1444
+	ADD $8, R0, R26
+	VLD1 (R26), V10.S[2]
+	B loaded1444
+
+single1443:
+	FMOVS 0(R0), F10
+
+loaded1444:
+	TBZ $1, R7, single1445
+	FMOVD 0(R1), F5
+	TBZ $0, R7, loaded1446
+	ADD $8, R1, R26
+	VLD1 (R26), V5.S[2]
+	B loaded1446
+
+single1445:
+	FMOVS 0(R1), F5
+
+loaded1446:
+
+partial_begin:
 	MOVD rows+64(FP), R10
 
 partial_rows:
-	TBZ $1, R7, single1423
+	TBZ $1, R7, single1447
 	FMOVD 0(R2), F4
-	TBZ $0, R7, loaded1424
+	TBZ $0, R7, loaded1448
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1424
+	B loaded1448
 
-single1423:
+single1447:
 	FMOVS 0(R2), F4
 
-loaded1424:
-	TBZ $1, R7, single1425
+loaded1448:
+	TBZ $1, R7, single1449
 	FMOVD 0(R3), F3
-	TBZ $0, R7, loaded1426
+	TBZ $0, R7, loaded1450
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1426
+	B loaded1450
 
-single1425:
+single1449:
 	FMOVS 0(R3), F3
 
-loaded1426:
+loaded1450:
 	VMOV V8.B16, V2.B16
 	VFMLA V7.S4, V3.S4, V2.S4
 	WORD $0x6ea0e442 // FCMGT V2.4S, V2.4S, V0.4S
@@ -31311,56 +31643,56 @@ loaded1426:
 	SUBS $1, R10
 	BNE partial_rows
 	MOVD add+80(FP), R10
-	CMP $0, R10
-	BEQ partial_store
-	TBZ $1, R7, single1427
+	CMP $1, R10
+	BNE partial_store
+	TBZ $1, R7, single1451
 	FMOVD 0(R0), F4
-	TBZ $0, R7, loaded1428
+	TBZ $0, R7, loaded1452
 	ADD $8, R0, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1428
+	B loaded1452
 
-single1427:
+single1451:
 	FMOVS 0(R0), F4
 
-loaded1428:
+loaded1452:
 	WORD $0x4e2ad48a // FADD V10.4S, V4.4S, V10.4S
-	TBZ $1, R7, single1429
+	TBZ $1, R7, single1453
 	FMOVD 0(R1), F4
-	TBZ $0, R7, loaded1430
+	TBZ $0, R7, loaded1454
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1430
+	B loaded1454
 
-single1429:
+single1453:
 	FMOVS 0(R1), F4
 
-loaded1430:
+loaded1454:
 	WORD $0x4e25d485 // FADD V5.4S, V4.4S, V5.4S
 
 partial_store:
-	TBZ $1, R7, single1431
+	TBZ $1, R7, single1455
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored1432
+	TBZ $0, R7, stored1456
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1432
+	B stored1456
 
-single1431:
+single1455:
 	FMOVS F10, 0(R0)
 
-stored1432:
-	TBZ $1, R7, single1433
+stored1456:
+	TBZ $1, R7, single1457
 	FMOVD F5, 0(R1)
-	TBZ $0, R7, stored1434
+	TBZ $0, R7, stored1458
 	ADD $8, R1, R26
 	VST1 V5.S[2], (R26)
-	B stored1434
+	B stored1458
 
-single1433:
+single1457:
 	FMOVS F5, 0(R1)
 
-stored1434:
+stored1458:
 
 done:
 	RET
@@ -31475,43 +31807,43 @@ columns_end:
 	ADD R7, R9
 	MOVD scale+40(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1435
+	TBZ $1, R4, single1459
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1436
+	TBZ $0, R4, loaded1460
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1436
+	B loaded1460
 
-single1435:
+single1459:
 	FMOVS 0(R7), F1
 
-loaded1436:
+loaded1460:
 	MOVD shift+48(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1437
+	TBZ $1, R4, single1461
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1438
+	TBZ $0, R4, loaded1462
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1438
+	B loaded1462
 
-single1437:
+single1461:
 	FMOVS 0(R7), F2
 
-loaded1438:
+loaded1462:
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1439
+	TBZ $1, R4, single1463
 	FMOVD 0(R7), F3
-	TBZ $0, R4, loaded1440
+	TBZ $0, R4, loaded1464
 	ADD $8, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1440
+	B loaded1464
 
-single1439:
+single1463:
 	FMOVS 0(R7), F3
 
-loaded1440:
+loaded1464:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
@@ -31519,50 +31851,50 @@ loaded1440:
 	MOVD rows+64(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single1441
+	TBZ $1, R4, single1465
 	FMOVD 0(R2), F8
-	TBZ $0, R4, loaded1442
+	TBZ $0, R4, loaded1466
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1442
+	B loaded1466
 
-single1441:
+single1465:
 	FMOVS 0(R2), F8
 
-loaded1442:
-	TBZ $1, R4, single1443
+loaded1466:
+	TBZ $1, R4, single1467
 	FMOVD 0(R8), F11
-	TBZ $0, R4, loaded1444
+	TBZ $0, R4, loaded1468
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1444
+	B loaded1468
 
-single1443:
+single1467:
 	FMOVS 0(R8), F11
 
-loaded1444:
-	TBZ $1, R4, single1445
+loaded1468:
+	TBZ $1, R4, single1469
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded1446
+	TBZ $0, R4, loaded1470
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1446
+	B loaded1470
 
-single1445:
+single1469:
 	FMOVS 0(R3), F10
 
-loaded1446:
-	TBZ $1, R4, single1447
+loaded1470:
+	TBZ $1, R4, single1471
 	FMOVD 0(R9), F13
-	TBZ $0, R4, loaded1448
+	TBZ $0, R4, loaded1472
 	ADD $8, R9, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1448
+	B loaded1472
 
-single1447:
+single1471:
 	FMOVS 0(R9), F13
 
-loaded1448:
+loaded1472:
 	VMOV V2.B16, V12.B16
 	VFMLA V1.S4, V10.S4, V12.S4
 	VMOV V2.B16, V14.B16
@@ -31586,56 +31918,56 @@ loaded1448:
 	MOVD add+88(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single1449
+	TBZ $1, R4, single1473
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded1450
+	TBZ $0, R4, loaded1474
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1450
+	B loaded1474
 
-single1449:
+single1473:
 	FMOVS 0(R0), F11
 
-loaded1450:
+loaded1474:
 	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
-	TBZ $1, R4, single1451
+	TBZ $1, R4, single1475
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded1452
+	TBZ $0, R4, loaded1476
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1452
+	B loaded1476
 
-single1451:
+single1475:
 	FMOVS 0(R1), F11
 
-loaded1452:
+loaded1476:
 	WORD $0x4e26d566 // FADD V6.4S, V11.4S, V6.4S
 
 partial_store:
 	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
-	TBZ $1, R4, single1453
+	TBZ $1, R4, single1477
 	FMOVD F4, 0(R0)
-	TBZ $0, R4, stored1454
+	TBZ $0, R4, stored1478
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored1454
+	B stored1478
 
-single1453:
+single1477:
 	FMOVS F4, 0(R0)
 
-stored1454:
+stored1478:
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
-	TBZ $1, R4, single1455
+	TBZ $1, R4, single1479
 	FMOVD F6, 0(R1)
-	TBZ $0, R4, stored1456
+	TBZ $0, R4, stored1480
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored1456
+	B stored1480
 
-single1455:
+single1479:
 	FMOVS F6, 0(R1)
 
-stored1456:
+stored1480:
 
 done:
 	RET
@@ -31794,112 +32126,112 @@ vectors_end:
 	ADD $4, R11
 	CMP $0, R11
 	BEQ row_end
-	TBZ $1, R11, single1457
+	TBZ $1, R11, single1481
 	FMOVD 0(R2), F15
-	TBZ $0, R11, loaded1458
+	TBZ $0, R11, loaded1482
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1458
+	B loaded1482
 
-single1457:
+single1481:
 	FMOVS 0(R2), F15
 
-loaded1458:
-	TBZ $1, R11, single1459
+loaded1482:
+	TBZ $1, R11, single1483
 	FMOVD 0(R1), F14
-	TBZ $0, R11, loaded1460
+	TBZ $0, R11, loaded1484
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1460
+	B loaded1484
 
-single1459:
+single1483:
 	FMOVS 0(R1), F14
 
-loaded1460:
-	TBZ $1, R11, single1461
+loaded1484:
+	TBZ $1, R11, single1485
 	FMOVD 0(R7), F2
-	TBZ $0, R11, loaded1462
+	TBZ $0, R11, loaded1486
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1462
+	B loaded1486
 
-single1461:
+single1485:
 	FMOVS 0(R7), F2
 
-loaded1462:
-	TBZ $1, R11, single1463
+loaded1486:
+	TBZ $1, R11, single1487
 	FMOVD 0(R8), F3
-	TBZ $0, R11, loaded1464
+	TBZ $0, R11, loaded1488
 	ADD $8, R8, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1464
+	B loaded1488
 
-single1463:
+single1487:
 	FMOVS 0(R8), F3
 
-loaded1464:
+loaded1488:
 	VFMLA V2.S4, V15.S4, V3.S4
 	WORD $0x6ea0e463 // FCMGT V3.4S, V3.4S, V0.4S
 	VAND V3.B16, V14.B16, V14.B16
-	TBZ $1, R11, single1465
+	TBZ $1, R11, single1489
 	FMOVD 0(R3), F3
-	TBZ $0, R11, loaded1466
+	TBZ $0, R11, loaded1490
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1466
+	B loaded1490
 
-single1465:
+single1489:
 	FMOVS 0(R3), F3
 
-loaded1466:
+loaded1490:
 	WORD $0x4ea3d5e3 // FSUB V3.4S, V15.4S, V3.4S
-	TBZ $1, R11, single1467
+	TBZ $1, R11, single1491
 	FMOVD 0(R6), F15
-	TBZ $0, R11, loaded1468
+	TBZ $0, R11, loaded1492
 	ADD $8, R6, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1468
+	B loaded1492
 
-single1467:
+single1491:
 	FMOVS 0(R6), F15
 
-loaded1468:
-	TBZ $1, R11, single1469
+loaded1492:
+	TBZ $1, R11, single1493
 	FMOVD 0(R5), F2
-	TBZ $0, R11, loaded1470
+	TBZ $0, R11, loaded1494
 	ADD $8, R5, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1470
+	B loaded1494
 
-single1469:
+single1493:
 	FMOVS 0(R5), F2
 
-loaded1470:
+loaded1494:
 	WORD $0x4ea2d5c2 // FSUB V2.4S, V14.4S, V2.4S
 	VFMLS V15.S4, V3.S4, V2.S4
-	TBZ $1, R11, single1471
+	TBZ $1, R11, single1495
 	FMOVD 0(R4), F15
-	TBZ $0, R11, loaded1472
+	TBZ $0, R11, loaded1496
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1472
+	B loaded1496
 
-single1471:
+single1495:
 	FMOVS 0(R4), F15
 
-loaded1472:
+loaded1496:
 	WORD $0x6e2fdc4f // FMUL V15.4S, V2.4S, V15.4S
-	TBZ $1, R11, single1473
+	TBZ $1, R11, single1497
 	FMOVD F15, 0(R0)
-	TBZ $0, R11, stored1474
+	TBZ $0, R11, stored1498
 	ADD $8, R0, R26
 	VST1 V15.S[2], (R26)
-	B stored1474
+	B stored1498
 
-single1473:
+single1497:
 	FMOVS F15, 0(R0)
 
-stored1474:
+stored1498:
 	LSL $2, R11
 	ADD R11, R0
 	ADD R11, R1
@@ -32091,17 +32423,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1475
+	TBZ $1, R4, single1499
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1476
+	TBZ $0, R4, loaded1500
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1476
+	B loaded1500
 
-single1475:
+single1499:
 	FMOVS 0(R0), F2
 
-loaded1476:
+loaded1500:
 	B partial_begin
 
 partial_start:
@@ -32113,17 +32445,17 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1477
+	TBZ $1, R4, single1501
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1478
+	TBZ $0, R4, loaded1502
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1478
+	B loaded1502
 
-single1477:
+single1501:
 	FMOVS 0(R7), F1
 
-loaded1478:
+loaded1502:
 	WORD $0x4e21e427 // FCMEQ V7.4S, V1.4S, V1.4S
 	WORD $0x6ea2e430 // FCMGT V16.4S, V1.4S, V2.4S
 	VMOV V2.B16, V4.B16
@@ -32133,17 +32465,17 @@ loaded1478:
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1479
+	TBZ $1, R4, single1503
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1480
+	TBZ $0, R4, stored1504
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1480
+	B stored1504
 
-single1479:
+single1503:
 	FMOVS F2, 0(R0)
 
-stored1480:
+stored1504:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -32310,28 +32642,28 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1481
+	TBZ $1, R5, single1505
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded1482
+	TBZ $0, R5, loaded1506
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1482
+	B loaded1506
 
-single1481:
+single1505:
 	FMOVS 0(R1), F12
 
-loaded1482:
-	TBZ $1, R5, single1483
+loaded1506:
+	TBZ $1, R5, single1507
 	FMOVD 0(R0), F13
-	TBZ $0, R5, loaded1484
+	TBZ $0, R5, loaded1508
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1484
+	B loaded1508
 
-single1483:
+single1507:
 	FMOVS 0(R0), F13
 
-loaded1484:
+loaded1508:
 	VMOV V0.B16, V14.B16
 	B partial_begin
 
@@ -32346,17 +32678,17 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1485
+	TBZ $1, R5, single1509
 	FMOVD 0(R8), F11
-	TBZ $0, R5, loaded1486
+	TBZ $0, R5, loaded1510
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1486
+	B loaded1510
 
-single1485:
+single1509:
 	FMOVS 0(R8), F11
 
-loaded1486:
+loaded1510:
 	WORD $0x6eade56a // FCMGT V10.4S, V11.4S, V13.4S
 	VMOV V12.B16, V7.B16
 	WORD $0x6eaa1dc7 // BIT V7.16B, V14.16B, V10.16B
@@ -32372,28 +32704,28 @@ loaded1486:
 	ADD R4, R8
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1487
+	TBZ $1, R5, single1511
 	FMOVD F12, 0(R1)
-	TBZ $0, R5, stored1488
+	TBZ $0, R5, stored1512
 	ADD $8, R1, R26
 	VST1 V12.S[2], (R26)
-	B stored1488
+	B stored1512
 
-single1487:
+single1511:
 	FMOVS F12, 0(R1)
 
-stored1488:
-	TBZ $1, R5, single1489
+stored1512:
+	TBZ $1, R5, single1513
 	FMOVD F13, 0(R0)
-	TBZ $0, R5, stored1490
+	TBZ $0, R5, stored1514
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1490
+	B stored1514
 
-single1489:
+single1513:
 	FMOVS F13, 0(R0)
 
-stored1490:
+stored1514:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -32548,17 +32880,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1491
+	TBZ $1, R4, single1515
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1492
+	TBZ $0, R4, loaded1516
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1492
+	B loaded1516
 
-single1491:
+single1515:
 	FMOVS 0(R0), F2
 
-loaded1492:
+loaded1516:
 	B partial_begin
 
 partial_start:
@@ -32569,32 +32901,32 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1493
+	TBZ $1, R4, single1517
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1494
+	TBZ $0, R4, loaded1518
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1494
+	B loaded1518
 
-single1493:
+single1517:
 	FMOVS 0(R7), F1
 
-loaded1494:
+loaded1518:
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1495
+	TBZ $1, R4, single1519
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1496
+	TBZ $0, R4, stored1520
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1496
+	B stored1520
 
-single1495:
+single1519:
 	FMOVS F2, 0(R0)
 
-stored1496:
+stored1520:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -32757,17 +33089,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1497
+	TBZ $1, R4, single1521
 	FMOVD 0(R0), F3
-	TBZ $0, R4, loaded1498
+	TBZ $0, R4, loaded1522
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1498
+	B loaded1522
 
-single1497:
+single1521:
 	FMOVS 0(R0), F3
 
-loaded1498:
+loaded1522:
 	B partial_begin
 
 partial_start:
@@ -32778,33 +33110,33 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1499
+	TBZ $1, R4, single1523
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1500
+	TBZ $0, R4, loaded1524
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1500
+	B loaded1524
 
-single1499:
+single1523:
 	FMOVS 0(R7), F2
 
-loaded1500:
+loaded1524:
 	WORD $0x6e20fc42 // FDIV V2.4S, V2.4S, V0.4S
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1501
+	TBZ $1, R4, single1525
 	FMOVD F3, 0(R0)
-	TBZ $0, R4, stored1502
+	TBZ $0, R4, stored1526
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1502
+	B stored1526
 
-single1501:
+single1525:
 	FMOVS F3, 0(R0)
 
-stored1502:
+stored1526:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -32998,17 +33330,17 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1503
+	TBZ $1, R5, single1527
 	FMOVD 0(R0), F3
-	TBZ $0, R5, loaded1504
+	TBZ $0, R5, loaded1528
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1504
+	B loaded1528
 
-single1503:
+single1527:
 	FMOVS 0(R0), F3
 
-loaded1504:
+loaded1528:
 	B partial_begin
 
 partial_start:
@@ -33020,47 +33352,47 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1505
+	TBZ $1, R5, single1529
 	FMOVD 0(R9), F12
-	TBZ $0, R5, loaded1506
+	TBZ $0, R5, loaded1530
 	ADD $8, R9, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1506
+	B loaded1530
 
-single1505:
+single1529:
 	FMOVS 0(R9), F12
 
-loaded1506:
+loaded1530:
 	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
 	WORD $0x4e20e58c // FCMEQ V12.4S, V12.4S, V0.4S
-	TBZ $1, R5, single1507
+	TBZ $1, R5, single1531
 	FMOVD 0(R8), F2
-	TBZ $0, R5, loaded1508
+	TBZ $0, R5, loaded1532
 	ADD $8, R8, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1508
+	B loaded1532
 
-single1507:
+single1531:
 	FMOVS 0(R8), F2
 
-loaded1508:
+loaded1532:
 	VAND V12.B16, V2.B16, V2.B16
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R4, R8
 	ADD R4, R9
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1509
+	TBZ $1, R5, single1533
 	FMOVD F3, 0(R0)
-	TBZ $0, R5, stored1510
+	TBZ $0, R5, stored1534
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1510
+	B stored1534
 
-single1509:
+single1533:
 	FMOVS F3, 0(R0)
 
-stored1510:
+stored1534:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -33166,17 +33498,17 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1511
+	TBZ $1, R5, single1535
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1512
+	TBZ $0, R5, loaded1536
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1512
+	B loaded1536
 
-single1511:
+single1535:
 	FMOVS 0(R1), F8
 
-loaded1512:
+loaded1536:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -33187,17 +33519,17 @@ loaded1512:
 pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1513
+	TBZ $1, R5, single1537
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1514
+	TBZ $0, R5, loaded1538
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1514
+	B loaded1538
 
-single1513:
+single1537:
 	FMOVS 0(R1), F8
 
-loaded1514:
+loaded1538:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -33208,17 +33540,17 @@ loaded1514:
 pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1515
+	TBZ $1, R5, single1539
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1516
+	TBZ $0, R5, loaded1540
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1516
+	B loaded1540
 
-single1515:
+single1539:
 	FMOVS 0(R1), F8
 
-loaded1516:
+loaded1540:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -33229,17 +33561,17 @@ loaded1516:
 pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1517
+	TBZ $1, R5, single1541
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1518
+	TBZ $0, R5, loaded1542
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1518
+	B loaded1542
 
-single1517:
+single1541:
 	FMOVS 0(R1), F8
 
-loaded1518:
+loaded1542:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -33602,17 +33934,17 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1519
+	TBZ $1, R6, single1543
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1520
+	TBZ $0, R6, loaded1544
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1520
+	B loaded1544
 
-single1519:
+single1543:
 	FMOVS 0(R1), F9
 
-loaded1520:
+loaded1544:
 	WORD $0x4ea2d529 // FSUB V9.4S, V9.4S, V2.4S
 	WORD $0x6e20dd29 // FMUL V9.4S, V9.4S, V0.4S
 	MOVD $0xc2d00000, R26
@@ -33665,17 +33997,17 @@ loaded1520:
 	MOVD $0x2f800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6e27dca5 // FMUL V5.4S, V5.4S, V7.4S
-	TBZ $1, R6, single1521
+	TBZ $1, R6, single1545
 	FMOVD F5, 0(R0)
-	TBZ $0, R6, stored1522
+	TBZ $0, R6, stored1546
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1522
+	B stored1546
 
-single1521:
+single1545:
 	FMOVS F5, 0(R0)
 
-stored1522:
+stored1546:
 
 pass1_end:
 	SUB R7, R1
@@ -33778,29 +34110,29 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1523
+	TBZ $1, R6, single1547
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1524
+	TBZ $0, R6, loaded1548
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1524
+	B loaded1548
 
-single1523:
+single1547:
 	FMOVS 0(R1), F9
 
-loaded1524:
+loaded1548:
 	WORD $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
-	TBZ $1, R6, single1525
+	TBZ $1, R6, single1549
 	FMOVD F9, 0(R0)
-	TBZ $0, R6, stored1526
+	TBZ $0, R6, stored1550
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1526
+	B stored1550
 
-single1525:
+single1549:
 	FMOVS F9, 0(R0)
 
-stored1526:
+stored1550:
 
 pass1_end:
 	SUB R7, R1
@@ -33837,17 +34169,17 @@ clear_dst_vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R6, single1527
+	TBZ $1, R6, single1551
 	FMOVD F1, 0(R7)
-	TBZ $0, R6, stored1528
+	TBZ $0, R6, stored1552
 	ADD $8, R7, R26
 	VST1 V1.S[2], (R26)
-	B stored1528
+	B stored1552
 
-single1527:
+single1551:
 	FMOVS F1, 0(R7)
 
-stored1528:
+stored1552:
 
 clear_dst_end:
 	MOVD dstStride+40(FP), R6
@@ -34109,192 +34441,6 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1529
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1530
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1530
-
-single1529:
-	FMOVS 0(R1), F17
-
-loaded1530:
-	MOVD $0x80000000, R26
-	VDUP R26, V21.S4
-	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1531
-	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1532
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1532
-
-single1531:
-	FMOVS 0(R2), F21
-
-loaded1532:
-	VFMLA V21.S4, V17.S4, V1.S4
-	B pass0_fold
-
-pass0_partial1:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single1533
-	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1534
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1534
-
-single1533:
-	FMOVS 0(R1), F21
-
-loaded1534:
-	MOVD $0x80000000, R26
-	VDUP R26, V17.S4
-	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1535
-	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1536
-	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1536
-
-single1535:
-	FMOVS 0(R2), F17
-
-loaded1536:
-	VFMLA V17.S4, V21.S4, V2.S4
-	B pass0_fold
-
-pass0_partial2:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single1537
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1538
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1538
-
-single1537:
-	FMOVS 0(R1), F17
-
-loaded1538:
-	MOVD $0x80000000, R26
-	VDUP R26, V21.S4
-	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1539
-	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1540
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1540
-
-single1539:
-	FMOVS 0(R2), F21
-
-loaded1540:
-	VFMLA V21.S4, V17.S4, V3.S4
-	B pass0_fold
-
-pass0_partial3:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single1541
-	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1542
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1542
-
-single1541:
-	FMOVS 0(R1), F21
-
-loaded1542:
-	MOVD $0x80000000, R26
-	VDUP R26, V17.S4
-	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1543
-	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1544
-	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1544
-
-single1543:
-	FMOVS 0(R2), F17
-
-loaded1544:
-	VFMLA V17.S4, V21.S4, V4.S4
-	B pass0_fold
-
-pass0_partial4:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single1545
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1546
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1546
-
-single1545:
-	FMOVS 0(R1), F17
-
-loaded1546:
-	MOVD $0x80000000, R26
-	VDUP R26, V21.S4
-	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1547
-	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1548
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1548
-
-single1547:
-	FMOVS 0(R2), F21
-
-loaded1548:
-	VFMLA V21.S4, V17.S4, V5.S4
-	B pass0_fold
-
-pass0_partial5:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single1549
-	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1550
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1550
-
-single1549:
-	FMOVS 0(R1), F21
-
-loaded1550:
-	MOVD $0x80000000, R26
-	VDUP R26, V17.S4
-	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1551
-	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1552
-	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1552
-
-single1551:
-	FMOVS 0(R2), F17
-
-loaded1552:
-	VFMLA V17.S4, V21.S4, V6.S4
-	B pass0_fold
-
-pass0_partial6:
-	CMP $0, R6
-	BEQ pass0_fold
 	TBZ $1, R6, single1553
 	FMOVD 0(R1), F17
 	TBZ $0, R6, loaded1554
@@ -34320,10 +34466,10 @@ single1555:
 	FMOVS 0(R2), F21
 
 loaded1556:
-	VFMLA V21.S4, V17.S4, V7.S4
+	VFMLA V21.S4, V17.S4, V1.S4
 	B pass0_fold
 
-pass0_partial7:
+pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single1557
@@ -34351,10 +34497,10 @@ single1559:
 	FMOVS 0(R2), F17
 
 loaded1560:
-	VFMLA V17.S4, V21.S4, V8.S4
+	VFMLA V17.S4, V21.S4, V2.S4
 	B pass0_fold
 
-pass0_partial8:
+pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single1561
@@ -34382,10 +34528,10 @@ single1563:
 	FMOVS 0(R2), F21
 
 loaded1564:
-	VFMLA V21.S4, V17.S4, V9.S4
+	VFMLA V21.S4, V17.S4, V3.S4
 	B pass0_fold
 
-pass0_partial9:
+pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single1565
@@ -34413,10 +34559,10 @@ single1567:
 	FMOVS 0(R2), F17
 
 loaded1568:
-	VFMLA V17.S4, V21.S4, V10.S4
+	VFMLA V17.S4, V21.S4, V4.S4
 	B pass0_fold
 
-pass0_partial10:
+pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single1569
@@ -34444,10 +34590,10 @@ single1571:
 	FMOVS 0(R2), F21
 
 loaded1572:
-	VFMLA V21.S4, V17.S4, V11.S4
+	VFMLA V21.S4, V17.S4, V5.S4
 	B pass0_fold
 
-pass0_partial11:
+pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single1573
@@ -34475,10 +34621,10 @@ single1575:
 	FMOVS 0(R2), F17
 
 loaded1576:
-	VFMLA V17.S4, V21.S4, V12.S4
+	VFMLA V17.S4, V21.S4, V6.S4
 	B pass0_fold
 
-pass0_partial12:
+pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single1577
@@ -34506,10 +34652,10 @@ single1579:
 	FMOVS 0(R2), F21
 
 loaded1580:
-	VFMLA V21.S4, V17.S4, V13.S4
+	VFMLA V21.S4, V17.S4, V7.S4
 	B pass0_fold
 
-pass0_partial13:
+pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single1581
@@ -34537,10 +34683,10 @@ single1583:
 	FMOVS 0(R2), F17
 
 loaded1584:
-	VFMLA V17.S4, V21.S4, V14.S4
+	VFMLA V17.S4, V21.S4, V8.S4
 	B pass0_fold
 
-pass0_partial14:
+pass0_partial8:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single1585
@@ -34568,10 +34714,10 @@ single1587:
 	FMOVS 0(R2), F21
 
 loaded1588:
-	VFMLA V21.S4, V17.S4, V15.S4
+	VFMLA V21.S4, V17.S4, V9.S4
 	B pass0_fold
 
-pass0_partial15:
+pass0_partial9:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single1589
@@ -34599,6 +34745,192 @@ single1591:
 	FMOVS 0(R2), F17
 
 loaded1592:
+	VFMLA V17.S4, V21.S4, V10.S4
+	B pass0_fold
+
+pass0_partial10:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single1593
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded1594
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1594
+
+single1593:
+	FMOVS 0(R1), F17
+
+loaded1594:
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
+	TBZ $1, R6, single1595
+	FMOVD 0(R2), F21
+	TBZ $0, R6, loaded1596
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1596
+
+single1595:
+	FMOVS 0(R2), F21
+
+loaded1596:
+	VFMLA V21.S4, V17.S4, V11.S4
+	B pass0_fold
+
+pass0_partial11:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single1597
+	FMOVD 0(R1), F21
+	TBZ $0, R6, loaded1598
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1598
+
+single1597:
+	FMOVS 0(R1), F21
+
+loaded1598:
+	MOVD $0x80000000, R26
+	VDUP R26, V17.S4
+	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
+	TBZ $1, R6, single1599
+	FMOVD 0(R2), F17
+	TBZ $0, R6, loaded1600
+	ADD $8, R2, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1600
+
+single1599:
+	FMOVS 0(R2), F17
+
+loaded1600:
+	VFMLA V17.S4, V21.S4, V12.S4
+	B pass0_fold
+
+pass0_partial12:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single1601
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded1602
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1602
+
+single1601:
+	FMOVS 0(R1), F17
+
+loaded1602:
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
+	TBZ $1, R6, single1603
+	FMOVD 0(R2), F21
+	TBZ $0, R6, loaded1604
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1604
+
+single1603:
+	FMOVS 0(R2), F21
+
+loaded1604:
+	VFMLA V21.S4, V17.S4, V13.S4
+	B pass0_fold
+
+pass0_partial13:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single1605
+	FMOVD 0(R1), F21
+	TBZ $0, R6, loaded1606
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1606
+
+single1605:
+	FMOVS 0(R1), F21
+
+loaded1606:
+	MOVD $0x80000000, R26
+	VDUP R26, V17.S4
+	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
+	TBZ $1, R6, single1607
+	FMOVD 0(R2), F17
+	TBZ $0, R6, loaded1608
+	ADD $8, R2, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1608
+
+single1607:
+	FMOVS 0(R2), F17
+
+loaded1608:
+	VFMLA V17.S4, V21.S4, V14.S4
+	B pass0_fold
+
+pass0_partial14:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single1609
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded1610
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1610
+
+single1609:
+	FMOVS 0(R1), F17
+
+loaded1610:
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
+	TBZ $1, R6, single1611
+	FMOVD 0(R2), F21
+	TBZ $0, R6, loaded1612
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1612
+
+single1611:
+	FMOVS 0(R2), F21
+
+loaded1612:
+	VFMLA V21.S4, V17.S4, V15.S4
+	B pass0_fold
+
+pass0_partial15:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single1613
+	FMOVD 0(R1), F21
+	TBZ $0, R6, loaded1614
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1614
+
+single1613:
+	FMOVS 0(R1), F21
+
+loaded1614:
+	MOVD $0x80000000, R26
+	VDUP R26, V17.S4
+	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
+	TBZ $1, R6, single1615
+	FMOVD 0(R2), F17
+	TBZ $0, R6, loaded1616
+	ADD $8, R2, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1616
+
+single1615:
+	FMOVS 0(R2), F17
+
+loaded1616:
 	VFMLA V17.S4, V21.S4, V16.S4
 
 pass0_fold:
@@ -34731,42 +35063,42 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single1593
+	TBZ $1, R7, single1617
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded1594
+	TBZ $0, R7, loaded1618
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1594
+	B loaded1618
 
-single1593:
+single1617:
 	FMOVS 0(R2), F9
 
-loaded1594:
-	TBZ $1, R7, single1595
+loaded1618:
+	TBZ $1, R7, single1619
 	FMOVD 0(R1), F10
-	TBZ $0, R7, loaded1596
+	TBZ $0, R7, loaded1620
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1596
+	B loaded1620
 
-single1595:
+single1619:
 	FMOVS 0(R1), F10
 
-loaded1596:
+loaded1620:
 	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
 	WORD $0x6e2add2a // FMUL V10.4S, V9.4S, V10.4S
 	WORD $0x6e2adc0a // FMUL V10.4S, V0.4S, V10.4S
-	TBZ $1, R7, single1597
+	TBZ $1, R7, single1621
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored1598
+	TBZ $0, R7, stored1622
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1598
+	B stored1622
 
-single1597:
+single1621:
 	FMOVS F10, 0(R0)
 
-stored1598:
+stored1622:
 
 pass1_end:
 	SUB R8, R2
@@ -34804,17 +35136,17 @@ clear_dx_vectors_end:
 	SUB $3, R7, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R7, single1599
+	TBZ $1, R7, single1623
 	FMOVD F2, 0(R8)
-	TBZ $0, R7, stored1600
+	TBZ $0, R7, stored1624
 	ADD $8, R8, R26
 	VST1 V2.S[2], (R26)
-	B stored1600
+	B stored1624
 
-single1599:
+single1623:
 	FMOVS F2, 0(R8)
 
-stored1600:
+stored1624:
 
 clear_dx_end:
 	MOVD dxStride+48(FP), R7
@@ -35123,246 +35455,6 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1601
-	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1602
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1602
-
-single1601:
-	FMOVS 0(R1), F22
-
-loaded1602:
-	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
-	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1603
-	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1604
-	ADD $8, R2, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1604
-
-single1603:
-	FMOVS 0(R2), F19
-
-loaded1604:
-	VFMLA V19.S4, V22.S4, V2.S4
-	B fold
-
-partial1:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1605
-	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1606
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1606
-
-single1605:
-	FMOVS 0(R1), F19
-
-loaded1606:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1607
-	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1608
-	ADD $8, R2, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1608
-
-single1607:
-	FMOVS 0(R2), F22
-
-loaded1608:
-	VFMLA V22.S4, V19.S4, V3.S4
-	B fold
-
-partial2:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1609
-	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1610
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1610
-
-single1609:
-	FMOVS 0(R1), F22
-
-loaded1610:
-	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
-	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1611
-	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1612
-	ADD $8, R2, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1612
-
-single1611:
-	FMOVS 0(R2), F19
-
-loaded1612:
-	VFMLA V19.S4, V22.S4, V4.S4
-	B fold
-
-partial3:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1613
-	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1614
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1614
-
-single1613:
-	FMOVS 0(R1), F19
-
-loaded1614:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1615
-	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1616
-	ADD $8, R2, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1616
-
-single1615:
-	FMOVS 0(R2), F22
-
-loaded1616:
-	VFMLA V22.S4, V19.S4, V5.S4
-	B fold
-
-partial4:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1617
-	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1618
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1618
-
-single1617:
-	FMOVS 0(R1), F22
-
-loaded1618:
-	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
-	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1619
-	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1620
-	ADD $8, R2, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1620
-
-single1619:
-	FMOVS 0(R2), F19
-
-loaded1620:
-	VFMLA V19.S4, V22.S4, V6.S4
-	B fold
-
-partial5:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1621
-	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1622
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1622
-
-single1621:
-	FMOVS 0(R1), F19
-
-loaded1622:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1623
-	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1624
-	ADD $8, R2, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1624
-
-single1623:
-	FMOVS 0(R2), F22
-
-loaded1624:
-	VFMLA V22.S4, V19.S4, V7.S4
-	B fold
-
-partial6:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
 	TBZ $1, R3, single1625
 	FMOVD 0(R1), F22
 	TBZ $0, R3, loaded1626
@@ -35387,10 +35479,10 @@ single1627:
 	FMOVS 0(R2), F19
 
 loaded1628:
-	VFMLA V19.S4, V22.S4, V8.S4
+	VFMLA V19.S4, V22.S4, V2.S4
 	B fold
 
-partial7:
+partial1:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -35427,10 +35519,10 @@ single1631:
 	FMOVS 0(R2), F22
 
 loaded1632:
-	VFMLA V22.S4, V19.S4, V9.S4
+	VFMLA V22.S4, V19.S4, V3.S4
 	B fold
 
-partial8:
+partial2:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -35467,10 +35559,10 @@ single1635:
 	FMOVS 0(R2), F19
 
 loaded1636:
-	VFMLA V19.S4, V22.S4, V10.S4
+	VFMLA V19.S4, V22.S4, V4.S4
 	B fold
 
-partial9:
+partial3:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -35507,10 +35599,10 @@ single1639:
 	FMOVS 0(R2), F22
 
 loaded1640:
-	VFMLA V22.S4, V19.S4, V11.S4
+	VFMLA V22.S4, V19.S4, V5.S4
 	B fold
 
-partial10:
+partial4:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -35547,10 +35639,10 @@ single1643:
 	FMOVS 0(R2), F19
 
 loaded1644:
-	VFMLA V19.S4, V22.S4, V12.S4
+	VFMLA V19.S4, V22.S4, V6.S4
 	B fold
 
-partial11:
+partial5:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -35587,10 +35679,10 @@ single1647:
 	FMOVS 0(R2), F22
 
 loaded1648:
-	VFMLA V22.S4, V19.S4, V13.S4
+	VFMLA V22.S4, V19.S4, V7.S4
 	B fold
 
-partial12:
+partial6:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -35627,10 +35719,10 @@ single1651:
 	FMOVS 0(R2), F19
 
 loaded1652:
-	VFMLA V19.S4, V22.S4, V14.S4
+	VFMLA V19.S4, V22.S4, V8.S4
 	B fold
 
-partial13:
+partial7:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -35667,10 +35759,10 @@ single1655:
 	FMOVS 0(R2), F22
 
 loaded1656:
-	VFMLA V22.S4, V19.S4, V15.S4
+	VFMLA V22.S4, V19.S4, V9.S4
 	B fold
 
-partial14:
+partial8:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -35707,10 +35799,10 @@ single1659:
 	FMOVS 0(R2), F19
 
 loaded1660:
-	VFMLA V19.S4, V22.S4, V16.S4
+	VFMLA V19.S4, V22.S4, V10.S4
 	B fold
 
-partial15:
+partial9:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -35747,6 +35839,246 @@ single1663:
 	FMOVS 0(R2), F22
 
 loaded1664:
+	VFMLA V22.S4, V19.S4, V11.S4
+	B fold
+
+partial10:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single1665
+	FMOVD 0(R1), F22
+	TBZ $0, R3, loaded1666
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1666
+
+single1665:
+	FMOVS 0(R1), F22
+
+loaded1666:
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
+	TBZ $1, R3, single1667
+	FMOVD 0(R2), F19
+	TBZ $0, R3, loaded1668
+	ADD $8, R2, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1668
+
+single1667:
+	FMOVS 0(R2), F19
+
+loaded1668:
+	VFMLA V19.S4, V22.S4, V12.S4
+	B fold
+
+partial11:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single1669
+	FMOVD 0(R1), F19
+	TBZ $0, R3, loaded1670
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1670
+
+single1669:
+	FMOVS 0(R1), F19
+
+loaded1670:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	TBZ $1, R3, single1671
+	FMOVD 0(R2), F22
+	TBZ $0, R3, loaded1672
+	ADD $8, R2, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1672
+
+single1671:
+	FMOVS 0(R2), F22
+
+loaded1672:
+	VFMLA V22.S4, V19.S4, V13.S4
+	B fold
+
+partial12:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single1673
+	FMOVD 0(R1), F22
+	TBZ $0, R3, loaded1674
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1674
+
+single1673:
+	FMOVS 0(R1), F22
+
+loaded1674:
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
+	TBZ $1, R3, single1675
+	FMOVD 0(R2), F19
+	TBZ $0, R3, loaded1676
+	ADD $8, R2, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1676
+
+single1675:
+	FMOVS 0(R2), F19
+
+loaded1676:
+	VFMLA V19.S4, V22.S4, V14.S4
+	B fold
+
+partial13:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single1677
+	FMOVD 0(R1), F19
+	TBZ $0, R3, loaded1678
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1678
+
+single1677:
+	FMOVS 0(R1), F19
+
+loaded1678:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	TBZ $1, R3, single1679
+	FMOVD 0(R2), F22
+	TBZ $0, R3, loaded1680
+	ADD $8, R2, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1680
+
+single1679:
+	FMOVS 0(R2), F22
+
+loaded1680:
+	VFMLA V22.S4, V19.S4, V15.S4
+	B fold
+
+partial14:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single1681
+	FMOVD 0(R1), F22
+	TBZ $0, R3, loaded1682
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1682
+
+single1681:
+	FMOVS 0(R1), F22
+
+loaded1682:
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
+	TBZ $1, R3, single1683
+	FMOVD 0(R2), F19
+	TBZ $0, R3, loaded1684
+	ADD $8, R2, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1684
+
+single1683:
+	FMOVS 0(R2), F19
+
+loaded1684:
+	VFMLA V19.S4, V22.S4, V16.S4
+	B fold
+
+partial15:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single1685
+	FMOVD 0(R1), F19
+	TBZ $0, R3, loaded1686
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1686
+
+single1685:
+	FMOVS 0(R1), F19
+
+loaded1686:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	TBZ $1, R3, single1687
+	FMOVD 0(R2), F22
+	TBZ $0, R3, loaded1688
+	ADD $8, R2, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1688
+
+single1687:
+	FMOVS 0(R2), F22
+
+loaded1688:
 	VFMLA V22.S4, V19.S4, V17.S4
 
 fold:
@@ -35958,17 +36290,17 @@ vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R6, single1665
+	TBZ $1, R6, single1689
 	FMOVD 0(R2), F22
-	TBZ $0, R6, loaded1666
+	TBZ $0, R6, loaded1690
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1666
+	B loaded1690
 
-single1665:
+single1689:
 	FMOVS 0(R2), F22
 
-loaded1666:
+loaded1690:
 	VORR V22.B16, V1.B16, V23.B16
 	WORD $0x6eb7e459 // FCMGT V25.4S, V2.4S, V23.4S
 	WORD $0x6eb91c57 // BIT V23.16B, V2.16B, V25.16B
@@ -36030,28 +36362,28 @@ loaded1666:
 	VMOV V21.B16, V26.B16
 	WORD $0x6eb41f3a // BIT V26.16B, V25.16B, V20.16B
 	WORD $0x6eb41eb9 // BIT V25.16B, V21.16B, V20.16B
-	TBZ $1, R6, single1667
+	TBZ $1, R6, single1691
 	FMOVD 0(R3), F21
-	TBZ $0, R6, loaded1668
+	TBZ $0, R6, loaded1692
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1668
+	B loaded1692
 
-single1667:
+single1691:
 	FMOVS 0(R3), F21
 
-loaded1668:
-	TBZ $1, R6, single1669
+loaded1692:
+	TBZ $1, R6, single1693
 	FMOVD 0(R5), F20
-	TBZ $0, R6, loaded1670
+	TBZ $0, R6, loaded1694
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1670
+	B loaded1694
 
-single1669:
+single1693:
 	FMOVS 0(R5), F20
 
-loaded1670:
+loaded1694:
 	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
 	WORD $0x4eb5d595 // FSUB V21.4S, V12.4S, V21.4S
 	MOVD $0x00000000, R26
@@ -36068,56 +36400,56 @@ loaded1670:
 	WORD $0x6ebd1f96 // BIT V22.16B, V28.16B, V29.16B
 	WORD $0x4e37d6d7 // FADD V23.4S, V22.4S, V23.4S
 	VFMLA V23.S4, V20.S4, V27.S4
-	TBZ $1, R6, single1671
+	TBZ $1, R6, single1695
 	FMOVD 0(R4), F23
-	TBZ $0, R6, loaded1672
+	TBZ $0, R6, loaded1696
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1672
+	B loaded1696
 
-single1671:
+single1695:
 	FMOVS 0(R4), F23
 
-loaded1672:
+loaded1696:
 	WORD $0x6e37df77 // FMUL V23.4S, V27.4S, V23.4S
-	TBZ $1, R6, single1673
+	TBZ $1, R6, single1697
 	FMOVD F23, 0(R1)
-	TBZ $0, R6, stored1674
+	TBZ $0, R6, stored1698
 	ADD $8, R1, R26
 	VST1 V23.S[2], (R26)
-	B stored1674
+	B stored1698
 
-single1673:
+single1697:
 	FMOVS F23, 0(R1)
 
-stored1674:
+stored1698:
 	WORD $0x6e39de99 // FMUL V25.4S, V20.4S, V25.4S
 	WORD $0x6ea0fb39 // FNEG V25.4S, V25.4S
 	VFMLA V26.S4, V21.S4, V25.S4
-	TBZ $1, R6, single1675
+	TBZ $1, R6, single1699
 	FMOVD 0(R4), F26
-	TBZ $0, R6, loaded1676
+	TBZ $0, R6, loaded1700
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1676
+	B loaded1700
 
-single1675:
+single1699:
 	FMOVS 0(R4), F26
 
-loaded1676:
+loaded1700:
 	WORD $0x6e3adc1a // FMUL V26.4S, V0.4S, V26.4S
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
-	TBZ $1, R6, single1677
+	TBZ $1, R6, single1701
 	FMOVD F26, 0(R0)
-	TBZ $0, R6, stored1678
+	TBZ $0, R6, stored1702
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored1678
+	B stored1702
 
-single1677:
+single1701:
 	FMOVS F26, 0(R0)
 
-stored1678:
+stored1702:
 
 done:
 	RET
@@ -36346,17 +36678,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1679
+	TBZ $1, R1, single1703
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded1680
+	TBZ $0, R1, loaded1704
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1680
+	B loaded1704
 
-single1679:
+single1703:
 	FMOVS 0(R0), F11
 
-loaded1680:
+loaded1704:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -36389,17 +36721,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1681
+	TBZ $1, R1, single1705
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1682
+	TBZ $0, R1, loaded1706
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1682
+	B loaded1706
 
-single1681:
+single1705:
 	FMOVS 0(R0), F14
 
-loaded1682:
+loaded1706:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -36432,17 +36764,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1683
+	TBZ $1, R1, single1707
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded1684
+	TBZ $0, R1, loaded1708
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1684
+	B loaded1708
 
-single1683:
+single1707:
 	FMOVS 0(R0), F11
 
-loaded1684:
+loaded1708:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -36475,17 +36807,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1685
+	TBZ $1, R1, single1709
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1686
+	TBZ $0, R1, loaded1710
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1686
+	B loaded1710
 
-single1685:
+single1709:
 	FMOVS 0(R0), F14
 
-loaded1686:
+loaded1710:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -36589,40 +36921,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1687
+	TBZ $1, R5, single1711
 	FMOVD 0(R1), F7
-	TBZ $0, R5, loaded1688
+	TBZ $0, R5, loaded1712
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1688
+	B loaded1712
 
-single1687:
+single1711:
 	FMOVS 0(R1), F7
 
-loaded1688:
-	TBZ $1, R5, single1689
+loaded1712:
+	TBZ $1, R5, single1713
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded1690
+	TBZ $0, R5, loaded1714
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1690
+	B loaded1714
 
-single1689:
+single1713:
 	FMOVS 0(R2), F8
 
-loaded1690:
+loaded1714:
 	WORD $0x6e28dce8 // FMUL V8.4S, V7.4S, V8.4S
-	TBZ $1, R5, single1691
+	TBZ $1, R5, single1715
 	FMOVD F8, 0(R0)
-	TBZ $0, R5, stored1692
+	TBZ $0, R5, stored1716
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored1692
+	B stored1716
 
-single1691:
+single1715:
 	FMOVS F8, 0(R0)
 
-stored1692:
+stored1716:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -36657,6 +36989,19 @@ columns8:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V0.B16, V0.B16, V0.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns8_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 16(R0), F6
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F4
+	FMOVQ 64(R0), F3
+	FMOVQ 80(R0), F2
+	FMOVQ 96(R0), F1
+	FMOVQ 112(R0), F0
+
+columns8_begin:
 	MOVD rows+32(FP), R6
 
 columns8_rows:
@@ -36689,8 +37034,8 @@ columns8_rows:
 	SUBS $1, R6
 	BNE columns8_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns8_store
+	CMP $1, R6
+	BNE columns8_store
 	FMOVQ 0(R0), F23
 	WORD $0x4e27d6e7 // FADD V7.4S, V23.4S, V7.4S
 	FMOVQ 16(R0), F23
@@ -36735,6 +37080,15 @@ columns4:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns4_begin
+	FMOVQ 0(R0), F0
+	FMOVQ 16(R0), F1
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F3
+
+columns4_begin:
 	MOVD rows+32(FP), R6
 
 columns4_rows:
@@ -36755,8 +37109,8 @@ columns4_rows:
 	SUBS $1, R6
 	BNE columns4_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns4_store
+	CMP $1, R6
+	BNE columns4_store
 	FMOVQ 0(R0), F14
 	WORD $0x4e20d5c0 // FADD V0.4S, V14.4S, V0.4S
 	FMOVQ 16(R0), F14
@@ -36787,6 +37141,13 @@ columns2:
 	ADD R5, R2
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V2.B16, V2.B16, V2.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns2_begin
+	FMOVQ 0(R0), F3
+	FMOVQ 16(R0), F2
+
+columns2_begin:
 	MOVD rows+32(FP), R6
 
 columns2_rows:
@@ -36801,8 +37162,8 @@ columns2_rows:
 	SUBS $1, R6
 	BNE columns2_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns2_store
+	CMP $1, R6
+	BNE columns2_store
 	FMOVQ 0(R0), F7
 	WORD $0x4e23d4e3 // FADD V3.4S, V7.4S, V3.4S
 	FMOVQ 16(R0), F7
@@ -36826,6 +37187,12 @@ columns1:
 	MOVD y+16(FP), R2
 	ADD R5, R2
 	VEOR V2.B16, V2.B16, V2.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns1_begin
+	FMOVQ 0(R0), F2
+
+columns1_begin:
 	MOVD rows+32(FP), R6
 
 columns1_rows:
@@ -36837,8 +37204,8 @@ columns1_rows:
 	SUBS $1, R6
 	BNE columns1_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns1_store
+	CMP $1, R6
+	BNE columns1_store
 	FMOVQ 0(R0), F7
 	WORD $0x4e22d4e2 // FADD V2.4S, V7.4S, V2.4S
 
@@ -36867,64 +37234,80 @@ columns1_end:
 	MOVD y+16(FP), R2
 	ADD R5, R2
 	VEOR V7.B16, V7.B16, V7.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE partial_begin
+	TBZ $1, R3, single1717
+	FMOVD 0(R0), F7
+	TBZ $0, R3, loaded1718
+	ADD $8, R0, R26
+	VLD1 (R26), V7.S[2]
+	B loaded1718
+
+single1717:
+	FMOVS 0(R0), F7
+
+loaded1718:
+
+partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1693
+	TBZ $1, R3, single1719
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded1694
+	TBZ $0, R3, loaded1720
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1694
+	B loaded1720
 
-single1693:
+single1719:
 	FMOVS 0(R1), F3
 
-loaded1694:
-	TBZ $1, R3, single1695
+loaded1720:
+	TBZ $1, R3, single1721
 	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded1696
+	TBZ $0, R3, loaded1722
 	ADD $8, R2, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1696
+	B loaded1722
 
-single1695:
+single1721:
 	FMOVS 0(R2), F0
 
-loaded1696:
+loaded1722:
 	VFMLA V0.S4, V3.S4, V7.S4
 	ADD R4, R1
 	ADD R4, R2
 	SUBS $1, R6
 	BNE partial_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ partial_store
-	TBZ $1, R3, single1697
+	CMP $1, R6
+	BNE partial_store
+	TBZ $1, R3, single1723
 	FMOVD 0(R0), F0
-	TBZ $0, R3, loaded1698
+	TBZ $0, R3, loaded1724
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1698
+	B loaded1724
 
-single1697:
+single1723:
 	FMOVS 0(R0), F0
 
-loaded1698:
+loaded1724:
 	WORD $0x4e27d407 // FADD V7.4S, V0.4S, V7.4S
 
 partial_store:
-	TBZ $1, R3, single1699
+	TBZ $1, R3, single1725
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored1700
+	TBZ $0, R3, stored1726
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored1700
+	B stored1726
 
-single1699:
+single1725:
 	FMOVS F7, 0(R0)
 
-stored1700:
+stored1726:
 
 done:
 	RET
@@ -36987,25 +37370,25 @@ vectors_end:
 	ADD $0, R1, R26
 	VLD1.P 2(R26), V2.H[0]
 	CMP $1, R2
-	BEQ loaded1701
+	BEQ loaded1727
 	VLD1.P 2(R26), V2.H[1]
 	CMP $2, R2
-	BEQ loaded1701
+	BEQ loaded1727
 	VLD1.P 2(R26), V2.H[2]
 
-loaded1701:
+loaded1727:
 	WORD $0x0e217842 // FCVTL V2.4S, V2.4H
-	TBZ $1, R2, single1702
+	TBZ $1, R2, single1728
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored1703
+	TBZ $0, R2, stored1729
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1703
+	B stored1729
 
-single1702:
+single1728:
 	FMOVS F2, 0(R0)
 
-stored1703:
+stored1729:
 
 done:
 	RET
@@ -37064,28 +37447,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single1704
+	TBZ $1, R2, single1730
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded1705
+	TBZ $0, R2, loaded1731
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1705
+	B loaded1731
 
-single1704:
+single1730:
 	FMOVS 0(R1), F2
 
-loaded1705:
+loaded1731:
 	WORD $0x0e216841 // FCVTN V1.4H, V2.4S
 	ADD $0, R0, R26
 	VST1.P V1.H[0], 2(R26)
 	CMP $1, R2
-	BEQ stored1706
+	BEQ stored1732
 	VST1.P V1.H[1], 2(R26)
 	CMP $2, R2
-	BEQ stored1706
+	BEQ stored1732
 	VST1.P V1.H[2], 2(R26)
 
-stored1706:
+stored1732:
 
 done:
 	RET
@@ -37231,56 +37614,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single1707
+	TBZ $1, R20, single1733
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1708
+	TBZ $0, R20, loaded1734
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1708
+	B loaded1734
 
-single1707:
+single1733:
 	FMOVS 0(R10), F0
 
-loaded1708:
+loaded1734:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single1709
+	TBZ $1, R20, single1735
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1710
+	TBZ $0, R20, loaded1736
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1710
+	B loaded1736
 
-single1709:
+single1735:
 	FMOVS 0(R10), F0
 
-loaded1710:
+loaded1736:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single1711
+	TBZ $1, R20, single1737
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1712
+	TBZ $0, R20, loaded1738
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1712
+	B loaded1738
 
-single1711:
+single1737:
 	FMOVS 0(R10), F0
 
-loaded1712:
+loaded1738:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single1713
+	TBZ $1, R20, single1739
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1714
+	TBZ $0, R20, loaded1740
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1714
+	B loaded1740
 
-single1713:
+single1739:
 	FMOVS 0(R10), F0
 
-loaded1714:
+loaded1740:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	SUBS $4, R9
@@ -37293,17 +37676,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single1715
+	TBZ $1, R20, single1741
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1716
+	TBZ $0, R20, loaded1742
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1716
+	B loaded1742
 
-single1715:
+single1741:
 	FMOVS 0(R10), F0
 
-loaded1716:
+loaded1742:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -37317,34 +37700,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1717
+	TBZ $1, R20, single1743
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1718
+	TBZ $0, R20, loaded1744
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1718
+	B loaded1744
 
-single1717:
+single1743:
 	FMOVS 0(R21), F0
 
-loaded1718:
+loaded1744:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single1719
+	TBZ $1, R20, single1745
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1720
+	TBZ $0, R20, loaded1746
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1720
+	B loaded1746
 
-single1719:
+single1745:
 	FMOVS 0(R21), F0
 
-loaded1720:
+loaded1746:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -37356,17 +37739,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1721
+	TBZ $1, R20, single1747
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1722
+	TBZ $0, R20, stored1748
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1722
+	B stored1748
 
-single1721:
+single1747:
 	FMOVS F31, 0(R21)
 
-stored1722:
+stored1748:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37561,62 +37944,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1723
+	TBZ $1, R20, single1749
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1724
+	TBZ $0, R20, loaded1750
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1724
+	B loaded1750
 
-single1723:
+single1749:
 	FMOVS 16(R10), F1
 
-loaded1724:
+loaded1750:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1725
+	TBZ $1, R20, single1751
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1726
+	TBZ $0, R20, loaded1752
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1726
+	B loaded1752
 
-single1725:
+single1751:
 	FMOVS 16(R10), F1
 
-loaded1726:
+loaded1752:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1727
+	TBZ $1, R20, single1753
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1728
+	TBZ $0, R20, loaded1754
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1728
+	B loaded1754
 
-single1727:
+single1753:
 	FMOVS 16(R10), F1
 
-loaded1728:
+loaded1754:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1729
+	TBZ $1, R20, single1755
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1730
+	TBZ $0, R20, loaded1756
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1730
+	B loaded1756
 
-single1729:
+single1755:
 	FMOVS 16(R10), F1
 
-loaded1730:
+loaded1756:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -37631,17 +38014,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1731
+	TBZ $1, R20, single1757
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1732
+	TBZ $0, R20, loaded1758
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1732
+	B loaded1758
 
-single1731:
+single1757:
 	FMOVS 16(R10), F1
 
-loaded1732:
+loaded1758:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37659,17 +38042,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1733
+	TBZ $1, R20, single1759
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1734
+	TBZ $0, R20, loaded1760
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1734
+	B loaded1760
 
-single1733:
+single1759:
 	FMOVS 16(R21), F0
 
-loaded1734:
+loaded1760:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -37678,17 +38061,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1735
+	TBZ $1, R20, single1761
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1736
+	TBZ $0, R20, loaded1762
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1736
+	B loaded1762
 
-single1735:
+single1761:
 	FMOVS 16(R21), F0
 
-loaded1736:
+loaded1762:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -37703,17 +38086,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1737
+	TBZ $1, R20, single1763
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1738
+	TBZ $0, R20, stored1764
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1738
+	B stored1764
 
-single1737:
+single1763:
 	FMOVS F30, 16(R21)
 
-stored1738:
+stored1764:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37910,59 +38293,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single1739
+	TBZ $1, R20, single1765
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1740
+	TBZ $0, R20, loaded1766
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1740
+	B loaded1766
 
-single1739:
+single1765:
 	FMOVS 0(R10), F0
 
-loaded1740:
+loaded1766:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single1741
+	TBZ $1, R20, single1767
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1742
+	TBZ $0, R20, loaded1768
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1742
+	B loaded1768
 
-single1741:
+single1767:
 	FMOVS 0(R10), F0
 
-loaded1742:
+loaded1768:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single1743
+	TBZ $1, R20, single1769
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1744
+	TBZ $0, R20, loaded1770
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1744
+	B loaded1770
 
-single1743:
+single1769:
 	FMOVS 0(R10), F0
 
-loaded1744:
+loaded1770:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single1745
+	TBZ $1, R20, single1771
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1746
+	TBZ $0, R20, loaded1772
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1746
+	B loaded1772
 
-single1745:
+single1771:
 	FMOVS 0(R10), F0
 
-loaded1746:
+loaded1772:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -37978,17 +38361,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single1747
+	TBZ $1, R20, single1773
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1748
+	TBZ $0, R20, loaded1774
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1748
+	B loaded1774
 
-single1747:
+single1773:
 	FMOVS 0(R10), F0
 
-loaded1748:
+loaded1774:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -38003,48 +38386,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1749
+	TBZ $1, R20, single1775
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1750
+	TBZ $0, R20, loaded1776
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1750
+	B loaded1776
 
-single1749:
+single1775:
 	FMOVS 0(R21), F0
 
-loaded1750:
+loaded1776:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1751
+	TBZ $1, R20, single1777
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1752
+	TBZ $0, R20, loaded1778
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1752
+	B loaded1778
 
-single1751:
+single1777:
 	FMOVS 0(R21), F0
 
-loaded1752:
+loaded1778:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single1753
+	TBZ $1, R20, single1779
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1754
+	TBZ $0, R20, loaded1780
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1754
+	B loaded1780
 
-single1753:
+single1779:
 	FMOVS 0(R21), F0
 
-loaded1754:
+loaded1780:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -38059,29 +38442,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1755
+	TBZ $1, R20, single1781
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1756
+	TBZ $0, R20, stored1782
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1756
+	B stored1782
 
-single1755:
+single1781:
 	FMOVS F31, 0(R21)
 
-stored1756:
+stored1782:
 	ADD R13, R21
-	TBZ $1, R20, single1757
+	TBZ $1, R20, single1783
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1758
+	TBZ $0, R20, stored1784
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1758
+	B stored1784
 
-single1757:
+single1783:
 	FMOVS F30, 0(R21)
 
-stored1758:
+stored1784:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38314,68 +38697,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1759
+	TBZ $1, R20, single1785
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1760
+	TBZ $0, R20, loaded1786
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1760
+	B loaded1786
 
-single1759:
+single1785:
 	FMOVS 16(R10), F1
 
-loaded1760:
+loaded1786:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1761
+	TBZ $1, R20, single1787
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1762
+	TBZ $0, R20, loaded1788
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1762
+	B loaded1788
 
-single1761:
+single1787:
 	FMOVS 16(R10), F1
 
-loaded1762:
+loaded1788:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1763
+	TBZ $1, R20, single1789
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1764
+	TBZ $0, R20, loaded1790
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1764
+	B loaded1790
 
-single1763:
+single1789:
 	FMOVS 16(R10), F1
 
-loaded1764:
+loaded1790:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1765
+	TBZ $1, R20, single1791
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1766
+	TBZ $0, R20, loaded1792
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1766
+	B loaded1792
 
-single1765:
+single1791:
 	FMOVS 16(R10), F1
 
-loaded1766:
+loaded1792:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -38394,17 +38777,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1767
+	TBZ $1, R20, single1793
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1768
+	TBZ $0, R20, loaded1794
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1768
+	B loaded1794
 
-single1767:
+single1793:
 	FMOVS 16(R10), F1
 
-loaded1768:
+loaded1794:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38424,34 +38807,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1769
+	TBZ $1, R20, single1795
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1770
+	TBZ $0, R20, loaded1796
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1770
+	B loaded1796
 
-single1769:
+single1795:
 	FMOVS 16(R21), F0
 
-loaded1770:
+loaded1796:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1771
+	TBZ $1, R20, single1797
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1772
+	TBZ $0, R20, loaded1798
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1772
+	B loaded1798
 
-single1771:
+single1797:
 	FMOVS 16(R21), F0
 
-loaded1772:
+loaded1798:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -38461,17 +38844,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1773
+	TBZ $1, R20, single1799
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1774
+	TBZ $0, R20, loaded1800
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1774
+	B loaded1800
 
-single1773:
+single1799:
 	FMOVS 16(R21), F0
 
-loaded1774:
+loaded1800:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -38491,30 +38874,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1775
+	TBZ $1, R20, single1801
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1776
+	TBZ $0, R20, stored1802
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1776
+	B stored1802
 
-single1775:
+single1801:
 	FMOVS F30, 16(R21)
 
-stored1776:
+stored1802:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1777
+	TBZ $1, R20, single1803
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1778
+	TBZ $0, R20, stored1804
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1778
+	B stored1804
 
-single1777:
+single1803:
 	FMOVS F28, 16(R21)
 
-stored1778:
+stored1804:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38735,62 +39118,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single1779
+	TBZ $1, R20, single1805
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1780
+	TBZ $0, R20, loaded1806
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1780
+	B loaded1806
 
-single1779:
+single1805:
 	FMOVS 0(R10), F0
 
-loaded1780:
+loaded1806:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single1781
+	TBZ $1, R20, single1807
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1782
+	TBZ $0, R20, loaded1808
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1782
+	B loaded1808
 
-single1781:
+single1807:
 	FMOVS 0(R10), F0
 
-loaded1782:
+loaded1808:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single1783
+	TBZ $1, R20, single1809
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1784
+	TBZ $0, R20, loaded1810
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1784
+	B loaded1810
 
-single1783:
+single1809:
 	FMOVS 0(R10), F0
 
-loaded1784:
+loaded1810:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single1785
+	TBZ $1, R20, single1811
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1786
+	TBZ $0, R20, loaded1812
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1786
+	B loaded1812
 
-single1785:
+single1811:
 	FMOVS 0(R10), F0
 
-loaded1786:
+loaded1812:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -38809,17 +39192,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single1787
+	TBZ $1, R20, single1813
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1788
+	TBZ $0, R20, loaded1814
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1788
+	B loaded1814
 
-single1787:
+single1813:
 	FMOVS 0(R10), F0
 
-loaded1788:
+loaded1814:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -38835,62 +39218,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1789
+	TBZ $1, R20, single1815
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1790
+	TBZ $0, R20, loaded1816
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1790
+	B loaded1816
 
-single1789:
+single1815:
 	FMOVS 0(R21), F0
 
-loaded1790:
+loaded1816:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1791
+	TBZ $1, R20, single1817
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1792
+	TBZ $0, R20, loaded1818
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1792
+	B loaded1818
 
-single1791:
+single1817:
 	FMOVS 0(R21), F0
 
-loaded1792:
+loaded1818:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1793
+	TBZ $1, R20, single1819
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1794
+	TBZ $0, R20, loaded1820
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1794
+	B loaded1820
 
-single1793:
+single1819:
 	FMOVS 0(R21), F0
 
-loaded1794:
+loaded1820:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single1795
+	TBZ $1, R20, single1821
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1796
+	TBZ $0, R20, loaded1822
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1796
+	B loaded1822
 
-single1795:
+single1821:
 	FMOVS 0(R21), F0
 
-loaded1796:
+loaded1822:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -38908,41 +39291,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1797
+	TBZ $1, R20, single1823
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1798
+	TBZ $0, R20, stored1824
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1798
+	B stored1824
 
-single1797:
+single1823:
 	FMOVS F31, 0(R21)
 
-stored1798:
+stored1824:
 	ADD R13, R21
-	TBZ $1, R20, single1799
+	TBZ $1, R20, single1825
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1800
+	TBZ $0, R20, stored1826
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1800
+	B stored1826
 
-single1799:
+single1825:
 	FMOVS F30, 0(R21)
 
-stored1800:
+stored1826:
 	ADD R13, R21
-	TBZ $1, R20, single1801
+	TBZ $1, R20, single1827
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1802
+	TBZ $0, R20, stored1828
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1802
+	B stored1828
 
-single1801:
+single1827:
 	FMOVS F29, 0(R21)
 
-stored1802:
+stored1828:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39213,17 +39596,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1803
+	TBZ $1, R20, single1829
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1804
+	TBZ $0, R20, loaded1830
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1804
+	B loaded1830
 
-single1803:
+single1829:
 	FMOVS 16(R10), F1
 
-loaded1804:
+loaded1830:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39232,17 +39615,17 @@ loaded1804:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1805
+	TBZ $1, R20, single1831
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1806
+	TBZ $0, R20, loaded1832
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1806
+	B loaded1832
 
-single1805:
+single1831:
 	FMOVS 16(R10), F1
 
-loaded1806:
+loaded1832:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -39251,17 +39634,17 @@ loaded1806:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1807
+	TBZ $1, R20, single1833
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1808
+	TBZ $0, R20, loaded1834
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1808
+	B loaded1834
 
-single1807:
+single1833:
 	FMOVS 16(R10), F1
 
-loaded1808:
+loaded1834:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -39270,17 +39653,17 @@ loaded1808:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1809
+	TBZ $1, R20, single1835
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1810
+	TBZ $0, R20, loaded1836
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1810
+	B loaded1836
 
-single1809:
+single1835:
 	FMOVS 16(R10), F1
 
-loaded1810:
+loaded1836:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -39303,17 +39686,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1811
+	TBZ $1, R20, single1837
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1812
+	TBZ $0, R20, loaded1838
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1812
+	B loaded1838
 
-single1811:
+single1837:
 	FMOVS 16(R10), F1
 
-loaded1812:
+loaded1838:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39335,51 +39718,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1813
+	TBZ $1, R20, single1839
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1814
+	TBZ $0, R20, loaded1840
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1814
+	B loaded1840
 
-single1813:
+single1839:
 	FMOVS 16(R21), F0
 
-loaded1814:
+loaded1840:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1815
+	TBZ $1, R20, single1841
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1816
+	TBZ $0, R20, loaded1842
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1816
+	B loaded1842
 
-single1815:
+single1841:
 	FMOVS 16(R21), F0
 
-loaded1816:
+loaded1842:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1817
+	TBZ $1, R20, single1843
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1818
+	TBZ $0, R20, loaded1844
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1818
+	B loaded1844
 
-single1817:
+single1843:
 	FMOVS 16(R21), F0
 
-loaded1818:
+loaded1844:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -39390,17 +39773,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single1819
+	TBZ $1, R20, single1845
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1820
+	TBZ $0, R20, loaded1846
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1820
+	B loaded1846
 
-single1819:
+single1845:
 	FMOVS 16(R21), F0
 
-loaded1820:
+loaded1846:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -39425,43 +39808,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1821
+	TBZ $1, R20, single1847
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1822
+	TBZ $0, R20, stored1848
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1822
+	B stored1848
 
-single1821:
+single1847:
 	FMOVS F30, 16(R21)
 
-stored1822:
+stored1848:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1823
+	TBZ $1, R20, single1849
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1824
+	TBZ $0, R20, stored1850
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1824
+	B stored1850
 
-single1823:
+single1849:
 	FMOVS F28, 16(R21)
 
-stored1824:
+stored1850:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1825
+	TBZ $1, R20, single1851
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1826
+	TBZ $0, R20, stored1852
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1826
+	B stored1852
 
-single1825:
+single1851:
 	FMOVS F26, 16(R21)
 
-stored1826:
+stored1852:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39706,65 +40089,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single1827
+	TBZ $1, R20, single1853
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1828
+	TBZ $0, R20, loaded1854
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1828
+	B loaded1854
 
-single1827:
+single1853:
 	FMOVS 0(R10), F0
 
-loaded1828:
+loaded1854:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single1829
+	TBZ $1, R20, single1855
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1830
+	TBZ $0, R20, loaded1856
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1830
+	B loaded1856
 
-single1829:
+single1855:
 	FMOVS 0(R10), F0
 
-loaded1830:
+loaded1856:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single1831
+	TBZ $1, R20, single1857
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1832
+	TBZ $0, R20, loaded1858
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1832
+	B loaded1858
 
-single1831:
+single1857:
 	FMOVS 0(R10), F0
 
-loaded1832:
+loaded1858:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single1833
+	TBZ $1, R20, single1859
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1834
+	TBZ $0, R20, loaded1860
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1834
+	B loaded1860
 
-single1833:
+single1859:
 	FMOVS 0(R10), F0
 
-loaded1834:
+loaded1860:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -39786,17 +40169,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single1835
+	TBZ $1, R20, single1861
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1836
+	TBZ $0, R20, loaded1862
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1836
+	B loaded1862
 
-single1835:
+single1861:
 	FMOVS 0(R10), F0
 
-loaded1836:
+loaded1862:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -39813,76 +40196,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1837
+	TBZ $1, R20, single1863
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1838
+	TBZ $0, R20, loaded1864
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1838
+	B loaded1864
 
-single1837:
+single1863:
 	FMOVS 0(R21), F0
 
-loaded1838:
+loaded1864:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1839
+	TBZ $1, R20, single1865
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1840
+	TBZ $0, R20, loaded1866
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1840
+	B loaded1866
 
-single1839:
+single1865:
 	FMOVS 0(R21), F0
 
-loaded1840:
+loaded1866:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1841
+	TBZ $1, R20, single1867
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1842
+	TBZ $0, R20, loaded1868
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1842
+	B loaded1868
 
-single1841:
+single1867:
 	FMOVS 0(R21), F0
 
-loaded1842:
+loaded1868:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1843
+	TBZ $1, R20, single1869
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1844
+	TBZ $0, R20, loaded1870
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1844
+	B loaded1870
 
-single1843:
+single1869:
 	FMOVS 0(R21), F0
 
-loaded1844:
+loaded1870:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single1845
+	TBZ $1, R20, single1871
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1846
+	TBZ $0, R20, loaded1872
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1846
+	B loaded1872
 
-single1845:
+single1871:
 	FMOVS 0(R21), F0
 
-loaded1846:
+loaded1872:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -39903,53 +40286,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1847
+	TBZ $1, R20, single1873
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1848
+	TBZ $0, R20, stored1874
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1848
+	B stored1874
 
-single1847:
+single1873:
 	FMOVS F31, 0(R21)
 
-stored1848:
+stored1874:
 	ADD R13, R21
-	TBZ $1, R20, single1849
+	TBZ $1, R20, single1875
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1850
+	TBZ $0, R20, stored1876
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1850
+	B stored1876
 
-single1849:
+single1875:
 	FMOVS F30, 0(R21)
 
-stored1850:
+stored1876:
 	ADD R13, R21
-	TBZ $1, R20, single1851
+	TBZ $1, R20, single1877
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1852
+	TBZ $0, R20, stored1878
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1852
+	B stored1878
 
-single1851:
+single1877:
 	FMOVS F29, 0(R21)
 
-stored1852:
+stored1878:
 	ADD R13, R21
-	TBZ $1, R20, single1853
+	TBZ $1, R20, single1879
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1854
+	TBZ $0, R20, stored1880
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1854
+	B stored1880
 
-single1853:
+single1879:
 	FMOVS F28, 0(R21)
 
-stored1854:
+stored1880:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40258,17 +40641,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1855
+	TBZ $1, R20, single1881
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1856
+	TBZ $0, R20, loaded1882
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1856
+	B loaded1882
 
-single1855:
+single1881:
 	FMOVS 16(R10), F1
 
-loaded1856:
+loaded1882:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -40279,17 +40662,17 @@ loaded1856:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1857
+	TBZ $1, R20, single1883
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1858
+	TBZ $0, R20, loaded1884
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1858
+	B loaded1884
 
-single1857:
+single1883:
 	FMOVS 16(R10), F1
 
-loaded1858:
+loaded1884:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -40300,17 +40683,17 @@ loaded1858:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1859
+	TBZ $1, R20, single1885
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1860
+	TBZ $0, R20, loaded1886
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1860
+	B loaded1886
 
-single1859:
+single1885:
 	FMOVS 16(R10), F1
 
-loaded1860:
+loaded1886:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -40321,17 +40704,17 @@ loaded1860:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1861
+	TBZ $1, R20, single1887
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1862
+	TBZ $0, R20, loaded1888
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1862
+	B loaded1888
 
-single1861:
+single1887:
 	FMOVS 16(R10), F1
 
-loaded1862:
+loaded1888:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -40358,17 +40741,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1863
+	TBZ $1, R20, single1889
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1864
+	TBZ $0, R20, loaded1890
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1864
+	B loaded1890
 
-single1863:
+single1889:
 	FMOVS 16(R10), F1
 
-loaded1864:
+loaded1890:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -40392,68 +40775,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1865
+	TBZ $1, R20, single1891
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1866
+	TBZ $0, R20, loaded1892
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1866
+	B loaded1892
 
-single1865:
+single1891:
 	FMOVS 16(R21), F0
 
-loaded1866:
+loaded1892:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1867
+	TBZ $1, R20, single1893
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1868
+	TBZ $0, R20, loaded1894
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1868
+	B loaded1894
 
-single1867:
+single1893:
 	FMOVS 16(R21), F0
 
-loaded1868:
+loaded1894:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1869
+	TBZ $1, R20, single1895
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1870
+	TBZ $0, R20, loaded1896
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1870
+	B loaded1896
 
-single1869:
+single1895:
 	FMOVS 16(R21), F0
 
-loaded1870:
+loaded1896:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1871
+	TBZ $1, R20, single1897
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1872
+	TBZ $0, R20, loaded1898
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1872
+	B loaded1898
 
-single1871:
+single1897:
 	FMOVS 16(R21), F0
 
-loaded1872:
+loaded1898:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -40465,17 +40848,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single1873
+	TBZ $1, R20, single1899
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1874
+	TBZ $0, R20, loaded1900
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1874
+	B loaded1900
 
-single1873:
+single1899:
 	FMOVS 16(R21), F0
 
-loaded1874:
+loaded1900:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -40505,56 +40888,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1875
+	TBZ $1, R20, single1901
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1876
+	TBZ $0, R20, stored1902
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1876
+	B stored1902
 
-single1875:
+single1901:
 	FMOVS F30, 16(R21)
 
-stored1876:
+stored1902:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1877
+	TBZ $1, R20, single1903
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1878
+	TBZ $0, R20, stored1904
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1878
+	B stored1904
 
-single1877:
+single1903:
 	FMOVS F28, 16(R21)
 
-stored1878:
+stored1904:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1879
+	TBZ $1, R20, single1905
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1880
+	TBZ $0, R20, stored1906
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1880
+	B stored1906
 
-single1879:
+single1905:
 	FMOVS F26, 16(R21)
 
-stored1880:
+stored1906:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1881
+	TBZ $1, R20, single1907
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1882
+	TBZ $0, R20, stored1908
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1882
+	B stored1908
 
-single1881:
+single1907:
 	FMOVS F24, 16(R21)
 
-stored1882:
+stored1908:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40823,68 +41206,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single1883
+	TBZ $1, R20, single1909
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1884
+	TBZ $0, R20, loaded1910
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1884
+	B loaded1910
 
-single1883:
+single1909:
 	FMOVS 0(R10), F0
 
-loaded1884:
+loaded1910:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single1885
+	TBZ $1, R20, single1911
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1886
+	TBZ $0, R20, loaded1912
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1886
+	B loaded1912
 
-single1885:
+single1911:
 	FMOVS 0(R10), F0
 
-loaded1886:
+loaded1912:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single1887
+	TBZ $1, R20, single1913
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1888
+	TBZ $0, R20, loaded1914
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1888
+	B loaded1914
 
-single1887:
+single1913:
 	FMOVS 0(R10), F0
 
-loaded1888:
+loaded1914:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single1889
+	TBZ $1, R20, single1915
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1890
+	TBZ $0, R20, loaded1916
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1890
+	B loaded1916
 
-single1889:
+single1915:
 	FMOVS 0(R10), F0
 
-loaded1890:
+loaded1916:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -40909,17 +41292,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single1891
+	TBZ $1, R20, single1917
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1892
+	TBZ $0, R20, loaded1918
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1892
+	B loaded1918
 
-single1891:
+single1917:
 	FMOVS 0(R10), F0
 
-loaded1892:
+loaded1918:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -40937,90 +41320,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1893
+	TBZ $1, R20, single1919
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1894
+	TBZ $0, R20, loaded1920
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1894
+	B loaded1920
 
-single1893:
+single1919:
 	FMOVS 0(R21), F0
 
-loaded1894:
+loaded1920:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1895
+	TBZ $1, R20, single1921
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1896
+	TBZ $0, R20, loaded1922
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1896
+	B loaded1922
 
-single1895:
+single1921:
 	FMOVS 0(R21), F0
 
-loaded1896:
+loaded1922:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1897
+	TBZ $1, R20, single1923
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1898
+	TBZ $0, R20, loaded1924
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1898
+	B loaded1924
 
-single1897:
+single1923:
 	FMOVS 0(R21), F0
 
-loaded1898:
+loaded1924:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1899
+	TBZ $1, R20, single1925
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1900
+	TBZ $0, R20, loaded1926
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1900
+	B loaded1926
 
-single1899:
+single1925:
 	FMOVS 0(R21), F0
 
-loaded1900:
+loaded1926:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1901
+	TBZ $1, R20, single1927
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1902
+	TBZ $0, R20, loaded1928
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1902
+	B loaded1928
 
-single1901:
+single1927:
 	FMOVS 0(R21), F0
 
-loaded1902:
+loaded1928:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single1903
+	TBZ $1, R20, single1929
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1904
+	TBZ $0, R20, loaded1930
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1904
+	B loaded1930
 
-single1903:
+single1929:
 	FMOVS 0(R21), F0
 
-loaded1904:
+loaded1930:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -41044,65 +41427,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1905
+	TBZ $1, R20, single1931
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1906
+	TBZ $0, R20, stored1932
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1906
+	B stored1932
 
-single1905:
+single1931:
 	FMOVS F31, 0(R21)
 
-stored1906:
+stored1932:
 	ADD R13, R21
-	TBZ $1, R20, single1907
+	TBZ $1, R20, single1933
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1908
+	TBZ $0, R20, stored1934
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1908
+	B stored1934
 
-single1907:
+single1933:
 	FMOVS F30, 0(R21)
 
-stored1908:
+stored1934:
 	ADD R13, R21
-	TBZ $1, R20, single1909
+	TBZ $1, R20, single1935
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1910
+	TBZ $0, R20, stored1936
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1910
+	B stored1936
 
-single1909:
+single1935:
 	FMOVS F29, 0(R21)
 
-stored1910:
+stored1936:
 	ADD R13, R21
-	TBZ $1, R20, single1911
+	TBZ $1, R20, single1937
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1912
+	TBZ $0, R20, stored1938
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1912
+	B stored1938
 
-single1911:
+single1937:
 	FMOVS F28, 0(R21)
 
-stored1912:
+stored1938:
 	ADD R13, R21
-	TBZ $1, R20, single1913
+	TBZ $1, R20, single1939
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1914
+	TBZ $0, R20, stored1940
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1914
+	B stored1940
 
-single1913:
+single1939:
 	FMOVS F27, 0(R21)
 
-stored1914:
+stored1940:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41449,17 +41832,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1915
+	TBZ $1, R20, single1941
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1916
+	TBZ $0, R20, loaded1942
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1916
+	B loaded1942
 
-single1915:
+single1941:
 	FMOVS 16(R10), F1
 
-loaded1916:
+loaded1942:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -41472,17 +41855,17 @@ loaded1916:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1917
+	TBZ $1, R20, single1943
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1918
+	TBZ $0, R20, loaded1944
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1918
+	B loaded1944
 
-single1917:
+single1943:
 	FMOVS 16(R10), F1
 
-loaded1918:
+loaded1944:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -41495,17 +41878,17 @@ loaded1918:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1919
+	TBZ $1, R20, single1945
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1920
+	TBZ $0, R20, loaded1946
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1920
+	B loaded1946
 
-single1919:
+single1945:
 	FMOVS 16(R10), F1
 
-loaded1920:
+loaded1946:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -41518,17 +41901,17 @@ loaded1920:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1921
+	TBZ $1, R20, single1947
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1922
+	TBZ $0, R20, loaded1948
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1922
+	B loaded1948
 
-single1921:
+single1947:
 	FMOVS 16(R10), F1
 
-loaded1922:
+loaded1948:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -41559,17 +41942,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1923
+	TBZ $1, R20, single1949
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1924
+	TBZ $0, R20, loaded1950
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1924
+	B loaded1950
 
-single1923:
+single1949:
 	FMOVS 16(R10), F1
 
-loaded1924:
+loaded1950:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -41595,85 +41978,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1925
+	TBZ $1, R20, single1951
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1926
+	TBZ $0, R20, loaded1952
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1926
+	B loaded1952
 
-single1925:
+single1951:
 	FMOVS 16(R21), F0
 
-loaded1926:
+loaded1952:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1927
+	TBZ $1, R20, single1953
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1928
+	TBZ $0, R20, loaded1954
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1928
+	B loaded1954
 
-single1927:
+single1953:
 	FMOVS 16(R21), F0
 
-loaded1928:
+loaded1954:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1929
+	TBZ $1, R20, single1955
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1930
+	TBZ $0, R20, loaded1956
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1930
+	B loaded1956
 
-single1929:
+single1955:
 	FMOVS 16(R21), F0
 
-loaded1930:
+loaded1956:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1931
+	TBZ $1, R20, single1957
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1932
+	TBZ $0, R20, loaded1958
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1932
+	B loaded1958
 
-single1931:
+single1957:
 	FMOVS 16(R21), F0
 
-loaded1932:
+loaded1958:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1933
+	TBZ $1, R20, single1959
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1934
+	TBZ $0, R20, loaded1960
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1934
+	B loaded1960
 
-single1933:
+single1959:
 	FMOVS 16(R21), F0
 
-loaded1934:
+loaded1960:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -41686,17 +42069,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1935
+	TBZ $1, R20, single1961
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1936
+	TBZ $0, R20, loaded1962
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1936
+	B loaded1962
 
-single1935:
+single1961:
 	FMOVS 16(R21), F0
 
-loaded1936:
+loaded1962:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -41731,69 +42114,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1937
+	TBZ $1, R20, single1963
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1938
+	TBZ $0, R20, stored1964
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1938
+	B stored1964
 
-single1937:
+single1963:
 	FMOVS F30, 16(R21)
 
-stored1938:
+stored1964:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1939
+	TBZ $1, R20, single1965
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1940
+	TBZ $0, R20, stored1966
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1940
+	B stored1966
 
-single1939:
+single1965:
 	FMOVS F28, 16(R21)
 
-stored1940:
+stored1966:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1941
+	TBZ $1, R20, single1967
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1942
+	TBZ $0, R20, stored1968
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1942
+	B stored1968
 
-single1941:
+single1967:
 	FMOVS F26, 16(R21)
 
-stored1942:
+stored1968:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1943
+	TBZ $1, R20, single1969
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1944
+	TBZ $0, R20, stored1970
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1944
+	B stored1970
 
-single1943:
+single1969:
 	FMOVS F24, 16(R21)
 
-stored1944:
+stored1970:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1945
+	TBZ $1, R20, single1971
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1946
+	TBZ $0, R20, stored1972
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1946
+	B stored1972
 
-single1945:
+single1971:
 	FMOVS F22, 16(R21)
 
-stored1946:
+stored1972:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42086,17 +42469,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single1947
+	TBZ $1, R20, single1973
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1948
+	TBZ $0, R20, loaded1974
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1948
+	B loaded1974
 
-single1947:
+single1973:
 	FMOVS 0(R10), F0
 
-loaded1948:
+loaded1974:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -42104,17 +42487,17 @@ loaded1948:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single1949
+	TBZ $1, R20, single1975
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1950
+	TBZ $0, R20, loaded1976
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1950
+	B loaded1976
 
-single1949:
+single1975:
 	FMOVS 0(R10), F0
 
-loaded1950:
+loaded1976:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -42122,17 +42505,17 @@ loaded1950:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single1951
+	TBZ $1, R20, single1977
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1952
+	TBZ $0, R20, loaded1978
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1952
+	B loaded1978
 
-single1951:
+single1977:
 	FMOVS 0(R10), F0
 
-loaded1952:
+loaded1978:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -42140,17 +42523,17 @@ loaded1952:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single1953
+	TBZ $1, R20, single1979
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1954
+	TBZ $0, R20, loaded1980
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1954
+	B loaded1980
 
-single1953:
+single1979:
 	FMOVS 0(R10), F0
 
-loaded1954:
+loaded1980:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -42178,17 +42561,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single1955
+	TBZ $1, R20, single1981
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1956
+	TBZ $0, R20, loaded1982
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1956
+	B loaded1982
 
-single1955:
+single1981:
 	FMOVS 0(R10), F0
 
-loaded1956:
+loaded1982:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -42207,104 +42590,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1957
+	TBZ $1, R20, single1983
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1958
+	TBZ $0, R20, loaded1984
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1958
+	B loaded1984
 
-single1957:
+single1983:
 	FMOVS 0(R21), F0
 
-loaded1958:
+loaded1984:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1959
+	TBZ $1, R20, single1985
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1960
+	TBZ $0, R20, loaded1986
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1960
+	B loaded1986
 
-single1959:
+single1985:
 	FMOVS 0(R21), F0
 
-loaded1960:
+loaded1986:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1961
+	TBZ $1, R20, single1987
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1962
+	TBZ $0, R20, loaded1988
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1962
+	B loaded1988
 
-single1961:
+single1987:
 	FMOVS 0(R21), F0
 
-loaded1962:
+loaded1988:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1963
+	TBZ $1, R20, single1989
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1964
+	TBZ $0, R20, loaded1990
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1964
+	B loaded1990
 
-single1963:
+single1989:
 	FMOVS 0(R21), F0
 
-loaded1964:
+loaded1990:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1965
+	TBZ $1, R20, single1991
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1966
+	TBZ $0, R20, loaded1992
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1966
+	B loaded1992
 
-single1965:
+single1991:
 	FMOVS 0(R21), F0
 
-loaded1966:
+loaded1992:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1967
+	TBZ $1, R20, single1993
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1968
+	TBZ $0, R20, loaded1994
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1968
+	B loaded1994
 
-single1967:
+single1993:
 	FMOVS 0(R21), F0
 
-loaded1968:
+loaded1994:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single1969
+	TBZ $1, R20, single1995
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1970
+	TBZ $0, R20, loaded1996
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1970
+	B loaded1996
 
-single1969:
+single1995:
 	FMOVS 0(R21), F0
 
-loaded1970:
+loaded1996:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -42331,77 +42714,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1971
+	TBZ $1, R20, single1997
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1972
+	TBZ $0, R20, stored1998
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1972
+	B stored1998
 
-single1971:
+single1997:
 	FMOVS F31, 0(R21)
 
-stored1972:
+stored1998:
 	ADD R13, R21
-	TBZ $1, R20, single1973
+	TBZ $1, R20, single1999
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1974
+	TBZ $0, R20, stored2000
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1974
+	B stored2000
 
-single1973:
+single1999:
 	FMOVS F30, 0(R21)
 
-stored1974:
+stored2000:
 	ADD R13, R21
-	TBZ $1, R20, single1975
+	TBZ $1, R20, single2001
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1976
+	TBZ $0, R20, stored2002
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1976
+	B stored2002
 
-single1975:
+single2001:
 	FMOVS F29, 0(R21)
 
-stored1976:
+stored2002:
 	ADD R13, R21
-	TBZ $1, R20, single1977
+	TBZ $1, R20, single2003
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1978
+	TBZ $0, R20, stored2004
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1978
+	B stored2004
 
-single1977:
+single2003:
 	FMOVS F28, 0(R21)
 
-stored1978:
+stored2004:
 	ADD R13, R21
-	TBZ $1, R20, single1979
+	TBZ $1, R20, single2005
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1980
+	TBZ $0, R20, stored2006
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1980
+	B stored2006
 
-single1979:
+single2005:
 	FMOVS F27, 0(R21)
 
-stored1980:
+stored2006:
 	ADD R13, R21
-	TBZ $1, R20, single1981
+	TBZ $1, R20, single2007
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1982
+	TBZ $0, R20, stored2008
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1982
+	B stored2008
 
-single1981:
+single2007:
 	FMOVS F26, 0(R21)
 
-stored1982:
+stored2008:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42786,17 +43169,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1983
+	TBZ $1, R20, single2009
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1984
+	TBZ $0, R20, loaded2010
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1984
+	B loaded2010
 
-single1983:
+single2009:
 	FMOVS 16(R10), F1
 
-loaded1984:
+loaded2010:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -42811,17 +43194,17 @@ loaded1984:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1985
+	TBZ $1, R20, single2011
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1986
+	TBZ $0, R20, loaded2012
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1986
+	B loaded2012
 
-single1985:
+single2011:
 	FMOVS 16(R10), F1
 
-loaded1986:
+loaded2012:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -42836,17 +43219,17 @@ loaded1986:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1987
+	TBZ $1, R20, single2013
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1988
+	TBZ $0, R20, loaded2014
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1988
+	B loaded2014
 
-single1987:
+single2013:
 	FMOVS 16(R10), F1
 
-loaded1988:
+loaded2014:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -42861,17 +43244,17 @@ loaded1988:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1989
+	TBZ $1, R20, single2015
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1990
+	TBZ $0, R20, loaded2016
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1990
+	B loaded2016
 
-single1989:
+single2015:
 	FMOVS 16(R10), F1
 
-loaded1990:
+loaded2016:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -42906,17 +43289,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1991
+	TBZ $1, R20, single2017
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1992
+	TBZ $0, R20, loaded2018
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1992
+	B loaded2018
 
-single1991:
+single2017:
 	FMOVS 16(R10), F1
 
-loaded1992:
+loaded2018:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -42944,102 +43327,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1993
+	TBZ $1, R20, single2019
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1994
+	TBZ $0, R20, loaded2020
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1994
+	B loaded2020
 
-single1993:
+single2019:
 	FMOVS 16(R21), F0
 
-loaded1994:
+loaded2020:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1995
+	TBZ $1, R20, single2021
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1996
+	TBZ $0, R20, loaded2022
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1996
+	B loaded2022
 
-single1995:
+single2021:
 	FMOVS 16(R21), F0
 
-loaded1996:
+loaded2022:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1997
+	TBZ $1, R20, single2023
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1998
+	TBZ $0, R20, loaded2024
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1998
+	B loaded2024
 
-single1997:
+single2023:
 	FMOVS 16(R21), F0
 
-loaded1998:
+loaded2024:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1999
+	TBZ $1, R20, single2025
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2000
+	TBZ $0, R20, loaded2026
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2000
+	B loaded2026
 
-single1999:
+single2025:
 	FMOVS 16(R21), F0
 
-loaded2000:
+loaded2026:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2001
+	TBZ $1, R20, single2027
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2002
+	TBZ $0, R20, loaded2028
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2002
+	B loaded2028
 
-single2001:
+single2027:
 	FMOVS 16(R21), F0
 
-loaded2002:
+loaded2028:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2003
+	TBZ $1, R20, single2029
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2004
+	TBZ $0, R20, loaded2030
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2004
+	B loaded2030
 
-single2003:
+single2029:
 	FMOVS 16(R21), F0
 
-loaded2004:
+loaded2030:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -43053,17 +43436,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2005
+	TBZ $1, R20, single2031
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2006
+	TBZ $0, R20, loaded2032
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2006
+	B loaded2032
 
-single2005:
+single2031:
 	FMOVS 16(R21), F0
 
-loaded2006:
+loaded2032:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -43103,82 +43486,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2007
+	TBZ $1, R20, single2033
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2008
+	TBZ $0, R20, stored2034
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2008
+	B stored2034
 
-single2007:
+single2033:
 	FMOVS F30, 16(R21)
 
-stored2008:
+stored2034:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2009
+	TBZ $1, R20, single2035
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2010
+	TBZ $0, R20, stored2036
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2010
+	B stored2036
 
-single2009:
+single2035:
 	FMOVS F28, 16(R21)
 
-stored2010:
+stored2036:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2011
+	TBZ $1, R20, single2037
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2012
+	TBZ $0, R20, stored2038
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2012
+	B stored2038
 
-single2011:
+single2037:
 	FMOVS F26, 16(R21)
 
-stored2012:
+stored2038:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2013
+	TBZ $1, R20, single2039
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2014
+	TBZ $0, R20, stored2040
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2014
+	B stored2040
 
-single2013:
+single2039:
 	FMOVS F24, 16(R21)
 
-stored2014:
+stored2040:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2015
+	TBZ $1, R20, single2041
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2016
+	TBZ $0, R20, stored2042
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2016
+	B stored2042
 
-single2015:
+single2041:
 	FMOVS F22, 16(R21)
 
-stored2016:
+stored2042:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2017
+	TBZ $1, R20, single2043
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2018
+	TBZ $0, R20, stored2044
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2018
+	B stored2044
 
-single2017:
+single2043:
 	FMOVS F20, 16(R21)
 
-stored2018:
+stored2044:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43495,17 +43878,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single2019
+	TBZ $1, R20, single2045
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2020
+	TBZ $0, R20, loaded2046
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2020
+	B loaded2046
 
-single2019:
+single2045:
 	FMOVS 0(R10), F0
 
-loaded2020:
+loaded2046:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -43514,17 +43897,17 @@ loaded2020:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single2021
+	TBZ $1, R20, single2047
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2022
+	TBZ $0, R20, loaded2048
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2022
+	B loaded2048
 
-single2021:
+single2047:
 	FMOVS 0(R10), F0
 
-loaded2022:
+loaded2048:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -43533,17 +43916,17 @@ loaded2022:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single2023
+	TBZ $1, R20, single2049
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2024
+	TBZ $0, R20, loaded2050
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2024
+	B loaded2050
 
-single2023:
+single2049:
 	FMOVS 0(R10), F0
 
-loaded2024:
+loaded2050:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -43552,17 +43935,17 @@ loaded2024:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single2025
+	TBZ $1, R20, single2051
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2026
+	TBZ $0, R20, loaded2052
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2026
+	B loaded2052
 
-single2025:
+single2051:
 	FMOVS 0(R10), F0
 
-loaded2026:
+loaded2052:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -43593,17 +43976,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single2027
+	TBZ $1, R20, single2053
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2028
+	TBZ $0, R20, loaded2054
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2028
+	B loaded2054
 
-single2027:
+single2053:
 	FMOVS 0(R10), F0
 
-loaded2028:
+loaded2054:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -43623,118 +44006,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2029
+	TBZ $1, R20, single2055
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2030
+	TBZ $0, R20, loaded2056
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2030
+	B loaded2056
 
-single2029:
+single2055:
 	FMOVS 0(R21), F0
 
-loaded2030:
+loaded2056:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2031
+	TBZ $1, R20, single2057
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2032
+	TBZ $0, R20, loaded2058
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2032
+	B loaded2058
 
-single2031:
+single2057:
 	FMOVS 0(R21), F0
 
-loaded2032:
+loaded2058:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2033
+	TBZ $1, R20, single2059
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2034
+	TBZ $0, R20, loaded2060
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2034
+	B loaded2060
 
-single2033:
+single2059:
 	FMOVS 0(R21), F0
 
-loaded2034:
+loaded2060:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2035
+	TBZ $1, R20, single2061
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2036
+	TBZ $0, R20, loaded2062
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2036
+	B loaded2062
 
-single2035:
+single2061:
 	FMOVS 0(R21), F0
 
-loaded2036:
+loaded2062:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2037
+	TBZ $1, R20, single2063
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2038
+	TBZ $0, R20, loaded2064
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2038
+	B loaded2064
 
-single2037:
+single2063:
 	FMOVS 0(R21), F0
 
-loaded2038:
+loaded2064:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2039
+	TBZ $1, R20, single2065
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2040
+	TBZ $0, R20, loaded2066
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2040
+	B loaded2066
 
-single2039:
+single2065:
 	FMOVS 0(R21), F0
 
-loaded2040:
+loaded2066:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2041
+	TBZ $1, R20, single2067
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2042
+	TBZ $0, R20, loaded2068
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2042
+	B loaded2068
 
-single2041:
+single2067:
 	FMOVS 0(R21), F0
 
-loaded2042:
+loaded2068:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2043
+	TBZ $1, R20, single2069
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2044
+	TBZ $0, R20, loaded2070
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2044
+	B loaded2070
 
-single2043:
+single2069:
 	FMOVS 0(R21), F0
 
-loaded2044:
+loaded2070:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -43764,89 +44147,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2045
+	TBZ $1, R20, single2071
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2046
+	TBZ $0, R20, stored2072
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2046
+	B stored2072
 
-single2045:
+single2071:
 	FMOVS F31, 0(R21)
 
-stored2046:
+stored2072:
 	ADD R13, R21
-	TBZ $1, R20, single2047
+	TBZ $1, R20, single2073
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2048
+	TBZ $0, R20, stored2074
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2048
+	B stored2074
 
-single2047:
+single2073:
 	FMOVS F30, 0(R21)
 
-stored2048:
+stored2074:
 	ADD R13, R21
-	TBZ $1, R20, single2049
+	TBZ $1, R20, single2075
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2050
+	TBZ $0, R20, stored2076
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2050
+	B stored2076
 
-single2049:
+single2075:
 	FMOVS F29, 0(R21)
 
-stored2050:
+stored2076:
 	ADD R13, R21
-	TBZ $1, R20, single2051
+	TBZ $1, R20, single2077
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2052
+	TBZ $0, R20, stored2078
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2052
+	B stored2078
 
-single2051:
+single2077:
 	FMOVS F28, 0(R21)
 
-stored2052:
+stored2078:
 	ADD R13, R21
-	TBZ $1, R20, single2053
+	TBZ $1, R20, single2079
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2054
+	TBZ $0, R20, stored2080
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2054
+	B stored2080
 
-single2053:
+single2079:
 	FMOVS F27, 0(R21)
 
-stored2054:
+stored2080:
 	ADD R13, R21
-	TBZ $1, R20, single2055
+	TBZ $1, R20, single2081
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2056
+	TBZ $0, R20, stored2082
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2056
+	B stored2082
 
-single2055:
+single2081:
 	FMOVS F26, 0(R21)
 
-stored2056:
+stored2082:
 	ADD R13, R21
-	TBZ $1, R20, single2057
+	TBZ $1, R20, single2083
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2058
+	TBZ $0, R20, stored2084
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2058
+	B stored2084
 
-single2057:
+single2083:
 	FMOVS F25, 0(R21)
 
-stored2058:
+stored2084:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44269,17 +44652,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2059
+	TBZ $1, R20, single2085
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2060
+	TBZ $0, R20, loaded2086
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2060
+	B loaded2086
 
-single2059:
+single2085:
 	FMOVS 16(R10), F1
 
-loaded2060:
+loaded2086:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44296,17 +44679,17 @@ loaded2060:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2061
+	TBZ $1, R20, single2087
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2062
+	TBZ $0, R20, loaded2088
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2062
+	B loaded2088
 
-single2061:
+single2087:
 	FMOVS 16(R10), F1
 
-loaded2062:
+loaded2088:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -44323,17 +44706,17 @@ loaded2062:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2063
+	TBZ $1, R20, single2089
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2064
+	TBZ $0, R20, loaded2090
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2064
+	B loaded2090
 
-single2063:
+single2089:
 	FMOVS 16(R10), F1
 
-loaded2064:
+loaded2090:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -44350,17 +44733,17 @@ loaded2064:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2065
+	TBZ $1, R20, single2091
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2066
+	TBZ $0, R20, loaded2092
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2066
+	B loaded2092
 
-single2065:
+single2091:
 	FMOVS 16(R10), F1
 
-loaded2066:
+loaded2092:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -44399,17 +44782,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2067
+	TBZ $1, R20, single2093
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2068
+	TBZ $0, R20, loaded2094
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2068
+	B loaded2094
 
-single2067:
+single2093:
 	FMOVS 16(R10), F1
 
-loaded2068:
+loaded2094:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44439,119 +44822,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2069
+	TBZ $1, R20, single2095
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2070
+	TBZ $0, R20, loaded2096
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2070
+	B loaded2096
 
-single2069:
+single2095:
 	FMOVS 16(R21), F0
 
-loaded2070:
+loaded2096:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2071
+	TBZ $1, R20, single2097
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2072
+	TBZ $0, R20, loaded2098
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2072
+	B loaded2098
 
-single2071:
+single2097:
 	FMOVS 16(R21), F0
 
-loaded2072:
+loaded2098:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2073
+	TBZ $1, R20, single2099
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2074
+	TBZ $0, R20, loaded2100
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2074
+	B loaded2100
 
-single2073:
+single2099:
 	FMOVS 16(R21), F0
 
-loaded2074:
+loaded2100:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2075
+	TBZ $1, R20, single2101
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2076
+	TBZ $0, R20, loaded2102
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2076
+	B loaded2102
 
-single2075:
+single2101:
 	FMOVS 16(R21), F0
 
-loaded2076:
+loaded2102:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2077
+	TBZ $1, R20, single2103
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2078
+	TBZ $0, R20, loaded2104
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2078
+	B loaded2104
 
-single2077:
+single2103:
 	FMOVS 16(R21), F0
 
-loaded2078:
+loaded2104:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2079
+	TBZ $1, R20, single2105
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2080
+	TBZ $0, R20, loaded2106
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2080
+	B loaded2106
 
-single2079:
+single2105:
 	FMOVS 16(R21), F0
 
-loaded2080:
+loaded2106:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2081
+	TBZ $1, R20, single2107
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2082
+	TBZ $0, R20, loaded2108
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2082
+	B loaded2108
 
-single2081:
+single2107:
 	FMOVS 16(R21), F0
 
-loaded2082:
+loaded2108:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -44566,17 +44949,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2083
+	TBZ $1, R20, single2109
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2084
+	TBZ $0, R20, loaded2110
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2084
+	B loaded2110
 
-single2083:
+single2109:
 	FMOVS 16(R21), F0
 
-loaded2084:
+loaded2110:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -44621,95 +45004,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2085
+	TBZ $1, R20, single2111
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2086
+	TBZ $0, R20, stored2112
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2086
+	B stored2112
 
-single2085:
+single2111:
 	FMOVS F30, 16(R21)
 
-stored2086:
+stored2112:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2087
+	TBZ $1, R20, single2113
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2088
+	TBZ $0, R20, stored2114
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2088
+	B stored2114
 
-single2087:
+single2113:
 	FMOVS F28, 16(R21)
 
-stored2088:
+stored2114:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2089
+	TBZ $1, R20, single2115
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2090
+	TBZ $0, R20, stored2116
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2090
+	B stored2116
 
-single2089:
+single2115:
 	FMOVS F26, 16(R21)
 
-stored2090:
+stored2116:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2091
+	TBZ $1, R20, single2117
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2092
+	TBZ $0, R20, stored2118
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2092
+	B stored2118
 
-single2091:
+single2117:
 	FMOVS F24, 16(R21)
 
-stored2092:
+stored2118:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2093
+	TBZ $1, R20, single2119
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2094
+	TBZ $0, R20, stored2120
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2094
+	B stored2120
 
-single2093:
+single2119:
 	FMOVS F22, 16(R21)
 
-stored2094:
+stored2120:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2095
+	TBZ $1, R20, single2121
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2096
+	TBZ $0, R20, stored2122
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2096
+	B stored2122
 
-single2095:
+single2121:
 	FMOVS F20, 16(R21)
 
-stored2096:
+stored2122:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2097
+	TBZ $1, R20, single2123
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2098
+	TBZ $0, R20, stored2124
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2098
+	B stored2124
 
-single2097:
+single2123:
 	FMOVS F18, 16(R21)
 
-stored2098:
+stored2124:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45050,17 +45433,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single2099
+	TBZ $1, R20, single2125
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2100
+	TBZ $0, R20, loaded2126
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2100
+	B loaded2126
 
-single2099:
+single2125:
 	FMOVS 0(R10), F0
 
-loaded2100:
+loaded2126:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -45070,17 +45453,17 @@ loaded2100:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single2101
+	TBZ $1, R20, single2127
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2102
+	TBZ $0, R20, loaded2128
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2102
+	B loaded2128
 
-single2101:
+single2127:
 	FMOVS 0(R10), F0
 
-loaded2102:
+loaded2128:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -45090,17 +45473,17 @@ loaded2102:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single2103
+	TBZ $1, R20, single2129
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2104
+	TBZ $0, R20, loaded2130
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2104
+	B loaded2130
 
-single2103:
+single2129:
 	FMOVS 0(R10), F0
 
-loaded2104:
+loaded2130:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -45110,17 +45493,17 @@ loaded2104:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single2105
+	TBZ $1, R20, single2131
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2106
+	TBZ $0, R20, loaded2132
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2106
+	B loaded2132
 
-single2105:
+single2131:
 	FMOVS 0(R10), F0
 
-loaded2106:
+loaded2132:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -45154,17 +45537,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single2107
+	TBZ $1, R20, single2133
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2108
+	TBZ $0, R20, loaded2134
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2108
+	B loaded2134
 
-single2107:
+single2133:
 	FMOVS 0(R10), F0
 
-loaded2108:
+loaded2134:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -45185,132 +45568,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2109
+	TBZ $1, R20, single2135
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2110
+	TBZ $0, R20, loaded2136
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2110
+	B loaded2136
 
-single2109:
+single2135:
 	FMOVS 0(R21), F0
 
-loaded2110:
+loaded2136:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2111
+	TBZ $1, R20, single2137
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2112
+	TBZ $0, R20, loaded2138
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2112
+	B loaded2138
 
-single2111:
+single2137:
 	FMOVS 0(R21), F0
 
-loaded2112:
+loaded2138:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2113
+	TBZ $1, R20, single2139
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2114
+	TBZ $0, R20, loaded2140
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2114
+	B loaded2140
 
-single2113:
+single2139:
 	FMOVS 0(R21), F0
 
-loaded2114:
+loaded2140:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2115
+	TBZ $1, R20, single2141
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2116
+	TBZ $0, R20, loaded2142
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2116
+	B loaded2142
 
-single2115:
+single2141:
 	FMOVS 0(R21), F0
 
-loaded2116:
+loaded2142:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2117
+	TBZ $1, R20, single2143
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2118
+	TBZ $0, R20, loaded2144
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2118
+	B loaded2144
 
-single2117:
+single2143:
 	FMOVS 0(R21), F0
 
-loaded2118:
+loaded2144:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2119
+	TBZ $1, R20, single2145
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2120
+	TBZ $0, R20, loaded2146
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2120
+	B loaded2146
 
-single2119:
+single2145:
 	FMOVS 0(R21), F0
 
-loaded2120:
+loaded2146:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2121
+	TBZ $1, R20, single2147
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2122
+	TBZ $0, R20, loaded2148
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2122
+	B loaded2148
 
-single2121:
+single2147:
 	FMOVS 0(R21), F0
 
-loaded2122:
+loaded2148:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2123
+	TBZ $1, R20, single2149
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2124
+	TBZ $0, R20, loaded2150
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2124
+	B loaded2150
 
-single2123:
+single2149:
 	FMOVS 0(R21), F0
 
-loaded2124:
+loaded2150:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2125
+	TBZ $1, R20, single2151
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2126
+	TBZ $0, R20, loaded2152
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2126
+	B loaded2152
 
-single2125:
+single2151:
 	FMOVS 0(R21), F0
 
-loaded2126:
+loaded2152:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -45343,101 +45726,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2127
+	TBZ $1, R20, single2153
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2128
+	TBZ $0, R20, stored2154
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2128
+	B stored2154
 
-single2127:
+single2153:
 	FMOVS F31, 0(R21)
 
-stored2128:
+stored2154:
 	ADD R13, R21
-	TBZ $1, R20, single2129
+	TBZ $1, R20, single2155
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2130
+	TBZ $0, R20, stored2156
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2130
+	B stored2156
 
-single2129:
+single2155:
 	FMOVS F30, 0(R21)
 
-stored2130:
+stored2156:
 	ADD R13, R21
-	TBZ $1, R20, single2131
+	TBZ $1, R20, single2157
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2132
+	TBZ $0, R20, stored2158
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2132
+	B stored2158
 
-single2131:
+single2157:
 	FMOVS F29, 0(R21)
 
-stored2132:
+stored2158:
 	ADD R13, R21
-	TBZ $1, R20, single2133
+	TBZ $1, R20, single2159
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2134
+	TBZ $0, R20, stored2160
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2134
+	B stored2160
 
-single2133:
+single2159:
 	FMOVS F28, 0(R21)
 
-stored2134:
+stored2160:
 	ADD R13, R21
-	TBZ $1, R20, single2135
+	TBZ $1, R20, single2161
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2136
+	TBZ $0, R20, stored2162
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2136
+	B stored2162
 
-single2135:
+single2161:
 	FMOVS F27, 0(R21)
 
-stored2136:
+stored2162:
 	ADD R13, R21
-	TBZ $1, R20, single2137
+	TBZ $1, R20, single2163
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2138
+	TBZ $0, R20, stored2164
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2138
+	B stored2164
 
-single2137:
+single2163:
 	FMOVS F26, 0(R21)
 
-stored2138:
+stored2164:
 	ADD R13, R21
-	TBZ $1, R20, single2139
+	TBZ $1, R20, single2165
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2140
+	TBZ $0, R20, stored2166
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2140
+	B stored2166
 
-single2139:
+single2165:
 	FMOVS F25, 0(R21)
 
-stored2140:
+stored2166:
 	ADD R13, R21
-	TBZ $1, R20, single2141
+	TBZ $1, R20, single2167
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2142
+	TBZ $0, R20, stored2168
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2142
+	B stored2168
 
-single2141:
+single2167:
 	FMOVS F24, 0(R21)
 
-stored2142:
+stored2168:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45898,17 +46281,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2143
+	TBZ $1, R20, single2169
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2144
+	TBZ $0, R20, loaded2170
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2144
+	B loaded2170
 
-single2143:
+single2169:
 	FMOVS 16(R10), F1
 
-loaded2144:
+loaded2170:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45927,17 +46310,17 @@ loaded2144:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2145
+	TBZ $1, R20, single2171
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2146
+	TBZ $0, R20, loaded2172
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2146
+	B loaded2172
 
-single2145:
+single2171:
 	FMOVS 16(R10), F1
 
-loaded2146:
+loaded2172:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -45956,17 +46339,17 @@ loaded2146:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2147
+	TBZ $1, R20, single2173
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2148
+	TBZ $0, R20, loaded2174
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2148
+	B loaded2174
 
-single2147:
+single2173:
 	FMOVS 16(R10), F1
 
-loaded2148:
+loaded2174:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -45985,17 +46368,17 @@ loaded2148:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2149
+	TBZ $1, R20, single2175
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2150
+	TBZ $0, R20, loaded2176
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2150
+	B loaded2176
 
-single2149:
+single2175:
 	FMOVS 16(R10), F1
 
-loaded2150:
+loaded2176:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -46038,17 +46421,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2151
+	TBZ $1, R20, single2177
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2152
+	TBZ $0, R20, loaded2178
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2152
+	B loaded2178
 
-single2151:
+single2177:
 	FMOVS 16(R10), F1
 
-loaded2152:
+loaded2178:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46080,136 +46463,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2153
+	TBZ $1, R20, single2179
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2154
+	TBZ $0, R20, loaded2180
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2154
+	B loaded2180
 
-single2153:
+single2179:
 	FMOVS 16(R21), F0
 
-loaded2154:
+loaded2180:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2155
+	TBZ $1, R20, single2181
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2156
+	TBZ $0, R20, loaded2182
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2156
+	B loaded2182
 
-single2155:
+single2181:
 	FMOVS 16(R21), F0
 
-loaded2156:
+loaded2182:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2157
+	TBZ $1, R20, single2183
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2158
+	TBZ $0, R20, loaded2184
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2158
+	B loaded2184
 
-single2157:
+single2183:
 	FMOVS 16(R21), F0
 
-loaded2158:
+loaded2184:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2159
+	TBZ $1, R20, single2185
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2160
+	TBZ $0, R20, loaded2186
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2160
+	B loaded2186
 
-single2159:
+single2185:
 	FMOVS 16(R21), F0
 
-loaded2160:
+loaded2186:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2161
+	TBZ $1, R20, single2187
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2162
+	TBZ $0, R20, loaded2188
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2162
+	B loaded2188
 
-single2161:
+single2187:
 	FMOVS 16(R21), F0
 
-loaded2162:
+loaded2188:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2163
+	TBZ $1, R20, single2189
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2164
+	TBZ $0, R20, loaded2190
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2164
+	B loaded2190
 
-single2163:
+single2189:
 	FMOVS 16(R21), F0
 
-loaded2164:
+loaded2190:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2165
+	TBZ $1, R20, single2191
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2166
+	TBZ $0, R20, loaded2192
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2166
+	B loaded2192
 
-single2165:
+single2191:
 	FMOVS 16(R21), F0
 
-loaded2166:
+loaded2192:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2167
+	TBZ $1, R20, single2193
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2168
+	TBZ $0, R20, loaded2194
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2168
+	B loaded2194
 
-single2167:
+single2193:
 	FMOVS 16(R21), F0
 
-loaded2168:
+loaded2194:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -46225,17 +46608,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2169
+	TBZ $1, R20, single2195
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2170
+	TBZ $0, R20, loaded2196
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2170
+	B loaded2196
 
-single2169:
+single2195:
 	FMOVS 16(R21), F0
 
-loaded2170:
+loaded2196:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -46285,108 +46668,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2171
+	TBZ $1, R20, single2197
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2172
+	TBZ $0, R20, stored2198
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2172
+	B stored2198
 
-single2171:
+single2197:
 	FMOVS F30, 16(R21)
 
-stored2172:
+stored2198:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2173
+	TBZ $1, R20, single2199
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2174
+	TBZ $0, R20, stored2200
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2174
+	B stored2200
 
-single2173:
+single2199:
 	FMOVS F28, 16(R21)
 
-stored2174:
+stored2200:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2175
+	TBZ $1, R20, single2201
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2176
+	TBZ $0, R20, stored2202
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2176
+	B stored2202
 
-single2175:
+single2201:
 	FMOVS F26, 16(R21)
 
-stored2176:
+stored2202:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2177
+	TBZ $1, R20, single2203
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2178
+	TBZ $0, R20, stored2204
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2178
+	B stored2204
 
-single2177:
+single2203:
 	FMOVS F24, 16(R21)
 
-stored2178:
+stored2204:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2179
+	TBZ $1, R20, single2205
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2180
+	TBZ $0, R20, stored2206
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2180
+	B stored2206
 
-single2179:
+single2205:
 	FMOVS F22, 16(R21)
 
-stored2180:
+stored2206:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2181
+	TBZ $1, R20, single2207
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2182
+	TBZ $0, R20, stored2208
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2182
+	B stored2208
 
-single2181:
+single2207:
 	FMOVS F20, 16(R21)
 
-stored2182:
+stored2208:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2183
+	TBZ $1, R20, single2209
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2184
+	TBZ $0, R20, stored2210
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2184
+	B stored2210
 
-single2183:
+single2209:
 	FMOVS F18, 16(R21)
 
-stored2184:
+stored2210:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2185
+	TBZ $1, R20, single2211
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2186
+	TBZ $0, R20, stored2212
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2186
+	B stored2212
 
-single2185:
+single2211:
 	FMOVS F16, 16(R21)
 
-stored2186:
+stored2212:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47142,17 +47525,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2187
+	TBZ $1, R20, single2213
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2188
+	TBZ $0, R20, loaded2214
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2188
+	B loaded2214
 
-single2187:
+single2213:
 	FMOVS 0(R10), F0
 
-loaded2188:
+loaded2214:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -47164,34 +47547,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2189
+	TBZ $1, R20, single2215
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2190
+	TBZ $0, R20, loaded2216
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2190
+	B loaded2216
 
-single2189:
+single2215:
 	FMOVS 0(R21), F0
 
-loaded2190:
+loaded2216:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2191
+	TBZ $1, R20, single2217
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2192
+	TBZ $0, R20, loaded2218
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2192
+	B loaded2218
 
-single2191:
+single2217:
 	FMOVS 0(R21), F0
 
-loaded2192:
+loaded2218:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -47203,17 +47586,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2193
+	TBZ $1, R20, single2219
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2194
+	TBZ $0, R20, stored2220
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2194
+	B stored2220
 
-single2193:
+single2219:
 	FMOVS F31, 0(R21)
 
-stored2194:
+stored2220:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47370,17 +47753,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2195
+	TBZ $1, R20, single2221
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2196
+	TBZ $0, R20, loaded2222
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2196
+	B loaded2222
 
-single2195:
+single2221:
 	FMOVS 16(R10), F1
 
-loaded2196:
+loaded2222:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47396,17 +47779,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2197
+	TBZ $1, R20, single2223
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2198
+	TBZ $0, R20, loaded2224
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2198
+	B loaded2224
 
-single2197:
+single2223:
 	FMOVS 16(R21), F0
 
-loaded2198:
+loaded2224:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -47415,17 +47798,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2199
+	TBZ $1, R20, single2225
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2200
+	TBZ $0, R20, loaded2226
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2200
+	B loaded2226
 
-single2199:
+single2225:
 	FMOVS 16(R21), F0
 
-loaded2200:
+loaded2226:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -47440,17 +47823,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2201
+	TBZ $1, R20, single2227
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2202
+	TBZ $0, R20, stored2228
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2202
+	B stored2228
 
-single2201:
+single2227:
 	FMOVS F30, 16(R21)
 
-stored2202:
+stored2228:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47606,17 +47989,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2203
+	TBZ $1, R20, single2229
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2204
+	TBZ $0, R20, loaded2230
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2204
+	B loaded2230
 
-single2203:
+single2229:
 	FMOVS 0(R10), F0
 
-loaded2204:
+loaded2230:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -47629,48 +48012,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2205
+	TBZ $1, R20, single2231
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2206
+	TBZ $0, R20, loaded2232
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2206
+	B loaded2232
 
-single2205:
+single2231:
 	FMOVS 0(R21), F0
 
-loaded2206:
+loaded2232:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2207
+	TBZ $1, R20, single2233
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2208
+	TBZ $0, R20, loaded2234
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2208
+	B loaded2234
 
-single2207:
+single2233:
 	FMOVS 0(R21), F0
 
-loaded2208:
+loaded2234:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2209
+	TBZ $1, R20, single2235
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2210
+	TBZ $0, R20, loaded2236
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2210
+	B loaded2236
 
-single2209:
+single2235:
 	FMOVS 0(R21), F0
 
-loaded2210:
+loaded2236:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -47685,29 +48068,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2211
+	TBZ $1, R20, single2237
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2212
+	TBZ $0, R20, stored2238
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2212
+	B stored2238
 
-single2211:
+single2237:
 	FMOVS F31, 0(R21)
 
-stored2212:
+stored2238:
 	ADD R13, R21
-	TBZ $1, R20, single2213
+	TBZ $1, R20, single2239
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2214
+	TBZ $0, R20, stored2240
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2214
+	B stored2240
 
-single2213:
+single2239:
 	FMOVS F30, 0(R21)
 
-stored2214:
+stored2240:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47886,17 +48269,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2215
+	TBZ $1, R20, single2241
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2216
+	TBZ $0, R20, loaded2242
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2216
+	B loaded2242
 
-single2215:
+single2241:
 	FMOVS 16(R10), F1
 
-loaded2216:
+loaded2242:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47914,34 +48297,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2217
+	TBZ $1, R20, single2243
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2218
+	TBZ $0, R20, loaded2244
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2218
+	B loaded2244
 
-single2217:
+single2243:
 	FMOVS 16(R21), F0
 
-loaded2218:
+loaded2244:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2219
+	TBZ $1, R20, single2245
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2220
+	TBZ $0, R20, loaded2246
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2220
+	B loaded2246
 
-single2219:
+single2245:
 	FMOVS 16(R21), F0
 
-loaded2220:
+loaded2246:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -47951,17 +48334,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2221
+	TBZ $1, R20, single2247
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2222
+	TBZ $0, R20, loaded2248
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2222
+	B loaded2248
 
-single2221:
+single2247:
 	FMOVS 16(R21), F0
 
-loaded2222:
+loaded2248:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -47981,30 +48364,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2223
+	TBZ $1, R20, single2249
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2224
+	TBZ $0, R20, stored2250
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2224
+	B stored2250
 
-single2223:
+single2249:
 	FMOVS F30, 16(R21)
 
-stored2224:
+stored2250:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2225
+	TBZ $1, R20, single2251
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2226
+	TBZ $0, R20, stored2252
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2226
+	B stored2252
 
-single2225:
+single2251:
 	FMOVS F28, 16(R21)
 
-stored2226:
+stored2252:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48176,17 +48559,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2227
+	TBZ $1, R20, single2253
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2228
+	TBZ $0, R20, loaded2254
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2228
+	B loaded2254
 
-single2227:
+single2253:
 	FMOVS 0(R10), F0
 
-loaded2228:
+loaded2254:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -48200,62 +48583,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2229
+	TBZ $1, R20, single2255
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2230
+	TBZ $0, R20, loaded2256
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2230
+	B loaded2256
 
-single2229:
+single2255:
 	FMOVS 0(R21), F0
 
-loaded2230:
+loaded2256:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2231
+	TBZ $1, R20, single2257
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2232
+	TBZ $0, R20, loaded2258
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2232
+	B loaded2258
 
-single2231:
+single2257:
 	FMOVS 0(R21), F0
 
-loaded2232:
+loaded2258:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2233
+	TBZ $1, R20, single2259
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2234
+	TBZ $0, R20, loaded2260
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2234
+	B loaded2260
 
-single2233:
+single2259:
 	FMOVS 0(R21), F0
 
-loaded2234:
+loaded2260:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2235
+	TBZ $1, R20, single2261
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2236
+	TBZ $0, R20, loaded2262
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2236
+	B loaded2262
 
-single2235:
+single2261:
 	FMOVS 0(R21), F0
 
-loaded2236:
+loaded2262:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -48273,41 +48656,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2237
+	TBZ $1, R20, single2263
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2238
+	TBZ $0, R20, stored2264
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2238
+	B stored2264
 
-single2237:
+single2263:
 	FMOVS F31, 0(R21)
 
-stored2238:
+stored2264:
 	ADD R13, R21
-	TBZ $1, R20, single2239
+	TBZ $1, R20, single2265
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2240
+	TBZ $0, R20, stored2266
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2240
+	B stored2266
 
-single2239:
+single2265:
 	FMOVS F30, 0(R21)
 
-stored2240:
+stored2266:
 	ADD R13, R21
-	TBZ $1, R20, single2241
+	TBZ $1, R20, single2267
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2242
+	TBZ $0, R20, stored2268
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2242
+	B stored2268
 
-single2241:
+single2267:
 	FMOVS F29, 0(R21)
 
-stored2242:
+stored2268:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48512,17 +48895,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2243
+	TBZ $1, R20, single2269
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2244
+	TBZ $0, R20, loaded2270
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2244
+	B loaded2270
 
-single2243:
+single2269:
 	FMOVS 16(R10), F1
 
-loaded2244:
+loaded2270:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48542,51 +48925,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2245
+	TBZ $1, R20, single2271
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2246
+	TBZ $0, R20, loaded2272
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2246
+	B loaded2272
 
-single2245:
+single2271:
 	FMOVS 16(R21), F0
 
-loaded2246:
+loaded2272:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2247
+	TBZ $1, R20, single2273
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2248
+	TBZ $0, R20, loaded2274
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2248
+	B loaded2274
 
-single2247:
+single2273:
 	FMOVS 16(R21), F0
 
-loaded2248:
+loaded2274:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2249
+	TBZ $1, R20, single2275
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2250
+	TBZ $0, R20, loaded2276
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2250
+	B loaded2276
 
-single2249:
+single2275:
 	FMOVS 16(R21), F0
 
-loaded2250:
+loaded2276:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -48597,17 +48980,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2251
+	TBZ $1, R20, single2277
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2252
+	TBZ $0, R20, loaded2278
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2252
+	B loaded2278
 
-single2251:
+single2277:
 	FMOVS 16(R21), F0
 
-loaded2252:
+loaded2278:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48632,43 +49015,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2253
+	TBZ $1, R20, single2279
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2254
+	TBZ $0, R20, stored2280
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2254
+	B stored2280
 
-single2253:
+single2279:
 	FMOVS F30, 16(R21)
 
-stored2254:
+stored2280:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2255
+	TBZ $1, R20, single2281
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2256
+	TBZ $0, R20, stored2282
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2256
+	B stored2282
 
-single2255:
+single2281:
 	FMOVS F28, 16(R21)
 
-stored2256:
+stored2282:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2257
+	TBZ $1, R20, single2283
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2258
+	TBZ $0, R20, stored2284
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2258
+	B stored2284
 
-single2257:
+single2283:
 	FMOVS F26, 16(R21)
 
-stored2258:
+stored2284:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48848,17 +49231,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2259
+	TBZ $1, R20, single2285
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2260
+	TBZ $0, R20, loaded2286
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2260
+	B loaded2286
 
-single2259:
+single2285:
 	FMOVS 0(R10), F0
 
-loaded2260:
+loaded2286:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -48873,76 +49256,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2261
+	TBZ $1, R20, single2287
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2262
+	TBZ $0, R20, loaded2288
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2262
+	B loaded2288
 
-single2261:
+single2287:
 	FMOVS 0(R21), F0
 
-loaded2262:
+loaded2288:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2263
+	TBZ $1, R20, single2289
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2264
+	TBZ $0, R20, loaded2290
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2264
+	B loaded2290
 
-single2263:
+single2289:
 	FMOVS 0(R21), F0
 
-loaded2264:
+loaded2290:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2265
+	TBZ $1, R20, single2291
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2266
+	TBZ $0, R20, loaded2292
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2266
+	B loaded2292
 
-single2265:
+single2291:
 	FMOVS 0(R21), F0
 
-loaded2266:
+loaded2292:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2267
+	TBZ $1, R20, single2293
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2268
+	TBZ $0, R20, loaded2294
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2268
+	B loaded2294
 
-single2267:
+single2293:
 	FMOVS 0(R21), F0
 
-loaded2268:
+loaded2294:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2269
+	TBZ $1, R20, single2295
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2270
+	TBZ $0, R20, loaded2296
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2270
+	B loaded2296
 
-single2269:
+single2295:
 	FMOVS 0(R21), F0
 
-loaded2270:
+loaded2296:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -48963,53 +49346,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2271
+	TBZ $1, R20, single2297
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2272
+	TBZ $0, R20, stored2298
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2272
+	B stored2298
 
-single2271:
+single2297:
 	FMOVS F31, 0(R21)
 
-stored2272:
+stored2298:
 	ADD R13, R21
-	TBZ $1, R20, single2273
+	TBZ $1, R20, single2299
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2274
+	TBZ $0, R20, stored2300
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2274
+	B stored2300
 
-single2273:
+single2299:
 	FMOVS F30, 0(R21)
 
-stored2274:
+stored2300:
 	ADD R13, R21
-	TBZ $1, R20, single2275
+	TBZ $1, R20, single2301
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2276
+	TBZ $0, R20, stored2302
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2276
+	B stored2302
 
-single2275:
+single2301:
 	FMOVS F29, 0(R21)
 
-stored2276:
+stored2302:
 	ADD R13, R21
-	TBZ $1, R20, single2277
+	TBZ $1, R20, single2303
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2278
+	TBZ $0, R20, stored2304
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2278
+	B stored2304
 
-single2277:
+single2303:
 	FMOVS F28, 0(R21)
 
-stored2278:
+stored2304:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49232,17 +49615,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2279
+	TBZ $1, R20, single2305
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2280
+	TBZ $0, R20, loaded2306
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2280
+	B loaded2306
 
-single2279:
+single2305:
 	FMOVS 16(R10), F1
 
-loaded2280:
+loaded2306:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49264,68 +49647,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2281
+	TBZ $1, R20, single2307
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2282
+	TBZ $0, R20, loaded2308
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2282
+	B loaded2308
 
-single2281:
+single2307:
 	FMOVS 16(R21), F0
 
-loaded2282:
+loaded2308:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2283
+	TBZ $1, R20, single2309
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2284
+	TBZ $0, R20, loaded2310
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2284
+	B loaded2310
 
-single2283:
+single2309:
 	FMOVS 16(R21), F0
 
-loaded2284:
+loaded2310:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2285
+	TBZ $1, R20, single2311
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2286
+	TBZ $0, R20, loaded2312
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2286
+	B loaded2312
 
-single2285:
+single2311:
 	FMOVS 16(R21), F0
 
-loaded2286:
+loaded2312:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2287
+	TBZ $1, R20, single2313
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2288
+	TBZ $0, R20, loaded2314
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2288
+	B loaded2314
 
-single2287:
+single2313:
 	FMOVS 16(R21), F0
 
-loaded2288:
+loaded2314:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -49337,17 +49720,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2289
+	TBZ $1, R20, single2315
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2290
+	TBZ $0, R20, loaded2316
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2290
+	B loaded2316
 
-single2289:
+single2315:
 	FMOVS 16(R21), F0
 
-loaded2290:
+loaded2316:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -49377,56 +49760,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2291
+	TBZ $1, R20, single2317
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2292
+	TBZ $0, R20, stored2318
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2292
+	B stored2318
 
-single2291:
+single2317:
 	FMOVS F30, 16(R21)
 
-stored2292:
+stored2318:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2293
+	TBZ $1, R20, single2319
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2294
+	TBZ $0, R20, stored2320
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2294
+	B stored2320
 
-single2293:
+single2319:
 	FMOVS F28, 16(R21)
 
-stored2294:
+stored2320:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2295
+	TBZ $1, R20, single2321
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2296
+	TBZ $0, R20, stored2322
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2296
+	B stored2322
 
-single2295:
+single2321:
 	FMOVS F26, 16(R21)
 
-stored2296:
+stored2322:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2297
+	TBZ $1, R20, single2323
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2298
+	TBZ $0, R20, stored2324
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2298
+	B stored2324
 
-single2297:
+single2323:
 	FMOVS F24, 16(R21)
 
-stored2298:
+stored2324:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49620,17 +50003,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2299
+	TBZ $1, R20, single2325
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2300
+	TBZ $0, R20, loaded2326
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2300
+	B loaded2326
 
-single2299:
+single2325:
 	FMOVS 0(R10), F0
 
-loaded2300:
+loaded2326:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -49646,90 +50029,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2301
+	TBZ $1, R20, single2327
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2302
+	TBZ $0, R20, loaded2328
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2302
+	B loaded2328
 
-single2301:
+single2327:
 	FMOVS 0(R21), F0
 
-loaded2302:
+loaded2328:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2303
+	TBZ $1, R20, single2329
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2304
+	TBZ $0, R20, loaded2330
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2304
+	B loaded2330
 
-single2303:
+single2329:
 	FMOVS 0(R21), F0
 
-loaded2304:
+loaded2330:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2305
+	TBZ $1, R20, single2331
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2306
+	TBZ $0, R20, loaded2332
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2306
+	B loaded2332
 
-single2305:
+single2331:
 	FMOVS 0(R21), F0
 
-loaded2306:
+loaded2332:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2307
+	TBZ $1, R20, single2333
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2308
+	TBZ $0, R20, loaded2334
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2308
+	B loaded2334
 
-single2307:
+single2333:
 	FMOVS 0(R21), F0
 
-loaded2308:
+loaded2334:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2309
+	TBZ $1, R20, single2335
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2310
+	TBZ $0, R20, loaded2336
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2310
+	B loaded2336
 
-single2309:
+single2335:
 	FMOVS 0(R21), F0
 
-loaded2310:
+loaded2336:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2311
+	TBZ $1, R20, single2337
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2312
+	TBZ $0, R20, loaded2338
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2312
+	B loaded2338
 
-single2311:
+single2337:
 	FMOVS 0(R21), F0
 
-loaded2312:
+loaded2338:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -49753,65 +50136,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2313
+	TBZ $1, R20, single2339
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2314
+	TBZ $0, R20, stored2340
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2314
+	B stored2340
 
-single2313:
+single2339:
 	FMOVS F31, 0(R21)
 
-stored2314:
+stored2340:
 	ADD R13, R21
-	TBZ $1, R20, single2315
+	TBZ $1, R20, single2341
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2316
+	TBZ $0, R20, stored2342
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2316
+	B stored2342
 
-single2315:
+single2341:
 	FMOVS F30, 0(R21)
 
-stored2316:
+stored2342:
 	ADD R13, R21
-	TBZ $1, R20, single2317
+	TBZ $1, R20, single2343
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2318
+	TBZ $0, R20, stored2344
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2318
+	B stored2344
 
-single2317:
+single2343:
 	FMOVS F29, 0(R21)
 
-stored2318:
+stored2344:
 	ADD R13, R21
-	TBZ $1, R20, single2319
+	TBZ $1, R20, single2345
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2320
+	TBZ $0, R20, stored2346
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2320
+	B stored2346
 
-single2319:
+single2345:
 	FMOVS F28, 0(R21)
 
-stored2320:
+stored2346:
 	ADD R13, R21
-	TBZ $1, R20, single2321
+	TBZ $1, R20, single2347
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2322
+	TBZ $0, R20, stored2348
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2322
+	B stored2348
 
-single2321:
+single2347:
 	FMOVS F27, 0(R21)
 
-stored2322:
+stored2348:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50058,17 +50441,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2323
+	TBZ $1, R20, single2349
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2324
+	TBZ $0, R20, loaded2350
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2324
+	B loaded2350
 
-single2323:
+single2349:
 	FMOVS 16(R10), F1
 
-loaded2324:
+loaded2350:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -50092,85 +50475,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2325
+	TBZ $1, R20, single2351
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2326
+	TBZ $0, R20, loaded2352
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2326
+	B loaded2352
 
-single2325:
+single2351:
 	FMOVS 16(R21), F0
 
-loaded2326:
+loaded2352:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2327
+	TBZ $1, R20, single2353
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2328
+	TBZ $0, R20, loaded2354
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2328
+	B loaded2354
 
-single2327:
+single2353:
 	FMOVS 16(R21), F0
 
-loaded2328:
+loaded2354:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2329
+	TBZ $1, R20, single2355
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2330
+	TBZ $0, R20, loaded2356
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2330
+	B loaded2356
 
-single2329:
+single2355:
 	FMOVS 16(R21), F0
 
-loaded2330:
+loaded2356:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2331
+	TBZ $1, R20, single2357
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2332
+	TBZ $0, R20, loaded2358
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2332
+	B loaded2358
 
-single2331:
+single2357:
 	FMOVS 16(R21), F0
 
-loaded2332:
+loaded2358:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2333
+	TBZ $1, R20, single2359
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2334
+	TBZ $0, R20, loaded2360
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2334
+	B loaded2360
 
-single2333:
+single2359:
 	FMOVS 16(R21), F0
 
-loaded2334:
+loaded2360:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -50183,17 +50566,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2335
+	TBZ $1, R20, single2361
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2336
+	TBZ $0, R20, loaded2362
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2336
+	B loaded2362
 
-single2335:
+single2361:
 	FMOVS 16(R21), F0
 
-loaded2336:
+loaded2362:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -50228,69 +50611,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2337
+	TBZ $1, R20, single2363
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2338
+	TBZ $0, R20, stored2364
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2338
+	B stored2364
 
-single2337:
+single2363:
 	FMOVS F30, 16(R21)
 
-stored2338:
+stored2364:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2339
+	TBZ $1, R20, single2365
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2340
+	TBZ $0, R20, stored2366
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2340
+	B stored2366
 
-single2339:
+single2365:
 	FMOVS F28, 16(R21)
 
-stored2340:
+stored2366:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2341
+	TBZ $1, R20, single2367
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2342
+	TBZ $0, R20, stored2368
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2342
+	B stored2368
 
-single2341:
+single2367:
 	FMOVS F26, 16(R21)
 
-stored2342:
+stored2368:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2343
+	TBZ $1, R20, single2369
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2344
+	TBZ $0, R20, stored2370
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2344
+	B stored2370
 
-single2343:
+single2369:
 	FMOVS F24, 16(R21)
 
-stored2344:
+stored2370:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2345
+	TBZ $1, R20, single2371
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2346
+	TBZ $0, R20, stored2372
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2346
+	B stored2372
 
-single2345:
+single2371:
 	FMOVS F22, 16(R21)
 
-stored2346:
+stored2372:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50496,17 +50879,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2347
+	TBZ $1, R20, single2373
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2348
+	TBZ $0, R20, loaded2374
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2348
+	B loaded2374
 
-single2347:
+single2373:
 	FMOVS 0(R10), F0
 
-loaded2348:
+loaded2374:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -50523,104 +50906,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2349
+	TBZ $1, R20, single2375
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2350
+	TBZ $0, R20, loaded2376
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2350
+	B loaded2376
 
-single2349:
+single2375:
 	FMOVS 0(R21), F0
 
-loaded2350:
+loaded2376:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2351
+	TBZ $1, R20, single2377
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2352
+	TBZ $0, R20, loaded2378
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2352
+	B loaded2378
 
-single2351:
+single2377:
 	FMOVS 0(R21), F0
 
-loaded2352:
+loaded2378:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2353
+	TBZ $1, R20, single2379
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2354
+	TBZ $0, R20, loaded2380
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2354
+	B loaded2380
 
-single2353:
+single2379:
 	FMOVS 0(R21), F0
 
-loaded2354:
+loaded2380:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2355
+	TBZ $1, R20, single2381
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2356
+	TBZ $0, R20, loaded2382
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2356
+	B loaded2382
 
-single2355:
+single2381:
 	FMOVS 0(R21), F0
 
-loaded2356:
+loaded2382:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2357
+	TBZ $1, R20, single2383
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2358
+	TBZ $0, R20, loaded2384
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2358
+	B loaded2384
 
-single2357:
+single2383:
 	FMOVS 0(R21), F0
 
-loaded2358:
+loaded2384:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2359
+	TBZ $1, R20, single2385
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2360
+	TBZ $0, R20, loaded2386
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2360
+	B loaded2386
 
-single2359:
+single2385:
 	FMOVS 0(R21), F0
 
-loaded2360:
+loaded2386:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2361
+	TBZ $1, R20, single2387
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2362
+	TBZ $0, R20, loaded2388
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2362
+	B loaded2388
 
-single2361:
+single2387:
 	FMOVS 0(R21), F0
 
-loaded2362:
+loaded2388:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -50647,77 +51030,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2363
+	TBZ $1, R20, single2389
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2364
+	TBZ $0, R20, stored2390
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2364
+	B stored2390
 
-single2363:
+single2389:
 	FMOVS F31, 0(R21)
 
-stored2364:
+stored2390:
 	ADD R13, R21
-	TBZ $1, R20, single2365
+	TBZ $1, R20, single2391
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2366
+	TBZ $0, R20, stored2392
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2366
+	B stored2392
 
-single2365:
+single2391:
 	FMOVS F30, 0(R21)
 
-stored2366:
+stored2392:
 	ADD R13, R21
-	TBZ $1, R20, single2367
+	TBZ $1, R20, single2393
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2368
+	TBZ $0, R20, stored2394
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2368
+	B stored2394
 
-single2367:
+single2393:
 	FMOVS F29, 0(R21)
 
-stored2368:
+stored2394:
 	ADD R13, R21
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2395
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2370
+	TBZ $0, R20, stored2396
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2370
+	B stored2396
 
-single2369:
+single2395:
 	FMOVS F28, 0(R21)
 
-stored2370:
+stored2396:
 	ADD R13, R21
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2397
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2372
+	TBZ $0, R20, stored2398
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2372
+	B stored2398
 
-single2371:
+single2397:
 	FMOVS F27, 0(R21)
 
-stored2372:
+stored2398:
 	ADD R13, R21
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2399
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2374
+	TBZ $0, R20, stored2400
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2374
+	B stored2400
 
-single2373:
+single2399:
 	FMOVS F26, 0(R21)
 
-stored2374:
+stored2400:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50986,17 +51369,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2401
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2376
+	TBZ $0, R20, loaded2402
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2376
+	B loaded2402
 
-single2375:
+single2401:
 	FMOVS 16(R10), F1
 
-loaded2376:
+loaded2402:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -51022,102 +51405,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2403
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2378
+	TBZ $0, R20, loaded2404
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2378
+	B loaded2404
 
-single2377:
+single2403:
 	FMOVS 16(R21), F0
 
-loaded2378:
+loaded2404:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2405
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2380
+	TBZ $0, R20, loaded2406
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2380
+	B loaded2406
 
-single2379:
+single2405:
 	FMOVS 16(R21), F0
 
-loaded2380:
+loaded2406:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2407
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2382
+	TBZ $0, R20, loaded2408
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2382
+	B loaded2408
 
-single2381:
+single2407:
 	FMOVS 16(R21), F0
 
-loaded2382:
+loaded2408:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2409
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2384
+	TBZ $0, R20, loaded2410
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2384
+	B loaded2410
 
-single2383:
+single2409:
 	FMOVS 16(R21), F0
 
-loaded2384:
+loaded2410:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2411
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2386
+	TBZ $0, R20, loaded2412
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2386
+	B loaded2412
 
-single2385:
+single2411:
 	FMOVS 16(R21), F0
 
-loaded2386:
+loaded2412:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2413
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2388
+	TBZ $0, R20, loaded2414
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2388
+	B loaded2414
 
-single2387:
+single2413:
 	FMOVS 16(R21), F0
 
-loaded2388:
+loaded2414:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -51131,17 +51514,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2415
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2390
+	TBZ $0, R20, loaded2416
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2390
+	B loaded2416
 
-single2389:
+single2415:
 	FMOVS 16(R21), F0
 
-loaded2390:
+loaded2416:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -51181,82 +51564,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2417
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2392
+	TBZ $0, R20, stored2418
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2392
+	B stored2418
 
-single2391:
+single2417:
 	FMOVS F30, 16(R21)
 
-stored2392:
+stored2418:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2419
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2394
+	TBZ $0, R20, stored2420
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2394
+	B stored2420
 
-single2393:
+single2419:
 	FMOVS F28, 16(R21)
 
-stored2394:
+stored2420:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2421
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2396
+	TBZ $0, R20, stored2422
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2396
+	B stored2422
 
-single2395:
+single2421:
 	FMOVS F26, 16(R21)
 
-stored2396:
+stored2422:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2423
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2398
+	TBZ $0, R20, stored2424
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2398
+	B stored2424
 
-single2397:
+single2423:
 	FMOVS F24, 16(R21)
 
-stored2398:
+stored2424:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2425
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2400
+	TBZ $0, R20, stored2426
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2400
+	B stored2426
 
-single2399:
+single2425:
 	FMOVS F22, 16(R21)
 
-stored2400:
+stored2426:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2427
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2402
+	TBZ $0, R20, stored2428
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2402
+	B stored2428
 
-single2401:
+single2427:
 	FMOVS F20, 16(R21)
 
-stored2402:
+stored2428:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51478,17 +51861,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2429
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2404
+	TBZ $0, R20, loaded2430
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2404
+	B loaded2430
 
-single2403:
+single2429:
 	FMOVS 0(R10), F0
 
-loaded2404:
+loaded2430:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -51506,118 +51889,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2431
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2406
+	TBZ $0, R20, loaded2432
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2406
+	B loaded2432
 
-single2405:
+single2431:
 	FMOVS 0(R21), F0
 
-loaded2406:
+loaded2432:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2433
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2408
+	TBZ $0, R20, loaded2434
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2408
+	B loaded2434
 
-single2407:
+single2433:
 	FMOVS 0(R21), F0
 
-loaded2408:
+loaded2434:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2435
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2410
+	TBZ $0, R20, loaded2436
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2410
+	B loaded2436
 
-single2409:
+single2435:
 	FMOVS 0(R21), F0
 
-loaded2410:
+loaded2436:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2437
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2412
+	TBZ $0, R20, loaded2438
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2412
+	B loaded2438
 
-single2411:
+single2437:
 	FMOVS 0(R21), F0
 
-loaded2412:
+loaded2438:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2439
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2414
+	TBZ $0, R20, loaded2440
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2414
+	B loaded2440
 
-single2413:
+single2439:
 	FMOVS 0(R21), F0
 
-loaded2414:
+loaded2440:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2441
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2416
+	TBZ $0, R20, loaded2442
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2416
+	B loaded2442
 
-single2415:
+single2441:
 	FMOVS 0(R21), F0
 
-loaded2416:
+loaded2442:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2443
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2418
+	TBZ $0, R20, loaded2444
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2418
+	B loaded2444
 
-single2417:
+single2443:
 	FMOVS 0(R21), F0
 
-loaded2418:
+loaded2444:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2445
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2420
+	TBZ $0, R20, loaded2446
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2420
+	B loaded2446
 
-single2419:
+single2445:
 	FMOVS 0(R21), F0
 
-loaded2420:
+loaded2446:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -51647,89 +52030,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2447
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2422
+	TBZ $0, R20, stored2448
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2422
+	B stored2448
 
-single2421:
+single2447:
 	FMOVS F31, 0(R21)
 
-stored2422:
+stored2448:
 	ADD R13, R21
-	TBZ $1, R20, single2423
+	TBZ $1, R20, single2449
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2424
+	TBZ $0, R20, stored2450
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2424
+	B stored2450
 
-single2423:
+single2449:
 	FMOVS F30, 0(R21)
 
-stored2424:
+stored2450:
 	ADD R13, R21
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2451
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2426
+	TBZ $0, R20, stored2452
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2426
+	B stored2452
 
-single2425:
+single2451:
 	FMOVS F29, 0(R21)
 
-stored2426:
+stored2452:
 	ADD R13, R21
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2453
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2428
+	TBZ $0, R20, stored2454
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2428
+	B stored2454
 
-single2427:
+single2453:
 	FMOVS F28, 0(R21)
 
-stored2428:
+stored2454:
 	ADD R13, R21
-	TBZ $1, R20, single2429
+	TBZ $1, R20, single2455
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2430
+	TBZ $0, R20, stored2456
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2430
+	B stored2456
 
-single2429:
+single2455:
 	FMOVS F27, 0(R21)
 
-stored2430:
+stored2456:
 	ADD R13, R21
-	TBZ $1, R20, single2431
+	TBZ $1, R20, single2457
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2432
+	TBZ $0, R20, stored2458
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2432
+	B stored2458
 
-single2431:
+single2457:
 	FMOVS F26, 0(R21)
 
-stored2432:
+stored2458:
 	ADD R13, R21
-	TBZ $1, R20, single2433
+	TBZ $1, R20, single2459
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2434
+	TBZ $0, R20, stored2460
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2434
+	B stored2460
 
-single2433:
+single2459:
 	FMOVS F25, 0(R21)
 
-stored2434:
+stored2460:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52024,17 +52407,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2435
+	TBZ $1, R20, single2461
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2436
+	TBZ $0, R20, loaded2462
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2436
+	B loaded2462
 
-single2435:
+single2461:
 	FMOVS 16(R10), F1
 
-loaded2436:
+loaded2462:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -52062,119 +52445,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2463
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2438
+	TBZ $0, R20, loaded2464
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2438
+	B loaded2464
 
-single2437:
+single2463:
 	FMOVS 16(R21), F0
 
-loaded2438:
+loaded2464:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2465
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2440
+	TBZ $0, R20, loaded2466
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2440
+	B loaded2466
 
-single2439:
+single2465:
 	FMOVS 16(R21), F0
 
-loaded2440:
+loaded2466:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2467
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2442
+	TBZ $0, R20, loaded2468
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2442
+	B loaded2468
 
-single2441:
+single2467:
 	FMOVS 16(R21), F0
 
-loaded2442:
+loaded2468:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2469
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2444
+	TBZ $0, R20, loaded2470
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2444
+	B loaded2470
 
-single2443:
+single2469:
 	FMOVS 16(R21), F0
 
-loaded2444:
+loaded2470:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2471
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2446
+	TBZ $0, R20, loaded2472
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2446
+	B loaded2472
 
-single2445:
+single2471:
 	FMOVS 16(R21), F0
 
-loaded2446:
+loaded2472:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2473
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2448
+	TBZ $0, R20, loaded2474
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2448
+	B loaded2474
 
-single2447:
+single2473:
 	FMOVS 16(R21), F0
 
-loaded2448:
+loaded2474:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2475
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2450
+	TBZ $0, R20, loaded2476
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2450
+	B loaded2476
 
-single2449:
+single2475:
 	FMOVS 16(R21), F0
 
-loaded2450:
+loaded2476:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -52189,17 +52572,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2477
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2452
+	TBZ $0, R20, loaded2478
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2452
+	B loaded2478
 
-single2451:
+single2477:
 	FMOVS 16(R21), F0
 
-loaded2452:
+loaded2478:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -52244,95 +52627,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2479
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2454
+	TBZ $0, R20, stored2480
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2454
+	B stored2480
 
-single2453:
+single2479:
 	FMOVS F30, 16(R21)
 
-stored2454:
+stored2480:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2455
+	TBZ $1, R20, single2481
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2456
+	TBZ $0, R20, stored2482
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2456
+	B stored2482
 
-single2455:
+single2481:
 	FMOVS F28, 16(R21)
 
-stored2456:
+stored2482:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2457
+	TBZ $1, R20, single2483
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2458
+	TBZ $0, R20, stored2484
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2458
+	B stored2484
 
-single2457:
+single2483:
 	FMOVS F26, 16(R21)
 
-stored2458:
+stored2484:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2485
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2460
+	TBZ $0, R20, stored2486
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2460
+	B stored2486
 
-single2459:
+single2485:
 	FMOVS F24, 16(R21)
 
-stored2460:
+stored2486:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2461
+	TBZ $1, R20, single2487
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2462
+	TBZ $0, R20, stored2488
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2462
+	B stored2488
 
-single2461:
+single2487:
 	FMOVS F22, 16(R21)
 
-stored2462:
+stored2488:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2489
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2464
+	TBZ $0, R20, stored2490
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2464
+	B stored2490
 
-single2463:
+single2489:
 	FMOVS F20, 16(R21)
 
-stored2464:
+stored2490:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2465
+	TBZ $1, R20, single2491
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2466
+	TBZ $0, R20, stored2492
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2466
+	B stored2492
 
-single2465:
+single2491:
 	FMOVS F18, 16(R21)
 
-stored2466:
+stored2492:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52562,17 +52945,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2467
+	TBZ $1, R20, single2493
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2468
+	TBZ $0, R20, loaded2494
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2468
+	B loaded2494
 
-single2467:
+single2493:
 	FMOVS 0(R10), F0
 
-loaded2468:
+loaded2494:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -52591,132 +52974,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2469
+	TBZ $1, R20, single2495
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2470
+	TBZ $0, R20, loaded2496
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2470
+	B loaded2496
 
-single2469:
+single2495:
 	FMOVS 0(R21), F0
 
-loaded2470:
+loaded2496:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2471
+	TBZ $1, R20, single2497
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2472
+	TBZ $0, R20, loaded2498
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2472
+	B loaded2498
 
-single2471:
+single2497:
 	FMOVS 0(R21), F0
 
-loaded2472:
+loaded2498:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2473
+	TBZ $1, R20, single2499
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2474
+	TBZ $0, R20, loaded2500
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2474
+	B loaded2500
 
-single2473:
+single2499:
 	FMOVS 0(R21), F0
 
-loaded2474:
+loaded2500:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2475
+	TBZ $1, R20, single2501
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2476
+	TBZ $0, R20, loaded2502
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2476
+	B loaded2502
 
-single2475:
+single2501:
 	FMOVS 0(R21), F0
 
-loaded2476:
+loaded2502:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2477
+	TBZ $1, R20, single2503
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2478
+	TBZ $0, R20, loaded2504
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2478
+	B loaded2504
 
-single2477:
+single2503:
 	FMOVS 0(R21), F0
 
-loaded2478:
+loaded2504:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2479
+	TBZ $1, R20, single2505
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2480
+	TBZ $0, R20, loaded2506
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2480
+	B loaded2506
 
-single2479:
+single2505:
 	FMOVS 0(R21), F0
 
-loaded2480:
+loaded2506:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2481
+	TBZ $1, R20, single2507
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2482
+	TBZ $0, R20, loaded2508
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2482
+	B loaded2508
 
-single2481:
+single2507:
 	FMOVS 0(R21), F0
 
-loaded2482:
+loaded2508:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2483
+	TBZ $1, R20, single2509
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2484
+	TBZ $0, R20, loaded2510
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2484
+	B loaded2510
 
-single2483:
+single2509:
 	FMOVS 0(R21), F0
 
-loaded2484:
+loaded2510:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2485
+	TBZ $1, R20, single2511
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2486
+	TBZ $0, R20, loaded2512
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2486
+	B loaded2512
 
-single2485:
+single2511:
 	FMOVS 0(R21), F0
 
-loaded2486:
+loaded2512:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -52749,101 +53132,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2513
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2488
+	TBZ $0, R20, stored2514
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2488
+	B stored2514
 
-single2487:
+single2513:
 	FMOVS F31, 0(R21)
 
-stored2488:
+stored2514:
 	ADD R13, R21
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2515
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2490
+	TBZ $0, R20, stored2516
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2490
+	B stored2516
 
-single2489:
+single2515:
 	FMOVS F30, 0(R21)
 
-stored2490:
+stored2516:
 	ADD R13, R21
-	TBZ $1, R20, single2491
+	TBZ $1, R20, single2517
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2492
+	TBZ $0, R20, stored2518
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2492
+	B stored2518
 
-single2491:
+single2517:
 	FMOVS F29, 0(R21)
 
-stored2492:
+stored2518:
 	ADD R13, R21
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2519
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2494
+	TBZ $0, R20, stored2520
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2494
+	B stored2520
 
-single2493:
+single2519:
 	FMOVS F28, 0(R21)
 
-stored2494:
+stored2520:
 	ADD R13, R21
-	TBZ $1, R20, single2495
+	TBZ $1, R20, single2521
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2496
+	TBZ $0, R20, stored2522
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2496
+	B stored2522
 
-single2495:
+single2521:
 	FMOVS F27, 0(R21)
 
-stored2496:
+stored2522:
 	ADD R13, R21
-	TBZ $1, R20, single2497
+	TBZ $1, R20, single2523
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2498
+	TBZ $0, R20, stored2524
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2498
+	B stored2524
 
-single2497:
+single2523:
 	FMOVS F26, 0(R21)
 
-stored2498:
+stored2524:
 	ADD R13, R21
-	TBZ $1, R20, single2499
+	TBZ $1, R20, single2525
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2500
+	TBZ $0, R20, stored2526
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2500
+	B stored2526
 
-single2499:
+single2525:
 	FMOVS F25, 0(R21)
 
-stored2500:
+stored2526:
 	ADD R13, R21
-	TBZ $1, R20, single2501
+	TBZ $1, R20, single2527
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2502
+	TBZ $0, R20, stored2528
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2502
+	B stored2528
 
-single2501:
+single2527:
 	FMOVS F24, 0(R21)
 
-stored2502:
+stored2528:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53156,17 +53539,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2503
+	TBZ $1, R20, single2529
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2504
+	TBZ $0, R20, loaded2530
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2504
+	B loaded2530
 
-single2503:
+single2529:
 	FMOVS 16(R10), F1
 
-loaded2504:
+loaded2530:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53196,136 +53579,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2505
+	TBZ $1, R20, single2531
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2506
+	TBZ $0, R20, loaded2532
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2506
+	B loaded2532
 
-single2505:
+single2531:
 	FMOVS 16(R21), F0
 
-loaded2506:
+loaded2532:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2507
+	TBZ $1, R20, single2533
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2508
+	TBZ $0, R20, loaded2534
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2508
+	B loaded2534
 
-single2507:
+single2533:
 	FMOVS 16(R21), F0
 
-loaded2508:
+loaded2534:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2509
+	TBZ $1, R20, single2535
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2510
+	TBZ $0, R20, loaded2536
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2510
+	B loaded2536
 
-single2509:
+single2535:
 	FMOVS 16(R21), F0
 
-loaded2510:
+loaded2536:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2511
+	TBZ $1, R20, single2537
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2512
+	TBZ $0, R20, loaded2538
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2512
+	B loaded2538
 
-single2511:
+single2537:
 	FMOVS 16(R21), F0
 
-loaded2512:
+loaded2538:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2513
+	TBZ $1, R20, single2539
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2514
+	TBZ $0, R20, loaded2540
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2514
+	B loaded2540
 
-single2513:
+single2539:
 	FMOVS 16(R21), F0
 
-loaded2514:
+loaded2540:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2515
+	TBZ $1, R20, single2541
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2516
+	TBZ $0, R20, loaded2542
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2516
+	B loaded2542
 
-single2515:
+single2541:
 	FMOVS 16(R21), F0
 
-loaded2516:
+loaded2542:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2517
+	TBZ $1, R20, single2543
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2518
+	TBZ $0, R20, loaded2544
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2518
+	B loaded2544
 
-single2517:
+single2543:
 	FMOVS 16(R21), F0
 
-loaded2518:
+loaded2544:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2519
+	TBZ $1, R20, single2545
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2520
+	TBZ $0, R20, loaded2546
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2520
+	B loaded2546
 
-single2519:
+single2545:
 	FMOVS 16(R21), F0
 
-loaded2520:
+loaded2546:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -53341,17 +53724,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2547
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2522
+	TBZ $0, R20, loaded2548
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2522
+	B loaded2548
 
-single2521:
+single2547:
 	FMOVS 16(R21), F0
 
-loaded2522:
+loaded2548:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -53401,108 +53784,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2549
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2524
+	TBZ $0, R20, stored2550
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2524
+	B stored2550
 
-single2523:
+single2549:
 	FMOVS F30, 16(R21)
 
-stored2524:
+stored2550:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2551
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2526
+	TBZ $0, R20, stored2552
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2526
+	B stored2552
 
-single2525:
+single2551:
 	FMOVS F28, 16(R21)
 
-stored2526:
+stored2552:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2553
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2528
+	TBZ $0, R20, stored2554
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2528
+	B stored2554
 
-single2527:
+single2553:
 	FMOVS F26, 16(R21)
 
-stored2528:
+stored2554:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2555
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2530
+	TBZ $0, R20, stored2556
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2530
+	B stored2556
 
-single2529:
+single2555:
 	FMOVS F24, 16(R21)
 
-stored2530:
+stored2556:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2531
+	TBZ $1, R20, single2557
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2532
+	TBZ $0, R20, stored2558
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2532
+	B stored2558
 
-single2531:
+single2557:
 	FMOVS F22, 16(R21)
 
-stored2532:
+stored2558:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2533
+	TBZ $1, R20, single2559
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2534
+	TBZ $0, R20, stored2560
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2534
+	B stored2560
 
-single2533:
+single2559:
 	FMOVS F20, 16(R21)
 
-stored2534:
+stored2560:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2535
+	TBZ $1, R20, single2561
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2536
+	TBZ $0, R20, stored2562
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2536
+	B stored2562
 
-single2535:
+single2561:
 	FMOVS F18, 16(R21)
 
-stored2536:
+stored2562:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2537
+	TBZ $1, R20, single2563
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2538
+	TBZ $0, R20, stored2564
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2538
+	B stored2564
 
-single2537:
+single2563:
 	FMOVS F16, 16(R21)
 
-stored2538:
+stored2564:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54048,29 +54431,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single2539
+	TBZ $1, R20, single2565
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2540
+	TBZ $0, R20, loaded2566
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2540
+	B loaded2566
 
-single2539:
+single2565:
 	FMOVS 0(R10), F0
 
-loaded2540:
+loaded2566:
 	ADD R12, R10
-	TBZ $1, R20, single2541
+	TBZ $1, R20, single2567
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2542
+	TBZ $0, R20, loaded2568
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2542
+	B loaded2568
 
-single2541:
+single2567:
 	FMOVS 0(R0), F1
 
-loaded2542:
+loaded2568:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -54082,34 +54465,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2543
+	TBZ $1, R20, single2569
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2544
+	TBZ $0, R20, loaded2570
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2544
+	B loaded2570
 
-single2543:
+single2569:
 	FMOVS 0(R21), F0
 
-loaded2544:
+loaded2570:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2545
+	TBZ $1, R20, single2571
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2546
+	TBZ $0, R20, loaded2572
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2546
+	B loaded2572
 
-single2545:
+single2571:
 	FMOVS 0(R21), F0
 
-loaded2546:
+loaded2572:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -54121,17 +54504,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2547
+	TBZ $1, R20, single2573
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2548
+	TBZ $0, R20, stored2574
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2548
+	B stored2574
 
-single2547:
+single2573:
 	FMOVS F31, 0(R21)
 
-stored2548:
+stored2574:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54289,31 +54672,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2549
+	TBZ $1, R20, single2575
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2550
+	TBZ $0, R20, loaded2576
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2550
+	B loaded2576
 
-single2549:
+single2575:
 	FMOVS 16(R10), F1
 
-loaded2550:
+loaded2576:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2551
+	TBZ $1, R20, single2577
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2552
+	TBZ $0, R20, loaded2578
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2552
+	B loaded2578
 
-single2551:
+single2577:
 	FMOVS 16(R0), F3
 
-loaded2552:
+loaded2578:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -54328,17 +54711,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2553
+	TBZ $1, R20, single2579
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2554
+	TBZ $0, R20, loaded2580
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2554
+	B loaded2580
 
-single2553:
+single2579:
 	FMOVS 16(R21), F0
 
-loaded2554:
+loaded2580:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -54347,17 +54730,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2555
+	TBZ $1, R20, single2581
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2556
+	TBZ $0, R20, loaded2582
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2556
+	B loaded2582
 
-single2555:
+single2581:
 	FMOVS 16(R21), F0
 
-loaded2556:
+loaded2582:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -54372,17 +54755,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2557
+	TBZ $1, R20, single2583
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2558
+	TBZ $0, R20, stored2584
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2558
+	B stored2584
 
-single2557:
+single2583:
 	FMOVS F30, 16(R21)
 
-stored2558:
+stored2584:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54543,42 +54926,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single2559
+	TBZ $1, R20, single2585
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2560
+	TBZ $0, R20, loaded2586
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2560
+	B loaded2586
 
-single2559:
+single2585:
 	FMOVS 0(R10), F0
 
-loaded2560:
+loaded2586:
 	ADD R12, R10
-	TBZ $1, R20, single2561
+	TBZ $1, R20, single2587
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2562
+	TBZ $0, R20, loaded2588
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2562
+	B loaded2588
 
-single2561:
+single2587:
 	FMOVS 0(R0), F1
 
-loaded2562:
+loaded2588:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2563
+	TBZ $1, R20, single2589
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2564
+	TBZ $0, R20, loaded2590
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2564
+	B loaded2590
 
-single2563:
+single2589:
 	FMOVS 0(R1), F1
 
-loaded2564:
+loaded2590:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -54590,48 +54973,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2565
+	TBZ $1, R20, single2591
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2566
+	TBZ $0, R20, loaded2592
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2566
+	B loaded2592
 
-single2565:
+single2591:
 	FMOVS 0(R21), F0
 
-loaded2566:
+loaded2592:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2567
+	TBZ $1, R20, single2593
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2568
+	TBZ $0, R20, loaded2594
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2568
+	B loaded2594
 
-single2567:
+single2593:
 	FMOVS 0(R21), F0
 
-loaded2568:
+loaded2594:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2569
+	TBZ $1, R20, single2595
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2570
+	TBZ $0, R20, loaded2596
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2570
+	B loaded2596
 
-single2569:
+single2595:
 	FMOVS 0(R21), F0
 
-loaded2570:
+loaded2596:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -54646,29 +55029,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2571
+	TBZ $1, R20, single2597
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2572
+	TBZ $0, R20, stored2598
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2572
+	B stored2598
 
-single2571:
+single2597:
 	FMOVS F31, 0(R21)
 
-stored2572:
+stored2598:
 	ADD R13, R21
-	TBZ $1, R20, single2573
+	TBZ $1, R20, single2599
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2574
+	TBZ $0, R20, stored2600
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2574
+	B stored2600
 
-single2573:
+single2599:
 	FMOVS F30, 0(R21)
 
-stored2574:
+stored2600:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54855,46 +55238,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2575
+	TBZ $1, R20, single2601
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2576
+	TBZ $0, R20, loaded2602
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2576
+	B loaded2602
 
-single2575:
+single2601:
 	FMOVS 16(R10), F1
 
-loaded2576:
+loaded2602:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2577
+	TBZ $1, R20, single2603
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2578
+	TBZ $0, R20, loaded2604
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2578
+	B loaded2604
 
-single2577:
+single2603:
 	FMOVS 16(R0), F3
 
-loaded2578:
+loaded2604:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2579
+	TBZ $1, R20, single2605
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2580
+	TBZ $0, R20, loaded2606
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2580
+	B loaded2606
 
-single2579:
+single2605:
 	FMOVS 16(R1), F3
 
-loaded2580:
+loaded2606:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -54909,34 +55292,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2581
+	TBZ $1, R20, single2607
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2582
+	TBZ $0, R20, loaded2608
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2582
+	B loaded2608
 
-single2581:
+single2607:
 	FMOVS 16(R21), F0
 
-loaded2582:
+loaded2608:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2583
+	TBZ $1, R20, single2609
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2584
+	TBZ $0, R20, loaded2610
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2584
+	B loaded2610
 
-single2583:
+single2609:
 	FMOVS 16(R21), F0
 
-loaded2584:
+loaded2610:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -54946,17 +55329,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2585
+	TBZ $1, R20, single2611
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2586
+	TBZ $0, R20, loaded2612
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2586
+	B loaded2612
 
-single2585:
+single2611:
 	FMOVS 16(R21), F0
 
-loaded2586:
+loaded2612:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -54976,30 +55359,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2587
+	TBZ $1, R20, single2613
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2588
+	TBZ $0, R20, stored2614
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2588
+	B stored2614
 
-single2587:
+single2613:
 	FMOVS F30, 16(R21)
 
-stored2588:
+stored2614:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2589
+	TBZ $1, R20, single2615
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2590
+	TBZ $0, R20, stored2616
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2590
+	B stored2616
 
-single2589:
+single2615:
 	FMOVS F28, 16(R21)
 
-stored2590:
+stored2616:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55178,55 +55561,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single2591
+	TBZ $1, R20, single2617
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2592
+	TBZ $0, R20, loaded2618
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2592
+	B loaded2618
 
-single2591:
+single2617:
 	FMOVS 0(R10), F0
 
-loaded2592:
+loaded2618:
 	ADD R12, R10
-	TBZ $1, R20, single2593
+	TBZ $1, R20, single2619
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2594
+	TBZ $0, R20, loaded2620
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2594
+	B loaded2620
 
-single2593:
+single2619:
 	FMOVS 0(R0), F1
 
-loaded2594:
+loaded2620:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2595
+	TBZ $1, R20, single2621
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2596
+	TBZ $0, R20, loaded2622
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2596
+	B loaded2622
 
-single2595:
+single2621:
 	FMOVS 0(R1), F1
 
-loaded2596:
+loaded2622:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2597
+	TBZ $1, R20, single2623
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2598
+	TBZ $0, R20, loaded2624
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2598
+	B loaded2624
 
-single2597:
+single2623:
 	FMOVS 0(R2), F1
 
-loaded2598:
+loaded2624:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -55238,62 +55621,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2599
+	TBZ $1, R20, single2625
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2600
+	TBZ $0, R20, loaded2626
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2600
+	B loaded2626
 
-single2599:
+single2625:
 	FMOVS 0(R21), F0
 
-loaded2600:
+loaded2626:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2601
+	TBZ $1, R20, single2627
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2602
+	TBZ $0, R20, loaded2628
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2602
+	B loaded2628
 
-single2601:
+single2627:
 	FMOVS 0(R21), F0
 
-loaded2602:
+loaded2628:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2603
+	TBZ $1, R20, single2629
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2604
+	TBZ $0, R20, loaded2630
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2604
+	B loaded2630
 
-single2603:
+single2629:
 	FMOVS 0(R21), F0
 
-loaded2604:
+loaded2630:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2605
+	TBZ $1, R20, single2631
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2606
+	TBZ $0, R20, loaded2632
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2606
+	B loaded2632
 
-single2605:
+single2631:
 	FMOVS 0(R21), F0
 
-loaded2606:
+loaded2632:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -55311,41 +55694,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2607
+	TBZ $1, R20, single2633
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2608
+	TBZ $0, R20, stored2634
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2608
+	B stored2634
 
-single2607:
+single2633:
 	FMOVS F31, 0(R21)
 
-stored2608:
+stored2634:
 	ADD R13, R21
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2635
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2610
+	TBZ $0, R20, stored2636
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2610
+	B stored2636
 
-single2609:
+single2635:
 	FMOVS F30, 0(R21)
 
-stored2610:
+stored2636:
 	ADD R13, R21
-	TBZ $1, R20, single2611
+	TBZ $1, R20, single2637
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2612
+	TBZ $0, R20, stored2638
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2612
+	B stored2638
 
-single2611:
+single2637:
 	FMOVS F29, 0(R21)
 
-stored2612:
+stored2638:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55561,61 +55944,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2613
+	TBZ $1, R20, single2639
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2614
+	TBZ $0, R20, loaded2640
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2614
+	B loaded2640
 
-single2613:
+single2639:
 	FMOVS 16(R10), F1
 
-loaded2614:
+loaded2640:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2615
+	TBZ $1, R20, single2641
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2616
+	TBZ $0, R20, loaded2642
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2616
+	B loaded2642
 
-single2615:
+single2641:
 	FMOVS 16(R0), F3
 
-loaded2616:
+loaded2642:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2617
+	TBZ $1, R20, single2643
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2618
+	TBZ $0, R20, loaded2644
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2618
+	B loaded2644
 
-single2617:
+single2643:
 	FMOVS 16(R1), F3
 
-loaded2618:
+loaded2644:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2619
+	TBZ $1, R20, single2645
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2620
+	TBZ $0, R20, loaded2646
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2620
+	B loaded2646
 
-single2619:
+single2645:
 	FMOVS 16(R2), F3
 
-loaded2620:
+loaded2646:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -55630,51 +56013,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2621
+	TBZ $1, R20, single2647
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2622
+	TBZ $0, R20, loaded2648
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2622
+	B loaded2648
 
-single2621:
+single2647:
 	FMOVS 16(R21), F0
 
-loaded2622:
+loaded2648:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2623
+	TBZ $1, R20, single2649
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2624
+	TBZ $0, R20, loaded2650
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2624
+	B loaded2650
 
-single2623:
+single2649:
 	FMOVS 16(R21), F0
 
-loaded2624:
+loaded2650:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2625
+	TBZ $1, R20, single2651
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2626
+	TBZ $0, R20, loaded2652
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2626
+	B loaded2652
 
-single2625:
+single2651:
 	FMOVS 16(R21), F0
 
-loaded2626:
+loaded2652:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -55685,17 +56068,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2627
+	TBZ $1, R20, single2653
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2628
+	TBZ $0, R20, loaded2654
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2628
+	B loaded2654
 
-single2627:
+single2653:
 	FMOVS 16(R21), F0
 
-loaded2628:
+loaded2654:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -55720,43 +56103,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2629
+	TBZ $1, R20, single2655
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2630
+	TBZ $0, R20, stored2656
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2630
+	B stored2656
 
-single2629:
+single2655:
 	FMOVS F30, 16(R21)
 
-stored2630:
+stored2656:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2631
+	TBZ $1, R20, single2657
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2632
+	TBZ $0, R20, stored2658
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2632
+	B stored2658
 
-single2631:
+single2657:
 	FMOVS F28, 16(R21)
 
-stored2632:
+stored2658:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2633
+	TBZ $1, R20, single2659
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2634
+	TBZ $0, R20, stored2660
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2634
+	B stored2660
 
-single2633:
+single2659:
 	FMOVS F26, 16(R21)
 
-stored2634:
+stored2660:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55953,68 +56336,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single2635
+	TBZ $1, R20, single2661
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2636
+	TBZ $0, R20, loaded2662
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2636
+	B loaded2662
 
-single2635:
+single2661:
 	FMOVS 0(R10), F0
 
-loaded2636:
+loaded2662:
 	ADD R12, R10
-	TBZ $1, R20, single2637
+	TBZ $1, R20, single2663
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2638
+	TBZ $0, R20, loaded2664
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2638
+	B loaded2664
 
-single2637:
+single2663:
 	FMOVS 0(R0), F1
 
-loaded2638:
+loaded2664:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2639
+	TBZ $1, R20, single2665
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2640
+	TBZ $0, R20, loaded2666
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2640
+	B loaded2666
 
-single2639:
+single2665:
 	FMOVS 0(R1), F1
 
-loaded2640:
+loaded2666:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2641
+	TBZ $1, R20, single2667
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2642
+	TBZ $0, R20, loaded2668
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2642
+	B loaded2668
 
-single2641:
+single2667:
 	FMOVS 0(R2), F1
 
-loaded2642:
+loaded2668:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2643
+	TBZ $1, R20, single2669
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2644
+	TBZ $0, R20, loaded2670
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2644
+	B loaded2670
 
-single2643:
+single2669:
 	FMOVS 0(R3), F1
 
-loaded2644:
+loaded2670:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -56026,76 +56409,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2645
+	TBZ $1, R20, single2671
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2646
+	TBZ $0, R20, loaded2672
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2646
+	B loaded2672
 
-single2645:
+single2671:
 	FMOVS 0(R21), F0
 
-loaded2646:
+loaded2672:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2647
+	TBZ $1, R20, single2673
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2648
+	TBZ $0, R20, loaded2674
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2648
+	B loaded2674
 
-single2647:
+single2673:
 	FMOVS 0(R21), F0
 
-loaded2648:
+loaded2674:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2649
+	TBZ $1, R20, single2675
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2650
+	TBZ $0, R20, loaded2676
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2650
+	B loaded2676
 
-single2649:
+single2675:
 	FMOVS 0(R21), F0
 
-loaded2650:
+loaded2676:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2651
+	TBZ $1, R20, single2677
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2652
+	TBZ $0, R20, loaded2678
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2652
+	B loaded2678
 
-single2651:
+single2677:
 	FMOVS 0(R21), F0
 
-loaded2652:
+loaded2678:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2653
+	TBZ $1, R20, single2679
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2654
+	TBZ $0, R20, loaded2680
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2654
+	B loaded2680
 
-single2653:
+single2679:
 	FMOVS 0(R21), F0
 
-loaded2654:
+loaded2680:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -56116,53 +56499,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2655
+	TBZ $1, R20, single2681
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2656
+	TBZ $0, R20, stored2682
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2656
+	B stored2682
 
-single2655:
+single2681:
 	FMOVS F31, 0(R21)
 
-stored2656:
+stored2682:
 	ADD R13, R21
-	TBZ $1, R20, single2657
+	TBZ $1, R20, single2683
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2658
+	TBZ $0, R20, stored2684
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2658
+	B stored2684
 
-single2657:
+single2683:
 	FMOVS F30, 0(R21)
 
-stored2658:
+stored2684:
 	ADD R13, R21
-	TBZ $1, R20, single2659
+	TBZ $1, R20, single2685
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2660
+	TBZ $0, R20, stored2686
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2660
+	B stored2686
 
-single2659:
+single2685:
 	FMOVS F29, 0(R21)
 
-stored2660:
+stored2686:
 	ADD R13, R21
-	TBZ $1, R20, single2661
+	TBZ $1, R20, single2687
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2662
+	TBZ $0, R20, stored2688
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2662
+	B stored2688
 
-single2661:
+single2687:
 	FMOVS F28, 0(R21)
 
-stored2662:
+stored2688:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56407,76 +56790,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2663
+	TBZ $1, R20, single2689
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2664
+	TBZ $0, R20, loaded2690
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2664
+	B loaded2690
 
-single2663:
+single2689:
 	FMOVS 16(R10), F1
 
-loaded2664:
+loaded2690:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2665
+	TBZ $1, R20, single2691
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2666
+	TBZ $0, R20, loaded2692
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2666
+	B loaded2692
 
-single2665:
+single2691:
 	FMOVS 16(R0), F3
 
-loaded2666:
+loaded2692:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2667
+	TBZ $1, R20, single2693
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2668
+	TBZ $0, R20, loaded2694
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2668
+	B loaded2694
 
-single2667:
+single2693:
 	FMOVS 16(R1), F3
 
-loaded2668:
+loaded2694:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2669
+	TBZ $1, R20, single2695
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2670
+	TBZ $0, R20, loaded2696
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2670
+	B loaded2696
 
-single2669:
+single2695:
 	FMOVS 16(R2), F3
 
-loaded2670:
+loaded2696:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2671
+	TBZ $1, R20, single2697
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2672
+	TBZ $0, R20, loaded2698
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2672
+	B loaded2698
 
-single2671:
+single2697:
 	FMOVS 16(R3), F3
 
-loaded2672:
+loaded2698:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -56491,68 +56874,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2673
+	TBZ $1, R20, single2699
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2674
+	TBZ $0, R20, loaded2700
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2674
+	B loaded2700
 
-single2673:
+single2699:
 	FMOVS 16(R21), F0
 
-loaded2674:
+loaded2700:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2675
+	TBZ $1, R20, single2701
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2676
+	TBZ $0, R20, loaded2702
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2676
+	B loaded2702
 
-single2675:
+single2701:
 	FMOVS 16(R21), F0
 
-loaded2676:
+loaded2702:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2677
+	TBZ $1, R20, single2703
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2678
+	TBZ $0, R20, loaded2704
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2678
+	B loaded2704
 
-single2677:
+single2703:
 	FMOVS 16(R21), F0
 
-loaded2678:
+loaded2704:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2679
+	TBZ $1, R20, single2705
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2680
+	TBZ $0, R20, loaded2706
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2680
+	B loaded2706
 
-single2679:
+single2705:
 	FMOVS 16(R21), F0
 
-loaded2680:
+loaded2706:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -56564,17 +56947,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2681
+	TBZ $1, R20, single2707
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2682
+	TBZ $0, R20, loaded2708
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2682
+	B loaded2708
 
-single2681:
+single2707:
 	FMOVS 16(R21), F0
 
-loaded2682:
+loaded2708:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -56604,56 +56987,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2683
+	TBZ $1, R20, single2709
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2684
+	TBZ $0, R20, stored2710
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2684
+	B stored2710
 
-single2683:
+single2709:
 	FMOVS F30, 16(R21)
 
-stored2684:
+stored2710:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2685
+	TBZ $1, R20, single2711
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2686
+	TBZ $0, R20, stored2712
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2686
+	B stored2712
 
-single2685:
+single2711:
 	FMOVS F28, 16(R21)
 
-stored2686:
+stored2712:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2687
+	TBZ $1, R20, single2713
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2688
+	TBZ $0, R20, stored2714
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2688
+	B stored2714
 
-single2687:
+single2713:
 	FMOVS F26, 16(R21)
 
-stored2688:
+stored2714:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2689
+	TBZ $1, R20, single2715
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2690
+	TBZ $0, R20, stored2716
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2690
+	B stored2716
 
-single2689:
+single2715:
 	FMOVS F24, 16(R21)
 
-stored2690:
+stored2716:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56868,81 +57251,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single2691
+	TBZ $1, R20, single2717
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2692
+	TBZ $0, R20, loaded2718
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2692
+	B loaded2718
 
-single2691:
+single2717:
 	FMOVS 0(R10), F0
 
-loaded2692:
+loaded2718:
 	ADD R12, R10
-	TBZ $1, R20, single2693
+	TBZ $1, R20, single2719
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2694
+	TBZ $0, R20, loaded2720
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2694
+	B loaded2720
 
-single2693:
+single2719:
 	FMOVS 0(R0), F1
 
-loaded2694:
+loaded2720:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2695
+	TBZ $1, R20, single2721
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2696
+	TBZ $0, R20, loaded2722
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2696
+	B loaded2722
 
-single2695:
+single2721:
 	FMOVS 0(R1), F1
 
-loaded2696:
+loaded2722:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2697
+	TBZ $1, R20, single2723
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2698
+	TBZ $0, R20, loaded2724
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2698
+	B loaded2724
 
-single2697:
+single2723:
 	FMOVS 0(R2), F1
 
-loaded2698:
+loaded2724:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2699
+	TBZ $1, R20, single2725
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2700
+	TBZ $0, R20, loaded2726
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2700
+	B loaded2726
 
-single2699:
+single2725:
 	FMOVS 0(R3), F1
 
-loaded2700:
+loaded2726:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2701
+	TBZ $1, R20, single2727
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2702
+	TBZ $0, R20, loaded2728
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2702
+	B loaded2728
 
-single2701:
+single2727:
 	FMOVS 0(R4), F1
 
-loaded2702:
+loaded2728:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -56954,90 +57337,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2703
+	TBZ $1, R20, single2729
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2704
+	TBZ $0, R20, loaded2730
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2704
+	B loaded2730
 
-single2703:
+single2729:
 	FMOVS 0(R21), F0
 
-loaded2704:
+loaded2730:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2705
+	TBZ $1, R20, single2731
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2706
+	TBZ $0, R20, loaded2732
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2706
+	B loaded2732
 
-single2705:
+single2731:
 	FMOVS 0(R21), F0
 
-loaded2706:
+loaded2732:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2707
+	TBZ $1, R20, single2733
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2708
+	TBZ $0, R20, loaded2734
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2708
+	B loaded2734
 
-single2707:
+single2733:
 	FMOVS 0(R21), F0
 
-loaded2708:
+loaded2734:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2709
+	TBZ $1, R20, single2735
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2710
+	TBZ $0, R20, loaded2736
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2710
+	B loaded2736
 
-single2709:
+single2735:
 	FMOVS 0(R21), F0
 
-loaded2710:
+loaded2736:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2711
+	TBZ $1, R20, single2737
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2712
+	TBZ $0, R20, loaded2738
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2712
+	B loaded2738
 
-single2711:
+single2737:
 	FMOVS 0(R21), F0
 
-loaded2712:
+loaded2738:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2713
+	TBZ $1, R20, single2739
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2714
+	TBZ $0, R20, loaded2740
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2714
+	B loaded2740
 
-single2713:
+single2739:
 	FMOVS 0(R21), F0
 
-loaded2714:
+loaded2740:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -57061,65 +57444,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2741
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2716
+	TBZ $0, R20, stored2742
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2716
+	B stored2742
 
-single2715:
+single2741:
 	FMOVS F31, 0(R21)
 
-stored2716:
+stored2742:
 	ADD R13, R21
-	TBZ $1, R20, single2717
+	TBZ $1, R20, single2743
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2718
+	TBZ $0, R20, stored2744
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2718
+	B stored2744
 
-single2717:
+single2743:
 	FMOVS F30, 0(R21)
 
-stored2718:
+stored2744:
 	ADD R13, R21
-	TBZ $1, R20, single2719
+	TBZ $1, R20, single2745
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2720
+	TBZ $0, R20, stored2746
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2720
+	B stored2746
 
-single2719:
+single2745:
 	FMOVS F29, 0(R21)
 
-stored2720:
+stored2746:
 	ADD R13, R21
-	TBZ $1, R20, single2721
+	TBZ $1, R20, single2747
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2722
+	TBZ $0, R20, stored2748
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2722
+	B stored2748
 
-single2721:
+single2747:
 	FMOVS F28, 0(R21)
 
-stored2722:
+stored2748:
 	ADD R13, R21
-	TBZ $1, R20, single2723
+	TBZ $1, R20, single2749
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2724
+	TBZ $0, R20, stored2750
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2724
+	B stored2750
 
-single2723:
+single2749:
 	FMOVS F27, 0(R21)
 
-stored2724:
+stored2750:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57393,91 +57776,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2725
+	TBZ $1, R20, single2751
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2726
+	TBZ $0, R20, loaded2752
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2726
+	B loaded2752
 
-single2725:
+single2751:
 	FMOVS 16(R10), F1
 
-loaded2726:
+loaded2752:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2727
+	TBZ $1, R20, single2753
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2728
+	TBZ $0, R20, loaded2754
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2728
+	B loaded2754
 
-single2727:
+single2753:
 	FMOVS 16(R0), F3
 
-loaded2728:
+loaded2754:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2729
+	TBZ $1, R20, single2755
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2730
+	TBZ $0, R20, loaded2756
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2730
+	B loaded2756
 
-single2729:
+single2755:
 	FMOVS 16(R1), F3
 
-loaded2730:
+loaded2756:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2731
+	TBZ $1, R20, single2757
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2732
+	TBZ $0, R20, loaded2758
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2732
+	B loaded2758
 
-single2731:
+single2757:
 	FMOVS 16(R2), F3
 
-loaded2732:
+loaded2758:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2733
+	TBZ $1, R20, single2759
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2734
+	TBZ $0, R20, loaded2760
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2734
+	B loaded2760
 
-single2733:
+single2759:
 	FMOVS 16(R3), F3
 
-loaded2734:
+loaded2760:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2735
+	TBZ $1, R20, single2761
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2736
+	TBZ $0, R20, loaded2762
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2736
+	B loaded2762
 
-single2735:
+single2761:
 	FMOVS 16(R4), F3
 
-loaded2736:
+loaded2762:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -57492,85 +57875,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2737
+	TBZ $1, R20, single2763
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2738
+	TBZ $0, R20, loaded2764
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2738
+	B loaded2764
 
-single2737:
+single2763:
 	FMOVS 16(R21), F0
 
-loaded2738:
+loaded2764:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2739
+	TBZ $1, R20, single2765
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2740
+	TBZ $0, R20, loaded2766
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2740
+	B loaded2766
 
-single2739:
+single2765:
 	FMOVS 16(R21), F0
 
-loaded2740:
+loaded2766:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2741
+	TBZ $1, R20, single2767
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2742
+	TBZ $0, R20, loaded2768
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2742
+	B loaded2768
 
-single2741:
+single2767:
 	FMOVS 16(R21), F0
 
-loaded2742:
+loaded2768:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2743
+	TBZ $1, R20, single2769
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2744
+	TBZ $0, R20, loaded2770
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2744
+	B loaded2770
 
-single2743:
+single2769:
 	FMOVS 16(R21), F0
 
-loaded2744:
+loaded2770:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2745
+	TBZ $1, R20, single2771
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2746
+	TBZ $0, R20, loaded2772
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2746
+	B loaded2772
 
-single2745:
+single2771:
 	FMOVS 16(R21), F0
 
-loaded2746:
+loaded2772:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -57583,17 +57966,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2747
+	TBZ $1, R20, single2773
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2748
+	TBZ $0, R20, loaded2774
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2748
+	B loaded2774
 
-single2747:
+single2773:
 	FMOVS 16(R21), F0
 
-loaded2748:
+loaded2774:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -57628,69 +58011,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2749
+	TBZ $1, R20, single2775
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2750
+	TBZ $0, R20, stored2776
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2750
+	B stored2776
 
-single2749:
+single2775:
 	FMOVS F30, 16(R21)
 
-stored2750:
+stored2776:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2751
+	TBZ $1, R20, single2777
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2752
+	TBZ $0, R20, stored2778
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2752
+	B stored2778
 
-single2751:
+single2777:
 	FMOVS F28, 16(R21)
 
-stored2752:
+stored2778:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2753
+	TBZ $1, R20, single2779
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2754
+	TBZ $0, R20, stored2780
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2754
+	B stored2780
 
-single2753:
+single2779:
 	FMOVS F26, 16(R21)
 
-stored2754:
+stored2780:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2755
+	TBZ $1, R20, single2781
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2756
+	TBZ $0, R20, stored2782
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2756
+	B stored2782
 
-single2755:
+single2781:
 	FMOVS F24, 16(R21)
 
-stored2756:
+stored2782:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2757
+	TBZ $1, R20, single2783
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2758
+	TBZ $0, R20, stored2784
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2758
+	B stored2784
 
-single2757:
+single2783:
 	FMOVS F22, 16(R21)
 
-stored2758:
+stored2784:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57923,94 +58306,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single2759
+	TBZ $1, R20, single2785
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2760
+	TBZ $0, R20, loaded2786
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2760
+	B loaded2786
 
-single2759:
+single2785:
 	FMOVS 0(R10), F0
 
-loaded2760:
+loaded2786:
 	ADD R12, R10
-	TBZ $1, R20, single2761
+	TBZ $1, R20, single2787
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2762
+	TBZ $0, R20, loaded2788
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2762
+	B loaded2788
 
-single2761:
+single2787:
 	FMOVS 0(R0), F1
 
-loaded2762:
+loaded2788:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2763
+	TBZ $1, R20, single2789
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2764
+	TBZ $0, R20, loaded2790
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2764
+	B loaded2790
 
-single2763:
+single2789:
 	FMOVS 0(R1), F1
 
-loaded2764:
+loaded2790:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2765
+	TBZ $1, R20, single2791
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2766
+	TBZ $0, R20, loaded2792
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2766
+	B loaded2792
 
-single2765:
+single2791:
 	FMOVS 0(R2), F1
 
-loaded2766:
+loaded2792:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2767
+	TBZ $1, R20, single2793
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2768
+	TBZ $0, R20, loaded2794
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2768
+	B loaded2794
 
-single2767:
+single2793:
 	FMOVS 0(R3), F1
 
-loaded2768:
+loaded2794:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2769
+	TBZ $1, R20, single2795
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2770
+	TBZ $0, R20, loaded2796
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2770
+	B loaded2796
 
-single2769:
+single2795:
 	FMOVS 0(R4), F1
 
-loaded2770:
+loaded2796:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2771
+	TBZ $1, R20, single2797
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2772
+	TBZ $0, R20, loaded2798
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2772
+	B loaded2798
 
-single2771:
+single2797:
 	FMOVS 0(R5), F1
 
-loaded2772:
+loaded2798:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -58022,104 +58405,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2773
+	TBZ $1, R20, single2799
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2774
+	TBZ $0, R20, loaded2800
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2774
+	B loaded2800
 
-single2773:
+single2799:
 	FMOVS 0(R21), F0
 
-loaded2774:
+loaded2800:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2775
+	TBZ $1, R20, single2801
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2776
+	TBZ $0, R20, loaded2802
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2776
+	B loaded2802
 
-single2775:
+single2801:
 	FMOVS 0(R21), F0
 
-loaded2776:
+loaded2802:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2777
+	TBZ $1, R20, single2803
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2778
+	TBZ $0, R20, loaded2804
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2778
+	B loaded2804
 
-single2777:
+single2803:
 	FMOVS 0(R21), F0
 
-loaded2778:
+loaded2804:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2779
+	TBZ $1, R20, single2805
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2780
+	TBZ $0, R20, loaded2806
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2780
+	B loaded2806
 
-single2779:
+single2805:
 	FMOVS 0(R21), F0
 
-loaded2780:
+loaded2806:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2781
+	TBZ $1, R20, single2807
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2782
+	TBZ $0, R20, loaded2808
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2782
+	B loaded2808
 
-single2781:
+single2807:
 	FMOVS 0(R21), F0
 
-loaded2782:
+loaded2808:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2783
+	TBZ $1, R20, single2809
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2784
+	TBZ $0, R20, loaded2810
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2784
+	B loaded2810
 
-single2783:
+single2809:
 	FMOVS 0(R21), F0
 
-loaded2784:
+loaded2810:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2785
+	TBZ $1, R20, single2811
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2786
+	TBZ $0, R20, loaded2812
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2786
+	B loaded2812
 
-single2785:
+single2811:
 	FMOVS 0(R21), F0
 
-loaded2786:
+loaded2812:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -58146,77 +58529,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2787
+	TBZ $1, R20, single2813
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2788
+	TBZ $0, R20, stored2814
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2788
+	B stored2814
 
-single2787:
+single2813:
 	FMOVS F31, 0(R21)
 
-stored2788:
+stored2814:
 	ADD R13, R21
-	TBZ $1, R20, single2789
+	TBZ $1, R20, single2815
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2790
+	TBZ $0, R20, stored2816
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2790
+	B stored2816
 
-single2789:
+single2815:
 	FMOVS F30, 0(R21)
 
-stored2790:
+stored2816:
 	ADD R13, R21
-	TBZ $1, R20, single2791
+	TBZ $1, R20, single2817
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2792
+	TBZ $0, R20, stored2818
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2792
+	B stored2818
 
-single2791:
+single2817:
 	FMOVS F29, 0(R21)
 
-stored2792:
+stored2818:
 	ADD R13, R21
-	TBZ $1, R20, single2793
+	TBZ $1, R20, single2819
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2794
+	TBZ $0, R20, stored2820
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2794
+	B stored2820
 
-single2793:
+single2819:
 	FMOVS F28, 0(R21)
 
-stored2794:
+stored2820:
 	ADD R13, R21
-	TBZ $1, R20, single2795
+	TBZ $1, R20, single2821
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2796
+	TBZ $0, R20, stored2822
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2796
+	B stored2822
 
-single2795:
+single2821:
 	FMOVS F27, 0(R21)
 
-stored2796:
+stored2822:
 	ADD R13, R21
-	TBZ $1, R20, single2797
+	TBZ $1, R20, single2823
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2798
+	TBZ $0, R20, stored2824
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2798
+	B stored2824
 
-single2797:
+single2823:
 	FMOVS F26, 0(R21)
 
-stored2798:
+stored2824:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58519,106 +58902,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2799
+	TBZ $1, R20, single2825
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2800
+	TBZ $0, R20, loaded2826
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2800
+	B loaded2826
 
-single2799:
+single2825:
 	FMOVS 16(R10), F1
 
-loaded2800:
+loaded2826:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2801
+	TBZ $1, R20, single2827
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2802
+	TBZ $0, R20, loaded2828
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2802
+	B loaded2828
 
-single2801:
+single2827:
 	FMOVS 16(R0), F3
 
-loaded2802:
+loaded2828:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2803
+	TBZ $1, R20, single2829
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2804
+	TBZ $0, R20, loaded2830
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2804
+	B loaded2830
 
-single2803:
+single2829:
 	FMOVS 16(R1), F3
 
-loaded2804:
+loaded2830:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2805
+	TBZ $1, R20, single2831
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2806
+	TBZ $0, R20, loaded2832
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2806
+	B loaded2832
 
-single2805:
+single2831:
 	FMOVS 16(R2), F3
 
-loaded2806:
+loaded2832:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2807
+	TBZ $1, R20, single2833
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2808
+	TBZ $0, R20, loaded2834
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2808
+	B loaded2834
 
-single2807:
+single2833:
 	FMOVS 16(R3), F3
 
-loaded2808:
+loaded2834:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2809
+	TBZ $1, R20, single2835
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2810
+	TBZ $0, R20, loaded2836
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2810
+	B loaded2836
 
-single2809:
+single2835:
 	FMOVS 16(R4), F3
 
-loaded2810:
+loaded2836:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2811
+	TBZ $1, R20, single2837
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2812
+	TBZ $0, R20, loaded2838
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2812
+	B loaded2838
 
-single2811:
+single2837:
 	FMOVS 16(R5), F3
 
-loaded2812:
+loaded2838:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -58633,102 +59016,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2813
+	TBZ $1, R20, single2839
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2814
+	TBZ $0, R20, loaded2840
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2814
+	B loaded2840
 
-single2813:
+single2839:
 	FMOVS 16(R21), F0
 
-loaded2814:
+loaded2840:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2815
+	TBZ $1, R20, single2841
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2816
+	TBZ $0, R20, loaded2842
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2816
+	B loaded2842
 
-single2815:
+single2841:
 	FMOVS 16(R21), F0
 
-loaded2816:
+loaded2842:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2817
+	TBZ $1, R20, single2843
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2818
+	TBZ $0, R20, loaded2844
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2818
+	B loaded2844
 
-single2817:
+single2843:
 	FMOVS 16(R21), F0
 
-loaded2818:
+loaded2844:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2819
+	TBZ $1, R20, single2845
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2820
+	TBZ $0, R20, loaded2846
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2820
+	B loaded2846
 
-single2819:
+single2845:
 	FMOVS 16(R21), F0
 
-loaded2820:
+loaded2846:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2821
+	TBZ $1, R20, single2847
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2822
+	TBZ $0, R20, loaded2848
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2822
+	B loaded2848
 
-single2821:
+single2847:
 	FMOVS 16(R21), F0
 
-loaded2822:
+loaded2848:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2823
+	TBZ $1, R20, single2849
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2824
+	TBZ $0, R20, loaded2850
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2824
+	B loaded2850
 
-single2823:
+single2849:
 	FMOVS 16(R21), F0
 
-loaded2824:
+loaded2850:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -58742,17 +59125,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2825
+	TBZ $1, R20, single2851
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2826
+	TBZ $0, R20, loaded2852
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2826
+	B loaded2852
 
-single2825:
+single2851:
 	FMOVS 16(R21), F0
 
-loaded2826:
+loaded2852:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -58792,82 +59175,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2827
+	TBZ $1, R20, single2853
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2828
+	TBZ $0, R20, stored2854
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2828
+	B stored2854
 
-single2827:
+single2853:
 	FMOVS F30, 16(R21)
 
-stored2828:
+stored2854:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2829
+	TBZ $1, R20, single2855
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2830
+	TBZ $0, R20, stored2856
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2830
+	B stored2856
 
-single2829:
+single2855:
 	FMOVS F28, 16(R21)
 
-stored2830:
+stored2856:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2831
+	TBZ $1, R20, single2857
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2832
+	TBZ $0, R20, stored2858
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2832
+	B stored2858
 
-single2831:
+single2857:
 	FMOVS F26, 16(R21)
 
-stored2832:
+stored2858:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2833
+	TBZ $1, R20, single2859
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2834
+	TBZ $0, R20, stored2860
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2834
+	B stored2860
 
-single2833:
+single2859:
 	FMOVS F24, 16(R21)
 
-stored2834:
+stored2860:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2835
+	TBZ $1, R20, single2861
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2836
+	TBZ $0, R20, stored2862
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2836
+	B stored2862
 
-single2835:
+single2861:
 	FMOVS F22, 16(R21)
 
-stored2836:
+stored2862:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2837
+	TBZ $1, R20, single2863
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2838
+	TBZ $0, R20, stored2864
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2838
+	B stored2864
 
-single2837:
+single2863:
 	FMOVS F20, 16(R21)
 
-stored2838:
+stored2864:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59118,107 +59501,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single2839
+	TBZ $1, R20, single2865
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2840
+	TBZ $0, R20, loaded2866
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2840
+	B loaded2866
 
-single2839:
+single2865:
 	FMOVS 0(R10), F0
 
-loaded2840:
+loaded2866:
 	ADD R12, R10
-	TBZ $1, R20, single2841
+	TBZ $1, R20, single2867
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2842
+	TBZ $0, R20, loaded2868
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2842
+	B loaded2868
 
-single2841:
+single2867:
 	FMOVS 0(R0), F1
 
-loaded2842:
+loaded2868:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2843
+	TBZ $1, R20, single2869
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2844
+	TBZ $0, R20, loaded2870
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2844
+	B loaded2870
 
-single2843:
+single2869:
 	FMOVS 0(R1), F1
 
-loaded2844:
+loaded2870:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2845
+	TBZ $1, R20, single2871
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2846
+	TBZ $0, R20, loaded2872
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2846
+	B loaded2872
 
-single2845:
+single2871:
 	FMOVS 0(R2), F1
 
-loaded2846:
+loaded2872:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2847
+	TBZ $1, R20, single2873
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2848
+	TBZ $0, R20, loaded2874
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2848
+	B loaded2874
 
-single2847:
+single2873:
 	FMOVS 0(R3), F1
 
-loaded2848:
+loaded2874:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2849
+	TBZ $1, R20, single2875
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2850
+	TBZ $0, R20, loaded2876
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2850
+	B loaded2876
 
-single2849:
+single2875:
 	FMOVS 0(R4), F1
 
-loaded2850:
+loaded2876:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2851
+	TBZ $1, R20, single2877
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2852
+	TBZ $0, R20, loaded2878
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2852
+	B loaded2878
 
-single2851:
+single2877:
 	FMOVS 0(R5), F1
 
-loaded2852:
+loaded2878:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single2853
+	TBZ $1, R20, single2879
 	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded2854
+	TBZ $0, R20, loaded2880
 	ADD $8, R6, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2854
+	B loaded2880
 
-single2853:
+single2879:
 	FMOVS 0(R6), F1
 
-loaded2854:
+loaded2880:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -59230,118 +59613,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2855
+	TBZ $1, R20, single2881
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2856
+	TBZ $0, R20, loaded2882
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2856
+	B loaded2882
 
-single2855:
+single2881:
 	FMOVS 0(R21), F0
 
-loaded2856:
+loaded2882:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2857
+	TBZ $1, R20, single2883
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2858
+	TBZ $0, R20, loaded2884
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2858
+	B loaded2884
 
-single2857:
+single2883:
 	FMOVS 0(R21), F0
 
-loaded2858:
+loaded2884:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2859
+	TBZ $1, R20, single2885
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2860
+	TBZ $0, R20, loaded2886
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2860
+	B loaded2886
 
-single2859:
+single2885:
 	FMOVS 0(R21), F0
 
-loaded2860:
+loaded2886:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2861
+	TBZ $1, R20, single2887
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2862
+	TBZ $0, R20, loaded2888
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2862
+	B loaded2888
 
-single2861:
+single2887:
 	FMOVS 0(R21), F0
 
-loaded2862:
+loaded2888:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2863
+	TBZ $1, R20, single2889
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2864
+	TBZ $0, R20, loaded2890
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2864
+	B loaded2890
 
-single2863:
+single2889:
 	FMOVS 0(R21), F0
 
-loaded2864:
+loaded2890:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2865
+	TBZ $1, R20, single2891
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2866
+	TBZ $0, R20, loaded2892
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2866
+	B loaded2892
 
-single2865:
+single2891:
 	FMOVS 0(R21), F0
 
-loaded2866:
+loaded2892:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2867
+	TBZ $1, R20, single2893
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2868
+	TBZ $0, R20, loaded2894
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2868
+	B loaded2894
 
-single2867:
+single2893:
 	FMOVS 0(R21), F0
 
-loaded2868:
+loaded2894:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2869
+	TBZ $1, R20, single2895
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2870
+	TBZ $0, R20, loaded2896
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2870
+	B loaded2896
 
-single2869:
+single2895:
 	FMOVS 0(R21), F0
 
-loaded2870:
+loaded2896:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -59371,89 +59754,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2871
+	TBZ $1, R20, single2897
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2872
+	TBZ $0, R20, stored2898
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2872
+	B stored2898
 
-single2871:
+single2897:
 	FMOVS F31, 0(R21)
 
-stored2872:
+stored2898:
 	ADD R13, R21
-	TBZ $1, R20, single2873
+	TBZ $1, R20, single2899
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2874
+	TBZ $0, R20, stored2900
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2874
+	B stored2900
 
-single2873:
+single2899:
 	FMOVS F30, 0(R21)
 
-stored2874:
+stored2900:
 	ADD R13, R21
-	TBZ $1, R20, single2875
+	TBZ $1, R20, single2901
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2876
+	TBZ $0, R20, stored2902
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2876
+	B stored2902
 
-single2875:
+single2901:
 	FMOVS F29, 0(R21)
 
-stored2876:
+stored2902:
 	ADD R13, R21
-	TBZ $1, R20, single2877
+	TBZ $1, R20, single2903
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2878
+	TBZ $0, R20, stored2904
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2878
+	B stored2904
 
-single2877:
+single2903:
 	FMOVS F28, 0(R21)
 
-stored2878:
+stored2904:
 	ADD R13, R21
-	TBZ $1, R20, single2879
+	TBZ $1, R20, single2905
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2880
+	TBZ $0, R20, stored2906
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2880
+	B stored2906
 
-single2879:
+single2905:
 	FMOVS F27, 0(R21)
 
-stored2880:
+stored2906:
 	ADD R13, R21
-	TBZ $1, R20, single2881
+	TBZ $1, R20, single2907
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2882
+	TBZ $0, R20, stored2908
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2882
+	B stored2908
 
-single2881:
+single2907:
 	FMOVS F26, 0(R21)
 
-stored2882:
+stored2908:
 	ADD R13, R21
-	TBZ $1, R20, single2883
+	TBZ $1, R20, single2909
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2884
+	TBZ $0, R20, stored2910
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2884
+	B stored2910
 
-single2883:
+single2909:
 	FMOVS F25, 0(R21)
 
-stored2884:
+stored2910:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59785,121 +60168,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2885
+	TBZ $1, R20, single2911
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2886
+	TBZ $0, R20, loaded2912
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2886
+	B loaded2912
 
-single2885:
+single2911:
 	FMOVS 16(R10), F1
 
-loaded2886:
+loaded2912:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2887
+	TBZ $1, R20, single2913
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2888
+	TBZ $0, R20, loaded2914
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2888
+	B loaded2914
 
-single2887:
+single2913:
 	FMOVS 16(R0), F3
 
-loaded2888:
+loaded2914:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2889
+	TBZ $1, R20, single2915
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2890
+	TBZ $0, R20, loaded2916
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2890
+	B loaded2916
 
-single2889:
+single2915:
 	FMOVS 16(R1), F3
 
-loaded2890:
+loaded2916:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2891
+	TBZ $1, R20, single2917
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2892
+	TBZ $0, R20, loaded2918
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2892
+	B loaded2918
 
-single2891:
+single2917:
 	FMOVS 16(R2), F3
 
-loaded2892:
+loaded2918:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2893
+	TBZ $1, R20, single2919
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2894
+	TBZ $0, R20, loaded2920
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2894
+	B loaded2920
 
-single2893:
+single2919:
 	FMOVS 16(R3), F3
 
-loaded2894:
+loaded2920:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2895
+	TBZ $1, R20, single2921
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2896
+	TBZ $0, R20, loaded2922
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2896
+	B loaded2922
 
-single2895:
+single2921:
 	FMOVS 16(R4), F3
 
-loaded2896:
+loaded2922:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2897
+	TBZ $1, R20, single2923
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2898
+	TBZ $0, R20, loaded2924
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2898
+	B loaded2924
 
-single2897:
+single2923:
 	FMOVS 16(R5), F3
 
-loaded2898:
+loaded2924:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single2899
+	TBZ $1, R20, single2925
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded2900
+	TBZ $0, R20, loaded2926
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2900
+	B loaded2926
 
-single2899:
+single2925:
 	FMOVS 16(R6), F3
 
-loaded2900:
+loaded2926:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -59914,119 +60297,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2901
+	TBZ $1, R20, single2927
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2902
+	TBZ $0, R20, loaded2928
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2902
+	B loaded2928
 
-single2901:
+single2927:
 	FMOVS 16(R21), F0
 
-loaded2902:
+loaded2928:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2903
+	TBZ $1, R20, single2929
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2904
+	TBZ $0, R20, loaded2930
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2904
+	B loaded2930
 
-single2903:
+single2929:
 	FMOVS 16(R21), F0
 
-loaded2904:
+loaded2930:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2905
+	TBZ $1, R20, single2931
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2906
+	TBZ $0, R20, loaded2932
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2906
+	B loaded2932
 
-single2905:
+single2931:
 	FMOVS 16(R21), F0
 
-loaded2906:
+loaded2932:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2907
+	TBZ $1, R20, single2933
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2908
+	TBZ $0, R20, loaded2934
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2908
+	B loaded2934
 
-single2907:
+single2933:
 	FMOVS 16(R21), F0
 
-loaded2908:
+loaded2934:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2909
+	TBZ $1, R20, single2935
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2910
+	TBZ $0, R20, loaded2936
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2910
+	B loaded2936
 
-single2909:
+single2935:
 	FMOVS 16(R21), F0
 
-loaded2910:
+loaded2936:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2911
+	TBZ $1, R20, single2937
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2912
+	TBZ $0, R20, loaded2938
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2912
+	B loaded2938
 
-single2911:
+single2937:
 	FMOVS 16(R21), F0
 
-loaded2912:
+loaded2938:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2913
+	TBZ $1, R20, single2939
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2914
+	TBZ $0, R20, loaded2940
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2914
+	B loaded2940
 
-single2913:
+single2939:
 	FMOVS 16(R21), F0
 
-loaded2914:
+loaded2940:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -60041,17 +60424,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2915
+	TBZ $1, R20, single2941
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2916
+	TBZ $0, R20, loaded2942
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2916
+	B loaded2942
 
-single2915:
+single2941:
 	FMOVS 16(R21), F0
 
-loaded2916:
+loaded2942:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -60096,95 +60479,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2917
+	TBZ $1, R20, single2943
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2918
+	TBZ $0, R20, stored2944
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2918
+	B stored2944
 
-single2917:
+single2943:
 	FMOVS F30, 16(R21)
 
-stored2918:
+stored2944:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2919
+	TBZ $1, R20, single2945
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2920
+	TBZ $0, R20, stored2946
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2920
+	B stored2946
 
-single2919:
+single2945:
 	FMOVS F28, 16(R21)
 
-stored2920:
+stored2946:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2921
+	TBZ $1, R20, single2947
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2922
+	TBZ $0, R20, stored2948
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2922
+	B stored2948
 
-single2921:
+single2947:
 	FMOVS F26, 16(R21)
 
-stored2922:
+stored2948:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2923
+	TBZ $1, R20, single2949
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2924
+	TBZ $0, R20, stored2950
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2924
+	B stored2950
 
-single2923:
+single2949:
 	FMOVS F24, 16(R21)
 
-stored2924:
+stored2950:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2925
+	TBZ $1, R20, single2951
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2926
+	TBZ $0, R20, stored2952
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2926
+	B stored2952
 
-single2925:
+single2951:
 	FMOVS F22, 16(R21)
 
-stored2926:
+stored2952:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2927
+	TBZ $1, R20, single2953
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2928
+	TBZ $0, R20, stored2954
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2928
+	B stored2954
 
-single2927:
+single2953:
 	FMOVS F20, 16(R21)
 
-stored2928:
+stored2954:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2929
+	TBZ $1, R20, single2955
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2930
+	TBZ $0, R20, stored2956
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2930
+	B stored2956
 
-single2929:
+single2955:
 	FMOVS F18, 16(R21)
 
-stored2930:
+stored2956:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60453,120 +60836,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single2931
+	TBZ $1, R20, single2957
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2932
+	TBZ $0, R20, loaded2958
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2932
+	B loaded2958
 
-single2931:
+single2957:
 	FMOVS 0(R10), F0
 
-loaded2932:
+loaded2958:
 	ADD R12, R10
-	TBZ $1, R20, single2933
+	TBZ $1, R20, single2959
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2934
+	TBZ $0, R20, loaded2960
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2934
+	B loaded2960
 
-single2933:
+single2959:
 	FMOVS 0(R0), F1
 
-loaded2934:
+loaded2960:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2935
+	TBZ $1, R20, single2961
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2936
+	TBZ $0, R20, loaded2962
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2936
+	B loaded2962
 
-single2935:
+single2961:
 	FMOVS 0(R1), F1
 
-loaded2936:
+loaded2962:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2937
+	TBZ $1, R20, single2963
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2938
+	TBZ $0, R20, loaded2964
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2938
+	B loaded2964
 
-single2937:
+single2963:
 	FMOVS 0(R2), F1
 
-loaded2938:
+loaded2964:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2939
+	TBZ $1, R20, single2965
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2940
+	TBZ $0, R20, loaded2966
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2940
+	B loaded2966
 
-single2939:
+single2965:
 	FMOVS 0(R3), F1
 
-loaded2940:
+loaded2966:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2941
+	TBZ $1, R20, single2967
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2942
+	TBZ $0, R20, loaded2968
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2942
+	B loaded2968
 
-single2941:
+single2967:
 	FMOVS 0(R4), F1
 
-loaded2942:
+loaded2968:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2943
+	TBZ $1, R20, single2969
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2944
+	TBZ $0, R20, loaded2970
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2944
+	B loaded2970
 
-single2943:
+single2969:
 	FMOVS 0(R5), F1
 
-loaded2944:
+loaded2970:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single2945
+	TBZ $1, R20, single2971
 	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded2946
+	TBZ $0, R20, loaded2972
 	ADD $8, R6, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2946
+	B loaded2972
 
-single2945:
+single2971:
 	FMOVS 0(R6), F1
 
-loaded2946:
+loaded2972:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
-	TBZ $1, R20, single2947
+	TBZ $1, R20, single2973
 	FMOVD 0(R7), F1
-	TBZ $0, R20, loaded2948
+	TBZ $0, R20, loaded2974
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2948
+	B loaded2974
 
-single2947:
+single2973:
 	FMOVS 0(R7), F1
 
-loaded2948:
+loaded2974:
 	VFMLA V0.S4, V1.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -60578,132 +60961,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2949
+	TBZ $1, R20, single2975
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2950
+	TBZ $0, R20, loaded2976
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2950
+	B loaded2976
 
-single2949:
+single2975:
 	FMOVS 0(R21), F0
 
-loaded2950:
+loaded2976:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2951
+	TBZ $1, R20, single2977
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2952
+	TBZ $0, R20, loaded2978
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2952
+	B loaded2978
 
-single2951:
+single2977:
 	FMOVS 0(R21), F0
 
-loaded2952:
+loaded2978:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2953
+	TBZ $1, R20, single2979
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2954
+	TBZ $0, R20, loaded2980
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2954
+	B loaded2980
 
-single2953:
+single2979:
 	FMOVS 0(R21), F0
 
-loaded2954:
+loaded2980:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2955
+	TBZ $1, R20, single2981
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2956
+	TBZ $0, R20, loaded2982
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2956
+	B loaded2982
 
-single2955:
+single2981:
 	FMOVS 0(R21), F0
 
-loaded2956:
+loaded2982:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2957
+	TBZ $1, R20, single2983
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2958
+	TBZ $0, R20, loaded2984
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2958
+	B loaded2984
 
-single2957:
+single2983:
 	FMOVS 0(R21), F0
 
-loaded2958:
+loaded2984:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2959
+	TBZ $1, R20, single2985
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2960
+	TBZ $0, R20, loaded2986
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2960
+	B loaded2986
 
-single2959:
+single2985:
 	FMOVS 0(R21), F0
 
-loaded2960:
+loaded2986:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2961
+	TBZ $1, R20, single2987
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2962
+	TBZ $0, R20, loaded2988
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2962
+	B loaded2988
 
-single2961:
+single2987:
 	FMOVS 0(R21), F0
 
-loaded2962:
+loaded2988:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2963
+	TBZ $1, R20, single2989
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2964
+	TBZ $0, R20, loaded2990
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2964
+	B loaded2990
 
-single2963:
+single2989:
 	FMOVS 0(R21), F0
 
-loaded2964:
+loaded2990:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2965
+	TBZ $1, R20, single2991
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2966
+	TBZ $0, R20, loaded2992
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2966
+	B loaded2992
 
-single2965:
+single2991:
 	FMOVS 0(R21), F0
 
-loaded2966:
+loaded2992:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -60736,101 +61119,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2967
+	TBZ $1, R20, single2993
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2968
+	TBZ $0, R20, stored2994
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2968
+	B stored2994
 
-single2967:
+single2993:
 	FMOVS F31, 0(R21)
 
-stored2968:
+stored2994:
 	ADD R13, R21
-	TBZ $1, R20, single2969
+	TBZ $1, R20, single2995
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2970
+	TBZ $0, R20, stored2996
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2970
+	B stored2996
 
-single2969:
+single2995:
 	FMOVS F30, 0(R21)
 
-stored2970:
+stored2996:
 	ADD R13, R21
-	TBZ $1, R20, single2971
+	TBZ $1, R20, single2997
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2972
+	TBZ $0, R20, stored2998
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2972
+	B stored2998
 
-single2971:
+single2997:
 	FMOVS F29, 0(R21)
 
-stored2972:
+stored2998:
 	ADD R13, R21
-	TBZ $1, R20, single2973
+	TBZ $1, R20, single2999
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2974
+	TBZ $0, R20, stored3000
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2974
+	B stored3000
 
-single2973:
+single2999:
 	FMOVS F28, 0(R21)
 
-stored2974:
+stored3000:
 	ADD R13, R21
-	TBZ $1, R20, single2975
+	TBZ $1, R20, single3001
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2976
+	TBZ $0, R20, stored3002
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2976
+	B stored3002
 
-single2975:
+single3001:
 	FMOVS F27, 0(R21)
 
-stored2976:
+stored3002:
 	ADD R13, R21
-	TBZ $1, R20, single2977
+	TBZ $1, R20, single3003
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2978
+	TBZ $0, R20, stored3004
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2978
+	B stored3004
 
-single2977:
+single3003:
 	FMOVS F26, 0(R21)
 
-stored2978:
+stored3004:
 	ADD R13, R21
-	TBZ $1, R20, single2979
+	TBZ $1, R20, single3005
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2980
+	TBZ $0, R20, stored3006
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2980
+	B stored3006
 
-single2979:
+single3005:
 	FMOVS F25, 0(R21)
 
-stored2980:
+stored3006:
 	ADD R13, R21
-	TBZ $1, R20, single2981
+	TBZ $1, R20, single3007
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2982
+	TBZ $0, R20, stored3008
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2982
+	B stored3008
 
-single2981:
+single3007:
 	FMOVS F24, 0(R21)
 
-stored2982:
+stored3008:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61191,136 +61574,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2983
+	TBZ $1, R20, single3009
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2984
+	TBZ $0, R20, loaded3010
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2984
+	B loaded3010
 
-single2983:
+single3009:
 	FMOVS 16(R10), F1
 
-loaded2984:
+loaded3010:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2985
+	TBZ $1, R20, single3011
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2986
+	TBZ $0, R20, loaded3012
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2986
+	B loaded3012
 
-single2985:
+single3011:
 	FMOVS 16(R0), F3
 
-loaded2986:
+loaded3012:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2987
+	TBZ $1, R20, single3013
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2988
+	TBZ $0, R20, loaded3014
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2988
+	B loaded3014
 
-single2987:
+single3013:
 	FMOVS 16(R1), F3
 
-loaded2988:
+loaded3014:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2989
+	TBZ $1, R20, single3015
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2990
+	TBZ $0, R20, loaded3016
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2990
+	B loaded3016
 
-single2989:
+single3015:
 	FMOVS 16(R2), F3
 
-loaded2990:
+loaded3016:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2991
+	TBZ $1, R20, single3017
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2992
+	TBZ $0, R20, loaded3018
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2992
+	B loaded3018
 
-single2991:
+single3017:
 	FMOVS 16(R3), F3
 
-loaded2992:
+loaded3018:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2993
+	TBZ $1, R20, single3019
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2994
+	TBZ $0, R20, loaded3020
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2994
+	B loaded3020
 
-single2993:
+single3019:
 	FMOVS 16(R4), F3
 
-loaded2994:
+loaded3020:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2995
+	TBZ $1, R20, single3021
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2996
+	TBZ $0, R20, loaded3022
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2996
+	B loaded3022
 
-single2995:
+single3021:
 	FMOVS 16(R5), F3
 
-loaded2996:
+loaded3022:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single2997
+	TBZ $1, R20, single3023
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded2998
+	TBZ $0, R20, loaded3024
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2998
+	B loaded3024
 
-single2997:
+single3023:
 	FMOVS 16(R6), F3
 
-loaded2998:
+loaded3024:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	FMOVQ 0(R7), F2
 	VFMLA V0.S4, V2.S4, V17.S4
-	TBZ $1, R20, single2999
+	TBZ $1, R20, single3025
 	FMOVD 16(R7), F3
-	TBZ $0, R20, loaded3000
+	TBZ $0, R20, loaded3026
 	ADD $24, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3000
+	B loaded3026
 
-single2999:
+single3025:
 	FMOVS 16(R7), F3
 
-loaded3000:
+loaded3026:
 	VFMLA V1.S4, V3.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -61335,136 +61718,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3001
+	TBZ $1, R20, single3027
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3002
+	TBZ $0, R20, loaded3028
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3002
+	B loaded3028
 
-single3001:
+single3027:
 	FMOVS 16(R21), F0
 
-loaded3002:
+loaded3028:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3003
+	TBZ $1, R20, single3029
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3004
+	TBZ $0, R20, loaded3030
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3004
+	B loaded3030
 
-single3003:
+single3029:
 	FMOVS 16(R21), F0
 
-loaded3004:
+loaded3030:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3005
+	TBZ $1, R20, single3031
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3006
+	TBZ $0, R20, loaded3032
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3006
+	B loaded3032
 
-single3005:
+single3031:
 	FMOVS 16(R21), F0
 
-loaded3006:
+loaded3032:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3007
+	TBZ $1, R20, single3033
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3008
+	TBZ $0, R20, loaded3034
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3008
+	B loaded3034
 
-single3007:
+single3033:
 	FMOVS 16(R21), F0
 
-loaded3008:
+loaded3034:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3009
+	TBZ $1, R20, single3035
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3010
+	TBZ $0, R20, loaded3036
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3010
+	B loaded3036
 
-single3009:
+single3035:
 	FMOVS 16(R21), F0
 
-loaded3010:
+loaded3036:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3011
+	TBZ $1, R20, single3037
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3012
+	TBZ $0, R20, loaded3038
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3012
+	B loaded3038
 
-single3011:
+single3037:
 	FMOVS 16(R21), F0
 
-loaded3012:
+loaded3038:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3013
+	TBZ $1, R20, single3039
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3014
+	TBZ $0, R20, loaded3040
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3014
+	B loaded3040
 
-single3013:
+single3039:
 	FMOVS 16(R21), F0
 
-loaded3014:
+loaded3040:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single3015
+	TBZ $1, R20, single3041
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3016
+	TBZ $0, R20, loaded3042
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3016
+	B loaded3042
 
-single3015:
+single3041:
 	FMOVS 16(R21), F0
 
-loaded3016:
+loaded3042:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -61480,17 +61863,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single3017
+	TBZ $1, R20, single3043
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3018
+	TBZ $0, R20, loaded3044
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3018
+	B loaded3044
 
-single3017:
+single3043:
 	FMOVS 16(R21), F0
 
-loaded3018:
+loaded3044:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -61540,108 +61923,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3019
+	TBZ $1, R20, single3045
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3020
+	TBZ $0, R20, stored3046
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3020
+	B stored3046
 
-single3019:
+single3045:
 	FMOVS F30, 16(R21)
 
-stored3020:
+stored3046:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3021
+	TBZ $1, R20, single3047
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3022
+	TBZ $0, R20, stored3048
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3022
+	B stored3048
 
-single3021:
+single3047:
 	FMOVS F28, 16(R21)
 
-stored3022:
+stored3048:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3023
+	TBZ $1, R20, single3049
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3024
+	TBZ $0, R20, stored3050
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3024
+	B stored3050
 
-single3023:
+single3049:
 	FMOVS F26, 16(R21)
 
-stored3024:
+stored3050:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3025
+	TBZ $1, R20, single3051
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3026
+	TBZ $0, R20, stored3052
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3026
+	B stored3052
 
-single3025:
+single3051:
 	FMOVS F24, 16(R21)
 
-stored3026:
+stored3052:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3027
+	TBZ $1, R20, single3053
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3028
+	TBZ $0, R20, stored3054
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3028
+	B stored3054
 
-single3027:
+single3053:
 	FMOVS F22, 16(R21)
 
-stored3028:
+stored3054:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3029
+	TBZ $1, R20, single3055
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3030
+	TBZ $0, R20, stored3056
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3030
+	B stored3056
 
-single3029:
+single3055:
 	FMOVS F20, 16(R21)
 
-stored3030:
+stored3056:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3031
+	TBZ $1, R20, single3057
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3032
+	TBZ $0, R20, stored3058
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3032
+	B stored3058
 
-single3031:
+single3057:
 	FMOVS F18, 16(R21)
 
-stored3032:
+stored3058:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single3033
+	TBZ $1, R20, single3059
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored3034
+	TBZ $0, R20, stored3060
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored3034
+	B stored3060
 
-single3033:
+single3059:
 	FMOVS F16, 16(R21)
 
-stored3034:
+stored3060:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

@@ -1314,17 +1314,18 @@ func layerNormBackward(dx, dy, x, gamma []float32, mean, rstd, a, b float32) {
 }
 
 //go:noinline
-func colDotNormalized(dst, dy, x, mean, rstd []float32, rows, stride, add int) {
-	raceWrite(dst)
+func layerNormSums(dgamma, dbeta, dy, x, mean, rstd []float32, rows, stride, add int) {
+	raceWrite(dgamma)
+	raceWrite(dbeta)
 	raceRead(dy)
 	raceRead(x)
 	raceRead(mean)
 	raceRead(rstd)
 	switch CurrentLevel() {
 	case NEON:
-		asm.ColDotNormalizedNEON(unsafe.SliceData(dst), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), len(dst), rows, stride, add)
+		asm.LayerNormSumsNEON(unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), len(dgamma), rows, stride, add)
 	default:
-		colDotNormalizedRef(dst, dy, x, mean, rstd, rows, stride, add)
+		layerNormSumsRef(dgamma, dbeta, dy, x, mean, rstd, rows, stride, add)
 	}
 }
 

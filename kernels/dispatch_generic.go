@@ -385,8 +385,8 @@ func layerNormBackward(dx, dy, x, gamma []float32, mean, rstd, a, b float32) {
 }
 
 //go:noinline
-func colDotNormalized(dst, dy, x, mean, rstd []float32, rows, stride, add int) {
-	colDotNormalizedRef(dst, dy, x, mean, rstd, rows, stride, add)
+func layerNormSums(dgamma, dbeta, dy, x, mean, rstd []float32, rows, stride, add int) {
+	layerNormSumsRef(dgamma, dbeta, dy, x, mean, rstd, rows, stride, add)
 }
 
 //go:noinline

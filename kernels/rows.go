@@ -84,6 +84,9 @@ const (
 	narrowBlocksTwo = 2 // of two
 )
 
+// carry tells a kernel of column sums to go on with the chains that dst holds.
+const carry = 2
+
 // narrow reports whether the next rows are such blocks.
 func narrow(cols, rows, blocks int) bool { return cols <= narrowCols && rows >= blocks*blockRows }
 
