@@ -25,7 +25,7 @@ endif
 
 JOBS     ?= 2 # steps of `make test` at a time
 FUZZTIME ?= 30s
-ROUNDS   ?= 8 # times the usual number of calls that `make agree` compares
+ROUNDS   ?= 10 # times the usual number of calls that `make agree` compares
 SOAK     ?= # flags, as in SOAK='-seconds 20'
 COMPARE  ?= # flags, as in COMPARE='-match gemm'; none records a whole run
 QUICK    ?= # 1 for a short study
@@ -189,7 +189,7 @@ fuzz: ## Fuzz each fuzz target for FUZZTIME=30s
 	done
 
 .PHONY: agree
-agree: ## Compare a billion results of the kernels with the reference, bit for bit; ROUNDS=8 is the effort
+agree: ## Compare a billion results of the kernels with the reference, bit for bit; ROUNDS=10 is the effort
 	ADAFISHER_REQUIRE=$(REQUIRE) ADAFISHER_TEST_ROUNDS=$(ROUNDS) $(TEST) -v -run '^TestLevelsAgree$$' ./kernels | grep -v '^=== \|^    --- PASS'
 
 .PHONY: onnx
