@@ -25,6 +25,7 @@ endif
 
 JOBS     ?= 2 # steps of `make test` at a time
 FUZZTIME ?= 30s
+ROUNDS   ?= 10 # times the usual number of calls that `make agree` compares
 SOAK     ?= # flags, as in SOAK='-seconds 20'
 COMPARE  ?= # flags, as in COMPARE='-match gemm'; none records a whole run
 QUICK    ?= # 1 for a short study
@@ -186,6 +187,10 @@ fuzz: ## Fuzz each fuzz target for FUZZTIME=30s
 			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
 		done; \
 	done
+
+.PHONY: agree
+agree: ## Compare a billion results of the kernels with the reference, bit for bit; ROUNDS=10 is the effort
+	ADAFISHER_REQUIRE=$(REQUIRE) ADAFISHER_TEST_ROUNDS=$(ROUNDS) $(TEST) -v -run '^TestLevelsAgree$$' ./kernels | grep -v '^=== \|^    --- PASS'
 
 .PHONY: onnx
 onnx: $(ORT) ## Run exported models in ONNX Runtime, which npm brings, and compare what they predict

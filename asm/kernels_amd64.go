@@ -53,16 +53,16 @@ func FiniteSumAVX512(x *float32, n int) float32
 func FiniteSumAVX2(x *float32, n int) float32
 
 //go:noescape
-func NormalizeAVX512(dst *float32, x *float32, n int, lo float32, width float32)
+func NormalizeAVX512(dst *float32, x *float32, n int, lo float32, width float32) float32
 
 //go:noescape
-func NormalizeAVX2(dst *float32, x *float32, n int, lo float32, width float32)
+func NormalizeAVX2(dst *float32, x *float32, n int, lo float32, width float32) float32
 
 //go:noescape
-func NormalizeEMAAVX512(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32)
+func NormalizeEMAAVX512(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
 
 //go:noescape
-func NormalizeEMAAVX2(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32)
+func NormalizeEMAAVX2(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
 
 //go:noescape
 func GerAVX512(a *float32, x *float32, y *float32, rows int, cols int, alpha float32)
@@ -497,10 +497,10 @@ func LayerNormBackwardAVX512(dx *float32, dy *float32, x *float32, gamma *float3
 func LayerNormBackwardAVX2(dx *float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32, a float32, b float32)
 
 //go:noescape
-func ColDotNormalizedAVX512(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+func LayerNormSumsAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
 
 //go:noescape
-func ColDotNormalizedAVX2(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+func LayerNormSumsAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
 
 //go:noescape
 func ColSumsShiftedAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
@@ -1211,7 +1211,7 @@ func PackAVX2(dst, src *float32, stride, rows int)
 func PackHalfAVX2(dst *float32, src *uint16, stride, rows int)
 
 //go:noescape
-func TransposeAVX2(dst, src *float32, dstStride, srcStride, blocks int)
+func TransposeAVX2(dst, src *float32, dstStride, srcStride, blocks, strips int)
 
 //go:noescape
 func Planes2AVX2(dst, src *float32, plane, stride, vectors, pixels int)

@@ -2118,138 +2118,319 @@ fold:
 	VZEROUPPER
 	RET
 
-// func NormalizeAVX2(dst *float32, x *float32, n int, lo float32, width float32)
-// Requires: AVX
-TEXT ·NormalizeAVX2(SB), NOSPLIT, $0-32
+// func NormalizeAVX2(dst *float32, x *float32, n int, lo float32, width float32) float32
+// Requires: AVX, FMA3
+TEXT ·NormalizeAVX2(SB), NOSPLIT, $0-36
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lo+24(FP), Y0
 	VBROADCASTSS width+28(FP), Y1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VBROADCASTSS lanes_00000000<>+0(SB), Y7
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Y2
-	VMOVUPS 32(BX), Y3
-	VMOVUPS 64(BX), Y4
-	VMOVUPS 96(BX), Y5
-	VSUBPS  Y0, Y2, Y2
-	VSUBPS  Y0, Y3, Y3
-	VSUBPS  Y0, Y4, Y4
-	VSUBPS  Y0, Y5, Y5
-	VDIVPS  Y1, Y2, Y2
-	VDIVPS  Y1, Y3, Y3
-	VDIVPS  Y1, Y4, Y4
-	VDIVPS  Y1, Y5, Y5
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	VMOVUPS Y4, 64(AX)
-	VMOVUPS Y5, 96(AX)
-	ADDQ    $+128, AX
-	ADDQ    $+128, BX
-	SUBQ    $+32, CX
-	JGE     blocks
+	VMOVUPS     (BX), Y6
+	VMOVUPS     32(BX), Y8
+	VSUBPS      Y0, Y6, Y9
+	VSUBPS      Y0, Y8, Y10
+	VDIVPS      Y1, Y9, Y9
+	VDIVPS      Y1, Y10, Y10
+	VMOVUPS     Y9, (AX)
+	VMOVUPS     Y10, 32(AX)
+	VFMADD231PS Y7, Y6, Y2
+	VFMADD231PS Y7, Y8, Y3
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	VMOVUPS     (BX), Y8
+	VMOVUPS     32(BX), Y6
+	VSUBPS      Y0, Y8, Y10
+	VSUBPS      Y0, Y6, Y9
+	VDIVPS      Y1, Y10, Y10
+	VDIVPS      Y1, Y9, Y9
+	VMOVUPS     Y10, (AX)
+	VMOVUPS     Y9, 32(AX)
+	VFMADD231PS Y7, Y8, Y4
+	VFMADD231PS Y7, Y6, Y5
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	SUBQ        $+32, CX
+	JGE         blocks
 
 blocks_end:
-	ADDQ $+32, CX
-	SUBQ $+8, CX
-	JL   vectors_end
+	ADDQ        $+32, CX
+	CMPQ        CX, $+8
+	JL          partial0
+	VMOVUPS     (BX), Y6
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, (AX)
+	VFMADD231PS Y7, Y6, Y2
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial1
+	VMOVUPS     (BX), Y6
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, (AX)
+	VFMADD231PS Y7, Y6, Y3
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial2
+	VMOVUPS     (BX), Y6
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, (AX)
+	VFMADD231PS Y7, Y6, Y4
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial3
+	VMOVUPS     (BX), Y6
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, (AX)
+	VFMADD231PS Y7, Y6, Y5
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	JMP         fold
 
-vectors:
-	VMOVUPS (BX), Y5
-	VSUBPS  Y0, Y5, Y5
-	VDIVPS  Y1, Y5, Y5
-	VMOVUPS Y5, (AX)
-	ADDQ    $+32, AX
-	ADDQ    $+32, BX
-	SUBQ    $+8, CX
-	JGE     vectors
+partial0:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R14
+	NEGQ        CX
+	VMOVUPS     32(R14)(CX*4), Y6
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y6, Y8
+	VSUBPS      Y0, Y8, Y9
+	VDIVPS      Y1, Y9, Y9
+	VMASKMOVPS  Y9, Y6, (AX)
+	VFMADD231PS Y7, Y8, Y2
+	JMP         fold
 
-vectors_end:
-	ADDQ       $+8, CX
-	TESTQ      CX, CX
-	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
-	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y5
-	NEGQ       CX
-	VMASKMOVPS (BX), Y5, Y4
-	VSUBPS     Y0, Y4, Y4
-	VDIVPS     Y1, Y4, Y4
-	VMASKMOVPS Y4, Y5, (AX)
+partial1:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R14
+	NEGQ        CX
+	VMOVUPS     32(R14)(CX*4), Y6
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y6, Y8
+	VSUBPS      Y0, Y8, Y9
+	VDIVPS      Y1, Y9, Y9
+	VMASKMOVPS  Y9, Y6, (AX)
+	VFMADD231PS Y7, Y8, Y3
+	JMP         fold
 
-done:
+partial2:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R14
+	NEGQ        CX
+	VMOVUPS     32(R14)(CX*4), Y6
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y6, Y8
+	VSUBPS      Y0, Y8, Y9
+	VDIVPS      Y1, Y9, Y9
+	VMASKMOVPS  Y9, Y6, (AX)
+	VFMADD231PS Y7, Y8, Y4
+	JMP         fold
+
+partial3:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R14
+	NEGQ        CX
+	VMOVUPS     32(R14)(CX*4), Y6
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y6, Y8
+	VSUBPS      Y0, Y8, Y9
+	VDIVPS      Y1, Y9, Y9
+	VMASKMOVPS  Y9, Y6, (AX)
+	VFMADD231PS Y7, Y8, Y5
+
+fold:
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y5, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X6
+	VADDPS       X6, X2, X2
+	VSHUFPS      $0x0e, X2, X2, X6
+	VADDPS       X6, X2, X2
+	VSHUFPS      $0x01, X2, X2, X6
+	VADDPS       X6, X2, X2
+	VMOVSS       X2, ret+32(FP)
 	VZEROUPPER
 	RET
 
-// func NormalizeAVX512(dst *float32, x *float32, n int, lo float32, width float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·NormalizeAVX512(SB), NOSPLIT, $0-32
+// func NormalizeAVX512(dst *float32, x *float32, n int, lo float32, width float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·NormalizeAVX512(SB), NOSPLIT, $0-36
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lo+24(FP), Z0
 	VBROADCASTSS width+28(FP), Z1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Z2
-	VMOVUPS 64(BX), Z3
-	VMOVUPS 128(BX), Z4
-	VMOVUPS 192(BX), Z5
-	VSUBPS  Z0, Z2, Z2
-	VSUBPS  Z0, Z3, Z3
-	VSUBPS  Z0, Z4, Z4
-	VSUBPS  Z0, Z5, Z5
-	VDIVPS  Z1, Z2, Z2
-	VDIVPS  Z1, Z3, Z3
-	VDIVPS  Z1, Z4, Z4
-	VDIVPS  Z1, Z5, Z5
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	VMOVUPS Z4, 128(AX)
-	VMOVUPS Z5, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, BX
-	SUBQ    $+64, CX
-	JGE     blocks
+	VMOVUPS     (BX), Z6
+	VMOVUPS     64(BX), Z8
+	VMOVUPS     128(BX), Z9
+	VMOVUPS     192(BX), Z10
+	VSUBPS      Z0, Z6, Z11
+	VSUBPS      Z0, Z8, Z12
+	VSUBPS      Z0, Z9, Z13
+	VSUBPS      Z0, Z10, Z14
+	VDIVPS      Z1, Z11, Z11
+	VDIVPS      Z1, Z12, Z12
+	VDIVPS      Z1, Z13, Z13
+	VDIVPS      Z1, Z14, Z14
+	VMOVUPS     Z11, (AX)
+	VMOVUPS     Z12, 64(AX)
+	VMOVUPS     Z13, 128(AX)
+	VMOVUPS     Z14, 192(AX)
+	VFMADD231PS Z7, Z6, Z2
+	VFMADD231PS Z7, Z8, Z3
+	VFMADD231PS Z7, Z9, Z4
+	VFMADD231PS Z7, Z10, Z5
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	SUBQ        $+64, CX
+	JGE         blocks
 
 blocks_end:
-	ADDQ $+64, CX
-	SUBQ $+16, CX
-	JL   vectors_end
+	ADDQ        $+64, CX
+	CMPQ        CX, $+16
+	JL          partial0
+	VMOVUPS     (BX), Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, (AX)
+	VFMADD231PS Z7, Z10, Z2
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial1
+	VMOVUPS     (BX), Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, (AX)
+	VFMADD231PS Z7, Z10, Z3
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial2
+	VMOVUPS     (BX), Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, (AX)
+	VFMADD231PS Z7, Z10, Z4
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial3
+	VMOVUPS     (BX), Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, (AX)
+	VFMADD231PS Z7, Z10, Z5
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	JMP         fold
 
-vectors:
-	VMOVUPS (BX), Z5
-	VSUBPS  Z0, Z5, Z5
-	VDIVPS  Z1, Z5, Z5
-	VMOVUPS Z5, (AX)
-	ADDQ    $+64, AX
-	ADDQ    $+64, BX
-	SUBQ    $+16, CX
-	JGE     vectors
+partial0:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
+	VMOVUPS.Z   (BX), K1, Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, K1, (AX)
+	VFMADD231PS Z7, Z10, Z2
+	JMP         fold
 
-vectors_end:
-	ADDQ      $+16, CX
-	TESTQ     CX, CX
-	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
-	VMOVUPS.Z (BX), K1, Z5
-	VSUBPS    Z0, Z5, Z5
-	VDIVPS    Z1, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
+partial1:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
+	VMOVUPS.Z   (BX), K1, Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, K1, (AX)
+	VFMADD231PS Z7, Z10, Z3
+	JMP         fold
 
-done:
+partial2:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
+	VMOVUPS.Z   (BX), K1, Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, K1, (AX)
+	VFMADD231PS Z7, Z10, Z4
+	JMP         fold
+
+partial3:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R14
+	BZHIL       CX, R14, R14
+	KMOVW       R14, K1
+	VMOVUPS.Z   (BX), K1, Z10
+	VSUBPS      Z0, Z10, Z9
+	VDIVPS      Z1, Z9, Z9
+	VMOVUPS     Z9, K1, (AX)
+	VFMADD231PS Z7, Z10, Z5
+
+fold:
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z5, Z3, Z3
+	VADDPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y10
+	VADDPS        Y10, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X10
+	VADDPS        X10, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X10
+	VADDPS        X10, X2, X2
+	VSHUFPS       $0x01, X2, X2, X10
+	VADDPS        X10, X2, X2
+	VMOVSS        X2, ret+32(FP)
 	VZEROUPPER
 	RET
 
-// func NormalizeEMAAVX2(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32)
+// func NormalizeEMAAVX2(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
 // Requires: AVX, FMA3
-TEXT ·NormalizeEMAAVX2(SB), NOSPLIT, $0-40
+TEXT ·NormalizeEMAAVX2(SB), NOSPLIT, $0-44
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
@@ -2257,103 +2438,235 @@ TEXT ·NormalizeEMAAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS width+28(FP), Y1
 	VBROADCASTSS keep+32(FP), Y2
 	VBROADCASTSS add+36(FP), Y3
-	VBROADCASTSS lanes_00800000<>+0(SB), Y5
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VBROADCASTSS lanes_00800000<>+0(SB), Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (BX), Y4
-	VMOVUPS     32(BX), Y6
-	VMOVUPS     64(BX), Y7
-	VMOVUPS     96(BX), Y8
-	VSUBPS      Y0, Y4, Y4
-	VSUBPS      Y0, Y6, Y6
-	VSUBPS      Y0, Y7, Y7
-	VSUBPS      Y0, Y8, Y8
-	VDIVPS      Y1, Y4, Y4
-	VDIVPS      Y1, Y6, Y6
-	VDIVPS      Y1, Y7, Y7
-	VDIVPS      Y1, Y8, Y8
-	VMOVUPS     (AX), Y9
-	VMOVUPS     32(AX), Y10
-	VMOVUPS     64(AX), Y11
-	VMOVUPS     96(AX), Y12
-	VMULPS      Y4, Y3, Y4
-	VMULPS      Y6, Y3, Y6
-	VMULPS      Y7, Y3, Y7
-	VMULPS      Y8, Y3, Y8
-	VFMADD231PS Y9, Y2, Y4
-	VFMADD231PS Y10, Y2, Y6
-	VFMADD231PS Y11, Y2, Y7
-	VFMADD231PS Y12, Y2, Y8
-	VANDPS      lanes_7fffffff<>+0(SB), Y4, Y12
-	VCMPPS      $0x05, Y5, Y12, Y12
-	VANDPS      Y12, Y4, Y4
-	VANDPS      lanes_7fffffff<>+0(SB), Y6, Y12
-	VCMPPS      $0x05, Y5, Y12, Y12
-	VANDPS      Y12, Y6, Y6
-	VANDPS      lanes_7fffffff<>+0(SB), Y7, Y12
-	VCMPPS      $0x05, Y5, Y12, Y12
-	VANDPS      Y12, Y7, Y7
-	VANDPS      lanes_7fffffff<>+0(SB), Y8, Y12
-	VCMPPS      $0x05, Y5, Y12, Y12
-	VANDPS      Y12, Y8, Y8
-	VMOVUPS     Y4, (AX)
-	VMOVUPS     Y6, 32(AX)
-	VMOVUPS     Y7, 64(AX)
-	VMOVUPS     Y8, 96(AX)
-	ADDQ        $+128, AX
-	ADDQ        $+128, BX
+	VMOVUPS     (BX), Y8
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y4
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	VMOVUPS     (BX), Y8
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y5
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	VMOVUPS     (BX), Y8
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y6
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	VMOVUPS     (BX), Y8
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y7
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
 	SUBQ        $+32, CX
 	JGE         blocks
 
 blocks_end:
-	ADDQ $+32, CX
-	SUBQ $+8, CX
-	JL   vectors_end
-
-vectors:
+	ADDQ        $+32, CX
+	CMPQ        CX, $+8
+	JL          partial0
 	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y8
-	VDIVPS      Y1, Y8, Y8
-	VMOVUPS     (AX), Y7
-	VMULPS      Y8, Y3, Y8
-	VFMADD231PS Y7, Y2, Y8
-	VANDPS      lanes_7fffffff<>+0(SB), Y8, Y7
-	VCMPPS      $0x05, Y5, Y7, Y7
-	VANDPS      Y7, Y8, Y8
-	VMOVUPS     Y8, (AX)
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y4
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
-	SUBQ        $+8, CX
-	JGE         vectors
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial1
+	VMOVUPS     (BX), Y8
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y5
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial2
+	VMOVUPS     (BX), Y8
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y6
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial3
+	VMOVUPS     (BX), Y8
+	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMOVUPS     (AX), Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS      $0x05, Y9, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)
+	VFMADD231PS Y10, Y8, Y7
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	JMP         fold
 
-vectors_end:
-	ADDQ        $+8, CX
+partial0:
 	TESTQ       CX, CX
-	JE          done
+	JE          fold
 	LEAQ        partial_masks<>+0(SB), R14
 	NEGQ        CX
 	VMOVUPS     32(R14)(CX*4), Y8
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y7
-	VSUBPS      Y0, Y7, Y7
-	VDIVPS      Y1, Y7, Y7
-	VMASKMOVPS  (AX), Y8, Y6
-	VMULPS      Y7, Y3, Y7
-	VFMADD231PS Y6, Y2, Y7
-	VANDPS      lanes_7fffffff<>+0(SB), Y7, Y6
-	VCMPPS      $0x05, Y5, Y6, Y6
-	VANDPS      Y6, Y7, Y7
-	VMASKMOVPS  Y7, Y8, (AX)
+	VMASKMOVPS  (BX), Y8, Y11
+	VSUBPS      Y0, Y11, Y12
+	VDIVPS      Y1, Y12, Y12
+	VMASKMOVPS  (AX), Y8, Y13
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
+	VCMPPS      $0x05, Y9, Y13, Y13
+	VANDPS      Y13, Y12, Y12
+	VMASKMOVPS  Y12, Y8, (AX)
+	VFMADD231PS Y10, Y11, Y4
+	JMP         fold
 
-done:
+partial1:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R14
+	NEGQ        CX
+	VMOVUPS     32(R14)(CX*4), Y8
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y8, Y11
+	VSUBPS      Y0, Y11, Y12
+	VDIVPS      Y1, Y12, Y12
+	VMASKMOVPS  (AX), Y8, Y13
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
+	VCMPPS      $0x05, Y9, Y13, Y13
+	VANDPS      Y13, Y12, Y12
+	VMASKMOVPS  Y12, Y8, (AX)
+	VFMADD231PS Y10, Y11, Y5
+	JMP         fold
+
+partial2:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R14
+	NEGQ        CX
+	VMOVUPS     32(R14)(CX*4), Y8
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y8, Y11
+	VSUBPS      Y0, Y11, Y12
+	VDIVPS      Y1, Y12, Y12
+	VMASKMOVPS  (AX), Y8, Y13
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
+	VCMPPS      $0x05, Y9, Y13, Y13
+	VANDPS      Y13, Y12, Y12
+	VMASKMOVPS  Y12, Y8, (AX)
+	VFMADD231PS Y10, Y11, Y6
+	JMP         fold
+
+partial3:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R14
+	NEGQ        CX
+	VMOVUPS     32(R14)(CX*4), Y8
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y8, Y11
+	VSUBPS      Y0, Y11, Y12
+	VDIVPS      Y1, Y12, Y12
+	VMASKMOVPS  (AX), Y8, Y13
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y13, Y2, Y12
+	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
+	VCMPPS      $0x05, Y9, Y13, Y13
+	VANDPS      Y13, Y12, Y12
+	VMASKMOVPS  Y12, Y8, (AX)
+	VFMADD231PS Y10, Y11, Y7
+
+fold:
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y7, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X8
+	VADDPS       X8, X4, X4
+	VSHUFPS      $0x0e, X4, X4, X8
+	VADDPS       X8, X4, X4
+	VSHUFPS      $0x01, X4, X4, X8
+	VADDPS       X8, X4, X4
+	VMOVSS       X4, ret+40(FP)
 	VZEROUPPER
 	RET
 
-// func NormalizeEMAAVX512(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·NormalizeEMAAVX512(SB), NOSPLIT, $0-40
+// func NormalizeEMAAVX512(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·NormalizeEMAAVX512(SB), NOSPLIT, $0-44
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
@@ -2361,90 +2674,209 @@ TEXT ·NormalizeEMAAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS width+28(FP), Z1
 	VBROADCASTSS keep+32(FP), Z2
 	VBROADCASTSS add+36(FP), Z3
-	VBROADCASTSS lanes_00800000<>+0(SB), Z5
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VBROADCASTSS lanes_00800000<>+0(SB), Z9
+	VBROADCASTSS lanes_00000000<>+0(SB), Z10
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (BX), Z4
-	VMOVUPS       64(BX), Z6
-	VMOVUPS       128(BX), Z7
-	VMOVUPS       192(BX), Z8
-	VSUBPS        Z0, Z4, Z4
-	VSUBPS        Z0, Z6, Z6
-	VSUBPS        Z0, Z7, Z7
-	VSUBPS        Z0, Z8, Z8
-	VDIVPS        Z1, Z4, Z4
-	VDIVPS        Z1, Z6, Z6
-	VDIVPS        Z1, Z7, Z7
-	VDIVPS        Z1, Z8, Z8
-	VMOVUPS       (AX), Z9
-	VMOVUPS       64(AX), Z10
-	VMOVUPS       128(AX), Z11
-	VMOVUPS       192(AX), Z12
-	VMULPS        Z4, Z3, Z4
-	VMULPS        Z6, Z3, Z6
-	VMULPS        Z7, Z3, Z7
-	VMULPS        Z8, Z3, Z8
-	VFMADD231PS   Z9, Z2, Z4
-	VFMADD231PS   Z10, Z2, Z6
-	VFMADD231PS   Z11, Z2, Z7
-	VFMADD231PS   Z12, Z2, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z4, K7
-	VMOVAPS.Z     Z4, K7, Z4
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z7, K7
-	VMOVAPS.Z     Z7, K7, Z7
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z4, (AX)
-	VMOVUPS       Z6, 64(AX)
-	VMOVUPS       Z7, 128(AX)
-	VMOVUPS       Z8, 192(AX)
+	VMOVUPS       (BX), Z8
+	VMOVUPS       64(BX), Z11
+	VMOVUPS       128(BX), Z12
+	VMOVUPS       192(BX), Z13
+	VSUBPS        Z0, Z8, Z14
+	VSUBPS        Z0, Z11, Z15
+	VSUBPS        Z0, Z12, Z16
+	VSUBPS        Z0, Z13, Z17
+	VDIVPS        Z1, Z14, Z14
+	VDIVPS        Z1, Z15, Z15
+	VDIVPS        Z1, Z16, Z16
+	VDIVPS        Z1, Z17, Z17
+	VMOVUPS       (AX), Z18
+	VMOVUPS       64(AX), Z19
+	VMOVUPS       128(AX), Z20
+	VMOVUPS       192(AX), Z21
+	VMULPS        Z14, Z3, Z14
+	VMULPS        Z15, Z3, Z15
+	VMULPS        Z16, Z3, Z16
+	VMULPS        Z17, Z3, Z17
+	VFMADD231PS   Z18, Z2, Z14
+	VFMADD231PS   Z19, Z2, Z15
+	VFMADD231PS   Z20, Z2, Z16
+	VFMADD231PS   Z21, Z2, Z17
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
+	VMOVAPS.Z     Z16, K7, Z16
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
+	VMOVAPS.Z     Z17, K7, Z17
+	VMOVUPS       Z14, (AX)
+	VMOVUPS       Z15, 64(AX)
+	VMOVUPS       Z16, 128(AX)
+	VMOVUPS       Z17, 192(AX)
+	VFMADD231PS   Z10, Z8, Z4
+	VFMADD231PS   Z10, Z11, Z5
+	VFMADD231PS   Z10, Z12, Z6
+	VFMADD231PS   Z10, Z13, Z7
 	ADDQ          $+256, AX
 	ADDQ          $+256, BX
 	SUBQ          $+64, CX
 	JGE           blocks
 
 blocks_end:
-	ADDQ $+64, CX
-	SUBQ $+16, CX
-	JL   vectors_end
-
-vectors:
-	VMOVUPS       (BX), Z8
-	VSUBPS        Z0, Z8, Z8
-	VDIVPS        Z1, Z8, Z8
-	VMOVUPS       (AX), Z7
-	VMULPS        Z8, Z3, Z8
-	VFMADD231PS   Z7, Z2, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z8, (AX)
+	ADDQ          $+64, CX
+	CMPQ          CX, $+16
+	JL            partial0
+	VMOVUPS       (BX), Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS       (AX), Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, (AX)
+	VFMADD231PS   Z10, Z13, Z4
 	ADDQ          $+64, AX
 	ADDQ          $+64, BX
-	SUBQ          $+16, CX
-	JGE           vectors
+	ADDQ          $-16, CX
+	CMPQ          CX, $+16
+	JL            partial1
+	VMOVUPS       (BX), Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS       (AX), Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, (AX)
+	VFMADD231PS   Z10, Z13, Z5
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $-16, CX
+	CMPQ          CX, $+16
+	JL            partial2
+	VMOVUPS       (BX), Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS       (AX), Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, (AX)
+	VFMADD231PS   Z10, Z13, Z6
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $-16, CX
+	CMPQ          CX, $+16
+	JL            partial3
+	VMOVUPS       (BX), Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS       (AX), Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, (AX)
+	VFMADD231PS   Z10, Z13, Z7
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $-16, CX
+	JMP           fold
 
-vectors_end:
-	ADDQ          $+16, CX
+partial0:
 	TESTQ         CX, CX
-	JE            done
+	JE            fold
 	MOVL          $0x0000ffff, R14
 	BZHIL         CX, R14, R14
 	KMOVW         R14, K1
-	VMOVUPS.Z     (BX), K1, Z8
-	VSUBPS        Z0, Z8, Z8
-	VDIVPS        Z1, Z8, Z8
-	VMOVUPS.Z     (AX), K1, Z7
-	VMULPS        Z8, Z3, Z8
-	VFMADD231PS   Z7, Z2, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z8, K1, (AX)
+	VMOVUPS.Z     (BX), K1, Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS.Z     (AX), K1, Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, K1, (AX)
+	VFMADD231PS   Z10, Z13, Z4
+	JMP           fold
 
-done:
+partial1:
+	TESTQ         CX, CX
+	JE            fold
+	MOVL          $0x0000ffff, R14
+	BZHIL         CX, R14, R14
+	KMOVW         R14, K1
+	VMOVUPS.Z     (BX), K1, Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS.Z     (AX), K1, Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, K1, (AX)
+	VFMADD231PS   Z10, Z13, Z5
+	JMP           fold
+
+partial2:
+	TESTQ         CX, CX
+	JE            fold
+	MOVL          $0x0000ffff, R14
+	BZHIL         CX, R14, R14
+	KMOVW         R14, K1
+	VMOVUPS.Z     (BX), K1, Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS.Z     (AX), K1, Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, K1, (AX)
+	VFMADD231PS   Z10, Z13, Z6
+	JMP           fold
+
+partial3:
+	TESTQ         CX, CX
+	JE            fold
+	MOVL          $0x0000ffff, R14
+	BZHIL         CX, R14, R14
+	KMOVW         R14, K1
+	VMOVUPS.Z     (BX), K1, Z13
+	VSUBPS        Z0, Z13, Z12
+	VDIVPS        Z1, Z12, Z12
+	VMOVUPS.Z     (AX), K1, Z11
+	VMULPS        Z12, Z3, Z12
+	VFMADD231PS   Z11, Z2, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VMOVUPS       Z12, K1, (AX)
+	VFMADD231PS   Z10, Z13, Z7
+
+fold:
+	VADDPS        Z6, Z4, Z4
+	VADDPS        Z7, Z5, Z5
+	VADDPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y13
+	VADDPS        Y13, Y4, Y4
+	VEXTRACTF32X4 $0x01, Y4, X13
+	VADDPS        X13, X4, X4
+	VSHUFPS       $0x0e, X4, X4, X13
+	VADDPS        X13, X4, X4
+	VSHUFPS       $0x01, X4, X4, X13
+	VADDPS        X13, X4, X4
+	VMOVSS        X4, ret+40(FP)
 	VZEROUPPER
 	RET
 
@@ -3103,19 +3535,32 @@ TEXT ·ColSumsAVX2(SB), NOSPLIT, $0-48
 	XORL SI, SI
 
 columns8:
-	CMPQ  CX, $+64
-	JL    columns8_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
-	VPXOR X0, X0, X0
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+64
+	JL      columns8_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Y7
+	VMOVUPS 32(AX), Y6
+	VMOVUPS 64(AX), Y5
+	VMOVUPS 96(AX), Y4
+	VMOVUPS 128(AX), Y3
+	VMOVUPS 160(AX), Y2
+	VMOVUPS 192(AX), Y1
+	VMOVUPS 224(AX), Y0
+
+columns8_begin:
+	MOVQ rows+24(FP), DI
 
 columns8_rows:
 	VMOVUPS (BX), Y8
@@ -3138,8 +3583,8 @@ columns8_rows:
 	SUBQ    $+1, DI
 	JNE     columns8_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns8_store
+	CMPQ    DI, $+1
+	JNE     columns8_store
 	VMOVUPS (AX), Y8
 	VADDPS  Y7, Y8, Y7
 	VMOVUPS 32(AX), Y8
@@ -3173,15 +3618,24 @@ columns8_store:
 
 columns8_end:
 columns4:
-	CMPQ  CX, $+32
-	JL    columns4_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+32
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+columns4_begin:
+	MOVQ rows+24(FP), DI
 
 columns4_rows:
 	VMOVUPS (BX), Y4
@@ -3196,8 +3650,8 @@ columns4_rows:
 	SUBQ    $+1, DI
 	JNE     columns4_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns4_store
+	CMPQ    DI, $+1
+	JNE     columns4_store
 	VMOVUPS (AX), Y7
 	VADDPS  Y0, Y7, Y0
 	VMOVUPS 32(AX), Y7
@@ -3219,13 +3673,20 @@ columns4_store:
 
 columns4_end:
 columns2:
-	CMPQ  CX, $+16
-	JL    columns2_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+16
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y2
+
+columns2_begin:
+	MOVQ rows+24(FP), DI
 
 columns2_rows:
 	VMOVUPS (BX), Y1
@@ -3236,8 +3697,8 @@ columns2_rows:
 	SUBQ    $+1, DI
 	JNE     columns2_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns2_store
+	CMPQ    DI, $+1
+	JNE     columns2_store
 	VMOVUPS (AX), Y0
 	VADDPS  Y3, Y0, Y3
 	VMOVUPS 32(AX), Y0
@@ -3253,12 +3714,18 @@ columns2_store:
 
 columns2_end:
 columns1:
-	CMPQ  CX, $+8
-	JL    columns1_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+8
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y2
+
+columns1_begin:
+	MOVQ rows+24(FP), DI
 
 columns1_rows:
 	VMOVUPS (BX), Y3
@@ -3267,8 +3734,8 @@ columns1_rows:
 	SUBQ    $+1, DI
 	JNE     columns1_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns1_store
+	CMPQ    DI, $+1
+	JNE     columns1_store
 	VMOVUPS (AX), Y3
 	VADDPS  Y2, Y3, Y2
 
@@ -3280,16 +3747,22 @@ columns1_store:
 	JMP     columns1
 
 columns1_end:
-	TESTQ   CX, CX
-	JE      done
-	LEAQ    partial_masks<>+0(SB), R14
-	NEGQ    CX
-	VMOVUPS 32(R14)(CX*4), Y2
-	NEGQ    CX
-	MOVQ    x+8(FP), BX
-	ADDQ    SI, BX
-	VPXOR   X3, X3, X3
-	MOVQ    rows+24(FP), DI
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R14
+	NEGQ       CX
+	VMOVUPS    32(R14)(CX*4), Y2
+	NEGQ       CX
+	MOVQ       x+8(FP), BX
+	ADDQ       SI, BX
+	VPXOR      X3, X3, X3
+	MOVQ       add+40(FP), DI
+	CMPQ       DI, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y2, Y3
+
+partial_begin:
+	MOVQ rows+24(FP), DI
 
 partial_rows:
 	VMASKMOVPS (BX), Y2, Y0
@@ -3298,8 +3771,8 @@ partial_rows:
 	SUBQ       $+1, DI
 	JNE        partial_rows
 	MOVQ       add+40(FP), DI
-	TESTQ      DI, DI
-	JE         partial_store
+	CMPQ       DI, $+1
+	JNE        partial_store
 	VMASKMOVPS (AX), Y2, Y0
 	VADDPS     Y3, Y0, Y3
 
@@ -3321,19 +3794,32 @@ TEXT ·ColSumsAVX512(SB), NOSPLIT, $0-48
 	XORL SI, SI
 
 columns8:
-	CMPQ  CX, $+128
-	JL    columns8_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
-	VPXOR X0, X0, X0
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+128
+	JL      columns8_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
+	VMOVUPS 256(AX), Z3
+	VMOVUPS 320(AX), Z2
+	VMOVUPS 384(AX), Z1
+	VMOVUPS 448(AX), Z0
+
+columns8_begin:
+	MOVQ rows+24(FP), DI
 
 columns8_rows:
 	VMOVUPS (BX), Z8
@@ -3356,8 +3842,8 @@ columns8_rows:
 	SUBQ    $+1, DI
 	JNE     columns8_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns8_store
+	CMPQ    DI, $+1
+	JNE     columns8_store
 	VMOVUPS (AX), Z15
 	VADDPS  Z7, Z15, Z7
 	VMOVUPS 64(AX), Z15
@@ -3391,15 +3877,24 @@ columns8_store:
 
 columns8_end:
 columns4:
-	CMPQ  CX, $+64
-	JL    columns4_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+64
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z3
+
+columns4_begin:
+	MOVQ rows+24(FP), DI
 
 columns4_rows:
 	VMOVUPS (BX), Z4
@@ -3414,8 +3909,8 @@ columns4_rows:
 	SUBQ    $+1, DI
 	JNE     columns4_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns4_store
+	CMPQ    DI, $+1
+	JNE     columns4_store
 	VMOVUPS (AX), Z7
 	VADDPS  Z0, Z7, Z0
 	VMOVUPS 64(AX), Z7
@@ -3437,13 +3932,20 @@ columns4_store:
 
 columns4_end:
 columns2:
-	CMPQ  CX, $+32
-	JL    columns2_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+32
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z2
+
+columns2_begin:
+	MOVQ rows+24(FP), DI
 
 columns2_rows:
 	VMOVUPS (BX), Z1
@@ -3454,8 +3956,8 @@ columns2_rows:
 	SUBQ    $+1, DI
 	JNE     columns2_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns2_store
+	CMPQ    DI, $+1
+	JNE     columns2_store
 	VMOVUPS (AX), Z0
 	VADDPS  Z3, Z0, Z3
 	VMOVUPS 64(AX), Z0
@@ -3471,12 +3973,18 @@ columns2_store:
 
 columns2_end:
 columns1:
-	CMPQ  CX, $+16
-	JL    columns1_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+16
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z2
+
+columns1_begin:
+	MOVQ rows+24(FP), DI
 
 columns1_rows:
 	VMOVUPS (BX), Z3
@@ -3485,8 +3993,8 @@ columns1_rows:
 	SUBQ    $+1, DI
 	JNE     columns1_rows
 	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns1_store
+	CMPQ    DI, $+1
+	JNE     columns1_store
 	VMOVUPS (AX), Z3
 	VADDPS  Z2, Z3, Z2
 
@@ -3498,15 +4006,21 @@ columns1_store:
 	JMP     columns1
 
 columns1_end:
-	TESTQ CX, CX
-	JE    done
-	MOVL  $0x0000ffff, R14
-	BZHIL CX, R14, R14
-	KMOVW R14, K1
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	TESTQ     CX, CX
+	JE        done
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
+	MOVQ      x+8(FP), BX
+	ADDQ      SI, BX
+	VPXOR     X2, X2, X2
+	MOVQ      add+40(FP), DI
+	CMPQ      DI, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z2
+
+partial_begin:
+	MOVQ rows+24(FP), DI
 
 partial_rows:
 	VMOVUPS.Z (BX), K1, Z3
@@ -3515,8 +4029,8 @@ partial_rows:
 	SUBQ      $+1, DI
 	JNE       partial_rows
 	MOVQ      add+40(FP), DI
-	TESTQ     DI, DI
-	JE        partial_store
+	CMPQ      DI, $+1
+	JNE       partial_store
 	VMOVUPS.Z (AX), K1, Z3
 	VADDPS    Z2, Z3, Z2
 
@@ -3765,19 +4279,32 @@ TEXT ·ColSumSquaresAVX2(SB), NOSPLIT, $0-48
 	XORL SI, SI
 
 columns8:
-	CMPQ  CX, $+64
-	JL    columns8_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
-	VPXOR X0, X0, X0
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+64
+	JL      columns8_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Y7
+	VMOVUPS 32(AX), Y6
+	VMOVUPS 64(AX), Y5
+	VMOVUPS 96(AX), Y4
+	VMOVUPS 128(AX), Y3
+	VMOVUPS 160(AX), Y2
+	VMOVUPS 192(AX), Y1
+	VMOVUPS 224(AX), Y0
+
+columns8_begin:
+	MOVQ rows+24(FP), DI
 
 columns8_rows:
 	VMOVUPS     (BX), Y8
@@ -3800,8 +4327,8 @@ columns8_rows:
 	SUBQ        $+1, DI
 	JNE         columns8_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns8_store
+	CMPQ        DI, $+1
+	JNE         columns8_store
 	VMOVUPS     (AX), Y8
 	VADDPS      Y7, Y8, Y7
 	VMOVUPS     32(AX), Y8
@@ -3835,15 +4362,24 @@ columns8_store:
 
 columns8_end:
 columns4:
-	CMPQ  CX, $+32
-	JL    columns4_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+32
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+columns4_begin:
+	MOVQ rows+24(FP), DI
 
 columns4_rows:
 	VMOVUPS     (BX), Y4
@@ -3858,8 +4394,8 @@ columns4_rows:
 	SUBQ        $+1, DI
 	JNE         columns4_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns4_store
+	CMPQ        DI, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Y7
 	VADDPS      Y0, Y7, Y0
 	VMOVUPS     32(AX), Y7
@@ -3881,13 +4417,20 @@ columns4_store:
 
 columns4_end:
 columns2:
-	CMPQ  CX, $+16
-	JL    columns2_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+16
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y2
+
+columns2_begin:
+	MOVQ rows+24(FP), DI
 
 columns2_rows:
 	VMOVUPS     (BX), Y1
@@ -3898,8 +4441,8 @@ columns2_rows:
 	SUBQ        $+1, DI
 	JNE         columns2_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns2_store
+	CMPQ        DI, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Y0
 	VADDPS      Y3, Y0, Y3
 	VMOVUPS     32(AX), Y0
@@ -3915,12 +4458,18 @@ columns2_store:
 
 columns2_end:
 columns1:
-	CMPQ  CX, $+8
-	JL    columns1_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+8
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y2
+
+columns1_begin:
+	MOVQ rows+24(FP), DI
 
 columns1_rows:
 	VMOVUPS     (BX), Y3
@@ -3929,8 +4478,8 @@ columns1_rows:
 	SUBQ        $+1, DI
 	JNE         columns1_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns1_store
+	CMPQ        DI, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Y3
 	VADDPS      Y2, Y3, Y2
 
@@ -3942,16 +4491,22 @@ columns1_store:
 	JMP     columns1
 
 columns1_end:
-	TESTQ   CX, CX
-	JE      done
-	LEAQ    partial_masks<>+0(SB), R14
-	NEGQ    CX
-	VMOVUPS 32(R14)(CX*4), Y2
-	NEGQ    CX
-	MOVQ    x+8(FP), BX
-	ADDQ    SI, BX
-	VPXOR   X3, X3, X3
-	MOVQ    rows+24(FP), DI
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R14
+	NEGQ       CX
+	VMOVUPS    32(R14)(CX*4), Y2
+	NEGQ       CX
+	MOVQ       x+8(FP), BX
+	ADDQ       SI, BX
+	VPXOR      X3, X3, X3
+	MOVQ       add+40(FP), DI
+	CMPQ       DI, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y2, Y3
+
+partial_begin:
+	MOVQ rows+24(FP), DI
 
 partial_rows:
 	VMASKMOVPS  (BX), Y2, Y0
@@ -3960,8 +4515,8 @@ partial_rows:
 	SUBQ        $+1, DI
 	JNE         partial_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          partial_store
+	CMPQ        DI, $+1
+	JNE         partial_store
 	VMASKMOVPS  (AX), Y2, Y0
 	VADDPS      Y3, Y0, Y3
 
@@ -3983,19 +4538,32 @@ TEXT ·ColSumSquaresAVX512(SB), NOSPLIT, $0-48
 	XORL SI, SI
 
 columns8:
-	CMPQ  CX, $+128
-	JL    columns8_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
-	VPXOR X0, X0, X0
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+128
+	JL      columns8_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
+	VMOVUPS 256(AX), Z3
+	VMOVUPS 320(AX), Z2
+	VMOVUPS 384(AX), Z1
+	VMOVUPS 448(AX), Z0
+
+columns8_begin:
+	MOVQ rows+24(FP), DI
 
 columns8_rows:
 	VMOVUPS     (BX), Z8
@@ -4018,8 +4586,8 @@ columns8_rows:
 	SUBQ        $+1, DI
 	JNE         columns8_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns8_store
+	CMPQ        DI, $+1
+	JNE         columns8_store
 	VMOVUPS     (AX), Z15
 	VADDPS      Z7, Z15, Z7
 	VMOVUPS     64(AX), Z15
@@ -4053,15 +4621,24 @@ columns8_store:
 
 columns8_end:
 columns4:
-	CMPQ  CX, $+64
-	JL    columns4_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+64
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z3
+
+columns4_begin:
+	MOVQ rows+24(FP), DI
 
 columns4_rows:
 	VMOVUPS     (BX), Z4
@@ -4076,8 +4653,8 @@ columns4_rows:
 	SUBQ        $+1, DI
 	JNE         columns4_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns4_store
+	CMPQ        DI, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Z7
 	VADDPS      Z0, Z7, Z0
 	VMOVUPS     64(AX), Z7
@@ -4099,13 +4676,20 @@ columns4_store:
 
 columns4_end:
 columns2:
-	CMPQ  CX, $+32
-	JL    columns2_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+32
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z2
+
+columns2_begin:
+	MOVQ rows+24(FP), DI
 
 columns2_rows:
 	VMOVUPS     (BX), Z1
@@ -4116,8 +4700,8 @@ columns2_rows:
 	SUBQ        $+1, DI
 	JNE         columns2_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns2_store
+	CMPQ        DI, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Z0
 	VADDPS      Z3, Z0, Z3
 	VMOVUPS     64(AX), Z0
@@ -4133,12 +4717,18 @@ columns2_store:
 
 columns2_end:
 columns1:
-	CMPQ  CX, $+16
-	JL    columns1_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	CMPQ    CX, $+16
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	VPXOR   X2, X2, X2
+	MOVQ    add+40(FP), DI
+	CMPQ    DI, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z2
+
+columns1_begin:
+	MOVQ rows+24(FP), DI
 
 columns1_rows:
 	VMOVUPS     (BX), Z3
@@ -4147,8 +4737,8 @@ columns1_rows:
 	SUBQ        $+1, DI
 	JNE         columns1_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns1_store
+	CMPQ        DI, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Z3
 	VADDPS      Z2, Z3, Z2
 
@@ -4160,15 +4750,21 @@ columns1_store:
 	JMP     columns1
 
 columns1_end:
-	TESTQ CX, CX
-	JE    done
-	MOVL  $0x0000ffff, R14
-	BZHIL CX, R14, R14
-	KMOVW R14, K1
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X2, X2, X2
-	MOVQ  rows+24(FP), DI
+	TESTQ     CX, CX
+	JE        done
+	MOVL      $0x0000ffff, R14
+	BZHIL     CX, R14, R14
+	KMOVW     R14, K1
+	MOVQ      x+8(FP), BX
+	ADDQ      SI, BX
+	VPXOR     X2, X2, X2
+	MOVQ      add+40(FP), DI
+	CMPQ      DI, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z2
+
+partial_begin:
+	MOVQ rows+24(FP), DI
 
 partial_rows:
 	VMOVUPS.Z   (BX), K1, Z3
@@ -4177,8 +4773,8 @@ partial_rows:
 	SUBQ        $+1, DI
 	JNE         partial_rows
 	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          partial_store
+	CMPQ        DI, $+1
+	JNE         partial_store
 	VMOVUPS.Z   (AX), K1, Z3
 	VADDPS      Z2, Z3, Z2
 
@@ -27327,90 +27923,88 @@ done:
 	VZEROUPPER
 	RET
 
-// func ColDotNormalizedAVX2(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+// func LayerNormSumsAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
 // Requires: AVX, FMA3
-TEXT ·ColDotNormalizedAVX2(SB), NOSPLIT, $0-72
-	MOVQ dst+0(FP), AX
-	MOVQ dy+8(FP), BX
-	MOVQ x+16(FP), CX
-	MOVQ mean+24(FP), DX
-	MOVQ rstd+32(FP), SI
-	MOVQ n+40(FP), DI
-	MOVQ stride+56(FP), R8
-	SHLQ $0x02, R8
-	XORL R9, R9
+TEXT ·LayerNormSumsAVX2(SB), NOSPLIT, $0-80
+	MOVQ dgamma+0(FP), AX
+	MOVQ dbeta+8(FP), BX
+	MOVQ dy+16(FP), CX
+	MOVQ x+24(FP), DX
+	MOVQ mean+32(FP), SI
+	MOVQ rstd+40(FP), DI
+	MOVQ n+48(FP), R8
+	MOVQ stride+64(FP), R9
+	SHLQ $0x02, R9
+	XORL R10, R10
 
-columns8:
-	CMPQ  DI, $+64
-	JL    columns8_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+48(FP), R10
+columns4:
+	CMPQ    R8, $+32
+	JL      columns4_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R10, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R10, DX
+	MOVQ    mean+32(FP), SI
+	MOVQ    rstd+40(FP), DI
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+72(FP), R11
+	CMPQ    R11, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Y9
+	VMOVUPS 32(AX), Y8
+	VMOVUPS 64(AX), Y7
+	VMOVUPS 96(AX), Y6
+	VMOVUPS (BX), Y5
+	VMOVUPS 32(BX), Y4
+	VMOVUPS 64(BX), Y3
+	VMOVUPS 96(BX), Y2
 
-columns8_rows:
-	VBROADCASTSS (DX), Y0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Y1
+columns4_begin:
+	MOVQ rows+56(FP), R11
+
+columns4_rows:
+	VBROADCASTSS (SI), Y0
 	ADDQ         $+4, SI
+	VBROADCASTSS (DI), Y1
+	ADDQ         $+4, DI
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
-	VSUBPS       Y0, Y10, Y10
-	VSUBPS       Y0, Y11, Y11
-	VMULPS       Y1, Y10, Y10
-	VMULPS       Y1, Y11, Y11
-	VMOVUPS      (BX), Y12
-	VMOVUPS      32(BX), Y13
-	VFMADD231PS  Y10, Y12, Y9
-	VFMADD231PS  Y11, Y13, Y8
+	VMOVUPS      (DX), Y12
+	VMOVUPS      32(DX), Y13
+	VSUBPS       Y0, Y12, Y12
+	VSUBPS       Y0, Y13, Y13
+	VMULPS       Y1, Y12, Y12
+	VMULPS       Y1, Y13, Y13
+	VFMADD231PS  Y12, Y10, Y9
+	VFMADD231PS  Y13, Y11, Y8
+	VADDPS       Y10, Y5, Y5
+	VADDPS       Y11, Y4, Y4
 	VMOVUPS      64(CX), Y11
-	VMOVUPS      96(CX), Y13
-	VSUBPS       Y0, Y11, Y11
-	VSUBPS       Y0, Y13, Y13
-	VMULPS       Y1, Y11, Y11
-	VMULPS       Y1, Y13, Y13
-	VMOVUPS      64(BX), Y10
-	VMOVUPS      96(BX), Y12
-	VFMADD231PS  Y11, Y10, Y7
-	VFMADD231PS  Y13, Y12, Y6
-	VMOVUPS      128(CX), Y13
-	VMOVUPS      160(CX), Y12
+	VMOVUPS      96(CX), Y10
+	VMOVUPS      64(DX), Y13
+	VMOVUPS      96(DX), Y12
 	VSUBPS       Y0, Y13, Y13
 	VSUBPS       Y0, Y12, Y12
 	VMULPS       Y1, Y13, Y13
 	VMULPS       Y1, Y12, Y12
-	VMOVUPS      128(BX), Y11
-	VMOVUPS      160(BX), Y10
-	VFMADD231PS  Y13, Y11, Y5
-	VFMADD231PS  Y12, Y10, Y4
-	VMOVUPS      192(CX), Y12
-	VMOVUPS      224(CX), Y10
-	VSUBPS       Y0, Y12, Y12
-	VSUBPS       Y0, Y10, Y10
-	VMULPS       Y1, Y12, Y12
-	VMULPS       Y1, Y10, Y10
-	VMOVUPS      192(BX), Y13
-	VMOVUPS      224(BX), Y11
-	VFMADD231PS  Y12, Y13, Y3
-	VFMADD231PS  Y10, Y11, Y2
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
-	JNE          columns8_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns8_store
+	VFMADD231PS  Y13, Y11, Y7
+	VFMADD231PS  Y12, Y10, Y6
+	VADDPS       Y11, Y3, Y3
+	VADDPS       Y10, Y2, Y2
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
+	JNE          columns4_rows
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          columns4_store
 	VMOVUPS      (AX), Y10
 	VADDPS       Y9, Y10, Y9
 	VMOVUPS      32(AX), Y10
@@ -27419,536 +28013,492 @@ columns8_rows:
 	VADDPS       Y7, Y10, Y7
 	VMOVUPS      96(AX), Y10
 	VADDPS       Y6, Y10, Y6
-	VMOVUPS      128(AX), Y10
+	VMOVUPS      (BX), Y10
 	VADDPS       Y5, Y10, Y5
-	VMOVUPS      160(AX), Y10
+	VMOVUPS      32(BX), Y10
 	VADDPS       Y4, Y10, Y4
-	VMOVUPS      192(AX), Y10
+	VMOVUPS      64(BX), Y10
 	VADDPS       Y3, Y10, Y3
-	VMOVUPS      224(AX), Y10
+	VMOVUPS      96(BX), Y10
 	VADDPS       Y2, Y10, Y2
 
-columns8_store:
+columns4_store:
 	VMOVUPS Y9, (AX)
 	VMOVUPS Y8, 32(AX)
 	VMOVUPS Y7, 64(AX)
 	VMOVUPS Y6, 96(AX)
-	VMOVUPS Y5, 128(AX)
-	VMOVUPS Y4, 160(AX)
-	VMOVUPS Y3, 192(AX)
-	VMOVUPS Y2, 224(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, R9
-	ADDQ    $-64, DI
-	JMP     columns8
-
-columns8_end:
-columns4:
-	CMPQ  DI, $+32
-	JL    columns4_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
-	MOVQ  rows+48(FP), R10
-
-columns4_rows:
-	VBROADCASTSS (DX), Y0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Y1
-	ADDQ         $+4, SI
-	VMOVUPS      (CX), Y6
-	VMOVUPS      32(CX), Y7
-	VMOVUPS      64(CX), Y8
-	VMOVUPS      96(CX), Y9
-	VSUBPS       Y0, Y6, Y6
-	VSUBPS       Y0, Y7, Y7
-	VSUBPS       Y0, Y8, Y8
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y6, Y6
-	VMULPS       Y1, Y7, Y7
-	VMULPS       Y1, Y8, Y8
-	VMULPS       Y1, Y9, Y9
-	VMOVUPS      (BX), Y10
-	VMOVUPS      32(BX), Y11
-	VMOVUPS      64(BX), Y12
-	VMOVUPS      96(BX), Y13
-	VFMADD231PS  Y6, Y10, Y2
-	VFMADD231PS  Y7, Y11, Y3
-	VFMADD231PS  Y8, Y12, Y4
-	VFMADD231PS  Y9, Y13, Y5
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
-	JNE          columns4_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns4_store
-	VMOVUPS      (AX), Y9
-	VADDPS       Y2, Y9, Y2
-	VMOVUPS      32(AX), Y9
-	VADDPS       Y3, Y9, Y3
-	VMOVUPS      64(AX), Y9
-	VADDPS       Y4, Y9, Y4
-	VMOVUPS      96(AX), Y9
-	VADDPS       Y5, Y9, Y5
-
-columns4_store:
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	VMOVUPS Y4, 64(AX)
-	VMOVUPS Y5, 96(AX)
+	VMOVUPS Y5, (BX)
+	VMOVUPS Y4, 32(BX)
+	VMOVUPS Y3, 64(BX)
+	VMOVUPS Y2, 96(BX)
 	ADDQ    $+128, AX
-	ADDQ    $+128, R9
-	ADDQ    $-32, DI
+	ADDQ    $+128, BX
+	ADDQ    $+128, R10
+	ADDQ    $-32, R8
 	JMP     columns4
 
 columns4_end:
 columns2:
-	CMPQ  DI, $+16
-	JL    columns2_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	MOVQ  rows+48(FP), R10
+	CMPQ    R8, $+16
+	JL      columns2_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R10, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R10, DX
+	MOVQ    mean+32(FP), SI
+	MOVQ    rstd+40(FP), DI
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	MOVQ    add+72(FP), R11
+	CMPQ    R11, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	VMOVUPS (BX), Y4
+	VMOVUPS 32(BX), Y5
+
+columns2_begin:
+	MOVQ rows+56(FP), R11
 
 columns2_rows:
-	VBROADCASTSS (DX), Y0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Y1
+	VBROADCASTSS (SI), Y0
 	ADDQ         $+4, SI
-	VMOVUPS      (CX), Y3
-	VMOVUPS      32(CX), Y2
-	VSUBPS       Y0, Y3, Y3
-	VSUBPS       Y0, Y2, Y2
-	VMULPS       Y1, Y3, Y3
-	VMULPS       Y1, Y2, Y2
-	VMOVUPS      (BX), Y9
-	VMOVUPS      32(BX), Y13
-	VFMADD231PS  Y3, Y9, Y5
-	VFMADD231PS  Y2, Y13, Y4
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
+	VBROADCASTSS (DI), Y1
+	ADDQ         $+4, DI
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VSUBPS       Y0, Y8, Y8
+	VSUBPS       Y0, Y9, Y9
+	VMULPS       Y1, Y8, Y8
+	VMULPS       Y1, Y9, Y9
+	VFMADD231PS  Y8, Y6, Y2
+	VFMADD231PS  Y9, Y7, Y3
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y7, Y5, Y5
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
 	JNE          columns2_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns2_store
-	VMOVUPS      (AX), Y2
-	VADDPS       Y5, Y2, Y5
-	VMOVUPS      32(AX), Y2
-	VADDPS       Y4, Y2, Y4
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          columns2_store
+	VMOVUPS      (AX), Y7
+	VADDPS       Y2, Y7, Y2
+	VMOVUPS      32(AX), Y7
+	VADDPS       Y3, Y7, Y3
+	VMOVUPS      (BX), Y7
+	VADDPS       Y4, Y7, Y4
+	VMOVUPS      32(BX), Y7
+	VADDPS       Y5, Y7, Y5
 
 columns2_store:
-	VMOVUPS Y5, (AX)
-	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
 	ADDQ    $+64, AX
-	ADDQ    $+64, R9
-	ADDQ    $-16, DI
+	ADDQ    $+64, BX
+	ADDQ    $+64, R10
+	ADDQ    $-16, R8
 	JMP     columns2
 
 columns2_end:
 columns1:
-	CMPQ  DI, $+8
-	JL    columns1_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X4, X4, X4
-	MOVQ  rows+48(FP), R10
+	CMPQ    R8, $+8
+	JL      columns1_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R10, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R10, DX
+	MOVQ    mean+32(FP), SI
+	MOVQ    rstd+40(FP), DI
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	MOVQ    add+72(FP), R11
+	CMPQ    R11, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y5
+	VMOVUPS (BX), Y4
+
+columns1_begin:
+	MOVQ rows+56(FP), R11
 
 columns1_rows:
-	VBROADCASTSS (DX), Y0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Y1
+	VBROADCASTSS (SI), Y0
 	ADDQ         $+4, SI
-	VMOVUPS      (CX), Y5
-	VSUBPS       Y0, Y5, Y5
-	VMULPS       Y1, Y5, Y5
-	VMOVUPS      (BX), Y2
-	VFMADD231PS  Y5, Y2, Y4
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
+	VBROADCASTSS (DI), Y1
+	ADDQ         $+4, DI
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (DX), Y2
+	VSUBPS       Y0, Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VFMADD231PS  Y2, Y3, Y5
+	VADDPS       Y3, Y4, Y4
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
 	JNE          columns1_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns1_store
-	VMOVUPS      (AX), Y5
-	VADDPS       Y4, Y5, Y4
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          columns1_store
+	VMOVUPS      (AX), Y3
+	VADDPS       Y5, Y3, Y5
+	VMOVUPS      (BX), Y3
+	VADDPS       Y4, Y3, Y4
 
 columns1_store:
-	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y4, (BX)
 	ADDQ    $+32, AX
-	ADDQ    $+32, R9
-	ADDQ    $-8, DI
+	ADDQ    $+32, BX
+	ADDQ    $+32, R10
+	ADDQ    $-8, R8
 	JMP     columns1
 
 columns1_end:
-	TESTQ   DI, DI
-	JE      done
-	LEAQ    partial_masks<>+0(SB), R14
-	NEGQ    DI
-	VMOVUPS 32(R14)(DI*4), Y4
-	NEGQ    DI
-	MOVQ    dy+8(FP), BX
-	ADDQ    R9, BX
-	MOVQ    x+16(FP), CX
-	ADDQ    R9, CX
-	MOVQ    mean+24(FP), DX
-	MOVQ    rstd+32(FP), SI
-	VPXOR   X5, X5, X5
-	MOVQ    rows+48(FP), R10
+	TESTQ      R8, R8
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R14
+	NEGQ       R8
+	VMOVUPS    32(R14)(R8*4), Y4
+	NEGQ       R8
+	MOVQ       dy+16(FP), CX
+	ADDQ       R10, CX
+	MOVQ       x+24(FP), DX
+	ADDQ       R10, DX
+	MOVQ       mean+32(FP), SI
+	MOVQ       rstd+40(FP), DI
+	VPXOR      X5, X5, X5
+	VPXOR      X3, X3, X3
+	MOVQ       add+72(FP), R11
+	CMPQ       R11, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y4, Y5
+	VMASKMOVPS (BX), Y4, Y3
+
+partial_begin:
+	MOVQ rows+56(FP), R11
 
 partial_rows:
-	VBROADCASTSS (DX), Y0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Y1
+	VBROADCASTSS (SI), Y0
 	ADDQ         $+4, SI
+	VBROADCASTSS (DI), Y1
+	ADDQ         $+4, DI
 	VMASKMOVPS   (CX), Y4, Y2
-	VSUBPS       Y0, Y2, Y2
-	VMULPS       Y1, Y2, Y2
-	VMASKMOVPS   (BX), Y4, Y13
-	VFMADD231PS  Y2, Y13, Y5
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
+	VMASKMOVPS   (DX), Y4, Y7
+	VSUBPS       Y0, Y7, Y7
+	VMULPS       Y1, Y7, Y7
+	VFMADD231PS  Y7, Y2, Y5
+	VADDPS       Y2, Y3, Y3
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
 	JNE          partial_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           partial_store
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          partial_store
 	VMASKMOVPS   (AX), Y4, Y2
 	VADDPS       Y5, Y2, Y5
+	VMASKMOVPS   (BX), Y4, Y2
+	VADDPS       Y3, Y2, Y3
 
 partial_store:
 	VMASKMOVPS Y5, Y4, (AX)
+	VMASKMOVPS Y3, Y4, (BX)
 
 done:
 	VZEROUPPER
 	RET
 
-// func ColDotNormalizedAVX512(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+// func LayerNormSumsAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·ColDotNormalizedAVX512(SB), NOSPLIT, $0-72
-	MOVQ dst+0(FP), AX
-	MOVQ dy+8(FP), BX
-	MOVQ x+16(FP), CX
-	MOVQ mean+24(FP), DX
-	MOVQ rstd+32(FP), SI
-	MOVQ n+40(FP), DI
-	MOVQ stride+56(FP), R8
-	SHLQ $0x02, R8
-	XORL R9, R9
+TEXT ·LayerNormSumsAVX512(SB), NOSPLIT, $0-80
+	MOVQ dgamma+0(FP), AX
+	MOVQ dbeta+8(FP), BX
+	MOVQ dy+16(FP), CX
+	MOVQ x+24(FP), DX
+	MOVQ mean+32(FP), SI
+	MOVQ rstd+40(FP), DI
+	MOVQ n+48(FP), R8
+	MOVQ stride+64(FP), R9
+	SHLQ $0x02, R9
+	XORL R10, R10
 
-columns8:
-	CMPQ  DI, $+128
-	JL    columns8_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+48(FP), R10
+columns4:
+	CMPQ    R8, $+64
+	JL      columns4_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R10, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R10, DX
+	MOVQ    mean+32(FP), SI
+	MOVQ    rstd+40(FP), DI
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+72(FP), R11
+	CMPQ    R11, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z9
+	VMOVUPS 64(AX), Z8
+	VMOVUPS 128(AX), Z7
+	VMOVUPS 192(AX), Z6
+	VMOVUPS (BX), Z5
+	VMOVUPS 64(BX), Z4
+	VMOVUPS 128(BX), Z3
+	VMOVUPS 192(BX), Z2
 
-columns8_rows:
-	VBROADCASTSS (DX), Z0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Z1
+columns4_begin:
+	MOVQ rows+56(FP), R11
+
+columns4_rows:
+	VBROADCASTSS (SI), Z0
 	ADDQ         $+4, SI
+	VBROADCASTSS (DI), Z1
+	ADDQ         $+4, DI
 	VMOVUPS      (CX), Z10
 	VMOVUPS      64(CX), Z11
 	VMOVUPS      128(CX), Z12
 	VMOVUPS      192(CX), Z13
-	VMOVUPS      256(CX), Z14
-	VMOVUPS      320(CX), Z15
-	VMOVUPS      384(CX), Z16
-	VMOVUPS      448(CX), Z17
-	VSUBPS       Z0, Z10, Z10
-	VSUBPS       Z0, Z11, Z11
-	VSUBPS       Z0, Z12, Z12
-	VSUBPS       Z0, Z13, Z13
+	VMOVUPS      (DX), Z14
+	VMOVUPS      64(DX), Z15
+	VMOVUPS      128(DX), Z16
+	VMOVUPS      192(DX), Z17
 	VSUBPS       Z0, Z14, Z14
 	VSUBPS       Z0, Z15, Z15
 	VSUBPS       Z0, Z16, Z16
 	VSUBPS       Z0, Z17, Z17
-	VMULPS       Z1, Z10, Z10
-	VMULPS       Z1, Z11, Z11
-	VMULPS       Z1, Z12, Z12
-	VMULPS       Z1, Z13, Z13
 	VMULPS       Z1, Z14, Z14
 	VMULPS       Z1, Z15, Z15
 	VMULPS       Z1, Z16, Z16
 	VMULPS       Z1, Z17, Z17
-	VMOVUPS      (BX), Z18
-	VMOVUPS      64(BX), Z19
-	VMOVUPS      128(BX), Z20
-	VMOVUPS      192(BX), Z21
-	VMOVUPS      256(BX), Z22
-	VMOVUPS      320(BX), Z23
-	VMOVUPS      384(BX), Z24
-	VMOVUPS      448(BX), Z25
-	VFMADD231PS  Z10, Z18, Z9
-	VFMADD231PS  Z11, Z19, Z8
-	VFMADD231PS  Z12, Z20, Z7
-	VFMADD231PS  Z13, Z21, Z6
-	VFMADD231PS  Z14, Z22, Z5
-	VFMADD231PS  Z15, Z23, Z4
-	VFMADD231PS  Z16, Z24, Z3
-	VFMADD231PS  Z17, Z25, Z2
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
-	JNE          columns8_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns8_store
-	VMOVUPS      (AX), Z17
-	VADDPS       Z9, Z17, Z9
-	VMOVUPS      64(AX), Z17
-	VADDPS       Z8, Z17, Z8
-	VMOVUPS      128(AX), Z17
-	VADDPS       Z7, Z17, Z7
-	VMOVUPS      192(AX), Z17
-	VADDPS       Z6, Z17, Z6
-	VMOVUPS      256(AX), Z17
-	VADDPS       Z5, Z17, Z5
-	VMOVUPS      320(AX), Z17
-	VADDPS       Z4, Z17, Z4
-	VMOVUPS      384(AX), Z17
-	VADDPS       Z3, Z17, Z3
-	VMOVUPS      448(AX), Z17
-	VADDPS       Z2, Z17, Z2
+	VFMADD231PS  Z14, Z10, Z9
+	VFMADD231PS  Z15, Z11, Z8
+	VFMADD231PS  Z16, Z12, Z7
+	VFMADD231PS  Z17, Z13, Z6
+	VADDPS       Z10, Z5, Z5
+	VADDPS       Z11, Z4, Z4
+	VADDPS       Z12, Z3, Z3
+	VADDPS       Z13, Z2, Z2
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
+	JNE          columns4_rows
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          columns4_store
+	VMOVUPS      (AX), Z13
+	VADDPS       Z9, Z13, Z9
+	VMOVUPS      64(AX), Z13
+	VADDPS       Z8, Z13, Z8
+	VMOVUPS      128(AX), Z13
+	VADDPS       Z7, Z13, Z7
+	VMOVUPS      192(AX), Z13
+	VADDPS       Z6, Z13, Z6
+	VMOVUPS      (BX), Z13
+	VADDPS       Z5, Z13, Z5
+	VMOVUPS      64(BX), Z13
+	VADDPS       Z4, Z13, Z4
+	VMOVUPS      128(BX), Z13
+	VADDPS       Z3, Z13, Z3
+	VMOVUPS      192(BX), Z13
+	VADDPS       Z2, Z13, Z2
 
-columns8_store:
+columns4_store:
 	VMOVUPS Z9, (AX)
 	VMOVUPS Z8, 64(AX)
 	VMOVUPS Z7, 128(AX)
 	VMOVUPS Z6, 192(AX)
-	VMOVUPS Z5, 256(AX)
-	VMOVUPS Z4, 320(AX)
-	VMOVUPS Z3, 384(AX)
-	VMOVUPS Z2, 448(AX)
-	ADDQ    $+512, AX
-	ADDQ    $+512, R9
-	ADDQ    $-128, DI
-	JMP     columns8
-
-columns8_end:
-columns4:
-	CMPQ  DI, $+64
-	JL    columns4_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
-	MOVQ  rows+48(FP), R10
-
-columns4_rows:
-	VBROADCASTSS (DX), Z0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Z1
-	ADDQ         $+4, SI
-	VMOVUPS      (CX), Z6
-	VMOVUPS      64(CX), Z7
-	VMOVUPS      128(CX), Z8
-	VMOVUPS      192(CX), Z9
-	VSUBPS       Z0, Z6, Z6
-	VSUBPS       Z0, Z7, Z7
-	VSUBPS       Z0, Z8, Z8
-	VSUBPS       Z0, Z9, Z9
-	VMULPS       Z1, Z6, Z6
-	VMULPS       Z1, Z7, Z7
-	VMULPS       Z1, Z8, Z8
-	VMULPS       Z1, Z9, Z9
-	VMOVUPS      (BX), Z17
-	VMOVUPS      64(BX), Z25
-	VMOVUPS      128(BX), Z16
-	VMOVUPS      192(BX), Z24
-	VFMADD231PS  Z6, Z17, Z2
-	VFMADD231PS  Z7, Z25, Z3
-	VFMADD231PS  Z8, Z16, Z4
-	VFMADD231PS  Z9, Z24, Z5
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
-	JNE          columns4_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns4_store
-	VMOVUPS      (AX), Z9
-	VADDPS       Z2, Z9, Z2
-	VMOVUPS      64(AX), Z9
-	VADDPS       Z3, Z9, Z3
-	VMOVUPS      128(AX), Z9
-	VADDPS       Z4, Z9, Z4
-	VMOVUPS      192(AX), Z9
-	VADDPS       Z5, Z9, Z5
-
-columns4_store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	VMOVUPS Z4, 128(AX)
-	VMOVUPS Z5, 192(AX)
+	VMOVUPS Z5, (BX)
+	VMOVUPS Z4, 64(BX)
+	VMOVUPS Z3, 128(BX)
+	VMOVUPS Z2, 192(BX)
 	ADDQ    $+256, AX
-	ADDQ    $+256, R9
-	ADDQ    $-64, DI
+	ADDQ    $+256, BX
+	ADDQ    $+256, R10
+	ADDQ    $-64, R8
 	JMP     columns4
 
 columns4_end:
 columns2:
-	CMPQ  DI, $+32
-	JL    columns2_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	MOVQ  rows+48(FP), R10
+	CMPQ    R8, $+32
+	JL      columns2_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R10, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R10, DX
+	MOVQ    mean+32(FP), SI
+	MOVQ    rstd+40(FP), DI
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	MOVQ    add+72(FP), R11
+	CMPQ    R11, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+
+columns2_begin:
+	MOVQ rows+56(FP), R11
 
 columns2_rows:
-	VBROADCASTSS (DX), Z0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Z1
+	VBROADCASTSS (SI), Z0
 	ADDQ         $+4, SI
-	VMOVUPS      (CX), Z3
-	VMOVUPS      64(CX), Z2
-	VSUBPS       Z0, Z3, Z3
-	VSUBPS       Z0, Z2, Z2
-	VMULPS       Z1, Z3, Z3
-	VMULPS       Z1, Z2, Z2
-	VMOVUPS      (BX), Z9
-	VMOVUPS      64(BX), Z24
-	VFMADD231PS  Z3, Z9, Z5
-	VFMADD231PS  Z2, Z24, Z4
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
+	VBROADCASTSS (DI), Z1
+	ADDQ         $+4, DI
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z7
+	VMOVUPS      (DX), Z8
+	VMOVUPS      64(DX), Z9
+	VSUBPS       Z0, Z8, Z8
+	VSUBPS       Z0, Z9, Z9
+	VMULPS       Z1, Z8, Z8
+	VMULPS       Z1, Z9, Z9
+	VFMADD231PS  Z8, Z6, Z2
+	VFMADD231PS  Z9, Z7, Z3
+	VADDPS       Z6, Z4, Z4
+	VADDPS       Z7, Z5, Z5
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
 	JNE          columns2_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns2_store
-	VMOVUPS      (AX), Z2
-	VADDPS       Z5, Z2, Z5
-	VMOVUPS      64(AX), Z2
-	VADDPS       Z4, Z2, Z4
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          columns2_store
+	VMOVUPS      (AX), Z7
+	VADDPS       Z2, Z7, Z2
+	VMOVUPS      64(AX), Z7
+	VADDPS       Z3, Z7, Z3
+	VMOVUPS      (BX), Z7
+	VADDPS       Z4, Z7, Z4
+	VMOVUPS      64(BX), Z7
+	VADDPS       Z5, Z7, Z5
 
 columns2_store:
-	VMOVUPS Z5, (AX)
-	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, 64(BX)
 	ADDQ    $+128, AX
-	ADDQ    $+128, R9
-	ADDQ    $-32, DI
+	ADDQ    $+128, BX
+	ADDQ    $+128, R10
+	ADDQ    $-32, R8
 	JMP     columns2
 
 columns2_end:
 columns1:
-	CMPQ  DI, $+16
-	JL    columns1_end
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X4, X4, X4
-	MOVQ  rows+48(FP), R10
+	CMPQ    R8, $+16
+	JL      columns1_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R10, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R10, DX
+	MOVQ    mean+32(FP), SI
+	MOVQ    rstd+40(FP), DI
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	MOVQ    add+72(FP), R11
+	CMPQ    R11, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z5
+	VMOVUPS (BX), Z4
+
+columns1_begin:
+	MOVQ rows+56(FP), R11
 
 columns1_rows:
-	VBROADCASTSS (DX), Z0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Z1
+	VBROADCASTSS (SI), Z0
 	ADDQ         $+4, SI
-	VMOVUPS      (CX), Z5
-	VSUBPS       Z0, Z5, Z5
-	VMULPS       Z1, Z5, Z5
-	VMOVUPS      (BX), Z2
-	VFMADD231PS  Z5, Z2, Z4
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
+	VBROADCASTSS (DI), Z1
+	ADDQ         $+4, DI
+	VMOVUPS      (CX), Z3
+	VMOVUPS      (DX), Z2
+	VSUBPS       Z0, Z2, Z2
+	VMULPS       Z1, Z2, Z2
+	VFMADD231PS  Z2, Z3, Z5
+	VADDPS       Z3, Z4, Z4
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
 	JNE          columns1_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           columns1_store
-	VMOVUPS      (AX), Z5
-	VADDPS       Z4, Z5, Z4
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          columns1_store
+	VMOVUPS      (AX), Z3
+	VADDPS       Z5, Z3, Z5
+	VMOVUPS      (BX), Z3
+	VADDPS       Z4, Z3, Z4
 
 columns1_store:
-	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z4, (BX)
 	ADDQ    $+64, AX
-	ADDQ    $+64, R9
-	ADDQ    $-16, DI
+	ADDQ    $+64, BX
+	ADDQ    $+64, R10
+	ADDQ    $-16, R8
 	JMP     columns1
 
 columns1_end:
-	TESTQ DI, DI
-	JE    done
-	MOVL  $0x0000ffff, R14
-	BZHIL DI, R14, R14
-	KMOVW R14, K1
-	MOVQ  dy+8(FP), BX
-	ADDQ  R9, BX
-	MOVQ  x+16(FP), CX
-	ADDQ  R9, CX
-	MOVQ  mean+24(FP), DX
-	MOVQ  rstd+32(FP), SI
-	VPXOR X4, X4, X4
-	MOVQ  rows+48(FP), R10
+	TESTQ     R8, R8
+	JE        done
+	MOVL      $0x0000ffff, R14
+	BZHIL     R8, R14, R14
+	KMOVW     R14, K1
+	MOVQ      dy+16(FP), CX
+	ADDQ      R10, CX
+	MOVQ      x+24(FP), DX
+	ADDQ      R10, DX
+	MOVQ      mean+32(FP), SI
+	MOVQ      rstd+40(FP), DI
+	VPXOR     X4, X4, X4
+	VPXOR     X5, X5, X5
+	MOVQ      add+72(FP), R11
+	CMPQ      R11, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z4
+	VMOVUPS.Z (BX), K1, Z5
+
+partial_begin:
+	MOVQ rows+56(FP), R11
 
 partial_rows:
-	VBROADCASTSS (DX), Z0
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Z1
+	VBROADCASTSS (SI), Z0
 	ADDQ         $+4, SI
-	VMOVUPS.Z    (CX), K1, Z5
-	VSUBPS       Z0, Z5, Z5
-	VMULPS       Z1, Z5, Z5
-	VMOVUPS.Z    (BX), K1, Z2
-	VFMADD231PS  Z5, Z2, Z4
-	ADDQ         R8, BX
-	ADDQ         R8, CX
-	SUBQ         $+1, R10
+	VBROADCASTSS (DI), Z1
+	ADDQ         $+4, DI
+	VMOVUPS.Z    (CX), K1, Z3
+	VMOVUPS.Z    (DX), K1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VMULPS       Z1, Z2, Z2
+	VFMADD231PS  Z2, Z3, Z4
+	VADDPS       Z3, Z5, Z5
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	SUBQ         $+1, R11
 	JNE          partial_rows
-	MOVQ         add+64(FP), R10
-	TESTQ        R10, R10
-	JE           partial_store
-	VMOVUPS.Z    (AX), K1, Z5
-	VADDPS       Z4, Z5, Z4
+	MOVQ         add+72(FP), R11
+	CMPQ         R11, $+1
+	JNE          partial_store
+	VMOVUPS.Z    (AX), K1, Z3
+	VADDPS       Z4, Z3, Z4
+	VMOVUPS.Z    (BX), K1, Z3
+	VADDPS       Z5, Z3, Z5
 
 partial_store:
 	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K1, (BX)
 
 done:
 	VZEROUPPER
@@ -27980,7 +28530,16 @@ columns4:
 	VPXOR   X13, X13, X13
 	VPXOR   X14, X14, X14
 	VPXOR   X15, X15, X15
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Y12
+	VMOVUPS 32(AX), Y13
+	VMOVUPS 64(AX), Y14
+	VMOVUPS 96(AX), Y15
+
+columns4_begin:
+	MOVQ rows+32(FP), R8
 
 columns4_rows:
 	VMOVUPS (BX), Y7
@@ -27999,8 +28558,8 @@ columns4_rows:
 	SUBQ    $+1, R8
 	JNE     columns4_rows
 	MOVQ    add+48(FP), R8
-	TESTQ   R8, R8
-	JE      columns4_store
+	CMPQ    R8, $+1
+	JNE     columns4_store
 	VMOVUPS (AX), Y4
 	VADDPS  Y12, Y4, Y12
 	VMOVUPS 32(AX), Y4
@@ -28032,7 +28591,14 @@ columns2:
 	VMOVUPS 32(CX), Y14
 	VPXOR   X13, X13, X13
 	VPXOR   X12, X12, X12
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y13
+	VMOVUPS 32(AX), Y12
+
+columns2_begin:
+	MOVQ rows+32(FP), R8
 
 columns2_rows:
 	VMOVUPS (BX), Y11
@@ -28045,8 +28611,8 @@ columns2_rows:
 	SUBQ    $+1, R8
 	JNE     columns2_rows
 	MOVQ    add+48(FP), R8
-	TESTQ   R8, R8
-	JE      columns2_store
+	CMPQ    R8, $+1
+	JNE     columns2_store
 	VMOVUPS (AX), Y10
 	VADDPS  Y13, Y10, Y13
 	VMOVUPS 32(AX), Y10
@@ -28070,7 +28636,13 @@ columns1:
 	ADDQ    DI, CX
 	VMOVUPS (CX), Y12
 	VPXOR   X13, X13, X13
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y13
+
+columns1_begin:
+	MOVQ rows+32(FP), R8
 
 columns1_rows:
 	VMOVUPS (BX), Y14
@@ -28080,8 +28652,8 @@ columns1_rows:
 	SUBQ    $+1, R8
 	JNE     columns1_rows
 	MOVQ    add+48(FP), R8
-	TESTQ   R8, R8
-	JE      columns1_store
+	CMPQ    R8, $+1
+	JNE     columns1_store
 	VMOVUPS (AX), Y14
 	VADDPS  Y13, Y14, Y13
 
@@ -28105,7 +28677,13 @@ columns1_end:
 	ADDQ       DI, CX
 	VMASKMOVPS (CX), Y13, Y12
 	VPXOR      X14, X14, X14
-	MOVQ       rows+32(FP), R8
+	MOVQ       add+48(FP), R8
+	CMPQ       R8, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y13, Y14
+
+partial_begin:
+	MOVQ rows+32(FP), R8
 
 partial_rows:
 	VMASKMOVPS (BX), Y13, Y15
@@ -28115,8 +28693,8 @@ partial_rows:
 	SUBQ       $+1, R8
 	JNE        partial_rows
 	MOVQ       add+48(FP), R8
-	TESTQ      R8, R8
-	JE         partial_store
+	CMPQ       R8, $+1
+	JNE        partial_store
 	VMASKMOVPS (AX), Y13, Y15
 	VADDPS     Y14, Y15, Y14
 
@@ -28161,7 +28739,20 @@ columns8:
 	VPXOR   X2, X2, X2
 	VPXOR   X1, X1, X1
 	VPXOR   X0, X0, X0
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
+	VMOVUPS 256(AX), Z3
+	VMOVUPS 320(AX), Z2
+	VMOVUPS 384(AX), Z1
+	VMOVUPS 448(AX), Z0
+
+columns8_begin:
+	MOVQ rows+32(FP), R8
 
 columns8_rows:
 	VMOVUPS (BX), Z16
@@ -28192,8 +28783,8 @@ columns8_rows:
 	SUBQ    $+1, R8
 	JNE     columns8_rows
 	MOVQ    add+48(FP), R8
-	TESTQ   R8, R8
-	JE      columns8_store
+	CMPQ    R8, $+1
+	JNE     columns8_store
 	VMOVUPS (AX), Z23
 	VADDPS  Z7, Z23, Z7
 	VMOVUPS 64(AX), Z23
@@ -28241,7 +28832,16 @@ columns4:
 	VPXOR   X5, X5, X5
 	VPXOR   X6, X6, X6
 	VPXOR   X7, X7, X7
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS 128(AX), Z6
+	VMOVUPS 192(AX), Z7
+
+columns4_begin:
+	MOVQ rows+32(FP), R8
 
 columns4_rows:
 	VMOVUPS (BX), Z8
@@ -28260,8 +28860,8 @@ columns4_rows:
 	SUBQ    $+1, R8
 	JNE     columns4_rows
 	MOVQ    add+48(FP), R8
-	TESTQ   R8, R8
-	JE      columns4_store
+	CMPQ    R8, $+1
+	JNE     columns4_store
 	VMOVUPS (AX), Z11
 	VADDPS  Z4, Z11, Z4
 	VMOVUPS 64(AX), Z11
@@ -28293,7 +28893,14 @@ columns2:
 	VMOVUPS 64(CX), Z6
 	VPXOR   X5, X5, X5
 	VPXOR   X4, X4, X4
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z5
+	VMOVUPS 64(AX), Z4
+
+columns2_begin:
+	MOVQ rows+32(FP), R8
 
 columns2_rows:
 	VMOVUPS (BX), Z3
@@ -28306,8 +28913,8 @@ columns2_rows:
 	SUBQ    $+1, R8
 	JNE     columns2_rows
 	MOVQ    add+48(FP), R8
-	TESTQ   R8, R8
-	JE      columns2_store
+	CMPQ    R8, $+1
+	JNE     columns2_store
 	VMOVUPS (AX), Z2
 	VADDPS  Z5, Z2, Z5
 	VMOVUPS 64(AX), Z2
@@ -28331,7 +28938,13 @@ columns1:
 	ADDQ    DI, CX
 	VMOVUPS (CX), Z4
 	VPXOR   X5, X5, X5
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z5
+
+columns1_begin:
+	MOVQ rows+32(FP), R8
 
 columns1_rows:
 	VMOVUPS (BX), Z6
@@ -28341,8 +28954,8 @@ columns1_rows:
 	SUBQ    $+1, R8
 	JNE     columns1_rows
 	MOVQ    add+48(FP), R8
-	TESTQ   R8, R8
-	JE      columns1_store
+	CMPQ    R8, $+1
+	JNE     columns1_store
 	VMOVUPS (AX), Z6
 	VADDPS  Z5, Z6, Z5
 
@@ -28365,7 +28978,13 @@ columns1_end:
 	ADDQ      DI, CX
 	VMOVUPS.Z (CX), K1, Z5
 	VPXOR     X4, X4, X4
-	MOVQ      rows+32(FP), R8
+	MOVQ      add+48(FP), R8
+	CMPQ      R8, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z4
+
+partial_begin:
+	MOVQ rows+32(FP), R8
 
 partial_rows:
 	VMOVUPS.Z (BX), K1, Z6
@@ -28375,8 +28994,8 @@ partial_rows:
 	SUBQ      $+1, R8
 	JNE       partial_rows
 	MOVQ      add+48(FP), R8
-	TESTQ     R8, R8
-	JE        partial_store
+	CMPQ      R8, $+1
+	JNE       partial_store
 	VMOVUPS.Z (AX), K1, Z6
 	VADDPS    Z4, Z6, Z4
 
@@ -28668,7 +29287,16 @@ columns4:
 	VPXOR   X13, X13, X13
 	VPXOR   X14, X14, X14
 	VPXOR   X15, X15, X15
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Y12
+	VMOVUPS 32(AX), Y13
+	VMOVUPS 64(AX), Y14
+	VMOVUPS 96(AX), Y15
+
+columns4_begin:
+	MOVQ rows+32(FP), R8
 
 columns4_rows:
 	VMOVUPS     (BX), Y7
@@ -28687,8 +29315,8 @@ columns4_rows:
 	SUBQ        $+1, R8
 	JNE         columns4_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns4_store
+	CMPQ        R8, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Y4
 	VADDPS      Y12, Y4, Y12
 	VMOVUPS     32(AX), Y4
@@ -28720,7 +29348,14 @@ columns2:
 	VMOVUPS 32(CX), Y14
 	VPXOR   X13, X13, X13
 	VPXOR   X12, X12, X12
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y13
+	VMOVUPS 32(AX), Y12
+
+columns2_begin:
+	MOVQ rows+32(FP), R8
 
 columns2_rows:
 	VMOVUPS     (BX), Y11
@@ -28733,8 +29368,8 @@ columns2_rows:
 	SUBQ        $+1, R8
 	JNE         columns2_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns2_store
+	CMPQ        R8, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Y10
 	VADDPS      Y13, Y10, Y13
 	VMOVUPS     32(AX), Y10
@@ -28758,7 +29393,13 @@ columns1:
 	ADDQ    DI, CX
 	VMOVUPS (CX), Y12
 	VPXOR   X13, X13, X13
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y13
+
+columns1_begin:
+	MOVQ rows+32(FP), R8
 
 columns1_rows:
 	VMOVUPS     (BX), Y14
@@ -28768,8 +29409,8 @@ columns1_rows:
 	SUBQ        $+1, R8
 	JNE         columns1_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns1_store
+	CMPQ        R8, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Y14
 	VADDPS      Y13, Y14, Y13
 
@@ -28793,7 +29434,13 @@ columns1_end:
 	ADDQ       DI, CX
 	VMASKMOVPS (CX), Y13, Y12
 	VPXOR      X14, X14, X14
-	MOVQ       rows+32(FP), R8
+	MOVQ       add+48(FP), R8
+	CMPQ       R8, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y13, Y14
+
+partial_begin:
+	MOVQ rows+32(FP), R8
 
 partial_rows:
 	VMASKMOVPS  (BX), Y13, Y15
@@ -28803,8 +29450,8 @@ partial_rows:
 	SUBQ        $+1, R8
 	JNE         partial_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          partial_store
+	CMPQ        R8, $+1
+	JNE         partial_store
 	VMASKMOVPS  (AX), Y13, Y15
 	VADDPS      Y14, Y15, Y14
 
@@ -28849,7 +29496,20 @@ columns8:
 	VPXOR   X2, X2, X2
 	VPXOR   X1, X1, X1
 	VPXOR   X0, X0, X0
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
+	VMOVUPS 256(AX), Z3
+	VMOVUPS 320(AX), Z2
+	VMOVUPS 384(AX), Z1
+	VMOVUPS 448(AX), Z0
+
+columns8_begin:
+	MOVQ rows+32(FP), R8
 
 columns8_rows:
 	VMOVUPS     (BX), Z16
@@ -28880,8 +29540,8 @@ columns8_rows:
 	SUBQ        $+1, R8
 	JNE         columns8_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns8_store
+	CMPQ        R8, $+1
+	JNE         columns8_store
 	VMOVUPS     (AX), Z23
 	VADDPS      Z7, Z23, Z7
 	VMOVUPS     64(AX), Z23
@@ -28929,7 +29589,16 @@ columns4:
 	VPXOR   X5, X5, X5
 	VPXOR   X6, X6, X6
 	VPXOR   X7, X7, X7
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS 128(AX), Z6
+	VMOVUPS 192(AX), Z7
+
+columns4_begin:
+	MOVQ rows+32(FP), R8
 
 columns4_rows:
 	VMOVUPS     (BX), Z8
@@ -28948,8 +29617,8 @@ columns4_rows:
 	SUBQ        $+1, R8
 	JNE         columns4_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns4_store
+	CMPQ        R8, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Z11
 	VADDPS      Z4, Z11, Z4
 	VMOVUPS     64(AX), Z11
@@ -28981,7 +29650,14 @@ columns2:
 	VMOVUPS 64(CX), Z6
 	VPXOR   X5, X5, X5
 	VPXOR   X4, X4, X4
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z5
+	VMOVUPS 64(AX), Z4
+
+columns2_begin:
+	MOVQ rows+32(FP), R8
 
 columns2_rows:
 	VMOVUPS     (BX), Z3
@@ -28994,8 +29670,8 @@ columns2_rows:
 	SUBQ        $+1, R8
 	JNE         columns2_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns2_store
+	CMPQ        R8, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Z2
 	VADDPS      Z5, Z2, Z5
 	VMOVUPS     64(AX), Z2
@@ -29019,7 +29695,13 @@ columns1:
 	ADDQ    DI, CX
 	VMOVUPS (CX), Z4
 	VPXOR   X5, X5, X5
-	MOVQ    rows+32(FP), R8
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z5
+
+columns1_begin:
+	MOVQ rows+32(FP), R8
 
 columns1_rows:
 	VMOVUPS     (BX), Z6
@@ -29029,8 +29711,8 @@ columns1_rows:
 	SUBQ        $+1, R8
 	JNE         columns1_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns1_store
+	CMPQ        R8, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Z6
 	VADDPS      Z5, Z6, Z5
 
@@ -29053,7 +29735,13 @@ columns1_end:
 	ADDQ      DI, CX
 	VMOVUPS.Z (CX), K1, Z5
 	VPXOR     X4, X4, X4
-	MOVQ      rows+32(FP), R8
+	MOVQ      add+48(FP), R8
+	CMPQ      R8, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z4
+
+partial_begin:
+	MOVQ rows+32(FP), R8
 
 partial_rows:
 	VMOVUPS.Z   (BX), K1, Z6
@@ -29063,8 +29751,8 @@ partial_rows:
 	SUBQ        $+1, R8
 	JNE         partial_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          partial_store
+	CMPQ        R8, $+1
+	JNE         partial_store
 	VMOVUPS.Z   (AX), K1, Z6
 	VADDPS      Z4, Z6, Z4
 
@@ -30559,7 +31247,20 @@ columns4:
 	VPXOR   X2, X2, X2
 	VPXOR   X1, X1, X1
 	VPXOR   X0, X0, X0
-	MOVQ    rows+48(FP), R10
+	MOVQ    add+64(FP), R10
+	CMPQ    R10, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Y7
+	VMOVUPS 32(AX), Y6
+	VMOVUPS 64(AX), Y5
+	VMOVUPS 96(AX), Y4
+	VMOVUPS (BX), Y3
+	VMOVUPS 32(BX), Y2
+	VMOVUPS 64(BX), Y1
+	VMOVUPS 96(BX), Y0
+
+columns4_begin:
+	MOVQ rows+48(FP), R10
 
 columns4_rows:
 	VMOVUPS     (CX), Y12
@@ -30587,8 +31288,8 @@ columns4_rows:
 	SUBQ        $+1, R10
 	JNE         columns4_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          columns4_store
+	CMPQ        R10, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Y12
 	VADDPS      Y7, Y12, Y7
 	VMOVUPS     32(AX), Y12
@@ -30637,7 +31338,16 @@ columns2:
 	VPXOR   X3, X3, X3
 	VPXOR   X4, X4, X4
 	VPXOR   X5, X5, X5
-	MOVQ    rows+48(FP), R10
+	MOVQ    add+64(FP), R10
+	CMPQ    R10, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	VMOVUPS (BX), Y4
+	VMOVUPS 32(BX), Y5
+
+columns2_begin:
+	MOVQ rows+48(FP), R10
 
 columns2_rows:
 	VMOVUPS     (CX), Y6
@@ -30655,8 +31365,8 @@ columns2_rows:
 	SUBQ        $+1, R10
 	JNE         columns2_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          columns2_store
+	CMPQ        R10, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Y7
 	VADDPS      Y2, Y7, Y2
 	VMOVUPS     32(AX), Y7
@@ -30690,7 +31400,14 @@ columns1:
 	VMOVUPS (SI), Y5
 	VPXOR   X4, X4, X4
 	VPXOR   X3, X3, X3
-	MOVQ    rows+48(FP), R10
+	MOVQ    add+64(FP), R10
+	CMPQ    R10, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y4
+	VMOVUPS (BX), Y3
+
+columns1_begin:
+	MOVQ rows+48(FP), R10
 
 columns1_rows:
 	VMOVUPS     (CX), Y2
@@ -30703,8 +31420,8 @@ columns1_rows:
 	SUBQ        $+1, R10
 	JNE         columns1_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          columns1_store
+	CMPQ        R10, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Y2
 	VADDPS      Y4, Y2, Y4
 	VMOVUPS     (BX), Y2
@@ -30735,7 +31452,14 @@ columns1_end:
 	VMASKMOVPS (SI), Y3, Y4
 	VPXOR      X5, X5, X5
 	VPXOR      X2, X2, X2
-	MOVQ       rows+48(FP), R10
+	MOVQ       add+64(FP), R10
+	CMPQ       R10, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y3, Y5
+	VMASKMOVPS (BX), Y3, Y2
+
+partial_begin:
+	MOVQ rows+48(FP), R10
 
 partial_rows:
 	VMASKMOVPS  (CX), Y3, Y1
@@ -30748,8 +31472,8 @@ partial_rows:
 	SUBQ        $+1, R10
 	JNE         partial_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          partial_store
+	CMPQ        R10, $+1
+	JNE         partial_store
 	VMASKMOVPS  (AX), Y3, Y1
 	VADDPS      Y5, Y1, Y5
 	VMASKMOVPS  (BX), Y3, Y1
@@ -30797,7 +31521,20 @@ columns4:
 	VPXOR   X2, X2, X2
 	VPXOR   X1, X1, X1
 	VPXOR   X0, X0, X0
-	MOVQ    rows+48(FP), R10
+	MOVQ    add+64(FP), R10
+	CMPQ    R10, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
+	VMOVUPS (BX), Z3
+	VMOVUPS 64(BX), Z2
+	VMOVUPS 128(BX), Z1
+	VMOVUPS 192(BX), Z0
+
+columns4_begin:
+	MOVQ rows+48(FP), R10
 
 columns4_rows:
 	VMOVUPS     (CX), Z12
@@ -30825,8 +31562,8 @@ columns4_rows:
 	SUBQ        $+1, R10
 	JNE         columns4_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          columns4_store
+	CMPQ        R10, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Z15
 	VADDPS      Z7, Z15, Z7
 	VMOVUPS     64(AX), Z15
@@ -30875,7 +31612,16 @@ columns2:
 	VPXOR   X3, X3, X3
 	VPXOR   X4, X4, X4
 	VPXOR   X5, X5, X5
-	MOVQ    rows+48(FP), R10
+	MOVQ    add+64(FP), R10
+	CMPQ    R10, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+
+columns2_begin:
+	MOVQ rows+48(FP), R10
 
 columns2_rows:
 	VMOVUPS     (CX), Z6
@@ -30893,8 +31639,8 @@ columns2_rows:
 	SUBQ        $+1, R10
 	JNE         columns2_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          columns2_store
+	CMPQ        R10, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Z7
 	VADDPS      Z2, Z7, Z2
 	VMOVUPS     64(AX), Z7
@@ -30928,7 +31674,14 @@ columns1:
 	VMOVUPS (SI), Z5
 	VPXOR   X4, X4, X4
 	VPXOR   X3, X3, X3
-	MOVQ    rows+48(FP), R10
+	MOVQ    add+64(FP), R10
+	CMPQ    R10, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z4
+	VMOVUPS (BX), Z3
+
+columns1_begin:
+	MOVQ rows+48(FP), R10
 
 columns1_rows:
 	VMOVUPS     (CX), Z2
@@ -30941,8 +31694,8 @@ columns1_rows:
 	SUBQ        $+1, R10
 	JNE         columns1_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          columns1_store
+	CMPQ        R10, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Z2
 	VADDPS      Z4, Z2, Z4
 	VMOVUPS     (BX), Z2
@@ -30972,7 +31725,14 @@ columns1_end:
 	VMOVUPS.Z (SI), K1, Z3
 	VPXOR     X4, X4, X4
 	VPXOR     X5, X5, X5
-	MOVQ      rows+48(FP), R10
+	MOVQ      add+64(FP), R10
+	CMPQ      R10, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z4
+	VMOVUPS.Z (BX), K1, Z5
+
+partial_begin:
+	MOVQ rows+48(FP), R10
 
 partial_rows:
 	VMOVUPS.Z   (CX), K1, Z2
@@ -30985,8 +31745,8 @@ partial_rows:
 	SUBQ        $+1, R10
 	JNE         partial_rows
 	MOVQ        add+64(FP), R10
-	TESTQ       R10, R10
-	JE          partial_store
+	CMPQ        R10, $+1
+	JNE         partial_store
 	VMOVUPS.Z   (AX), K1, Z2
 	VADDPS      Z4, Z2, Z4
 	VMOVUPS.Z   (BX), K1, Z2
@@ -31548,7 +32308,16 @@ columns2:
 	VPXOR   X2, X2, X2
 	VPXOR   X1, X1, X1
 	VPXOR   X0, X0, X0
-	MOVQ    rows+64(FP), R12
+	MOVQ    add+80(FP), R12
+	CMPQ    R12, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y2
+	VMOVUPS (BX), Y1
+	VMOVUPS 32(BX), Y0
+
+columns2_begin:
+	MOVQ rows+64(FP), R12
 
 columns2_rows:
 	VMOVUPS      (CX), Y10
@@ -31576,8 +32345,8 @@ columns2_rows:
 	SUBQ         $+1, R12
 	JNE          columns2_rows
 	MOVQ         add+80(FP), R12
-	TESTQ        R12, R12
-	JE           columns2_store
+	CMPQ         R12, $+1
+	JNE          columns2_store
 	VMOVUPS      (AX), Y10
 	VADDPS       Y3, Y10, Y3
 	VMOVUPS      32(AX), Y10
@@ -31617,7 +32386,14 @@ columns1:
 	VMOVUPS (SI), Y2
 	VPXOR   X3, X3, X3
 	VPXOR   X4, X4, X4
-	MOVQ    rows+64(FP), R12
+	MOVQ    add+80(FP), R12
+	CMPQ    R12, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y3
+	VMOVUPS (BX), Y4
+
+columns1_begin:
+	MOVQ rows+64(FP), R12
 
 columns1_rows:
 	VMOVUPS      (CX), Y5
@@ -31635,8 +32411,8 @@ columns1_rows:
 	SUBQ         $+1, R12
 	JNE          columns1_rows
 	MOVQ         add+80(FP), R12
-	TESTQ        R12, R12
-	JE           columns1_store
+	CMPQ         R12, $+1
+	JNE          columns1_store
 	VMOVUPS      (AX), Y5
 	VADDPS       Y3, Y5, Y3
 	VMOVUPS      (BX), Y5
@@ -31673,7 +32449,14 @@ columns1_end:
 	VMASKMOVPS (SI), Y4, Y1
 	VPXOR      X0, X0, X0
 	VPXOR      X5, X5, X5
-	MOVQ       rows+64(FP), R12
+	MOVQ       add+80(FP), R12
+	CMPQ       R12, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y4, Y0
+	VMASKMOVPS (BX), Y4, Y5
+
+partial_begin:
+	MOVQ rows+64(FP), R12
 
 partial_rows:
 	VMASKMOVPS   (CX), Y4, Y6
@@ -31691,8 +32474,8 @@ partial_rows:
 	SUBQ         $+1, R12
 	JNE          partial_rows
 	MOVQ         add+80(FP), R12
-	TESTQ        R12, R12
-	JE           partial_store
+	CMPQ         R12, $+1
+	JNE          partial_store
 	VMASKMOVPS   (AX), Y4, Y6
 	VADDPS       Y0, Y6, Y0
 	VMASKMOVPS   (BX), Y4, Y6
@@ -31754,7 +32537,20 @@ columns4:
 	VPXOR   X2, X2, X2
 	VPXOR   X1, X1, X1
 	VPXOR   X0, X0, X0
-	MOVQ    rows+64(FP), R12
+	MOVQ    add+80(FP), R12
+	CMPQ    R12, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
+	VMOVUPS (BX), Z3
+	VMOVUPS 64(BX), Z2
+	VMOVUPS 128(BX), Z1
+	VMOVUPS 192(BX), Z0
+
+columns4_begin:
+	MOVQ rows+64(FP), R12
 
 columns4_rows:
 	VMOVUPS      (CX), Z20
@@ -31802,8 +32598,8 @@ columns4_rows:
 	SUBQ         $+1, R12
 	JNE          columns4_rows
 	MOVQ         add+80(FP), R12
-	TESTQ        R12, R12
-	JE           columns4_store
+	CMPQ         R12, $+1
+	JNE          columns4_store
 	VMOVUPS      (AX), Z20
 	VADDPS       Z7, Z20, Z7
 	VMOVUPS      64(AX), Z20
@@ -31860,7 +32656,16 @@ columns2:
 	VPXOR   X7, X7, X7
 	VPXOR   X8, X8, X8
 	VPXOR   X9, X9, X9
-	MOVQ    rows+64(FP), R12
+	MOVQ    add+80(FP), R12
+	CMPQ    R12, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	VMOVUPS (BX), Z8
+	VMOVUPS 64(BX), Z9
+
+columns2_begin:
+	MOVQ rows+64(FP), R12
 
 columns2_rows:
 	VMOVUPS      (CX), Z10
@@ -31888,8 +32693,8 @@ columns2_rows:
 	SUBQ         $+1, R12
 	JNE          columns2_rows
 	MOVQ         add+80(FP), R12
-	TESTQ        R12, R12
-	JE           columns2_store
+	CMPQ         R12, $+1
+	JNE          columns2_store
 	VMOVUPS      (AX), Z11
 	VADDPS       Z6, Z11, Z6
 	VMOVUPS      64(AX), Z11
@@ -31929,7 +32734,14 @@ columns1:
 	VMOVUPS (SI), Z7
 	VPXOR   X6, X6, X6
 	VPXOR   X5, X5, X5
-	MOVQ    rows+64(FP), R12
+	MOVQ    add+80(FP), R12
+	CMPQ    R12, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z6
+	VMOVUPS (BX), Z5
+
+columns1_begin:
+	MOVQ rows+64(FP), R12
 
 columns1_rows:
 	VMOVUPS      (CX), Z4
@@ -31947,8 +32759,8 @@ columns1_rows:
 	SUBQ         $+1, R12
 	JNE          columns1_rows
 	MOVQ         add+80(FP), R12
-	TESTQ        R12, R12
-	JE           columns1_store
+	CMPQ         R12, $+1
+	JNE          columns1_store
 	VMOVUPS      (AX), Z4
 	VADDPS       Z6, Z4, Z6
 	VMOVUPS      (BX), Z4
@@ -31984,7 +32796,14 @@ columns1_end:
 	VMOVUPS.Z (SI), K1, Z7
 	VPXOR     X8, X8, X8
 	VPXOR     X9, X9, X9
-	MOVQ      rows+64(FP), R12
+	MOVQ      add+80(FP), R12
+	CMPQ      R12, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z8
+	VMOVUPS.Z (BX), K1, Z9
+
+partial_begin:
+	MOVQ rows+64(FP), R12
 
 partial_rows:
 	VMOVUPS.Z    (CX), K1, Z4
@@ -32002,8 +32821,8 @@ partial_rows:
 	SUBQ         $+1, R12
 	JNE          partial_rows
 	MOVQ         add+80(FP), R12
-	TESTQ        R12, R12
-	JE           partial_store
+	CMPQ         R12, $+1
+	JNE          partial_store
 	VMOVUPS.Z    (AX), K1, Z4
 	VADDPS       Z8, Z4, Z8
 	VMOVUPS.Z    (BX), K1, Z4
@@ -37618,21 +38437,34 @@ TEXT ·ColDotsAVX2(SB), NOSPLIT, $0-56
 	XORL DI, DI
 
 columns8:
-	CMPQ  DX, $+64
-	JL    columns8_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
-	VPXOR X0, X0, X0
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+64
+	JL      columns8_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Y7
+	VMOVUPS 32(AX), Y6
+	VMOVUPS 64(AX), Y5
+	VMOVUPS 96(AX), Y4
+	VMOVUPS 128(AX), Y3
+	VMOVUPS 160(AX), Y2
+	VMOVUPS 192(AX), Y1
+	VMOVUPS 224(AX), Y0
+
+columns8_begin:
+	MOVQ rows+32(FP), R8
 
 columns8_rows:
 	VMOVUPS     (BX), Y8
@@ -37664,8 +38496,8 @@ columns8_rows:
 	SUBQ        $+1, R8
 	JNE         columns8_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns8_store
+	CMPQ        R8, $+1
+	JNE         columns8_store
 	VMOVUPS     (AX), Y8
 	VADDPS      Y7, Y8, Y7
 	VMOVUPS     32(AX), Y8
@@ -37699,17 +38531,26 @@ columns8_store:
 
 columns8_end:
 columns4:
-	CMPQ  DX, $+32
-	JL    columns4_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+32
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+columns4_begin:
+	MOVQ rows+32(FP), R8
 
 columns4_rows:
 	VMOVUPS     (BX), Y4
@@ -37729,8 +38570,8 @@ columns4_rows:
 	SUBQ        $+1, R8
 	JNE         columns4_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns4_store
+	CMPQ        R8, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Y11
 	VADDPS      Y0, Y11, Y0
 	VMOVUPS     32(AX), Y11
@@ -37752,15 +38593,22 @@ columns4_store:
 
 columns4_end:
 columns2:
-	CMPQ  DX, $+16
-	JL    columns2_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+16
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y2
+
+columns2_begin:
+	MOVQ rows+32(FP), R8
 
 columns2_rows:
 	VMOVUPS     (BX), Y1
@@ -37774,8 +38622,8 @@ columns2_rows:
 	SUBQ        $+1, R8
 	JNE         columns2_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns2_store
+	CMPQ        R8, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Y7
 	VADDPS      Y3, Y7, Y3
 	VMOVUPS     32(AX), Y7
@@ -37791,14 +38639,20 @@ columns2_store:
 
 columns2_end:
 columns1:
-	CMPQ  DX, $+8
-	JL    columns1_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X2, X2, X2
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+8
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X2, X2, X2
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Y2
+
+columns1_begin:
+	MOVQ rows+32(FP), R8
 
 columns1_rows:
 	VMOVUPS     (BX), Y3
@@ -37809,8 +38663,8 @@ columns1_rows:
 	SUBQ        $+1, R8
 	JNE         columns1_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns1_store
+	CMPQ        R8, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Y7
 	VADDPS      Y2, Y7, Y2
 
@@ -37822,18 +38676,24 @@ columns1_store:
 	JMP     columns1
 
 columns1_end:
-	TESTQ   DX, DX
-	JE      done
-	LEAQ    partial_masks<>+0(SB), R14
-	NEGQ    DX
-	VMOVUPS 32(R14)(DX*4), Y2
-	NEGQ    DX
-	MOVQ    x+8(FP), BX
-	ADDQ    DI, BX
-	MOVQ    y+16(FP), CX
-	ADDQ    DI, CX
-	VPXOR   X7, X7, X7
-	MOVQ    rows+32(FP), R8
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R14
+	NEGQ       DX
+	VMOVUPS    32(R14)(DX*4), Y2
+	NEGQ       DX
+	MOVQ       x+8(FP), BX
+	ADDQ       DI, BX
+	MOVQ       y+16(FP), CX
+	ADDQ       DI, CX
+	VPXOR      X7, X7, X7
+	MOVQ       add+48(FP), R8
+	CMPQ       R8, $+2
+	JNE        partial_begin
+	VMASKMOVPS (AX), Y2, Y7
+
+partial_begin:
+	MOVQ rows+32(FP), R8
 
 partial_rows:
 	VMASKMOVPS  (BX), Y2, Y3
@@ -37844,8 +38704,8 @@ partial_rows:
 	SUBQ        $+1, R8
 	JNE         partial_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          partial_store
+	CMPQ        R8, $+1
+	JNE         partial_store
 	VMASKMOVPS  (AX), Y2, Y0
 	VADDPS      Y7, Y0, Y7
 
@@ -37868,21 +38728,34 @@ TEXT ·ColDotsAVX512(SB), NOSPLIT, $0-56
 	XORL DI, DI
 
 columns8:
-	CMPQ  DX, $+128
-	JL    columns8_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	VPXOR X1, X1, X1
-	VPXOR X0, X0, X0
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+128
+	JL      columns8_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns8_begin
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 192(AX), Z4
+	VMOVUPS 256(AX), Z3
+	VMOVUPS 320(AX), Z2
+	VMOVUPS 384(AX), Z1
+	VMOVUPS 448(AX), Z0
+
+columns8_begin:
+	MOVQ rows+32(FP), R8
 
 columns8_rows:
 	VMOVUPS     (BX), Z8
@@ -37914,8 +38787,8 @@ columns8_rows:
 	SUBQ        $+1, R8
 	JNE         columns8_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns8_store
+	CMPQ        R8, $+1
+	JNE         columns8_store
 	VMOVUPS     (AX), Z23
 	VADDPS      Z7, Z23, Z7
 	VMOVUPS     64(AX), Z23
@@ -37949,17 +38822,26 @@ columns8_store:
 
 columns8_end:
 columns4:
-	CMPQ  DX, $+64
-	JL    columns4_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+64
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns4_begin
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z3
+
+columns4_begin:
+	MOVQ rows+32(FP), R8
 
 columns4_rows:
 	VMOVUPS     (BX), Z4
@@ -37979,8 +38861,8 @@ columns4_rows:
 	SUBQ        $+1, R8
 	JNE         columns4_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns4_store
+	CMPQ        R8, $+1
+	JNE         columns4_store
 	VMOVUPS     (AX), Z14
 	VADDPS      Z0, Z14, Z0
 	VMOVUPS     64(AX), Z14
@@ -38002,15 +38884,22 @@ columns4_store:
 
 columns4_end:
 columns2:
-	CMPQ  DX, $+32
-	JL    columns2_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X3, X3, X3
-	VPXOR X2, X2, X2
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+32
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns2_begin
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z2
+
+columns2_begin:
+	MOVQ rows+32(FP), R8
 
 columns2_rows:
 	VMOVUPS     (BX), Z1
@@ -38024,8 +38913,8 @@ columns2_rows:
 	SUBQ        $+1, R8
 	JNE         columns2_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns2_store
+	CMPQ        R8, $+1
+	JNE         columns2_store
 	VMOVUPS     (AX), Z7
 	VADDPS      Z3, Z7, Z3
 	VMOVUPS     64(AX), Z7
@@ -38041,14 +38930,20 @@ columns2_store:
 
 columns2_end:
 columns1:
-	CMPQ  DX, $+16
-	JL    columns1_end
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X2, X2, X2
-	MOVQ  rows+32(FP), R8
+	CMPQ    DX, $+16
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X2, X2, X2
+	MOVQ    add+48(FP), R8
+	CMPQ    R8, $+2
+	JNE     columns1_begin
+	VMOVUPS (AX), Z2
+
+columns1_begin:
+	MOVQ rows+32(FP), R8
 
 columns1_rows:
 	VMOVUPS     (BX), Z3
@@ -38059,8 +38954,8 @@ columns1_rows:
 	SUBQ        $+1, R8
 	JNE         columns1_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          columns1_store
+	CMPQ        R8, $+1
+	JNE         columns1_store
 	VMOVUPS     (AX), Z7
 	VADDPS      Z2, Z7, Z2
 
@@ -38072,17 +38967,23 @@ columns1_store:
 	JMP     columns1
 
 columns1_end:
-	TESTQ DX, DX
-	JE    done
-	MOVL  $0x0000ffff, R14
-	BZHIL DX, R14, R14
-	KMOVW R14, K1
-	MOVQ  x+8(FP), BX
-	ADDQ  DI, BX
-	MOVQ  y+16(FP), CX
-	ADDQ  DI, CX
-	VPXOR X2, X2, X2
-	MOVQ  rows+32(FP), R8
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, R14
+	BZHIL     DX, R14, R14
+	KMOVW     R14, K1
+	MOVQ      x+8(FP), BX
+	ADDQ      DI, BX
+	MOVQ      y+16(FP), CX
+	ADDQ      DI, CX
+	VPXOR     X2, X2, X2
+	MOVQ      add+48(FP), R8
+	CMPQ      R8, $+2
+	JNE       partial_begin
+	VMOVUPS.Z (AX), K1, Z2
+
+partial_begin:
+	MOVQ rows+32(FP), R8
 
 partial_rows:
 	VMOVUPS.Z   (BX), K1, Z7
@@ -38093,8 +38994,8 @@ partial_rows:
 	SUBQ        $+1, R8
 	JNE         partial_rows
 	MOVQ        add+48(FP), R8
-	TESTQ       R8, R8
-	JE          partial_store
+	CMPQ        R8, $+1
+	JNE         partial_store
 	VMOVUPS.Z   (AX), K1, Z3
 	VADDPS      Z2, Z3, Z2
 
@@ -98783,9 +99684,9 @@ row:
 	VZEROUPPER
 	RET
 
-// func TransposeAVX2(dst *float32, src *float32, dstStride int, srcStride int, blocks int)
+// func TransposeAVX2(dst *float32, src *float32, dstStride int, srcStride int, blocks int, strips int)
 // Requires: AVX
-TEXT ·TransposeAVX2(SB), NOSPLIT, $0-40
+TEXT ·TransposeAVX2(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), BX
 	MOVQ src+8(FP), AX
 	MOVQ dstStride+16(FP), CX
@@ -98795,25 +99696,31 @@ TEXT ·TransposeAVX2(SB), NOSPLIT, $0-40
 	LEAQ (CX)(CX*2), DX
 	SHLQ $0x02, SI
 	LEAQ (SI)(SI*2), R8
-	LEAQ (AX)(SI*4), R9
 
 block:
-	VMOVUPS     (AX), X0
-	VINSERTF128 $0x01, (R9), Y0, Y0
-	VMOVUPS     (AX)(SI*1), X1
-	VINSERTF128 $0x01, (R9)(SI*1), Y1, Y1
-	VMOVUPS     (AX)(SI*2), X2
-	VINSERTF128 $0x01, (R9)(SI*2), Y2, Y2
-	VMOVUPS     (AX)(R8*1), X3
-	VINSERTF128 $0x01, (R9)(R8*1), Y3, Y3
-	VMOVUPS     16(AX), X4
-	VINSERTF128 $0x01, 16(R9), Y4, Y4
-	VMOVUPS     16(AX)(SI*1), X5
-	VINSERTF128 $0x01, 16(R9)(SI*1), Y5, Y5
-	VMOVUPS     16(AX)(SI*2), X6
-	VINSERTF128 $0x01, 16(R9)(SI*2), Y6, Y6
-	VMOVUPS     16(AX)(R8*1), X7
-	VINSERTF128 $0x01, 16(R9)(R8*1), Y7, Y7
+	MOVQ AX, R10
+	LEAQ (AX)(SI*4), R11
+	MOVQ BX, R12
+	LEAQ (BX)(CX*4), R9
+	MOVQ strips+40(FP), R13
+
+strip:
+	VMOVUPS     (R10), X0
+	VINSERTF128 $0x01, (R11), Y0, Y0
+	VMOVUPS     (R10)(SI*1), X1
+	VINSERTF128 $0x01, (R11)(SI*1), Y1, Y1
+	VMOVUPS     (R10)(SI*2), X2
+	VINSERTF128 $0x01, (R11)(SI*2), Y2, Y2
+	VMOVUPS     (R10)(R8*1), X3
+	VINSERTF128 $0x01, (R11)(R8*1), Y3, Y3
+	VMOVUPS     16(R10), X4
+	VINSERTF128 $0x01, 16(R11), Y4, Y4
+	VMOVUPS     16(R10)(SI*1), X5
+	VINSERTF128 $0x01, 16(R11)(SI*1), Y5, Y5
+	VMOVUPS     16(R10)(SI*2), X6
+	VINSERTF128 $0x01, 16(R11)(SI*2), Y6, Y6
+	VMOVUPS     16(R10)(R8*1), X7
+	VINSERTF128 $0x01, 16(R11)(R8*1), Y7, Y7
 	VUNPCKLPS   Y1, Y0, Y8
 	VUNPCKHPS   Y1, Y0, Y9
 	VUNPCKLPS   Y3, Y2, Y10
@@ -98830,18 +99737,22 @@ block:
 	VSHUFPS     $0xee, Y14, Y12, Y5
 	VSHUFPS     $0x44, Y15, Y13, Y6
 	VSHUFPS     $0xee, Y15, Y13, Y7
-	VMOVUPS     Y0, (BX)
-	VMOVUPS     Y1, (BX)(CX*1)
-	VMOVUPS     Y2, (BX)(CX*2)
-	VMOVUPS     Y3, (BX)(DX*1)
-	LEAQ        (BX)(CX*4), BX
-	VMOVUPS     Y4, (BX)
-	VMOVUPS     Y5, (BX)(CX*1)
-	VMOVUPS     Y6, (BX)(CX*2)
-	VMOVUPS     Y7, (BX)(DX*1)
-	LEAQ        (BX)(CX*4), BX
-	ADDQ        $+32, AX
+	VMOVUPS     Y0, (R12)
+	VMOVUPS     Y1, (R12)(CX*1)
+	VMOVUPS     Y2, (R12)(CX*2)
+	VMOVUPS     Y3, (R12)(DX*1)
+	VMOVUPS     Y4, (R9)
+	VMOVUPS     Y5, (R9)(CX*1)
+	VMOVUPS     Y6, (R9)(CX*2)
+	VMOVUPS     Y7, (R9)(DX*1)
+	LEAQ        (R10)(SI*8), R10
+	LEAQ        (R11)(SI*8), R11
+	ADDQ        $+32, R12
 	ADDQ        $+32, R9
+	SUBQ        $+1, R13
+	JNE         strip
+	ADDQ        $+32, AX
+	LEAQ        (BX)(CX*8), BX
 	SUBQ        $+1, DI
 	JNE         block
 	VZEROUPPER

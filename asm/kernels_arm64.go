@@ -29,10 +29,10 @@ func MinMaxNEON(x *float32, n int) (lo, hi float32)
 func FiniteSumNEON(x *float32, n int) float32
 
 //go:noescape
-func NormalizeNEON(dst *float32, x *float32, n int, lo float32, width float32)
+func NormalizeNEON(dst *float32, x *float32, n int, lo float32, width float32) float32
 
 //go:noescape
-func NormalizeEMANEON(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32)
+func NormalizeEMANEON(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
 
 //go:noescape
 func GerNEON(a *float32, x *float32, y *float32, rows int, cols int, alpha float32)
@@ -251,7 +251,7 @@ func LayerNormDotNEON(acc *[64]float32, dy *float32, x *float32, gamma *float32,
 func LayerNormBackwardNEON(dx *float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32, a float32, b float32)
 
 //go:noescape
-func ColDotNormalizedNEON(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+func LayerNormSumsNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
 
 //go:noescape
 func ColSumsShiftedNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
@@ -356,7 +356,7 @@ func PackNEON(dst, src *float32, stride, rows int)
 func PackHalfNEON(dst *float32, src *uint16, stride, rows int)
 
 //go:noescape
-func TransposeNEON(dst, src *float32, dstStride, srcStride, blocks int)
+func TransposeNEON(dst, src *float32, dstStride, srcStride, blocks, strips int)
 
 //go:noescape
 func Planes2NEON(dst, src *float32, plane, stride, vectors, pixels int)

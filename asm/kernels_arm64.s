@@ -2948,8 +2948,8 @@ fold:
 	FMOVS F1, ret+16(FP)
 	RET
 
-// func NormalizeNEON(dst *float32, x *float32, n int, lo float32, width float32)
-TEXT ·NormalizeNEON(SB), NOSPLIT, $0-32
+// func NormalizeNEON(dst *float32, x *float32, n int, lo float32, width float32) float32
+TEXT ·NormalizeNEON(SB), NOSPLIT, $0-36
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
@@ -2957,26 +2957,36 @@ TEXT ·NormalizeNEON(SB), NOSPLIT, $0-32
 	VDUP V0.S[0], V0.S4
 	FMOVS width+28(FP), F1
 	VDUP V1.S[0], V1.S4
+	MOVD $0x00000000, R26
+	VDUP R26, V2.S4
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
 	SUBS $16, R2
 	BLT blocks_end
 
 blocks:
-	FMOVQ 0(R1), F2
-	FMOVQ 16(R1), F3
-	FMOVQ 32(R1), F4
-	FMOVQ 48(R1), F5
-	WORD $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
-	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
-	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
-	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
-	WORD $0x6e21fc42 // FDIV V2.4S, V2.4S, V1.4S
-	WORD $0x6e21fc63 // FDIV V3.4S, V3.4S, V1.4S
-	WORD $0x6e21fc84 // FDIV V4.4S, V4.4S, V1.4S
-	WORD $0x6e21fca5 // FDIV V5.4S, V5.4S, V1.4S
-	FMOVQ F2, 0(R0)
-	FMOVQ F3, 16(R0)
-	FMOVQ F4, 32(R0)
-	FMOVQ F5, 48(R0)
+	FMOVQ 0(R1), F7
+	FMOVQ 16(R1), F8
+	FMOVQ 32(R1), F9
+	FMOVQ 48(R1), F10
+	WORD $0x4ea0d4eb // FSUB V11.4S, V7.4S, V0.4S
+	WORD $0x4ea0d50c // FSUB V12.4S, V8.4S, V0.4S
+	WORD $0x4ea0d52d // FSUB V13.4S, V9.4S, V0.4S
+	WORD $0x4ea0d54e // FSUB V14.4S, V10.4S, V0.4S
+	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
+	WORD $0x6e21fd8c // FDIV V12.4S, V12.4S, V1.4S
+	WORD $0x6e21fdad // FDIV V13.4S, V13.4S, V1.4S
+	WORD $0x6e21fdce // FDIV V14.4S, V14.4S, V1.4S
+	FMOVQ F11, 0(R0)
+	FMOVQ F12, 16(R0)
+	FMOVQ F13, 32(R0)
+	FMOVQ F14, 48(R0)
+	VFMLA V2.S4, V7.S4, V3.S4
+	VFMLA V2.S4, V8.S4, V4.S4
+	VFMLA V2.S4, V9.S4, V5.S4
+	VFMLA V2.S4, V10.S4, V6.S4
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
@@ -2984,63 +2994,220 @@ blocks:
 
 blocks_end:
 	ADD $16, R2
-	SUBS $4, R2
-	BLT vectors_end
-
-vectors:
-	FMOVQ 0(R1), F5
-	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
-	WORD $0x6e21fca5 // FDIV V5.4S, V5.4S, V1.4S
-	FMOVQ F5, 0(R0)
+	CMP $4, R2
+	BLT partial0
+	FMOVQ 0(R1), F10
+	WORD $0x4ea0d549 // FSUB V9.4S, V10.4S, V0.4S
+	WORD $0x6e21fd29 // FDIV V9.4S, V9.4S, V1.4S
+	FMOVQ F9, 0(R0)
+	VFMLA V2.S4, V10.S4, V3.S4
 	ADD $16, R0
 	ADD $16, R1
-	SUBS $4, R2
-	BGE vectors
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial1
+	FMOVQ 0(R1), F10
+	WORD $0x4ea0d549 // FSUB V9.4S, V10.4S, V0.4S
+	WORD $0x6e21fd29 // FDIV V9.4S, V9.4S, V1.4S
+	FMOVQ F9, 0(R0)
+	VFMLA V2.S4, V10.S4, V4.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial2
+	FMOVQ 0(R1), F10
+	WORD $0x4ea0d549 // FSUB V9.4S, V10.4S, V0.4S
+	WORD $0x6e21fd29 // FDIV V9.4S, V9.4S, V1.4S
+	FMOVQ F9, 0(R0)
+	VFMLA V2.S4, V10.S4, V5.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial3
+	FMOVQ 0(R1), F10
+	WORD $0x4ea0d549 // FSUB V9.4S, V10.4S, V0.4S
+	WORD $0x6e21fd29 // FDIV V9.4S, V9.4S, V1.4S
+	FMOVQ F9, 0(R0)
+	VFMLA V2.S4, V10.S4, V6.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	B fold
 
-vectors_end:
-	ADD $4, R2
+partial0:
 	CMP $0, R2
-	BEQ done
-	VDUP R2, V5.S4
+	BEQ fold
+	VDUP R2, V10.S4
 	SUB $0, R2, R26
-	VMOV R26, V5.S[0]
+	VMOV R26, V10.S[0]
 	SUB $1, R2, R26
-	VMOV R26, V5.S[1]
+	VMOV R26, V10.S[1]
 	SUB $2, R2, R26
-	VMOV R26, V5.S[2]
+	VMOV R26, V10.S[2]
 	SUB $3, R2, R26
-	VMOV R26, V5.S[3]
-	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
+	VMOV R26, V10.S[3]
+	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
 	TBZ $1, R2, single161
-	FMOVD 0(R1), F4
+	FMOVD 0(R1), F9
 	TBZ $0, R2, loaded162
 	ADD $8, R1, R26
-	VLD1 (R26), V4.S[2]
+	VLD1 (R26), V9.S[2]
 	B loaded162
 
 single161:
-	FMOVS 0(R1), F4
+	FMOVS 0(R1), F9
 
 loaded162:
-	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
-	WORD $0x6e21fc84 // FDIV V4.4S, V4.4S, V1.4S
+	WORD $0x4ea0d528 // FSUB V8.4S, V9.4S, V0.4S
+	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
 	TBZ $1, R2, single163
-	FMOVD F4, 0(R0)
+	FMOVD F8, 0(R0)
 	TBZ $0, R2, stored164
 	ADD $8, R0, R26
-	VST1 V4.S[2], (R26)
+	VST1 V8.S[2], (R26)
 	B stored164
 
 single163:
-	FMOVS F4, 0(R0)
+	FMOVS F8, 0(R0)
 
 stored164:
+	VFMLA V2.S4, V9.S4, V3.S4
+	B fold
 
-done:
+partial1:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V10.S4
+	SUB $0, R2, R26
+	VMOV R26, V10.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V10.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V10.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V10.S[3]
+	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
+	TBZ $1, R2, single165
+	FMOVD 0(R1), F9
+	TBZ $0, R2, loaded166
+	ADD $8, R1, R26
+	VLD1 (R26), V9.S[2]
+	B loaded166
+
+single165:
+	FMOVS 0(R1), F9
+
+loaded166:
+	WORD $0x4ea0d528 // FSUB V8.4S, V9.4S, V0.4S
+	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
+	TBZ $1, R2, single167
+	FMOVD F8, 0(R0)
+	TBZ $0, R2, stored168
+	ADD $8, R0, R26
+	VST1 V8.S[2], (R26)
+	B stored168
+
+single167:
+	FMOVS F8, 0(R0)
+
+stored168:
+	VFMLA V2.S4, V9.S4, V4.S4
+	B fold
+
+partial2:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V10.S4
+	SUB $0, R2, R26
+	VMOV R26, V10.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V10.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V10.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V10.S[3]
+	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
+	TBZ $1, R2, single169
+	FMOVD 0(R1), F9
+	TBZ $0, R2, loaded170
+	ADD $8, R1, R26
+	VLD1 (R26), V9.S[2]
+	B loaded170
+
+single169:
+	FMOVS 0(R1), F9
+
+loaded170:
+	WORD $0x4ea0d528 // FSUB V8.4S, V9.4S, V0.4S
+	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
+	TBZ $1, R2, single171
+	FMOVD F8, 0(R0)
+	TBZ $0, R2, stored172
+	ADD $8, R0, R26
+	VST1 V8.S[2], (R26)
+	B stored172
+
+single171:
+	FMOVS F8, 0(R0)
+
+stored172:
+	VFMLA V2.S4, V9.S4, V5.S4
+	B fold
+
+partial3:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V10.S4
+	SUB $0, R2, R26
+	VMOV R26, V10.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V10.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V10.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V10.S[3]
+	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
+	TBZ $1, R2, single173
+	FMOVD 0(R1), F9
+	TBZ $0, R2, loaded174
+	ADD $8, R1, R26
+	VLD1 (R26), V9.S[2]
+	B loaded174
+
+single173:
+	FMOVS 0(R1), F9
+
+loaded174:
+	WORD $0x4ea0d528 // FSUB V8.4S, V9.4S, V0.4S
+	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
+	TBZ $1, R2, single175
+	FMOVD F8, 0(R0)
+	TBZ $0, R2, stored176
+	ADD $8, R0, R26
+	VST1 V8.S[2], (R26)
+	B stored176
+
+single175:
+	FMOVS F8, 0(R0)
+
+stored176:
+	VFMLA V2.S4, V9.S4, V6.S4
+
+fold:
+	WORD $0x4e25d463 // FADD V3.4S, V3.4S, V5.4S
+	WORD $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
+	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
+	VEXT $8, V3.B16, V3.B16, V10.B16
+	WORD $0x4e2ad463 // FADD V3.4S, V3.4S, V10.4S
+	VMOV V3.S[1], V10.S[0]
+	WORD $0x4e2ad463 // FADD V3.4S, V3.4S, V10.4S
+	FMOVS F3, ret+32(FP)
 	RET
 
-// func NormalizeEMANEON(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32)
-TEXT ·NormalizeEMANEON(SB), NOSPLIT, $0-40
+// func NormalizeEMANEON(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
+TEXT ·NormalizeEMANEON(SB), NOSPLIT, $0-44
 	MOVD y+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
@@ -3054,46 +3221,56 @@ TEXT ·NormalizeEMANEON(SB), NOSPLIT, $0-40
 	VDUP V3.S[0], V3.S4
 	MOVD $0x00800000, R26
 	VDUP R26, V4.S4
+	MOVD $0x00000000, R26
+	VDUP R26, V5.S4
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
 	SUBS $16, R2
 	BLT blocks_end
 
 blocks:
-	FMOVQ 0(R1), F5
-	FMOVQ 16(R1), F6
-	FMOVQ 32(R1), F7
-	FMOVQ 48(R1), F8
-	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
-	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
-	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
-	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
-	WORD $0x6e21fca5 // FDIV V5.4S, V5.4S, V1.4S
-	WORD $0x6e21fcc6 // FDIV V6.4S, V6.4S, V1.4S
-	WORD $0x6e21fce7 // FDIV V7.4S, V7.4S, V1.4S
-	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
-	FMOVQ 0(R0), F9
-	FMOVQ 16(R0), F10
-	FMOVQ 32(R0), F11
-	FMOVQ 48(R0), F12
-	WORD $0x6e25dc65 // FMUL V5.4S, V3.4S, V5.4S
-	WORD $0x6e26dc66 // FMUL V6.4S, V3.4S, V6.4S
-	WORD $0x6e27dc67 // FMUL V7.4S, V3.4S, V7.4S
-	WORD $0x6e28dc68 // FMUL V8.4S, V3.4S, V8.4S
-	VFMLA V9.S4, V2.S4, V5.S4
-	VFMLA V10.S4, V2.S4, V6.S4
-	VFMLA V11.S4, V2.S4, V7.S4
-	VFMLA V12.S4, V2.S4, V8.S4
-	WORD $0x6ea5ec8c // FACGT V12.4S, V4.4S, V5.4S
-	WORD $0x4e6c1ca5 // BIC V5.16B, V5.16B, V12.16B
-	WORD $0x6ea6ec8c // FACGT V12.4S, V4.4S, V6.4S
-	WORD $0x4e6c1cc6 // BIC V6.16B, V6.16B, V12.16B
-	WORD $0x6ea7ec8c // FACGT V12.4S, V4.4S, V7.4S
-	WORD $0x4e6c1ce7 // BIC V7.16B, V7.16B, V12.16B
-	WORD $0x6ea8ec8c // FACGT V12.4S, V4.4S, V8.4S
-	WORD $0x4e6c1d08 // BIC V8.16B, V8.16B, V12.16B
-	FMOVQ F5, 0(R0)
-	FMOVQ F6, 16(R0)
-	FMOVQ F7, 32(R0)
-	FMOVQ F8, 48(R0)
+	FMOVQ 0(R1), F10
+	FMOVQ 16(R1), F11
+	FMOVQ 32(R1), F12
+	FMOVQ 48(R1), F13
+	WORD $0x4ea0d54e // FSUB V14.4S, V10.4S, V0.4S
+	WORD $0x4ea0d56f // FSUB V15.4S, V11.4S, V0.4S
+	WORD $0x4ea0d590 // FSUB V16.4S, V12.4S, V0.4S
+	WORD $0x4ea0d5b1 // FSUB V17.4S, V13.4S, V0.4S
+	WORD $0x6e21fdce // FDIV V14.4S, V14.4S, V1.4S
+	WORD $0x6e21fdef // FDIV V15.4S, V15.4S, V1.4S
+	WORD $0x6e21fe10 // FDIV V16.4S, V16.4S, V1.4S
+	WORD $0x6e21fe31 // FDIV V17.4S, V17.4S, V1.4S
+	FMOVQ 0(R0), F18
+	FMOVQ 16(R0), F19
+	FMOVQ 32(R0), F20
+	FMOVQ 48(R0), F21
+	WORD $0x6e2edc6e // FMUL V14.4S, V3.4S, V14.4S
+	WORD $0x6e2fdc6f // FMUL V15.4S, V3.4S, V15.4S
+	WORD $0x6e30dc70 // FMUL V16.4S, V3.4S, V16.4S
+	WORD $0x6e31dc71 // FMUL V17.4S, V3.4S, V17.4S
+	VFMLA V18.S4, V2.S4, V14.S4
+	VFMLA V19.S4, V2.S4, V15.S4
+	VFMLA V20.S4, V2.S4, V16.S4
+	VFMLA V21.S4, V2.S4, V17.S4
+	WORD $0x6eaeec95 // FACGT V21.4S, V4.4S, V14.4S
+	WORD $0x4e751dce // BIC V14.16B, V14.16B, V21.16B
+	WORD $0x6eafec95 // FACGT V21.4S, V4.4S, V15.4S
+	WORD $0x4e751def // BIC V15.16B, V15.16B, V21.16B
+	WORD $0x6eb0ec95 // FACGT V21.4S, V4.4S, V16.4S
+	WORD $0x4e751e10 // BIC V16.16B, V16.16B, V21.16B
+	WORD $0x6eb1ec95 // FACGT V21.4S, V4.4S, V17.4S
+	WORD $0x4e751e31 // BIC V17.16B, V17.16B, V21.16B
+	FMOVQ F14, 0(R0)
+	FMOVQ F15, 16(R0)
+	FMOVQ F16, 32(R0)
+	FMOVQ F17, 48(R0)
+	VFMLA V5.S4, V10.S4, V6.S4
+	VFMLA V5.S4, V11.S4, V7.S4
+	VFMLA V5.S4, V12.S4, V8.S4
+	VFMLA V5.S4, V13.S4, V9.S4
 	ADD $64, R0
 	ADD $64, R1
 	SUBS $16, R2
@@ -3101,79 +3278,296 @@ blocks:
 
 blocks_end:
 	ADD $16, R2
-	SUBS $4, R2
-	BLT vectors_end
-
-vectors:
-	FMOVQ 0(R1), F8
-	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
-	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
-	FMOVQ 0(R0), F7
-	WORD $0x6e28dc68 // FMUL V8.4S, V3.4S, V8.4S
-	VFMLA V7.S4, V2.S4, V8.S4
-	WORD $0x6ea8ec87 // FACGT V7.4S, V4.4S, V8.4S
-	WORD $0x4e671d08 // BIC V8.16B, V8.16B, V7.16B
-	FMOVQ F8, 0(R0)
+	CMP $4, R2
+	BLT partial0
+	FMOVQ 0(R1), F13
+	WORD $0x4ea0d5ac // FSUB V12.4S, V13.4S, V0.4S
+	WORD $0x6e21fd8c // FDIV V12.4S, V12.4S, V1.4S
+	FMOVQ 0(R0), F11
+	WORD $0x6e2cdc6c // FMUL V12.4S, V3.4S, V12.4S
+	VFMLA V11.S4, V2.S4, V12.S4
+	WORD $0x6eacec8b // FACGT V11.4S, V4.4S, V12.4S
+	WORD $0x4e6b1d8c // BIC V12.16B, V12.16B, V11.16B
+	FMOVQ F12, 0(R0)
+	VFMLA V5.S4, V13.S4, V6.S4
 	ADD $16, R0
 	ADD $16, R1
-	SUBS $4, R2
-	BGE vectors
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial1
+	FMOVQ 0(R1), F13
+	WORD $0x4ea0d5ac // FSUB V12.4S, V13.4S, V0.4S
+	WORD $0x6e21fd8c // FDIV V12.4S, V12.4S, V1.4S
+	FMOVQ 0(R0), F11
+	WORD $0x6e2cdc6c // FMUL V12.4S, V3.4S, V12.4S
+	VFMLA V11.S4, V2.S4, V12.S4
+	WORD $0x6eacec8b // FACGT V11.4S, V4.4S, V12.4S
+	WORD $0x4e6b1d8c // BIC V12.16B, V12.16B, V11.16B
+	FMOVQ F12, 0(R0)
+	VFMLA V5.S4, V13.S4, V7.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial2
+	FMOVQ 0(R1), F13
+	WORD $0x4ea0d5ac // FSUB V12.4S, V13.4S, V0.4S
+	WORD $0x6e21fd8c // FDIV V12.4S, V12.4S, V1.4S
+	FMOVQ 0(R0), F11
+	WORD $0x6e2cdc6c // FMUL V12.4S, V3.4S, V12.4S
+	VFMLA V11.S4, V2.S4, V12.S4
+	WORD $0x6eacec8b // FACGT V11.4S, V4.4S, V12.4S
+	WORD $0x4e6b1d8c // BIC V12.16B, V12.16B, V11.16B
+	FMOVQ F12, 0(R0)
+	VFMLA V5.S4, V13.S4, V8.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial3
+	FMOVQ 0(R1), F13
+	WORD $0x4ea0d5ac // FSUB V12.4S, V13.4S, V0.4S
+	WORD $0x6e21fd8c // FDIV V12.4S, V12.4S, V1.4S
+	FMOVQ 0(R0), F11
+	WORD $0x6e2cdc6c // FMUL V12.4S, V3.4S, V12.4S
+	VFMLA V11.S4, V2.S4, V12.S4
+	WORD $0x6eacec8b // FACGT V11.4S, V4.4S, V12.4S
+	WORD $0x4e6b1d8c // BIC V12.16B, V12.16B, V11.16B
+	FMOVQ F12, 0(R0)
+	VFMLA V5.S4, V13.S4, V9.S4
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R2
+	B fold
 
-vectors_end:
-	ADD $4, R2
+partial0:
 	CMP $0, R2
-	BEQ done
-	VDUP R2, V8.S4
+	BEQ fold
+	VDUP R2, V13.S4
 	SUB $0, R2, R26
-	VMOV R26, V8.S[0]
+	VMOV R26, V13.S[0]
 	SUB $1, R2, R26
-	VMOV R26, V8.S[1]
+	VMOV R26, V13.S[1]
 	SUB $2, R2, R26
-	VMOV R26, V8.S[2]
+	VMOV R26, V13.S[2]
 	SUB $3, R2, R26
-	VMOV R26, V8.S[3]
-	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R2, single165
-	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded166
+	VMOV R26, V13.S[3]
+	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
+	TBZ $1, R2, single177
+	FMOVD 0(R1), F12
+	TBZ $0, R2, loaded178
 	ADD $8, R1, R26
-	VLD1 (R26), V7.S[2]
-	B loaded166
+	VLD1 (R26), V12.S[2]
+	B loaded178
 
-single165:
-	FMOVS 0(R1), F7
+single177:
+	FMOVS 0(R1), F12
 
-loaded166:
-	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
-	WORD $0x6e21fce7 // FDIV V7.4S, V7.4S, V1.4S
-	TBZ $1, R2, single167
-	FMOVD 0(R0), F6
-	TBZ $0, R2, loaded168
+loaded178:
+	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
+	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
+	TBZ $1, R2, single179
+	FMOVD 0(R0), F10
+	TBZ $0, R2, loaded180
 	ADD $8, R0, R26
-	VLD1 (R26), V6.S[2]
-	B loaded168
+	VLD1 (R26), V10.S[2]
+	B loaded180
 
-single167:
-	FMOVS 0(R0), F6
+single179:
+	FMOVS 0(R0), F10
 
-loaded168:
-	WORD $0x6e27dc67 // FMUL V7.4S, V3.4S, V7.4S
-	VFMLA V6.S4, V2.S4, V7.S4
-	WORD $0x6ea7ec86 // FACGT V6.4S, V4.4S, V7.4S
-	WORD $0x4e661ce7 // BIC V7.16B, V7.16B, V6.16B
-	TBZ $1, R2, single169
-	FMOVD F7, 0(R0)
-	TBZ $0, R2, stored170
+loaded180:
+	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
+	VFMLA V10.S4, V2.S4, V11.S4
+	WORD $0x6eabec8a // FACGT V10.4S, V4.4S, V11.4S
+	WORD $0x4e6a1d6b // BIC V11.16B, V11.16B, V10.16B
+	TBZ $1, R2, single181
+	FMOVD F11, 0(R0)
+	TBZ $0, R2, stored182
 	ADD $8, R0, R26
-	VST1 V7.S[2], (R26)
-	B stored170
+	VST1 V11.S[2], (R26)
+	B stored182
 
-single169:
-	FMOVS F7, 0(R0)
+single181:
+	FMOVS F11, 0(R0)
 
-stored170:
+stored182:
+	VFMLA V5.S4, V12.S4, V6.S4
+	B fold
 
-done:
+partial1:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V13.S4
+	SUB $0, R2, R26
+	VMOV R26, V13.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V13.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V13.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V13.S[3]
+	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
+	TBZ $1, R2, single183
+	FMOVD 0(R1), F12
+	TBZ $0, R2, loaded184
+	ADD $8, R1, R26
+	VLD1 (R26), V12.S[2]
+	B loaded184
+
+single183:
+	FMOVS 0(R1), F12
+
+loaded184:
+	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
+	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
+	TBZ $1, R2, single185
+	FMOVD 0(R0), F10
+	TBZ $0, R2, loaded186
+	ADD $8, R0, R26
+	VLD1 (R26), V10.S[2]
+	B loaded186
+
+single185:
+	FMOVS 0(R0), F10
+
+loaded186:
+	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
+	VFMLA V10.S4, V2.S4, V11.S4
+	WORD $0x6eabec8a // FACGT V10.4S, V4.4S, V11.4S
+	WORD $0x4e6a1d6b // BIC V11.16B, V11.16B, V10.16B
+	TBZ $1, R2, single187
+	FMOVD F11, 0(R0)
+	TBZ $0, R2, stored188
+	ADD $8, R0, R26
+	VST1 V11.S[2], (R26)
+	B stored188
+
+single187:
+	FMOVS F11, 0(R0)
+
+stored188:
+	VFMLA V5.S4, V12.S4, V7.S4
+	B fold
+
+partial2:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V13.S4
+	SUB $0, R2, R26
+	VMOV R26, V13.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V13.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V13.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V13.S[3]
+	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
+	TBZ $1, R2, single189
+	FMOVD 0(R1), F12
+	TBZ $0, R2, loaded190
+	ADD $8, R1, R26
+	VLD1 (R26), V12.S[2]
+	B loaded190
+
+single189:
+	FMOVS 0(R1), F12
+
+loaded190:
+	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
+	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
+	TBZ $1, R2, single191
+	FMOVD 0(R0), F10
+	TBZ $0, R2, loaded192
+	ADD $8, R0, R26
+	VLD1 (R26), V10.S[2]
+	B loaded192
+
+single191:
+	FMOVS 0(R0), F10
+
+loaded192:
+	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
+	VFMLA V10.S4, V2.S4, V11.S4
+	WORD $0x6eabec8a // FACGT V10.4S, V4.4S, V11.4S
+	WORD $0x4e6a1d6b // BIC V11.16B, V11.16B, V10.16B
+	TBZ $1, R2, single193
+	FMOVD F11, 0(R0)
+	TBZ $0, R2, stored194
+	ADD $8, R0, R26
+	VST1 V11.S[2], (R26)
+	B stored194
+
+single193:
+	FMOVS F11, 0(R0)
+
+stored194:
+	VFMLA V5.S4, V12.S4, V8.S4
+	B fold
+
+partial3:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V13.S4
+	SUB $0, R2, R26
+	VMOV R26, V13.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V13.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V13.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V13.S[3]
+	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
+	TBZ $1, R2, single195
+	FMOVD 0(R1), F12
+	TBZ $0, R2, loaded196
+	ADD $8, R1, R26
+	VLD1 (R26), V12.S[2]
+	B loaded196
+
+single195:
+	FMOVS 0(R1), F12
+
+loaded196:
+	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
+	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
+	TBZ $1, R2, single197
+	FMOVD 0(R0), F10
+	TBZ $0, R2, loaded198
+	ADD $8, R0, R26
+	VLD1 (R26), V10.S[2]
+	B loaded198
+
+single197:
+	FMOVS 0(R0), F10
+
+loaded198:
+	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
+	VFMLA V10.S4, V2.S4, V11.S4
+	WORD $0x6eabec8a // FACGT V10.4S, V4.4S, V11.4S
+	WORD $0x4e6a1d6b // BIC V11.16B, V11.16B, V10.16B
+	TBZ $1, R2, single199
+	FMOVD F11, 0(R0)
+	TBZ $0, R2, stored200
+	ADD $8, R0, R26
+	VST1 V11.S[2], (R26)
+	B stored200
+
+single199:
+	FMOVS F11, 0(R0)
+
+stored200:
+	VFMLA V5.S4, V12.S4, V9.S4
+
+fold:
+	WORD $0x4e28d4c6 // FADD V6.4S, V6.4S, V8.4S
+	WORD $0x4e29d4e7 // FADD V7.4S, V7.4S, V9.4S
+	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
+	VEXT $8, V6.B16, V6.B16, V13.B16
+	WORD $0x4e2dd4c6 // FADD V6.4S, V6.4S, V13.4S
+	VMOV V6.S[1], V13.S[0]
+	WORD $0x4e2dd4c6 // FADD V6.4S, V6.4S, V13.4S
+	FMOVS F6, ret+40(FP)
 	RET
 
 // func GerNEON(a *float32, x *float32, y *float32, rows int, cols int, alpha float32)
@@ -3248,40 +3642,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single171
+	TBZ $1, R5, single201
 	FMOVD 0(R2), F10
-	TBZ $0, R5, loaded172
+	TBZ $0, R5, loaded202
 	ADD $8, R2, R26
 	VLD1 (R26), V10.S[2]
-	B loaded172
+	B loaded202
 
-single171:
+single201:
 	FMOVS 0(R2), F10
 
-loaded172:
-	TBZ $1, R5, single173
+loaded202:
+	TBZ $1, R5, single203
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded174
+	TBZ $0, R5, loaded204
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded174
+	B loaded204
 
-single173:
+single203:
 	FMOVS 0(R0), F11
 
-loaded174:
+loaded204:
 	VFMLA V10.S4, V3.S4, V11.S4
-	TBZ $1, R5, single175
+	TBZ $1, R5, single205
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored176
+	TBZ $0, R5, stored206
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored176
+	B stored206
 
-single175:
+single205:
 	FMOVS F11, 0(R0)
 
-stored176:
+stored206:
 	LSL $2, R5
 	ADD R5, R0
 
@@ -3361,30 +3755,30 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single177
+	TBZ $1, R5, single207
 	FMOVD 0(R2), F4
-	TBZ $0, R5, loaded178
+	TBZ $0, R5, loaded208
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded178
+	B loaded208
 
-single177:
+single207:
 	FMOVS 0(R2), F4
 
-loaded178:
+loaded208:
 	VMOV V0.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	TBZ $1, R5, single179
+	TBZ $1, R5, single209
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored180
+	TBZ $0, R5, stored210
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored180
+	B stored210
 
-single179:
+single209:
 	FMOVS F5, 0(R0)
 
-stored180:
+stored210:
 	LSL $2, R5
 	ADD R5, R0
 
@@ -3476,42 +3870,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single181
+	TBZ $1, R5, single211
 	FMOVD 0(R2), F11
-	TBZ $0, R5, loaded182
+	TBZ $0, R5, loaded212
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded182
+	B loaded212
 
-single181:
+single211:
 	FMOVS 0(R2), F11
 
-loaded182:
+loaded212:
 	VMOV V1.B16, V10.B16
 	VFMLA V11.S4, V3.S4, V10.S4
-	TBZ $1, R5, single183
+	TBZ $1, R5, single213
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded184
+	TBZ $0, R5, loaded214
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded184
+	B loaded214
 
-single183:
+single213:
 	FMOVS 0(R0), F11
 
-loaded184:
+loaded214:
 	VFMLA V10.S4, V0.S4, V11.S4
-	TBZ $1, R5, single185
+	TBZ $1, R5, single215
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored186
+	TBZ $0, R5, stored216
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored186
+	B stored216
 
-single185:
+single215:
 	FMOVS F11, 0(R0)
 
-stored186:
+stored216:
 	LSL $2, R5
 	ADD R5, R0
 
@@ -3604,42 +3998,42 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single187
+	TBZ $1, R6, single217
 	FMOVD 0(R1), F7
-	TBZ $0, R6, loaded188
+	TBZ $0, R6, loaded218
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded188
+	B loaded218
 
-single187:
+single217:
 	FMOVS 0(R1), F7
 
-loaded188:
-	TBZ $1, R6, single189
+loaded218:
+	TBZ $1, R6, single219
 	FMOVD 0(R3), F9
-	TBZ $0, R6, loaded190
+	TBZ $0, R6, loaded220
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded190
+	B loaded220
 
-single189:
+single219:
 	FMOVS 0(R3), F9
 
-loaded190:
+loaded220:
 	VMOV V0.B16, V8.B16
 	VFMLA V9.S4, V2.S4, V8.S4
 	WORD $0x6e28fce8 // FDIV V8.4S, V7.4S, V8.4S
-	TBZ $1, R6, single191
+	TBZ $1, R6, single221
 	FMOVD F8, 0(R0)
-	TBZ $0, R6, stored192
+	TBZ $0, R6, stored222
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored192
+	B stored222
 
-single191:
+single221:
 	FMOVS F8, 0(R0)
 
-stored192:
+stored222:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -3671,6 +4065,19 @@ columns8:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V0.B16, V0.B16, V0.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns8_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 16(R0), F6
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F4
+	FMOVQ 64(R0), F3
+	FMOVQ 80(R0), F2
+	FMOVQ 96(R0), F1
+	FMOVQ 112(R0), F0
+
+columns8_begin:
 	MOVD rows+24(FP), R5
 
 columns8_rows:
@@ -3694,8 +4101,8 @@ columns8_rows:
 	SUBS $1, R5
 	BNE columns8_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns8_store
+	CMP $1, R5
+	BNE columns8_store
 	FMOVQ 0(R0), F15
 	WORD $0x4e27d5e7 // FADD V7.4S, V15.4S, V7.4S
 	FMOVQ 16(R0), F15
@@ -3738,6 +4145,15 @@ columns4:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns4_begin
+	FMOVQ 0(R0), F0
+	FMOVQ 16(R0), F1
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F3
+
+columns4_begin:
 	MOVD rows+24(FP), R5
 
 columns4_rows:
@@ -3753,8 +4169,8 @@ columns4_rows:
 	SUBS $1, R5
 	BNE columns4_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns4_store
+	CMP $1, R5
+	BNE columns4_store
 	FMOVQ 0(R0), F7
 	WORD $0x4e20d4e0 // FADD V0.4S, V7.4S, V0.4S
 	FMOVQ 16(R0), F7
@@ -3783,6 +4199,13 @@ columns2:
 	ADD R4, R1
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V2.B16, V2.B16, V2.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns2_begin
+	FMOVQ 0(R0), F3
+	FMOVQ 16(R0), F2
+
+columns2_begin:
 	MOVD rows+24(FP), R5
 
 columns2_rows:
@@ -3794,8 +4217,8 @@ columns2_rows:
 	SUBS $1, R5
 	BNE columns2_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns2_store
+	CMP $1, R5
+	BNE columns2_store
 	FMOVQ 0(R0), F0
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 	FMOVQ 16(R0), F0
@@ -3817,6 +4240,12 @@ columns1:
 	MOVD x+8(FP), R1
 	ADD R4, R1
 	VEOR V2.B16, V2.B16, V2.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns1_begin
+	FMOVQ 0(R0), F2
+
+columns1_begin:
 	MOVD rows+24(FP), R5
 
 columns1_rows:
@@ -3826,8 +4255,8 @@ columns1_rows:
 	SUBS $1, R5
 	BNE columns1_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns1_store
+	CMP $1, R5
+	BNE columns1_store
 	FMOVQ 0(R0), F3
 	WORD $0x4e22d462 // FADD V2.4S, V3.4S, V2.4S
 
@@ -3854,52 +4283,68 @@ columns1_end:
 	MOVD x+8(FP), R1
 	ADD R4, R1
 	VEOR V3.B16, V3.B16, V3.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE partial_begin
+	TBZ $1, R2, single223
+	FMOVD 0(R0), F3
+	TBZ $0, R2, loaded224
+	ADD $8, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded224
+
+single223:
+	FMOVS 0(R0), F3
+
+loaded224:
+
+partial_begin:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single193
+	TBZ $1, R2, single225
 	FMOVD 0(R1), F0
-	TBZ $0, R2, loaded194
+	TBZ $0, R2, loaded226
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded194
+	B loaded226
 
-single193:
+single225:
 	FMOVS 0(R1), F0
 
-loaded194:
+loaded226:
 	WORD $0x4e20d463 // FADD V3.4S, V3.4S, V0.4S
 	ADD R3, R1
 	SUBS $1, R5
 	BNE partial_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ partial_store
-	TBZ $1, R2, single195
+	CMP $1, R5
+	BNE partial_store
+	TBZ $1, R2, single227
 	FMOVD 0(R0), F0
-	TBZ $0, R2, loaded196
+	TBZ $0, R2, loaded228
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded196
+	B loaded228
 
-single195:
+single227:
 	FMOVS 0(R0), F0
 
-loaded196:
+loaded228:
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 
 partial_store:
-	TBZ $1, R2, single197
+	TBZ $1, R2, single229
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored198
+	TBZ $0, R2, stored230
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored198
+	B stored230
 
-single197:
+single229:
 	FMOVS F3, 0(R0)
 
-stored198:
+stored230:
 
 done:
 	RET
@@ -3993,50 +4438,50 @@ columns_end:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single199
+	TBZ $1, R2, single231
 	FMOVD 0(R1), F6
-	TBZ $0, R2, loaded200
+	TBZ $0, R2, loaded232
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded200
+	B loaded232
 
-single199:
+single231:
 	FMOVS 0(R1), F6
 
-loaded200:
-	TBZ $1, R2, single201
+loaded232:
+	TBZ $1, R2, single233
 	FMOVD 0(R6), F5
-	TBZ $0, R2, loaded202
+	TBZ $0, R2, loaded234
 	ADD $8, R6, R26
 	VLD1 (R26), V5.S[2]
-	B loaded202
+	B loaded234
 
-single201:
+single233:
 	FMOVS 0(R6), F5
 
-loaded202:
-	TBZ $1, R2, single203
+loaded234:
+	TBZ $1, R2, single235
 	FMOVD 0(R7), F4
-	TBZ $0, R2, loaded204
+	TBZ $0, R2, loaded236
 	ADD $8, R7, R26
 	VLD1 (R26), V4.S[2]
-	B loaded204
+	B loaded236
 
-single203:
+single235:
 	FMOVS 0(R7), F4
 
-loaded204:
-	TBZ $1, R2, single205
+loaded236:
+	TBZ $1, R2, single237
 	FMOVD 0(R8), F8
-	TBZ $0, R2, loaded206
+	TBZ $0, R2, loaded238
 	ADD $8, R8, R26
 	VLD1 (R26), V8.S[2]
-	B loaded206
+	B loaded238
 
-single205:
+single237:
 	FMOVS 0(R8), F8
 
-loaded206:
+loaded238:
 	WORD $0x4e26d400 // FADD V0.4S, V0.4S, V6.4S
 	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
 	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
@@ -4050,34 +4495,34 @@ loaded206:
 	MOVD add+48(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single207
+	TBZ $1, R2, single239
 	FMOVD 0(R0), F8
-	TBZ $0, R2, loaded208
+	TBZ $0, R2, loaded240
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded208
+	B loaded240
 
-single207:
+single239:
 	FMOVS 0(R0), F8
 
-loaded208:
+loaded240:
 	WORD $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 
 partial_store:
 	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
 	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
 	WORD $0x4e23d400 // FADD V0.4S, V0.4S, V3.4S
-	TBZ $1, R2, single209
+	TBZ $1, R2, single241
 	FMOVD F0, 0(R0)
-	TBZ $0, R2, stored210
+	TBZ $0, R2, stored242
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored210
+	B stored242
 
-single209:
+single241:
 	FMOVS F0, 0(R0)
 
-stored210:
+stored242:
 
 done:
 	RET
@@ -4104,6 +4549,19 @@ columns8:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V0.B16, V0.B16, V0.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns8_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 16(R0), F6
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F4
+	FMOVQ 64(R0), F3
+	FMOVQ 80(R0), F2
+	FMOVQ 96(R0), F1
+	FMOVQ 112(R0), F0
+
+columns8_begin:
 	MOVD rows+24(FP), R5
 
 columns8_rows:
@@ -4127,8 +4585,8 @@ columns8_rows:
 	SUBS $1, R5
 	BNE columns8_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns8_store
+	CMP $1, R5
+	BNE columns8_store
 	FMOVQ 0(R0), F15
 	WORD $0x4e27d5e7 // FADD V7.4S, V15.4S, V7.4S
 	FMOVQ 16(R0), F15
@@ -4171,6 +4629,15 @@ columns4:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns4_begin
+	FMOVQ 0(R0), F0
+	FMOVQ 16(R0), F1
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F3
+
+columns4_begin:
 	MOVD rows+24(FP), R5
 
 columns4_rows:
@@ -4186,8 +4653,8 @@ columns4_rows:
 	SUBS $1, R5
 	BNE columns4_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns4_store
+	CMP $1, R5
+	BNE columns4_store
 	FMOVQ 0(R0), F7
 	WORD $0x4e20d4e0 // FADD V0.4S, V7.4S, V0.4S
 	FMOVQ 16(R0), F7
@@ -4216,6 +4683,13 @@ columns2:
 	ADD R4, R1
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V2.B16, V2.B16, V2.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns2_begin
+	FMOVQ 0(R0), F3
+	FMOVQ 16(R0), F2
+
+columns2_begin:
 	MOVD rows+24(FP), R5
 
 columns2_rows:
@@ -4227,8 +4701,8 @@ columns2_rows:
 	SUBS $1, R5
 	BNE columns2_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns2_store
+	CMP $1, R5
+	BNE columns2_store
 	FMOVQ 0(R0), F0
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 	FMOVQ 16(R0), F0
@@ -4250,6 +4724,12 @@ columns1:
 	MOVD x+8(FP), R1
 	ADD R4, R1
 	VEOR V2.B16, V2.B16, V2.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE columns1_begin
+	FMOVQ 0(R0), F2
+
+columns1_begin:
 	MOVD rows+24(FP), R5
 
 columns1_rows:
@@ -4259,8 +4739,8 @@ columns1_rows:
 	SUBS $1, R5
 	BNE columns1_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ columns1_store
+	CMP $1, R5
+	BNE columns1_store
 	FMOVQ 0(R0), F3
 	WORD $0x4e22d462 // FADD V2.4S, V3.4S, V2.4S
 
@@ -4287,52 +4767,68 @@ columns1_end:
 	MOVD x+8(FP), R1
 	ADD R4, R1
 	VEOR V3.B16, V3.B16, V3.B16
+	MOVD add+40(FP), R5
+	CMP $2, R5
+	BNE partial_begin
+	TBZ $1, R2, single243
+	FMOVD 0(R0), F3
+	TBZ $0, R2, loaded244
+	ADD $8, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded244
+
+single243:
+	FMOVS 0(R0), F3
+
+loaded244:
+
+partial_begin:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single211
+	TBZ $1, R2, single245
 	FMOVD 0(R1), F0
-	TBZ $0, R2, loaded212
+	TBZ $0, R2, loaded246
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded212
+	B loaded246
 
-single211:
+single245:
 	FMOVS 0(R1), F0
 
-loaded212:
+loaded246:
 	VFMLA V0.S4, V0.S4, V3.S4
 	ADD R3, R1
 	SUBS $1, R5
 	BNE partial_rows
 	MOVD add+40(FP), R5
-	CMP $0, R5
-	BEQ partial_store
-	TBZ $1, R2, single213
+	CMP $1, R5
+	BNE partial_store
+	TBZ $1, R2, single247
 	FMOVD 0(R0), F0
-	TBZ $0, R2, loaded214
+	TBZ $0, R2, loaded248
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded214
+	B loaded248
 
-single213:
+single247:
 	FMOVS 0(R0), F0
 
-loaded214:
+loaded248:
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 
 partial_store:
-	TBZ $1, R2, single215
+	TBZ $1, R2, single249
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored216
+	TBZ $0, R2, stored250
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored216
+	B stored250
 
-single215:
+single249:
 	FMOVS F3, 0(R0)
 
-stored216:
+stored250:
 
 done:
 	RET
@@ -4486,82 +4982,82 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single217
+	TBZ $1, R7, single251
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded218
+	TBZ $0, R7, loaded252
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded218
+	B loaded252
 
-single217:
+single251:
 	FMOVS 0(R0), F12
 
-loaded218:
-	TBZ $1, R7, single219
+loaded252:
+	TBZ $1, R7, single253
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded220
+	TBZ $0, R7, loaded254
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded220
+	B loaded254
 
-single219:
+single253:
 	FMOVS 0(R2), F9
 
-loaded220:
+loaded254:
 	VFMLA V12.S4, V4.S4, V9.S4
-	TBZ $1, R7, single221
+	TBZ $1, R7, single255
 	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded222
+	TBZ $0, R7, loaded256
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded222
+	B loaded256
 
-single221:
+single255:
 	FMOVS 0(R1), F11
 
-loaded222:
+loaded256:
 	WORD $0x6e29dc29 // FMUL V9.4S, V1.4S, V9.4S
 	VFMLA V11.S4, V0.S4, V9.S4
 	WORD $0x6ea9eccb // FACGT V11.4S, V6.4S, V9.4S
 	WORD $0x4e6b1d29 // BIC V9.16B, V9.16B, V11.16B
-	TBZ $1, R7, single223
+	TBZ $1, R7, single257
 	FMOVD F9, 0(R1)
-	TBZ $0, R7, stored224
+	TBZ $0, R7, stored258
 	ADD $8, R1, R26
 	VST1 V9.S[2], (R26)
-	B stored224
+	B stored258
 
-single223:
+single257:
 	FMOVS F9, 0(R1)
 
-stored224:
-	TBZ $1, R7, single225
+stored258:
+	TBZ $1, R7, single259
 	FMOVD 0(R4), F11
-	TBZ $0, R7, loaded226
+	TBZ $0, R7, loaded260
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded226
+	B loaded260
 
-single225:
+single259:
 	FMOVS 0(R4), F11
 
-loaded226:
+loaded260:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afd2a // FDIV V10.4S, V9.4S, V10.4S
 	WORD $0x6e2cdcac // FMUL V12.4S, V5.4S, V12.4S
 	VFMLS V10.S4, V2.S4, V12.S4
-	TBZ $1, R7, single227
+	TBZ $1, R7, single261
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored228
+	TBZ $0, R7, stored262
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored228
+	B stored262
 
-single227:
+single261:
 	FMOVS F12, 0(R0)
 
-stored228:
+stored262:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -4702,81 +5198,81 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single229
+	TBZ $1, R7, single263
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded230
+	TBZ $0, R7, loaded264
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded230
+	B loaded264
 
-single229:
+single263:
 	FMOVS 0(R0), F12
 
-loaded230:
-	TBZ $1, R7, single231
+loaded264:
+	TBZ $1, R7, single265
 	FMOVD 0(R2), F17
-	TBZ $0, R7, loaded232
+	TBZ $0, R7, loaded266
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded232
+	B loaded266
 
-single231:
+single265:
 	FMOVS 0(R2), F17
 
-loaded232:
+loaded266:
 	VFMLA V12.S4, V4.S4, V17.S4
-	TBZ $1, R7, single233
+	TBZ $1, R7, single267
 	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded234
+	TBZ $0, R7, loaded268
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded234
+	B loaded268
 
-single233:
+single267:
 	FMOVS 0(R1), F11
 
-loaded234:
+loaded268:
 	WORD $0x6e31dc31 // FMUL V17.4S, V1.4S, V17.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	WORD $0x6eb1eccb // FACGT V11.4S, V6.4S, V17.4S
 	WORD $0x4e6b1e31 // BIC V17.16B, V17.16B, V11.16B
-	TBZ $1, R7, single235
+	TBZ $1, R7, single269
 	FMOVD F17, 0(R1)
-	TBZ $0, R7, stored236
+	TBZ $0, R7, stored270
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored236
+	B stored270
 
-single235:
+single269:
 	FMOVS F17, 0(R1)
 
-stored236:
-	TBZ $1, R7, single237
+stored270:
+	TBZ $1, R7, single271
 	FMOVD 0(R4), F11
-	TBZ $0, R7, loaded238
+	TBZ $0, R7, loaded272
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded238
+	B loaded272
 
-single237:
+single271:
 	FMOVS 0(R4), F11
 
-loaded238:
+loaded272:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afe2b // FDIV V11.4S, V17.4S, V10.4S
 	VFMLS V11.S4, V2.S4, V12.S4
-	TBZ $1, R7, single239
+	TBZ $1, R7, single273
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored240
+	TBZ $0, R7, stored274
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored240
+	B stored274
 
-single239:
+single273:
 	FMOVS F12, 0(R0)
 
-stored240:
+stored274:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -4935,82 +5431,82 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single241
+	TBZ $1, R7, single275
 	FMOVD 0(R0), F19
-	TBZ $0, R7, loaded242
+	TBZ $0, R7, loaded276
 	ADD $8, R0, R26
 	VLD1 (R26), V19.S[2]
-	B loaded242
+	B loaded276
 
-single241:
+single275:
 	FMOVS 0(R0), F19
 
-loaded242:
-	TBZ $1, R7, single243
+loaded276:
+	TBZ $1, R7, single277
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded244
+	TBZ $0, R7, loaded278
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded244
+	B loaded278
 
-single243:
+single277:
 	FMOVS 0(R2), F21
 
-loaded244:
+loaded278:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single245
+	TBZ $1, R7, single279
 	FMOVD 0(R1), F17
-	TBZ $0, R7, loaded246
+	TBZ $0, R7, loaded280
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded246
+	B loaded280
 
-single245:
+single279:
 	FMOVS 0(R1), F17
 
-loaded246:
+loaded280:
 	VMOV V21.B16, V18.B16
 	VFMLA V17.S4, V0.S4, V18.S4
 	WORD $0x6eb2ecb1 // FACGT V17.4S, V5.4S, V18.4S
 	WORD $0x4e711e52 // BIC V18.16B, V18.16B, V17.16B
-	TBZ $1, R7, single247
+	TBZ $1, R7, single281
 	FMOVD F18, 0(R1)
-	TBZ $0, R7, stored248
+	TBZ $0, R7, stored282
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored248
+	B stored282
 
-single247:
+single281:
 	FMOVS F18, 0(R1)
 
-stored248:
+stored282:
 	VFMLA V18.S4, V2.S4, V21.S4
 	WORD $0x6e35dd15 // FMUL V21.4S, V8.4S, V21.4S
-	TBZ $1, R7, single249
+	TBZ $1, R7, single283
 	FMOVD 0(R4), F18
-	TBZ $0, R7, loaded250
+	TBZ $0, R7, loaded284
 	ADD $8, R4, R26
 	VLD1 (R26), V18.S[2]
-	B loaded250
+	B loaded284
 
-single249:
+single283:
 	FMOVS 0(R4), F18
 
-loaded250:
+loaded284:
 	WORD $0x6e32deb2 // FMUL V18.4S, V21.4S, V18.4S
 	WORD $0x6ea0fa52 // FNEG V18.4S, V18.4S
 	VFMLA V19.S4, V4.S4, V18.S4
-	TBZ $1, R7, single251
+	TBZ $1, R7, single285
 	FMOVD F18, 0(R0)
-	TBZ $0, R7, stored252
+	TBZ $0, R7, stored286
 	ADD $8, R0, R26
 	VST1 V18.S[2], (R26)
-	B stored252
+	B stored286
 
-single251:
+single285:
 	FMOVS F18, 0(R0)
 
-stored252:
+stored286:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -5205,117 +5701,117 @@ vectors_end:
 	ADD $4, R10
 	CMP $0, R10
 	BEQ row_end
-	TBZ $1, R10, single253
+	TBZ $1, R10, single287
 	FMOVD 0(R0), F19
-	TBZ $0, R10, loaded254
+	TBZ $0, R10, loaded288
 	ADD $8, R0, R26
 	VLD1 (R26), V19.S[2]
-	B loaded254
+	B loaded288
 
-single253:
+single287:
 	FMOVS 0(R0), F19
 
-loaded254:
-	TBZ $1, R10, single255
+loaded288:
+	TBZ $1, R10, single289
 	FMOVD 0(R2), F22
-	TBZ $0, R10, loaded256
+	TBZ $0, R10, loaded290
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded256
+	B loaded290
 
-single255:
+single289:
 	FMOVS 0(R2), F22
 
-loaded256:
-	TBZ $1, R10, single257
+loaded290:
+	TBZ $1, R10, single291
 	FMOVD 0(R6), F21
-	TBZ $0, R10, loaded258
+	TBZ $0, R10, loaded292
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded258
+	B loaded292
 
-single257:
+single291:
 	FMOVS 0(R6), F21
 
-loaded258:
+loaded292:
 	VFMLS V21.S4, V7.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R10, single259
+	TBZ $1, R10, single293
 	FMOVD 0(R1), F21
-	TBZ $0, R10, loaded260
+	TBZ $0, R10, loaded294
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded260
+	B loaded294
 
-single259:
+single293:
 	FMOVS 0(R1), F21
 
-loaded260:
+loaded294:
 	VMOV V22.B16, V20.B16
 	VFMLA V21.S4, V0.S4, V20.S4
 	WORD $0x6eb4ecb5 // FACGT V21.4S, V5.4S, V20.4S
 	WORD $0x4e751e94 // BIC V20.16B, V20.16B, V21.16B
-	TBZ $1, R10, single261
+	TBZ $1, R10, single295
 	FMOVD F20, 0(R1)
-	TBZ $0, R10, stored262
+	TBZ $0, R10, stored296
 	ADD $8, R1, R26
 	VST1 V20.S[2], (R26)
-	B stored262
+	B stored296
 
-single261:
+single295:
 	FMOVS F20, 0(R1)
 
-stored262:
+stored296:
 	VFMLA V20.S4, V2.S4, V22.S4
 	WORD $0x6e36dd36 // FMUL V22.4S, V9.4S, V22.4S
-	TBZ $1, R10, single263
+	TBZ $1, R10, single297
 	FMOVD 0(R4), F20
-	TBZ $0, R10, loaded264
+	TBZ $0, R10, loaded298
 	ADD $8, R4, R26
 	VLD1 (R26), V20.S[2]
-	B loaded264
+	B loaded298
 
-single263:
+single297:
 	FMOVS 0(R4), F20
 
-loaded264:
+loaded298:
 	WORD $0x6e34ded4 // FMUL V20.4S, V22.4S, V20.4S
-	TBZ $1, R10, single265
+	TBZ $1, R10, single299
 	FMOVD 0(R7), F22
-	TBZ $0, R10, loaded266
+	TBZ $0, R10, loaded300
 	ADD $8, R7, R26
 	VLD1 (R26), V22.S[2]
-	B loaded266
+	B loaded300
 
-single265:
+single299:
 	FMOVS 0(R7), F22
 
-loaded266:
+loaded300:
 	VFMLA V20.S4, V7.S4, V22.S4
-	TBZ $1, R10, single267
+	TBZ $1, R10, single301
 	FMOVD F22, 0(R7)
-	TBZ $0, R10, stored268
+	TBZ $0, R10, stored302
 	ADD $8, R7, R26
 	VST1 V22.S[2], (R26)
-	B stored268
+	B stored302
 
-single267:
+single301:
 	FMOVS F22, 0(R7)
 
-stored268:
+stored302:
 	WORD $0x6ea0fa94 // FNEG V20.4S, V20.4S
 	VFMLA V19.S4, V4.S4, V20.S4
-	TBZ $1, R10, single269
+	TBZ $1, R10, single303
 	FMOVD F20, 0(R0)
-	TBZ $0, R10, stored270
+	TBZ $0, R10, stored304
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored270
+	B stored304
 
-single269:
+single303:
 	FMOVS F20, 0(R0)
 
-stored270:
+stored304:
 	LSL $2, R10
 	ADD R10, R0
 	ADD R10, R1
@@ -5598,28 +6094,28 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single271
+	TBZ $1, R6, single305
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded272
+	TBZ $0, R6, loaded306
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded272
+	B loaded306
 
-single271:
+single305:
 	FMOVS 0(R1), F17
 
-loaded272:
-	TBZ $1, R6, single273
+loaded306:
+	TBZ $1, R6, single307
 	FMOVD 0(R3), F18
-	TBZ $0, R6, loaded274
+	TBZ $0, R6, loaded308
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded274
+	B loaded308
 
-single273:
+single307:
 	FMOVS 0(R3), F18
 
-loaded274:
+loaded308:
 	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
@@ -5630,28 +6126,28 @@ loaded274:
 pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single275
+	TBZ $1, R6, single309
 	FMOVD 0(R1), F18
-	TBZ $0, R6, loaded276
+	TBZ $0, R6, loaded310
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded276
+	B loaded310
 
-single275:
+single309:
 	FMOVS 0(R1), F18
 
-loaded276:
-	TBZ $1, R6, single277
+loaded310:
+	TBZ $1, R6, single311
 	FMOVD 0(R3), F17
-	TBZ $0, R6, loaded278
+	TBZ $0, R6, loaded312
 	ADD $8, R3, R26
 	VLD1 (R26), V17.S[2]
-	B loaded278
+	B loaded312
 
-single277:
+single311:
 	FMOVS 0(R3), F17
 
-loaded278:
+loaded312:
 	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -5662,28 +6158,28 @@ loaded278:
 pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single279
+	TBZ $1, R6, single313
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded280
+	TBZ $0, R6, loaded314
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded280
+	B loaded314
 
-single279:
+single313:
 	FMOVS 0(R1), F17
 
-loaded280:
-	TBZ $1, R6, single281
+loaded314:
+	TBZ $1, R6, single315
 	FMOVD 0(R3), F18
-	TBZ $0, R6, loaded282
+	TBZ $0, R6, loaded316
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded282
+	B loaded316
 
-single281:
+single315:
 	FMOVS 0(R3), F18
 
-loaded282:
+loaded316:
 	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
@@ -5694,28 +6190,28 @@ loaded282:
 pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single283
+	TBZ $1, R6, single317
 	FMOVD 0(R1), F18
-	TBZ $0, R6, loaded284
+	TBZ $0, R6, loaded318
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded284
+	B loaded318
 
-single283:
+single317:
 	FMOVS 0(R1), F18
 
-loaded284:
-	TBZ $1, R6, single285
+loaded318:
+	TBZ $1, R6, single319
 	FMOVD 0(R3), F17
-	TBZ $0, R6, loaded286
+	TBZ $0, R6, loaded320
 	ADD $8, R3, R26
 	VLD1 (R26), V17.S[2]
-	B loaded286
+	B loaded320
 
-single285:
+single319:
 	FMOVS 0(R3), F17
 
-loaded286:
+loaded320:
 	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -5726,28 +6222,28 @@ loaded286:
 pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single287
+	TBZ $1, R6, single321
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded288
+	TBZ $0, R6, loaded322
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded288
+	B loaded322
 
-single287:
+single321:
 	FMOVS 0(R1), F17
 
-loaded288:
-	TBZ $1, R6, single289
+loaded322:
+	TBZ $1, R6, single323
 	FMOVD 0(R3), F18
-	TBZ $0, R6, loaded290
+	TBZ $0, R6, loaded324
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded290
+	B loaded324
 
-single289:
+single323:
 	FMOVS 0(R3), F18
 
-loaded290:
+loaded324:
 	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
@@ -5758,28 +6254,28 @@ loaded290:
 pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single291
+	TBZ $1, R6, single325
 	FMOVD 0(R1), F18
-	TBZ $0, R6, loaded292
+	TBZ $0, R6, loaded326
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded292
+	B loaded326
 
-single291:
+single325:
 	FMOVS 0(R1), F18
 
-loaded292:
-	TBZ $1, R6, single293
+loaded326:
+	TBZ $1, R6, single327
 	FMOVD 0(R3), F17
-	TBZ $0, R6, loaded294
+	TBZ $0, R6, loaded328
 	ADD $8, R3, R26
 	VLD1 (R26), V17.S[2]
-	B loaded294
+	B loaded328
 
-single293:
+single327:
 	FMOVS 0(R3), F17
 
-loaded294:
+loaded328:
 	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -5790,28 +6286,28 @@ loaded294:
 pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single295
+	TBZ $1, R6, single329
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded296
+	TBZ $0, R6, loaded330
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded296
+	B loaded330
 
-single295:
+single329:
 	FMOVS 0(R1), F17
 
-loaded296:
-	TBZ $1, R6, single297
+loaded330:
+	TBZ $1, R6, single331
 	FMOVD 0(R3), F18
-	TBZ $0, R6, loaded298
+	TBZ $0, R6, loaded332
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded298
+	B loaded332
 
-single297:
+single331:
 	FMOVS 0(R3), F18
 
-loaded298:
+loaded332:
 	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
@@ -5822,28 +6318,28 @@ loaded298:
 pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single299
+	TBZ $1, R6, single333
 	FMOVD 0(R1), F18
-	TBZ $0, R6, loaded300
+	TBZ $0, R6, loaded334
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded300
+	B loaded334
 
-single299:
+single333:
 	FMOVS 0(R1), F18
 
-loaded300:
-	TBZ $1, R6, single301
+loaded334:
+	TBZ $1, R6, single335
 	FMOVD 0(R3), F17
-	TBZ $0, R6, loaded302
+	TBZ $0, R6, loaded336
 	ADD $8, R3, R26
 	VLD1 (R26), V17.S[2]
-	B loaded302
+	B loaded336
 
-single301:
+single335:
 	FMOVS 0(R3), F17
 
-loaded302:
+loaded336:
 	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -5854,28 +6350,28 @@ loaded302:
 pass0_partial8:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single303
+	TBZ $1, R6, single337
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded304
+	TBZ $0, R6, loaded338
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded304
+	B loaded338
 
-single303:
+single337:
 	FMOVS 0(R1), F17
 
-loaded304:
-	TBZ $1, R6, single305
+loaded338:
+	TBZ $1, R6, single339
 	FMOVD 0(R3), F18
-	TBZ $0, R6, loaded306
+	TBZ $0, R6, loaded340
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded306
+	B loaded340
 
-single305:
+single339:
 	FMOVS 0(R3), F18
 
-loaded306:
+loaded340:
 	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
@@ -5886,28 +6382,28 @@ loaded306:
 pass0_partial9:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single307
+	TBZ $1, R6, single341
 	FMOVD 0(R1), F18
-	TBZ $0, R6, loaded308
+	TBZ $0, R6, loaded342
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded308
+	B loaded342
 
-single307:
+single341:
 	FMOVS 0(R1), F18
 
-loaded308:
-	TBZ $1, R6, single309
+loaded342:
+	TBZ $1, R6, single343
 	FMOVD 0(R3), F17
-	TBZ $0, R6, loaded310
+	TBZ $0, R6, loaded344
 	ADD $8, R3, R26
 	VLD1 (R26), V17.S[2]
-	B loaded310
+	B loaded344
 
-single309:
+single343:
 	FMOVS 0(R3), F17
 
-loaded310:
+loaded344:
 	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -5918,28 +6414,28 @@ loaded310:
 pass0_partial10:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single311
+	TBZ $1, R6, single345
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded312
+	TBZ $0, R6, loaded346
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded312
+	B loaded346
 
-single311:
+single345:
 	FMOVS 0(R1), F17
 
-loaded312:
-	TBZ $1, R6, single313
+loaded346:
+	TBZ $1, R6, single347
 	FMOVD 0(R3), F18
-	TBZ $0, R6, loaded314
+	TBZ $0, R6, loaded348
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded314
+	B loaded348
 
-single313:
+single347:
 	FMOVS 0(R3), F18
 
-loaded314:
+loaded348:
 	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
@@ -5950,28 +6446,28 @@ loaded314:
 pass0_partial11:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single315
+	TBZ $1, R6, single349
 	FMOVD 0(R1), F18
-	TBZ $0, R6, loaded316
+	TBZ $0, R6, loaded350
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded316
+	B loaded350
 
-single315:
+single349:
 	FMOVS 0(R1), F18
 
-loaded316:
-	TBZ $1, R6, single317
+loaded350:
+	TBZ $1, R6, single351
 	FMOVD 0(R3), F17
-	TBZ $0, R6, loaded318
+	TBZ $0, R6, loaded352
 	ADD $8, R3, R26
 	VLD1 (R26), V17.S[2]
-	B loaded318
+	B loaded352
 
-single317:
+single351:
 	FMOVS 0(R3), F17
 
-loaded318:
+loaded352:
 	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -5982,28 +6478,28 @@ loaded318:
 pass0_partial12:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single319
+	TBZ $1, R6, single353
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded320
+	TBZ $0, R6, loaded354
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded320
+	B loaded354
 
-single319:
+single353:
 	FMOVS 0(R1), F17
 
-loaded320:
-	TBZ $1, R6, single321
+loaded354:
+	TBZ $1, R6, single355
 	FMOVD 0(R3), F18
-	TBZ $0, R6, loaded322
+	TBZ $0, R6, loaded356
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded322
+	B loaded356
 
-single321:
+single355:
 	FMOVS 0(R3), F18
 
-loaded322:
+loaded356:
 	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
@@ -6014,28 +6510,28 @@ loaded322:
 pass0_partial13:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single323
+	TBZ $1, R6, single357
 	FMOVD 0(R1), F18
-	TBZ $0, R6, loaded324
+	TBZ $0, R6, loaded358
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded324
+	B loaded358
 
-single323:
+single357:
 	FMOVS 0(R1), F18
 
-loaded324:
-	TBZ $1, R6, single325
+loaded358:
+	TBZ $1, R6, single359
 	FMOVD 0(R3), F17
-	TBZ $0, R6, loaded326
+	TBZ $0, R6, loaded360
 	ADD $8, R3, R26
 	VLD1 (R26), V17.S[2]
-	B loaded326
+	B loaded360
 
-single325:
+single359:
 	FMOVS 0(R3), F17
 
-loaded326:
+loaded360:
 	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -6046,28 +6542,28 @@ loaded326:
 pass0_partial14:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single327
+	TBZ $1, R6, single361
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded328
+	TBZ $0, R6, loaded362
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded328
+	B loaded362
 
-single327:
+single361:
 	FMOVS 0(R1), F17
 
-loaded328:
-	TBZ $1, R6, single329
+loaded362:
+	TBZ $1, R6, single363
 	FMOVD 0(R3), F18
-	TBZ $0, R6, loaded330
+	TBZ $0, R6, loaded364
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded330
+	B loaded364
 
-single329:
+single363:
 	FMOVS 0(R3), F18
 
-loaded330:
+loaded364:
 	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
@@ -6078,28 +6574,28 @@ loaded330:
 pass0_partial15:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single331
+	TBZ $1, R6, single365
 	FMOVD 0(R1), F18
-	TBZ $0, R6, loaded332
+	TBZ $0, R6, loaded366
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded332
+	B loaded366
 
-single331:
+single365:
 	FMOVS 0(R1), F18
 
-loaded332:
-	TBZ $1, R6, single333
+loaded366:
+	TBZ $1, R6, single367
 	FMOVD 0(R3), F17
-	TBZ $0, R6, loaded334
+	TBZ $0, R6, loaded368
 	ADD $8, R3, R26
 	VLD1 (R26), V17.S[2]
-	B loaded334
+	B loaded368
 
-single333:
+single367:
 	FMOVS 0(R3), F17
 
-loaded334:
+loaded368:
 	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -6501,40 +6997,40 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single335
+	TBZ $1, R8, single369
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded336
+	TBZ $0, R8, loaded370
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded336
+	B loaded370
 
-single335:
+single369:
 	FMOVS 0(R1), F18
 
-loaded336:
-	TBZ $1, R8, single337
+loaded370:
+	TBZ $1, R8, single371
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded338
+	TBZ $0, R8, loaded372
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded338
+	B loaded372
 
-single337:
+single371:
 	FMOVS 0(R5), F19
 
-loaded338:
+loaded372:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single339
+	TBZ $1, R8, single373
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded340
+	TBZ $0, R8, loaded374
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded340
+	B loaded374
 
-single339:
+single373:
 	FMOVS 0(R3), F19
 
-loaded340:
+loaded374:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -6545,40 +7041,40 @@ loaded340:
 pass1_partial1:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single341
+	TBZ $1, R8, single375
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded342
+	TBZ $0, R8, loaded376
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded342
+	B loaded376
 
-single341:
+single375:
 	FMOVS 0(R1), F19
 
-loaded342:
-	TBZ $1, R8, single343
+loaded376:
+	TBZ $1, R8, single377
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded344
+	TBZ $0, R8, loaded378
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded344
+	B loaded378
 
-single343:
+single377:
 	FMOVS 0(R5), F18
 
-loaded344:
+loaded378:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single345
+	TBZ $1, R8, single379
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded346
+	TBZ $0, R8, loaded380
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded346
+	B loaded380
 
-single345:
+single379:
 	FMOVS 0(R3), F18
 
-loaded346:
+loaded380:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -6589,40 +7085,40 @@ loaded346:
 pass1_partial2:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single347
+	TBZ $1, R8, single381
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded348
+	TBZ $0, R8, loaded382
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded348
+	B loaded382
 
-single347:
+single381:
 	FMOVS 0(R1), F18
 
-loaded348:
-	TBZ $1, R8, single349
+loaded382:
+	TBZ $1, R8, single383
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded350
+	TBZ $0, R8, loaded384
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded350
+	B loaded384
 
-single349:
+single383:
 	FMOVS 0(R5), F19
 
-loaded350:
+loaded384:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single351
+	TBZ $1, R8, single385
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded352
+	TBZ $0, R8, loaded386
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded352
+	B loaded386
 
-single351:
+single385:
 	FMOVS 0(R3), F19
 
-loaded352:
+loaded386:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -6633,40 +7129,40 @@ loaded352:
 pass1_partial3:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single353
+	TBZ $1, R8, single387
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded354
+	TBZ $0, R8, loaded388
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded354
+	B loaded388
 
-single353:
+single387:
 	FMOVS 0(R1), F19
 
-loaded354:
-	TBZ $1, R8, single355
+loaded388:
+	TBZ $1, R8, single389
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded356
+	TBZ $0, R8, loaded390
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded356
+	B loaded390
 
-single355:
+single389:
 	FMOVS 0(R5), F18
 
-loaded356:
+loaded390:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single357
+	TBZ $1, R8, single391
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded358
+	TBZ $0, R8, loaded392
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded358
+	B loaded392
 
-single357:
+single391:
 	FMOVS 0(R3), F18
 
-loaded358:
+loaded392:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -6677,40 +7173,40 @@ loaded358:
 pass1_partial4:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single359
+	TBZ $1, R8, single393
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded360
+	TBZ $0, R8, loaded394
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded360
+	B loaded394
 
-single359:
+single393:
 	FMOVS 0(R1), F18
 
-loaded360:
-	TBZ $1, R8, single361
+loaded394:
+	TBZ $1, R8, single395
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded362
+	TBZ $0, R8, loaded396
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded362
+	B loaded396
 
-single361:
+single395:
 	FMOVS 0(R5), F19
 
-loaded362:
+loaded396:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single363
+	TBZ $1, R8, single397
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded364
+	TBZ $0, R8, loaded398
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded364
+	B loaded398
 
-single363:
+single397:
 	FMOVS 0(R3), F19
 
-loaded364:
+loaded398:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -6721,40 +7217,40 @@ loaded364:
 pass1_partial5:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single365
+	TBZ $1, R8, single399
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded366
+	TBZ $0, R8, loaded400
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded366
+	B loaded400
 
-single365:
+single399:
 	FMOVS 0(R1), F19
 
-loaded366:
-	TBZ $1, R8, single367
+loaded400:
+	TBZ $1, R8, single401
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded368
+	TBZ $0, R8, loaded402
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded368
+	B loaded402
 
-single367:
+single401:
 	FMOVS 0(R5), F18
 
-loaded368:
+loaded402:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single369
+	TBZ $1, R8, single403
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded370
+	TBZ $0, R8, loaded404
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded370
+	B loaded404
 
-single369:
+single403:
 	FMOVS 0(R3), F18
 
-loaded370:
+loaded404:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -6765,40 +7261,40 @@ loaded370:
 pass1_partial6:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single371
+	TBZ $1, R8, single405
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded372
+	TBZ $0, R8, loaded406
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded372
+	B loaded406
 
-single371:
+single405:
 	FMOVS 0(R1), F18
 
-loaded372:
-	TBZ $1, R8, single373
+loaded406:
+	TBZ $1, R8, single407
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded374
+	TBZ $0, R8, loaded408
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded374
+	B loaded408
 
-single373:
+single407:
 	FMOVS 0(R5), F19
 
-loaded374:
+loaded408:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single375
+	TBZ $1, R8, single409
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded376
+	TBZ $0, R8, loaded410
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded376
+	B loaded410
 
-single375:
+single409:
 	FMOVS 0(R3), F19
 
-loaded376:
+loaded410:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -6809,40 +7305,40 @@ loaded376:
 pass1_partial7:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single377
+	TBZ $1, R8, single411
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded378
+	TBZ $0, R8, loaded412
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded378
+	B loaded412
 
-single377:
+single411:
 	FMOVS 0(R1), F19
 
-loaded378:
-	TBZ $1, R8, single379
+loaded412:
+	TBZ $1, R8, single413
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded380
+	TBZ $0, R8, loaded414
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded380
+	B loaded414
 
-single379:
+single413:
 	FMOVS 0(R5), F18
 
-loaded380:
+loaded414:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single381
+	TBZ $1, R8, single415
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded382
+	TBZ $0, R8, loaded416
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded382
+	B loaded416
 
-single381:
+single415:
 	FMOVS 0(R3), F18
 
-loaded382:
+loaded416:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -6853,40 +7349,40 @@ loaded382:
 pass1_partial8:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single383
+	TBZ $1, R8, single417
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded384
+	TBZ $0, R8, loaded418
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded384
+	B loaded418
 
-single383:
+single417:
 	FMOVS 0(R1), F18
 
-loaded384:
-	TBZ $1, R8, single385
+loaded418:
+	TBZ $1, R8, single419
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded386
+	TBZ $0, R8, loaded420
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded386
+	B loaded420
 
-single385:
+single419:
 	FMOVS 0(R5), F19
 
-loaded386:
+loaded420:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single387
+	TBZ $1, R8, single421
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded388
+	TBZ $0, R8, loaded422
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded388
+	B loaded422
 
-single387:
+single421:
 	FMOVS 0(R3), F19
 
-loaded388:
+loaded422:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -6897,40 +7393,40 @@ loaded388:
 pass1_partial9:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single389
+	TBZ $1, R8, single423
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded390
+	TBZ $0, R8, loaded424
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded390
+	B loaded424
 
-single389:
+single423:
 	FMOVS 0(R1), F19
 
-loaded390:
-	TBZ $1, R8, single391
+loaded424:
+	TBZ $1, R8, single425
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded392
+	TBZ $0, R8, loaded426
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded392
+	B loaded426
 
-single391:
+single425:
 	FMOVS 0(R5), F18
 
-loaded392:
+loaded426:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single393
+	TBZ $1, R8, single427
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded394
+	TBZ $0, R8, loaded428
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded394
+	B loaded428
 
-single393:
+single427:
 	FMOVS 0(R3), F18
 
-loaded394:
+loaded428:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -6941,40 +7437,40 @@ loaded394:
 pass1_partial10:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single395
+	TBZ $1, R8, single429
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded396
+	TBZ $0, R8, loaded430
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded396
+	B loaded430
 
-single395:
+single429:
 	FMOVS 0(R1), F18
 
-loaded396:
-	TBZ $1, R8, single397
+loaded430:
+	TBZ $1, R8, single431
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded398
+	TBZ $0, R8, loaded432
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded398
+	B loaded432
 
-single397:
+single431:
 	FMOVS 0(R5), F19
 
-loaded398:
+loaded432:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single399
+	TBZ $1, R8, single433
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded400
+	TBZ $0, R8, loaded434
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded400
+	B loaded434
 
-single399:
+single433:
 	FMOVS 0(R3), F19
 
-loaded400:
+loaded434:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -6985,40 +7481,40 @@ loaded400:
 pass1_partial11:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single401
+	TBZ $1, R8, single435
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded402
+	TBZ $0, R8, loaded436
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded402
+	B loaded436
 
-single401:
+single435:
 	FMOVS 0(R1), F19
 
-loaded402:
-	TBZ $1, R8, single403
+loaded436:
+	TBZ $1, R8, single437
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded404
+	TBZ $0, R8, loaded438
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded404
+	B loaded438
 
-single403:
+single437:
 	FMOVS 0(R5), F18
 
-loaded404:
+loaded438:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single405
+	TBZ $1, R8, single439
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded406
+	TBZ $0, R8, loaded440
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded406
+	B loaded440
 
-single405:
+single439:
 	FMOVS 0(R3), F18
 
-loaded406:
+loaded440:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7029,40 +7525,40 @@ loaded406:
 pass1_partial12:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single407
+	TBZ $1, R8, single441
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded408
+	TBZ $0, R8, loaded442
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded408
+	B loaded442
 
-single407:
+single441:
 	FMOVS 0(R1), F18
 
-loaded408:
-	TBZ $1, R8, single409
+loaded442:
+	TBZ $1, R8, single443
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded410
+	TBZ $0, R8, loaded444
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded410
+	B loaded444
 
-single409:
+single443:
 	FMOVS 0(R5), F19
 
-loaded410:
+loaded444:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single411
+	TBZ $1, R8, single445
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded412
+	TBZ $0, R8, loaded446
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded412
+	B loaded446
 
-single411:
+single445:
 	FMOVS 0(R3), F19
 
-loaded412:
+loaded446:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7073,40 +7569,40 @@ loaded412:
 pass1_partial13:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single413
+	TBZ $1, R8, single447
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded414
+	TBZ $0, R8, loaded448
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded414
+	B loaded448
 
-single413:
+single447:
 	FMOVS 0(R1), F19
 
-loaded414:
-	TBZ $1, R8, single415
+loaded448:
+	TBZ $1, R8, single449
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded416
+	TBZ $0, R8, loaded450
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded416
+	B loaded450
 
-single415:
+single449:
 	FMOVS 0(R5), F18
 
-loaded416:
+loaded450:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single417
+	TBZ $1, R8, single451
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded418
+	TBZ $0, R8, loaded452
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded418
+	B loaded452
 
-single417:
+single451:
 	FMOVS 0(R3), F18
 
-loaded418:
+loaded452:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7117,40 +7613,40 @@ loaded418:
 pass1_partial14:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single419
+	TBZ $1, R8, single453
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded420
+	TBZ $0, R8, loaded454
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded420
+	B loaded454
 
-single419:
+single453:
 	FMOVS 0(R1), F18
 
-loaded420:
-	TBZ $1, R8, single421
+loaded454:
+	TBZ $1, R8, single455
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded422
+	TBZ $0, R8, loaded456
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded422
+	B loaded456
 
-single421:
+single455:
 	FMOVS 0(R5), F19
 
-loaded422:
+loaded456:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single423
+	TBZ $1, R8, single457
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded424
+	TBZ $0, R8, loaded458
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded424
+	B loaded458
 
-single423:
+single457:
 	FMOVS 0(R3), F19
 
-loaded424:
+loaded458:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7161,40 +7657,40 @@ loaded424:
 pass1_partial15:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single425
+	TBZ $1, R8, single459
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded426
+	TBZ $0, R8, loaded460
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded426
+	B loaded460
 
-single425:
+single459:
 	FMOVS 0(R1), F19
 
-loaded426:
-	TBZ $1, R8, single427
+loaded460:
+	TBZ $1, R8, single461
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded428
+	TBZ $0, R8, loaded462
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded428
+	B loaded462
 
-single427:
+single461:
 	FMOVS 0(R5), F18
 
-loaded428:
+loaded462:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single429
+	TBZ $1, R8, single463
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded430
+	TBZ $0, R8, loaded464
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded430
+	B loaded464
 
-single429:
+single463:
 	FMOVS 0(R3), F18
 
-loaded430:
+loaded464:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7824,29 +8320,29 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single431
+	TBZ $1, R7, single465
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded432
+	TBZ $0, R7, loaded466
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded432
+	B loaded466
 
-single431:
+single465:
 	FMOVS 0(R2), F28
 
-loaded432:
+loaded466:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single433
+	TBZ $1, R7, single467
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded434
+	TBZ $0, R7, loaded468
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded434
+	B loaded468
 
-single433:
+single467:
 	FMOVS 0(R1), F21
 
-loaded434:
+loaded468:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	MOVD $0x00800000, R26
@@ -7854,17 +8350,17 @@ loaded434:
 	WORD $0x6eb6eef5 // FACGT V21.4S, V23.4S, V22.4S
 	WORD $0x4e751ed6 // BIC V22.16B, V22.16B, V21.16B
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single435
+	TBZ $1, R7, single469
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded436
+	TBZ $0, R7, loaded470
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded436
+	B loaded470
 
-single435:
+single469:
 	FMOVS 0(R4), F22
 
-loaded436:
+loaded470:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
@@ -7875,29 +8371,29 @@ loaded436:
 pass0_partial1:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single437
+	TBZ $1, R7, single471
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded438
+	TBZ $0, R7, loaded472
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded438
+	B loaded472
 
-single437:
+single471:
 	FMOVS 0(R2), F22
 
-loaded438:
+loaded472:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single439
+	TBZ $1, R7, single473
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded440
+	TBZ $0, R7, loaded474
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded440
+	B loaded474
 
-single439:
+single473:
 	FMOVS 0(R1), F28
 
-loaded440:
+loaded474:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	MOVD $0x00800000, R26
@@ -7905,17 +8401,17 @@ loaded440:
 	WORD $0x6eb7eebc // FACGT V28.4S, V21.4S, V23.4S
 	WORD $0x4e7c1ef7 // BIC V23.16B, V23.16B, V28.16B
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single441
+	TBZ $1, R7, single475
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded442
+	TBZ $0, R7, loaded476
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded442
+	B loaded476
 
-single441:
+single475:
 	FMOVS 0(R4), F23
 
-loaded442:
+loaded476:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -7926,29 +8422,29 @@ loaded442:
 pass0_partial2:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single443
+	TBZ $1, R7, single477
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded444
+	TBZ $0, R7, loaded478
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded444
+	B loaded478
 
-single443:
+single477:
 	FMOVS 0(R2), F23
 
-loaded444:
+loaded478:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single445
+	TBZ $1, R7, single479
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded446
+	TBZ $0, R7, loaded480
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded446
+	B loaded480
 
-single445:
+single479:
 	FMOVS 0(R1), F22
 
-loaded446:
+loaded480:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	MOVD $0x00800000, R26
@@ -7956,17 +8452,17 @@ loaded446:
 	WORD $0x6eb5ef96 // FACGT V22.4S, V28.4S, V21.4S
 	WORD $0x4e761eb5 // BIC V21.16B, V21.16B, V22.16B
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single447
+	TBZ $1, R7, single481
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded448
+	TBZ $0, R7, loaded482
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded448
+	B loaded482
 
-single447:
+single481:
 	FMOVS 0(R4), F21
 
-loaded448:
+loaded482:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V23.S4
@@ -7977,29 +8473,29 @@ loaded448:
 pass0_partial3:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single449
+	TBZ $1, R7, single483
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded450
+	TBZ $0, R7, loaded484
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded450
+	B loaded484
 
-single449:
+single483:
 	FMOVS 0(R2), F21
 
-loaded450:
+loaded484:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single451
+	TBZ $1, R7, single485
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded452
+	TBZ $0, R7, loaded486
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded452
+	B loaded486
 
-single451:
+single485:
 	FMOVS 0(R1), F23
 
-loaded452:
+loaded486:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	MOVD $0x00800000, R26
@@ -8007,17 +8503,17 @@ loaded452:
 	WORD $0x6ebceed7 // FACGT V23.4S, V22.4S, V28.4S
 	WORD $0x4e771f9c // BIC V28.16B, V28.16B, V23.16B
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single453
+	TBZ $1, R7, single487
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded454
+	TBZ $0, R7, loaded488
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded454
+	B loaded488
 
-single453:
+single487:
 	FMOVS 0(R4), F28
 
-loaded454:
+loaded488:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -8028,29 +8524,29 @@ loaded454:
 pass0_partial4:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single455
+	TBZ $1, R7, single489
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded456
+	TBZ $0, R7, loaded490
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded456
+	B loaded490
 
-single455:
+single489:
 	FMOVS 0(R2), F28
 
-loaded456:
+loaded490:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single457
+	TBZ $1, R7, single491
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded458
+	TBZ $0, R7, loaded492
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded458
+	B loaded492
 
-single457:
+single491:
 	FMOVS 0(R1), F21
 
-loaded458:
+loaded492:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	MOVD $0x00800000, R26
@@ -8058,17 +8554,17 @@ loaded458:
 	WORD $0x6eb6eef5 // FACGT V21.4S, V23.4S, V22.4S
 	WORD $0x4e751ed6 // BIC V22.16B, V22.16B, V21.16B
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single459
+	TBZ $1, R7, single493
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded460
+	TBZ $0, R7, loaded494
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded460
+	B loaded494
 
-single459:
+single493:
 	FMOVS 0(R4), F22
 
-loaded460:
+loaded494:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
@@ -8079,29 +8575,29 @@ loaded460:
 pass0_partial5:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single461
+	TBZ $1, R7, single495
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded462
+	TBZ $0, R7, loaded496
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded462
+	B loaded496
 
-single461:
+single495:
 	FMOVS 0(R2), F22
 
-loaded462:
+loaded496:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single463
+	TBZ $1, R7, single497
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded464
+	TBZ $0, R7, loaded498
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded464
+	B loaded498
 
-single463:
+single497:
 	FMOVS 0(R1), F28
 
-loaded464:
+loaded498:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	MOVD $0x00800000, R26
@@ -8109,17 +8605,17 @@ loaded464:
 	WORD $0x6eb7eebc // FACGT V28.4S, V21.4S, V23.4S
 	WORD $0x4e7c1ef7 // BIC V23.16B, V23.16B, V28.16B
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single465
+	TBZ $1, R7, single499
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded466
+	TBZ $0, R7, loaded500
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded466
+	B loaded500
 
-single465:
+single499:
 	FMOVS 0(R4), F23
 
-loaded466:
+loaded500:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -8130,29 +8626,29 @@ loaded466:
 pass0_partial6:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single467
+	TBZ $1, R7, single501
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded468
+	TBZ $0, R7, loaded502
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded468
+	B loaded502
 
-single467:
+single501:
 	FMOVS 0(R2), F23
 
-loaded468:
+loaded502:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single469
+	TBZ $1, R7, single503
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded470
+	TBZ $0, R7, loaded504
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded470
+	B loaded504
 
-single469:
+single503:
 	FMOVS 0(R1), F22
 
-loaded470:
+loaded504:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	MOVD $0x00800000, R26
@@ -8160,17 +8656,17 @@ loaded470:
 	WORD $0x6eb5ef96 // FACGT V22.4S, V28.4S, V21.4S
 	WORD $0x4e761eb5 // BIC V21.16B, V21.16B, V22.16B
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single471
+	TBZ $1, R7, single505
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded472
+	TBZ $0, R7, loaded506
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded472
+	B loaded506
 
-single471:
+single505:
 	FMOVS 0(R4), F21
 
-loaded472:
+loaded506:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V23.S4
@@ -8181,29 +8677,29 @@ loaded472:
 pass0_partial7:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single473
+	TBZ $1, R7, single507
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded474
+	TBZ $0, R7, loaded508
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded474
+	B loaded508
 
-single473:
+single507:
 	FMOVS 0(R2), F21
 
-loaded474:
+loaded508:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single475
+	TBZ $1, R7, single509
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded476
+	TBZ $0, R7, loaded510
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded476
+	B loaded510
 
-single475:
+single509:
 	FMOVS 0(R1), F23
 
-loaded476:
+loaded510:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	MOVD $0x00800000, R26
@@ -8211,17 +8707,17 @@ loaded476:
 	WORD $0x6ebceed7 // FACGT V23.4S, V22.4S, V28.4S
 	WORD $0x4e771f9c // BIC V28.16B, V28.16B, V23.16B
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single477
+	TBZ $1, R7, single511
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded478
+	TBZ $0, R7, loaded512
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded478
+	B loaded512
 
-single477:
+single511:
 	FMOVS 0(R4), F28
 
-loaded478:
+loaded512:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -8232,29 +8728,29 @@ loaded478:
 pass0_partial8:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single479
+	TBZ $1, R7, single513
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded480
+	TBZ $0, R7, loaded514
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded480
+	B loaded514
 
-single479:
+single513:
 	FMOVS 0(R2), F28
 
-loaded480:
+loaded514:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single481
+	TBZ $1, R7, single515
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded482
+	TBZ $0, R7, loaded516
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded482
+	B loaded516
 
-single481:
+single515:
 	FMOVS 0(R1), F21
 
-loaded482:
+loaded516:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	MOVD $0x00800000, R26
@@ -8262,17 +8758,17 @@ loaded482:
 	WORD $0x6eb6eef5 // FACGT V21.4S, V23.4S, V22.4S
 	WORD $0x4e751ed6 // BIC V22.16B, V22.16B, V21.16B
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single483
+	TBZ $1, R7, single517
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded484
+	TBZ $0, R7, loaded518
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded484
+	B loaded518
 
-single483:
+single517:
 	FMOVS 0(R4), F22
 
-loaded484:
+loaded518:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
@@ -8283,29 +8779,29 @@ loaded484:
 pass0_partial9:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single485
+	TBZ $1, R7, single519
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded486
+	TBZ $0, R7, loaded520
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded486
+	B loaded520
 
-single485:
+single519:
 	FMOVS 0(R2), F22
 
-loaded486:
+loaded520:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single487
+	TBZ $1, R7, single521
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded488
+	TBZ $0, R7, loaded522
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded488
+	B loaded522
 
-single487:
+single521:
 	FMOVS 0(R1), F28
 
-loaded488:
+loaded522:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	MOVD $0x00800000, R26
@@ -8313,17 +8809,17 @@ loaded488:
 	WORD $0x6eb7eebc // FACGT V28.4S, V21.4S, V23.4S
 	WORD $0x4e7c1ef7 // BIC V23.16B, V23.16B, V28.16B
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single489
+	TBZ $1, R7, single523
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded490
+	TBZ $0, R7, loaded524
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded490
+	B loaded524
 
-single489:
+single523:
 	FMOVS 0(R4), F23
 
-loaded490:
+loaded524:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -8334,29 +8830,29 @@ loaded490:
 pass0_partial10:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single491
+	TBZ $1, R7, single525
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded492
+	TBZ $0, R7, loaded526
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded492
+	B loaded526
 
-single491:
+single525:
 	FMOVS 0(R2), F23
 
-loaded492:
+loaded526:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single493
+	TBZ $1, R7, single527
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded494
+	TBZ $0, R7, loaded528
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded494
+	B loaded528
 
-single493:
+single527:
 	FMOVS 0(R1), F22
 
-loaded494:
+loaded528:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	MOVD $0x00800000, R26
@@ -8364,17 +8860,17 @@ loaded494:
 	WORD $0x6eb5ef96 // FACGT V22.4S, V28.4S, V21.4S
 	WORD $0x4e761eb5 // BIC V21.16B, V21.16B, V22.16B
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single495
+	TBZ $1, R7, single529
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded496
+	TBZ $0, R7, loaded530
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded496
+	B loaded530
 
-single495:
+single529:
 	FMOVS 0(R4), F21
 
-loaded496:
+loaded530:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V23.S4
@@ -8385,29 +8881,29 @@ loaded496:
 pass0_partial11:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single497
+	TBZ $1, R7, single531
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded498
+	TBZ $0, R7, loaded532
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded498
+	B loaded532
 
-single497:
+single531:
 	FMOVS 0(R2), F21
 
-loaded498:
+loaded532:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single499
+	TBZ $1, R7, single533
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded500
+	TBZ $0, R7, loaded534
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded500
+	B loaded534
 
-single499:
+single533:
 	FMOVS 0(R1), F23
 
-loaded500:
+loaded534:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	MOVD $0x00800000, R26
@@ -8415,17 +8911,17 @@ loaded500:
 	WORD $0x6ebceed7 // FACGT V23.4S, V22.4S, V28.4S
 	WORD $0x4e771f9c // BIC V28.16B, V28.16B, V23.16B
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single501
+	TBZ $1, R7, single535
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded502
+	TBZ $0, R7, loaded536
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded502
+	B loaded536
 
-single501:
+single535:
 	FMOVS 0(R4), F28
 
-loaded502:
+loaded536:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -8436,29 +8932,29 @@ loaded502:
 pass0_partial12:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single503
+	TBZ $1, R7, single537
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded504
+	TBZ $0, R7, loaded538
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded504
+	B loaded538
 
-single503:
+single537:
 	FMOVS 0(R2), F28
 
-loaded504:
+loaded538:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single505
+	TBZ $1, R7, single539
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded506
+	TBZ $0, R7, loaded540
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded506
+	B loaded540
 
-single505:
+single539:
 	FMOVS 0(R1), F21
 
-loaded506:
+loaded540:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	MOVD $0x00800000, R26
@@ -8466,17 +8962,17 @@ loaded506:
 	WORD $0x6eb6eef5 // FACGT V21.4S, V23.4S, V22.4S
 	WORD $0x4e751ed6 // BIC V22.16B, V22.16B, V21.16B
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single507
+	TBZ $1, R7, single541
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded508
+	TBZ $0, R7, loaded542
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded508
+	B loaded542
 
-single507:
+single541:
 	FMOVS 0(R4), F22
 
-loaded508:
+loaded542:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
@@ -8487,29 +8983,29 @@ loaded508:
 pass0_partial13:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single509
+	TBZ $1, R7, single543
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded510
+	TBZ $0, R7, loaded544
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded510
+	B loaded544
 
-single509:
+single543:
 	FMOVS 0(R2), F22
 
-loaded510:
+loaded544:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single511
+	TBZ $1, R7, single545
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded512
+	TBZ $0, R7, loaded546
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded512
+	B loaded546
 
-single511:
+single545:
 	FMOVS 0(R1), F28
 
-loaded512:
+loaded546:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	MOVD $0x00800000, R26
@@ -8517,17 +9013,17 @@ loaded512:
 	WORD $0x6eb7eebc // FACGT V28.4S, V21.4S, V23.4S
 	WORD $0x4e7c1ef7 // BIC V23.16B, V23.16B, V28.16B
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single513
+	TBZ $1, R7, single547
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded514
+	TBZ $0, R7, loaded548
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded514
+	B loaded548
 
-single513:
+single547:
 	FMOVS 0(R4), F23
 
-loaded514:
+loaded548:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -8538,29 +9034,29 @@ loaded514:
 pass0_partial14:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single515
+	TBZ $1, R7, single549
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded516
+	TBZ $0, R7, loaded550
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded516
+	B loaded550
 
-single515:
+single549:
 	FMOVS 0(R2), F23
 
-loaded516:
+loaded550:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single517
+	TBZ $1, R7, single551
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded518
+	TBZ $0, R7, loaded552
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded518
+	B loaded552
 
-single517:
+single551:
 	FMOVS 0(R1), F22
 
-loaded518:
+loaded552:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	MOVD $0x00800000, R26
@@ -8568,17 +9064,17 @@ loaded518:
 	WORD $0x6eb5ef96 // FACGT V22.4S, V28.4S, V21.4S
 	WORD $0x4e761eb5 // BIC V21.16B, V21.16B, V22.16B
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single519
+	TBZ $1, R7, single553
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded520
+	TBZ $0, R7, loaded554
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded520
+	B loaded554
 
-single519:
+single553:
 	FMOVS 0(R4), F21
 
-loaded520:
+loaded554:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V23.S4
@@ -8589,29 +9085,29 @@ loaded520:
 pass0_partial15:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single521
+	TBZ $1, R7, single555
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded522
+	TBZ $0, R7, loaded556
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded522
+	B loaded556
 
-single521:
+single555:
 	FMOVS 0(R2), F21
 
-loaded522:
+loaded556:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single523
+	TBZ $1, R7, single557
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded524
+	TBZ $0, R7, loaded558
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded524
+	B loaded558
 
-single523:
+single557:
 	FMOVS 0(R1), F23
 
-loaded524:
+loaded558:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	MOVD $0x00800000, R26
@@ -8619,17 +9115,17 @@ loaded524:
 	WORD $0x6ebceed7 // FACGT V23.4S, V22.4S, V28.4S
 	WORD $0x4e771f9c // BIC V28.16B, V28.16B, V23.16B
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single525
+	TBZ $1, R7, single559
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded526
+	TBZ $0, R7, loaded560
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded526
+	B loaded560
 
-single525:
+single559:
 	FMOVS 0(R4), F28
 
-loaded526:
+loaded560:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -9348,41 +9844,41 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single527
+	TBZ $1, R9, single561
 	FMOVD 0(R2), F26
-	TBZ $0, R9, loaded528
+	TBZ $0, R9, loaded562
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded528
+	B loaded562
 
-single527:
+single561:
 	FMOVS 0(R2), F26
 
-loaded528:
-	TBZ $1, R9, single529
+loaded562:
+	TBZ $1, R9, single563
 	FMOVD 0(R6), F25
-	TBZ $0, R9, loaded530
+	TBZ $0, R9, loaded564
 	ADD $8, R6, R26
 	VLD1 (R26), V25.S[2]
-	B loaded530
+	B loaded564
 
-single529:
+single563:
 	FMOVS 0(R6), F25
 
-loaded530:
+loaded564:
 	VFMLS V25.S4, V4.S4, V26.S4
 	WORD $0x6e3adc3a // FMUL V26.4S, V1.4S, V26.4S
-	TBZ $1, R9, single531
+	TBZ $1, R9, single565
 	FMOVD 0(R1), F25
-	TBZ $0, R9, loaded532
+	TBZ $0, R9, loaded566
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded532
+	B loaded566
 
-single531:
+single565:
 	FMOVS 0(R1), F25
 
-loaded532:
+loaded566:
 	VMOV V26.B16, V21.B16
 	VFMLA V25.S4, V0.S4, V21.S4
 	MOVD $0x00800000, R26
@@ -9390,17 +9886,17 @@ loaded532:
 	WORD $0x6eb5eed9 // FACGT V25.4S, V22.4S, V21.4S
 	WORD $0x4e791eb5 // BIC V21.16B, V21.16B, V25.16B
 	VFMLA V21.S4, V2.S4, V26.S4
-	TBZ $1, R9, single533
+	TBZ $1, R9, single567
 	FMOVD 0(R4), F21
-	TBZ $0, R9, loaded534
+	TBZ $0, R9, loaded568
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded534
+	B loaded568
 
-single533:
+single567:
 	FMOVS 0(R4), F21
 
-loaded534:
+loaded568:
 	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
@@ -9411,41 +9907,41 @@ loaded534:
 pass1_partial1:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single535
+	TBZ $1, R9, single569
 	FMOVD 0(R2), F21
-	TBZ $0, R9, loaded536
+	TBZ $0, R9, loaded570
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded536
+	B loaded570
 
-single535:
+single569:
 	FMOVS 0(R2), F21
 
-loaded536:
-	TBZ $1, R9, single537
+loaded570:
+	TBZ $1, R9, single571
 	FMOVD 0(R6), F26
-	TBZ $0, R9, loaded538
+	TBZ $0, R9, loaded572
 	ADD $8, R6, R26
 	VLD1 (R26), V26.S[2]
-	B loaded538
+	B loaded572
 
-single537:
+single571:
 	FMOVS 0(R6), F26
 
-loaded538:
+loaded572:
 	VFMLS V26.S4, V4.S4, V21.S4
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R9, single539
+	TBZ $1, R9, single573
 	FMOVD 0(R1), F26
-	TBZ $0, R9, loaded540
+	TBZ $0, R9, loaded574
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded540
+	B loaded574
 
-single539:
+single573:
 	FMOVS 0(R1), F26
 
-loaded540:
+loaded574:
 	VMOV V21.B16, V22.B16
 	VFMLA V26.S4, V0.S4, V22.S4
 	MOVD $0x00800000, R26
@@ -9453,17 +9949,17 @@ loaded540:
 	WORD $0x6eb6ef3a // FACGT V26.4S, V25.4S, V22.4S
 	WORD $0x4e7a1ed6 // BIC V22.16B, V22.16B, V26.16B
 	VFMLA V22.S4, V2.S4, V21.S4
-	TBZ $1, R9, single541
+	TBZ $1, R9, single575
 	FMOVD 0(R4), F22
-	TBZ $0, R9, loaded542
+	TBZ $0, R9, loaded576
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded542
+	B loaded576
 
-single541:
+single575:
 	FMOVS 0(R4), F22
 
-loaded542:
+loaded576:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -9474,41 +9970,41 @@ loaded542:
 pass1_partial2:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single543
+	TBZ $1, R9, single577
 	FMOVD 0(R2), F22
-	TBZ $0, R9, loaded544
+	TBZ $0, R9, loaded578
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded544
+	B loaded578
 
-single543:
+single577:
 	FMOVS 0(R2), F22
 
-loaded544:
-	TBZ $1, R9, single545
+loaded578:
+	TBZ $1, R9, single579
 	FMOVD 0(R6), F21
-	TBZ $0, R9, loaded546
+	TBZ $0, R9, loaded580
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded546
+	B loaded580
 
-single545:
+single579:
 	FMOVS 0(R6), F21
 
-loaded546:
+loaded580:
 	VFMLS V21.S4, V4.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R9, single547
+	TBZ $1, R9, single581
 	FMOVD 0(R1), F21
-	TBZ $0, R9, loaded548
+	TBZ $0, R9, loaded582
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded548
+	B loaded582
 
-single547:
+single581:
 	FMOVS 0(R1), F21
 
-loaded548:
+loaded582:
 	VMOV V22.B16, V25.B16
 	VFMLA V21.S4, V0.S4, V25.S4
 	MOVD $0x00800000, R26
@@ -9516,17 +10012,17 @@ loaded548:
 	WORD $0x6eb9ef55 // FACGT V21.4S, V26.4S, V25.4S
 	WORD $0x4e751f39 // BIC V25.16B, V25.16B, V21.16B
 	VFMLA V25.S4, V2.S4, V22.S4
-	TBZ $1, R9, single549
+	TBZ $1, R9, single583
 	FMOVD 0(R4), F25
-	TBZ $0, R9, loaded550
+	TBZ $0, R9, loaded584
 	ADD $8, R4, R26
 	VLD1 (R26), V25.S[2]
-	B loaded550
+	B loaded584
 
-single549:
+single583:
 	FMOVS 0(R4), F25
 
-loaded550:
+loaded584:
 	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -9537,41 +10033,41 @@ loaded550:
 pass1_partial3:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single551
+	TBZ $1, R9, single585
 	FMOVD 0(R2), F25
-	TBZ $0, R9, loaded552
+	TBZ $0, R9, loaded586
 	ADD $8, R2, R26
 	VLD1 (R26), V25.S[2]
-	B loaded552
+	B loaded586
 
-single551:
+single585:
 	FMOVS 0(R2), F25
 
-loaded552:
-	TBZ $1, R9, single553
+loaded586:
+	TBZ $1, R9, single587
 	FMOVD 0(R6), F22
-	TBZ $0, R9, loaded554
+	TBZ $0, R9, loaded588
 	ADD $8, R6, R26
 	VLD1 (R26), V22.S[2]
-	B loaded554
+	B loaded588
 
-single553:
+single587:
 	FMOVS 0(R6), F22
 
-loaded554:
+loaded588:
 	VFMLS V22.S4, V4.S4, V25.S4
 	WORD $0x6e39dc39 // FMUL V25.4S, V1.4S, V25.4S
-	TBZ $1, R9, single555
+	TBZ $1, R9, single589
 	FMOVD 0(R1), F22
-	TBZ $0, R9, loaded556
+	TBZ $0, R9, loaded590
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded556
+	B loaded590
 
-single555:
+single589:
 	FMOVS 0(R1), F22
 
-loaded556:
+loaded590:
 	VMOV V25.B16, V26.B16
 	VFMLA V22.S4, V0.S4, V26.S4
 	MOVD $0x00800000, R26
@@ -9579,17 +10075,17 @@ loaded556:
 	WORD $0x6ebaeeb6 // FACGT V22.4S, V21.4S, V26.4S
 	WORD $0x4e761f5a // BIC V26.16B, V26.16B, V22.16B
 	VFMLA V26.S4, V2.S4, V25.S4
-	TBZ $1, R9, single557
+	TBZ $1, R9, single591
 	FMOVD 0(R4), F26
-	TBZ $0, R9, loaded558
+	TBZ $0, R9, loaded592
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded558
+	B loaded592
 
-single557:
+single591:
 	FMOVS 0(R4), F26
 
-loaded558:
+loaded592:
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V25.S4
@@ -9600,41 +10096,41 @@ loaded558:
 pass1_partial4:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single559
+	TBZ $1, R9, single593
 	FMOVD 0(R2), F26
-	TBZ $0, R9, loaded560
+	TBZ $0, R9, loaded594
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded560
+	B loaded594
 
-single559:
+single593:
 	FMOVS 0(R2), F26
 
-loaded560:
-	TBZ $1, R9, single561
+loaded594:
+	TBZ $1, R9, single595
 	FMOVD 0(R6), F25
-	TBZ $0, R9, loaded562
+	TBZ $0, R9, loaded596
 	ADD $8, R6, R26
 	VLD1 (R26), V25.S[2]
-	B loaded562
+	B loaded596
 
-single561:
+single595:
 	FMOVS 0(R6), F25
 
-loaded562:
+loaded596:
 	VFMLS V25.S4, V4.S4, V26.S4
 	WORD $0x6e3adc3a // FMUL V26.4S, V1.4S, V26.4S
-	TBZ $1, R9, single563
+	TBZ $1, R9, single597
 	FMOVD 0(R1), F25
-	TBZ $0, R9, loaded564
+	TBZ $0, R9, loaded598
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded564
+	B loaded598
 
-single563:
+single597:
 	FMOVS 0(R1), F25
 
-loaded564:
+loaded598:
 	VMOV V26.B16, V21.B16
 	VFMLA V25.S4, V0.S4, V21.S4
 	MOVD $0x00800000, R26
@@ -9642,17 +10138,17 @@ loaded564:
 	WORD $0x6eb5eed9 // FACGT V25.4S, V22.4S, V21.4S
 	WORD $0x4e791eb5 // BIC V21.16B, V21.16B, V25.16B
 	VFMLA V21.S4, V2.S4, V26.S4
-	TBZ $1, R9, single565
+	TBZ $1, R9, single599
 	FMOVD 0(R4), F21
-	TBZ $0, R9, loaded566
+	TBZ $0, R9, loaded600
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded566
+	B loaded600
 
-single565:
+single599:
 	FMOVS 0(R4), F21
 
-loaded566:
+loaded600:
 	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
@@ -9663,41 +10159,41 @@ loaded566:
 pass1_partial5:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single567
+	TBZ $1, R9, single601
 	FMOVD 0(R2), F21
-	TBZ $0, R9, loaded568
+	TBZ $0, R9, loaded602
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded568
+	B loaded602
 
-single567:
+single601:
 	FMOVS 0(R2), F21
 
-loaded568:
-	TBZ $1, R9, single569
+loaded602:
+	TBZ $1, R9, single603
 	FMOVD 0(R6), F26
-	TBZ $0, R9, loaded570
+	TBZ $0, R9, loaded604
 	ADD $8, R6, R26
 	VLD1 (R26), V26.S[2]
-	B loaded570
+	B loaded604
 
-single569:
+single603:
 	FMOVS 0(R6), F26
 
-loaded570:
+loaded604:
 	VFMLS V26.S4, V4.S4, V21.S4
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R9, single571
+	TBZ $1, R9, single605
 	FMOVD 0(R1), F26
-	TBZ $0, R9, loaded572
+	TBZ $0, R9, loaded606
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded572
+	B loaded606
 
-single571:
+single605:
 	FMOVS 0(R1), F26
 
-loaded572:
+loaded606:
 	VMOV V21.B16, V22.B16
 	VFMLA V26.S4, V0.S4, V22.S4
 	MOVD $0x00800000, R26
@@ -9705,17 +10201,17 @@ loaded572:
 	WORD $0x6eb6ef3a // FACGT V26.4S, V25.4S, V22.4S
 	WORD $0x4e7a1ed6 // BIC V22.16B, V22.16B, V26.16B
 	VFMLA V22.S4, V2.S4, V21.S4
-	TBZ $1, R9, single573
+	TBZ $1, R9, single607
 	FMOVD 0(R4), F22
-	TBZ $0, R9, loaded574
+	TBZ $0, R9, loaded608
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded574
+	B loaded608
 
-single573:
+single607:
 	FMOVS 0(R4), F22
 
-loaded574:
+loaded608:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -9726,41 +10222,41 @@ loaded574:
 pass1_partial6:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single575
+	TBZ $1, R9, single609
 	FMOVD 0(R2), F22
-	TBZ $0, R9, loaded576
+	TBZ $0, R9, loaded610
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded576
+	B loaded610
 
-single575:
+single609:
 	FMOVS 0(R2), F22
 
-loaded576:
-	TBZ $1, R9, single577
+loaded610:
+	TBZ $1, R9, single611
 	FMOVD 0(R6), F21
-	TBZ $0, R9, loaded578
+	TBZ $0, R9, loaded612
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded578
+	B loaded612
 
-single577:
+single611:
 	FMOVS 0(R6), F21
 
-loaded578:
+loaded612:
 	VFMLS V21.S4, V4.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R9, single579
+	TBZ $1, R9, single613
 	FMOVD 0(R1), F21
-	TBZ $0, R9, loaded580
+	TBZ $0, R9, loaded614
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded580
+	B loaded614
 
-single579:
+single613:
 	FMOVS 0(R1), F21
 
-loaded580:
+loaded614:
 	VMOV V22.B16, V25.B16
 	VFMLA V21.S4, V0.S4, V25.S4
 	MOVD $0x00800000, R26
@@ -9768,17 +10264,17 @@ loaded580:
 	WORD $0x6eb9ef55 // FACGT V21.4S, V26.4S, V25.4S
 	WORD $0x4e751f39 // BIC V25.16B, V25.16B, V21.16B
 	VFMLA V25.S4, V2.S4, V22.S4
-	TBZ $1, R9, single581
+	TBZ $1, R9, single615
 	FMOVD 0(R4), F25
-	TBZ $0, R9, loaded582
+	TBZ $0, R9, loaded616
 	ADD $8, R4, R26
 	VLD1 (R26), V25.S[2]
-	B loaded582
+	B loaded616
 
-single581:
+single615:
 	FMOVS 0(R4), F25
 
-loaded582:
+loaded616:
 	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -9789,41 +10285,41 @@ loaded582:
 pass1_partial7:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single583
+	TBZ $1, R9, single617
 	FMOVD 0(R2), F25
-	TBZ $0, R9, loaded584
+	TBZ $0, R9, loaded618
 	ADD $8, R2, R26
 	VLD1 (R26), V25.S[2]
-	B loaded584
+	B loaded618
 
-single583:
+single617:
 	FMOVS 0(R2), F25
 
-loaded584:
-	TBZ $1, R9, single585
+loaded618:
+	TBZ $1, R9, single619
 	FMOVD 0(R6), F22
-	TBZ $0, R9, loaded586
+	TBZ $0, R9, loaded620
 	ADD $8, R6, R26
 	VLD1 (R26), V22.S[2]
-	B loaded586
+	B loaded620
 
-single585:
+single619:
 	FMOVS 0(R6), F22
 
-loaded586:
+loaded620:
 	VFMLS V22.S4, V4.S4, V25.S4
 	WORD $0x6e39dc39 // FMUL V25.4S, V1.4S, V25.4S
-	TBZ $1, R9, single587
+	TBZ $1, R9, single621
 	FMOVD 0(R1), F22
-	TBZ $0, R9, loaded588
+	TBZ $0, R9, loaded622
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded588
+	B loaded622
 
-single587:
+single621:
 	FMOVS 0(R1), F22
 
-loaded588:
+loaded622:
 	VMOV V25.B16, V26.B16
 	VFMLA V22.S4, V0.S4, V26.S4
 	MOVD $0x00800000, R26
@@ -9831,17 +10327,17 @@ loaded588:
 	WORD $0x6ebaeeb6 // FACGT V22.4S, V21.4S, V26.4S
 	WORD $0x4e761f5a // BIC V26.16B, V26.16B, V22.16B
 	VFMLA V26.S4, V2.S4, V25.S4
-	TBZ $1, R9, single589
+	TBZ $1, R9, single623
 	FMOVD 0(R4), F26
-	TBZ $0, R9, loaded590
+	TBZ $0, R9, loaded624
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded590
+	B loaded624
 
-single589:
+single623:
 	FMOVS 0(R4), F26
 
-loaded590:
+loaded624:
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V25.S4
@@ -9852,41 +10348,41 @@ loaded590:
 pass1_partial8:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single591
+	TBZ $1, R9, single625
 	FMOVD 0(R2), F26
-	TBZ $0, R9, loaded592
+	TBZ $0, R9, loaded626
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded592
+	B loaded626
 
-single591:
+single625:
 	FMOVS 0(R2), F26
 
-loaded592:
-	TBZ $1, R9, single593
+loaded626:
+	TBZ $1, R9, single627
 	FMOVD 0(R6), F25
-	TBZ $0, R9, loaded594
+	TBZ $0, R9, loaded628
 	ADD $8, R6, R26
 	VLD1 (R26), V25.S[2]
-	B loaded594
+	B loaded628
 
-single593:
+single627:
 	FMOVS 0(R6), F25
 
-loaded594:
+loaded628:
 	VFMLS V25.S4, V4.S4, V26.S4
 	WORD $0x6e3adc3a // FMUL V26.4S, V1.4S, V26.4S
-	TBZ $1, R9, single595
+	TBZ $1, R9, single629
 	FMOVD 0(R1), F25
-	TBZ $0, R9, loaded596
+	TBZ $0, R9, loaded630
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded596
+	B loaded630
 
-single595:
+single629:
 	FMOVS 0(R1), F25
 
-loaded596:
+loaded630:
 	VMOV V26.B16, V21.B16
 	VFMLA V25.S4, V0.S4, V21.S4
 	MOVD $0x00800000, R26
@@ -9894,17 +10390,17 @@ loaded596:
 	WORD $0x6eb5eed9 // FACGT V25.4S, V22.4S, V21.4S
 	WORD $0x4e791eb5 // BIC V21.16B, V21.16B, V25.16B
 	VFMLA V21.S4, V2.S4, V26.S4
-	TBZ $1, R9, single597
+	TBZ $1, R9, single631
 	FMOVD 0(R4), F21
-	TBZ $0, R9, loaded598
+	TBZ $0, R9, loaded632
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded598
+	B loaded632
 
-single597:
+single631:
 	FMOVS 0(R4), F21
 
-loaded598:
+loaded632:
 	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
@@ -9915,41 +10411,41 @@ loaded598:
 pass1_partial9:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single599
+	TBZ $1, R9, single633
 	FMOVD 0(R2), F21
-	TBZ $0, R9, loaded600
+	TBZ $0, R9, loaded634
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded600
+	B loaded634
 
-single599:
+single633:
 	FMOVS 0(R2), F21
 
-loaded600:
-	TBZ $1, R9, single601
+loaded634:
+	TBZ $1, R9, single635
 	FMOVD 0(R6), F26
-	TBZ $0, R9, loaded602
+	TBZ $0, R9, loaded636
 	ADD $8, R6, R26
 	VLD1 (R26), V26.S[2]
-	B loaded602
+	B loaded636
 
-single601:
+single635:
 	FMOVS 0(R6), F26
 
-loaded602:
+loaded636:
 	VFMLS V26.S4, V4.S4, V21.S4
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R9, single603
+	TBZ $1, R9, single637
 	FMOVD 0(R1), F26
-	TBZ $0, R9, loaded604
+	TBZ $0, R9, loaded638
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded604
+	B loaded638
 
-single603:
+single637:
 	FMOVS 0(R1), F26
 
-loaded604:
+loaded638:
 	VMOV V21.B16, V22.B16
 	VFMLA V26.S4, V0.S4, V22.S4
 	MOVD $0x00800000, R26
@@ -9957,17 +10453,17 @@ loaded604:
 	WORD $0x6eb6ef3a // FACGT V26.4S, V25.4S, V22.4S
 	WORD $0x4e7a1ed6 // BIC V22.16B, V22.16B, V26.16B
 	VFMLA V22.S4, V2.S4, V21.S4
-	TBZ $1, R9, single605
+	TBZ $1, R9, single639
 	FMOVD 0(R4), F22
-	TBZ $0, R9, loaded606
+	TBZ $0, R9, loaded640
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded606
+	B loaded640
 
-single605:
+single639:
 	FMOVS 0(R4), F22
 
-loaded606:
+loaded640:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -9978,41 +10474,41 @@ loaded606:
 pass1_partial10:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single607
+	TBZ $1, R9, single641
 	FMOVD 0(R2), F22
-	TBZ $0, R9, loaded608
+	TBZ $0, R9, loaded642
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded608
+	B loaded642
 
-single607:
+single641:
 	FMOVS 0(R2), F22
 
-loaded608:
-	TBZ $1, R9, single609
+loaded642:
+	TBZ $1, R9, single643
 	FMOVD 0(R6), F21
-	TBZ $0, R9, loaded610
+	TBZ $0, R9, loaded644
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded610
+	B loaded644
 
-single609:
+single643:
 	FMOVS 0(R6), F21
 
-loaded610:
+loaded644:
 	VFMLS V21.S4, V4.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R9, single611
+	TBZ $1, R9, single645
 	FMOVD 0(R1), F21
-	TBZ $0, R9, loaded612
+	TBZ $0, R9, loaded646
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded612
+	B loaded646
 
-single611:
+single645:
 	FMOVS 0(R1), F21
 
-loaded612:
+loaded646:
 	VMOV V22.B16, V25.B16
 	VFMLA V21.S4, V0.S4, V25.S4
 	MOVD $0x00800000, R26
@@ -10020,17 +10516,17 @@ loaded612:
 	WORD $0x6eb9ef55 // FACGT V21.4S, V26.4S, V25.4S
 	WORD $0x4e751f39 // BIC V25.16B, V25.16B, V21.16B
 	VFMLA V25.S4, V2.S4, V22.S4
-	TBZ $1, R9, single613
+	TBZ $1, R9, single647
 	FMOVD 0(R4), F25
-	TBZ $0, R9, loaded614
+	TBZ $0, R9, loaded648
 	ADD $8, R4, R26
 	VLD1 (R26), V25.S[2]
-	B loaded614
+	B loaded648
 
-single613:
+single647:
 	FMOVS 0(R4), F25
 
-loaded614:
+loaded648:
 	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -10041,41 +10537,41 @@ loaded614:
 pass1_partial11:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single615
+	TBZ $1, R9, single649
 	FMOVD 0(R2), F25
-	TBZ $0, R9, loaded616
+	TBZ $0, R9, loaded650
 	ADD $8, R2, R26
 	VLD1 (R26), V25.S[2]
-	B loaded616
+	B loaded650
 
-single615:
+single649:
 	FMOVS 0(R2), F25
 
-loaded616:
-	TBZ $1, R9, single617
+loaded650:
+	TBZ $1, R9, single651
 	FMOVD 0(R6), F22
-	TBZ $0, R9, loaded618
+	TBZ $0, R9, loaded652
 	ADD $8, R6, R26
 	VLD1 (R26), V22.S[2]
-	B loaded618
+	B loaded652
 
-single617:
+single651:
 	FMOVS 0(R6), F22
 
-loaded618:
+loaded652:
 	VFMLS V22.S4, V4.S4, V25.S4
 	WORD $0x6e39dc39 // FMUL V25.4S, V1.4S, V25.4S
-	TBZ $1, R9, single619
+	TBZ $1, R9, single653
 	FMOVD 0(R1), F22
-	TBZ $0, R9, loaded620
+	TBZ $0, R9, loaded654
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded620
+	B loaded654
 
-single619:
+single653:
 	FMOVS 0(R1), F22
 
-loaded620:
+loaded654:
 	VMOV V25.B16, V26.B16
 	VFMLA V22.S4, V0.S4, V26.S4
 	MOVD $0x00800000, R26
@@ -10083,17 +10579,17 @@ loaded620:
 	WORD $0x6ebaeeb6 // FACGT V22.4S, V21.4S, V26.4S
 	WORD $0x4e761f5a // BIC V26.16B, V26.16B, V22.16B
 	VFMLA V26.S4, V2.S4, V25.S4
-	TBZ $1, R9, single621
+	TBZ $1, R9, single655
 	FMOVD 0(R4), F26
-	TBZ $0, R9, loaded622
+	TBZ $0, R9, loaded656
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded622
+	B loaded656
 
-single621:
+single655:
 	FMOVS 0(R4), F26
 
-loaded622:
+loaded656:
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V25.S4
@@ -10104,41 +10600,41 @@ loaded622:
 pass1_partial12:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single623
+	TBZ $1, R9, single657
 	FMOVD 0(R2), F26
-	TBZ $0, R9, loaded624
+	TBZ $0, R9, loaded658
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded624
+	B loaded658
 
-single623:
+single657:
 	FMOVS 0(R2), F26
 
-loaded624:
-	TBZ $1, R9, single625
+loaded658:
+	TBZ $1, R9, single659
 	FMOVD 0(R6), F25
-	TBZ $0, R9, loaded626
+	TBZ $0, R9, loaded660
 	ADD $8, R6, R26
 	VLD1 (R26), V25.S[2]
-	B loaded626
+	B loaded660
 
-single625:
+single659:
 	FMOVS 0(R6), F25
 
-loaded626:
+loaded660:
 	VFMLS V25.S4, V4.S4, V26.S4
 	WORD $0x6e3adc3a // FMUL V26.4S, V1.4S, V26.4S
-	TBZ $1, R9, single627
+	TBZ $1, R9, single661
 	FMOVD 0(R1), F25
-	TBZ $0, R9, loaded628
+	TBZ $0, R9, loaded662
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded628
+	B loaded662
 
-single627:
+single661:
 	FMOVS 0(R1), F25
 
-loaded628:
+loaded662:
 	VMOV V26.B16, V21.B16
 	VFMLA V25.S4, V0.S4, V21.S4
 	MOVD $0x00800000, R26
@@ -10146,17 +10642,17 @@ loaded628:
 	WORD $0x6eb5eed9 // FACGT V25.4S, V22.4S, V21.4S
 	WORD $0x4e791eb5 // BIC V21.16B, V21.16B, V25.16B
 	VFMLA V21.S4, V2.S4, V26.S4
-	TBZ $1, R9, single629
+	TBZ $1, R9, single663
 	FMOVD 0(R4), F21
-	TBZ $0, R9, loaded630
+	TBZ $0, R9, loaded664
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded630
+	B loaded664
 
-single629:
+single663:
 	FMOVS 0(R4), F21
 
-loaded630:
+loaded664:
 	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
@@ -10167,41 +10663,41 @@ loaded630:
 pass1_partial13:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single631
+	TBZ $1, R9, single665
 	FMOVD 0(R2), F21
-	TBZ $0, R9, loaded632
+	TBZ $0, R9, loaded666
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded632
+	B loaded666
 
-single631:
+single665:
 	FMOVS 0(R2), F21
 
-loaded632:
-	TBZ $1, R9, single633
+loaded666:
+	TBZ $1, R9, single667
 	FMOVD 0(R6), F26
-	TBZ $0, R9, loaded634
+	TBZ $0, R9, loaded668
 	ADD $8, R6, R26
 	VLD1 (R26), V26.S[2]
-	B loaded634
+	B loaded668
 
-single633:
+single667:
 	FMOVS 0(R6), F26
 
-loaded634:
+loaded668:
 	VFMLS V26.S4, V4.S4, V21.S4
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R9, single635
+	TBZ $1, R9, single669
 	FMOVD 0(R1), F26
-	TBZ $0, R9, loaded636
+	TBZ $0, R9, loaded670
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded636
+	B loaded670
 
-single635:
+single669:
 	FMOVS 0(R1), F26
 
-loaded636:
+loaded670:
 	VMOV V21.B16, V22.B16
 	VFMLA V26.S4, V0.S4, V22.S4
 	MOVD $0x00800000, R26
@@ -10209,17 +10705,17 @@ loaded636:
 	WORD $0x6eb6ef3a // FACGT V26.4S, V25.4S, V22.4S
 	WORD $0x4e7a1ed6 // BIC V22.16B, V22.16B, V26.16B
 	VFMLA V22.S4, V2.S4, V21.S4
-	TBZ $1, R9, single637
+	TBZ $1, R9, single671
 	FMOVD 0(R4), F22
-	TBZ $0, R9, loaded638
+	TBZ $0, R9, loaded672
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded638
+	B loaded672
 
-single637:
+single671:
 	FMOVS 0(R4), F22
 
-loaded638:
+loaded672:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -10230,41 +10726,41 @@ loaded638:
 pass1_partial14:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single639
+	TBZ $1, R9, single673
 	FMOVD 0(R2), F22
-	TBZ $0, R9, loaded640
+	TBZ $0, R9, loaded674
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded640
+	B loaded674
 
-single639:
+single673:
 	FMOVS 0(R2), F22
 
-loaded640:
-	TBZ $1, R9, single641
+loaded674:
+	TBZ $1, R9, single675
 	FMOVD 0(R6), F21
-	TBZ $0, R9, loaded642
+	TBZ $0, R9, loaded676
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded642
+	B loaded676
 
-single641:
+single675:
 	FMOVS 0(R6), F21
 
-loaded642:
+loaded676:
 	VFMLS V21.S4, V4.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R9, single643
+	TBZ $1, R9, single677
 	FMOVD 0(R1), F21
-	TBZ $0, R9, loaded644
+	TBZ $0, R9, loaded678
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded644
+	B loaded678
 
-single643:
+single677:
 	FMOVS 0(R1), F21
 
-loaded644:
+loaded678:
 	VMOV V22.B16, V25.B16
 	VFMLA V21.S4, V0.S4, V25.S4
 	MOVD $0x00800000, R26
@@ -10272,17 +10768,17 @@ loaded644:
 	WORD $0x6eb9ef55 // FACGT V21.4S, V26.4S, V25.4S
 	WORD $0x4e751f39 // BIC V25.16B, V25.16B, V21.16B
 	VFMLA V25.S4, V2.S4, V22.S4
-	TBZ $1, R9, single645
+	TBZ $1, R9, single679
 	FMOVD 0(R4), F25
-	TBZ $0, R9, loaded646
+	TBZ $0, R9, loaded680
 	ADD $8, R4, R26
 	VLD1 (R26), V25.S[2]
-	B loaded646
+	B loaded680
 
-single645:
+single679:
 	FMOVS 0(R4), F25
 
-loaded646:
+loaded680:
 	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -10293,41 +10789,41 @@ loaded646:
 pass1_partial15:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single647
+	TBZ $1, R9, single681
 	FMOVD 0(R2), F25
-	TBZ $0, R9, loaded648
+	TBZ $0, R9, loaded682
 	ADD $8, R2, R26
 	VLD1 (R26), V25.S[2]
-	B loaded648
+	B loaded682
 
-single647:
+single681:
 	FMOVS 0(R2), F25
 
-loaded648:
-	TBZ $1, R9, single649
+loaded682:
+	TBZ $1, R9, single683
 	FMOVD 0(R6), F22
-	TBZ $0, R9, loaded650
+	TBZ $0, R9, loaded684
 	ADD $8, R6, R26
 	VLD1 (R26), V22.S[2]
-	B loaded650
+	B loaded684
 
-single649:
+single683:
 	FMOVS 0(R6), F22
 
-loaded650:
+loaded684:
 	VFMLS V22.S4, V4.S4, V25.S4
 	WORD $0x6e39dc39 // FMUL V25.4S, V1.4S, V25.4S
-	TBZ $1, R9, single651
+	TBZ $1, R9, single685
 	FMOVD 0(R1), F22
-	TBZ $0, R9, loaded652
+	TBZ $0, R9, loaded686
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded652
+	B loaded686
 
-single651:
+single685:
 	FMOVS 0(R1), F22
 
-loaded652:
+loaded686:
 	VMOV V25.B16, V26.B16
 	VFMLA V22.S4, V0.S4, V26.S4
 	MOVD $0x00800000, R26
@@ -10335,17 +10831,17 @@ loaded652:
 	WORD $0x6ebaeeb6 // FACGT V22.4S, V21.4S, V26.4S
 	WORD $0x4e761f5a // BIC V26.16B, V26.16B, V22.16B
 	VFMLA V26.S4, V2.S4, V25.S4
-	TBZ $1, R9, single653
+	TBZ $1, R9, single687
 	FMOVD 0(R4), F26
-	TBZ $0, R9, loaded654
+	TBZ $0, R9, loaded688
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded654
+	B loaded688
 
-single653:
+single687:
 	FMOVS 0(R4), F26
 
-loaded654:
+loaded688:
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V25.S4
@@ -10511,69 +11007,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R3, single655
+	TBZ $1, R3, single689
 	FMOVD 0(R0), F9
-	TBZ $0, R3, loaded656
+	TBZ $0, R3, loaded690
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded656
+	B loaded690
 
-single655:
+single689:
 	FMOVS 0(R0), F9
 
-loaded656:
-	TBZ $1, R3, single657
+loaded690:
+	TBZ $1, R3, single691
 	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded658
+	TBZ $0, R3, loaded692
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded658
+	B loaded692
 
-single657:
+single691:
 	FMOVS 0(R2), F7
 
-loaded658:
+loaded692:
 	VFMLA V9.S4, V5.S4, V7.S4
-	TBZ $1, R3, single659
+	TBZ $1, R3, single693
 	FMOVD 0(R1), F8
-	TBZ $0, R3, loaded660
+	TBZ $0, R3, loaded694
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded660
+	B loaded694
 
-single659:
+single693:
 	FMOVS 0(R1), F8
 
-loaded660:
+loaded694:
 	WORD $0x6e27dc2e // FMUL V14.4S, V1.4S, V7.4S
 	VFMLA V8.S4, V0.S4, V14.S4
 	WORD $0x6eaeecc8 // FACGT V8.4S, V6.4S, V14.4S
 	WORD $0x4e681dce // BIC V14.16B, V14.16B, V8.16B
-	TBZ $1, R3, single661
+	TBZ $1, R3, single695
 	FMOVD F14, 0(R1)
-	TBZ $0, R3, stored662
+	TBZ $0, R3, stored696
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored662
+	B stored696
 
-single661:
+single695:
 	FMOVS F14, 0(R1)
 
-stored662:
+stored696:
 	WORD $0x6e27dc47 // FMUL V7.4S, V2.4S, V7.4S
 	VFMLA V14.S4, V3.S4, V7.S4
 	VFMLS V7.S4, V4.S4, V9.S4
-	TBZ $1, R3, single663
+	TBZ $1, R3, single697
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored664
+	TBZ $0, R3, stored698
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored664
+	B stored698
 
-single663:
+single697:
 	FMOVS F9, 0(R0)
 
-stored664:
+stored698:
 
 done:
 	RET
@@ -10758,99 +11254,99 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single665
+	TBZ $1, R4, single699
 	FMOVD 0(R0), F12
-	TBZ $0, R4, loaded666
+	TBZ $0, R4, loaded700
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded666
+	B loaded700
 
-single665:
+single699:
 	FMOVS 0(R0), F12
 
-loaded666:
-	TBZ $1, R4, single667
+loaded700:
+	TBZ $1, R4, single701
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded668
+	TBZ $0, R4, loaded702
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded668
+	B loaded702
 
-single667:
+single701:
 	FMOVS 0(R3), F10
 
-loaded668:
+loaded702:
 	VFMLA V12.S4, V7.S4, V10.S4
-	TBZ $1, R4, single669
+	TBZ $1, R4, single703
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded670
+	TBZ $0, R4, loaded704
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded670
+	B loaded704
 
-single669:
+single703:
 	FMOVS 0(R1), F11
 
-loaded670:
+loaded704:
 	WORD $0x6e2adc31 // FMUL V17.4S, V1.4S, V10.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	WORD $0x6eb1ed2b // FACGT V11.4S, V9.4S, V17.4S
 	WORD $0x4e6b1e31 // BIC V17.16B, V17.16B, V11.16B
-	TBZ $1, R4, single671
+	TBZ $1, R4, single705
 	FMOVD F17, 0(R1)
-	TBZ $0, R4, stored672
+	TBZ $0, R4, stored706
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored672
+	B stored706
 
-single671:
+single705:
 	FMOVS F17, 0(R1)
 
-stored672:
-	TBZ $1, R4, single673
+stored706:
+	TBZ $1, R4, single707
 	FMOVD 0(R2), F11
-	TBZ $0, R4, loaded674
+	TBZ $0, R4, loaded708
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded674
+	B loaded708
 
-single673:
+single707:
 	FMOVS 0(R2), F11
 
-loaded674:
+loaded708:
 	WORD $0x6e2adc70 // FMUL V16.4S, V3.4S, V10.4S
 	WORD $0x6e2ade0a // FMUL V10.4S, V16.4S, V10.4S
 	VFMLA V11.S4, V2.S4, V10.S4
 	WORD $0x6eaaed2b // FACGT V11.4S, V9.4S, V10.4S
 	WORD $0x4e6b1d4a // BIC V10.16B, V10.16B, V11.16B
-	TBZ $1, R4, single675
+	TBZ $1, R4, single709
 	FMOVD F10, 0(R2)
-	TBZ $0, R4, stored676
+	TBZ $0, R4, stored710
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored676
+	B stored710
 
-single675:
+single709:
 	FMOVS F10, 0(R2)
 
-stored676:
+stored710:
 	WORD $0x6e25dd4a // FMUL V10.4S, V10.4S, V5.4S
 	WORD $0x6ea1f94a // FSQRT V10.4S, V10.4S
 	WORD $0x4e26d54a // FADD V10.4S, V10.4S, V6.4S
 	WORD $0x6e2afe2a // FDIV V10.4S, V17.4S, V10.4S
 	WORD $0x6e2cdd0c // FMUL V12.4S, V8.4S, V12.4S
 	VFMLS V10.S4, V4.S4, V12.S4
-	TBZ $1, R4, single677
+	TBZ $1, R4, single711
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored678
+	TBZ $0, R4, stored712
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored678
+	B stored712
 
-single677:
+single711:
 	FMOVS F12, 0(R0)
 
-stored678:
+stored712:
 
 done:
 	RET
@@ -10991,99 +11487,99 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R4, single679
+	TBZ $1, R4, single713
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded680
+	TBZ $0, R4, loaded714
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded680
+	B loaded714
 
-single679:
+single713:
 	FMOVS 0(R0), F11
 
-loaded680:
-	TBZ $1, R4, single681
+loaded714:
+	TBZ $1, R4, single715
 	FMOVD 0(R3), F13
-	TBZ $0, R4, loaded682
+	TBZ $0, R4, loaded716
 	ADD $8, R3, R26
 	VLD1 (R26), V13.S[2]
-	B loaded682
+	B loaded716
 
-single681:
+single715:
 	FMOVS 0(R3), F13
 
-loaded682:
+loaded716:
 	VFMLA V11.S4, V7.S4, V13.S4
-	TBZ $1, R4, single683
+	TBZ $1, R4, single717
 	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded684
+	TBZ $0, R4, loaded718
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded684
+	B loaded718
 
-single683:
+single717:
 	FMOVS 0(R1), F14
 
-loaded684:
+loaded718:
 	WORD $0x6e2ddc32 // FMUL V18.4S, V1.4S, V13.4S
 	VFMLA V14.S4, V0.S4, V18.S4
 	WORD $0x6eb2ed4e // FACGT V14.4S, V10.4S, V18.4S
 	WORD $0x4e6e1e52 // BIC V18.16B, V18.16B, V14.16B
-	TBZ $1, R4, single685
+	TBZ $1, R4, single719
 	FMOVD F18, 0(R1)
-	TBZ $0, R4, stored686
+	TBZ $0, R4, stored720
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored686
+	B stored720
 
-single685:
+single719:
 	FMOVS F18, 0(R1)
 
-stored686:
-	TBZ $1, R4, single687
+stored720:
+	TBZ $1, R4, single721
 	FMOVD 0(R2), F14
-	TBZ $0, R4, loaded688
+	TBZ $0, R4, loaded722
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded688
+	B loaded722
 
-single687:
+single721:
 	FMOVS 0(R2), F14
 
-loaded688:
+loaded722:
 	WORD $0x6e2ddc71 // FMUL V17.4S, V3.4S, V13.4S
 	WORD $0x6e2dde2d // FMUL V13.4S, V17.4S, V13.4S
 	VFMLA V14.S4, V2.S4, V13.S4
 	WORD $0x6eaded4e // FACGT V14.4S, V10.4S, V13.4S
 	WORD $0x4e6e1dad // BIC V13.16B, V13.16B, V14.16B
-	TBZ $1, R4, single689
+	TBZ $1, R4, single723
 	FMOVD F13, 0(R2)
-	TBZ $0, R4, stored690
+	TBZ $0, R4, stored724
 	ADD $8, R2, R26
 	VST1 V13.S[2], (R26)
-	B stored690
+	B stored724
 
-single689:
+single723:
 	FMOVS F13, 0(R2)
 
-stored690:
+stored724:
 	WORD $0x6e25ddae // FMUL V14.4S, V13.4S, V5.4S
 	WORD $0x6ea1f9ce // FSQRT V14.4S, V14.4S
 	WORD $0x4e26d5cd // FADD V13.4S, V14.4S, V6.4S
 	WORD $0x6e2dfe4d // FDIV V13.4S, V18.4S, V13.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V13.S4, V4.S4, V11.S4
-	TBZ $1, R4, single691
+	TBZ $1, R4, single725
 	FMOVD F11, 0(R0)
-	TBZ $0, R4, stored692
+	TBZ $0, R4, stored726
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored692
+	B stored726
 
-single691:
+single725:
 	FMOVS F11, 0(R0)
 
-stored692:
+stored726:
 
 done:
 	RET
@@ -11301,125 +11797,125 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R5, single693
+	TBZ $1, R5, single727
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded694
+	TBZ $0, R5, loaded728
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded694
+	B loaded728
 
-single693:
+single727:
 	FMOVS 0(R0), F11
 
-loaded694:
-	TBZ $1, R5, single695
+loaded728:
+	TBZ $1, R5, single729
 	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded696
+	TBZ $0, R5, loaded730
 	ADD $8, R4, R26
 	VLD1 (R26), V10.S[2]
-	B loaded696
+	B loaded730
 
-single695:
+single729:
 	FMOVS 0(R4), F10
 
-loaded696:
+loaded730:
 	VFMLA V11.S4, V7.S4, V10.S4
-	TBZ $1, R5, single697
+	TBZ $1, R5, single731
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded698
+	TBZ $0, R5, loaded732
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded698
+	B loaded732
 
-single697:
+single731:
 	FMOVS 0(R1), F12
 
-loaded698:
+loaded732:
 	WORD $0x6e2adc35 // FMUL V21.4S, V1.4S, V10.4S
 	VFMLA V12.S4, V0.S4, V21.S4
 	WORD $0x6eb5ed2c // FACGT V12.4S, V9.4S, V21.4S
 	WORD $0x4e6c1eb5 // BIC V21.16B, V21.16B, V12.16B
-	TBZ $1, R5, single699
+	TBZ $1, R5, single733
 	FMOVD F21, 0(R1)
-	TBZ $0, R5, stored700
+	TBZ $0, R5, stored734
 	ADD $8, R1, R26
 	VST1 V21.S[2], (R26)
-	B stored700
+	B stored734
 
-single699:
+single733:
 	FMOVS F21, 0(R1)
 
-stored700:
-	TBZ $1, R5, single701
+stored734:
+	TBZ $1, R5, single735
 	FMOVD 0(R2), F12
-	TBZ $0, R5, loaded702
+	TBZ $0, R5, loaded736
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded702
+	B loaded736
 
-single701:
+single735:
 	FMOVS 0(R2), F12
 
-loaded702:
+loaded736:
 	WORD $0x6e2adc74 // FMUL V20.4S, V3.4S, V10.4S
 	WORD $0x6e2ade8a // FMUL V10.4S, V20.4S, V10.4S
 	VFMLA V12.S4, V2.S4, V10.S4
 	WORD $0x6eaaed2c // FACGT V12.4S, V9.4S, V10.4S
 	WORD $0x4e6c1d4a // BIC V10.16B, V10.16B, V12.16B
-	TBZ $1, R5, single703
+	TBZ $1, R5, single737
 	FMOVD F10, 0(R2)
-	TBZ $0, R5, stored704
+	TBZ $0, R5, stored738
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored704
+	B stored738
 
-single703:
+single737:
 	FMOVS F10, 0(R2)
 
-stored704:
-	TBZ $1, R5, single705
+stored738:
+	TBZ $1, R5, single739
 	FMOVD 0(R3), F12
-	TBZ $0, R5, loaded706
+	TBZ $0, R5, loaded740
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded706
+	B loaded740
 
-single705:
+single739:
 	FMOVS 0(R3), F12
 
-loaded706:
+loaded740:
 	WORD $0x6eace554 // FCMGT V20.4S, V10.4S, V12.4S
 	WORD $0x6eb41d4c // BIT V12.16B, V10.16B, V20.16B
 	WORD $0x6eaced2a // FACGT V10.4S, V9.4S, V12.4S
 	WORD $0x4e6a1d8c // BIC V12.16B, V12.16B, V10.16B
-	TBZ $1, R5, single707
+	TBZ $1, R5, single741
 	FMOVD F12, 0(R3)
-	TBZ $0, R5, stored708
+	TBZ $0, R5, stored742
 	ADD $8, R3, R26
 	VST1 V12.S[2], (R26)
-	B stored708
+	B stored742
 
-single707:
+single741:
 	FMOVS F12, 0(R3)
 
-stored708:
+stored742:
 	WORD $0x6e25dd8c // FMUL V12.4S, V12.4S, V5.4S
 	WORD $0x6ea1f98c // FSQRT V12.4S, V12.4S
 	WORD $0x4e26d58c // FADD V12.4S, V12.4S, V6.4S
 	WORD $0x6e2cfeac // FDIV V12.4S, V21.4S, V12.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V12.S4, V4.S4, V11.S4
-	TBZ $1, R5, single709
+	TBZ $1, R5, single743
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored710
+	TBZ $0, R5, stored744
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored710
+	B stored744
 
-single709:
+single743:
 	FMOVS F11, 0(R0)
 
-stored710:
+stored744:
 
 done:
 	RET
@@ -11581,125 +12077,125 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R5, single711
+	TBZ $1, R5, single745
 	FMOVD 0(R0), F16
-	TBZ $0, R5, loaded712
+	TBZ $0, R5, loaded746
 	ADD $8, R0, R26
 	VLD1 (R26), V16.S[2]
-	B loaded712
+	B loaded746
 
-single711:
+single745:
 	FMOVS 0(R0), F16
 
-loaded712:
-	TBZ $1, R5, single713
+loaded746:
+	TBZ $1, R5, single747
 	FMOVD 0(R4), F15
-	TBZ $0, R5, loaded714
+	TBZ $0, R5, loaded748
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded714
+	B loaded748
 
-single713:
+single747:
 	FMOVS 0(R4), F15
 
-loaded714:
+loaded748:
 	VFMLA V16.S4, V7.S4, V15.S4
-	TBZ $1, R5, single715
+	TBZ $1, R5, single749
 	FMOVD 0(R1), F11
-	TBZ $0, R5, loaded716
+	TBZ $0, R5, loaded750
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded716
+	B loaded750
 
-single715:
+single749:
 	FMOVS 0(R1), F11
 
-loaded716:
+loaded750:
 	WORD $0x6e2fdc32 // FMUL V18.4S, V1.4S, V15.4S
 	VFMLA V11.S4, V0.S4, V18.S4
 	WORD $0x6eb2ed4b // FACGT V11.4S, V10.4S, V18.4S
 	WORD $0x4e6b1e52 // BIC V18.16B, V18.16B, V11.16B
-	TBZ $1, R5, single717
+	TBZ $1, R5, single751
 	FMOVD F18, 0(R1)
-	TBZ $0, R5, stored718
+	TBZ $0, R5, stored752
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored718
+	B stored752
 
-single717:
+single751:
 	FMOVS F18, 0(R1)
 
-stored718:
-	TBZ $1, R5, single719
+stored752:
+	TBZ $1, R5, single753
 	FMOVD 0(R2), F11
-	TBZ $0, R5, loaded720
+	TBZ $0, R5, loaded754
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded720
+	B loaded754
 
-single719:
+single753:
 	FMOVS 0(R2), F11
 
-loaded720:
+loaded754:
 	WORD $0x6e2fdc71 // FMUL V17.4S, V3.4S, V15.4S
 	WORD $0x6e2fde2f // FMUL V15.4S, V17.4S, V15.4S
 	VFMLA V11.S4, V2.S4, V15.S4
 	WORD $0x6eafed4b // FACGT V11.4S, V10.4S, V15.4S
 	WORD $0x4e6b1def // BIC V15.16B, V15.16B, V11.16B
-	TBZ $1, R5, single721
+	TBZ $1, R5, single755
 	FMOVD F15, 0(R2)
-	TBZ $0, R5, stored722
+	TBZ $0, R5, stored756
 	ADD $8, R2, R26
 	VST1 V15.S[2], (R26)
-	B stored722
+	B stored756
 
-single721:
+single755:
 	FMOVS F15, 0(R2)
 
-stored722:
-	TBZ $1, R5, single723
+stored756:
+	TBZ $1, R5, single757
 	FMOVD 0(R3), F11
-	TBZ $0, R5, loaded724
+	TBZ $0, R5, loaded758
 	ADD $8, R3, R26
 	VLD1 (R26), V11.S[2]
-	B loaded724
+	B loaded758
 
-single723:
+single757:
 	FMOVS 0(R3), F11
 
-loaded724:
+loaded758:
 	WORD $0x6eabe5f1 // FCMGT V17.4S, V15.4S, V11.4S
 	WORD $0x6eb11deb // BIT V11.16B, V15.16B, V17.16B
 	WORD $0x6eabed4f // FACGT V15.4S, V10.4S, V11.4S
 	WORD $0x4e6f1d6b // BIC V11.16B, V11.16B, V15.16B
-	TBZ $1, R5, single725
+	TBZ $1, R5, single759
 	FMOVD F11, 0(R3)
-	TBZ $0, R5, stored726
+	TBZ $0, R5, stored760
 	ADD $8, R3, R26
 	VST1 V11.S[2], (R26)
-	B stored726
+	B stored760
 
-single725:
+single759:
 	FMOVS F11, 0(R3)
 
-stored726:
+stored760:
 	WORD $0x6e25dd6f // FMUL V15.4S, V11.4S, V5.4S
 	WORD $0x6ea1f9ef // FSQRT V15.4S, V15.4S
 	WORD $0x4e26d5eb // FADD V11.4S, V15.4S, V6.4S
 	WORD $0x6e2bfe4b // FDIV V11.4S, V18.4S, V11.4S
 	WORD $0x6e30dd10 // FMUL V16.4S, V8.4S, V16.4S
 	VFMLS V11.S4, V4.S4, V16.S4
-	TBZ $1, R5, single727
+	TBZ $1, R5, single761
 	FMOVD F16, 0(R0)
-	TBZ $0, R5, stored728
+	TBZ $0, R5, stored762
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored728
+	B stored762
 
-single727:
+single761:
 	FMOVS F16, 0(R0)
 
-stored728:
+stored762:
 
 done:
 	RET
@@ -11819,69 +12315,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single729
+	TBZ $1, R3, single763
 	FMOVD 0(R0), F5
-	TBZ $0, R3, loaded730
+	TBZ $0, R3, loaded764
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded730
+	B loaded764
 
-single729:
+single763:
 	FMOVS 0(R0), F5
 
-loaded730:
-	TBZ $1, R3, single731
+loaded764:
+	TBZ $1, R3, single765
 	FMOVD 0(R2), F6
-	TBZ $0, R3, loaded732
+	TBZ $0, R3, loaded766
 	ADD $8, R2, R26
 	VLD1 (R26), V6.S[2]
-	B loaded732
+	B loaded766
 
-single731:
+single765:
 	FMOVS 0(R2), F6
 
-loaded732:
+loaded766:
 	VFMLA V5.S4, V2.S4, V6.S4
-	TBZ $1, R3, single733
+	TBZ $1, R3, single767
 	FMOVD 0(R1), F4
-	TBZ $0, R3, loaded734
+	TBZ $0, R3, loaded768
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded734
+	B loaded768
 
-single733:
+single767:
 	FMOVS 0(R1), F4
 
-loaded734:
+loaded768:
 	VFMLA V6.S4, V6.S4, V4.S4
 	WORD $0x6ea4ec6f // FACGT V15.4S, V3.4S, V4.4S
 	WORD $0x4e6f1c84 // BIC V4.16B, V4.16B, V15.16B
-	TBZ $1, R3, single735
+	TBZ $1, R3, single769
 	FMOVD F4, 0(R1)
-	TBZ $0, R3, stored736
+	TBZ $0, R3, stored770
 	ADD $8, R1, R26
 	VST1 V4.S[2], (R26)
-	B stored736
+	B stored770
 
-single735:
+single769:
 	FMOVS F4, 0(R1)
 
-stored736:
+stored770:
 	WORD $0x6ea1f884 // FSQRT V4.4S, V4.4S
 	WORD $0x4e21d484 // FADD V4.4S, V4.4S, V1.4S
 	WORD $0x6e24fcc4 // FDIV V4.4S, V6.4S, V4.4S
 	VFMLS V4.S4, V0.S4, V5.S4
-	TBZ $1, R3, single737
+	TBZ $1, R3, single771
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored738
+	TBZ $0, R3, stored772
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored738
+	B stored772
 
-single737:
+single771:
 	FMOVS F5, 0(R0)
 
-stored738:
+stored772:
 
 done:
 	RET
@@ -12015,71 +12511,71 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V9.S[3]
 	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
-	TBZ $1, R3, single739
+	TBZ $1, R3, single773
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded740
+	TBZ $0, R3, loaded774
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded740
+	B loaded774
 
-single739:
+single773:
 	FMOVS 0(R0), F7
 
-loaded740:
-	TBZ $1, R3, single741
+loaded774:
+	TBZ $1, R3, single775
 	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded742
+	TBZ $0, R3, loaded776
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded742
+	B loaded776
 
-single741:
+single775:
 	FMOVS 0(R2), F8
 
-loaded742:
+loaded776:
 	VFMLA V7.S4, V4.S4, V8.S4
 	WORD $0x6e28dc26 // FMUL V6.4S, V1.4S, V8.4S
-	TBZ $1, R3, single743
+	TBZ $1, R3, single777
 	FMOVD 0(R1), F17
-	TBZ $0, R3, loaded744
+	TBZ $0, R3, loaded778
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded744
+	B loaded778
 
-single743:
+single777:
 	FMOVS 0(R1), F17
 
-loaded744:
+loaded778:
 	WORD $0x6e28dcc6 // FMUL V6.4S, V6.4S, V8.4S
 	VFMLA V17.S4, V0.S4, V6.S4
 	WORD $0x6ea6ecb1 // FACGT V17.4S, V5.4S, V6.4S
 	WORD $0x4e711cc6 // BIC V6.16B, V6.16B, V17.16B
-	TBZ $1, R3, single745
+	TBZ $1, R3, single779
 	FMOVD F6, 0(R1)
-	TBZ $0, R3, stored746
+	TBZ $0, R3, stored780
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored746
+	B stored780
 
-single745:
+single779:
 	FMOVS F6, 0(R1)
 
-stored746:
+stored780:
 	WORD $0x6ea1f8c6 // FSQRT V6.4S, V6.4S
 	WORD $0x4e22d4c6 // FADD V6.4S, V6.4S, V2.4S
 	WORD $0x6e26fd06 // FDIV V6.4S, V8.4S, V6.4S
 	VFMLS V6.S4, V3.S4, V7.S4
-	TBZ $1, R3, single747
+	TBZ $1, R3, single781
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored748
+	TBZ $0, R3, stored782
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored748
+	B stored782
 
-single747:
+single781:
 	FMOVS F7, 0(R0)
 
-stored748:
+stored782:
 
 done:
 	RET
@@ -12258,81 +12754,81 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single749
+	TBZ $1, R4, single783
 	FMOVD 0(R0), F26
-	TBZ $0, R4, loaded750
+	TBZ $0, R4, loaded784
 	ADD $8, R0, R26
 	VLD1 (R26), V26.S[2]
-	B loaded750
+	B loaded784
 
-single749:
+single783:
 	FMOVS 0(R0), F26
 
-loaded750:
-	TBZ $1, R4, single751
+loaded784:
+	TBZ $1, R4, single785
 	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded752
+	TBZ $0, R4, loaded786
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded752
+	B loaded786
 
-single751:
+single785:
 	FMOVS 0(R3), F9
 
-loaded752:
+loaded786:
 	VFMLA V26.S4, V4.S4, V9.S4
 	WORD $0x6e29dc28 // FMUL V8.4S, V1.4S, V9.4S
-	TBZ $1, R4, single753
+	TBZ $1, R4, single787
 	FMOVD 0(R1), F7
-	TBZ $0, R4, loaded754
+	TBZ $0, R4, loaded788
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded754
+	B loaded788
 
-single753:
+single787:
 	FMOVS 0(R1), F7
 
-loaded754:
+loaded788:
 	WORD $0x6e29dd19 // FMUL V25.4S, V8.4S, V9.4S
 	VFMLA V7.S4, V0.S4, V25.S4
 	WORD $0x6eb9eca7 // FACGT V7.4S, V5.4S, V25.4S
 	WORD $0x4e671f39 // BIC V25.16B, V25.16B, V7.16B
-	TBZ $1, R4, single755
+	TBZ $1, R4, single789
 	FMOVD F25, 0(R1)
-	TBZ $0, R4, stored756
+	TBZ $0, R4, stored790
 	ADD $8, R1, R26
 	VST1 V25.S[2], (R26)
-	B stored756
+	B stored790
 
-single755:
+single789:
 	FMOVS F25, 0(R1)
 
-stored756:
-	TBZ $1, R4, single757
+stored790:
+	TBZ $1, R4, single791
 	FMOVD 0(R2), F7
-	TBZ $0, R4, loaded758
+	TBZ $0, R4, loaded792
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded758
+	B loaded792
 
-single757:
+single791:
 	FMOVS 0(R2), F7
 
-loaded758:
+loaded792:
 	VFMLA V7.S4, V0.S4, V8.S4
 	WORD $0x6ea8eca7 // FACGT V7.4S, V5.4S, V8.4S
 	WORD $0x4e671d08 // BIC V8.16B, V8.16B, V7.16B
-	TBZ $1, R4, single759
+	TBZ $1, R4, single793
 	FMOVD F8, 0(R2)
-	TBZ $0, R4, stored760
+	TBZ $0, R4, stored794
 	ADD $8, R2, R26
 	VST1 V8.S[2], (R26)
-	B stored760
+	B stored794
 
-single759:
+single793:
 	FMOVS F8, 0(R2)
 
-stored760:
+stored794:
 	VFMLS V8.S4, V8.S4, V25.S4
 	WORD $0x6eb9e4c8 // FCMGT V8.4S, V6.4S, V25.4S
 	WORD $0x6ea81cd9 // BIT V25.16B, V6.16B, V8.16B
@@ -12340,17 +12836,17 @@ stored760:
 	WORD $0x4e22d739 // FADD V25.4S, V25.4S, V2.4S
 	WORD $0x6e39fd39 // FDIV V25.4S, V9.4S, V25.4S
 	VFMLS V25.S4, V3.S4, V26.S4
-	TBZ $1, R4, single761
+	TBZ $1, R4, single795
 	FMOVD F26, 0(R0)
-	TBZ $0, R4, stored762
+	TBZ $0, R4, stored796
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored762
+	B stored796
 
-single761:
+single795:
 	FMOVS F26, 0(R0)
 
-stored762:
+stored796:
 
 done:
 	RET
@@ -12514,96 +13010,96 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single763
+	TBZ $1, R4, single797
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded764
+	TBZ $0, R4, loaded798
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded764
+	B loaded798
 
-single763:
+single797:
 	FMOVS 0(R0), F8
 
-loaded764:
-	TBZ $1, R4, single765
+loaded798:
+	TBZ $1, R4, single799
 	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded766
+	TBZ $0, R4, loaded800
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded766
+	B loaded800
 
-single765:
+single799:
 	FMOVS 0(R3), F9
 
-loaded766:
+loaded800:
 	VFMLA V8.S4, V5.S4, V9.S4
 	WORD $0x6e29dc27 // FMUL V7.4S, V1.4S, V9.4S
-	TBZ $1, R4, single767
+	TBZ $1, R4, single801
 	FMOVD 0(R1), F18
-	TBZ $0, R4, loaded768
+	TBZ $0, R4, loaded802
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded768
+	B loaded802
 
-single767:
+single801:
 	FMOVS 0(R1), F18
 
-loaded768:
+loaded802:
 	WORD $0x6e29dce7 // FMUL V7.4S, V7.4S, V9.4S
 	VFMLA V18.S4, V0.S4, V7.S4
 	WORD $0x6ea7ecd2 // FACGT V18.4S, V6.4S, V7.4S
 	WORD $0x4e721ce7 // BIC V7.16B, V7.16B, V18.16B
-	TBZ $1, R4, single769
+	TBZ $1, R4, single803
 	FMOVD F7, 0(R1)
-	TBZ $0, R4, stored770
+	TBZ $0, R4, stored804
 	ADD $8, R1, R26
 	VST1 V7.S[2], (R26)
-	B stored770
+	B stored804
 
-single769:
+single803:
 	FMOVS F7, 0(R1)
 
-stored770:
+stored804:
 	WORD $0x6ea1f8e7 // FSQRT V7.4S, V7.4S
 	WORD $0x4e22d4e7 // FADD V7.4S, V7.4S, V2.4S
 	WORD $0x6e27fd27 // FDIV V7.4S, V9.4S, V7.4S
-	TBZ $1, R4, single771
+	TBZ $1, R4, single805
 	FMOVD 0(R2), F9
-	TBZ $0, R4, loaded772
+	TBZ $0, R4, loaded806
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded772
+	B loaded806
 
-single771:
+single805:
 	FMOVS 0(R2), F9
 
-loaded772:
+loaded806:
 	VFMLA V9.S4, V3.S4, V7.S4
 	WORD $0x6ea7ecc9 // FACGT V9.4S, V6.4S, V7.4S
 	WORD $0x4e691ce7 // BIC V7.16B, V7.16B, V9.16B
-	TBZ $1, R4, single773
+	TBZ $1, R4, single807
 	FMOVD F7, 0(R2)
-	TBZ $0, R4, stored774
+	TBZ $0, R4, stored808
 	ADD $8, R2, R26
 	VST1 V7.S[2], (R26)
-	B stored774
+	B stored808
 
-single773:
+single807:
 	FMOVS F7, 0(R2)
 
-stored774:
+stored808:
 	VFMLS V7.S4, V4.S4, V8.S4
-	TBZ $1, R4, single775
+	TBZ $1, R4, single809
 	FMOVD F8, 0(R0)
-	TBZ $0, R4, stored776
+	TBZ $0, R4, stored810
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored776
+	B stored810
 
-single775:
+single809:
 	FMOVS F8, 0(R0)
 
-stored776:
+stored810:
 
 done:
 	RET
@@ -12812,124 +13308,124 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R5, single777
+	TBZ $1, R5, single811
 	FMOVD 0(R0), F27
-	TBZ $0, R5, loaded778
+	TBZ $0, R5, loaded812
 	ADD $8, R0, R26
 	VLD1 (R26), V27.S[2]
-	B loaded778
+	B loaded812
 
-single777:
+single811:
 	FMOVS 0(R0), F27
 
-loaded778:
-	TBZ $1, R5, single779
+loaded812:
+	TBZ $1, R5, single813
 	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded780
+	TBZ $0, R5, loaded814
 	ADD $8, R4, R26
 	VLD1 (R26), V10.S[2]
-	B loaded780
+	B loaded814
 
-single779:
+single813:
 	FMOVS 0(R4), F10
 
-loaded780:
+loaded814:
 	VFMLA V27.S4, V5.S4, V10.S4
 	WORD $0x6e2adc29 // FMUL V9.4S, V1.4S, V10.4S
-	TBZ $1, R5, single781
+	TBZ $1, R5, single815
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded782
+	TBZ $0, R5, loaded816
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded782
+	B loaded816
 
-single781:
+single815:
 	FMOVS 0(R1), F8
 
-loaded782:
+loaded816:
 	WORD $0x6e2add3a // FMUL V26.4S, V9.4S, V10.4S
 	VFMLA V8.S4, V0.S4, V26.S4
 	WORD $0x6ebaecc8 // FACGT V8.4S, V6.4S, V26.4S
 	WORD $0x4e681f5a // BIC V26.16B, V26.16B, V8.16B
-	TBZ $1, R5, single783
+	TBZ $1, R5, single817
 	FMOVD F26, 0(R1)
-	TBZ $0, R5, stored784
+	TBZ $0, R5, stored818
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored784
+	B stored818
 
-single783:
+single817:
 	FMOVS F26, 0(R1)
 
-stored784:
-	TBZ $1, R5, single785
+stored818:
+	TBZ $1, R5, single819
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded786
+	TBZ $0, R5, loaded820
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded786
+	B loaded820
 
-single785:
+single819:
 	FMOVS 0(R2), F8
 
-loaded786:
+loaded820:
 	VFMLA V8.S4, V0.S4, V9.S4
 	WORD $0x6ea9ecc8 // FACGT V8.4S, V6.4S, V9.4S
 	WORD $0x4e681d29 // BIC V9.16B, V9.16B, V8.16B
-	TBZ $1, R5, single787
+	TBZ $1, R5, single821
 	FMOVD F9, 0(R2)
-	TBZ $0, R5, stored788
+	TBZ $0, R5, stored822
 	ADD $8, R2, R26
 	VST1 V9.S[2], (R26)
-	B stored788
+	B stored822
 
-single787:
+single821:
 	FMOVS F9, 0(R2)
 
-stored788:
+stored822:
 	VFMLS V9.S4, V9.S4, V26.S4
 	WORD $0x6ebae4e9 // FCMGT V9.4S, V7.4S, V26.4S
 	WORD $0x6ea91cfa // BIT V26.16B, V7.16B, V9.16B
 	WORD $0x6ea1fb5a // FSQRT V26.4S, V26.4S
 	WORD $0x4e22d75a // FADD V26.4S, V26.4S, V2.4S
 	WORD $0x6e3afd5a // FDIV V26.4S, V10.4S, V26.4S
-	TBZ $1, R5, single789
+	TBZ $1, R5, single823
 	FMOVD 0(R3), F10
-	TBZ $0, R5, loaded790
+	TBZ $0, R5, loaded824
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded790
+	B loaded824
 
-single789:
+single823:
 	FMOVS 0(R3), F10
 
-loaded790:
+loaded824:
 	VFMLA V10.S4, V3.S4, V26.S4
 	WORD $0x6ebaecca // FACGT V10.4S, V6.4S, V26.4S
 	WORD $0x4e6a1f5a // BIC V26.16B, V26.16B, V10.16B
-	TBZ $1, R5, single791
+	TBZ $1, R5, single825
 	FMOVD F26, 0(R3)
-	TBZ $0, R5, stored792
+	TBZ $0, R5, stored826
 	ADD $8, R3, R26
 	VST1 V26.S[2], (R26)
-	B stored792
+	B stored826
 
-single791:
+single825:
 	FMOVS F26, 0(R3)
 
-stored792:
+stored826:
 	VFMLS V26.S4, V4.S4, V27.S4
-	TBZ $1, R5, single793
+	TBZ $1, R5, single827
 	FMOVD F27, 0(R0)
-	TBZ $0, R5, stored794
+	TBZ $0, R5, stored828
 	ADD $8, R0, R26
 	VST1 V27.S[2], (R26)
-	B stored794
+	B stored828
 
-single793:
+single827:
 	FMOVS F27, 0(R0)
 
-stored794:
+stored828:
 
 done:
 	RET
@@ -13081,73 +13577,73 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R3, single795
+	TBZ $1, R3, single829
 	FMOVD 0(R2), F11
-	TBZ $0, R3, loaded796
+	TBZ $0, R3, loaded830
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded796
+	B loaded830
 
-single795:
+single829:
 	FMOVS 0(R2), F11
 
-loaded796:
-	TBZ $1, R3, single797
+loaded830:
+	TBZ $1, R3, single831
 	FMOVD 0(R1), F12
-	TBZ $0, R3, loaded798
+	TBZ $0, R3, loaded832
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded798
+	B loaded832
 
-single797:
+single831:
 	FMOVS 0(R1), F12
 
-loaded798:
+loaded832:
 	WORD $0x6e2bdc2a // FMUL V10.4S, V1.4S, V11.4S
 	VFMLA V12.S4, V0.S4, V10.S4
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V12.S4, V2.S4, V11.S4
 	WORD $0x6eabeccc // FACGT V12.4S, V6.4S, V11.4S
 	WORD $0x4e6c1d6b // BIC V11.16B, V11.16B, V12.16B
-	TBZ $1, R3, single799
+	TBZ $1, R3, single833
 	FMOVD F11, 0(R1)
-	TBZ $0, R3, stored800
+	TBZ $0, R3, stored834
 	ADD $8, R1, R26
 	VST1 V11.S[2], (R26)
-	B stored800
+	B stored834
 
-single799:
+single833:
 	FMOVS F11, 0(R1)
 
-stored800:
+stored834:
 	WORD $0x6ea7e54b // FCMGT V11.4S, V10.4S, V7.4S
 	WORD $0x6eaae4ea // FCMGT V10.4S, V7.4S, V10.4S
 	VAND V10.B16, V8.B16, V10.B16
 	WORD $0x6eab1d2a // BIT V10.16B, V9.16B, V11.16B
-	TBZ $1, R3, single801
+	TBZ $1, R3, single835
 	FMOVD 0(R0), F11
-	TBZ $0, R3, loaded802
+	TBZ $0, R3, loaded836
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded802
+	B loaded836
 
-single801:
+single835:
 	FMOVS 0(R0), F11
 
-loaded802:
+loaded836:
 	WORD $0x6e2bdcab // FMUL V11.4S, V5.4S, V11.4S
 	VFMLS V10.S4, V4.S4, V11.S4
-	TBZ $1, R3, single803
+	TBZ $1, R3, single837
 	FMOVD F11, 0(R0)
-	TBZ $0, R3, stored804
+	TBZ $0, R3, stored838
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored804
+	B stored838
 
-single803:
+single837:
 	FMOVS F11, 0(R0)
 
-stored804:
+stored838:
 
 done:
 	RET
@@ -13213,30 +13709,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R2, single805
+	TBZ $1, R2, single839
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded806
+	TBZ $0, R2, loaded840
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded806
+	B loaded840
 
-single805:
+single839:
 	FMOVS 0(R1), F3
 
-loaded806:
+loaded840:
 	WORD $0x6ea3e402 // FCMGT V2.4S, V0.4S, V3.4S
 	WORD $0x6ea21c03 // BIT V3.16B, V0.16B, V2.16B
-	TBZ $1, R2, single807
+	TBZ $1, R2, single841
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored808
+	TBZ $0, R2, stored842
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored808
+	B stored842
 
-single807:
+single841:
 	FMOVS F3, 0(R0)
 
-stored808:
+stored842:
 
 done:
 	RET
@@ -13310,41 +13806,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single809
+	TBZ $1, R3, single843
 	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded810
+	TBZ $0, R3, loaded844
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded810
+	B loaded844
 
-single809:
+single843:
 	FMOVS 0(R2), F8
 
-loaded810:
+loaded844:
 	WORD $0x6ea0e508 // FCMGT V8.4S, V8.4S, V0.4S
-	TBZ $1, R3, single811
+	TBZ $1, R3, single845
 	FMOVD 0(R1), F6
-	TBZ $0, R3, loaded812
+	TBZ $0, R3, loaded846
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded812
+	B loaded846
 
-single811:
+single845:
 	FMOVS 0(R1), F6
 
-loaded812:
+loaded846:
 	VAND V8.B16, V6.B16, V6.B16
-	TBZ $1, R3, single813
+	TBZ $1, R3, single847
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored814
+	TBZ $0, R3, stored848
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored814
+	B stored848
 
-single813:
+single847:
 	FMOVS F6, 0(R0)
 
-stored814:
+stored848:
 
 done:
 	RET
@@ -13501,17 +13997,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single815
+	TBZ $1, R2, single849
 	FMOVD 0(R1), F20
-	TBZ $0, R2, loaded816
+	TBZ $0, R2, loaded850
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded816
+	B loaded850
 
-single815:
+single849:
 	FMOVS 0(R1), F20
 
-loaded816:
+loaded850:
 	VORR V20.B16, V0.B16, V22.B16
 	WORD $0x6eb6e42d // FCMGT V13.4S, V1.4S, V22.4S
 	WORD $0x6ead1c36 // BIT V22.16B, V1.16B, V13.16B
@@ -13539,17 +14035,17 @@ loaded816:
 	VFMLA V22.S4, V13.S4, V21.S4
 	WORD $0x6e35fe75 // FDIV V21.4S, V19.4S, V21.4S
 	WORD $0x6ee01eb4 // BIF V20.16B, V21.16B, V0.16B
-	TBZ $1, R2, single817
+	TBZ $1, R2, single851
 	FMOVD F20, 0(R0)
-	TBZ $0, R2, stored818
+	TBZ $0, R2, stored852
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored818
+	B stored852
 
-single817:
+single851:
 	FMOVS F20, 0(R0)
 
-stored818:
+stored852:
 
 done:
 	RET
@@ -13628,42 +14124,42 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R3, single819
+	TBZ $1, R3, single853
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded820
+	TBZ $0, R3, loaded854
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded820
+	B loaded854
 
-single819:
+single853:
 	FMOVS 0(R2), F2
 
-loaded820:
-	TBZ $1, R3, single821
+loaded854:
+	TBZ $1, R3, single855
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded822
+	TBZ $0, R3, loaded856
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded822
+	B loaded856
 
-single821:
+single855:
 	FMOVS 0(R1), F3
 
-loaded822:
+loaded856:
 	VMOV V0.B16, V9.B16
 	VFMLS V2.S4, V2.S4, V9.S4
 	WORD $0x6e29dc69 // FMUL V9.4S, V3.4S, V9.4S
-	TBZ $1, R3, single823
+	TBZ $1, R3, single857
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored824
+	TBZ $0, R3, stored858
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored824
+	B stored858
 
-single823:
+single857:
 	FMOVS F9, 0(R0)
 
-stored824:
+stored858:
 
 done:
 	RET
@@ -15112,17 +15608,17 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single825
+	TBZ $1, R3, single859
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded826
+	TBZ $0, R3, loaded860
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded826
+	B loaded860
 
-single825:
+single859:
 	FMOVS 0(R2), F26
 
-loaded826:
+loaded860:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -15159,17 +15655,17 @@ loaded826:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single827
+	TBZ $1, R3, single861
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored828
+	TBZ $0, R3, stored862
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored828
+	B stored862
 
-single827:
+single861:
 	FMOVS F27, 0(R1)
 
-stored828:
+stored862:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -15189,17 +15685,17 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single829
+	TBZ $1, R3, single863
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded830
+	TBZ $0, R3, loaded864
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded830
+	B loaded864
 
-single829:
+single863:
 	FMOVS 0(R2), F27
 
-loaded830:
+loaded864:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -15236,17 +15732,17 @@ loaded830:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single831
+	TBZ $1, R3, single865
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored832
+	TBZ $0, R3, stored866
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored832
+	B stored866
 
-single831:
+single865:
 	FMOVS F28, 0(R1)
 
-stored832:
+stored866:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -15266,17 +15762,17 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single833
+	TBZ $1, R3, single867
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded834
+	TBZ $0, R3, loaded868
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded834
+	B loaded868
 
-single833:
+single867:
 	FMOVS 0(R2), F28
 
-loaded834:
+loaded868:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -15313,17 +15809,17 @@ loaded834:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single835
+	TBZ $1, R3, single869
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored836
+	TBZ $0, R3, stored870
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored836
+	B stored870
 
-single835:
+single869:
 	FMOVS F30, 0(R1)
 
-stored836:
+stored870:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -15343,17 +15839,17 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single837
+	TBZ $1, R3, single871
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded838
+	TBZ $0, R3, loaded872
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded838
+	B loaded872
 
-single837:
+single871:
 	FMOVS 0(R2), F30
 
-loaded838:
+loaded872:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -15390,17 +15886,17 @@ loaded838:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single839
+	TBZ $1, R3, single873
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored840
+	TBZ $0, R3, stored874
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored840
+	B stored874
 
-single839:
+single873:
 	FMOVS F26, 0(R1)
 
-stored840:
+stored874:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -15420,17 +15916,17 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single841
+	TBZ $1, R3, single875
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded842
+	TBZ $0, R3, loaded876
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded842
+	B loaded876
 
-single841:
+single875:
 	FMOVS 0(R2), F26
 
-loaded842:
+loaded876:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -15467,17 +15963,17 @@ loaded842:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single843
+	TBZ $1, R3, single877
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored844
+	TBZ $0, R3, stored878
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored844
+	B stored878
 
-single843:
+single877:
 	FMOVS F27, 0(R1)
 
-stored844:
+stored878:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -15497,17 +15993,17 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single845
+	TBZ $1, R3, single879
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded846
+	TBZ $0, R3, loaded880
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded846
+	B loaded880
 
-single845:
+single879:
 	FMOVS 0(R2), F27
 
-loaded846:
+loaded880:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -15544,17 +16040,17 @@ loaded846:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single847
+	TBZ $1, R3, single881
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored848
+	TBZ $0, R3, stored882
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored848
+	B stored882
 
-single847:
+single881:
 	FMOVS F28, 0(R1)
 
-stored848:
+stored882:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -15574,17 +16070,17 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single849
+	TBZ $1, R3, single883
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded850
+	TBZ $0, R3, loaded884
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded850
+	B loaded884
 
-single849:
+single883:
 	FMOVS 0(R2), F28
 
-loaded850:
+loaded884:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -15621,17 +16117,17 @@ loaded850:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single851
+	TBZ $1, R3, single885
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored852
+	TBZ $0, R3, stored886
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored852
+	B stored886
 
-single851:
+single885:
 	FMOVS F30, 0(R1)
 
-stored852:
+stored886:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -15651,17 +16147,17 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single853
+	TBZ $1, R3, single887
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded854
+	TBZ $0, R3, loaded888
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded854
+	B loaded888
 
-single853:
+single887:
 	FMOVS 0(R2), F30
 
-loaded854:
+loaded888:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -15698,17 +16194,17 @@ loaded854:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single855
+	TBZ $1, R3, single889
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored856
+	TBZ $0, R3, stored890
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored856
+	B stored890
 
-single855:
+single889:
 	FMOVS F26, 0(R1)
 
-stored856:
+stored890:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -15728,17 +16224,17 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single857
+	TBZ $1, R3, single891
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded858
+	TBZ $0, R3, loaded892
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded858
+	B loaded892
 
-single857:
+single891:
 	FMOVS 0(R2), F26
 
-loaded858:
+loaded892:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -15775,17 +16271,17 @@ loaded858:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single859
+	TBZ $1, R3, single893
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored860
+	TBZ $0, R3, stored894
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored860
+	B stored894
 
-single859:
+single893:
 	FMOVS F27, 0(R1)
 
-stored860:
+stored894:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -15805,17 +16301,17 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single861
+	TBZ $1, R3, single895
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded862
+	TBZ $0, R3, loaded896
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded862
+	B loaded896
 
-single861:
+single895:
 	FMOVS 0(R2), F27
 
-loaded862:
+loaded896:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -15852,17 +16348,17 @@ loaded862:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single863
+	TBZ $1, R3, single897
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored864
+	TBZ $0, R3, stored898
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored864
+	B stored898
 
-single863:
+single897:
 	FMOVS F28, 0(R1)
 
-stored864:
+stored898:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -15882,17 +16378,17 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single865
+	TBZ $1, R3, single899
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded866
+	TBZ $0, R3, loaded900
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded866
+	B loaded900
 
-single865:
+single899:
 	FMOVS 0(R2), F28
 
-loaded866:
+loaded900:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -15929,17 +16425,17 @@ loaded866:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single867
+	TBZ $1, R3, single901
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored868
+	TBZ $0, R3, stored902
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored868
+	B stored902
 
-single867:
+single901:
 	FMOVS F30, 0(R1)
 
-stored868:
+stored902:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -15959,17 +16455,17 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single869
+	TBZ $1, R3, single903
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded870
+	TBZ $0, R3, loaded904
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded870
+	B loaded904
 
-single869:
+single903:
 	FMOVS 0(R2), F30
 
-loaded870:
+loaded904:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -16006,17 +16502,17 @@ loaded870:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single871
+	TBZ $1, R3, single905
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored872
+	TBZ $0, R3, stored906
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored872
+	B stored906
 
-single871:
+single905:
 	FMOVS F26, 0(R1)
 
-stored872:
+stored906:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -16036,17 +16532,17 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single873
+	TBZ $1, R3, single907
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded874
+	TBZ $0, R3, loaded908
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded874
+	B loaded908
 
-single873:
+single907:
 	FMOVS 0(R2), F26
 
-loaded874:
+loaded908:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -16083,17 +16579,17 @@ loaded874:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single875
+	TBZ $1, R3, single909
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored876
+	TBZ $0, R3, stored910
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored876
+	B stored910
 
-single875:
+single909:
 	FMOVS F27, 0(R1)
 
-stored876:
+stored910:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -16113,17 +16609,17 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single877
+	TBZ $1, R3, single911
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded878
+	TBZ $0, R3, loaded912
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded878
+	B loaded912
 
-single877:
+single911:
 	FMOVS 0(R2), F27
 
-loaded878:
+loaded912:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -16160,17 +16656,17 @@ loaded878:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single879
+	TBZ $1, R3, single913
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored880
+	TBZ $0, R3, stored914
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored880
+	B stored914
 
-single879:
+single913:
 	FMOVS F28, 0(R1)
 
-stored880:
+stored914:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -16190,17 +16686,17 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single881
+	TBZ $1, R3, single915
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded882
+	TBZ $0, R3, loaded916
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded882
+	B loaded916
 
-single881:
+single915:
 	FMOVS 0(R2), F28
 
-loaded882:
+loaded916:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -16237,17 +16733,17 @@ loaded882:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single883
+	TBZ $1, R3, single917
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored884
+	TBZ $0, R3, stored918
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored884
+	B stored918
 
-single883:
+single917:
 	FMOVS F30, 0(R1)
 
-stored884:
+stored918:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -16267,17 +16763,17 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single885
+	TBZ $1, R3, single919
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded886
+	TBZ $0, R3, loaded920
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded886
+	B loaded920
 
-single885:
+single919:
 	FMOVS 0(R2), F30
 
-loaded886:
+loaded920:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -16314,17 +16810,17 @@ loaded886:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single887
+	TBZ $1, R3, single921
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored888
+	TBZ $0, R3, stored922
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored888
+	B stored922
 
-single887:
+single921:
 	FMOVS F26, 0(R1)
 
-stored888:
+stored922:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -16581,17 +17077,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single889
+	TBZ $1, R2, single923
 	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded890
+	TBZ $0, R2, loaded924
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded890
+	B loaded924
 
-single889:
+single923:
 	FMOVS 0(R1), F17
 
-loaded890:
+loaded924:
 	WORD $0x6ea0e637 // FCMGT V23.4S, V17.4S, V0.4S
 	WORD $0x6eb71c11 // BIT V17.16B, V0.16B, V23.16B
 	WORD $0x6eb1e437 // FCMGT V23.4S, V1.4S, V17.4S
@@ -16619,17 +17115,17 @@ loaded890:
 	VSUB V17.S4, V19.S4, V19.S4
 	WORD $0x6e31ddd7 // FMUL V23.4S, V14.4S, V17.4S
 	WORD $0x6e33def7 // FMUL V23.4S, V23.4S, V19.4S
-	TBZ $1, R2, single891
+	TBZ $1, R2, single925
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored892
+	TBZ $0, R2, stored926
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored892
+	B stored926
 
-single891:
+single925:
 	FMOVS F23, 0(R0)
 
-stored892:
+stored926:
 
 done:
 	RET
@@ -16689,68 +17185,68 @@ blocks:
 	VORR V22.B16, V21.B16, V21.B16
 	WORD $0x6eb0aa57 // UMAXV S23, V18.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, significand_odd893
+	TBNZ $31, R26, significand_odd927
 	VADD V2.S4, V14.S4, V23.S4
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V14.S4, V22.S4
 
-significand_done894:
+significand_done928:
 	WORD $0x6eb0aa78 // UMAXV S24, V19.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, significand_odd895
+	TBNZ $31, R26, significand_odd929
 	VADD V2.S4, V15.S4, V24.S4
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V15.S4, V25.S4
 
-significand_done896:
+significand_done930:
 	WORD $0x6eb0aa97 // UMAXV S23, V20.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, significand_odd897
+	TBNZ $31, R26, significand_odd931
 	VADD V2.S4, V16.S4, V23.S4
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V16.S4, V26.S4
 
-significand_done898:
+significand_done932:
 	WORD $0x6eb0aab8 // UMAXV S24, V21.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, significand_odd899
+	TBNZ $31, R26, significand_odd933
 	VADD V2.S4, V17.S4, V24.S4
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V17.S4, V27.S4
 
-significand_done900:
+significand_done934:
 	WORD $0x6eb0aa58 // UMAXV S24, V18.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, exponent_odd901
+	TBNZ $31, R26, exponent_odd935
 	VSUB V22.S4, V14.S4, V18.S4
 	WORD $0x4f290652 // SSHR V18.4S, V18.4S, #23
 	WORD $0x4e21da52 // SCVTF V18.4S, V18.4S
 
-exponent_done902:
+exponent_done936:
 	WORD $0x6eb0aa77 // UMAXV S23, V19.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, exponent_odd903
+	TBNZ $31, R26, exponent_odd937
 	VSUB V25.S4, V15.S4, V19.S4
 	WORD $0x4f290673 // SSHR V19.4S, V19.4S, #23
 	WORD $0x4e21da73 // SCVTF V19.4S, V19.4S
 
-exponent_done904:
+exponent_done938:
 	WORD $0x6eb0aa98 // UMAXV S24, V20.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, exponent_odd905
+	TBNZ $31, R26, exponent_odd939
 	VSUB V26.S4, V16.S4, V20.S4
 	WORD $0x4f290694 // SSHR V20.4S, V20.4S, #23
 	WORD $0x4e21da94 // SCVTF V20.4S, V20.4S
 
-exponent_done906:
+exponent_done940:
 	WORD $0x6eb0aab7 // UMAXV S23, V21.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, exponent_odd907
+	TBNZ $31, R26, exponent_odd941
 	VSUB V27.S4, V17.S4, V21.S4
 	WORD $0x4f2906b5 // SSHR V21.4S, V21.4S, #23
 	WORD $0x4e21dab5 // SCVTF V21.4S, V21.4S
 
-exponent_done908:
+exponent_done942:
 	WORD $0x4ea3d6d6 // FSUB V22.4S, V22.4S, V3.4S
 	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
 	WORD $0x4ea3d75a // FSUB V26.4S, V26.4S, V3.4S
@@ -16852,20 +17348,20 @@ vectors:
 	VORR V25.B16, V26.B16, V26.B16
 	WORD $0x6eb0ab56 // UMAXV S22, V26.4S
 	FMOVS F22, R26
-	TBNZ $31, R26, significand_odd909
+	TBNZ $31, R26, significand_odd943
 	VADD V2.S4, V27.S4, V22.S4
 	VAND V0.B16, V22.B16, V22.B16
 	VSUB V22.S4, V27.S4, V25.S4
 
-significand_done910:
+significand_done944:
 	WORD $0x6eb0ab56 // UMAXV S22, V26.4S
 	FMOVS F22, R26
-	TBNZ $31, R26, exponent_odd911
+	TBNZ $31, R26, exponent_odd945
 	VSUB V25.S4, V27.S4, V26.S4
 	WORD $0x4f29075a // SSHR V26.4S, V26.4S, #23
 	WORD $0x4e21db5a // SCVTF V26.4S, V26.4S
 
-exponent_done912:
+exponent_done946:
 	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
 	VMOV V5.B16, V27.B16
 	VFMLA V25.S4, V4.S4, V27.S4
@@ -16906,36 +17402,36 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single913
+	TBZ $1, R2, single947
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded914
+	TBZ $0, R2, loaded948
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded914
+	B loaded948
 
-single913:
+single947:
 	FMOVS 0(R1), F26
 
-loaded914:
+loaded948:
 	VADD V0.S4, V26.S4, V27.S4
 	VADD V1.S4, V26.S4, V22.S4
 	VORR V27.B16, V22.B16, V22.B16
 	WORD $0x6eb0aad5 // UMAXV S21, V22.4S
 	FMOVS F21, R26
-	TBNZ $31, R26, significand_odd915
+	TBNZ $31, R26, significand_odd949
 	VADD V2.S4, V26.S4, V21.S4
 	VAND V0.B16, V21.B16, V21.B16
 	VSUB V21.S4, V26.S4, V27.S4
 
-significand_done916:
+significand_done950:
 	WORD $0x6eb0aad5 // UMAXV S21, V22.4S
 	FMOVS F21, R26
-	TBNZ $31, R26, exponent_odd917
+	TBNZ $31, R26, exponent_odd951
 	VSUB V27.S4, V26.S4, V22.S4
 	WORD $0x4f2906d6 // SSHR V22.4S, V22.4S, #23
 	WORD $0x4e21dad6 // SCVTF V22.4S, V22.4S
 
-exponent_done918:
+exponent_done952:
 	WORD $0x4ea3d77b // FSUB V27.4S, V27.4S, V3.4S
 	VMOV V5.B16, V26.B16
 	VFMLA V27.S4, V4.S4, V26.S4
@@ -16956,22 +17452,22 @@ exponent_done918:
 	WORD $0x6e3bdf7a // FMUL V26.4S, V27.4S, V27.4S
 	VFMLA V21.S4, V26.S4, V27.S4
 	VFMLA V13.S4, V22.S4, V27.S4
-	TBZ $1, R2, single919
+	TBZ $1, R2, single953
 	FMOVD F27, 0(R0)
-	TBZ $0, R2, stored920
+	TBZ $0, R2, stored954
 	ADD $8, R0, R26
 	VST1 V27.S[2], (R26)
-	B stored920
+	B stored954
 
-single919:
+single953:
 	FMOVS F27, 0(R0)
 
-stored920:
+stored954:
 
 done:
 	RET
 
-significand_odd893:
+significand_odd927:
 	MOVD $0x00800000, R26
 	VDUP R26, V25.S4
 	WORD $0x6eaee737 // FCMGT V23.4S, V25.4S, V14.4S
@@ -16984,9 +17480,9 @@ significand_odd893:
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V24.S4, V22.S4
 	WORD $0x4ef91ed6 // ORN V22.16B, V22.16B, V25.16B
-	B significand_done894
+	B significand_done928
 
-significand_odd895:
+significand_odd929:
 	MOVD $0x00800000, R26
 	VDUP R26, V26.S4
 	WORD $0x6eafe758 // FCMGT V24.4S, V26.4S, V15.4S
@@ -16999,9 +17495,9 @@ significand_odd895:
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V23.S4, V25.S4
 	WORD $0x4efa1f39 // ORN V25.16B, V25.16B, V26.16B
-	B significand_done896
+	B significand_done930
 
-significand_odd897:
+significand_odd931:
 	MOVD $0x00800000, R26
 	VDUP R26, V27.S4
 	WORD $0x6eb0e777 // FCMGT V23.4S, V27.4S, V16.4S
@@ -17014,9 +17510,9 @@ significand_odd897:
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V24.S4, V26.S4
 	WORD $0x4efb1f5a // ORN V26.16B, V26.16B, V27.16B
-	B significand_done898
+	B significand_done932
 
-significand_odd899:
+significand_odd933:
 	MOVD $0x00800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6eb1e798 // FCMGT V24.4S, V28.4S, V17.4S
@@ -17029,9 +17525,9 @@ significand_odd899:
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V23.S4, V27.S4
 	WORD $0x4efc1f7b // ORN V27.16B, V27.16B, V28.16B
-	B significand_done900
+	B significand_done934
 
-exponent_odd901:
+exponent_odd935:
 	MOVD $0x00800000, R26
 	VDUP R26, V24.S4
 	WORD $0x6eaee717 // FCMGT V23.4S, V24.4S, V14.4S
@@ -17054,9 +17550,9 @@ exponent_odd901:
 	WORD $0x4e38e5d7 // FCMEQ V23.4S, V14.4S, V24.4S
 	WORD $0x6eb71f1c // BIT V28.16B, V24.16B, V23.16B
 	VMOV V28.B16, V18.B16
-	B exponent_done902
+	B exponent_done936
 
-exponent_odd903:
+exponent_odd937:
 	MOVD $0x00800000, R26
 	VDUP R26, V23.S4
 	WORD $0x6eafe6f8 // FCMGT V24.4S, V23.4S, V15.4S
@@ -17079,9 +17575,9 @@ exponent_odd903:
 	WORD $0x4e37e5f8 // FCMEQ V24.4S, V15.4S, V23.4S
 	WORD $0x6eb81eee // BIT V14.16B, V23.16B, V24.16B
 	VMOV V14.B16, V19.B16
-	B exponent_done904
+	B exponent_done938
 
-exponent_odd905:
+exponent_odd939:
 	MOVD $0x00800000, R26
 	VDUP R26, V24.S4
 	WORD $0x6eb0e717 // FCMGT V23.4S, V24.4S, V16.4S
@@ -17104,9 +17600,9 @@ exponent_odd905:
 	WORD $0x4e38e617 // FCMEQ V23.4S, V16.4S, V24.4S
 	WORD $0x6eb71f0f // BIT V15.16B, V24.16B, V23.16B
 	VMOV V15.B16, V20.B16
-	B exponent_done906
+	B exponent_done940
 
-exponent_odd907:
+exponent_odd941:
 	MOVD $0x00800000, R26
 	VDUP R26, V23.S4
 	WORD $0x6eb1e6f8 // FCMGT V24.4S, V23.4S, V17.4S
@@ -17129,9 +17625,9 @@ exponent_odd907:
 	WORD $0x4e37e638 // FCMEQ V24.4S, V17.4S, V23.4S
 	WORD $0x6eb81ef0 // BIT V16.16B, V23.16B, V24.16B
 	VMOV V16.B16, V21.B16
-	B exponent_done908
+	B exponent_done942
 
-significand_odd909:
+significand_odd943:
 	MOVD $0x00800000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ebbe696 // FCMGT V22.4S, V20.4S, V27.4S
@@ -17144,9 +17640,9 @@ significand_odd909:
 	VAND V0.B16, V22.B16, V22.B16
 	VSUB V22.S4, V21.S4, V25.S4
 	WORD $0x4ef41f39 // ORN V25.16B, V25.16B, V20.16B
-	B significand_done910
+	B significand_done944
 
-exponent_odd911:
+exponent_odd945:
 	MOVD $0x00800000, R26
 	VDUP R26, V22.S4
 	WORD $0x6ebbe6d5 // FCMGT V21.4S, V22.4S, V27.4S
@@ -17169,9 +17665,9 @@ exponent_odd911:
 	WORD $0x4e36e775 // FCMEQ V21.4S, V27.4S, V22.4S
 	WORD $0x6eb51ed4 // BIT V20.16B, V22.16B, V21.16B
 	VMOV V20.B16, V26.B16
-	B exponent_done912
+	B exponent_done946
 
-significand_odd915:
+significand_odd949:
 	MOVD $0x00800000, R26
 	VDUP R26, V19.S4
 	WORD $0x6ebae675 // FCMGT V21.4S, V19.4S, V26.4S
@@ -17184,9 +17680,9 @@ significand_odd915:
 	VAND V0.B16, V21.B16, V21.B16
 	VSUB V21.S4, V20.S4, V27.S4
 	WORD $0x4ef31f7b // ORN V27.16B, V27.16B, V19.16B
-	B significand_done916
+	B significand_done950
 
-exponent_odd917:
+exponent_odd951:
 	MOVD $0x00800000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ebae6b4 // FCMGT V20.4S, V21.4S, V26.4S
@@ -17209,7 +17705,7 @@ exponent_odd917:
 	WORD $0x4e35e754 // FCMEQ V20.4S, V26.4S, V21.4S
 	WORD $0x6eb41eb3 // BIT V19.16B, V21.16B, V20.16B
 	VMOV V19.B16, V22.B16
-	B exponent_done918
+	B exponent_done952
 
 // func SqrtNEON(dst *float32, x *float32, n int)
 TEXT ·SqrtNEON(SB), NOSPLIT, $0-24
@@ -17265,29 +17761,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single921
+	TBZ $1, R2, single955
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded922
+	TBZ $0, R2, loaded956
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded922
+	B loaded956
 
-single921:
+single955:
 	FMOVS 0(R1), F2
 
-loaded922:
+loaded956:
 	WORD $0x6ea1f842 // FSQRT V2.4S, V2.4S
-	TBZ $1, R2, single923
+	TBZ $1, R2, single957
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored924
+	TBZ $0, R2, stored958
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored924
+	B stored958
 
-single923:
+single957:
 	FMOVS F2, 0(R0)
 
-stored924:
+stored958:
 
 done:
 	RET
@@ -17459,17 +17955,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R2, single925
+	TBZ $1, R2, single959
 	FMOVD 0(R1), F10
-	TBZ $0, R2, loaded926
+	TBZ $0, R2, loaded960
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded926
+	B loaded960
 
-single925:
+single959:
 	FMOVS 0(R1), F10
 
-loaded926:
+loaded960:
 	WORD $0x6ea1f94c // FSQRT V12.4S, V10.4S
 	MOVD $0x3f800000, R26
 	VDUP R26, V8.S4
@@ -17492,17 +17988,17 @@ loaded926:
 	VFMLA V10.S4, V8.S4, V12.S4
 	WORD $0x6ea9e469 // FCMGT V9.4S, V3.4S, V9.4S
 	WORD $0x6ea91d91 // BIT V17.16B, V12.16B, V9.16B
-	TBZ $1, R2, single927
+	TBZ $1, R2, single961
 	FMOVD F17, 0(R0)
-	TBZ $0, R2, stored928
+	TBZ $0, R2, stored962
 	ADD $8, R0, R26
 	VST1 V17.S[2], (R26)
-	B stored928
+	B stored962
 
-single927:
+single961:
 	FMOVS F17, 0(R0)
 
-stored928:
+stored962:
 
 done:
 	RET
@@ -17650,17 +18146,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R2, single929
+	TBZ $1, R2, single963
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded930
+	TBZ $0, R2, loaded964
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded930
+	B loaded964
 
-single929:
+single963:
 	FMOVS 0(R1), F25
 
-loaded930:
+loaded964:
 	WORD $0x4e601f36 // BIC V22.16B, V25.16B, V0.16B
 	WORD $0x6e39df35 // FMUL V21.4S, V25.4S, V25.4S
 	VMOV V2.B16, V24.B16
@@ -17734,17 +18230,17 @@ loaded930:
 	WORD $0x6eb6e776 // FCMGT V22.4S, V27.4S, V22.4S
 	WORD $0x6eb61eba // BIT V26.16B, V21.16B, V22.16B
 	WORD $0x6ee01f59 // BIF V25.16B, V26.16B, V0.16B
-	TBZ $1, R2, single931
+	TBZ $1, R2, single965
 	FMOVD F25, 0(R0)
-	TBZ $0, R2, stored932
+	TBZ $0, R2, stored966
 	ADD $8, R0, R26
 	VST1 V25.S[2], (R26)
-	B stored932
+	B stored966
 
-single931:
+single965:
 	FMOVS F25, 0(R0)
 
-stored932:
+stored966:
 
 done:
 	RET
@@ -17873,17 +18369,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V22.S[3]
 	WORD $0x4ea08ad6 // CMGT V22.4S, V22.4S, #0
-	TBZ $1, R2, single933
+	TBZ $1, R2, single967
 	FMOVD 0(R1), F20
-	TBZ $0, R2, loaded934
+	TBZ $0, R2, loaded968
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded934
+	B loaded968
 
-single933:
+single967:
 	FMOVS 0(R1), F20
 
-loaded934:
+loaded968:
 	VORR V20.B16, V0.B16, V25.B16
 	WORD $0x6eb9e437 // FCMGT V23.4S, V1.4S, V25.4S
 	WORD $0x6eb71c39 // BIT V25.16B, V1.16B, V23.16B
@@ -17938,17 +18434,17 @@ loaded934:
 	WORD $0x6eb4e755 // FCMGT V21.4S, V26.4S, V20.4S
 	WORD $0x6eb51f54 // BIT V20.16B, V26.16B, V21.16B
 	WORD $0x4e37d697 // FADD V23.4S, V20.4S, V23.4S
-	TBZ $1, R2, single935
+	TBZ $1, R2, single969
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored936
+	TBZ $0, R2, stored970
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored936
+	B stored970
 
-single935:
+single969:
 	FMOVS F23, 0(R0)
 
-stored936:
+stored970:
 
 done:
 	RET
@@ -18110,17 +18606,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single937
+	TBZ $1, R2, single971
 	FMOVD 0(R1), F21
-	TBZ $0, R2, loaded938
+	TBZ $0, R2, loaded972
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded938
+	B loaded972
 
-single937:
+single971:
 	FMOVS 0(R1), F21
 
-loaded938:
+loaded972:
 	VORR V21.B16, V0.B16, V19.B16
 	WORD $0x6eb3e430 // FCMGT V16.4S, V1.4S, V19.4S
 	WORD $0x6eb01c33 // BIT V19.16B, V1.16B, V16.16B
@@ -18149,17 +18645,17 @@ loaded938:
 	WORD $0x6eb51e12 // BIT V18.16B, V16.16B, V21.16B
 	WORD $0x4e2bd610 // FADD V16.4S, V16.4S, V11.4S
 	WORD $0x6e30fe50 // FDIV V16.4S, V18.4S, V16.4S
-	TBZ $1, R2, single939
+	TBZ $1, R2, single973
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored940
+	TBZ $0, R2, stored974
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored940
+	B stored974
 
-single939:
+single973:
 	FMOVS F16, 0(R0)
 
-stored940:
+stored974:
 
 done:
 	RET
@@ -18231,41 +18727,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R3, single941
+	TBZ $1, R3, single975
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded942
+	TBZ $0, R3, loaded976
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded942
+	B loaded976
 
-single941:
+single975:
 	FMOVS 0(R2), F2
 
-loaded942:
-	TBZ $1, R3, single943
+loaded976:
+	TBZ $1, R3, single977
 	FMOVD 0(R1), F1
-	TBZ $0, R3, loaded944
+	TBZ $0, R3, loaded978
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded944
+	B loaded978
 
-single943:
+single977:
 	FMOVS 0(R1), F1
 
-loaded944:
+loaded978:
 	VFMLS V2.S4, V2.S4, V2.S4
 	WORD $0x6e22dc22 // FMUL V2.4S, V1.4S, V2.4S
-	TBZ $1, R3, single945
+	TBZ $1, R3, single979
 	FMOVD F2, 0(R0)
-	TBZ $0, R3, stored946
+	TBZ $0, R3, stored980
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored946
+	B stored980
 
-single945:
+single979:
 	FMOVS F2, 0(R0)
 
-stored946:
+stored980:
 
 done:
 	RET
@@ -18430,17 +18926,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R2, single947
+	TBZ $1, R2, single981
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded948
+	TBZ $0, R2, loaded982
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded948
+	B loaded982
 
-single947:
+single981:
 	FMOVS 0(R1), F19
 
-loaded948:
+loaded982:
 	VORR V19.B16, V0.B16, V18.B16
 	WORD $0x6eb2e42e // FCMGT V14.4S, V1.4S, V18.4S
 	WORD $0x6eae1c32 // BIT V18.16B, V1.16B, V14.16B
@@ -18470,17 +18966,17 @@ loaded948:
 	WORD $0x6eb01e53 // BIT V19.16B, V18.16B, V16.16B
 	WORD $0x4e2bd5ce // FADD V14.4S, V14.4S, V11.4S
 	WORD $0x6e2efe6e // FDIV V14.4S, V19.4S, V14.4S
-	TBZ $1, R2, single949
+	TBZ $1, R2, single983
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored950
+	TBZ $0, R2, stored984
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored950
+	B stored984
 
-single949:
+single983:
 	FMOVS F14, 0(R0)
 
-stored950:
+stored984:
 
 done:
 	RET
@@ -18686,17 +19182,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V23.S[3]
 	WORD $0x4ea08af7 // CMGT V23.4S, V23.4S, #0
-	TBZ $1, R3, single951
+	TBZ $1, R3, single985
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded952
+	TBZ $0, R3, loaded986
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded952
+	B loaded986
 
-single951:
+single985:
 	FMOVS 0(R2), F22
 
-loaded952:
+loaded986:
 	VORR V22.B16, V0.B16, V24.B16
 	WORD $0x6eb8e434 // FCMGT V20.4S, V1.4S, V24.4S
 	WORD $0x6eb41c38 // BIT V24.16B, V1.16B, V20.16B
@@ -18736,29 +19232,29 @@ loaded952:
 	WORD $0x6eb61f14 // BIT V20.16B, V24.16B, V22.16B
 	WORD $0x6e34de74 // FMUL V20.4S, V19.4S, V20.4S
 	VFMLA V18.S4, V20.S4, V18.S4
-	TBZ $1, R3, single953
+	TBZ $1, R3, single987
 	FMOVD 0(R1), F20
-	TBZ $0, R3, loaded954
+	TBZ $0, R3, loaded988
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded954
+	B loaded988
 
-single953:
+single987:
 	FMOVS 0(R1), F20
 
-loaded954:
+loaded988:
 	WORD $0x6e34de54 // FMUL V20.4S, V18.4S, V20.4S
-	TBZ $1, R3, single955
+	TBZ $1, R3, single989
 	FMOVD F20, 0(R0)
-	TBZ $0, R3, stored956
+	TBZ $0, R3, stored990
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored956
+	B stored990
 
-single955:
+single989:
 	FMOVS F20, 0(R0)
 
-stored956:
+stored990:
 
 done:
 	RET
@@ -18895,17 +19391,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R2, single957
+	TBZ $1, R2, single991
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded958
+	TBZ $0, R2, loaded992
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded958
+	B loaded992
 
-single957:
+single991:
 	FMOVS 0(R1), F25
 
-loaded958:
+loaded992:
 	WORD $0x4e601f35 // BIC V21.16B, V25.16B, V0.16B
 	WORD $0x6ea1e6b4 // FCMGT V20.4S, V21.4S, V1.4S
 	WORD $0x6eb41c35 // BIT V21.16B, V1.16B, V20.16B
@@ -18968,17 +19464,17 @@ loaded958:
 	WORD $0x4eb5d557 // FSUB V23.4S, V10.4S, V21.4S
 	WORD $0x6eb91eb7 // BIT V23.16B, V21.16B, V25.16B
 	WORD $0x6e37df57 // FMUL V23.4S, V26.4S, V23.4S
-	TBZ $1, R2, single959
+	TBZ $1, R2, single993
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored960
+	TBZ $0, R2, stored994
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored960
+	B stored994
 
-single959:
+single993:
 	FMOVS F23, 0(R0)
 
-stored960:
+stored994:
 
 done:
 	RET
@@ -19133,17 +19629,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V21.S[3]
 	WORD $0x4ea08ab5 // CMGT V21.4S, V21.4S, #0
-	TBZ $1, R3, single961
+	TBZ $1, R3, single995
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded962
+	TBZ $0, R3, loaded996
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded962
+	B loaded996
 
-single961:
+single995:
 	FMOVS 0(R2), F27
 
-loaded962:
+loaded996:
 	WORD $0x4e601f79 // BIC V25.16B, V27.16B, V0.16B
 	WORD $0x6ea1e736 // FCMGT V22.4S, V25.4S, V1.4S
 	WORD $0x6eb61c39 // BIT V25.16B, V1.16B, V22.16B
@@ -19220,29 +19716,29 @@ loaded962:
 	WORD $0x4eb6d55c // FSUB V28.4S, V10.4S, V22.4S
 	WORD $0x6ebb1edc // BIT V28.16B, V22.16B, V27.16B
 	VFMLA V25.S4, V23.S4, V28.S4
-	TBZ $1, R3, single963
+	TBZ $1, R3, single997
 	FMOVD 0(R1), F25
-	TBZ $0, R3, loaded964
+	TBZ $0, R3, loaded998
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded964
+	B loaded998
 
-single963:
+single997:
 	FMOVS 0(R1), F25
 
-loaded964:
+loaded998:
 	WORD $0x6e39df99 // FMUL V25.4S, V28.4S, V25.4S
-	TBZ $1, R3, single965
+	TBZ $1, R3, single999
 	FMOVD F25, 0(R0)
-	TBZ $0, R3, stored966
+	TBZ $0, R3, stored1000
 	ADD $8, R0, R26
 	VST1 V25.S[2], (R26)
-	B stored966
+	B stored1000
 
-single965:
+single999:
 	FMOVS F25, 0(R0)
 
-stored966:
+stored1000:
 
 done:
 	RET
@@ -19355,17 +19851,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R2, single967
+	TBZ $1, R2, single1001
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded968
+	TBZ $0, R2, loaded1002
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded968
+	B loaded1002
 
-single967:
+single1001:
 	FMOVS 0(R1), F18
 
-loaded968:
+loaded1002:
 	VORR V18.B16, V0.B16, V19.B16
 	WORD $0x6eb3e435 // FCMGT V21.4S, V1.4S, V19.4S
 	WORD $0x6eb51c33 // BIT V19.16B, V1.16B, V21.16B
@@ -19408,17 +19904,17 @@ loaded968:
 	WORD $0x6eb61e72 // BIT V18.16B, V19.16B, V22.16B
 	WORD $0x4e2fd6b5 // FADD V21.4S, V21.4S, V15.4S
 	WORD $0x6e35fe55 // FDIV V21.4S, V18.4S, V21.4S
-	TBZ $1, R2, single969
+	TBZ $1, R2, single1003
 	FMOVD F21, 0(R0)
-	TBZ $0, R2, stored970
+	TBZ $0, R2, stored1004
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored970
+	B stored1004
 
-single969:
+single1003:
 	FMOVS F21, 0(R0)
 
-stored970:
+stored1004:
 
 done:
 	RET
@@ -19558,17 +20054,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V22.S[3]
 	WORD $0x4ea08ad6 // CMGT V22.4S, V22.4S, #0
-	TBZ $1, R3, single971
+	TBZ $1, R3, single1005
 	FMOVD 0(R2), F23
-	TBZ $0, R3, loaded972
+	TBZ $0, R3, loaded1006
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded972
+	B loaded1006
 
-single971:
+single1005:
 	FMOVS 0(R2), F23
 
-loaded972:
+loaded1006:
 	VORR V23.B16, V0.B16, V26.B16
 	WORD $0x6ebae435 // FCMGT V21.4S, V1.4S, V26.4S
 	WORD $0x6eb51c3a // BIT V26.16B, V1.16B, V21.16B
@@ -19630,29 +20126,29 @@ loaded972:
 	WORD $0x6eb71f55 // BIT V21.16B, V26.16B, V23.16B
 	WORD $0x6e35df75 // FMUL V21.4S, V27.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V20.S4
-	TBZ $1, R3, single973
+	TBZ $1, R3, single1007
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded974
+	TBZ $0, R3, loaded1008
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded974
+	B loaded1008
 
-single973:
+single1007:
 	FMOVS 0(R1), F21
 
-loaded974:
+loaded1008:
 	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
-	TBZ $1, R3, single975
+	TBZ $1, R3, single1009
 	FMOVD F21, 0(R0)
-	TBZ $0, R3, stored976
+	TBZ $0, R3, stored1010
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored976
+	B stored1010
 
-single975:
+single1009:
 	FMOVS F21, 0(R0)
 
-stored976:
+stored1010:
 
 done:
 	RET
@@ -20940,17 +21436,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single977
+	TBZ $1, R2, single1011
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded978
+	TBZ $0, R2, loaded1012
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded978
+	B loaded1012
 
-single977:
+single1011:
 	FMOVS 0(R1), F26
 
-loaded978:
+loaded1012:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -21003,17 +21499,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single979
+	TBZ $1, R2, single1013
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded980
+	TBZ $0, R2, loaded1014
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded980
+	B loaded1014
 
-single979:
+single1013:
 	FMOVS 0(R1), F27
 
-loaded980:
+loaded1014:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -21066,17 +21562,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single981
+	TBZ $1, R2, single1015
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded982
+	TBZ $0, R2, loaded1016
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded982
+	B loaded1016
 
-single981:
+single1015:
 	FMOVS 0(R1), F28
 
-loaded982:
+loaded1016:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -21129,17 +21625,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single983
+	TBZ $1, R2, single1017
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded984
+	TBZ $0, R2, loaded1018
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded984
+	B loaded1018
 
-single983:
+single1017:
 	FMOVS 0(R1), F30
 
-loaded984:
+loaded1018:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -21192,17 +21688,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single985
+	TBZ $1, R2, single1019
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded986
+	TBZ $0, R2, loaded1020
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded986
+	B loaded1020
 
-single985:
+single1019:
 	FMOVS 0(R1), F26
 
-loaded986:
+loaded1020:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -21255,17 +21751,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single987
+	TBZ $1, R2, single1021
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded988
+	TBZ $0, R2, loaded1022
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded988
+	B loaded1022
 
-single987:
+single1021:
 	FMOVS 0(R1), F27
 
-loaded988:
+loaded1022:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -21318,17 +21814,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single989
+	TBZ $1, R2, single1023
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded990
+	TBZ $0, R2, loaded1024
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded990
+	B loaded1024
 
-single989:
+single1023:
 	FMOVS 0(R1), F28
 
-loaded990:
+loaded1024:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -21381,17 +21877,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single991
+	TBZ $1, R2, single1025
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded992
+	TBZ $0, R2, loaded1026
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded992
+	B loaded1026
 
-single991:
+single1025:
 	FMOVS 0(R1), F30
 
-loaded992:
+loaded1026:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -21444,17 +21940,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single993
+	TBZ $1, R2, single1027
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded994
+	TBZ $0, R2, loaded1028
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded994
+	B loaded1028
 
-single993:
+single1027:
 	FMOVS 0(R1), F26
 
-loaded994:
+loaded1028:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -21507,17 +22003,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single995
+	TBZ $1, R2, single1029
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded996
+	TBZ $0, R2, loaded1030
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded996
+	B loaded1030
 
-single995:
+single1029:
 	FMOVS 0(R1), F27
 
-loaded996:
+loaded1030:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -21570,17 +22066,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single997
+	TBZ $1, R2, single1031
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded998
+	TBZ $0, R2, loaded1032
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded998
+	B loaded1032
 
-single997:
+single1031:
 	FMOVS 0(R1), F28
 
-loaded998:
+loaded1032:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -21633,17 +22129,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single999
+	TBZ $1, R2, single1033
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded1000
+	TBZ $0, R2, loaded1034
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded1000
+	B loaded1034
 
-single999:
+single1033:
 	FMOVS 0(R1), F30
 
-loaded1000:
+loaded1034:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -21696,17 +22192,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1001
+	TBZ $1, R2, single1035
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded1002
+	TBZ $0, R2, loaded1036
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1002
+	B loaded1036
 
-single1001:
+single1035:
 	FMOVS 0(R1), F26
 
-loaded1002:
+loaded1036:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -21759,17 +22255,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1003
+	TBZ $1, R2, single1037
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded1004
+	TBZ $0, R2, loaded1038
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded1004
+	B loaded1038
 
-single1003:
+single1037:
 	FMOVS 0(R1), F27
 
-loaded1004:
+loaded1038:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -21822,17 +22318,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1005
+	TBZ $1, R2, single1039
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded1006
+	TBZ $0, R2, loaded1040
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded1006
+	B loaded1040
 
-single1005:
+single1039:
 	FMOVS 0(R1), F28
 
-loaded1006:
+loaded1040:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -21885,17 +22381,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1007
+	TBZ $1, R2, single1041
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded1008
+	TBZ $0, R2, loaded1042
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded1008
+	B loaded1042
 
-single1007:
+single1041:
 	FMOVS 0(R1), F30
 
-loaded1008:
+loaded1042:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -22040,30 +22536,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
-	TBZ $1, R2, single1009
+	TBZ $1, R2, single1043
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded1010
+	TBZ $0, R2, loaded1044
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1010
+	B loaded1044
 
-single1009:
+single1043:
 	FMOVS 0(R1), F4
 
-loaded1010:
+loaded1044:
 	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
 	WORD $0x4ea1d484 // FSUB V4.4S, V4.4S, V1.4S
-	TBZ $1, R2, single1011
+	TBZ $1, R2, single1045
 	FMOVD F4, 0(R0)
-	TBZ $0, R2, stored1012
+	TBZ $0, R2, stored1046
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored1012
+	B stored1046
 
-single1011:
+single1045:
 	FMOVS F4, 0(R0)
 
-stored1012:
+stored1046:
 
 done:
 	RET
@@ -22291,17 +22787,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R3, single1013
+	TBZ $1, R3, single1047
 	FMOVD 0(R2), F14
-	TBZ $0, R3, loaded1014
+	TBZ $0, R3, loaded1048
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1014
+	B loaded1048
 
-single1013:
+single1047:
 	FMOVS 0(R2), F14
 
-loaded1014:
+loaded1048:
 	WORD $0x6ea1e5d4 // FCMGT V20.4S, V14.4S, V1.4S
 	WORD $0x6eb41c2e // BIT V14.16B, V1.16B, V20.16B
 	WORD $0x6eaee454 // FCMGT V20.4S, V2.4S, V14.4S
@@ -22329,29 +22825,29 @@ loaded1014:
 	VSUB V14.S4, V23.S4, V23.S4
 	WORD $0x6e2ede74 // FMUL V20.4S, V19.4S, V14.4S
 	WORD $0x6e37de94 // FMUL V20.4S, V20.4S, V23.4S
-	TBZ $1, R3, single1015
+	TBZ $1, R3, single1049
 	FMOVD 0(R1), F24
-	TBZ $0, R3, loaded1016
+	TBZ $0, R3, loaded1050
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1016
+	B loaded1050
 
-single1015:
+single1049:
 	FMOVS 0(R1), F24
 
-loaded1016:
+loaded1050:
 	VFMLS V0.S4, V20.S4, V24.S4
-	TBZ $1, R3, single1017
+	TBZ $1, R3, single1051
 	FMOVD F24, 0(R0)
-	TBZ $0, R3, stored1018
+	TBZ $0, R3, stored1052
 	ADD $8, R0, R26
 	VST1 V24.S[2], (R26)
-	B stored1018
+	B stored1052
 
-single1017:
+single1051:
 	FMOVS F24, 0(R0)
 
-stored1018:
+stored1052:
 
 done:
 	RET
@@ -22418,40 +22914,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single1019
+	TBZ $1, R3, single1053
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1020
+	TBZ $0, R3, loaded1054
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1020
+	B loaded1054
 
-single1019:
+single1053:
 	FMOVS 0(R1), F7
 
-loaded1020:
-	TBZ $1, R3, single1021
+loaded1054:
+	TBZ $1, R3, single1055
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded1022
+	TBZ $0, R3, loaded1056
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1022
+	B loaded1056
 
-single1021:
+single1055:
 	FMOVS 0(R2), F5
 
-loaded1022:
+loaded1056:
 	WORD $0x4e25d4e5 // FADD V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single1023
+	TBZ $1, R3, single1057
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored1024
+	TBZ $0, R3, stored1058
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1024
+	B stored1058
 
-single1023:
+single1057:
 	FMOVS F5, 0(R0)
 
-stored1024:
+stored1058:
 
 done:
 	RET
@@ -22518,40 +23014,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single1025
+	TBZ $1, R3, single1059
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1026
+	TBZ $0, R3, loaded1060
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1026
+	B loaded1060
 
-single1025:
+single1059:
 	FMOVS 0(R1), F7
 
-loaded1026:
-	TBZ $1, R3, single1027
+loaded1060:
+	TBZ $1, R3, single1061
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded1028
+	TBZ $0, R3, loaded1062
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1028
+	B loaded1062
 
-single1027:
+single1061:
 	FMOVS 0(R2), F5
 
-loaded1028:
+loaded1062:
 	WORD $0x4ea5d4e5 // FSUB V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single1029
+	TBZ $1, R3, single1063
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored1030
+	TBZ $0, R3, stored1064
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1030
+	B stored1064
 
-single1029:
+single1063:
 	FMOVS F5, 0(R0)
 
-stored1030:
+stored1064:
 
 done:
 	RET
@@ -22618,40 +23114,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single1031
+	TBZ $1, R3, single1065
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1032
+	TBZ $0, R3, loaded1066
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1032
+	B loaded1066
 
-single1031:
+single1065:
 	FMOVS 0(R1), F7
 
-loaded1032:
-	TBZ $1, R3, single1033
+loaded1066:
+	TBZ $1, R3, single1067
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded1034
+	TBZ $0, R3, loaded1068
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1034
+	B loaded1068
 
-single1033:
+single1067:
 	FMOVS 0(R2), F5
 
-loaded1034:
+loaded1068:
 	WORD $0x6e25dce5 // FMUL V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single1035
+	TBZ $1, R3, single1069
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored1036
+	TBZ $0, R3, stored1070
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1036
+	B stored1070
 
-single1035:
+single1069:
 	FMOVS F5, 0(R0)
 
-stored1036:
+stored1070:
 
 done:
 	RET
@@ -22718,40 +23214,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single1037
+	TBZ $1, R3, single1071
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1038
+	TBZ $0, R3, loaded1072
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1038
+	B loaded1072
 
-single1037:
+single1071:
 	FMOVS 0(R1), F7
 
-loaded1038:
-	TBZ $1, R3, single1039
+loaded1072:
+	TBZ $1, R3, single1073
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded1040
+	TBZ $0, R3, loaded1074
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1040
+	B loaded1074
 
-single1039:
+single1073:
 	FMOVS 0(R2), F5
 
-loaded1040:
+loaded1074:
 	WORD $0x6e25fce5 // FDIV V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single1041
+	TBZ $1, R3, single1075
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored1042
+	TBZ $0, R3, stored1076
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1042
+	B stored1076
 
-single1041:
+single1075:
 	FMOVS F5, 0(R0)
 
-stored1042:
+stored1076:
 
 done:
 	RET
@@ -22826,51 +23322,51 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V9.S[3]
 	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
-	TBZ $1, R4, single1043
+	TBZ $1, R4, single1077
 	FMOVD 0(R1), F10
-	TBZ $0, R4, loaded1044
+	TBZ $0, R4, loaded1078
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1044
+	B loaded1078
 
-single1043:
+single1077:
 	FMOVS 0(R1), F10
 
-loaded1044:
-	TBZ $1, R4, single1045
+loaded1078:
+	TBZ $1, R4, single1079
 	FMOVD 0(R2), F11
-	TBZ $0, R4, loaded1046
+	TBZ $0, R4, loaded1080
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1046
+	B loaded1080
 
-single1045:
+single1079:
 	FMOVS 0(R2), F11
 
-loaded1046:
-	TBZ $1, R4, single1047
+loaded1080:
+	TBZ $1, R4, single1081
 	FMOVD 0(R3), F8
-	TBZ $0, R4, loaded1048
+	TBZ $0, R4, loaded1082
 	ADD $8, R3, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1048
+	B loaded1082
 
-single1047:
+single1081:
 	FMOVS 0(R3), F8
 
-loaded1048:
+loaded1082:
 	VFMLA V11.S4, V10.S4, V8.S4
-	TBZ $1, R4, single1049
+	TBZ $1, R4, single1083
 	FMOVD F8, 0(R0)
-	TBZ $0, R4, stored1050
+	TBZ $0, R4, stored1084
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored1050
+	B stored1084
 
-single1049:
+single1083:
 	FMOVS F8, 0(R0)
 
-stored1050:
+stored1084:
 
 done:
 	RET
@@ -22946,41 +23442,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R3, single1051
+	TBZ $1, R3, single1085
 	FMOVD 0(R1), F9
-	TBZ $0, R3, loaded1052
+	TBZ $0, R3, loaded1086
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1052
+	B loaded1086
 
-single1051:
+single1085:
 	FMOVS 0(R1), F9
 
-loaded1052:
-	TBZ $1, R3, single1053
+loaded1086:
+	TBZ $1, R3, single1087
 	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded1054
+	TBZ $0, R3, loaded1088
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1054
+	B loaded1088
 
-single1053:
+single1087:
 	FMOVS 0(R2), F7
 
-loaded1054:
+loaded1088:
 	WORD $0x6e27dc27 // FMUL V7.4S, V1.4S, V7.4S
 	VFMLA V9.S4, V0.S4, V7.S4
-	TBZ $1, R3, single1055
+	TBZ $1, R3, single1089
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored1056
+	TBZ $0, R3, stored1090
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored1056
+	B stored1090
 
-single1055:
+single1089:
 	FMOVS F7, 0(R0)
 
-stored1056:
+stored1090:
 
 done:
 	RET
@@ -23042,28 +23538,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R2, single1057
+	TBZ $1, R2, single1091
 	FMOVD 0(R1), F6
-	TBZ $0, R2, loaded1058
+	TBZ $0, R2, loaded1092
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1058
+	B loaded1092
 
-single1057:
+single1091:
 	FMOVS 0(R1), F6
 
-loaded1058:
-	TBZ $1, R2, single1059
+loaded1092:
+	TBZ $1, R2, single1093
 	FMOVD F6, 0(R0)
-	TBZ $0, R2, stored1060
+	TBZ $0, R2, stored1094
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1060
+	B stored1094
 
-single1059:
+single1093:
 	FMOVS F6, 0(R0)
 
-stored1060:
+stored1094:
 
 done:
 	RET
@@ -23115,17 +23611,17 @@ vectors_end:
 	SUB $3, R1, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R1, single1061
+	TBZ $1, R1, single1095
 	FMOVD F0, 0(R0)
-	TBZ $0, R1, stored1062
+	TBZ $0, R1, stored1096
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored1062
+	B stored1096
 
-single1061:
+single1095:
 	FMOVS F0, 0(R0)
 
-stored1062:
+stored1096:
 
 done:
 	RET
@@ -23203,32 +23699,32 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
-	TBZ $1, R2, single1063
+	TBZ $1, R2, single1097
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded1064
+	TBZ $0, R2, loaded1098
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1064
+	B loaded1098
 
-single1063:
+single1097:
 	FMOVS 0(R1), F4
 
-loaded1064:
+loaded1098:
 	WORD $0x6ea4e403 // FCMGT V3.4S, V0.4S, V4.4S
 	WORD $0x6ea31c04 // BIT V4.16B, V0.16B, V3.16B
 	WORD $0x6ea1e483 // FCMGT V3.4S, V4.4S, V1.4S
 	WORD $0x6ea31c24 // BIT V4.16B, V1.16B, V3.16B
-	TBZ $1, R2, single1065
+	TBZ $1, R2, single1099
 	FMOVD F4, 0(R0)
-	TBZ $0, R2, stored1066
+	TBZ $0, R2, stored1100
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored1066
+	B stored1100
 
-single1065:
+single1099:
 	FMOVS F4, 0(R0)
 
-stored1066:
+stored1100:
 
 done:
 	RET
@@ -23289,29 +23785,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R2, single1067
+	TBZ $1, R2, single1101
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded1068
+	TBZ $0, R2, loaded1102
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1068
+	B loaded1102
 
-single1067:
+single1101:
 	FMOVS 0(R1), F3
 
-loaded1068:
+loaded1102:
 	WORD $0x4e601c63 // BIC V3.16B, V3.16B, V0.16B
-	TBZ $1, R2, single1069
+	TBZ $1, R2, single1103
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored1070
+	TBZ $0, R2, stored1104
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1070
+	B stored1104
 
-single1069:
+single1103:
 	FMOVS F3, 0(R0)
 
-stored1070:
+stored1104:
 
 done:
 	RET
@@ -23545,17 +24041,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1071
+	TBZ $1, R2, single1105
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1072
+	TBZ $0, R2, loaded1106
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1072
+	B loaded1106
 
-single1071:
+single1105:
 	FMOVS 0(R1), F18
 
-loaded1072:
+loaded1106:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S
 	B fold
@@ -23573,17 +24069,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1073
+	TBZ $1, R2, single1107
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1074
+	TBZ $0, R2, loaded1108
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1074
+	B loaded1108
 
-single1073:
+single1107:
 	FMOVS 0(R1), F18
 
-loaded1074:
+loaded1108:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
 	B fold
@@ -23601,17 +24097,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1075
+	TBZ $1, R2, single1109
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1076
+	TBZ $0, R2, loaded1110
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1076
+	B loaded1110
 
-single1075:
+single1109:
 	FMOVS 0(R1), F18
 
-loaded1076:
+loaded1110:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
 	B fold
@@ -23629,17 +24125,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1077
+	TBZ $1, R2, single1111
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1078
+	TBZ $0, R2, loaded1112
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1078
+	B loaded1112
 
-single1077:
+single1111:
 	FMOVS 0(R1), F18
 
-loaded1078:
+loaded1112:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
 	B fold
@@ -23657,17 +24153,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1079
+	TBZ $1, R2, single1113
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1080
+	TBZ $0, R2, loaded1114
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1080
+	B loaded1114
 
-single1079:
+single1113:
 	FMOVS 0(R1), F18
 
-loaded1080:
+loaded1114:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
 	B fold
@@ -23685,17 +24181,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1081
+	TBZ $1, R2, single1115
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1082
+	TBZ $0, R2, loaded1116
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1082
+	B loaded1116
 
-single1081:
+single1115:
 	FMOVS 0(R1), F18
 
-loaded1082:
+loaded1116:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
 	B fold
@@ -23713,17 +24209,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1083
+	TBZ $1, R2, single1117
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1084
+	TBZ $0, R2, loaded1118
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1084
+	B loaded1118
 
-single1083:
+single1117:
 	FMOVS 0(R1), F18
 
-loaded1084:
+loaded1118:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
 	B fold
@@ -23741,17 +24237,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1085
+	TBZ $1, R2, single1119
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1086
+	TBZ $0, R2, loaded1120
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1086
+	B loaded1120
 
-single1085:
+single1119:
 	FMOVS 0(R1), F18
 
-loaded1086:
+loaded1120:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
 	B fold
@@ -23769,17 +24265,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1087
+	TBZ $1, R2, single1121
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1088
+	TBZ $0, R2, loaded1122
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1088
+	B loaded1122
 
-single1087:
+single1121:
 	FMOVS 0(R1), F18
 
-loaded1088:
+loaded1122:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
 	B fold
@@ -23797,17 +24293,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1089
+	TBZ $1, R2, single1123
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1090
+	TBZ $0, R2, loaded1124
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1090
+	B loaded1124
 
-single1089:
+single1123:
 	FMOVS 0(R1), F18
 
-loaded1090:
+loaded1124:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
 	B fold
@@ -23825,17 +24321,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1091
+	TBZ $1, R2, single1125
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1092
+	TBZ $0, R2, loaded1126
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1092
+	B loaded1126
 
-single1091:
+single1125:
 	FMOVS 0(R1), F18
 
-loaded1092:
+loaded1126:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
 	B fold
@@ -23853,17 +24349,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1093
+	TBZ $1, R2, single1127
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1094
+	TBZ $0, R2, loaded1128
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1094
+	B loaded1128
 
-single1093:
+single1127:
 	FMOVS 0(R1), F18
 
-loaded1094:
+loaded1128:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
 	B fold
@@ -23881,17 +24377,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1095
+	TBZ $1, R2, single1129
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1096
+	TBZ $0, R2, loaded1130
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1096
+	B loaded1130
 
-single1095:
+single1129:
 	FMOVS 0(R1), F18
 
-loaded1096:
+loaded1130:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
 	B fold
@@ -23909,17 +24405,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1097
+	TBZ $1, R2, single1131
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1098
+	TBZ $0, R2, loaded1132
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1098
+	B loaded1132
 
-single1097:
+single1131:
 	FMOVS 0(R1), F18
 
-loaded1098:
+loaded1132:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
 	B fold
@@ -23937,17 +24433,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1099
+	TBZ $1, R2, single1133
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1100
+	TBZ $0, R2, loaded1134
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1100
+	B loaded1134
 
-single1099:
+single1133:
 	FMOVS 0(R1), F18
 
-loaded1100:
+loaded1134:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
 	B fold
@@ -23965,17 +24461,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1101
+	TBZ $1, R2, single1135
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1102
+	TBZ $0, R2, loaded1136
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1102
+	B loaded1136
 
-single1101:
+single1135:
 	FMOVS 0(R1), F18
 
-loaded1102:
+loaded1136:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d610 // FADD V16.4S, V16.4S, V18.4S
 
@@ -24251,17 +24747,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1103
+	TBZ $1, R2, single1137
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1104
+	TBZ $0, R2, loaded1138
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1104
+	B loaded1138
 
-single1103:
+single1137:
 	FMOVS 0(R1), F18
 
-loaded1104:
+loaded1138:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V1.S4
 	B fold
@@ -24279,17 +24775,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1105
+	TBZ $1, R2, single1139
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1106
+	TBZ $0, R2, loaded1140
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1106
+	B loaded1140
 
-single1105:
+single1139:
 	FMOVS 0(R1), F18
 
-loaded1106:
+loaded1140:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V2.S4
 	B fold
@@ -24307,17 +24803,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1107
+	TBZ $1, R2, single1141
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1108
+	TBZ $0, R2, loaded1142
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1108
+	B loaded1142
 
-single1107:
+single1141:
 	FMOVS 0(R1), F18
 
-loaded1108:
+loaded1142:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V3.S4
 	B fold
@@ -24335,17 +24831,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1109
+	TBZ $1, R2, single1143
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1110
+	TBZ $0, R2, loaded1144
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1110
+	B loaded1144
 
-single1109:
+single1143:
 	FMOVS 0(R1), F18
 
-loaded1110:
+loaded1144:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V4.S4
 	B fold
@@ -24363,17 +24859,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1111
+	TBZ $1, R2, single1145
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1112
+	TBZ $0, R2, loaded1146
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1112
+	B loaded1146
 
-single1111:
+single1145:
 	FMOVS 0(R1), F18
 
-loaded1112:
+loaded1146:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V5.S4
 	B fold
@@ -24391,17 +24887,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1113
+	TBZ $1, R2, single1147
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1114
+	TBZ $0, R2, loaded1148
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1114
+	B loaded1148
 
-single1113:
+single1147:
 	FMOVS 0(R1), F18
 
-loaded1114:
+loaded1148:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V6.S4
 	B fold
@@ -24419,17 +24915,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1115
+	TBZ $1, R2, single1149
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1116
+	TBZ $0, R2, loaded1150
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1116
+	B loaded1150
 
-single1115:
+single1149:
 	FMOVS 0(R1), F18
 
-loaded1116:
+loaded1150:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V7.S4
 	B fold
@@ -24447,17 +24943,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1117
+	TBZ $1, R2, single1151
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1118
+	TBZ $0, R2, loaded1152
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1118
+	B loaded1152
 
-single1117:
+single1151:
 	FMOVS 0(R1), F18
 
-loaded1118:
+loaded1152:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V8.S4
 	B fold
@@ -24475,17 +24971,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1119
+	TBZ $1, R2, single1153
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1120
+	TBZ $0, R2, loaded1154
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1120
+	B loaded1154
 
-single1119:
+single1153:
 	FMOVS 0(R1), F18
 
-loaded1120:
+loaded1154:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V9.S4
 	B fold
@@ -24503,17 +24999,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1121
+	TBZ $1, R2, single1155
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1122
+	TBZ $0, R2, loaded1156
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1122
+	B loaded1156
 
-single1121:
+single1155:
 	FMOVS 0(R1), F18
 
-loaded1122:
+loaded1156:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V10.S4
 	B fold
@@ -24531,17 +25027,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1123
+	TBZ $1, R2, single1157
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1124
+	TBZ $0, R2, loaded1158
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1124
+	B loaded1158
 
-single1123:
+single1157:
 	FMOVS 0(R1), F18
 
-loaded1124:
+loaded1158:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V11.S4
 	B fold
@@ -24559,17 +25055,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1125
+	TBZ $1, R2, single1159
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1126
+	TBZ $0, R2, loaded1160
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1126
+	B loaded1160
 
-single1125:
+single1159:
 	FMOVS 0(R1), F18
 
-loaded1126:
+loaded1160:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V12.S4
 	B fold
@@ -24587,17 +25083,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1127
+	TBZ $1, R2, single1161
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1128
+	TBZ $0, R2, loaded1162
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1128
+	B loaded1162
 
-single1127:
+single1161:
 	FMOVS 0(R1), F18
 
-loaded1128:
+loaded1162:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V13.S4
 	B fold
@@ -24615,17 +25111,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1129
+	TBZ $1, R2, single1163
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1130
+	TBZ $0, R2, loaded1164
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1130
+	B loaded1164
 
-single1129:
+single1163:
 	FMOVS 0(R1), F18
 
-loaded1130:
+loaded1164:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V14.S4
 	B fold
@@ -24643,17 +25139,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1131
+	TBZ $1, R2, single1165
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1132
+	TBZ $0, R2, loaded1166
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1132
+	B loaded1166
 
-single1131:
+single1165:
 	FMOVS 0(R1), F18
 
-loaded1132:
+loaded1166:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V15.S4
 	B fold
@@ -24671,17 +25167,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1133
+	TBZ $1, R2, single1167
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1134
+	TBZ $0, R2, loaded1168
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1134
+	B loaded1168
 
-single1133:
+single1167:
 	FMOVS 0(R1), F18
 
-loaded1134:
+loaded1168:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V16.S4
 
@@ -24803,17 +25299,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1135
+	TBZ $1, R1, single1169
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1136
+	TBZ $0, R1, loaded1170
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1136
+	B loaded1170
 
-single1135:
+single1169:
 	FMOVS 0(R0), F7
 
-loaded1136:
+loaded1170:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea164e1 // SMAX V1.4S, V7.4S, V1.4S
 	B fold
@@ -24831,17 +25327,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1137
+	TBZ $1, R1, single1171
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1138
+	TBZ $0, R1, loaded1172
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1138
+	B loaded1172
 
-single1137:
+single1171:
 	FMOVS 0(R0), F7
 
-loaded1138:
+loaded1172:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea264e2 // SMAX V2.4S, V7.4S, V2.4S
 	B fold
@@ -24859,17 +25355,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1139
+	TBZ $1, R1, single1173
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1140
+	TBZ $0, R1, loaded1174
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1140
+	B loaded1174
 
-single1139:
+single1173:
 	FMOVS 0(R0), F7
 
-loaded1140:
+loaded1174:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea364e3 // SMAX V3.4S, V7.4S, V3.4S
 	B fold
@@ -24887,17 +25383,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1141
+	TBZ $1, R1, single1175
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1142
+	TBZ $0, R1, loaded1176
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1142
+	B loaded1176
 
-single1141:
+single1175:
 	FMOVS 0(R0), F7
 
-loaded1142:
+loaded1176:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea464e4 // SMAX V4.4S, V7.4S, V4.4S
 
@@ -24991,17 +25487,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1143
+	TBZ $1, R1, single1177
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1144
+	TBZ $0, R1, loaded1178
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1144
+	B loaded1178
 
-single1143:
+single1177:
 	FMOVS 0(R0), F7
 
-loaded1144:
+loaded1178:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea1e4e6 // FCMGT V6.4S, V7.4S, V1.4S
 	WORD $0x6ea61ce1 // BIT V1.16B, V7.16B, V6.16B
@@ -25020,17 +25516,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1145
+	TBZ $1, R1, single1179
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1146
+	TBZ $0, R1, loaded1180
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1146
+	B loaded1180
 
-single1145:
+single1179:
 	FMOVS 0(R0), F7
 
-loaded1146:
+loaded1180:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea2e4e6 // FCMGT V6.4S, V7.4S, V2.4S
 	WORD $0x6ea61ce2 // BIT V2.16B, V7.16B, V6.16B
@@ -25049,17 +25545,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1147
+	TBZ $1, R1, single1181
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1148
+	TBZ $0, R1, loaded1182
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1148
+	B loaded1182
 
-single1147:
+single1181:
 	FMOVS 0(R0), F7
 
-loaded1148:
+loaded1182:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea3e4e6 // FCMGT V6.4S, V7.4S, V3.4S
 	WORD $0x6ea61ce3 // BIT V3.16B, V7.16B, V6.16B
@@ -25078,17 +25574,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1149
+	TBZ $1, R1, single1183
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1150
+	TBZ $0, R1, loaded1184
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1150
+	B loaded1184
 
-single1149:
+single1183:
 	FMOVS 0(R0), F7
 
-loaded1150:
+loaded1184:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea4e4e6 // FCMGT V6.4S, V7.4S, V4.4S
 	WORD $0x6ea61ce4 // BIT V4.16B, V7.16B, V6.16B
@@ -25249,17 +25745,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single1151
+	TBZ $1, R1, single1185
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1152
+	TBZ $0, R1, loaded1186
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1152
+	B loaded1186
 
-single1151:
+single1185:
 	FMOVS 0(R0), F14
 
-loaded1152:
+loaded1186:
 	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
 	VMOV V3.B16, V13.B16
@@ -25282,17 +25778,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single1153
+	TBZ $1, R1, single1187
 	FMOVD 0(R0), F13
-	TBZ $0, R1, loaded1154
+	TBZ $0, R1, loaded1188
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1154
+	B loaded1188
 
-single1153:
+single1187:
 	FMOVS 0(R0), F13
 
-loaded1154:
+loaded1188:
 	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
 	VMOV V3.B16, V14.B16
@@ -25315,17 +25811,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single1155
+	TBZ $1, R1, single1189
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1156
+	TBZ $0, R1, loaded1190
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1156
+	B loaded1190
 
-single1155:
+single1189:
 	FMOVS 0(R0), F14
 
-loaded1156:
+loaded1190:
 	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
 	VMOV V3.B16, V13.B16
@@ -25348,17 +25844,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single1157
+	TBZ $1, R1, single1191
 	FMOVD 0(R0), F13
-	TBZ $0, R1, loaded1158
+	TBZ $0, R1, loaded1192
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1158
+	B loaded1192
 
-single1157:
+single1191:
 	FMOVS 0(R0), F13
 
-loaded1158:
+loaded1192:
 	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
 	VMOV V3.B16, V14.B16
@@ -25614,17 +26110,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1159
+	TBZ $1, R2, single1193
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1160
+	TBZ $0, R2, loaded1194
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1160
+	B loaded1194
 
-single1159:
+single1193:
 	FMOVS 0(R1), F19
 
-loaded1160:
+loaded1194:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d442 // FADD V2.4S, V2.4S, V19.4S
@@ -25643,17 +26139,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1161
+	TBZ $1, R2, single1195
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1162
+	TBZ $0, R2, loaded1196
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1162
+	B loaded1196
 
-single1161:
+single1195:
 	FMOVS 0(R1), F19
 
-loaded1162:
+loaded1196:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
@@ -25672,17 +26168,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1163
+	TBZ $1, R2, single1197
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1164
+	TBZ $0, R2, loaded1198
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1164
+	B loaded1198
 
-single1163:
+single1197:
 	FMOVS 0(R1), F19
 
-loaded1164:
+loaded1198:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d484 // FADD V4.4S, V4.4S, V19.4S
@@ -25701,17 +26197,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1165
+	TBZ $1, R2, single1199
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1166
+	TBZ $0, R2, loaded1200
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1166
+	B loaded1200
 
-single1165:
+single1199:
 	FMOVS 0(R1), F19
 
-loaded1166:
+loaded1200:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d4a5 // FADD V5.4S, V5.4S, V19.4S
@@ -25730,17 +26226,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1167
+	TBZ $1, R2, single1201
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1168
+	TBZ $0, R2, loaded1202
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1168
+	B loaded1202
 
-single1167:
+single1201:
 	FMOVS 0(R1), F19
 
-loaded1168:
+loaded1202:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d4c6 // FADD V6.4S, V6.4S, V19.4S
@@ -25759,17 +26255,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1169
+	TBZ $1, R2, single1203
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1170
+	TBZ $0, R2, loaded1204
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1170
+	B loaded1204
 
-single1169:
+single1203:
 	FMOVS 0(R1), F19
 
-loaded1170:
+loaded1204:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d4e7 // FADD V7.4S, V7.4S, V19.4S
@@ -25788,17 +26284,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1171
+	TBZ $1, R2, single1205
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1172
+	TBZ $0, R2, loaded1206
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1172
+	B loaded1206
 
-single1171:
+single1205:
 	FMOVS 0(R1), F19
 
-loaded1172:
+loaded1206:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d508 // FADD V8.4S, V8.4S, V19.4S
@@ -25817,17 +26313,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1173
+	TBZ $1, R2, single1207
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1174
+	TBZ $0, R2, loaded1208
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1174
+	B loaded1208
 
-single1173:
+single1207:
 	FMOVS 0(R1), F19
 
-loaded1174:
+loaded1208:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d529 // FADD V9.4S, V9.4S, V19.4S
@@ -25846,17 +26342,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1175
+	TBZ $1, R2, single1209
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1176
+	TBZ $0, R2, loaded1210
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1176
+	B loaded1210
 
-single1175:
+single1209:
 	FMOVS 0(R1), F19
 
-loaded1176:
+loaded1210:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
@@ -25875,17 +26371,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1177
+	TBZ $1, R2, single1211
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1178
+	TBZ $0, R2, loaded1212
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1178
+	B loaded1212
 
-single1177:
+single1211:
 	FMOVS 0(R1), F19
 
-loaded1178:
+loaded1212:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
@@ -25904,17 +26400,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1179
+	TBZ $1, R2, single1213
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1180
+	TBZ $0, R2, loaded1214
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1180
+	B loaded1214
 
-single1179:
+single1213:
 	FMOVS 0(R1), F19
 
-loaded1180:
+loaded1214:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
@@ -25933,17 +26429,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1181
+	TBZ $1, R2, single1215
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1182
+	TBZ $0, R2, loaded1216
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1182
+	B loaded1216
 
-single1181:
+single1215:
 	FMOVS 0(R1), F19
 
-loaded1182:
+loaded1216:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
@@ -25962,17 +26458,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1183
+	TBZ $1, R2, single1217
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1184
+	TBZ $0, R2, loaded1218
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1184
+	B loaded1218
 
-single1183:
+single1217:
 	FMOVS 0(R1), F19
 
-loaded1184:
+loaded1218:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
@@ -25991,17 +26487,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1185
+	TBZ $1, R2, single1219
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1186
+	TBZ $0, R2, loaded1220
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1186
+	B loaded1220
 
-single1185:
+single1219:
 	FMOVS 0(R1), F19
 
-loaded1186:
+loaded1220:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
@@ -26020,17 +26516,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1187
+	TBZ $1, R2, single1221
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1188
+	TBZ $0, R2, loaded1222
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1188
+	B loaded1222
 
-single1187:
+single1221:
 	FMOVS 0(R1), F19
 
-loaded1188:
+loaded1222:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
@@ -26049,17 +26545,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1189
+	TBZ $1, R2, single1223
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1190
+	TBZ $0, R2, loaded1224
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1190
+	B loaded1224
 
-single1189:
+single1223:
 	FMOVS 0(R1), F19
 
-loaded1190:
+loaded1224:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
@@ -26338,17 +26834,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1191
+	TBZ $1, R2, single1225
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1192
+	TBZ $0, R2, loaded1226
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1192
+	B loaded1226
 
-single1191:
+single1225:
 	FMOVS 0(R1), F19
 
-loaded1192:
+loaded1226:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V2.S4
@@ -26367,17 +26863,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1193
+	TBZ $1, R2, single1227
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1194
+	TBZ $0, R2, loaded1228
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1194
+	B loaded1228
 
-single1193:
+single1227:
 	FMOVS 0(R1), F19
 
-loaded1194:
+loaded1228:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V3.S4
@@ -26396,17 +26892,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1195
+	TBZ $1, R2, single1229
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1196
+	TBZ $0, R2, loaded1230
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1196
+	B loaded1230
 
-single1195:
+single1229:
 	FMOVS 0(R1), F19
 
-loaded1196:
+loaded1230:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V4.S4
@@ -26425,17 +26921,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1197
+	TBZ $1, R2, single1231
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1198
+	TBZ $0, R2, loaded1232
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1198
+	B loaded1232
 
-single1197:
+single1231:
 	FMOVS 0(R1), F19
 
-loaded1198:
+loaded1232:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V5.S4
@@ -26454,17 +26950,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1199
+	TBZ $1, R2, single1233
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1200
+	TBZ $0, R2, loaded1234
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1200
+	B loaded1234
 
-single1199:
+single1233:
 	FMOVS 0(R1), F19
 
-loaded1200:
+loaded1234:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V6.S4
@@ -26483,17 +26979,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1201
+	TBZ $1, R2, single1235
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1202
+	TBZ $0, R2, loaded1236
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1202
+	B loaded1236
 
-single1201:
+single1235:
 	FMOVS 0(R1), F19
 
-loaded1202:
+loaded1236:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V7.S4
@@ -26512,17 +27008,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1203
+	TBZ $1, R2, single1237
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1204
+	TBZ $0, R2, loaded1238
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1204
+	B loaded1238
 
-single1203:
+single1237:
 	FMOVS 0(R1), F19
 
-loaded1204:
+loaded1238:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V8.S4
@@ -26541,17 +27037,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1205
+	TBZ $1, R2, single1239
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1206
+	TBZ $0, R2, loaded1240
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1206
+	B loaded1240
 
-single1205:
+single1239:
 	FMOVS 0(R1), F19
 
-loaded1206:
+loaded1240:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V9.S4
@@ -26570,17 +27066,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1207
+	TBZ $1, R2, single1241
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1208
+	TBZ $0, R2, loaded1242
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1208
+	B loaded1242
 
-single1207:
+single1241:
 	FMOVS 0(R1), F19
 
-loaded1208:
+loaded1242:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V10.S4
@@ -26599,17 +27095,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1209
+	TBZ $1, R2, single1243
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1210
+	TBZ $0, R2, loaded1244
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1210
+	B loaded1244
 
-single1209:
+single1243:
 	FMOVS 0(R1), F19
 
-loaded1210:
+loaded1244:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V11.S4
@@ -26628,17 +27124,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1211
+	TBZ $1, R2, single1245
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1212
+	TBZ $0, R2, loaded1246
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1212
+	B loaded1246
 
-single1211:
+single1245:
 	FMOVS 0(R1), F19
 
-loaded1212:
+loaded1246:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V12.S4
@@ -26657,17 +27153,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1213
+	TBZ $1, R2, single1247
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1214
+	TBZ $0, R2, loaded1248
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1214
+	B loaded1248
 
-single1213:
+single1247:
 	FMOVS 0(R1), F19
 
-loaded1214:
+loaded1248:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V13.S4
@@ -26686,17 +27182,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1215
+	TBZ $1, R2, single1249
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1216
+	TBZ $0, R2, loaded1250
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1216
+	B loaded1250
 
-single1215:
+single1249:
 	FMOVS 0(R1), F19
 
-loaded1216:
+loaded1250:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V14.S4
@@ -26715,17 +27211,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1217
+	TBZ $1, R2, single1251
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1218
+	TBZ $0, R2, loaded1252
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1218
+	B loaded1252
 
-single1217:
+single1251:
 	FMOVS 0(R1), F19
 
-loaded1218:
+loaded1252:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V15.S4
@@ -26744,17 +27240,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1219
+	TBZ $1, R2, single1253
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1220
+	TBZ $0, R2, loaded1254
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1220
+	B loaded1254
 
-single1219:
+single1253:
 	FMOVS 0(R1), F19
 
-loaded1220:
+loaded1254:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V16.S4
@@ -26773,17 +27269,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1221
+	TBZ $1, R2, single1255
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1222
+	TBZ $0, R2, loaded1256
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1222
+	B loaded1256
 
-single1221:
+single1255:
 	FMOVS 0(R1), F19
 
-loaded1222:
+loaded1256:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V17.S4
@@ -27018,272 +27514,272 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1223
+	TBZ $1, R5, single1257
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1224
+	TBZ $0, R5, loaded1258
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1224
+	B loaded1258
 
-single1223:
+single1257:
 	FMOVS 0(R1), F17
 
-loaded1224:
+loaded1258:
 	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
 	B pass0_fold
 
 pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1225
+	TBZ $1, R5, single1259
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1226
+	TBZ $0, R5, loaded1260
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1226
+	B loaded1260
 
-single1225:
+single1259:
 	FMOVS 0(R1), F17
 
-loaded1226:
+loaded1260:
 	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
 	B pass0_fold
 
 pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1227
+	TBZ $1, R5, single1261
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1228
+	TBZ $0, R5, loaded1262
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1228
+	B loaded1262
 
-single1227:
+single1261:
 	FMOVS 0(R1), F17
 
-loaded1228:
+loaded1262:
 	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
 	B pass0_fold
 
 pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1229
+	TBZ $1, R5, single1263
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1230
+	TBZ $0, R5, loaded1264
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1230
+	B loaded1264
 
-single1229:
+single1263:
 	FMOVS 0(R1), F17
 
-loaded1230:
+loaded1264:
 	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
 	B pass0_fold
 
 pass0_partial4:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1231
+	TBZ $1, R5, single1265
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1232
+	TBZ $0, R5, loaded1266
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1232
+	B loaded1266
 
-single1231:
+single1265:
 	FMOVS 0(R1), F17
 
-loaded1232:
+loaded1266:
 	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
 	B pass0_fold
 
 pass0_partial5:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1233
+	TBZ $1, R5, single1267
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1234
+	TBZ $0, R5, loaded1268
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1234
+	B loaded1268
 
-single1233:
+single1267:
 	FMOVS 0(R1), F17
 
-loaded1234:
+loaded1268:
 	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
 	B pass0_fold
 
 pass0_partial6:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1235
+	TBZ $1, R5, single1269
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1236
+	TBZ $0, R5, loaded1270
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1236
+	B loaded1270
 
-single1235:
+single1269:
 	FMOVS 0(R1), F17
 
-loaded1236:
+loaded1270:
 	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
 	B pass0_fold
 
 pass0_partial7:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1237
+	TBZ $1, R5, single1271
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1238
+	TBZ $0, R5, loaded1272
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1238
+	B loaded1272
 
-single1237:
+single1271:
 	FMOVS 0(R1), F17
 
-loaded1238:
+loaded1272:
 	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
 	B pass0_fold
 
 pass0_partial8:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1239
+	TBZ $1, R5, single1273
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1240
+	TBZ $0, R5, loaded1274
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1240
+	B loaded1274
 
-single1239:
+single1273:
 	FMOVS 0(R1), F17
 
-loaded1240:
+loaded1274:
 	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
 	B pass0_fold
 
 pass0_partial9:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1241
+	TBZ $1, R5, single1275
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1242
+	TBZ $0, R5, loaded1276
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1242
+	B loaded1276
 
-single1241:
+single1275:
 	FMOVS 0(R1), F17
 
-loaded1242:
+loaded1276:
 	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
 	B pass0_fold
 
 pass0_partial10:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1243
+	TBZ $1, R5, single1277
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1244
+	TBZ $0, R5, loaded1278
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1244
+	B loaded1278
 
-single1243:
+single1277:
 	FMOVS 0(R1), F17
 
-loaded1244:
+loaded1278:
 	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
 	B pass0_fold
 
 pass0_partial11:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1245
+	TBZ $1, R5, single1279
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1246
+	TBZ $0, R5, loaded1280
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1246
+	B loaded1280
 
-single1245:
+single1279:
 	FMOVS 0(R1), F17
 
-loaded1246:
+loaded1280:
 	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
 	B pass0_fold
 
 pass0_partial12:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1247
+	TBZ $1, R5, single1281
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1248
+	TBZ $0, R5, loaded1282
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1248
+	B loaded1282
 
-single1247:
+single1281:
 	FMOVS 0(R1), F17
 
-loaded1248:
+loaded1282:
 	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
 	B pass0_fold
 
 pass0_partial13:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1249
+	TBZ $1, R5, single1283
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1250
+	TBZ $0, R5, loaded1284
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1250
+	B loaded1284
 
-single1249:
+single1283:
 	FMOVS 0(R1), F17
 
-loaded1250:
+loaded1284:
 	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
 	B pass0_fold
 
 pass0_partial14:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1251
+	TBZ $1, R5, single1285
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1252
+	TBZ $0, R5, loaded1286
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1252
+	B loaded1286
 
-single1251:
+single1285:
 	FMOVS 0(R1), F17
 
-loaded1252:
+loaded1286:
 	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
 	B pass0_fold
 
 pass0_partial15:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1253
+	TBZ $1, R5, single1287
 	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1254
+	TBZ $0, R5, loaded1288
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1254
+	B loaded1288
 
-single1253:
+single1287:
 	FMOVS 0(R1), F17
 
-loaded1254:
+loaded1288:
 	WORD $0x4e31d610 // FADD V16.4S, V16.4S, V17.4S
 
 pass0_fold:
@@ -27545,17 +28041,17 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1255
+	TBZ $1, R5, single1289
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1256
+	TBZ $0, R5, loaded1290
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1256
+	B loaded1290
 
-single1255:
+single1289:
 	FMOVS 0(R2), F20
 
-loaded1256:
+loaded1290:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
@@ -27564,17 +28060,17 @@ loaded1256:
 pass1_partial1:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1257
+	TBZ $1, R5, single1291
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1258
+	TBZ $0, R5, loaded1292
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1258
+	B loaded1292
 
-single1257:
+single1291:
 	FMOVS 0(R2), F20
 
-loaded1258:
+loaded1292:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
@@ -27583,17 +28079,17 @@ loaded1258:
 pass1_partial2:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1259
+	TBZ $1, R5, single1293
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1260
+	TBZ $0, R5, loaded1294
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1260
+	B loaded1294
 
-single1259:
+single1293:
 	FMOVS 0(R2), F20
 
-loaded1260:
+loaded1294:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
@@ -27602,17 +28098,17 @@ loaded1260:
 pass1_partial3:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1261
+	TBZ $1, R5, single1295
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1262
+	TBZ $0, R5, loaded1296
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1262
+	B loaded1296
 
-single1261:
+single1295:
 	FMOVS 0(R2), F20
 
-loaded1262:
+loaded1296:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
@@ -27621,17 +28117,17 @@ loaded1262:
 pass1_partial4:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1263
+	TBZ $1, R5, single1297
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1264
+	TBZ $0, R5, loaded1298
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1264
+	B loaded1298
 
-single1263:
+single1297:
 	FMOVS 0(R2), F20
 
-loaded1264:
+loaded1298:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
@@ -27640,17 +28136,17 @@ loaded1264:
 pass1_partial5:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1265
+	TBZ $1, R5, single1299
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1266
+	TBZ $0, R5, loaded1300
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1266
+	B loaded1300
 
-single1265:
+single1299:
 	FMOVS 0(R2), F20
 
-loaded1266:
+loaded1300:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
@@ -27659,17 +28155,17 @@ loaded1266:
 pass1_partial6:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1267
+	TBZ $1, R5, single1301
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1268
+	TBZ $0, R5, loaded1302
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1268
+	B loaded1302
 
-single1267:
+single1301:
 	FMOVS 0(R2), F20
 
-loaded1268:
+loaded1302:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
@@ -27678,17 +28174,17 @@ loaded1268:
 pass1_partial7:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1269
+	TBZ $1, R5, single1303
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1270
+	TBZ $0, R5, loaded1304
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1270
+	B loaded1304
 
-single1269:
+single1303:
 	FMOVS 0(R2), F20
 
-loaded1270:
+loaded1304:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d56b // FADD V11.4S, V11.4S, V20.4S
@@ -27697,17 +28193,17 @@ loaded1270:
 pass1_partial8:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1271
+	TBZ $1, R5, single1305
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1272
+	TBZ $0, R5, loaded1306
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1272
+	B loaded1306
 
-single1271:
+single1305:
 	FMOVS 0(R2), F20
 
-loaded1272:
+loaded1306:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
@@ -27716,17 +28212,17 @@ loaded1272:
 pass1_partial9:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1273
+	TBZ $1, R5, single1307
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1274
+	TBZ $0, R5, loaded1308
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1274
+	B loaded1308
 
-single1273:
+single1307:
 	FMOVS 0(R2), F20
 
-loaded1274:
+loaded1308:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
@@ -27735,17 +28231,17 @@ loaded1274:
 pass1_partial10:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1275
+	TBZ $1, R5, single1309
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1276
+	TBZ $0, R5, loaded1310
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1276
+	B loaded1310
 
-single1275:
+single1309:
 	FMOVS 0(R2), F20
 
-loaded1276:
+loaded1310:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
@@ -27754,17 +28250,17 @@ loaded1276:
 pass1_partial11:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1277
+	TBZ $1, R5, single1311
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1278
+	TBZ $0, R5, loaded1312
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1278
+	B loaded1312
 
-single1277:
+single1311:
 	FMOVS 0(R2), F20
 
-loaded1278:
+loaded1312:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
@@ -27773,17 +28269,17 @@ loaded1278:
 pass1_partial12:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1279
+	TBZ $1, R5, single1313
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1280
+	TBZ $0, R5, loaded1314
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1280
+	B loaded1314
 
-single1279:
+single1313:
 	FMOVS 0(R2), F20
 
-loaded1280:
+loaded1314:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
@@ -27792,17 +28288,17 @@ loaded1280:
 pass1_partial13:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1281
+	TBZ $1, R5, single1315
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1282
+	TBZ $0, R5, loaded1316
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1282
+	B loaded1316
 
-single1281:
+single1315:
 	FMOVS 0(R2), F20
 
-loaded1282:
+loaded1316:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
@@ -27811,17 +28307,17 @@ loaded1282:
 pass1_partial14:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1283
+	TBZ $1, R5, single1317
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1284
+	TBZ $0, R5, loaded1318
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1284
+	B loaded1318
 
-single1283:
+single1317:
 	FMOVS 0(R2), F20
 
-loaded1284:
+loaded1318:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
@@ -27830,17 +28326,17 @@ loaded1284:
 pass1_partial15:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1285
+	TBZ $1, R5, single1319
 	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1286
+	TBZ $0, R5, loaded1320
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1286
+	B loaded1320
 
-single1285:
+single1319:
 	FMOVS 0(R2), F20
 
-loaded1286:
+loaded1320:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d673 // FADD V19.4S, V19.4S, V20.4S
@@ -28064,17 +28560,17 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1287
+	TBZ $1, R5, single1321
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1288
+	TBZ $0, R5, loaded1322
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1288
+	B loaded1322
 
-single1287:
+single1321:
 	FMOVS 0(R2), F21
 
-loaded1288:
+loaded1322:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V18.S4
@@ -28083,17 +28579,17 @@ loaded1288:
 pass6_partial1:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1289
+	TBZ $1, R5, single1323
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1290
+	TBZ $0, R5, loaded1324
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1290
+	B loaded1324
 
-single1289:
+single1323:
 	FMOVS 0(R2), F21
 
-loaded1290:
+loaded1324:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V19.S4
@@ -28102,17 +28598,17 @@ loaded1290:
 pass6_partial2:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1291
+	TBZ $1, R5, single1325
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1292
+	TBZ $0, R5, loaded1326
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1292
+	B loaded1326
 
-single1291:
+single1325:
 	FMOVS 0(R2), F21
 
-loaded1292:
+loaded1326:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V17.S4
@@ -28121,17 +28617,17 @@ loaded1292:
 pass6_partial3:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1293
+	TBZ $1, R5, single1327
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1294
+	TBZ $0, R5, loaded1328
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1294
+	B loaded1328
 
-single1293:
+single1327:
 	FMOVS 0(R2), F21
 
-loaded1294:
+loaded1328:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V16.S4
@@ -28140,17 +28636,17 @@ loaded1294:
 pass6_partial4:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1295
+	TBZ $1, R5, single1329
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1296
+	TBZ $0, R5, loaded1330
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1296
+	B loaded1330
 
-single1295:
+single1329:
 	FMOVS 0(R2), F21
 
-loaded1296:
+loaded1330:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V15.S4
@@ -28159,17 +28655,17 @@ loaded1296:
 pass6_partial5:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1297
+	TBZ $1, R5, single1331
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1298
+	TBZ $0, R5, loaded1332
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1298
+	B loaded1332
 
-single1297:
+single1331:
 	FMOVS 0(R2), F21
 
-loaded1298:
+loaded1332:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V14.S4
@@ -28178,17 +28674,17 @@ loaded1298:
 pass6_partial6:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1299
+	TBZ $1, R5, single1333
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1300
+	TBZ $0, R5, loaded1334
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1300
+	B loaded1334
 
-single1299:
+single1333:
 	FMOVS 0(R2), F21
 
-loaded1300:
+loaded1334:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V13.S4
@@ -28197,17 +28693,17 @@ loaded1300:
 pass6_partial7:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1301
+	TBZ $1, R5, single1335
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1302
+	TBZ $0, R5, loaded1336
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1302
+	B loaded1336
 
-single1301:
+single1335:
 	FMOVS 0(R2), F21
 
-loaded1302:
+loaded1336:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V12.S4
@@ -28216,17 +28712,17 @@ loaded1302:
 pass6_partial8:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1303
+	TBZ $1, R5, single1337
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1304
+	TBZ $0, R5, loaded1338
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1304
+	B loaded1338
 
-single1303:
+single1337:
 	FMOVS 0(R2), F21
 
-loaded1304:
+loaded1338:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V11.S4
@@ -28235,17 +28731,17 @@ loaded1304:
 pass6_partial9:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1305
+	TBZ $1, R5, single1339
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1306
+	TBZ $0, R5, loaded1340
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1306
+	B loaded1340
 
-single1305:
+single1339:
 	FMOVS 0(R2), F21
 
-loaded1306:
+loaded1340:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V10.S4
@@ -28254,17 +28750,17 @@ loaded1306:
 pass6_partial10:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1307
+	TBZ $1, R5, single1341
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1308
+	TBZ $0, R5, loaded1342
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1308
+	B loaded1342
 
-single1307:
+single1341:
 	FMOVS 0(R2), F21
 
-loaded1308:
+loaded1342:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V9.S4
@@ -28273,17 +28769,17 @@ loaded1308:
 pass6_partial11:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1309
+	TBZ $1, R5, single1343
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1310
+	TBZ $0, R5, loaded1344
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1310
+	B loaded1344
 
-single1309:
+single1343:
 	FMOVS 0(R2), F21
 
-loaded1310:
+loaded1344:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V8.S4
@@ -28292,17 +28788,17 @@ loaded1310:
 pass6_partial12:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1311
+	TBZ $1, R5, single1345
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1312
+	TBZ $0, R5, loaded1346
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1312
+	B loaded1346
 
-single1311:
+single1345:
 	FMOVS 0(R2), F21
 
-loaded1312:
+loaded1346:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V7.S4
@@ -28311,17 +28807,17 @@ loaded1312:
 pass6_partial13:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1313
+	TBZ $1, R5, single1347
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1314
+	TBZ $0, R5, loaded1348
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1314
+	B loaded1348
 
-single1313:
+single1347:
 	FMOVS 0(R2), F21
 
-loaded1314:
+loaded1348:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V6.S4
@@ -28330,17 +28826,17 @@ loaded1314:
 pass6_partial14:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1315
+	TBZ $1, R5, single1349
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1316
+	TBZ $0, R5, loaded1350
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1316
+	B loaded1350
 
-single1315:
+single1349:
 	FMOVS 0(R2), F21
 
-loaded1316:
+loaded1350:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V5.S4
@@ -28349,17 +28845,17 @@ loaded1316:
 pass6_partial15:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1317
+	TBZ $1, R5, single1351
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1318
+	TBZ $0, R5, loaded1352
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1318
+	B loaded1352
 
-single1317:
+single1351:
 	FMOVS 0(R2), F21
 
-loaded1318:
+loaded1352:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V20.S4
@@ -28631,17 +29127,17 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1319
+	TBZ $1, R8, single1353
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1320
+	TBZ $0, R8, loaded1354
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1320
+	B loaded1354
 
-single1319:
+single1353:
 	FMOVS 0(R3), F22
 
-loaded1320:
+loaded1354:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
@@ -28650,17 +29146,17 @@ loaded1320:
 pass1_partial1:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1321
+	TBZ $1, R8, single1355
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1322
+	TBZ $0, R8, loaded1356
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1322
+	B loaded1356
 
-single1321:
+single1355:
 	FMOVS 0(R3), F22
 
-loaded1322:
+loaded1356:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
@@ -28669,17 +29165,17 @@ loaded1322:
 pass1_partial2:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1323
+	TBZ $1, R8, single1357
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1324
+	TBZ $0, R8, loaded1358
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1324
+	B loaded1358
 
-single1323:
+single1357:
 	FMOVS 0(R3), F22
 
-loaded1324:
+loaded1358:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
@@ -28688,17 +29184,17 @@ loaded1324:
 pass1_partial3:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1325
+	TBZ $1, R8, single1359
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1326
+	TBZ $0, R8, loaded1360
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1326
+	B loaded1360
 
-single1325:
+single1359:
 	FMOVS 0(R3), F22
 
-loaded1326:
+loaded1360:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
@@ -28707,17 +29203,17 @@ loaded1326:
 pass1_partial4:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1327
+	TBZ $1, R8, single1361
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1328
+	TBZ $0, R8, loaded1362
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1328
+	B loaded1362
 
-single1327:
+single1361:
 	FMOVS 0(R3), F22
 
-loaded1328:
+loaded1362:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
@@ -28726,17 +29222,17 @@ loaded1328:
 pass1_partial5:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1329
+	TBZ $1, R8, single1363
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1330
+	TBZ $0, R8, loaded1364
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1330
+	B loaded1364
 
-single1329:
+single1363:
 	FMOVS 0(R3), F22
 
-loaded1330:
+loaded1364:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
@@ -28745,17 +29241,17 @@ loaded1330:
 pass1_partial6:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1331
+	TBZ $1, R8, single1365
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1332
+	TBZ $0, R8, loaded1366
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1332
+	B loaded1366
 
-single1331:
+single1365:
 	FMOVS 0(R3), F22
 
-loaded1332:
+loaded1366:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
@@ -28764,17 +29260,17 @@ loaded1332:
 pass1_partial7:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1333
+	TBZ $1, R8, single1367
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1334
+	TBZ $0, R8, loaded1368
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1334
+	B loaded1368
 
-single1333:
+single1367:
 	FMOVS 0(R3), F22
 
-loaded1334:
+loaded1368:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
@@ -28783,17 +29279,17 @@ loaded1334:
 pass1_partial8:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1335
+	TBZ $1, R8, single1369
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1336
+	TBZ $0, R8, loaded1370
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1336
+	B loaded1370
 
-single1335:
+single1369:
 	FMOVS 0(R3), F22
 
-loaded1336:
+loaded1370:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
@@ -28802,17 +29298,17 @@ loaded1336:
 pass1_partial9:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1337
+	TBZ $1, R8, single1371
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1338
+	TBZ $0, R8, loaded1372
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1338
+	B loaded1372
 
-single1337:
+single1371:
 	FMOVS 0(R3), F22
 
-loaded1338:
+loaded1372:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
@@ -28821,17 +29317,17 @@ loaded1338:
 pass1_partial10:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1339
+	TBZ $1, R8, single1373
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1340
+	TBZ $0, R8, loaded1374
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1340
+	B loaded1374
 
-single1339:
+single1373:
 	FMOVS 0(R3), F22
 
-loaded1340:
+loaded1374:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d610 // FADD V16.4S, V16.4S, V22.4S
@@ -28840,17 +29336,17 @@ loaded1340:
 pass1_partial11:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1341
+	TBZ $1, R8, single1375
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1342
+	TBZ $0, R8, loaded1376
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1342
+	B loaded1376
 
-single1341:
+single1375:
 	FMOVS 0(R3), F22
 
-loaded1342:
+loaded1376:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
@@ -28859,17 +29355,17 @@ loaded1342:
 pass1_partial12:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1343
+	TBZ $1, R8, single1377
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1344
+	TBZ $0, R8, loaded1378
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1344
+	B loaded1378
 
-single1343:
+single1377:
 	FMOVS 0(R3), F22
 
-loaded1344:
+loaded1378:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
@@ -28878,17 +29374,17 @@ loaded1344:
 pass1_partial13:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1345
+	TBZ $1, R8, single1379
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1346
+	TBZ $0, R8, loaded1380
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1346
+	B loaded1380
 
-single1345:
+single1379:
 	FMOVS 0(R3), F22
 
-loaded1346:
+loaded1380:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
@@ -28897,17 +29393,17 @@ loaded1346:
 pass1_partial14:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1347
+	TBZ $1, R8, single1381
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1348
+	TBZ $0, R8, loaded1382
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1348
+	B loaded1382
 
-single1347:
+single1381:
 	FMOVS 0(R3), F22
 
-loaded1348:
+loaded1382:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
@@ -28916,17 +29412,17 @@ loaded1348:
 pass1_partial15:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1349
+	TBZ $1, R8, single1383
 	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1350
+	TBZ $0, R8, loaded1384
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1350
+	B loaded1384
 
-single1349:
+single1383:
 	FMOVS 0(R3), F22
 
-loaded1350:
+loaded1384:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d6b5 // FADD V21.4S, V21.4S, V22.4S
@@ -29152,17 +29648,17 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1351
+	TBZ $1, R8, single1385
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1352
+	TBZ $0, R8, loaded1386
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1352
+	B loaded1386
 
-single1351:
+single1385:
 	FMOVS 0(R3), F23
 
-loaded1352:
+loaded1386:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V20.S4
@@ -29171,17 +29667,17 @@ loaded1352:
 pass6_partial1:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1353
+	TBZ $1, R8, single1387
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1354
+	TBZ $0, R8, loaded1388
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1354
+	B loaded1388
 
-single1353:
+single1387:
 	FMOVS 0(R3), F23
 
-loaded1354:
+loaded1388:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V21.S4
@@ -29190,17 +29686,17 @@ loaded1354:
 pass6_partial2:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1355
+	TBZ $1, R8, single1389
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1356
+	TBZ $0, R8, loaded1390
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1356
+	B loaded1390
 
-single1355:
+single1389:
 	FMOVS 0(R3), F23
 
-loaded1356:
+loaded1390:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V19.S4
@@ -29209,17 +29705,17 @@ loaded1356:
 pass6_partial3:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1357
+	TBZ $1, R8, single1391
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1358
+	TBZ $0, R8, loaded1392
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1358
+	B loaded1392
 
-single1357:
+single1391:
 	FMOVS 0(R3), F23
 
-loaded1358:
+loaded1392:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V18.S4
@@ -29228,17 +29724,17 @@ loaded1358:
 pass6_partial4:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1359
+	TBZ $1, R8, single1393
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1360
+	TBZ $0, R8, loaded1394
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1360
+	B loaded1394
 
-single1359:
+single1393:
 	FMOVS 0(R3), F23
 
-loaded1360:
+loaded1394:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V17.S4
@@ -29247,17 +29743,17 @@ loaded1360:
 pass6_partial5:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1361
+	TBZ $1, R8, single1395
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1362
+	TBZ $0, R8, loaded1396
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1362
+	B loaded1396
 
-single1361:
+single1395:
 	FMOVS 0(R3), F23
 
-loaded1362:
+loaded1396:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V16.S4
@@ -29266,17 +29762,17 @@ loaded1362:
 pass6_partial6:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1363
+	TBZ $1, R8, single1397
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1364
+	TBZ $0, R8, loaded1398
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1364
+	B loaded1398
 
-single1363:
+single1397:
 	FMOVS 0(R3), F23
 
-loaded1364:
+loaded1398:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V15.S4
@@ -29285,17 +29781,17 @@ loaded1364:
 pass6_partial7:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1365
+	TBZ $1, R8, single1399
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1366
+	TBZ $0, R8, loaded1400
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1366
+	B loaded1400
 
-single1365:
+single1399:
 	FMOVS 0(R3), F23
 
-loaded1366:
+loaded1400:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V14.S4
@@ -29304,17 +29800,17 @@ loaded1366:
 pass6_partial8:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1367
+	TBZ $1, R8, single1401
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1368
+	TBZ $0, R8, loaded1402
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1368
+	B loaded1402
 
-single1367:
+single1401:
 	FMOVS 0(R3), F23
 
-loaded1368:
+loaded1402:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V13.S4
@@ -29323,17 +29819,17 @@ loaded1368:
 pass6_partial9:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1369
+	TBZ $1, R8, single1403
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1370
+	TBZ $0, R8, loaded1404
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1370
+	B loaded1404
 
-single1369:
+single1403:
 	FMOVS 0(R3), F23
 
-loaded1370:
+loaded1404:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V12.S4
@@ -29342,17 +29838,17 @@ loaded1370:
 pass6_partial10:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1371
+	TBZ $1, R8, single1405
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1372
+	TBZ $0, R8, loaded1406
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1372
+	B loaded1406
 
-single1371:
+single1405:
 	FMOVS 0(R3), F23
 
-loaded1372:
+loaded1406:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V11.S4
@@ -29361,17 +29857,17 @@ loaded1372:
 pass6_partial11:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1373
+	TBZ $1, R8, single1407
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1374
+	TBZ $0, R8, loaded1408
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1374
+	B loaded1408
 
-single1373:
+single1407:
 	FMOVS 0(R3), F23
 
-loaded1374:
+loaded1408:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V10.S4
@@ -29380,17 +29876,17 @@ loaded1374:
 pass6_partial12:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1375
+	TBZ $1, R8, single1409
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1376
+	TBZ $0, R8, loaded1410
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1376
+	B loaded1410
 
-single1375:
+single1409:
 	FMOVS 0(R3), F23
 
-loaded1376:
+loaded1410:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V9.S4
@@ -29399,17 +29895,17 @@ loaded1376:
 pass6_partial13:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1377
+	TBZ $1, R8, single1411
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1378
+	TBZ $0, R8, loaded1412
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1378
+	B loaded1412
 
-single1377:
+single1411:
 	FMOVS 0(R3), F23
 
-loaded1378:
+loaded1412:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V8.S4
@@ -29418,17 +29914,17 @@ loaded1378:
 pass6_partial14:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1379
+	TBZ $1, R8, single1413
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1380
+	TBZ $0, R8, loaded1414
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1380
+	B loaded1414
 
-single1379:
+single1413:
 	FMOVS 0(R3), F23
 
-loaded1380:
+loaded1414:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V7.S4
@@ -29437,17 +29933,17 @@ loaded1380:
 pass6_partial15:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1381
+	TBZ $1, R8, single1415
 	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1382
+	TBZ $0, R8, loaded1416
 	ADD $8, R3, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1382
+	B loaded1416
 
-single1381:
+single1415:
 	FMOVS 0(R3), F23
 
-loaded1382:
+loaded1416:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V22.S4
@@ -29551,53 +30047,53 @@ pass16_vectors_end:
 	ADD $4, R8
 	CMP $0, R8
 	BEQ pass16_end
-	TBZ $1, R8, single1383
+	TBZ $1, R8, single1417
 	FMOVD 0(R3), F14
-	TBZ $0, R8, loaded1384
+	TBZ $0, R8, loaded1418
 	ADD $8, R3, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1384
+	B loaded1418
 
-single1383:
+single1417:
 	FMOVS 0(R3), F14
 
-loaded1384:
+loaded1418:
 	WORD $0x4ea6d5ce // FSUB V14.4S, V14.4S, V6.4S
 	WORD $0x6e25ddce // FMUL V14.4S, V14.4S, V5.4S
-	TBZ $1, R8, single1385
+	TBZ $1, R8, single1419
 	FMOVD 0(R4), F15
-	TBZ $0, R8, loaded1386
+	TBZ $0, R8, loaded1420
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1386
+	B loaded1420
 
-single1385:
+single1419:
 	FMOVS 0(R4), F15
 
-loaded1386:
-	TBZ $1, R8, single1387
+loaded1420:
+	TBZ $1, R8, single1421
 	FMOVD 0(R5), F16
-	TBZ $0, R8, loaded1388
+	TBZ $0, R8, loaded1422
 	ADD $8, R5, R26
 	VLD1 (R26), V16.S[2]
-	B loaded1388
+	B loaded1422
 
-single1387:
+single1421:
 	FMOVS 0(R5), F16
 
-loaded1388:
+loaded1422:
 	VFMLA V15.S4, V14.S4, V16.S4
-	TBZ $1, R8, single1389
+	TBZ $1, R8, single1423
 	FMOVD F16, 0(R0)
-	TBZ $0, R8, stored1390
+	TBZ $0, R8, stored1424
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored1390
+	B stored1424
 
-single1389:
+single1423:
 	FMOVS F16, 0(R0)
 
-stored1390:
+stored1424:
 
 pass16_end:
 	SUB R9, R3
@@ -29860,496 +30356,496 @@ pass2_blocks_end:
 pass2_partial0:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1391
+	TBZ $1, R8, single1425
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1392
+	TBZ $0, R8, loaded1426
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1392
+	B loaded1426
 
-single1391:
+single1425:
 	FMOVS 0(R1), F20
 
-loaded1392:
+loaded1426:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1393
+	TBZ $1, R8, single1427
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1394
+	TBZ $0, R8, loaded1428
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1394
+	B loaded1428
 
-single1393:
+single1427:
 	FMOVS 0(R5), F24
 
-loaded1394:
+loaded1428:
 	VFMLA V24.S4, V20.S4, V4.S4
 	B pass2_fold
 
 pass2_partial1:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1395
+	TBZ $1, R8, single1429
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1396
+	TBZ $0, R8, loaded1430
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1396
+	B loaded1430
 
-single1395:
+single1429:
 	FMOVS 0(R1), F24
 
-loaded1396:
+loaded1430:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1397
+	TBZ $1, R8, single1431
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1398
+	TBZ $0, R8, loaded1432
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1398
+	B loaded1432
 
-single1397:
+single1431:
 	FMOVS 0(R5), F20
 
-loaded1398:
+loaded1432:
 	VFMLA V20.S4, V24.S4, V5.S4
 	B pass2_fold
 
 pass2_partial2:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1399
+	TBZ $1, R8, single1433
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1400
+	TBZ $0, R8, loaded1434
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1400
+	B loaded1434
 
-single1399:
+single1433:
 	FMOVS 0(R1), F20
 
-loaded1400:
+loaded1434:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1401
+	TBZ $1, R8, single1435
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1402
+	TBZ $0, R8, loaded1436
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1402
+	B loaded1436
 
-single1401:
+single1435:
 	FMOVS 0(R5), F24
 
-loaded1402:
+loaded1436:
 	VFMLA V24.S4, V20.S4, V6.S4
 	B pass2_fold
 
 pass2_partial3:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1403
+	TBZ $1, R8, single1437
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1404
+	TBZ $0, R8, loaded1438
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1404
+	B loaded1438
 
-single1403:
+single1437:
 	FMOVS 0(R1), F24
 
-loaded1404:
+loaded1438:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1405
+	TBZ $1, R8, single1439
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1406
+	TBZ $0, R8, loaded1440
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1406
+	B loaded1440
 
-single1405:
+single1439:
 	FMOVS 0(R5), F20
 
-loaded1406:
+loaded1440:
 	VFMLA V20.S4, V24.S4, V7.S4
 	B pass2_fold
 
 pass2_partial4:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1407
+	TBZ $1, R8, single1441
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1408
+	TBZ $0, R8, loaded1442
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1408
+	B loaded1442
 
-single1407:
+single1441:
 	FMOVS 0(R1), F20
 
-loaded1408:
+loaded1442:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1409
+	TBZ $1, R8, single1443
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1410
+	TBZ $0, R8, loaded1444
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1410
+	B loaded1444
 
-single1409:
+single1443:
 	FMOVS 0(R5), F24
 
-loaded1410:
+loaded1444:
 	VFMLA V24.S4, V20.S4, V8.S4
 	B pass2_fold
 
 pass2_partial5:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1411
+	TBZ $1, R8, single1445
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1412
+	TBZ $0, R8, loaded1446
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1412
+	B loaded1446
 
-single1411:
+single1445:
 	FMOVS 0(R1), F24
 
-loaded1412:
+loaded1446:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1413
+	TBZ $1, R8, single1447
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1414
+	TBZ $0, R8, loaded1448
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1414
+	B loaded1448
 
-single1413:
+single1447:
 	FMOVS 0(R5), F20
 
-loaded1414:
+loaded1448:
 	VFMLA V20.S4, V24.S4, V9.S4
 	B pass2_fold
 
 pass2_partial6:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1415
+	TBZ $1, R8, single1449
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1416
+	TBZ $0, R8, loaded1450
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1416
+	B loaded1450
 
-single1415:
+single1449:
 	FMOVS 0(R1), F20
 
-loaded1416:
+loaded1450:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1417
+	TBZ $1, R8, single1451
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1418
+	TBZ $0, R8, loaded1452
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1418
+	B loaded1452
 
-single1417:
+single1451:
 	FMOVS 0(R5), F24
 
-loaded1418:
+loaded1452:
 	VFMLA V24.S4, V20.S4, V10.S4
 	B pass2_fold
 
 pass2_partial7:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1419
+	TBZ $1, R8, single1453
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1420
+	TBZ $0, R8, loaded1454
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1420
+	B loaded1454
 
-single1419:
+single1453:
 	FMOVS 0(R1), F24
 
-loaded1420:
+loaded1454:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1421
+	TBZ $1, R8, single1455
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1422
+	TBZ $0, R8, loaded1456
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1422
+	B loaded1456
 
-single1421:
+single1455:
 	FMOVS 0(R5), F20
 
-loaded1422:
+loaded1456:
 	VFMLA V20.S4, V24.S4, V11.S4
 	B pass2_fold
 
 pass2_partial8:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1423
+	TBZ $1, R8, single1457
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1424
+	TBZ $0, R8, loaded1458
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1424
+	B loaded1458
 
-single1423:
+single1457:
 	FMOVS 0(R1), F20
 
-loaded1424:
+loaded1458:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1425
+	TBZ $1, R8, single1459
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1426
+	TBZ $0, R8, loaded1460
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1426
+	B loaded1460
 
-single1425:
+single1459:
 	FMOVS 0(R5), F24
 
-loaded1426:
+loaded1460:
 	VFMLA V24.S4, V20.S4, V12.S4
 	B pass2_fold
 
 pass2_partial9:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1427
+	TBZ $1, R8, single1461
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1428
+	TBZ $0, R8, loaded1462
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1428
+	B loaded1462
 
-single1427:
+single1461:
 	FMOVS 0(R1), F24
 
-loaded1428:
+loaded1462:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1429
+	TBZ $1, R8, single1463
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1430
+	TBZ $0, R8, loaded1464
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1430
+	B loaded1464
 
-single1429:
+single1463:
 	FMOVS 0(R5), F20
 
-loaded1430:
+loaded1464:
 	VFMLA V20.S4, V24.S4, V13.S4
 	B pass2_fold
 
 pass2_partial10:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1431
+	TBZ $1, R8, single1465
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1432
+	TBZ $0, R8, loaded1466
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1432
+	B loaded1466
 
-single1431:
+single1465:
 	FMOVS 0(R1), F20
 
-loaded1432:
+loaded1466:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1433
+	TBZ $1, R8, single1467
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1434
+	TBZ $0, R8, loaded1468
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1434
+	B loaded1468
 
-single1433:
+single1467:
 	FMOVS 0(R5), F24
 
-loaded1434:
+loaded1468:
 	VFMLA V24.S4, V20.S4, V14.S4
 	B pass2_fold
 
 pass2_partial11:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1435
+	TBZ $1, R8, single1469
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1436
+	TBZ $0, R8, loaded1470
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1436
+	B loaded1470
 
-single1435:
+single1469:
 	FMOVS 0(R1), F24
 
-loaded1436:
+loaded1470:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1437
+	TBZ $1, R8, single1471
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1438
+	TBZ $0, R8, loaded1472
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1438
+	B loaded1472
 
-single1437:
+single1471:
 	FMOVS 0(R5), F20
 
-loaded1438:
+loaded1472:
 	VFMLA V20.S4, V24.S4, V15.S4
 	B pass2_fold
 
 pass2_partial12:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1439
+	TBZ $1, R8, single1473
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1440
+	TBZ $0, R8, loaded1474
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1440
+	B loaded1474
 
-single1439:
+single1473:
 	FMOVS 0(R1), F20
 
-loaded1440:
+loaded1474:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1441
+	TBZ $1, R8, single1475
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1442
+	TBZ $0, R8, loaded1476
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1442
+	B loaded1476
 
-single1441:
+single1475:
 	FMOVS 0(R5), F24
 
-loaded1442:
+loaded1476:
 	VFMLA V24.S4, V20.S4, V16.S4
 	B pass2_fold
 
 pass2_partial13:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1443
+	TBZ $1, R8, single1477
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1444
+	TBZ $0, R8, loaded1478
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1444
+	B loaded1478
 
-single1443:
+single1477:
 	FMOVS 0(R1), F24
 
-loaded1444:
+loaded1478:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1445
+	TBZ $1, R8, single1479
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1446
+	TBZ $0, R8, loaded1480
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1446
+	B loaded1480
 
-single1445:
+single1479:
 	FMOVS 0(R5), F20
 
-loaded1446:
+loaded1480:
 	VFMLA V20.S4, V24.S4, V17.S4
 	B pass2_fold
 
 pass2_partial14:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1447
+	TBZ $1, R8, single1481
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1448
+	TBZ $0, R8, loaded1482
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1448
+	B loaded1482
 
-single1447:
+single1481:
 	FMOVS 0(R1), F20
 
-loaded1448:
+loaded1482:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1449
+	TBZ $1, R8, single1483
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1450
+	TBZ $0, R8, loaded1484
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1450
+	B loaded1484
 
-single1449:
+single1483:
 	FMOVS 0(R5), F24
 
-loaded1450:
+loaded1484:
 	VFMLA V24.S4, V20.S4, V18.S4
 	B pass2_fold
 
 pass2_partial15:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1451
+	TBZ $1, R8, single1485
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1452
+	TBZ $0, R8, loaded1486
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1452
+	B loaded1486
 
-single1451:
+single1485:
 	FMOVS 0(R1), F24
 
-loaded1452:
+loaded1486:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1453
+	TBZ $1, R8, single1487
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1454
+	TBZ $0, R8, loaded1488
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1454
+	B loaded1488
 
-single1453:
+single1487:
 	FMOVS 0(R5), F20
 
-loaded1454:
+loaded1488:
 	VFMLA V20.S4, V24.S4, V19.S4
 
 pass2_fold:
@@ -30751,44 +31247,44 @@ pass4_blocks_end:
 pass4_partial0:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1455
+	TBZ $1, R8, single1489
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1456
+	TBZ $0, R8, loaded1490
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1456
+	B loaded1490
 
-single1455:
+single1489:
 	FMOVS 0(R2), F24
 
-loaded1456:
+loaded1490:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1457
+	TBZ $1, R8, single1491
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1458
+	TBZ $0, R8, loaded1492
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1458
+	B loaded1492
 
-single1457:
+single1491:
 	FMOVS 0(R1), F21
 
-loaded1458:
-	TBZ $1, R8, single1459
+loaded1492:
+	TBZ $1, R8, single1493
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1460
+	TBZ $0, R8, loaded1494
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1460
+	B loaded1494
 
-single1459:
+single1493:
 	FMOVS 0(R5), F25
 
-loaded1460:
+loaded1494:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V4.S4
 	B pass4_fold
@@ -30796,44 +31292,44 @@ loaded1460:
 pass4_partial1:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1461
+	TBZ $1, R8, single1495
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1462
+	TBZ $0, R8, loaded1496
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1462
+	B loaded1496
 
-single1461:
+single1495:
 	FMOVS 0(R2), F24
 
-loaded1462:
+loaded1496:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1463
+	TBZ $1, R8, single1497
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1464
+	TBZ $0, R8, loaded1498
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1464
+	B loaded1498
 
-single1463:
+single1497:
 	FMOVS 0(R1), F25
 
-loaded1464:
-	TBZ $1, R8, single1465
+loaded1498:
+	TBZ $1, R8, single1499
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1466
+	TBZ $0, R8, loaded1500
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1466
+	B loaded1500
 
-single1465:
+single1499:
 	FMOVS 0(R5), F21
 
-loaded1466:
+loaded1500:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V18.S4
 	B pass4_fold
@@ -30841,44 +31337,44 @@ loaded1466:
 pass4_partial2:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1467
+	TBZ $1, R8, single1501
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1468
+	TBZ $0, R8, loaded1502
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1468
+	B loaded1502
 
-single1467:
+single1501:
 	FMOVS 0(R2), F24
 
-loaded1468:
+loaded1502:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1469
+	TBZ $1, R8, single1503
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1470
+	TBZ $0, R8, loaded1504
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1470
+	B loaded1504
 
-single1469:
+single1503:
 	FMOVS 0(R1), F21
 
-loaded1470:
-	TBZ $1, R8, single1471
+loaded1504:
+	TBZ $1, R8, single1505
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1472
+	TBZ $0, R8, loaded1506
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1472
+	B loaded1506
 
-single1471:
+single1505:
 	FMOVS 0(R5), F25
 
-loaded1472:
+loaded1506:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V17.S4
 	B pass4_fold
@@ -30886,44 +31382,44 @@ loaded1472:
 pass4_partial3:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1473
+	TBZ $1, R8, single1507
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1474
+	TBZ $0, R8, loaded1508
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1474
+	B loaded1508
 
-single1473:
+single1507:
 	FMOVS 0(R2), F24
 
-loaded1474:
+loaded1508:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1475
+	TBZ $1, R8, single1509
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1476
+	TBZ $0, R8, loaded1510
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1476
+	B loaded1510
 
-single1475:
+single1509:
 	FMOVS 0(R1), F25
 
-loaded1476:
-	TBZ $1, R8, single1477
+loaded1510:
+	TBZ $1, R8, single1511
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1478
+	TBZ $0, R8, loaded1512
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1478
+	B loaded1512
 
-single1477:
+single1511:
 	FMOVS 0(R5), F21
 
-loaded1478:
+loaded1512:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V16.S4
 	B pass4_fold
@@ -30931,44 +31427,44 @@ loaded1478:
 pass4_partial4:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1479
+	TBZ $1, R8, single1513
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1480
+	TBZ $0, R8, loaded1514
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1480
+	B loaded1514
 
-single1479:
+single1513:
 	FMOVS 0(R2), F24
 
-loaded1480:
+loaded1514:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1481
+	TBZ $1, R8, single1515
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1482
+	TBZ $0, R8, loaded1516
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1482
+	B loaded1516
 
-single1481:
+single1515:
 	FMOVS 0(R1), F21
 
-loaded1482:
-	TBZ $1, R8, single1483
+loaded1516:
+	TBZ $1, R8, single1517
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1484
+	TBZ $0, R8, loaded1518
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1484
+	B loaded1518
 
-single1483:
+single1517:
 	FMOVS 0(R5), F25
 
-loaded1484:
+loaded1518:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V15.S4
 	B pass4_fold
@@ -30976,44 +31472,44 @@ loaded1484:
 pass4_partial5:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1485
+	TBZ $1, R8, single1519
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1486
+	TBZ $0, R8, loaded1520
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1486
+	B loaded1520
 
-single1485:
+single1519:
 	FMOVS 0(R2), F24
 
-loaded1486:
+loaded1520:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1487
+	TBZ $1, R8, single1521
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1488
+	TBZ $0, R8, loaded1522
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1488
+	B loaded1522
 
-single1487:
+single1521:
 	FMOVS 0(R1), F25
 
-loaded1488:
-	TBZ $1, R8, single1489
+loaded1522:
+	TBZ $1, R8, single1523
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1490
+	TBZ $0, R8, loaded1524
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1490
+	B loaded1524
 
-single1489:
+single1523:
 	FMOVS 0(R5), F21
 
-loaded1490:
+loaded1524:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V14.S4
 	B pass4_fold
@@ -31021,44 +31517,44 @@ loaded1490:
 pass4_partial6:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1491
+	TBZ $1, R8, single1525
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1492
+	TBZ $0, R8, loaded1526
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1492
+	B loaded1526
 
-single1491:
+single1525:
 	FMOVS 0(R2), F24
 
-loaded1492:
+loaded1526:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1493
+	TBZ $1, R8, single1527
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1494
+	TBZ $0, R8, loaded1528
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1494
+	B loaded1528
 
-single1493:
+single1527:
 	FMOVS 0(R1), F21
 
-loaded1494:
-	TBZ $1, R8, single1495
+loaded1528:
+	TBZ $1, R8, single1529
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1496
+	TBZ $0, R8, loaded1530
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1496
+	B loaded1530
 
-single1495:
+single1529:
 	FMOVS 0(R5), F25
 
-loaded1496:
+loaded1530:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V13.S4
 	B pass4_fold
@@ -31066,44 +31562,44 @@ loaded1496:
 pass4_partial7:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1497
+	TBZ $1, R8, single1531
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1498
+	TBZ $0, R8, loaded1532
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1498
+	B loaded1532
 
-single1497:
+single1531:
 	FMOVS 0(R2), F24
 
-loaded1498:
+loaded1532:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1499
+	TBZ $1, R8, single1533
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1500
+	TBZ $0, R8, loaded1534
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1500
+	B loaded1534
 
-single1499:
+single1533:
 	FMOVS 0(R1), F25
 
-loaded1500:
-	TBZ $1, R8, single1501
+loaded1534:
+	TBZ $1, R8, single1535
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1502
+	TBZ $0, R8, loaded1536
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1502
+	B loaded1536
 
-single1501:
+single1535:
 	FMOVS 0(R5), F21
 
-loaded1502:
+loaded1536:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V12.S4
 	B pass4_fold
@@ -31111,44 +31607,44 @@ loaded1502:
 pass4_partial8:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1503
+	TBZ $1, R8, single1537
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1504
+	TBZ $0, R8, loaded1538
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1504
+	B loaded1538
 
-single1503:
+single1537:
 	FMOVS 0(R2), F24
 
-loaded1504:
+loaded1538:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1505
+	TBZ $1, R8, single1539
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1506
+	TBZ $0, R8, loaded1540
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1506
+	B loaded1540
 
-single1505:
+single1539:
 	FMOVS 0(R1), F21
 
-loaded1506:
-	TBZ $1, R8, single1507
+loaded1540:
+	TBZ $1, R8, single1541
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1508
+	TBZ $0, R8, loaded1542
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1508
+	B loaded1542
 
-single1507:
+single1541:
 	FMOVS 0(R5), F25
 
-loaded1508:
+loaded1542:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V11.S4
 	B pass4_fold
@@ -31156,44 +31652,44 @@ loaded1508:
 pass4_partial9:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1509
+	TBZ $1, R8, single1543
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1510
+	TBZ $0, R8, loaded1544
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1510
+	B loaded1544
 
-single1509:
+single1543:
 	FMOVS 0(R2), F24
 
-loaded1510:
+loaded1544:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1511
+	TBZ $1, R8, single1545
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1512
+	TBZ $0, R8, loaded1546
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1512
+	B loaded1546
 
-single1511:
+single1545:
 	FMOVS 0(R1), F25
 
-loaded1512:
-	TBZ $1, R8, single1513
+loaded1546:
+	TBZ $1, R8, single1547
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1514
+	TBZ $0, R8, loaded1548
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1514
+	B loaded1548
 
-single1513:
+single1547:
 	FMOVS 0(R5), F21
 
-loaded1514:
+loaded1548:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V10.S4
 	B pass4_fold
@@ -31201,44 +31697,44 @@ loaded1514:
 pass4_partial10:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1515
+	TBZ $1, R8, single1549
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1516
+	TBZ $0, R8, loaded1550
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1516
+	B loaded1550
 
-single1515:
+single1549:
 	FMOVS 0(R2), F24
 
-loaded1516:
+loaded1550:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1517
+	TBZ $1, R8, single1551
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1518
+	TBZ $0, R8, loaded1552
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1518
+	B loaded1552
 
-single1517:
+single1551:
 	FMOVS 0(R1), F21
 
-loaded1518:
-	TBZ $1, R8, single1519
+loaded1552:
+	TBZ $1, R8, single1553
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1520
+	TBZ $0, R8, loaded1554
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1520
+	B loaded1554
 
-single1519:
+single1553:
 	FMOVS 0(R5), F25
 
-loaded1520:
+loaded1554:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V9.S4
 	B pass4_fold
@@ -31246,44 +31742,44 @@ loaded1520:
 pass4_partial11:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1521
+	TBZ $1, R8, single1555
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1522
+	TBZ $0, R8, loaded1556
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1522
+	B loaded1556
 
-single1521:
+single1555:
 	FMOVS 0(R2), F24
 
-loaded1522:
+loaded1556:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1523
+	TBZ $1, R8, single1557
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1524
+	TBZ $0, R8, loaded1558
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1524
+	B loaded1558
 
-single1523:
+single1557:
 	FMOVS 0(R1), F25
 
-loaded1524:
-	TBZ $1, R8, single1525
+loaded1558:
+	TBZ $1, R8, single1559
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1526
+	TBZ $0, R8, loaded1560
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1526
+	B loaded1560
 
-single1525:
+single1559:
 	FMOVS 0(R5), F21
 
-loaded1526:
+loaded1560:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V8.S4
 	B pass4_fold
@@ -31291,44 +31787,44 @@ loaded1526:
 pass4_partial12:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1527
+	TBZ $1, R8, single1561
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1528
+	TBZ $0, R8, loaded1562
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1528
+	B loaded1562
 
-single1527:
+single1561:
 	FMOVS 0(R2), F24
 
-loaded1528:
+loaded1562:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1529
+	TBZ $1, R8, single1563
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1530
+	TBZ $0, R8, loaded1564
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1530
+	B loaded1564
 
-single1529:
+single1563:
 	FMOVS 0(R1), F21
 
-loaded1530:
-	TBZ $1, R8, single1531
+loaded1564:
+	TBZ $1, R8, single1565
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1532
+	TBZ $0, R8, loaded1566
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1532
+	B loaded1566
 
-single1531:
+single1565:
 	FMOVS 0(R5), F25
 
-loaded1532:
+loaded1566:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V7.S4
 	B pass4_fold
@@ -31336,44 +31832,44 @@ loaded1532:
 pass4_partial13:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1533
+	TBZ $1, R8, single1567
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1534
+	TBZ $0, R8, loaded1568
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1534
+	B loaded1568
 
-single1533:
+single1567:
 	FMOVS 0(R2), F24
 
-loaded1534:
+loaded1568:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1535
+	TBZ $1, R8, single1569
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1536
+	TBZ $0, R8, loaded1570
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1536
+	B loaded1570
 
-single1535:
+single1569:
 	FMOVS 0(R1), F25
 
-loaded1536:
-	TBZ $1, R8, single1537
+loaded1570:
+	TBZ $1, R8, single1571
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1538
+	TBZ $0, R8, loaded1572
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1538
+	B loaded1572
 
-single1537:
+single1571:
 	FMOVS 0(R5), F21
 
-loaded1538:
+loaded1572:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V6.S4
 	B pass4_fold
@@ -31381,44 +31877,44 @@ loaded1538:
 pass4_partial14:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1539
+	TBZ $1, R8, single1573
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1540
+	TBZ $0, R8, loaded1574
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1540
+	B loaded1574
 
-single1539:
+single1573:
 	FMOVS 0(R2), F24
 
-loaded1540:
+loaded1574:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1541
+	TBZ $1, R8, single1575
 	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1542
+	TBZ $0, R8, loaded1576
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1542
+	B loaded1576
 
-single1541:
+single1575:
 	FMOVS 0(R1), F21
 
-loaded1542:
-	TBZ $1, R8, single1543
+loaded1576:
+	TBZ $1, R8, single1577
 	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1544
+	TBZ $0, R8, loaded1578
 	ADD $8, R5, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1544
+	B loaded1578
 
-single1543:
+single1577:
 	FMOVS 0(R5), F25
 
-loaded1544:
+loaded1578:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V5.S4
 	B pass4_fold
@@ -31426,44 +31922,44 @@ loaded1544:
 pass4_partial15:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1545
+	TBZ $1, R8, single1579
 	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1546
+	TBZ $0, R8, loaded1580
 	ADD $8, R2, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1546
+	B loaded1580
 
-single1545:
+single1579:
 	FMOVS 0(R2), F24
 
-loaded1546:
+loaded1580:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1547
+	TBZ $1, R8, single1581
 	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1548
+	TBZ $0, R8, loaded1582
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1548
+	B loaded1582
 
-single1547:
+single1581:
 	FMOVS 0(R1), F25
 
-loaded1548:
-	TBZ $1, R8, single1549
+loaded1582:
+	TBZ $1, R8, single1583
 	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1550
+	TBZ $0, R8, loaded1584
 	ADD $8, R5, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1550
+	B loaded1584
 
-single1549:
+single1583:
 	FMOVS 0(R5), F21
 
-loaded1550:
+loaded1584:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V20.S4
 
@@ -31571,56 +32067,56 @@ pass6_vectors_end:
 	ADD $4, R8
 	CMP $0, R8
 	BEQ pass6_end
-	TBZ $1, R8, single1551
+	TBZ $1, R8, single1585
 	FMOVD 0(R2), F13
-	TBZ $0, R8, loaded1552
+	TBZ $0, R8, loaded1586
 	ADD $8, R2, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1552
+	B loaded1586
 
-single1551:
+single1585:
 	FMOVS 0(R2), F13
 
-loaded1552:
+loaded1586:
 	WORD $0x4ea2d5ad // FSUB V13.4S, V13.4S, V2.4S
 	WORD $0x6e23ddad // FMUL V13.4S, V13.4S, V3.4S
-	TBZ $1, R8, single1553
+	TBZ $1, R8, single1587
 	FMOVD 0(R1), F15
-	TBZ $0, R8, loaded1554
+	TBZ $0, R8, loaded1588
 	ADD $8, R1, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1554
+	B loaded1588
 
-single1553:
+single1587:
 	FMOVS 0(R1), F15
 
-loaded1554:
-	TBZ $1, R8, single1555
+loaded1588:
+	TBZ $1, R8, single1589
 	FMOVD 0(R5), F14
-	TBZ $0, R8, loaded1556
+	TBZ $0, R8, loaded1590
 	ADD $8, R5, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1556
+	B loaded1590
 
-single1555:
+single1589:
 	FMOVS 0(R5), F14
 
-loaded1556:
+loaded1590:
 	WORD $0x6e2eddee // FMUL V14.4S, V15.4S, V14.4S
 	WORD $0x4eb3d5ce // FSUB V14.4S, V14.4S, V19.4S
 	VFMLS V20.S4, V13.S4, V14.S4
 	WORD $0x6e2edc6e // FMUL V14.4S, V3.4S, V14.4S
-	TBZ $1, R8, single1557
+	TBZ $1, R8, single1591
 	FMOVD F14, 0(R0)
-	TBZ $0, R8, stored1558
+	TBZ $0, R8, stored1592
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1558
+	B stored1592
 
-single1557:
+single1591:
 	FMOVS F14, 0(R0)
 
-stored1558:
+stored1592:
 
 pass6_end:
 	SUB R9, R2
@@ -31720,53 +32216,53 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R4, single1559
+	TBZ $1, R4, single1593
 	FMOVD 0(R1), F12
-	TBZ $0, R4, loaded1560
+	TBZ $0, R4, loaded1594
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1560
+	B loaded1594
 
-single1559:
+single1593:
 	FMOVS 0(R1), F12
 
-loaded1560:
+loaded1594:
 	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
 	WORD $0x6e21dd8c // FMUL V12.4S, V12.4S, V1.4S
-	TBZ $1, R4, single1561
+	TBZ $1, R4, single1595
 	FMOVD 0(R2), F13
-	TBZ $0, R4, loaded1562
+	TBZ $0, R4, loaded1596
 	ADD $8, R2, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1562
+	B loaded1596
 
-single1561:
+single1595:
 	FMOVS 0(R2), F13
 
-loaded1562:
-	TBZ $1, R4, single1563
+loaded1596:
+	TBZ $1, R4, single1597
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded1564
+	TBZ $0, R4, loaded1598
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1564
+	B loaded1598
 
-single1563:
+single1597:
 	FMOVS 0(R3), F10
 
-loaded1564:
+loaded1598:
 	VFMLA V13.S4, V12.S4, V10.S4
-	TBZ $1, R4, single1565
+	TBZ $1, R4, single1599
 	FMOVD F10, 0(R0)
-	TBZ $0, R4, stored1566
+	TBZ $0, R4, stored1600
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1566
+	B stored1600
 
-single1565:
+single1599:
 	FMOVS F10, 0(R0)
 
-stored1566:
+stored1600:
 
 done:
 	RET
@@ -32188,42 +32684,42 @@ partial0:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1567
+	TBZ $1, R4, single1601
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1568
+	TBZ $0, R4, loaded1602
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1568
+	B loaded1602
 
-single1567:
+single1601:
 	FMOVS 0(R2), F20
 
-loaded1568:
+loaded1602:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1569
+	TBZ $1, R4, single1603
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1570
+	TBZ $0, R4, loaded1604
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1570
+	B loaded1604
 
-single1569:
+single1603:
 	FMOVS 0(R1), F21
 
-loaded1570:
-	TBZ $1, R4, single1571
+loaded1604:
+	TBZ $1, R4, single1605
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1572
+	TBZ $0, R4, loaded1606
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1572
+	B loaded1606
 
-single1571:
+single1605:
 	FMOVS 0(R3), F22
 
-loaded1572:
+loaded1606:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V3.S4
 	B fold
@@ -32241,42 +32737,42 @@ partial1:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1573
+	TBZ $1, R4, single1607
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1574
+	TBZ $0, R4, loaded1608
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1574
+	B loaded1608
 
-single1573:
+single1607:
 	FMOVS 0(R2), F20
 
-loaded1574:
+loaded1608:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1575
+	TBZ $1, R4, single1609
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1576
+	TBZ $0, R4, loaded1610
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1576
+	B loaded1610
 
-single1575:
+single1609:
 	FMOVS 0(R1), F22
 
-loaded1576:
-	TBZ $1, R4, single1577
+loaded1610:
+	TBZ $1, R4, single1611
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1578
+	TBZ $0, R4, loaded1612
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1578
+	B loaded1612
 
-single1577:
+single1611:
 	FMOVS 0(R3), F21
 
-loaded1578:
+loaded1612:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V4.S4
 	B fold
@@ -32294,42 +32790,42 @@ partial2:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1579
+	TBZ $1, R4, single1613
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1580
+	TBZ $0, R4, loaded1614
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1580
+	B loaded1614
 
-single1579:
+single1613:
 	FMOVS 0(R2), F20
 
-loaded1580:
+loaded1614:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1581
+	TBZ $1, R4, single1615
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1582
+	TBZ $0, R4, loaded1616
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1582
+	B loaded1616
 
-single1581:
+single1615:
 	FMOVS 0(R1), F21
 
-loaded1582:
-	TBZ $1, R4, single1583
+loaded1616:
+	TBZ $1, R4, single1617
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1584
+	TBZ $0, R4, loaded1618
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1584
+	B loaded1618
 
-single1583:
+single1617:
 	FMOVS 0(R3), F22
 
-loaded1584:
+loaded1618:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V5.S4
 	B fold
@@ -32347,42 +32843,42 @@ partial3:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1585
+	TBZ $1, R4, single1619
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1586
+	TBZ $0, R4, loaded1620
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1586
+	B loaded1620
 
-single1585:
+single1619:
 	FMOVS 0(R2), F20
 
-loaded1586:
+loaded1620:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1587
+	TBZ $1, R4, single1621
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1588
+	TBZ $0, R4, loaded1622
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1588
+	B loaded1622
 
-single1587:
+single1621:
 	FMOVS 0(R1), F22
 
-loaded1588:
-	TBZ $1, R4, single1589
+loaded1622:
+	TBZ $1, R4, single1623
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1590
+	TBZ $0, R4, loaded1624
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1590
+	B loaded1624
 
-single1589:
+single1623:
 	FMOVS 0(R3), F21
 
-loaded1590:
+loaded1624:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V6.S4
 	B fold
@@ -32400,42 +32896,42 @@ partial4:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1591
+	TBZ $1, R4, single1625
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1592
+	TBZ $0, R4, loaded1626
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1592
+	B loaded1626
 
-single1591:
+single1625:
 	FMOVS 0(R2), F20
 
-loaded1592:
+loaded1626:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1593
+	TBZ $1, R4, single1627
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1594
+	TBZ $0, R4, loaded1628
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1594
+	B loaded1628
 
-single1593:
+single1627:
 	FMOVS 0(R1), F21
 
-loaded1594:
-	TBZ $1, R4, single1595
+loaded1628:
+	TBZ $1, R4, single1629
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1596
+	TBZ $0, R4, loaded1630
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1596
+	B loaded1630
 
-single1595:
+single1629:
 	FMOVS 0(R3), F22
 
-loaded1596:
+loaded1630:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V7.S4
 	B fold
@@ -32453,42 +32949,42 @@ partial5:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1597
+	TBZ $1, R4, single1631
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1598
+	TBZ $0, R4, loaded1632
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1598
+	B loaded1632
 
-single1597:
+single1631:
 	FMOVS 0(R2), F20
 
-loaded1598:
+loaded1632:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1599
+	TBZ $1, R4, single1633
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1600
+	TBZ $0, R4, loaded1634
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1600
+	B loaded1634
 
-single1599:
+single1633:
 	FMOVS 0(R1), F22
 
-loaded1600:
-	TBZ $1, R4, single1601
+loaded1634:
+	TBZ $1, R4, single1635
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1602
+	TBZ $0, R4, loaded1636
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1602
+	B loaded1636
 
-single1601:
+single1635:
 	FMOVS 0(R3), F21
 
-loaded1602:
+loaded1636:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V8.S4
 	B fold
@@ -32506,42 +33002,42 @@ partial6:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1603
+	TBZ $1, R4, single1637
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1604
+	TBZ $0, R4, loaded1638
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1604
+	B loaded1638
 
-single1603:
+single1637:
 	FMOVS 0(R2), F20
 
-loaded1604:
+loaded1638:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1605
+	TBZ $1, R4, single1639
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1606
+	TBZ $0, R4, loaded1640
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1606
+	B loaded1640
 
-single1605:
+single1639:
 	FMOVS 0(R1), F21
 
-loaded1606:
-	TBZ $1, R4, single1607
+loaded1640:
+	TBZ $1, R4, single1641
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1608
+	TBZ $0, R4, loaded1642
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1608
+	B loaded1642
 
-single1607:
+single1641:
 	FMOVS 0(R3), F22
 
-loaded1608:
+loaded1642:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V9.S4
 	B fold
@@ -32559,42 +33055,42 @@ partial7:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1609
+	TBZ $1, R4, single1643
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1610
+	TBZ $0, R4, loaded1644
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1610
+	B loaded1644
 
-single1609:
+single1643:
 	FMOVS 0(R2), F20
 
-loaded1610:
+loaded1644:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1611
+	TBZ $1, R4, single1645
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1612
+	TBZ $0, R4, loaded1646
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1612
+	B loaded1646
 
-single1611:
+single1645:
 	FMOVS 0(R1), F22
 
-loaded1612:
-	TBZ $1, R4, single1613
+loaded1646:
+	TBZ $1, R4, single1647
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1614
+	TBZ $0, R4, loaded1648
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1614
+	B loaded1648
 
-single1613:
+single1647:
 	FMOVS 0(R3), F21
 
-loaded1614:
+loaded1648:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V10.S4
 	B fold
@@ -32612,42 +33108,42 @@ partial8:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1615
+	TBZ $1, R4, single1649
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1616
+	TBZ $0, R4, loaded1650
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1616
+	B loaded1650
 
-single1615:
+single1649:
 	FMOVS 0(R2), F20
 
-loaded1616:
+loaded1650:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1617
+	TBZ $1, R4, single1651
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1618
+	TBZ $0, R4, loaded1652
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1618
+	B loaded1652
 
-single1617:
+single1651:
 	FMOVS 0(R1), F21
 
-loaded1618:
-	TBZ $1, R4, single1619
+loaded1652:
+	TBZ $1, R4, single1653
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1620
+	TBZ $0, R4, loaded1654
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1620
+	B loaded1654
 
-single1619:
+single1653:
 	FMOVS 0(R3), F22
 
-loaded1620:
+loaded1654:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V11.S4
 	B fold
@@ -32665,42 +33161,42 @@ partial9:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1621
+	TBZ $1, R4, single1655
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1622
+	TBZ $0, R4, loaded1656
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1622
+	B loaded1656
 
-single1621:
+single1655:
 	FMOVS 0(R2), F20
 
-loaded1622:
+loaded1656:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1623
+	TBZ $1, R4, single1657
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1624
+	TBZ $0, R4, loaded1658
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1624
+	B loaded1658
 
-single1623:
+single1657:
 	FMOVS 0(R1), F22
 
-loaded1624:
-	TBZ $1, R4, single1625
+loaded1658:
+	TBZ $1, R4, single1659
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1626
+	TBZ $0, R4, loaded1660
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1626
+	B loaded1660
 
-single1625:
+single1659:
 	FMOVS 0(R3), F21
 
-loaded1626:
+loaded1660:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V12.S4
 	B fold
@@ -32718,42 +33214,42 @@ partial10:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1627
+	TBZ $1, R4, single1661
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1628
+	TBZ $0, R4, loaded1662
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1628
+	B loaded1662
 
-single1627:
+single1661:
 	FMOVS 0(R2), F20
 
-loaded1628:
+loaded1662:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1629
+	TBZ $1, R4, single1663
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1630
+	TBZ $0, R4, loaded1664
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1630
+	B loaded1664
 
-single1629:
+single1663:
 	FMOVS 0(R1), F21
 
-loaded1630:
-	TBZ $1, R4, single1631
+loaded1664:
+	TBZ $1, R4, single1665
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1632
+	TBZ $0, R4, loaded1666
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1632
+	B loaded1666
 
-single1631:
+single1665:
 	FMOVS 0(R3), F22
 
-loaded1632:
+loaded1666:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V13.S4
 	B fold
@@ -32771,42 +33267,42 @@ partial11:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1633
+	TBZ $1, R4, single1667
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1634
+	TBZ $0, R4, loaded1668
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1634
+	B loaded1668
 
-single1633:
+single1667:
 	FMOVS 0(R2), F20
 
-loaded1634:
+loaded1668:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1635
+	TBZ $1, R4, single1669
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1636
+	TBZ $0, R4, loaded1670
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1636
+	B loaded1670
 
-single1635:
+single1669:
 	FMOVS 0(R1), F22
 
-loaded1636:
-	TBZ $1, R4, single1637
+loaded1670:
+	TBZ $1, R4, single1671
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1638
+	TBZ $0, R4, loaded1672
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1638
+	B loaded1672
 
-single1637:
+single1671:
 	FMOVS 0(R3), F21
 
-loaded1638:
+loaded1672:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V14.S4
 	B fold
@@ -32824,42 +33320,42 @@ partial12:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1639
+	TBZ $1, R4, single1673
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1640
+	TBZ $0, R4, loaded1674
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1640
+	B loaded1674
 
-single1639:
+single1673:
 	FMOVS 0(R2), F20
 
-loaded1640:
+loaded1674:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1641
+	TBZ $1, R4, single1675
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1642
+	TBZ $0, R4, loaded1676
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1642
+	B loaded1676
 
-single1641:
+single1675:
 	FMOVS 0(R1), F21
 
-loaded1642:
-	TBZ $1, R4, single1643
+loaded1676:
+	TBZ $1, R4, single1677
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1644
+	TBZ $0, R4, loaded1678
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1644
+	B loaded1678
 
-single1643:
+single1677:
 	FMOVS 0(R3), F22
 
-loaded1644:
+loaded1678:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V15.S4
 	B fold
@@ -32877,42 +33373,42 @@ partial13:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1645
+	TBZ $1, R4, single1679
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1646
+	TBZ $0, R4, loaded1680
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1646
+	B loaded1680
 
-single1645:
+single1679:
 	FMOVS 0(R2), F20
 
-loaded1646:
+loaded1680:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1647
+	TBZ $1, R4, single1681
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1648
+	TBZ $0, R4, loaded1682
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1648
+	B loaded1682
 
-single1647:
+single1681:
 	FMOVS 0(R1), F22
 
-loaded1648:
-	TBZ $1, R4, single1649
+loaded1682:
+	TBZ $1, R4, single1683
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1650
+	TBZ $0, R4, loaded1684
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1650
+	B loaded1684
 
-single1649:
+single1683:
 	FMOVS 0(R3), F21
 
-loaded1650:
+loaded1684:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V16.S4
 	B fold
@@ -32930,42 +33426,42 @@ partial14:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1651
+	TBZ $1, R4, single1685
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1652
+	TBZ $0, R4, loaded1686
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1652
+	B loaded1686
 
-single1651:
+single1685:
 	FMOVS 0(R2), F20
 
-loaded1652:
+loaded1686:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1653
+	TBZ $1, R4, single1687
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1654
+	TBZ $0, R4, loaded1688
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1654
+	B loaded1688
 
-single1653:
+single1687:
 	FMOVS 0(R1), F21
 
-loaded1654:
-	TBZ $1, R4, single1655
+loaded1688:
+	TBZ $1, R4, single1689
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1656
+	TBZ $0, R4, loaded1690
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1656
+	B loaded1690
 
-single1655:
+single1689:
 	FMOVS 0(R3), F22
 
-loaded1656:
+loaded1690:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V17.S4
 	B fold
@@ -32983,42 +33479,42 @@ partial15:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1657
+	TBZ $1, R4, single1691
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1658
+	TBZ $0, R4, loaded1692
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1658
+	B loaded1692
 
-single1657:
+single1691:
 	FMOVS 0(R2), F20
 
-loaded1658:
+loaded1692:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1659
+	TBZ $1, R4, single1693
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1660
+	TBZ $0, R4, loaded1694
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1660
+	B loaded1694
 
-single1659:
+single1693:
 	FMOVS 0(R1), F22
 
-loaded1660:
-	TBZ $1, R4, single1661
+loaded1694:
+	TBZ $1, R4, single1695
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1662
+	TBZ $0, R4, loaded1696
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1662
+	B loaded1696
 
-single1661:
+single1695:
 	FMOVS 0(R3), F21
 
-loaded1662:
+loaded1696:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V18.S4
 
@@ -33168,81 +33664,82 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single1663
+	TBZ $1, R4, single1697
 	FMOVD 0(R2), F15
-	TBZ $0, R4, loaded1664
+	TBZ $0, R4, loaded1698
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1664
+	B loaded1698
 
-single1663:
+single1697:
 	FMOVS 0(R2), F15
 
-loaded1664:
+loaded1698:
 	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
 	WORD $0x6e21ddef // FMUL V15.4S, V15.4S, V1.4S
-	TBZ $1, R4, single1665
+	TBZ $1, R4, single1699
 	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded1666
+	TBZ $0, R4, loaded1700
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1666
+	B loaded1700
 
-single1665:
+single1699:
 	FMOVS 0(R1), F14
 
-loaded1666:
-	TBZ $1, R4, single1667
+loaded1700:
+	TBZ $1, R4, single1701
 	FMOVD 0(R3), F12
-	TBZ $0, R4, loaded1668
+	TBZ $0, R4, loaded1702
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1668
+	B loaded1702
 
-single1667:
+single1701:
 	FMOVS 0(R3), F12
 
-loaded1668:
+loaded1702:
 	WORD $0x6e2cddcc // FMUL V12.4S, V14.4S, V12.4S
 	WORD $0x4ea2d58c // FSUB V12.4S, V12.4S, V2.4S
 	VFMLS V3.S4, V15.S4, V12.S4
 	WORD $0x6e2cdc2c // FMUL V12.4S, V1.4S, V12.4S
-	TBZ $1, R4, single1669
+	TBZ $1, R4, single1703
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored1670
+	TBZ $0, R4, stored1704
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1670
+	B stored1704
 
-single1669:
+single1703:
 	FMOVS F12, 0(R0)
 
-stored1670:
+stored1704:
 
 done:
 	RET
 
-// func ColDotNormalizedNEON(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
-TEXT ·ColDotNormalizedNEON(SB), NOSPLIT, $0-72
-	MOVD dst+0(FP), R0
-	MOVD dy+8(FP), R1
-	MOVD x+16(FP), R2
-	MOVD mean+24(FP), R3
-	MOVD rstd+32(FP), R4
-	MOVD n+40(FP), R5
-	MOVD stride+56(FP), R6
-	LSL $2, R6
-	MOVD ZR, R7
+// func LayerNormSumsNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+TEXT ·LayerNormSumsNEON(SB), NOSPLIT, $0-80
+	MOVD dgamma+0(FP), R0
+	MOVD dbeta+8(FP), R1
+	MOVD dy+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD mean+32(FP), R4
+	MOVD rstd+40(FP), R5
+	MOVD n+48(FP), R6
+	MOVD stride+64(FP), R7
+	LSL $2, R7
+	MOVD ZR, R8
 
-columns8:
-	CMP $32, R5
-	BLT columns8_end
-	MOVD dy+8(FP), R1
-	ADD R7, R1
-	MOVD x+16(FP), R2
-	ADD R7, R2
-	MOVD mean+24(FP), R3
-	MOVD rstd+32(FP), R4
+columns4:
+	CMP $16, R6
+	BLT columns4_end
+	MOVD dy+16(FP), R2
+	ADD R8, R2
+	MOVD x+24(FP), R3
+	ADD R8, R3
+	MOVD mean+32(FP), R4
+	MOVD rstd+40(FP), R5
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V7.B16, V7.B16, V7.B16
@@ -33251,334 +33748,349 @@ columns8:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V2.B16, V2.B16, V2.B16
-	MOVD rows+48(FP), R8
+	MOVD add+72(FP), R9
+	CMP $2, R9
+	BNE columns4_begin
+	FMOVQ 0(R0), F9
+	FMOVQ 16(R0), F8
+	FMOVQ 32(R0), F7
+	FMOVQ 48(R0), F6
+	FMOVQ 0(R1), F5
+	FMOVQ 16(R1), F4
+	FMOVQ 32(R1), F3
+	FMOVQ 48(R1), F2
 
-columns8_rows:
-	VLD1R (R3), [V0.S4]
-	ADD $4, R3
-	VLD1R (R4), [V1.S4]
+columns4_begin:
+	MOVD rows+56(FP), R9
+
+columns4_rows:
+	VLD1R (R4), [V0.S4]
 	ADD $4, R4
+	VLD1R (R5), [V1.S4]
+	ADD $4, R5
 	FMOVQ 0(R2), F10
 	FMOVQ 16(R2), F11
 	FMOVQ 32(R2), F12
 	FMOVQ 48(R2), F13
-	FMOVQ 64(R2), F14
-	FMOVQ 80(R2), F15
-	FMOVQ 96(R2), F16
-	FMOVQ 112(R2), F17
-	WORD $0x4ea0d54a // FSUB V10.4S, V10.4S, V0.4S
-	WORD $0x4ea0d56b // FSUB V11.4S, V11.4S, V0.4S
-	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
-	WORD $0x4ea0d5ad // FSUB V13.4S, V13.4S, V0.4S
+	FMOVQ 0(R3), F14
+	FMOVQ 16(R3), F15
+	FMOVQ 32(R3), F16
+	FMOVQ 48(R3), F17
 	WORD $0x4ea0d5ce // FSUB V14.4S, V14.4S, V0.4S
 	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
 	WORD $0x4ea0d610 // FSUB V16.4S, V16.4S, V0.4S
 	WORD $0x4ea0d631 // FSUB V17.4S, V17.4S, V0.4S
-	WORD $0x6e21dd4a // FMUL V10.4S, V10.4S, V1.4S
-	WORD $0x6e21dd6b // FMUL V11.4S, V11.4S, V1.4S
-	WORD $0x6e21dd8c // FMUL V12.4S, V12.4S, V1.4S
-	WORD $0x6e21ddad // FMUL V13.4S, V13.4S, V1.4S
 	WORD $0x6e21ddce // FMUL V14.4S, V14.4S, V1.4S
 	WORD $0x6e21ddef // FMUL V15.4S, V15.4S, V1.4S
 	WORD $0x6e21de10 // FMUL V16.4S, V16.4S, V1.4S
 	WORD $0x6e21de31 // FMUL V17.4S, V17.4S, V1.4S
-	FMOVQ 0(R1), F18
-	FMOVQ 16(R1), F19
-	FMOVQ 32(R1), F20
-	FMOVQ 48(R1), F21
-	FMOVQ 64(R1), F22
-	FMOVQ 80(R1), F23
-	FMOVQ 96(R1), F24
-	FMOVQ 112(R1), F25
-	VFMLA V10.S4, V18.S4, V9.S4
-	VFMLA V11.S4, V19.S4, V8.S4
-	VFMLA V12.S4, V20.S4, V7.S4
-	VFMLA V13.S4, V21.S4, V6.S4
-	VFMLA V14.S4, V22.S4, V5.S4
-	VFMLA V15.S4, V23.S4, V4.S4
-	VFMLA V16.S4, V24.S4, V3.S4
-	VFMLA V17.S4, V25.S4, V2.S4
-	ADD R6, R1
-	ADD R6, R2
-	SUBS $1, R8
-	BNE columns8_rows
-	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ columns8_store
-	FMOVQ 0(R0), F17
-	WORD $0x4e29d629 // FADD V9.4S, V17.4S, V9.4S
-	FMOVQ 16(R0), F17
-	WORD $0x4e28d628 // FADD V8.4S, V17.4S, V8.4S
-	FMOVQ 32(R0), F17
-	WORD $0x4e27d627 // FADD V7.4S, V17.4S, V7.4S
-	FMOVQ 48(R0), F17
-	WORD $0x4e26d626 // FADD V6.4S, V17.4S, V6.4S
-	FMOVQ 64(R0), F17
-	WORD $0x4e25d625 // FADD V5.4S, V17.4S, V5.4S
-	FMOVQ 80(R0), F17
-	WORD $0x4e24d624 // FADD V4.4S, V17.4S, V4.4S
-	FMOVQ 96(R0), F17
-	WORD $0x4e23d623 // FADD V3.4S, V17.4S, V3.4S
-	FMOVQ 112(R0), F17
-	WORD $0x4e22d622 // FADD V2.4S, V17.4S, V2.4S
+	VFMLA V14.S4, V10.S4, V9.S4
+	VFMLA V15.S4, V11.S4, V8.S4
+	VFMLA V16.S4, V12.S4, V7.S4
+	VFMLA V17.S4, V13.S4, V6.S4
+	WORD $0x4e2ad4a5 // FADD V5.4S, V5.4S, V10.4S
+	WORD $0x4e2bd484 // FADD V4.4S, V4.4S, V11.4S
+	WORD $0x4e2cd463 // FADD V3.4S, V3.4S, V12.4S
+	WORD $0x4e2dd442 // FADD V2.4S, V2.4S, V13.4S
+	ADD R7, R2
+	ADD R7, R3
+	SUBS $1, R9
+	BNE columns4_rows
+	MOVD add+72(FP), R9
+	CMP $1, R9
+	BNE columns4_store
+	FMOVQ 0(R0), F13
+	WORD $0x4e29d5a9 // FADD V9.4S, V13.4S, V9.4S
+	FMOVQ 16(R0), F13
+	WORD $0x4e28d5a8 // FADD V8.4S, V13.4S, V8.4S
+	FMOVQ 32(R0), F13
+	WORD $0x4e27d5a7 // FADD V7.4S, V13.4S, V7.4S
+	FMOVQ 48(R0), F13
+	WORD $0x4e26d5a6 // FADD V6.4S, V13.4S, V6.4S
+	FMOVQ 0(R1), F13
+	WORD $0x4e25d5a5 // FADD V5.4S, V13.4S, V5.4S
+	FMOVQ 16(R1), F13
+	WORD $0x4e24d5a4 // FADD V4.4S, V13.4S, V4.4S
+	FMOVQ 32(R1), F13
+	WORD $0x4e23d5a3 // FADD V3.4S, V13.4S, V3.4S
+	FMOVQ 48(R1), F13
+	WORD $0x4e22d5a2 // FADD V2.4S, V13.4S, V2.4S
 
-columns8_store:
+columns4_store:
 	FMOVQ F9, 0(R0)
 	FMOVQ F8, 16(R0)
 	FMOVQ F7, 32(R0)
 	FMOVQ F6, 48(R0)
-	FMOVQ F5, 64(R0)
-	FMOVQ F4, 80(R0)
-	FMOVQ F3, 96(R0)
-	FMOVQ F2, 112(R0)
-	ADD $128, R0
-	ADD $128, R7
-	SUB $32, R5
-	B columns8
-
-columns8_end:
-
-columns4:
-	CMP $16, R5
-	BLT columns4_end
-	MOVD dy+8(FP), R1
-	ADD R7, R1
-	MOVD x+16(FP), R2
-	ADD R7, R2
-	MOVD mean+24(FP), R3
-	MOVD rstd+32(FP), R4
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	MOVD rows+48(FP), R8
-
-columns4_rows:
-	VLD1R (R3), [V0.S4]
-	ADD $4, R3
-	VLD1R (R4), [V1.S4]
-	ADD $4, R4
-	FMOVQ 0(R2), F6
-	FMOVQ 16(R2), F7
-	FMOVQ 32(R2), F8
-	FMOVQ 48(R2), F9
-	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
-	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
-	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
-	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
-	WORD $0x6e21dcc6 // FMUL V6.4S, V6.4S, V1.4S
-	WORD $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
-	WORD $0x6e21dd08 // FMUL V8.4S, V8.4S, V1.4S
-	WORD $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
-	FMOVQ 0(R1), F17
-	FMOVQ 16(R1), F25
-	FMOVQ 32(R1), F16
-	FMOVQ 48(R1), F24
-	VFMLA V6.S4, V17.S4, V2.S4
-	VFMLA V7.S4, V25.S4, V3.S4
-	VFMLA V8.S4, V16.S4, V4.S4
-	VFMLA V9.S4, V24.S4, V5.S4
-	ADD R6, R1
-	ADD R6, R2
-	SUBS $1, R8
-	BNE columns4_rows
-	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ columns4_store
-	FMOVQ 0(R0), F9
-	WORD $0x4e22d522 // FADD V2.4S, V9.4S, V2.4S
-	FMOVQ 16(R0), F9
-	WORD $0x4e23d523 // FADD V3.4S, V9.4S, V3.4S
-	FMOVQ 32(R0), F9
-	WORD $0x4e24d524 // FADD V4.4S, V9.4S, V4.4S
-	FMOVQ 48(R0), F9
-	WORD $0x4e25d525 // FADD V5.4S, V9.4S, V5.4S
-
-columns4_store:
-	FMOVQ F2, 0(R0)
-	FMOVQ F3, 16(R0)
-	FMOVQ F4, 32(R0)
-	FMOVQ F5, 48(R0)
+	FMOVQ F5, 0(R1)
+	FMOVQ F4, 16(R1)
+	FMOVQ F3, 32(R1)
+	FMOVQ F2, 48(R1)
 	ADD $64, R0
-	ADD $64, R7
-	SUB $16, R5
+	ADD $64, R1
+	ADD $64, R8
+	SUB $16, R6
 	B columns4
 
 columns4_end:
 
 columns2:
-	CMP $8, R5
+	CMP $8, R6
 	BLT columns2_end
-	MOVD dy+8(FP), R1
-	ADD R7, R1
-	MOVD x+16(FP), R2
-	ADD R7, R2
-	MOVD mean+24(FP), R3
-	MOVD rstd+32(FP), R4
-	VEOR V5.B16, V5.B16, V5.B16
+	MOVD dy+16(FP), R2
+	ADD R8, R2
+	MOVD x+24(FP), R3
+	ADD R8, R3
+	MOVD mean+32(FP), R4
+	MOVD rstd+40(FP), R5
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	MOVD rows+48(FP), R8
+	VEOR V5.B16, V5.B16, V5.B16
+	MOVD add+72(FP), R9
+	CMP $2, R9
+	BNE columns2_begin
+	FMOVQ 0(R0), F2
+	FMOVQ 16(R0), F3
+	FMOVQ 0(R1), F4
+	FMOVQ 16(R1), F5
+
+columns2_begin:
+	MOVD rows+56(FP), R9
 
 columns2_rows:
-	VLD1R (R3), [V0.S4]
-	ADD $4, R3
-	VLD1R (R4), [V1.S4]
+	VLD1R (R4), [V0.S4]
 	ADD $4, R4
-	FMOVQ 0(R2), F3
-	FMOVQ 16(R2), F2
-	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
-	WORD $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
-	WORD $0x6e21dc63 // FMUL V3.4S, V3.4S, V1.4S
-	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
-	FMOVQ 0(R1), F9
-	FMOVQ 16(R1), F24
-	VFMLA V3.S4, V9.S4, V5.S4
-	VFMLA V2.S4, V24.S4, V4.S4
-	ADD R6, R1
-	ADD R6, R2
-	SUBS $1, R8
+	VLD1R (R5), [V1.S4]
+	ADD $4, R5
+	FMOVQ 0(R2), F6
+	FMOVQ 16(R2), F7
+	FMOVQ 0(R3), F8
+	FMOVQ 16(R3), F9
+	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
+	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
+	WORD $0x6e21dd08 // FMUL V8.4S, V8.4S, V1.4S
+	WORD $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
+	VFMLA V8.S4, V6.S4, V2.S4
+	VFMLA V9.S4, V7.S4, V3.S4
+	WORD $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
+	WORD $0x4e27d4a5 // FADD V5.4S, V5.4S, V7.4S
+	ADD R7, R2
+	ADD R7, R3
+	SUBS $1, R9
 	BNE columns2_rows
-	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ columns2_store
-	FMOVQ 0(R0), F2
-	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
-	FMOVQ 16(R0), F2
-	WORD $0x4e24d444 // FADD V4.4S, V2.4S, V4.4S
+	MOVD add+72(FP), R9
+	CMP $1, R9
+	BNE columns2_store
+	FMOVQ 0(R0), F7
+	WORD $0x4e22d4e2 // FADD V2.4S, V7.4S, V2.4S
+	FMOVQ 16(R0), F7
+	WORD $0x4e23d4e3 // FADD V3.4S, V7.4S, V3.4S
+	FMOVQ 0(R1), F7
+	WORD $0x4e24d4e4 // FADD V4.4S, V7.4S, V4.4S
+	FMOVQ 16(R1), F7
+	WORD $0x4e25d4e5 // FADD V5.4S, V7.4S, V5.4S
 
 columns2_store:
-	FMOVQ F5, 0(R0)
-	FMOVQ F4, 16(R0)
+	FMOVQ F2, 0(R0)
+	FMOVQ F3, 16(R0)
+	FMOVQ F4, 0(R1)
+	FMOVQ F5, 16(R1)
 	ADD $32, R0
-	ADD $32, R7
-	SUB $8, R5
+	ADD $32, R1
+	ADD $32, R8
+	SUB $8, R6
 	B columns2
 
 columns2_end:
 
 columns1:
-	CMP $4, R5
+	CMP $4, R6
 	BLT columns1_end
-	MOVD dy+8(FP), R1
-	ADD R7, R1
-	MOVD x+16(FP), R2
-	ADD R7, R2
-	MOVD mean+24(FP), R3
-	MOVD rstd+32(FP), R4
+	MOVD dy+16(FP), R2
+	ADD R8, R2
+	MOVD x+24(FP), R3
+	ADD R8, R3
+	MOVD mean+32(FP), R4
+	MOVD rstd+40(FP), R5
+	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	MOVD rows+48(FP), R8
+	MOVD add+72(FP), R9
+	CMP $2, R9
+	BNE columns1_begin
+	FMOVQ 0(R0), F5
+	FMOVQ 0(R1), F4
+
+columns1_begin:
+	MOVD rows+56(FP), R9
 
 columns1_rows:
-	VLD1R (R3), [V0.S4]
-	ADD $4, R3
-	VLD1R (R4), [V1.S4]
+	VLD1R (R4), [V0.S4]
 	ADD $4, R4
-	FMOVQ 0(R2), F5
-	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
-	WORD $0x6e21dca5 // FMUL V5.4S, V5.4S, V1.4S
-	FMOVQ 0(R1), F2
-	VFMLA V5.S4, V2.S4, V4.S4
-	ADD R6, R1
-	ADD R6, R2
-	SUBS $1, R8
+	VLD1R (R5), [V1.S4]
+	ADD $4, R5
+	FMOVQ 0(R2), F3
+	FMOVQ 0(R3), F2
+	WORD $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
+	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
+	VFMLA V2.S4, V3.S4, V5.S4
+	WORD $0x4e23d484 // FADD V4.4S, V4.4S, V3.4S
+	ADD R7, R2
+	ADD R7, R3
+	SUBS $1, R9
 	BNE columns1_rows
-	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ columns1_store
-	FMOVQ 0(R0), F5
-	WORD $0x4e24d4a4 // FADD V4.4S, V5.4S, V4.4S
+	MOVD add+72(FP), R9
+	CMP $1, R9
+	BNE columns1_store
+	FMOVQ 0(R0), F3
+	WORD $0x4e25d465 // FADD V5.4S, V3.4S, V5.4S
+	FMOVQ 0(R1), F3
+	WORD $0x4e24d464 // FADD V4.4S, V3.4S, V4.4S
 
 columns1_store:
-	FMOVQ F4, 0(R0)
+	FMOVQ F5, 0(R0)
+	FMOVQ F4, 0(R1)
 	ADD $16, R0
-	ADD $16, R7
-	SUB $4, R5
+	ADD $16, R1
+	ADD $16, R8
+	SUB $4, R6
 	B columns1
 
 columns1_end:
-	CMP $0, R5
+	CMP $0, R6
 	BEQ done
-	VDUP R5, V4.S4
-	SUB $0, R5, R26
+	VDUP R6, V4.S4
+	SUB $0, R6, R26
 	VMOV R26, V4.S[0]
-	SUB $1, R5, R26
+	SUB $1, R6, R26
 	VMOV R26, V4.S[1]
-	SUB $2, R5, R26
+	SUB $2, R6, R26
 	VMOV R26, V4.S[2]
-	SUB $3, R5, R26
+	SUB $3, R6, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	MOVD dy+8(FP), R1
-	ADD R7, R1
-	MOVD x+16(FP), R2
-	ADD R7, R2
-	MOVD mean+24(FP), R3
-	MOVD rstd+32(FP), R4
+	MOVD dy+16(FP), R2
+	ADD R8, R2
+	MOVD x+24(FP), R3
+	ADD R8, R3
+	MOVD mean+32(FP), R4
+	MOVD rstd+40(FP), R5
 	VEOR V5.B16, V5.B16, V5.B16
-	MOVD rows+48(FP), R8
+	VEOR V3.B16, V3.B16, V3.B16
+	MOVD add+72(FP), R9
+	CMP $2, R9
+	BNE partial_begin
+	TBZ $1, R6, single1705
+	FMOVD 0(R0), F5
+	TBZ $0, R6, loaded1706
+	ADD $8, R0, R26
+	VLD1 (R26), V5.S[2]
+	B loaded1706
+
+single1705:
+	FMOVS 0(R0), F5
+
+loaded1706:
+	TBZ $1, R6, single1707
+	FMOVD 0(R1), F3
+	TBZ $0, R6, loaded1708
+	ADD $8, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1708
+
+single1707:
+	FMOVS 0(R1), F3
+
+loaded1708:
+
+partial_begin:
+	MOVD rows+56(FP), R9
 
 partial_rows:
-	VLD1R (R3), [V0.S4]
-	ADD $4, R3
-	VLD1R (R4), [V1.S4]
+	VLD1R (R4), [V0.S4]
 	ADD $4, R4
-	TBZ $1, R5, single1671
+	VLD1R (R5), [V1.S4]
+	ADD $4, R5
+	TBZ $1, R6, single1709
 	FMOVD 0(R2), F2
-	TBZ $0, R5, loaded1672
+	TBZ $0, R6, loaded1710
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1672
+	B loaded1710
 
-single1671:
+single1709:
 	FMOVS 0(R2), F2
 
-loaded1672:
-	WORD $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
-	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
-	TBZ $1, R5, single1673
-	FMOVD 0(R1), F24
-	TBZ $0, R5, loaded1674
-	ADD $8, R1, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1674
+loaded1710:
+	TBZ $1, R6, single1711
+	FMOVD 0(R3), F7
+	TBZ $0, R6, loaded1712
+	ADD $8, R3, R26
+	VLD1 (R26), V7.S[2]
+	B loaded1712
 
-single1673:
-	FMOVS 0(R1), F24
+single1711:
+	FMOVS 0(R3), F7
 
-loaded1674:
-	VFMLA V2.S4, V24.S4, V5.S4
-	ADD R6, R1
-	ADD R6, R2
-	SUBS $1, R8
+loaded1712:
+	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
+	WORD $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
+	VFMLA V7.S4, V2.S4, V5.S4
+	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
+	ADD R7, R2
+	ADD R7, R3
+	SUBS $1, R9
 	BNE partial_rows
-	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ partial_store
-	TBZ $1, R5, single1675
+	MOVD add+72(FP), R9
+	CMP $1, R9
+	BNE partial_store
+	TBZ $1, R6, single1713
 	FMOVD 0(R0), F2
-	TBZ $0, R5, loaded1676
+	TBZ $0, R6, loaded1714
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1676
+	B loaded1714
 
-single1675:
+single1713:
 	FMOVS 0(R0), F2
 
-loaded1676:
+loaded1714:
 	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
+	TBZ $1, R6, single1715
+	FMOVD 0(R1), F2
+	TBZ $0, R6, loaded1716
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1716
+
+single1715:
+	FMOVS 0(R1), F2
+
+loaded1716:
+	WORD $0x4e23d443 // FADD V3.4S, V2.4S, V3.4S
 
 partial_store:
-	TBZ $1, R5, single1677
+	TBZ $1, R6, single1717
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored1678
+	TBZ $0, R6, stored1718
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1678
+	B stored1718
 
-single1677:
+single1717:
 	FMOVS F5, 0(R0)
 
-stored1678:
+stored1718:
+	TBZ $1, R6, single1719
+	FMOVD F3, 0(R1)
+	TBZ $0, R6, stored1720
+	ADD $8, R1, R26
+	VST1 V3.S[2], (R26)
+	B stored1720
+
+single1719:
+	FMOVS F3, 0(R1)
+
+stored1720:
 
 done:
 	RET
@@ -33616,6 +34128,19 @@ columns8:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V0.B16, V0.B16, V0.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns8_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 16(R0), F6
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F4
+	FMOVQ 64(R0), F3
+	FMOVQ 80(R0), F2
+	FMOVQ 96(R0), F1
+	FMOVQ 112(R0), F0
+
+columns8_begin:
 	MOVD rows+32(FP), R6
 
 columns8_rows:
@@ -33647,8 +34172,8 @@ columns8_rows:
 	SUBS $1, R6
 	BNE columns8_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns8_store
+	CMP $1, R6
+	BNE columns8_store
 	FMOVQ 0(R0), F23
 	WORD $0x4e27d6e7 // FADD V7.4S, V23.4S, V7.4S
 	FMOVQ 16(R0), F23
@@ -33697,6 +34222,15 @@ columns4:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns4_begin
+	FMOVQ 0(R0), F4
+	FMOVQ 16(R0), F5
+	FMOVQ 32(R0), F6
+	FMOVQ 48(R0), F7
+
+columns4_begin:
 	MOVD rows+32(FP), R6
 
 columns4_rows:
@@ -33716,8 +34250,8 @@ columns4_rows:
 	SUBS $1, R6
 	BNE columns4_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns4_store
+	CMP $1, R6
+	BNE columns4_store
 	FMOVQ 0(R0), F11
 	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
 	FMOVQ 16(R0), F11
@@ -33750,6 +34284,13 @@ columns2:
 	FMOVQ 16(R2), F6
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V4.B16, V4.B16, V4.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns2_begin
+	FMOVQ 0(R0), F5
+	FMOVQ 16(R0), F4
+
+columns2_begin:
 	MOVD rows+32(FP), R6
 
 columns2_rows:
@@ -33763,8 +34304,8 @@ columns2_rows:
 	SUBS $1, R6
 	BNE columns2_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns2_store
+	CMP $1, R6
+	BNE columns2_store
 	FMOVQ 0(R0), F2
 	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
 	FMOVQ 16(R0), F2
@@ -33789,6 +34330,12 @@ columns1:
 	ADD R5, R2
 	FMOVQ 0(R2), F4
 	VEOR V5.B16, V5.B16, V5.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns1_begin
+	FMOVQ 0(R0), F5
+
+columns1_begin:
 	MOVD rows+32(FP), R6
 
 columns1_rows:
@@ -33799,8 +34346,8 @@ columns1_rows:
 	SUBS $1, R6
 	BNE columns1_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns1_store
+	CMP $1, R6
+	BNE columns1_store
 	FMOVQ 0(R0), F6
 	WORD $0x4e25d4c5 // FADD V5.4S, V6.4S, V5.4S
 
@@ -33828,65 +34375,81 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1679
+	TBZ $1, R3, single1721
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1680
+	TBZ $0, R3, loaded1722
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1680
+	B loaded1722
 
-single1679:
+single1721:
 	FMOVS 0(R2), F4
 
-loaded1680:
+loaded1722:
 	VEOR V6.B16, V6.B16, V6.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE partial_begin
+	TBZ $1, R3, single1723
+	FMOVD 0(R0), F6
+	TBZ $0, R3, loaded1724
+	ADD $8, R0, R26
+	VLD1 (R26), V6.S[2]
+	B loaded1724
+
+single1723:
+	FMOVS 0(R0), F6
+
+loaded1724:
+
+partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1681
+	TBZ $1, R3, single1725
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1682
+	TBZ $0, R3, loaded1726
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1682
+	B loaded1726
 
-single1681:
+single1725:
 	FMOVS 0(R1), F7
 
-loaded1682:
+loaded1726:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
 	ADD R4, R1
 	SUBS $1, R6
 	BNE partial_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ partial_store
-	TBZ $1, R3, single1683
+	CMP $1, R6
+	BNE partial_store
+	TBZ $1, R3, single1727
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1684
+	TBZ $0, R3, loaded1728
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1684
+	B loaded1728
 
-single1683:
+single1727:
 	FMOVS 0(R0), F7
 
-loaded1684:
+loaded1728:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1685
+	TBZ $1, R3, single1729
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1686
+	TBZ $0, R3, stored1730
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1686
+	B stored1730
 
-single1685:
+single1729:
 	FMOVS F6, 0(R0)
 
-stored1686:
+stored1730:
 
 done:
 	RET
@@ -33982,17 +34545,17 @@ columns_end:
 	ADD R5, R8
 	MOVD shift+16(FP), R5
 	ADD R4, R5
-	TBZ $1, R2, single1687
+	TBZ $1, R2, single1731
 	FMOVD 0(R5), F0
-	TBZ $0, R2, loaded1688
+	TBZ $0, R2, loaded1732
 	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1688
+	B loaded1732
 
-single1687:
+single1731:
 	FMOVS 0(R5), F0
 
-loaded1688:
+loaded1732:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -34000,50 +34563,50 @@ loaded1688:
 	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single1689
+	TBZ $1, R2, single1733
 	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded1690
+	TBZ $0, R2, loaded1734
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1690
+	B loaded1734
 
-single1689:
+single1733:
 	FMOVS 0(R1), F7
 
-loaded1690:
-	TBZ $1, R2, single1691
+loaded1734:
+	TBZ $1, R2, single1735
 	FMOVD 0(R6), F6
-	TBZ $0, R2, loaded1692
+	TBZ $0, R2, loaded1736
 	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1692
+	B loaded1736
 
-single1691:
+single1735:
 	FMOVS 0(R6), F6
 
-loaded1692:
-	TBZ $1, R2, single1693
+loaded1736:
+	TBZ $1, R2, single1737
 	FMOVD 0(R7), F5
-	TBZ $0, R2, loaded1694
+	TBZ $0, R2, loaded1738
 	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1694
+	B loaded1738
 
-single1693:
+single1737:
 	FMOVS 0(R7), F5
 
-loaded1694:
-	TBZ $1, R2, single1695
+loaded1738:
+	TBZ $1, R2, single1739
 	FMOVD 0(R8), F9
-	TBZ $0, R2, loaded1696
+	TBZ $0, R2, loaded1740
 	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1696
+	B loaded1740
 
-single1695:
+single1739:
 	FMOVS 0(R8), F9
 
-loaded1696:
+loaded1740:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
@@ -34061,34 +34624,34 @@ loaded1696:
 	MOVD add+56(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single1697
+	TBZ $1, R2, single1741
 	FMOVD 0(R0), F9
-	TBZ $0, R2, loaded1698
+	TBZ $0, R2, loaded1742
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1698
+	B loaded1742
 
-single1697:
+single1741:
 	FMOVS 0(R0), F9
 
-loaded1698:
+loaded1742:
 	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R2, single1699
+	TBZ $1, R2, single1743
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1700
+	TBZ $0, R2, stored1744
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1700
+	B stored1744
 
-single1699:
+single1743:
 	FMOVS F1, 0(R0)
 
-stored1700:
+stored1744:
 
 done:
 	RET
@@ -34126,6 +34689,19 @@ columns8:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V0.B16, V0.B16, V0.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns8_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 16(R0), F6
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F4
+	FMOVQ 64(R0), F3
+	FMOVQ 80(R0), F2
+	FMOVQ 96(R0), F1
+	FMOVQ 112(R0), F0
+
+columns8_begin:
 	MOVD rows+32(FP), R6
 
 columns8_rows:
@@ -34157,8 +34733,8 @@ columns8_rows:
 	SUBS $1, R6
 	BNE columns8_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns8_store
+	CMP $1, R6
+	BNE columns8_store
 	FMOVQ 0(R0), F23
 	WORD $0x4e27d6e7 // FADD V7.4S, V23.4S, V7.4S
 	FMOVQ 16(R0), F23
@@ -34207,6 +34783,15 @@ columns4:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns4_begin
+	FMOVQ 0(R0), F4
+	FMOVQ 16(R0), F5
+	FMOVQ 32(R0), F6
+	FMOVQ 48(R0), F7
+
+columns4_begin:
 	MOVD rows+32(FP), R6
 
 columns4_rows:
@@ -34226,8 +34811,8 @@ columns4_rows:
 	SUBS $1, R6
 	BNE columns4_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns4_store
+	CMP $1, R6
+	BNE columns4_store
 	FMOVQ 0(R0), F11
 	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
 	FMOVQ 16(R0), F11
@@ -34260,6 +34845,13 @@ columns2:
 	FMOVQ 16(R2), F6
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V4.B16, V4.B16, V4.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns2_begin
+	FMOVQ 0(R0), F5
+	FMOVQ 16(R0), F4
+
+columns2_begin:
 	MOVD rows+32(FP), R6
 
 columns2_rows:
@@ -34273,8 +34865,8 @@ columns2_rows:
 	SUBS $1, R6
 	BNE columns2_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns2_store
+	CMP $1, R6
+	BNE columns2_store
 	FMOVQ 0(R0), F2
 	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
 	FMOVQ 16(R0), F2
@@ -34299,6 +34891,12 @@ columns1:
 	ADD R5, R2
 	FMOVQ 0(R2), F4
 	VEOR V5.B16, V5.B16, V5.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns1_begin
+	FMOVQ 0(R0), F5
+
+columns1_begin:
 	MOVD rows+32(FP), R6
 
 columns1_rows:
@@ -34309,8 +34907,8 @@ columns1_rows:
 	SUBS $1, R6
 	BNE columns1_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns1_store
+	CMP $1, R6
+	BNE columns1_store
 	FMOVQ 0(R0), F6
 	WORD $0x4e25d4c5 // FADD V5.4S, V6.4S, V5.4S
 
@@ -34338,65 +34936,81 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1701
+	TBZ $1, R3, single1745
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1702
+	TBZ $0, R3, loaded1746
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1702
+	B loaded1746
 
-single1701:
+single1745:
 	FMOVS 0(R2), F4
 
-loaded1702:
+loaded1746:
 	VEOR V6.B16, V6.B16, V6.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE partial_begin
+	TBZ $1, R3, single1747
+	FMOVD 0(R0), F6
+	TBZ $0, R3, loaded1748
+	ADD $8, R0, R26
+	VLD1 (R26), V6.S[2]
+	B loaded1748
+
+single1747:
+	FMOVS 0(R0), F6
+
+loaded1748:
+
+partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1703
+	TBZ $1, R3, single1749
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1704
+	TBZ $0, R3, loaded1750
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1704
+	B loaded1750
 
-single1703:
+single1749:
 	FMOVS 0(R1), F7
 
-loaded1704:
+loaded1750:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	VFMLA V7.S4, V7.S4, V6.S4
 	ADD R4, R1
 	SUBS $1, R6
 	BNE partial_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ partial_store
-	TBZ $1, R3, single1705
+	CMP $1, R6
+	BNE partial_store
+	TBZ $1, R3, single1751
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1706
+	TBZ $0, R3, loaded1752
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1706
+	B loaded1752
 
-single1705:
+single1751:
 	FMOVS 0(R0), F7
 
-loaded1706:
+loaded1752:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1707
+	TBZ $1, R3, single1753
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1708
+	TBZ $0, R3, stored1754
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1708
+	B stored1754
 
-single1707:
+single1753:
 	FMOVS F6, 0(R0)
 
-stored1708:
+stored1754:
 
 done:
 	RET
@@ -34492,17 +35106,17 @@ columns_end:
 	ADD R5, R8
 	MOVD shift+16(FP), R5
 	ADD R4, R5
-	TBZ $1, R2, single1709
+	TBZ $1, R2, single1755
 	FMOVD 0(R5), F0
-	TBZ $0, R2, loaded1710
+	TBZ $0, R2, loaded1756
 	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1710
+	B loaded1756
 
-single1709:
+single1755:
 	FMOVS 0(R5), F0
 
-loaded1710:
+loaded1756:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -34510,50 +35124,50 @@ loaded1710:
 	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single1711
+	TBZ $1, R2, single1757
 	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded1712
+	TBZ $0, R2, loaded1758
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1712
+	B loaded1758
 
-single1711:
+single1757:
 	FMOVS 0(R1), F7
 
-loaded1712:
-	TBZ $1, R2, single1713
+loaded1758:
+	TBZ $1, R2, single1759
 	FMOVD 0(R6), F6
-	TBZ $0, R2, loaded1714
+	TBZ $0, R2, loaded1760
 	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1714
+	B loaded1760
 
-single1713:
+single1759:
 	FMOVS 0(R6), F6
 
-loaded1714:
-	TBZ $1, R2, single1715
+loaded1760:
+	TBZ $1, R2, single1761
 	FMOVD 0(R7), F5
-	TBZ $0, R2, loaded1716
+	TBZ $0, R2, loaded1762
 	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1716
+	B loaded1762
 
-single1715:
+single1761:
 	FMOVS 0(R7), F5
 
-loaded1716:
-	TBZ $1, R2, single1717
+loaded1762:
+	TBZ $1, R2, single1763
 	FMOVD 0(R8), F9
-	TBZ $0, R2, loaded1718
+	TBZ $0, R2, loaded1764
 	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1718
+	B loaded1764
 
-single1717:
+single1763:
 	FMOVS 0(R8), F9
 
-loaded1718:
+loaded1764:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
@@ -34571,34 +35185,34 @@ loaded1718:
 	MOVD add+56(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single1719
+	TBZ $1, R2, single1765
 	FMOVD 0(R0), F9
-	TBZ $0, R2, loaded1720
+	TBZ $0, R2, loaded1766
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1720
+	B loaded1766
 
-single1719:
+single1765:
 	FMOVS 0(R0), F9
 
-loaded1720:
+loaded1766:
 	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R2, single1721
+	TBZ $1, R2, single1767
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1722
+	TBZ $0, R2, stored1768
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1722
+	B stored1768
 
-single1721:
+single1767:
 	FMOVS F1, 0(R0)
 
-stored1722:
+stored1768:
 
 done:
 	RET
@@ -34681,51 +35295,51 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1723
+	TBZ $1, R6, single1769
 	FMOVD 0(R1), F10
-	TBZ $0, R6, loaded1724
+	TBZ $0, R6, loaded1770
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1724
+	B loaded1770
 
-single1723:
+single1769:
 	FMOVS 0(R1), F10
 
-loaded1724:
-	TBZ $1, R6, single1725
+loaded1770:
+	TBZ $1, R6, single1771
 	FMOVD 0(R2), F11
-	TBZ $0, R6, loaded1726
+	TBZ $0, R6, loaded1772
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1726
+	B loaded1772
 
-single1725:
+single1771:
 	FMOVS 0(R2), F11
 
-loaded1726:
-	TBZ $1, R6, single1727
+loaded1772:
+	TBZ $1, R6, single1773
 	FMOVD 0(R3), F12
-	TBZ $0, R6, loaded1728
+	TBZ $0, R6, loaded1774
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1728
+	B loaded1774
 
-single1727:
+single1773:
 	FMOVS 0(R3), F12
 
-loaded1728:
+loaded1774:
 	VFMLA V11.S4, V10.S4, V12.S4
-	TBZ $1, R6, single1729
+	TBZ $1, R6, single1775
 	FMOVD F12, 0(R0)
-	TBZ $0, R6, stored1730
+	TBZ $0, R6, stored1776
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1730
+	B stored1776
 
-single1729:
+single1775:
 	FMOVS F12, 0(R0)
 
-stored1730:
+stored1776:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -34825,53 +35439,53 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1731
+	TBZ $1, R6, single1777
 	FMOVD 0(R1), F11
-	TBZ $0, R6, loaded1732
+	TBZ $0, R6, loaded1778
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1732
+	B loaded1778
 
-single1731:
+single1777:
 	FMOVS 0(R1), F11
 
-loaded1732:
-	TBZ $1, R6, single1733
+loaded1778:
+	TBZ $1, R6, single1779
 	FMOVD 0(R2), F12
-	TBZ $0, R6, loaded1734
+	TBZ $0, R6, loaded1780
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1734
+	B loaded1780
 
-single1733:
+single1779:
 	FMOVS 0(R2), F12
 
-loaded1734:
-	TBZ $1, R6, single1735
+loaded1780:
+	TBZ $1, R6, single1781
 	FMOVD 0(R3), F13
-	TBZ $0, R6, loaded1736
+	TBZ $0, R6, loaded1782
 	ADD $8, R3, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1736
+	B loaded1782
 
-single1735:
+single1781:
 	FMOVS 0(R3), F13
 
-loaded1736:
+loaded1782:
 	VFMLA V12.S4, V11.S4, V13.S4
 	WORD $0x6eade40c // FCMGT V12.4S, V0.4S, V13.4S
 	WORD $0x6eac1c0d // BIT V13.16B, V0.16B, V12.16B
-	TBZ $1, R6, single1737
+	TBZ $1, R6, single1783
 	FMOVD F13, 0(R0)
-	TBZ $0, R6, stored1738
+	TBZ $0, R6, stored1784
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1738
+	B stored1784
 
-single1737:
+single1783:
 	FMOVS F13, 0(R0)
 
-stored1738:
+stored1784:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -34962,42 +35576,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1739
+	TBZ $1, R5, single1785
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1740
+	TBZ $0, R5, loaded1786
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1740
+	B loaded1786
 
-single1739:
+single1785:
 	FMOVS 0(R1), F8
 
-loaded1740:
-	TBZ $1, R5, single1741
+loaded1786:
+	TBZ $1, R5, single1787
 	FMOVD 0(R2), F9
-	TBZ $0, R5, loaded1742
+	TBZ $0, R5, loaded1788
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1742
+	B loaded1788
 
-single1741:
+single1787:
 	FMOVS 0(R2), F9
 
-loaded1742:
+loaded1788:
 	WORD $0x4e29d509 // FADD V9.4S, V8.4S, V9.4S
 	WORD $0x6ea9e408 // FCMGT V8.4S, V0.4S, V9.4S
 	WORD $0x6ea81c09 // BIT V9.16B, V0.16B, V8.16B
-	TBZ $1, R5, single1743
+	TBZ $1, R5, single1789
 	FMOVD F9, 0(R0)
-	TBZ $0, R5, stored1744
+	TBZ $0, R5, stored1790
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1744
+	B stored1790
 
-single1743:
+single1789:
 	FMOVS F9, 0(R0)
 
-stored1744:
+stored1790:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -35175,28 +35789,28 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1745
+	TBZ $1, R5, single1791
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded1746
+	TBZ $0, R5, loaded1792
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded1746
+	B loaded1792
 
-single1745:
+single1791:
 	FMOVS 0(R1), F16
 
-loaded1746:
-	TBZ $1, R5, single1747
+loaded1792:
+	TBZ $1, R5, single1793
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1748
+	TBZ $0, R5, loaded1794
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1748
+	B loaded1794
 
-single1747:
+single1793:
 	FMOVS 0(R2), F21
 
-loaded1748:
+loaded1794:
 	WORD $0x4e35d615 // FADD V21.4S, V16.4S, V21.4S
 	VORR V21.B16, V0.B16, V16.B16
 	WORD $0x6eb0e437 // FCMGT V23.4S, V1.4S, V16.4S
@@ -35225,17 +35839,17 @@ loaded1748:
 	VFMLA V16.S4, V23.S4, V17.S4
 	WORD $0x6e31fed1 // FDIV V17.4S, V22.4S, V17.4S
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R5, single1749
+	TBZ $1, R5, single1795
 	FMOVD F21, 0(R0)
-	TBZ $0, R5, stored1750
+	TBZ $0, R5, stored1796
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1750
+	B stored1796
 
-single1749:
+single1795:
 	FMOVS F21, 0(R0)
 
-stored1750:
+stored1796:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -35395,30 +36009,30 @@ vectors_end:
 	VEOR V14.B16, V12.B16, V12.B16
 	WORD $0x4ea69d8c // MUL V12.4S, V12.4S, V6.4S
 	WORD $0x4eac346c // CMGT V12.4S, V3.4S, V12.4S
-	TBZ $1, R2, single1751
+	TBZ $1, R2, single1797
 	FMOVD 0(R1), F14
-	TBZ $0, R2, loaded1752
+	TBZ $0, R2, loaded1798
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1752
+	B loaded1798
 
-single1751:
+single1797:
 	FMOVS 0(R1), F14
 
-loaded1752:
+loaded1798:
 	WORD $0x6e2edc8e // FMUL V14.4S, V4.4S, V14.4S
 	WORD $0x4e6c1dce // BIC V14.16B, V14.16B, V12.16B
-	TBZ $1, R2, single1753
+	TBZ $1, R2, single1799
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored1754
+	TBZ $0, R2, stored1800
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1754
+	B stored1800
 
-single1753:
+single1799:
 	FMOVS F14, 0(R0)
 
-stored1754:
+stored1800:
 
 done:
 	RET
@@ -35456,6 +36070,19 @@ columns4:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V0.B16, V0.B16, V0.B16
+	MOVD add+64(FP), R8
+	CMP $2, R8
+	BNE columns4_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 16(R0), F6
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F4
+	FMOVQ 0(R1), F3
+	FMOVQ 16(R1), F2
+	FMOVQ 32(R1), F1
+	FMOVQ 48(R1), F0
+
+columns4_begin:
 	MOVD rows+48(FP), R8
 
 columns4_rows:
@@ -35484,8 +36111,8 @@ columns4_rows:
 	SUBS $1, R8
 	BNE columns4_rows
 	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ columns4_store
+	CMP $1, R8
+	BNE columns4_store
 	FMOVQ 0(R0), F15
 	WORD $0x4e27d5e7 // FADD V7.4S, V15.4S, V7.4S
 	FMOVQ 16(R0), F15
@@ -35535,6 +36162,15 @@ columns2:
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
+	MOVD add+64(FP), R8
+	CMP $2, R8
+	BNE columns2_begin
+	FMOVQ 0(R0), F2
+	FMOVQ 16(R0), F3
+	FMOVQ 0(R1), F4
+	FMOVQ 16(R1), F5
+
+columns2_begin:
 	MOVD rows+48(FP), R8
 
 columns2_rows:
@@ -35553,8 +36189,8 @@ columns2_rows:
 	SUBS $1, R8
 	BNE columns2_rows
 	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ columns2_store
+	CMP $1, R8
+	BNE columns2_store
 	FMOVQ 0(R0), F7
 	WORD $0x4e22d4e2 // FADD V2.4S, V7.4S, V2.4S
 	FMOVQ 16(R0), F7
@@ -35589,6 +36225,13 @@ columns1:
 	FMOVQ 0(R4), F5
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V3.B16, V3.B16, V3.B16
+	MOVD add+64(FP), R8
+	CMP $2, R8
+	BNE columns1_begin
+	FMOVQ 0(R0), F4
+	FMOVQ 0(R1), F3
+
+columns1_begin:
 	MOVD rows+48(FP), R8
 
 columns1_rows:
@@ -35602,8 +36245,8 @@ columns1_rows:
 	SUBS $1, R8
 	BNE columns1_rows
 	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ columns1_store
+	CMP $1, R8
+	BNE columns1_store
 	FMOVQ 0(R0), F2
 	WORD $0x4e24d444 // FADD V4.4S, V2.4S, V4.4S
 	FMOVQ 0(R1), F2
@@ -35637,44 +36280,71 @@ columns1_end:
 	ADD R7, R3
 	MOVD mean+32(FP), R4
 	ADD R7, R4
-	TBZ $1, R5, single1755
+	TBZ $1, R5, single1801
 	FMOVD 0(R4), F4
-	TBZ $0, R5, loaded1756
+	TBZ $0, R5, loaded1802
 	ADD $8, R4, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1756
+	B loaded1802
 
-single1755:
+single1801:
 	FMOVS 0(R4), F4
 
-loaded1756:
+loaded1802:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V2.B16, V2.B16, V2.B16
+	MOVD add+64(FP), R8
+	CMP $2, R8
+	BNE partial_begin
+	TBZ $1, R5, single1803
+	FMOVD 0(R0), F5
+	TBZ $0, R5, loaded1804
+	ADD $8, R0, R26
+	VLD1 (R26), V5.S[2]
+	B loaded1804
+
+single1803:
+	FMOVS 0(R0), F5
+
+loaded1804:
+	TBZ $1, R5, single1805
+	FMOVD 0(R1), F2
+	TBZ $0, R5, loaded1806
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1806
+
+single1805:
+	FMOVS 0(R1), F2
+
+loaded1806:
+
+partial_begin:
 	MOVD rows+48(FP), R8
 
 partial_rows:
-	TBZ $1, R5, single1757
+	TBZ $1, R5, single1807
 	FMOVD 0(R2), F1
-	TBZ $0, R5, loaded1758
+	TBZ $0, R5, loaded1808
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1758
+	B loaded1808
 
-single1757:
+single1807:
 	FMOVS 0(R2), F1
 
-loaded1758:
-	TBZ $1, R5, single1759
+loaded1808:
+	TBZ $1, R5, single1809
 	FMOVD 0(R3), F0
-	TBZ $0, R5, loaded1760
+	TBZ $0, R5, loaded1810
 	ADD $8, R3, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1760
+	B loaded1810
 
-single1759:
+single1809:
 	FMOVS 0(R3), F0
 
-loaded1760:
+loaded1810:
 	WORD $0x4ea4d400 // FSUB V0.4S, V0.4S, V4.4S
 	VFMLA V0.S4, V1.S4, V5.S4
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
@@ -35683,56 +36353,56 @@ loaded1760:
 	SUBS $1, R8
 	BNE partial_rows
 	MOVD add+64(FP), R8
-	CMP $0, R8
-	BEQ partial_store
-	TBZ $1, R5, single1761
+	CMP $1, R8
+	BNE partial_store
+	TBZ $1, R5, single1811
 	FMOVD 0(R0), F1
-	TBZ $0, R5, loaded1762
+	TBZ $0, R5, loaded1812
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1762
+	B loaded1812
 
-single1761:
+single1811:
 	FMOVS 0(R0), F1
 
-loaded1762:
+loaded1812:
 	WORD $0x4e25d425 // FADD V5.4S, V1.4S, V5.4S
-	TBZ $1, R5, single1763
+	TBZ $1, R5, single1813
 	FMOVD 0(R1), F1
-	TBZ $0, R5, loaded1764
+	TBZ $0, R5, loaded1814
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1764
+	B loaded1814
 
-single1763:
+single1813:
 	FMOVS 0(R1), F1
 
-loaded1764:
+loaded1814:
 	WORD $0x4e22d422 // FADD V2.4S, V1.4S, V2.4S
 
 partial_store:
-	TBZ $1, R5, single1765
+	TBZ $1, R5, single1815
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored1766
+	TBZ $0, R5, stored1816
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1766
+	B stored1816
 
-single1765:
+single1815:
 	FMOVS F5, 0(R0)
 
-stored1766:
-	TBZ $1, R5, single1767
+stored1816:
+	TBZ $1, R5, single1817
 	FMOVD F2, 0(R1)
-	TBZ $0, R5, stored1768
+	TBZ $0, R5, stored1818
 	ADD $8, R1, R26
 	VST1 V2.S[2], (R26)
-	B stored1768
+	B stored1818
 
-single1767:
+single1817:
 	FMOVS F2, 0(R1)
 
-stored1768:
+stored1818:
 
 done:
 	RET
@@ -35831,17 +36501,17 @@ columns_end:
 	ADD R7, R9
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1769
+	TBZ $1, R4, single1819
 	FMOVD 0(R7), F0
-	TBZ $0, R4, loaded1770
+	TBZ $0, R4, loaded1820
 	ADD $8, R7, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1770
+	B loaded1820
 
-single1769:
+single1819:
 	FMOVS 0(R7), F0
 
-loaded1770:
+loaded1820:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -35849,50 +36519,50 @@ loaded1770:
 	MOVD rows+48(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single1771
+	TBZ $1, R4, single1821
 	FMOVD 0(R2), F5
-	TBZ $0, R4, loaded1772
+	TBZ $0, R4, loaded1822
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1772
+	B loaded1822
 
-single1771:
+single1821:
 	FMOVS 0(R2), F5
 
-loaded1772:
-	TBZ $1, R4, single1773
+loaded1822:
+	TBZ $1, R4, single1823
 	FMOVD 0(R8), F8
-	TBZ $0, R4, loaded1774
+	TBZ $0, R4, loaded1824
 	ADD $8, R8, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1774
+	B loaded1824
 
-single1773:
+single1823:
 	FMOVS 0(R8), F8
 
-loaded1774:
-	TBZ $1, R4, single1775
+loaded1824:
+	TBZ $1, R4, single1825
 	FMOVD 0(R3), F7
-	TBZ $0, R4, loaded1776
+	TBZ $0, R4, loaded1826
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1776
+	B loaded1826
 
-single1775:
+single1825:
 	FMOVS 0(R3), F7
 
-loaded1776:
-	TBZ $1, R4, single1777
+loaded1826:
+	TBZ $1, R4, single1827
 	FMOVD 0(R9), F9
-	TBZ $0, R4, loaded1778
+	TBZ $0, R4, loaded1828
 	ADD $8, R9, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1778
+	B loaded1828
 
-single1777:
+single1827:
 	FMOVS 0(R9), F9
 
-loaded1778:
+loaded1828:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
 	VFMLA V7.S4, V5.S4, V1.S4
@@ -35908,56 +36578,56 @@ loaded1778:
 	MOVD add+72(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single1779
+	TBZ $1, R4, single1829
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded1780
+	TBZ $0, R4, loaded1830
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1780
+	B loaded1830
 
-single1779:
+single1829:
 	FMOVS 0(R0), F8
 
-loaded1780:
+loaded1830:
 	WORD $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	TBZ $1, R4, single1781
+	TBZ $1, R4, single1831
 	FMOVD 0(R1), F8
-	TBZ $0, R4, loaded1782
+	TBZ $0, R4, loaded1832
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1782
+	B loaded1832
 
-single1781:
+single1831:
 	FMOVS 0(R1), F8
 
-loaded1782:
+loaded1832:
 	WORD $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
-	TBZ $1, R4, single1783
+	TBZ $1, R4, single1833
 	FMOVD F1, 0(R0)
-	TBZ $0, R4, stored1784
+	TBZ $0, R4, stored1834
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1784
+	B stored1834
 
-single1783:
+single1833:
 	FMOVS F1, 0(R0)
 
-stored1784:
+stored1834:
 	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
-	TBZ $1, R4, single1785
+	TBZ $1, R4, single1835
 	FMOVD F3, 0(R1)
-	TBZ $0, R4, stored1786
+	TBZ $0, R4, stored1836
 	ADD $8, R1, R26
 	VST1 V3.S[2], (R26)
-	B stored1786
+	B stored1836
 
-single1785:
+single1835:
 	FMOVS F3, 0(R1)
 
-stored1786:
+stored1836:
 
 done:
 	RET
@@ -36081,87 +36751,87 @@ vectors_end:
 	ADD $4, R9
 	CMP $0, R9
 	BEQ row_end
-	TBZ $1, R9, single1787
+	TBZ $1, R9, single1837
 	FMOVD 0(R2), F11
-	TBZ $0, R9, loaded1788
+	TBZ $0, R9, loaded1838
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1788
+	B loaded1838
 
-single1787:
+single1837:
 	FMOVS 0(R2), F11
 
-loaded1788:
-	TBZ $1, R9, single1789
+loaded1838:
+	TBZ $1, R9, single1839
 	FMOVD 0(R1), F1
-	TBZ $0, R9, loaded1790
+	TBZ $0, R9, loaded1840
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1790
+	B loaded1840
 
-single1789:
+single1839:
 	FMOVS 0(R1), F1
 
-loaded1790:
-	TBZ $1, R9, single1791
+loaded1840:
+	TBZ $1, R9, single1841
 	FMOVD 0(R3), F12
-	TBZ $0, R9, loaded1792
+	TBZ $0, R9, loaded1842
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1792
+	B loaded1842
 
-single1791:
+single1841:
 	FMOVS 0(R3), F12
 
-loaded1792:
+loaded1842:
 	WORD $0x4eacd56c // FSUB V12.4S, V11.4S, V12.4S
-	TBZ $1, R9, single1793
+	TBZ $1, R9, single1843
 	FMOVD 0(R6), F11
-	TBZ $0, R9, loaded1794
+	TBZ $0, R9, loaded1844
 	ADD $8, R6, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1794
+	B loaded1844
 
-single1793:
+single1843:
 	FMOVS 0(R6), F11
 
-loaded1794:
-	TBZ $1, R9, single1795
+loaded1844:
+	TBZ $1, R9, single1845
 	FMOVD 0(R5), F2
-	TBZ $0, R9, loaded1796
+	TBZ $0, R9, loaded1846
 	ADD $8, R5, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1796
+	B loaded1846
 
-single1795:
+single1845:
 	FMOVS 0(R5), F2
 
-loaded1796:
+loaded1846:
 	WORD $0x4ea2d422 // FSUB V2.4S, V1.4S, V2.4S
 	VFMLS V11.S4, V12.S4, V2.S4
-	TBZ $1, R9, single1797
+	TBZ $1, R9, single1847
 	FMOVD 0(R4), F11
-	TBZ $0, R9, loaded1798
+	TBZ $0, R9, loaded1848
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1798
+	B loaded1848
 
-single1797:
+single1847:
 	FMOVS 0(R4), F11
 
-loaded1798:
+loaded1848:
 	WORD $0x6e2bdc4b // FMUL V11.4S, V2.4S, V11.4S
-	TBZ $1, R9, single1799
+	TBZ $1, R9, single1849
 	FMOVD F11, 0(R0)
-	TBZ $0, R9, stored1800
+	TBZ $0, R9, stored1850
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored1800
+	B stored1850
 
-single1799:
+single1849:
 	FMOVS F11, 0(R0)
 
-stored1800:
+stored1850:
 	LSL $2, R9
 	ADD R9, R0
 	ADD R9, R1
@@ -36221,6 +36891,19 @@ columns4:
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V1.B16, V1.B16, V1.B16
+	MOVD add+80(FP), R10
+	CMP $2, R10
+	BNE columns4_begin
+	FMOVQ 0(R0), F8
+	FMOVQ 16(R0), F7
+	FMOVQ 32(R0), F6
+	FMOVQ 48(R0), F5
+	FMOVQ 0(R1), F4
+	FMOVQ 16(R1), F3
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F1
+
+columns4_begin:
 	MOVD rows+64(FP), R10
 
 columns4_rows:
@@ -36265,8 +36948,8 @@ columns4_rows:
 	SUBS $1, R10
 	BNE columns4_rows
 	MOVD add+80(FP), R10
-	CMP $0, R10
-	BEQ columns4_store
+	CMP $1, R10
+	BNE columns4_store
 	FMOVQ 0(R0), F21
 	WORD $0x4e28d6a8 // FADD V8.4S, V21.4S, V8.4S
 	FMOVQ 16(R0), F21
@@ -36324,6 +37007,15 @@ columns2:
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
+	MOVD add+80(FP), R10
+	CMP $2, R10
+	BNE columns2_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 16(R0), F8
+	FMOVQ 0(R1), F9
+	FMOVQ 16(R1), F10
+
+columns2_begin:
 	MOVD rows+64(FP), R10
 
 columns2_rows:
@@ -36350,8 +37042,8 @@ columns2_rows:
 	SUBS $1, R10
 	BNE columns2_rows
 	MOVD add+80(FP), R10
-	CMP $0, R10
-	BEQ columns2_store
+	CMP $1, R10
+	BNE columns2_store
 	FMOVQ 0(R0), F12
 	WORD $0x4e27d587 // FADD V7.4S, V12.4S, V7.4S
 	FMOVQ 16(R0), F12
@@ -36392,6 +37084,13 @@ columns1:
 	FMOVQ 0(R4), F8
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V6.B16, V6.B16, V6.B16
+	MOVD add+80(FP), R10
+	CMP $2, R10
+	BNE columns1_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 0(R1), F6
+
+columns1_begin:
 	MOVD rows+64(FP), R10
 
 columns1_rows:
@@ -36409,8 +37108,8 @@ columns1_rows:
 	SUBS $1, R10
 	BNE columns1_rows
 	MOVD add+80(FP), R10
-	CMP $0, R10
-	BEQ columns1_store
+	CMP $1, R10
+	BNE columns1_store
 	FMOVQ 0(R0), F5
 	WORD $0x4e27d4a7 // FADD V7.4S, V5.4S, V7.4S
 	FMOVQ 0(R1), F5
@@ -36444,70 +37143,97 @@ columns1_end:
 	ADD R9, R3
 	MOVD scale+40(FP), R5
 	ADD R9, R5
-	TBZ $1, R7, single1801
+	TBZ $1, R7, single1851
 	FMOVD 0(R5), F7
-	TBZ $0, R7, loaded1802
+	TBZ $0, R7, loaded1852
 	ADD $8, R5, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1802
+	B loaded1852
 
-single1801:
+single1851:
 	FMOVS 0(R5), F7
 
-loaded1802:
+loaded1852:
 	MOVD shift+48(FP), R6
 	ADD R9, R6
-	TBZ $1, R7, single1803
+	TBZ $1, R7, single1853
 	FMOVD 0(R6), F8
-	TBZ $0, R7, loaded1804
+	TBZ $0, R7, loaded1854
 	ADD $8, R6, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1804
+	B loaded1854
 
-single1803:
+single1853:
 	FMOVS 0(R6), F8
 
-loaded1804:
+loaded1854:
 	MOVD mean+32(FP), R4
 	ADD R9, R4
-	TBZ $1, R7, single1805
+	TBZ $1, R7, single1855
 	FMOVD 0(R4), F9
-	TBZ $0, R7, loaded1806
+	TBZ $0, R7, loaded1856
 	ADD $8, R4, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1806
+	B loaded1856
 
-single1805:
+single1855:
 	FMOVS 0(R4), F9
 
-loaded1806:
+loaded1856:
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V5.B16, V5.B16, V5.B16
+	MOVD add+80(FP), R10
+	CMP $2, R10
+	BNE partial_begin
+	TBZ $1, R7, single1857
+	FMOVD 0(R0), F10
+	TBZ $0, R7, loaded1858
+	ADD $8, R0, R26
+	VLD1 (R26), V10.S[2]
+	B loaded1858
+
+single1857:
+	FMOVS 0(R0), F10
+
+loaded1858:
+	TBZ $1, R7, single1859
+	FMOVD 0(R1), F5
+	TBZ $0, R7, loaded1860
+	ADD $8, R1, R26
+	VLD1 (R26), V5.S[2]
+	B loaded1860
+
+single1859:
+	FMOVS 0(R1), F5
+
+loaded1860:
+
+partial_begin:
 	MOVD rows+64(FP), R10
 
 partial_rows:
-	TBZ $1, R7, single1807
+	TBZ $1, R7, single1861
 	FMOVD 0(R2), F4
-	TBZ $0, R7, loaded1808
+	TBZ $0, R7, loaded1862
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1808
+	B loaded1862
 
-single1807:
+single1861:
 	FMOVS 0(R2), F4
 
-loaded1808:
-	TBZ $1, R7, single1809
+loaded1862:
+	TBZ $1, R7, single1863
 	FMOVD 0(R3), F3
-	TBZ $0, R7, loaded1810
+	TBZ $0, R7, loaded1864
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1810
+	B loaded1864
 
-single1809:
+single1863:
 	FMOVS 0(R3), F3
 
-loaded1810:
+loaded1864:
 	VMOV V8.B16, V2.B16
 	VFMLA V7.S4, V3.S4, V2.S4
 	WORD $0x6ea0e442 // FCMGT V2.4S, V2.4S, V0.4S
@@ -36520,56 +37246,56 @@ loaded1810:
 	SUBS $1, R10
 	BNE partial_rows
 	MOVD add+80(FP), R10
-	CMP $0, R10
-	BEQ partial_store
-	TBZ $1, R7, single1811
+	CMP $1, R10
+	BNE partial_store
+	TBZ $1, R7, single1865
 	FMOVD 0(R0), F4
-	TBZ $0, R7, loaded1812
+	TBZ $0, R7, loaded1866
 	ADD $8, R0, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1812
+	B loaded1866
 
-single1811:
+single1865:
 	FMOVS 0(R0), F4
 
-loaded1812:
+loaded1866:
 	WORD $0x4e2ad48a // FADD V10.4S, V4.4S, V10.4S
-	TBZ $1, R7, single1813
+	TBZ $1, R7, single1867
 	FMOVD 0(R1), F4
-	TBZ $0, R7, loaded1814
+	TBZ $0, R7, loaded1868
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1814
+	B loaded1868
 
-single1813:
+single1867:
 	FMOVS 0(R1), F4
 
-loaded1814:
+loaded1868:
 	WORD $0x4e25d485 // FADD V5.4S, V4.4S, V5.4S
 
 partial_store:
-	TBZ $1, R7, single1815
+	TBZ $1, R7, single1869
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored1816
+	TBZ $0, R7, stored1870
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1816
+	B stored1870
 
-single1815:
+single1869:
 	FMOVS F10, 0(R0)
 
-stored1816:
-	TBZ $1, R7, single1817
+stored1870:
+	TBZ $1, R7, single1871
 	FMOVD F5, 0(R1)
-	TBZ $0, R7, stored1818
+	TBZ $0, R7, stored1872
 	ADD $8, R1, R26
 	VST1 V5.S[2], (R26)
-	B stored1818
+	B stored1872
 
-single1817:
+single1871:
 	FMOVS F5, 0(R1)
 
-stored1818:
+stored1872:
 
 done:
 	RET
@@ -36684,43 +37410,43 @@ columns_end:
 	ADD R7, R9
 	MOVD scale+40(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1819
+	TBZ $1, R4, single1873
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1820
+	TBZ $0, R4, loaded1874
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1820
+	B loaded1874
 
-single1819:
+single1873:
 	FMOVS 0(R7), F1
 
-loaded1820:
+loaded1874:
 	MOVD shift+48(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1821
+	TBZ $1, R4, single1875
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1822
+	TBZ $0, R4, loaded1876
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1822
+	B loaded1876
 
-single1821:
+single1875:
 	FMOVS 0(R7), F2
 
-loaded1822:
+loaded1876:
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1823
+	TBZ $1, R4, single1877
 	FMOVD 0(R7), F3
-	TBZ $0, R4, loaded1824
+	TBZ $0, R4, loaded1878
 	ADD $8, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1824
+	B loaded1878
 
-single1823:
+single1877:
 	FMOVS 0(R7), F3
 
-loaded1824:
+loaded1878:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
@@ -36728,50 +37454,50 @@ loaded1824:
 	MOVD rows+64(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single1825
+	TBZ $1, R4, single1879
 	FMOVD 0(R2), F8
-	TBZ $0, R4, loaded1826
+	TBZ $0, R4, loaded1880
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1826
+	B loaded1880
 
-single1825:
+single1879:
 	FMOVS 0(R2), F8
 
-loaded1826:
-	TBZ $1, R4, single1827
+loaded1880:
+	TBZ $1, R4, single1881
 	FMOVD 0(R8), F11
-	TBZ $0, R4, loaded1828
+	TBZ $0, R4, loaded1882
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1828
+	B loaded1882
 
-single1827:
+single1881:
 	FMOVS 0(R8), F11
 
-loaded1828:
-	TBZ $1, R4, single1829
+loaded1882:
+	TBZ $1, R4, single1883
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded1830
+	TBZ $0, R4, loaded1884
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1830
+	B loaded1884
 
-single1829:
+single1883:
 	FMOVS 0(R3), F10
 
-loaded1830:
-	TBZ $1, R4, single1831
+loaded1884:
+	TBZ $1, R4, single1885
 	FMOVD 0(R9), F13
-	TBZ $0, R4, loaded1832
+	TBZ $0, R4, loaded1886
 	ADD $8, R9, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1832
+	B loaded1886
 
-single1831:
+single1885:
 	FMOVS 0(R9), F13
 
-loaded1832:
+loaded1886:
 	VMOV V2.B16, V12.B16
 	VFMLA V1.S4, V10.S4, V12.S4
 	VMOV V2.B16, V14.B16
@@ -36795,56 +37521,56 @@ loaded1832:
 	MOVD add+88(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single1833
+	TBZ $1, R4, single1887
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded1834
+	TBZ $0, R4, loaded1888
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1834
+	B loaded1888
 
-single1833:
+single1887:
 	FMOVS 0(R0), F11
 
-loaded1834:
+loaded1888:
 	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
-	TBZ $1, R4, single1835
+	TBZ $1, R4, single1889
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded1836
+	TBZ $0, R4, loaded1890
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1836
+	B loaded1890
 
-single1835:
+single1889:
 	FMOVS 0(R1), F11
 
-loaded1836:
+loaded1890:
 	WORD $0x4e26d566 // FADD V6.4S, V11.4S, V6.4S
 
 partial_store:
 	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
-	TBZ $1, R4, single1837
+	TBZ $1, R4, single1891
 	FMOVD F4, 0(R0)
-	TBZ $0, R4, stored1838
+	TBZ $0, R4, stored1892
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored1838
+	B stored1892
 
-single1837:
+single1891:
 	FMOVS F4, 0(R0)
 
-stored1838:
+stored1892:
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
-	TBZ $1, R4, single1839
+	TBZ $1, R4, single1893
 	FMOVD F6, 0(R1)
-	TBZ $0, R4, stored1840
+	TBZ $0, R4, stored1894
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored1840
+	B stored1894
 
-single1839:
+single1893:
 	FMOVS F6, 0(R1)
 
-stored1840:
+stored1894:
 
 done:
 	RET
@@ -37003,112 +37729,112 @@ vectors_end:
 	ADD $4, R11
 	CMP $0, R11
 	BEQ row_end
-	TBZ $1, R11, single1841
+	TBZ $1, R11, single1895
 	FMOVD 0(R2), F15
-	TBZ $0, R11, loaded1842
+	TBZ $0, R11, loaded1896
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1842
+	B loaded1896
 
-single1841:
+single1895:
 	FMOVS 0(R2), F15
 
-loaded1842:
-	TBZ $1, R11, single1843
+loaded1896:
+	TBZ $1, R11, single1897
 	FMOVD 0(R1), F14
-	TBZ $0, R11, loaded1844
+	TBZ $0, R11, loaded1898
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1844
+	B loaded1898
 
-single1843:
+single1897:
 	FMOVS 0(R1), F14
 
-loaded1844:
-	TBZ $1, R11, single1845
+loaded1898:
+	TBZ $1, R11, single1899
 	FMOVD 0(R7), F2
-	TBZ $0, R11, loaded1846
+	TBZ $0, R11, loaded1900
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1846
+	B loaded1900
 
-single1845:
+single1899:
 	FMOVS 0(R7), F2
 
-loaded1846:
-	TBZ $1, R11, single1847
+loaded1900:
+	TBZ $1, R11, single1901
 	FMOVD 0(R8), F3
-	TBZ $0, R11, loaded1848
+	TBZ $0, R11, loaded1902
 	ADD $8, R8, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1848
+	B loaded1902
 
-single1847:
+single1901:
 	FMOVS 0(R8), F3
 
-loaded1848:
+loaded1902:
 	VFMLA V2.S4, V15.S4, V3.S4
 	WORD $0x6ea0e463 // FCMGT V3.4S, V3.4S, V0.4S
 	VAND V3.B16, V14.B16, V14.B16
-	TBZ $1, R11, single1849
+	TBZ $1, R11, single1903
 	FMOVD 0(R3), F3
-	TBZ $0, R11, loaded1850
+	TBZ $0, R11, loaded1904
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1850
+	B loaded1904
 
-single1849:
+single1903:
 	FMOVS 0(R3), F3
 
-loaded1850:
+loaded1904:
 	WORD $0x4ea3d5e3 // FSUB V3.4S, V15.4S, V3.4S
-	TBZ $1, R11, single1851
+	TBZ $1, R11, single1905
 	FMOVD 0(R6), F15
-	TBZ $0, R11, loaded1852
+	TBZ $0, R11, loaded1906
 	ADD $8, R6, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1852
+	B loaded1906
 
-single1851:
+single1905:
 	FMOVS 0(R6), F15
 
-loaded1852:
-	TBZ $1, R11, single1853
+loaded1906:
+	TBZ $1, R11, single1907
 	FMOVD 0(R5), F2
-	TBZ $0, R11, loaded1854
+	TBZ $0, R11, loaded1908
 	ADD $8, R5, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1854
+	B loaded1908
 
-single1853:
+single1907:
 	FMOVS 0(R5), F2
 
-loaded1854:
+loaded1908:
 	WORD $0x4ea2d5c2 // FSUB V2.4S, V14.4S, V2.4S
 	VFMLS V15.S4, V3.S4, V2.S4
-	TBZ $1, R11, single1855
+	TBZ $1, R11, single1909
 	FMOVD 0(R4), F15
-	TBZ $0, R11, loaded1856
+	TBZ $0, R11, loaded1910
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1856
+	B loaded1910
 
-single1855:
+single1909:
 	FMOVS 0(R4), F15
 
-loaded1856:
+loaded1910:
 	WORD $0x6e2fdc4f // FMUL V15.4S, V2.4S, V15.4S
-	TBZ $1, R11, single1857
+	TBZ $1, R11, single1911
 	FMOVD F15, 0(R0)
-	TBZ $0, R11, stored1858
+	TBZ $0, R11, stored1912
 	ADD $8, R0, R26
 	VST1 V15.S[2], (R26)
-	B stored1858
+	B stored1912
 
-single1857:
+single1911:
 	FMOVS F15, 0(R0)
 
-stored1858:
+stored1912:
 	LSL $2, R11
 	ADD R11, R0
 	ADD R11, R1
@@ -37300,17 +38026,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1859
+	TBZ $1, R4, single1913
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1860
+	TBZ $0, R4, loaded1914
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1860
+	B loaded1914
 
-single1859:
+single1913:
 	FMOVS 0(R0), F2
 
-loaded1860:
+loaded1914:
 	B partial_begin
 
 partial_start:
@@ -37322,17 +38048,17 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1861
+	TBZ $1, R4, single1915
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1862
+	TBZ $0, R4, loaded1916
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1862
+	B loaded1916
 
-single1861:
+single1915:
 	FMOVS 0(R7), F1
 
-loaded1862:
+loaded1916:
 	WORD $0x4e21e427 // FCMEQ V7.4S, V1.4S, V1.4S
 	WORD $0x6ea2e430 // FCMGT V16.4S, V1.4S, V2.4S
 	VMOV V2.B16, V4.B16
@@ -37342,17 +38068,17 @@ loaded1862:
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1863
+	TBZ $1, R4, single1917
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1864
+	TBZ $0, R4, stored1918
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1864
+	B stored1918
 
-single1863:
+single1917:
 	FMOVS F2, 0(R0)
 
-stored1864:
+stored1918:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -37519,28 +38245,28 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1865
+	TBZ $1, R5, single1919
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded1866
+	TBZ $0, R5, loaded1920
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1866
+	B loaded1920
 
-single1865:
+single1919:
 	FMOVS 0(R1), F12
 
-loaded1866:
-	TBZ $1, R5, single1867
+loaded1920:
+	TBZ $1, R5, single1921
 	FMOVD 0(R0), F13
-	TBZ $0, R5, loaded1868
+	TBZ $0, R5, loaded1922
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1868
+	B loaded1922
 
-single1867:
+single1921:
 	FMOVS 0(R0), F13
 
-loaded1868:
+loaded1922:
 	VMOV V0.B16, V14.B16
 	B partial_begin
 
@@ -37555,17 +38281,17 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1869
+	TBZ $1, R5, single1923
 	FMOVD 0(R8), F11
-	TBZ $0, R5, loaded1870
+	TBZ $0, R5, loaded1924
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1870
+	B loaded1924
 
-single1869:
+single1923:
 	FMOVS 0(R8), F11
 
-loaded1870:
+loaded1924:
 	WORD $0x6eade56a // FCMGT V10.4S, V11.4S, V13.4S
 	VMOV V12.B16, V7.B16
 	WORD $0x6eaa1dc7 // BIT V7.16B, V14.16B, V10.16B
@@ -37581,28 +38307,28 @@ loaded1870:
 	ADD R4, R8
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1871
+	TBZ $1, R5, single1925
 	FMOVD F12, 0(R1)
-	TBZ $0, R5, stored1872
+	TBZ $0, R5, stored1926
 	ADD $8, R1, R26
 	VST1 V12.S[2], (R26)
-	B stored1872
+	B stored1926
 
-single1871:
+single1925:
 	FMOVS F12, 0(R1)
 
-stored1872:
-	TBZ $1, R5, single1873
+stored1926:
+	TBZ $1, R5, single1927
 	FMOVD F13, 0(R0)
-	TBZ $0, R5, stored1874
+	TBZ $0, R5, stored1928
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1874
+	B stored1928
 
-single1873:
+single1927:
 	FMOVS F13, 0(R0)
 
-stored1874:
+stored1928:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -37757,17 +38483,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1875
+	TBZ $1, R4, single1929
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1876
+	TBZ $0, R4, loaded1930
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1876
+	B loaded1930
 
-single1875:
+single1929:
 	FMOVS 0(R0), F2
 
-loaded1876:
+loaded1930:
 	B partial_begin
 
 partial_start:
@@ -37778,32 +38504,32 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1877
+	TBZ $1, R4, single1931
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1878
+	TBZ $0, R4, loaded1932
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1878
+	B loaded1932
 
-single1877:
+single1931:
 	FMOVS 0(R7), F1
 
-loaded1878:
+loaded1932:
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1879
+	TBZ $1, R4, single1933
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1880
+	TBZ $0, R4, stored1934
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1880
+	B stored1934
 
-single1879:
+single1933:
 	FMOVS F2, 0(R0)
 
-stored1880:
+stored1934:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -37966,17 +38692,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1881
+	TBZ $1, R4, single1935
 	FMOVD 0(R0), F3
-	TBZ $0, R4, loaded1882
+	TBZ $0, R4, loaded1936
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1882
+	B loaded1936
 
-single1881:
+single1935:
 	FMOVS 0(R0), F3
 
-loaded1882:
+loaded1936:
 	B partial_begin
 
 partial_start:
@@ -37987,33 +38713,33 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1883
+	TBZ $1, R4, single1937
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1884
+	TBZ $0, R4, loaded1938
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1884
+	B loaded1938
 
-single1883:
+single1937:
 	FMOVS 0(R7), F2
 
-loaded1884:
+loaded1938:
 	WORD $0x6e20fc42 // FDIV V2.4S, V2.4S, V0.4S
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1885
+	TBZ $1, R4, single1939
 	FMOVD F3, 0(R0)
-	TBZ $0, R4, stored1886
+	TBZ $0, R4, stored1940
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1886
+	B stored1940
 
-single1885:
+single1939:
 	FMOVS F3, 0(R0)
 
-stored1886:
+stored1940:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -38207,17 +38933,17 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1887
+	TBZ $1, R5, single1941
 	FMOVD 0(R0), F3
-	TBZ $0, R5, loaded1888
+	TBZ $0, R5, loaded1942
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1888
+	B loaded1942
 
-single1887:
+single1941:
 	FMOVS 0(R0), F3
 
-loaded1888:
+loaded1942:
 	B partial_begin
 
 partial_start:
@@ -38229,47 +38955,47 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1889
+	TBZ $1, R5, single1943
 	FMOVD 0(R9), F12
-	TBZ $0, R5, loaded1890
+	TBZ $0, R5, loaded1944
 	ADD $8, R9, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1890
+	B loaded1944
 
-single1889:
+single1943:
 	FMOVS 0(R9), F12
 
-loaded1890:
+loaded1944:
 	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
 	WORD $0x4e20e58c // FCMEQ V12.4S, V12.4S, V0.4S
-	TBZ $1, R5, single1891
+	TBZ $1, R5, single1945
 	FMOVD 0(R8), F2
-	TBZ $0, R5, loaded1892
+	TBZ $0, R5, loaded1946
 	ADD $8, R8, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1892
+	B loaded1946
 
-single1891:
+single1945:
 	FMOVS 0(R8), F2
 
-loaded1892:
+loaded1946:
 	VAND V12.B16, V2.B16, V2.B16
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R4, R8
 	ADD R4, R9
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1893
+	TBZ $1, R5, single1947
 	FMOVD F3, 0(R0)
-	TBZ $0, R5, stored1894
+	TBZ $0, R5, stored1948
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1894
+	B stored1948
 
-single1893:
+single1947:
 	FMOVS F3, 0(R0)
 
-stored1894:
+stored1948:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -38375,17 +39101,17 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1895
+	TBZ $1, R5, single1949
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1896
+	TBZ $0, R5, loaded1950
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1896
+	B loaded1950
 
-single1895:
+single1949:
 	FMOVS 0(R1), F8
 
-loaded1896:
+loaded1950:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -38396,17 +39122,17 @@ loaded1896:
 pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1897
+	TBZ $1, R5, single1951
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1898
+	TBZ $0, R5, loaded1952
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1898
+	B loaded1952
 
-single1897:
+single1951:
 	FMOVS 0(R1), F8
 
-loaded1898:
+loaded1952:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -38417,17 +39143,17 @@ loaded1898:
 pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1899
+	TBZ $1, R5, single1953
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1900
+	TBZ $0, R5, loaded1954
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1900
+	B loaded1954
 
-single1899:
+single1953:
 	FMOVS 0(R1), F8
 
-loaded1900:
+loaded1954:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -38438,17 +39164,17 @@ loaded1900:
 pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1901
+	TBZ $1, R5, single1955
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1902
+	TBZ $0, R5, loaded1956
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1902
+	B loaded1956
 
-single1901:
+single1955:
 	FMOVS 0(R1), F8
 
-loaded1902:
+loaded1956:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -38811,17 +39537,17 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1903
+	TBZ $1, R6, single1957
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1904
+	TBZ $0, R6, loaded1958
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1904
+	B loaded1958
 
-single1903:
+single1957:
 	FMOVS 0(R1), F9
 
-loaded1904:
+loaded1958:
 	WORD $0x4ea2d529 // FSUB V9.4S, V9.4S, V2.4S
 	WORD $0x6e20dd29 // FMUL V9.4S, V9.4S, V0.4S
 	MOVD $0xc2d00000, R26
@@ -38874,17 +39600,17 @@ loaded1904:
 	MOVD $0x2f800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6e27dca5 // FMUL V5.4S, V5.4S, V7.4S
-	TBZ $1, R6, single1905
+	TBZ $1, R6, single1959
 	FMOVD F5, 0(R0)
-	TBZ $0, R6, stored1906
+	TBZ $0, R6, stored1960
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1906
+	B stored1960
 
-single1905:
+single1959:
 	FMOVS F5, 0(R0)
 
-stored1906:
+stored1960:
 
 pass1_end:
 	SUB R7, R1
@@ -38987,29 +39713,29 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1907
+	TBZ $1, R6, single1961
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1908
+	TBZ $0, R6, loaded1962
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1908
+	B loaded1962
 
-single1907:
+single1961:
 	FMOVS 0(R1), F9
 
-loaded1908:
+loaded1962:
 	WORD $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
-	TBZ $1, R6, single1909
+	TBZ $1, R6, single1963
 	FMOVD F9, 0(R0)
-	TBZ $0, R6, stored1910
+	TBZ $0, R6, stored1964
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1910
+	B stored1964
 
-single1909:
+single1963:
 	FMOVS F9, 0(R0)
 
-stored1910:
+stored1964:
 
 pass1_end:
 	SUB R7, R1
@@ -39046,17 +39772,17 @@ clear_dst_vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R6, single1911
+	TBZ $1, R6, single1965
 	FMOVD F1, 0(R7)
-	TBZ $0, R6, stored1912
+	TBZ $0, R6, stored1966
 	ADD $8, R7, R26
 	VST1 V1.S[2], (R26)
-	B stored1912
+	B stored1966
 
-single1911:
+single1965:
 	FMOVS F1, 0(R7)
 
-stored1912:
+stored1966:
 
 clear_dst_end:
 	MOVD dstStride+40(FP), R6
@@ -39318,496 +40044,496 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1913
+	TBZ $1, R6, single1967
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1914
+	TBZ $0, R6, loaded1968
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1914
+	B loaded1968
 
-single1913:
+single1967:
 	FMOVS 0(R1), F17
 
-loaded1914:
+loaded1968:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1915
+	TBZ $1, R6, single1969
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1916
+	TBZ $0, R6, loaded1970
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1916
+	B loaded1970
 
-single1915:
+single1969:
 	FMOVS 0(R2), F21
 
-loaded1916:
+loaded1970:
 	VFMLA V21.S4, V17.S4, V1.S4
 	B pass0_fold
 
 pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1917
+	TBZ $1, R6, single1971
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1918
+	TBZ $0, R6, loaded1972
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1918
+	B loaded1972
 
-single1917:
+single1971:
 	FMOVS 0(R1), F21
 
-loaded1918:
+loaded1972:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1919
+	TBZ $1, R6, single1973
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1920
+	TBZ $0, R6, loaded1974
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1920
+	B loaded1974
 
-single1919:
+single1973:
 	FMOVS 0(R2), F17
 
-loaded1920:
+loaded1974:
 	VFMLA V17.S4, V21.S4, V2.S4
 	B pass0_fold
 
 pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1921
+	TBZ $1, R6, single1975
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1922
+	TBZ $0, R6, loaded1976
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1922
+	B loaded1976
 
-single1921:
+single1975:
 	FMOVS 0(R1), F17
 
-loaded1922:
+loaded1976:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1923
+	TBZ $1, R6, single1977
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1924
+	TBZ $0, R6, loaded1978
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1924
+	B loaded1978
 
-single1923:
+single1977:
 	FMOVS 0(R2), F21
 
-loaded1924:
+loaded1978:
 	VFMLA V21.S4, V17.S4, V3.S4
 	B pass0_fold
 
 pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1925
+	TBZ $1, R6, single1979
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1926
+	TBZ $0, R6, loaded1980
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1926
+	B loaded1980
 
-single1925:
+single1979:
 	FMOVS 0(R1), F21
 
-loaded1926:
+loaded1980:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1927
+	TBZ $1, R6, single1981
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1928
+	TBZ $0, R6, loaded1982
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1928
+	B loaded1982
 
-single1927:
+single1981:
 	FMOVS 0(R2), F17
 
-loaded1928:
+loaded1982:
 	VFMLA V17.S4, V21.S4, V4.S4
 	B pass0_fold
 
 pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1929
+	TBZ $1, R6, single1983
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1930
+	TBZ $0, R6, loaded1984
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1930
+	B loaded1984
 
-single1929:
+single1983:
 	FMOVS 0(R1), F17
 
-loaded1930:
+loaded1984:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1931
+	TBZ $1, R6, single1985
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1932
+	TBZ $0, R6, loaded1986
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1932
+	B loaded1986
 
-single1931:
+single1985:
 	FMOVS 0(R2), F21
 
-loaded1932:
+loaded1986:
 	VFMLA V21.S4, V17.S4, V5.S4
 	B pass0_fold
 
 pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1933
+	TBZ $1, R6, single1987
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1934
+	TBZ $0, R6, loaded1988
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1934
+	B loaded1988
 
-single1933:
+single1987:
 	FMOVS 0(R1), F21
 
-loaded1934:
+loaded1988:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1935
+	TBZ $1, R6, single1989
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1936
+	TBZ $0, R6, loaded1990
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1936
+	B loaded1990
 
-single1935:
+single1989:
 	FMOVS 0(R2), F17
 
-loaded1936:
+loaded1990:
 	VFMLA V17.S4, V21.S4, V6.S4
 	B pass0_fold
 
 pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1937
+	TBZ $1, R6, single1991
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1938
+	TBZ $0, R6, loaded1992
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1938
+	B loaded1992
 
-single1937:
+single1991:
 	FMOVS 0(R1), F17
 
-loaded1938:
+loaded1992:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1939
+	TBZ $1, R6, single1993
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1940
+	TBZ $0, R6, loaded1994
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1940
+	B loaded1994
 
-single1939:
+single1993:
 	FMOVS 0(R2), F21
 
-loaded1940:
+loaded1994:
 	VFMLA V21.S4, V17.S4, V7.S4
 	B pass0_fold
 
 pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1941
+	TBZ $1, R6, single1995
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1942
+	TBZ $0, R6, loaded1996
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1942
+	B loaded1996
 
-single1941:
+single1995:
 	FMOVS 0(R1), F21
 
-loaded1942:
+loaded1996:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1943
+	TBZ $1, R6, single1997
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1944
+	TBZ $0, R6, loaded1998
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1944
+	B loaded1998
 
-single1943:
+single1997:
 	FMOVS 0(R2), F17
 
-loaded1944:
+loaded1998:
 	VFMLA V17.S4, V21.S4, V8.S4
 	B pass0_fold
 
 pass0_partial8:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1945
+	TBZ $1, R6, single1999
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1946
+	TBZ $0, R6, loaded2000
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1946
+	B loaded2000
 
-single1945:
+single1999:
 	FMOVS 0(R1), F17
 
-loaded1946:
+loaded2000:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1947
+	TBZ $1, R6, single2001
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1948
+	TBZ $0, R6, loaded2002
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1948
+	B loaded2002
 
-single1947:
+single2001:
 	FMOVS 0(R2), F21
 
-loaded1948:
+loaded2002:
 	VFMLA V21.S4, V17.S4, V9.S4
 	B pass0_fold
 
 pass0_partial9:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1949
+	TBZ $1, R6, single2003
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1950
+	TBZ $0, R6, loaded2004
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1950
+	B loaded2004
 
-single1949:
+single2003:
 	FMOVS 0(R1), F21
 
-loaded1950:
+loaded2004:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1951
+	TBZ $1, R6, single2005
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1952
+	TBZ $0, R6, loaded2006
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1952
+	B loaded2006
 
-single1951:
+single2005:
 	FMOVS 0(R2), F17
 
-loaded1952:
+loaded2006:
 	VFMLA V17.S4, V21.S4, V10.S4
 	B pass0_fold
 
 pass0_partial10:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1953
+	TBZ $1, R6, single2007
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1954
+	TBZ $0, R6, loaded2008
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1954
+	B loaded2008
 
-single1953:
+single2007:
 	FMOVS 0(R1), F17
 
-loaded1954:
+loaded2008:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1955
+	TBZ $1, R6, single2009
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1956
+	TBZ $0, R6, loaded2010
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1956
+	B loaded2010
 
-single1955:
+single2009:
 	FMOVS 0(R2), F21
 
-loaded1956:
+loaded2010:
 	VFMLA V21.S4, V17.S4, V11.S4
 	B pass0_fold
 
 pass0_partial11:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1957
+	TBZ $1, R6, single2011
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1958
+	TBZ $0, R6, loaded2012
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1958
+	B loaded2012
 
-single1957:
+single2011:
 	FMOVS 0(R1), F21
 
-loaded1958:
+loaded2012:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1959
+	TBZ $1, R6, single2013
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1960
+	TBZ $0, R6, loaded2014
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1960
+	B loaded2014
 
-single1959:
+single2013:
 	FMOVS 0(R2), F17
 
-loaded1960:
+loaded2014:
 	VFMLA V17.S4, V21.S4, V12.S4
 	B pass0_fold
 
 pass0_partial12:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1961
+	TBZ $1, R6, single2015
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1962
+	TBZ $0, R6, loaded2016
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1962
+	B loaded2016
 
-single1961:
+single2015:
 	FMOVS 0(R1), F17
 
-loaded1962:
+loaded2016:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1963
+	TBZ $1, R6, single2017
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1964
+	TBZ $0, R6, loaded2018
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1964
+	B loaded2018
 
-single1963:
+single2017:
 	FMOVS 0(R2), F21
 
-loaded1964:
+loaded2018:
 	VFMLA V21.S4, V17.S4, V13.S4
 	B pass0_fold
 
 pass0_partial13:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1965
+	TBZ $1, R6, single2019
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1966
+	TBZ $0, R6, loaded2020
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1966
+	B loaded2020
 
-single1965:
+single2019:
 	FMOVS 0(R1), F21
 
-loaded1966:
+loaded2020:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1967
+	TBZ $1, R6, single2021
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1968
+	TBZ $0, R6, loaded2022
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1968
+	B loaded2022
 
-single1967:
+single2021:
 	FMOVS 0(R2), F17
 
-loaded1968:
+loaded2022:
 	VFMLA V17.S4, V21.S4, V14.S4
 	B pass0_fold
 
 pass0_partial14:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1969
+	TBZ $1, R6, single2023
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1970
+	TBZ $0, R6, loaded2024
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1970
+	B loaded2024
 
-single1969:
+single2023:
 	FMOVS 0(R1), F17
 
-loaded1970:
+loaded2024:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1971
+	TBZ $1, R6, single2025
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1972
+	TBZ $0, R6, loaded2026
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1972
+	B loaded2026
 
-single1971:
+single2025:
 	FMOVS 0(R2), F21
 
-loaded1972:
+loaded2026:
 	VFMLA V21.S4, V17.S4, V15.S4
 	B pass0_fold
 
 pass0_partial15:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1973
+	TBZ $1, R6, single2027
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1974
+	TBZ $0, R6, loaded2028
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1974
+	B loaded2028
 
-single1973:
+single2027:
 	FMOVS 0(R1), F21
 
-loaded1974:
+loaded2028:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1975
+	TBZ $1, R6, single2029
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1976
+	TBZ $0, R6, loaded2030
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1976
+	B loaded2030
 
-single1975:
+single2029:
 	FMOVS 0(R2), F17
 
-loaded1976:
+loaded2030:
 	VFMLA V17.S4, V21.S4, V16.S4
 
 pass0_fold:
@@ -39940,42 +40666,42 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single1977
+	TBZ $1, R7, single2031
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded1978
+	TBZ $0, R7, loaded2032
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1978
+	B loaded2032
 
-single1977:
+single2031:
 	FMOVS 0(R2), F9
 
-loaded1978:
-	TBZ $1, R7, single1979
+loaded2032:
+	TBZ $1, R7, single2033
 	FMOVD 0(R1), F10
-	TBZ $0, R7, loaded1980
+	TBZ $0, R7, loaded2034
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1980
+	B loaded2034
 
-single1979:
+single2033:
 	FMOVS 0(R1), F10
 
-loaded1980:
+loaded2034:
 	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
 	WORD $0x6e2add2a // FMUL V10.4S, V9.4S, V10.4S
 	WORD $0x6e2adc0a // FMUL V10.4S, V0.4S, V10.4S
-	TBZ $1, R7, single1981
+	TBZ $1, R7, single2035
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored1982
+	TBZ $0, R7, stored2036
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1982
+	B stored2036
 
-single1981:
+single2035:
 	FMOVS F10, 0(R0)
 
-stored1982:
+stored2036:
 
 pass1_end:
 	SUB R8, R2
@@ -40013,17 +40739,17 @@ clear_dx_vectors_end:
 	SUB $3, R7, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R7, single1983
+	TBZ $1, R7, single2037
 	FMOVD F2, 0(R8)
-	TBZ $0, R7, stored1984
+	TBZ $0, R7, stored2038
 	ADD $8, R8, R26
 	VST1 V2.S[2], (R26)
-	B stored1984
+	B stored2038
 
-single1983:
+single2037:
 	FMOVS F2, 0(R8)
 
-stored1984:
+stored2038:
 
 clear_dx_end:
 	MOVD dxStride+48(FP), R7
@@ -40332,30 +41058,30 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1985
+	TBZ $1, R3, single2039
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1986
+	TBZ $0, R3, loaded2040
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1986
+	B loaded2040
 
-single1985:
+single2039:
 	FMOVS 0(R1), F22
 
-loaded1986:
+loaded2040:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1987
+	TBZ $1, R3, single2041
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1988
+	TBZ $0, R3, loaded2042
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1988
+	B loaded2042
 
-single1987:
+single2041:
 	FMOVS 0(R2), F19
 
-loaded1988:
+loaded2042:
 	VFMLA V19.S4, V22.S4, V2.S4
 	B fold
 
@@ -40372,30 +41098,30 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1989
+	TBZ $1, R3, single2043
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1990
+	TBZ $0, R3, loaded2044
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1990
+	B loaded2044
 
-single1989:
+single2043:
 	FMOVS 0(R1), F19
 
-loaded1990:
+loaded2044:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1991
+	TBZ $1, R3, single2045
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1992
+	TBZ $0, R3, loaded2046
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1992
+	B loaded2046
 
-single1991:
+single2045:
 	FMOVS 0(R2), F22
 
-loaded1992:
+loaded2046:
 	VFMLA V22.S4, V19.S4, V3.S4
 	B fold
 
@@ -40412,30 +41138,30 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1993
+	TBZ $1, R3, single2047
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1994
+	TBZ $0, R3, loaded2048
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1994
+	B loaded2048
 
-single1993:
+single2047:
 	FMOVS 0(R1), F22
 
-loaded1994:
+loaded2048:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1995
+	TBZ $1, R3, single2049
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1996
+	TBZ $0, R3, loaded2050
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1996
+	B loaded2050
 
-single1995:
+single2049:
 	FMOVS 0(R2), F19
 
-loaded1996:
+loaded2050:
 	VFMLA V19.S4, V22.S4, V4.S4
 	B fold
 
@@ -40452,30 +41178,30 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1997
+	TBZ $1, R3, single2051
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1998
+	TBZ $0, R3, loaded2052
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1998
+	B loaded2052
 
-single1997:
+single2051:
 	FMOVS 0(R1), F19
 
-loaded1998:
+loaded2052:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1999
+	TBZ $1, R3, single2053
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2000
+	TBZ $0, R3, loaded2054
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2000
+	B loaded2054
 
-single1999:
+single2053:
 	FMOVS 0(R2), F22
 
-loaded2000:
+loaded2054:
 	VFMLA V22.S4, V19.S4, V5.S4
 	B fold
 
@@ -40492,30 +41218,30 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2001
+	TBZ $1, R3, single2055
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2002
+	TBZ $0, R3, loaded2056
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2002
+	B loaded2056
 
-single2001:
+single2055:
 	FMOVS 0(R1), F22
 
-loaded2002:
+loaded2056:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2003
+	TBZ $1, R3, single2057
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2004
+	TBZ $0, R3, loaded2058
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2004
+	B loaded2058
 
-single2003:
+single2057:
 	FMOVS 0(R2), F19
 
-loaded2004:
+loaded2058:
 	VFMLA V19.S4, V22.S4, V6.S4
 	B fold
 
@@ -40532,30 +41258,30 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2005
+	TBZ $1, R3, single2059
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2006
+	TBZ $0, R3, loaded2060
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2006
+	B loaded2060
 
-single2005:
+single2059:
 	FMOVS 0(R1), F19
 
-loaded2006:
+loaded2060:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2007
+	TBZ $1, R3, single2061
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2008
+	TBZ $0, R3, loaded2062
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2008
+	B loaded2062
 
-single2007:
+single2061:
 	FMOVS 0(R2), F22
 
-loaded2008:
+loaded2062:
 	VFMLA V22.S4, V19.S4, V7.S4
 	B fold
 
@@ -40572,30 +41298,30 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2009
+	TBZ $1, R3, single2063
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2010
+	TBZ $0, R3, loaded2064
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2010
+	B loaded2064
 
-single2009:
+single2063:
 	FMOVS 0(R1), F22
 
-loaded2010:
+loaded2064:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2011
+	TBZ $1, R3, single2065
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2012
+	TBZ $0, R3, loaded2066
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2012
+	B loaded2066
 
-single2011:
+single2065:
 	FMOVS 0(R2), F19
 
-loaded2012:
+loaded2066:
 	VFMLA V19.S4, V22.S4, V8.S4
 	B fold
 
@@ -40612,30 +41338,30 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2013
+	TBZ $1, R3, single2067
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2014
+	TBZ $0, R3, loaded2068
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2014
+	B loaded2068
 
-single2013:
+single2067:
 	FMOVS 0(R1), F19
 
-loaded2014:
+loaded2068:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2015
+	TBZ $1, R3, single2069
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2016
+	TBZ $0, R3, loaded2070
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2016
+	B loaded2070
 
-single2015:
+single2069:
 	FMOVS 0(R2), F22
 
-loaded2016:
+loaded2070:
 	VFMLA V22.S4, V19.S4, V9.S4
 	B fold
 
@@ -40652,30 +41378,30 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2017
+	TBZ $1, R3, single2071
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2018
+	TBZ $0, R3, loaded2072
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2018
+	B loaded2072
 
-single2017:
+single2071:
 	FMOVS 0(R1), F22
 
-loaded2018:
+loaded2072:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2019
+	TBZ $1, R3, single2073
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2020
+	TBZ $0, R3, loaded2074
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2020
+	B loaded2074
 
-single2019:
+single2073:
 	FMOVS 0(R2), F19
 
-loaded2020:
+loaded2074:
 	VFMLA V19.S4, V22.S4, V10.S4
 	B fold
 
@@ -40692,30 +41418,30 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2021
+	TBZ $1, R3, single2075
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2022
+	TBZ $0, R3, loaded2076
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2022
+	B loaded2076
 
-single2021:
+single2075:
 	FMOVS 0(R1), F19
 
-loaded2022:
+loaded2076:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2023
+	TBZ $1, R3, single2077
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2024
+	TBZ $0, R3, loaded2078
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2024
+	B loaded2078
 
-single2023:
+single2077:
 	FMOVS 0(R2), F22
 
-loaded2024:
+loaded2078:
 	VFMLA V22.S4, V19.S4, V11.S4
 	B fold
 
@@ -40732,30 +41458,30 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2025
+	TBZ $1, R3, single2079
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2026
+	TBZ $0, R3, loaded2080
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2026
+	B loaded2080
 
-single2025:
+single2079:
 	FMOVS 0(R1), F22
 
-loaded2026:
+loaded2080:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2027
+	TBZ $1, R3, single2081
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2028
+	TBZ $0, R3, loaded2082
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2028
+	B loaded2082
 
-single2027:
+single2081:
 	FMOVS 0(R2), F19
 
-loaded2028:
+loaded2082:
 	VFMLA V19.S4, V22.S4, V12.S4
 	B fold
 
@@ -40772,30 +41498,30 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2029
+	TBZ $1, R3, single2083
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2030
+	TBZ $0, R3, loaded2084
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2030
+	B loaded2084
 
-single2029:
+single2083:
 	FMOVS 0(R1), F19
 
-loaded2030:
+loaded2084:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2031
+	TBZ $1, R3, single2085
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2032
+	TBZ $0, R3, loaded2086
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2032
+	B loaded2086
 
-single2031:
+single2085:
 	FMOVS 0(R2), F22
 
-loaded2032:
+loaded2086:
 	VFMLA V22.S4, V19.S4, V13.S4
 	B fold
 
@@ -40812,30 +41538,30 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2033
+	TBZ $1, R3, single2087
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2034
+	TBZ $0, R3, loaded2088
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2034
+	B loaded2088
 
-single2033:
+single2087:
 	FMOVS 0(R1), F22
 
-loaded2034:
+loaded2088:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2035
+	TBZ $1, R3, single2089
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2036
+	TBZ $0, R3, loaded2090
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2036
+	B loaded2090
 
-single2035:
+single2089:
 	FMOVS 0(R2), F19
 
-loaded2036:
+loaded2090:
 	VFMLA V19.S4, V22.S4, V14.S4
 	B fold
 
@@ -40852,30 +41578,30 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2037
+	TBZ $1, R3, single2091
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2038
+	TBZ $0, R3, loaded2092
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2038
+	B loaded2092
 
-single2037:
+single2091:
 	FMOVS 0(R1), F19
 
-loaded2038:
+loaded2092:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2039
+	TBZ $1, R3, single2093
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2040
+	TBZ $0, R3, loaded2094
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2040
+	B loaded2094
 
-single2039:
+single2093:
 	FMOVS 0(R2), F22
 
-loaded2040:
+loaded2094:
 	VFMLA V22.S4, V19.S4, V15.S4
 	B fold
 
@@ -40892,30 +41618,30 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2041
+	TBZ $1, R3, single2095
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2042
+	TBZ $0, R3, loaded2096
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2042
+	B loaded2096
 
-single2041:
+single2095:
 	FMOVS 0(R1), F22
 
-loaded2042:
+loaded2096:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2043
+	TBZ $1, R3, single2097
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2044
+	TBZ $0, R3, loaded2098
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2044
+	B loaded2098
 
-single2043:
+single2097:
 	FMOVS 0(R2), F19
 
-loaded2044:
+loaded2098:
 	VFMLA V19.S4, V22.S4, V16.S4
 	B fold
 
@@ -40932,30 +41658,30 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2045
+	TBZ $1, R3, single2099
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2046
+	TBZ $0, R3, loaded2100
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2046
+	B loaded2100
 
-single2045:
+single2099:
 	FMOVS 0(R1), F19
 
-loaded2046:
+loaded2100:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2047
+	TBZ $1, R3, single2101
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2048
+	TBZ $0, R3, loaded2102
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2048
+	B loaded2102
 
-single2047:
+single2101:
 	FMOVS 0(R2), F22
 
-loaded2048:
+loaded2102:
 	VFMLA V22.S4, V19.S4, V17.S4
 
 fold:
@@ -41167,17 +41893,17 @@ vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R6, single2049
+	TBZ $1, R6, single2103
 	FMOVD 0(R2), F22
-	TBZ $0, R6, loaded2050
+	TBZ $0, R6, loaded2104
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2050
+	B loaded2104
 
-single2049:
+single2103:
 	FMOVS 0(R2), F22
 
-loaded2050:
+loaded2104:
 	VORR V22.B16, V1.B16, V23.B16
 	WORD $0x6eb7e459 // FCMGT V25.4S, V2.4S, V23.4S
 	WORD $0x6eb91c57 // BIT V23.16B, V2.16B, V25.16B
@@ -41239,28 +41965,28 @@ loaded2050:
 	VMOV V21.B16, V26.B16
 	WORD $0x6eb41f3a // BIT V26.16B, V25.16B, V20.16B
 	WORD $0x6eb41eb9 // BIT V25.16B, V21.16B, V20.16B
-	TBZ $1, R6, single2051
+	TBZ $1, R6, single2105
 	FMOVD 0(R3), F21
-	TBZ $0, R6, loaded2052
+	TBZ $0, R6, loaded2106
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2052
+	B loaded2106
 
-single2051:
+single2105:
 	FMOVS 0(R3), F21
 
-loaded2052:
-	TBZ $1, R6, single2053
+loaded2106:
+	TBZ $1, R6, single2107
 	FMOVD 0(R5), F20
-	TBZ $0, R6, loaded2054
+	TBZ $0, R6, loaded2108
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded2054
+	B loaded2108
 
-single2053:
+single2107:
 	FMOVS 0(R5), F20
 
-loaded2054:
+loaded2108:
 	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
 	WORD $0x4eb5d595 // FSUB V21.4S, V12.4S, V21.4S
 	MOVD $0x00000000, R26
@@ -41277,56 +42003,56 @@ loaded2054:
 	WORD $0x6ebd1f96 // BIT V22.16B, V28.16B, V29.16B
 	WORD $0x4e37d6d7 // FADD V23.4S, V22.4S, V23.4S
 	VFMLA V23.S4, V20.S4, V27.S4
-	TBZ $1, R6, single2055
+	TBZ $1, R6, single2109
 	FMOVD 0(R4), F23
-	TBZ $0, R6, loaded2056
+	TBZ $0, R6, loaded2110
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded2056
+	B loaded2110
 
-single2055:
+single2109:
 	FMOVS 0(R4), F23
 
-loaded2056:
+loaded2110:
 	WORD $0x6e37df77 // FMUL V23.4S, V27.4S, V23.4S
-	TBZ $1, R6, single2057
+	TBZ $1, R6, single2111
 	FMOVD F23, 0(R1)
-	TBZ $0, R6, stored2058
+	TBZ $0, R6, stored2112
 	ADD $8, R1, R26
 	VST1 V23.S[2], (R26)
-	B stored2058
+	B stored2112
 
-single2057:
+single2111:
 	FMOVS F23, 0(R1)
 
-stored2058:
+stored2112:
 	WORD $0x6e39de99 // FMUL V25.4S, V20.4S, V25.4S
 	WORD $0x6ea0fb39 // FNEG V25.4S, V25.4S
 	VFMLA V26.S4, V21.S4, V25.S4
-	TBZ $1, R6, single2059
+	TBZ $1, R6, single2113
 	FMOVD 0(R4), F26
-	TBZ $0, R6, loaded2060
+	TBZ $0, R6, loaded2114
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded2060
+	B loaded2114
 
-single2059:
+single2113:
 	FMOVS 0(R4), F26
 
-loaded2060:
+loaded2114:
 	WORD $0x6e3adc1a // FMUL V26.4S, V0.4S, V26.4S
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
-	TBZ $1, R6, single2061
+	TBZ $1, R6, single2115
 	FMOVD F26, 0(R0)
-	TBZ $0, R6, stored2062
+	TBZ $0, R6, stored2116
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored2062
+	B stored2116
 
-single2061:
+single2115:
 	FMOVS F26, 0(R0)
 
-stored2062:
+stored2116:
 
 done:
 	RET
@@ -41555,17 +42281,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2063
+	TBZ $1, R1, single2117
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded2064
+	TBZ $0, R1, loaded2118
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2064
+	B loaded2118
 
-single2063:
+single2117:
 	FMOVS 0(R0), F11
 
-loaded2064:
+loaded2118:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -41598,17 +42324,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2065
+	TBZ $1, R1, single2119
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded2066
+	TBZ $0, R1, loaded2120
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded2066
+	B loaded2120
 
-single2065:
+single2119:
 	FMOVS 0(R0), F14
 
-loaded2066:
+loaded2120:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -41641,17 +42367,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2067
+	TBZ $1, R1, single2121
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded2068
+	TBZ $0, R1, loaded2122
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2068
+	B loaded2122
 
-single2067:
+single2121:
 	FMOVS 0(R0), F11
 
-loaded2068:
+loaded2122:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -41684,17 +42410,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2069
+	TBZ $1, R1, single2123
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded2070
+	TBZ $0, R1, loaded2124
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded2070
+	B loaded2124
 
-single2069:
+single2123:
 	FMOVS 0(R0), F14
 
-loaded2070:
+loaded2124:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -41798,40 +42524,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single2071
+	TBZ $1, R5, single2125
 	FMOVD 0(R1), F7
-	TBZ $0, R5, loaded2072
+	TBZ $0, R5, loaded2126
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2072
+	B loaded2126
 
-single2071:
+single2125:
 	FMOVS 0(R1), F7
 
-loaded2072:
-	TBZ $1, R5, single2073
+loaded2126:
+	TBZ $1, R5, single2127
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded2074
+	TBZ $0, R5, loaded2128
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2074
+	B loaded2128
 
-single2073:
+single2127:
 	FMOVS 0(R2), F8
 
-loaded2074:
+loaded2128:
 	WORD $0x6e28dce8 // FMUL V8.4S, V7.4S, V8.4S
-	TBZ $1, R5, single2075
+	TBZ $1, R5, single2129
 	FMOVD F8, 0(R0)
-	TBZ $0, R5, stored2076
+	TBZ $0, R5, stored2130
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored2076
+	B stored2130
 
-single2075:
+single2129:
 	FMOVS F8, 0(R0)
 
-stored2076:
+stored2130:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -41866,6 +42592,19 @@ columns8:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V0.B16, V0.B16, V0.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns8_begin
+	FMOVQ 0(R0), F7
+	FMOVQ 16(R0), F6
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F4
+	FMOVQ 64(R0), F3
+	FMOVQ 80(R0), F2
+	FMOVQ 96(R0), F1
+	FMOVQ 112(R0), F0
+
+columns8_begin:
 	MOVD rows+32(FP), R6
 
 columns8_rows:
@@ -41898,8 +42637,8 @@ columns8_rows:
 	SUBS $1, R6
 	BNE columns8_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns8_store
+	CMP $1, R6
+	BNE columns8_store
 	FMOVQ 0(R0), F23
 	WORD $0x4e27d6e7 // FADD V7.4S, V23.4S, V7.4S
 	FMOVQ 16(R0), F23
@@ -41944,6 +42683,15 @@ columns4:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns4_begin
+	FMOVQ 0(R0), F0
+	FMOVQ 16(R0), F1
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F3
+
+columns4_begin:
 	MOVD rows+32(FP), R6
 
 columns4_rows:
@@ -41964,8 +42712,8 @@ columns4_rows:
 	SUBS $1, R6
 	BNE columns4_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns4_store
+	CMP $1, R6
+	BNE columns4_store
 	FMOVQ 0(R0), F14
 	WORD $0x4e20d5c0 // FADD V0.4S, V14.4S, V0.4S
 	FMOVQ 16(R0), F14
@@ -41996,6 +42744,13 @@ columns2:
 	ADD R5, R2
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V2.B16, V2.B16, V2.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns2_begin
+	FMOVQ 0(R0), F3
+	FMOVQ 16(R0), F2
+
+columns2_begin:
 	MOVD rows+32(FP), R6
 
 columns2_rows:
@@ -42010,8 +42765,8 @@ columns2_rows:
 	SUBS $1, R6
 	BNE columns2_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns2_store
+	CMP $1, R6
+	BNE columns2_store
 	FMOVQ 0(R0), F7
 	WORD $0x4e23d4e3 // FADD V3.4S, V7.4S, V3.4S
 	FMOVQ 16(R0), F7
@@ -42035,6 +42790,12 @@ columns1:
 	MOVD y+16(FP), R2
 	ADD R5, R2
 	VEOR V2.B16, V2.B16, V2.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE columns1_begin
+	FMOVQ 0(R0), F2
+
+columns1_begin:
 	MOVD rows+32(FP), R6
 
 columns1_rows:
@@ -42046,8 +42807,8 @@ columns1_rows:
 	SUBS $1, R6
 	BNE columns1_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ columns1_store
+	CMP $1, R6
+	BNE columns1_store
 	FMOVQ 0(R0), F7
 	WORD $0x4e22d4e2 // FADD V2.4S, V7.4S, V2.4S
 
@@ -42076,64 +42837,80 @@ columns1_end:
 	MOVD y+16(FP), R2
 	ADD R5, R2
 	VEOR V7.B16, V7.B16, V7.B16
+	MOVD add+48(FP), R6
+	CMP $2, R6
+	BNE partial_begin
+	TBZ $1, R3, single2131
+	FMOVD 0(R0), F7
+	TBZ $0, R3, loaded2132
+	ADD $8, R0, R26
+	VLD1 (R26), V7.S[2]
+	B loaded2132
+
+single2131:
+	FMOVS 0(R0), F7
+
+loaded2132:
+
+partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single2077
+	TBZ $1, R3, single2133
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded2078
+	TBZ $0, R3, loaded2134
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2078
+	B loaded2134
 
-single2077:
+single2133:
 	FMOVS 0(R1), F3
 
-loaded2078:
-	TBZ $1, R3, single2079
+loaded2134:
+	TBZ $1, R3, single2135
 	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded2080
+	TBZ $0, R3, loaded2136
 	ADD $8, R2, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2080
+	B loaded2136
 
-single2079:
+single2135:
 	FMOVS 0(R2), F0
 
-loaded2080:
+loaded2136:
 	VFMLA V0.S4, V3.S4, V7.S4
 	ADD R4, R1
 	ADD R4, R2
 	SUBS $1, R6
 	BNE partial_rows
 	MOVD add+48(FP), R6
-	CMP $0, R6
-	BEQ partial_store
-	TBZ $1, R3, single2081
+	CMP $1, R6
+	BNE partial_store
+	TBZ $1, R3, single2137
 	FMOVD 0(R0), F0
-	TBZ $0, R3, loaded2082
+	TBZ $0, R3, loaded2138
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2082
+	B loaded2138
 
-single2081:
+single2137:
 	FMOVS 0(R0), F0
 
-loaded2082:
+loaded2138:
 	WORD $0x4e27d407 // FADD V7.4S, V0.4S, V7.4S
 
 partial_store:
-	TBZ $1, R3, single2083
+	TBZ $1, R3, single2139
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored2084
+	TBZ $0, R3, stored2140
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored2084
+	B stored2140
 
-single2083:
+single2139:
 	FMOVS F7, 0(R0)
 
-stored2084:
+stored2140:
 
 done:
 	RET
@@ -42196,25 +42973,25 @@ vectors_end:
 	ADD $0, R1, R26
 	VLD1.P 2(R26), V2.H[0]
 	CMP $1, R2
-	BEQ loaded2085
+	BEQ loaded2141
 	VLD1.P 2(R26), V2.H[1]
 	CMP $2, R2
-	BEQ loaded2085
+	BEQ loaded2141
 	VLD1.P 2(R26), V2.H[2]
 
-loaded2085:
+loaded2141:
 	WORD $0x0e217842 // FCVTL V2.4S, V2.4H
-	TBZ $1, R2, single2086
+	TBZ $1, R2, single2142
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored2087
+	TBZ $0, R2, stored2143
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored2087
+	B stored2143
 
-single2086:
+single2142:
 	FMOVS F2, 0(R0)
 
-stored2087:
+stored2143:
 
 done:
 	RET
@@ -42273,28 +43050,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single2088
+	TBZ $1, R2, single2144
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded2089
+	TBZ $0, R2, loaded2145
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2089
+	B loaded2145
 
-single2088:
+single2144:
 	FMOVS 0(R1), F2
 
-loaded2089:
+loaded2145:
 	WORD $0x0e216841 // FCVTN V1.4H, V2.4S
 	ADD $0, R0, R26
 	VST1.P V1.H[0], 2(R26)
 	CMP $1, R2
-	BEQ stored2090
+	BEQ stored2146
 	VST1.P V1.H[1], 2(R26)
 	CMP $2, R2
-	BEQ stored2090
+	BEQ stored2146
 	VST1.P V1.H[2], 2(R26)
 
-stored2090:
+stored2146:
 
 done:
 	RET
@@ -42440,56 +43217,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single2091
+	TBZ $1, R20, single2147
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2092
+	TBZ $0, R20, loaded2148
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2092
+	B loaded2148
 
-single2091:
+single2147:
 	FMOVS 0(R10), F0
 
-loaded2092:
+loaded2148:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single2093
+	TBZ $1, R20, single2149
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2094
+	TBZ $0, R20, loaded2150
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2094
+	B loaded2150
 
-single2093:
+single2149:
 	FMOVS 0(R10), F0
 
-loaded2094:
+loaded2150:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single2095
+	TBZ $1, R20, single2151
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2096
+	TBZ $0, R20, loaded2152
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2096
+	B loaded2152
 
-single2095:
+single2151:
 	FMOVS 0(R10), F0
 
-loaded2096:
+loaded2152:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single2097
+	TBZ $1, R20, single2153
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2098
+	TBZ $0, R20, loaded2154
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2098
+	B loaded2154
 
-single2097:
+single2153:
 	FMOVS 0(R10), F0
 
-loaded2098:
+loaded2154:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	SUBS $4, R9
@@ -42502,17 +43279,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single2099
+	TBZ $1, R20, single2155
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2100
+	TBZ $0, R20, loaded2156
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2100
+	B loaded2156
 
-single2099:
+single2155:
 	FMOVS 0(R10), F0
 
-loaded2100:
+loaded2156:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -42526,34 +43303,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2101
+	TBZ $1, R20, single2157
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2102
+	TBZ $0, R20, loaded2158
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2102
+	B loaded2158
 
-single2101:
+single2157:
 	FMOVS 0(R21), F0
 
-loaded2102:
+loaded2158:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2103
+	TBZ $1, R20, single2159
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2104
+	TBZ $0, R20, loaded2160
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2104
+	B loaded2160
 
-single2103:
+single2159:
 	FMOVS 0(R21), F0
 
-loaded2104:
+loaded2160:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -42565,17 +43342,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2105
+	TBZ $1, R20, single2161
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2106
+	TBZ $0, R20, stored2162
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2106
+	B stored2162
 
-single2105:
+single2161:
 	FMOVS F31, 0(R21)
 
-stored2106:
+stored2162:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42770,62 +43547,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2107
+	TBZ $1, R20, single2163
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2108
+	TBZ $0, R20, loaded2164
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2108
+	B loaded2164
 
-single2107:
+single2163:
 	FMOVS 16(R10), F1
 
-loaded2108:
+loaded2164:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2109
+	TBZ $1, R20, single2165
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2110
+	TBZ $0, R20, loaded2166
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2110
+	B loaded2166
 
-single2109:
+single2165:
 	FMOVS 16(R10), F1
 
-loaded2110:
+loaded2166:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2111
+	TBZ $1, R20, single2167
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2112
+	TBZ $0, R20, loaded2168
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2112
+	B loaded2168
 
-single2111:
+single2167:
 	FMOVS 16(R10), F1
 
-loaded2112:
+loaded2168:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2113
+	TBZ $1, R20, single2169
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2114
+	TBZ $0, R20, loaded2170
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2114
+	B loaded2170
 
-single2113:
+single2169:
 	FMOVS 16(R10), F1
 
-loaded2114:
+loaded2170:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -42840,17 +43617,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2115
+	TBZ $1, R20, single2171
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2116
+	TBZ $0, R20, loaded2172
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2116
+	B loaded2172
 
-single2115:
+single2171:
 	FMOVS 16(R10), F1
 
-loaded2116:
+loaded2172:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -42868,17 +43645,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2117
+	TBZ $1, R20, single2173
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2118
+	TBZ $0, R20, loaded2174
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2118
+	B loaded2174
 
-single2117:
+single2173:
 	FMOVS 16(R21), F0
 
-loaded2118:
+loaded2174:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -42887,17 +43664,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2119
+	TBZ $1, R20, single2175
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2120
+	TBZ $0, R20, loaded2176
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2120
+	B loaded2176
 
-single2119:
+single2175:
 	FMOVS 16(R21), F0
 
-loaded2120:
+loaded2176:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -42912,17 +43689,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2121
+	TBZ $1, R20, single2177
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2122
+	TBZ $0, R20, stored2178
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2122
+	B stored2178
 
-single2121:
+single2177:
 	FMOVS F30, 16(R21)
 
-stored2122:
+stored2178:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43119,59 +43896,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single2123
+	TBZ $1, R20, single2179
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2124
+	TBZ $0, R20, loaded2180
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2124
+	B loaded2180
 
-single2123:
+single2179:
 	FMOVS 0(R10), F0
 
-loaded2124:
+loaded2180:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single2125
+	TBZ $1, R20, single2181
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2126
+	TBZ $0, R20, loaded2182
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2126
+	B loaded2182
 
-single2125:
+single2181:
 	FMOVS 0(R10), F0
 
-loaded2126:
+loaded2182:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single2127
+	TBZ $1, R20, single2183
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2128
+	TBZ $0, R20, loaded2184
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2128
+	B loaded2184
 
-single2127:
+single2183:
 	FMOVS 0(R10), F0
 
-loaded2128:
+loaded2184:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single2129
+	TBZ $1, R20, single2185
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2130
+	TBZ $0, R20, loaded2186
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2130
+	B loaded2186
 
-single2129:
+single2185:
 	FMOVS 0(R10), F0
 
-loaded2130:
+loaded2186:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -43187,17 +43964,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single2131
+	TBZ $1, R20, single2187
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2132
+	TBZ $0, R20, loaded2188
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2132
+	B loaded2188
 
-single2131:
+single2187:
 	FMOVS 0(R10), F0
 
-loaded2132:
+loaded2188:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -43212,48 +43989,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2133
+	TBZ $1, R20, single2189
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2134
+	TBZ $0, R20, loaded2190
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2134
+	B loaded2190
 
-single2133:
+single2189:
 	FMOVS 0(R21), F0
 
-loaded2134:
+loaded2190:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2135
+	TBZ $1, R20, single2191
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2136
+	TBZ $0, R20, loaded2192
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2136
+	B loaded2192
 
-single2135:
+single2191:
 	FMOVS 0(R21), F0
 
-loaded2136:
+loaded2192:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2137
+	TBZ $1, R20, single2193
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2138
+	TBZ $0, R20, loaded2194
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2138
+	B loaded2194
 
-single2137:
+single2193:
 	FMOVS 0(R21), F0
 
-loaded2138:
+loaded2194:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -43268,29 +44045,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2139
+	TBZ $1, R20, single2195
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2140
+	TBZ $0, R20, stored2196
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2140
+	B stored2196
 
-single2139:
+single2195:
 	FMOVS F31, 0(R21)
 
-stored2140:
+stored2196:
 	ADD R13, R21
-	TBZ $1, R20, single2141
+	TBZ $1, R20, single2197
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2142
+	TBZ $0, R20, stored2198
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2142
+	B stored2198
 
-single2141:
+single2197:
 	FMOVS F30, 0(R21)
 
-stored2142:
+stored2198:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43523,68 +44300,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2143
+	TBZ $1, R20, single2199
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2144
+	TBZ $0, R20, loaded2200
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2144
+	B loaded2200
 
-single2143:
+single2199:
 	FMOVS 16(R10), F1
 
-loaded2144:
+loaded2200:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2145
+	TBZ $1, R20, single2201
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2146
+	TBZ $0, R20, loaded2202
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2146
+	B loaded2202
 
-single2145:
+single2201:
 	FMOVS 16(R10), F1
 
-loaded2146:
+loaded2202:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2147
+	TBZ $1, R20, single2203
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2148
+	TBZ $0, R20, loaded2204
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2148
+	B loaded2204
 
-single2147:
+single2203:
 	FMOVS 16(R10), F1
 
-loaded2148:
+loaded2204:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2149
+	TBZ $1, R20, single2205
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2150
+	TBZ $0, R20, loaded2206
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2150
+	B loaded2206
 
-single2149:
+single2205:
 	FMOVS 16(R10), F1
 
-loaded2150:
+loaded2206:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -43603,17 +44380,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2151
+	TBZ $1, R20, single2207
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2152
+	TBZ $0, R20, loaded2208
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2152
+	B loaded2208
 
-single2151:
+single2207:
 	FMOVS 16(R10), F1
 
-loaded2152:
+loaded2208:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -43633,34 +44410,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2153
+	TBZ $1, R20, single2209
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2154
+	TBZ $0, R20, loaded2210
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2154
+	B loaded2210
 
-single2153:
+single2209:
 	FMOVS 16(R21), F0
 
-loaded2154:
+loaded2210:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2155
+	TBZ $1, R20, single2211
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2156
+	TBZ $0, R20, loaded2212
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2156
+	B loaded2212
 
-single2155:
+single2211:
 	FMOVS 16(R21), F0
 
-loaded2156:
+loaded2212:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -43670,17 +44447,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2157
+	TBZ $1, R20, single2213
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2158
+	TBZ $0, R20, loaded2214
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2158
+	B loaded2214
 
-single2157:
+single2213:
 	FMOVS 16(R21), F0
 
-loaded2158:
+loaded2214:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -43700,30 +44477,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2159
+	TBZ $1, R20, single2215
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2160
+	TBZ $0, R20, stored2216
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2160
+	B stored2216
 
-single2159:
+single2215:
 	FMOVS F30, 16(R21)
 
-stored2160:
+stored2216:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2161
+	TBZ $1, R20, single2217
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2162
+	TBZ $0, R20, stored2218
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2162
+	B stored2218
 
-single2161:
+single2217:
 	FMOVS F28, 16(R21)
 
-stored2162:
+stored2218:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43944,62 +44721,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single2163
+	TBZ $1, R20, single2219
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2164
+	TBZ $0, R20, loaded2220
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2164
+	B loaded2220
 
-single2163:
+single2219:
 	FMOVS 0(R10), F0
 
-loaded2164:
+loaded2220:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single2165
+	TBZ $1, R20, single2221
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2166
+	TBZ $0, R20, loaded2222
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2166
+	B loaded2222
 
-single2165:
+single2221:
 	FMOVS 0(R10), F0
 
-loaded2166:
+loaded2222:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single2167
+	TBZ $1, R20, single2223
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2168
+	TBZ $0, R20, loaded2224
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2168
+	B loaded2224
 
-single2167:
+single2223:
 	FMOVS 0(R10), F0
 
-loaded2168:
+loaded2224:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single2169
+	TBZ $1, R20, single2225
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2170
+	TBZ $0, R20, loaded2226
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2170
+	B loaded2226
 
-single2169:
+single2225:
 	FMOVS 0(R10), F0
 
-loaded2170:
+loaded2226:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -44018,17 +44795,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single2171
+	TBZ $1, R20, single2227
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2172
+	TBZ $0, R20, loaded2228
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2172
+	B loaded2228
 
-single2171:
+single2227:
 	FMOVS 0(R10), F0
 
-loaded2172:
+loaded2228:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -44044,62 +44821,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2173
+	TBZ $1, R20, single2229
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2174
+	TBZ $0, R20, loaded2230
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2174
+	B loaded2230
 
-single2173:
+single2229:
 	FMOVS 0(R21), F0
 
-loaded2174:
+loaded2230:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2175
+	TBZ $1, R20, single2231
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2176
+	TBZ $0, R20, loaded2232
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2176
+	B loaded2232
 
-single2175:
+single2231:
 	FMOVS 0(R21), F0
 
-loaded2176:
+loaded2232:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2177
+	TBZ $1, R20, single2233
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2178
+	TBZ $0, R20, loaded2234
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2178
+	B loaded2234
 
-single2177:
+single2233:
 	FMOVS 0(R21), F0
 
-loaded2178:
+loaded2234:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2179
+	TBZ $1, R20, single2235
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2180
+	TBZ $0, R20, loaded2236
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2180
+	B loaded2236
 
-single2179:
+single2235:
 	FMOVS 0(R21), F0
 
-loaded2180:
+loaded2236:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -44117,41 +44894,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2181
+	TBZ $1, R20, single2237
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2182
+	TBZ $0, R20, stored2238
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2182
+	B stored2238
 
-single2181:
+single2237:
 	FMOVS F31, 0(R21)
 
-stored2182:
+stored2238:
 	ADD R13, R21
-	TBZ $1, R20, single2183
+	TBZ $1, R20, single2239
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2184
+	TBZ $0, R20, stored2240
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2184
+	B stored2240
 
-single2183:
+single2239:
 	FMOVS F30, 0(R21)
 
-stored2184:
+stored2240:
 	ADD R13, R21
-	TBZ $1, R20, single2185
+	TBZ $1, R20, single2241
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2186
+	TBZ $0, R20, stored2242
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2186
+	B stored2242
 
-single2185:
+single2241:
 	FMOVS F29, 0(R21)
 
-stored2186:
+stored2242:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44422,17 +45199,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2187
+	TBZ $1, R20, single2243
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2188
+	TBZ $0, R20, loaded2244
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2188
+	B loaded2244
 
-single2187:
+single2243:
 	FMOVS 16(R10), F1
 
-loaded2188:
+loaded2244:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44441,17 +45218,17 @@ loaded2188:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2189
+	TBZ $1, R20, single2245
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2190
+	TBZ $0, R20, loaded2246
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2190
+	B loaded2246
 
-single2189:
+single2245:
 	FMOVS 16(R10), F1
 
-loaded2190:
+loaded2246:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -44460,17 +45237,17 @@ loaded2190:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2191
+	TBZ $1, R20, single2247
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2192
+	TBZ $0, R20, loaded2248
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2192
+	B loaded2248
 
-single2191:
+single2247:
 	FMOVS 16(R10), F1
 
-loaded2192:
+loaded2248:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -44479,17 +45256,17 @@ loaded2192:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2193
+	TBZ $1, R20, single2249
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2194
+	TBZ $0, R20, loaded2250
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2194
+	B loaded2250
 
-single2193:
+single2249:
 	FMOVS 16(R10), F1
 
-loaded2194:
+loaded2250:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -44512,17 +45289,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2195
+	TBZ $1, R20, single2251
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2196
+	TBZ $0, R20, loaded2252
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2196
+	B loaded2252
 
-single2195:
+single2251:
 	FMOVS 16(R10), F1
 
-loaded2196:
+loaded2252:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44544,51 +45321,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2197
+	TBZ $1, R20, single2253
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2198
+	TBZ $0, R20, loaded2254
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2198
+	B loaded2254
 
-single2197:
+single2253:
 	FMOVS 16(R21), F0
 
-loaded2198:
+loaded2254:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2199
+	TBZ $1, R20, single2255
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2200
+	TBZ $0, R20, loaded2256
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2200
+	B loaded2256
 
-single2199:
+single2255:
 	FMOVS 16(R21), F0
 
-loaded2200:
+loaded2256:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2201
+	TBZ $1, R20, single2257
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2202
+	TBZ $0, R20, loaded2258
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2202
+	B loaded2258
 
-single2201:
+single2257:
 	FMOVS 16(R21), F0
 
-loaded2202:
+loaded2258:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -44599,17 +45376,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2203
+	TBZ $1, R20, single2259
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2204
+	TBZ $0, R20, loaded2260
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2204
+	B loaded2260
 
-single2203:
+single2259:
 	FMOVS 16(R21), F0
 
-loaded2204:
+loaded2260:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -44634,43 +45411,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2205
+	TBZ $1, R20, single2261
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2206
+	TBZ $0, R20, stored2262
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2206
+	B stored2262
 
-single2205:
+single2261:
 	FMOVS F30, 16(R21)
 
-stored2206:
+stored2262:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2207
+	TBZ $1, R20, single2263
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2208
+	TBZ $0, R20, stored2264
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2208
+	B stored2264
 
-single2207:
+single2263:
 	FMOVS F28, 16(R21)
 
-stored2208:
+stored2264:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2209
+	TBZ $1, R20, single2265
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2210
+	TBZ $0, R20, stored2266
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2210
+	B stored2266
 
-single2209:
+single2265:
 	FMOVS F26, 16(R21)
 
-stored2210:
+stored2266:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44915,65 +45692,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single2211
+	TBZ $1, R20, single2267
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2212
+	TBZ $0, R20, loaded2268
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2212
+	B loaded2268
 
-single2211:
+single2267:
 	FMOVS 0(R10), F0
 
-loaded2212:
+loaded2268:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single2213
+	TBZ $1, R20, single2269
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2214
+	TBZ $0, R20, loaded2270
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2214
+	B loaded2270
 
-single2213:
+single2269:
 	FMOVS 0(R10), F0
 
-loaded2214:
+loaded2270:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single2215
+	TBZ $1, R20, single2271
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2216
+	TBZ $0, R20, loaded2272
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2216
+	B loaded2272
 
-single2215:
+single2271:
 	FMOVS 0(R10), F0
 
-loaded2216:
+loaded2272:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single2217
+	TBZ $1, R20, single2273
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2218
+	TBZ $0, R20, loaded2274
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2218
+	B loaded2274
 
-single2217:
+single2273:
 	FMOVS 0(R10), F0
 
-loaded2218:
+loaded2274:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -44995,17 +45772,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single2219
+	TBZ $1, R20, single2275
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2220
+	TBZ $0, R20, loaded2276
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2220
+	B loaded2276
 
-single2219:
+single2275:
 	FMOVS 0(R10), F0
 
-loaded2220:
+loaded2276:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -45022,76 +45799,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2221
+	TBZ $1, R20, single2277
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2222
+	TBZ $0, R20, loaded2278
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2222
+	B loaded2278
 
-single2221:
+single2277:
 	FMOVS 0(R21), F0
 
-loaded2222:
+loaded2278:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2223
+	TBZ $1, R20, single2279
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2224
+	TBZ $0, R20, loaded2280
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2224
+	B loaded2280
 
-single2223:
+single2279:
 	FMOVS 0(R21), F0
 
-loaded2224:
+loaded2280:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2225
+	TBZ $1, R20, single2281
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2226
+	TBZ $0, R20, loaded2282
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2226
+	B loaded2282
 
-single2225:
+single2281:
 	FMOVS 0(R21), F0
 
-loaded2226:
+loaded2282:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2227
+	TBZ $1, R20, single2283
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2228
+	TBZ $0, R20, loaded2284
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2228
+	B loaded2284
 
-single2227:
+single2283:
 	FMOVS 0(R21), F0
 
-loaded2228:
+loaded2284:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2229
+	TBZ $1, R20, single2285
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2230
+	TBZ $0, R20, loaded2286
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2230
+	B loaded2286
 
-single2229:
+single2285:
 	FMOVS 0(R21), F0
 
-loaded2230:
+loaded2286:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -45112,53 +45889,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2231
+	TBZ $1, R20, single2287
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2232
+	TBZ $0, R20, stored2288
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2232
+	B stored2288
 
-single2231:
+single2287:
 	FMOVS F31, 0(R21)
 
-stored2232:
+stored2288:
 	ADD R13, R21
-	TBZ $1, R20, single2233
+	TBZ $1, R20, single2289
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2234
+	TBZ $0, R20, stored2290
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2234
+	B stored2290
 
-single2233:
+single2289:
 	FMOVS F30, 0(R21)
 
-stored2234:
+stored2290:
 	ADD R13, R21
-	TBZ $1, R20, single2235
+	TBZ $1, R20, single2291
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2236
+	TBZ $0, R20, stored2292
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2236
+	B stored2292
 
-single2235:
+single2291:
 	FMOVS F29, 0(R21)
 
-stored2236:
+stored2292:
 	ADD R13, R21
-	TBZ $1, R20, single2237
+	TBZ $1, R20, single2293
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2238
+	TBZ $0, R20, stored2294
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2238
+	B stored2294
 
-single2237:
+single2293:
 	FMOVS F28, 0(R21)
 
-stored2238:
+stored2294:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45467,17 +46244,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2239
+	TBZ $1, R20, single2295
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2240
+	TBZ $0, R20, loaded2296
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2240
+	B loaded2296
 
-single2239:
+single2295:
 	FMOVS 16(R10), F1
 
-loaded2240:
+loaded2296:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45488,17 +46265,17 @@ loaded2240:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2241
+	TBZ $1, R20, single2297
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2242
+	TBZ $0, R20, loaded2298
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2242
+	B loaded2298
 
-single2241:
+single2297:
 	FMOVS 16(R10), F1
 
-loaded2242:
+loaded2298:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -45509,17 +46286,17 @@ loaded2242:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2243
+	TBZ $1, R20, single2299
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2244
+	TBZ $0, R20, loaded2300
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2244
+	B loaded2300
 
-single2243:
+single2299:
 	FMOVS 16(R10), F1
 
-loaded2244:
+loaded2300:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -45530,17 +46307,17 @@ loaded2244:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2245
+	TBZ $1, R20, single2301
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2246
+	TBZ $0, R20, loaded2302
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2246
+	B loaded2302
 
-single2245:
+single2301:
 	FMOVS 16(R10), F1
 
-loaded2246:
+loaded2302:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -45567,17 +46344,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2247
+	TBZ $1, R20, single2303
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2248
+	TBZ $0, R20, loaded2304
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2248
+	B loaded2304
 
-single2247:
+single2303:
 	FMOVS 16(R10), F1
 
-loaded2248:
+loaded2304:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45601,68 +46378,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2249
+	TBZ $1, R20, single2305
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2250
+	TBZ $0, R20, loaded2306
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2250
+	B loaded2306
 
-single2249:
+single2305:
 	FMOVS 16(R21), F0
 
-loaded2250:
+loaded2306:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2251
+	TBZ $1, R20, single2307
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2252
+	TBZ $0, R20, loaded2308
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2252
+	B loaded2308
 
-single2251:
+single2307:
 	FMOVS 16(R21), F0
 
-loaded2252:
+loaded2308:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2253
+	TBZ $1, R20, single2309
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2254
+	TBZ $0, R20, loaded2310
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2254
+	B loaded2310
 
-single2253:
+single2309:
 	FMOVS 16(R21), F0
 
-loaded2254:
+loaded2310:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2255
+	TBZ $1, R20, single2311
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2256
+	TBZ $0, R20, loaded2312
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2256
+	B loaded2312
 
-single2255:
+single2311:
 	FMOVS 16(R21), F0
 
-loaded2256:
+loaded2312:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -45674,17 +46451,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2257
+	TBZ $1, R20, single2313
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2258
+	TBZ $0, R20, loaded2314
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2258
+	B loaded2314
 
-single2257:
+single2313:
 	FMOVS 16(R21), F0
 
-loaded2258:
+loaded2314:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -45714,56 +46491,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2259
+	TBZ $1, R20, single2315
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2260
+	TBZ $0, R20, stored2316
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2260
+	B stored2316
 
-single2259:
+single2315:
 	FMOVS F30, 16(R21)
 
-stored2260:
+stored2316:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2261
+	TBZ $1, R20, single2317
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2262
+	TBZ $0, R20, stored2318
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2262
+	B stored2318
 
-single2261:
+single2317:
 	FMOVS F28, 16(R21)
 
-stored2262:
+stored2318:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2263
+	TBZ $1, R20, single2319
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2264
+	TBZ $0, R20, stored2320
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2264
+	B stored2320
 
-single2263:
+single2319:
 	FMOVS F26, 16(R21)
 
-stored2264:
+stored2320:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2265
+	TBZ $1, R20, single2321
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2266
+	TBZ $0, R20, stored2322
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2266
+	B stored2322
 
-single2265:
+single2321:
 	FMOVS F24, 16(R21)
 
-stored2266:
+stored2322:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46032,68 +46809,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single2267
+	TBZ $1, R20, single2323
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2268
+	TBZ $0, R20, loaded2324
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2268
+	B loaded2324
 
-single2267:
+single2323:
 	FMOVS 0(R10), F0
 
-loaded2268:
+loaded2324:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single2269
+	TBZ $1, R20, single2325
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2270
+	TBZ $0, R20, loaded2326
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2270
+	B loaded2326
 
-single2269:
+single2325:
 	FMOVS 0(R10), F0
 
-loaded2270:
+loaded2326:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single2271
+	TBZ $1, R20, single2327
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2272
+	TBZ $0, R20, loaded2328
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2272
+	B loaded2328
 
-single2271:
+single2327:
 	FMOVS 0(R10), F0
 
-loaded2272:
+loaded2328:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single2273
+	TBZ $1, R20, single2329
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2274
+	TBZ $0, R20, loaded2330
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2274
+	B loaded2330
 
-single2273:
+single2329:
 	FMOVS 0(R10), F0
 
-loaded2274:
+loaded2330:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -46118,17 +46895,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single2275
+	TBZ $1, R20, single2331
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2276
+	TBZ $0, R20, loaded2332
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2276
+	B loaded2332
 
-single2275:
+single2331:
 	FMOVS 0(R10), F0
 
-loaded2276:
+loaded2332:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -46146,90 +46923,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2277
+	TBZ $1, R20, single2333
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2278
+	TBZ $0, R20, loaded2334
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2278
+	B loaded2334
 
-single2277:
+single2333:
 	FMOVS 0(R21), F0
 
-loaded2278:
+loaded2334:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2279
+	TBZ $1, R20, single2335
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2280
+	TBZ $0, R20, loaded2336
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2280
+	B loaded2336
 
-single2279:
+single2335:
 	FMOVS 0(R21), F0
 
-loaded2280:
+loaded2336:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2281
+	TBZ $1, R20, single2337
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2282
+	TBZ $0, R20, loaded2338
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2282
+	B loaded2338
 
-single2281:
+single2337:
 	FMOVS 0(R21), F0
 
-loaded2282:
+loaded2338:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2283
+	TBZ $1, R20, single2339
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2284
+	TBZ $0, R20, loaded2340
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2284
+	B loaded2340
 
-single2283:
+single2339:
 	FMOVS 0(R21), F0
 
-loaded2284:
+loaded2340:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2285
+	TBZ $1, R20, single2341
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2286
+	TBZ $0, R20, loaded2342
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2286
+	B loaded2342
 
-single2285:
+single2341:
 	FMOVS 0(R21), F0
 
-loaded2286:
+loaded2342:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2287
+	TBZ $1, R20, single2343
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2288
+	TBZ $0, R20, loaded2344
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2288
+	B loaded2344
 
-single2287:
+single2343:
 	FMOVS 0(R21), F0
 
-loaded2288:
+loaded2344:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -46253,65 +47030,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2289
+	TBZ $1, R20, single2345
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2290
+	TBZ $0, R20, stored2346
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2290
+	B stored2346
 
-single2289:
+single2345:
 	FMOVS F31, 0(R21)
 
-stored2290:
+stored2346:
 	ADD R13, R21
-	TBZ $1, R20, single2291
+	TBZ $1, R20, single2347
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2292
+	TBZ $0, R20, stored2348
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2292
+	B stored2348
 
-single2291:
+single2347:
 	FMOVS F30, 0(R21)
 
-stored2292:
+stored2348:
 	ADD R13, R21
-	TBZ $1, R20, single2293
+	TBZ $1, R20, single2349
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2294
+	TBZ $0, R20, stored2350
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2294
+	B stored2350
 
-single2293:
+single2349:
 	FMOVS F29, 0(R21)
 
-stored2294:
+stored2350:
 	ADD R13, R21
-	TBZ $1, R20, single2295
+	TBZ $1, R20, single2351
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2296
+	TBZ $0, R20, stored2352
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2296
+	B stored2352
 
-single2295:
+single2351:
 	FMOVS F28, 0(R21)
 
-stored2296:
+stored2352:
 	ADD R13, R21
-	TBZ $1, R20, single2297
+	TBZ $1, R20, single2353
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2298
+	TBZ $0, R20, stored2354
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2298
+	B stored2354
 
-single2297:
+single2353:
 	FMOVS F27, 0(R21)
 
-stored2298:
+stored2354:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46658,17 +47435,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2299
+	TBZ $1, R20, single2355
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2300
+	TBZ $0, R20, loaded2356
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2300
+	B loaded2356
 
-single2299:
+single2355:
 	FMOVS 16(R10), F1
 
-loaded2300:
+loaded2356:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46681,17 +47458,17 @@ loaded2300:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2301
+	TBZ $1, R20, single2357
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2302
+	TBZ $0, R20, loaded2358
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2302
+	B loaded2358
 
-single2301:
+single2357:
 	FMOVS 16(R10), F1
 
-loaded2302:
+loaded2358:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -46704,17 +47481,17 @@ loaded2302:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2303
+	TBZ $1, R20, single2359
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2304
+	TBZ $0, R20, loaded2360
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2304
+	B loaded2360
 
-single2303:
+single2359:
 	FMOVS 16(R10), F1
 
-loaded2304:
+loaded2360:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -46727,17 +47504,17 @@ loaded2304:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2305
+	TBZ $1, R20, single2361
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2306
+	TBZ $0, R20, loaded2362
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2306
+	B loaded2362
 
-single2305:
+single2361:
 	FMOVS 16(R10), F1
 
-loaded2306:
+loaded2362:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -46768,17 +47545,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2307
+	TBZ $1, R20, single2363
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2308
+	TBZ $0, R20, loaded2364
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2308
+	B loaded2364
 
-single2307:
+single2363:
 	FMOVS 16(R10), F1
 
-loaded2308:
+loaded2364:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46804,85 +47581,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2309
+	TBZ $1, R20, single2365
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2310
+	TBZ $0, R20, loaded2366
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2310
+	B loaded2366
 
-single2309:
+single2365:
 	FMOVS 16(R21), F0
 
-loaded2310:
+loaded2366:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2311
+	TBZ $1, R20, single2367
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2312
+	TBZ $0, R20, loaded2368
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2312
+	B loaded2368
 
-single2311:
+single2367:
 	FMOVS 16(R21), F0
 
-loaded2312:
+loaded2368:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2313
+	TBZ $1, R20, single2369
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2314
+	TBZ $0, R20, loaded2370
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2314
+	B loaded2370
 
-single2313:
+single2369:
 	FMOVS 16(R21), F0
 
-loaded2314:
+loaded2370:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2315
+	TBZ $1, R20, single2371
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2316
+	TBZ $0, R20, loaded2372
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2316
+	B loaded2372
 
-single2315:
+single2371:
 	FMOVS 16(R21), F0
 
-loaded2316:
+loaded2372:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2317
+	TBZ $1, R20, single2373
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2318
+	TBZ $0, R20, loaded2374
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2318
+	B loaded2374
 
-single2317:
+single2373:
 	FMOVS 16(R21), F0
 
-loaded2318:
+loaded2374:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -46895,17 +47672,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2319
+	TBZ $1, R20, single2375
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2320
+	TBZ $0, R20, loaded2376
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2320
+	B loaded2376
 
-single2319:
+single2375:
 	FMOVS 16(R21), F0
 
-loaded2320:
+loaded2376:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -46940,69 +47717,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2321
+	TBZ $1, R20, single2377
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2322
+	TBZ $0, R20, stored2378
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2322
+	B stored2378
 
-single2321:
+single2377:
 	FMOVS F30, 16(R21)
 
-stored2322:
+stored2378:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2323
+	TBZ $1, R20, single2379
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2324
+	TBZ $0, R20, stored2380
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2324
+	B stored2380
 
-single2323:
+single2379:
 	FMOVS F28, 16(R21)
 
-stored2324:
+stored2380:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2325
+	TBZ $1, R20, single2381
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2326
+	TBZ $0, R20, stored2382
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2326
+	B stored2382
 
-single2325:
+single2381:
 	FMOVS F26, 16(R21)
 
-stored2326:
+stored2382:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2327
+	TBZ $1, R20, single2383
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2328
+	TBZ $0, R20, stored2384
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2328
+	B stored2384
 
-single2327:
+single2383:
 	FMOVS F24, 16(R21)
 
-stored2328:
+stored2384:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2329
+	TBZ $1, R20, single2385
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2330
+	TBZ $0, R20, stored2386
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2330
+	B stored2386
 
-single2329:
+single2385:
 	FMOVS F22, 16(R21)
 
-stored2330:
+stored2386:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47295,17 +48072,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single2331
+	TBZ $1, R20, single2387
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2332
+	TBZ $0, R20, loaded2388
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2332
+	B loaded2388
 
-single2331:
+single2387:
 	FMOVS 0(R10), F0
 
-loaded2332:
+loaded2388:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -47313,17 +48090,17 @@ loaded2332:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single2333
+	TBZ $1, R20, single2389
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2334
+	TBZ $0, R20, loaded2390
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2334
+	B loaded2390
 
-single2333:
+single2389:
 	FMOVS 0(R10), F0
 
-loaded2334:
+loaded2390:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -47331,17 +48108,17 @@ loaded2334:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single2335
+	TBZ $1, R20, single2391
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2336
+	TBZ $0, R20, loaded2392
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2336
+	B loaded2392
 
-single2335:
+single2391:
 	FMOVS 0(R10), F0
 
-loaded2336:
+loaded2392:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -47349,17 +48126,17 @@ loaded2336:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single2337
+	TBZ $1, R20, single2393
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2338
+	TBZ $0, R20, loaded2394
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2338
+	B loaded2394
 
-single2337:
+single2393:
 	FMOVS 0(R10), F0
 
-loaded2338:
+loaded2394:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -47387,17 +48164,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single2339
+	TBZ $1, R20, single2395
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2340
+	TBZ $0, R20, loaded2396
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2340
+	B loaded2396
 
-single2339:
+single2395:
 	FMOVS 0(R10), F0
 
-loaded2340:
+loaded2396:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -47416,104 +48193,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2341
+	TBZ $1, R20, single2397
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2342
+	TBZ $0, R20, loaded2398
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2342
+	B loaded2398
 
-single2341:
+single2397:
 	FMOVS 0(R21), F0
 
-loaded2342:
+loaded2398:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2343
+	TBZ $1, R20, single2399
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2344
+	TBZ $0, R20, loaded2400
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2344
+	B loaded2400
 
-single2343:
+single2399:
 	FMOVS 0(R21), F0
 
-loaded2344:
+loaded2400:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2345
+	TBZ $1, R20, single2401
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2346
+	TBZ $0, R20, loaded2402
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2346
+	B loaded2402
 
-single2345:
+single2401:
 	FMOVS 0(R21), F0
 
-loaded2346:
+loaded2402:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2347
+	TBZ $1, R20, single2403
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2348
+	TBZ $0, R20, loaded2404
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2348
+	B loaded2404
 
-single2347:
+single2403:
 	FMOVS 0(R21), F0
 
-loaded2348:
+loaded2404:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2349
+	TBZ $1, R20, single2405
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2350
+	TBZ $0, R20, loaded2406
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2350
+	B loaded2406
 
-single2349:
+single2405:
 	FMOVS 0(R21), F0
 
-loaded2350:
+loaded2406:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2351
+	TBZ $1, R20, single2407
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2352
+	TBZ $0, R20, loaded2408
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2352
+	B loaded2408
 
-single2351:
+single2407:
 	FMOVS 0(R21), F0
 
-loaded2352:
+loaded2408:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2353
+	TBZ $1, R20, single2409
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2354
+	TBZ $0, R20, loaded2410
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2354
+	B loaded2410
 
-single2353:
+single2409:
 	FMOVS 0(R21), F0
 
-loaded2354:
+loaded2410:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47540,77 +48317,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2355
+	TBZ $1, R20, single2411
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2356
+	TBZ $0, R20, stored2412
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2356
+	B stored2412
 
-single2355:
+single2411:
 	FMOVS F31, 0(R21)
 
-stored2356:
+stored2412:
 	ADD R13, R21
-	TBZ $1, R20, single2357
+	TBZ $1, R20, single2413
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2358
+	TBZ $0, R20, stored2414
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2358
+	B stored2414
 
-single2357:
+single2413:
 	FMOVS F30, 0(R21)
 
-stored2358:
+stored2414:
 	ADD R13, R21
-	TBZ $1, R20, single2359
+	TBZ $1, R20, single2415
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2360
+	TBZ $0, R20, stored2416
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2360
+	B stored2416
 
-single2359:
+single2415:
 	FMOVS F29, 0(R21)
 
-stored2360:
+stored2416:
 	ADD R13, R21
-	TBZ $1, R20, single2361
+	TBZ $1, R20, single2417
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2362
+	TBZ $0, R20, stored2418
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2362
+	B stored2418
 
-single2361:
+single2417:
 	FMOVS F28, 0(R21)
 
-stored2362:
+stored2418:
 	ADD R13, R21
-	TBZ $1, R20, single2363
+	TBZ $1, R20, single2419
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2364
+	TBZ $0, R20, stored2420
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2364
+	B stored2420
 
-single2363:
+single2419:
 	FMOVS F27, 0(R21)
 
-stored2364:
+stored2420:
 	ADD R13, R21
-	TBZ $1, R20, single2365
+	TBZ $1, R20, single2421
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2366
+	TBZ $0, R20, stored2422
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2366
+	B stored2422
 
-single2365:
+single2421:
 	FMOVS F26, 0(R21)
 
-stored2366:
+stored2422:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47995,17 +48772,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2367
+	TBZ $1, R20, single2423
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2368
+	TBZ $0, R20, loaded2424
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2368
+	B loaded2424
 
-single2367:
+single2423:
 	FMOVS 16(R10), F1
 
-loaded2368:
+loaded2424:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48020,17 +48797,17 @@ loaded2368:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2425
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2370
+	TBZ $0, R20, loaded2426
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2370
+	B loaded2426
 
-single2369:
+single2425:
 	FMOVS 16(R10), F1
 
-loaded2370:
+loaded2426:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -48045,17 +48822,17 @@ loaded2370:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2427
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2372
+	TBZ $0, R20, loaded2428
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2372
+	B loaded2428
 
-single2371:
+single2427:
 	FMOVS 16(R10), F1
 
-loaded2372:
+loaded2428:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -48070,17 +48847,17 @@ loaded2372:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2429
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2374
+	TBZ $0, R20, loaded2430
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2374
+	B loaded2430
 
-single2373:
+single2429:
 	FMOVS 16(R10), F1
 
-loaded2374:
+loaded2430:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -48115,17 +48892,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2431
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2376
+	TBZ $0, R20, loaded2432
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2376
+	B loaded2432
 
-single2375:
+single2431:
 	FMOVS 16(R10), F1
 
-loaded2376:
+loaded2432:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48153,102 +48930,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2433
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2378
+	TBZ $0, R20, loaded2434
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2378
+	B loaded2434
 
-single2377:
+single2433:
 	FMOVS 16(R21), F0
 
-loaded2378:
+loaded2434:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2435
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2380
+	TBZ $0, R20, loaded2436
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2380
+	B loaded2436
 
-single2379:
+single2435:
 	FMOVS 16(R21), F0
 
-loaded2380:
+loaded2436:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2437
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2382
+	TBZ $0, R20, loaded2438
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2382
+	B loaded2438
 
-single2381:
+single2437:
 	FMOVS 16(R21), F0
 
-loaded2382:
+loaded2438:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2439
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2384
+	TBZ $0, R20, loaded2440
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2384
+	B loaded2440
 
-single2383:
+single2439:
 	FMOVS 16(R21), F0
 
-loaded2384:
+loaded2440:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2441
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2386
+	TBZ $0, R20, loaded2442
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2386
+	B loaded2442
 
-single2385:
+single2441:
 	FMOVS 16(R21), F0
 
-loaded2386:
+loaded2442:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2443
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2388
+	TBZ $0, R20, loaded2444
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2388
+	B loaded2444
 
-single2387:
+single2443:
 	FMOVS 16(R21), F0
 
-loaded2388:
+loaded2444:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -48262,17 +49039,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2445
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2390
+	TBZ $0, R20, loaded2446
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2390
+	B loaded2446
 
-single2389:
+single2445:
 	FMOVS 16(R21), F0
 
-loaded2390:
+loaded2446:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48312,82 +49089,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2447
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2392
+	TBZ $0, R20, stored2448
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2392
+	B stored2448
 
-single2391:
+single2447:
 	FMOVS F30, 16(R21)
 
-stored2392:
+stored2448:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2449
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2394
+	TBZ $0, R20, stored2450
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2394
+	B stored2450
 
-single2393:
+single2449:
 	FMOVS F28, 16(R21)
 
-stored2394:
+stored2450:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2451
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2396
+	TBZ $0, R20, stored2452
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2396
+	B stored2452
 
-single2395:
+single2451:
 	FMOVS F26, 16(R21)
 
-stored2396:
+stored2452:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2453
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2398
+	TBZ $0, R20, stored2454
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2398
+	B stored2454
 
-single2397:
+single2453:
 	FMOVS F24, 16(R21)
 
-stored2398:
+stored2454:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2455
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2400
+	TBZ $0, R20, stored2456
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2400
+	B stored2456
 
-single2399:
+single2455:
 	FMOVS F22, 16(R21)
 
-stored2400:
+stored2456:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2457
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2402
+	TBZ $0, R20, stored2458
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2402
+	B stored2458
 
-single2401:
+single2457:
 	FMOVS F20, 16(R21)
 
-stored2402:
+stored2458:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48704,17 +49481,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2459
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2404
+	TBZ $0, R20, loaded2460
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2404
+	B loaded2460
 
-single2403:
+single2459:
 	FMOVS 0(R10), F0
 
-loaded2404:
+loaded2460:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -48723,17 +49500,17 @@ loaded2404:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2461
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2406
+	TBZ $0, R20, loaded2462
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2406
+	B loaded2462
 
-single2405:
+single2461:
 	FMOVS 0(R10), F0
 
-loaded2406:
+loaded2462:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -48742,17 +49519,17 @@ loaded2406:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2463
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2408
+	TBZ $0, R20, loaded2464
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2408
+	B loaded2464
 
-single2407:
+single2463:
 	FMOVS 0(R10), F0
 
-loaded2408:
+loaded2464:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -48761,17 +49538,17 @@ loaded2408:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2465
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2410
+	TBZ $0, R20, loaded2466
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2410
+	B loaded2466
 
-single2409:
+single2465:
 	FMOVS 0(R10), F0
 
-loaded2410:
+loaded2466:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -48802,17 +49579,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2467
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2412
+	TBZ $0, R20, loaded2468
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2412
+	B loaded2468
 
-single2411:
+single2467:
 	FMOVS 0(R10), F0
 
-loaded2412:
+loaded2468:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -48832,118 +49609,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2469
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2414
+	TBZ $0, R20, loaded2470
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2414
+	B loaded2470
 
-single2413:
+single2469:
 	FMOVS 0(R21), F0
 
-loaded2414:
+loaded2470:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2471
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2416
+	TBZ $0, R20, loaded2472
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2416
+	B loaded2472
 
-single2415:
+single2471:
 	FMOVS 0(R21), F0
 
-loaded2416:
+loaded2472:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2473
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2418
+	TBZ $0, R20, loaded2474
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2418
+	B loaded2474
 
-single2417:
+single2473:
 	FMOVS 0(R21), F0
 
-loaded2418:
+loaded2474:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2475
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2420
+	TBZ $0, R20, loaded2476
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2420
+	B loaded2476
 
-single2419:
+single2475:
 	FMOVS 0(R21), F0
 
-loaded2420:
+loaded2476:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2477
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2422
+	TBZ $0, R20, loaded2478
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2422
+	B loaded2478
 
-single2421:
+single2477:
 	FMOVS 0(R21), F0
 
-loaded2422:
+loaded2478:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2423
+	TBZ $1, R20, single2479
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2424
+	TBZ $0, R20, loaded2480
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2424
+	B loaded2480
 
-single2423:
+single2479:
 	FMOVS 0(R21), F0
 
-loaded2424:
+loaded2480:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2481
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2426
+	TBZ $0, R20, loaded2482
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2426
+	B loaded2482
 
-single2425:
+single2481:
 	FMOVS 0(R21), F0
 
-loaded2426:
+loaded2482:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2483
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2428
+	TBZ $0, R20, loaded2484
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2428
+	B loaded2484
 
-single2427:
+single2483:
 	FMOVS 0(R21), F0
 
-loaded2428:
+loaded2484:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -48973,89 +49750,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2429
+	TBZ $1, R20, single2485
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2430
+	TBZ $0, R20, stored2486
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2430
+	B stored2486
 
-single2429:
+single2485:
 	FMOVS F31, 0(R21)
 
-stored2430:
+stored2486:
 	ADD R13, R21
-	TBZ $1, R20, single2431
+	TBZ $1, R20, single2487
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2432
+	TBZ $0, R20, stored2488
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2432
+	B stored2488
 
-single2431:
+single2487:
 	FMOVS F30, 0(R21)
 
-stored2432:
+stored2488:
 	ADD R13, R21
-	TBZ $1, R20, single2433
+	TBZ $1, R20, single2489
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2434
+	TBZ $0, R20, stored2490
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2434
+	B stored2490
 
-single2433:
+single2489:
 	FMOVS F29, 0(R21)
 
-stored2434:
+stored2490:
 	ADD R13, R21
-	TBZ $1, R20, single2435
+	TBZ $1, R20, single2491
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2436
+	TBZ $0, R20, stored2492
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2436
+	B stored2492
 
-single2435:
+single2491:
 	FMOVS F28, 0(R21)
 
-stored2436:
+stored2492:
 	ADD R13, R21
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2493
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2438
+	TBZ $0, R20, stored2494
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2438
+	B stored2494
 
-single2437:
+single2493:
 	FMOVS F27, 0(R21)
 
-stored2438:
+stored2494:
 	ADD R13, R21
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2495
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2440
+	TBZ $0, R20, stored2496
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2440
+	B stored2496
 
-single2439:
+single2495:
 	FMOVS F26, 0(R21)
 
-stored2440:
+stored2496:
 	ADD R13, R21
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2497
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2442
+	TBZ $0, R20, stored2498
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2442
+	B stored2498
 
-single2441:
+single2497:
 	FMOVS F25, 0(R21)
 
-stored2442:
+stored2498:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49478,17 +50255,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2499
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2444
+	TBZ $0, R20, loaded2500
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2444
+	B loaded2500
 
-single2443:
+single2499:
 	FMOVS 16(R10), F1
 
-loaded2444:
+loaded2500:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49505,17 +50282,17 @@ loaded2444:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2501
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2446
+	TBZ $0, R20, loaded2502
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2446
+	B loaded2502
 
-single2445:
+single2501:
 	FMOVS 16(R10), F1
 
-loaded2446:
+loaded2502:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -49532,17 +50309,17 @@ loaded2446:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2503
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2448
+	TBZ $0, R20, loaded2504
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2448
+	B loaded2504
 
-single2447:
+single2503:
 	FMOVS 16(R10), F1
 
-loaded2448:
+loaded2504:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -49559,17 +50336,17 @@ loaded2448:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2505
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2450
+	TBZ $0, R20, loaded2506
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2450
+	B loaded2506
 
-single2449:
+single2505:
 	FMOVS 16(R10), F1
 
-loaded2450:
+loaded2506:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -49608,17 +50385,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2507
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2452
+	TBZ $0, R20, loaded2508
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2452
+	B loaded2508
 
-single2451:
+single2507:
 	FMOVS 16(R10), F1
 
-loaded2452:
+loaded2508:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49648,119 +50425,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2509
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2454
+	TBZ $0, R20, loaded2510
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2454
+	B loaded2510
 
-single2453:
+single2509:
 	FMOVS 16(R21), F0
 
-loaded2454:
+loaded2510:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2455
+	TBZ $1, R20, single2511
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2456
+	TBZ $0, R20, loaded2512
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2456
+	B loaded2512
 
-single2455:
+single2511:
 	FMOVS 16(R21), F0
 
-loaded2456:
+loaded2512:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2457
+	TBZ $1, R20, single2513
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2458
+	TBZ $0, R20, loaded2514
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2458
+	B loaded2514
 
-single2457:
+single2513:
 	FMOVS 16(R21), F0
 
-loaded2458:
+loaded2514:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2515
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2460
+	TBZ $0, R20, loaded2516
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2460
+	B loaded2516
 
-single2459:
+single2515:
 	FMOVS 16(R21), F0
 
-loaded2460:
+loaded2516:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2461
+	TBZ $1, R20, single2517
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2462
+	TBZ $0, R20, loaded2518
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2462
+	B loaded2518
 
-single2461:
+single2517:
 	FMOVS 16(R21), F0
 
-loaded2462:
+loaded2518:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2519
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2464
+	TBZ $0, R20, loaded2520
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2464
+	B loaded2520
 
-single2463:
+single2519:
 	FMOVS 16(R21), F0
 
-loaded2464:
+loaded2520:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2465
+	TBZ $1, R20, single2521
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2466
+	TBZ $0, R20, loaded2522
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2466
+	B loaded2522
 
-single2465:
+single2521:
 	FMOVS 16(R21), F0
 
-loaded2466:
+loaded2522:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -49775,17 +50552,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2467
+	TBZ $1, R20, single2523
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2468
+	TBZ $0, R20, loaded2524
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2468
+	B loaded2524
 
-single2467:
+single2523:
 	FMOVS 16(R21), F0
 
-loaded2468:
+loaded2524:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -49830,95 +50607,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2469
+	TBZ $1, R20, single2525
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2470
+	TBZ $0, R20, stored2526
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2470
+	B stored2526
 
-single2469:
+single2525:
 	FMOVS F30, 16(R21)
 
-stored2470:
+stored2526:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2471
+	TBZ $1, R20, single2527
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2472
+	TBZ $0, R20, stored2528
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2472
+	B stored2528
 
-single2471:
+single2527:
 	FMOVS F28, 16(R21)
 
-stored2472:
+stored2528:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2473
+	TBZ $1, R20, single2529
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2474
+	TBZ $0, R20, stored2530
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2474
+	B stored2530
 
-single2473:
+single2529:
 	FMOVS F26, 16(R21)
 
-stored2474:
+stored2530:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2475
+	TBZ $1, R20, single2531
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2476
+	TBZ $0, R20, stored2532
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2476
+	B stored2532
 
-single2475:
+single2531:
 	FMOVS F24, 16(R21)
 
-stored2476:
+stored2532:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2477
+	TBZ $1, R20, single2533
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2478
+	TBZ $0, R20, stored2534
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2478
+	B stored2534
 
-single2477:
+single2533:
 	FMOVS F22, 16(R21)
 
-stored2478:
+stored2534:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2479
+	TBZ $1, R20, single2535
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2480
+	TBZ $0, R20, stored2536
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2480
+	B stored2536
 
-single2479:
+single2535:
 	FMOVS F20, 16(R21)
 
-stored2480:
+stored2536:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2481
+	TBZ $1, R20, single2537
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2482
+	TBZ $0, R20, stored2538
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2482
+	B stored2538
 
-single2481:
+single2537:
 	FMOVS F18, 16(R21)
 
-stored2482:
+stored2538:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50259,17 +51036,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single2483
+	TBZ $1, R20, single2539
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2484
+	TBZ $0, R20, loaded2540
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2484
+	B loaded2540
 
-single2483:
+single2539:
 	FMOVS 0(R10), F0
 
-loaded2484:
+loaded2540:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -50279,17 +51056,17 @@ loaded2484:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single2485
+	TBZ $1, R20, single2541
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2486
+	TBZ $0, R20, loaded2542
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2486
+	B loaded2542
 
-single2485:
+single2541:
 	FMOVS 0(R10), F0
 
-loaded2486:
+loaded2542:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -50299,17 +51076,17 @@ loaded2486:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2543
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2488
+	TBZ $0, R20, loaded2544
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2488
+	B loaded2544
 
-single2487:
+single2543:
 	FMOVS 0(R10), F0
 
-loaded2488:
+loaded2544:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -50319,17 +51096,17 @@ loaded2488:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2545
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2490
+	TBZ $0, R20, loaded2546
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2490
+	B loaded2546
 
-single2489:
+single2545:
 	FMOVS 0(R10), F0
 
-loaded2490:
+loaded2546:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -50363,17 +51140,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single2491
+	TBZ $1, R20, single2547
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2492
+	TBZ $0, R20, loaded2548
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2492
+	B loaded2548
 
-single2491:
+single2547:
 	FMOVS 0(R10), F0
 
-loaded2492:
+loaded2548:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -50394,132 +51171,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2549
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2494
+	TBZ $0, R20, loaded2550
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2494
+	B loaded2550
 
-single2493:
+single2549:
 	FMOVS 0(R21), F0
 
-loaded2494:
+loaded2550:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2495
+	TBZ $1, R20, single2551
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2496
+	TBZ $0, R20, loaded2552
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2496
+	B loaded2552
 
-single2495:
+single2551:
 	FMOVS 0(R21), F0
 
-loaded2496:
+loaded2552:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2497
+	TBZ $1, R20, single2553
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2498
+	TBZ $0, R20, loaded2554
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2498
+	B loaded2554
 
-single2497:
+single2553:
 	FMOVS 0(R21), F0
 
-loaded2498:
+loaded2554:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2499
+	TBZ $1, R20, single2555
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2500
+	TBZ $0, R20, loaded2556
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2500
+	B loaded2556
 
-single2499:
+single2555:
 	FMOVS 0(R21), F0
 
-loaded2500:
+loaded2556:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2501
+	TBZ $1, R20, single2557
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2502
+	TBZ $0, R20, loaded2558
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2502
+	B loaded2558
 
-single2501:
+single2557:
 	FMOVS 0(R21), F0
 
-loaded2502:
+loaded2558:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2503
+	TBZ $1, R20, single2559
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2504
+	TBZ $0, R20, loaded2560
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2504
+	B loaded2560
 
-single2503:
+single2559:
 	FMOVS 0(R21), F0
 
-loaded2504:
+loaded2560:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2505
+	TBZ $1, R20, single2561
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2506
+	TBZ $0, R20, loaded2562
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2506
+	B loaded2562
 
-single2505:
+single2561:
 	FMOVS 0(R21), F0
 
-loaded2506:
+loaded2562:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2507
+	TBZ $1, R20, single2563
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2508
+	TBZ $0, R20, loaded2564
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2508
+	B loaded2564
 
-single2507:
+single2563:
 	FMOVS 0(R21), F0
 
-loaded2508:
+loaded2564:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2509
+	TBZ $1, R20, single2565
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2510
+	TBZ $0, R20, loaded2566
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2510
+	B loaded2566
 
-single2509:
+single2565:
 	FMOVS 0(R21), F0
 
-loaded2510:
+loaded2566:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -50552,101 +51329,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2511
+	TBZ $1, R20, single2567
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2512
+	TBZ $0, R20, stored2568
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2512
+	B stored2568
 
-single2511:
+single2567:
 	FMOVS F31, 0(R21)
 
-stored2512:
+stored2568:
 	ADD R13, R21
-	TBZ $1, R20, single2513
+	TBZ $1, R20, single2569
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2514
+	TBZ $0, R20, stored2570
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2514
+	B stored2570
 
-single2513:
+single2569:
 	FMOVS F30, 0(R21)
 
-stored2514:
+stored2570:
 	ADD R13, R21
-	TBZ $1, R20, single2515
+	TBZ $1, R20, single2571
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2516
+	TBZ $0, R20, stored2572
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2516
+	B stored2572
 
-single2515:
+single2571:
 	FMOVS F29, 0(R21)
 
-stored2516:
+stored2572:
 	ADD R13, R21
-	TBZ $1, R20, single2517
+	TBZ $1, R20, single2573
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2518
+	TBZ $0, R20, stored2574
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2518
+	B stored2574
 
-single2517:
+single2573:
 	FMOVS F28, 0(R21)
 
-stored2518:
+stored2574:
 	ADD R13, R21
-	TBZ $1, R20, single2519
+	TBZ $1, R20, single2575
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2520
+	TBZ $0, R20, stored2576
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2520
+	B stored2576
 
-single2519:
+single2575:
 	FMOVS F27, 0(R21)
 
-stored2520:
+stored2576:
 	ADD R13, R21
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2577
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2522
+	TBZ $0, R20, stored2578
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2522
+	B stored2578
 
-single2521:
+single2577:
 	FMOVS F26, 0(R21)
 
-stored2522:
+stored2578:
 	ADD R13, R21
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2579
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2524
+	TBZ $0, R20, stored2580
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2524
+	B stored2580
 
-single2523:
+single2579:
 	FMOVS F25, 0(R21)
 
-stored2524:
+stored2580:
 	ADD R13, R21
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2581
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2526
+	TBZ $0, R20, stored2582
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2526
+	B stored2582
 
-single2525:
+single2581:
 	FMOVS F24, 0(R21)
 
-stored2526:
+stored2582:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51107,17 +51884,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2583
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2528
+	TBZ $0, R20, loaded2584
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2528
+	B loaded2584
 
-single2527:
+single2583:
 	FMOVS 16(R10), F1
 
-loaded2528:
+loaded2584:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -51136,17 +51913,17 @@ loaded2528:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2585
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2530
+	TBZ $0, R20, loaded2586
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2530
+	B loaded2586
 
-single2529:
+single2585:
 	FMOVS 16(R10), F1
 
-loaded2530:
+loaded2586:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -51165,17 +51942,17 @@ loaded2530:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2531
+	TBZ $1, R20, single2587
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2532
+	TBZ $0, R20, loaded2588
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2532
+	B loaded2588
 
-single2531:
+single2587:
 	FMOVS 16(R10), F1
 
-loaded2532:
+loaded2588:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -51194,17 +51971,17 @@ loaded2532:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2533
+	TBZ $1, R20, single2589
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2534
+	TBZ $0, R20, loaded2590
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2534
+	B loaded2590
 
-single2533:
+single2589:
 	FMOVS 16(R10), F1
 
-loaded2534:
+loaded2590:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -51247,17 +52024,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2535
+	TBZ $1, R20, single2591
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2536
+	TBZ $0, R20, loaded2592
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2536
+	B loaded2592
 
-single2535:
+single2591:
 	FMOVS 16(R10), F1
 
-loaded2536:
+loaded2592:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -51289,136 +52066,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2537
+	TBZ $1, R20, single2593
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2538
+	TBZ $0, R20, loaded2594
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2538
+	B loaded2594
 
-single2537:
+single2593:
 	FMOVS 16(R21), F0
 
-loaded2538:
+loaded2594:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2539
+	TBZ $1, R20, single2595
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2540
+	TBZ $0, R20, loaded2596
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2540
+	B loaded2596
 
-single2539:
+single2595:
 	FMOVS 16(R21), F0
 
-loaded2540:
+loaded2596:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2541
+	TBZ $1, R20, single2597
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2542
+	TBZ $0, R20, loaded2598
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2542
+	B loaded2598
 
-single2541:
+single2597:
 	FMOVS 16(R21), F0
 
-loaded2542:
+loaded2598:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2543
+	TBZ $1, R20, single2599
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2544
+	TBZ $0, R20, loaded2600
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2544
+	B loaded2600
 
-single2543:
+single2599:
 	FMOVS 16(R21), F0
 
-loaded2544:
+loaded2600:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2545
+	TBZ $1, R20, single2601
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2546
+	TBZ $0, R20, loaded2602
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2546
+	B loaded2602
 
-single2545:
+single2601:
 	FMOVS 16(R21), F0
 
-loaded2546:
+loaded2602:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2547
+	TBZ $1, R20, single2603
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2548
+	TBZ $0, R20, loaded2604
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2548
+	B loaded2604
 
-single2547:
+single2603:
 	FMOVS 16(R21), F0
 
-loaded2548:
+loaded2604:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2549
+	TBZ $1, R20, single2605
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2550
+	TBZ $0, R20, loaded2606
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2550
+	B loaded2606
 
-single2549:
+single2605:
 	FMOVS 16(R21), F0
 
-loaded2550:
+loaded2606:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2551
+	TBZ $1, R20, single2607
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2552
+	TBZ $0, R20, loaded2608
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2552
+	B loaded2608
 
-single2551:
+single2607:
 	FMOVS 16(R21), F0
 
-loaded2552:
+loaded2608:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -51434,17 +52211,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2553
+	TBZ $1, R20, single2609
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2554
+	TBZ $0, R20, loaded2610
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2554
+	B loaded2610
 
-single2553:
+single2609:
 	FMOVS 16(R21), F0
 
-loaded2554:
+loaded2610:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -51494,108 +52271,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2555
+	TBZ $1, R20, single2611
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2556
+	TBZ $0, R20, stored2612
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2556
+	B stored2612
 
-single2555:
+single2611:
 	FMOVS F30, 16(R21)
 
-stored2556:
+stored2612:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2557
+	TBZ $1, R20, single2613
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2558
+	TBZ $0, R20, stored2614
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2558
+	B stored2614
 
-single2557:
+single2613:
 	FMOVS F28, 16(R21)
 
-stored2558:
+stored2614:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2559
+	TBZ $1, R20, single2615
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2560
+	TBZ $0, R20, stored2616
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2560
+	B stored2616
 
-single2559:
+single2615:
 	FMOVS F26, 16(R21)
 
-stored2560:
+stored2616:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2561
+	TBZ $1, R20, single2617
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2562
+	TBZ $0, R20, stored2618
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2562
+	B stored2618
 
-single2561:
+single2617:
 	FMOVS F24, 16(R21)
 
-stored2562:
+stored2618:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2563
+	TBZ $1, R20, single2619
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2564
+	TBZ $0, R20, stored2620
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2564
+	B stored2620
 
-single2563:
+single2619:
 	FMOVS F22, 16(R21)
 
-stored2564:
+stored2620:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2565
+	TBZ $1, R20, single2621
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2566
+	TBZ $0, R20, stored2622
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2566
+	B stored2622
 
-single2565:
+single2621:
 	FMOVS F20, 16(R21)
 
-stored2566:
+stored2622:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2567
+	TBZ $1, R20, single2623
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2568
+	TBZ $0, R20, stored2624
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2568
+	B stored2624
 
-single2567:
+single2623:
 	FMOVS F18, 16(R21)
 
-stored2568:
+stored2624:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2569
+	TBZ $1, R20, single2625
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2570
+	TBZ $0, R20, stored2626
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2570
+	B stored2626
 
-single2569:
+single2625:
 	FMOVS F16, 16(R21)
 
-stored2570:
+stored2626:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52351,17 +53128,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2571
+	TBZ $1, R20, single2627
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2572
+	TBZ $0, R20, loaded2628
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2572
+	B loaded2628
 
-single2571:
+single2627:
 	FMOVS 0(R10), F0
 
-loaded2572:
+loaded2628:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -52373,34 +53150,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2573
+	TBZ $1, R20, single2629
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2574
+	TBZ $0, R20, loaded2630
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2574
+	B loaded2630
 
-single2573:
+single2629:
 	FMOVS 0(R21), F0
 
-loaded2574:
+loaded2630:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2575
+	TBZ $1, R20, single2631
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2576
+	TBZ $0, R20, loaded2632
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2576
+	B loaded2632
 
-single2575:
+single2631:
 	FMOVS 0(R21), F0
 
-loaded2576:
+loaded2632:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -52412,17 +53189,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2577
+	TBZ $1, R20, single2633
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2578
+	TBZ $0, R20, stored2634
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2578
+	B stored2634
 
-single2577:
+single2633:
 	FMOVS F31, 0(R21)
 
-stored2578:
+stored2634:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52579,17 +53356,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2579
+	TBZ $1, R20, single2635
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2580
+	TBZ $0, R20, loaded2636
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2580
+	B loaded2636
 
-single2579:
+single2635:
 	FMOVS 16(R10), F1
 
-loaded2580:
+loaded2636:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -52605,17 +53382,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2581
+	TBZ $1, R20, single2637
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2582
+	TBZ $0, R20, loaded2638
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2582
+	B loaded2638
 
-single2581:
+single2637:
 	FMOVS 16(R21), F0
 
-loaded2582:
+loaded2638:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -52624,17 +53401,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2583
+	TBZ $1, R20, single2639
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2584
+	TBZ $0, R20, loaded2640
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2584
+	B loaded2640
 
-single2583:
+single2639:
 	FMOVS 16(R21), F0
 
-loaded2584:
+loaded2640:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -52649,17 +53426,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2585
+	TBZ $1, R20, single2641
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2586
+	TBZ $0, R20, stored2642
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2586
+	B stored2642
 
-single2585:
+single2641:
 	FMOVS F30, 16(R21)
 
-stored2586:
+stored2642:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52815,17 +53592,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2587
+	TBZ $1, R20, single2643
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2588
+	TBZ $0, R20, loaded2644
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2588
+	B loaded2644
 
-single2587:
+single2643:
 	FMOVS 0(R10), F0
 
-loaded2588:
+loaded2644:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -52838,48 +53615,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2589
+	TBZ $1, R20, single2645
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2590
+	TBZ $0, R20, loaded2646
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2590
+	B loaded2646
 
-single2589:
+single2645:
 	FMOVS 0(R21), F0
 
-loaded2590:
+loaded2646:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2591
+	TBZ $1, R20, single2647
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2592
+	TBZ $0, R20, loaded2648
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2592
+	B loaded2648
 
-single2591:
+single2647:
 	FMOVS 0(R21), F0
 
-loaded2592:
+loaded2648:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2593
+	TBZ $1, R20, single2649
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2594
+	TBZ $0, R20, loaded2650
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2594
+	B loaded2650
 
-single2593:
+single2649:
 	FMOVS 0(R21), F0
 
-loaded2594:
+loaded2650:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -52894,29 +53671,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2595
+	TBZ $1, R20, single2651
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2596
+	TBZ $0, R20, stored2652
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2596
+	B stored2652
 
-single2595:
+single2651:
 	FMOVS F31, 0(R21)
 
-stored2596:
+stored2652:
 	ADD R13, R21
-	TBZ $1, R20, single2597
+	TBZ $1, R20, single2653
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2598
+	TBZ $0, R20, stored2654
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2598
+	B stored2654
 
-single2597:
+single2653:
 	FMOVS F30, 0(R21)
 
-stored2598:
+stored2654:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53095,17 +53872,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2599
+	TBZ $1, R20, single2655
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2600
+	TBZ $0, R20, loaded2656
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2600
+	B loaded2656
 
-single2599:
+single2655:
 	FMOVS 16(R10), F1
 
-loaded2600:
+loaded2656:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53123,34 +53900,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2601
+	TBZ $1, R20, single2657
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2602
+	TBZ $0, R20, loaded2658
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2602
+	B loaded2658
 
-single2601:
+single2657:
 	FMOVS 16(R21), F0
 
-loaded2602:
+loaded2658:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2603
+	TBZ $1, R20, single2659
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2604
+	TBZ $0, R20, loaded2660
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2604
+	B loaded2660
 
-single2603:
+single2659:
 	FMOVS 16(R21), F0
 
-loaded2604:
+loaded2660:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -53160,17 +53937,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2605
+	TBZ $1, R20, single2661
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2606
+	TBZ $0, R20, loaded2662
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2606
+	B loaded2662
 
-single2605:
+single2661:
 	FMOVS 16(R21), F0
 
-loaded2606:
+loaded2662:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -53190,30 +53967,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2607
+	TBZ $1, R20, single2663
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2608
+	TBZ $0, R20, stored2664
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2608
+	B stored2664
 
-single2607:
+single2663:
 	FMOVS F30, 16(R21)
 
-stored2608:
+stored2664:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2665
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2610
+	TBZ $0, R20, stored2666
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2610
+	B stored2666
 
-single2609:
+single2665:
 	FMOVS F28, 16(R21)
 
-stored2610:
+stored2666:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53385,17 +54162,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2611
+	TBZ $1, R20, single2667
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2612
+	TBZ $0, R20, loaded2668
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2612
+	B loaded2668
 
-single2611:
+single2667:
 	FMOVS 0(R10), F0
 
-loaded2612:
+loaded2668:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -53409,62 +54186,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2613
+	TBZ $1, R20, single2669
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2614
+	TBZ $0, R20, loaded2670
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2614
+	B loaded2670
 
-single2613:
+single2669:
 	FMOVS 0(R21), F0
 
-loaded2614:
+loaded2670:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2615
+	TBZ $1, R20, single2671
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2616
+	TBZ $0, R20, loaded2672
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2616
+	B loaded2672
 
-single2615:
+single2671:
 	FMOVS 0(R21), F0
 
-loaded2616:
+loaded2672:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2617
+	TBZ $1, R20, single2673
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2618
+	TBZ $0, R20, loaded2674
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2618
+	B loaded2674
 
-single2617:
+single2673:
 	FMOVS 0(R21), F0
 
-loaded2618:
+loaded2674:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2619
+	TBZ $1, R20, single2675
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2620
+	TBZ $0, R20, loaded2676
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2620
+	B loaded2676
 
-single2619:
+single2675:
 	FMOVS 0(R21), F0
 
-loaded2620:
+loaded2676:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -53482,41 +54259,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2621
+	TBZ $1, R20, single2677
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2622
+	TBZ $0, R20, stored2678
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2622
+	B stored2678
 
-single2621:
+single2677:
 	FMOVS F31, 0(R21)
 
-stored2622:
+stored2678:
 	ADD R13, R21
-	TBZ $1, R20, single2623
+	TBZ $1, R20, single2679
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2624
+	TBZ $0, R20, stored2680
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2624
+	B stored2680
 
-single2623:
+single2679:
 	FMOVS F30, 0(R21)
 
-stored2624:
+stored2680:
 	ADD R13, R21
-	TBZ $1, R20, single2625
+	TBZ $1, R20, single2681
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2626
+	TBZ $0, R20, stored2682
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2626
+	B stored2682
 
-single2625:
+single2681:
 	FMOVS F29, 0(R21)
 
-stored2626:
+stored2682:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53721,17 +54498,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2627
+	TBZ $1, R20, single2683
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2628
+	TBZ $0, R20, loaded2684
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2628
+	B loaded2684
 
-single2627:
+single2683:
 	FMOVS 16(R10), F1
 
-loaded2628:
+loaded2684:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53751,51 +54528,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2629
+	TBZ $1, R20, single2685
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2630
+	TBZ $0, R20, loaded2686
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2630
+	B loaded2686
 
-single2629:
+single2685:
 	FMOVS 16(R21), F0
 
-loaded2630:
+loaded2686:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2631
+	TBZ $1, R20, single2687
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2632
+	TBZ $0, R20, loaded2688
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2632
+	B loaded2688
 
-single2631:
+single2687:
 	FMOVS 16(R21), F0
 
-loaded2632:
+loaded2688:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2633
+	TBZ $1, R20, single2689
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2634
+	TBZ $0, R20, loaded2690
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2634
+	B loaded2690
 
-single2633:
+single2689:
 	FMOVS 16(R21), F0
 
-loaded2634:
+loaded2690:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -53806,17 +54583,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2635
+	TBZ $1, R20, single2691
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2636
+	TBZ $0, R20, loaded2692
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2636
+	B loaded2692
 
-single2635:
+single2691:
 	FMOVS 16(R21), F0
 
-loaded2636:
+loaded2692:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -53841,43 +54618,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2637
+	TBZ $1, R20, single2693
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2638
+	TBZ $0, R20, stored2694
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2638
+	B stored2694
 
-single2637:
+single2693:
 	FMOVS F30, 16(R21)
 
-stored2638:
+stored2694:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2639
+	TBZ $1, R20, single2695
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2640
+	TBZ $0, R20, stored2696
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2640
+	B stored2696
 
-single2639:
+single2695:
 	FMOVS F28, 16(R21)
 
-stored2640:
+stored2696:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2641
+	TBZ $1, R20, single2697
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2642
+	TBZ $0, R20, stored2698
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2642
+	B stored2698
 
-single2641:
+single2697:
 	FMOVS F26, 16(R21)
 
-stored2642:
+stored2698:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54057,17 +54834,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2643
+	TBZ $1, R20, single2699
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2644
+	TBZ $0, R20, loaded2700
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2644
+	B loaded2700
 
-single2643:
+single2699:
 	FMOVS 0(R10), F0
 
-loaded2644:
+loaded2700:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -54082,76 +54859,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2645
+	TBZ $1, R20, single2701
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2646
+	TBZ $0, R20, loaded2702
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2646
+	B loaded2702
 
-single2645:
+single2701:
 	FMOVS 0(R21), F0
 
-loaded2646:
+loaded2702:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2647
+	TBZ $1, R20, single2703
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2648
+	TBZ $0, R20, loaded2704
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2648
+	B loaded2704
 
-single2647:
+single2703:
 	FMOVS 0(R21), F0
 
-loaded2648:
+loaded2704:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2649
+	TBZ $1, R20, single2705
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2650
+	TBZ $0, R20, loaded2706
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2650
+	B loaded2706
 
-single2649:
+single2705:
 	FMOVS 0(R21), F0
 
-loaded2650:
+loaded2706:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2651
+	TBZ $1, R20, single2707
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2652
+	TBZ $0, R20, loaded2708
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2652
+	B loaded2708
 
-single2651:
+single2707:
 	FMOVS 0(R21), F0
 
-loaded2652:
+loaded2708:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2653
+	TBZ $1, R20, single2709
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2654
+	TBZ $0, R20, loaded2710
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2654
+	B loaded2710
 
-single2653:
+single2709:
 	FMOVS 0(R21), F0
 
-loaded2654:
+loaded2710:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -54172,53 +54949,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2655
+	TBZ $1, R20, single2711
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2656
+	TBZ $0, R20, stored2712
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2656
+	B stored2712
 
-single2655:
+single2711:
 	FMOVS F31, 0(R21)
 
-stored2656:
+stored2712:
 	ADD R13, R21
-	TBZ $1, R20, single2657
+	TBZ $1, R20, single2713
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2658
+	TBZ $0, R20, stored2714
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2658
+	B stored2714
 
-single2657:
+single2713:
 	FMOVS F30, 0(R21)
 
-stored2658:
+stored2714:
 	ADD R13, R21
-	TBZ $1, R20, single2659
+	TBZ $1, R20, single2715
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2660
+	TBZ $0, R20, stored2716
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2660
+	B stored2716
 
-single2659:
+single2715:
 	FMOVS F29, 0(R21)
 
-stored2660:
+stored2716:
 	ADD R13, R21
-	TBZ $1, R20, single2661
+	TBZ $1, R20, single2717
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2662
+	TBZ $0, R20, stored2718
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2662
+	B stored2718
 
-single2661:
+single2717:
 	FMOVS F28, 0(R21)
 
-stored2662:
+stored2718:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54441,17 +55218,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2663
+	TBZ $1, R20, single2719
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2664
+	TBZ $0, R20, loaded2720
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2664
+	B loaded2720
 
-single2663:
+single2719:
 	FMOVS 16(R10), F1
 
-loaded2664:
+loaded2720:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -54473,68 +55250,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2665
+	TBZ $1, R20, single2721
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2666
+	TBZ $0, R20, loaded2722
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2666
+	B loaded2722
 
-single2665:
+single2721:
 	FMOVS 16(R21), F0
 
-loaded2666:
+loaded2722:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2667
+	TBZ $1, R20, single2723
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2668
+	TBZ $0, R20, loaded2724
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2668
+	B loaded2724
 
-single2667:
+single2723:
 	FMOVS 16(R21), F0
 
-loaded2668:
+loaded2724:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2669
+	TBZ $1, R20, single2725
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2670
+	TBZ $0, R20, loaded2726
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2670
+	B loaded2726
 
-single2669:
+single2725:
 	FMOVS 16(R21), F0
 
-loaded2670:
+loaded2726:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2671
+	TBZ $1, R20, single2727
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2672
+	TBZ $0, R20, loaded2728
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2672
+	B loaded2728
 
-single2671:
+single2727:
 	FMOVS 16(R21), F0
 
-loaded2672:
+loaded2728:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -54546,17 +55323,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2673
+	TBZ $1, R20, single2729
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2674
+	TBZ $0, R20, loaded2730
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2674
+	B loaded2730
 
-single2673:
+single2729:
 	FMOVS 16(R21), F0
 
-loaded2674:
+loaded2730:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -54586,56 +55363,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2675
+	TBZ $1, R20, single2731
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2676
+	TBZ $0, R20, stored2732
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2676
+	B stored2732
 
-single2675:
+single2731:
 	FMOVS F30, 16(R21)
 
-stored2676:
+stored2732:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2677
+	TBZ $1, R20, single2733
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2678
+	TBZ $0, R20, stored2734
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2678
+	B stored2734
 
-single2677:
+single2733:
 	FMOVS F28, 16(R21)
 
-stored2678:
+stored2734:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2679
+	TBZ $1, R20, single2735
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2680
+	TBZ $0, R20, stored2736
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2680
+	B stored2736
 
-single2679:
+single2735:
 	FMOVS F26, 16(R21)
 
-stored2680:
+stored2736:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2681
+	TBZ $1, R20, single2737
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2682
+	TBZ $0, R20, stored2738
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2682
+	B stored2738
 
-single2681:
+single2737:
 	FMOVS F24, 16(R21)
 
-stored2682:
+stored2738:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54829,17 +55606,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2683
+	TBZ $1, R20, single2739
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2684
+	TBZ $0, R20, loaded2740
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2684
+	B loaded2740
 
-single2683:
+single2739:
 	FMOVS 0(R10), F0
 
-loaded2684:
+loaded2740:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -54855,90 +55632,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2685
+	TBZ $1, R20, single2741
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2686
+	TBZ $0, R20, loaded2742
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2686
+	B loaded2742
 
-single2685:
+single2741:
 	FMOVS 0(R21), F0
 
-loaded2686:
+loaded2742:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2687
+	TBZ $1, R20, single2743
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2688
+	TBZ $0, R20, loaded2744
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2688
+	B loaded2744
 
-single2687:
+single2743:
 	FMOVS 0(R21), F0
 
-loaded2688:
+loaded2744:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2689
+	TBZ $1, R20, single2745
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2690
+	TBZ $0, R20, loaded2746
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2690
+	B loaded2746
 
-single2689:
+single2745:
 	FMOVS 0(R21), F0
 
-loaded2690:
+loaded2746:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2691
+	TBZ $1, R20, single2747
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2692
+	TBZ $0, R20, loaded2748
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2692
+	B loaded2748
 
-single2691:
+single2747:
 	FMOVS 0(R21), F0
 
-loaded2692:
+loaded2748:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2693
+	TBZ $1, R20, single2749
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2694
+	TBZ $0, R20, loaded2750
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2694
+	B loaded2750
 
-single2693:
+single2749:
 	FMOVS 0(R21), F0
 
-loaded2694:
+loaded2750:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2695
+	TBZ $1, R20, single2751
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2696
+	TBZ $0, R20, loaded2752
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2696
+	B loaded2752
 
-single2695:
+single2751:
 	FMOVS 0(R21), F0
 
-loaded2696:
+loaded2752:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -54962,65 +55739,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2697
+	TBZ $1, R20, single2753
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2698
+	TBZ $0, R20, stored2754
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2698
+	B stored2754
 
-single2697:
+single2753:
 	FMOVS F31, 0(R21)
 
-stored2698:
+stored2754:
 	ADD R13, R21
-	TBZ $1, R20, single2699
+	TBZ $1, R20, single2755
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2700
+	TBZ $0, R20, stored2756
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2700
+	B stored2756
 
-single2699:
+single2755:
 	FMOVS F30, 0(R21)
 
-stored2700:
+stored2756:
 	ADD R13, R21
-	TBZ $1, R20, single2701
+	TBZ $1, R20, single2757
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2702
+	TBZ $0, R20, stored2758
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2702
+	B stored2758
 
-single2701:
+single2757:
 	FMOVS F29, 0(R21)
 
-stored2702:
+stored2758:
 	ADD R13, R21
-	TBZ $1, R20, single2703
+	TBZ $1, R20, single2759
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2704
+	TBZ $0, R20, stored2760
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2704
+	B stored2760
 
-single2703:
+single2759:
 	FMOVS F28, 0(R21)
 
-stored2704:
+stored2760:
 	ADD R13, R21
-	TBZ $1, R20, single2705
+	TBZ $1, R20, single2761
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2706
+	TBZ $0, R20, stored2762
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2706
+	B stored2762
 
-single2705:
+single2761:
 	FMOVS F27, 0(R21)
 
-stored2706:
+stored2762:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55267,17 +56044,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2707
+	TBZ $1, R20, single2763
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2708
+	TBZ $0, R20, loaded2764
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2708
+	B loaded2764
 
-single2707:
+single2763:
 	FMOVS 16(R10), F1
 
-loaded2708:
+loaded2764:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -55301,85 +56078,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2709
+	TBZ $1, R20, single2765
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2710
+	TBZ $0, R20, loaded2766
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2710
+	B loaded2766
 
-single2709:
+single2765:
 	FMOVS 16(R21), F0
 
-loaded2710:
+loaded2766:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2711
+	TBZ $1, R20, single2767
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2712
+	TBZ $0, R20, loaded2768
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2712
+	B loaded2768
 
-single2711:
+single2767:
 	FMOVS 16(R21), F0
 
-loaded2712:
+loaded2768:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2713
+	TBZ $1, R20, single2769
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2714
+	TBZ $0, R20, loaded2770
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2714
+	B loaded2770
 
-single2713:
+single2769:
 	FMOVS 16(R21), F0
 
-loaded2714:
+loaded2770:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2771
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2716
+	TBZ $0, R20, loaded2772
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2716
+	B loaded2772
 
-single2715:
+single2771:
 	FMOVS 16(R21), F0
 
-loaded2716:
+loaded2772:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2717
+	TBZ $1, R20, single2773
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2718
+	TBZ $0, R20, loaded2774
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2718
+	B loaded2774
 
-single2717:
+single2773:
 	FMOVS 16(R21), F0
 
-loaded2718:
+loaded2774:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -55392,17 +56169,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2719
+	TBZ $1, R20, single2775
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2720
+	TBZ $0, R20, loaded2776
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2720
+	B loaded2776
 
-single2719:
+single2775:
 	FMOVS 16(R21), F0
 
-loaded2720:
+loaded2776:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -55437,69 +56214,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2721
+	TBZ $1, R20, single2777
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2722
+	TBZ $0, R20, stored2778
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2722
+	B stored2778
 
-single2721:
+single2777:
 	FMOVS F30, 16(R21)
 
-stored2722:
+stored2778:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2723
+	TBZ $1, R20, single2779
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2724
+	TBZ $0, R20, stored2780
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2724
+	B stored2780
 
-single2723:
+single2779:
 	FMOVS F28, 16(R21)
 
-stored2724:
+stored2780:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2725
+	TBZ $1, R20, single2781
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2726
+	TBZ $0, R20, stored2782
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2726
+	B stored2782
 
-single2725:
+single2781:
 	FMOVS F26, 16(R21)
 
-stored2726:
+stored2782:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2727
+	TBZ $1, R20, single2783
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2728
+	TBZ $0, R20, stored2784
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2728
+	B stored2784
 
-single2727:
+single2783:
 	FMOVS F24, 16(R21)
 
-stored2728:
+stored2784:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2729
+	TBZ $1, R20, single2785
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2730
+	TBZ $0, R20, stored2786
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2730
+	B stored2786
 
-single2729:
+single2785:
 	FMOVS F22, 16(R21)
 
-stored2730:
+stored2786:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55705,17 +56482,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2731
+	TBZ $1, R20, single2787
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2732
+	TBZ $0, R20, loaded2788
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2732
+	B loaded2788
 
-single2731:
+single2787:
 	FMOVS 0(R10), F0
 
-loaded2732:
+loaded2788:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -55732,104 +56509,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2733
+	TBZ $1, R20, single2789
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2734
+	TBZ $0, R20, loaded2790
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2734
+	B loaded2790
 
-single2733:
+single2789:
 	FMOVS 0(R21), F0
 
-loaded2734:
+loaded2790:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2735
+	TBZ $1, R20, single2791
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2736
+	TBZ $0, R20, loaded2792
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2736
+	B loaded2792
 
-single2735:
+single2791:
 	FMOVS 0(R21), F0
 
-loaded2736:
+loaded2792:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2737
+	TBZ $1, R20, single2793
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2738
+	TBZ $0, R20, loaded2794
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2738
+	B loaded2794
 
-single2737:
+single2793:
 	FMOVS 0(R21), F0
 
-loaded2738:
+loaded2794:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2739
+	TBZ $1, R20, single2795
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2740
+	TBZ $0, R20, loaded2796
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2740
+	B loaded2796
 
-single2739:
+single2795:
 	FMOVS 0(R21), F0
 
-loaded2740:
+loaded2796:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2741
+	TBZ $1, R20, single2797
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2742
+	TBZ $0, R20, loaded2798
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2742
+	B loaded2798
 
-single2741:
+single2797:
 	FMOVS 0(R21), F0
 
-loaded2742:
+loaded2798:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2743
+	TBZ $1, R20, single2799
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2744
+	TBZ $0, R20, loaded2800
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2744
+	B loaded2800
 
-single2743:
+single2799:
 	FMOVS 0(R21), F0
 
-loaded2744:
+loaded2800:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2745
+	TBZ $1, R20, single2801
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2746
+	TBZ $0, R20, loaded2802
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2746
+	B loaded2802
 
-single2745:
+single2801:
 	FMOVS 0(R21), F0
 
-loaded2746:
+loaded2802:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -55856,77 +56633,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2747
+	TBZ $1, R20, single2803
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2748
+	TBZ $0, R20, stored2804
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2748
+	B stored2804
 
-single2747:
+single2803:
 	FMOVS F31, 0(R21)
 
-stored2748:
+stored2804:
 	ADD R13, R21
-	TBZ $1, R20, single2749
+	TBZ $1, R20, single2805
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2750
+	TBZ $0, R20, stored2806
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2750
+	B stored2806
 
-single2749:
+single2805:
 	FMOVS F30, 0(R21)
 
-stored2750:
+stored2806:
 	ADD R13, R21
-	TBZ $1, R20, single2751
+	TBZ $1, R20, single2807
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2752
+	TBZ $0, R20, stored2808
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2752
+	B stored2808
 
-single2751:
+single2807:
 	FMOVS F29, 0(R21)
 
-stored2752:
+stored2808:
 	ADD R13, R21
-	TBZ $1, R20, single2753
+	TBZ $1, R20, single2809
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2754
+	TBZ $0, R20, stored2810
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2754
+	B stored2810
 
-single2753:
+single2809:
 	FMOVS F28, 0(R21)
 
-stored2754:
+stored2810:
 	ADD R13, R21
-	TBZ $1, R20, single2755
+	TBZ $1, R20, single2811
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2756
+	TBZ $0, R20, stored2812
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2756
+	B stored2812
 
-single2755:
+single2811:
 	FMOVS F27, 0(R21)
 
-stored2756:
+stored2812:
 	ADD R13, R21
-	TBZ $1, R20, single2757
+	TBZ $1, R20, single2813
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2758
+	TBZ $0, R20, stored2814
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2758
+	B stored2814
 
-single2757:
+single2813:
 	FMOVS F26, 0(R21)
 
-stored2758:
+stored2814:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56195,17 +56972,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2759
+	TBZ $1, R20, single2815
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2760
+	TBZ $0, R20, loaded2816
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2760
+	B loaded2816
 
-single2759:
+single2815:
 	FMOVS 16(R10), F1
 
-loaded2760:
+loaded2816:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -56231,102 +57008,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2761
+	TBZ $1, R20, single2817
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2762
+	TBZ $0, R20, loaded2818
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2762
+	B loaded2818
 
-single2761:
+single2817:
 	FMOVS 16(R21), F0
 
-loaded2762:
+loaded2818:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2763
+	TBZ $1, R20, single2819
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2764
+	TBZ $0, R20, loaded2820
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2764
+	B loaded2820
 
-single2763:
+single2819:
 	FMOVS 16(R21), F0
 
-loaded2764:
+loaded2820:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2765
+	TBZ $1, R20, single2821
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2766
+	TBZ $0, R20, loaded2822
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2766
+	B loaded2822
 
-single2765:
+single2821:
 	FMOVS 16(R21), F0
 
-loaded2766:
+loaded2822:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2767
+	TBZ $1, R20, single2823
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2768
+	TBZ $0, R20, loaded2824
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2768
+	B loaded2824
 
-single2767:
+single2823:
 	FMOVS 16(R21), F0
 
-loaded2768:
+loaded2824:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2769
+	TBZ $1, R20, single2825
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2770
+	TBZ $0, R20, loaded2826
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2770
+	B loaded2826
 
-single2769:
+single2825:
 	FMOVS 16(R21), F0
 
-loaded2770:
+loaded2826:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2771
+	TBZ $1, R20, single2827
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2772
+	TBZ $0, R20, loaded2828
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2772
+	B loaded2828
 
-single2771:
+single2827:
 	FMOVS 16(R21), F0
 
-loaded2772:
+loaded2828:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -56340,17 +57117,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2773
+	TBZ $1, R20, single2829
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2774
+	TBZ $0, R20, loaded2830
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2774
+	B loaded2830
 
-single2773:
+single2829:
 	FMOVS 16(R21), F0
 
-loaded2774:
+loaded2830:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -56390,82 +57167,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2775
+	TBZ $1, R20, single2831
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2776
+	TBZ $0, R20, stored2832
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2776
+	B stored2832
 
-single2775:
+single2831:
 	FMOVS F30, 16(R21)
 
-stored2776:
+stored2832:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2777
+	TBZ $1, R20, single2833
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2778
+	TBZ $0, R20, stored2834
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2778
+	B stored2834
 
-single2777:
+single2833:
 	FMOVS F28, 16(R21)
 
-stored2778:
+stored2834:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2779
+	TBZ $1, R20, single2835
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2780
+	TBZ $0, R20, stored2836
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2780
+	B stored2836
 
-single2779:
+single2835:
 	FMOVS F26, 16(R21)
 
-stored2780:
+stored2836:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2781
+	TBZ $1, R20, single2837
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2782
+	TBZ $0, R20, stored2838
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2782
+	B stored2838
 
-single2781:
+single2837:
 	FMOVS F24, 16(R21)
 
-stored2782:
+stored2838:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2783
+	TBZ $1, R20, single2839
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2784
+	TBZ $0, R20, stored2840
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2784
+	B stored2840
 
-single2783:
+single2839:
 	FMOVS F22, 16(R21)
 
-stored2784:
+stored2840:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2785
+	TBZ $1, R20, single2841
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2786
+	TBZ $0, R20, stored2842
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2786
+	B stored2842
 
-single2785:
+single2841:
 	FMOVS F20, 16(R21)
 
-stored2786:
+stored2842:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56687,17 +57464,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2787
+	TBZ $1, R20, single2843
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2788
+	TBZ $0, R20, loaded2844
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2788
+	B loaded2844
 
-single2787:
+single2843:
 	FMOVS 0(R10), F0
 
-loaded2788:
+loaded2844:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -56715,118 +57492,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2789
+	TBZ $1, R20, single2845
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2790
+	TBZ $0, R20, loaded2846
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2790
+	B loaded2846
 
-single2789:
+single2845:
 	FMOVS 0(R21), F0
 
-loaded2790:
+loaded2846:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2791
+	TBZ $1, R20, single2847
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2792
+	TBZ $0, R20, loaded2848
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2792
+	B loaded2848
 
-single2791:
+single2847:
 	FMOVS 0(R21), F0
 
-loaded2792:
+loaded2848:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2793
+	TBZ $1, R20, single2849
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2794
+	TBZ $0, R20, loaded2850
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2794
+	B loaded2850
 
-single2793:
+single2849:
 	FMOVS 0(R21), F0
 
-loaded2794:
+loaded2850:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2795
+	TBZ $1, R20, single2851
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2796
+	TBZ $0, R20, loaded2852
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2796
+	B loaded2852
 
-single2795:
+single2851:
 	FMOVS 0(R21), F0
 
-loaded2796:
+loaded2852:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2797
+	TBZ $1, R20, single2853
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2798
+	TBZ $0, R20, loaded2854
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2798
+	B loaded2854
 
-single2797:
+single2853:
 	FMOVS 0(R21), F0
 
-loaded2798:
+loaded2854:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2799
+	TBZ $1, R20, single2855
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2800
+	TBZ $0, R20, loaded2856
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2800
+	B loaded2856
 
-single2799:
+single2855:
 	FMOVS 0(R21), F0
 
-loaded2800:
+loaded2856:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2801
+	TBZ $1, R20, single2857
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2802
+	TBZ $0, R20, loaded2858
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2802
+	B loaded2858
 
-single2801:
+single2857:
 	FMOVS 0(R21), F0
 
-loaded2802:
+loaded2858:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2803
+	TBZ $1, R20, single2859
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2804
+	TBZ $0, R20, loaded2860
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2804
+	B loaded2860
 
-single2803:
+single2859:
 	FMOVS 0(R21), F0
 
-loaded2804:
+loaded2860:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -56856,89 +57633,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2805
+	TBZ $1, R20, single2861
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2806
+	TBZ $0, R20, stored2862
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2806
+	B stored2862
 
-single2805:
+single2861:
 	FMOVS F31, 0(R21)
 
-stored2806:
+stored2862:
 	ADD R13, R21
-	TBZ $1, R20, single2807
+	TBZ $1, R20, single2863
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2808
+	TBZ $0, R20, stored2864
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2808
+	B stored2864
 
-single2807:
+single2863:
 	FMOVS F30, 0(R21)
 
-stored2808:
+stored2864:
 	ADD R13, R21
-	TBZ $1, R20, single2809
+	TBZ $1, R20, single2865
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2810
+	TBZ $0, R20, stored2866
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2810
+	B stored2866
 
-single2809:
+single2865:
 	FMOVS F29, 0(R21)
 
-stored2810:
+stored2866:
 	ADD R13, R21
-	TBZ $1, R20, single2811
+	TBZ $1, R20, single2867
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2812
+	TBZ $0, R20, stored2868
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2812
+	B stored2868
 
-single2811:
+single2867:
 	FMOVS F28, 0(R21)
 
-stored2812:
+stored2868:
 	ADD R13, R21
-	TBZ $1, R20, single2813
+	TBZ $1, R20, single2869
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2814
+	TBZ $0, R20, stored2870
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2814
+	B stored2870
 
-single2813:
+single2869:
 	FMOVS F27, 0(R21)
 
-stored2814:
+stored2870:
 	ADD R13, R21
-	TBZ $1, R20, single2815
+	TBZ $1, R20, single2871
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2816
+	TBZ $0, R20, stored2872
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2816
+	B stored2872
 
-single2815:
+single2871:
 	FMOVS F26, 0(R21)
 
-stored2816:
+stored2872:
 	ADD R13, R21
-	TBZ $1, R20, single2817
+	TBZ $1, R20, single2873
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2818
+	TBZ $0, R20, stored2874
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2818
+	B stored2874
 
-single2817:
+single2873:
 	FMOVS F25, 0(R21)
 
-stored2818:
+stored2874:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57233,17 +58010,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2819
+	TBZ $1, R20, single2875
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2820
+	TBZ $0, R20, loaded2876
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2820
+	B loaded2876
 
-single2819:
+single2875:
 	FMOVS 16(R10), F1
 
-loaded2820:
+loaded2876:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -57271,119 +58048,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2821
+	TBZ $1, R20, single2877
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2822
+	TBZ $0, R20, loaded2878
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2822
+	B loaded2878
 
-single2821:
+single2877:
 	FMOVS 16(R21), F0
 
-loaded2822:
+loaded2878:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2823
+	TBZ $1, R20, single2879
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2824
+	TBZ $0, R20, loaded2880
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2824
+	B loaded2880
 
-single2823:
+single2879:
 	FMOVS 16(R21), F0
 
-loaded2824:
+loaded2880:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2825
+	TBZ $1, R20, single2881
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2826
+	TBZ $0, R20, loaded2882
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2826
+	B loaded2882
 
-single2825:
+single2881:
 	FMOVS 16(R21), F0
 
-loaded2826:
+loaded2882:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2827
+	TBZ $1, R20, single2883
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2828
+	TBZ $0, R20, loaded2884
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2828
+	B loaded2884
 
-single2827:
+single2883:
 	FMOVS 16(R21), F0
 
-loaded2828:
+loaded2884:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2829
+	TBZ $1, R20, single2885
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2830
+	TBZ $0, R20, loaded2886
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2830
+	B loaded2886
 
-single2829:
+single2885:
 	FMOVS 16(R21), F0
 
-loaded2830:
+loaded2886:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2831
+	TBZ $1, R20, single2887
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2832
+	TBZ $0, R20, loaded2888
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2832
+	B loaded2888
 
-single2831:
+single2887:
 	FMOVS 16(R21), F0
 
-loaded2832:
+loaded2888:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2833
+	TBZ $1, R20, single2889
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2834
+	TBZ $0, R20, loaded2890
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2834
+	B loaded2890
 
-single2833:
+single2889:
 	FMOVS 16(R21), F0
 
-loaded2834:
+loaded2890:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -57398,17 +58175,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2835
+	TBZ $1, R20, single2891
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2836
+	TBZ $0, R20, loaded2892
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2836
+	B loaded2892
 
-single2835:
+single2891:
 	FMOVS 16(R21), F0
 
-loaded2836:
+loaded2892:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -57453,95 +58230,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2837
+	TBZ $1, R20, single2893
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2838
+	TBZ $0, R20, stored2894
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2838
+	B stored2894
 
-single2837:
+single2893:
 	FMOVS F30, 16(R21)
 
-stored2838:
+stored2894:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2839
+	TBZ $1, R20, single2895
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2840
+	TBZ $0, R20, stored2896
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2840
+	B stored2896
 
-single2839:
+single2895:
 	FMOVS F28, 16(R21)
 
-stored2840:
+stored2896:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2841
+	TBZ $1, R20, single2897
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2842
+	TBZ $0, R20, stored2898
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2842
+	B stored2898
 
-single2841:
+single2897:
 	FMOVS F26, 16(R21)
 
-stored2842:
+stored2898:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2843
+	TBZ $1, R20, single2899
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2844
+	TBZ $0, R20, stored2900
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2844
+	B stored2900
 
-single2843:
+single2899:
 	FMOVS F24, 16(R21)
 
-stored2844:
+stored2900:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2845
+	TBZ $1, R20, single2901
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2846
+	TBZ $0, R20, stored2902
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2846
+	B stored2902
 
-single2845:
+single2901:
 	FMOVS F22, 16(R21)
 
-stored2846:
+stored2902:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2847
+	TBZ $1, R20, single2903
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2848
+	TBZ $0, R20, stored2904
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2848
+	B stored2904
 
-single2847:
+single2903:
 	FMOVS F20, 16(R21)
 
-stored2848:
+stored2904:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2849
+	TBZ $1, R20, single2905
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2850
+	TBZ $0, R20, stored2906
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2850
+	B stored2906
 
-single2849:
+single2905:
 	FMOVS F18, 16(R21)
 
-stored2850:
+stored2906:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57771,17 +58548,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2851
+	TBZ $1, R20, single2907
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2852
+	TBZ $0, R20, loaded2908
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2852
+	B loaded2908
 
-single2851:
+single2907:
 	FMOVS 0(R10), F0
 
-loaded2852:
+loaded2908:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -57800,132 +58577,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2853
+	TBZ $1, R20, single2909
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2854
+	TBZ $0, R20, loaded2910
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2854
+	B loaded2910
 
-single2853:
+single2909:
 	FMOVS 0(R21), F0
 
-loaded2854:
+loaded2910:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2855
+	TBZ $1, R20, single2911
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2856
+	TBZ $0, R20, loaded2912
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2856
+	B loaded2912
 
-single2855:
+single2911:
 	FMOVS 0(R21), F0
 
-loaded2856:
+loaded2912:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2857
+	TBZ $1, R20, single2913
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2858
+	TBZ $0, R20, loaded2914
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2858
+	B loaded2914
 
-single2857:
+single2913:
 	FMOVS 0(R21), F0
 
-loaded2858:
+loaded2914:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2859
+	TBZ $1, R20, single2915
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2860
+	TBZ $0, R20, loaded2916
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2860
+	B loaded2916
 
-single2859:
+single2915:
 	FMOVS 0(R21), F0
 
-loaded2860:
+loaded2916:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2861
+	TBZ $1, R20, single2917
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2862
+	TBZ $0, R20, loaded2918
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2862
+	B loaded2918
 
-single2861:
+single2917:
 	FMOVS 0(R21), F0
 
-loaded2862:
+loaded2918:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2863
+	TBZ $1, R20, single2919
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2864
+	TBZ $0, R20, loaded2920
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2864
+	B loaded2920
 
-single2863:
+single2919:
 	FMOVS 0(R21), F0
 
-loaded2864:
+loaded2920:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2865
+	TBZ $1, R20, single2921
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2866
+	TBZ $0, R20, loaded2922
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2866
+	B loaded2922
 
-single2865:
+single2921:
 	FMOVS 0(R21), F0
 
-loaded2866:
+loaded2922:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2867
+	TBZ $1, R20, single2923
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2868
+	TBZ $0, R20, loaded2924
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2868
+	B loaded2924
 
-single2867:
+single2923:
 	FMOVS 0(R21), F0
 
-loaded2868:
+loaded2924:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2869
+	TBZ $1, R20, single2925
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2870
+	TBZ $0, R20, loaded2926
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2870
+	B loaded2926
 
-single2869:
+single2925:
 	FMOVS 0(R21), F0
 
-loaded2870:
+loaded2926:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -57958,101 +58735,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2871
+	TBZ $1, R20, single2927
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2872
+	TBZ $0, R20, stored2928
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2872
+	B stored2928
 
-single2871:
+single2927:
 	FMOVS F31, 0(R21)
 
-stored2872:
+stored2928:
 	ADD R13, R21
-	TBZ $1, R20, single2873
+	TBZ $1, R20, single2929
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2874
+	TBZ $0, R20, stored2930
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2874
+	B stored2930
 
-single2873:
+single2929:
 	FMOVS F30, 0(R21)
 
-stored2874:
+stored2930:
 	ADD R13, R21
-	TBZ $1, R20, single2875
+	TBZ $1, R20, single2931
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2876
+	TBZ $0, R20, stored2932
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2876
+	B stored2932
 
-single2875:
+single2931:
 	FMOVS F29, 0(R21)
 
-stored2876:
+stored2932:
 	ADD R13, R21
-	TBZ $1, R20, single2877
+	TBZ $1, R20, single2933
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2878
+	TBZ $0, R20, stored2934
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2878
+	B stored2934
 
-single2877:
+single2933:
 	FMOVS F28, 0(R21)
 
-stored2878:
+stored2934:
 	ADD R13, R21
-	TBZ $1, R20, single2879
+	TBZ $1, R20, single2935
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2880
+	TBZ $0, R20, stored2936
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2880
+	B stored2936
 
-single2879:
+single2935:
 	FMOVS F27, 0(R21)
 
-stored2880:
+stored2936:
 	ADD R13, R21
-	TBZ $1, R20, single2881
+	TBZ $1, R20, single2937
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2882
+	TBZ $0, R20, stored2938
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2882
+	B stored2938
 
-single2881:
+single2937:
 	FMOVS F26, 0(R21)
 
-stored2882:
+stored2938:
 	ADD R13, R21
-	TBZ $1, R20, single2883
+	TBZ $1, R20, single2939
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2884
+	TBZ $0, R20, stored2940
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2884
+	B stored2940
 
-single2883:
+single2939:
 	FMOVS F25, 0(R21)
 
-stored2884:
+stored2940:
 	ADD R13, R21
-	TBZ $1, R20, single2885
+	TBZ $1, R20, single2941
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2886
+	TBZ $0, R20, stored2942
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2886
+	B stored2942
 
-single2885:
+single2941:
 	FMOVS F24, 0(R21)
 
-stored2886:
+stored2942:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58365,17 +59142,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2887
+	TBZ $1, R20, single2943
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2888
+	TBZ $0, R20, loaded2944
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2888
+	B loaded2944
 
-single2887:
+single2943:
 	FMOVS 16(R10), F1
 
-loaded2888:
+loaded2944:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -58405,136 +59182,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2889
+	TBZ $1, R20, single2945
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2890
+	TBZ $0, R20, loaded2946
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2890
+	B loaded2946
 
-single2889:
+single2945:
 	FMOVS 16(R21), F0
 
-loaded2890:
+loaded2946:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2891
+	TBZ $1, R20, single2947
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2892
+	TBZ $0, R20, loaded2948
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2892
+	B loaded2948
 
-single2891:
+single2947:
 	FMOVS 16(R21), F0
 
-loaded2892:
+loaded2948:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2893
+	TBZ $1, R20, single2949
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2894
+	TBZ $0, R20, loaded2950
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2894
+	B loaded2950
 
-single2893:
+single2949:
 	FMOVS 16(R21), F0
 
-loaded2894:
+loaded2950:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2895
+	TBZ $1, R20, single2951
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2896
+	TBZ $0, R20, loaded2952
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2896
+	B loaded2952
 
-single2895:
+single2951:
 	FMOVS 16(R21), F0
 
-loaded2896:
+loaded2952:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2897
+	TBZ $1, R20, single2953
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2898
+	TBZ $0, R20, loaded2954
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2898
+	B loaded2954
 
-single2897:
+single2953:
 	FMOVS 16(R21), F0
 
-loaded2898:
+loaded2954:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2899
+	TBZ $1, R20, single2955
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2900
+	TBZ $0, R20, loaded2956
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2900
+	B loaded2956
 
-single2899:
+single2955:
 	FMOVS 16(R21), F0
 
-loaded2900:
+loaded2956:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2901
+	TBZ $1, R20, single2957
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2902
+	TBZ $0, R20, loaded2958
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2902
+	B loaded2958
 
-single2901:
+single2957:
 	FMOVS 16(R21), F0
 
-loaded2902:
+loaded2958:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2903
+	TBZ $1, R20, single2959
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2904
+	TBZ $0, R20, loaded2960
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2904
+	B loaded2960
 
-single2903:
+single2959:
 	FMOVS 16(R21), F0
 
-loaded2904:
+loaded2960:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -58550,17 +59327,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2905
+	TBZ $1, R20, single2961
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2906
+	TBZ $0, R20, loaded2962
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2906
+	B loaded2962
 
-single2905:
+single2961:
 	FMOVS 16(R21), F0
 
-loaded2906:
+loaded2962:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -58610,108 +59387,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2907
+	TBZ $1, R20, single2963
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2908
+	TBZ $0, R20, stored2964
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2908
+	B stored2964
 
-single2907:
+single2963:
 	FMOVS F30, 16(R21)
 
-stored2908:
+stored2964:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2909
+	TBZ $1, R20, single2965
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2910
+	TBZ $0, R20, stored2966
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2910
+	B stored2966
 
-single2909:
+single2965:
 	FMOVS F28, 16(R21)
 
-stored2910:
+stored2966:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2911
+	TBZ $1, R20, single2967
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2912
+	TBZ $0, R20, stored2968
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2912
+	B stored2968
 
-single2911:
+single2967:
 	FMOVS F26, 16(R21)
 
-stored2912:
+stored2968:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2913
+	TBZ $1, R20, single2969
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2914
+	TBZ $0, R20, stored2970
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2914
+	B stored2970
 
-single2913:
+single2969:
 	FMOVS F24, 16(R21)
 
-stored2914:
+stored2970:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2915
+	TBZ $1, R20, single2971
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2916
+	TBZ $0, R20, stored2972
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2916
+	B stored2972
 
-single2915:
+single2971:
 	FMOVS F22, 16(R21)
 
-stored2916:
+stored2972:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2917
+	TBZ $1, R20, single2973
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2918
+	TBZ $0, R20, stored2974
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2918
+	B stored2974
 
-single2917:
+single2973:
 	FMOVS F20, 16(R21)
 
-stored2918:
+stored2974:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2919
+	TBZ $1, R20, single2975
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2920
+	TBZ $0, R20, stored2976
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2920
+	B stored2976
 
-single2919:
+single2975:
 	FMOVS F18, 16(R21)
 
-stored2920:
+stored2976:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2921
+	TBZ $1, R20, single2977
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2922
+	TBZ $0, R20, stored2978
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2922
+	B stored2978
 
-single2921:
+single2977:
 	FMOVS F16, 16(R21)
 
-stored2922:
+stored2978:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59257,29 +60034,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single2923
+	TBZ $1, R20, single2979
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2924
+	TBZ $0, R20, loaded2980
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2924
+	B loaded2980
 
-single2923:
+single2979:
 	FMOVS 0(R10), F0
 
-loaded2924:
+loaded2980:
 	ADD R12, R10
-	TBZ $1, R20, single2925
+	TBZ $1, R20, single2981
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2926
+	TBZ $0, R20, loaded2982
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2926
+	B loaded2982
 
-single2925:
+single2981:
 	FMOVS 0(R0), F1
 
-loaded2926:
+loaded2982:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -59291,34 +60068,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2927
+	TBZ $1, R20, single2983
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2928
+	TBZ $0, R20, loaded2984
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2928
+	B loaded2984
 
-single2927:
+single2983:
 	FMOVS 0(R21), F0
 
-loaded2928:
+loaded2984:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2929
+	TBZ $1, R20, single2985
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2930
+	TBZ $0, R20, loaded2986
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2930
+	B loaded2986
 
-single2929:
+single2985:
 	FMOVS 0(R21), F0
 
-loaded2930:
+loaded2986:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -59330,17 +60107,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2931
+	TBZ $1, R20, single2987
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2932
+	TBZ $0, R20, stored2988
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2932
+	B stored2988
 
-single2931:
+single2987:
 	FMOVS F31, 0(R21)
 
-stored2932:
+stored2988:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59498,31 +60275,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2933
+	TBZ $1, R20, single2989
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2934
+	TBZ $0, R20, loaded2990
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2934
+	B loaded2990
 
-single2933:
+single2989:
 	FMOVS 16(R10), F1
 
-loaded2934:
+loaded2990:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2935
+	TBZ $1, R20, single2991
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2936
+	TBZ $0, R20, loaded2992
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2936
+	B loaded2992
 
-single2935:
+single2991:
 	FMOVS 16(R0), F3
 
-loaded2936:
+loaded2992:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -59537,17 +60314,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2937
+	TBZ $1, R20, single2993
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2938
+	TBZ $0, R20, loaded2994
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2938
+	B loaded2994
 
-single2937:
+single2993:
 	FMOVS 16(R21), F0
 
-loaded2938:
+loaded2994:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -59556,17 +60333,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2939
+	TBZ $1, R20, single2995
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2940
+	TBZ $0, R20, loaded2996
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2940
+	B loaded2996
 
-single2939:
+single2995:
 	FMOVS 16(R21), F0
 
-loaded2940:
+loaded2996:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -59581,17 +60358,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2941
+	TBZ $1, R20, single2997
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2942
+	TBZ $0, R20, stored2998
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2942
+	B stored2998
 
-single2941:
+single2997:
 	FMOVS F30, 16(R21)
 
-stored2942:
+stored2998:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59752,42 +60529,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single2943
+	TBZ $1, R20, single2999
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2944
+	TBZ $0, R20, loaded3000
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2944
+	B loaded3000
 
-single2943:
+single2999:
 	FMOVS 0(R10), F0
 
-loaded2944:
+loaded3000:
 	ADD R12, R10
-	TBZ $1, R20, single2945
+	TBZ $1, R20, single3001
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2946
+	TBZ $0, R20, loaded3002
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2946
+	B loaded3002
 
-single2945:
+single3001:
 	FMOVS 0(R0), F1
 
-loaded2946:
+loaded3002:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2947
+	TBZ $1, R20, single3003
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2948
+	TBZ $0, R20, loaded3004
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2948
+	B loaded3004
 
-single2947:
+single3003:
 	FMOVS 0(R1), F1
 
-loaded2948:
+loaded3004:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -59799,48 +60576,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2949
+	TBZ $1, R20, single3005
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2950
+	TBZ $0, R20, loaded3006
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2950
+	B loaded3006
 
-single2949:
+single3005:
 	FMOVS 0(R21), F0
 
-loaded2950:
+loaded3006:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2951
+	TBZ $1, R20, single3007
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2952
+	TBZ $0, R20, loaded3008
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2952
+	B loaded3008
 
-single2951:
+single3007:
 	FMOVS 0(R21), F0
 
-loaded2952:
+loaded3008:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2953
+	TBZ $1, R20, single3009
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2954
+	TBZ $0, R20, loaded3010
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2954
+	B loaded3010
 
-single2953:
+single3009:
 	FMOVS 0(R21), F0
 
-loaded2954:
+loaded3010:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -59855,29 +60632,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2955
+	TBZ $1, R20, single3011
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2956
+	TBZ $0, R20, stored3012
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2956
+	B stored3012
 
-single2955:
+single3011:
 	FMOVS F31, 0(R21)
 
-stored2956:
+stored3012:
 	ADD R13, R21
-	TBZ $1, R20, single2957
+	TBZ $1, R20, single3013
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2958
+	TBZ $0, R20, stored3014
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2958
+	B stored3014
 
-single2957:
+single3013:
 	FMOVS F30, 0(R21)
 
-stored2958:
+stored3014:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60064,46 +60841,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2959
+	TBZ $1, R20, single3015
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2960
+	TBZ $0, R20, loaded3016
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2960
+	B loaded3016
 
-single2959:
+single3015:
 	FMOVS 16(R10), F1
 
-loaded2960:
+loaded3016:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2961
+	TBZ $1, R20, single3017
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2962
+	TBZ $0, R20, loaded3018
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2962
+	B loaded3018
 
-single2961:
+single3017:
 	FMOVS 16(R0), F3
 
-loaded2962:
+loaded3018:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2963
+	TBZ $1, R20, single3019
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2964
+	TBZ $0, R20, loaded3020
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2964
+	B loaded3020
 
-single2963:
+single3019:
 	FMOVS 16(R1), F3
 
-loaded2964:
+loaded3020:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -60118,34 +60895,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2965
+	TBZ $1, R20, single3021
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2966
+	TBZ $0, R20, loaded3022
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2966
+	B loaded3022
 
-single2965:
+single3021:
 	FMOVS 16(R21), F0
 
-loaded2966:
+loaded3022:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2967
+	TBZ $1, R20, single3023
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2968
+	TBZ $0, R20, loaded3024
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2968
+	B loaded3024
 
-single2967:
+single3023:
 	FMOVS 16(R21), F0
 
-loaded2968:
+loaded3024:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -60155,17 +60932,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2969
+	TBZ $1, R20, single3025
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2970
+	TBZ $0, R20, loaded3026
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2970
+	B loaded3026
 
-single2969:
+single3025:
 	FMOVS 16(R21), F0
 
-loaded2970:
+loaded3026:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -60185,30 +60962,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2971
+	TBZ $1, R20, single3027
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2972
+	TBZ $0, R20, stored3028
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2972
+	B stored3028
 
-single2971:
+single3027:
 	FMOVS F30, 16(R21)
 
-stored2972:
+stored3028:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2973
+	TBZ $1, R20, single3029
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2974
+	TBZ $0, R20, stored3030
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2974
+	B stored3030
 
-single2973:
+single3029:
 	FMOVS F28, 16(R21)
 
-stored2974:
+stored3030:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60387,55 +61164,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single2975
+	TBZ $1, R20, single3031
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2976
+	TBZ $0, R20, loaded3032
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2976
+	B loaded3032
 
-single2975:
+single3031:
 	FMOVS 0(R10), F0
 
-loaded2976:
+loaded3032:
 	ADD R12, R10
-	TBZ $1, R20, single2977
+	TBZ $1, R20, single3033
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2978
+	TBZ $0, R20, loaded3034
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2978
+	B loaded3034
 
-single2977:
+single3033:
 	FMOVS 0(R0), F1
 
-loaded2978:
+loaded3034:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2979
+	TBZ $1, R20, single3035
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2980
+	TBZ $0, R20, loaded3036
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2980
+	B loaded3036
 
-single2979:
+single3035:
 	FMOVS 0(R1), F1
 
-loaded2980:
+loaded3036:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2981
+	TBZ $1, R20, single3037
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2982
+	TBZ $0, R20, loaded3038
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2982
+	B loaded3038
 
-single2981:
+single3037:
 	FMOVS 0(R2), F1
 
-loaded2982:
+loaded3038:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -60447,62 +61224,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2983
+	TBZ $1, R20, single3039
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2984
+	TBZ $0, R20, loaded3040
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2984
+	B loaded3040
 
-single2983:
+single3039:
 	FMOVS 0(R21), F0
 
-loaded2984:
+loaded3040:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2985
+	TBZ $1, R20, single3041
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2986
+	TBZ $0, R20, loaded3042
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2986
+	B loaded3042
 
-single2985:
+single3041:
 	FMOVS 0(R21), F0
 
-loaded2986:
+loaded3042:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2987
+	TBZ $1, R20, single3043
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2988
+	TBZ $0, R20, loaded3044
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2988
+	B loaded3044
 
-single2987:
+single3043:
 	FMOVS 0(R21), F0
 
-loaded2988:
+loaded3044:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2989
+	TBZ $1, R20, single3045
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2990
+	TBZ $0, R20, loaded3046
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2990
+	B loaded3046
 
-single2989:
+single3045:
 	FMOVS 0(R21), F0
 
-loaded2990:
+loaded3046:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -60520,41 +61297,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2991
+	TBZ $1, R20, single3047
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2992
+	TBZ $0, R20, stored3048
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2992
+	B stored3048
 
-single2991:
+single3047:
 	FMOVS F31, 0(R21)
 
-stored2992:
+stored3048:
 	ADD R13, R21
-	TBZ $1, R20, single2993
+	TBZ $1, R20, single3049
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2994
+	TBZ $0, R20, stored3050
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2994
+	B stored3050
 
-single2993:
+single3049:
 	FMOVS F30, 0(R21)
 
-stored2994:
+stored3050:
 	ADD R13, R21
-	TBZ $1, R20, single2995
+	TBZ $1, R20, single3051
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2996
+	TBZ $0, R20, stored3052
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2996
+	B stored3052
 
-single2995:
+single3051:
 	FMOVS F29, 0(R21)
 
-stored2996:
+stored3052:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60770,61 +61547,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2997
+	TBZ $1, R20, single3053
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2998
+	TBZ $0, R20, loaded3054
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2998
+	B loaded3054
 
-single2997:
+single3053:
 	FMOVS 16(R10), F1
 
-loaded2998:
+loaded3054:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2999
+	TBZ $1, R20, single3055
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3000
+	TBZ $0, R20, loaded3056
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3000
+	B loaded3056
 
-single2999:
+single3055:
 	FMOVS 16(R0), F3
 
-loaded3000:
+loaded3056:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3001
+	TBZ $1, R20, single3057
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3002
+	TBZ $0, R20, loaded3058
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3002
+	B loaded3058
 
-single3001:
+single3057:
 	FMOVS 16(R1), F3
 
-loaded3002:
+loaded3058:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3003
+	TBZ $1, R20, single3059
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3004
+	TBZ $0, R20, loaded3060
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3004
+	B loaded3060
 
-single3003:
+single3059:
 	FMOVS 16(R2), F3
 
-loaded3004:
+loaded3060:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -60839,51 +61616,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3005
+	TBZ $1, R20, single3061
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3006
+	TBZ $0, R20, loaded3062
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3006
+	B loaded3062
 
-single3005:
+single3061:
 	FMOVS 16(R21), F0
 
-loaded3006:
+loaded3062:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3007
+	TBZ $1, R20, single3063
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3008
+	TBZ $0, R20, loaded3064
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3008
+	B loaded3064
 
-single3007:
+single3063:
 	FMOVS 16(R21), F0
 
-loaded3008:
+loaded3064:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3009
+	TBZ $1, R20, single3065
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3010
+	TBZ $0, R20, loaded3066
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3010
+	B loaded3066
 
-single3009:
+single3065:
 	FMOVS 16(R21), F0
 
-loaded3010:
+loaded3066:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -60894,17 +61671,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single3011
+	TBZ $1, R20, single3067
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3012
+	TBZ $0, R20, loaded3068
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3012
+	B loaded3068
 
-single3011:
+single3067:
 	FMOVS 16(R21), F0
 
-loaded3012:
+loaded3068:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -60929,43 +61706,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3013
+	TBZ $1, R20, single3069
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3014
+	TBZ $0, R20, stored3070
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3014
+	B stored3070
 
-single3013:
+single3069:
 	FMOVS F30, 16(R21)
 
-stored3014:
+stored3070:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3015
+	TBZ $1, R20, single3071
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3016
+	TBZ $0, R20, stored3072
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3016
+	B stored3072
 
-single3015:
+single3071:
 	FMOVS F28, 16(R21)
 
-stored3016:
+stored3072:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3017
+	TBZ $1, R20, single3073
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3018
+	TBZ $0, R20, stored3074
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3018
+	B stored3074
 
-single3017:
+single3073:
 	FMOVS F26, 16(R21)
 
-stored3018:
+stored3074:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61162,68 +61939,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single3019
+	TBZ $1, R20, single3075
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3020
+	TBZ $0, R20, loaded3076
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3020
+	B loaded3076
 
-single3019:
+single3075:
 	FMOVS 0(R10), F0
 
-loaded3020:
+loaded3076:
 	ADD R12, R10
-	TBZ $1, R20, single3021
+	TBZ $1, R20, single3077
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3022
+	TBZ $0, R20, loaded3078
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3022
+	B loaded3078
 
-single3021:
+single3077:
 	FMOVS 0(R0), F1
 
-loaded3022:
+loaded3078:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3023
+	TBZ $1, R20, single3079
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3024
+	TBZ $0, R20, loaded3080
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3024
+	B loaded3080
 
-single3023:
+single3079:
 	FMOVS 0(R1), F1
 
-loaded3024:
+loaded3080:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3025
+	TBZ $1, R20, single3081
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3026
+	TBZ $0, R20, loaded3082
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3026
+	B loaded3082
 
-single3025:
+single3081:
 	FMOVS 0(R2), F1
 
-loaded3026:
+loaded3082:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3027
+	TBZ $1, R20, single3083
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded3028
+	TBZ $0, R20, loaded3084
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3028
+	B loaded3084
 
-single3027:
+single3083:
 	FMOVS 0(R3), F1
 
-loaded3028:
+loaded3084:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -61235,76 +62012,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3029
+	TBZ $1, R20, single3085
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3030
+	TBZ $0, R20, loaded3086
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3030
+	B loaded3086
 
-single3029:
+single3085:
 	FMOVS 0(R21), F0
 
-loaded3030:
+loaded3086:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3031
+	TBZ $1, R20, single3087
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3032
+	TBZ $0, R20, loaded3088
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3032
+	B loaded3088
 
-single3031:
+single3087:
 	FMOVS 0(R21), F0
 
-loaded3032:
+loaded3088:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3033
+	TBZ $1, R20, single3089
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3034
+	TBZ $0, R20, loaded3090
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3034
+	B loaded3090
 
-single3033:
+single3089:
 	FMOVS 0(R21), F0
 
-loaded3034:
+loaded3090:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3035
+	TBZ $1, R20, single3091
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3036
+	TBZ $0, R20, loaded3092
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3036
+	B loaded3092
 
-single3035:
+single3091:
 	FMOVS 0(R21), F0
 
-loaded3036:
+loaded3092:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3037
+	TBZ $1, R20, single3093
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3038
+	TBZ $0, R20, loaded3094
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3038
+	B loaded3094
 
-single3037:
+single3093:
 	FMOVS 0(R21), F0
 
-loaded3038:
+loaded3094:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -61325,53 +62102,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3039
+	TBZ $1, R20, single3095
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3040
+	TBZ $0, R20, stored3096
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3040
+	B stored3096
 
-single3039:
+single3095:
 	FMOVS F31, 0(R21)
 
-stored3040:
+stored3096:
 	ADD R13, R21
-	TBZ $1, R20, single3041
+	TBZ $1, R20, single3097
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3042
+	TBZ $0, R20, stored3098
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3042
+	B stored3098
 
-single3041:
+single3097:
 	FMOVS F30, 0(R21)
 
-stored3042:
+stored3098:
 	ADD R13, R21
-	TBZ $1, R20, single3043
+	TBZ $1, R20, single3099
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3044
+	TBZ $0, R20, stored3100
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3044
+	B stored3100
 
-single3043:
+single3099:
 	FMOVS F29, 0(R21)
 
-stored3044:
+stored3100:
 	ADD R13, R21
-	TBZ $1, R20, single3045
+	TBZ $1, R20, single3101
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3046
+	TBZ $0, R20, stored3102
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3046
+	B stored3102
 
-single3045:
+single3101:
 	FMOVS F28, 0(R21)
 
-stored3046:
+stored3102:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61616,76 +62393,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3047
+	TBZ $1, R20, single3103
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3048
+	TBZ $0, R20, loaded3104
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3048
+	B loaded3104
 
-single3047:
+single3103:
 	FMOVS 16(R10), F1
 
-loaded3048:
+loaded3104:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3049
+	TBZ $1, R20, single3105
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3050
+	TBZ $0, R20, loaded3106
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3050
+	B loaded3106
 
-single3049:
+single3105:
 	FMOVS 16(R0), F3
 
-loaded3050:
+loaded3106:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3051
+	TBZ $1, R20, single3107
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3052
+	TBZ $0, R20, loaded3108
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3052
+	B loaded3108
 
-single3051:
+single3107:
 	FMOVS 16(R1), F3
 
-loaded3052:
+loaded3108:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3053
+	TBZ $1, R20, single3109
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3054
+	TBZ $0, R20, loaded3110
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3054
+	B loaded3110
 
-single3053:
+single3109:
 	FMOVS 16(R2), F3
 
-loaded3054:
+loaded3110:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3055
+	TBZ $1, R20, single3111
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded3056
+	TBZ $0, R20, loaded3112
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3056
+	B loaded3112
 
-single3055:
+single3111:
 	FMOVS 16(R3), F3
 
-loaded3056:
+loaded3112:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -61700,68 +62477,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3057
+	TBZ $1, R20, single3113
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3058
+	TBZ $0, R20, loaded3114
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3058
+	B loaded3114
 
-single3057:
+single3113:
 	FMOVS 16(R21), F0
 
-loaded3058:
+loaded3114:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3059
+	TBZ $1, R20, single3115
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3060
+	TBZ $0, R20, loaded3116
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3060
+	B loaded3116
 
-single3059:
+single3115:
 	FMOVS 16(R21), F0
 
-loaded3060:
+loaded3116:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3061
+	TBZ $1, R20, single3117
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3062
+	TBZ $0, R20, loaded3118
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3062
+	B loaded3118
 
-single3061:
+single3117:
 	FMOVS 16(R21), F0
 
-loaded3062:
+loaded3118:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3063
+	TBZ $1, R20, single3119
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3064
+	TBZ $0, R20, loaded3120
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3064
+	B loaded3120
 
-single3063:
+single3119:
 	FMOVS 16(R21), F0
 
-loaded3064:
+loaded3120:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -61773,17 +62550,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single3065
+	TBZ $1, R20, single3121
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3066
+	TBZ $0, R20, loaded3122
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3066
+	B loaded3122
 
-single3065:
+single3121:
 	FMOVS 16(R21), F0
 
-loaded3066:
+loaded3122:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -61813,56 +62590,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3067
+	TBZ $1, R20, single3123
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3068
+	TBZ $0, R20, stored3124
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3068
+	B stored3124
 
-single3067:
+single3123:
 	FMOVS F30, 16(R21)
 
-stored3068:
+stored3124:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3069
+	TBZ $1, R20, single3125
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3070
+	TBZ $0, R20, stored3126
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3070
+	B stored3126
 
-single3069:
+single3125:
 	FMOVS F28, 16(R21)
 
-stored3070:
+stored3126:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3071
+	TBZ $1, R20, single3127
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3072
+	TBZ $0, R20, stored3128
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3072
+	B stored3128
 
-single3071:
+single3127:
 	FMOVS F26, 16(R21)
 
-stored3072:
+stored3128:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3073
+	TBZ $1, R20, single3129
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3074
+	TBZ $0, R20, stored3130
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3074
+	B stored3130
 
-single3073:
+single3129:
 	FMOVS F24, 16(R21)
 
-stored3074:
+stored3130:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62077,81 +62854,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single3075
+	TBZ $1, R20, single3131
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3076
+	TBZ $0, R20, loaded3132
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3076
+	B loaded3132
 
-single3075:
+single3131:
 	FMOVS 0(R10), F0
 
-loaded3076:
+loaded3132:
 	ADD R12, R10
-	TBZ $1, R20, single3077
+	TBZ $1, R20, single3133
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3078
+	TBZ $0, R20, loaded3134
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3078
+	B loaded3134
 
-single3077:
+single3133:
 	FMOVS 0(R0), F1
 
-loaded3078:
+loaded3134:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3079
+	TBZ $1, R20, single3135
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3080
+	TBZ $0, R20, loaded3136
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3080
+	B loaded3136
 
-single3079:
+single3135:
 	FMOVS 0(R1), F1
 
-loaded3080:
+loaded3136:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3081
+	TBZ $1, R20, single3137
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3082
+	TBZ $0, R20, loaded3138
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3082
+	B loaded3138
 
-single3081:
+single3137:
 	FMOVS 0(R2), F1
 
-loaded3082:
+loaded3138:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3083
+	TBZ $1, R20, single3139
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded3084
+	TBZ $0, R20, loaded3140
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3084
+	B loaded3140
 
-single3083:
+single3139:
 	FMOVS 0(R3), F1
 
-loaded3084:
+loaded3140:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3085
+	TBZ $1, R20, single3141
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded3086
+	TBZ $0, R20, loaded3142
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3086
+	B loaded3142
 
-single3085:
+single3141:
 	FMOVS 0(R4), F1
 
-loaded3086:
+loaded3142:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -62163,90 +62940,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3087
+	TBZ $1, R20, single3143
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3088
+	TBZ $0, R20, loaded3144
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3088
+	B loaded3144
 
-single3087:
+single3143:
 	FMOVS 0(R21), F0
 
-loaded3088:
+loaded3144:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3089
+	TBZ $1, R20, single3145
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3090
+	TBZ $0, R20, loaded3146
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3090
+	B loaded3146
 
-single3089:
+single3145:
 	FMOVS 0(R21), F0
 
-loaded3090:
+loaded3146:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3091
+	TBZ $1, R20, single3147
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3092
+	TBZ $0, R20, loaded3148
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3092
+	B loaded3148
 
-single3091:
+single3147:
 	FMOVS 0(R21), F0
 
-loaded3092:
+loaded3148:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3093
+	TBZ $1, R20, single3149
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3094
+	TBZ $0, R20, loaded3150
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3094
+	B loaded3150
 
-single3093:
+single3149:
 	FMOVS 0(R21), F0
 
-loaded3094:
+loaded3150:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3095
+	TBZ $1, R20, single3151
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3096
+	TBZ $0, R20, loaded3152
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3096
+	B loaded3152
 
-single3095:
+single3151:
 	FMOVS 0(R21), F0
 
-loaded3096:
+loaded3152:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3097
+	TBZ $1, R20, single3153
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3098
+	TBZ $0, R20, loaded3154
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3098
+	B loaded3154
 
-single3097:
+single3153:
 	FMOVS 0(R21), F0
 
-loaded3098:
+loaded3154:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -62270,65 +63047,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3099
+	TBZ $1, R20, single3155
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3100
+	TBZ $0, R20, stored3156
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3100
+	B stored3156
 
-single3099:
+single3155:
 	FMOVS F31, 0(R21)
 
-stored3100:
+stored3156:
 	ADD R13, R21
-	TBZ $1, R20, single3101
+	TBZ $1, R20, single3157
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3102
+	TBZ $0, R20, stored3158
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3102
+	B stored3158
 
-single3101:
+single3157:
 	FMOVS F30, 0(R21)
 
-stored3102:
+stored3158:
 	ADD R13, R21
-	TBZ $1, R20, single3103
+	TBZ $1, R20, single3159
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3104
+	TBZ $0, R20, stored3160
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3104
+	B stored3160
 
-single3103:
+single3159:
 	FMOVS F29, 0(R21)
 
-stored3104:
+stored3160:
 	ADD R13, R21
-	TBZ $1, R20, single3105
+	TBZ $1, R20, single3161
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3106
+	TBZ $0, R20, stored3162
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3106
+	B stored3162
 
-single3105:
+single3161:
 	FMOVS F28, 0(R21)
 
-stored3106:
+stored3162:
 	ADD R13, R21
-	TBZ $1, R20, single3107
+	TBZ $1, R20, single3163
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3108
+	TBZ $0, R20, stored3164
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3108
+	B stored3164
 
-single3107:
+single3163:
 	FMOVS F27, 0(R21)
 
-stored3108:
+stored3164:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62602,91 +63379,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3109
+	TBZ $1, R20, single3165
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3110
+	TBZ $0, R20, loaded3166
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3110
+	B loaded3166
 
-single3109:
+single3165:
 	FMOVS 16(R10), F1
 
-loaded3110:
+loaded3166:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3111
+	TBZ $1, R20, single3167
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3112
+	TBZ $0, R20, loaded3168
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3112
+	B loaded3168
 
-single3111:
+single3167:
 	FMOVS 16(R0), F3
 
-loaded3112:
+loaded3168:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3113
+	TBZ $1, R20, single3169
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3114
+	TBZ $0, R20, loaded3170
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3114
+	B loaded3170
 
-single3113:
+single3169:
 	FMOVS 16(R1), F3
 
-loaded3114:
+loaded3170:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3115
+	TBZ $1, R20, single3171
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3116
+	TBZ $0, R20, loaded3172
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3116
+	B loaded3172
 
-single3115:
+single3171:
 	FMOVS 16(R2), F3
 
-loaded3116:
+loaded3172:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3117
+	TBZ $1, R20, single3173
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded3118
+	TBZ $0, R20, loaded3174
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3118
+	B loaded3174
 
-single3117:
+single3173:
 	FMOVS 16(R3), F3
 
-loaded3118:
+loaded3174:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3119
+	TBZ $1, R20, single3175
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded3120
+	TBZ $0, R20, loaded3176
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3120
+	B loaded3176
 
-single3119:
+single3175:
 	FMOVS 16(R4), F3
 
-loaded3120:
+loaded3176:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -62701,85 +63478,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3121
+	TBZ $1, R20, single3177
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3122
+	TBZ $0, R20, loaded3178
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3122
+	B loaded3178
 
-single3121:
+single3177:
 	FMOVS 16(R21), F0
 
-loaded3122:
+loaded3178:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3123
+	TBZ $1, R20, single3179
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3124
+	TBZ $0, R20, loaded3180
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3124
+	B loaded3180
 
-single3123:
+single3179:
 	FMOVS 16(R21), F0
 
-loaded3124:
+loaded3180:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3125
+	TBZ $1, R20, single3181
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3126
+	TBZ $0, R20, loaded3182
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3126
+	B loaded3182
 
-single3125:
+single3181:
 	FMOVS 16(R21), F0
 
-loaded3126:
+loaded3182:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3127
+	TBZ $1, R20, single3183
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3128
+	TBZ $0, R20, loaded3184
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3128
+	B loaded3184
 
-single3127:
+single3183:
 	FMOVS 16(R21), F0
 
-loaded3128:
+loaded3184:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3129
+	TBZ $1, R20, single3185
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3130
+	TBZ $0, R20, loaded3186
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3130
+	B loaded3186
 
-single3129:
+single3185:
 	FMOVS 16(R21), F0
 
-loaded3130:
+loaded3186:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -62792,17 +63569,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single3131
+	TBZ $1, R20, single3187
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3132
+	TBZ $0, R20, loaded3188
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3132
+	B loaded3188
 
-single3131:
+single3187:
 	FMOVS 16(R21), F0
 
-loaded3132:
+loaded3188:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -62837,69 +63614,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3133
+	TBZ $1, R20, single3189
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3134
+	TBZ $0, R20, stored3190
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3134
+	B stored3190
 
-single3133:
+single3189:
 	FMOVS F30, 16(R21)
 
-stored3134:
+stored3190:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3135
+	TBZ $1, R20, single3191
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3136
+	TBZ $0, R20, stored3192
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3136
+	B stored3192
 
-single3135:
+single3191:
 	FMOVS F28, 16(R21)
 
-stored3136:
+stored3192:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3137
+	TBZ $1, R20, single3193
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3138
+	TBZ $0, R20, stored3194
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3138
+	B stored3194
 
-single3137:
+single3193:
 	FMOVS F26, 16(R21)
 
-stored3138:
+stored3194:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3139
+	TBZ $1, R20, single3195
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3140
+	TBZ $0, R20, stored3196
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3140
+	B stored3196
 
-single3139:
+single3195:
 	FMOVS F24, 16(R21)
 
-stored3140:
+stored3196:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3141
+	TBZ $1, R20, single3197
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3142
+	TBZ $0, R20, stored3198
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3142
+	B stored3198
 
-single3141:
+single3197:
 	FMOVS F22, 16(R21)
 
-stored3142:
+stored3198:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63132,94 +63909,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single3143
+	TBZ $1, R20, single3199
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3144
+	TBZ $0, R20, loaded3200
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3144
+	B loaded3200
 
-single3143:
+single3199:
 	FMOVS 0(R10), F0
 
-loaded3144:
+loaded3200:
 	ADD R12, R10
-	TBZ $1, R20, single3145
+	TBZ $1, R20, single3201
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3146
+	TBZ $0, R20, loaded3202
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3146
+	B loaded3202
 
-single3145:
+single3201:
 	FMOVS 0(R0), F1
 
-loaded3146:
+loaded3202:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3147
+	TBZ $1, R20, single3203
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3148
+	TBZ $0, R20, loaded3204
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3148
+	B loaded3204
 
-single3147:
+single3203:
 	FMOVS 0(R1), F1
 
-loaded3148:
+loaded3204:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3149
+	TBZ $1, R20, single3205
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3150
+	TBZ $0, R20, loaded3206
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3150
+	B loaded3206
 
-single3149:
+single3205:
 	FMOVS 0(R2), F1
 
-loaded3150:
+loaded3206:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3151
+	TBZ $1, R20, single3207
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded3152
+	TBZ $0, R20, loaded3208
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3152
+	B loaded3208
 
-single3151:
+single3207:
 	FMOVS 0(R3), F1
 
-loaded3152:
+loaded3208:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3153
+	TBZ $1, R20, single3209
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded3154
+	TBZ $0, R20, loaded3210
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3154
+	B loaded3210
 
-single3153:
+single3209:
 	FMOVS 0(R4), F1
 
-loaded3154:
+loaded3210:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3155
+	TBZ $1, R20, single3211
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded3156
+	TBZ $0, R20, loaded3212
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3156
+	B loaded3212
 
-single3155:
+single3211:
 	FMOVS 0(R5), F1
 
-loaded3156:
+loaded3212:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -63231,104 +64008,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3157
+	TBZ $1, R20, single3213
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3158
+	TBZ $0, R20, loaded3214
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3158
+	B loaded3214
 
-single3157:
+single3213:
 	FMOVS 0(R21), F0
 
-loaded3158:
+loaded3214:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3159
+	TBZ $1, R20, single3215
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3160
+	TBZ $0, R20, loaded3216
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3160
+	B loaded3216
 
-single3159:
+single3215:
 	FMOVS 0(R21), F0
 
-loaded3160:
+loaded3216:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3161
+	TBZ $1, R20, single3217
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3162
+	TBZ $0, R20, loaded3218
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3162
+	B loaded3218
 
-single3161:
+single3217:
 	FMOVS 0(R21), F0
 
-loaded3162:
+loaded3218:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3163
+	TBZ $1, R20, single3219
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3164
+	TBZ $0, R20, loaded3220
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3164
+	B loaded3220
 
-single3163:
+single3219:
 	FMOVS 0(R21), F0
 
-loaded3164:
+loaded3220:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3165
+	TBZ $1, R20, single3221
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3166
+	TBZ $0, R20, loaded3222
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3166
+	B loaded3222
 
-single3165:
+single3221:
 	FMOVS 0(R21), F0
 
-loaded3166:
+loaded3222:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3167
+	TBZ $1, R20, single3223
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3168
+	TBZ $0, R20, loaded3224
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3168
+	B loaded3224
 
-single3167:
+single3223:
 	FMOVS 0(R21), F0
 
-loaded3168:
+loaded3224:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3169
+	TBZ $1, R20, single3225
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3170
+	TBZ $0, R20, loaded3226
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3170
+	B loaded3226
 
-single3169:
+single3225:
 	FMOVS 0(R21), F0
 
-loaded3170:
+loaded3226:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -63355,77 +64132,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3171
+	TBZ $1, R20, single3227
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3172
+	TBZ $0, R20, stored3228
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3172
+	B stored3228
 
-single3171:
+single3227:
 	FMOVS F31, 0(R21)
 
-stored3172:
+stored3228:
 	ADD R13, R21
-	TBZ $1, R20, single3173
+	TBZ $1, R20, single3229
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3174
+	TBZ $0, R20, stored3230
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3174
+	B stored3230
 
-single3173:
+single3229:
 	FMOVS F30, 0(R21)
 
-stored3174:
+stored3230:
 	ADD R13, R21
-	TBZ $1, R20, single3175
+	TBZ $1, R20, single3231
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3176
+	TBZ $0, R20, stored3232
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3176
+	B stored3232
 
-single3175:
+single3231:
 	FMOVS F29, 0(R21)
 
-stored3176:
+stored3232:
 	ADD R13, R21
-	TBZ $1, R20, single3177
+	TBZ $1, R20, single3233
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3178
+	TBZ $0, R20, stored3234
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3178
+	B stored3234
 
-single3177:
+single3233:
 	FMOVS F28, 0(R21)
 
-stored3178:
+stored3234:
 	ADD R13, R21
-	TBZ $1, R20, single3179
+	TBZ $1, R20, single3235
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3180
+	TBZ $0, R20, stored3236
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3180
+	B stored3236
 
-single3179:
+single3235:
 	FMOVS F27, 0(R21)
 
-stored3180:
+stored3236:
 	ADD R13, R21
-	TBZ $1, R20, single3181
+	TBZ $1, R20, single3237
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3182
+	TBZ $0, R20, stored3238
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3182
+	B stored3238
 
-single3181:
+single3237:
 	FMOVS F26, 0(R21)
 
-stored3182:
+stored3238:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63728,106 +64505,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3183
+	TBZ $1, R20, single3239
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3184
+	TBZ $0, R20, loaded3240
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3184
+	B loaded3240
 
-single3183:
+single3239:
 	FMOVS 16(R10), F1
 
-loaded3184:
+loaded3240:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3185
+	TBZ $1, R20, single3241
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3186
+	TBZ $0, R20, loaded3242
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3186
+	B loaded3242
 
-single3185:
+single3241:
 	FMOVS 16(R0), F3
 
-loaded3186:
+loaded3242:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3187
+	TBZ $1, R20, single3243
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3188
+	TBZ $0, R20, loaded3244
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3188
+	B loaded3244
 
-single3187:
+single3243:
 	FMOVS 16(R1), F3
 
-loaded3188:
+loaded3244:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3189
+	TBZ $1, R20, single3245
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3190
+	TBZ $0, R20, loaded3246
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3190
+	B loaded3246
 
-single3189:
+single3245:
 	FMOVS 16(R2), F3
 
-loaded3190:
+loaded3246:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3191
+	TBZ $1, R20, single3247
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded3192
+	TBZ $0, R20, loaded3248
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3192
+	B loaded3248
 
-single3191:
+single3247:
 	FMOVS 16(R3), F3
 
-loaded3192:
+loaded3248:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3193
+	TBZ $1, R20, single3249
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded3194
+	TBZ $0, R20, loaded3250
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3194
+	B loaded3250
 
-single3193:
+single3249:
 	FMOVS 16(R4), F3
 
-loaded3194:
+loaded3250:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3195
+	TBZ $1, R20, single3251
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded3196
+	TBZ $0, R20, loaded3252
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3196
+	B loaded3252
 
-single3195:
+single3251:
 	FMOVS 16(R5), F3
 
-loaded3196:
+loaded3252:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -63842,102 +64619,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3197
+	TBZ $1, R20, single3253
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3198
+	TBZ $0, R20, loaded3254
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3198
+	B loaded3254
 
-single3197:
+single3253:
 	FMOVS 16(R21), F0
 
-loaded3198:
+loaded3254:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3199
+	TBZ $1, R20, single3255
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3200
+	TBZ $0, R20, loaded3256
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3200
+	B loaded3256
 
-single3199:
+single3255:
 	FMOVS 16(R21), F0
 
-loaded3200:
+loaded3256:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3201
+	TBZ $1, R20, single3257
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3202
+	TBZ $0, R20, loaded3258
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3202
+	B loaded3258
 
-single3201:
+single3257:
 	FMOVS 16(R21), F0
 
-loaded3202:
+loaded3258:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3203
+	TBZ $1, R20, single3259
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3204
+	TBZ $0, R20, loaded3260
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3204
+	B loaded3260
 
-single3203:
+single3259:
 	FMOVS 16(R21), F0
 
-loaded3204:
+loaded3260:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3205
+	TBZ $1, R20, single3261
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3206
+	TBZ $0, R20, loaded3262
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3206
+	B loaded3262
 
-single3205:
+single3261:
 	FMOVS 16(R21), F0
 
-loaded3206:
+loaded3262:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3207
+	TBZ $1, R20, single3263
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3208
+	TBZ $0, R20, loaded3264
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3208
+	B loaded3264
 
-single3207:
+single3263:
 	FMOVS 16(R21), F0
 
-loaded3208:
+loaded3264:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -63951,17 +64728,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single3209
+	TBZ $1, R20, single3265
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3210
+	TBZ $0, R20, loaded3266
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3210
+	B loaded3266
 
-single3209:
+single3265:
 	FMOVS 16(R21), F0
 
-loaded3210:
+loaded3266:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -64001,82 +64778,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3211
+	TBZ $1, R20, single3267
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3212
+	TBZ $0, R20, stored3268
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3212
+	B stored3268
 
-single3211:
+single3267:
 	FMOVS F30, 16(R21)
 
-stored3212:
+stored3268:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3213
+	TBZ $1, R20, single3269
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3214
+	TBZ $0, R20, stored3270
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3214
+	B stored3270
 
-single3213:
+single3269:
 	FMOVS F28, 16(R21)
 
-stored3214:
+stored3270:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3215
+	TBZ $1, R20, single3271
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3216
+	TBZ $0, R20, stored3272
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3216
+	B stored3272
 
-single3215:
+single3271:
 	FMOVS F26, 16(R21)
 
-stored3216:
+stored3272:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3217
+	TBZ $1, R20, single3273
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3218
+	TBZ $0, R20, stored3274
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3218
+	B stored3274
 
-single3217:
+single3273:
 	FMOVS F24, 16(R21)
 
-stored3218:
+stored3274:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3219
+	TBZ $1, R20, single3275
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3220
+	TBZ $0, R20, stored3276
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3220
+	B stored3276
 
-single3219:
+single3275:
 	FMOVS F22, 16(R21)
 
-stored3220:
+stored3276:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3221
+	TBZ $1, R20, single3277
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3222
+	TBZ $0, R20, stored3278
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3222
+	B stored3278
 
-single3221:
+single3277:
 	FMOVS F20, 16(R21)
 
-stored3222:
+stored3278:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64327,107 +65104,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single3223
+	TBZ $1, R20, single3279
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3224
+	TBZ $0, R20, loaded3280
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3224
+	B loaded3280
 
-single3223:
+single3279:
 	FMOVS 0(R10), F0
 
-loaded3224:
+loaded3280:
 	ADD R12, R10
-	TBZ $1, R20, single3225
+	TBZ $1, R20, single3281
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3226
+	TBZ $0, R20, loaded3282
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3226
+	B loaded3282
 
-single3225:
+single3281:
 	FMOVS 0(R0), F1
 
-loaded3226:
+loaded3282:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3227
+	TBZ $1, R20, single3283
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3228
+	TBZ $0, R20, loaded3284
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3228
+	B loaded3284
 
-single3227:
+single3283:
 	FMOVS 0(R1), F1
 
-loaded3228:
+loaded3284:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3229
+	TBZ $1, R20, single3285
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3230
+	TBZ $0, R20, loaded3286
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3230
+	B loaded3286
 
-single3229:
+single3285:
 	FMOVS 0(R2), F1
 
-loaded3230:
+loaded3286:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3231
+	TBZ $1, R20, single3287
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded3232
+	TBZ $0, R20, loaded3288
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3232
+	B loaded3288
 
-single3231:
+single3287:
 	FMOVS 0(R3), F1
 
-loaded3232:
+loaded3288:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3233
+	TBZ $1, R20, single3289
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded3234
+	TBZ $0, R20, loaded3290
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3234
+	B loaded3290
 
-single3233:
+single3289:
 	FMOVS 0(R4), F1
 
-loaded3234:
+loaded3290:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3235
+	TBZ $1, R20, single3291
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded3236
+	TBZ $0, R20, loaded3292
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3236
+	B loaded3292
 
-single3235:
+single3291:
 	FMOVS 0(R5), F1
 
-loaded3236:
+loaded3292:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single3237
+	TBZ $1, R20, single3293
 	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded3238
+	TBZ $0, R20, loaded3294
 	ADD $8, R6, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3238
+	B loaded3294
 
-single3237:
+single3293:
 	FMOVS 0(R6), F1
 
-loaded3238:
+loaded3294:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -64439,118 +65216,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3239
+	TBZ $1, R20, single3295
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3240
+	TBZ $0, R20, loaded3296
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3240
+	B loaded3296
 
-single3239:
+single3295:
 	FMOVS 0(R21), F0
 
-loaded3240:
+loaded3296:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3241
+	TBZ $1, R20, single3297
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3242
+	TBZ $0, R20, loaded3298
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3242
+	B loaded3298
 
-single3241:
+single3297:
 	FMOVS 0(R21), F0
 
-loaded3242:
+loaded3298:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3243
+	TBZ $1, R20, single3299
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3244
+	TBZ $0, R20, loaded3300
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3244
+	B loaded3300
 
-single3243:
+single3299:
 	FMOVS 0(R21), F0
 
-loaded3244:
+loaded3300:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3245
+	TBZ $1, R20, single3301
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3246
+	TBZ $0, R20, loaded3302
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3246
+	B loaded3302
 
-single3245:
+single3301:
 	FMOVS 0(R21), F0
 
-loaded3246:
+loaded3302:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3247
+	TBZ $1, R20, single3303
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3248
+	TBZ $0, R20, loaded3304
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3248
+	B loaded3304
 
-single3247:
+single3303:
 	FMOVS 0(R21), F0
 
-loaded3248:
+loaded3304:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3249
+	TBZ $1, R20, single3305
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3250
+	TBZ $0, R20, loaded3306
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3250
+	B loaded3306
 
-single3249:
+single3305:
 	FMOVS 0(R21), F0
 
-loaded3250:
+loaded3306:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single3251
+	TBZ $1, R20, single3307
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3252
+	TBZ $0, R20, loaded3308
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3252
+	B loaded3308
 
-single3251:
+single3307:
 	FMOVS 0(R21), F0
 
-loaded3252:
+loaded3308:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3253
+	TBZ $1, R20, single3309
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3254
+	TBZ $0, R20, loaded3310
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3254
+	B loaded3310
 
-single3253:
+single3309:
 	FMOVS 0(R21), F0
 
-loaded3254:
+loaded3310:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -64580,89 +65357,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3255
+	TBZ $1, R20, single3311
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3256
+	TBZ $0, R20, stored3312
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3256
+	B stored3312
 
-single3255:
+single3311:
 	FMOVS F31, 0(R21)
 
-stored3256:
+stored3312:
 	ADD R13, R21
-	TBZ $1, R20, single3257
+	TBZ $1, R20, single3313
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3258
+	TBZ $0, R20, stored3314
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3258
+	B stored3314
 
-single3257:
+single3313:
 	FMOVS F30, 0(R21)
 
-stored3258:
+stored3314:
 	ADD R13, R21
-	TBZ $1, R20, single3259
+	TBZ $1, R20, single3315
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3260
+	TBZ $0, R20, stored3316
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3260
+	B stored3316
 
-single3259:
+single3315:
 	FMOVS F29, 0(R21)
 
-stored3260:
+stored3316:
 	ADD R13, R21
-	TBZ $1, R20, single3261
+	TBZ $1, R20, single3317
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3262
+	TBZ $0, R20, stored3318
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3262
+	B stored3318
 
-single3261:
+single3317:
 	FMOVS F28, 0(R21)
 
-stored3262:
+stored3318:
 	ADD R13, R21
-	TBZ $1, R20, single3263
+	TBZ $1, R20, single3319
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3264
+	TBZ $0, R20, stored3320
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3264
+	B stored3320
 
-single3263:
+single3319:
 	FMOVS F27, 0(R21)
 
-stored3264:
+stored3320:
 	ADD R13, R21
-	TBZ $1, R20, single3265
+	TBZ $1, R20, single3321
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3266
+	TBZ $0, R20, stored3322
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3266
+	B stored3322
 
-single3265:
+single3321:
 	FMOVS F26, 0(R21)
 
-stored3266:
+stored3322:
 	ADD R13, R21
-	TBZ $1, R20, single3267
+	TBZ $1, R20, single3323
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3268
+	TBZ $0, R20, stored3324
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3268
+	B stored3324
 
-single3267:
+single3323:
 	FMOVS F25, 0(R21)
 
-stored3268:
+stored3324:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64994,121 +65771,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3269
+	TBZ $1, R20, single3325
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3270
+	TBZ $0, R20, loaded3326
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3270
+	B loaded3326
 
-single3269:
+single3325:
 	FMOVS 16(R10), F1
 
-loaded3270:
+loaded3326:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3271
+	TBZ $1, R20, single3327
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3272
+	TBZ $0, R20, loaded3328
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3272
+	B loaded3328
 
-single3271:
+single3327:
 	FMOVS 16(R0), F3
 
-loaded3272:
+loaded3328:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3273
+	TBZ $1, R20, single3329
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3274
+	TBZ $0, R20, loaded3330
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3274
+	B loaded3330
 
-single3273:
+single3329:
 	FMOVS 16(R1), F3
 
-loaded3274:
+loaded3330:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3275
+	TBZ $1, R20, single3331
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3276
+	TBZ $0, R20, loaded3332
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3276
+	B loaded3332
 
-single3275:
+single3331:
 	FMOVS 16(R2), F3
 
-loaded3276:
+loaded3332:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3277
+	TBZ $1, R20, single3333
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded3278
+	TBZ $0, R20, loaded3334
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3278
+	B loaded3334
 
-single3277:
+single3333:
 	FMOVS 16(R3), F3
 
-loaded3278:
+loaded3334:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3279
+	TBZ $1, R20, single3335
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded3280
+	TBZ $0, R20, loaded3336
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3280
+	B loaded3336
 
-single3279:
+single3335:
 	FMOVS 16(R4), F3
 
-loaded3280:
+loaded3336:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3281
+	TBZ $1, R20, single3337
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded3282
+	TBZ $0, R20, loaded3338
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3282
+	B loaded3338
 
-single3281:
+single3337:
 	FMOVS 16(R5), F3
 
-loaded3282:
+loaded3338:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3283
+	TBZ $1, R20, single3339
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded3284
+	TBZ $0, R20, loaded3340
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3284
+	B loaded3340
 
-single3283:
+single3339:
 	FMOVS 16(R6), F3
 
-loaded3284:
+loaded3340:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -65123,119 +65900,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3285
+	TBZ $1, R20, single3341
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3286
+	TBZ $0, R20, loaded3342
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3286
+	B loaded3342
 
-single3285:
+single3341:
 	FMOVS 16(R21), F0
 
-loaded3286:
+loaded3342:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3287
+	TBZ $1, R20, single3343
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3288
+	TBZ $0, R20, loaded3344
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3288
+	B loaded3344
 
-single3287:
+single3343:
 	FMOVS 16(R21), F0
 
-loaded3288:
+loaded3344:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3289
+	TBZ $1, R20, single3345
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3290
+	TBZ $0, R20, loaded3346
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3290
+	B loaded3346
 
-single3289:
+single3345:
 	FMOVS 16(R21), F0
 
-loaded3290:
+loaded3346:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3291
+	TBZ $1, R20, single3347
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3292
+	TBZ $0, R20, loaded3348
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3292
+	B loaded3348
 
-single3291:
+single3347:
 	FMOVS 16(R21), F0
 
-loaded3292:
+loaded3348:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3293
+	TBZ $1, R20, single3349
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3294
+	TBZ $0, R20, loaded3350
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3294
+	B loaded3350
 
-single3293:
+single3349:
 	FMOVS 16(R21), F0
 
-loaded3294:
+loaded3350:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3295
+	TBZ $1, R20, single3351
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3296
+	TBZ $0, R20, loaded3352
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3296
+	B loaded3352
 
-single3295:
+single3351:
 	FMOVS 16(R21), F0
 
-loaded3296:
+loaded3352:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3297
+	TBZ $1, R20, single3353
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3298
+	TBZ $0, R20, loaded3354
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3298
+	B loaded3354
 
-single3297:
+single3353:
 	FMOVS 16(R21), F0
 
-loaded3298:
+loaded3354:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -65250,17 +66027,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single3299
+	TBZ $1, R20, single3355
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3300
+	TBZ $0, R20, loaded3356
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3300
+	B loaded3356
 
-single3299:
+single3355:
 	FMOVS 16(R21), F0
 
-loaded3300:
+loaded3356:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -65305,95 +66082,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3301
+	TBZ $1, R20, single3357
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3302
+	TBZ $0, R20, stored3358
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3302
+	B stored3358
 
-single3301:
+single3357:
 	FMOVS F30, 16(R21)
 
-stored3302:
+stored3358:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3303
+	TBZ $1, R20, single3359
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3304
+	TBZ $0, R20, stored3360
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3304
+	B stored3360
 
-single3303:
+single3359:
 	FMOVS F28, 16(R21)
 
-stored3304:
+stored3360:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3305
+	TBZ $1, R20, single3361
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3306
+	TBZ $0, R20, stored3362
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3306
+	B stored3362
 
-single3305:
+single3361:
 	FMOVS F26, 16(R21)
 
-stored3306:
+stored3362:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3307
+	TBZ $1, R20, single3363
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3308
+	TBZ $0, R20, stored3364
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3308
+	B stored3364
 
-single3307:
+single3363:
 	FMOVS F24, 16(R21)
 
-stored3308:
+stored3364:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3309
+	TBZ $1, R20, single3365
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3310
+	TBZ $0, R20, stored3366
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3310
+	B stored3366
 
-single3309:
+single3365:
 	FMOVS F22, 16(R21)
 
-stored3310:
+stored3366:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3311
+	TBZ $1, R20, single3367
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3312
+	TBZ $0, R20, stored3368
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3312
+	B stored3368
 
-single3311:
+single3367:
 	FMOVS F20, 16(R21)
 
-stored3312:
+stored3368:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3313
+	TBZ $1, R20, single3369
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3314
+	TBZ $0, R20, stored3370
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3314
+	B stored3370
 
-single3313:
+single3369:
 	FMOVS F18, 16(R21)
 
-stored3314:
+stored3370:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -65662,120 +66439,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single3315
+	TBZ $1, R20, single3371
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3316
+	TBZ $0, R20, loaded3372
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3316
+	B loaded3372
 
-single3315:
+single3371:
 	FMOVS 0(R10), F0
 
-loaded3316:
+loaded3372:
 	ADD R12, R10
-	TBZ $1, R20, single3317
+	TBZ $1, R20, single3373
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3318
+	TBZ $0, R20, loaded3374
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3318
+	B loaded3374
 
-single3317:
+single3373:
 	FMOVS 0(R0), F1
 
-loaded3318:
+loaded3374:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3319
+	TBZ $1, R20, single3375
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3320
+	TBZ $0, R20, loaded3376
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3320
+	B loaded3376
 
-single3319:
+single3375:
 	FMOVS 0(R1), F1
 
-loaded3320:
+loaded3376:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3321
+	TBZ $1, R20, single3377
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3322
+	TBZ $0, R20, loaded3378
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3322
+	B loaded3378
 
-single3321:
+single3377:
 	FMOVS 0(R2), F1
 
-loaded3322:
+loaded3378:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3323
+	TBZ $1, R20, single3379
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded3324
+	TBZ $0, R20, loaded3380
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3324
+	B loaded3380
 
-single3323:
+single3379:
 	FMOVS 0(R3), F1
 
-loaded3324:
+loaded3380:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3325
+	TBZ $1, R20, single3381
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded3326
+	TBZ $0, R20, loaded3382
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3326
+	B loaded3382
 
-single3325:
+single3381:
 	FMOVS 0(R4), F1
 
-loaded3326:
+loaded3382:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3327
+	TBZ $1, R20, single3383
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded3328
+	TBZ $0, R20, loaded3384
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3328
+	B loaded3384
 
-single3327:
+single3383:
 	FMOVS 0(R5), F1
 
-loaded3328:
+loaded3384:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single3329
+	TBZ $1, R20, single3385
 	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded3330
+	TBZ $0, R20, loaded3386
 	ADD $8, R6, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3330
+	B loaded3386
 
-single3329:
+single3385:
 	FMOVS 0(R6), F1
 
-loaded3330:
+loaded3386:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
-	TBZ $1, R20, single3331
+	TBZ $1, R20, single3387
 	FMOVD 0(R7), F1
-	TBZ $0, R20, loaded3332
+	TBZ $0, R20, loaded3388
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3332
+	B loaded3388
 
-single3331:
+single3387:
 	FMOVS 0(R7), F1
 
-loaded3332:
+loaded3388:
 	VFMLA V0.S4, V1.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -65787,132 +66564,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3333
+	TBZ $1, R20, single3389
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3334
+	TBZ $0, R20, loaded3390
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3334
+	B loaded3390
 
-single3333:
+single3389:
 	FMOVS 0(R21), F0
 
-loaded3334:
+loaded3390:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3335
+	TBZ $1, R20, single3391
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3336
+	TBZ $0, R20, loaded3392
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3336
+	B loaded3392
 
-single3335:
+single3391:
 	FMOVS 0(R21), F0
 
-loaded3336:
+loaded3392:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3337
+	TBZ $1, R20, single3393
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3338
+	TBZ $0, R20, loaded3394
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3338
+	B loaded3394
 
-single3337:
+single3393:
 	FMOVS 0(R21), F0
 
-loaded3338:
+loaded3394:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3339
+	TBZ $1, R20, single3395
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3340
+	TBZ $0, R20, loaded3396
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3340
+	B loaded3396
 
-single3339:
+single3395:
 	FMOVS 0(R21), F0
 
-loaded3340:
+loaded3396:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3341
+	TBZ $1, R20, single3397
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3342
+	TBZ $0, R20, loaded3398
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3342
+	B loaded3398
 
-single3341:
+single3397:
 	FMOVS 0(R21), F0
 
-loaded3342:
+loaded3398:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3343
+	TBZ $1, R20, single3399
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3344
+	TBZ $0, R20, loaded3400
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3344
+	B loaded3400
 
-single3343:
+single3399:
 	FMOVS 0(R21), F0
 
-loaded3344:
+loaded3400:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single3345
+	TBZ $1, R20, single3401
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3346
+	TBZ $0, R20, loaded3402
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3346
+	B loaded3402
 
-single3345:
+single3401:
 	FMOVS 0(R21), F0
 
-loaded3346:
+loaded3402:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single3347
+	TBZ $1, R20, single3403
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3348
+	TBZ $0, R20, loaded3404
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3348
+	B loaded3404
 
-single3347:
+single3403:
 	FMOVS 0(R21), F0
 
-loaded3348:
+loaded3404:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3349
+	TBZ $1, R20, single3405
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3350
+	TBZ $0, R20, loaded3406
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3350
+	B loaded3406
 
-single3349:
+single3405:
 	FMOVS 0(R21), F0
 
-loaded3350:
+loaded3406:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -65945,101 +66722,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3351
+	TBZ $1, R20, single3407
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3352
+	TBZ $0, R20, stored3408
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3352
+	B stored3408
 
-single3351:
+single3407:
 	FMOVS F31, 0(R21)
 
-stored3352:
+stored3408:
 	ADD R13, R21
-	TBZ $1, R20, single3353
+	TBZ $1, R20, single3409
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3354
+	TBZ $0, R20, stored3410
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3354
+	B stored3410
 
-single3353:
+single3409:
 	FMOVS F30, 0(R21)
 
-stored3354:
+stored3410:
 	ADD R13, R21
-	TBZ $1, R20, single3355
+	TBZ $1, R20, single3411
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3356
+	TBZ $0, R20, stored3412
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3356
+	B stored3412
 
-single3355:
+single3411:
 	FMOVS F29, 0(R21)
 
-stored3356:
+stored3412:
 	ADD R13, R21
-	TBZ $1, R20, single3357
+	TBZ $1, R20, single3413
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3358
+	TBZ $0, R20, stored3414
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3358
+	B stored3414
 
-single3357:
+single3413:
 	FMOVS F28, 0(R21)
 
-stored3358:
+stored3414:
 	ADD R13, R21
-	TBZ $1, R20, single3359
+	TBZ $1, R20, single3415
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3360
+	TBZ $0, R20, stored3416
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3360
+	B stored3416
 
-single3359:
+single3415:
 	FMOVS F27, 0(R21)
 
-stored3360:
+stored3416:
 	ADD R13, R21
-	TBZ $1, R20, single3361
+	TBZ $1, R20, single3417
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3362
+	TBZ $0, R20, stored3418
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3362
+	B stored3418
 
-single3361:
+single3417:
 	FMOVS F26, 0(R21)
 
-stored3362:
+stored3418:
 	ADD R13, R21
-	TBZ $1, R20, single3363
+	TBZ $1, R20, single3419
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3364
+	TBZ $0, R20, stored3420
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3364
+	B stored3420
 
-single3363:
+single3419:
 	FMOVS F25, 0(R21)
 
-stored3364:
+stored3420:
 	ADD R13, R21
-	TBZ $1, R20, single3365
+	TBZ $1, R20, single3421
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored3366
+	TBZ $0, R20, stored3422
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3366
+	B stored3422
 
-single3365:
+single3421:
 	FMOVS F24, 0(R21)
 
-stored3366:
+stored3422:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -66400,136 +67177,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3367
+	TBZ $1, R20, single3423
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3368
+	TBZ $0, R20, loaded3424
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3368
+	B loaded3424
 
-single3367:
+single3423:
 	FMOVS 16(R10), F1
 
-loaded3368:
+loaded3424:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3369
+	TBZ $1, R20, single3425
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3370
+	TBZ $0, R20, loaded3426
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3370
+	B loaded3426
 
-single3369:
+single3425:
 	FMOVS 16(R0), F3
 
-loaded3370:
+loaded3426:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3371
+	TBZ $1, R20, single3427
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3372
+	TBZ $0, R20, loaded3428
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3372
+	B loaded3428
 
-single3371:
+single3427:
 	FMOVS 16(R1), F3
 
-loaded3372:
+loaded3428:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3373
+	TBZ $1, R20, single3429
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3374
+	TBZ $0, R20, loaded3430
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3374
+	B loaded3430
 
-single3373:
+single3429:
 	FMOVS 16(R2), F3
 
-loaded3374:
+loaded3430:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3375
+	TBZ $1, R20, single3431
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded3376
+	TBZ $0, R20, loaded3432
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3376
+	B loaded3432
 
-single3375:
+single3431:
 	FMOVS 16(R3), F3
 
-loaded3376:
+loaded3432:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3377
+	TBZ $1, R20, single3433
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded3378
+	TBZ $0, R20, loaded3434
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3378
+	B loaded3434
 
-single3377:
+single3433:
 	FMOVS 16(R4), F3
 
-loaded3378:
+loaded3434:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3379
+	TBZ $1, R20, single3435
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded3380
+	TBZ $0, R20, loaded3436
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3380
+	B loaded3436
 
-single3379:
+single3435:
 	FMOVS 16(R5), F3
 
-loaded3380:
+loaded3436:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3381
+	TBZ $1, R20, single3437
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded3382
+	TBZ $0, R20, loaded3438
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3382
+	B loaded3438
 
-single3381:
+single3437:
 	FMOVS 16(R6), F3
 
-loaded3382:
+loaded3438:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	FMOVQ 0(R7), F2
 	VFMLA V0.S4, V2.S4, V17.S4
-	TBZ $1, R20, single3383
+	TBZ $1, R20, single3439
 	FMOVD 16(R7), F3
-	TBZ $0, R20, loaded3384
+	TBZ $0, R20, loaded3440
 	ADD $24, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3384
+	B loaded3440
 
-single3383:
+single3439:
 	FMOVS 16(R7), F3
 
-loaded3384:
+loaded3440:
 	VFMLA V1.S4, V3.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -66544,136 +67321,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3385
+	TBZ $1, R20, single3441
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3386
+	TBZ $0, R20, loaded3442
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3386
+	B loaded3442
 
-single3385:
+single3441:
 	FMOVS 16(R21), F0
 
-loaded3386:
+loaded3442:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3387
+	TBZ $1, R20, single3443
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3388
+	TBZ $0, R20, loaded3444
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3388
+	B loaded3444
 
-single3387:
+single3443:
 	FMOVS 16(R21), F0
 
-loaded3388:
+loaded3444:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3389
+	TBZ $1, R20, single3445
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3390
+	TBZ $0, R20, loaded3446
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3390
+	B loaded3446
 
-single3389:
+single3445:
 	FMOVS 16(R21), F0
 
-loaded3390:
+loaded3446:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3391
+	TBZ $1, R20, single3447
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3392
+	TBZ $0, R20, loaded3448
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3392
+	B loaded3448
 
-single3391:
+single3447:
 	FMOVS 16(R21), F0
 
-loaded3392:
+loaded3448:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3393
+	TBZ $1, R20, single3449
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3394
+	TBZ $0, R20, loaded3450
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3394
+	B loaded3450
 
-single3393:
+single3449:
 	FMOVS 16(R21), F0
 
-loaded3394:
+loaded3450:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3395
+	TBZ $1, R20, single3451
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3396
+	TBZ $0, R20, loaded3452
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3396
+	B loaded3452
 
-single3395:
+single3451:
 	FMOVS 16(R21), F0
 
-loaded3396:
+loaded3452:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3397
+	TBZ $1, R20, single3453
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3398
+	TBZ $0, R20, loaded3454
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3398
+	B loaded3454
 
-single3397:
+single3453:
 	FMOVS 16(R21), F0
 
-loaded3398:
+loaded3454:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single3399
+	TBZ $1, R20, single3455
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3400
+	TBZ $0, R20, loaded3456
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3400
+	B loaded3456
 
-single3399:
+single3455:
 	FMOVS 16(R21), F0
 
-loaded3400:
+loaded3456:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -66689,17 +67466,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single3401
+	TBZ $1, R20, single3457
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3402
+	TBZ $0, R20, loaded3458
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3402
+	B loaded3458
 
-single3401:
+single3457:
 	FMOVS 16(R21), F0
 
-loaded3402:
+loaded3458:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -66749,108 +67526,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3403
+	TBZ $1, R20, single3459
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3404
+	TBZ $0, R20, stored3460
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3404
+	B stored3460
 
-single3403:
+single3459:
 	FMOVS F30, 16(R21)
 
-stored3404:
+stored3460:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3405
+	TBZ $1, R20, single3461
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3406
+	TBZ $0, R20, stored3462
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3406
+	B stored3462
 
-single3405:
+single3461:
 	FMOVS F28, 16(R21)
 
-stored3406:
+stored3462:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3407
+	TBZ $1, R20, single3463
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3408
+	TBZ $0, R20, stored3464
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3408
+	B stored3464
 
-single3407:
+single3463:
 	FMOVS F26, 16(R21)
 
-stored3408:
+stored3464:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3409
+	TBZ $1, R20, single3465
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3410
+	TBZ $0, R20, stored3466
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3410
+	B stored3466
 
-single3409:
+single3465:
 	FMOVS F24, 16(R21)
 
-stored3410:
+stored3466:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3411
+	TBZ $1, R20, single3467
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3412
+	TBZ $0, R20, stored3468
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3412
+	B stored3468
 
-single3411:
+single3467:
 	FMOVS F22, 16(R21)
 
-stored3412:
+stored3468:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3413
+	TBZ $1, R20, single3469
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3414
+	TBZ $0, R20, stored3470
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3414
+	B stored3470
 
-single3413:
+single3469:
 	FMOVS F20, 16(R21)
 
-stored3414:
+stored3470:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3415
+	TBZ $1, R20, single3471
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3416
+	TBZ $0, R20, stored3472
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3416
+	B stored3472
 
-single3415:
+single3471:
 	FMOVS F18, 16(R21)
 
-stored3416:
+stored3472:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single3417
+	TBZ $1, R20, single3473
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored3418
+	TBZ $0, R20, stored3474
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored3418
+	B stored3474
 
-single3417:
+single3473:
 	FMOVS F16, 16(R21)
 
-stored3418:
+stored3474:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -71017,24 +71794,30 @@ row:
 	BNE row
 	RET
 
-// func TransposeNEON(dst *float32, src *float32, dstStride int, srcStride int, blocks int)
-TEXT ·TransposeNEON(SB), NOSPLIT, $0-40
+// func TransposeNEON(dst *float32, src *float32, dstStride int, srcStride int, blocks int, strips int)
+TEXT ·TransposeNEON(SB), NOSPLIT, $0-48
 	MOVD dst+0(FP), R4
-	MOVD src+8(FP), R0
+	MOVD src+8(FP), R8
 	MOVD dstStride+16(FP), R5
 	MOVD srcStride+24(FP), R6
 	MOVD blocks+32(FP), R7
 	LSL $2, R5
+	LSL $4, R6, R9
 	LSL $2, R6
+
+block:
+	MOVD R8, R0
 	ADD R6, R0, R1
 	ADD R6, R1, R2
 	ADD R6, R2, R3
+	MOVD R4, R10
+	MOVD strips+40(FP), R11
 
-block:
-	VLD1.P 16(R0), [V0.S4]
-	VLD1.P 16(R1), [V1.S4]
-	VLD1.P 16(R2), [V2.S4]
-	VLD1.P 16(R3), [V3.S4]
+strip:
+	VLD1 (R0), [V0.S4]
+	VLD1 (R1), [V1.S4]
+	VLD1 (R2), [V2.S4]
+	VLD1 (R3), [V3.S4]
 	VTRN1 V1.S4, V0.S4, V4.S4
 	VTRN2 V1.S4, V0.S4, V5.S4
 	VTRN1 V3.S4, V2.S4, V6.S4
@@ -71043,14 +71826,24 @@ block:
 	VZIP1 V7.D2, V5.D2, V1.D2
 	VZIP2 V6.D2, V4.D2, V2.D2
 	VZIP2 V7.D2, V5.D2, V3.D2
-	VST1 [V0.S4], (R4)
-	ADD R5, R4
-	VST1 [V1.S4], (R4)
-	ADD R5, R4
-	VST1 [V2.S4], (R4)
-	ADD R5, R4
-	VST1 [V3.S4], (R4)
-	ADD R5, R4
+	MOVD R10, R12
+	VST1 [V0.S4], (R12)
+	ADD R5, R12
+	VST1 [V1.S4], (R12)
+	ADD R5, R12
+	VST1 [V2.S4], (R12)
+	ADD R5, R12
+	VST1 [V3.S4], (R12)
+	ADD R5, R12
+	ADD R9, R0
+	ADD R9, R1
+	ADD R9, R2
+	ADD R9, R3
+	ADD $16, R10
+	SUBS $1, R11
+	BNE strip
+	ADD $16, R8
+	ADD R5<<2, R4
 	SUBS $1, R7
 	BNE block
 	RET

@@ -9,10 +9,6 @@ func ReLU(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: ReLU: lengths of dst and x differ")
 	}
-	for len(dst) > chunkLen {
-		relu(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
-	}
 	relu(dst, x)
 }
 
@@ -35,10 +31,6 @@ func ReLUBackward(dx, dy, y []float32) {
 	if len(dy) != len(dx) || len(y) != len(dx) {
 		panic("kernels: ReLUBackward: lengths of dx, dy and y differ")
 	}
-	for len(dx) > chunkLen {
-		reluBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
-		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
-	}
 	reluBackward(dx, dy, y)
 }
 
@@ -56,10 +48,6 @@ func reluBackwardRef(dx, dy, y []float32) {
 func Tanh(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Tanh: lengths of dst and x differ")
-	}
-	for len(dst) > chunkLen {
-		tanh(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	tanh(dst, x)
 }
@@ -80,10 +68,6 @@ func TanhBackward(dx, dy, y []float32) {
 	if len(dy) != len(dx) || len(y) != len(dx) {
 		panic("kernels: TanhBackward: lengths of dx, dy and y differ")
 	}
-	for len(dx) > chunkLen {
-		tanhBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
-		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
-	}
 	tanhBackward(dx, dy, y)
 }
 
@@ -98,10 +82,6 @@ func tanhBackwardRef(dx, dy, y []float32) {
 func Sigmoid(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Sigmoid: lengths of dst and x differ")
-	}
-	for len(dst) > chunkLen {
-		sigmoid(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	sigmoid(dst, x)
 }
@@ -122,10 +102,6 @@ func SigmoidBackward(dx, dy, y []float32) {
 	if len(dy) != len(dx) || len(y) != len(dx) {
 		panic("kernels: SigmoidBackward: lengths of dx, dy and y differ")
 	}
-	for len(dx) > chunkLen {
-		sigmoidBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
-		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
-	}
 	sigmoidBackward(dx, dy, y)
 }
 
@@ -141,10 +117,6 @@ func sigmoidBackwardRef(dx, dy, y []float32) {
 func SiLU(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: SiLU: lengths of dst and x differ")
-	}
-	for len(dst) > chunkLen {
-		silu(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	silu(dst, x)
 }
@@ -167,10 +139,6 @@ func SiLUBackward(dx, dy, x []float32) {
 	if len(dy) != len(dx) || len(x) != len(dx) {
 		panic("kernels: SiLUBackward: lengths of dx, dy and x differ")
 	}
-	for len(dx) > chunkLen {
-		siluBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
-		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
-	}
 	siluBackward(dx, dy, x)
 }
 
@@ -188,10 +156,6 @@ func siluBackwardRef(dx, dy, x []float32) {
 func GELU(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: GELU: lengths of dst and x differ")
-	}
-	for len(dst) > chunkLen {
-		gelu(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	gelu(dst, x)
 }
@@ -213,10 +177,6 @@ func GELUBackward(dx, dy, x []float32) {
 	if len(dy) != len(dx) || len(x) != len(dx) {
 		panic("kernels: GELUBackward: lengths of dx, dy and x differ")
 	}
-	for len(dx) > chunkLen {
-		geluBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
-		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
-	}
 	geluBackward(dx, dy, x)
 }
 
@@ -233,10 +193,6 @@ func geluBackwardRef(dx, dy, x []float32) {
 func GELUTanh(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: GELUTanh: lengths of dst and x differ")
-	}
-	for len(dst) > chunkLen {
-		geluTanh(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	geluTanh(dst, x)
 }
@@ -258,10 +214,6 @@ func geluTanhRef(dst, x []float32) {
 func GELUTanhBackward(dx, dy, x []float32) {
 	if len(dy) != len(dx) || len(x) != len(dx) {
 		panic("kernels: GELUTanhBackward: lengths of dx, dy and x differ")
-	}
-	for len(dx) > chunkLen {
-		geluTanhBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
-		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
 	}
 	geluTanhBackward(dx, dy, x)
 }
@@ -286,10 +238,7 @@ func BiasReLU(dst, x, bias []float32) {
 	}
 	n := len(bias)
 	rows := rowLen(n, x, "kernels: BiasReLU: length of x is not a multiple of the length of bias")
-	eachBlock(rows, n, func(r0, r1, c0, c1 int) {
-		lo, hi := r0*n+c0, (r1-1)*n+c1
-		biasReLU(dst[lo:hi], x[lo:hi], bias[c0:c1], r1-r0)
-	})
+	biasReLU(dst, x, bias, rows)
 }
 
 func biasReLURef(dst, x, bias []float32, rows int) {
@@ -315,10 +264,7 @@ func BiasTanh(dst, x, bias []float32) {
 	}
 	n := len(bias)
 	rows := rowLen(n, x, "kernels: BiasTanh: length of x is not a multiple of the length of bias")
-	eachBlock(rows, n, func(r0, r1, c0, c1 int) {
-		lo, hi := r0*n+c0, (r1-1)*n+c1
-		biasTanh(dst[lo:hi], x[lo:hi], bias[c0:c1], r1-r0)
-	})
+	biasTanh(dst, x, bias, rows)
 }
 
 func biasTanhRef(dst, x, bias []float32, rows int) {

@@ -46,6 +46,8 @@ func sizeName(k *kernel, s shape) string {
 		return fmt.Sprint(s.n)
 	case &products:
 		return fmt.Sprintf("%dx%dx%d", s.m, s.k, s.n)
+	case &symmetric:
+		return fmt.Sprintf("%dx%d", s.n, s.k)
 	}
 	return fmt.Sprintf("%dx%d", s.m, s.n)
 }
@@ -132,6 +134,8 @@ func BenchmarkColMeanVariance(b *testing.B)     { benchmark(b, "ColMeanVariance"
 func BenchmarkLayerNorm(b *testing.B)           { benchmark(b, "LayerNorm") }
 func BenchmarkLayerNormBackward(b *testing.B)   { benchmark(b, "LayerNormBackward") }
 func BenchmarkOuterProducts(b *testing.B)       { benchmark(b, "OuterProducts") }
+func BenchmarkSyrk(b *testing.B)                { benchmark(b, "Syrk") }
+func BenchmarkSyrkTransposed(b *testing.B)      { benchmark(b, "Syrk transposed") }
 func BenchmarkGemmNN(b *testing.B)              { benchmark(b, "GemmNN") }
 func BenchmarkGemmNT(b *testing.B)              { benchmark(b, "GemmNT") }
 func BenchmarkGemmTN(b *testing.B)              { benchmark(b, "GemmTN") }

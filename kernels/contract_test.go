@@ -36,6 +36,7 @@ func TestMismatchPanics(t *testing.T) {
 		label     = "kernels: SoftmaxCrossEntropy: label out of range"
 		shapes    = "kernels: Gemm: shapes of C, A and B don't match"
 		scratch   = "kernels: Gemm: TransB needs Scratch of GemmScratch elements"
+		syrk      = "kernels: Syrk: shapes of C and A don't match"
 		biasLen   = "kernels: Gemm: length of Bias is not the columns of C"
 		plainForm = "kernels: Gemm: no transposed forms with packed or float16 matrices"
 
@@ -155,6 +156,12 @@ func TestMismatchPanics(t *testing.T) {
 		{shapes, func() { Gemm{}.Multiply(mat(3, 3), mat(2, 4), mat(4, 3)) }},
 		{shapes, func() { Gemm{}.Multiply(mat(2, 2), mat(2, 4), mat(4, 3)) }},
 		{shapes, func() { Gemm{TransA: true}.Multiply(mat(2, 3), mat(2, 4), mat(4, 3)) }},
+		{syrk, func() { Syrk{Trans: true}.Multiply(mat(3, 3), mat(3, 2)) }},
+		{syrk, func() { Syrk{Trans: true}.Multiply(mat(2, 3), mat(3, 2)) }},
+		{syrk, func() { Syrk{Scratch: v(GemmScratch)}.Multiply(mat(3, 2), mat(3, 2)) }},
+		{"kernels: Syrk: without Trans it needs Scratch of GemmScratch elements", func() { Syrk{Scratch: v(GemmScratch - 1)}.Multiply(mat(3, 3), mat(3, 2)) }},
+		{short, func() { Syrk{Trans: true}.Multiply(mat(3, 3), tooShort) }},
+		{short, func() { Syrk{Trans: true}.Multiply(Matrix{Rows: 2, Cols: 2, Stride: 3, Data: v(4)}, mat(5, 2)) }},
 		{"kernels: OuterProducts: shapes of A, X and Y don't match", func() { OuterProducts(mat(2, 3), mat(4, 2), mat(5, 3), 1) }},
 		{transpose, func() { Transpose(mat(2, 3), mat(2, 3)) }},
 		{transpose, func() { Transpose(mat(4, 2), mat(2, 3)) }},

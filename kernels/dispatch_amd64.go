@@ -12,11 +12,19 @@ import (
 
 //go:noinline
 func axpy(y, x []float32, alpha float32) {
+	for len(y) > chunkLen {
+		axpy(y[:chunkLen], x[:chunkLen], alpha)
+		y, x = y[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(y)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.AxpyAVX512(unsafe.SliceData(y), unsafe.SliceData(x), len(y), alpha)
+		if len(y) >= shortLen {
+			asm.AxpyAVX512(unsafe.SliceData(y), unsafe.SliceData(x), len(y), alpha)
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.AxpyAVX2(unsafe.SliceData(y), unsafe.SliceData(x), len(y), alpha)
 	default:
@@ -26,11 +34,19 @@ func axpy(y, x []float32, alpha float32) {
 
 //go:noinline
 func scale(dst, x []float32, alpha float32) {
+	for len(dst) > chunkLen {
+		scale(dst[:chunkLen], x[:chunkLen], alpha)
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.ScaleAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), alpha)
+		if len(dst) >= shortLen {
+			asm.ScaleAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), alpha)
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.ScaleAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), alpha)
 	default:
@@ -40,11 +56,19 @@ func scale(dst, x []float32, alpha float32) {
 
 //go:noinline
 func ema(y, x []float32, keep, add float32) {
+	for len(y) > chunkLen {
+		ema(y[:chunkLen], x[:chunkLen], keep, add)
+		y, x = y[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(y)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.EmaAVX512(unsafe.SliceData(y), unsafe.SliceData(x), len(y), keep, add)
+		if len(y) >= shortLen {
+			asm.EmaAVX512(unsafe.SliceData(y), unsafe.SliceData(x), len(y), keep, add)
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.EmaAVX2(unsafe.SliceData(y), unsafe.SliceData(x), len(y), keep, add)
 	default:
@@ -54,6 +78,16 @@ func ema(y, x []float32, keep, add float32) {
 
 //go:noinline
 func dot(acc *[lanes]float32, x, y []float32) float32 {
+	if len(x) > chunkLen {
+		var own [lanes]float32
+		if acc == nil {
+			acc = &own
+		}
+		for len(x) > chunkLen {
+			dot(acc, x[:chunkLen], y[:chunkLen])
+			x, y = x[chunkLen:], y[chunkLen:]
+		}
+	}
 	raceRead(x)
 	raceRead(y)
 	switch CurrentLevel() {
@@ -68,6 +102,16 @@ func dot(acc *[lanes]float32, x, y []float32) float32 {
 
 //go:noinline
 func sum(acc *[lanes]float32, x []float32) float32 {
+	if len(x) > chunkLen {
+		var own [lanes]float32
+		if acc == nil {
+			acc = &own
+		}
+		for len(x) > chunkLen {
+			sum(acc, x[:chunkLen])
+			x = x[chunkLen:]
+		}
+	}
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
@@ -81,6 +125,16 @@ func sum(acc *[lanes]float32, x []float32) float32 {
 
 //go:noinline
 func sumSquares(acc *[lanes]float32, x []float32) float32 {
+	if len(x) > chunkLen {
+		var own [lanes]float32
+		if acc == nil {
+			acc = &own
+		}
+		for len(x) > chunkLen {
+			sumSquares(acc, x[:chunkLen])
+			x = x[chunkLen:]
+		}
+	}
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
@@ -119,35 +173,45 @@ func finiteSum(x []float32) float32 {
 }
 
 //go:noinline
-func normalize(dst, x []float32, lo, width float32) {
+func normalize(dst, x []float32, lo, width float32) float32 {
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.NormalizeAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, width)
+		return asm.NormalizeAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, width)
 	case AVX2:
-		asm.NormalizeAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, width)
+		return asm.NormalizeAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, width)
 	default:
-		normalizeRef(dst, x, lo, width)
+		return normalizeRef(dst, x, lo, width)
 	}
 }
 
 //go:noinline
-func normalizeEMA(y, x []float32, lo, width, keep, add float32) {
+func normalizeEMA(y, x []float32, lo, width, keep, add float32) float32 {
 	raceWrite(y)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.NormalizeEMAAVX512(unsafe.SliceData(y), unsafe.SliceData(x), len(y), lo, width, keep, add)
+		return asm.NormalizeEMAAVX512(unsafe.SliceData(y), unsafe.SliceData(x), len(y), lo, width, keep, add)
 	case AVX2:
-		asm.NormalizeEMAAVX2(unsafe.SliceData(y), unsafe.SliceData(x), len(y), lo, width, keep, add)
+		return asm.NormalizeEMAAVX2(unsafe.SliceData(y), unsafe.SliceData(x), len(y), lo, width, keep, add)
 	default:
-		normalizeEMARef(y, x, lo, width, keep, add)
+		return normalizeEMARef(y, x, lo, width, keep, add)
 	}
 }
 
 //go:noinline
 func ger(a, x, y []float32, alpha float32) {
+	if len(a) == 0 {
+		return
+	}
+	if len(a) > chunkLen || len(x) > rowChunk {
+		eachBlock(len(x), len(y), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(y)+c0, (r1-1)*len(y)+c1
+			ger(a[lo:hi], x[r0:r1], y[c0:c1], alpha)
+		})
+		return
+	}
 	raceWrite(a)
 	raceRead(x)
 	raceRead(y)
@@ -163,6 +227,16 @@ func ger(a, x, y []float32, alpha float32) {
 
 //go:noinline
 func outer(c, x, y []float32) {
+	if len(c) == 0 {
+		return
+	}
+	if len(c) > chunkLen || len(x) > rowChunk {
+		eachBlock(len(x), len(y), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(y)+c0, (r1-1)*len(y)+c1
+			outer(c[lo:hi], x[r0:r1], y[c0:c1])
+		})
+		return
+	}
 	raceWrite(c)
 	raceRead(x)
 	raceRead(y)
@@ -178,6 +252,16 @@ func outer(c, x, y []float32) {
 
 //go:noinline
 func outerAdd(c, x, y []float32, alpha float32) {
+	if len(c) == 0 {
+		return
+	}
+	if len(c) > chunkLen || len(x) > rowChunk {
+		eachBlock(len(x), len(y), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(y)+c0, (r1-1)*len(y)+c1
+			outerAdd(c[lo:hi], x[r0:r1], y[c0:c1], alpha)
+		})
+		return
+	}
 	raceWrite(c)
 	raceRead(x)
 	raceRead(y)
@@ -193,6 +277,16 @@ func outerAdd(c, x, y []float32, alpha float32) {
 
 //go:noinline
 func precondition(dst, m, row, col []float32, lambda float32) {
+	if len(dst) == 0 {
+		return
+	}
+	if len(dst) > chunkLen || len(row) > rowChunk {
+		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+			precondition(dst[lo:hi], m[lo:hi], row[r0:r1], col[c0:c1], lambda)
+		})
+		return
+	}
 	raceWrite(dst)
 	raceRead(m)
 	raceRead(row)
@@ -251,6 +345,16 @@ func colSumSquares(dst, x []float32, rows, stride, add int) {
 
 //go:noinline
 func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, keep float32) {
+	if len(w) == 0 {
+		return
+	}
+	if len(w) > chunkLen || len(row) > rowChunk {
+		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+			adaFisher(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay, keep)
+		})
+		return
+	}
 	raceWrite(w)
 	raceWrite(m)
 	raceRead(grad)
@@ -268,6 +372,16 @@ func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, k
 
 //go:noinline
 func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
+	if len(w) == 0 {
+		return
+	}
+	if len(w) > chunkLen || len(row) > rowChunk {
+		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+			adaFisherBounded(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay)
+		})
+		return
+	}
 	raceWrite(w)
 	raceWrite(m)
 	raceRead(grad)
@@ -285,6 +399,16 @@ func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, d
 
 //go:noinline
 func calibrated(w, m, grad, row, col []float32, beta, add, share, step, keep float32) {
+	if len(w) == 0 {
+		return
+	}
+	if len(w) > chunkLen || len(row) > rowChunk {
+		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+			calibrated(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, share, step, keep)
+		})
+		return
+	}
 	raceWrite(w)
 	raceWrite(m)
 	raceRead(grad)
@@ -302,6 +426,16 @@ func calibrated(w, m, grad, row, col []float32, beta, add, share, step, keep flo
 
 //go:noinline
 func calibratedCentred(w, m, grad, row, col, mean, shift, moved []float32, beta, add, share, step, keep float32) {
+	if len(w) == 0 {
+		return
+	}
+	if len(w) > chunkLen || len(row) > rowChunk {
+		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+			calibratedCentred(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], mean[r0:r1], shift[c0:c1], moved[c0:c1], beta, add, share, step, keep)
+		})
+		return
+	}
 	raceWrite(w)
 	raceWrite(m)
 	raceRead(grad)
@@ -392,6 +526,10 @@ func updateSquaresCentred(dst, m, grad, row, col, mean, shift []float32, beta, a
 
 //go:noinline
 func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float32) {
+	for len(w) > chunkLen {
+		sgd(w[:chunkLen], v[:chunkLen], grad[:chunkLen], momentum, add, gradPart, velPart, lr, decay)
+		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
 	raceWrite(w)
 	raceWrite(v)
 	raceRead(grad)
@@ -407,6 +545,10 @@ func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float
 
 //go:noinline
 func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	for len(w) > chunkLen {
+		adam(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
 	raceWrite(w)
 	raceWrite(m)
 	raceWrite(v)
@@ -423,6 +565,10 @@ func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, eps
 
 //go:noinline
 func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	for len(w) > chunkLen {
+		adamBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
 	raceWrite(w)
 	raceWrite(m)
 	raceWrite(v)
@@ -439,6 +585,10 @@ func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correc
 
 //go:noinline
 func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	for len(w) > chunkLen {
+		amsGrad(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
+	}
 	raceWrite(w)
 	raceWrite(m)
 	raceWrite(v)
@@ -456,6 +606,10 @@ func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, corre
 
 //go:noinline
 func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	for len(w) > chunkLen {
+		amsGradBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
+	}
 	raceWrite(w)
 	raceWrite(m)
 	raceWrite(v)
@@ -473,6 +627,10 @@ func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step
 
 //go:noinline
 func adagrad(w, s, grad []float32, step, epsilon, decay float32) {
+	for len(w) > chunkLen {
+		adagrad(w[:chunkLen], s[:chunkLen], grad[:chunkLen], step, epsilon, decay)
+		w, s, grad = w[chunkLen:], s[chunkLen:], grad[chunkLen:]
+	}
 	raceWrite(w)
 	raceWrite(s)
 	raceRead(grad)
@@ -488,6 +646,10 @@ func adagrad(w, s, grad []float32, step, epsilon, decay float32) {
 
 //go:noinline
 func rmsProp(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
+	for len(w) > chunkLen {
+		rmsProp(w[:chunkLen], v[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
+		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
 	raceWrite(w)
 	raceWrite(v)
 	raceRead(grad)
@@ -503,6 +665,10 @@ func rmsProp(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
 
 //go:noinline
 func rmsPropCentered(w, v, a, grad []float32, alpha, add, epsilon, lr, decay float32) {
+	for len(w) > chunkLen {
+		rmsPropCentered(w[:chunkLen], v[:chunkLen], a[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
+		w, v, a, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], grad[chunkLen:]
+	}
 	raceWrite(w)
 	raceWrite(v)
 	raceWrite(a)
@@ -519,6 +685,10 @@ func rmsPropCentered(w, v, a, grad []float32, alpha, add, epsilon, lr, decay flo
 
 //go:noinline
 func rmsPropMomentum(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	for len(w) > chunkLen {
+		rmsPropMomentum(w[:chunkLen], v[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
+		w, v, b, grad = w[chunkLen:], v[chunkLen:], b[chunkLen:], grad[chunkLen:]
+	}
 	raceWrite(w)
 	raceWrite(v)
 	raceWrite(b)
@@ -535,6 +705,10 @@ func rmsPropMomentum(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr,
 
 //go:noinline
 func rmsPropCenteredMomentum(w, v, a, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	for len(w) > chunkLen {
+		rmsPropCenteredMomentum(w[:chunkLen], v[:chunkLen], a[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
+		w, v, a, b, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], b[chunkLen:], grad[chunkLen:]
+	}
 	raceWrite(w)
 	raceWrite(v)
 	raceWrite(a)
@@ -552,6 +726,10 @@ func rmsPropCenteredMomentum(w, v, a, b, grad []float32, alpha, add, epsilon, mo
 
 //go:noinline
 func lion(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
+	for len(w) > chunkLen {
+		lion(w[:chunkLen], m[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, keep)
+		w, m, grad = w[chunkLen:], m[chunkLen:], grad[chunkLen:]
+	}
 	raceWrite(w)
 	raceWrite(m)
 	raceRead(grad)
@@ -567,11 +745,19 @@ func lion(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
 
 //go:noinline
 func relu(dst, x []float32) {
+	for len(dst) > chunkLen {
+		relu(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.ReluAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+		if len(dst) >= shortLen {
+			asm.ReluAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.ReluAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 	default:
@@ -581,12 +767,20 @@ func relu(dst, x []float32) {
 
 //go:noinline
 func reluBackward(dx, dy, y []float32) {
+	for len(dx) > chunkLen {
+		reluBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	}
 	raceWrite(dx)
 	raceRead(dy)
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.ReluBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
+		if len(dx) >= shortLen {
+			asm.ReluBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.ReluBackwardAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
 	default:
@@ -596,6 +790,10 @@ func reluBackward(dx, dy, y []float32) {
 
 //go:noinline
 func tanh(dst, x []float32) {
+	for len(dst) > chunkLen {
+		tanh(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
@@ -610,12 +808,20 @@ func tanh(dst, x []float32) {
 
 //go:noinline
 func tanhBackward(dx, dy, y []float32) {
+	for len(dx) > chunkLen {
+		tanhBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	}
 	raceWrite(dx)
 	raceRead(dy)
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.TanhBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
+		if len(dx) >= shortLen {
+			asm.TanhBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.TanhBackwardAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
 	default:
@@ -625,6 +831,16 @@ func tanhBackward(dx, dy, y []float32) {
 
 //go:noinline
 func expSum(acc *[lanes]float32, dst, x []float32, m, alpha float32) float32 {
+	if len(dst) > chunkLen {
+		var own [lanes]float32
+		if acc == nil {
+			acc = &own
+		}
+		for len(dst) > chunkLen {
+			expSum(acc, dst[:chunkLen], x[:chunkLen], m, alpha)
+			dst, x = dst[chunkLen:], x[chunkLen:]
+		}
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
@@ -639,6 +855,10 @@ func expSum(acc *[lanes]float32, dst, x []float32, m, alpha float32) float32 {
 
 //go:noinline
 func exp(dst, x []float32) {
+	for len(dst) > chunkLen {
+		exp(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
@@ -653,6 +873,10 @@ func exp(dst, x []float32) {
 
 //go:noinline
 func log(dst, x []float32) {
+	for len(dst) > chunkLen {
+		log(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
@@ -667,11 +891,19 @@ func log(dst, x []float32) {
 
 //go:noinline
 func sqrt(dst, x []float32) {
+	for len(dst) > chunkLen {
+		sqrt(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.SqrtAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+		if len(dst) >= shortLen {
+			asm.SqrtAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.SqrtAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 	default:
@@ -681,6 +913,10 @@ func sqrt(dst, x []float32) {
 
 //go:noinline
 func rsqrt(dst, x []float32) {
+	for len(dst) > chunkLen {
+		rsqrt(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
@@ -695,6 +931,10 @@ func rsqrt(dst, x []float32) {
 
 //go:noinline
 func erf(dst, x []float32) {
+	for len(dst) > chunkLen {
+		erf(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
@@ -709,6 +949,10 @@ func erf(dst, x []float32) {
 
 //go:noinline
 func softplus(dst, x []float32) {
+	for len(dst) > chunkLen {
+		softplus(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
@@ -723,6 +967,10 @@ func softplus(dst, x []float32) {
 
 //go:noinline
 func sigmoid(dst, x []float32) {
+	for len(dst) > chunkLen {
+		sigmoid(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
@@ -737,12 +985,20 @@ func sigmoid(dst, x []float32) {
 
 //go:noinline
 func sigmoidBackward(dx, dy, y []float32) {
+	for len(dx) > chunkLen {
+		sigmoidBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	}
 	raceWrite(dx)
 	raceRead(dy)
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.SigmoidBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
+		if len(dx) >= shortLen {
+			asm.SigmoidBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.SigmoidBackwardAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
 	default:
@@ -752,6 +1008,10 @@ func sigmoidBackward(dx, dy, y []float32) {
 
 //go:noinline
 func silu(dst, x []float32) {
+	for len(dst) > chunkLen {
+		silu(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
@@ -766,6 +1026,10 @@ func silu(dst, x []float32) {
 
 //go:noinline
 func siluBackward(dx, dy, x []float32) {
+	for len(dx) > chunkLen {
+		siluBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
+		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dx)
 	raceRead(dy)
 	raceRead(x)
@@ -781,6 +1045,10 @@ func siluBackward(dx, dy, x []float32) {
 
 //go:noinline
 func gelu(dst, x []float32) {
+	for len(dst) > chunkLen {
+		gelu(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
@@ -795,6 +1063,10 @@ func gelu(dst, x []float32) {
 
 //go:noinline
 func geluBackward(dx, dy, x []float32) {
+	for len(dx) > chunkLen {
+		geluBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
+		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dx)
 	raceRead(dy)
 	raceRead(x)
@@ -810,6 +1082,10 @@ func geluBackward(dx, dy, x []float32) {
 
 //go:noinline
 func geluTanh(dst, x []float32) {
+	for len(dst) > chunkLen {
+		geluTanh(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
@@ -824,6 +1100,10 @@ func geluTanh(dst, x []float32) {
 
 //go:noinline
 func geluTanhBackward(dx, dy, x []float32) {
+	for len(dx) > chunkLen {
+		geluTanhBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
+		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dx)
 	raceRead(dy)
 	raceRead(x)
@@ -839,6 +1119,16 @@ func geluTanhBackward(dx, dy, x []float32) {
 
 //go:noinline
 func expTotal(acc *[lanes]float32, x []float32, m float32) float32 {
+	if len(x) > chunkLen {
+		var own [lanes]float32
+		if acc == nil {
+			acc = &own
+		}
+		for len(x) > chunkLen {
+			expTotal(acc, x[:chunkLen], m)
+			x = x[chunkLen:]
+		}
+	}
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
@@ -852,11 +1142,19 @@ func expTotal(acc *[lanes]float32, x []float32, m float32) float32 {
 
 //go:noinline
 func logSoftmax(dst, x []float32, m, l float32) {
+	for len(dst) > chunkLen {
+		logSoftmax(dst[:chunkLen], x[:chunkLen], m, l)
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.LogSoftmaxAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), m, l)
+		if len(dst) >= shortLen {
+			asm.LogSoftmaxAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), m, l)
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.LogSoftmaxAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), m, l)
 	default:
@@ -866,6 +1164,10 @@ func logSoftmax(dst, x []float32, m, l float32) {
 
 //go:noinline
 func logSoftmaxBackward(dx, dy, y []float32, s float32) {
+	for len(dx) > chunkLen {
+		logSoftmaxBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen], s)
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	}
 	raceWrite(dx)
 	raceRead(dy)
 	raceRead(y)
@@ -881,12 +1183,20 @@ func logSoftmaxBackward(dx, dy, y []float32, s float32) {
 
 //go:noinline
 func add(dst, x, y []float32) {
+	for len(dst) > chunkLen {
+		add(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.AddAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+		if len(dst) >= shortLen {
+			asm.AddAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.AddAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
 	default:
@@ -896,12 +1206,20 @@ func add(dst, x, y []float32) {
 
 //go:noinline
 func sub(dst, x, y []float32) {
+	for len(dst) > chunkLen {
+		sub(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.SubAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+		if len(dst) >= shortLen {
+			asm.SubAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.SubAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
 	default:
@@ -911,12 +1229,20 @@ func sub(dst, x, y []float32) {
 
 //go:noinline
 func mul(dst, x, y []float32) {
+	for len(dst) > chunkLen {
+		mul(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.MulAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+		if len(dst) >= shortLen {
+			asm.MulAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.MulAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
 	default:
@@ -926,12 +1252,20 @@ func mul(dst, x, y []float32) {
 
 //go:noinline
 func div(dst, x, y []float32) {
+	for len(dst) > chunkLen {
+		div(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.DivAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+		if len(dst) >= shortLen {
+			asm.DivAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.DivAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
 	default:
@@ -941,13 +1275,21 @@ func div(dst, x, y []float32) {
 
 //go:noinline
 func mulAdd(dst, x, y, z []float32) {
+	for len(dst) > chunkLen {
+		mulAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], z[:chunkLen])
+		dst, x, y, z = dst[chunkLen:], x[chunkLen:], y[chunkLen:], z[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	raceRead(y)
 	raceRead(z)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.MulAddAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), unsafe.SliceData(z), len(dst))
+		if len(dst) >= shortLen {
+			asm.MulAddAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), unsafe.SliceData(z), len(dst))
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.MulAddAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), unsafe.SliceData(z), len(dst))
 	default:
@@ -957,12 +1299,20 @@ func mulAdd(dst, x, y, z []float32) {
 
 //go:noinline
 func scaleAdd(dst, x, y []float32, alpha, beta float32) {
+	for len(dst) > chunkLen {
+		scaleAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], alpha, beta)
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	raceRead(y)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.ScaleAddAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst), alpha, beta)
+		if len(dst) >= shortLen {
+			asm.ScaleAddAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst), alpha, beta)
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.ScaleAddAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst), alpha, beta)
 	default:
@@ -972,11 +1322,19 @@ func scaleAdd(dst, x, y []float32, alpha, beta float32) {
 
 //go:noinline
 func copyVector(dst, x []float32) {
+	for len(dst) > chunkLen {
+		copyVector(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.CopyVectorAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+		if len(dst) >= shortLen {
+			asm.CopyVectorAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.CopyVectorAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 	default:
@@ -986,10 +1344,18 @@ func copyVector(dst, x []float32) {
 
 //go:noinline
 func fill(dst []float32, value float32) {
+	for len(dst) > chunkLen {
+		fill(dst[:chunkLen], value)
+		dst = dst[chunkLen:]
+	}
 	raceWrite(dst)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.FillAVX512(unsafe.SliceData(dst), len(dst), value)
+		if len(dst) >= shortLen {
+			asm.FillAVX512(unsafe.SliceData(dst), len(dst), value)
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.FillAVX2(unsafe.SliceData(dst), len(dst), value)
 	default:
@@ -999,11 +1365,19 @@ func fill(dst []float32, value float32) {
 
 //go:noinline
 func clamp(dst, x []float32, lo, hi float32) {
+	for len(dst) > chunkLen {
+		clamp(dst[:chunkLen], x[:chunkLen], lo, hi)
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.ClampAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, hi)
+		if len(dst) >= shortLen {
+			asm.ClampAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, hi)
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.ClampAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, hi)
 	default:
@@ -1013,11 +1387,19 @@ func clamp(dst, x []float32, lo, hi float32) {
 
 //go:noinline
 func abs(dst, x []float32) {
+	for len(dst) > chunkLen {
+		abs(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.AbsAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+		if len(dst) >= shortLen {
+			asm.AbsAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.AbsAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 	default:
@@ -1027,6 +1409,16 @@ func abs(dst, x []float32) {
 
 //go:noinline
 func sumMagnitudes(acc *[lanes]float32, x []float32) float32 {
+	if len(x) > chunkLen {
+		var own [lanes]float32
+		if acc == nil {
+			acc = &own
+		}
+		for len(x) > chunkLen {
+			sumMagnitudes(acc, x[:chunkLen])
+			x = x[chunkLen:]
+		}
+	}
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
@@ -1040,6 +1432,16 @@ func sumMagnitudes(acc *[lanes]float32, x []float32) float32 {
 
 //go:noinline
 func sumSquaresScaled(acc *[lanes]float32, x []float32, alpha float32) float32 {
+	if len(x) > chunkLen {
+		var own [lanes]float32
+		if acc == nil {
+			acc = &own
+		}
+		for len(x) > chunkLen {
+			sumSquaresScaled(acc, x[:chunkLen], alpha)
+			x = x[chunkLen:]
+		}
+	}
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
@@ -1092,6 +1494,16 @@ func firstEqual(x []float32, value float32) float32 {
 
 //go:noinline
 func sumShifted(acc *[lanes]float32, x []float32, shift float32) float32 {
+	if len(x) > chunkLen {
+		var own [lanes]float32
+		if acc == nil {
+			acc = &own
+		}
+		for len(x) > chunkLen {
+			sumShifted(acc, x[:chunkLen], shift)
+			x = x[chunkLen:]
+		}
+	}
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
@@ -1105,6 +1517,16 @@ func sumShifted(acc *[lanes]float32, x []float32, shift float32) float32 {
 
 //go:noinline
 func sumSquaresShifted(acc *[lanes]float32, x []float32, shift float32) float32 {
+	if len(x) > chunkLen {
+		var own [lanes]float32
+		if acc == nil {
+			acc = &own
+		}
+		for len(x) > chunkLen {
+			sumSquaresShifted(acc, x[:chunkLen], shift)
+			x = x[chunkLen:]
+		}
+	}
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
@@ -1183,13 +1605,21 @@ func layerNormBackwardRows(dx, dy, x, mean, rstd, gamma []float32, n float32) {
 
 //go:noinline
 func layerNorm(dst, x, gamma, beta []float32, mean, rstd float32) {
+	for len(dst) > chunkLen {
+		layerNorm(dst[:chunkLen], x[:chunkLen], gamma[:chunkLen], beta[:chunkLen], mean, rstd)
+		dst, x, gamma, beta = dst[chunkLen:], x[chunkLen:], gamma[chunkLen:], beta[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	raceRead(gamma)
 	raceRead(beta)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.LayerNormAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(gamma), unsafe.SliceData(beta), len(dst), mean, rstd)
+		if len(dst) >= shortLen {
+			asm.LayerNormAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(gamma), unsafe.SliceData(beta), len(dst), mean, rstd)
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.LayerNormAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(gamma), unsafe.SliceData(beta), len(dst), mean, rstd)
 	default:
@@ -1199,6 +1629,16 @@ func layerNorm(dst, x, gamma, beta []float32, mean, rstd float32) {
 
 //go:noinline
 func layerNormDot(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd float32) float32 {
+	if len(dy) > chunkLen {
+		var own [lanes]float32
+		if acc == nil {
+			acc = &own
+		}
+		for len(dy) > chunkLen {
+			layerNormDot(acc, dy[:chunkLen], x[:chunkLen], gamma[:chunkLen], mean, rstd)
+			dy, x, gamma = dy[chunkLen:], x[chunkLen:], gamma[chunkLen:]
+		}
+	}
 	raceRead(dy)
 	raceRead(x)
 	raceRead(gamma)
@@ -1214,6 +1654,10 @@ func layerNormDot(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd float3
 
 //go:noinline
 func layerNormBackward(dx, dy, x, gamma []float32, mean, rstd, a, b float32) {
+	for len(dx) > chunkLen {
+		layerNormBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen], gamma[:chunkLen], mean, rstd, a, b)
+		dx, dy, x, gamma = dx[chunkLen:], dy[chunkLen:], x[chunkLen:], gamma[chunkLen:]
+	}
 	raceWrite(dx)
 	raceRead(dy)
 	raceRead(x)
@@ -1229,19 +1673,20 @@ func layerNormBackward(dx, dy, x, gamma []float32, mean, rstd, a, b float32) {
 }
 
 //go:noinline
-func colDotNormalized(dst, dy, x, mean, rstd []float32, rows, stride, add int) {
-	raceWrite(dst)
+func layerNormSums(dgamma, dbeta, dy, x, mean, rstd []float32, rows, stride, add int) {
+	raceWrite(dgamma)
+	raceWrite(dbeta)
 	raceRead(dy)
 	raceRead(x)
 	raceRead(mean)
 	raceRead(rstd)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.ColDotNormalizedAVX512(unsafe.SliceData(dst), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), len(dst), rows, stride, add)
+		asm.LayerNormSumsAVX512(unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), len(dgamma), rows, stride, add)
 	case AVX2:
-		asm.ColDotNormalizedAVX2(unsafe.SliceData(dst), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), len(dst), rows, stride, add)
+		asm.LayerNormSumsAVX2(unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), len(dgamma), rows, stride, add)
 	default:
-		colDotNormalizedRef(dst, dy, x, mean, rstd, rows, stride, add)
+		layerNormSumsRef(dgamma, dbeta, dy, x, mean, rstd, rows, stride, add)
 	}
 }
 
@@ -1307,6 +1752,16 @@ func colSumSquaresShiftedNarrow(dst, x, shift []float32, rows, stride, block, ad
 
 //go:noinline
 func colAffine(dst, x, scale, shift []float32, rows int) {
+	if len(dst) == 0 {
+		return
+	}
+	if len(dst) > chunkLen || rows > rowChunk {
+		eachBlock(rows, len(scale), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(scale)+c0, (r1-1)*len(scale)+c1
+			colAffine(dst[lo:hi], x[lo:hi], scale[c0:c1], shift[c0:c1], r1-r0)
+		})
+		return
+	}
 	raceWrite(dst)
 	raceRead(x)
 	raceRead(scale)
@@ -1323,6 +1778,16 @@ func colAffine(dst, x, scale, shift []float32, rows int) {
 
 //go:noinline
 func colAffineReLU(dst, x, scale, shift []float32, rows int) {
+	if len(dst) == 0 {
+		return
+	}
+	if len(dst) > chunkLen || rows > rowChunk {
+		eachBlock(rows, len(scale), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(scale)+c0, (r1-1)*len(scale)+c1
+			colAffineReLU(dst[lo:hi], x[lo:hi], scale[c0:c1], shift[c0:c1], r1-r0)
+		})
+		return
+	}
 	raceWrite(dst)
 	raceRead(x)
 	raceRead(scale)
@@ -1339,6 +1804,16 @@ func colAffineReLU(dst, x, scale, shift []float32, rows int) {
 
 //go:noinline
 func biasReLU(dst, x, bias []float32, rows int) {
+	if len(dst) == 0 {
+		return
+	}
+	if len(dst) > chunkLen || rows > rowChunk {
+		eachBlock(rows, len(bias), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(bias)+c0, (r1-1)*len(bias)+c1
+			biasReLU(dst[lo:hi], x[lo:hi], bias[c0:c1], r1-r0)
+		})
+		return
+	}
 	raceWrite(dst)
 	raceRead(x)
 	raceRead(bias)
@@ -1354,6 +1829,16 @@ func biasReLU(dst, x, bias []float32, rows int) {
 
 //go:noinline
 func biasTanh(dst, x, bias []float32, rows int) {
+	if len(dst) == 0 {
+		return
+	}
+	if len(dst) > chunkLen || rows > rowChunk {
+		eachBlock(rows, len(bias), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(bias)+c0, (r1-1)*len(bias)+c1
+			biasTanh(dst[lo:hi], x[lo:hi], bias[c0:c1], r1-r0)
+		})
+		return
+	}
 	raceWrite(dst)
 	raceRead(x)
 	raceRead(bias)
@@ -1417,6 +1902,16 @@ func batchNormSumsNarrow(dgamma, dbeta, dy, x, mean []float32, rows, stride, blo
 
 //go:noinline
 func batchNormBackward(dx, dy, x, mean, slope, a, b []float32, rows int) {
+	if len(dx) == 0 {
+		return
+	}
+	if len(dx) > chunkLen || rows > rowChunk {
+		eachBlock(rows, len(mean), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(mean)+c0, (r1-1)*len(mean)+c1
+			batchNormBackward(dx[lo:hi], dy[lo:hi], x[lo:hi], mean[c0:c1], slope[c0:c1], a[c0:c1], b[c0:c1], r1-r0)
+		})
+		return
+	}
 	raceWrite(dx)
 	raceRead(dy)
 	raceRead(x)
@@ -1474,6 +1969,16 @@ func batchNormReLUSumsNarrow(dgamma, dbeta, dy, x, mean, scale, shift []float32,
 
 //go:noinline
 func batchNormReLUBackward(dx, dy, x, mean, slope, a, b, scale, shift []float32, rows int) {
+	if len(dx) == 0 {
+		return
+	}
+	if len(dx) > chunkLen || rows > rowChunk {
+		eachBlock(rows, len(mean), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(mean)+c0, (r1-1)*len(mean)+c1
+			batchNormReLUBackward(dx[lo:hi], dy[lo:hi], x[lo:hi], mean[c0:c1], slope[c0:c1], a[c0:c1], b[c0:c1], scale[c0:c1], shift[c0:c1], r1-r0)
+		})
+		return
+	}
 	raceWrite(dx)
 	raceRead(dy)
 	raceRead(x)
@@ -1642,6 +2147,16 @@ func softmaxBackward(dx, dy, y, s []float32, cols, dxStride, dyStride, yStride, 
 
 //go:noinline
 func dotShifted(acc *[lanes]float32, x, y []float32, shift float32) float32 {
+	if len(x) > chunkLen {
+		var own [lanes]float32
+		if acc == nil {
+			acc = &own
+		}
+		for len(x) > chunkLen {
+			dotShifted(acc, x[:chunkLen], y[:chunkLen], shift)
+			x, y = x[chunkLen:], y[chunkLen:]
+		}
+	}
 	raceRead(x)
 	raceRead(y)
 	switch CurrentLevel() {
@@ -1656,6 +2171,10 @@ func dotShifted(acc *[lanes]float32, x, y []float32, shift float32) float32 {
 
 //go:noinline
 func sigmoidCrossEntropy(dx, loss, x, t, w, p []float32, scale float32) {
+	for len(dx) > chunkLen {
+		sigmoidCrossEntropy(dx[:chunkLen], loss[:chunkLen], x[:chunkLen], t[:chunkLen], w[:chunkLen], p[:chunkLen], scale)
+		dx, loss, x, t, w, p = dx[chunkLen:], loss[chunkLen:], x[chunkLen:], t[chunkLen:], w[chunkLen:], p[chunkLen:]
+	}
 	raceWrite(dx)
 	raceWrite(loss)
 	raceRead(x)
@@ -1687,6 +2206,16 @@ func firstInvalid(x []float32, limit float32) float32 {
 
 //go:noinline
 func colMul(dst, x, scale []float32, rows int) {
+	if len(dst) == 0 {
+		return
+	}
+	if len(dst) > chunkLen || rows > rowChunk {
+		eachBlock(rows, len(scale), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(scale)+c0, (r1-1)*len(scale)+c1
+			colMul(dst[lo:hi], x[lo:hi], scale[c0:c1], r1-r0)
+		})
+		return
+	}
 	raceWrite(dst)
 	raceRead(x)
 	raceRead(scale)
@@ -1717,11 +2246,19 @@ func colDots(dst, x, y []float32, rows, stride, add int) {
 
 //go:noinline
 func fromFloat16(dst []float32, x []uint16) {
+	for len(dst) > chunkLen {
+		fromFloat16(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.FromFloat16AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+		if len(dst) >= shortLen {
+			asm.FromFloat16AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.FromFloat16AVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 	default:
@@ -1731,11 +2268,19 @@ func fromFloat16(dst []float32, x []uint16) {
 
 //go:noinline
 func toFloat16(dst []uint16, x []float32) {
+	for len(dst) > chunkLen {
+		toFloat16(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.ToFloat16AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+		if len(dst) >= shortLen {
+			asm.ToFloat16AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+			return
+		}
+		fallthrough
 	case AVX2:
 		asm.ToFloat16AVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 	default:

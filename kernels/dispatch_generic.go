@@ -45,13 +45,13 @@ func finiteSum(x []float32) float32 {
 }
 
 //go:noinline
-func normalize(dst, x []float32, lo, width float32) {
-	normalizeRef(dst, x, lo, width)
+func normalize(dst, x []float32, lo, width float32) float32 {
+	return normalizeRef(dst, x, lo, width)
 }
 
 //go:noinline
-func normalizeEMA(y, x []float32, lo, width, keep, add float32) {
-	normalizeEMARef(y, x, lo, width, keep, add)
+func normalizeEMA(y, x []float32, lo, width, keep, add float32) float32 {
+	return normalizeEMARef(y, x, lo, width, keep, add)
 }
 
 //go:noinline
@@ -415,8 +415,8 @@ func layerNormBackward(dx, dy, x, gamma []float32, mean, rstd, a, b float32) {
 }
 
 //go:noinline
-func colDotNormalized(dst, dy, x, mean, rstd []float32, rows, stride, add int) {
-	colDotNormalizedRef(dst, dy, x, mean, rstd, rows, stride, add)
+func layerNormSums(dgamma, dbeta, dy, x, mean, rstd []float32, rows, stride, add int) {
+	layerNormSumsRef(dgamma, dbeta, dy, x, mean, rstd, rows, stride, add)
 }
 
 //go:noinline

@@ -6,10 +6,6 @@ func Exp(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Exp: lengths of dst and x differ")
 	}
-	for len(dst) > chunkLen {
-		exp(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
-	}
 	exp(dst, x)
 }
 
@@ -24,10 +20,6 @@ func expRef(dst, x []float32) {
 func Log(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Log: lengths of dst and x differ")
-	}
-	for len(dst) > chunkLen {
-		log(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	log(dst, x)
 }
@@ -44,10 +36,6 @@ func Sqrt(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Sqrt: lengths of dst and x differ")
 	}
-	for len(dst) > chunkLen {
-		sqrt(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
-	}
 	sqrt(dst, x)
 }
 
@@ -62,10 +50,6 @@ func sqrtRef(dst, x []float32) {
 func RSqrt(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: RSqrt: lengths of dst and x differ")
-	}
-	for len(dst) > chunkLen {
-		rsqrt(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	rsqrt(dst, x)
 }
@@ -82,10 +66,6 @@ func Erf(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Erf: lengths of dst and x differ")
 	}
-	for len(dst) > chunkLen {
-		erf(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
-	}
 	erf(dst, x)
 }
 
@@ -100,10 +80,6 @@ func erfRef(dst, x []float32) {
 func Softplus(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Softplus: lengths of dst and x differ")
-	}
-	for len(dst) > chunkLen {
-		softplus(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	softplus(dst, x)
 }

@@ -160,6 +160,11 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 			var a, x, y array
 			OuterProducts(NewMatrix(8, 8, a[:]), NewMatrix(8, 8, x[:]), NewMatrix(8, 8, y[:]), 2)
 		},
+		"Syrk": func() {
+			var c, a array
+			var scratch [GemmScratch]float32
+			Syrk{Scratch: scratch[:]}.Multiply(NewMatrix(8, 8, c[:]), NewMatrix(8, 8, a[:]))
+		},
 		"Conv2d": func() {
 			var x, y, dx array
 			var w, dw [144]float32

@@ -16,10 +16,6 @@ func FromFloat16(dst []float32, x []uint16) {
 	if len(x) != len(dst) {
 		panic("kernels: FromFloat16: lengths of dst and x differ")
 	}
-	for len(dst) > chunkLen {
-		fromFloat16(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
-	}
 	fromFloat16(dst, x)
 }
 
@@ -52,10 +48,6 @@ func float32of16(h uint16) float32 {
 func ToFloat16(dst []uint16, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: ToFloat16: lengths of dst and x differ")
-	}
-	for len(dst) > chunkLen {
-		toFloat16(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	toFloat16(dst, x)
 }

@@ -164,6 +164,7 @@ func FuzzColMeanVariance(f *testing.F)     { fuzz(f, "ColMeanVariance") }
 func FuzzLayerNorm(f *testing.F)           { fuzz(f, "LayerNorm") }
 func FuzzLayerNormBackward(f *testing.F)   { fuzz(f, "LayerNormBackward") }
 func FuzzOuterProducts(f *testing.F)       { fuzz(f, "OuterProducts") }
+func FuzzSyrk(f *testing.F)                { fuzz(f, "Syrk") }
 func FuzzGemm(f *testing.F)                { fuzz(f, "Gemm") }
 
 func FuzzConv2dForward(f *testing.F)             { fuzz(f, "Conv2dForward") }

@@ -474,8 +474,15 @@ func raceWriteMatrix(m *Matrix) {
 	}
 }
 
-// transpose stores the transpose of src: whole blocks of a strip by the level's
-// routine, the edges by the reference.
+// A matrix is transposed by blocks of a cache line's rows, which fill lines of dst,
+// and as many columns as pages of dst that the processor knows the places of.
+const (
+	transposeRows = 16
+	transposeCols = 64
+)
+
+// transpose stores the transpose of src: whole blocks by the level's routine, the
+// edges by the reference.
 func transpose(l Level, dst, src *Matrix) {
 	if l == Generic {
 		transposeRef(dst, src)
@@ -484,11 +491,11 @@ func transpose(l Level, dst, src *Matrix) {
 	b := tilings[l].block
 	rows := src.Rows - src.Rows%b
 	cols := src.Cols - src.Cols%b
-	step := chunkLen / b
-	for i := 0; i < rows; i += b {
-		for j := 0; j < cols; j += step {
-			transposeStrip(l, unsafe.SliceData(dst.Data[j*dst.Stride+i:]), unsafe.SliceData(src.Data[i*src.Stride+j:]),
-				dst.Stride, src.Stride, min(step, cols-j)/b)
+	for j := 0; j < cols; j += transposeCols {
+		blocks := min(transposeCols, cols-j) / b
+		for i := 0; i < rows; i += transposeRows {
+			transposeStrips(l, unsafe.SliceData(dst.Data[j*dst.Stride+i:]), unsafe.SliceData(src.Data[i*src.Stride+j:]),
+				dst.Stride, src.Stride, blocks, min(transposeRows, rows-i)/b)
 		}
 	}
 	if cols < src.Cols {

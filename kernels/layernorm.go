@@ -42,17 +42,14 @@ func layerNormRowsRef(dst, mean, rstd, x, gamma, beta []float32, eps, n float32)
 	layerNormLong(dst, mean, rstd, x, gamma, beta, eps)
 }
 
-// layerNormLong is [LayerNorm] for rows of any length above 0, in chunks.
+// layerNormLong is [LayerNorm] for rows of any length above 0.
 func layerNormLong(dst, mean, rstd, x, gamma, beta []float32, eps float32) {
 	n := len(gamma)
 	for i := range mean {
 		row := x[i*n:][:n]
 		m, variance := momentsOfRow(row)
 		mean[i], rstd[i] = m, 1/sqrt32(variance+eps)
-		for c := 0; c < n; c += chunkLen {
-			e := min(c+chunkLen, n)
-			layerNorm(dst[i*n+c:i*n+e], row[c:e], gamma[c:e], beta[c:e], m, rstd[i])
-		}
+		layerNorm(dst[i*n:][:n], row, gamma, beta, m, rstd[i])
 	}
 }
 
@@ -91,13 +88,80 @@ func LayerNormBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
 	if len(dy) != len(mean)*n || len(dx) != len(dy) || len(x) != len(dy) {
 		panic("kernels: LayerNormBackward: length of dx, dy or x is not len(mean)*len(gamma)")
 	}
-	ColSums(dbeta, dy)
-	colDotsNormalized(dgamma, dy, x, mean, rstd)
+	if len(mean) == 0 {
+		clear(dgamma)
+		clear(dbeta)
+		return
+	}
+	if len(mean) > blockRows && n <= sumsCols {
+		layerNormBackwardBlocks(dx, dgamma, dbeta, dy, x, mean, rstd, gamma)
+		return
+	}
+	// Some rows after the others, so that they are still in the cache when they are
+	// needed again: parts of a block, or whole blocks of long rows.
+	step, next := cachedRows(n), carry
+	if len(mean) > blockRows {
+		step, next = blockRows, 1
+	}
+	for r, add := 0, 0; r < len(mean); r, add = r+step, next {
+		e := min(r+step, len(mean))
+		layerNormBackwardSome(dx[r*n:e*n], dgamma, dbeta, dy[r*n:e*n], x[r*n:e*n], mean[r:e], rstd[r:e], gamma, add)
+	}
+}
+
+// sumsCols bounds the columns of which layerNormBackwardBlocks keeps sums.
+const sumsCols = 1 << 12
+
+// layerNormBackwardBlocks is [LayerNormBackward] for several blocks of rows: chains
+// of those after the first go on beside the sums.
+//
+//go:noinline
+func layerNormBackwardBlocks(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
+	var buffer [2 * sumsCols]float32
+	n := len(gamma)
+	step := cachedRows(n)
+	a, b := dgamma, dbeta
+	for r := 0; r < len(mean); r += step {
+		e := min(r+step, len(mean))
+		add := carry
+		if r%blockRows == 0 {
+			add = 0
+		}
+		layerNormBackwardSome(dx[r*n:e*n], a, b, dy[r*n:e*n], x[r*n:e*n], mean[r:e], rstd[r:e], gamma, add)
+		if e%blockRows == 0 || e == len(mean) {
+			if e > blockRows {
+				Add(dgamma, dgamma, a)
+				Add(dbeta, dbeta, b)
+			}
+			a, b = buffer[:n], buffer[sumsCols:][:n]
+		}
+	}
+}
+
+// cachedRows returns how many rows of n elements of three matrices are worth a call
+// and stay in the cache: a divisor of blockRows.
+func cachedRows(n int) int {
+	step := blockRows
+	for step > 8 && step*n > 1<<12 {
+		step /= 2
+	}
+	return step
+}
+
+// layerNormBackwardSome stores the gradients at the input for some rows, and the sums
+// over these rows: see layerNormSums for add.
+func layerNormBackwardSome(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32, add int) {
+	rows, n := len(mean), len(gamma)
+	for c := 0; c < n; c += columnChunk / 2 { // two matrices
+		e := min(c+columnChunk/2, n)
+		lo, hi := c, (rows-1)*n+e
+		layerNormSums(dgamma[c:e], dbeta[c:e], dy[lo:hi], x[lo:hi], mean, rstd, rows, n, add)
+	}
 	if n > chunkLen {
 		layerNormBackwardLong(dx, dy, x, mean, rstd, gamma)
 		return
 	}
-	eachRows(len(mean), n, func(r0, r1 int) {
+	eachRows(rows, n, func(r0, r1 int) {
 		lo, hi := r0*n, r1*n
 		layerNormBackwardRows(dx[lo:hi], dy[lo:hi], x[lo:hi], mean[r0:r1], rstd[r0:r1], gamma, float32(n))
 	})
@@ -107,18 +171,14 @@ func layerNormBackwardRowsRef(dx, dy, x, mean, rstd, gamma []float32, n float32)
 	layerNormBackwardLong(dx, dy, x, mean, rstd, gamma)
 }
 
-// layerNormBackwardLong stores the gradient at the input for rows of any length,
-// in chunks.
+// layerNormBackwardLong stores the gradient at the input for rows of any length.
 func layerNormBackwardLong(dx, dy, x, mean, rstd, gamma []float32) {
 	n := len(gamma)
 	for i, m := range mean {
 		dx, dy, x, r := dx[i*n:][:n], dy[i*n:][:n], x[i*n:][:n], rstd[i]
 		a := Dot(dy, gamma) / float32(n)
 		b := rowDotNormalized(dy, x, gamma, m, r) / float32(n)
-		for c := 0; c < n; c += chunkLen {
-			e := min(c+chunkLen, n)
-			layerNormBackward(dx[c:e], dy[c:e], x[c:e], gamma[c:e], m, r, a, b)
-		}
+		layerNormBackward(dx, dy, x, gamma, m, r, a, b)
 	}
 }
 
@@ -131,15 +191,7 @@ func layerNormBackwardRef(dx, dy, x, gamma []float32, mean, rstd, a, b float32) 
 
 // rowDotNormalized returns the inner product of dy*gamma and the normalised x.
 func rowDotNormalized(dy, x, gamma []float32, mean, rstd float32) float32 {
-	if len(x) <= chunkLen {
-		return layerNormDot(nil, dy, x, gamma, mean, rstd)
-	}
-	var acc [lanes]float32
-	for len(x) > chunkLen {
-		layerNormDot(&acc, dy[:chunkLen], x[:chunkLen], gamma[:chunkLen], mean, rstd)
-		dy, x, gamma = dy[chunkLen:], x[chunkLen:], gamma[chunkLen:]
-	}
-	return layerNormDot(&acc, dy, x, gamma, mean, rstd)
+	return layerNormDot(nil, dy, x, gamma, mean, rstd)
 }
 
 func layerNormDotRef(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd float32) float32 {
@@ -152,33 +204,23 @@ func layerNormDotRef(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd flo
 	return tree(acc)
 }
 
-// colDotsNormalized stores, for each column, the inner product of dy and the x
-// that is normalised by rows.
-func colDotsNormalized(dst, dy, x, mean, rstd []float32) {
-	rows, n := len(mean), len(dst)
-	if rows == 0 {
-		clear(dst)
-	}
-	for r := 0; r < rows; r += blockRows {
-		b := min(blockRows, rows-r)
-		for c := 0; c < n; c += columnChunk / 2 { // two matrices
-			e := min(c+columnChunk/2, n)
-			lo, hi := r*n+c, (r+b-1)*n+e
-			colDotNormalized(dst[c:e], dy[lo:hi], x[lo:hi], mean[r:r+b], rstd[r:r+b], b, n, min(r, 1))
+// layerNormSumsRef stores for each column the inner product of dy and the x that is
+// normalised by rows, and the sum of dy. With add 1 they are added to what is there;
+// with carry they go on from it.
+func layerNormSumsRef(dgamma, dbeta, dy, x, mean, rstd []float32, rows, stride, add int) {
+	for j := range dgamma {
+		g, b := float32(0), float32(0)
+		if add == carry {
+			g, b = dgamma[j], dbeta[j]
 		}
-	}
-}
-
-func colDotNormalizedRef(dst, dy, x, mean, rstd []float32, rows, stride, add int) {
-	for j := range dst {
-		s := float32(0)
 		for i := range rows {
 			p := i*stride + j
-			s = fma32(dy[p], standard(x[p], mean[i], rstd[i]), s)
+			g = fma32(dy[p], standard(x[p], mean[i], rstd[i]), g)
+			b += dy[p]
 		}
-		if add != 0 {
-			s = dst[j] + s
+		if add == 1 {
+			g, b = dgamma[j]+g, dbeta[j]+b
 		}
-		dst[j] = s
+		dgamma[j], dbeta[j] = g, b
 	}
 }

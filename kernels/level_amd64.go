@@ -4,6 +4,11 @@ package kernels
 
 import "golang.org/x/sys/cpu"
 
+// shortLen is the length from which on AVX-512 takes its own routines of simple
+// kernels. It has masks for shorter vectors, which take longer than the instructions
+// of AVX2.
+const shortLen = 16
+
 // detect returns the assembly levels of this processor, slowest first. BMI2 is
 // used by the generated loops for tail masks, F16C by the conversions of float16.
 func detect() []Level {

@@ -196,15 +196,7 @@ func (c *crossEntropy) shiftedSum(x []float32, shift float32) float32 {
 	if y == nil {
 		return shiftedSum(x, shift)
 	}
-	if len(x) <= chunkLen {
-		return dotShifted(nil, x, y, shift)
-	}
-	var acc [lanes]float32
-	for len(x) > chunkLen {
-		dotShifted(&acc, x[:chunkLen], y[:chunkLen], shift)
-		x, y = x[chunkLen:], y[chunkLen:]
-	}
-	return dotShifted(&acc, x, y, shift)
+	return dotShifted(nil, x, y, shift)
 }
 
 // subtract takes v times the weights of the classes from a row.

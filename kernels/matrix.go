@@ -42,9 +42,9 @@ func checkShape(rows, cols, stride, length int) {
 // is.
 const rowChunk = 1 << 11
 
-// eachBlock cuts a contiguous rows x cols matrix into blocks of at most
-// chunkLen elements and rowChunk rows, whole rows where a row fits, and calls f with the half-open
-// ranges of rows and columns of each; a block's elements are contiguous.
+// eachBlock cuts a contiguous rows x cols matrix into blocks of at most chunkLen
+// elements and rowChunk rows, whole rows where a row fits, and calls f with the
+// half-open ranges of rows and columns of each; a block's elements are contiguous.
 func eachBlock(rows, cols int, f func(r0, r1, c0, c1 int)) {
 	if cols == 0 {
 		return
@@ -70,7 +70,10 @@ const wideCols = 256
 // wideRow returns the length of such rows, a multiple of cols: for a matrix of many
 // columns, or of few rows, cols itself.
 func wideRow(cols, rows int) int {
-	if times := wideCols / cols; times >= 2 && rows >= 4*times {
+	if cols > wideCols/2 || rows < 8 { // before a division
+		return cols
+	}
+	if times := wideCols / cols; rows >= 4*times {
 		return times * cols
 	}
 	return cols
@@ -168,10 +171,7 @@ func affine(dst, x, scale, shift []float32, relu bool) {
 		affineNarrow(dst, x, scale, shift, relu)
 		return
 	}
-	eachBlock(rows, n, func(r0, r1, c0, c1 int) {
-		lo, hi := r0*n+c0, (r1-1)*n+c1
-		affineBlock(dst[lo:hi], x[lo:hi], scale[c0:c1], shift[c0:c1], r1-r0, relu)
-	})
+	affineBlock(dst, x, scale, shift, rows, relu)
 }
 
 // affineNarrow is for many rows of few columns.
@@ -232,10 +232,7 @@ func ColMul(dst, x, scale []float32) {
 		colMulNarrow(dst, x, scale)
 		return
 	}
-	eachBlock(rows, n, func(r0, r1, c0, c1 int) {
-		lo, hi := r0*n+c0, (r1-1)*n+c1
-		colMul(dst[lo:hi], x[lo:hi], scale[c0:c1], r1-r0)
-	})
+	colMul(dst, x, scale, rows)
 }
 
 // colMulNarrow is [ColMul] for many rows of few columns.

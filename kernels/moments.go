@@ -25,6 +25,10 @@ func rowSumsRef(dst, x []float32, cols, xStride, after, grow int) {
 
 // eachRows cuts rows of n <= chunkLen elements into blocks for one call each.
 func eachRows(rows, n int, f func(r0, r1 int)) {
+	if 0 < rows && rows <= rowChunk && rows*n <= chunkLen { // a division less
+		f(0, rows)
+		return
+	}
 	step := min(rowChunk, chunkLen/max(n, 1))
 	for r := 0; r < rows; r += step {
 		f(r, min(r+step, rows))
@@ -110,15 +114,7 @@ func correctedVariance(squares, lost, n float32) float32 {
 
 // shiftedSum returns the sum of x-shift by 64 lanes.
 func shiftedSum(x []float32, shift float32) float32 {
-	if len(x) <= chunkLen {
-		return sumShifted(nil, x, shift)
-	}
-	var acc [lanes]float32
-	for len(x) > chunkLen {
-		sumShifted(&acc, x[:chunkLen], shift)
-		x = x[chunkLen:]
-	}
-	return sumShifted(&acc, x, shift)
+	return sumShifted(nil, x, shift)
 }
 
 func sumShiftedRef(acc *[lanes]float32, x []float32, shift float32) float32 {
@@ -133,15 +129,7 @@ func sumShiftedRef(acc *[lanes]float32, x []float32, shift float32) float32 {
 
 // shiftedSquares returns the sum of the squares of x-shift by 64 lanes.
 func shiftedSquares(x []float32, shift float32) float32 {
-	if len(x) <= chunkLen {
-		return sumSquaresShifted(nil, x, shift)
-	}
-	var acc [lanes]float32
-	for len(x) > chunkLen {
-		sumSquaresShifted(&acc, x[:chunkLen], shift)
-		x = x[chunkLen:]
-	}
-	return sumSquaresShifted(&acc, x, shift)
+	return sumSquaresShifted(nil, x, shift)
 }
 
 func sumSquaresShiftedRef(acc *[lanes]float32, x []float32, shift float32) float32 {

@@ -216,7 +216,8 @@ func TestLayerNorm(t *testing.T) {
 func TestLayerNormContract(t *testing.T) {
 	onGeneric(t)
 	r := rand.New(rand.NewPCG(38, 39))
-	for _, s := range []shape{{m: 2, n: 5}, {m: 3, n: 100}, {m: 520, n: 3}, {m: 1, n: chunkLen + 3}} {
+	for _, s := range []shape{{m: 2, n: 5}, {m: 3, n: 100}, {m: 520, n: 3}, {m: 1, n: chunkLen + 3},
+		{m: 20, n: 1500}, {m: 515, n: 150}, {m: 258, n: sumsCols + 1}} {
 		x, dy := draws(r, s.m*s.n, normal), draws(r, s.m*s.n, normal)
 		gamma, beta := draws(r, s.n, normal), draws(r, s.n, normal)
 		mean, rstd := draws(r, s.m, normal), draws(r, s.m, normal)

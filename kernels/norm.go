@@ -5,15 +5,7 @@ import "math"
 // L1Norm returns the sum of the magnitudes of x: lane += |x[i]|, then the tree
 // of the package documentation.
 func L1Norm(x []float32) float32 {
-	if len(x) <= chunkLen {
-		return sumMagnitudes(nil, x)
-	}
-	var acc [lanes]float32
-	for len(x) > chunkLen {
-		sumMagnitudes(&acc, x[:chunkLen])
-		x = x[chunkLen:]
-	}
-	return sumMagnitudes(&acc, x)
+	return sumMagnitudes(nil, x)
 }
 
 func sumMagnitudesRef(acc *[lanes]float32, x []float32) float32 {
@@ -49,15 +41,7 @@ func squaredNorm(x []float32) float64 {
 
 // scaledSquares returns the sum of the squares of alpha*x.
 func scaledSquares(x []float32, alpha float32) float32 {
-	if len(x) <= chunkLen {
-		return sumSquaresScaled(nil, x, alpha)
-	}
-	var acc [lanes]float32
-	for len(x) > chunkLen {
-		sumSquaresScaled(&acc, x[:chunkLen], alpha)
-		x = x[chunkLen:]
-	}
-	return sumSquaresScaled(&acc, x, alpha)
+	return sumSquaresScaled(nil, x, alpha)
 }
 
 func sumSquaresScaledRef(acc *[lanes]float32, x []float32, alpha float32) float32 {

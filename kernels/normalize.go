@@ -18,26 +18,32 @@ func MinMaxNormalize(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: MinMaxNormalize: lengths of dst and x differ")
 	}
-	if !AllFinite(x) {
+	lo, hi := MinMax(x)
+	if !(hi-lo <= math.MaxFloat32) || hi < lo { // infinities, a range beyond float32, or nothing but NaN
 		lo, width := replacedRange(x)
 		for i, v := range x {
 			dst[i] = float32(float32(replaceInf(v)-lo) / width)
 		}
 		return
 	}
-	lo, hi := MinMax(x)
 	width := float32(hi-lo) + minMaxEpsilon
-	for len(dst) > chunkLen {
-		normalize(dst[:chunkLen], x[:chunkLen], lo, width)
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	finite := float32(0)
+	for i := 0; i < len(x); i += chunkLen {
+		e := min(i+chunkLen, len(x))
+		finite += normalize(dst[i:e], x[i:e], lo, width)
 	}
-	normalize(dst, x, lo, width)
+	if finite != 0 {
+		Fill(dst, float32(math.NaN()))
+	}
 }
 
-func normalizeRef(dst, x []float32, lo, width float32) {
+// normalize returns 0 if all x are finite, else NaN.
+func normalizeRef(dst, x []float32, lo, width float32) float32 {
+	finite := finiteSumRef(x)
 	for i, v := range x {
 		dst[i] = float32(float32(v-lo) / width)
 	}
+	return finite
 }
 
 // MinMaxEMA moves the running average y towards the min-max normalised x, in
@@ -50,7 +56,8 @@ func MinMaxEMA(y, x []float32, keep, add float32) {
 	if len(x) != len(y) {
 		panic("kernels: MinMaxEMA: lengths of y and x differ")
 	}
-	if !AllFinite(x) {
+	lo, hi := MinMax(x)
+	if !(hi-lo <= math.MaxFloat32) || hi < lo {
 		lo, width := replacedRange(x)
 		for i, v := range x {
 			n := float32(float32(replaceInf(v)-lo) / width)
@@ -58,20 +65,25 @@ func MinMaxEMA(y, x []float32, keep, add float32) {
 		}
 		return
 	}
-	lo, hi := MinMax(x)
 	width := float32(hi-lo) + minMaxEpsilon
-	for len(y) > chunkLen {
-		normalizeEMA(y[:chunkLen], x[:chunkLen], lo, width, keep, add)
-		y, x = y[chunkLen:], x[chunkLen:]
+	finite := float32(0)
+	for i := 0; i < len(x); i += chunkLen {
+		e := min(i+chunkLen, len(x))
+		finite += normalizeEMA(y[i:e], x[i:e], lo, width, keep, add)
 	}
-	normalizeEMA(y, x, lo, width, keep, add)
+	if finite != 0 {
+		Fill(y, float32(math.NaN()))
+	}
 }
 
-func normalizeEMARef(y, x []float32, lo, width, keep, add float32) {
+// normalizeEMA returns what normalize does.
+func normalizeEMARef(y, x []float32, lo, width, keep, add float32) float32 {
+	finite := finiteSumRef(x)
 	for i, v := range x {
 		n := float32(float32(v-lo) / width)
 		y[i] = flush(fma32(keep, y[i], float32(add*n)))
 	}
+	return finite
 }
 
 // replaceInf is the substitution that precedes min-max normalisation.
@@ -86,7 +98,7 @@ func replaceInf(v float32) float32 {
 }
 
 // replacedRange returns the minimum and the divisor of the normalisation of a
-// vector that is not all finite. Such vectors are rare and short: plain Go.
+// vector with infinities. Such vectors are rare and short: plain Go.
 func replacedRange(x []float32) (lo, width float32) {
 	lo, hi := float32(math.Inf(1)), float32(math.Inf(-1))
 	for _, v := range x {

@@ -21,7 +21,7 @@ type Pool struct {
 }
 
 // job is what the workers are doing: a function of the part, a convolution, or a
-// product.
+// product, symmetric or not.
 type job struct {
 	f       func(part int)
 	parts   int
@@ -30,6 +30,9 @@ type job struct {
 	m, n, k int
 	g       Gemm
 	columns bool // the product is split by columns
+
+	syrk     Syrk
+	triangle bool // the product is symmetric
 }
 
 // maxWorkers bounds a pool: more is a mistake.
@@ -122,6 +125,8 @@ func (p *Pool) share(worker, workers int) {
 			p.job.f(part)
 		case p.job.conv.lines > 0:
 			p.job.conv.run(part)
+		case p.job.triangle:
+			p.job.multiplyTriangle(part)
 		default:
 			p.job.multiply(part)
 		}

@@ -8,8 +8,7 @@ const lanes = 64
 
 // Reductions longer than a chunk keep their lanes between assembly calls: each
 // call takes them from acc, puts them back, and returns their tree sum. A nil
-// acc starts from +0 and keeps nothing. Every call but the last has a length
-// that is a multiple of lanes.
+// acc starts from +0 and keeps nothing.
 
 // tree adds the lanes in halves, 32, 16, .. 1.
 func tree(acc *[lanes]float32) float32 {
@@ -28,15 +27,7 @@ func Dot(x, y []float32) float32 {
 	if len(x) != len(y) {
 		panic("kernels: Dot: lengths of x and y differ")
 	}
-	if len(x) <= chunkLen {
-		return dot(nil, x, y)
-	}
-	var acc [lanes]float32
-	for len(x) > chunkLen {
-		dot(&acc, x[:chunkLen], y[:chunkLen])
-		x, y = x[chunkLen:], y[chunkLen:]
-	}
-	return dot(&acc, x, y)
+	return dot(nil, x, y)
 }
 
 func dotRef(acc *[lanes]float32, x, y []float32) float32 {
@@ -52,15 +43,7 @@ func dotRef(acc *[lanes]float32, x, y []float32) float32 {
 // Sum returns the sum of x: lane += x[i], then the tree of the package
 // documentation.
 func Sum(x []float32) float32 {
-	if len(x) <= chunkLen {
-		return sum(nil, x)
-	}
-	var acc [lanes]float32
-	for len(x) > chunkLen {
-		sum(&acc, x[:chunkLen])
-		x = x[chunkLen:]
-	}
-	return sum(&acc, x)
+	return sum(nil, x)
 }
 
 func sumRef(acc *[lanes]float32, x []float32) float32 {
@@ -76,15 +59,7 @@ func sumRef(acc *[lanes]float32, x []float32) float32 {
 // SumSquares returns the sum of the squares of x: lane = fma(x[i], x[i], lane),
 // then the tree of the package documentation.
 func SumSquares(x []float32) float32 {
-	if len(x) <= chunkLen {
-		return sumSquares(nil, x)
-	}
-	var acc [lanes]float32
-	for len(x) > chunkLen {
-		sumSquares(&acc, x[:chunkLen])
-		x = x[chunkLen:]
-	}
-	return sumSquares(&acc, x)
+	return sumSquares(nil, x)
 }
 
 func sumSquaresRef(acc *[lanes]float32, x []float32) float32 {

@@ -11,10 +11,7 @@ func Ger(a, x, y []float32, alpha float32) {
 	if len(a) != len(x)*len(y) {
 		panic("kernels: Ger: length of a is not len(x)*len(y)")
 	}
-	n := len(y)
-	eachBlock(len(x), n, func(r0, r1, c0, c1 int) {
-		ger(a[r0*n+c0:(r1-1)*n+c1], x[r0:r1], y[c0:c1], alpha)
-	})
+	ger(a, x, y, alpha)
 }
 
 func gerRef(a, x, y []float32, alpha float32) {
@@ -40,11 +37,7 @@ func Precondition(dst, m, row, col []float32, lambda float32) {
 	if len(dst) != len(m) {
 		panic("kernels: Precondition: lengths of dst and m differ")
 	}
-	n := len(col)
-	eachBlock(len(row), n, func(r0, r1, c0, c1 int) {
-		lo, hi := r0*n+c0, (r1-1)*n+c1
-		precondition(dst[lo:hi], m[lo:hi], row[r0:r1], col[c0:c1], lambda)
-	})
+	precondition(dst, m, row, col, lambda)
 }
 
 func preconditionRef(dst, m, row, col []float32, lambda float32) {
@@ -90,6 +83,9 @@ const (
 	narrowBlocks    = 4 // of one matrix
 	narrowBlocksTwo = 2 // of two
 )
+
+// carry tells a kernel of column sums to go on with the chains that dst holds.
+const carry = 2
 
 // narrow reports whether the next rows are such blocks.
 func narrow(cols, rows, blocks int) bool { return cols <= narrowCols && rows >= blocks*blockRows }

@@ -40,6 +40,7 @@ const (
 	sizePooled // of the pooling that a shape stands for; see poolingOf
 	sizePoolings
 	sizeKMN
+	sizeNN
 )
 
 func (e extent) of(s shape) (rows, cols int) {
@@ -70,6 +71,8 @@ func (e extent) of(s shape) (rows, cols int) {
 		return images, p.OutLen()
 	case sizeKMN:
 		return s.k * s.m, s.n
+	case sizeNN:
+		return s.n, s.n
 	}
 	c, images := convolutionOf(s)
 	switch e {
@@ -142,10 +145,13 @@ type class struct {
 
 // flops counts the operations of a product; 0 for other kernels.
 func (k *kernel) flops(s shape) int {
-	if k.class != &products {
-		return 0
+	switch k.class {
+	case &products:
+		return 2 * s.m * s.n * s.k
+	case &symmetric:
+		return s.n * (s.n + 1) * s.k
 	}
-	return 2 * s.m * s.n * s.k
+	return 0
 }
 
 var vectors = class{
@@ -233,6 +239,16 @@ var products = class{
 		{m: 16, n: 16, k: 16}, {m: 64, n: 64, k: 64}, {m: 256, n: 256, k: 256}, {m: 512, n: 512, k: 512},
 		{m: 32, k: 784, n: 512}, {m: 128, k: 512, n: 10},
 	},
+	strided: true,
+}
+
+// symmetric are n x n over k.
+var symmetric = class{
+	shapes:  symmetricShapes(),
+	rounds:  2,
+	limit:   shape{m: 2, n: 100, k: 300, pad: 20},
+	fenced:  symmetricShapes()[:80],
+	benched: []shape{{m: 1, n: 16, k: 16}, {m: 1, n: 64, k: 32}, {m: 1, n: 256, k: 256}, {m: 1, n: 512, k: 128}, {m: 1, n: 784, k: 128}},
 	strided: true,
 }
 
@@ -445,6 +461,20 @@ func productShapes() (s []shape) {
 		shape{m: 1, n: 300, k: 20}, shape{m: 300, n: 1, k: 20}, shape{m: 1, n: 1, k: 600}, shape{m: 48, n: 64, k: 40},
 		shape{m: 35, n: 115, k: 9}, shape{m: 66, n: 113, k: blockK + 3}, shape{m: 128, n: 16, k: 4}, shape{m: 129, n: 17, k: 4},
 		shape{m: 460, n: 5, k: 3})
+	for i := range s {
+		s[i].pad = []int{0, 1, 3, 16, 0}[i%5]
+	}
+	return s
+}
+
+func symmetricShapes() (s []shape) {
+	for n := range 140 {
+		s = append(s, shape{m: 1, n: n, k: n * 7 % 41}, shape{m: 1, n: n * 3 % 70, k: n})
+	}
+	for _, k := range []int{blockK - 1, blockK, blockK + 1, 2*blockK + 1} {
+		s = append(s, shape{m: 1, n: 9, k: k}, shape{m: 1, n: 2*packCols + 1, k: k})
+	}
+	s = append(s, shape{m: 1, n: 301, k: 5})
 	for i := range s {
 		s[i].pad = []int{0, 1, 3, 16, 0}[i%5]
 	}
@@ -1130,6 +1160,25 @@ var table = append([]kernel{
 		name: "OuterProducts", class: &products, apart: true,
 		operands: []operand{out("a", sizeMN), in("x", sizeKM), in("y", sizeKN)}, scalars: []float32{0.03},
 		call: func(a *args) result { OuterProducts(a.m[0], a.m[1], a.m[2], a.s[0]); return result{} },
+	}, {
+		name: "Syrk", class: &symmetric, apart: true,
+		operands: []operand{out("C", sizeNN), in("A", sizeNK), {"Scratch", scratch, sizeScratch}},
+		call:     func(a *args) result { Syrk{Scratch: a.v(2)}.Multiply(a.m[0], a.m[1]); return result{} },
+	}, {
+		name: "Syrk accumulated", class: &symmetric, apart: true,
+		operands: []operand{out("C", sizeNN), in("A", sizeNK), {"Scratch", scratch, sizeScratch}},
+		call: func(a *args) result {
+			Syrk{Accumulate: true, Scratch: a.v(2)}.Multiply(a.m[0], a.m[1])
+			return result{}
+		},
+	}, {
+		name: "Syrk transposed", class: &symmetric, apart: true,
+		operands: []operand{out("C", sizeNN), in("A", sizeKN)},
+		call:     func(a *args) result { Syrk{Trans: true}.Multiply(a.m[0], a.m[1]); return result{} },
+	}, {
+		name: "Syrk transposed accumulated", class: &symmetric, apart: true,
+		operands: []operand{out("C", sizeNN), in("A", sizeKN)},
+		call:     func(a *args) result { Syrk{Trans: true, Accumulate: true}.Multiply(a.m[0], a.m[1]); return result{} },
 	},
 }, gemms()...)
 

@@ -19,16 +19,16 @@ func runTile(l Level, shape tileShape, t *asm.Tile) {
 	}
 }
 
-// transposeStrip transposes blocks of a strip of src that is as high as a block
-// is wide; strides are in elements.
+// transposeStrips transposes blocks of strips of src below each other, each as high
+// as a block is wide; strides are in elements.
 //
 //go:noinline
-func transposeStrip(l Level, dst, src *float32, dstStride, srcStride, blocks int) {
+func transposeStrips(l Level, dst, src *float32, dstStride, srcStride, blocks, strips int) {
 	switch l {
 	case AVX512:
-		asm.TransposeAVX2(dst, src, dstStride, srcStride, blocks)
+		asm.TransposeAVX2(dst, src, dstStride, srcStride, blocks, strips)
 	case AVX2:
-		asm.TransposeAVX2(dst, src, dstStride, srcStride, blocks)
+		asm.TransposeAVX2(dst, src, dstStride, srcStride, blocks, strips)
 	}
 }
 

@@ -17,14 +17,14 @@ func runTile(l Level, shape tileShape, t *asm.Tile) {
 	}
 }
 
-// transposeStrip transposes blocks of a strip of src that is as high as a block
-// is wide; strides are in elements.
+// transposeStrips transposes blocks of strips of src below each other, each as high
+// as a block is wide; strides are in elements.
 //
 //go:noinline
-func transposeStrip(l Level, dst, src *float32, dstStride, srcStride, blocks int) {
+func transposeStrips(l Level, dst, src *float32, dstStride, srcStride, blocks, strips int) {
 	switch l {
 	case NEON:
-		asm.TransposeNEON(dst, src, dstStride, srcStride, blocks)
+		asm.TransposeNEON(dst, src, dstStride, srcStride, blocks, strips)
 	}
 }
 

@@ -1,8 +1,9 @@
 package kernels
 
-// chunkLen bounds the elements of one assembly call. Assembly can't be
-// preempted, so long vectors go piece by piece through a Go function: a chunk
-// of the widest kernel stays below 50 microseconds at the speed of memory.
+// chunkLen bounds the elements of one assembly call, and is a multiple of lanes.
+// Assembly can't be preempted, so long vectors go piece by piece through a Go
+// function, which the dispatch does for most kernels: a chunk of the widest one
+// stays below 50 microseconds at the speed of memory.
 const chunkLen = 1 << 15
 
 // Axpy adds a multiple of x to y.
@@ -13,10 +14,6 @@ const chunkLen = 1 << 15
 func Axpy(y, x []float32, alpha float32) {
 	if len(x) != len(y) {
 		panic("kernels: Axpy: lengths of y and x differ")
-	}
-	for len(y) > chunkLen {
-		axpy(y[:chunkLen], x[:chunkLen], alpha)
-		y, x = y[chunkLen:], x[chunkLen:]
 	}
 	axpy(y, x, alpha)
 }
@@ -35,10 +32,6 @@ func axpyRef(y, x []float32, alpha float32) {
 func Scale(dst, x []float32, alpha float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Scale: lengths of dst and x differ")
-	}
-	for len(dst) > chunkLen {
-		scale(dst[:chunkLen], x[:chunkLen], alpha)
-		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	scale(dst, x, alpha)
 }
@@ -60,10 +53,6 @@ func EMA(y, x []float32, keep, add float32) {
 	if len(x) != len(y) {
 		panic("kernels: EMA: lengths of y and x differ")
 	}
-	for len(y) > chunkLen {
-		ema(y[:chunkLen], x[:chunkLen], keep, add)
-		y, x = y[chunkLen:], x[chunkLen:]
-	}
 	ema(y, x, keep, add)
 }
 
@@ -81,10 +70,6 @@ func emaRef(y, x []float32, keep, add float32) {
 func Add(dst, x, y []float32) {
 	if len(x) != len(dst) || len(y) != len(dst) {
 		panic("kernels: Add: lengths of dst, x and y differ")
-	}
-	for len(dst) > chunkLen {
-		add(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
-		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
 	}
 	add(dst, x, y)
 }
@@ -104,10 +89,6 @@ func Sub(dst, x, y []float32) {
 	if len(x) != len(dst) || len(y) != len(dst) {
 		panic("kernels: Sub: lengths of dst, x and y differ")
 	}
-	for len(dst) > chunkLen {
-		sub(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
-		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
-	}
 	sub(dst, x, y)
 }
 
@@ -125,10 +106,6 @@ func subRef(dst, x, y []float32) {
 func Mul(dst, x, y []float32) {
 	if len(x) != len(dst) || len(y) != len(dst) {
 		panic("kernels: Mul: lengths of dst, x and y differ")
-	}
-	for len(dst) > chunkLen {
-		mul(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
-		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
 	}
 	mul(dst, x, y)
 }
@@ -148,10 +125,6 @@ func Div(dst, x, y []float32) {
 	if len(x) != len(dst) || len(y) != len(dst) {
 		panic("kernels: Div: lengths of dst, x and y differ")
 	}
-	for len(dst) > chunkLen {
-		div(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
-		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
-	}
 	div(dst, x, y)
 }
 
@@ -170,10 +143,6 @@ func MulAdd(dst, x, y, z []float32) {
 	if len(x) != len(dst) || len(y) != len(dst) || len(z) != len(dst) {
 		panic("kernels: MulAdd: lengths of dst, x, y and z differ")
 	}
-	for len(dst) > chunkLen {
-		mulAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], z[:chunkLen])
-		dst, x, y, z = dst[chunkLen:], x[chunkLen:], y[chunkLen:], z[chunkLen:]
-	}
 	mulAdd(dst, x, y, z)
 }
 
@@ -191,10 +160,6 @@ func mulAddRef(dst, x, y, z []float32) {
 func ScaleAdd(dst, x, y []float32, alpha, beta float32) {
 	if len(x) != len(dst) || len(y) != len(dst) {
 		panic("kernels: ScaleAdd: lengths of dst, x and y differ")
-	}
-	for len(dst) > chunkLen {
-		scaleAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], alpha, beta)
-		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
 	}
 	scaleAdd(dst, x, y, alpha, beta)
 }
@@ -215,10 +180,6 @@ func Copy(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Copy: lengths of dst and x differ")
 	}
-	for len(dst) > chunkLen {
-		copyVector(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
-	}
 	copyVector(dst, x)
 }
 
@@ -228,10 +189,6 @@ func copyVectorRef(dst, x []float32) { copy(dst, x) }
 //
 //	dst[i] = value
 func Fill(dst []float32, value float32) {
-	for len(dst) > chunkLen {
-		fill(dst[:chunkLen], value)
-		dst = dst[chunkLen:]
-	}
 	fill(dst, value)
 }
 
@@ -251,10 +208,6 @@ func fillRef(dst []float32, value float32) {
 func Clamp(dst, x []float32, lo, hi float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Clamp: lengths of dst and x differ")
-	}
-	for len(dst) > chunkLen {
-		clamp(dst[:chunkLen], x[:chunkLen], lo, hi)
-		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	clamp(dst, x, lo, hi)
 }
@@ -279,10 +232,6 @@ func clampRef(dst, x []float32, lo, hi float32) {
 func Abs(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Abs: lengths of dst and x differ")
-	}
-	for len(dst) > chunkLen {
-		abs(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	abs(dst, x)
 }

@@ -14,7 +14,7 @@ import (
 //	dst[i,j] = (1/rows) * sum over r of x[r,i]*x[r,j]
 //
 // and likewise for the gradients at its outputs. AdaFisher takes the diagonals
-// alone; [Gershgorin] tells what that leaves out. It costs rows*n^2 multiply-adds.
+// alone; [Gershgorin] tells what that leaves out. It costs rows*n^2/2 multiply-adds.
 func FullFactor(dst, x []float32, rows int) error {
 	if rows < 1 || len(x)%rows != 0 {
 		return fmt.Errorf("kron: FullFactor: %d numbers are not %d rows, at least 1", len(x), rows)
@@ -24,7 +24,7 @@ func FullFactor(dst, x []float32, rows int) error {
 		return fmt.Errorf("kron: FullFactor: length of dst is %d: want %d", len(dst), n*n)
 	}
 	m := kernels.NewMatrix(rows, n, x)
-	kernels.Gemm{TransA: true}.Multiply(kernels.NewMatrix(n, n, dst), m, m)
+	kernels.Syrk{Trans: true}.Multiply(kernels.NewMatrix(n, n, dst), m)
 	kernels.Scale(dst, dst, float32(1/float64(rows)))
 	return nil
 }

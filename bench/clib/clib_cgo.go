@@ -19,7 +19,7 @@ static void repeat(void *r, struct operands o, long times, float *out) {
 }
 
 // The part of OpenBLAS that has our kernels.
-enum { row_major = 101, no_trans = 111, trans = 112 };
+enum { row_major = 101, no_trans = 111, trans = 112, upper = 121 };
 
 static void (*blas_saxpy)(int, float, const float *, int, float *, int);
 static void (*blas_saxpby)(int, float, const float *, int, float, float *, int);
@@ -31,6 +31,7 @@ static float (*blas_snrm2)(int, const float *, int);
 static size_t (*blas_isamax)(int, const float *, int);
 static void (*blas_sger)(int, int, int, float, const float *, int, const float *, int, float *, int);
 static void (*blas_sgemm)(int, int, int, int, int, int, float, const float *, int, const float *, int, float, float *, int);
+static void (*blas_ssyrk)(int, int, int, int, int, float, const float *, int, float, float *, int);
 static void (*blas_somatcopy)(int, int, int, int, float, const float *, int, float *, int);
 static void (*blas_threads)(int);
 static char *(*blas_config)(void);
@@ -41,7 +42,7 @@ static const char *load_blas(void *library) {
 		{"cblas_saxpy", &blas_saxpy}, {"cblas_saxpby", &blas_saxpby}, {"cblas_sscal", &blas_sscal},
 		{"cblas_scopy", &blas_scopy}, {"cblas_sdot", &blas_sdot}, {"cblas_sasum", &blas_sasum},
 		{"cblas_snrm2", &blas_snrm2}, {"cblas_isamax", &blas_isamax}, {"cblas_sger", &blas_sger},
-		{"cblas_sgemm", &blas_sgemm}, {"cblas_somatcopy", &blas_somatcopy},
+		{"cblas_sgemm", &blas_sgemm}, {"cblas_ssyrk", &blas_ssyrk}, {"cblas_somatcopy", &blas_somatcopy},
 		{"openblas_set_num_threads", &blas_threads}, {"openblas_get_config", &blas_config},
 		{"openblas_get_corename", &blas_core},
 	};
@@ -64,9 +65,12 @@ static void run_gemm(struct operands *o) {
 	blas_sgemm(row_major, o->trans_a ? trans : no_trans, o->trans_b ? trans : no_trans, o->m, o->n, o->k, 1,
 		o->a, o->trans_a ? o->m : o->k, o->b, o->trans_b ? o->k : o->n, o->s[0], o->c, o->n);
 }
+static void run_syrk(struct operands *o) {
+	blas_ssyrk(row_major, upper, o->trans_a ? trans : no_trans, o->n, o->k, 1, o->a, o->trans_a ? o->n : o->k, o->s[0], o->c, o->n);
+}
 
 static void *blas_routine(int i) {
-	routine all[] = {run_axpy, run_ema, run_scale, run_copy, run_dot, run_l1norm, run_l2norm, run_maxabs, run_ger, run_transpose, run_gemm};
+	routine all[] = {run_axpy, run_ema, run_scale, run_copy, run_dot, run_l1norm, run_l2norm, run_maxabs, run_ger, run_transpose, run_gemm, run_syrk};
 	return all[i];
 }
 
@@ -144,7 +148,7 @@ var blasName = map[string]string{"linux": "libopenblas.so.0", "darwin": "libopen
 // A BLAS is a loaded OpenBLAS. Its routines are named as the plain loops.
 type BLAS struct{ Library }
 
-var blasRoutines = []string{"axpy", "ema", "scale", "copy", "dot", "l1norm", "l2norm", "maxabs", "ger", "transpose", "gemm"}
+var blasRoutines = []string{"axpy", "ema", "scale", "copy", "dot", "l1norm", "l2norm", "maxabs", "ger", "transpose", "gemm", "syrk"}
 
 // OpenBLAS loads OpenBLAS with kernels for the given type of core, or with those
 // that it chooses itself for an empty one, and sets it to one thread. It must be

@@ -44,7 +44,7 @@ func TestContendersAgree(t *testing.T) {
 	if len(workers) > 0 {
 		workers = workers[:1]
 	}
-	all := slices.Concat(vectorRaces(p), smallRaces(), productRaces(p), convolutionRaces(p), workers)
+	all := slices.Concat(vectorRaces(p), smallRaces(), productRaces(p), symmetricRaces(p), convolutionRaces(p), workers)
 	for _, r := range all {
 		o := r.operands
 		if r.fewer || r.size == "8 MiB" || r.size == "512 x 512 x 512" {

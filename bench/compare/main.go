@@ -132,6 +132,7 @@ func races(p *peers) ([]race, error) {
 	all := append(roofRaces(), vectorRaces(p)...)
 	all = append(all, smallRaces()...)
 	all = append(all, productRaces(p)...)
+	all = append(all, symmetricRaces(p)...)
 	all = append(all, convolutionRaces(p)...)
 	training, err := trainingRaces(p)
 	if err != nil {

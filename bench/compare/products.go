@@ -58,6 +58,42 @@ func productRaces(p *peers) []race {
 	return all
 }
 
+// symmetricShapes are the rows and columns of the matrices of which the factors of
+// layers are made.
+var symmetricShapes = [][2]int{{32, 64}, {128, 512}, {128, 784}, {1024, 512}}
+
+// symmetricRaces returns the races of symmetric rank-k updates, C = A^T*A.
+func symmetricRaces(p *peers) []race {
+	var all []race
+	for _, s := range symmetricShapes {
+		k, n := s[0], s[1]
+		o := &operands{M: n, N: n, K: k, TransA: true, A: allocate(k * n), C: allocate(n * n)}
+		form := kernels.Syrk{Trans: true, Scratch: allocate(kernels.GemmScratchLarge)}
+		a, c := kernels.NewMatrix(k, n, o.A), kernels.NewMatrix(n, n, o.C)
+		contenders := ours(func() { form.Multiply(c, a) })
+		contenders = append(contenders, p.c("syrk", o)...)
+		x, y := blas32.General{Rows: k, Cols: n, Stride: n, Data: o.A}, blas32.Symmetric{N: n, Stride: n, Data: o.C, Uplo: blas.Upper}
+		contenders = append(contenders, goPeer(gonum, func() { blas32.Syrk(blas.Trans, 1, x, 0, y) }))
+		var top *roofline
+		if len(roof.Vectors) > 0 {
+			top = fmaRoof(roof.Vectors[0])
+		}
+		for i := range contenders {
+			r := &contenders[i]
+			r.kernel, r.roof, r.work = "syrk", top, float64(n*(n+1)*k)
+			r.result = func() { // BLAS leaves the lower triangle alone
+				for i := range n {
+					for j := range i {
+						o.C[i*n+j] = o.C[j*n+i]
+					}
+				}
+			}
+		}
+		all = append(all, race{contenders: contenders, size: fmt.Sprintf("%d x %d", n, k), unit: "GFLOP/s", operands: o})
+	}
+	return all
+}
+
 // factors is the memory of a product.
 type factors struct {
 	*operands

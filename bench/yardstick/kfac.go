@@ -211,7 +211,7 @@ func (k *KFAC) observe(s *nn.Session, y []float32, labels []int) error {
 func (l *kfacLayer) add(o nn.Observation) {
 	rows := len(o.DY) / l.out
 	l.rows += rows
-	kernels.OuterProducts(square(l.gSum, l.out), kernels.NewMatrix(rows, l.out, o.DY), kernels.NewMatrix(rows, l.out, o.DY), 1)
+	addSquares.Multiply(square(l.gSum, l.out), kernels.NewMatrix(rows, l.out, o.DY))
 	inputs := l.in
 	if l.bias >= 0 {
 		inputs--
@@ -242,9 +242,11 @@ func (l *kfacLayer) add(o nn.Observation) {
 }
 
 func (l *kfacLayer) addInputs(x []float32, rows int) {
-	m := kernels.NewMatrix(rows, l.in, x)
-	kernels.OuterProducts(square(l.aSum, l.in), m, m, 1)
+	addSquares.Multiply(square(l.aSum, l.in), kernels.NewMatrix(rows, l.in, x))
 }
+
+// addSquares adds the outer products of rows with themselves.
+var addSquares = kernels.Syrk{Trans: true, Accumulate: true}
 
 func (l *kfacLayer) room(rows int) []float32 {
 	l.buffer = slices.Grow(l.buffer[:0], rows*l.in)[:rows*l.in]

@@ -151,8 +151,7 @@ func (q *shampooParam) observe(g []float32, w *newton) {
 			}
 			continue
 		}
-		m := kernels.NewMatrix(d.n, len(g)/d.n, rows)
-		kernels.Gemm{TransB: true, Accumulate: true, Scratch: w.scratch}.Multiply(square(d.h, d.n), m, m)
+		kernels.Syrk{Accumulate: true, Scratch: w.scratch}.Multiply(square(d.h, d.n), kernels.NewMatrix(d.n, len(g)/d.n, rows))
 	}
 }
 

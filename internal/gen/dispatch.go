@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/adafisher-go/adafisher/internal/gen/vec"
@@ -51,7 +52,8 @@ func stubs(kernels []*vec.Kernel, a arch, tiles []gemmLevel) *bytes.Buffer {
 
 // dispatch writes, for each kernel, a function that runs the routine of the
 // current level on slices. It is not inlined: a call is where the scheduler can
-// preempt a loop over chunks.
+// preempt a loop over chunks. Functions of vectors and of matrices have that
+// loop themselves, so that the public ones are short enough to be inlined.
 func dispatch(kernels []*vec.Kernel, a arch) *bytes.Buffer {
 	b := bytes.NewBufferString(header)
 	fmt.Fprintf(b, "//go:build %s\n\npackage kernels\n", a.constraint)
@@ -73,6 +75,7 @@ func dispatch(kernels []*vec.Kernel, a arch) *bytes.Buffer {
 			fmt.Fprintf(b, "%s%sRef(%s)\n}\n", ret, k.Name, names)
 			continue
 		}
+		chunks(b, k, names)
 		for _, s := range k.Slices {
 			call, args := "raceWrite", s.Name
 			if s.Access == vec.In {
@@ -84,12 +87,56 @@ func dispatch(kernels []*vec.Kernel, a arch) *bytes.Buffer {
 			fmt.Fprintf(b, "%s(%s)\n", call, args)
 		}
 		fmt.Fprintf(b, "switch CurrentLevel() {\n")
-		for _, l := range a.levels {
-			fmt.Fprintf(b, "case %s:\n%sasm.%s%s(%s)\n", l, ret, k.Title(), l, arguments(k))
+		for i, l := range a.levels {
+			call := fmt.Sprintf("%sasm.%s%s(%s)", ret, k.Title(), l, arguments(k))
+			if l == "AVX512" && i+1 < len(a.levels) && k.Short() {
+				fmt.Fprintf(b, "case %s:\nif len(%s) >= shortLen {\n%s\nreturn\n}\nfallthrough\n", l, k.Slices[0].Name, call)
+				continue
+			}
+			fmt.Fprintf(b, "case %s:\n%s\n", l, call)
 		}
 		fmt.Fprintf(b, "default:\n%s%sRef(%s)\n}\n}\n", ret, k.Name, names)
 	}
 	return b
+}
+
+// chunks writes what a function of long vectors, or of a large matrix, does first: it
+// calls itself on pieces.
+func chunks(b *bytes.Buffer, k *vec.Kernel, names string) {
+	call := func(cut func(*vec.Slice) string) string {
+		args := strings.Split(names, ", ")
+		for _, s := range k.Slices {
+			args[slices.Index(args, s.Name)] += cut(s)
+		}
+		return fmt.Sprintf("%s(%s)", k.Name, strings.Join(args, ", "))
+	}
+	first := k.Slices[0].Name
+	if g := k.Grid(); g != nil {
+		rows, cols := g.Rows.Name, "len("+g.Cols.Len+")"
+		piece := call(g.Cut)
+		if g.Rows.Len != "" {
+			rows = "len(" + g.Rows.Len + ")"
+		} else {
+			piece = strings.Replace(piece, ", "+rows, ", r1-r0", 1)
+		}
+		fmt.Fprintf(b, "if len(%s) == 0 {\nreturn\n}\nif len(%[1]s) > chunkLen || %[2]s > rowChunk {\n"+
+			"eachBlock(%[2]s, %[3]s, func(r0, r1, c0, c1 int) {\nlo, hi := r0*%[3]s+c0, (r1-1)*%[3]s+c1\n%[4]s\n})\nreturn\n}\n",
+			first, rows, cols, piece)
+		return
+	}
+	if !k.Chunks() {
+		return
+	}
+	var vectors, rest []string
+	for _, s := range k.Slices {
+		vectors, rest = append(vectors, s.Name), append(rest, s.Name+"[chunkLen:]")
+	}
+	loop := fmt.Sprintf("for len(%s) > chunkLen {\n%s\n%s = %s\n}\n", first,
+		call(func(*vec.Slice) string { return "[:chunkLen]" }), strings.Join(vectors, ", "), strings.Join(rest, ", "))
+	if k.Lanes64 {
+		loop = fmt.Sprintf("if len(%s) > chunkLen {\nvar own [lanes]float32\nif acc == nil {\nacc = &own\n}\n%s}\n", first, loop)
+	}
+	b.WriteString(loop)
 }
 
 // parameters returns the parameter list of a kernel's Go function, and the names.

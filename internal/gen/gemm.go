@@ -41,8 +41,8 @@ func gemmDispatch(a arch, levels []gemmLevel) *bytes.Buffer {
 		}
 		fmt.Fprint(b, "}\n}\n")
 	}
-	call("transposes blocks of a strip of src that is as high as a block\n// is wide; strides are in elements.",
-		"transposeStrip", vec.TransposeSignature, "dst, src, dstStride, srcStride, blocks",
+	call("transposes blocks of strips of src below each other, each as high\n// as a block is wide; strides are in elements.",
+		"transposeStrips", vec.TransposeSignature, "dst, src, dstStride, srcStride, blocks, strips",
 		"Transpose", func(l gemmLevel) string { return l.moves })
 	call("copies rows of two vectors, at a stride in elements, into\n// consecutive memory.",
 		"packPanel", vec.PackSignature, "dst, src, stride, rows",

@@ -99,7 +99,7 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("layerNorm", layerNorm),
 		vec.Describe("layerNormDot", layerNormDot),
 		vec.Describe("layerNormBackward", layerNormBackward),
-		vec.Describe("colDotNormalized", colDotNormalized),
+		vec.Describe("layerNormSums", layerNormSums),
 		vec.Describe("colSumsShifted", colSumsShifted(false)),
 		vec.Describe("colSumsShiftedNarrow", colSumsShifted(true)),
 		vec.Describe("colSumSquaresShifted", colSumSquaresShifted(false)),

@@ -113,13 +113,17 @@ func layerNormBackward(k *vec.Kernel) {
 	})
 }
 
-// dst[j] = chain of s = fma(dy[i,j], (x[i,j]-mean[i])*rstd[i], s)
-func colDotNormalized(k *vec.Kernel) {
-	dst, dy, x, mean, rstd := k.InOut("dst"), k.In("dy"), k.In("x"), k.In("mean"), k.In("rstd")
-	k.Columns(8, dst, []*vec.Slice{dy, x}, []*vec.Slice{mean, rstd}, nil, func(acc *vec.Value) *vec.Value {
-		h := standard(k, k.Load(x), k.Row(mean), k.Row(rstd))
-		return k.FMA(k.Load(dy), h, acc)
-	})
+// dgamma[j] = chain of s = fma(dy[i,j], (x[i,j]-mean[i])*rstd[i], s);  dbeta[j] = sum of dy[i,j]
+func layerNormSums(k *vec.Kernel) {
+	dgamma, dbeta, dy, x := k.InOut("dgamma"), k.InOut("dbeta"), k.In("dy"), k.In("x")
+	mean, rstd := k.In("mean"), k.In("rstd")
+	var v *vec.Value
+	k.ColumnSums(4, []*vec.Slice{dy, x}, []*vec.Slice{mean, rstd}, nil,
+		vec.ColumnSum{Dst: dgamma, Next: func(acc *vec.Value) *vec.Value {
+			v = k.Load(dy)
+			return k.FMA(v, standard(k, k.Load(x), k.Row(mean), k.Row(rstd)), acc)
+		}},
+		vec.ColumnSum{Dst: dbeta, Next: func(acc *vec.Value) *vec.Value { return k.Add(acc, v) }})
 }
 
 // dst[j] = sum of x[i,j]-shift[j]

@@ -29,24 +29,28 @@ func ema(k *vec.Kernel) {
 	})
 }
 
-// dst = (x-lo) / width
+// dst = (x-lo) / width;  lane as in finiteSum
 func normalize(k *vec.Kernel) {
 	dst, x := k.Out("dst"), k.In("x")
 	lo, width := k.Scalar("lo"), k.Scalar("width")
-	k.Each(4, func() {
-		k.Store(dst, k.Div(k.Sub(k.Load(x), lo), width))
-	})
+	k.Reduce(0, vec.Accumulator{Fold: vec.Add, Next: func(acc *vec.Value) *vec.Value {
+		v := k.Load(x)
+		k.Store(dst, k.Div(k.Sub(v, lo), width))
+		return k.FMA(v, k.Const(0), acc)
+	}})
 }
 
-// y = flush(fma(keep, y, add*((x-lo)/width)))
+// y = flush(fma(keep, y, add*((x-lo)/width)));  lane as in finiteSum
 func normalizeEMA(k *vec.Kernel) {
 	y, x := k.InOut("y"), k.In("x")
 	lo, width := k.Scalar("lo"), k.Scalar("width")
 	keep, add := k.Scalar("keep"), k.Scalar("add")
-	k.Each(4, func() {
-		norm := k.Div(k.Sub(k.Load(x), lo), width)
+	k.Reduce(0, vec.Accumulator{Fold: vec.Add, Next: func(acc *vec.Value) *vec.Value {
+		v := k.Load(x)
+		norm := k.Div(k.Sub(v, lo), width)
 		k.Store(y, k.Flush(k.FMA(keep, k.Load(y), k.Mul(add, norm))))
-	})
+		return k.FMA(v, k.Const(0), acc)
+	}})
 }
 
 // dst = x + y

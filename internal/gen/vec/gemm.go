@@ -145,9 +145,9 @@ type Segment struct {
 }
 `
 
-// TransposeSignature is the type of the routines that transpose a strip of
-// src, as many rows as a block is wide, into dst. Strides are in elements.
-const TransposeSignature = "func(dst, src *float32, dstStride, srcStride, blocks int)"
+// TransposeSignature is the type of the routines that transpose strips of src below
+// each other, each as many rows as a block is wide, into dst. Strides are in elements.
+const TransposeSignature = "func(dst, src *float32, dstStride, srcStride, blocks, strips int)"
 
 // PackSignature is the type of the routines that copy rows of two vectors, at a
 // stride in elements, into consecutive memory.

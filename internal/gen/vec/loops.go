@@ -83,6 +83,7 @@ func (k *Kernel) Rows(unroll int, rowLen, colLen *Slice, mats, cols []*Slice, ro
 		rows = k.Int("rows")
 	}
 	width := k.length("cols", colLen.Name)
+	k.grid = &Grid{Rows: rows, Cols: width, mats: mats, cols: cols}
 	k.into = &k.row
 	row()
 	k.into = &k.body
@@ -281,6 +282,9 @@ func (k *Kernel) Columns(most int, dst *Slice, mats, rows, cols []*Slice, next f
 	k.ColumnSums(most, mats, rows, cols, ColumnSum{dst, next})
 }
 
+// carry is the value of the argument add with which chains go on.
+const carry = 2
+
 // A ColumnSum is a sum over the rows of matrices, one for each column.
 type ColumnSum struct {
 	Dst  *Slice
@@ -289,7 +293,7 @@ type ColumnSum struct {
 
 // ColumnSums describes sums over the rows of matrices: for each column and each
 // sum one chain of Next from +0 over the rows, which is stored in Dst, or added to
-// it when the argument add is not 0. The matrices mats have one distance of rows,
+// it when the argument add is 1; when add is 2 the chain goes on from Dst. The matrices mats have one distance of rows,
 // the argument stride in elements. rows are vectors with one element a row, for
 // Row; cols have one a column, for Column. Up to most vectors of columns stay in
 // registers over all rows.
@@ -361,6 +365,14 @@ func (k *Kernel) ColumnSums(most int, mats, rows, cols []*Slice, sums ...ColumnS
 					t.Zero(r)
 				}
 			}
+			t.Arg(left, add.Name)
+			t.CmpJump(left, carry, NE, label+"_begin")
+			for i, s := range states {
+				for j, r := range s.regs {
+					t.Load(r, sums[i].Dst.ptr, 4*lanes*j, partial)
+				}
+			}
+			t.Label(label + "_begin")
 			t.Arg(left, count.Name)
 			t.Label(label + "_rows")
 			for _, v := range rowValues {
@@ -377,7 +389,7 @@ func (k *Kernel) ColumnSums(most int, mats, rows, cols []*Slice, sums ...ColumnS
 			}
 			t.SubJump(left, 1, NE, label+"_rows")
 			t.Arg(left, add.Name)
-			t.CmpJump(left, 0, EQ, label+"_store")
+			t.CmpJump(left, 1, NE, label+"_store")
 			for i, s := range states {
 				for j, r := range s.regs {
 					v := l.reg()

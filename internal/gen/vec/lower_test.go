@@ -491,7 +491,7 @@ func TestColumns(t *testing.T) {
 		k.ColumnSums(unroll, []*vec.Slice{x, y}, []*vec.Slice{row}, []*vec.Slice{col}, sums...)
 	}, func(t *testing.T, c *trial) {
 		for _, cols := range c.lengths(unroll) {
-			rows, add := 1+c.r.IntN(4), c.r.IntN(2)
+			rows, add := 1+c.r.IntN(4), c.r.IntN(3)
 			stride = cols + c.r.IntN(3)
 			n := (rows-1)*stride + cols
 			lengths := map[*vec.Slice]int{x: n, y: n, row: rows, col: cols}
@@ -507,10 +507,13 @@ func TestColumns(t *testing.T) {
 			for k, d := range dsts {
 				c.requireWords(t, d, func(j int) uint32 {
 					sum := uint32(0)
+					if add == 2 {
+						sum = c.data[d.Name][j]
+					}
 					for i := range rows {
 						sum = scramble(vec.Sub, []uint32{values[k].eval(point{row: i, col: j}), sum}, 0)
 					}
-					if add != 0 {
+					if add == 1 {
 						sum = scramble(vec.Add, []uint32{c.data[d.Name][j], sum}, 0)
 					}
 					return sum

@@ -18,6 +18,7 @@ package vec
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -165,10 +166,29 @@ type Kernel struct {
 	start *Value    // of the element numbers; nil for 0
 	index bool      // the body uses element numbers
 	each  bool      // the loop is Each
+	grid  *Grid     // the loop is Rows
 	after *Int      // of strided passes: elements after those of a row
 	clear []*Slice  // matrices in which these are set to +0
 	into  *[]*Value // where operations are recorded: row or body
 	loop  func(*lowering)
+}
+
+// A Grid is the matrix that Rows goes over.
+type Grid struct {
+	Rows, Cols *Int
+	mats, cols []*Slice
+}
+
+// Cut returns which elements of an argument belong to rows r0 to r1 and columns c0 to
+// c1, elements lo to hi of the matrix.
+func (g *Grid) Cut(s *Slice) string {
+	switch {
+	case slices.Contains(g.mats, s):
+		return "[lo:hi]"
+	case slices.Contains(g.cols, s):
+		return "[c0:c1]"
+	}
+	return "[r0:r1]"
 }
 
 // Describe runs a description.
@@ -185,6 +205,17 @@ func Describe(name string, f func(*Kernel)) *Kernel {
 	}
 	return k
 }
+
+// Chunks reports whether the kernel is one of vectors that can be cut: no argument
+// tells where in them the slices lie, and the sum of a part is carried to the next.
+func (k *Kernel) Chunks() bool { return k.each && !k.index || k.Lanes64 }
+
+// Grid returns the matrix that the kernel goes over, nil if it has another loop.
+func (k *Kernel) Grid() *Grid { return k.grid }
+
+// Short reports whether the kernel does so little with an element that masks would
+// take much of a short call.
+func (k *Kernel) Short() bool { return k.each && len(k.body) <= 8 }
 
 // Title is the kernel's name in package asm, without the level.
 func (k *Kernel) Title() string { return strings.ToUpper(k.Name[:1]) + k.Name[1:] }
