@@ -55,9 +55,9 @@ vectors_end:
 	ADDQ        $+8, CX
 	TESTQ       CX, CX
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y7
+	VMOVUPS     32(DX)(CX*4), Y7
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y7, Y8
 	VMASKMOVPS  (AX), Y7, Y6
@@ -137,9 +137,9 @@ vectors_end:
 	ADDQ        $+16, CX
 	TESTQ       CX, CX
 	JE          done
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z7
 	VMOVUPS.Z   (AX), K1, Z8
 	VFMADD231PS Z7, Z0, Z8
@@ -195,9 +195,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y4
+	VMOVUPS    32(DX)(CX*4), Y4
 	NEGQ       CX
 	VMASKMOVPS (BX), Y4, Y3
 	VMULPS     Y3, Y0, Y3
@@ -253,9 +253,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z4
 	VMULPS    Z4, Z0, Z4
 	VMOVUPS   Z4, K1, (AX)
@@ -337,9 +337,9 @@ vectors_end:
 	ADDQ        $+8, CX
 	TESTQ       CX, CX
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y9
+	VMOVUPS     32(DX)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (AX), Y9, Y10
 	VMASKMOVPS  (BX), Y9, Y8
@@ -442,9 +442,9 @@ vectors_end:
 	ADDQ          $+16, CX
 	TESTQ         CX, CX
 	JE            done
-	MOVL          $0x0000ffff, R14
-	BZHIL         CX, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, DX
+	BZHIL         CX, DX, DX
+	KMOVW         DX, K1
 	VMOVUPS.Z     (AX), K1, Z9
 	VMOVUPS.Z     (BX), K1, Z10
 	VMULPS        Z10, Z1, Z10
@@ -605,9 +605,9 @@ blocks_end:
 partial0:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(R14)(DX*4), Y8
+	VMOVUPS     32(SI)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y10
 	VBLENDVPS   Y8, Y10, Y9, Y10
@@ -618,9 +618,9 @@ partial0:
 partial1:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(R14)(DX*4), Y8
+	VMOVUPS     32(SI)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y11
 	VBLENDVPS   Y8, Y11, Y9, Y11
@@ -631,9 +631,9 @@ partial1:
 partial2:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(R14)(DX*4), Y8
+	VMOVUPS     32(SI)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y10
 	VBLENDVPS   Y8, Y10, Y9, Y10
@@ -644,9 +644,9 @@ partial2:
 partial3:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(R14)(DX*4), Y8
+	VMOVUPS     32(SI)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y11
 	VBLENDVPS   Y8, Y11, Y9, Y11
@@ -657,9 +657,9 @@ partial3:
 partial4:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(R14)(DX*4), Y8
+	VMOVUPS     32(SI)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y10
 	VBLENDVPS   Y8, Y10, Y9, Y10
@@ -670,9 +670,9 @@ partial4:
 partial5:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(R14)(DX*4), Y8
+	VMOVUPS     32(SI)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y11
 	VBLENDVPS   Y8, Y11, Y9, Y11
@@ -683,9 +683,9 @@ partial5:
 partial6:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(R14)(DX*4), Y8
+	VMOVUPS     32(SI)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y10
 	VBLENDVPS   Y8, Y10, Y9, Y10
@@ -696,9 +696,9 @@ partial6:
 partial7:
 	TESTQ       DX, DX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(R14)(DX*4), Y8
+	VMOVUPS     32(SI)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y11
 	VBLENDVPS   Y8, Y11, Y9, Y11
@@ -825,9 +825,9 @@ blocks_end:
 partial0:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       DX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
 	VMOVUPS.Z   (BX), K1, Z12
 	VBLENDMPS   Z12, Z5, K1, Z12
 	VMOVUPS.Z   (CX), K1, Z8
@@ -837,9 +837,9 @@ partial0:
 partial1:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       DX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
 	VMOVUPS.Z   (BX), K1, Z8
 	VBLENDMPS   Z8, Z5, K1, Z8
 	VMOVUPS.Z   (CX), K1, Z12
@@ -849,9 +849,9 @@ partial1:
 partial2:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       DX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
 	VMOVUPS.Z   (BX), K1, Z12
 	VBLENDMPS   Z12, Z5, K1, Z12
 	VMOVUPS.Z   (CX), K1, Z8
@@ -861,9 +861,9 @@ partial2:
 partial3:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       DX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
 	VMOVUPS.Z   (BX), K1, Z8
 	VBLENDMPS   Z8, Z5, K1, Z8
 	VMOVUPS.Z   (CX), K1, Z12
@@ -999,9 +999,9 @@ blocks_end:
 partial0:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y0, Y0
@@ -1010,9 +1010,9 @@ partial0:
 partial1:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y1, Y1
@@ -1021,9 +1021,9 @@ partial1:
 partial2:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y2, Y2
@@ -1032,9 +1032,9 @@ partial2:
 partial3:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y3, Y3
@@ -1043,9 +1043,9 @@ partial3:
 partial4:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y4, Y4
@@ -1054,9 +1054,9 @@ partial4:
 partial5:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y5, Y5
@@ -1065,9 +1065,9 @@ partial5:
 partial6:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y6, Y6
@@ -1076,9 +1076,9 @@ partial6:
 partial7:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VADDPS     Y9, Y7, Y7
@@ -1178,9 +1178,9 @@ blocks_end:
 partial0:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z7
 	VADDPS    Z7, Z0, Z0
 	JMP       fold
@@ -1188,9 +1188,9 @@ partial0:
 partial1:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z7
 	VADDPS    Z7, Z1, Z1
 	JMP       fold
@@ -1198,9 +1198,9 @@ partial1:
 partial2:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z7
 	VADDPS    Z7, Z2, Z2
 	JMP       fold
@@ -1208,9 +1208,9 @@ partial2:
 partial3:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z7
 	VADDPS    Z7, Z3, Z3
 
@@ -1344,9 +1344,9 @@ blocks_end:
 partial0:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y0
@@ -1355,9 +1355,9 @@ partial0:
 partial1:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y1
@@ -1366,9 +1366,9 @@ partial1:
 partial2:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y2
@@ -1377,9 +1377,9 @@ partial2:
 partial3:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y3
@@ -1388,9 +1388,9 @@ partial3:
 partial4:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y4
@@ -1399,9 +1399,9 @@ partial4:
 partial5:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y5
@@ -1410,9 +1410,9 @@ partial5:
 partial6:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y6
@@ -1421,9 +1421,9 @@ partial6:
 partial7:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y9
 	VFMADD231PS Y9, Y9, Y7
@@ -1523,9 +1523,9 @@ blocks_end:
 partial0:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z7
 	VFMADD231PS Z7, Z7, Z0
 	JMP         fold
@@ -1533,9 +1533,9 @@ partial0:
 partial1:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z7
 	VFMADD231PS Z7, Z7, Z1
 	JMP         fold
@@ -1543,9 +1543,9 @@ partial1:
 partial2:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z7
 	VFMADD231PS Z7, Z7, Z2
 	JMP         fold
@@ -1553,9 +1553,9 @@ partial2:
 partial3:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z7
 	VFMADD231PS Z7, Z7, Z3
 
@@ -1652,9 +1652,9 @@ blocks_end:
 partial0:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), CX
 	NEGQ         BX
-	VMOVUPS      32(R14)(BX*4), Y12
+	VMOVUPS      32(CX)(BX*4), Y12
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y12, Y11
 	VBLENDVPS    Y12, Y11, Y9, Y10
@@ -1667,9 +1667,9 @@ partial0:
 partial1:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), CX
 	NEGQ         BX
-	VMOVUPS      32(R14)(BX*4), Y12
+	VMOVUPS      32(CX)(BX*4), Y12
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y12, Y11
 	VBLENDVPS    Y12, Y11, Y9, Y10
@@ -1682,9 +1682,9 @@ partial1:
 partial2:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), CX
 	NEGQ         BX
-	VMOVUPS      32(R14)(BX*4), Y12
+	VMOVUPS      32(CX)(BX*4), Y12
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y12, Y11
 	VBLENDVPS    Y12, Y11, Y9, Y10
@@ -1697,9 +1697,9 @@ partial2:
 partial3:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), CX
 	NEGQ         BX
-	VMOVUPS      32(R14)(BX*4), Y12
+	VMOVUPS      32(CX)(BX*4), Y12
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y12, Y11
 	VBLENDVPS    Y12, Y11, Y9, Y10
@@ -1812,9 +1812,9 @@ blocks_end:
 partial0:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z13
 	VBLENDMPS Z13, Z9, K1, Z12
 	VMINPS    Z0, Z12, Z0
@@ -1825,9 +1825,9 @@ partial0:
 partial1:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z13
 	VBLENDMPS Z13, Z9, K1, Z12
 	VMINPS    Z1, Z12, Z1
@@ -1838,9 +1838,9 @@ partial1:
 partial2:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z13
 	VBLENDMPS Z13, Z9, K1, Z12
 	VMINPS    Z2, Z12, Z2
@@ -1851,9 +1851,9 @@ partial2:
 partial3:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z13
 	VBLENDMPS Z13, Z9, K1, Z12
 	VMINPS    Z3, Z12, Z3
@@ -1945,9 +1945,9 @@ blocks_end:
 partial0:
 	TESTQ       BX, BX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), CX
 	NEGQ        BX
-	VMOVUPS     32(R14)(BX*4), Y8
+	VMOVUPS     32(CX)(BX*4), Y8
 	NEGQ        BX
 	VMASKMOVPS  (AX), Y8, Y7
 	VFMADD231PS Y5, Y7, Y0
@@ -1956,9 +1956,9 @@ partial0:
 partial1:
 	TESTQ       BX, BX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), CX
 	NEGQ        BX
-	VMOVUPS     32(R14)(BX*4), Y8
+	VMOVUPS     32(CX)(BX*4), Y8
 	NEGQ        BX
 	VMASKMOVPS  (AX), Y8, Y7
 	VFMADD231PS Y5, Y7, Y1
@@ -1967,9 +1967,9 @@ partial1:
 partial2:
 	TESTQ       BX, BX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), CX
 	NEGQ        BX
-	VMOVUPS     32(R14)(BX*4), Y8
+	VMOVUPS     32(CX)(BX*4), Y8
 	NEGQ        BX
 	VMASKMOVPS  (AX), Y8, Y7
 	VFMADD231PS Y5, Y7, Y2
@@ -1978,9 +1978,9 @@ partial2:
 partial3:
 	TESTQ       BX, BX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), CX
 	NEGQ        BX
-	VMOVUPS     32(R14)(BX*4), Y8
+	VMOVUPS     32(CX)(BX*4), Y8
 	NEGQ        BX
 	VMASKMOVPS  (AX), Y8, Y7
 	VFMADD231PS Y5, Y7, Y3
@@ -2066,9 +2066,9 @@ blocks_end:
 partial0:
 	TESTQ       BX, BX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       BX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, CX
+	BZHIL       BX, CX, CX
+	KMOVW       CX, K1
 	VMOVUPS.Z   (AX), K1, Z8
 	VFMADD231PS Z5, Z8, Z0
 	JMP         fold
@@ -2076,9 +2076,9 @@ partial0:
 partial1:
 	TESTQ       BX, BX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       BX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, CX
+	BZHIL       BX, CX, CX
+	KMOVW       CX, K1
 	VMOVUPS.Z   (AX), K1, Z8
 	VFMADD231PS Z5, Z8, Z1
 	JMP         fold
@@ -2086,9 +2086,9 @@ partial1:
 partial2:
 	TESTQ       BX, BX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       BX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, CX
+	BZHIL       BX, CX, CX
+	KMOVW       CX, K1
 	VMOVUPS.Z   (AX), K1, Z8
 	VFMADD231PS Z5, Z8, Z2
 	JMP         fold
@@ -2096,9 +2096,9 @@ partial2:
 partial3:
 	TESTQ       BX, BX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       BX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, CX
+	BZHIL       BX, CX, CX
+	KMOVW       CX, K1
 	VMOVUPS.Z   (AX), K1, Z8
 	VFMADD231PS Z5, Z8, Z3
 
@@ -2209,9 +2209,9 @@ blocks_end:
 partial0:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y6
+	VMOVUPS     32(DX)(CX*4), Y6
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y6, Y8
 	VSUBPS      Y0, Y8, Y9
@@ -2223,9 +2223,9 @@ partial0:
 partial1:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y6
+	VMOVUPS     32(DX)(CX*4), Y6
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y6, Y8
 	VSUBPS      Y0, Y8, Y9
@@ -2237,9 +2237,9 @@ partial1:
 partial2:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y6
+	VMOVUPS     32(DX)(CX*4), Y6
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y6, Y8
 	VSUBPS      Y0, Y8, Y9
@@ -2251,9 +2251,9 @@ partial2:
 partial3:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y6
+	VMOVUPS     32(DX)(CX*4), Y6
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y6, Y8
 	VSUBPS      Y0, Y8, Y9
@@ -2364,9 +2364,9 @@ blocks_end:
 partial0:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z10
 	VSUBPS      Z0, Z10, Z9
 	VDIVPS      Z1, Z9, Z9
@@ -2377,9 +2377,9 @@ partial0:
 partial1:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z10
 	VSUBPS      Z0, Z10, Z9
 	VDIVPS      Z1, Z9, Z9
@@ -2390,9 +2390,9 @@ partial1:
 partial2:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z10
 	VSUBPS      Z0, Z10, Z9
 	VDIVPS      Z1, Z9, Z9
@@ -2403,9 +2403,9 @@ partial2:
 partial3:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z10
 	VSUBPS      Z0, Z10, Z9
 	VDIVPS      Z1, Z9, Z9
@@ -2574,9 +2574,9 @@ blocks_end:
 partial0:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y11
 	VSUBPS      Y0, Y11, Y12
@@ -2594,9 +2594,9 @@ partial0:
 partial1:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y11
 	VSUBPS      Y0, Y11, Y12
@@ -2614,9 +2614,9 @@ partial1:
 partial2:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y11
 	VSUBPS      Y0, Y11, Y12
@@ -2634,9 +2634,9 @@ partial2:
 partial3:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y8
+	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y8, Y11
 	VSUBPS      Y0, Y11, Y12
@@ -2796,9 +2796,9 @@ blocks_end:
 partial0:
 	TESTQ         CX, CX
 	JE            fold
-	MOVL          $0x0000ffff, R14
-	BZHIL         CX, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, DX
+	BZHIL         CX, DX, DX
+	KMOVW         DX, K1
 	VMOVUPS.Z     (BX), K1, Z13
 	VSUBPS        Z0, Z13, Z12
 	VDIVPS        Z1, Z12, Z12
@@ -2814,9 +2814,9 @@ partial0:
 partial1:
 	TESTQ         CX, CX
 	JE            fold
-	MOVL          $0x0000ffff, R14
-	BZHIL         CX, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, DX
+	BZHIL         CX, DX, DX
+	KMOVW         DX, K1
 	VMOVUPS.Z     (BX), K1, Z13
 	VSUBPS        Z0, Z13, Z12
 	VDIVPS        Z1, Z12, Z12
@@ -2832,9 +2832,9 @@ partial1:
 partial2:
 	TESTQ         CX, CX
 	JE            fold
-	MOVL          $0x0000ffff, R14
-	BZHIL         CX, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, DX
+	BZHIL         CX, DX, DX
+	KMOVW         DX, K1
 	VMOVUPS.Z     (BX), K1, Z13
 	VSUBPS        Z0, Z13, Z12
 	VDIVPS        Z1, Z12, Z12
@@ -2850,9 +2850,9 @@ partial2:
 partial3:
 	TESTQ         CX, CX
 	JE            fold
-	MOVL          $0x0000ffff, R14
-	BZHIL         CX, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, DX
+	BZHIL         CX, DX, DX
+	KMOVW         DX, K1
 	VMOVUPS.Z     (BX), K1, Z13
 	VSUBPS        Z0, Z13, Z12
 	VDIVPS        Z1, Z12, Z12
@@ -2891,9 +2891,9 @@ TEXT ·GerAVX2(SB), NOSPLIT, $0-44
 	VBROADCASTSS alpha+40(FP), Y0
 	MOVQ         SI, DI
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), CX
 	NEGQ         DI
-	VMOVUPS      32(R14)(DI*4), Y1
+	VMOVUPS      32(CX)(DI*4), Y1
 	NEGQ         DI
 
 row:
@@ -2970,9 +2970,9 @@ TEXT ·GerAVX512(SB), NOSPLIT, $0-44
 	VBROADCASTSS alpha+40(FP), Z0
 	MOVQ         SI, DI
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R14
-	BZHIL        DI, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, CX
+	BZHIL        DI, CX, CX
+	KMOVW        CX, K1
 
 row:
 	VBROADCASTSS (BX), Z1
@@ -3047,9 +3047,9 @@ TEXT ·OuterAVX2(SB), NOSPLIT, $0-40
 	MOVQ         cols+32(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), CX
 	NEGQ         DI
-	VMOVUPS      32(R14)(DI*4), Y0
+	VMOVUPS      32(CX)(DI*4), Y0
 	NEGQ         DI
 	VBROADCASTSS lanes_00000000<>+0(SB), Y3
 
@@ -3119,9 +3119,9 @@ TEXT ·OuterAVX512(SB), NOSPLIT, $0-40
 	MOVQ         cols+32(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R14
-	BZHIL        DI, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, CX
+	BZHIL        DI, CX, CX
+	KMOVW        CX, K1
 	VBROADCASTSS lanes_00000000<>+0(SB), Z2
 
 row:
@@ -3191,9 +3191,9 @@ TEXT ·OuterAddAVX2(SB), NOSPLIT, $0-44
 	VBROADCASTSS alpha+40(FP), Y0
 	MOVQ         SI, DI
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), CX
 	NEGQ         DI
-	VMOVUPS      32(R14)(DI*4), Y1
+	VMOVUPS      32(CX)(DI*4), Y1
 	NEGQ         DI
 	VBROADCASTSS lanes_00000000<>+0(SB), Y4
 
@@ -3276,9 +3276,9 @@ TEXT ·OuterAddAVX512(SB), NOSPLIT, $0-44
 	VBROADCASTSS alpha+40(FP), Z0
 	MOVQ         SI, DI
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R14
-	BZHIL        DI, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, CX
+	BZHIL        DI, CX, CX
+	KMOVW        CX, K1
 	VBROADCASTSS lanes_00000000<>+0(SB), Z3
 
 row:
@@ -3361,9 +3361,9 @@ TEXT ·PreconditionAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS lambda+48(FP), Y0
 	MOVQ         DI, R8
 	ANDQ         $+7, R8
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         R8
-	VMOVUPS      32(R14)(R8*4), Y1
+	VMOVUPS      32(DX)(R8*4), Y1
 	NEGQ         R8
 
 row:
@@ -3449,9 +3449,9 @@ TEXT ·PreconditionAVX512(SB), NOSPLIT, $0-52
 	VBROADCASTSS lambda+48(FP), Z0
 	MOVQ         DI, R8
 	ANDQ         $+15, R8
-	MOVL         $0x0000ffff, R14
-	BZHIL        R8, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, DX
+	BZHIL        R8, DX, DX
+	KMOVW        DX, K1
 
 row:
 	VBROADCASTSS (CX), Z1
@@ -3749,9 +3749,9 @@ columns1_store:
 columns1_end:
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), R8
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y2
+	VMOVUPS    32(R8)(CX*4), Y2
 	NEGQ       CX
 	MOVQ       x+8(FP), BX
 	ADDQ       SI, BX
@@ -4008,9 +4008,9 @@ columns1_store:
 columns1_end:
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, R8
+	BZHIL     CX, R8, R8
+	KMOVW     R8, K1
 	MOVQ      x+8(FP), BX
 	ADDQ      SI, BX
 	VPXOR     X2, X2, X2
@@ -4104,9 +4104,9 @@ whole_store:
 columns_end:
 	TESTQ   CX, CX
 	JE      done
-	LEAQ    partial_masks<>+0(SB), R14
+	LEAQ    partial_masks<>+0(SB), R11
 	NEGQ    CX
-	VMOVUPS 32(R14)(CX*4), Y7
+	VMOVUPS 32(R11)(CX*4), Y7
 	NEGQ    CX
 	MOVQ    block+40(FP), DI
 	SHLQ    $0x02, DI
@@ -4218,9 +4218,9 @@ whole_store:
 columns_end:
 	TESTQ CX, CX
 	JE    done
-	MOVL  $0x0000ffff, R14
-	BZHIL CX, R14, R14
-	KMOVW R14, K1
+	MOVL  $0x0000ffff, R11
+	BZHIL CX, R11, R11
+	KMOVW R11, K1
 	MOVQ  block+40(FP), DI
 	SHLQ  $0x02, DI
 	MOVQ  x+8(FP), BX
@@ -4493,9 +4493,9 @@ columns1_store:
 columns1_end:
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), R8
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y2
+	VMOVUPS    32(R8)(CX*4), Y2
 	NEGQ       CX
 	MOVQ       x+8(FP), BX
 	ADDQ       SI, BX
@@ -4752,9 +4752,9 @@ columns1_store:
 columns1_end:
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, R8
+	BZHIL     CX, R8, R8
+	KMOVW     R8, K1
 	MOVQ      x+8(FP), BX
 	ADDQ      SI, BX
 	VPXOR     X2, X2, X2
@@ -4803,9 +4803,9 @@ TEXT ·AdaFisherAVX2(SB), NOSPLIT, $0-80
 	VBROADCASTSS keep+76(FP), Y5
 	MOVQ         R8, R9
 	ANDQ         $+7, R9
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         R9
-	VMOVUPS      32(R14)(R9*4), Y6
+	VMOVUPS      32(SI)(R9*4), Y6
 	NEGQ         R9
 	VBROADCASTSS lanes_00800000<>+0(SB), Y9
 
@@ -4890,9 +4890,9 @@ TEXT ·AdaFisherAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS keep+76(FP), Z5
 	MOVQ         R8, R9
 	ANDQ         $+15, R9
-	MOVL         $0x0000ffff, R14
-	BZHIL        R9, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, SI
+	BZHIL        R9, SI, SI
+	KMOVW        SI, K1
 	VBROADCASTSS lanes_00800000<>+0(SB), Z8
 
 row:
@@ -5046,9 +5046,9 @@ TEXT ·AdaFisherBoundedAVX2(SB), NOSPLIT, $0-76
 	VBROADCASTSS decay+72(FP), Y4
 	MOVQ         R8, R9
 	ANDQ         $+7, R9
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         R9
-	VMOVUPS      32(R14)(R9*4), Y5
+	VMOVUPS      32(SI)(R9*4), Y5
 	NEGQ         R9
 
 row:
@@ -5140,9 +5140,9 @@ TEXT ·AdaFisherBoundedAVX512(SB), NOSPLIT, $0-76
 	VBROADCASTSS decay+72(FP), Z4
 	MOVQ         R8, R9
 	ANDQ         $+15, R9
-	MOVL         $0x0000ffff, R14
-	BZHIL        R9, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, SI
+	BZHIL        R9, SI, SI
+	KMOVW        SI, K1
 	VBROADCASTSS lanes_00800000<>+0(SB), Z8
 
 row:
@@ -5350,9 +5350,9 @@ TEXT ·CalibratedAVX2(SB), NOSPLIT, $0-76
 	VBROADCASTSS keep+72(FP), Y4
 	MOVQ         R8, R9
 	ANDQ         $+7, R9
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         R9
-	VMOVUPS      32(R14)(R9*4), Y5
+	VMOVUPS      32(SI)(R9*4), Y5
 	NEGQ         R9
 	VBROADCASTSS lanes_00800000<>+0(SB), Y9
 
@@ -5435,9 +5435,9 @@ TEXT ·CalibratedAVX512(SB), NOSPLIT, $0-76
 	VBROADCASTSS keep+72(FP), Z4
 	MOVQ         R8, R9
 	ANDQ         $+15, R9
-	MOVL         $0x0000ffff, R14
-	BZHIL        R9, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, SI
+	BZHIL        R9, SI, SI
+	KMOVW        SI, K1
 	VBROADCASTSS lanes_00800000<>+0(SB), Z8
 
 row:
@@ -5589,9 +5589,9 @@ TEXT ·CalibratedCentredAVX2(SB), NOSPLIT, $0-100
 	VBROADCASTSS keep+96(FP), Y4
 	MOVQ         R11, R12
 	ANDQ         $+7, R12
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         R12
-	VMOVUPS      32(R14)(R12*4), Y5
+	VMOVUPS      32(SI)(R12*4), Y5
 	NEGQ         R12
 	VBROADCASTSS lanes_00800000<>+0(SB), Y10
 
@@ -5693,9 +5693,9 @@ TEXT ·CalibratedCentredAVX512(SB), NOSPLIT, $0-100
 	VBROADCASTSS keep+96(FP), Z4
 	MOVQ         R11, R12
 	ANDQ         $+15, R12
-	MOVL         $0x0000ffff, R14
-	BZHIL        R12, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, SI
+	BZHIL        R12, SI, SI
+	KMOVW        SI, K1
 	VBROADCASTSS lanes_00800000<>+0(SB), Z9
 
 row:
@@ -5877,9 +5877,9 @@ TEXT ·GradientSquaresAVX2(SB), NOSPLIT, $0-48
 	MOVQ    DI, R8
 	MOVQ    R8, R9
 	ANDQ    $+7, R8
-	LEAQ    partial_masks<>+0(SB), R14
+	LEAQ    partial_masks<>+0(SB), R10
 	NEGQ    R8
-	VMOVUPS 32(R14)(R8*4), Y0
+	VMOVUPS 32(R10)(R8*4), Y0
 	NEGQ    R8
 	SUBQ    R8, R9
 	SHLQ    $0x02, R9
@@ -6146,9 +6146,9 @@ TEXT ·GradientSquaresAVX512(SB), NOSPLIT, $0-48
 	MOVQ  DI, R8
 	MOVQ  R8, R9
 	ANDQ  $+15, R8
-	MOVL  $0x0000ffff, R14
-	BZHIL R8, R14, R14
-	KMOVW R14, K1
+	MOVL  $0x0000ffff, R10
+	BZHIL R8, R10, R10
+	KMOVW R10, K1
 	SUBQ  R8, R9
 	SHLQ  $0x02, R9
 
@@ -6308,9 +6308,9 @@ TEXT ·GradientSquaresCentredAVX2(SB), NOSPLIT, $0-64
 	MOVQ    R9, R10
 	MOVQ    R10, R11
 	ANDQ    $+7, R10
-	LEAQ    partial_masks<>+0(SB), R14
+	LEAQ    partial_masks<>+0(SB), R12
 	NEGQ    R10
-	VMOVUPS 32(R14)(R10*4), Y0
+	VMOVUPS 32(R12)(R10*4), Y0
 	NEGQ    R10
 	SUBQ    R10, R11
 	SHLQ    $0x02, R11
@@ -6642,9 +6642,9 @@ TEXT ·GradientSquaresCentredAVX512(SB), NOSPLIT, $0-64
 	MOVQ  R9, R10
 	MOVQ  R10, R11
 	ANDQ  $+15, R10
-	MOVL  $0x0000ffff, R14
-	BZHIL R10, R14, R14
-	KMOVW R14, K1
+	MOVL  $0x0000ffff, R12
+	BZHIL R10, R12, R12
+	KMOVW R12, K1
 	SUBQ  R10, R11
 	SHLQ  $0x02, R11
 
@@ -6838,9 +6838,9 @@ TEXT ·UpdateSquaresAVX2(SB), NOSPLIT, $0-68
 	MOVQ         R8, R9
 	MOVQ         R9, R10
 	ANDQ         $+7, R9
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R11
 	NEGQ         R9
-	VMOVUPS      32(R14)(R9*4), Y3
+	VMOVUPS      32(R11)(R9*4), Y3
 	NEGQ         R9
 	SUBQ         R9, R10
 	SHLQ         $0x02, R10
@@ -7305,9 +7305,9 @@ TEXT ·UpdateSquaresAVX512(SB), NOSPLIT, $0-68
 	MOVQ         R8, R9
 	MOVQ         R9, R10
 	ANDQ         $+15, R9
-	MOVL         $0x0000ffff, R14
-	BZHIL        R9, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, R11
+	BZHIL        R9, R11, R11
+	KMOVW        R11, K1
 	SUBQ         R9, R10
 	SHLQ         $0x02, R10
 
@@ -7550,9 +7550,9 @@ TEXT ·UpdateSquaresCentredAVX2(SB), NOSPLIT, $0-84
 	MOVQ         R10, R11
 	MOVQ         R11, R12
 	ANDQ         $+7, R11
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         R11
-	VMOVUPS      32(R14)(R11*4), Y3
+	VMOVUPS      32(R13)(R11*4), Y3
 	NEGQ         R11
 	SUBQ         R11, R12
 	SHLQ         $0x02, R12
@@ -8086,9 +8086,9 @@ TEXT ·UpdateSquaresCentredAVX512(SB), NOSPLIT, $0-84
 	MOVQ         R10, R11
 	MOVQ         R11, R12
 	ANDQ         $+15, R11
-	MOVL         $0x0000ffff, R14
-	BZHIL        R11, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, R13
+	BZHIL        R11, R13, R13
+	KMOVW        R13, K1
 	SUBQ         R11, R12
 	SHLQ         $0x02, R12
 
@@ -8387,9 +8387,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y6
+	VMOVUPS      32(SI)(DX*4), Y6
 	NEGQ         DX
 	VMASKMOVPS   (AX), Y6, Y8
 	VMASKMOVPS   (CX), Y6, Y10
@@ -8515,9 +8515,9 @@ vectors_end:
 	ADDQ          $+16, DX
 	TESTQ         DX, DX
 	JE            done
-	MOVL          $0x0000ffff, R14
-	BZHIL         DX, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, SI
+	BZHIL         DX, SI, SI
+	KMOVW         SI, K1
 	VMOVUPS.Z     (AX), K1, Z10
 	VMOVUPS.Z     (CX), K1, Z9
 	VFMADD231PS   Z10, Z5, Z9
@@ -8593,9 +8593,9 @@ vectors_end:
 	ADDQ         $+8, SI
 	TESTQ        SI, SI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(R14)(SI*4), Y9
+	VMOVUPS      32(DI)(SI*4), Y9
 	NEGQ         SI
 	VMASKMOVPS   (AX), Y9, Y10
 	VMASKMOVPS   (DX), Y9, Y12
@@ -8787,9 +8787,9 @@ vectors_end:
 	ADDQ          $+16, SI
 	TESTQ         SI, SI
 	JE            done
-	MOVL          $0x0000ffff, R14
-	BZHIL         SI, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, DI
+	BZHIL         SI, DI, DI
+	KMOVW         DI, K1
 	VMOVUPS.Z     (AX), K1, Z12
 	VMOVUPS.Z     (DX), K1, Z11
 	VFMADD231PS   Z12, Z7, Z11
@@ -8876,9 +8876,9 @@ vectors_end:
 	ADDQ         $+8, SI
 	TESTQ        SI, SI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(R14)(SI*4), Y10
+	VMOVUPS      32(DI)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (AX), Y10, Y12
 	VMASKMOVPS   (DX), Y10, Y13
@@ -9042,9 +9042,9 @@ vectors_end:
 	ADDQ          $+16, SI
 	TESTQ         SI, SI
 	JE            done
-	MOVL          $0x0000ffff, R14
-	BZHIL         SI, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, DI
+	BZHIL         SI, DI, DI
+	KMOVW         DI, K1
 	VMOVUPS.Z     (AX), K1, Z12
 	VMOVUPS.Z     (DX), K1, Z13
 	VFMADD231PS   Z12, Z7, Z13
@@ -9174,9 +9174,9 @@ vectors_end:
 	ADDQ         $+8, DI
 	TESTQ        DI, DI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R8
 	NEGQ         DI
-	VMOVUPS      32(R14)(DI*4), Y9
+	VMOVUPS      32(R8)(DI*4), Y9
 	NEGQ         DI
 	VMASKMOVPS   (AX), Y9, Y11
 	VMASKMOVPS   (SI), Y9, Y12
@@ -9402,9 +9402,9 @@ vectors_end:
 	ADDQ          $+16, DI
 	TESTQ         DI, DI
 	JE            done
-	MOVL          $0x0000ffff, R14
-	BZHIL         DI, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, R8
+	BZHIL         DI, R8, R8
+	KMOVW         R8, K1
 	VMOVUPS.Z     (AX), K1, Z12
 	VMOVUPS.Z     (SI), K1, Z10
 	VFMADD231PS   Z12, Z7, Z10
@@ -9504,9 +9504,9 @@ vectors_end:
 	ADDQ         $+8, DI
 	TESTQ        DI, DI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R8
 	NEGQ         DI
-	VMOVUPS      32(R14)(DI*4), Y10
+	VMOVUPS      32(R8)(DI*4), Y10
 	NEGQ         DI
 	VMASKMOVPS   (AX), Y10, Y11
 	VMASKMOVPS   (SI), Y10, Y13
@@ -9694,9 +9694,9 @@ vectors_end:
 	ADDQ          $+16, DI
 	TESTQ         DI, DI
 	JE            done
-	MOVL          $0x0000ffff, R14
-	BZHIL         DI, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, R8
+	BZHIL         DI, R8, R8
+	KMOVW         R8, K1
 	VMOVUPS.Z     (AX), K1, Z12
 	VMOVUPS.Z     (SI), K1, Z10
 	VFMADD231PS   Z12, Z7, Z10
@@ -9815,9 +9815,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y5
+	VMOVUPS      32(SI)(DX*4), Y5
 	NEGQ         DX
 	VMASKMOVPS   (AX), Y5, Y9
 	VMASKMOVPS   (CX), Y5, Y3
@@ -9940,9 +9940,9 @@ vectors_end:
 	ADDQ          $+16, DX
 	TESTQ         DX, DX
 	JE            done
-	MOVL          $0x0000ffff, R14
-	BZHIL         DX, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, SI
+	BZHIL         DX, SI, SI
+	KMOVW         SI, K1
 	VMOVUPS.Z     (AX), K1, Z7
 	VMOVUPS.Z     (CX), K1, Z5
 	VFMADD231PS   Z7, Z2, Z5
@@ -10047,9 +10047,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y6
+	VMOVUPS      32(SI)(DX*4), Y6
 	NEGQ         DX
 	VMASKMOVPS   (AX), Y6, Y10
 	VMASKMOVPS   (CX), Y6, Y5
@@ -10186,9 +10186,9 @@ vectors_end:
 	ADDQ          $+16, DX
 	TESTQ         DX, DX
 	JE            done
-	MOVL          $0x0000ffff, R14
-	BZHIL         DX, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, SI
+	BZHIL         DX, SI, SI
+	KMOVW         SI, K1
 	VMOVUPS.Z     (AX), K1, Z9
 	VMOVUPS.Z     (CX), K1, Z7
 	VFMADD231PS   Z9, Z4, Z7
@@ -10263,9 +10263,9 @@ vectors_end:
 	ADDQ         $+8, SI
 	TESTQ        SI, SI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(R14)(SI*4), Y5
+	VMOVUPS      32(DI)(SI*4), Y5
 	NEGQ         SI
 	VMASKMOVPS   (AX), Y5, Y11
 	VMASKMOVPS   (DX), Y5, Y8
@@ -10449,9 +10449,9 @@ vectors_end:
 	ADDQ          $+16, SI
 	TESTQ         SI, SI
 	JE            done
-	MOVL          $0x0000ffff, R14
-	BZHIL         SI, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, DI
+	BZHIL         SI, DI, DI
+	KMOVW         DI, K1
 	VMOVUPS.Z     (AX), K1, Z10
 	VMOVUPS.Z     (DX), K1, Z26
 	VFMADD231PS   Z10, Z4, Z26
@@ -10531,9 +10531,9 @@ vectors_end:
 	ADDQ         $+8, SI
 	TESTQ        SI, SI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(R14)(SI*4), Y6
+	VMOVUPS      32(DI)(SI*4), Y6
 	NEGQ         SI
 	VMASKMOVPS   (AX), Y6, Y9
 	VMASKMOVPS   (DX), Y6, Y8
@@ -10705,9 +10705,9 @@ vectors_end:
 	ADDQ          $+16, SI
 	TESTQ         SI, SI
 	JE            done
-	MOVL          $0x0000ffff, R14
-	BZHIL         SI, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, DI
+	BZHIL         SI, DI, DI
+	KMOVW         DI, K1
 	VMOVUPS.Z     (AX), K1, Z10
 	VMOVUPS.Z     (DX), K1, Z8
 	VFMADD231PS   Z10, Z5, Z8
@@ -10796,9 +10796,9 @@ vectors_end:
 	ADDQ         $+8, DI
 	TESTQ        DI, DI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R8
 	NEGQ         DI
-	VMOVUPS      32(R14)(DI*4), Y6
+	VMOVUPS      32(R8)(DI*4), Y6
 	NEGQ         DI
 	VMASKMOVPS   (AX), Y6, Y12
 	VMASKMOVPS   (SI), Y6, Y9
@@ -11017,9 +11017,9 @@ vectors_end:
 	ADDQ          $+16, DI
 	TESTQ         DI, DI
 	JE            done
-	MOVL          $0x0000ffff, R14
-	BZHIL         DI, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, R8
+	BZHIL         DI, R8, R8
+	KMOVW         R8, K1
 	VMOVUPS.Z     (AX), K1, Z11
 	VMOVUPS.Z     (SI), K1, Z27
 	VFMADD231PS   Z11, Z5, Z27
@@ -11149,9 +11149,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y8
+	VMOVUPS      32(SI)(DX*4), Y8
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y8, Y12
 	VMASKMOVPS   (BX), Y8, Y6
@@ -11281,9 +11281,9 @@ vectors_end:
 	ADDQ          $+16, DX
 	TESTQ         DX, DX
 	JE            done
-	MOVL          $0x0000ffff, R14
-	BZHIL         DX, R14, R14
-	KMOVW         R14, K1
+	MOVL          $0x0000ffff, SI
+	BZHIL         DX, SI, SI
+	KMOVW         SI, K1
 	VMOVUPS.Z     (CX), K1, Z6
 	VMOVUPS.Z     (BX), K1, Z14
 	VMULPS        Z6, Z1, Z11
@@ -11352,9 +11352,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y4
+	VMOVUPS    32(DX)(CX*4), Y4
 	NEGQ       CX
 	VMASKMOVPS (BX), Y4, Y3
 	VMAXPS     Y3, Y1, Y3
@@ -11410,9 +11410,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z4
 	VMAXPS    Z4, Z1, Z4
 	VMOVUPS   Z4, K1, (AX)
@@ -11480,9 +11480,9 @@ vectors_end:
 	ADDQ       $+8, DX
 	TESTQ      DX, DX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(R14)(DX*4), Y7
+	VMOVUPS    32(SI)(DX*4), Y7
 	NEGQ       DX
 	VMASKMOVPS (CX), Y7, Y8
 	VCMPPS     $0x01, Y8, Y1, Y8
@@ -11553,9 +11553,9 @@ vectors_end:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     DX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
 	VMOVUPS.Z (CX), K1, Z0
 	VCMPPS    $0x01, Z0, Z1, K5
 	VMOVUPS.Z (BX), K1, Z0
@@ -11677,9 +11677,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y12
+	VMOVUPS      32(DX)(CX*4), Y12
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y12, Y11
 	VORPS        Y1, Y11, Y0
@@ -11940,9 +11940,9 @@ vectors_end:
 	ADDQ         $+16, CX
 	TESTQ        CX, CX
 	JE           done
-	MOVL         $0x0000ffff, R14
-	BZHIL        CX, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, DX
+	BZHIL        CX, DX, DX
+	KMOVW        DX, K1
 	VMOVUPS.Z    (BX), K1, Z22
 	VPORD        Z1, Z22, Z21
 	VMAXPS       Z21, Z2, Z21
@@ -12032,9 +12032,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y4
+	VMOVUPS      32(SI)(DX*4), Y4
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y4, Y3
 	VMASKMOVPS   (BX), Y4, Y2
@@ -12105,9 +12105,9 @@ vectors_end:
 	ADDQ         $+16, DX
 	TESTQ        DX, DX
 	JE           done
-	MOVL         $0x0000ffff, R14
-	BZHIL        DX, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
 	VMOVUPS.Z    (CX), K1, Z4
 	VMOVUPS.Z    (BX), K1, Z3
 	VFNMADD213PS Z1, Z4, Z4
@@ -12569,9 +12569,9 @@ blocks_end:
 partial0:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y11
+	VMOVUPS      32(SI)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y12
 	VSUBPS       Y0, Y12, Y12
@@ -12602,9 +12602,9 @@ partial0:
 partial1:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y11
+	VMOVUPS      32(SI)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -12635,9 +12635,9 @@ partial1:
 partial2:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y11
+	VMOVUPS      32(SI)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y13
 	VSUBPS       Y0, Y13, Y13
@@ -12668,9 +12668,9 @@ partial2:
 partial3:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y11
+	VMOVUPS      32(SI)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y12
 	VSUBPS       Y0, Y12, Y12
@@ -12701,9 +12701,9 @@ partial3:
 partial4:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y11
+	VMOVUPS      32(SI)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -12734,9 +12734,9 @@ partial4:
 partial5:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y11
+	VMOVUPS      32(SI)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y13
 	VSUBPS       Y0, Y13, Y13
@@ -12767,9 +12767,9 @@ partial5:
 partial6:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y11
+	VMOVUPS      32(SI)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y12
 	VSUBPS       Y0, Y12, Y12
@@ -12800,9 +12800,9 @@ partial6:
 partial7:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y11
+	VMOVUPS      32(SI)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -13185,9 +13185,9 @@ blocks_end:
 partial0:
 	TESTQ            DX, DX
 	JE               fold
-	MOVL             $0x0000ffff, R14
-	BZHIL            DX, R14, R14
-	KMOVW            R14, K1
+	MOVL             $0x0000ffff, SI
+	BZHIL            DX, SI, SI
+	KMOVW            SI, K1
 	VMOVUPS.Z        (CX), K1, Z19
 	VSUBPS           Z0, Z19, Z19
 	VMULPS           Z1, Z19, Z19
@@ -13214,9 +13214,9 @@ partial0:
 partial1:
 	TESTQ            DX, DX
 	JE               fold
-	MOVL             $0x0000ffff, R14
-	BZHIL            DX, R14, R14
-	KMOVW            R14, K1
+	MOVL             $0x0000ffff, SI
+	BZHIL            DX, SI, SI
+	KMOVW            SI, K1
 	VMOVUPS.Z        (CX), K1, Z18
 	VSUBPS           Z0, Z18, Z18
 	VMULPS           Z1, Z18, Z18
@@ -13243,9 +13243,9 @@ partial1:
 partial2:
 	TESTQ            DX, DX
 	JE               fold
-	MOVL             $0x0000ffff, R14
-	BZHIL            DX, R14, R14
-	KMOVW            R14, K1
+	MOVL             $0x0000ffff, SI
+	BZHIL            DX, SI, SI
+	KMOVW            SI, K1
 	VMOVUPS.Z        (CX), K1, Z20
 	VSUBPS           Z0, Z20, Z20
 	VMULPS           Z1, Z20, Z20
@@ -13272,9 +13272,9 @@ partial2:
 partial3:
 	TESTQ            DX, DX
 	JE               fold
-	MOVL             $0x0000ffff, R14
-	BZHIL            DX, R14, R14
-	KMOVW            R14, K1
+	MOVL             $0x0000ffff, SI
+	BZHIL            DX, SI, SI
+	KMOVW            SI, K1
 	VMOVUPS.Z        (CX), K1, Z19
 	VSUBPS           Z0, Z19, Z19
 	VMULPS           Z1, Z19, Z19
@@ -13422,9 +13422,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y7
+	VMOVUPS      32(DX)(CX*4), Y7
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y7, Y10
 	VMINPS       Y10, Y1, Y10
@@ -13600,9 +13600,9 @@ vectors_end:
 	ADDQ         $+16, CX
 	TESTQ        CX, CX
 	JE           done
-	MOVL         $0x0000ffff, R14
-	BZHIL        CX, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, DX
+	BZHIL        CX, DX, DX
+	KMOVW        DX, K1
 	VMOVUPS.Z    (BX), K1, Z18
 	VMINPS       Z18, Z1, Z18
 	VMAXPS       Z18, Z2, Z18
@@ -13648,32 +13648,32 @@ blocks:
 	VPADDD    Y1, Y6, Y9
 	VPADDD    Y2, Y6, Y8
 	VPOR      Y9, Y8, Y8
-	VMOVMSKPS Y7, R14
-	TESTL     R14, R14
+	VMOVMSKPS Y7, R13
+	TESTL     R13, R13
 	JNE       significand_odd1
 	VPADDD    Y3, Y0, Y10
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y9
 
 significand_done1:
-	VMOVMSKPS Y8, R14
-	TESTL     R14, R14
+	VMOVMSKPS Y8, R13
+	TESTL     R13, R13
 	JNE       significand_odd2
 	VPADDD    Y3, Y6, Y11
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y6, Y12
 
 significand_done2:
-	VMOVMSKPS Y7, R14
-	TESTL     R14, R14
+	VMOVMSKPS Y7, R13
+	TESTL     R13, R13
 	JNE       exponent_odd3
 	VPSUBD    Y9, Y0, Y7
 	VPSRAD    $0x17, Y7, Y7
 	VCVTDQ2PS Y7, Y7
 
 exponent_done3:
-	VMOVMSKPS Y8, R14
-	TESTL     R14, R14
+	VMOVMSKPS Y8, R13
+	TESTL     R13, R13
 	JNE       exponent_odd4
 	VPSUBD    Y12, Y6, Y8
 	VPSRAD    $0x17, Y8, Y8
@@ -13723,16 +13723,16 @@ vectors:
 	VPADDD    Y1, Y12, Y8
 	VPADDD    Y2, Y12, Y9
 	VPOR      Y8, Y9, Y9
-	VMOVMSKPS Y9, R14
-	TESTL     R14, R14
+	VMOVMSKPS Y9, R13
+	TESTL     R13, R13
 	JNE       significand_odd5
 	VPADDD    Y3, Y12, Y7
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y12, Y8
 
 significand_done5:
-	VMOVMSKPS Y9, R14
-	TESTL     R14, R14
+	VMOVMSKPS Y9, R13
+	TESTL     R13, R13
 	JNE       exponent_odd6
 	VPSUBD    Y8, Y12, Y9
 	VPSRAD    $0x17, Y9, Y9
@@ -13762,24 +13762,24 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y9
 	VPADDD     Y1, Y9, Y7
 	VPADDD     Y2, Y9, Y12
 	VPOR       Y7, Y12, Y12
-	VMOVMSKPS  Y12, R14
-	TESTL      R14, R14
+	VMOVMSKPS  Y12, R13
+	TESTL      R13, R13
 	JNE        significand_odd7
 	VPADDD     Y3, Y9, Y10
 	VPAND      Y1, Y10, Y10
 	VPSUBD     Y10, Y9, Y7
 
 significand_done7:
-	VMOVMSKPS Y12, R14
-	TESTL     R14, R14
+	VMOVMSKPS Y12, R13
+	TESTL     R13, R13
 	JNE       exponent_odd8
 	VPSUBD    Y7, Y9, Y12
 	VPSRAD    $0x17, Y12, Y12
@@ -14155,9 +14155,9 @@ vectors_end:
 	ADDQ             $+16, CX
 	TESTQ            CX, CX
 	JE               done
-	MOVL             $0x0000ffff, R14
-	BZHIL            CX, R14, R14
-	KMOVW            R14, K1
+	MOVL             $0x0000ffff, DX
+	BZHIL            CX, DX, DX
+	KMOVW            DX, K1
 	VMOVUPS.Z        (BX), K1, Z22
 	VGETMANTPS       $0x0f, Z22, Z24
 	VGETEXPPS        Z22, Z19
@@ -14227,9 +14227,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y3
+	VMOVUPS    32(DX)(CX*4), Y3
 	NEGQ       CX
 	VMASKMOVPS (BX), Y3, Y2
 	VSQRTPS    Y2, Y2
@@ -14284,9 +14284,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z3
 	VSQRTPS   Z3, Z3
 	VMOVUPS   Z3, K1, (AX)
@@ -14386,9 +14386,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y3
+	VMOVUPS      32(DX)(CX*4), Y3
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y3, Y8
 	VSQRTPS      Y8, Y7
@@ -14549,9 +14549,9 @@ vectors_end:
 	ADDQ         $+16, CX
 	TESTQ        CX, CX
 	JE           done
-	MOVL         $0x0000ffff, R14
-	BZHIL        CX, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, DX
+	BZHIL        CX, DX, DX
+	KMOVW        DX, K1
 	VMOVUPS.Z    (BX), K1, Z10
 	VRSQRT14PS   Z10, Z8
 	VMULPS       Z1, Z8, Z9
@@ -14642,9 +14642,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y0
 	VANDNPS      Y0, Y1, Y7
@@ -15075,9 +15075,9 @@ vectors_end:
 	ADDQ              $+16, CX
 	TESTQ             CX, CX
 	JE                done
-	MOVL              $0x0000ffff, R14
-	BZHIL             CX, R14, R14
-	KMOVW             R14, K1
+	MOVL              $0x0000ffff, DX
+	BZHIL             CX, DX, DX
+	KMOVW             DX, K1
 	VMOVUPS.Z         (BX), K1, Z4
 	VPANDND           Z4, Z1, Z17
 	VMULPS            Z4, Z4, Z19
@@ -15258,9 +15258,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y4
+	VMOVUPS      32(DX)(CX*4), Y4
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y4, Y8
 	VORPS        Y1, Y8, Y0
@@ -15600,9 +15600,9 @@ vectors_end:
 	ADDQ             $+16, CX
 	TESTQ            CX, CX
 	JE               done
-	MOVL             $0x0000ffff, R14
-	BZHIL            CX, R14, R14
-	KMOVW            R14, K1
+	MOVL             $0x0000ffff, DX
+	BZHIL            CX, DX, DX
+	KMOVW            DX, K1
 	VMOVUPS.Z        (BX), K1, Z18
 	VPORD            Z1, Z18, Z20
 	VMAXPS           Z20, Z2, Z20
@@ -15745,9 +15745,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y4
+	VMOVUPS      32(DX)(CX*4), Y4
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y4, Y8
 	VORPS        Y1, Y8, Y0
@@ -15927,9 +15927,9 @@ vectors_end:
 	ADDQ             $+16, CX
 	TESTQ            CX, CX
 	JE               done
-	MOVL             $0x0000ffff, R14
-	BZHIL            CX, R14, R14
-	KMOVW            R14, K1
+	MOVL             $0x0000ffff, DX
+	BZHIL            CX, DX, DX
+	KMOVW            DX, K1
 	VMOVUPS.Z        (BX), K1, Z18
 	VPORD            Z1, Z18, Z20
 	VMAXPS           Z20, Z2, Z20
@@ -16015,9 +16015,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y3
+	VMOVUPS      32(SI)(DX*4), Y3
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y3, Y2
 	VMASKMOVPS   (BX), Y3, Y1
@@ -16087,9 +16087,9 @@ vectors_end:
 	ADDQ         $+16, DX
 	TESTQ        DX, DX
 	JE           done
-	MOVL         $0x0000ffff, R14
-	BZHIL        DX, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
 	VMOVUPS.Z    (CX), K1, Z3
 	VMOVUPS.Z    (BX), K1, Z2
 	VFNMADD213PS Z3, Z3, Z3
@@ -16209,9 +16209,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y2
+	VMOVUPS      32(DX)(CX*4), Y2
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y2, Y6
 	VORPS        Y1, Y6, Y5
@@ -16357,9 +16357,9 @@ vectors_end:
 	ADDQ         $+16, CX
 	TESTQ        CX, CX
 	JE           done
-	MOVL         $0x0000ffff, R14
-	BZHIL        CX, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, DX
+	BZHIL        CX, DX, DX
+	KMOVW        DX, K1
 	VMOVUPS.Z    (BX), K1, Z15
 	VPORD        Z1, Z15, Z19
 	VMAXPS       Z19, Z2, Z19
@@ -16532,9 +16532,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y11
+	VMOVUPS      32(SI)(DX*4), Y11
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y11, Y6
 	VORPS        Y1, Y6, Y12
@@ -16799,9 +16799,9 @@ vectors_end:
 	ADDQ             $+16, DX
 	TESTQ            DX, DX
 	JE               done
-	MOVL             $0x0000ffff, R14
-	BZHIL            DX, R14, R14
-	KMOVW            R14, K1
+	MOVL             $0x0000ffff, SI
+	BZHIL            DX, SI, SI
+	KMOVW            SI, K1
 	VMOVUPS.Z        (CX), K1, Z19
 	VPORD            Z1, Z19, Z25
 	VMAXPS           Z25, Z2, Z25
@@ -17004,9 +17004,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y12
+	VMOVUPS      32(DX)(CX*4), Y12
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y12, Y2
 	VANDNPS      Y2, Y1, Y9
@@ -17354,9 +17354,9 @@ vectors_end:
 	ADDQ             $+16, CX
 	TESTQ            CX, CX
 	JE               done
-	MOVL             $0x0000ffff, R14
-	BZHIL            CX, R14, R14
-	KMOVW            R14, K1
+	MOVL             $0x0000ffff, DX
+	BZHIL            CX, DX, DX
+	KMOVW            DX, K1
 	VMOVUPS.Z        (BX), K1, Z0
 	VPANDND          Z0, Z1, Z26
 	VMINPS           Z26, Z2, Z26
@@ -17480,9 +17480,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y9
+	VMOVUPS      32(SI)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y9, Y7
 	VANDNPS      Y7, Y1, Y10
@@ -17840,9 +17840,9 @@ vectors_end:
 	ADDQ              $+16, DX
 	TESTQ             DX, DX
 	JE                done
-	MOVL              $0x0000ffff, R14
-	BZHIL             DX, R14, R14
-	KMOVW             R14, K1
+	MOVL              $0x0000ffff, SI
+	BZHIL             DX, SI, SI
+	KMOVW             SI, K1
 	VMOVUPS.Z         (CX), K1, Z0
 	VPANDND           Z0, Z1, Z23
 	VBROADCASTSS      lanes_416ccccd<>+0(SB), Z2
@@ -17959,9 +17959,9 @@ vectors_end:
 	ADDQ         $+8, CX
 	TESTQ        CX, CX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y0
 	VORPS        Y1, Y0, Y7
@@ -18222,9 +18222,9 @@ vectors_end:
 	ADDQ             $+16, CX
 	TESTQ            CX, CX
 	JE               done
-	MOVL             $0x0000ffff, R14
-	BZHIL            CX, R14, R14
-	KMOVW            R14, K1
+	MOVL             $0x0000ffff, DX
+	BZHIL            CX, DX, DX
+	KMOVW            DX, K1
 	VMOVUPS.Z        (BX), K1, Z0
 	VPORD            Z1, Z0, Z21
 	VMAXPS           Z21, Z2, Z21
@@ -18344,9 +18344,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y9
+	VMOVUPS      32(SI)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y9, Y11
 	VORPS        Y1, Y11, Y12
@@ -18740,9 +18740,9 @@ vectors_end:
 	ADDQ              $+16, DX
 	TESTQ             DX, DX
 	JE                done
-	MOVL              $0x0000ffff, R14
-	BZHIL             DX, R14, R14
-	KMOVW             R14, K1
+	MOVL              $0x0000ffff, SI
+	BZHIL             DX, SI, SI
+	KMOVW             SI, K1
 	VMOVUPS.Z         (CX), K1, Z13
 	VPORD             Z1, Z13, Z8
 	VBROADCASTSS      lanes_c1300000<>+0(SB), Z23
@@ -19203,9 +19203,9 @@ blocks_end:
 partial0:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -19234,9 +19234,9 @@ partial0:
 partial1:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y9
 	VSUBPS       Y0, Y9, Y9
@@ -19265,9 +19265,9 @@ partial1:
 partial2:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y12
 	VSUBPS       Y0, Y12, Y12
@@ -19296,9 +19296,9 @@ partial2:
 partial3:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -19327,9 +19327,9 @@ partial3:
 partial4:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y9
 	VSUBPS       Y0, Y9, Y9
@@ -19358,9 +19358,9 @@ partial4:
 partial5:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y12
 	VSUBPS       Y0, Y12, Y12
@@ -19389,9 +19389,9 @@ partial5:
 partial6:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -19420,9 +19420,9 @@ partial6:
 partial7:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y10
+	VMOVUPS      32(DX)(CX*4), Y10
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y10, Y9
 	VSUBPS       Y0, Y9, Y9
@@ -19671,9 +19671,9 @@ blocks_end:
 partial0:
 	TESTQ            CX, CX
 	JE               fold
-	MOVL             $0x0000ffff, R14
-	BZHIL            CX, R14, R14
-	KMOVW            R14, K1
+	MOVL             $0x0000ffff, DX
+	BZHIL            CX, DX, DX
+	KMOVW            DX, K1
 	VMOVUPS.Z        (BX), K1, Z19
 	VSUBPS           Z0, Z19, Z19
 	VMAXPS           Z19, Z6, Z19
@@ -19698,9 +19698,9 @@ partial0:
 partial1:
 	TESTQ            CX, CX
 	JE               fold
-	MOVL             $0x0000ffff, R14
-	BZHIL            CX, R14, R14
-	KMOVW            R14, K1
+	MOVL             $0x0000ffff, DX
+	BZHIL            CX, DX, DX
+	KMOVW            DX, K1
 	VMOVUPS.Z        (BX), K1, Z18
 	VSUBPS           Z0, Z18, Z18
 	VMAXPS           Z18, Z6, Z18
@@ -19725,9 +19725,9 @@ partial1:
 partial2:
 	TESTQ            CX, CX
 	JE               fold
-	MOVL             $0x0000ffff, R14
-	BZHIL            CX, R14, R14
-	KMOVW            R14, K1
+	MOVL             $0x0000ffff, DX
+	BZHIL            CX, DX, DX
+	KMOVW            DX, K1
 	VMOVUPS.Z        (BX), K1, Z20
 	VSUBPS           Z0, Z20, Z20
 	VMAXPS           Z20, Z6, Z20
@@ -19752,9 +19752,9 @@ partial2:
 partial3:
 	TESTQ            CX, CX
 	JE               fold
-	MOVL             $0x0000ffff, R14
-	BZHIL            CX, R14, R14
-	KMOVW            R14, K1
+	MOVL             $0x0000ffff, DX
+	BZHIL            CX, DX, DX
+	KMOVW            DX, K1
 	VMOVUPS.Z        (BX), K1, Z19
 	VSUBPS           Z0, Z19, Z19
 	VMAXPS           Z19, Z6, Z19
@@ -19851,9 +19851,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y5
+	VMOVUPS    32(DX)(CX*4), Y5
 	NEGQ       CX
 	VMASKMOVPS (BX), Y5, Y4
 	VSUBPS     Y0, Y4, Y4
@@ -19916,9 +19916,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z5
 	VSUBPS    Z0, Z5, Z5
 	VSUBPS    Z1, Z5, Z5
@@ -20038,9 +20038,9 @@ vectors_end:
 	ADDQ         $+8, DX
 	TESTQ        DX, DX
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y8
+	VMOVUPS      32(SI)(DX*4), Y8
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y8, Y10
 	VMINPS       Y10, Y2, Y10
@@ -20212,9 +20212,9 @@ vectors_end:
 	ADDQ         $+16, DX
 	TESTQ        DX, DX
 	JE           done
-	MOVL         $0x0000ffff, R14
-	BZHIL        DX, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
 	VMOVUPS.Z    (CX), K1, Z16
 	VMINPS       Z16, Z2, Z16
 	VMAXPS       Z16, Z3, Z16
@@ -20292,9 +20292,9 @@ vectors_end:
 	ADDQ       $+8, DX
 	TESTQ      DX, DX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(R14)(DX*4), Y6
+	VMOVUPS    32(SI)(DX*4), Y6
 	NEGQ       DX
 	VMASKMOVPS (BX), Y6, Y7
 	VMASKMOVPS (CX), Y6, Y5
@@ -20358,9 +20358,9 @@ vectors_end:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     DX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
 	VMOVUPS.Z (BX), K1, Z6
 	VMOVUPS.Z (CX), K1, Z7
 	VADDPS    Z7, Z6, Z7
@@ -20423,9 +20423,9 @@ vectors_end:
 	ADDQ       $+8, DX
 	TESTQ      DX, DX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(R14)(DX*4), Y6
+	VMOVUPS    32(SI)(DX*4), Y6
 	NEGQ       DX
 	VMASKMOVPS (BX), Y6, Y7
 	VMASKMOVPS (CX), Y6, Y5
@@ -20489,9 +20489,9 @@ vectors_end:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     DX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
 	VMOVUPS.Z (BX), K1, Z6
 	VMOVUPS.Z (CX), K1, Z7
 	VSUBPS    Z7, Z6, Z7
@@ -20554,9 +20554,9 @@ vectors_end:
 	ADDQ       $+8, DX
 	TESTQ      DX, DX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(R14)(DX*4), Y6
+	VMOVUPS    32(SI)(DX*4), Y6
 	NEGQ       DX
 	VMASKMOVPS (BX), Y6, Y7
 	VMASKMOVPS (CX), Y6, Y5
@@ -20620,9 +20620,9 @@ vectors_end:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     DX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
 	VMOVUPS.Z (BX), K1, Z6
 	VMOVUPS.Z (CX), K1, Z7
 	VMULPS    Z7, Z6, Z7
@@ -20685,9 +20685,9 @@ vectors_end:
 	ADDQ       $+8, DX
 	TESTQ      DX, DX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(R14)(DX*4), Y6
+	VMOVUPS    32(SI)(DX*4), Y6
 	NEGQ       DX
 	VMASKMOVPS (BX), Y6, Y7
 	VMASKMOVPS (CX), Y6, Y5
@@ -20751,9 +20751,9 @@ vectors_end:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     DX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
 	VMOVUPS.Z (BX), K1, Z6
 	VMOVUPS.Z (CX), K1, Z7
 	VDIVPS    Z7, Z6, Z7
@@ -20824,9 +20824,9 @@ vectors_end:
 	ADDQ        $+8, SI
 	TESTQ       SI, SI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        SI
-	VMOVUPS     32(R14)(SI*4), Y9
+	VMOVUPS     32(DI)(SI*4), Y9
 	NEGQ        SI
 	VMASKMOVPS  (BX), Y9, Y10
 	VMASKMOVPS  (CX), Y9, Y11
@@ -20899,9 +20899,9 @@ vectors_end:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
 	JE          done
-	MOVL        $0x0000ffff, R14
-	BZHIL       SI, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
 	VMOVUPS.Z   (BX), K1, Z9
 	VMOVUPS.Z   (CX), K1, Z10
 	VMOVUPS.Z   (DX), K1, Z11
@@ -20972,9 +20972,9 @@ vectors_end:
 	ADDQ        $+8, DX
 	TESTQ       DX, DX
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(R14)(DX*4), Y8
+	VMOVUPS     32(SI)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y9
 	VMASKMOVPS  (CX), Y8, Y7
@@ -21046,9 +21046,9 @@ vectors_end:
 	ADDQ        $+16, DX
 	TESTQ       DX, DX
 	JE          done
-	MOVL        $0x0000ffff, R14
-	BZHIL       DX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
 	VMOVUPS.Z   (BX), K1, Z8
 	VMOVUPS.Z   (CX), K1, Z9
 	VMULPS      Z9, Z1, Z9
@@ -21107,9 +21107,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y7
+	VMOVUPS    32(DX)(CX*4), Y7
 	NEGQ       CX
 	VMASKMOVPS (BX), Y7, Y6
 	VMASKMOVPS Y6, Y7, (AX)
@@ -21166,9 +21166,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z7
 	VMOVUPS   Z7, K1, (AX)
 
@@ -21213,9 +21213,9 @@ vectors_end:
 	ADDQ       $+8, BX
 	TESTQ      BX, BX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), CX
 	NEGQ       BX
-	VMOVUPS    32(R14)(BX*4), Y1
+	VMOVUPS    32(CX)(BX*4), Y1
 	NEGQ       BX
 	VMASKMOVPS Y0, Y1, (AX)
 
@@ -21260,9 +21260,9 @@ vectors_end:
 	ADDQ    $+16, BX
 	TESTQ   BX, BX
 	JE      done
-	MOVL    $0x0000ffff, R14
-	BZHIL   BX, R14, R14
-	KMOVW   R14, K1
+	MOVL    $0x0000ffff, CX
+	BZHIL   BX, CX, CX
+	KMOVW   CX, K1
 	VMOVUPS Z0, K1, (AX)
 
 done:
@@ -21321,9 +21321,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y5
+	VMOVUPS    32(DX)(CX*4), Y5
 	NEGQ       CX
 	VMASKMOVPS (BX), Y5, Y4
 	VMAXPS     Y4, Y0, Y4
@@ -21386,9 +21386,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z5
 	VMAXPS    Z5, Z0, Z5
 	VMINPS    Z5, Z1, Z5
@@ -21444,9 +21444,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y4
+	VMOVUPS    32(DX)(CX*4), Y4
 	NEGQ       CX
 	VMASKMOVPS (BX), Y4, Y3
 	VANDNPS    Y3, Y1, Y3
@@ -21502,9 +21502,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z4
 	VPANDND   Z4, Z1, Z4
 	VMOVUPS   Z4, K1, (AX)
@@ -21636,9 +21636,9 @@ blocks_end:
 partial0:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -21648,9 +21648,9 @@ partial0:
 partial1:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -21660,9 +21660,9 @@ partial1:
 partial2:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -21672,9 +21672,9 @@ partial2:
 partial3:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -21684,9 +21684,9 @@ partial3:
 partial4:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -21696,9 +21696,9 @@ partial4:
 partial5:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -21708,9 +21708,9 @@ partial5:
 partial6:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -21720,9 +21720,9 @@ partial6:
 partial7:
 	TESTQ      CX, CX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(DX)(CX*4), Y8
 	NEGQ       CX
 	VMASKMOVPS (BX), Y8, Y10
 	VANDNPS    Y10, Y9, Y10
@@ -21832,9 +21832,9 @@ blocks_end:
 partial0:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VADDPS    Z8, Z0, Z0
@@ -21843,9 +21843,9 @@ partial0:
 partial1:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VADDPS    Z8, Z1, Z1
@@ -21854,9 +21854,9 @@ partial1:
 partial2:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VADDPS    Z8, Z2, Z2
@@ -21865,9 +21865,9 @@ partial2:
 partial3:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VADDPS    Z8, Z3, Z3
@@ -22019,9 +22019,9 @@ blocks_end:
 partial0:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y9
+	VMOVUPS     32(DX)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -22031,9 +22031,9 @@ partial0:
 partial1:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y9
+	VMOVUPS     32(DX)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -22043,9 +22043,9 @@ partial1:
 partial2:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y9
+	VMOVUPS     32(DX)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -22055,9 +22055,9 @@ partial2:
 partial3:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y9
+	VMOVUPS     32(DX)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -22067,9 +22067,9 @@ partial3:
 partial4:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y9
+	VMOVUPS     32(DX)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -22079,9 +22079,9 @@ partial4:
 partial5:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y9
+	VMOVUPS     32(DX)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -22091,9 +22091,9 @@ partial5:
 partial6:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y9
+	VMOVUPS     32(DX)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -22103,9 +22103,9 @@ partial6:
 partial7:
 	TESTQ       CX, CX
 	JE          fold
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(R14)(CX*4), Y9
+	VMOVUPS     32(DX)(CX*4), Y9
 	NEGQ        CX
 	VMASKMOVPS  (BX), Y9, Y10
 	VMULPS      Y10, Y0, Y10
@@ -22215,9 +22215,9 @@ blocks_end:
 partial0:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z8
 	VMULPS      Z8, Z0, Z8
 	VFMADD231PS Z8, Z8, Z1
@@ -22226,9 +22226,9 @@ partial0:
 partial1:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z8
 	VMULPS      Z8, Z0, Z8
 	VFMADD231PS Z8, Z8, Z2
@@ -22237,9 +22237,9 @@ partial1:
 partial2:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z8
 	VMULPS      Z8, Z0, Z8
 	VFMADD231PS Z8, Z8, Z3
@@ -22248,9 +22248,9 @@ partial2:
 partial3:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z8
 	VMULPS      Z8, Z0, Z8
 	VFMADD231PS Z8, Z8, Z4
@@ -22344,9 +22344,9 @@ blocks_end:
 partial0:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), CX
 	NEGQ       BX
-	VMOVUPS    32(R14)(BX*4), Y8
+	VMOVUPS    32(CX)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VANDNPS    Y7, Y5, Y7
@@ -22356,9 +22356,9 @@ partial0:
 partial1:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), CX
 	NEGQ       BX
-	VMOVUPS    32(R14)(BX*4), Y8
+	VMOVUPS    32(CX)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VANDNPS    Y7, Y5, Y7
@@ -22368,9 +22368,9 @@ partial1:
 partial2:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), CX
 	NEGQ       BX
-	VMOVUPS    32(R14)(BX*4), Y8
+	VMOVUPS    32(CX)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VANDNPS    Y7, Y5, Y7
@@ -22380,9 +22380,9 @@ partial2:
 partial3:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), CX
 	NEGQ       BX
-	VMOVUPS    32(R14)(BX*4), Y8
+	VMOVUPS    32(CX)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VANDNPS    Y7, Y5, Y7
@@ -22467,9 +22467,9 @@ blocks_end:
 partial0:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VPMAXSD   Z0, Z8, Z0
@@ -22478,9 +22478,9 @@ partial0:
 partial1:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VPMAXSD   Z1, Z8, Z1
@@ -22489,9 +22489,9 @@ partial1:
 partial2:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VPMAXSD   Z2, Z8, Z2
@@ -22500,9 +22500,9 @@ partial2:
 partial3:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VPANDND   Z8, Z5, Z8
 	VPMAXSD   Z3, Z8, Z3
@@ -22580,9 +22580,9 @@ blocks_end:
 partial0:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), CX
 	NEGQ       BX
-	VMOVUPS    32(R14)(BX*4), Y8
+	VMOVUPS    32(CX)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VBLENDVPS  Y8, Y7, Y5, Y7
@@ -22592,9 +22592,9 @@ partial0:
 partial1:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), CX
 	NEGQ       BX
-	VMOVUPS    32(R14)(BX*4), Y8
+	VMOVUPS    32(CX)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VBLENDVPS  Y8, Y7, Y5, Y7
@@ -22604,9 +22604,9 @@ partial1:
 partial2:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), CX
 	NEGQ       BX
-	VMOVUPS    32(R14)(BX*4), Y8
+	VMOVUPS    32(CX)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VBLENDVPS  Y8, Y7, Y5, Y7
@@ -22616,9 +22616,9 @@ partial2:
 partial3:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), CX
 	NEGQ       BX
-	VMOVUPS    32(R14)(BX*4), Y8
+	VMOVUPS    32(CX)(BX*4), Y8
 	NEGQ       BX
 	VMASKMOVPS (AX), Y8, Y7
 	VBLENDVPS  Y8, Y7, Y5, Y7
@@ -22695,9 +22695,9 @@ blocks_end:
 partial0:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VBLENDMPS Z8, Z5, K1, Z8
 	VMAXPS    Z0, Z8, Z0
@@ -22706,9 +22706,9 @@ partial0:
 partial1:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VBLENDMPS Z8, Z5, K1, Z8
 	VMAXPS    Z1, Z8, Z1
@@ -22717,9 +22717,9 @@ partial1:
 partial2:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VBLENDMPS Z8, Z5, K1, Z8
 	VMAXPS    Z2, Z8, Z2
@@ -22728,9 +22728,9 @@ partial2:
 partial3:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z8
 	VBLENDMPS Z8, Z5, K1, Z8
 	VMAXPS    Z3, Z8, Z3
@@ -22850,9 +22850,9 @@ blocks_end:
 partial0:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), CX
 	NEGQ       BX
-	VMOVUPS    32(R14)(BX*4), Y6
+	VMOVUPS    32(CX)(BX*4), Y6
 	NEGQ       BX
 	VMASKMOVPS (AX), Y6, Y9
 	VBLENDVPS  Y6, Y9, Y7, Y9
@@ -22866,9 +22866,9 @@ partial0:
 partial1:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), CX
 	NEGQ       BX
-	VMOVUPS    32(R14)(BX*4), Y6
+	VMOVUPS    32(CX)(BX*4), Y6
 	NEGQ       BX
 	VMASKMOVPS (AX), Y6, Y10
 	VBLENDVPS  Y6, Y10, Y7, Y10
@@ -22882,9 +22882,9 @@ partial1:
 partial2:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), CX
 	NEGQ       BX
-	VMOVUPS    32(R14)(BX*4), Y6
+	VMOVUPS    32(CX)(BX*4), Y6
 	NEGQ       BX
 	VMASKMOVPS (AX), Y6, Y9
 	VBLENDVPS  Y6, Y9, Y7, Y9
@@ -22898,9 +22898,9 @@ partial2:
 partial3:
 	TESTQ      BX, BX
 	JE         fold
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), CX
 	NEGQ       BX
-	VMOVUPS    32(R14)(BX*4), Y6
+	VMOVUPS    32(CX)(BX*4), Y6
 	NEGQ       BX
 	VMASKMOVPS (AX), Y6, Y10
 	VBLENDVPS  Y6, Y10, Y7, Y10
@@ -23069,9 +23069,9 @@ blocks_end:
 partial0:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VBLENDMPS Z6, Z7, K1, Z6
 	VCMPPS    $0x00, Z0, Z6, K5
@@ -23084,9 +23084,9 @@ partial0:
 partial1:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VBLENDMPS Z6, Z7, K1, Z6
 	VCMPPS    $0x00, Z0, Z6, K5
@@ -23099,9 +23099,9 @@ partial1:
 partial2:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VBLENDMPS Z6, Z7, K1, Z6
 	VCMPPS    $0x00, Z0, Z6, K5
@@ -23114,9 +23114,9 @@ partial2:
 partial3:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VBLENDMPS Z6, Z7, K1, Z6
 	VCMPPS    $0x00, Z0, Z6, K5
@@ -23294,9 +23294,9 @@ blocks_end:
 partial0:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23308,9 +23308,9 @@ partial0:
 partial1:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23322,9 +23322,9 @@ partial1:
 partial2:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23336,9 +23336,9 @@ partial2:
 partial3:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23350,9 +23350,9 @@ partial3:
 partial4:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23364,9 +23364,9 @@ partial4:
 partial5:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23378,9 +23378,9 @@ partial5:
 partial6:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23392,9 +23392,9 @@ partial6:
 partial7:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23507,9 +23507,9 @@ blocks_end:
 partial0:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z9
 	VSUBPS    Z0, Z9, Z9
 	VBLENDMPS Z9, Z6, K1, Z9
@@ -23519,9 +23519,9 @@ partial0:
 partial1:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z9
 	VSUBPS    Z0, Z9, Z9
 	VBLENDMPS Z9, Z6, K1, Z9
@@ -23531,9 +23531,9 @@ partial1:
 partial2:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z9
 	VSUBPS    Z0, Z9, Z9
 	VBLENDMPS Z9, Z6, K1, Z9
@@ -23543,9 +23543,9 @@ partial2:
 partial3:
 	TESTQ     CX, CX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z9
 	VSUBPS    Z0, Z9, Z9
 	VBLENDMPS Z9, Z6, K1, Z9
@@ -23698,9 +23698,9 @@ blocks_end:
 partial0:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23712,9 +23712,9 @@ partial0:
 partial1:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23726,9 +23726,9 @@ partial1:
 partial2:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23740,9 +23740,9 @@ partial2:
 partial3:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23754,9 +23754,9 @@ partial3:
 partial4:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23768,9 +23768,9 @@ partial4:
 partial5:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23782,9 +23782,9 @@ partial5:
 partial6:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23796,9 +23796,9 @@ partial6:
 partial7:
 	TESTQ        CX, CX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         CX
-	VMOVUPS      32(R14)(CX*4), Y9
+	VMOVUPS      32(DX)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -23911,9 +23911,9 @@ blocks_end:
 partial0:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z9
 	VSUBPS      Z0, Z9, Z9
 	VBLENDMPS   Z9, Z6, K1, Z9
@@ -23923,9 +23923,9 @@ partial0:
 partial1:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z9
 	VSUBPS      Z0, Z9, Z9
 	VBLENDMPS   Z9, Z6, K1, Z9
@@ -23935,9 +23935,9 @@ partial1:
 partial2:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z9
 	VSUBPS      Z0, Z9, Z9
 	VBLENDMPS   Z9, Z6, K1, Z9
@@ -23947,9 +23947,9 @@ partial2:
 partial3:
 	TESTQ       CX, CX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (BX), K1, Z9
 	VSUBPS      Z0, Z9, Z9
 	VBLENDMPS   Z9, Z6, K1, Z9
@@ -23993,9 +23993,9 @@ row:
 	SUBQ    SI, DI
 	MOVQ    DI, R8
 	ANDQ    $+7, DI
-	LEAQ    partial_masks<>+0(SB), R14
+	LEAQ    partial_masks<>+0(SB), R9
 	NEGQ    DI
-	VMOVUPS 32(R14)(DI*4), Y0
+	VMOVUPS 32(R9)(DI*4), Y0
 	NEGQ    DI
 	SUBQ    DI, R8
 	SHLQ    $0x02, R8
@@ -24187,9 +24187,9 @@ row:
 	SUBQ  SI, DI
 	MOVQ  DI, R8
 	ANDQ  $+15, DI
-	MOVL  $0x0000ffff, R14
-	BZHIL DI, R14, R14
-	KMOVW R14, K1
+	MOVL  $0x0000ffff, R9
+	BZHIL DI, R9, R9
+	KMOVW R9, K1
 	SUBQ  DI, R8
 	SHLQ  $0x02, R8
 	MOVQ  DX, DI
@@ -24311,9 +24311,9 @@ TEXT ·RowMomentsAVX2(SB), NOSPLIT, $0-44
 	MOVQ         SI, DI
 	MOVQ         DI, R8
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R9
 	NEGQ         DI
-	VMOVUPS      32(R14)(DI*4), Y1
+	VMOVUPS      32(R9)(DI*4), Y1
 	NEGQ         DI
 	SUBQ         DI, R8
 	SHLQ         $0x02, R8
@@ -24750,9 +24750,9 @@ TEXT ·RowMomentsAVX512(SB), NOSPLIT, $0-44
 	MOVQ         SI, DI
 	MOVQ         DI, R8
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R14
-	BZHIL        DI, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, R9
+	BZHIL        DI, R9, R9
+	KMOVW        R9, K1
 	SUBQ         DI, R8
 	SHLQ         $0x02, R8
 
@@ -25014,9 +25014,9 @@ TEXT ·LayerNormRowsAVX2(SB), NOSPLIT, $0-72
 	MOVQ         R9, R10
 	MOVQ         R10, R11
 	ANDQ         $+7, R10
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R12
 	NEGQ         R10
-	VMOVUPS      32(R14)(R10*4), Y2
+	VMOVUPS      32(R12)(R10*4), Y2
 	NEGQ         R10
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
@@ -25530,9 +25530,9 @@ TEXT ·LayerNormRowsAVX512(SB), NOSPLIT, $0-72
 	MOVQ         R9, R10
 	MOVQ         R10, R11
 	ANDQ         $+15, R10
-	MOVL         $0x0000ffff, R14
-	BZHIL        R10, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, R12
+	BZHIL        R10, R12, R12
+	KMOVW        R12, K1
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
 
@@ -25876,9 +25876,9 @@ TEXT ·LayerNormBackwardRowsAVX2(SB), NOSPLIT, $0-68
 	MOVQ         R9, R10
 	MOVQ         R10, R11
 	ANDQ         $+7, R10
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R12
 	NEGQ         R10
-	VMOVUPS      32(R14)(R10*4), Y1
+	VMOVUPS      32(R12)(R10*4), Y1
 	NEGQ         R10
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
@@ -26543,9 +26543,9 @@ TEXT ·LayerNormBackwardRowsAVX512(SB), NOSPLIT, $0-68
 	MOVQ         R9, R10
 	MOVQ         R10, R11
 	ANDQ         $+15, R10
-	MOVL         $0x0000ffff, R14
-	BZHIL        R10, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, R12
+	BZHIL        R10, R12, R12
+	KMOVW        R12, K1
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
 
@@ -27020,9 +27020,9 @@ vectors_end:
 	ADDQ        $+8, SI
 	TESTQ       SI, SI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R14
+	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        SI
-	VMOVUPS     32(R14)(SI*4), Y11
+	VMOVUPS     32(DI)(SI*4), Y11
 	NEGQ        SI
 	VMASKMOVPS  (BX), Y11, Y12
 	VSUBPS      Y0, Y12, Y12
@@ -27109,9 +27109,9 @@ vectors_end:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
 	JE          done
-	MOVL        $0x0000ffff, R14
-	BZHIL       SI, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
 	VMOVUPS.Z   (BX), K1, Z11
 	VSUBPS      Z0, Z11, Z11
 	VMULPS      Z1, Z11, Z11
@@ -27352,9 +27352,9 @@ blocks_end:
 partial0:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(R14)(SI*4), Y10
+	VMOVUPS      32(DI)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -27370,9 +27370,9 @@ partial0:
 partial1:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(R14)(SI*4), Y10
+	VMOVUPS      32(DI)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -27388,9 +27388,9 @@ partial1:
 partial2:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(R14)(SI*4), Y10
+	VMOVUPS      32(DI)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -27406,9 +27406,9 @@ partial2:
 partial3:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(R14)(SI*4), Y10
+	VMOVUPS      32(DI)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -27424,9 +27424,9 @@ partial3:
 partial4:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(R14)(SI*4), Y10
+	VMOVUPS      32(DI)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -27442,9 +27442,9 @@ partial4:
 partial5:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(R14)(SI*4), Y10
+	VMOVUPS      32(DI)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -27460,9 +27460,9 @@ partial5:
 partial6:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(R14)(SI*4), Y10
+	VMOVUPS      32(DI)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -27478,9 +27478,9 @@ partial6:
 partial7:
 	TESTQ        SI, SI
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(R14)(SI*4), Y10
+	VMOVUPS      32(DI)(SI*4), Y10
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -27642,9 +27642,9 @@ blocks_end:
 partial0:
 	TESTQ       SI, SI
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       SI, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
 	VMOVUPS.Z   (CX), K1, Z10
 	VSUBPS      Z0, Z10, Z10
 	VMULPS      Z1, Z10, Z10
@@ -27658,9 +27658,9 @@ partial0:
 partial1:
 	TESTQ       SI, SI
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       SI, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
 	VMOVUPS.Z   (CX), K1, Z10
 	VSUBPS      Z0, Z10, Z10
 	VMULPS      Z1, Z10, Z10
@@ -27674,9 +27674,9 @@ partial1:
 partial2:
 	TESTQ       SI, SI
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       SI, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
 	VMOVUPS.Z   (CX), K1, Z10
 	VSUBPS      Z0, Z10, Z10
 	VMULPS      Z1, Z10, Z10
@@ -27690,9 +27690,9 @@ partial2:
 partial3:
 	TESTQ       SI, SI
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       SI, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
 	VMOVUPS.Z   (CX), K1, Z10
 	VSUBPS      Z0, Z10, Z10
 	VMULPS      Z1, Z10, Z10
@@ -27796,9 +27796,9 @@ vectors_end:
 	ADDQ         $+8, SI
 	TESTQ        SI, SI
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(R14)(SI*4), Y5
+	VMOVUPS      32(DI)(SI*4), Y5
 	NEGQ         SI
 	VMASKMOVPS   (CX), Y5, Y9
 	VSUBPS       Y0, Y9, Y9
@@ -27905,9 +27905,9 @@ vectors_end:
 	ADDQ         $+16, SI
 	TESTQ        SI, SI
 	JE           done
-	MOVL         $0x0000ffff, R14
-	BZHIL        SI, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
 	VMOVUPS.Z    (CX), K1, Z13
 	VSUBPS       Z0, Z13, Z13
 	VMULPS       Z1, Z13, Z13
@@ -28162,9 +28162,9 @@ columns1_store:
 columns1_end:
 	TESTQ      R8, R8
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), R12
 	NEGQ       R8
-	VMOVUPS    32(R14)(R8*4), Y4
+	VMOVUPS    32(R12)(R8*4), Y4
 	NEGQ       R8
 	MOVQ       dy+16(FP), CX
 	ADDQ       R10, CX
@@ -28453,9 +28453,9 @@ columns1_store:
 columns1_end:
 	TESTQ     R8, R8
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     R8, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, R12
+	BZHIL     R8, R12, R12
+	KMOVW     R12, K1
 	MOVQ      dy+16(FP), CX
 	ADDQ      R10, CX
 	MOVQ      x+24(FP), DX
@@ -28667,9 +28667,9 @@ columns1_store:
 columns1_end:
 	TESTQ      DX, DX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), R9
 	NEGQ       DX
-	VMOVUPS    32(R14)(DX*4), Y13
+	VMOVUPS    32(R9)(DX*4), Y13
 	NEGQ       DX
 	MOVQ       x+8(FP), BX
 	ADDQ       DI, BX
@@ -28969,9 +28969,9 @@ columns1_store:
 columns1_end:
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     DX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, R9
+	BZHIL     DX, R9, R9
+	KMOVW     R9, K1
 	MOVQ      x+8(FP), BX
 	ADDQ      DI, BX
 	MOVQ      shift+16(FP), CX
@@ -29076,9 +29076,9 @@ whole_store:
 columns_end:
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), R11
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(R11)(CX*4), Y8
 	NEGQ       CX
 	MOVQ       block+48(FP), DI
 	SHLQ       $0x02, DI
@@ -29204,9 +29204,9 @@ whole_store:
 columns_end:
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, R11
+	BZHIL     CX, R11, R11
+	KMOVW     R11, K1
 	MOVQ      block+48(FP), DI
 	SHLQ      $0x02, DI
 	MOVQ      x+8(FP), BX
@@ -29424,9 +29424,9 @@ columns1_store:
 columns1_end:
 	TESTQ      DX, DX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), R9
 	NEGQ       DX
-	VMOVUPS    32(R14)(DX*4), Y13
+	VMOVUPS    32(R9)(DX*4), Y13
 	NEGQ       DX
 	MOVQ       x+8(FP), BX
 	ADDQ       DI, BX
@@ -29726,9 +29726,9 @@ columns1_store:
 columns1_end:
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     DX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, R9
+	BZHIL     DX, R9, R9
+	KMOVW     R9, K1
 	MOVQ      x+8(FP), BX
 	ADDQ      DI, BX
 	MOVQ      shift+16(FP), CX
@@ -29833,9 +29833,9 @@ whole_store:
 columns_end:
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), R11
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y8
+	VMOVUPS    32(R11)(CX*4), Y8
 	NEGQ       CX
 	MOVQ       block+48(FP), DI
 	SHLQ       $0x02, DI
@@ -29961,9 +29961,9 @@ whole_store:
 columns_end:
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, R11
+	BZHIL     CX, R11, R11
+	KMOVW     R11, K1
 	MOVQ      block+48(FP), DI
 	SHLQ      $0x02, DI
 	MOVQ      x+8(FP), BX
@@ -30029,9 +30029,9 @@ TEXT ·ColAffineAVX2(SB), NOSPLIT, $0-48
 	MOVQ    cols+40(FP), DI
 	MOVQ    DI, R8
 	ANDQ    $+7, R8
-	LEAQ    partial_masks<>+0(SB), R14
+	LEAQ    partial_masks<>+0(SB), CX
 	NEGQ    R8
-	VMOVUPS 32(R14)(R8*4), Y0
+	VMOVUPS 32(CX)(R8*4), Y0
 	NEGQ    R8
 
 row:
@@ -30117,9 +30117,9 @@ TEXT ·ColAffineAVX512(SB), NOSPLIT, $0-48
 	MOVQ  cols+40(FP), DI
 	MOVQ  DI, R8
 	ANDQ  $+15, R8
-	MOVL  $0x0000ffff, R14
-	BZHIL R8, R14, R14
-	KMOVW R14, K1
+	MOVL  $0x0000ffff, CX
+	BZHIL R8, CX, CX
+	KMOVW CX, K1
 
 row:
 	MOVQ DI, R8
@@ -30204,9 +30204,9 @@ TEXT ·ColAffineReLUAVX2(SB), NOSPLIT, $0-48
 	MOVQ    cols+40(FP), DI
 	MOVQ    DI, R8
 	ANDQ    $+7, R8
-	LEAQ    partial_masks<>+0(SB), R14
+	LEAQ    partial_masks<>+0(SB), CX
 	NEGQ    R8
-	VMOVUPS 32(R14)(R8*4), Y0
+	VMOVUPS 32(CX)(R8*4), Y0
 	NEGQ    R8
 
 row:
@@ -30304,9 +30304,9 @@ TEXT ·ColAffineReLUAVX512(SB), NOSPLIT, $0-48
 	MOVQ         cols+40(FP), DI
 	MOVQ         DI, R8
 	ANDQ         $+15, R8
-	MOVL         $0x0000ffff, R14
-	BZHIL        R8, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, CX
+	BZHIL        R8, CX, CX
+	KMOVW        CX, K1
 	VBROADCASTSS lanes_00000000<>+0(SB), Z1
 
 row:
@@ -30397,9 +30397,9 @@ TEXT ·BiasReLUAVX2(SB), NOSPLIT, $0-40
 	MOVQ         cols+32(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), CX
 	NEGQ         DI
-	VMOVUPS      32(R14)(DI*4), Y0
+	VMOVUPS      32(CX)(DI*4), Y0
 	NEGQ         DI
 	VBROADCASTSS lanes_00000000<>+0(SB), Y2
 
@@ -30482,9 +30482,9 @@ TEXT ·BiasReLUAVX512(SB), NOSPLIT, $0-40
 	MOVQ         cols+32(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R14
-	BZHIL        DI, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, CX
+	BZHIL        DI, CX, CX
+	KMOVW        CX, K1
 	VBROADCASTSS lanes_00000000<>+0(SB), Z1
 
 row:
@@ -30566,9 +30566,9 @@ TEXT ·BiasTanhAVX2(SB), NOSPLIT, $0-40
 	MOVQ         cols+32(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), CX
 	NEGQ         DI
-	VMOVUPS      32(R14)(DI*4), Y0
+	VMOVUPS      32(CX)(DI*4), Y0
 	NEGQ         DI
 	VBROADCASTSS lanes_80000000<>+0(SB), Y2
 	VBROADCASTSS lanes_c111999a<>+0(SB), Y3
@@ -30734,9 +30734,9 @@ TEXT ·BiasTanhAVX512(SB), NOSPLIT, $0-40
 	MOVQ         cols+32(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R14
-	BZHIL        DI, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, CX
+	BZHIL        DI, CX, CX
+	KMOVW        CX, K1
 	VBROADCASTSS lanes_80000000<>+0(SB), Z1
 	VBROADCASTSS lanes_c111999a<>+0(SB), Z2
 	VBROADCASTSS lanes_4038aa3b<>+0(SB), Z3
@@ -31031,9 +31031,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y11
+	VMOVUPS    32(DX)(CX*4), Y11
 	NEGQ       CX
 	VMOVAPS    Y5, Y10
 	VXORPS     Y1, Y10, Y10
@@ -31190,9 +31190,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVAPS   Z5, Z11
 	VPXORD    Z1, Z11, Z11
 	VPSRLD    $0x10, Z11, Z10
@@ -31439,9 +31439,9 @@ columns1_store:
 columns1_end:
 	TESTQ      DI, DI
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), R11
 	NEGQ       DI
-	VMOVUPS    32(R14)(DI*4), Y3
+	VMOVUPS    32(R11)(DI*4), Y3
 	NEGQ       DI
 	MOVQ       dy+16(FP), CX
 	ADDQ       R9, CX
@@ -31713,9 +31713,9 @@ columns1_store:
 columns1_end:
 	TESTQ     DI, DI
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     DI, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, R11
+	BZHIL     DI, R11, R11
+	KMOVW     R11, K1
 	MOVQ      dy+16(FP), CX
 	ADDQ      R9, CX
 	MOVQ      x+24(FP), DX
@@ -31833,9 +31833,9 @@ whole_store:
 columns_end:
 	TESTQ      SI, SI
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), R12
 	NEGQ       SI
-	VMOVUPS    32(R14)(SI*4), Y6
+	VMOVUPS    32(R12)(SI*4), Y6
 	NEGQ       SI
 	MOVQ       block+64(FP), R9
 	SHLQ       $0x02, R9
@@ -31964,9 +31964,9 @@ whole_store:
 columns_end:
 	TESTQ     SI, SI
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     SI, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, R12
+	BZHIL     SI, R12, R12
+	KMOVW     R12, K1
 	MOVQ      block+64(FP), R9
 	SHLQ      $0x02, R9
 	MOVQ      dy+16(FP), CX
@@ -32035,9 +32035,9 @@ TEXT ·BatchNormBackwardAVX2(SB), NOSPLIT, $0-72
 	MOVQ    cols+64(FP), R10
 	MOVQ    R10, R11
 	ANDQ    $+7, R11
-	LEAQ    partial_masks<>+0(SB), R14
+	LEAQ    partial_masks<>+0(SB), DX
 	NEGQ    R11
-	VMOVUPS 32(R14)(R11*4), Y0
+	VMOVUPS 32(DX)(R11*4), Y0
 	NEGQ    R11
 
 row:
@@ -32149,9 +32149,9 @@ TEXT ·BatchNormBackwardAVX512(SB), NOSPLIT, $0-72
 	MOVQ  cols+64(FP), R10
 	MOVQ  R10, R11
 	ANDQ  $+15, R11
-	MOVL  $0x0000ffff, R14
-	BZHIL R11, R14, R14
-	KMOVW R14, K1
+	MOVL  $0x0000ffff, DX
+	BZHIL R11, DX, DX
+	KMOVW DX, K1
 
 row:
 	MOVQ R10, R11
@@ -32430,9 +32430,9 @@ columns1_store:
 columns1_end:
 	TESTQ      R9, R9
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       R9
-	VMOVUPS    32(R14)(R9*4), Y4
+	VMOVUPS    32(R13)(R9*4), Y4
 	NEGQ       R9
 	MOVQ       dy+16(FP), CX
 	ADDQ       R11, CX
@@ -32778,9 +32778,9 @@ columns1_store:
 columns1_end:
 	TESTQ     R9, R9
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     R9, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, R13
+	BZHIL     R9, R13, R13
+	KMOVW     R13, K1
 	MOVQ      dy+16(FP), CX
 	ADDQ      R11, CX
 	MOVQ      x+24(FP), DX
@@ -32925,9 +32925,9 @@ whole_store:
 columns_end:
 	TESTQ      SI, SI
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), R12
 	NEGQ       SI
-	VMOVUPS    32(R14)(SI*4), Y8
+	VMOVUPS    32(R12)(SI*4), Y8
 	NEGQ       SI
 	MOVQ       block+80(FP), R9
 	SHLQ       $0x02, R9
@@ -33088,9 +33088,9 @@ whole_store:
 columns_end:
 	TESTQ     SI, SI
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     SI, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, R12
+	BZHIL     SI, R12, R12
+	KMOVW     R12, K1
 	MOVQ      block+80(FP), R9
 	SHLQ      $0x02, R9
 	MOVQ      dy+16(FP), CX
@@ -33177,9 +33177,9 @@ TEXT ·BatchNormReLUBackwardAVX2(SB), NOSPLIT, $0-88
 	MOVQ         cols+80(FP), R12
 	MOVQ         R12, R13
 	ANDQ         $+7, R13
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), DX
 	NEGQ         R13
-	VMOVUPS      32(R14)(R13*4), Y0
+	VMOVUPS      32(DX)(R13*4), Y0
 	NEGQ         R13
 	VBROADCASTSS lanes_00000000<>+0(SB), Y2
 
@@ -33320,9 +33320,9 @@ TEXT ·BatchNormReLUBackwardAVX512(SB), NOSPLIT, $0-88
 	MOVQ         cols+80(FP), R12
 	MOVQ         R12, R13
 	ANDQ         $+15, R13
-	MOVL         $0x0000ffff, R14
-	BZHIL        R13, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, DX
+	BZHIL        R13, DX, DX
+	KMOVW        DX, K1
 	VBROADCASTSS lanes_00000000<>+0(SB), Z1
 
 row:
@@ -33489,9 +33489,9 @@ TEXT ·WindowMaxAVX2(SB), NOSPLIT, $0-72
 	MOVQ    channels+24(FP), SI
 	MOVQ    SI, R8
 	ANDQ    $+7, SI
-	LEAQ    partial_masks<>+0(SB), R14
+	LEAQ    partial_masks<>+0(SB), R10
 	NEGQ    SI
-	VMOVUPS 32(R14)(SI*4), Y0
+	VMOVUPS 32(R10)(SI*4), Y0
 	NEGQ    SI
 	SUBQ    SI, R8
 
@@ -33617,9 +33617,9 @@ TEXT ·WindowMaxAVX512(SB), NOSPLIT, $0-72
 	MOVQ  channels+24(FP), SI
 	MOVQ  SI, R8
 	ANDQ  $+15, SI
-	MOVL  $0x0000ffff, R14
-	BZHIL SI, R14, R14
-	KMOVW R14, K1
+	MOVL  $0x0000ffff, R10
+	BZHIL SI, R10, R10
+	KMOVW R10, K1
 	SUBQ  SI, R8
 
 pixel:
@@ -33798,9 +33798,9 @@ TEXT ·WindowArgMaxAVX2(SB), NOSPLIT, $0-84
 	MOVQ         channels+32(FP), DI
 	MOVQ         DI, R9
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R11
 	NEGQ         DI
-	VMOVUPS      32(R14)(DI*4), Y1
+	VMOVUPS      32(R11)(DI*4), Y1
 	NEGQ         DI
 	SUBQ         DI, R9
 
@@ -33920,9 +33920,9 @@ TEXT ·WindowArgMaxAVX512(SB), NOSPLIT, $0-84
 	MOVQ         channels+32(FP), DI
 	MOVQ         DI, R9
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R14
-	BZHIL        DI, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, R11
+	BZHIL        DI, R11, R11
+	KMOVW        R11, K1
 	SUBQ         DI, R9
 
 pixel:
@@ -34175,9 +34175,9 @@ TEXT ·WindowSumAVX2(SB), NOSPLIT, $0-72
 	MOVQ    channels+24(FP), SI
 	MOVQ    SI, R8
 	ANDQ    $+7, SI
-	LEAQ    partial_masks<>+0(SB), R14
+	LEAQ    partial_masks<>+0(SB), R10
 	NEGQ    SI
-	VMOVUPS 32(R14)(SI*4), Y0
+	VMOVUPS 32(R10)(SI*4), Y0
 	NEGQ    SI
 	SUBQ    SI, R8
 
@@ -34339,9 +34339,9 @@ TEXT ·WindowSumAVX512(SB), NOSPLIT, $0-72
 	MOVQ  channels+24(FP), SI
 	MOVQ  SI, R8
 	ANDQ  $+15, SI
-	MOVL  $0x0000ffff, R14
-	BZHIL SI, R14, R14
-	KMOVW R14, K1
+	MOVL  $0x0000ffff, R10
+	BZHIL SI, R10, R10
+	KMOVW R10, K1
 	SUBQ  SI, R8
 
 pixel:
@@ -34503,9 +34503,9 @@ TEXT ·WindowShareAVX2(SB), NOSPLIT, $0-76
 	MOVQ         channels+24(FP), SI
 	MOVQ         SI, R8
 	ANDQ         $+7, SI
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R10
 	NEGQ         SI
-	VMOVUPS      32(R14)(SI*4), Y1
+	VMOVUPS      32(R10)(SI*4), Y1
 	NEGQ         SI
 	SUBQ         SI, R8
 
@@ -34676,9 +34676,9 @@ TEXT ·WindowShareAVX512(SB), NOSPLIT, $0-76
 	MOVQ         channels+24(FP), SI
 	MOVQ         SI, R8
 	ANDQ         $+15, SI
-	MOVL         $0x0000ffff, R14
-	BZHIL        SI, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, R10
+	BZHIL        SI, R10, R10
+	KMOVW        R10, K1
 	SUBQ         SI, R8
 
 pixel:
@@ -34849,9 +34849,9 @@ TEXT ·WindowSelectAVX2(SB), NOSPLIT, $0-84
 	MOVQ         channels+32(FP), DI
 	MOVQ         DI, R9
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R12
 	NEGQ         DI
-	VMOVUPS      32(R14)(DI*4), Y1
+	VMOVUPS      32(R12)(DI*4), Y1
 	NEGQ         DI
 	SUBQ         DI, R9
 
@@ -35059,9 +35059,9 @@ TEXT ·WindowSelectAVX512(SB), NOSPLIT, $0-84
 	MOVQ         channels+32(FP), DI
 	MOVQ         DI, R9
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R14
-	BZHIL        DI, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, R12
+	BZHIL        DI, R12, R12
+	KMOVW        R12, K1
 	SUBQ         DI, R9
 
 pixel:
@@ -35269,9 +35269,9 @@ row:
 	SUBQ         SI, DI
 	MOVQ         DI, R8
 	ANDQ         $+7, DI
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R9
 	NEGQ         DI
-	VMOVUPS      32(R14)(DI*4), Y0
+	VMOVUPS      32(R9)(DI*4), Y0
 	NEGQ         DI
 	SUBQ         DI, R8
 	SHLQ         $0x02, R8
@@ -35402,9 +35402,9 @@ row:
 	SUBQ         SI, DI
 	MOVQ         DI, R8
 	ANDQ         $+15, DI
-	MOVL         $0x0000ffff, R14
-	BZHIL        DI, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, R9
+	BZHIL        DI, R9, R9
+	KMOVW        R9, K1
 	SUBQ         DI, R8
 	SHLQ         $0x02, R8
 	MOVQ         DX, DI
@@ -35540,9 +35540,9 @@ row:
 	SUBQ         DI, R8
 	MOVQ         R8, R9
 	ANDQ         $+7, R8
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R10
 	NEGQ         R8
-	VMOVUPS      32(R14)(R8*4), Y1
+	VMOVUPS      32(R10)(R8*4), Y1
 	NEGQ         R8
 	SUBQ         R8, R9
 	SHLQ         $0x02, R9
@@ -35703,9 +35703,9 @@ row:
 	SUBQ         DI, R8
 	MOVQ         R8, R9
 	ANDQ         $+15, R8
-	MOVL         $0x0000ffff, R14
-	BZHIL        R8, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, R10
+	BZHIL        R8, R10, R10
+	KMOVW        R10, K1
 	SUBQ         R8, R9
 	SHLQ         $0x02, R9
 	VBROADCASTSS (CX), Z1
@@ -35881,9 +35881,9 @@ row:
 	SUBQ         DI, R8
 	MOVQ         R8, R9
 	ANDQ         $+7, R8
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R10
 	NEGQ         R8
-	VMOVUPS      32(R14)(R8*4), Y0
+	VMOVUPS      32(R10)(R8*4), Y0
 	NEGQ         R8
 	SUBQ         R8, R9
 	SHLQ         $0x02, R9
@@ -35971,9 +35971,9 @@ clear_dst_vectors_end:
 	ADDQ       $+8, R8
 	TESTQ      R8, R8
 	JE         clear_dst_end
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), R10
 	NEGQ       R8
-	VMOVUPS    32(R14)(R8*4), Y0
+	VMOVUPS    32(R10)(R8*4), Y0
 	NEGQ       R8
 	VMASKMOVPS Y1, Y0, (R9)
 
@@ -36011,9 +36011,9 @@ row:
 	SUBQ         DI, R8
 	MOVQ         R8, R9
 	ANDQ         $+15, R8
-	MOVL         $0x0000ffff, R14
-	BZHIL        R8, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, R10
+	BZHIL        R8, R10, R10
+	KMOVW        R10, K1
 	SUBQ         R8, R9
 	SHLQ         $0x02, R9
 	VBROADCASTSS (CX), Z0
@@ -36100,9 +36100,9 @@ clear_dst_vectors_end:
 	ADDQ    $+16, R8
 	TESTQ   R8, R8
 	JE      clear_dst_end
-	MOVL    $0x0000ffff, R14
-	BZHIL   R8, R14, R14
-	KMOVW   R14, K1
+	MOVL    $0x0000ffff, R10
+	BZHIL   R8, R10, R10
+	KMOVW   R10, K1
 	VMOVUPS Z0, K1, (R9)
 
 clear_dst_end:
@@ -36139,9 +36139,9 @@ row:
 	SUBQ    DI, R8
 	MOVQ    R8, R9
 	ANDQ    $+7, R8
-	LEAQ    partial_masks<>+0(SB), R14
+	LEAQ    partial_masks<>+0(SB), R10
 	NEGQ    R8
-	VMOVUPS 32(R14)(R8*4), Y0
+	VMOVUPS 32(R10)(R8*4), Y0
 	NEGQ    R8
 	SUBQ    R8, R9
 	SHLQ    $0x02, R9
@@ -36392,9 +36392,9 @@ row:
 	SUBQ  DI, R8
 	MOVQ  R8, R9
 	ANDQ  $+15, R8
-	MOVL  $0x0000ffff, R14
-	BZHIL R8, R14, R14
-	KMOVW R14, K1
+	MOVL  $0x0000ffff, R10
+	BZHIL R8, R10, R10
+	KMOVW R10, K1
 	SUBQ  R8, R9
 	SHLQ  $0x02, R9
 	MOVQ  SI, R8
@@ -36550,9 +36550,9 @@ row:
 	SUBQ         R8, R9
 	MOVQ         R9, R10
 	ANDQ         $+7, R9
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R11
 	NEGQ         R9
-	VMOVUPS      32(R14)(R9*4), Y1
+	VMOVUPS      32(R11)(R9*4), Y1
 	NEGQ         R9
 	SUBQ         R9, R10
 	SHLQ         $0x02, R10
@@ -36649,9 +36649,9 @@ clear_dx_vectors_end:
 	ADDQ       $+8, R9
 	TESTQ      R9, R9
 	JE         clear_dx_end
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), R11
 	NEGQ       R9
-	VMOVUPS    32(R14)(R9*4), Y1
+	VMOVUPS    32(R11)(R9*4), Y1
 	NEGQ       R9
 	VMASKMOVPS Y2, Y1, (R10)
 
@@ -36694,9 +36694,9 @@ row:
 	SUBQ         R8, R9
 	MOVQ         R9, R10
 	ANDQ         $+15, R9
-	MOVL         $0x0000ffff, R14
-	BZHIL        R9, R14, R14
-	KMOVW        R14, K1
+	MOVL         $0x0000ffff, R11
+	BZHIL        R9, R11, R11
+	KMOVW        R11, K1
 	SUBQ         R9, R10
 	SHLQ         $0x02, R10
 	VBROADCASTSS (DX), Z1
@@ -36792,9 +36792,9 @@ clear_dx_vectors_end:
 	ADDQ    $+16, R9
 	TESTQ   R9, R9
 	JE      clear_dx_end
-	MOVL    $0x0000ffff, R14
-	BZHIL   R9, R14, R14
-	KMOVW   R14, K1
+	MOVL    $0x0000ffff, R11
+	BZHIL   R9, R11, R11
+	KMOVW   R11, K1
 	VMOVUPS Z1, K1, (R10)
 
 clear_dx_end:
@@ -36973,9 +36973,9 @@ blocks_end:
 partial0:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y9
+	VMOVUPS      32(SI)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -36988,9 +36988,9 @@ partial0:
 partial1:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y9
+	VMOVUPS      32(SI)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -37003,9 +37003,9 @@ partial1:
 partial2:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y9
+	VMOVUPS      32(SI)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -37018,9 +37018,9 @@ partial2:
 partial3:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y9
+	VMOVUPS      32(SI)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -37033,9 +37033,9 @@ partial3:
 partial4:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y9
+	VMOVUPS      32(SI)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -37048,9 +37048,9 @@ partial4:
 partial5:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y9
+	VMOVUPS      32(SI)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -37063,9 +37063,9 @@ partial5:
 partial6:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y9
+	VMOVUPS      32(SI)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y10
 	VSUBPS       Y0, Y10, Y10
@@ -37078,9 +37078,9 @@ partial6:
 partial7:
 	TESTQ        DX, DX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(R14)(DX*4), Y9
+	VMOVUPS      32(SI)(DX*4), Y9
 	NEGQ         DX
 	VMASKMOVPS   (BX), Y9, Y11
 	VSUBPS       Y0, Y11, Y11
@@ -37208,9 +37208,9 @@ blocks_end:
 partial0:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       DX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
 	VMOVUPS.Z   (BX), K1, Z13
 	VSUBPS      Z0, Z13, Z13
 	VBLENDMPS   Z13, Z6, K1, Z13
@@ -37221,9 +37221,9 @@ partial0:
 partial1:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       DX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
 	VMOVUPS.Z   (BX), K1, Z9
 	VSUBPS      Z0, Z9, Z9
 	VBLENDMPS   Z9, Z6, K1, Z9
@@ -37234,9 +37234,9 @@ partial1:
 partial2:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       DX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
 	VMOVUPS.Z   (BX), K1, Z13
 	VSUBPS      Z0, Z13, Z13
 	VBLENDMPS   Z13, Z6, K1, Z13
@@ -37247,9 +37247,9 @@ partial2:
 partial3:
 	TESTQ       DX, DX
 	JE          fold
-	MOVL        $0x0000ffff, R14
-	BZHIL       DX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
 	VMOVUPS.Z   (BX), K1, Z9
 	VSUBPS      Z0, Z9, Z9
 	VBLENDMPS   Z9, Z6, K1, Z9
@@ -37373,9 +37373,9 @@ vectors_end:
 	ADDQ         $+8, R8
 	TESTQ        R8, R8
 	JE           done
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), R9
 	NEGQ         R8
-	VMOVUPS      32(R14)(R8*4), Y11
+	VMOVUPS      32(R9)(R8*4), Y11
 	NEGQ         R8
 	VMASKMOVPS   (CX), Y11, Y8
 	VORPS        Y2, Y8, Y7
@@ -37667,9 +37667,9 @@ vectors_end:
 	ADDQ             $+16, R8
 	TESTQ            R8, R8
 	JE               done
-	MOVL             $0x0000ffff, R14
-	BZHIL            R8, R14, R14
-	KMOVW            R14, K1
+	MOVL             $0x0000ffff, R9
+	BZHIL            R8, R9, R9
+	KMOVW            R9, K1
 	VMOVUPS.Z        (CX), K1, Z24
 	VPORD            Z2, Z24, Z20
 	VMAXPS           Z20, Z3, Z20
@@ -37893,9 +37893,9 @@ blocks_end:
 partial0:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), CX
 	NEGQ         BX
-	VMOVUPS      32(R14)(BX*4), Y6
+	VMOVUPS      32(CX)(BX*4), Y6
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y6, Y8
 	VMINPS       Y8, Y7, Y9
@@ -37918,9 +37918,9 @@ partial0:
 partial1:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), CX
 	NEGQ         BX
-	VMOVUPS      32(R14)(BX*4), Y6
+	VMOVUPS      32(CX)(BX*4), Y6
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y6, Y8
 	VMINPS       Y8, Y7, Y9
@@ -37943,9 +37943,9 @@ partial1:
 partial2:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), CX
 	NEGQ         BX
-	VMOVUPS      32(R14)(BX*4), Y6
+	VMOVUPS      32(CX)(BX*4), Y6
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y6, Y8
 	VMINPS       Y8, Y7, Y9
@@ -37968,9 +37968,9 @@ partial2:
 partial3:
 	TESTQ        BX, BX
 	JE           fold
-	LEAQ         partial_masks<>+0(SB), R14
+	LEAQ         partial_masks<>+0(SB), CX
 	NEGQ         BX
-	VMOVUPS      32(R14)(BX*4), Y6
+	VMOVUPS      32(CX)(BX*4), Y6
 	NEGQ         BX
 	VMASKMOVPS   (AX), Y6, Y8
 	VMINPS       Y8, Y7, Y9
@@ -38170,9 +38170,9 @@ blocks_end:
 partial0:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VMINPS    Z6, Z7, Z11
 	VADDPS    Z7, Z11, Z14
@@ -38192,9 +38192,9 @@ partial0:
 partial1:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VMINPS    Z6, Z7, Z11
 	VADDPS    Z7, Z11, Z14
@@ -38214,9 +38214,9 @@ partial1:
 partial2:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VMINPS    Z6, Z7, Z11
 	VADDPS    Z7, Z11, Z14
@@ -38236,9 +38236,9 @@ partial2:
 partial3:
 	TESTQ     BX, BX
 	JE        fold
-	MOVL      $0x0000ffff, R14
-	BZHIL     BX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, CX
+	BZHIL     BX, CX, CX
+	KMOVW     CX, K1
 	VMOVUPS.Z (AX), K1, Z6
 	VMINPS    Z6, Z7, Z11
 	VADDPS    Z7, Z11, Z14
@@ -38280,9 +38280,9 @@ TEXT ·ColMulAVX2(SB), NOSPLIT, $0-40
 	MOVQ    cols+32(FP), SI
 	MOVQ    SI, DI
 	ANDQ    $+7, DI
-	LEAQ    partial_masks<>+0(SB), R14
+	LEAQ    partial_masks<>+0(SB), CX
 	NEGQ    DI
-	VMOVUPS 32(R14)(DI*4), Y0
+	VMOVUPS 32(CX)(DI*4), Y0
 	NEGQ    DI
 
 row:
@@ -38358,9 +38358,9 @@ TEXT ·ColMulAVX512(SB), NOSPLIT, $0-40
 	MOVQ  cols+32(FP), SI
 	MOVQ  SI, DI
 	ANDQ  $+15, DI
-	MOVL  $0x0000ffff, R14
-	BZHIL DI, R14, R14
-	KMOVW R14, K1
+	MOVL  $0x0000ffff, CX
+	BZHIL DI, CX, CX
+	KMOVW CX, K1
 
 row:
 	MOVQ SI, DI
@@ -38678,9 +38678,9 @@ columns1_store:
 columns1_end:
 	TESTQ      DX, DX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), R9
 	NEGQ       DX
-	VMOVUPS    32(R14)(DX*4), Y2
+	VMOVUPS    32(R9)(DX*4), Y2
 	NEGQ       DX
 	MOVQ       x+8(FP), BX
 	ADDQ       DI, BX
@@ -38969,9 +38969,9 @@ columns1_store:
 columns1_end:
 	TESTQ     DX, DX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     DX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, R9
+	BZHIL     DX, R9, R9
+	KMOVW     R9, K1
 	MOVQ      x+8(FP), BX
 	ADDQ      DI, BX
 	MOVQ      y+16(FP), CX
@@ -39046,9 +39046,9 @@ vectors_end:
 	ADDQ    $+8, CX
 	TESTQ   CX, CX
 	JE      done
-	LEAQ    partial_masks<>+0(SB), R14
+	LEAQ    partial_masks<>+0(SB), DX
 	NEGQ    CX
-	VMOVUPS 32(R14)(CX*4), Y3
+	VMOVUPS 32(DX)(CX*4), Y3
 	NEGQ    CX
 	VPXOR   X2, X2, X2
 	VPINSRW $0x00, (BX), X2, X2
@@ -39119,9 +39119,9 @@ vectors_end:
 	ADDQ        $+16, CX
 	TESTQ       CX, CX
 	JE          done
-	MOVL        $0x0000ffff, R14
-	BZHIL       CX, R14, R14
-	KMOVW       R14, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
 	VCVTPH2PS.Z (BX), K1, Z3
 	VMOVUPS     Z3, K1, (AX)
 
@@ -39169,9 +39169,9 @@ vectors_end:
 	ADDQ       $+8, CX
 	TESTQ      CX, CX
 	JE         done
-	LEAQ       partial_masks<>+0(SB), R14
+	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(R14)(CX*4), Y3
+	VMOVUPS    32(DX)(CX*4), Y3
 	NEGQ       CX
 	VMASKMOVPS (BX), Y3, Y2
 	VCVTPS2PH  $0x00, Y2, X1
@@ -39240,9 +39240,9 @@ vectors_end:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
 	JE        done
-	MOVL      $0x0000ffff, R14
-	BZHIL     CX, R14, R14
-	KMOVW     R14, K1
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
 	VMOVUPS.Z (BX), K1, Z3
 	VCVTPS2PH $0x00, Z3, K1, (AX)
 

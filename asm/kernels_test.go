@@ -126,10 +126,11 @@ func sections(listing string) func(yield func(string) bool) {
 }
 
 // levels are the instruction sets of a level: those that package kernels checks
-// before it uses one, and what they imply.
+// before it uses one, and what they imply. Every amd64 processor has CMOV, and
+// prefetching, which avo calls MMX+.
 var levels = map[string][]string{
-	"AVX2":   {"AVX", "AVX2", "FMA3", "BMI2", "F16C"},
-	"AVX512": {"AVX", "AVX2", "FMA3", "BMI2", "F16C", "AVX512F", "AVX512VL", "AVX512BW", "AVX512DQ"},
+	"AVX2":   {"CMOV", "MMX+", "AVX", "AVX2", "FMA3", "BMI2", "F16C"},
+	"AVX512": {"CMOV", "MMX+", "AVX", "AVX2", "FMA3", "BMI2", "F16C", "AVX512F", "AVX512VL", "AVX512BW", "AVX512DQ"},
 }
 
 // kind is how an x86 instruction is encoded.

@@ -171,7 +171,7 @@ func (t *Target) jump(c vec.Cond, label string) {
 
 // Partial notes the count for loads and stores, and sets lane i of the mask to
 // ones where i < n.
-func (t *Target) Partial(n vec.GP, mask vec.Reg) {
+func (t *Target) Partial(n vec.GP, mask vec.Reg, _ vec.GP) {
 	t.left, t.mask = gp(n), V(mask)
 	m := t.mask
 	// The lane numbers 0, 1, 2, 3, subtracted from n, are positive in the mask.

@@ -61,7 +61,7 @@ func (l *lowering) preparePartial(n GP) {
 	if l.t.PartialInVector() {
 		l.mask = l.reg()
 	}
-	l.t.Partial(n, l.mask)
+	l.t.Partial(n, l.mask, l.spare)
 }
 
 // partialRun lowers the body for a partial vector.
@@ -96,6 +96,9 @@ func (k *Kernel) Rows(unroll int, rowLen, colLen *Slice, mats, cols []*Slice, ro
 		l.uniforms(12)
 		t.MoveInt(n, width.gp) // the partial vector is the same in every row
 		t.Remainder(n, t.Lanes())
+		if len(cols) > 0 {
+			l.spare = cols[0].ptr // each row loads it
+		}
 		l.preparePartial(n)
 		moving := append(append([]*Slice{}, mats...), cols...)
 		for _, v := range k.row {
@@ -246,7 +249,7 @@ func (l *lowering) accumulate(body []*Value, count int, n GP, moving []*Slice, p
 		t.Label(fmt.Sprint(l.prefix, "partial", j))
 		t.CmpJump(n, 0, EQ, l.prefix+"fold")
 		if !prepared {
-			t.Partial(n, l.mask)
+			t.Partial(n, l.mask, l.spare)
 		}
 		l.partialRun(body, j)
 		if j < count-1 {

@@ -12,6 +12,7 @@ type lowering struct {
 	free    []Reg // vector registers, the next one last
 	masks   []Reg
 	gps     GP
+	spare   GP // one that Partial may overwrite: the next, unless a loop knows better
 	partial bool
 	mask    Reg  // of a partial vector, where the target keeps it in a vector register
 	dry     bool // allocate registers, emit nothing
@@ -50,6 +51,7 @@ func (l *lowering) release(r Reg) { l.free = append(l.free, r) }
 
 func (l *lowering) gp() GP {
 	l.gps++
+	l.spare = l.gps
 	return l.gps - 1
 }
 

@@ -178,9 +178,10 @@ func (m *machine) AddInt(d, s vec.GP)        { m.do(func() { m.integers[d] += m.
 func (m *machine) SubInt(d, s vec.GP)        { m.do(func() { m.integers[d] -= m.integers[s] }) }
 func (m *machine) Scale4(d vec.GP)           { m.do(func() { m.integers[d] *= 4 }) }
 func (m *machine) Remainder(d vec.GP, n int) { m.do(func() { m.integers[d] &= n - 1 }) }
-func (m *machine) Partial(n vec.GP, r vec.Reg) {
+func (m *machine) Partial(n vec.GP, r vec.Reg, spare vec.GP) {
 	m.mask = r
 	m.do(func() {
+		m.integers[spare] = 1 << 40
 		count := m.integers[n]
 		if count < 0 || count >= m.lanes {
 			panic(fmt.Sprintf("partial vector of %d elements", count))

@@ -61,7 +61,7 @@ type Target interface {
 	Scale4(d GP)           // d *= 4
 	Remainder(d GP, n int) // d &= n-1
 
-	Partial(n GP, mask Reg) // prepares for partial vectors of n < Lanes elements
+	Partial(n GP, mask Reg, spare GP) // prepares for partial vectors of n < Lanes elements; may overwrite spare
 	Load(d Reg, p GP, offset int, partial bool)
 	Store(s Reg, p GP, offset int, partial bool)
 	LoadHalf(d Reg, p GP, offset int, partial bool)           // of float16, to float32

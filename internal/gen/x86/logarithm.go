@@ -28,12 +28,16 @@ func (t *Target) unusual(d reg.VecPhysical, args []vec.Operand, mem func(vec.Ope
 	t.VPOR(a, d, d)
 }
 
+// flags is the general register of unless: the last one, which no kernel with a
+// logarithm reaches.
+var flags = gps[len(gps)-1].As32()
+
 // unless emits usual, and rare out of line for vectors with an unusual lane.
 func (t *Target) unless(unusual reg.VecPhysical, name string, rare, usual func()) {
 	t.labels++
 	odd, done := fmt.Sprintf("%s_odd%d", name, t.labels), fmt.Sprintf("%s_done%d", name, t.labels)
-	t.VMOVMSKPS(unusual, scratch.As32())
-	t.TESTL(scratch.As32(), scratch.As32())
+	t.VMOVMSKPS(unusual, flags)
+	t.TESTL(flags, flags)
 	t.JNE(operand.LabelRef(odd))
 	usual()
 	t.Label(done)

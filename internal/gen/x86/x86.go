@@ -39,7 +39,7 @@ func NewFile() *File {
 	return &File{Context: c, consts: map[uint32]operand.Mem{}}
 }
 
-// The general registers: all but SP, BP (frame), R15 (GOT), and R14, which is scratch.
+// The general registers: all but SP, BP (frame), R14 (goroutine) and R15 (GOT).
 var gps = []reg.GPPhysical{
 	reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.RDI,
 	reg.R8, reg.R9, reg.R10, reg.R11, reg.R12, reg.R13,
@@ -249,12 +249,9 @@ func (t *Target) jump(c vec.Cond, label string) {
 	}
 }
 
-// scratch is the general register of Partial. Go functions keep the goroutine in
-// R14, but don't expect it from functions of the assembly's calling convention.
-var scratch = reg.R14
-
 // Partial sets K1, or the vector mask whose first n lanes are all ones.
-func (t *Target) Partial(n vec.GP, mask vec.Reg) {
+func (t *Target) Partial(n vec.GP, mask vec.Reg, spare vec.GP) {
+	scratch := gp(spare)
 	if t.Wide {
 		t.MOVL(operand.U32(0xffff), scratch.As32())
 		t.BZHIL(gp(n).As32(), scratch.As32(), scratch.As32())
