@@ -197,14 +197,11 @@ func (g *Gemm) outer(c, a, b *Matrix, m, n int, alpha float32) bool {
 	if !g.TransA && a.Stride > 1 || g.TransB && b.Stride > 1 || c.Stride > n || g.Bias != nil || g.Activation != ActivationNone || n < outerCols {
 		return false
 	}
-	x, y := a.Data[:m], b.Data[:n]
-	eachBlock(m, n, func(r0, r1, c0, c1 int) {
-		if c := c.Data[r0*n+c0 : (r1-1)*n+c1]; g.Accumulate {
-			outerAdd(c, x[r0:r1], y[c0:c1], alpha)
-		} else {
-			outer(c, x[r0:r1], y[c0:c1])
-		}
-	})
+	if g.Accumulate {
+		outerAdd(c.Data[:m*n], a.Data[:m], b.Data[:n], alpha)
+	} else {
+		outer(c.Data[:m*n], a.Data[:m], b.Data[:n])
+	}
 	return true
 }
 

@@ -28,16 +28,11 @@ func AdaFisherStep(w, m, g, row, col []float32, p AdaFisherParams) {
 	}
 	// Quotients for such steps need no divider, see the generator.
 	bounded := p.Step >= 0x1p-100 && p.Step <= 0x1p100 && p.Keep == 1
-	eachBlock(len(row), n, func(r0, r1, c0, c1 int) {
-		lo, hi := r0*n+c0, (r1-1)*n+c1
-		if bounded {
-			adaFisherBounded(w[lo:hi], m[lo:hi], g[lo:hi], row[r0:r1], col[c0:c1],
-				p.Beta, p.Add, p.Step, p.Lambda, p.WeightDecay)
-		} else {
-			adaFisher(w[lo:hi], m[lo:hi], g[lo:hi], row[r0:r1], col[c0:c1],
-				p.Beta, p.Add, p.Step, p.Lambda, p.WeightDecay, p.Keep)
-		}
-	})
+	if bounded {
+		adaFisherBounded(w, m, g, row, col, p.Beta, p.Add, p.Step, p.Lambda, p.WeightDecay)
+	} else {
+		adaFisher(w, m, g, row, col, p.Beta, p.Add, p.Step, p.Lambda, p.WeightDecay, p.Keep)
+	}
 }
 
 func adaFisherBoundedRef(w, m, g, row, col []float32, beta, add, step, lambda, decay float32) {
@@ -91,16 +86,11 @@ func CalibratedStep(w, m, g, row, col, mean, shift, moved []float32, p Calibrate
 	if mean != nil && (len(mean) != len(row) || len(shift) != n || len(moved) != n) {
 		panic("kernels: CalibratedStep: length of mean is not len(row), or of shift or moved not len(col)")
 	}
-	eachBlock(len(row), n, func(r0, r1, c0, c1 int) {
-		lo, hi := r0*n+c0, (r1-1)*n+c1
-		if mean == nil {
-			calibrated(w[lo:hi], m[lo:hi], g[lo:hi], row[r0:r1], col[c0:c1],
-				p.Beta, p.Add, p.Share, p.Step, p.Keep)
-		} else {
-			calibratedCentred(w[lo:hi], m[lo:hi], g[lo:hi], row[r0:r1], col[c0:c1], mean[r0:r1], shift[c0:c1], moved[c0:c1],
-				p.Beta, p.Add, p.Share, p.Step, p.Keep)
-		}
-	})
+	if mean == nil {
+		calibrated(w, m, g, row, col, p.Beta, p.Add, p.Share, p.Step, p.Keep)
+	} else {
+		calibratedCentred(w, m, g, row, col, mean, shift, moved, p.Beta, p.Add, p.Share, p.Step, p.Keep)
+	}
 }
 
 func calibratedRef(w, m, g, row, col []float32, beta, add, share, step, keep float32) {
@@ -240,10 +230,7 @@ func SGDStep(w, v, g []float32, p SGDParams) {
 	if len(v) != len(w) || len(g) != len(w) {
 		panic("kernels: SGDStep: lengths of w, v and g differ")
 	}
-	for lo := 0; lo < len(w); lo += chunkLen {
-		hi := min(lo+chunkLen, len(w))
-		sgd(w[lo:hi], v[lo:hi], g[lo:hi], p.Momentum, p.Add, p.GradPart, p.VelPart, p.LR, p.WeightDecay)
-	}
+	sgd(w, v, g, p.Momentum, p.Add, p.GradPart, p.VelPart, p.LR, p.WeightDecay)
 }
 
 func sgdRef(w, v, g []float32, momentum, add, gradPart, velPart, lr, decay float32) {
@@ -283,15 +270,12 @@ func AdamStep(w, m, v, g []float32, p AdamParams) {
 		panic("kernels: AdamStep: lengths of w, m, v and g differ")
 	}
 	bounded := p.bounded()
-	for lo := 0; lo < len(w); lo += chunkLen {
-		hi := min(lo+chunkLen, len(w))
-		if bounded {
-			adamBounded(w[lo:hi], m[lo:hi], v[lo:hi], g[lo:hi], p.Beta1, p.Add1, p.Beta2, p.Add2,
-				p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep, p.Correct2*0x1p24)
-		} else {
-			adam(w[lo:hi], m[lo:hi], v[lo:hi], g[lo:hi], p.Beta1, p.Add1, p.Beta2, p.Add2,
-				p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep)
-		}
+	if bounded {
+		adamBounded(w, m, v, g, p.Beta1, p.Add1, p.Beta2, p.Add2,
+			p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep, p.Correct2*0x1p24)
+	} else {
+		adam(w, m, v, g, p.Beta1, p.Add1, p.Beta2, p.Add2,
+			p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep)
 	}
 }
 
@@ -325,15 +309,12 @@ func AMSGradStep(w, m, v, top, g []float32, p AdamParams) {
 		panic("kernels: AMSGradStep: lengths of w, m, v, top and g differ")
 	}
 	bounded := p.bounded()
-	for lo := 0; lo < len(w); lo += chunkLen {
-		hi := min(lo+chunkLen, len(w))
-		if bounded {
-			amsGradBounded(w[lo:hi], m[lo:hi], v[lo:hi], top[lo:hi], g[lo:hi], p.Beta1, p.Add1, p.Beta2, p.Add2,
-				p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep, p.Correct2*0x1p24)
-		} else {
-			amsGrad(w[lo:hi], m[lo:hi], v[lo:hi], top[lo:hi], g[lo:hi], p.Beta1, p.Add1, p.Beta2, p.Add2,
-				p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep)
-		}
+	if bounded {
+		amsGradBounded(w, m, v, top, g, p.Beta1, p.Add1, p.Beta2, p.Add2,
+			p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep, p.Correct2*0x1p24)
+	} else {
+		amsGrad(w, m, v, top, g, p.Beta1, p.Add1, p.Beta2, p.Add2,
+			p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep)
 	}
 }
 
@@ -374,10 +355,7 @@ func AdagradStep(w, s, g []float32, p AdagradParams) {
 	if len(s) != len(w) || len(g) != len(w) {
 		panic("kernels: AdagradStep: lengths of w, s and g differ")
 	}
-	for lo := 0; lo < len(w); lo += chunkLen {
-		hi := min(lo+chunkLen, len(w))
-		adagrad(w[lo:hi], s[lo:hi], g[lo:hi], p.Step, p.Epsilon, p.WeightDecay)
-	}
+	adagrad(w, s, g, p.Step, p.Epsilon, p.WeightDecay)
 }
 
 func adagradRef(w, s, g []float32, step, epsilon, decay float32) {
@@ -415,20 +393,17 @@ func RMSPropStep(w, v, a, b, g []float32, p RMSPropParams) {
 	if len(v) != len(w) || a != nil && len(a) != len(w) || b != nil && len(b) != len(w) || len(g) != len(w) {
 		panic("kernels: RMSPropStep: lengths of w, v, a, b and g differ")
 	}
-	for lo := 0; lo < len(w); lo += chunkLen {
-		hi := min(lo+chunkLen, len(w))
-		switch {
-		case a == nil && b == nil:
-			rmsProp(w[lo:hi], v[lo:hi], g[lo:hi], p.Alpha, p.Add, p.Epsilon, p.LR, p.WeightDecay)
-		case b == nil:
-			rmsPropCentered(w[lo:hi], v[lo:hi], a[lo:hi], g[lo:hi], p.Alpha, p.Add, p.Epsilon, p.LR, p.WeightDecay)
-		case a == nil:
-			rmsPropMomentum(w[lo:hi], v[lo:hi], b[lo:hi], g[lo:hi],
-				p.Alpha, p.Add, p.Epsilon, p.Momentum, p.LR, p.WeightDecay)
-		default:
-			rmsPropCenteredMomentum(w[lo:hi], v[lo:hi], a[lo:hi], b[lo:hi], g[lo:hi],
-				p.Alpha, p.Add, p.Epsilon, p.Momentum, p.LR, p.WeightDecay)
-		}
+	switch {
+	case a == nil && b == nil:
+		rmsProp(w, v, g, p.Alpha, p.Add, p.Epsilon, p.LR, p.WeightDecay)
+	case b == nil:
+		rmsPropCentered(w, v, a, g, p.Alpha, p.Add, p.Epsilon, p.LR, p.WeightDecay)
+	case a == nil:
+		rmsPropMomentum(w, v, b, g,
+			p.Alpha, p.Add, p.Epsilon, p.Momentum, p.LR, p.WeightDecay)
+	default:
+		rmsPropCenteredMomentum(w, v, a, b, g,
+			p.Alpha, p.Add, p.Epsilon, p.Momentum, p.LR, p.WeightDecay)
 	}
 }
 
@@ -490,10 +465,7 @@ func LionStep(w, m, g []float32, p LionParams) {
 	if len(m) != len(w) || len(g) != len(w) {
 		panic("kernels: LionStep: lengths of w, m and g differ")
 	}
-	for lo := 0; lo < len(w); lo += chunkLen {
-		hi := min(lo+chunkLen, len(w))
-		lion(w[lo:hi], m[lo:hi], g[lo:hi], p.Beta1, p.Add1, p.Beta2, p.Add2, p.Step, p.Keep)
-	}
+	lion(w, m, g, p.Beta1, p.Add1, p.Beta2, p.Add2, p.Step, p.Keep)
 }
 
 func lionRef(w, m, g []float32, beta1, add1, beta2, add2, step, keep float32) {

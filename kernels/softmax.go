@@ -249,10 +249,6 @@ func LogSoftmax(dst, x []float32) {
 	}
 	_, m := MinMax(x)
 	l := logOf(sumExp(x, m))
-	for len(dst) > chunkLen {
-		logSoftmax(dst[:chunkLen], x[:chunkLen], m, l)
-		dst, x = dst[chunkLen:], x[chunkLen:]
-	}
 	logSoftmax(dst, x, m, l)
 }
 
@@ -304,10 +300,6 @@ func LogSoftmaxBackward(dx, dy, y []float32) {
 		panic("kernels: LogSoftmaxBackward: lengths of dx, dy and y differ")
 	}
 	s := Sum(dy)
-	for len(dx) > chunkLen {
-		logSoftmaxBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen], s)
-		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
-	}
 	logSoftmaxBackward(dx, dy, y, s)
 }
 
