@@ -4,6 +4,7 @@ import (
 	"image/color"
 	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -20,18 +21,18 @@ var bars = []struct {
 	has   func(contender string) bool
 }{
 	{"adafisher", color.RGBA{0x1b, 0x6c, 0xa8, 255}, isOurs},
-	{"best C", color.RGBA{0xe0, 0x8e, 0x2b, 255}, isC},
+	{"best C or C++", color.RGBA{0xe0, 0x8e, 0x2b, 255}, isC},
 	{"best other Go", color.RGBA{0x7a, 0xa8, 0x5c, 255}, func(name string) bool { return !isOurs(name) && !isC(name) }},
 }
 
 func isOurs(name string) bool { return strings.HasPrefix(name, "adafisher/") }
 
 func isC(name string) bool {
-	return strings.HasPrefix(name, "gcc ") || strings.HasPrefix(name, "C ") || name == "OpenBLAS"
+	return slices.ContainsFunc([]string{"gcc ", "C ", "OpenBLAS", "PyTorch "}, func(c string) bool { return strings.HasPrefix(name, c) })
 }
 
 // chart writes bars of the ratio to the roof: a panel for each size of vectors,
-// and one of matrix products.
+// one of matrix products and one of convolutions.
 func (run report) chart(path string) error {
 	var panels []*plot.Plot
 	add := func(title string, label func(x result) string, has func(x result) bool) error {
@@ -58,9 +59,16 @@ func (run report) chart(path string) error {
 			return err
 		}
 	}
-	if err := add("matrix products", func(x result) string {
-		return strings.TrimPrefix(x.Kernel, "gemm ") + " " + strings.ReplaceAll(x.Size, " ", "")
-	}, isGemm); err != nil {
+	isConvolution := func(x result) bool { return strings.HasPrefix(x.Kernel, "conv") }
+	short := strings.NewReplacer("gemm ", "", "convolution, gradient of the ", "d ", "convolution", "y", "conv2d 3x3 ", "")
+	label := func(x result) string {
+		size, _, _ := strings.Cut(x.Size, ", ")
+		return short.Replace(x.Kernel) + " " + strings.ReplaceAll(size, " ", "")
+	}
+	if err := add("matrix products", label, func(x result) bool { return isGemm(x) && !isConvolution(x) }); err != nil {
+		return err
+	}
+	if err := add("convolutions (d: gradients)", label, func(x result) bool { return isGemm(x) && isConvolution(x) }); err != nil {
 		return err
 	}
 	if len(panels) == 0 {

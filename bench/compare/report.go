@@ -147,11 +147,15 @@ func table(w io.Writer, results []result) {
 		row := cells[k]
 		first := 0.0 // the best
 		roof := ""
-		for _, x := range row {
+		for _, name := range names {
+			x, ok := row[name]
+			if !ok {
+				continue
+			}
 			if first == 0 || x.better(first) {
 				first = x.Median
 			}
-			if x.Roof > 0 {
+			if x.Roof > 0 && roof == "" { // ours, which come first
 				roof = number(x.Roof)
 			}
 		}
