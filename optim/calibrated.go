@@ -495,7 +495,7 @@ func (o *Calibrated) scaleOf(s *slot) error {
 		peak := math.Sqrt(total) / float64(lowRow) / float64(lowCol) // of the gradient
 		t.peakNext = float64(c.Beta*t.peak) + float64((1-c.Beta)*peak)
 		share := c.Beta / (1 - power(c.Beta, k))
-		largest = (share*t.peakNext + (1-c.Beta)*peak) * float64(highRow) * float64(highCol) * t.step
+		largest = (float64(share*t.peakNext) + float64((1-c.Beta)*peak)) * float64(highRow) * float64(highCol) * t.step
 	}
 	if t.mean != nil {
 		largest *= max(1, float64(kernels.MaxAbs(t.mean))*float64(len(t.row)))
