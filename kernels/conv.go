@@ -132,7 +132,7 @@ func (c *Conv2d) mustCheck() {
 // An output depends on no other image of the batch.
 func (c Conv2d) Forward(y, x, w, bias, scratch []float32) {
 	v := c.checkForward(y, x, w, bias, scratch)
-	v.run(0)
+	v.run(0, 0)
 }
 
 // InputGradient computes the gradient at the input from that at the output.
@@ -148,7 +148,7 @@ func (c Conv2d) Forward(y, x, w, bias, scratch []float32) {
 // image of the batch.
 func (c Conv2d) InputGradient(dx, dy, w, scratch []float32) {
 	v := c.checkInputGradient(dx, dy, w, scratch)
-	v.run(0)
+	v.run(0, 0)
 }
 
 // WeightGradient computes the gradient at the weights; that at the bias is
@@ -161,7 +161,7 @@ func (c Conv2d) InputGradient(dx, dy, w, scratch []float32) {
 // Without images it is +0.
 func (c Conv2d) WeightGradient(dw, x, dy, scratch []float32) {
 	v := c.checkWeightGradient(dw, x, dy, scratch)
-	v.run(0)
+	v.run(0, 0)
 }
 
 // PatchSumSquares computes the sums of the squares of the entries of all patches,
@@ -180,7 +180,7 @@ func (c Conv2d) WeightGradient(dw, x, dy, scratch []float32) {
 // PatchLen.
 func (c Conv2d) PatchSumSquares(dst, x, scratch []float32) {
 	v := c.checkPatchSumSquares(dst, x, scratch)
-	v.run(0)
+	v.run(0, 0)
 	v.windowSums(dst)
 }
 
@@ -189,7 +189,7 @@ func (c Conv2d) PatchSumSquares(dst, x, scratch []float32) {
 // panics if the length of dst is not PatchLen.
 func (c Conv2d) PatchSums(dst, x, scratch []float32) {
 	v := c.checkPatchSums(dst, x, scratch)
-	v.run(0)
+	v.run(0, 0)
 	v.windowSums(dst)
 }
 
@@ -203,8 +203,9 @@ type convolution struct {
 	n          int // images
 
 	x, w, bias, y []float32 // or their gradients
-	scratch       []float32 // of all parts
-	lines, cols   int       // into how many ranges the outputs are split
+	scratch       []float32 // of all workers
+	workers       int
+	lines, cols   int // into how many ranges the outputs are split
 }
 
 type convWhat int
@@ -224,7 +225,7 @@ type convPart struct{ line0, line1, col0, col1 int }
 // prepare checks the description and counts the images of x.
 func (c *Conv2d) prepare(what convWhat, x []float32, mismatch string) (v convolution) {
 	c.mustCheck()
-	v = convolution{Conv2d: *c, what: what, outH: c.OutH(), outW: c.OutW(), cg: c.C / c.Groups, og: c.Out / c.Groups, x: x, lines: 1, cols: 1}
+	v = convolution{Conv2d: *c, what: what, outH: c.OutH(), outW: c.OutW(), cg: c.C / c.Groups, og: c.Out / c.Groups, x: x, lines: 1, cols: 1, workers: 1}
 	v.n = len(x) / c.InLen()
 	if v.n*c.InLen() != len(x) {
 		panic(mismatch)
@@ -361,24 +362,24 @@ func (v *convolution) extent() (lines, cols int) {
 	return 1, v.W * v.C
 }
 
-// split chooses the ranges of outputs for a number of workers and returns how many
-// there are.
-func (v *convolution) split(workers int) int {
-	const leastPixels, leastChannels = 64, 16
+// split chooses the ranges of outputs for v.workers and returns how many there are.
+func (v *convolution) split() int {
+	const leastPixels, leastChannels = 64, 8
 	lines, cols := v.extent()
 	panels := (cols + packCols - 1) / packCols
+	parts := v.workers * productParts
 	switch v.what {
 	case forward:
-		v.lines = max(1, min(workers, lines, lines*v.outW/leastPixels))
-		v.cols = min(workers/v.lines, panels)
+		v.lines = max(1, min(parts, lines, lines*v.outW/leastPixels))
+		v.cols = min(parts/v.lines, panels)
 	case inputGradient:
-		v.lines = max(1, min(workers, lines, lines*v.W/leastPixels))
-		v.cols = min(workers/v.lines, panels)
+		v.lines = max(1, min(parts, lines, lines*v.W/leastPixels))
+		v.cols = min(parts/v.lines, panels)
 	case weightGradient:
-		v.cols = min(workers, panels)
-		v.lines = min(workers/v.cols, (lines+leastChannels-1)/leastChannels)
+		v.cols = min(v.workers, panels)
+		v.lines = min((v.workers+v.cols-1)/v.cols, (lines+leastChannels-1)/leastChannels)
 	case patchSquares, patchSums:
-		v.lines, v.cols = 1, min(workers, panels)
+		v.lines, v.cols = 1, min(v.workers, panels)
 	}
 	return v.lines * v.cols
 }
@@ -396,19 +397,21 @@ func (v *convolution) part(i int) (r convPart) {
 
 // convolve computes the outputs, with the workers where that pays.
 func (p *Pool) convolve(v *convolution) {
-	workers := min(p.Workers(), len(v.scratch)/convScratch(&v.Conv2d))
-	if workers < 2 || v.work() < poolFlops || v.split(workers) < 2 {
-		v.run(0)
+	v.workers = min(p.Workers(), len(v.scratch)/convScratch(&v.Conv2d))
+	if v.workers < 2 || v.work() < poolFlops || v.split() < 2 {
+		v.workers, v.lines, v.cols = 1, 1, 1
+		v.run(0, 0)
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.job = job{conv: *v, parts: v.lines * v.cols}
-	p.run()
+	p.conv = *v
+	p.do(v.workers, v.lines*v.cols, &p.conv)
+	p.conv = convolution{}
 }
 
 // run computes one part of the outputs.
-func (v *convolution) run(part int) {
+func (v *convolution) run(part, worker int) {
 	r := v.part(part)
 	switch {
 	case v.what >= patchSquares:
@@ -416,7 +419,7 @@ func (v *convolution) run(part int) {
 	case v.what == weightGradient && v.n == 0:
 		clear(v.w)
 	case r.line0 < r.line1 && r.col0 < r.col1:
-		convolvePart(v, r, part)
+		convolvePart(v, r, worker)
 	}
 }
 

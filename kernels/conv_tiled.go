@@ -96,14 +96,14 @@ func (c *convolution) leastChannels() int {
 	return min(c.cg, packCols)
 }
 
-func convolvePart(v *convolution, r convPart, part int) {
+func convolvePart(v *convolution, r convPart, worker int) {
 	l := CurrentLevel()
 	if l == Generic {
 		v.reference(r)
 		return
 	}
-	share := len(v.scratch) / (v.lines * v.cols)
-	c := convCall{convolution: v, convPart: r, level: l, t: &tilings[l], scratch: v.scratch[part*share:][:share]}
+	share := len(v.scratch) / v.workers
+	c := convCall{convolution: v, convPart: r, level: l, t: &tilings[l], scratch: v.scratch[worker*share:][:share]}
 	c.race()
 	switch {
 	case v.pointwise():

@@ -2,38 +2,62 @@ package kernels
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A Pool runs parts of large kernels on goroutines of its own, beside the
 // caller's. Work is split over outputs, never inside a sum, so the number of
 // workers doesn't change a bit. A Pool does one job at a time: concurrent callers
 // take turns.
+//
+// A worker looks out for the next job for some time before it goes to sleep, so that
+// the many short jobs of a training step find it awake; between steps that are
+// further apart it sleeps.
 type Pool struct {
-	workers int
-	wake    []chan struct{} // one a goroutine; closed by Close
-	mu      sync.Mutex      // held during a job
-	busy    sync.WaitGroup  // the others that work on it
-	left    atomic.Int32    // how many they are
+	workers []*worker  // the first is the caller
+	mu      sync.Mutex // held during a job
+	busy    sync.WaitGroup
+	left    atomic.Int32 // workers beside the caller that are busy
 	closed  bool
-	job     job
+
+	// The job, and the places of what it works on.
+	task    task
+	team    []*worker // who does it
+	product productTask
+	syrk    syrkTask
+	conv    convolution
 }
 
-// job is what the workers are doing: a function of the part, a convolution, or a
-// product, symmetric or not.
-type job struct {
-	f       func(part int)
-	parts   int
-	conv    convolution // if it has lines
-	c, a, b Matrix
-	m, n, k int
-	g       Gemm
-	columns bool // the product is split by columns
-
-	syrk     Syrk
-	triangle bool // the product is symmetric
+// A task is a job in parts that don't depend on each other.
+type task interface {
+	// run does one part, by the worker of that number.
+	run(part, worker int)
 }
+
+// tasks are parts of any kind.
+type tasks func(part int)
+
+func (f tasks) run(part, _ int) { f(part) }
+
+// A worker does its own parts of a job, then what others have left of theirs.
+type worker struct {
+	next  atomic.Int32 // of its own parts
+	end   int32
+	state atomic.Uint32
+	wake  chan struct{} // ends its sleep
+	_     [64]byte      // the next worker is in another line of the cache
+}
+
+// States of a worker.
+const (
+	awake  = iota // it looks at its state
+	asleep        // it waits to be woken
+	called        // there is a job for it
+	ended         // there will be none
+)
 
 // maxWorkers bounds a pool: more is a mistake.
 const maxWorkers = 1024
@@ -44,10 +68,13 @@ func NewPool(workers int) (*Pool, error) {
 	if workers < 1 || workers > maxWorkers {
 		return nil, fmt.Errorf("kernels: pool of %d workers: want 1 to %d", workers, maxWorkers)
 	}
-	p := &Pool{workers: workers, wake: make([]chan struct{}, workers-1)}
-	for i := range p.wake {
-		p.wake[i] = make(chan struct{}, 1)
-		go p.work(p.wake[i], i+1)
+	p := &Pool{}
+	for i := range workers {
+		w := &worker{wake: make(chan struct{}, 1)}
+		p.workers = append(p.workers, w)
+		if i > 0 {
+			go p.work(w, i)
+		}
 	}
 	return p, nil
 }
@@ -57,7 +84,7 @@ func (p *Pool) Workers() int {
 	if p == nil {
 		return 1
 	}
-	return p.workers
+	return len(p.workers)
 }
 
 // Close ends the goroutines after the job in hand. A closed pool still works, on
@@ -67,10 +94,26 @@ func (p *Pool) Close() {
 	defer p.mu.Unlock()
 	if !p.closed {
 		p.closed = true
-		for _, c := range p.wake {
-			close(c)
+		for _, w := range p.workers[1:] {
+			w.tell(ended)
 		}
 	}
+}
+
+// tell sets the state of a worker, and wakes it.
+func (w *worker) tell(state uint32) {
+	if w.state.Swap(state) == asleep {
+		w.wake <- struct{}{}
+	}
+}
+
+// wait returns what a worker was told.
+func (w *worker) wait() uint32 {
+	spin(func() bool { return w.state.Load() != awake })
+	if w.state.CompareAndSwap(awake, asleep) {
+		<-w.wake
+	}
+	return w.state.Load()
 }
 
 // Run calls f(0) to f(parts-1), in any order and some at the same time, and
@@ -85,90 +128,131 @@ func (p *Pool) Run(parts int, f func(part int)) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.job = job{f: f, parts: parts}
-	p.run()
+	p.do(len(p.workers), parts, tasks(f))
 }
 
-// run does p.job; the caller holds the lock.
-func (p *Pool) run() {
-	helpers := max(0, min(len(p.wake), p.job.parts-1))
+// do runs the parts of a task with at most so many workers; the caller holds the lock.
+func (p *Pool) do(workers, parts int, t task) {
+	p.task, p.team = t, p.workers[:max(1, min(workers, parts))]
 	if p.closed {
-		helpers = 0
+		p.team = p.workers[:1]
 	}
-	p.left.Store(int32(helpers))
-	p.busy.Add(helpers)
-	for _, c := range p.wake[:helpers] {
-		c <- struct{}{}
+	for i, w := range p.team {
+		w.next.Store(int32(parts * i / len(p.team)))
+		w.end = int32(parts * (i + 1) / len(p.team))
 	}
-	p.share(0, helpers+1)
-	// The others are about to finish, too: look a little before going to sleep.
-	for i := 0; i < 5000 && p.left.Load() > 0; i++ {
+	others := p.team[1:]
+	p.left.Store(int32(len(others)))
+	p.busy.Add(len(others))
+	for _, w := range others {
+		w.tell(called)
 	}
+	p.share(0)
+	// The others are about to finish, too.
+	spin(func() bool { return p.left.Load() == 0 })
 	p.busy.Wait()
-	p.job = job{}
+	p.task = nil
 }
 
-// work is the goroutine of one worker.
-func (p *Pool) work(wake chan struct{}, worker int) {
-	for range wake {
-		p.share(worker, min(len(p.wake), p.job.parts-1)+1)
+// work is the goroutine of a worker.
+func (p *Pool) work(w *worker, i int) {
+	for w.wait() == called {
+		w.state.Store(awake)
+		p.share(i)
 		p.left.Add(-1)
 		p.busy.Done()
 	}
 }
 
-// share does the parts of one of several workers.
-func (p *Pool) share(worker, workers int) {
-	for part := worker; part < p.job.parts; part += workers {
-		switch {
-		case p.job.f != nil:
-			p.job.f(part)
-		case p.job.conv.lines > 0:
-			p.job.conv.run(part)
-		case p.job.triangle:
-			p.job.multiplyTriangle(part)
-		default:
-			p.job.multiply(part)
+// share does the parts of one worker, then those that the others have not begun.
+func (p *Pool) share(worker int) {
+	for i := range p.team {
+		of := p.team[(worker+i)%len(p.team)]
+		for part := of.next.Add(1) - 1; part < of.end; part = of.next.Add(1) - 1 {
+			p.task.run(int(part), worker)
 		}
 	}
 }
 
+// spin waits for something that is soon, for about spinTime at most. It makes room
+// for other goroutines now and then.
+func spin(done func() bool) {
+	const looks = 200 // about half a microsecond
+	for start, now := time.Now(), time.Duration(0); now < spinTime; now = time.Since(start) {
+		for range looks {
+			if done() {
+				return
+			}
+		}
+		runtime.Gosched()
+	}
+}
+
+// spinTime is a few times what wakes a goroutine that sleeps.
+const spinTime = 100 * time.Microsecond
+
 // poolFlops is the size of a product from which on waking others pays.
-const poolFlops = 4 << 20
+const poolFlops = 1 << 20
+
+// A worker has productParts of a product, so that one which is held up can leave some
+// to the others, if they have leastSide rows or columns each: every part reads the
+// smaller operand anew. leastRows are worth another worker.
+const (
+	productParts = 2
+	leastSide    = 128
+	leastRows    = 16
+)
+
+// productTask is a product, split by rows or by columns.
+type productTask struct {
+	c, a, b Matrix
+	m, n, k int
+	g       Gemm
+	parts   int
+	columns bool
+	workers int
+}
 
 // Multiply is g.Multiply, split among the workers where the product is large. With
 // TransB each worker takes an equal share of Scratch, which must be at least
 // GemmScratch long for it to take part. The result has the same bits.
 func (p *Pool) Multiply(g Gemm, c, a, b Matrix) {
 	m, n, k := g.shape(&c, &a, &b)
-	parts := p.Workers()
+	t := productTask{c: c, a: a, b: b, m: m, n: n, k: k, g: g, workers: p.Workers()}
 	if g.TransB {
-		parts = min(parts, len(g.Scratch)/GemmScratch)
+		t.workers = min(t.workers, len(g.Scratch)/GemmScratch)
 	}
-	columns := m < 32*parts
-	if columns {
-		parts = min(parts, (n+packCols-1)/packCols)
-	}
-	if parts < 2 || 2*m*n*k < poolFlops {
+	if t.split(); t.parts < 2 || t.workers < 2 || 2*m*n*k < poolFlops {
 		g.run(&c, &a, &b, 1)
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.job = job{parts: parts, c: c, a: a, b: b, m: m, n: n, k: k, g: g, columns: columns}
-	p.run()
+	p.product = t
+	p.do(t.workers, t.parts, &p.product)
+	p.product = productTask{}
 }
 
-// multiply computes one part of a product: a range of rows, or of columns in
-// multiples of a panel.
-func (j *job) multiply(part int) {
-	c, a, b, g := j.c, j.a, j.b, j.g
-	scratch := len(g.Scratch) / j.parts
-	g.Scratch = g.Scratch[part*scratch:][:scratch]
-	m, n := j.m, j.n
-	if j.columns {
+// split chooses the parts: those of the longer side, so that what all of them read is
+// the smaller operand.
+func (t *productTask) split() {
+	t.columns = t.n > t.m
+	if t.parts = t.workers * productParts; t.columns {
+		t.parts = min(t.parts, max(t.n/leastSide, min(t.workers, (t.n+packCols-1)/packCols)))
+	} else {
+		t.parts = min(t.parts, max(t.m/leastSide, min(t.workers, t.m/leastRows)))
+	}
+}
+
+// run computes a range of rows, or of columns in multiples of a panel.
+func (t *productTask) run(part, worker int) {
+	c, a, b, g := t.c, t.a, t.b, t.g
+	scratch := len(g.Scratch) / t.workers
+	g.Scratch = g.Scratch[worker*scratch:][:scratch]
+	m, n := t.m, t.n
+	if t.columns {
 		panels := (n + packCols - 1) / packCols
-		from, to := panels*part/j.parts*packCols, min(panels*(part+1)/j.parts*packCols, n)
+		from, to := panels*part/t.parts*packCols, min(panels*(part+1)/t.parts*packCols, n)
 		n = to - from
 		c.Data, c.Cols = c.Data[from:], n
 		if g.TransB {
@@ -180,7 +264,7 @@ func (j *job) multiply(part int) {
 			g.Bias = g.Bias[from:to]
 		}
 	} else {
-		from, to := m*part/j.parts, m*(part+1)/j.parts
+		from, to := m*part/t.parts, m*(part+1)/t.parts
 		m = to - from
 		c.Data, c.Rows = c.Data[from*c.Stride:], m
 		if g.TransA {
@@ -189,5 +273,5 @@ func (j *job) multiply(part int) {
 			a.Data, a.Rows = a.Data[from*a.Stride:], m
 		}
 	}
-	g.multiply(&c, &a, &b, m, n, j.k, 1)
+	g.multiply(&c, &a, &b, m, n, t.k, 1)
 }

@@ -85,37 +85,46 @@ func mirrorRef(c *Matrix, j int) {
 	}
 }
 
+// syrkTask is a symmetric product, split by columns.
+type syrkTask struct {
+	Syrk
+	c, a           Matrix
+	n, k           int
+	parts, workers int
+}
+
 // MultiplySymmetric is s.Multiply, split among the workers where the product is
 // large, as in [Pool.Multiply]. The result has the same bits.
 func (p *Pool) MultiplySymmetric(s Syrk, c, a Matrix) {
 	n, k := s.shape(&c, &a)
-	parts := min(p.Workers(), (n+packCols-1)/packCols)
+	workers := p.Workers()
 	if !s.Trans {
-		parts = min(parts, len(s.Scratch)/GemmScratch)
+		workers = min(workers, len(s.Scratch)/GemmScratch)
 	}
-	if parts < 2 || n*n*k < poolFlops {
+	parts := min(workers*productParts, max(n/leastSide, min(workers, (n+packCols-1)/packCols)))
+	if parts < 2 || workers < 2 || n*n*k < poolFlops {
 		s.run(&c, &a, n, k, 0, n)
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.job = job{parts: parts, c: c, a: a, n: n, k: k, syrk: s, triangle: true}
-	p.run()
+	p.syrk = syrkTask{s, c, a, n, k, parts, workers}
+	p.do(workers, parts, &p.syrk)
+	p.syrk = syrkTask{}
 }
 
-// multiplyTriangle computes one part of a symmetric product: panels of columns
-// with an equal share of the triangle's area.
-func (j *job) multiplyTriangle(part int) {
-	s := j.syrk
-	scratch := len(s.Scratch) / j.parts
-	s.Scratch = s.Scratch[part*scratch:][:scratch]
+// run computes panels of columns with an equal share of the triangle's area.
+func (t *syrkTask) run(part, worker int) {
+	s := t.Syrk
+	scratch := len(s.Scratch) / t.workers
+	s.Scratch = s.Scratch[worker*scratch:][:scratch]
 	border := func(part int) int {
-		panels := float64(j.n) / packCols * math.Sqrt(float64(part)/float64(j.parts))
-		return min(int(panels+0.5)*packCols, j.n)
+		panels := float64(t.n) / packCols * math.Sqrt(float64(part)/float64(t.parts))
+		return min(int(panels+0.5)*packCols, t.n)
 	}
-	to := j.n
-	if part < j.parts-1 {
+	to := t.n
+	if part < t.parts-1 {
 		to = border(part + 1)
 	}
-	s.run(&j.c, &j.a, j.n, j.k, border(part), to)
+	s.run(&t.c, &t.a, t.n, t.k, border(part), to)
 }
