@@ -21,6 +21,17 @@ package kernels
 // dgamma, dbeta, mean, rstd and gamma differ, len(x) is not a multiple of them, or
 // the lengths of dx, dy and x differ.
 func BatchNormBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
+	b := newBatchNorm(dx, dgamma, dbeta, dy, x, mean, rstd, gamma)
+	b.backward()
+}
+
+// BatchNormBackward is the function of that name, split among the workers where the
+// matrix is large. The result has the same bits.
+func (p *Pool) BatchNormBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
+	p.batchNorm(newBatchNorm(dx, dgamma, dbeta, dy, x, mean, rstd, gamma))
+}
+
+func newBatchNorm(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) batchNorm {
 	n := len(gamma)
 	if len(dgamma) != n || len(dbeta) != n || len(mean) != n || len(rstd) != n {
 		panic("kernels: BatchNormBackward: lengths of dgamma, dbeta, mean, rstd and gamma differ")
@@ -28,9 +39,8 @@ func BatchNormBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
 	if len(dy) != len(x) || dx != nil && len(dx) != len(x) {
 		panic("kernels: BatchNormBackward: lengths of dx, dy and x differ")
 	}
-	rowLen(n, x, "kernels: BatchNormBackward: length of x is not a multiple of the length of gamma")
-	b := batchNorm{dx, dgamma, dbeta, dy, x, mean, rstd, gamma, nil, nil}
-	b.backward()
+	rows := rowLen(n, x, "kernels: BatchNormBackward: length of x is not a multiple of the length of gamma")
+	return batchNorm{dx, dgamma, dbeta, dy, x, mean, rstd, gamma, nil, nil, rows}
 }
 
 // BatchNormReLUBackward stores the gradients of batch normalisation with the
@@ -42,6 +52,16 @@ func BatchNormBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
 // It then stores what [BatchNormBackward] does from v in place of dy, under the same
 // rules for lengths and overlaps; the lengths of scale and shift are that of gamma.
 func BatchNormReLUBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, scale, shift []float32) {
+	b := newBatchNormReLU(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, scale, shift)
+	b.backward()
+}
+
+// BatchNormReLUBackward is the function of that name, split as BatchNormBackward is.
+func (p *Pool) BatchNormReLUBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, scale, shift []float32) {
+	p.batchNorm(newBatchNormReLU(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, scale, shift))
+}
+
+func newBatchNormReLU(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, scale, shift []float32) batchNorm {
 	n := len(gamma)
 	if len(dgamma) != n || len(dbeta) != n || len(mean) != n || len(rstd) != n || len(scale) != n || len(shift) != n {
 		panic("kernels: BatchNormReLUBackward: lengths of dgamma, dbeta, mean, rstd, gamma, scale and shift differ")
@@ -49,37 +69,59 @@ func BatchNormReLUBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, scale, s
 	if len(dy) != len(x) || dx != nil && len(dx) != len(x) {
 		panic("kernels: BatchNormReLUBackward: lengths of dx, dy and x differ")
 	}
-	rowLen(n, x, "kernels: BatchNormReLUBackward: length of x is not a multiple of the length of gamma")
-	b := batchNorm{dx, dgamma, dbeta, dy, x, mean, rstd, gamma, scale, shift}
-	b.backward()
+	rows := rowLen(n, x, "kernels: BatchNormReLUBackward: length of x is not a multiple of the length of gamma")
+	return batchNorm{dx, dgamma, dbeta, dy, x, mean, rstd, gamma, scale, shift, rows}
 }
 
 // A batchNorm is one call of BatchNormReLUBackward, or of BatchNormBackward without
 // scale and shift.
-type batchNorm struct{ dx, dgamma, dbeta, dy, x, mean, rstd, gamma, scale, shift []float32 }
+type batchNorm struct {
+	dx, dgamma, dbeta, dy, x, mean, rstd, gamma, scale, shift []float32
+
+	rows int // of the whole matrix
+}
 
 func (b *batchNorm) relu() bool { return b.scale != nil }
 
+// backward computes the gradients at the parameters, then that at the input.
 func (b *batchNorm) backward() {
-	n := len(b.gamma)
-	if len(b.x) == 0 {
-		clear(b.dgamma)
-		clear(b.dbeta)
+	b.sums(0, len(b.gamma))
+	b.some(0, b.rows)
+}
+
+func (p *Pool) batchNorm(b batchNorm) {
+	if !p.worth(2 * len(b.x)) {
+		b.backward()
 		return
 	}
-	rows, r := len(b.x)/n, 0
-	for ; narrow(n, rows-r, narrowBlocksTwo); r += narrowBlocksTwo * blockRows {
-		lo, hi, add := r*n, (r+narrowBlocksTwo*blockRows)*n, min(r, 1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.norm = b
+	p.columns(&p.norm, len(b.gamma))
+	p.rows(&p.norm, b.rows)
+	p.norm = batchNorm{}
+}
+
+// sums computes the gradients at the parameters of columns from c0 to c1.
+func (b *batchNorm) sums(c0, c1 int) {
+	n, r := len(b.gamma), 0
+	if b.rows == 0 {
+		clear(b.dgamma[c0:c1])
+		clear(b.dbeta[c0:c1])
+		return
+	}
+	for ; narrow(c1-c0, b.rows-r, narrowBlocksTwo); r += narrowBlocksTwo * blockRows {
+		lo, hi, add := r*n+c0, (r+narrowBlocksTwo*blockRows-1)*n+c1, min(r, 1)
 		if b.relu() {
-			batchNormReLUSumsNarrow(b.dgamma, b.dbeta, b.dy[lo:hi], b.x[lo:hi], b.mean, b.scale, b.shift, blockRows, n, blockRows*n, add)
+			batchNormReLUSumsNarrow(b.dgamma[c0:c1], b.dbeta[c0:c1], b.dy[lo:hi], b.x[lo:hi], b.mean[c0:c1], b.scale[c0:c1], b.shift[c0:c1], blockRows, n, blockRows*n, add)
 		} else {
-			batchNormSumsNarrow(b.dgamma, b.dbeta, b.dy[lo:hi], b.x[lo:hi], b.mean, blockRows, n, blockRows*n, add)
+			batchNormSumsNarrow(b.dgamma[c0:c1], b.dbeta[c0:c1], b.dy[lo:hi], b.x[lo:hi], b.mean[c0:c1], blockRows, n, blockRows*n, add)
 		}
 	}
-	for ; r < rows; r += blockRows {
-		count, add := min(blockRows, rows-r), min(r, 1)
-		for c := 0; c < n; c += columnChunk / 2 { // two matrices
-			e := min(c+columnChunk/2, n)
+	for ; r < b.rows; r += blockRows {
+		count, add := min(blockRows, b.rows-r), min(r, 1)
+		for c := c0; c < c1; c += columnChunk / 2 { // two matrices
+			e := min(c+columnChunk/2, c1)
 			lo, hi := r*n+c, (r+count-1)*n+e
 			if b.relu() {
 				batchNormReLUSums(b.dgamma[c:e], b.dbeta[c:e], b.dy[lo:hi], b.x[lo:hi], b.mean[c:e], b.scale[c:e], b.shift[c:e], count, n, add)
@@ -88,14 +130,21 @@ func (b *batchNorm) backward() {
 			}
 		}
 	}
-	Mul(b.dgamma, b.dgamma, b.rstd)
-	switch {
-	case b.dx == nil:
-	case n <= columnChunk:
+	Mul(b.dgamma[c0:c1], b.dgamma[c0:c1], b.rstd[c0:c1])
+}
+
+// some stores the gradient at the input for rows from r0 to r1.
+func (b *batchNorm) some(r0, r1 int) {
+	if b.dx == nil || r0 == r1 {
+		return
+	}
+	n, part := len(b.gamma), *b
+	part.dx, part.dy, part.x = b.dx[r0*n:r1*n], b.dy[r0*n:r1*n], b.x[r0*n:r1*n]
+	if n <= columnChunk {
 		var buffer [batchNormColumns * columnChunk]float32
-		b.input(buffer[:])
-	default:
-		b.inputWide()
+		part.input(buffer[:])
+	} else {
+		part.inputWide()
 	}
 }
 
@@ -134,8 +183,8 @@ func (b *batchNorm) input(buffer []float32) {
 		w := e - c
 		copy(mean, b.mean[c:e])
 		mul(slope[:w], b.gamma[c:e], b.rstd[c:e])
-		normalize(add[:w], b.dbeta[c:e], 0, float32(rows)) // (v-0) / rows
-		normalize(factor[:w], b.dgamma[c:e], 0, float32(rows))
+		normalize(add[:w], b.dbeta[c:e], 0, float32(b.rows)) // (v-0) / rows
+		normalize(factor[:w], b.dgamma[c:e], 0, float32(b.rows))
 		mul(factor[:w], factor[:w], b.rstd[c:e])
 		if b.relu() {
 			copy(scale, b.scale[c:e])

@@ -367,7 +367,7 @@ func (v *convolution) split() int {
 	const leastPixels, leastChannels = 64, 8
 	lines, cols := v.extent()
 	panels := (cols + packCols - 1) / packCols
-	parts := v.workers * productParts
+	parts := v.workers * workerParts
 	switch v.what {
 	case forward:
 		v.lines = max(1, min(parts, lines, lines*v.outW/leastPixels))

@@ -243,7 +243,7 @@ func TestConvolutionParts(t *testing.T) {
 					v.workers = workers
 					parts := v.split()
 					require.Positive(t, parts)
-					require.LessOrEqual(t, parts, workers*productParts)
+					require.LessOrEqual(t, parts, workers*workerParts)
 					lines, cols := v.extent()
 					covered := make([]int, lines*cols)
 					for i := range parts {

@@ -157,23 +157,54 @@ func sumSquaresShiftedRef(acc *[lanes]float32, x []float32, shift float32) float
 // No rows give NaN. It panics if the lengths of mean and variance differ or len(x)
 // is not a multiple of them.
 func ColMeanVariance(mean, variance, x []float32) {
+	m := newColMoments(mean, variance, x)
+	m.sums(0, len(mean))
+}
+
+// ColMeanVariance is the function of that name, split among the workers where the
+// matrix is large. The result has the same bits.
+func (p *Pool) ColMeanVariance(mean, variance, x []float32) {
+	m := newColMoments(mean, variance, x)
+	if !p.worth(2 * len(x)) {
+		m.sums(0, len(mean))
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.moments = m
+	p.columns(&p.moments, len(mean))
+	p.moments = colMoments{}
+}
+
+// colMoments is one call of ColMeanVariance.
+type colMoments struct {
+	mean, variance, x []float32
+
+	rows int
+}
+
+func newColMoments(mean, variance, x []float32) colMoments {
 	if len(variance) != len(mean) {
 		panic("kernels: ColMeanVariance: lengths of mean and variance differ")
 	}
-	n := len(mean)
-	rows := rowLen(n, x, "kernels: ColMeanVariance: length of x is not a multiple of the length of mean")
-	if rows == 0 {
-		Fill(mean, float32(math.NaN()))
-		Fill(variance, float32(math.NaN()))
+	rows := rowLen(len(mean), x, "kernels: ColMeanVariance: length of x is not a multiple of the length of mean")
+	return colMoments{mean, variance, x, rows}
+}
+
+func (m *colMoments) sums(c0, c1 int) {
+	if m.rows == 0 {
+		Fill(m.mean[c0:c1], float32(math.NaN()))
+		Fill(m.variance[c0:c1], float32(math.NaN()))
 		return
 	}
 	var lost [columnChunk]float32
-	for c := 0; c < n; c += columnChunk {
-		e := min(c+columnChunk, n)
-		mean, variance, shift := mean[c:e], variance[c:e], x[c:e]
+	n, rows, x := len(m.mean), m.rows, m.x
+	for c := c0; c < c1; c += columnChunk {
+		e := min(c+columnChunk, c1)
+		mean, variance, shift := m.mean[c:e], m.variance[c:e], x[c:e]
 		r := 0
-		for ; narrow(n, rows-r, narrowBlocks); r += narrowBlocks * blockRows {
-			colSumsShiftedNarrow(mean, x[r*n:][:narrowBlocks*blockRows*n], shift, blockRows, n, blockRows*n, min(r, 1))
+		for ; narrow(e-c, rows-r, narrowBlocks); r += narrowBlocks * blockRows {
+			colSumsShiftedNarrow(mean, x[r*n+c:(r+narrowBlocks*blockRows-1)*n+e], shift, blockRows, n, blockRows*n, min(r, 1))
 		}
 		for ; r < rows; r += blockRows {
 			b := min(blockRows, rows-r)
@@ -183,8 +214,8 @@ func ColMeanVariance(mean, variance, x []float32) {
 			mean[j], lost[j] = shiftedMean(shift[j], sum, float32(rows))
 		}
 		r = 0
-		for ; narrow(n, rows-r, narrowBlocks); r += narrowBlocks * blockRows {
-			colSumSquaresShiftedNarrow(variance, x[r*n:][:narrowBlocks*blockRows*n], mean, blockRows, n, blockRows*n, min(r, 1))
+		for ; narrow(e-c, rows-r, narrowBlocks); r += narrowBlocks * blockRows {
+			colSumSquaresShiftedNarrow(variance, x[r*n+c:(r+narrowBlocks*blockRows-1)*n+e], mean, blockRows, n, blockRows*n, min(r, 1))
 		}
 		for ; r < rows; r += blockRows {
 			b := min(blockRows, rows-r)

@@ -29,6 +29,10 @@ type Pool struct {
 	product productTask
 	syrk    syrkTask
 	conv    convolution
+	norm    batchNorm
+	moments colMoments
+	colSum  colSum
+	ranges  rangesTask
 }
 
 // A task is a job in parts that don't depend on each other.
@@ -194,13 +198,13 @@ const spinTime = 100 * time.Microsecond
 // poolFlops is the size of a product from which on waking others pays.
 const poolFlops = 1 << 20
 
-// A worker has productParts of a product, so that one which is held up can leave some
+// A worker has workerParts of a product, so that one which is held up can leave some
 // to the others, if they have leastSide rows or columns each: every part reads the
 // smaller operand anew. leastRows are worth another worker.
 const (
-	productParts = 2
-	leastSide    = 128
-	leastRows    = 16
+	workerParts = 2
+	leastSide   = 128
+	leastRows   = 16
 )
 
 // productTask is a product, split by rows or by columns.
@@ -237,7 +241,7 @@ func (p *Pool) Multiply(g Gemm, c, a, b Matrix) {
 // the smaller operand.
 func (t *productTask) split() {
 	t.columns = t.n > t.m
-	if t.parts = t.workers * productParts; t.columns {
+	if t.parts = t.workers * workerParts; t.columns {
 		t.parts = min(t.parts, max(t.n/leastSide, min(t.workers, (t.n+packCols-1)/packCols)))
 	} else {
 		t.parts = min(t.parts, max(t.m/leastSide, min(t.workers, t.m/leastRows)))
@@ -274,4 +278,51 @@ func (t *productTask) run(part, worker int) {
 		}
 	}
 	g.multiply(&c, &a, &b, m, n, t.k, 1)
+}
+
+// poolElements is how many elements of matrices are worth waking others.
+const poolElements = 1 << 15
+
+// worth reports whether a kernel on so many elements is to be split.
+func (p *Pool) worth(elements int) bool { return p.Workers() > 1 && elements >= poolElements }
+
+// byColumns is a kernel that sums the columns of a matrix.
+type byColumns interface{ sums(c0, c1 int) }
+
+// byRows is a kernel that treats each row of a matrix on its own.
+type byRows interface{ some(r0, r1 int) }
+
+// rangesTask is either, in parts of whole units of columns or rows.
+type rangesTask struct {
+	byColumns
+	byRows
+	n, unit, parts int
+}
+
+func (t *rangesTask) run(part, _ int) {
+	units := t.n / t.unit
+	from, to := units*part/t.parts*t.unit, units*(part+1)/t.parts*t.unit
+	if part == t.parts-1 {
+		to = t.n
+	}
+	if t.byColumns != nil {
+		t.sums(from, to)
+	} else {
+		t.some(from, to)
+	}
+}
+
+// columns sums n columns, some for each worker; the caller holds the lock.
+func (p *Pool) columns(of byColumns, n int) {
+	const vector = 8 // columns that cost hardly more than one
+	p.ranges = rangesTask{byColumns: of, n: n, unit: min(n, vector), parts: max(1, min(p.Workers(), n/vector))}
+	p.do(p.Workers(), p.ranges.parts, &p.ranges)
+	p.ranges = rangesTask{}
+}
+
+// rows does n rows, some for each worker; the caller holds the lock.
+func (p *Pool) rows(of byRows, n int) {
+	p.ranges = rangesTask{byRows: of, n: n, unit: 1, parts: min(p.Workers()*workerParts, n)}
+	p.do(p.Workers(), p.ranges.parts, &p.ranges)
+	p.ranges = rangesTask{}
 }

@@ -132,3 +132,56 @@ func TestPoolProductsDoNotAllocate(t *testing.T) {
 	m := func(x []float32) Matrix { return NewMatrix(256, 256, x) }
 	require.Zero(t, testing.AllocsPerRun(20, func() { p.Multiply(g, m(c), m(a), m(b)) }))
 }
+
+// Kernels of columns and rows have the same bits for any number of workers, also
+// where some of them get none.
+func TestPoolColumns(t *testing.T) {
+	random := rand.New(rand.NewPCG(9, 10))
+	fill := func(n int) []float32 {
+		x := make([]float32, n)
+		for i := range x {
+			x[i] = float32(random.NormFloat64())
+		}
+		return x
+	}
+	for _, s := range [][2]int{{0, 5}, {0, 0}, {3, 7}, {5000, 7}, {5000, 16}, {1100, 41}, {130, 600}, {40, 1500}} {
+		rows, n := s[0], s[1]
+		x, dy, mean, rstd, gamma, scale, shift := fill(rows*n), fill(rows*n), fill(n), fill(n), fill(n), fill(n), fill(n)
+		all := func(p *Pool) (results [][]float32) {
+			out := func(n int) []float32 {
+				results = append(results, fill(n))
+				return results[len(results)-1]
+			}
+			p.BatchNormBackward(nil, out(n), out(n), dy, x, mean, rstd, gamma)
+			p.BatchNormBackward(out(rows*n), out(n), out(n), dy, x, mean, rstd, gamma)
+			p.BatchNormReLUBackward(nil, out(n), out(n), dy, x, mean, rstd, gamma, scale, shift)
+			p.BatchNormReLUBackward(out(rows*n), out(n), out(n), dy, x, mean, rstd, gamma, scale, shift)
+			p.ColMeanVariance(out(n), out(n), x)
+			p.ColSums(out(n), x)
+			return results
+		}
+		want := all(nil)
+		for _, workers := range []int{1, 2, 3, 4, 16} {
+			p, err := NewPool(workers)
+			require.NoError(t, err)
+			for i, got := range all(p) {
+				require.True(t, equalFloats(want[i], got), "result %d of %d x %d with %d workers", i, rows, n, workers)
+			}
+			p.Close()
+		}
+	}
+}
+
+func TestPoolColumnsDoNotAllocate(t *testing.T) {
+	const rows, n = 5000, 16
+	p, err := NewPool(2)
+	require.NoError(t, err)
+	defer p.Close()
+	x, y := make([]float32, rows*n), make([]float32, rows*n)
+	u, v, w := make([]float32, n), make([]float32, n), make([]float32, n)
+	require.Zero(t, testing.AllocsPerRun(10, func() {
+		p.ColSums(v, x)
+		p.ColMeanVariance(v, u, x)
+		p.BatchNormBackward(y, v, u, x, x, w, w, w)
+	}))
+}

@@ -60,7 +60,25 @@ const blockRows = 256
 //
 // It panics if len(x) is not a multiple of len(dst). No rows give zeros.
 func ColSums(dst, x []float32) {
-	columnSums(dst, x, false, "kernels: ColSums: length of x is not a multiple of the length of dst")
+	s := newColSum(dst, x, false, colSumsMismatch)
+	s.sums(0, len(dst))
+}
+
+const colSumsMismatch = "kernels: ColSums: length of x is not a multiple of the length of dst"
+
+// ColSums is the function of that name, split among the workers where the matrix is
+// large. The result has the same bits.
+func (p *Pool) ColSums(dst, x []float32) {
+	s := newColSum(dst, x, false, colSumsMismatch)
+	if !p.worth(len(x)) {
+		s.sums(0, len(dst))
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.colSum = s
+	p.columns(&p.colSum, len(dst))
+	p.colSum = colSum{}
 }
 
 func colSumsRef(dst, x []float32, rows, stride, add int) {
@@ -103,7 +121,8 @@ func colSumsNarrowRef(dst, x []float32, rows, stride, block, add int) {
 //
 // It panics if len(x) is not a multiple of len(dst). No rows give zeros.
 func ColSumSquares(dst, x []float32) {
-	columnSums(dst, x, true, "kernels: ColSumSquares: length of x is not a multiple of the length of dst")
+	s := newColSum(dst, x, true, "kernels: ColSumSquares: length of x is not a multiple of the length of dst")
+	s.sums(0, len(dst))
 }
 
 func colSumSquaresRef(dst, x []float32, rows, stride, add int) {
@@ -163,38 +182,39 @@ func colDotsRef(dst, x, y []float32, rows, stride, add int) {
 // columnChunk bounds the columns of one call over blockRows rows.
 const columnChunk = 512
 
-// columnSums goes over blocks of rows and columns. A kernel call sums rows of the
-// given stride and stores (add 0) or adds (add 1) the block's sums.
-func columnSums(dst, x []float32, squares bool, mismatch string) {
-	n := len(dst)
-	if n == 0 {
-		if len(x) != 0 {
-			panic(mismatch)
-		}
+// colSum is one call of ColSums or ColSumSquares.
+type colSum struct {
+	dst, x []float32
+
+	rows    int
+	squares bool
+}
+
+func newColSum(dst, x []float32, squares bool, mismatch string) colSum {
+	return colSum{dst, x, rowLen(len(dst), x, mismatch), squares}
+}
+
+// sums goes over blocks of rows and columns. A kernel call sums rows of the given
+// stride and stores (add 0) or adds (add 1) the block's sums.
+func (s *colSum) sums(c0, c1 int) {
+	n, r := len(s.dst), 0
+	if s.rows == 0 {
+		clear(s.dst[c0:c1])
 		return
 	}
-	rows := len(x) / n
-	if rows*n != len(x) {
-		panic(mismatch)
-	}
-	if rows == 0 {
-		clear(dst)
-		return
-	}
-	r := 0
-	if !squares {
-		for ; narrow(n, rows-r, narrowBlocks); r += narrowBlocks * blockRows {
-			colSumsNarrow(dst, x[r*n:][:narrowBlocks*blockRows*n], blockRows, n, blockRows*n, min(r, 1))
+	if !s.squares {
+		for ; narrow(c1-c0, s.rows-r, narrowBlocks); r += narrowBlocks * blockRows {
+			colSumsNarrow(s.dst[c0:c1], s.x[r*n+c0:(r+narrowBlocks*blockRows-1)*n+c1], blockRows, n, blockRows*n, min(r, 1))
 		}
 	}
-	for ; r < rows; r += blockRows {
-		b := min(blockRows, rows-r)
-		for c := 0; c < n; c += columnChunk {
-			e := min(c+columnChunk, n)
-			if block := x[r*n+c : (r+b-1)*n+e]; squares {
-				colSumSquares(dst[c:e], block, b, n, min(r, 1))
+	for ; r < s.rows; r += blockRows {
+		b := min(blockRows, s.rows-r)
+		for c := c0; c < c1; c += columnChunk {
+			e := min(c+columnChunk, c1)
+			if block := s.x[r*n+c : (r+b-1)*n+e]; s.squares {
+				colSumSquares(s.dst[c:e], block, b, n, min(r, 1))
 			} else {
-				colSums(dst[c:e], block, b, n, min(r, 1))
+				colSums(s.dst[c:e], block, b, n, min(r, 1))
 			}
 		}
 	}
