@@ -25,7 +25,7 @@ func (m activatedModule) whole() linearModule {
 func (m activatedModule) forwarder(p *plan) forwarder { return p.forwarder(m.whole()) }
 
 func (m activatedModule) trainer(p *plan) trainer {
-	t := &activatedTrainer{activation: m.activation}
+	t := &activatedTrainer{activation: m.activation, workers: &p.session.workers}
 	out := m.linear.positions * m.linear.weight.out
 	p.scratchRows(&t.dz, out)
 	if t.activation.fromOutput {
@@ -48,6 +48,7 @@ func (m activatedModule) onnx(g *onnxGraph, x *onnxValue) (*onnxValue, error) {
 type activatedTrainer struct {
 	linear     trainer
 	activation *activation
+	workers    *workers
 	z, dz      []float32 // outputs of the linear layer, where the gradient of the activation needs them, and the gradient there
 }
 
@@ -58,7 +59,7 @@ func (t *activatedTrainer) forward(y, x []float32, rows int) {
 	}
 	z := t.z[:len(y)]
 	t.linear.forward(z, x, rows)
-	t.activation.apply(y, z)
+	t.workers.map1(t.activation.apply, y, z)
 }
 
 func (t *activatedTrainer) backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error {
@@ -66,6 +67,6 @@ func (t *activatedTrainer) backward(dx, dy, x, y []float32, rows int, collect kr
 	if !t.activation.fromOutput {
 		z = t.z[:len(y)]
 	}
-	t.activation.gradient(dz, dy, z)
+	t.workers.map2(t.activation.gradient, dz, dy, z)
 	return t.linear.backward(dx, dz, x, z, rows, collect)
 }

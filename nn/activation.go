@@ -36,7 +36,7 @@ var (
 )
 
 // activation is an element-wise function. It has no parameters and no state, so
-// that it is its own module, forwarder and trainer.
+// that it is its own module and forwarder.
 type activation struct {
 	name       string
 	apply      func(y, x []float32)
@@ -53,18 +53,28 @@ func (a *activation) kind() string { return a.name }
 func (a *activation) build(_ *builder, in Shape) (module, Shape, error) { return a, in, nil }
 
 func (a *activation) forwarder(*plan) forwarder { return a }
-func (a *activation) trainer(*plan) trainer     { return a }
 
 func (a *activation) forward(y, x []float32, _ int) { a.apply(y, x) }
 
-func (a *activation) backward(dx, dy, x, y []float32, _ int, _ kron.Collect) error {
+func (a *activation) trainer(p *plan) trainer {
+	return &activationTrainer{a, &p.session.workers}
+}
+
+type activationTrainer struct {
+	*activation
+	workers *workers
+}
+
+func (t *activationTrainer) forward(y, x []float32, _ int) { t.workers.map1(t.apply, y, x) }
+
+func (t *activationTrainer) backward(dx, dy, x, y []float32, _ int, _ kron.Collect) error {
 	if dx == nil {
 		return nil
 	}
 	at := x
-	if a.fromOutput {
+	if t.fromOutput {
 		at = y
 	}
-	a.gradient(dx, dy, at)
+	t.workers.map2(t.gradient, dx, dy, at)
 	return nil
 }

@@ -161,7 +161,7 @@ func (f *attentionForwarder) forward(y, x []float32, rows int) {
 }
 
 func (m *attentionModule) trainer(p *plan) trainer {
-	t := &attentionTrainer{attentionModule: m, products: &p.session.products}
+	t := &attentionTrainer{attentionModule: m, workers: &p.session.workers}
 	for _, place := range []*[]float32{&t.bufQ, &t.bufK, &t.bufV, &t.mixed} {
 		p.keepRows(place, m.projected())
 	}
@@ -171,7 +171,7 @@ func (m *attentionModule) trainer(p *plan) trainer {
 	}
 	p.scratchRows(&t.delta, m.tokens*m.features)
 	t.q, t.k, t.v, t.o = p.trainer(m.q), p.trainer(m.k), p.trainer(m.v), p.trainer(m.o)
-	t.forwardPart, t.backwardPart = t.attendPart, t.attendBackwardPart
+	t.forwardSome, t.backwardSome = t.attendSome, t.attendBackwardSome
 	return t
 }
 
@@ -184,44 +184,22 @@ type attentionTrainer struct {
 	dq, dk, dv       []float32
 	dmixed           []float32
 	delta            []float32 // a part of the gradient at x
-	products         *products
+	workers          *workers
 
-	// One job for the pool: functions made once, and their arguments.
-	forwardPart, backwardPart func(part int)
-	rows, parts               int
+	// Jobs for the workers, on a range of the heads of all samples.
+	forwardSome, backwardSome func(from, to int, scratch []float32)
 }
 
-// split does a job on all heads of all samples, in parts for the pool's workers.
-func (t *attentionTrainer) split(job func(part int), rows int) {
-	t.rows, t.parts = rows, 1
-	if work := rows * t.heads * t.tokens * t.tokens; work >= attentionWork {
-		t.parts = min(t.products.pool.Workers(), rows*t.heads)
-	}
-	if t.parts == 1 {
-		job(0)
-		return
-	}
-	t.products.pool.Run(t.parts, job)
+// probabilities returns those of head i of all samples.
+func (t *attentionTrainer) probabilities(i int) []float32 {
+	size := t.tokens * t.tokens
+	return t.p[i*size:][:size]
 }
 
-// attentionWork is the number of probabilities from which on waking others pays.
-const attentionWork = 1 << 14
-
-// eachHead calls f for the sample, the head and the probabilities of each head in a
-// part, with the workspace of its worker.
-func (t *attentionTrainer) eachHead(part int, f func(r, h int, p, scratch []float32)) {
-	scratch := t.products.part(part, t.parts)
-	n := t.rows * t.heads
-	for i := n * part / t.parts; i < n*(part+1)/t.parts; i++ {
-		size := t.tokens * t.tokens
-		f(i/t.heads, i%t.heads, t.p[i*size:][:size], scratch)
+func (t *attentionTrainer) attendSome(from, to int, scratch []float32) {
+	for i := from; i < to; i++ {
+		t.attend(t.mixed, t.probabilities(i), t.bufQ, t.bufK, t.bufV, i/t.heads, i%t.heads, scratch)
 	}
-}
-
-func (t *attentionTrainer) attendPart(part int) {
-	t.eachHead(part, func(r, h int, p, scratch []float32) {
-		t.attend(t.mixed, p, t.bufQ, t.bufK, t.bufV, r, h, scratch)
-	})
 }
 
 func (t *attentionTrainer) forward(y, x []float32, rows int) {
@@ -229,27 +207,35 @@ func (t *attentionTrainer) forward(y, x []float32, rows int) {
 	t.q.forward(t.bufQ[:n], x, rows)
 	t.k.forward(t.bufK[:n], x, rows)
 	t.v.forward(t.bufV[:n], x, rows)
-	t.split(t.forwardPart, rows)
+	t.eachHead(rows, t.forwardSome)
 	t.o.forward(y, t.mixed[:n], rows)
 }
 
-// attendBackwardPart does for each head, with S the scaled scores:
+// eachHead does a job on all heads of all samples.
+func (t *attentionTrainer) eachHead(rows int, job func(from, to int, scratch []float32)) {
+	heads := rows * t.heads
+	t.workers.split(heads, heads*t.tokens*t.tokens, job)
+}
+
+// attendBackwardSome does for each head, with S the scaled scores:
 //
 //	dV = P^T * dM
 //	dP = dM * V^T
 //	dS = P * (dP - row sums of dP*P) / sqrt(d)
 //	dQ = dS * K
 //	dK = dS^T * Q
-func (t *attentionTrainer) attendBackwardPart(part int) {
-	t.eachHead(part, func(r, h int, p, scratch []float32) {
-		d, scratch := scratch[:len(p)], scratch[len(p):]
-		ds, dm := t.square(d), t.head(t.dmixed, r, h)
+func (t *attentionTrainer) attendBackwardSome(from, to int, scratch []float32) {
+	d, scratch := scratch[:t.tokens*t.tokens], scratch[t.tokens*t.tokens:]
+	ds := t.square(d)
+	for i := from; i < to; i++ {
+		r, h, p := i/t.heads, i%t.heads, t.probabilities(i)
+		dm := t.head(t.dmixed, r, h)
 		kernels.Gemm{TransA: true, Scratch: scratch}.Multiply(t.head(t.dv, r, h), t.square(p), dm)
 		kernels.Gemm{TransB: true, Scratch: scratch}.Multiply(ds, dm, t.head(t.bufV, r, h))
 		t.softmaxBackward(d, p)
 		kernels.Gemm{Scratch: scratch}.Multiply(t.head(t.dq, r, h), ds, t.head(t.bufK, r, h))
 		kernels.Gemm{TransA: true, Scratch: scratch}.Multiply(t.head(t.dk, r, h), ds, t.head(t.bufQ, r, h))
-	})
+	}
 }
 
 func (t *attentionTrainer) backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error {
@@ -257,7 +243,7 @@ func (t *attentionTrainer) backward(dx, dy, x, y []float32, rows int, collect kr
 	if err := t.o.backward(t.dmixed[:n], dy, t.mixed[:n], y, rows, collect); err != nil {
 		return err
 	}
-	t.split(t.backwardPart, rows)
+	t.eachHead(rows, t.backwardSome)
 	for i, part := range [...]struct {
 		trainer
 		d, y []float32
@@ -270,7 +256,7 @@ func (t *attentionTrainer) backward(dx, dy, x, y []float32, rows int, collect kr
 			return err
 		}
 		if i > 0 && dx != nil {
-			kernels.Add(dx, dx, into)
+			t.workers.map2(kernels.Add, dx, dx, into)
 		}
 	}
 	return nil

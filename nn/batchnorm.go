@@ -113,7 +113,8 @@ func (m *batchNormModule) fuse(next module) (module, bool) {
 }
 
 func (m *batchNormModule) trainer(p *plan) trainer {
-	t := &batchNormTrainer{batchNormModule: m}
+	t := &batchNormTrainer{batchNormModule: m, workers: &p.session.workers}
+	t.normalize = t.normalizeSome
 	n := len(m.mean.Value)
 	for _, place := range []*[]float32{&t.batchMean, &t.batchVariance, &t.rstd, &t.scale, &t.shift, &t.nextMean, &t.nextVariance} {
 		p.keep(place, n)
@@ -136,19 +137,29 @@ type batchNormTrainer struct {
 	dgamma, dbeta                  []float32
 	h, s                           []float32
 	rectified, sums                []float32 // of sumSquares, if a rectifier follows
+
+	workers   *workers
+	normalize func(from, to int, _ []float32) // rows from x to y
+	x, y      []float32
 }
 
-func (t *batchNormTrainer) forward(y, x []float32, _ int) {
-	kernels.ColMeanVariance(t.batchMean, t.batchVariance, x)
+func (t *batchNormTrainer) forward(y, x []float32, rows int) {
+	t.workers.pool.ColMeanVariance(t.batchMean, t.batchVariance, x)
 	t.affine(t.scale, t.shift, t.rstd, t.batchMean, t.batchVariance)
-	t.apply(y, x, t.scale, t.shift)
+	t.x, t.y = x, y
+	t.workers.split(rows*t.positions, len(x), t.normalize)
+}
+
+func (t *batchNormTrainer) normalizeSome(from, to int, _ []float32) {
+	n := len(t.scale)
+	t.apply(t.y[from*n:to*n], t.x[from*n:to*n], t.scale, t.shift)
 }
 
 func (t *batchNormTrainer) backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error {
 	if t.relu {
-		kernels.BatchNormReLUBackward(dx, t.dgamma, t.dbeta, dy, x, t.batchMean, t.rstd, t.weight.Value, t.scale, t.shift)
+		t.workers.pool.BatchNormReLUBackward(dx, t.dgamma, t.dbeta, dy, x, t.batchMean, t.rstd, t.weight.Value, t.scale, t.shift)
 	} else {
-		kernels.BatchNormBackward(dx, t.dgamma, t.dbeta, dy, x, t.batchMean, t.rstd, t.weight.Value)
+		t.workers.pool.BatchNormBackward(dx, t.dgamma, t.dbeta, dy, x, t.batchMean, t.rstd, t.weight.Value)
 	}
 	switch {
 	case t.h == nil:

@@ -85,7 +85,7 @@ func (f *convForwarder) forward(y, x []float32, _ int) {
 }
 
 func (m *convModule) trainer(p *plan) trainer {
-	t := &convTrainer{convModule: m, session: p.session, products: &p.session.products}
+	t := &convTrainer{convModule: m, session: p.session, workers: &p.session.workers}
 	p.gradient(&t.dw, m.Weight)
 	if m.Bias != nil {
 		p.gradient(&t.db, m.Bias)
@@ -97,22 +97,22 @@ func (m *convModule) trainer(p *plan) trainer {
 
 type convTrainer struct {
 	*convModule
-	dw, db   []float32
-	h, s     []float32
-	mean     []float32
-	session  *Session
-	products *products
+	dw, db  []float32
+	h, s    []float32
+	mean    []float32
+	session *Session
+	workers *workers
 }
 
 func (t *convTrainer) forward(y, x []float32, _ int) {
-	t.products.pool.ConvForward(t.Conv2d, y, x, t.Weight.Value, t.biases(), t.products.scratch)
+	t.workers.pool.ConvForward(t.Conv2d, y, x, t.Weight.Value, t.biases(), t.workers.scratch)
 }
 
 func (t *convTrainer) backward(dx, dy, x, _ []float32, rows int, collect kron.Collect) error {
-	pool, scratch := t.products.pool, t.products.scratch
+	pool, scratch := t.workers.pool, t.workers.scratch
 	pool.ConvWeightGradient(t.Conv2d, t.dw, x, dy, scratch)
 	if t.db != nil {
-		kernels.ColSums(t.db, dy)
+		pool.ColSums(t.db, dy)
 	}
 	if collect != kron.CollectNone && t.h != nil {
 		pool.ConvPatchSumSquares(t.Conv2d, t.h[:t.PatchLen()], x, scratch)

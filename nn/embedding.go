@@ -106,18 +106,19 @@ func (m *positionsModule) forward(y, x []float32, rows int) {
 }
 
 func (m *positionsModule) trainer(p *plan) trainer {
-	t := &positionsTrainer{positionsModule: m}
+	t := &positionsTrainer{positionsModule: m, workers: &p.session.workers}
 	p.gradient(&t.dw, m.weight)
 	return t
 }
 
 type positionsTrainer struct {
 	*positionsModule
-	dw []float32
+	dw      []float32
+	workers *workers
 }
 
 func (t *positionsTrainer) backward(dx, dy, _, _ []float32, _ int, _ kron.Collect) error {
-	kernels.ColSums(t.dw, dy)
+	t.workers.pool.ColSums(t.dw, dy)
 	if dx != nil {
 		copy(dx, dy)
 	}

@@ -65,7 +65,8 @@ func (f *layerNormForwarder) forward(y, x []float32, rows int) {
 }
 
 func (m *layerNormModule) trainer(p *plan) trainer {
-	t := &layerNormTrainer{layerNormForwarder: layerNormForwarder{layerNormModule: m}}
+	t := &layerNormTrainer{layerNormForwarder: layerNormForwarder{layerNormModule: m}, workers: &p.session.workers}
+	t.normalize = t.normalizeSome
 	p.keepRows(&t.mean, m.shape.Positions())
 	p.keepRows(&t.rstd, m.shape.Positions())
 	p.scratchRows(&t.unused, m.shape.Size())
@@ -80,6 +81,20 @@ type layerNormTrainer struct {
 	dgamma, dbeta []float32
 	h, s          []float32
 	unused        []float32 // the gradient at x where nobody asks for it
+
+	workers   *workers
+	normalize func(from, to int, _ []float32) // positions from x to y
+	x, y      []float32
+}
+
+func (t *layerNormTrainer) forward(y, x []float32, rows int) {
+	t.x, t.y = x, y
+	t.workers.split(rows*t.shape.Positions(), len(x), t.normalize)
+}
+
+func (t *layerNormTrainer) normalizeSome(from, to int, _ []float32) {
+	n := t.shape.Features()
+	kernels.LayerNorm(t.y[from*n:to*n], t.mean[from:to], t.rstd[from:to], t.x[from*n:to*n], t.Weight.Value, t.Bias.Value, t.epsilon)
 }
 
 func (t *layerNormTrainer) backward(dx, dy, x, _ []float32, rows int, collect kron.Collect) error {

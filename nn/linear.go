@@ -111,7 +111,7 @@ func (l linearModule) form() kernels.Gemm {
 }
 
 func (l linearModule) trainer(p *plan) trainer {
-	t := &linearTrainer{linearModule: l, session: p.session, products: &p.session.products}
+	t := &linearTrainer{linearModule: l, session: p.session, workers: &p.session.workers}
 	p.gradient(&t.dw, l.Weight)
 	if l.Bias != nil {
 		p.gradient(&t.db, l.Bias)
@@ -123,15 +123,15 @@ func (l linearModule) trainer(p *plan) trainer {
 
 type linearTrainer struct {
 	linearModule
-	dw, db   []float32 // gradients of weight and bias
-	h, s     []float32 // statistics, nil if unfactored
-	mean     []float32 // of the inputs, likewise
-	session  *Session
-	products *products
+	dw, db  []float32 // gradients of weight and bias
+	h, s    []float32 // statistics, nil if unfactored
+	mean    []float32 // of the inputs, likewise
+	session *Session
+	workers *workers
 }
 
 func (t *linearTrainer) forward(y, x []float32, rows int) {
-	t.products.multiply(t.form(), t.outputs(y, rows), t.inputs(x, rows), t.weight.matrix())
+	t.workers.multiply(t.form(), t.outputs(y, rows), t.inputs(x, rows), t.weight.matrix())
 }
 
 // backward:
@@ -141,9 +141,9 @@ func (t *linearTrainer) forward(y, x []float32, rows int) {
 //	dX[rows,in] = dY[rows,out] * W[in,out]^T
 func (t *linearTrainer) backward(dx, dy, x, _ []float32, rows int, collect kron.Collect) error {
 	in, out := t.inputs(x, rows), t.outputs(dy, rows)
-	t.products.multiply(kernels.Gemm{TransA: true}, kernels.NewMatrix(t.weight.in, t.weight.out, t.dw), in, out)
+	t.workers.multiply(kernels.Gemm{TransA: true}, kernels.NewMatrix(t.weight.in, t.weight.out, t.dw), in, out)
 	if t.db != nil {
-		kernels.ColSums(t.db, dy)
+		t.workers.pool.ColSums(t.db, dy)
 	}
 	if collect != kron.CollectNone && t.h != nil {
 		var err error
@@ -163,7 +163,7 @@ func (t *linearTrainer) backward(dx, dy, x, _ []float32, rows int, collect kron.
 		t.session.show(t.Layer, nil, x, dy)
 	}
 	if dx != nil {
-		t.products.multiply(kernels.Gemm{TransB: true}, t.inputs(dx, rows), out, t.weight.matrix())
+		t.workers.multiply(kernels.Gemm{TransB: true}, t.inputs(dx, rows), out, t.weight.matrix())
 	}
 	return nil
 }

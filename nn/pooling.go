@@ -53,7 +53,8 @@ func (m *maxPoolModule) forwarder(*plan) forwarder { return m }
 func (m *maxPoolModule) forward(y, x []float32, _ int) { m.Max(y, nil, x) }
 
 func (m *maxPoolModule) trainer(p *plan) trainer {
-	t := &maxPoolTrainer{maxPoolModule: m}
+	t := &maxPoolTrainer{maxPoolModule: m, workers: &p.session.workers}
+	t.max, t.maxBackward = t.maxSome, t.maxBackwardSome
 	p.keepRows(&t.places, m.OutLen())
 	return t
 }
@@ -61,20 +62,40 @@ func (m *maxPoolModule) trainer(p *plan) trainer {
 type maxPoolTrainer struct {
 	*maxPoolModule
 	places []float32 // memory of where the maxima are, as int32
+
+	workers          *workers
+	max, maxBackward func(from, to int, _ []float32) // of images
+	x, y             []float32                       // or the gradients there
 }
 
-// index returns the first n places.
-func (t *maxPoolTrainer) index(n int) []int32 {
-	return unsafe.Slice((*int32)(unsafe.Pointer(&t.places[0])), n)
+// images returns what belongs to some images.
+func (t *maxPoolTrainer) images(from, to int) (x, y []float32, places []int32) {
+	in, out := t.InLen(), t.OutLen()
+	places = unsafe.Slice((*int32)(unsafe.Pointer(&t.places[0])), len(t.places))
+	return t.x[from*in : to*in], t.y[from*out : to*out], places[from*out : to*out]
 }
 
-func (t *maxPoolTrainer) forward(y, x []float32, _ int) { t.Max(y, t.index(len(y)), x) }
+func (t *maxPoolTrainer) forward(y, x []float32, rows int) {
+	t.x, t.y = x, y
+	t.workers.split(rows, len(x), t.max)
+}
 
-func (t *maxPoolTrainer) backward(dx, dy, _, _ []float32, _ int, _ kron.Collect) error {
+func (t *maxPoolTrainer) maxSome(from, to int, _ []float32) {
+	x, y, places := t.images(from, to)
+	t.Max(y, places, x)
+}
+
+func (t *maxPoolTrainer) backward(dx, dy, _, _ []float32, rows int, _ kron.Collect) error {
 	if dx != nil {
-		t.MaxBackward(dx, dy, t.index(len(dy)))
+		t.x, t.y = dx, dy
+		t.workers.split(rows, len(dx), t.maxBackward)
 	}
 	return nil
+}
+
+func (t *maxPoolTrainer) maxBackwardSome(from, to int, _ []float32) {
+	dx, dy, places := t.images(from, to)
+	t.MaxBackward(dx, dy, places)
 }
 
 type avgPoolModule struct{ kernels.Pooling2d }

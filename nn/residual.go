@@ -80,7 +80,7 @@ func (f *residualForwarder) forward(y, x []float32, rows int) {
 }
 
 func (m *residualModule) trainer(p *plan) trainer {
-	t := &residualTrainer{}
+	t := &residualTrainer{workers: &p.session.workers}
 	p.keepRows(&t.fx, m.out)
 	if m.shortcut != nil {
 		p.keepRows(&t.gx, m.out)
@@ -95,6 +95,7 @@ type residualTrainer struct {
 	body, shortcut trainer
 	fx, gx         []float32 // outputs of body and shortcut
 	delta          []float32 // gradient at x through the shortcut
+	workers        *workers
 }
 
 func (t *residualTrainer) forward(y, x []float32, rows int) {
@@ -104,7 +105,7 @@ func (t *residualTrainer) forward(y, x []float32, rows int) {
 		short = t.gx[:len(y)]
 		t.shortcut.forward(short, x, rows)
 	}
-	kernels.Add(y, fx, short)
+	t.workers.map2(kernels.Add, y, fx, short)
 }
 
 func (t *residualTrainer) backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error {
@@ -113,7 +114,7 @@ func (t *residualTrainer) backward(dx, dy, x, y []float32, rows int, collect kro
 	}
 	if t.shortcut == nil {
 		if dx != nil {
-			kernels.Add(dx, dx, dy)
+			t.workers.map2(kernels.Add, dx, dx, dy)
 		}
 		return nil
 	}
@@ -125,7 +126,7 @@ func (t *residualTrainer) backward(dx, dy, x, y []float32, rows int, collect kro
 		return err
 	}
 	if dx != nil {
-		kernels.Add(dx, dx, delta)
+		t.workers.map2(kernels.Add, dx, dx, delta)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ func (p *plan) spoil() {
 		kernels.Fill(*place, nan)
 	}
 	if p.session != nil {
-		kernels.Fill(p.session.products.scratch, nan)
+		kernels.Fill(p.session.workers.scratch, nan)
 	}
 }
 

@@ -16,13 +16,13 @@ import (
 // with [Session.TrainSoftmaxCrossEntropy], [Session.TrainMSE] or
 // [Session.TrainBinaryCrossEntropy].
 type Session struct {
-	model    *Model
-	batch    int
-	root     trainer
-	products products // how the layers multiply matrices
-	running  []averager
-	random   randomState
-	entropy  CrossEntropy
+	model   *Model
+	batch   int
+	root    trainer
+	workers workers // of the layers
+	running []averager
+	random  randomState
+	entropy CrossEntropy
 
 	posWeights []float32 // of BinaryCrossEntropy
 
@@ -173,30 +173,12 @@ func (s *Session) scores() (y, dy []float32) {
 	return s.y[:n], s.dy[:n]
 }
 
-// products is how the layers of a session compute: with what workers, and what
-// workspace.
-type products struct {
-	pool    *kernels.Pool
-	scratch []float32 // of all workers
-}
-
-func (p *products) multiply(g kernels.Gemm, c, a, b kernels.Matrix) {
-	g.Scratch = p.scratch
-	p.pool.Multiply(g, c, a, b)
-}
-
-// part returns the workspace of one of so many workers.
-func (p *products) part(i, workers int) []float32 {
-	n := len(p.scratch) / workers
-	return p.scratch[i*n:][:n]
-}
-
-// SetPool makes the session split its large products among the workers of a
+// SetPool makes the session split its work among the workers of a
 // pool, which its owner closes; nil, as at first, keeps them in the caller's
 // goroutine. Results don't depend on it. It allocates, and must not be called
 // during a step.
 func (s *Session) SetPool(p *kernels.Pool) {
-	s.products = products{p, make([]float32, p.Workers()*s.model.scratch)}
+	s.workers.hire(p, s.model.scratch)
 }
 
 // CollectStatistics sets which statistics of each factored layer Backward also
