@@ -41,6 +41,11 @@ type Optimizer interface {
 	// large that a step could overflow, is an error.
 	SetLR(lr float64) error
 
+	// SetPool makes steps on large models share their work among the workers of a
+	// pool, which its owner closes; nil, as at first, keeps it in the caller's
+	// goroutine. Results don't depend on it. It must not be called during a step.
+	SetPool(p *kernels.Pool)
+
 	// State returns a copy of everything that the steps so far have left.
 	State() *State
 
@@ -274,9 +279,7 @@ func (c *core) setMomentum(field *float64, name string, to, maxLR float64) error
 	return nil
 }
 
-// SetPool makes steps on large models share their work among the workers of a
-// pool, which its owner closes; nil, as at first, keeps it in the caller's
-// goroutine. Results don't depend on it. It must not be called during a step.
+// SetPool gives steps the workers of a pool; see [Optimizer].
 func (c *core) SetPool(p *kernels.Pool) { c.pool = p }
 
 // Step does one step; see [Optimizer].

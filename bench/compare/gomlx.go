@@ -54,7 +54,7 @@ func gomlxStep(kind string, batch int) (timed, error) {
 	}
 	inputs := tensors.FromFlatDataAndDimensions(x, batch, layers[0])
 	targets := tensors.FromFlatDataAndDimensions(classes, batch, 1)
-	return repeated(func() error {
+	return cpu.repeated(func() error {
 		results, err := exec.Exec(inputs, targets)
 		if err != nil {
 			return fmt.Errorf("gomlx: %w", err)

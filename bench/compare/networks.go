@@ -66,6 +66,35 @@ func convRace(p *peers) race {
 	return r
 }
 
+// workerSteps are the races of whole steps with two workers, by the clock on the wall.
+func workerSteps(p *peers, pool *kernels.Pool) ([]race, error) {
+	var all []race
+	for _, net := range networks {
+		r := race{size: fmt.Sprintf("batch %d", net.batch), unit: "us", procs: 2}
+		for _, s := range steps {
+			if s.name != "step Adam" {
+				continue
+			}
+			run, err := net.ours(s, wall, pool)
+			if err != nil {
+				return nil, err
+			}
+			r.contenders = append(r.contenders, contender{name: ourName(best()), prepare: rest, run: run})
+			if p.torch2 != nil {
+				r.contenders = append(r.contenders, contender{name: "PyTorch " + p.torch2.version, run: func(n int) (time.Duration, error) {
+					return p.torch2.time(net.name, s.torch, net.batch, n)
+				}})
+			}
+			for i := range r.contenders {
+				c := &r.contenders[i]
+				c.kernel, c.work = net.name+" "+s.name+", 2 workers", 1
+			}
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
 // networkRaces returns a race for each network.
 func networkRaces(p *peers) ([]race, error) {
 	all := []race{convRace(p)}
@@ -76,7 +105,7 @@ func networkRaces(p *peers) ([]race, error) {
 			if s.name == "forward" { // training alone: a predictor is another thing
 				continue
 			}
-			run, err := net.ours(s)
+			run, err := net.ours(s, cpu, nil)
 			if err != nil {
 				return nil, err
 			}
@@ -96,7 +125,8 @@ func networkRaces(p *peers) ([]race, error) {
 	return all, nil
 }
 
-func (n network) ours(s step) (timed, error) {
+// ours returns our step, by a clock, with the workers of a pool; nil is one.
+func (n network) ours(s step, clock clock, pool *kernels.Pool) (timed, error) {
 	model, err := n.build()
 	if err != nil {
 		return nil, err
@@ -105,6 +135,7 @@ func (n network) ours(s step) (timed, error) {
 	if err != nil {
 		return nil, err
 	}
+	session.SetPool(pool)
 	x := make([]float32, n.batch*model.In())
 	for i := range x {
 		x[i] = n.input(i)
@@ -114,13 +145,14 @@ func (n network) ours(s step) (timed, error) {
 		labels[i] = i % model.OutputShape().Features()
 	}
 	if s.optimizer == nil {
-		return repeated(func() error { return passes(session, x, labels) }), nil
+		return clock.repeated(func() error { return passes(session, x, labels) }), nil
 	}
 	optimizer, err := s.optimizer(model)
 	if err != nil {
 		return nil, err
 	}
-	return repeated(func() error {
+	optimizer.SetPool(pool)
+	return clock.repeated(func() error {
 		_, err := session.TrainSoftmaxCrossEntropy(optimizer, x, labels)
 		return err
 	}), nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 
 	"github.com/nlpodyssey/spago/mat"
 	"github.com/viterin/vek"
@@ -19,6 +20,7 @@ type peers struct {
 	loops   []*clib.Library // plain C by the C compiler
 	blas    *clib.BLAS      // nil without one
 	torch   *torch          // nil without it
+	torch2  *torch          // on two threads
 	ort     string          // the version of ONNX Runtime, "" without it
 	missing []string        // what is not there, and why
 	dir     string          // holds what is built here
@@ -65,13 +67,17 @@ func findLibraries() (*peers, error) {
 // findTorch starts PyTorch.
 func (p *peers) findTorch() {
 	var err error
-	if p.torch, err = startTorch(coreType()); err != nil {
+	if p.torch, err = startTorch(coreType(), 1); err == nil && runtime.NumCPU() > 1 {
+		p.torch2, err = startTorch(coreType(), 2)
+	}
+	if err != nil {
 		p.missing = append(p.missing, fmt.Sprintf("PyTorch (Debian's python3-torch): %v", err))
 	}
 }
 
 func (p *peers) close() {
 	p.torch.close()
+	p.torch2.close()
 	for _, s := range p.sessions {
 		s.Close()
 	}

@@ -100,7 +100,7 @@ func (p *prediction) ours(c nn.PackConfig) (run timed, y []float32, err error) {
 	if y, err = predictor.Predict(p.x); err != nil {
 		return nil, nil, err
 	}
-	return repeated(func() error {
+	return cpu.repeated(func() error {
 		_, err := predictor.Predict(p.x)
 		return err
 	}), y, nil
@@ -119,7 +119,7 @@ func (p *prediction) ort(peers *peers) (run timed, y []float32, err error) {
 	}
 	peers.sessions = append(peers.sessions, s)
 	copy(s.X, p.x)
-	return repeated(s.Run), s.Y, nil
+	return cpu.repeated(s.Run), s.Y, nil
 }
 
 // roof is the time of the multiply-adds, or of reading the weights where the batch

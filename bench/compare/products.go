@@ -194,7 +194,15 @@ func workerRaces(p *peers) ([]race, error) {
 	for _, n := range []int{256, 512, 1024, 2048} {
 		all = append(all, workers(p, pool, n))
 	}
-	return all, nil
+	steps, err := workerSteps(p, pool)
+	return append(all, steps...), err
+}
+
+// rest waits for the threads of other libraries, which look out for work for some time
+// after their turn, to sleep.
+func rest() {
+	setLevel(best())
+	time.Sleep(100 * time.Millisecond)
 }
 
 func workers(p *peers, pool *kernels.Pool, n int) race {
@@ -208,10 +216,9 @@ func workers(p *peers, pool *kernels.Pool, n int) race {
 		two = &roofline{[]timed{wall.each(func() { pool.Run(2, fma) })}, 2 * flops}
 	}
 	level := best()
-	setOurs := func() { setLevel(level) }
 	r := race{size: f.size(), unit: "GFLOP/s", procs: 2, fewer: n >= patient, operands: f.operands, contenders: []contender{
-		{kernel: "gemm NN, 1 worker", name: ourName(level), roof: one, prepare: setOurs, run: wall.each(func() { f.form.Multiply(f.c, f.a, f.b) })},
-		{kernel: "gemm NN, 2 workers", name: ourName(level), roof: two, prepare: setOurs, run: wall.each(func() { pool.Multiply(f.form, f.c, f.a, f.b) })},
+		{kernel: "gemm NN, 1 worker", name: ourName(level), roof: one, prepare: rest, run: wall.each(func() { f.form.Multiply(f.c, f.a, f.b) })},
+		{kernel: "gemm NN, 2 workers", name: ourName(level), roof: two, prepare: rest, run: wall.each(func() { pool.Multiply(f.form, f.c, f.a, f.b) })},
 	}}
 	if p.blas != nil {
 		if routine, ok := p.blas.Routine("gemm"); ok {

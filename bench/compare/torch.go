@@ -24,15 +24,16 @@ type torch struct {
 	out     *bufio.Reader
 }
 
-// startTorch starts PyTorch with the first Python that has it; core is the type
-// of core that its OpenBLAS takes the machine for.
-func startTorch(core string) (*torch, error) {
+// startTorch starts PyTorch on a number of threads with the first Python that has it;
+// core is the type of core that its OpenBLAS takes the machine for.
+func startTorch(core string, threads int) (*torch, error) {
+	n := strconv.Itoa(threads)
 	var all error
 	for _, python := range []string{"python3", "/usr/bin/python3"} {
-		t := &torch{process: exec.Command(python, "-c", torchScript)}
-		t.process.Env = append(os.Environ(), "OPENBLAS_CORETYPE="+core, "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1")
-		if core == "" {
-			t.process.Env = append(os.Environ(), "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1")
+		t := &torch{process: exec.Command(python, "-c", torchScript, n)}
+		t.process.Env = append(os.Environ(), "OMP_NUM_THREADS="+n, "OPENBLAS_NUM_THREADS="+n)
+		if core != "" {
+			t.process.Env = append(t.process.Env, "OPENBLAS_CORETYPE="+core)
 		}
 		err := t.start()
 		if err == nil {
@@ -69,8 +70,8 @@ func (t *torch) start() error {
 	return nil
 }
 
-// time returns the CPU time of a number of runs of a kind on a network of
-// torch.py: forward, backward, an optimizer's step, or predict.
+// time returns the time of a number of runs of a kind on a network of torch.py:
+// forward, backward, an optimizer's step, or predict.
 func (t *torch) time(network, kind string, batch, runs int) (time.Duration, error) {
 	if _, err := fmt.Fprintln(t.in, network, kind, batch, runs); err != nil {
 		return 0, fmt.Errorf("PyTorch: %w", err)

@@ -1,10 +1,13 @@
-# Trains networks with PyTorch on one thread, and predicts. Reads lines "NETWORK KIND BATCH RUNS"
-# and answers each with the seconds of CPU time of so many runs.
+# Trains networks with PyTorch on so many threads, its argument, and predicts. Reads lines
+# "NETWORK KIND BATCH RUNS" and answers each with the seconds of so many runs: of CPU time on
+# one thread, else those that passed.
 import math, sys, time
 import torch
 from torch import nn
 
-torch.set_num_threads(1)
+threads = int(sys.argv[1])
+clock = time.process_time if threads == 1 else time.perf_counter
+torch.set_num_threads(threads)
 torch.manual_seed(0)
 print(torch.__version__, flush=True)
 
@@ -112,7 +115,7 @@ for line in sys.stdin:
     key = name, kind, int(batch)
     if key not in runs:
         runs[key] = make(*key)
-    start = time.process_time()
+    start = clock()
     for _ in range(int(n)):
         runs[key]()
-    print(time.process_time() - start, flush=True)
+    print(clock() - start, flush=True)

@@ -147,7 +147,7 @@ func (s step) ours(batch int) (timed, error) {
 	case s.name != "forward":
 		run = func() error { return passes(session, x, labels) }
 	}
-	return repeated(run), nil
+	return cpu.repeated(run), nil
 }
 
 // passes goes forward and backward once.
@@ -162,16 +162,16 @@ func passes(session *nn.Session, x []float32, labels []int) error {
 	return err
 }
 
-// repeated times runs of a function by the processor's clock.
-func repeated(run func() error) timed {
+// repeated times runs of a function.
+func (clock clock) repeated(run func() error) timed {
 	return func(runs int) (time.Duration, error) {
-		start := cpu()
+		start := clock()
 		for range runs {
 			if err := run(); err != nil {
 				return 0, err
 			}
 		}
-		return cpu() - start, nil
+		return clock() - start, nil
 	}
 }
 

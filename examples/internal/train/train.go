@@ -130,6 +130,7 @@ func newLoop(m *nn.Model, opt optim.Optimizer, source data.Source, batch int, se
 		return loop{}, err
 	}
 	session.SetPool(pool)
+	opt.SetPool(pool)
 	session.SetRandom(seed, 0)
 	batches, err := data.NewLoader(source, batch, seed)
 	return loop{m, opt, session, batches}, err
