@@ -198,14 +198,12 @@ const spinTime = 100 * time.Microsecond
 // poolFlops is the size of a product from which on waking others pays.
 const poolFlops = 1 << 20
 
-// A worker has workerParts of a product, so that one which is held up can leave some
-// to the others, if they have leastSide rows or columns each: every part reads the
-// smaller operand anew. leastRows are worth another worker.
-const (
-	workerParts = 2
-	leastSide   = 128
-	leastRows   = 16
-)
+// leastRows of a product are worth another worker.
+const leastRows = 16
+
+// workerParts is how many parts a worker has of kernels on rows, so that one which is
+// held up can leave some to the others.
+const workerParts = 2
 
 // productTask is a product, split by rows or by columns.
 type productTask struct {
@@ -237,14 +235,13 @@ func (p *Pool) Multiply(g Gemm, c, a, b Matrix) {
 	p.product = productTask{}
 }
 
-// split chooses the parts: those of the longer side, so that what all of them read is
-// the smaller operand.
+// split chooses the parts, one for each worker: of the longer side, so that what all of
+// them read is the smaller operand.
 func (t *productTask) split() {
-	t.columns = t.n > t.m
-	if t.parts = t.workers * workerParts; t.columns {
-		t.parts = min(t.parts, max(t.n/leastSide, min(t.workers, (t.n+packCols-1)/packCols)))
+	if t.columns = t.n > t.m; t.columns {
+		t.parts = min(t.workers, (t.n+packCols-1)/packCols)
 	} else {
-		t.parts = min(t.parts, max(t.m/leastSide, min(t.workers, t.m/leastRows)))
+		t.parts = min(t.workers, t.m/leastRows)
 	}
 }
 

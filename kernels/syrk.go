@@ -101,7 +101,7 @@ func (p *Pool) MultiplySymmetric(s Syrk, c, a Matrix) {
 	if !s.Trans {
 		workers = min(workers, len(s.Scratch)/GemmScratch)
 	}
-	parts := min(workers*workerParts, max(n/leastSide, min(workers, (n+packCols-1)/packCols)))
+	parts := min(workers, (n+packCols-1)/packCols)
 	if parts < 2 || workers < 2 || n*n*k < poolFlops {
 		s.run(&c, &a, n, k, 0, n)
 		return
