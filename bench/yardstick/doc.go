@@ -1,5 +1,6 @@
 // Package yardstick has the optimizers with curvature that AdaFisher is compared
-// with: K-FAC with full Kronecker factors, Shampoo and AdaHessian. They are written
+// with: K-FAC with full Kronecker factors, Shampoo and AdaHessian; and one without,
+// that says what the curvature is worth. They are written
 // for a fair race, on the library's kernels, but are no part of the library: what
 // they allocate, and what they refuse, is what the study needs.
 //

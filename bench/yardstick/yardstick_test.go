@@ -498,6 +498,51 @@ func TestNewton(t *testing.T) {
 	}
 }
 
+// Elementwise has the averages of all gradients so far, each with its weight.
+func TestElementwise(t *testing.T) {
+	m, err := nn.NewSequential(nn.Linear(3, 2))
+	require.NoError(t, err)
+	c := ElementwiseDefaults()
+	o, err := NewElementwise(m, c)
+	require.NoError(t, err)
+	m.Params()[1].Frozen = true
+	p := m.Params()[0]
+	want, frozen := wide(p.Value), slices.Clone(m.Params()[1].Value)
+	random := rand.New(rand.NewPCG(3, 4))
+	var past [][]float64 // gradients
+	var squares []float64
+	for step := range 20 {
+		g := make([]float32, len(p.Value))
+		for i := range g {
+			g[i] = float32(random.NormFloat64())
+		}
+		past = append(past, wide(g))
+		// average weighs what was k steps ago with beta^k.
+		average := func(beta float64, of func(k int) float64) float64 {
+			sum, weights := 0.0, 0.0
+			for k := range past {
+				w := math.Pow(beta, float64(step-k))
+				sum, weights = sum+w*of(k), weights+w
+			}
+			return sum / weights
+		}
+		u, square := make([]float64, len(g)), 0.0
+		for i := range g {
+			root := math.Sqrt(average(c.Beta2, func(k int) float64 { return past[k][i] * past[k][i] })) + c.Epsilon
+			u[i] = (c.Beta*average(c.Beta, func(k int) float64 { return past[k][i] }) + (1-c.Beta)*past[step][i]) / root
+			square += past[step][i] * past[step][i] / root / root / float64(len(g))
+		}
+		squares = append(squares, square)
+		scale := math.Sqrt(average(c.ScaleBeta, func(k int) float64 { return squares[k] }))
+		for i := range want {
+			want[i] -= c.LR * u[i] / scale
+		}
+		require.NoError(t, o.Step(&kron.Pass{Gradients: []kron.Gradient{{Param: p, Data: g}, {Param: m.Params()[1], Data: make([]float32, 2)}}}))
+		require.InDeltaSlice(t, want, wide(p.Value), 1e-6, "step %d", step) // 20 roundings of numbers below 1
+	}
+	require.Equal(t, frozen, m.Params()[1].Value)
+}
+
 // What is refused changes nothing.
 func TestErrors(t *testing.T) {
 	m, s, _, batch := fixture(t)
@@ -507,8 +552,10 @@ func TestErrors(t *testing.T) {
 	require.NoError(t, err)
 	shampoo, err := NewShampoo(m, ShampooDefaults())
 	require.NoError(t, err)
+	plainly, err := NewElementwise(m, ElementwiseDefaults())
+	require.NoError(t, err)
 	x, _, labels := batch()
-	for name, trainer := range map[string]Trainer{"K-FAC": kfac, "AdaHessian": hessian, "Shampoo": NewTrainer(shampoo)} {
+	for name, trainer := range map[string]Trainer{"K-FAC": kfac, "AdaHessian": hessian, "Shampoo": NewTrainer(shampoo), "Elementwise": NewTrainer(plainly)} {
 		require.ErrorContains(t, trainer.SetLR(-1), name+": LR is -1: want a number in")
 		require.Error(t, trainer.SetLR(math.NaN()))
 		before := modelValues(m)
@@ -537,6 +584,7 @@ func TestErrors(t *testing.T) {
 			return err
 		},
 		"Shampoo: Epsilon is -1": func() error { c := ShampooDefaults(); c.Epsilon = -1; _, err := NewShampoo(m, c); return err },
+		"Elementwise: Beta is 1": func() error { c := ElementwiseDefaults(); c.Beta = 1; _, err := NewElementwise(m, c); return err },
 		"there is no model":      func() error { _, err := NewShampoo(nil, ShampooDefaults()); return err },
 	} {
 		require.ErrorContains(t, build(), want)

@@ -103,7 +103,13 @@ func parse(args []string, usage io.Writer) (options, error) {
 	if o.tasks, err = choose(tasks, *taskNames, taskNamed); err != nil {
 		return o, err
 	}
-	o.rules, err = choose(rules, *ruleNames, ruleNamed)
+	o.rules, err = choose(rules, *ruleNames, func(name string) (rule, error) {
+		r, err := ruleNamed(name)
+		if err == nil && strings.HasPrefix(name, ablated) {
+			err = fmt.Errorf("%q is run beside %q, not by itself", name, calibrated)
+		}
+		return r, err
+	})
 	return o, err
 }
 
@@ -163,5 +169,9 @@ func list(w io.Writer, o options) {
 			continue
 		}
 		fmt.Fprintf(w, "  %-33s  %s; learning rates %g to %g\n", r.name, r.about, rates[0], rates[len(rates)-1])
+	}
+	fmt.Fprintf(w, "Beside %s:\n", calibrated)
+	for _, r := range ablations {
+		fmt.Fprintf(w, "  %-33s  %s\n", r.name, r.about)
 	}
 }

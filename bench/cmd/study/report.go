@@ -36,6 +36,7 @@ func report(s *store) error {
 		for i := range results {
 			w.task(&results[i])
 		}
+		w.ablations(s)
 		w.robustness(results)
 		w.costs(results)
 		w.curvature(results)

@@ -284,9 +284,10 @@ func (r rates) number(lr float64) (k int, ok bool) {
 }
 
 func ruleNamed(name string) (rule, error) {
-	i := slices.IndexFunc(rules, func(r rule) bool { return r.name == name })
-	if i < 0 {
-		return rule{}, fmt.Errorf("unknown optimizer %q; -list names them", name)
+	for _, list := range [][]rule{rules, ablations} {
+		if i := slices.IndexFunc(list, func(r rule) bool { return r.name == name }); i >= 0 {
+			return list[i], nil
+		}
 	}
-	return rules[i], nil
+	return rule{}, fmt.Errorf("unknown optimizer %q; -list names them", name)
 }

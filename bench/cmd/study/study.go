@@ -23,6 +23,8 @@ type scale struct {
 	robust  func(t task) bool         // whether robustness is looked at
 	offsets []int                     // of the robustness to the learning rate, half decades from the best
 	batches []int                     // of the robustness to the batch
+
+	ablationSeeds int // of the ablations; 0 for none
 }
 
 var full = scale{
@@ -35,6 +37,8 @@ var full = scale{
 	robust:  func(t task) bool { return t.robust },
 	offsets: []int{-4, -3, -2, -1, 0, 1, 2, 3, 4},
 	batches: []int{32, 64, 128, 256, 512, 1024},
+
+	ablationSeeds: 5,
 }
 
 // quick is for a first look. The digits have all rules.
@@ -70,12 +74,13 @@ func (s *study) takePart(t task) []rule {
 }
 
 // all does what is missing of the tasks: costs, trials and the final runs with the
-// best rates of each, and then robustness, which takes as long as all of these. After
-// each of both it calls done. A task whose data is not installed is left out, with a
+// best rates of each, then the ablations, and then robustness, which takes as long as
+// all of these. After each of them it calls done. A task whose data is not installed is left out, with a
 // line that says so.
 func (s *study) all(ctx context.Context, tasks []task, done func() error) error {
 	for _, stages := range [][]stage{
 		{{"learning rates", s.trialKeys}, {"final runs", s.finalKeys}},
+		{{"ablations", s.ablationKeys}},
 		{{"robustness", s.robustKeys}},
 	} {
 		var installed []task

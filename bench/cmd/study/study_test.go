@@ -44,7 +44,7 @@ func TestRules(t *testing.T) {
 		},
 	}
 	names := make(map[string]bool)
-	for _, r := range rules {
+	for _, r := range slices.Concat(rules, ablations) {
 		require.False(t, names[r.name], r.name)
 		names[r.name] = true
 		require.NotEmpty(t, r.about)
@@ -52,7 +52,11 @@ func TestRules(t *testing.T) {
 		for name, network := range networks {
 			m, err := network()
 			require.NoError(t, err)
-			trainer, err := r.build(m, r.rates.at(-2))
+			lr := 5e-3
+			if r.rates != (rates{}) {
+				lr = r.rates.at(-2)
+			}
+			trainer, err := r.build(m, lr)
 			require.NoError(t, err, r.name)
 			s, err := m.NewSession(4)
 			require.NoError(t, err)
@@ -77,7 +81,8 @@ func TestRules(t *testing.T) {
 			}
 			require.Less(t, last, first, "%s, %s", r.name, name)
 			require.NoError(t, trainer.SetLR(0))
-			require.Equal(t, strings.HasPrefix(r.name, published), len(reports(trainer)) > 0)
+			reporting := strings.HasPrefix(r.name, published) || strings.HasPrefix(r.name, ablated) && r.state == "1"
+			require.Equal(t, reporting, len(reports(trainer)) > 0, r.name)
 		}
 	}
 	for _, name := range append([]string{reference, adamW, published, calibrated, "SGD"}, "K-FAC", "Shampoo", "AdaHessian") {
@@ -310,6 +315,37 @@ func TestProtocol(t *testing.T) {
 	rms, err := ruleNamed(calibratedRMS + untuned)
 	require.NoError(t, err)
 	require.Equal(t, []float64{optim.CalibratedRMSDefaults().LR}, rms.trials(5))
+}
+
+// The ablations have as many steps as the rule that they are of, and a table of their
+// own.
+func TestAblations(t *testing.T) {
+	task, err := taskNamed("digits")
+	require.NoError(t, err)
+	s := tiny(t, t.TempDir(), io.Discard)
+	require.Empty(t, s.ablationKeys(task), "their rule does not take part")
+	whole, err := ruleNamed(calibrated)
+	require.NoError(t, err)
+	s.rules, s.ablationSeeds = append(s.rules, whole), 2
+	allocs := 0.0
+	for i, r := range s.rules {
+		require.NoError(t, s.store.add(&line{Kind: "cost", key: costKey(task, r), Micros: 100, Ratio: float64(1 + i), Allocs: &allocs}))
+	}
+	keys := s.ablationKeys(task)
+	require.Len(t, keys, 2*len(ablations))
+	for i, k := range keys {
+		require.Equal(t, key{"digits", ablations[i/2].name, optim.CalibratedDefaults().LR, 64, uint64(i%2 + 1), s.ruleSteps(task, whole, 64)}, k)
+	}
+	require.NoError(t, s.all(t.Context(), only(task), nothing))
+	require.NoError(t, report(s.store))
+	page, err := os.ReadFile(filepath.Join(s.store.dir, reportName))
+	require.NoError(t, err)
+	for _, r := range ablations {
+		row := "| " + strings.TrimPrefix(r.name, ablated) + " | " + r.about + " | "
+		require.Equal(t, 1, strings.Count(string(page), row), row)
+		require.NotContains(t, string(page), r.name, "it is in no other table")
+	}
+	require.Contains(t, string(page), "Seeds: 2 on digits.")
 }
 
 func TestCosts(t *testing.T) {
