@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -32,6 +33,11 @@ const tokenVariable = "ADAFISHER_SERVICE_TOKEN"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if os.Getenv("GOGC") == "" {
+		// A few megabytes live here: to collect at five times as much, not at twice,
+		// costs little memory, and requests meet a quarter of the collections.
+		debug.SetGCPercent(400)
+	}
 	err := run(ctx, os.Args[1:], os.Getenv(tokenVariable), os.Stdout, os.Stderr)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "service:", err)

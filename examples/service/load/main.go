@@ -191,6 +191,7 @@ type result struct {
 	Steps        uint64           `json:"steps"`
 	Versions     uint64           `json:"versions"`
 	Pauses       *pauses          `json:"gc_pauses,omitempty"`
+	Stopping     *pauses          `json:"gc_stopping,omitempty"` // of the pauses, until nothing ran
 }
 
 // times are percentiles, in milliseconds.
@@ -223,7 +224,7 @@ func (l *load) test(ctx context.Context) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	pausesBefore := l.pauses(ctx)
+	pausesBefore, stoppingBefore := l.pauses(ctx)
 	// Requests due at the end may be late: they have time to be answered.
 	late, cancel := context.WithTimeout(ctx, time.Duration(l.seconds)*time.Second+30*time.Second)
 	defer cancel()
@@ -293,6 +294,7 @@ func (l *load) test(ctx context.Context) (*result, error) {
 		due[0].Merge(due[worker])
 		sent[0].Merge(sent[worker])
 	}
+	pauses, stopping := l.pauses(ctx)
 	return &result{
 		Rate:         l.rate,
 		Seconds:      elapsed,
@@ -307,7 +309,8 @@ func (l *load) test(ctx context.Context) (*result, error) {
 		Examples:     after.Learning.Examples - before.Learning.Examples,
 		Steps:        after.Learning.Steps - before.Learning.Steps,
 		Versions:     after.Version - before.Version,
-		Pauses:       l.pauses(ctx).since(pausesBefore),
+		Pauses:       pauses.since(pausesBefore),
+		Stopping:     stopping.since(stoppingBefore),
 	}, nil
 }
 
@@ -366,8 +369,8 @@ func (r *result) table(w io.Writer) error {
 	fmt.Fprintf(w, "\n%d requests of %s in %.1f s, %.0f a second of %.0f due, over %d connections on %d processors.\n",
 		r.Answered, rows, r.Seconds, r.AnsweredRate, r.Rate, r.Connections, r.Processors)
 	fmt.Fprintf(w, "Meanwhile %d examples were learnt in %d steps, and %d versions published.\n", r.Examples, r.Steps, r.Versions)
-	if r.Pauses != nil {
-		fmt.Fprintf(w, "The garbage collector stopped the service %d times, p99 at most %.3f ms.\n", r.Pauses.Count, r.Pauses.P99)
+	if r.Pauses != nil && r.Stopping != nil {
+		fmt.Fprintf(w, "The garbage collector stopped the service %d times: p99 at most %.3f ms, of it at most %.3f ms until all stood still.\n", r.Pauses.Count, r.Pauses.P99, r.Stopping.P99)
 	}
 	var reasons []string
 	for reason, n := range r.Refused {

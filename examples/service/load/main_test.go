@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -75,6 +76,9 @@ func TestErrors(t *testing.T) {
 }
 
 func TestPauses(t *testing.T) {
+	text := []byte("# TYPE p histogram\np_bucket{le=\"0.001\"} 3\np_bucket{le=\"+Inf\"} 4\np_count 4\nq_bucket{le=\"0.1\"} 1\n")
+	require.Equal(t, &pauses{ends: []float64{1e-3, math.Inf(1)}, counts: []int64{3, 4}}, histogram(text, "p"))
+	require.Nil(t, histogram(text, "r"))
 	before := &pauses{ends: []float64{1e-5, 1e-4, 1e-3}, counts: []int64{1, 5, 5}}
 	after := &pauses{ends: before.ends, counts: []int64{95, 104, 106}}
 	got := after.since(before)

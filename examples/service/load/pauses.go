@@ -18,17 +18,21 @@ type pauses struct {
 	counts []int64   // up to each end
 }
 
-const pauseBucket = `go_sched_pauses_total_gc_seconds_bucket{le="`
-
-// pauses reads the service's metrics; nil if they don't have it.
-func (l *load) pauses(ctx context.Context) *pauses {
+// pauses reads the service's metrics: the pauses, and how long each took to stop all
+// goroutines; nil if they don't have them.
+func (l *load) pauses(ctx context.Context) (total, stopping *pauses) {
 	text, _, err := l.client.Get(ctx, "/metrics")
 	if err != nil {
-		return nil
+		return nil, nil
 	}
+	return histogram(text, "go_sched_pauses_total_gc_seconds"), histogram(text, "go_sched_pauses_stopping_gc_seconds")
+}
+
+// histogram finds one in metrics; nil if it isn't there.
+func histogram(text []byte, name string) *pauses {
 	var p pauses
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-		rest, ok := strings.CutPrefix(lines.Text(), pauseBucket)
+		rest, ok := strings.CutPrefix(lines.Text(), name+`_bucket{le="`)
 		if !ok {
 			continue
 		}
