@@ -229,13 +229,10 @@ func (a *Accumulator) checkPass(p *kron.Pass) error {
 	}
 	for i, st := range p.Statistics {
 		f := a.layers[st.Layer]
+		if err := checkStatistics(i, st.Layer, f != nil, f != nil && f.checked == a.check); err != nil {
+			return err
+		}
 		switch {
-		case st.Layer == nil:
-			return fmt.Errorf("statistics %d of the pass have no layer", i)
-		case f == nil:
-			return fmt.Errorf("statistics of layer %s: it is not one of the model", st.Layer.Name)
-		case f.checked == a.check:
-			return fmt.Errorf("statistics of layer %s: the pass has them twice", st.Layer.Name)
 		case len(st.H) != len(f.statistics.H) || len(st.S) != len(f.statistics.S):
 			return fmt.Errorf("statistics of layer %s: lengths are %d and %d: want %d and %d",
 				st.Layer.Name, len(st.H), len(st.S), len(f.statistics.H), len(f.statistics.S))

@@ -345,13 +345,8 @@ func (o *Calibrated) Step(p *kron.Pass) error {
 func (o *Calibrated) stage(p *kron.Pass) error {
 	for i, st := range p.Statistics {
 		l := o.byLayer[st.Layer]
-		switch {
-		case st.Layer == nil:
-			return fmt.Errorf("statistics %d of the pass have no layer", i)
-		case l == nil:
-			return fmt.Errorf("statistics of layer %s: it is not one of the model", st.Layer.Name)
-		case l.checked == o.check:
-			return fmt.Errorf("statistics of layer %s: the pass has them twice", st.Layer.Name)
+		if err := checkStatistics(i, st.Layer, l != nil, l != nil && l.checked == o.check); err != nil {
+			return err
 		}
 		if err := l.Stage(st); err != nil {
 			return err

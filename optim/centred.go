@@ -170,15 +170,11 @@ func (c *Centred) stage(p *kron.Pass) error {
 	}
 	for i, st := range p.Statistics {
 		l, ok := c.byLayer[st.Layer]
-		switch {
-		case st.Layer == nil:
-			return fmt.Errorf("statistics %d of the pass have no layer", i)
-		case !ok:
-			return fmt.Errorf("statistics of layer %s: it is not one of the model", st.Layer.Name)
-		case l == nil:
+		if err := checkStatistics(i, st.Layer, ok, l != nil && l.checked == c.check); err != nil {
+			return err
+		}
+		if l == nil {
 			continue
-		case l.checked == c.check:
-			return fmt.Errorf("statistics of layer %s: the pass has them twice", st.Layer.Name)
 		}
 		if err := l.Stage(st); err != nil {
 			return err

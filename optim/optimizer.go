@@ -342,6 +342,20 @@ func checkGradient(g *kron.Gradient, size int, twice bool) error {
 	return nil
 }
 
+// checkStatistics returns an error unless statistics number i of a pass are those of a
+// layer of the model, which the pass has once.
+func checkStatistics(i int, l *kron.Layer, known, twice bool) error {
+	switch {
+	case l == nil:
+		return fmt.Errorf("statistics %d of the pass have no layer", i)
+	case !known:
+		return fmt.Errorf("statistics of layer %s: it is not one of the model", l.Name)
+	case twice:
+		return fmt.Errorf("statistics of layer %s: the pass has them twice", l.Name)
+	}
+	return nil
+}
+
 // checkEntries returns an error if a gradient that counts has an entry that can't
 // be used, and finds out how far the gradients are scaled down.
 func (c *core) checkEntries() error {
