@@ -66,10 +66,11 @@ func (f *layerNormForwarder) forward(y, x []float32, rows int) {
 
 func (m *layerNormModule) trainer(p *plan) trainer {
 	t := &layerNormTrainer{layerNormForwarder: layerNormForwarder{layerNormModule: m}, workers: &p.session.workers}
-	t.normalize = t.normalizeSome
+	t.normalize, t.differentiate = t.normalizeSome, t.differentiateSome
 	p.keepRows(&t.mean, m.shape.Positions())
 	p.keepRows(&t.rstd, m.shape.Positions())
 	p.scratchRows(&t.unused, m.shape.Size())
+	p.scratch(&t.sums, product(2*m.shape.Features(), normBlocks(product(p.batch, m.shape.Positions()))))
 	p.gradient(&t.dgamma, m.Weight)
 	p.gradient(&t.dbeta, m.Bias)
 	p.factors(&t.h, &t.s, m.Layer)
@@ -85,7 +86,17 @@ type layerNormTrainer struct {
 	workers   *workers
 	normalize func(from, to int, _ []float32) // positions from x to y
 	x, y      []float32
+
+	differentiate func(from, to int, _ []float32) // blocks of positions
+	dx, dy        []float32
+	sums          []float32 // of each block, for gamma and beta
 }
+
+// normRows is the number of rows of a block, whose sums [kernels.LayerNormBackward]
+// adds up one after another.
+const normRows = 256
+
+func normBlocks(rows int) int { return (rows + normRows - 1) / normRows }
 
 func (t *layerNormTrainer) forward(y, x []float32, rows int) {
 	t.x, t.y = x, y
@@ -102,7 +113,19 @@ func (t *layerNormTrainer) backward(dx, dy, x, _ []float32, rows int, collect kr
 		dx = t.unused[:len(x)]
 	}
 	n := rows * t.shape.Positions()
-	kernels.LayerNormBackward(dx, t.dgamma, t.dbeta, dy, x, t.mean[:n], t.rstd[:n], t.Weight.Value)
+	t.x, t.dx, t.dy = x, dx, dy
+	blocks := normBlocks(n)
+	t.workers.split(blocks, len(x), t.differentiate)
+	for b := range blocks {
+		dgamma, dbeta := t.blockSums(b)
+		if b == 0 {
+			copy(t.dgamma, dgamma)
+			copy(t.dbeta, dbeta)
+			continue
+		}
+		kernels.Add(t.dgamma, t.dgamma, dgamma)
+		kernels.Add(t.dbeta, t.dbeta, dbeta)
+	}
 	switch {
 	case t.h == nil:
 	case collect == kron.CollectMoments:
@@ -112,4 +135,21 @@ func (t *layerNormTrainer) backward(dx, dy, x, _ []float32, rows int, collect kr
 		return kron.LayerNormFactors(t.h, t.s, x, t.dbeta, rows, t.shape[0])
 	}
 	return nil
+}
+
+// blockSums is the place of one block's part of the gradients at gamma and beta.
+func (t *layerNormTrainer) blockSums(b int) (dgamma, dbeta []float32) {
+	n := t.shape.Features()
+	sums := t.sums[2*n*b:][:2*n]
+	return sums[:n], sums[n:]
+}
+
+// differentiateSome has the bits of one call on all blocks.
+func (t *layerNormTrainer) differentiateSome(from, to int, _ []float32) {
+	n, positions := t.shape.Features(), len(t.x)/t.shape.Features()
+	for b := from; b < to; b++ {
+		lo, hi := b*normRows, min((b+1)*normRows, positions)
+		dgamma, dbeta := t.blockSums(b)
+		kernels.LayerNormBackward(t.dx[lo*n:hi*n], dgamma, dbeta, t.dy[lo*n:hi*n], t.x[lo*n:hi*n], t.mean[lo:hi], t.rstd[lo:hi], t.Weight.Value)
+	}
 }
