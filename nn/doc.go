@@ -42,6 +42,19 @@
 // (where a layer does not take moments of the batch). That holds for initial
 // weights, dropped elements and shuffled batches too: each follows from its seed.
 //
+// # Processors
+//
+// A session and its optimizer compute in the caller's goroutine alone, unless they
+// are given workers:
+//
+//	pool, err := kernels.NewPool(runtime.NumCPU())
+//	defer pool.Close()
+//	session.SetPool(pool)
+//	optimizer.SetPool(pool)
+//
+// They then share the parts of each layer that are large enough. A predictor is for
+// one goroutine; a service has one for each of its own, see package nn/serve.
+//
 // # Errors
 //
 // No call panics on a caller's sizes or data. A call that refuses its arguments
