@@ -154,7 +154,7 @@ func (p Program) parse(args []string) (*options, error) {
 	lr := f.Positive("lr", 1000, "learning `rate` of all optimizers, in place of each one's own ("+p.learningRates()+")")
 	seed := f.Uint64("seed", 1, "`seed` of the initial weights and of the order of the samples")
 	seeds := f.Int("seeds", 1, 1, 100, "`number` of runs, with seeds from -seed on; results are mean and standard deviation")
-	workers := f.Int("workers", p.Workers, 1, 64, "`number` of goroutines that share large products; results don't depend on it")
+	workers := f.Int("workers", p.Workers, 1, 64, "`number` of goroutines that share the work; results don't depend on it")
 	schedule := f.Name("schedule", string(p.Schedule), train.Schedules(), "`name` of the way the learning rate changes over a run; cosine rises for a twentieth of the steps, then falls to 0")
 	from := f.String("data", "", p.Data)
 	validate := f.Bool("validate", "leave the test samples out, and hold back some of the others to choose settings by")
