@@ -22,7 +22,7 @@ var ablations = []rule{
 	ablation("moments every 10 steps", "with gamma 0.8", func(c *optim.CalibratedConfig) { c.TCov, c.Gamma = 10, 0.8 }),
 	ablation("RMS", "an UpdateRMS of 0.3, at its usual rate", func(c *optim.CalibratedConfig) { *c = optim.CalibratedRMSDefaults() }),
 	{
-		name: ablated + "element-wise", of: calibrated, state: "2",
+		name: ablated + "element-wise", of: calibrated, state: "2", rates: usual(calibrated).rates,
 		about: "Adam's second moment of each weight, beta2 0.99, in place of curvature and centring",
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := yardstick.ElementwiseDefaults()
@@ -42,11 +42,14 @@ const ablated = "calibrated: "
 func ablation(name, about string, change func(*optim.CalibratedConfig)) rule {
 	c := optim.CalibratedDefaults()
 	change(&c)
-	return rule{name: ablated + name, about: about, of: calibrated, state: "1",
+	form := calibrated
+	if c.UpdateRMS > 0 {
+		form = calibratedRMS
+	}
+	return rule{name: ablated + name, about: about, of: calibrated, state: "1", rates: usual(form).rates,
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
-			if c.UpdateRMS == 0 {
-				c.LR = lr
-			}
+			c := c
+			c.LR = lr
 			return plain(optim.NewCalibrated(m, c))
 		}}
 }
@@ -57,8 +60,8 @@ func (s *study) ablationKeys(t task) []key {
 		return nil
 	}
 	var keys []key
-	lr := optim.CalibratedDefaults().LR
 	for _, r := range ablations {
+		lr := r.trials(1)[0]
 		for seed := range s.ablationSeeds {
 			keys = append(keys, s.key(t, r, lr, t.batch, uint64(seed+1)))
 		}
