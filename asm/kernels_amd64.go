@@ -1220,6 +1220,24 @@ func Planes2AVX2(dst, src *float32, plane, stride, vectors, pixels int)
 func Planes4AVX2(dst, src *float32, plane, stride, vectors, pixels int)
 
 //go:noescape
+func PackRows4AVX2(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackCols4AVX2(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackRows5AVX2(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackCols5AVX2(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackRows6AVX2(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackCols6AVX2(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
 func GemmRows1x1AVX2(t *Tile)
 
 //go:noescape
@@ -1482,3 +1500,21 @@ func GemmHalfPanels2x4AVX2(t *Tile)
 
 //go:noescape
 func GemmPanels2x4AVX2(t *Tile)
+
+//go:noescape
+func GemmRows4x2PackAVX2(t *Tile)
+
+//go:noescape
+func GemmRows5x2PackAVX2(t *Tile)
+
+//go:noescape
+func GemmRows6x2PackAVX2(t *Tile)
+
+//go:noescape
+func GemmCols4x2PackAVX2(t *Tile)
+
+//go:noescape
+func GemmCols5x2PackAVX2(t *Tile)
+
+//go:noescape
+func GemmCols6x2PackAVX2(t *Tile)

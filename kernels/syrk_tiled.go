@@ -42,7 +42,9 @@ func (p *product) triangle(from, to int) {
 		for j := from; j < to; j += blockN {
 			cols := min(blockN, to-j)
 			if packs {
-				p.packB(b, j, k, cols, kb, width)
+				for q := 0; q < cols; q += width {
+					p.packB(b[q*kb:], j+q, k, min(width, cols-q), kb)
+				}
 			}
 			for i := 0; i < j+cols; i += blockM {
 				rows := min(blockM, j+cols-i)
@@ -50,7 +52,7 @@ func (p *product) triangle(from, to int) {
 				if packedA != nil && !a.cols && cols > 2*width {
 					transpose(p.level, &Matrix{Rows: kb, Cols: rows, Stride: packedStride, Data: packedA},
 						&Matrix{Rows: rows, Cols: kb, Stride: a.stride, Data: a.data})
-					a = leftBlock{packedA, packedStride, true}
+					a = leftBlock{data: packedA, stride: packedStride, cols: true}
 				}
 				for q := max(0, i-j); q < cols; q += width {
 					w := min(width, cols-q)

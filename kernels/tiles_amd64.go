@@ -58,6 +58,40 @@ func packHalf(l Level, dst *float32, src *uint16, stride, rows int) {
 	}
 }
 
+// packTileRows copies tiles of so many rows of A, which lies by rows at a stride in
+// elements, to consecutive columns.
+//
+//go:noinline
+func packTileRows(l Level, height int, dst, src *float32, stride, tiles, k int) {
+	switch {
+	case l == AVX2 && height == 4:
+		asm.PackRows4AVX2(dst, src, stride, tiles, k)
+	case l == AVX2 && height == 5:
+		asm.PackRows5AVX2(dst, src, stride, tiles, k)
+	case l == AVX2 && height == 6:
+		asm.PackRows6AVX2(dst, src, stride, tiles, k)
+	default:
+		panic("kernels: no such tile")
+	}
+}
+
+// packTileCols copies tiles of so many rows of A, which lies by columns at a stride in
+// elements, to consecutive columns.
+//
+//go:noinline
+func packTileCols(l Level, height int, dst, src *float32, stride, tiles, k int) {
+	switch {
+	case l == AVX2 && height == 4:
+		asm.PackCols4AVX2(dst, src, stride, tiles, k)
+	case l == AVX2 && height == 5:
+		asm.PackCols5AVX2(dst, src, stride, tiles, k)
+	case l == AVX2 && height == 6:
+		asm.PackCols6AVX2(dst, src, stride, tiles, k)
+	default:
+		panic("kernels: no such tile")
+	}
+}
+
 // planes2 copies pixels into 2 planes: plane i has, in each place, element i of
 // the place's group of 2.
 //
@@ -605,6 +639,18 @@ func runTileAVX2(shape tileShape, t *asm.Tile) {
 		asm.GemmHalfPanels2x4AVX2(t)
 	case shapeWide + shapePanels + 2:
 		asm.GemmPanels2x4AVX2(t)
+	case shapeTwo + shapePack + 4:
+		asm.GemmRows4x2PackAVX2(t)
+	case shapeTwo + shapePack + 5:
+		asm.GemmRows5x2PackAVX2(t)
+	case shapeTwo + shapePack + 6:
+		asm.GemmRows6x2PackAVX2(t)
+	case shapeTwo + shapeCols + shapePack + 4:
+		asm.GemmCols4x2PackAVX2(t)
+	case shapeTwo + shapeCols + shapePack + 5:
+		asm.GemmCols5x2PackAVX2(t)
+	case shapeTwo + shapeCols + shapePack + 6:
+		asm.GemmCols6x2PackAVX2(t)
 	default:
 		panic("kernels: no such tile")
 	}

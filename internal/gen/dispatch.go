@@ -43,6 +43,11 @@ func stubs(kernels []*vec.Kernel, a arch, tiles []gemmLevel) *bytes.Buffer {
 				fmt.Fprintf(b, "\n//go:noescape\nfunc Planes%d%s%s\n", group, l.name, strings.TrimPrefix(vec.PlanesSignature, "func"))
 			}
 		}
+		for _, height := range l.packs {
+			for _, order := range []string{"Rows", "Cols"} {
+				fmt.Fprintf(b, "\n//go:noescape\nfunc Pack%s%d%s%s\n", order, height, l.name, strings.TrimPrefix(vec.PackLeftSignature, "func"))
+			}
+		}
 		for _, s := range l.tiles {
 			fmt.Fprintf(b, "\n//go:noescape\nfunc %s%s(t *Tile)\n", s.Name(), l.name)
 		}
