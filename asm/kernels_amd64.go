@@ -1502,16 +1502,10 @@ func GemmHalfPanels2x4AVX2(t *Tile)
 func GemmPanels2x4AVX2(t *Tile)
 
 //go:noescape
-func GemmRows4x2PackAVX2(t *Tile)
-
-//go:noescape
 func GemmRows5x2PackAVX2(t *Tile)
 
 //go:noescape
 func GemmRows6x2PackAVX2(t *Tile)
-
-//go:noescape
-func GemmCols4x2PackAVX2(t *Tile)
 
 //go:noescape
 func GemmCols5x2PackAVX2(t *Tile)

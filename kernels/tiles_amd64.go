@@ -639,14 +639,10 @@ func runTileAVX2(shape tileShape, t *asm.Tile) {
 		asm.GemmHalfPanels2x4AVX2(t)
 	case shapeWide + shapePanels + 2:
 		asm.GemmPanels2x4AVX2(t)
-	case shapeTwo + shapePack + 4:
-		asm.GemmRows4x2PackAVX2(t)
 	case shapeTwo + shapePack + 5:
 		asm.GemmRows5x2PackAVX2(t)
 	case shapeTwo + shapePack + 6:
 		asm.GemmRows6x2PackAVX2(t)
-	case shapeTwo + shapeCols + shapePack + 4:
-		asm.GemmCols4x2PackAVX2(t)
 	case shapeTwo + shapeCols + shapePack + 5:
 		asm.GemmCols5x2PackAVX2(t)
 	case shapeTwo + shapeCols + shapePack + 6:

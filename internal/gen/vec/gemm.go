@@ -76,8 +76,9 @@ func Tiles(max, lanes int, wide ...int) []Tile {
 	return all
 }
 
-// PackTiles returns the shapes with Pack, for tiles of these heights.
-func PackTiles(heights []int) []Tile {
+// PackTiles returns the shapes with Pack, of these heights: those that the first of
+// three tiles or more has, if they are about as high.
+func PackTiles(heights ...int) []Tile {
 	var all []Tile
 	for _, cols := range []bool{false, true} {
 		for _, r := range heights {

@@ -14,11 +14,11 @@ func (t *Target) Tiles() []vec.Tile {
 	if t.Wide {
 		return vec.Tiles(14, 8, 16, 8)
 	}
-	return append(vec.Tiles(6, 6, 8, 4), vec.PackTiles(t.PackHeights())...)
+	return append(vec.Tiles(6, 6, 8, 4), vec.PackTiles(5, 6)...)
 }
 
-// PackHeights returns the rows of tiles for which the level packs operands: those of
-// three tiles or more that are about as high.
+// PackHeights returns the rows of tiles that the level packs A for: three tiles or more
+// that are about as high.
 func (t *Target) PackHeights() []int {
 	if t.Wide {
 		return nil
