@@ -35,6 +35,8 @@ func TestLargeProducts(t *testing.T) {
 		{20, 100, 600, 0},     // swapped, with more k than the small workspace has room for
 		{43, 500, 300, 0},     // a row more than whole tiles
 		{50, 40, 300, 24},     // rows of B that share sets of the cache
+		{60, 170, 530, 0},     // three blocks of k
+		{1, 1099, 530, 1},     // a single row
 	} {
 		for mode := range 8 {
 			if testing.Short() && mode%4 != turn%4 { // each mode with a shape or two

@@ -41,12 +41,13 @@ type tiling struct {
 	packs      bool   // there are routines that pack A tile by tile, and B on the way
 	leftRows   int    // of a packed block of A, which stays in the second cache
 	leftPanels int    // of B, that are too few to pack A for
+	dots       bool   // there are routines that multiply a row by rows of B
 }
 
 var tilings = [...]tiling{
 	AVX512: {lanes: 16, rows: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, halfRows: 28, leftRows: 256, leftPanels: 2},
 	AVX2: {lanes: 8, rows: 6, laneRows: 6, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30, // on ports that multiply-adds leave free
-		packs: true, leftRows: 192, leftPanels: 8},
+		packs: true, leftRows: 192, leftPanels: 8, dots: true},
 	NEON: {lanes: 4, rows: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, halfRows: 16, leftRows: 256, leftPanels: 2},
 }
 
@@ -102,6 +103,8 @@ func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 	}
 	p := product{level: l, t: t, c: c, a: a, b: b, m: m, n: n, k: k, alpha: alpha, g: g}
 	switch {
+	case m == 1 && t.dots && g.TransB && (!g.TransA || a.Stride == 1) && n >= dotGroup:
+		p.dots()
 	case g.Bias == nil && len(g.Scratch) >= gemmScratch && p.swapPays():
 		p.swapped()
 	case g.TransB, p.packs(), len(g.Scratch) >= gemmScratchLarge && m >= 64 && p.large():
@@ -484,6 +487,52 @@ func (p *product) swappedBlock(buffer []float32, i, j, rows, cols, k0, end int, 
 		q.panel(0, 0, k, cols, rows, min(blockK, end-k), bt, at[(k-k0)*stride:], stride)
 	}
 	transpose(p.level, &block, &ct)
+}
+
+// A dotGroup is so many rows of B, a dotStrip several groups; dotStrips are at most as
+// many as one call takes, for preemption.
+const (
+	dotGroup  = 8
+	dotStrip  = 4 * dotGroup
+	dotStrips = 32
+)
+
+// dots multiplies a single row by rows of B, as they lie.
+func (p *product) dots() {
+	c, a := p.c.Row(0), p.a.Data[:p.k]
+	whole := p.n - p.n%dotGroup
+	var last [dotGroup]float32 // columns, if the last ones are no whole group
+	copy(last[:], c[p.n-dotGroup:])
+	for k := 0; k < p.k; k += blockK {
+		p.dotRange(c[:whole], a, k, 0)
+		if whole < p.n {
+			p.dotRange(last[:], a, k, p.n-dotGroup)
+		}
+	}
+	copy(c[whole:], last[dotGroup-(p.n-whole):])
+	if p.g.Bias != nil {
+		axpy(c, p.g.Bias, 1)
+	}
+	if p.g.Activation == ActivationReLU {
+		ReLU(c, c)
+	}
+}
+
+// dotRange computes columns from j on for one block of k.
+func (p *product) dotRange(c, a []float32, k, j int) {
+	add := 0
+	if k > 0 || p.g.Accumulate {
+		add = 1
+	}
+	for len(c) > 0 {
+		groups, strips := 1, len(c)/dotGroup
+		if len(c) >= dotStrip {
+			groups, strips = dotStrip/dotGroup, min(len(c)/dotStrip, dotStrips)
+		}
+		dots(p.level, groups, &c[0], &a[k], &p.b.Data[j*p.b.Stride+k], 4*p.b.Stride, min(blockK, p.k-k), strips, add)
+		n := groups * dotGroup * strips
+		c, j = c[n:], j+n
+	}
 }
 
 // panel computes rows x cols outputs from (i, j) on for one block of k.

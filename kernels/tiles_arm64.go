@@ -50,6 +50,17 @@ func packHalf(l Level, dst *float32, src *uint16, stride, rows int) {
 	}
 }
 
+// dots multiplies a row x by the transpose of a matrix b, strips of some groups of
+// 8 rows.
+//
+//go:noinline
+func dots(l Level, groups int, c, x, b *float32, stride, k, strips, add int) {
+	switch {
+	default:
+		panic("kernels: no such strips")
+	}
+}
+
 // packTileRows copies tiles of so many rows of A, which lies by rows at a stride in
 // elements, to consecutive columns.
 //

@@ -17,14 +17,9 @@ func (t *Target) Tiles() []vec.Tile {
 	return append(vec.Tiles(6, 6, 8, 4), vec.PackTiles(5, 6)...)
 }
 
-// PackHeights returns the rows of tiles that the level packs A for: three tiles or more
+// PackHeights returns the rows of tiles that AVX2 packs A for: three tiles or more
 // that are about as high.
-func (t *Target) PackHeights() []int {
-	if t.Wide {
-		return nil
-	}
-	return []int{4, 5, 6}
-}
+func (t *Target) PackHeights() []int { return []int{4, 5, 6} }
 
 // Registers of a micro-kernel. A row group is five rows on one pointer, at 0, 1,
 // 2, 3 (by a register of its own) and 4 strides.
