@@ -41,14 +41,15 @@ type tiling struct {
 	packs      bool   // there are routines that pack A tile by tile, and B on the way
 	leftRows   int    // of a packed block of A, which stays in the second cache
 	leftPanels int    // of B, that are too few to pack A for
+	narrow     int    // columns of C up to which its transpose is computed
 	dots       bool   // there are routines that multiply a row by rows of B
 }
 
 var tilings = [...]tiling{
-	AVX512: {lanes: 16, rows: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, halfRows: 28, leftRows: 256, leftPanels: 2},
+	AVX512: {lanes: 16, rows: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, halfRows: 28, leftRows: 256, leftPanels: 2, narrow: 16},
 	AVX2: {lanes: 8, rows: 6, laneRows: 6, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30, // on ports that multiply-adds leave free
-		packs: true, leftRows: 192, leftPanels: 8, dots: true},
-	NEON: {lanes: 4, rows: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, halfRows: 16, leftRows: 256, leftPanels: 2},
+		packs: true, leftRows: 192, leftPanels: 8, narrow: 12, dots: true},
+	NEON: {lanes: 4, rows: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, halfRows: 16, leftRows: 256, leftPanels: 2, narrow: 4},
 }
 
 const (
@@ -426,7 +427,7 @@ func (p *product) swapPays() bool {
 	case p.g.TransB && !p.g.TransA:
 		return c+p.m*p.k < p.n*p.k
 	case p.g.TransA && !p.g.TransB:
-		return p.n <= p.t.lanes && p.n > 1 && p.m >= 4*p.t.lanes && 2*c < p.m*p.k
+		return p.n <= p.t.narrow && p.n > 1 && p.m >= 4*p.t.lanes && 2*c < p.m*p.k
 	}
 	return false
 }
