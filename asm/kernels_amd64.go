@@ -1508,6 +1508,78 @@ func GemmHalfPanels2x4AVX2(t *Tile)
 func GemmPanels2x4AVX2(t *Tile)
 
 //go:noescape
+func GemmRows7x1AVX2(t *Tile)
+
+//go:noescape
+func GemmRows7x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmRows8x1AVX2(t *Tile)
+
+//go:noescape
+func GemmRows8x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmRows9x1AVX2(t *Tile)
+
+//go:noescape
+func GemmRows9x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmRows10x1AVX2(t *Tile)
+
+//go:noescape
+func GemmRows10x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmRows11x1AVX2(t *Tile)
+
+//go:noescape
+func GemmRows11x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmRows12x1AVX2(t *Tile)
+
+//go:noescape
+func GemmRows12x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmCols7x1AVX2(t *Tile)
+
+//go:noescape
+func GemmCols7x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmCols8x1AVX2(t *Tile)
+
+//go:noescape
+func GemmCols8x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmCols9x1AVX2(t *Tile)
+
+//go:noescape
+func GemmCols9x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmCols10x1AVX2(t *Tile)
+
+//go:noescape
+func GemmCols10x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmCols11x1AVX2(t *Tile)
+
+//go:noescape
+func GemmCols11x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmCols12x1AVX2(t *Tile)
+
+//go:noescape
+func GemmCols12x1PartialAVX2(t *Tile)
+
+//go:noescape
 func GemmRows5x2PackAVX2(t *Tile)
 
 //go:noescape

@@ -34,6 +34,7 @@ const (
 type tiling struct {
 	lanes      int
 	rows       int    // most rows of a tile
+	tall       int    // and of one of a single vector
 	laneRows   int    // and of one with shapeLanes
 	wide       [2]int // vectors of a panel for products of one and two rows
 	block      int    // columns of a transposition block
@@ -46,10 +47,10 @@ type tiling struct {
 }
 
 var tilings = [...]tiling{
-	AVX512: {lanes: 16, rows: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, halfRows: 28, leftRows: 256, leftPanels: 2, narrow: 16},
-	AVX2: {lanes: 8, rows: 6, laneRows: 6, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30, // on ports that multiply-adds leave free
+	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, halfRows: 28, leftRows: 256, leftPanels: 2, narrow: 16},
+	AVX2: {lanes: 8, rows: 6, tall: 12, laneRows: 6, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30, // on ports that multiply-adds leave free
 		packs: true, leftRows: 192, leftPanels: 8, narrow: 12, dots: true},
-	NEON: {lanes: 4, rows: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, halfRows: 16, leftRows: 256, leftPanels: 2, narrow: 4},
+	NEON: {lanes: 4, rows: 8, tall: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, halfRows: 16, leftRows: 256, leftPanels: 2, narrow: 4},
 }
 
 const (
@@ -125,9 +126,9 @@ func singlePanel(l Level, t *tiling, c, a, b *Matrix, m, n, k int, alpha float32
 	args.K = k
 	args.AStride, args.CStride = 4*a.Stride, 4*c.Stride
 	args.Alpha = alpha
-	shape, last := shapeOne, n
+	shape, last, rows := shapeOne, n, t.tall
 	if n > t.lanes {
-		shape, last = shapeTwo, n-t.lanes
+		shape, last, rows = shapeTwo, n-t.lanes, t.rows
 	}
 	if last < t.lanes {
 		shape += shapePartial
@@ -143,8 +144,8 @@ func singlePanel(l Level, t *tiling, c, a, b *Matrix, m, n, k int, alpha float32
 	}
 	args.Bias, args.ReLU = g.end(0)
 	split := rowTiles{height: m, left: 1}
-	if m > t.rows {
-		split = evenly(m, t.rows)
+	if m > rows {
+		split = evenly(m, rows)
 	}
 	for row := 0; split.left > 0; {
 		h, count := split.take(maxTiles)
@@ -588,7 +589,11 @@ func (p *product) tiles(i, j, k, rows, kb int, a leftBlock, shape tileShape, las
 		most = (b.lines + aheadLines*steps - 1) / (aheadLines * steps)
 	}
 	c := p.c.Data[i*p.c.Stride+j:]
-	split := evenly(rows, p.t.rows)
+	height := p.t.rows
+	if shape&(shapeTwo|shapeWide) == 0 && !a.tiled {
+		height = p.t.tall
+	}
+	split := evenly(rows, height)
 	row := 0
 	run := func(h, count int, kind tileShape) {
 		args.A, args.C = &a.data[row*next], &c[row*p.c.Stride]

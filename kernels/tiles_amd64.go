@@ -654,6 +654,54 @@ func runTileAVX2(shape tileShape, t *asm.Tile) {
 		asm.GemmHalfPanels2x4AVX2(t)
 	case shapeWide + shapePanels + 2:
 		asm.GemmPanels2x4AVX2(t)
+	case shapeOne + 7:
+		asm.GemmRows7x1AVX2(t)
+	case shapeOne + shapePartial + 7:
+		asm.GemmRows7x1PartialAVX2(t)
+	case shapeOne + 8:
+		asm.GemmRows8x1AVX2(t)
+	case shapeOne + shapePartial + 8:
+		asm.GemmRows8x1PartialAVX2(t)
+	case shapeOne + 9:
+		asm.GemmRows9x1AVX2(t)
+	case shapeOne + shapePartial + 9:
+		asm.GemmRows9x1PartialAVX2(t)
+	case shapeOne + 10:
+		asm.GemmRows10x1AVX2(t)
+	case shapeOne + shapePartial + 10:
+		asm.GemmRows10x1PartialAVX2(t)
+	case shapeOne + 11:
+		asm.GemmRows11x1AVX2(t)
+	case shapeOne + shapePartial + 11:
+		asm.GemmRows11x1PartialAVX2(t)
+	case shapeOne + 12:
+		asm.GemmRows12x1AVX2(t)
+	case shapeOne + shapePartial + 12:
+		asm.GemmRows12x1PartialAVX2(t)
+	case shapeOne + shapeCols + 7:
+		asm.GemmCols7x1AVX2(t)
+	case shapeOne + shapeCols + shapePartial + 7:
+		asm.GemmCols7x1PartialAVX2(t)
+	case shapeOne + shapeCols + 8:
+		asm.GemmCols8x1AVX2(t)
+	case shapeOne + shapeCols + shapePartial + 8:
+		asm.GemmCols8x1PartialAVX2(t)
+	case shapeOne + shapeCols + 9:
+		asm.GemmCols9x1AVX2(t)
+	case shapeOne + shapeCols + shapePartial + 9:
+		asm.GemmCols9x1PartialAVX2(t)
+	case shapeOne + shapeCols + 10:
+		asm.GemmCols10x1AVX2(t)
+	case shapeOne + shapeCols + shapePartial + 10:
+		asm.GemmCols10x1PartialAVX2(t)
+	case shapeOne + shapeCols + 11:
+		asm.GemmCols11x1AVX2(t)
+	case shapeOne + shapeCols + shapePartial + 11:
+		asm.GemmCols11x1PartialAVX2(t)
+	case shapeOne + shapeCols + 12:
+		asm.GemmCols12x1AVX2(t)
+	case shapeOne + shapeCols + shapePartial + 12:
+		asm.GemmCols12x1PartialAVX2(t)
 	case shapeTwo + shapePack + 5:
 		asm.GemmRows5x2PackAVX2(t)
 	case shapeTwo + shapePack + 6:

@@ -76,6 +76,20 @@ func Tiles(max, lanes int, wide ...int) []Tile {
 	return all
 }
 
+// TallTiles returns the shapes of one vector with rows from..to: as many chains of
+// multiply-adds as keep a processor busy that has registers for few tiles.
+func TallTiles(from, to int) []Tile {
+	var all []Tile
+	for _, cols := range []bool{false, true} {
+		for r := from; r <= to; r++ {
+			for _, partial := range []bool{false, true} {
+				all = append(all, Tile{Rows: r, Vectors: 1, Cols: cols, Partial: partial})
+			}
+		}
+	}
+	return all
+}
+
 // PackTiles returns the shapes with Pack, of these heights: those that the first of
 // three tiles or more has, if they are about as high.
 func PackTiles(heights ...int) []Tile {

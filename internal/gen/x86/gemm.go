@@ -1,6 +1,8 @@
 package x86
 
 import (
+	"slices"
+
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -14,7 +16,7 @@ func (t *Target) Tiles() []vec.Tile {
 	if t.Wide {
 		return vec.Tiles(14, 8, 16, 8)
 	}
-	return append(vec.Tiles(6, 6, 8, 4), vec.PackTiles(5, 6)...)
+	return slices.Concat(vec.Tiles(6, 6, 8, 4), vec.TallTiles(7, 12), vec.PackTiles(5, 6))
 }
 
 // PackHeights returns the rows of tiles that AVX2 packs A for: three tiles or more
