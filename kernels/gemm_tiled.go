@@ -211,12 +211,12 @@ func (p *product) aBlock(i, k int) leftBlock {
 }
 
 // A leftBlock is a block of op(A): element (i, k) is data[i*stride+k], or with
-// cols data[k*stride+i]; with tiled each tile lies by columns, without gaps.
+// cols data[k*stride+i]; with tiled each tile of so many rows lies by columns, without gaps.
 type leftBlock struct {
 	data   []float32
 	stride int
 	cols   bool
-	tiled  bool
+	tiled  int
 }
 
 // smallB is how many elements of B stay in the caches near the processor, however
@@ -397,7 +397,7 @@ func (p *product) packA(dst []float32, a leftBlock, rows, kb int) leftBlock {
 		}
 		row += count * h
 	}
-	return leftBlock{data: dst, cols: true, tiled: true}
+	return leftBlock{data: dst, cols: true, tiled: rows}
 }
 
 // packB copies columns from j on and rows from k on of op(B) to a panel.
@@ -580,7 +580,7 @@ func (p *product) tiles(i, j, k, rows, kb int, a leftBlock, shape tileShape, las
 		shape += shapeCols
 		next = 1
 	}
-	if a.tiled {
+	if a.tiled > 0 {
 		next = kb
 	}
 	most, steps := maxTiles, kb/4
@@ -589,29 +589,43 @@ func (p *product) tiles(i, j, k, rows, kb int, a leftBlock, shape tileShape, las
 		most = (b.lines + aheadLines*steps - 1) / (aheadLines * steps)
 	}
 	c := p.c.Data[i*p.c.Stride+j:]
-	height := p.t.rows
-	if shape&(shapeTwo|shapeWide) == 0 && !a.tiled {
-		height = p.t.tall
+	split := evenly(rows, p.t.rows)
+	switch {
+	case a.tiled > 0:
+		split = evenly(a.tiled, p.t.rows)
+	case shape&(shapeTwo|shapeWide) == 0:
+		split = evenly(rows, p.t.tall)
 	}
-	split := evenly(rows, height)
 	row := 0
 	run := func(h, count int, kind tileShape) {
 		args.A, args.C = &a.data[row*next], &c[row*p.c.Stride]
 		args.Count, args.ANext = count, 4*h*next
-		if a.tiled {
-			args.AStride = 4 * h
-		}
 		runTile(p.level, shape+kind+tileShape(h), &args)
 		row += count * h
 	}
 	if b.pack != nil {
 		h, _ := split.take(1)
 		args.Pack = b.pack
+		if a.tiled > 0 {
+			args.AStride = 4 * h
+		}
 		run(h, 1, shapePack)
 		args.B, args.BStride = b.pack, 4*panelVectors*p.t.lanes
 	}
-	for split.left > 0 {
+	for row < rows {
 		h, count := split.take(min(most, maxTiles))
+		if a.tiled > 0 {
+			args.AStride = 4 * h
+			if left := rows - row; left < h*count { // of the last tile not all rows
+				if left >= h {
+					run(h, left/h, 0)
+				}
+				if row < rows {
+					run(rows-row, 1, 0)
+				}
+				return
+			}
+		}
 		run(h, count, 0)
 		if args.AheadStep == 0 {
 			continue
