@@ -479,6 +479,8 @@ func (p *product) swappedBlock(buffer []float32, i, j, rows, cols, k0, end int, 
 		transpose(p.level, &ct, &block)
 	}
 	q := product{level: p.level, t: p.t, c: &ct, alpha: p.alpha, k: p.k, g: p.g}
+	// A panel that lies in op(A) is far away, and used by a second tile.
+	packs := p.t.packs && p.g.TransA && rows == ct.Stride && cols > p.t.lanes && cols <= 2*p.t.rows
 	for k := k0; k < end; k += blockK {
 		var bt leftBlock
 		if p.g.TransB {
@@ -486,7 +488,13 @@ func (p *product) swappedBlock(buffer []float32, i, j, rows, cols, k0, end int, 
 		} else {
 			bt = leftBlock{data: p.b.Data[k*p.b.Stride+j:], stride: p.b.Stride, cols: true}
 		}
-		q.panel(0, 0, k, cols, rows, min(blockK, end-k), bt, at[(k-k0)*stride:], stride)
+		panel, kb := at[(k-k0)*stride:], min(blockK, end-k)
+		if packs {
+			q.tiles(0, 0, k, cols, kb, bt, shapeTwo, p.t.lanes,
+				rightBlock{data: &panel[0], stride: 4 * stride, pack: &p.g.Scratch[swapBuffer]})
+		} else {
+			q.panel(0, 0, k, cols, rows, kb, bt, panel, stride)
+		}
 	}
 	transpose(p.level, &block, &ct)
 }
