@@ -1220,6 +1220,30 @@ func Planes2AVX2(dst, src *float32, plane, stride, vectors, pixels int)
 func Planes4AVX2(dst, src *float32, plane, stride, vectors, pixels int)
 
 //go:noescape
+func Dots32AVX2(c, x, b *float32, stride, k, strips, add int)
+
+//go:noescape
+func Dots8AVX2(c, x, b *float32, stride, k, strips, add int)
+
+//go:noescape
+func PackRows4AVX2(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackCols4AVX2(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackRows5AVX2(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackCols5AVX2(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackRows6AVX2(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
+func PackCols6AVX2(dst, src *float32, stride, tiles, k int)
+
+//go:noescape
 func GemmRows1x1AVX2(t *Tile)
 
 //go:noescape
@@ -1482,3 +1506,87 @@ func GemmHalfPanels2x4AVX2(t *Tile)
 
 //go:noescape
 func GemmPanels2x4AVX2(t *Tile)
+
+//go:noescape
+func GemmRows7x1AVX2(t *Tile)
+
+//go:noescape
+func GemmRows7x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmRows8x1AVX2(t *Tile)
+
+//go:noescape
+func GemmRows8x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmRows9x1AVX2(t *Tile)
+
+//go:noescape
+func GemmRows9x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmRows10x1AVX2(t *Tile)
+
+//go:noescape
+func GemmRows10x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmRows11x1AVX2(t *Tile)
+
+//go:noescape
+func GemmRows11x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmRows12x1AVX2(t *Tile)
+
+//go:noescape
+func GemmRows12x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmCols7x1AVX2(t *Tile)
+
+//go:noescape
+func GemmCols7x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmCols8x1AVX2(t *Tile)
+
+//go:noescape
+func GemmCols8x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmCols9x1AVX2(t *Tile)
+
+//go:noescape
+func GemmCols9x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmCols10x1AVX2(t *Tile)
+
+//go:noescape
+func GemmCols10x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmCols11x1AVX2(t *Tile)
+
+//go:noescape
+func GemmCols11x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmCols12x1AVX2(t *Tile)
+
+//go:noescape
+func GemmCols12x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmRows5x2PackAVX2(t *Tile)
+
+//go:noescape
+func GemmRows6x2PackAVX2(t *Tile)
+
+//go:noescape
+func GemmCols5x2PackAVX2(t *Tile)
+
+//go:noescape
+func GemmCols6x2PackAVX2(t *Tile)

@@ -43136,7 +43136,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -43301,7 +43301,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2157
 	FMOVD 0(R21), F0
@@ -43456,7 +43456,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -43640,7 +43640,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -43802,7 +43802,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -43987,7 +43987,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2189
 	FMOVD 0(R21), F0
@@ -44188,7 +44188,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -44405,7 +44405,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -44614,7 +44614,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -44819,7 +44819,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2229
 	FMOVD 0(R21), F0
@@ -45066,7 +45066,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -45316,7 +45316,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -45572,7 +45572,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -45797,7 +45797,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2277
 	FMOVD 0(R21), F0
@@ -46090,7 +46090,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -46373,7 +46373,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -46676,7 +46676,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -46921,7 +46921,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2333
 	FMOVD 0(R21), F0
@@ -47260,7 +47260,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -47576,7 +47576,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -47926,7 +47926,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -48191,7 +48191,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2397
 	FMOVD 0(R21), F0
@@ -48576,7 +48576,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -48925,7 +48925,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -49322,7 +49322,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -49607,7 +49607,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2469
 	FMOVD 0(R21), F0
@@ -50038,7 +50038,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -50420,7 +50420,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -50864,7 +50864,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -51169,7 +51169,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2549
 	FMOVD 0(R21), F0
@@ -51646,7 +51646,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -52061,7 +52061,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -52549,7 +52549,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -52848,7 +52848,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -53050,7 +53050,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -53148,7 +53148,7 @@ loaded2628:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2629
 	FMOVD 0(R21), F0
@@ -53268,7 +53268,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -53377,7 +53377,7 @@ loaded2636:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -53504,7 +53504,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -53613,7 +53613,7 @@ loaded2644:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2645
 	FMOVD 0(R21), F0
@@ -53766,7 +53766,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -53895,7 +53895,7 @@ loaded2656:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -54062,7 +54062,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -54184,7 +54184,7 @@ loaded2668:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2669
 	FMOVD 0(R21), F0
@@ -54372,7 +54372,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -54523,7 +54523,7 @@ loaded2684:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -54726,7 +54726,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -54857,7 +54857,7 @@ loaded2700:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2701
 	FMOVD 0(R21), F0
@@ -55076,7 +55076,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -55245,7 +55245,7 @@ loaded2720:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -55487,7 +55487,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -55630,7 +55630,7 @@ loaded2740:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2741
 	FMOVD 0(R21), F0
@@ -55883,7 +55883,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -56073,7 +56073,7 @@ loaded2764:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -56353,7 +56353,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -56507,7 +56507,7 @@ loaded2788:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2789
 	FMOVD 0(R21), F0
@@ -56793,7 +56793,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -57003,7 +57003,7 @@ loaded2816:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -57323,7 +57323,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -57490,7 +57490,7 @@ loaded2844:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2845
 	FMOVD 0(R21), F0
@@ -57811,7 +57811,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -58043,7 +58043,7 @@ loaded2876:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -58399,7 +58399,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -58575,7 +58575,7 @@ loaded2908:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2909
 	FMOVD 0(R21), F0
@@ -58927,7 +58927,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -59177,7 +59177,7 @@ loaded2944:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -59575,7 +59575,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -59755,7 +59755,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -59957,7 +59957,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -60066,7 +60066,7 @@ loaded2982:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single2983
 	FMOVD 0(R21), F0
@@ -60188,7 +60188,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -60309,7 +60309,7 @@ loaded2992:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -60440,7 +60440,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -60574,7 +60574,7 @@ loaded3004:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single3005
 	FMOVD 0(R21), F0
@@ -60734,7 +60734,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -60890,7 +60890,7 @@ loaded3020:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -61063,7 +61063,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -61222,7 +61222,7 @@ loaded3038:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single3039
 	FMOVD 0(R21), F0
@@ -61420,7 +61420,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -61611,7 +61611,7 @@ loaded3060:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -61826,7 +61826,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -62010,7 +62010,7 @@ loaded3084:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single3085
 	FMOVD 0(R21), F0
@@ -62246,7 +62246,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -62472,7 +62472,7 @@ loaded3112:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -62729,7 +62729,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -62938,7 +62938,7 @@ loaded3142:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single3143
 	FMOVD 0(R21), F0
@@ -63212,7 +63212,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -63473,7 +63473,7 @@ loaded3176:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -63772,7 +63772,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -64006,7 +64006,7 @@ loaded3212:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single3213
 	FMOVD 0(R21), F0
@@ -64318,7 +64318,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -64614,7 +64614,7 @@ loaded3252:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -64955,7 +64955,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -65214,7 +65214,7 @@ loaded3294:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single3295
 	FMOVD 0(R21), F0
@@ -65564,7 +65564,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -65895,7 +65895,7 @@ loaded3340:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -66278,7 +66278,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -66562,7 +66562,7 @@ loaded3388:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single3389
 	FMOVD 0(R21), F0
@@ -66950,7 +66950,7 @@ single:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -67316,7 +67316,7 @@ loaded3440:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -67743,7 +67743,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -67897,7 +67897,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -68084,7 +68084,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -68304,7 +68304,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -68557,7 +68557,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -68843,7 +68843,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -69162,7 +69162,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -69514,7 +69514,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -69852,7 +69852,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -70143,7 +70143,7 @@ finish:
 
 finished:
 	CBZ R3, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -70428,7 +70428,7 @@ finish:
 
 finished:
 	CBZ R3, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -70761,7 +70761,7 @@ finish:
 finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -71163,7 +71163,7 @@ finish:
 
 finished:
 	CBZ R3, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -71568,7 +71568,7 @@ finish:
 
 finished:
 	CBZ R3, bias
-	FMOVS 176(R8), F1
+	FMOVS 184(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]

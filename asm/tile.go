@@ -29,6 +29,7 @@ type Tile struct {
 	BLine     int      // from one line to the next in B
 	BiasLine  int      // and in Bias
 	AStep     int      // between k of A, of routines with Lanes
+	Pack      *float32 // where routines with Pack store B
 	Alpha     float32
 }
 

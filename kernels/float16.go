@@ -101,16 +101,24 @@ func (m *Float16Matrix) check() { checkShape(m.Rows, m.Cols, m.Stride, len(m.Dat
 // panics as Multiply does.
 func (g Gemm) MultiplyFloat16(c, a Matrix, b Float16Matrix) {
 	b.check()
-	if g.plain(&c, &a, b.Rows, b.Cols); len(g.Scratch) < GemmScratch {
+	g.multiplyFloat16(&c, &a, b.Rows, b.Cols, &b, nil)
+}
+
+// multiplyFloat16 multiplies by a right-hand side in one of two forms; the other is nil.
+func (g *Gemm) multiplyFloat16(c, a *Matrix, k, n int, b *Float16Matrix, packed *PackedFloat16Matrix) {
+	if g.plain(c, a, k, n); len(g.Scratch) < GemmScratch {
 		panic("kernels: Gemm: products with float16 need Scratch of GemmScratch elements")
 	}
-	m, n, k := a.Rows, b.Cols, a.Cols
-	if g.trivial(&c, k) {
+	if g.trivial(c, k) {
 		return
 	}
-	for i, step := 0, g.step(m, n); i < m; i += step {
-		cb, ab := g.block(&c, &a, i, min(i+step, m))
-		multiplyFloat16(&cb, &ab, &b, cb.Rows, n, k, &g)
+	for i, step := 0, g.step(a.Rows, n); i < a.Rows; i += step {
+		cb, ab := g.block(c, a, i, min(i+step, a.Rows))
+		if packed != nil {
+			multiplyPackedFloat16(&cb, &ab, packed, cb.Rows, n, k, g)
+		} else {
+			multiplyFloat16(&cb, &ab, b, cb.Rows, n, k, g)
+		}
 		g.activate(&cb)
 	}
 }

@@ -28,9 +28,9 @@ const (
 	ActivationGELUTanh            // [GELUTanh]
 )
 
-// Lengths of workspace. A product with TransB needs GemmScratch elements; large
-// products are faster with GemmScratchLarge. The contents don't matter before or
-// after, and the result doesn't depend on the length.
+// Lengths of workspace. A product with TransB needs GemmScratch elements, others may be
+// faster with them, and large products are with GemmScratchLarge. The contents don't
+// matter before or after, and the result doesn't depend on the length.
 const (
 	GemmScratch      = gemmScratch
 	GemmScratchLarge = gemmScratchLarge

@@ -27,22 +27,30 @@ const (
 	shapeLanes   tileShape = 1 << 8
 	shapeHalf    tileShape = 1 << 9
 	shapePanels  tileShape = 1 << 10
+	shapePack    tileShape = 1 << 11
 )
 
 // tiling is the set of micro-kernels that a level has.
 type tiling struct {
-	lanes    int
-	rows     int    // most rows of a tile
-	laneRows int    // and of one with shapeLanes
-	wide     [2]int // vectors of a panel for products of one and two rows
-	block    int    // columns of a transposition block
-	halfRows int    // most rows that a panel of float16 is converted for by each tile
+	lanes      int
+	rows       int    // most rows of a tile
+	tall       int    // and of one of a single vector
+	laneRows   int    // and of one with shapeLanes
+	wide       [2]int // vectors of a panel for products of one and two rows
+	block      int    // columns of a transposition block
+	halfRows   int    // most rows that a panel of float16 is converted for by each tile
+	packs      bool   // there are routines that pack A tile by tile, and B on the way
+	leftRows   int    // of a packed block of A, which stays in the second cache
+	leftPanels int    // of B, that are too few to pack A for
+	narrow     int    // columns of C up to which its transpose is computed
+	dots       bool   // there are routines that multiply a row by rows of B
 }
 
 var tilings = [...]tiling{
-	AVX512: {lanes: 16, rows: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, halfRows: 28},
-	AVX2:   {lanes: 8, rows: 6, laneRows: 6, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30}, // on ports that multiply-adds leave free
-	NEON:   {lanes: 4, rows: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, halfRows: 16},
+	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, halfRows: 28, leftRows: 256, leftPanels: 2, narrow: 16},
+	AVX2: {lanes: 8, rows: 6, tall: 12, laneRows: 6, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30, // on ports that multiply-adds leave free
+		packs: true, leftRows: 192, leftPanels: 8, narrow: 12, dots: true},
+	NEON: {lanes: 4, rows: 8, tall: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, halfRows: 16, leftRows: 256, leftPanels: 2, narrow: 4},
 }
 
 const (
@@ -57,13 +65,15 @@ const (
 	blockCols    = 1024
 	packedStride = blockRows2 + 16
 
-	swapTiles = 8 // row tiles of the buffer of a swapped product
+	swapTiles  = 8 // row tiles of the buffer of a swapped product
+	swapBuffer = swapTiles * 14 * packCols
+	swapPanels = 1 << 16 // elements of op(A)^T that stay in the second cache
 )
 
 // gemmScratch holds a panel of B and the buffer of a swapped product, or the
 // blocks of a large one.
 const (
-	gemmScratch      = blockK*packCols + swapTiles*14*packCols
+	gemmScratch      = blockK*packCols + swapBuffer
 	gemmScratchLarge = blockK*blockCols + blockK*packedStride
 )
 
@@ -95,9 +105,11 @@ func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 	}
 	p := product{level: l, t: t, c: c, a: a, b: b, m: m, n: n, k: k, alpha: alpha, g: g}
 	switch {
+	case m == 1 && t.dots && g.TransB && (!g.TransA || a.Stride == 1) && n >= dotGroup:
+		p.dots()
 	case g.Bias == nil && len(g.Scratch) >= gemmScratch && p.swapPays():
 		p.swapped()
-	case g.TransB, len(g.Scratch) >= gemmScratchLarge && m >= 64 && p.large():
+	case g.TransB, p.packs(), len(g.Scratch) >= gemmScratchLarge && m >= 64 && p.large():
 		p.blocked()
 	default:
 		p.direct()
@@ -114,9 +126,9 @@ func singlePanel(l Level, t *tiling, c, a, b *Matrix, m, n, k int, alpha float32
 	args.K = k
 	args.AStride, args.CStride = 4*a.Stride, 4*c.Stride
 	args.Alpha = alpha
-	shape, last := shapeOne, n
+	shape, last, rows := shapeOne, n, t.tall
 	if n > t.lanes {
-		shape, last = shapeTwo, n-t.lanes
+		shape, last, rows = shapeTwo, n-t.lanes, t.rows
 	}
 	if last < t.lanes {
 		shape += shapePartial
@@ -132,8 +144,8 @@ func singlePanel(l Level, t *tiling, c, a, b *Matrix, m, n, k int, alpha float32
 	}
 	args.Bias, args.ReLU = g.end(0)
 	split := rowTiles{height: m, left: 1}
-	if m > t.rows {
-		split = evenly(m, t.rows)
+	if m > rows {
+		split = evenly(m, rows)
 	}
 	for row := 0; split.left > 0; {
 		h, count := split.take(maxTiles)
@@ -193,22 +205,26 @@ func (p *product) large() bool {
 // rows and columns, and whether it lies by columns.
 func (p *product) aBlock(i, k int) leftBlock {
 	if p.g.TransA {
-		return leftBlock{p.a.Data[k*p.a.Stride+i:], p.a.Stride, true}
+		return leftBlock{data: p.a.Data[k*p.a.Stride+i:], stride: p.a.Stride, cols: true}
 	}
-	return leftBlock{p.a.Data[i*p.a.Stride+k:], p.a.Stride, false}
+	return leftBlock{data: p.a.Data[i*p.a.Stride+k:], stride: p.a.Stride}
 }
 
 // A leftBlock is a block of op(A): element (i, k) is data[i*stride+k], or with
-// cols data[k*stride+i].
+// cols data[k*stride+i]; with tiled each tile of so many rows lies by columns, without gaps.
 type leftBlock struct {
 	data   []float32
 	stride int
 	cols   bool
+	tiled  int
 }
 
 // smallB is how many elements of B stay in the caches near the processor, however
 // often they are read.
 const smallB = 1 << 14
+
+// largeB is how many elements of B are so far away that a tile had better prefetch them.
+const largeB = 1 << 16
 
 // lined computes the columns of a small B that fill panels, or for few rows groups of
 // panels, in a call or two, and returns their number. Vectors of B from one to the next
@@ -289,55 +305,113 @@ func (p *product) direct() {
 	}
 }
 
-// blocked packs B, and A unless it lies by columns already, block by block.
-// Without the large workspace, only a panel of the transposed B is packed.
+// The first cache has sets of 64 bytes in a page. packWays is how many lines of a panel
+// of B may fall into each for it to stay there, and minPackRows how few rows of A use it
+// too seldom.
+const (
+	packWays    = 4
+	minPackRows = 48
+)
+
+// packs reports whether to pack because the level does it on the way: B, of which
+// several tiles use each panel, is large, or the lines of a panel share sets of the
+// first cache.
+func (p *product) packs() bool {
+	if !p.t.packs || len(p.g.Scratch) < gemmScratch || p.m <= 2*p.t.rows || p.n < panelVectors*p.t.lanes {
+		return false
+	}
+	if p.k*p.n > largeB {
+		return true
+	}
+	stride := 4 * p.b.Stride
+	lines := min(4096, stride&-stride) / 64 // from a row to the next, but for a factor without effect
+	return p.m >= minPackRows && min(p.k, blockK)*lines > 64*packWays
+}
+
+// blocked packs B panel by panel, and A where many panels use it, block by block.
+// Without the large workspace, only a panel of B is packed at a time.
 func (p *product) blocked() {
 	width := panelVectors * p.t.lanes
-	blockN, blockM := width, p.m
+	blockN, blocks := width, 1
+	tiles := (p.m + p.t.rows - 1) / p.t.rows
 	var packedA []float32
 	b := p.g.Scratch
 	if len(b) >= gemmScratchLarge {
-		blockN, blockM = blockCols, blockRows2
+		blockN, blocks = blockCols, (p.m+p.t.leftRows-1)/p.t.leftRows
 		b, packedA = b[:blockK*blockCols], b[blockK*blockCols:gemmScratchLarge]
 	}
 	for k := 0; k < p.k; k += blockK {
 		kb := min(blockK, p.k-k)
 		for j := 0; j < p.n; j += blockN {
 			cols := min(blockN, p.n-j)
-			p.packB(b, j, k, cols, kb, width)
-			for i := 0; i < p.m; i += blockM {
-				rows := min(blockM, p.m-i)
+			for block := range blocks {
+				i := tiles * block / blocks * p.t.rows
+				rows := min(tiles*(block+1)/blocks*p.t.rows, p.m) - i
 				a := p.aBlock(i, k)
-				if packedA != nil && !a.cols && p.n > 2*width {
-					transpose(p.level, &Matrix{Rows: kb, Cols: rows, Stride: packedStride, Data: packedA},
-						&Matrix{Rows: rows, Cols: kb, Stride: a.stride, Data: a.data})
-					a = leftBlock{packedA, packedStride, true}
+				if packedA != nil && p.n > p.t.leftPanels*width {
+					a = p.packA(packedA, a, rows, kb)
 				}
 				for q := 0; q < cols; q += width {
 					w := min(width, cols-q)
-					p.panel(i, j+q, k, rows, w, kb, a, b[q*kb:], width)
+					panel := b // one after the other, unless they are used again
+					if blocks > 1 {
+						panel = b[q*kb:]
+					}
+					switch {
+					case block > 0:
+						p.panel(i, j+q, k, rows, w, kb, a, panel, width)
+					case p.t.packs && w == width && rows > 2*p.t.rows && !p.g.TransB:
+						p.tiles(i, j+q, k, rows, kb, a, shapeTwo, p.t.lanes,
+							rightBlock{data: &p.b.Data[k*p.b.Stride+j+q], stride: 4 * p.b.Stride, pack: &panel[0]})
+					default:
+						p.packB(panel, j+q, k, w, kb)
+						p.panel(i, j+q, k, rows, w, kb, a, panel, width)
+					}
 				}
 			}
 		}
 	}
 }
 
-// packB copies rows k and columns j of op(B) to consecutive panels.
-func (p *product) packB(dst []float32, j, k, cols, kb, width int) {
-	for q := 0; q < cols; q += width {
-		w := min(width, cols-q)
-		panel := dst[q*kb:]
-		switch {
-		case p.g.TransB:
-			transpose(p.level, &Matrix{Rows: kb, Cols: w, Stride: width, Data: panel},
-				&Matrix{Rows: w, Cols: kb, Stride: p.b.Stride, Data: p.b.Data[(j+q)*p.b.Stride+k:]})
-		case w == width:
-			src := p.b.Data[k*p.b.Stride+j+q:]
-			packPanel(p.level, &panel[0], &src[0], p.b.Stride, kb)
-		default:
-			for r := range kb {
-				copy(panel[r*width:][:w], p.b.Data[(k+r)*p.b.Stride+j+q:])
-			}
+// packA copies a block of op(A) of some rows, so that what a tile reads is consecutive,
+// or, at a level that doesn't have that, by columns at a stride that is good for the cache.
+func (p *product) packA(dst []float32, a leftBlock, rows, kb int) leftBlock {
+	if !p.t.packs {
+		if a.cols {
+			return a
+		}
+		transpose(p.level, &Matrix{Rows: kb, Cols: rows, Stride: packedStride, Data: dst},
+			&Matrix{Rows: rows, Cols: kb, Stride: a.stride, Data: a.data})
+		return leftBlock{data: dst, stride: packedStride, cols: true}
+	}
+	if rows <= 2*p.t.rows {
+		return a
+	}
+	split := evenly(rows, p.t.rows)
+	for row := 0; split.left > 0; {
+		h, count := split.take(maxTiles)
+		if a.cols {
+			packTileCols(p.level, h, &dst[row*kb], &a.data[row], a.stride, count, kb)
+		} else {
+			packTileRows(p.level, h, &dst[row*kb], &a.data[row*a.stride], a.stride, count, kb)
+		}
+		row += count * h
+	}
+	return leftBlock{data: dst, cols: true, tiled: rows}
+}
+
+// packB copies columns from j on and rows from k on of op(B) to a panel.
+func (p *product) packB(panel []float32, j, k, w, kb int) {
+	width := panelVectors * p.t.lanes
+	switch {
+	case p.g.TransB:
+		transpose(p.level, &Matrix{Rows: kb, Cols: w, Stride: width, Data: panel},
+			&Matrix{Rows: w, Cols: kb, Stride: p.b.Stride, Data: p.b.Data[j*p.b.Stride+k:]})
+	case w == width:
+		packPanel(p.level, &panel[0], &p.b.Data[k*p.b.Stride+j], p.b.Stride, kb)
+	default:
+		for r := range kb {
+			copy(panel[r*width:][:w], p.b.Data[(k+r)*p.b.Stride+j:])
 		}
 	}
 }
@@ -354,46 +428,120 @@ func (p *product) swapPays() bool {
 	case p.g.TransB && !p.g.TransA:
 		return c+p.m*p.k < p.n*p.k
 	case p.g.TransA && !p.g.TransB:
-		return p.n <= p.t.lanes && p.n > 1 && p.m >= 4*p.t.lanes && 2*c < p.m*p.k
+		return p.n <= p.t.narrow && p.n > 1 && p.m >= 4*p.t.lanes && 2*c < p.m*p.k
 	}
 	return false
 }
 
-// swapped computes C^T in a buffer, some rows at a time. op(B)^T takes the place
-// of A, as it lies; op(A)^T that of B, transposed unless it lies by columns.
+// swapped computes C^T in a buffer, some rows and columns at a time. op(B)^T takes the
+// place of A, as it lies; op(A)^T that of B, transposed to panels unless it lies by
+// columns. A group of panels meets each row of op(B)^T while it is in the second cache.
 func (p *product) swapped() {
 	width := panelVectors * p.t.lanes
-	panel, buffer := p.g.Scratch[:blockK*packCols], p.g.Scratch[blockK*packCols:gemmScratch]
+	buffer, panels := p.g.Scratch[:swapBuffer], p.g.Scratch[swapBuffer:]
+	room := len(panels) / width
+	step := p.k
+	if step > room {
+		step = room / blockK * blockK
+	}
+	group := max(1, min(room, swapPanels/width)/step) * width
 	height := swapTiles * p.t.rows
-	for i := 0; i < p.m; i += width {
-		rows := min(width, p.m-i)
-		for k := 0; k < p.k; k += blockK {
-			kb := min(blockK, p.k-k)
-			at, stride := panel, width
-			if a := p.aBlock(i, k); a.cols {
-				at, stride = a.data, a.stride
-			} else {
-				transpose(p.level, &Matrix{Rows: kb, Cols: rows, Stride: width, Data: panel},
-					&Matrix{Rows: rows, Cols: kb, Stride: a.stride, Data: a.data})
+	for k0 := 0; k0 < p.k; k0 += step {
+		end := min(k0+step, p.k)
+		for i0 := 0; i0 < p.m; i0 += group {
+			rows := min(group, p.m-i0)
+			a := p.aBlock(i0, k0)
+			if !a.cols {
+				for i := 0; i < rows; i += width {
+					w := min(width, rows-i)
+					transpose(p.level, &Matrix{Rows: end - k0, Cols: w, Stride: width, Data: panels[i*(end-k0):]},
+						&Matrix{Rows: w, Cols: end - k0, Stride: a.stride, Data: a.data[i*a.stride:]})
+				}
 			}
-			ct := Matrix{Cols: rows, Stride: width, Data: buffer}
-			q := product{level: p.level, t: p.t, c: &ct, alpha: p.alpha, k: p.k, g: p.g}
 			for j := 0; j < p.n; j += height {
-				ct.Rows = min(height, p.n-j)
-				block := Matrix{Rows: rows, Cols: ct.Rows, Stride: p.c.Stride, Data: p.c.Data[i*p.c.Stride+j:]}
-				if k > 0 || p.g.Accumulate {
-					transpose(p.level, &ct, &block)
+				for i := 0; i < rows; i += width {
+					at, stride := panels[min(i*(end-k0), len(panels)):], width
+					if a.cols {
+						at, stride = a.data[i:], a.stride
+					}
+					p.swappedBlock(buffer, i0+i, j, min(width, rows-i), min(height, p.n-j), k0, end, at, stride)
 				}
-				var bt leftBlock
-				if p.g.TransB {
-					bt = leftBlock{p.b.Data[j*p.b.Stride+k:], p.b.Stride, false}
-				} else {
-					bt = leftBlock{p.b.Data[k*p.b.Stride+j:], p.b.Stride, true}
-				}
-				q.panel(0, 0, k, ct.Rows, rows, kb, bt, at, stride)
-				transpose(p.level, &block, &ct)
 			}
 		}
+	}
+}
+
+// swappedBlock computes a block of C with the k from k0 to end.
+func (p *product) swappedBlock(buffer []float32, i, j, rows, cols, k0, end int, at []float32, stride int) {
+	block := Matrix{Rows: rows, Cols: cols, Stride: p.c.Stride, Data: p.c.Data[i*p.c.Stride+j:]}
+	ct := Matrix{Rows: cols, Cols: rows, Stride: panelVectors * p.t.lanes, Data: buffer}
+	if k0 > 0 || p.g.Accumulate {
+		transpose(p.level, &ct, &block)
+	}
+	q := product{level: p.level, t: p.t, c: &ct, alpha: p.alpha, k: p.k, g: p.g}
+	// A panel that lies in op(A) is far away, and used by a second tile.
+	packs := p.t.packs && p.g.TransA && rows == ct.Stride && cols > p.t.lanes && cols <= 2*p.t.rows
+	for k := k0; k < end; k += blockK {
+		var bt leftBlock
+		if p.g.TransB {
+			bt = leftBlock{data: p.b.Data[j*p.b.Stride+k:], stride: p.b.Stride}
+		} else {
+			bt = leftBlock{data: p.b.Data[k*p.b.Stride+j:], stride: p.b.Stride, cols: true}
+		}
+		panel, kb := at[(k-k0)*stride:], min(blockK, end-k)
+		if packs {
+			q.tiles(0, 0, k, cols, kb, bt, shapeTwo, p.t.lanes,
+				rightBlock{data: &panel[0], stride: 4 * stride, pack: &p.g.Scratch[swapBuffer]})
+		} else {
+			q.panel(0, 0, k, cols, rows, kb, bt, panel, stride)
+		}
+	}
+	transpose(p.level, &block, &ct)
+}
+
+// A dotGroup is so many rows of B, a dotStrip several groups; dotStrips are at most as
+// many as one call takes, for preemption.
+const (
+	dotGroup  = 8
+	dotStrip  = 4 * dotGroup
+	dotStrips = 32
+)
+
+// dots multiplies a single row by rows of B, as they lie.
+func (p *product) dots() {
+	c, a := p.c.Row(0), p.a.Data[:p.k]
+	whole := p.n - p.n%dotGroup
+	var last [dotGroup]float32 // columns, if the last ones are no whole group
+	copy(last[:], c[p.n-dotGroup:])
+	for k := 0; k < p.k; k += blockK {
+		p.dotRange(c[:whole], a, k, 0)
+		if whole < p.n {
+			p.dotRange(last[:], a, k, p.n-dotGroup)
+		}
+	}
+	copy(c[whole:], last[dotGroup-(p.n-whole):])
+	if p.g.Bias != nil {
+		axpy(c, p.g.Bias, 1)
+	}
+	if p.g.Activation == ActivationReLU {
+		ReLU(c, c)
+	}
+}
+
+// dotRange computes columns from j on for one block of k.
+func (p *product) dotRange(c, a []float32, k, j int) {
+	add := 0
+	if k > 0 || p.g.Accumulate {
+		add = 1
+	}
+	for len(c) > 0 {
+		groups, strips := 1, len(c)/dotGroup
+		if len(c) >= dotStrip {
+			groups, strips = dotStrip/dotGroup, min(len(c)/dotStrip, dotStrips)
+		}
+		dots(p.level, groups, &c[0], &a[k], &p.b.Data[j*p.b.Stride+k], 4*p.b.Stride, min(blockK, p.k-k), strips, add)
+		n := groups * dotGroup * strips
+		c, j = c[n:], j+n
 	}
 }
 
@@ -416,9 +564,10 @@ func (p *product) panel(i, j, k, rows, cols, kb int, a leftBlock, b []float32, b
 // is used, if anything.
 type rightBlock struct {
 	data   *float32
-	stride int     // in bytes
-	ahead  uintptr // where
-	lines  int     // how many cache lines
+	stride int      // in bytes
+	pack   *float32 // where to store it while the first tile reads it, if anywhere
+	ahead  uintptr  // where
+	lines  int      // how many cache lines
 }
 
 // tiles is panel for a shape, whose last vector has so many columns.
@@ -439,6 +588,9 @@ func (p *product) tiles(i, j, k, rows, kb int, a leftBlock, shape tileShape, las
 		shape += shapeCols
 		next = 1
 	}
+	if a.tiled > 0 {
+		next = kb
+	}
 	most, steps := maxTiles, kb/4
 	if b.lines > 0 && steps > 0 {
 		args.Ahead, args.AheadStep = b.ahead, 64*aheadLines
@@ -446,12 +598,43 @@ func (p *product) tiles(i, j, k, rows, kb int, a leftBlock, shape tileShape, las
 	}
 	c := p.c.Data[i*p.c.Stride+j:]
 	split := evenly(rows, p.t.rows)
-	for row := 0; split.left > 0; {
-		h, count := split.take(min(most, maxTiles))
+	switch {
+	case a.tiled > 0:
+		split = evenly(a.tiled, p.t.rows)
+	case shape&(shapeTwo|shapeWide) == 0:
+		split = evenly(rows, p.t.tall)
+	}
+	row := 0
+	run := func(h, count int, kind tileShape) {
 		args.A, args.C = &a.data[row*next], &c[row*p.c.Stride]
 		args.Count, args.ANext = count, 4*h*next
-		runTile(p.level, shape+tileShape(h), &args)
+		runTile(p.level, shape+kind+tileShape(h), &args)
 		row += count * h
+	}
+	if b.pack != nil {
+		h, _ := split.take(1)
+		args.Pack = b.pack
+		if a.tiled > 0 {
+			args.AStride = 4 * h
+		}
+		run(h, 1, shapePack)
+		args.B, args.BStride = b.pack, 4*panelVectors*p.t.lanes
+	}
+	for row < rows {
+		h, count := split.take(min(most, maxTiles))
+		if a.tiled > 0 {
+			args.AStride = 4 * h
+			if left := rows - row; left < h*count { // of the last tile not all rows
+				if left >= h {
+					run(h, left/h, 0)
+				}
+				if row < rows {
+					run(rows-row, 1, 0)
+				}
+				return
+			}
+		}
+		run(h, count, 0)
 		if args.AheadStep == 0 {
 			continue
 		}

@@ -99,18 +99,7 @@ func (g Gemm) MultiplyPacked(c, a Matrix, b PackedMatrix) {
 // as if it were converted first. Scratch of GemmScratch elements is needed. There are
 // no transposed forms. It panics as Multiply does.
 func (g Gemm) MultiplyPackedFloat16(c, a Matrix, b PackedFloat16Matrix) {
-	if g.plain(&c, &a, b.Rows, b.Cols); len(g.Scratch) < GemmScratch {
-		panic("kernels: Gemm: products with float16 need Scratch of GemmScratch elements")
-	}
-	m, n, k := a.Rows, b.Cols, a.Cols
-	if g.trivial(&c, k) {
-		return
-	}
-	for i, step := 0, g.step(m, n); i < m; i += step {
-		cb, ab := g.block(&c, &a, i, min(i+step, m))
-		multiplyPackedFloat16(&cb, &ab, &b, cb.Rows, n, k, &g)
-		g.activate(&cb)
-	}
+	g.multiplyFloat16(&c, &a, b.Rows, b.Cols, nil, &b)
 }
 
 func gemmPackedRef(c, a *Matrix, b *PackedMatrix, m, n, k int, g *Gemm) {

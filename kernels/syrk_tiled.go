@@ -29,9 +29,10 @@ func (p *product) triangle(from, to int) {
 		blockM = blockRows2
 	}
 	b, packedA := p.g.Scratch, []float32(nil)
+	onTheWay := !packs && p.packs()
 	switch {
-	case len(b) >= gemmScratchLarge && p.large():
-		packs = true
+	case len(b) >= gemmScratchLarge && (onTheWay || p.large()):
+		packs = !onTheWay
 		blockN, blockM = blockCols, blockRows2
 		b, packedA = b[:blockK*blockCols], b[blockK*blockCols:gemmScratchLarge]
 	case packs:
@@ -42,15 +43,15 @@ func (p *product) triangle(from, to int) {
 		for j := from; j < to; j += blockN {
 			cols := min(blockN, to-j)
 			if packs {
-				p.packB(b, j, k, cols, kb, width)
+				for q := 0; q < cols; q += width {
+					p.packB(b[q*kb:], j+q, k, min(width, cols-q), kb)
+				}
 			}
 			for i := 0; i < j+cols; i += blockM {
 				rows := min(blockM, j+cols-i)
 				a := p.aBlock(i, k)
-				if packedA != nil && !a.cols && cols > 2*width {
-					transpose(p.level, &Matrix{Rows: kb, Cols: rows, Stride: packedStride, Data: packedA},
-						&Matrix{Rows: rows, Cols: kb, Stride: a.stride, Data: a.data})
-					a = leftBlock{packedA, packedStride, true}
+				if packedA != nil && cols > p.t.leftPanels*width {
+					a = p.packA(packedA, a, rows, kb)
 				}
 				for q := max(0, i-j); q < cols; q += width {
 					w := min(width, cols-q)
@@ -58,7 +59,12 @@ func (p *product) triangle(from, to int) {
 					if !packs {
 						panel, stride = p.b.Data[k*p.b.Stride+j+q:], p.b.Stride
 					}
-					p.panel(i, j+q, k, min(rows, j+q+w-i), w, kb, a, panel, stride)
+					below := min(rows, j+q+w-i) // rows of the block down to the diagonal
+					if onTheWay && w == width && below > 2*p.t.rows {
+						p.tiles(i, j+q, k, below, kb, a, shapeTwo, p.t.lanes, rightBlock{data: &panel[0], stride: 4 * stride, pack: &b[0]})
+					} else {
+						p.panel(i, j+q, k, below, w, kb, a, panel, stride)
+					}
 				}
 			}
 			if k+kb == p.k {

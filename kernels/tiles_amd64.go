@@ -58,6 +58,55 @@ func packHalf(l Level, dst *float32, src *uint16, stride, rows int) {
 	}
 }
 
+// dots multiplies a row x by the transpose of a matrix b, strips of some groups of
+// 8 rows.
+//
+//go:noinline
+func dots(l Level, groups int, c, x, b *float32, stride, k, strips, add int) {
+	switch {
+	case l == AVX2 && groups == 4:
+		asm.Dots32AVX2(c, x, b, stride, k, strips, add)
+	case l == AVX2 && groups == 1:
+		asm.Dots8AVX2(c, x, b, stride, k, strips, add)
+	default:
+		panic("kernels: no such strips")
+	}
+}
+
+// packTileRows copies tiles of so many rows of A, which lies by rows at a stride in
+// elements, to consecutive columns.
+//
+//go:noinline
+func packTileRows(l Level, height int, dst, src *float32, stride, tiles, k int) {
+	switch {
+	case l == AVX2 && height == 4:
+		asm.PackRows4AVX2(dst, src, stride, tiles, k)
+	case l == AVX2 && height == 5:
+		asm.PackRows5AVX2(dst, src, stride, tiles, k)
+	case l == AVX2 && height == 6:
+		asm.PackRows6AVX2(dst, src, stride, tiles, k)
+	default:
+		panic("kernels: no such tile")
+	}
+}
+
+// packTileCols copies tiles of so many rows of A, which lies by columns at a stride in
+// elements, to consecutive columns.
+//
+//go:noinline
+func packTileCols(l Level, height int, dst, src *float32, stride, tiles, k int) {
+	switch {
+	case l == AVX2 && height == 4:
+		asm.PackCols4AVX2(dst, src, stride, tiles, k)
+	case l == AVX2 && height == 5:
+		asm.PackCols5AVX2(dst, src, stride, tiles, k)
+	case l == AVX2 && height == 6:
+		asm.PackCols6AVX2(dst, src, stride, tiles, k)
+	default:
+		panic("kernels: no such tile")
+	}
+}
+
 // planes2 copies pixels into 2 planes: plane i has, in each place, element i of
 // the place's group of 2.
 //
@@ -605,6 +654,62 @@ func runTileAVX2(shape tileShape, t *asm.Tile) {
 		asm.GemmHalfPanels2x4AVX2(t)
 	case shapeWide + shapePanels + 2:
 		asm.GemmPanels2x4AVX2(t)
+	case shapeOne + 7:
+		asm.GemmRows7x1AVX2(t)
+	case shapeOne + shapePartial + 7:
+		asm.GemmRows7x1PartialAVX2(t)
+	case shapeOne + 8:
+		asm.GemmRows8x1AVX2(t)
+	case shapeOne + shapePartial + 8:
+		asm.GemmRows8x1PartialAVX2(t)
+	case shapeOne + 9:
+		asm.GemmRows9x1AVX2(t)
+	case shapeOne + shapePartial + 9:
+		asm.GemmRows9x1PartialAVX2(t)
+	case shapeOne + 10:
+		asm.GemmRows10x1AVX2(t)
+	case shapeOne + shapePartial + 10:
+		asm.GemmRows10x1PartialAVX2(t)
+	case shapeOne + 11:
+		asm.GemmRows11x1AVX2(t)
+	case shapeOne + shapePartial + 11:
+		asm.GemmRows11x1PartialAVX2(t)
+	case shapeOne + 12:
+		asm.GemmRows12x1AVX2(t)
+	case shapeOne + shapePartial + 12:
+		asm.GemmRows12x1PartialAVX2(t)
+	case shapeOne + shapeCols + 7:
+		asm.GemmCols7x1AVX2(t)
+	case shapeOne + shapeCols + shapePartial + 7:
+		asm.GemmCols7x1PartialAVX2(t)
+	case shapeOne + shapeCols + 8:
+		asm.GemmCols8x1AVX2(t)
+	case shapeOne + shapeCols + shapePartial + 8:
+		asm.GemmCols8x1PartialAVX2(t)
+	case shapeOne + shapeCols + 9:
+		asm.GemmCols9x1AVX2(t)
+	case shapeOne + shapeCols + shapePartial + 9:
+		asm.GemmCols9x1PartialAVX2(t)
+	case shapeOne + shapeCols + 10:
+		asm.GemmCols10x1AVX2(t)
+	case shapeOne + shapeCols + shapePartial + 10:
+		asm.GemmCols10x1PartialAVX2(t)
+	case shapeOne + shapeCols + 11:
+		asm.GemmCols11x1AVX2(t)
+	case shapeOne + shapeCols + shapePartial + 11:
+		asm.GemmCols11x1PartialAVX2(t)
+	case shapeOne + shapeCols + 12:
+		asm.GemmCols12x1AVX2(t)
+	case shapeOne + shapeCols + shapePartial + 12:
+		asm.GemmCols12x1PartialAVX2(t)
+	case shapeTwo + shapePack + 5:
+		asm.GemmRows5x2PackAVX2(t)
+	case shapeTwo + shapePack + 6:
+		asm.GemmRows6x2PackAVX2(t)
+	case shapeTwo + shapeCols + shapePack + 5:
+		asm.GemmCols5x2PackAVX2(t)
+	case shapeTwo + shapeCols + shapePack + 6:
+		asm.GemmCols6x2PackAVX2(t)
 	default:
 		panic("kernels: no such tile")
 	}

@@ -50,6 +50,39 @@ func packHalf(l Level, dst *float32, src *uint16, stride, rows int) {
 	}
 }
 
+// dots multiplies a row x by the transpose of a matrix b, strips of some groups of
+// 8 rows.
+//
+//go:noinline
+func dots(l Level, groups int, c, x, b *float32, stride, k, strips, add int) {
+	switch {
+	default:
+		panic("kernels: no such strips")
+	}
+}
+
+// packTileRows copies tiles of so many rows of A, which lies by rows at a stride in
+// elements, to consecutive columns.
+//
+//go:noinline
+func packTileRows(l Level, height int, dst, src *float32, stride, tiles, k int) {
+	switch {
+	default:
+		panic("kernels: no such tile")
+	}
+}
+
+// packTileCols copies tiles of so many rows of A, which lies by columns at a stride in
+// elements, to consecutive columns.
+//
+//go:noinline
+func packTileCols(l Level, height int, dst, src *float32, stride, tiles, k int) {
+	switch {
+	default:
+		panic("kernels: no such tile")
+	}
+}
+
 // planes2 copies pixels into 2 planes: plane i has, in each place, element i of
 // the place's group of 2.
 //

@@ -43,6 +43,14 @@ func stubs(kernels []*vec.Kernel, a arch, tiles []gemmLevel) *bytes.Buffer {
 				fmt.Fprintf(b, "\n//go:noescape\nfunc Planes%d%s%s\n", group, l.name, strings.TrimPrefix(vec.PlanesSignature, "func"))
 			}
 		}
+		for _, groups := range l.dots {
+			fmt.Fprintf(b, "\n//go:noescape\nfunc Dots%d%s%s\n", 8*groups, l.name, strings.TrimPrefix(vec.DotsSignature, "func"))
+		}
+		for _, height := range l.packs {
+			for _, order := range []string{"Rows", "Cols"} {
+				fmt.Fprintf(b, "\n//go:noescape\nfunc Pack%s%d%s%s\n", order, height, l.name, strings.TrimPrefix(vec.PackLeftSignature, "func"))
+			}
+		}
 		for _, s := range l.tiles {
 			fmt.Fprintf(b, "\n//go:noescape\nfunc %s%s(t *Tile)\n", s.Name(), l.name)
 		}

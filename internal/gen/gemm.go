@@ -13,6 +13,8 @@ type gemmLevel struct {
 	name  string // of the level in package kernels
 	tiles []vec.Tile
 	moves string // the level whose transposition and planes serve this one
+	packs []int  // heights of the tiles that A is packed for
+	dots  []int  // groups of 8 rows that are multiplied at a time
 }
 
 // tileStruct declares asm.Tile.
@@ -50,6 +52,23 @@ func gemmDispatch(a arch, levels []gemmLevel) *bytes.Buffer {
 	call("converts rows of two vectors of float16, at a stride in elements,\n// into consecutive memory.",
 		"packHalf", vec.PackHalfSignature, "dst, src, stride, rows",
 		"PackHalf", func(l gemmLevel) string { return l.name })
+	fmt.Fprintf(b, "\n// dots multiplies a row x by the transpose of a matrix b, strips of some groups of\n// 8 rows.\n//\n//go:noinline\nfunc dots(l Level, groups int, %s {\nswitch {\n", strings.TrimPrefix(vec.DotsSignature, "func("))
+	for _, l := range levels {
+		for _, groups := range l.dots {
+			fmt.Fprintf(b, "case l == %s && groups == %d:\nasm.Dots%d%s(c, x, b, stride, k, strips, add)\n", l.name, groups, 8*groups, l.name)
+		}
+	}
+	fmt.Fprint(b, "default:\npanic(\"kernels: no such strips\")\n}\n}\n")
+	for _, order := range []string{"Rows", "Cols"} {
+		fmt.Fprintf(b, "\n// packTile%s copies tiles of so many rows of A, which lies by %s at a stride in\n// elements, to consecutive columns.\n//\n//go:noinline\nfunc packTile%s(l Level, height int, %s {\nswitch {\n",
+			order, map[string]string{"Rows": "rows", "Cols": "columns"}[order], order, strings.TrimPrefix(vec.PackLeftSignature, "func("))
+		for _, l := range levels {
+			for _, h := range l.packs {
+				fmt.Fprintf(b, "case l == %s && height == %d:\nasm.Pack%s%d%s(dst, src, stride, tiles, k)\n", l.name, h, order, h, l.name)
+			}
+		}
+		fmt.Fprint(b, "default:\npanic(\"kernels: no such tile\")\n}\n}\n")
+	}
 	for _, group := range vec.Planes {
 		call(fmt.Sprintf("copies pixels into %d planes: plane i has, in each place, element i of\n// the place's group of %d.", group, group),
 			fmt.Sprint("planes", group), vec.PlanesSignature, "dst, src, plane, stride, vectors, pixels",
@@ -86,6 +105,9 @@ func shape(s vec.Tile) string {
 	}
 	if s.Partial {
 		width += " + shapePartial"
+	}
+	if s.Pack {
+		width += " + shapePack"
 	}
 	return fmt.Sprintf("%s + %d", width, s.Rows)
 }

@@ -48,6 +48,13 @@ func generate() error {
 		t.Pack()
 		t.PackHalf()
 	}
+	for _, height := range avx2.PackHeights() {
+		avx2.PackRows(height)
+		avx2.PackCols(height)
+	}
+	for _, groups := range avx2.DotGroups() {
+		avx2.Dots(groups)
+	}
 	avx2.Transpose()
 	arm.Transpose()
 	for _, group := range vec.Planes {
@@ -67,8 +74,8 @@ func generate() error {
 		}
 	}
 	tiles := map[string][]gemmLevel{
-		"amd64": {{"AVX512", avx512.Tiles(), "AVX2"}, {"AVX2", avx2.Tiles(), "AVX2"}},
-		"arm64": {{"NEON", arm.Tiles(), "NEON"}},
+		"amd64": {{"AVX512", avx512.Tiles(), "AVX2", nil, nil}, {"AVX2", avx2.Tiles(), "AVX2", avx2.PackHeights(), avx2.DotGroups()}},
+		"arm64": {{"NEON", arm.Tiles(), "NEON", nil, nil}},
 	}
 	if err := writeGo("asm/tile.go", tileStruct()); err != nil {
 		return err

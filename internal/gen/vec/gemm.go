@@ -11,12 +11,13 @@ type Tile struct {
 	Lanes   bool // A has a vector where it has an element else: lane by lane products
 	Half    bool // B is of float16
 	Panels  bool // B is in panels of two vectors, one beside the other
+	Pack    bool // B is stored to TileArgs.Pack, without gaps, on the way
 	Partial bool // the last vector has TileArgs.Columns elements
 }
 
 // Name is that of the routine in package asm, without the level.
 func (s Tile) Name() string {
-	order, partial := "Rows", ""
+	order := "Rows"
 	switch {
 	case s.Cols:
 		order = "Cols"
@@ -29,10 +30,14 @@ func (s Tile) Name() string {
 	case s.Panels:
 		order = "Panels"
 	}
-	if s.Partial {
-		partial = "Partial"
+	end := ""
+	switch {
+	case s.Partial:
+		end = "Partial"
+	case s.Pack:
+		end = "Pack"
 	}
-	return fmt.Sprintf("Gemm%s%dx%d%s", order, s.Rows, s.Vectors, partial)
+	return fmt.Sprintf("Gemm%s%dx%d%s", order, s.Rows, s.Vectors, end)
 }
 
 // Tiles returns the shapes that a level has: rows 1..max of one and two vectors,
@@ -71,6 +76,32 @@ func Tiles(max, lanes int, wide ...int) []Tile {
 	return all
 }
 
+// TallTiles returns the shapes of one vector with rows from..to: as many chains of
+// multiply-adds as keep a processor busy that has registers for few tiles.
+func TallTiles(from, to int) []Tile {
+	var all []Tile
+	for _, cols := range []bool{false, true} {
+		for r := from; r <= to; r++ {
+			for _, partial := range []bool{false, true} {
+				all = append(all, Tile{Rows: r, Vectors: 1, Cols: cols, Partial: partial})
+			}
+		}
+	}
+	return all
+}
+
+// PackTiles returns the shapes with Pack, of these heights: those that the first of
+// three tiles or more has, if they are about as high.
+func PackTiles(heights ...int) []Tile {
+	var all []Tile
+	for _, cols := range []bool{false, true} {
+		for _, r := range heights {
+			all = append(all, Tile{Rows: r, Vectors: 2, Cols: cols, Pack: true})
+		}
+	}
+	return all
+}
+
 // Block is the most k in one chain of multiply-adds. Routines with Panels take more
 // k than that, and add the blocks.
 const Block = 256
@@ -99,6 +130,7 @@ const (
 	TileBLine                // from one line to the next in B
 	TileBiasLine             // and in Bias
 	TileAStep                // with Lanes, between k of A
+	TilePack                 // with Pack, where to
 	TileAlpha                // float32
 )
 
@@ -135,6 +167,7 @@ type Tile struct {
 	BLine     int     // from one line to the next in B
 	BiasLine  int     // and in Bias
 	AStep    int      // between k of A, of routines with Lanes
+	Pack     *float32 // where routines with Pack store B
 	Alpha    float32
 }
 
@@ -152,6 +185,14 @@ const TransposeSignature = "func(dst, src *float32, dstStride, srcStride, blocks
 // PackSignature is the type of the routines that copy rows of two vectors, at a
 // stride in elements, into consecutive memory.
 const PackSignature = "func(dst, src *float32, stride, rows int)"
+
+// PackLeftSignature is the type of the routines that copy tiles of A, whose rows or
+// columns are at a stride in elements, to consecutive columns of k.
+const PackLeftSignature = "func(dst, src *float32, stride, tiles, k int)"
+
+// DotsSignature is the type of the routines that multiply a row x by the transpose of a
+// matrix b whose rows are at a stride in bytes, in strips of some rows.
+const DotsSignature = "func(c, x, b *float32, stride, k, strips, add int)"
 
 // PackHalfSignature is that of routines that also convert from float16.
 const PackHalfSignature = "func(dst *float32, src *uint16, stride, rows int)"

@@ -1,6 +1,8 @@
 package x86
 
 import (
+	"slices"
+
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -14,8 +16,12 @@ func (t *Target) Tiles() []vec.Tile {
 	if t.Wide {
 		return vec.Tiles(14, 8, 16, 8)
 	}
-	return vec.Tiles(6, 6, 8, 4)
+	return slices.Concat(vec.Tiles(6, 6, 8, 4), vec.TallTiles(7, 12), vec.PackTiles(5, 6))
 }
+
+// PackHeights returns the rows of tiles that AVX2 packs A for: three tiles or more
+// that are about as high.
+func (t *Target) PackHeights() []int { return []int{4, 5, 6} }
 
 // Registers of a micro-kernel. A row group is five rows on one pointer, at 0, 1,
 // 2, 3 (by a register of its own) and 4 strides.
@@ -61,11 +67,13 @@ func (t *Target) Gemm(s vec.Tile) {
 	left, line, segment := t.AllocLocal(8), t.AllocLocal(8), t.AllocLocal(8) // tiles, lines, next segment
 
 	// While k runs, the register of C points to what is prefetched.
-	prefetches, ahead := s.Rows > 2 && !s.Lanes, gemmC
+	prefetches, ahead := s.Rows > 2 && !s.Lanes && !s.Pack, gemmC
 	var aheadAt, c0 operand.Mem
 	if prefetches {
 		aheadAt, c0 = t.AllocLocal(8), t.AllocLocal(8)
 	}
+
+	pack := gemmP[2] // a register that tiles of AVX2 leave free
 
 	// Vector registers: outputs from the top, a row of B from the bottom, and in
 	// between the broadcast elements of A.
@@ -170,6 +178,9 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.MOVQ(gemmC, c0)
 		t.MOVQ(aheadAt, ahead)
 	}
+	if s.Pack {
+		t.MOVQ(t.field(vec.TilePack), pack)
+	}
 	groups := 1
 	if !s.Cols {
 		groups = (s.Rows + 4) / 5
@@ -197,6 +208,12 @@ func (t *Target) Gemm(s vec.Tile) {
 			} else {
 				load(rowOfB(u, v), vec.Reg(v), partial(v))
 			}
+			if s.Pack {
+				t.VMOVUPS(t.v(vec.Reg(v)), operand.Mem{Base: pack, Disp: bytes * (u*rowB + v)})
+			}
+		}
+		if s.Pack { // the next panel
+			t.PREFETCHT1(rowOfB(u, rowB))
 		}
 		for r := range s.Rows {
 			if s.Lanes {
@@ -257,6 +274,9 @@ func (t *Target) Gemm(s vec.Tile) {
 					t.ADDQ(operand.I32(int32(4*n)), gemmP[g])
 				}
 			}
+		}
+		if s.Pack {
+			t.ADDQ(operand.I32(int32(n*rowB*bytes)), pack)
 		}
 		switch {
 		case s.Panels:

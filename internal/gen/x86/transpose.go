@@ -44,15 +44,8 @@ func (t *Target) Transpose() {
 			t.VINSERTF128(operand.U8(1), ss.at(rows4, r, 16*half), y(4*half+r), y(4*half+r))
 		}
 	}
-	for h := 0; h < 8; h += 4 { // rows a b c d of each half
-		t.VUNPCKLPS(y(h+1), y(h), y(8+h))    // a0 b0 a1 b1
-		t.VUNPCKHPS(y(h+1), y(h), y(9+h))    // a2 b2 a3 b3
-		t.VUNPCKLPS(y(h+3), y(h+2), y(10+h)) // c0 d0 c1 d1
-		t.VUNPCKHPS(y(h+3), y(h+2), y(11+h))
-		t.VSHUFPS(operand.U8(0x44), y(10+h), y(8+h), y(h)) // a0 b0 c0 d0
-		t.VSHUFPS(operand.U8(0xee), y(10+h), y(8+h), y(h+1))
-		t.VSHUFPS(operand.U8(0x44), y(11+h), y(9+h), y(h+2))
-		t.VSHUFPS(operand.U8(0xee), y(11+h), y(9+h), y(h+3))
+	for h := 0; h < 8; h += 4 {
+		t.transpose4(y, h)
 	}
 	for r := range 4 {
 		t.VMOVUPS(y(r), ds.at(to, r, 0))
@@ -73,4 +66,16 @@ func (t *Target) Transpose() {
 	t.SUBQ(operand.I32(1), blocks)
 	t.JNE(operand.LabelRef("block"))
 	t.End()
+}
+
+// transpose4 transposes the 4x4 blocks in the halves of registers h to h+3.
+func (t *Target) transpose4(y func(int) reg.VecPhysical, h int) { // rows a b c d
+	t.VUNPCKLPS(y(h+1), y(h), y(8+h))    // a0 b0 a1 b1
+	t.VUNPCKHPS(y(h+1), y(h), y(9+h))    // a2 b2 a3 b3
+	t.VUNPCKLPS(y(h+3), y(h+2), y(10+h)) // c0 d0 c1 d1
+	t.VUNPCKHPS(y(h+3), y(h+2), y(11+h))
+	t.VSHUFPS(operand.U8(0x44), y(10+h), y(8+h), y(h)) // a0 b0 c0 d0
+	t.VSHUFPS(operand.U8(0xee), y(10+h), y(8+h), y(h+1))
+	t.VSHUFPS(operand.U8(0x44), y(11+h), y(9+h), y(h+2))
+	t.VSHUFPS(operand.U8(0xee), y(11+h), y(9+h), y(h+3))
 }
