@@ -15,22 +15,18 @@ TEXT ·AxpyAVX2(SB), NOSPLIT, $0-28
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (BX), Y1
-	VMOVUPS     32(BX), Y2
-	VMOVUPS     64(BX), Y3
-	VMOVUPS     96(BX), Y4
-	VMOVUPS     (AX), Y5
-	VMOVUPS     32(AX), Y6
-	VMOVUPS     64(AX), Y7
-	VMOVUPS     96(AX), Y8
-	VFMADD231PS Y1, Y0, Y5
-	VFMADD231PS Y2, Y0, Y6
-	VFMADD231PS Y3, Y0, Y7
-	VFMADD231PS Y4, Y0, Y8
-	VMOVUPS     Y5, (AX)
-	VMOVUPS     Y6, 32(AX)
-	VMOVUPS     Y7, 64(AX)
-	VMOVUPS     Y8, 96(AX)
+	VMOVUPS     (AX), Y1
+	VMOVUPS     32(AX), Y2
+	VMOVUPS     64(AX), Y3
+	VMOVUPS     96(AX), Y4
+	VFMADD231PS (BX), Y0, Y1
+	VFMADD231PS 32(BX), Y0, Y2
+	VFMADD231PS 64(BX), Y0, Y3
+	VFMADD231PS 96(BX), Y0, Y4
+	VMOVUPS     Y1, (AX)
+	VMOVUPS     Y2, 32(AX)
+	VMOVUPS     Y3, 64(AX)
+	VMOVUPS     Y4, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	SUBQ        $+32, CX
@@ -42,10 +38,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y8
-	VMOVUPS     (AX), Y7
-	VFMADD231PS Y8, Y0, Y7
-	VMOVUPS     Y7, (AX)
+	VMOVUPS     (AX), Y4
+	VFMADD231PS (BX), Y0, Y4
+	VMOVUPS     Y4, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	SUBQ        $+8, CX
@@ -57,12 +52,12 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y7
+	VMOVUPS     32(DX)(CX*4), Y4
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y7, Y8
-	VMASKMOVPS  (AX), Y7, Y6
-	VFMADD231PS Y8, Y0, Y6
-	VMASKMOVPS  Y6, Y7, (AX)
+	VMASKMOVPS  (BX), Y4, Y3
+	VMASKMOVPS  (AX), Y4, Y2
+	VFMADD231PS Y3, Y0, Y2
+	VMASKMOVPS  Y2, Y4, (AX)
 
 done:
 	VZEROUPPER
@@ -160,14 +155,10 @@ TEXT ·ScaleAVX2(SB), NOSPLIT, $0-28
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Y1
-	VMOVUPS 32(BX), Y2
-	VMOVUPS 64(BX), Y3
-	VMOVUPS 96(BX), Y4
-	VMULPS  Y1, Y0, Y1
-	VMULPS  Y2, Y0, Y2
-	VMULPS  Y3, Y0, Y3
-	VMULPS  Y4, Y0, Y4
+	VMULPS  (BX), Y0, Y1
+	VMULPS  32(BX), Y0, Y2
+	VMULPS  64(BX), Y0, Y3
+	VMULPS  96(BX), Y0, Y4
 	VMOVUPS Y1, (AX)
 	VMOVUPS Y2, 32(AX)
 	VMOVUPS Y3, 64(AX)
@@ -183,8 +174,7 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y4
-	VMULPS  Y4, Y0, Y4
+	VMULPS  (BX), Y0, Y4
 	VMOVUPS Y4, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
@@ -265,50 +255,38 @@ done:
 	RET
 
 // func EmaAVX2(y *float32, x *float32, n int, keep float32, add float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·EmaAVX2(SB), NOSPLIT, $0-32
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS keep+24(FP), Y0
 	VBROADCASTSS add+28(FP), Y1
-	VBROADCASTSS lanes_00800000<>+0(SB), Y3
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y3
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (AX), Y2
-	VMOVUPS     32(AX), Y4
-	VMOVUPS     64(AX), Y5
-	VMOVUPS     96(AX), Y6
-	VMOVUPS     (BX), Y7
-	VMOVUPS     32(BX), Y8
-	VMOVUPS     64(BX), Y9
-	VMOVUPS     96(BX), Y10
-	VMULPS      Y7, Y1, Y7
-	VMULPS      Y8, Y1, Y8
-	VMULPS      Y9, Y1, Y9
-	VMULPS      Y10, Y1, Y10
-	VFMADD231PS Y2, Y0, Y7
-	VFMADD231PS Y4, Y0, Y8
-	VFMADD231PS Y5, Y0, Y9
-	VFMADD231PS Y6, Y0, Y10
-	VANDPS      lanes_7fffffff<>+0(SB), Y7, Y6
-	VCMPPS      $0x05, Y3, Y6, Y6
-	VANDPS      Y6, Y7, Y7
-	VANDPS      lanes_7fffffff<>+0(SB), Y8, Y6
-	VCMPPS      $0x05, Y3, Y6, Y6
-	VANDPS      Y6, Y8, Y8
-	VANDPS      lanes_7fffffff<>+0(SB), Y9, Y6
-	VCMPPS      $0x05, Y3, Y6, Y6
-	VANDPS      Y6, Y9, Y9
-	VANDPS      lanes_7fffffff<>+0(SB), Y10, Y6
-	VCMPPS      $0x05, Y3, Y6, Y6
-	VANDPS      Y6, Y10, Y10
-	VMOVUPS     Y7, (AX)
-	VMOVUPS     Y8, 32(AX)
-	VMOVUPS     Y9, 64(AX)
-	VMOVUPS     Y10, 96(AX)
+	VMULPS      (BX), Y1, Y2
+	VMULPS      32(BX), Y1, Y4
+	VMULPS      64(BX), Y1, Y5
+	VMULPS      96(BX), Y1, Y6
+	VFMADD231PS (AX), Y0, Y2
+	VFMADD231PS 32(AX), Y0, Y4
+	VFMADD231PS 64(AX), Y0, Y5
+	VFMADD231PS 96(AX), Y0, Y6
+	VANDPS      Y3, Y2, Y7
+	VPSIGND     Y7, Y2, Y2
+	VANDPS      Y3, Y4, Y7
+	VPSIGND     Y7, Y4, Y4
+	VANDPS      Y3, Y5, Y7
+	VPSIGND     Y7, Y5, Y5
+	VANDPS      Y3, Y6, Y7
+	VPSIGND     Y7, Y6, Y6
+	VMOVUPS     Y2, (AX)
+	VMOVUPS     Y4, 32(AX)
+	VMOVUPS     Y5, 64(AX)
+	VMOVUPS     Y6, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	SUBQ        $+32, CX
@@ -320,14 +298,11 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (AX), Y10
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y1, Y9
-	VFMADD231PS Y10, Y0, Y9
-	VANDPS      lanes_7fffffff<>+0(SB), Y9, Y10
-	VCMPPS      $0x05, Y3, Y10, Y10
-	VANDPS      Y10, Y9, Y9
-	VMOVUPS     Y9, (AX)
+	VMULPS      (BX), Y1, Y6
+	VFMADD231PS (AX), Y0, Y6
+	VANDPS      Y3, Y6, Y5
+	VPSIGND     Y5, Y6, Y6
+	VMOVUPS     Y6, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	SUBQ        $+8, CX
@@ -339,119 +314,15 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y9
+	VMOVUPS     32(DX)(CX*4), Y6
 	NEGQ        CX
-	VMASKMOVPS  (AX), Y9, Y10
-	VMASKMOVPS  (BX), Y9, Y8
-	VMULPS      Y8, Y1, Y8
-	VFMADD231PS Y10, Y0, Y8
-	VANDPS      lanes_7fffffff<>+0(SB), Y8, Y10
-	VCMPPS      $0x05, Y3, Y10, Y10
-	VANDPS      Y10, Y8, Y8
-	VMASKMOVPS  Y8, Y9, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-DATA lanes_00800000<>+0(SB)/4, $0x00800000
-DATA lanes_00800000<>+4(SB)/4, $0x00800000
-DATA lanes_00800000<>+8(SB)/4, $0x00800000
-DATA lanes_00800000<>+12(SB)/4, $0x00800000
-DATA lanes_00800000<>+16(SB)/4, $0x00800000
-DATA lanes_00800000<>+20(SB)/4, $0x00800000
-DATA lanes_00800000<>+24(SB)/4, $0x00800000
-DATA lanes_00800000<>+28(SB)/4, $0x00800000
-GLOBL lanes_00800000<>(SB), RODATA|NOPTR, $32
-
-DATA lanes_7fffffff<>+0(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+4(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+8(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+12(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+16(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+20(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+24(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+28(SB)/4, $0x7fffffff
-GLOBL lanes_7fffffff<>(SB), RODATA|NOPTR, $32
-
-// func EmaAVX512(y *float32, x *float32, n int, keep float32, add float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·EmaAVX512(SB), NOSPLIT, $0-32
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), BX
-	MOVQ         n+16(FP), CX
-	VBROADCASTSS keep+24(FP), Z0
-	VBROADCASTSS add+28(FP), Z1
-	VBROADCASTSS lanes_00800000<>+0(SB), Z3
-	SUBQ         $+64, CX
-	JL           blocks_end
-
-blocks:
-	VMOVUPS       (AX), Z2
-	VMOVUPS       64(AX), Z4
-	VMOVUPS       128(AX), Z5
-	VMOVUPS       192(AX), Z6
-	VMOVUPS       (BX), Z7
-	VMOVUPS       64(BX), Z8
-	VMOVUPS       128(BX), Z9
-	VMOVUPS       192(BX), Z10
-	VMULPS        Z7, Z1, Z7
-	VMULPS        Z8, Z1, Z8
-	VMULPS        Z9, Z1, Z9
-	VMULPS        Z10, Z1, Z10
-	VFMADD231PS   Z2, Z0, Z7
-	VFMADD231PS   Z4, Z0, Z8
-	VFMADD231PS   Z5, Z0, Z9
-	VFMADD231PS   Z6, Z0, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z7, K7
-	VMOVAPS.Z     Z7, K7, Z7
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z7, (AX)
-	VMOVUPS       Z8, 64(AX)
-	VMOVUPS       Z9, 128(AX)
-	VMOVUPS       Z10, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	SUBQ          $+64, CX
-	JGE           blocks
-
-blocks_end:
-	ADDQ $+64, CX
-	SUBQ $+16, CX
-	JL   vectors_end
-
-vectors:
-	VMOVUPS       (AX), Z10
-	VMOVUPS       (BX), Z9
-	VMULPS        Z9, Z1, Z9
-	VFMADD231PS   Z10, Z0, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	SUBQ          $+16, CX
-	JGE           vectors
-
-vectors_end:
-	ADDQ          $+16, CX
-	TESTQ         CX, CX
-	JE            done
-	MOVL          $0x0000ffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	VMOVUPS.Z     (AX), K1, Z9
-	VMOVUPS.Z     (BX), K1, Z10
-	VMULPS        Z10, Z1, Z10
-	VFMADD231PS   Z9, Z0, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, K1, (AX)
+	VMASKMOVPS  (AX), Y6, Y5
+	VMASKMOVPS  (BX), Y6, Y4
+	VMULPS      Y4, Y1, Y4
+	VFMADD231PS Y5, Y0, Y4
+	VANDPS      Y3, Y4, Y5
+	VPSIGND     Y5, Y4, Y4
+	VMASKMOVPS  Y4, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -466,6 +337,89 @@ DATA lanes_7f800000<>+20(SB)/4, $0x7f800000
 DATA lanes_7f800000<>+24(SB)/4, $0x7f800000
 DATA lanes_7f800000<>+28(SB)/4, $0x7f800000
 GLOBL lanes_7f800000<>(SB), RODATA|NOPTR, $32
+
+// func EmaAVX512(y *float32, x *float32, n int, keep float32, add float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·EmaAVX512(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS keep+24(FP), Z0
+	VBROADCASTSS add+28(FP), Z1
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z3
+	SUBQ         $+64, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS     (AX), Z2
+	VMOVUPS     64(AX), Z4
+	VMOVUPS     128(AX), Z5
+	VMOVUPS     192(AX), Z6
+	VMOVUPS     (BX), Z7
+	VMOVUPS     64(BX), Z8
+	VMOVUPS     128(BX), Z9
+	VMOVUPS     192(BX), Z10
+	VMULPS      Z7, Z1, Z7
+	VMULPS      Z8, Z1, Z8
+	VMULPS      Z9, Z1, Z9
+	VMULPS      Z10, Z1, Z10
+	VFMADD231PS Z2, Z0, Z7
+	VFMADD231PS Z4, Z0, Z8
+	VFMADD231PS Z5, Z0, Z9
+	VFMADD231PS Z6, Z0, Z10
+	VPTESTMD    Z3, Z7, K7
+	VMOVAPS.Z   Z7, K7, Z7
+	VPTESTMD    Z3, Z8, K7
+	VMOVAPS.Z   Z8, K7, Z8
+	VPTESTMD    Z3, Z9, K7
+	VMOVAPS.Z   Z9, K7, Z9
+	VPTESTMD    Z3, Z10, K7
+	VMOVAPS.Z   Z10, K7, Z10
+	VMOVUPS     Z7, (AX)
+	VMOVUPS     Z8, 64(AX)
+	VMOVUPS     Z9, 128(AX)
+	VMOVUPS     Z10, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	SUBQ        $+64, CX
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (AX), Z10
+	VMOVUPS     (BX), Z9
+	VMULPS      Z9, Z1, Z9
+	VFMADD231PS Z10, Z0, Z9
+	VPTESTMD    Z3, Z9, K7
+	VMOVAPS.Z   Z9, K7, Z9
+	VMOVUPS     Z9, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	SUBQ        $+16, CX
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+16, CX
+	TESTQ       CX, CX
+	JE          done
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (AX), K1, Z9
+	VMOVUPS.Z   (BX), K1, Z10
+	VMULPS      Z10, Z1, Z10
+	VFMADD231PS Z9, Z0, Z10
+	VPTESTMD    Z3, Z10, K7
+	VMOVAPS.Z   Z10, K7, Z10
+	VMOVUPS     Z10, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
 
 // func DotAVX2(acc *[64]float32, x *float32, y *float32, n int) float32
 // Requires: AVX, FMA3
@@ -499,38 +453,24 @@ start:
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (BX), Y8
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y12
-	VFMADD231PS Y11, Y8, Y0
-	VFMADD231PS Y12, Y10, Y1
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y8
-	VFMADD231PS Y11, Y12, Y2
-	VFMADD231PS Y8, Y10, Y3
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y8
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y12
-	VFMADD231PS Y11, Y8, Y4
-	VFMADD231PS Y12, Y10, Y5
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y8
-	VFMADD231PS Y11, Y12, Y6
-	VFMADD231PS Y8, Y10, Y7
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
+	VMOVUPS     (CX), Y8
+	VMOVUPS     32(CX), Y10
+	VMOVUPS     64(CX), Y11
+	VMOVUPS     96(CX), Y12
+	VFMADD231PS (BX), Y8, Y0
+	VFMADD231PS 32(BX), Y10, Y1
+	VFMADD231PS 64(BX), Y11, Y2
+	VFMADD231PS 96(BX), Y12, Y3
+	VMOVUPS     128(CX), Y12
+	VMOVUPS     160(CX), Y11
+	VMOVUPS     192(CX), Y10
+	VMOVUPS     224(CX), Y8
+	VFMADD231PS 128(BX), Y12, Y4
+	VFMADD231PS 160(BX), Y11, Y5
+	VFMADD231PS 192(BX), Y10, Y6
+	VFMADD231PS 224(BX), Y8, Y7
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	JGE         blocks
 
@@ -538,65 +478,57 @@ blocks_end:
 	ADDQ        $+64, DX
 	CMPQ        DX, $+8
 	JL          partial0
-	VMOVUPS     (BX), Y8
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y8, Y0
+	VMOVUPS     (CX), Y8
+	VFMADD231PS (BX), Y8, Y0
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial1
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y8
-	VFMADD231PS Y8, Y10, Y1
+	VFMADD231PS (BX), Y8, Y1
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial2
-	VMOVUPS     (BX), Y8
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y8, Y2
+	VMOVUPS     (CX), Y8
+	VFMADD231PS (BX), Y8, Y2
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial3
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y8
-	VFMADD231PS Y8, Y10, Y3
+	VFMADD231PS (BX), Y8, Y3
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial4
-	VMOVUPS     (BX), Y8
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y8, Y4
+	VMOVUPS     (CX), Y8
+	VFMADD231PS (BX), Y8, Y4
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial5
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y8
-	VFMADD231PS Y8, Y10, Y5
+	VFMADD231PS (BX), Y8, Y5
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial6
-	VMOVUPS     (BX), Y8
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y8, Y6
+	VMOVUPS     (CX), Y8
+	VFMADD231PS (BX), Y8, Y6
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial7
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y8
-	VFMADD231PS Y8, Y10, Y7
+	VFMADD231PS (BX), Y8, Y7
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
@@ -923,78 +855,61 @@ start:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Y8
-	VMOVUPS 32(BX), Y9
-	VMOVUPS 64(BX), Y10
-	VMOVUPS 96(BX), Y11
-	VADDPS  Y8, Y0, Y0
-	VADDPS  Y9, Y1, Y1
-	VADDPS  Y10, Y2, Y2
-	VADDPS  Y11, Y3, Y3
-	ADDQ    $+128, BX
-	VMOVUPS (BX), Y11
-	VMOVUPS 32(BX), Y10
-	VMOVUPS 64(BX), Y9
-	VMOVUPS 96(BX), Y8
-	VADDPS  Y11, Y4, Y4
-	VADDPS  Y10, Y5, Y5
-	VADDPS  Y9, Y6, Y6
-	VADDPS  Y8, Y7, Y7
-	ADDQ    $+128, BX
-	SUBQ    $+64, CX
-	JGE     blocks
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS 64(BX), Y2, Y2
+	VADDPS 96(BX), Y3, Y3
+	VADDPS 128(BX), Y4, Y4
+	VADDPS 160(BX), Y5, Y5
+	VADDPS 192(BX), Y6, Y6
+	VADDPS 224(BX), Y7, Y7
+	ADDQ   $+256, BX
+	SUBQ   $+64, CX
+	JGE    blocks
 
 blocks_end:
-	ADDQ    $+64, CX
-	CMPQ    CX, $+8
-	JL      partial0
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y0, Y0
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	CMPQ    CX, $+8
-	JL      partial1
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y1, Y1
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	CMPQ    CX, $+8
-	JL      partial2
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y2, Y2
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	CMPQ    CX, $+8
-	JL      partial3
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y3, Y3
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	CMPQ    CX, $+8
-	JL      partial4
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y4, Y4
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	CMPQ    CX, $+8
-	JL      partial5
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y5, Y5
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	CMPQ    CX, $+8
-	JL      partial6
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y6, Y6
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	CMPQ    CX, $+8
-	JL      partial7
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y7, Y7
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	JMP     fold
+	ADDQ   $+64, CX
+	CMPQ   CX, $+8
+	JL     partial0
+	VADDPS (BX), Y0, Y0
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	CMPQ   CX, $+8
+	JL     partial1
+	VADDPS (BX), Y1, Y1
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	CMPQ   CX, $+8
+	JL     partial2
+	VADDPS (BX), Y2, Y2
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	CMPQ   CX, $+8
+	JL     partial3
+	VADDPS (BX), Y3, Y3
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	CMPQ   CX, $+8
+	JL     partial4
+	VADDPS (BX), Y4, Y4
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	CMPQ   CX, $+8
+	JL     partial5
+	VADDPS (BX), Y5, Y5
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	CMPQ   CX, $+8
+	JL     partial6
+	VADDPS (BX), Y6, Y6
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	CMPQ   CX, $+8
+	JL     partial7
+	VADDPS (BX), Y7, Y7
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	JMP    fold
 
 partial0:
 	TESTQ      CX, CX
@@ -1276,16 +1191,15 @@ blocks:
 	VFMADD231PS Y9, Y9, Y1
 	VFMADD231PS Y10, Y10, Y2
 	VFMADD231PS Y11, Y11, Y3
-	ADDQ        $+128, BX
-	VMOVUPS     (BX), Y11
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     64(BX), Y9
-	VMOVUPS     96(BX), Y8
+	VMOVUPS     128(BX), Y11
+	VMOVUPS     160(BX), Y10
+	VMOVUPS     192(BX), Y9
+	VMOVUPS     224(BX), Y8
 	VFMADD231PS Y11, Y11, Y4
 	VFMADD231PS Y10, Y10, Y5
 	VFMADD231PS Y9, Y9, Y6
 	VFMADD231PS Y8, Y8, Y7
-	ADDQ        $+128, BX
+	ADDQ        $+256, BX
 	SUBQ        $+64, CX
 	JGE         blocks
 
@@ -1902,14 +1816,10 @@ TEXT ·FiniteSumAVX2(SB), NOSPLIT, $0-20
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (AX), Y4
-	VMOVUPS     32(AX), Y6
-	VMOVUPS     64(AX), Y7
-	VMOVUPS     96(AX), Y8
-	VFMADD231PS Y5, Y4, Y0
-	VFMADD231PS Y5, Y6, Y1
-	VFMADD231PS Y5, Y7, Y2
-	VFMADD231PS Y5, Y8, Y3
+	VFMADD231PS (AX), Y5, Y0
+	VFMADD231PS 32(AX), Y5, Y1
+	VFMADD231PS 64(AX), Y5, Y2
+	VFMADD231PS 96(AX), Y5, Y3
 	ADDQ        $+128, AX
 	SUBQ        $+32, BX
 	JGE         blocks
@@ -1918,26 +1828,22 @@ blocks_end:
 	ADDQ        $+32, BX
 	CMPQ        BX, $+8
 	JL          partial0
-	VMOVUPS     (AX), Y8
-	VFMADD231PS Y5, Y8, Y0
+	VFMADD231PS (AX), Y5, Y0
 	ADDQ        $+32, AX
 	ADDQ        $-8, BX
 	CMPQ        BX, $+8
 	JL          partial1
-	VMOVUPS     (AX), Y8
-	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS (AX), Y5, Y1
 	ADDQ        $+32, AX
 	ADDQ        $-8, BX
 	CMPQ        BX, $+8
 	JL          partial2
-	VMOVUPS     (AX), Y8
-	VFMADD231PS Y5, Y8, Y2
+	VFMADD231PS (AX), Y5, Y2
 	ADDQ        $+32, AX
 	ADDQ        $-8, BX
 	CMPQ        BX, $+8
 	JL          partial3
-	VMOVUPS     (AX), Y8
-	VFMADD231PS Y5, Y8, Y3
+	VFMADD231PS (AX), Y5, Y3
 	ADDQ        $+32, AX
 	ADDQ        $-8, BX
 	JMP         fold
@@ -1947,10 +1853,10 @@ partial0:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), CX
 	NEGQ        BX
-	VMOVUPS     32(CX)(BX*4), Y8
+	VMOVUPS     32(CX)(BX*4), Y4
 	NEGQ        BX
-	VMASKMOVPS  (AX), Y8, Y7
-	VFMADD231PS Y5, Y7, Y0
+	VMASKMOVPS  (AX), Y4, Y6
+	VFMADD231PS Y5, Y6, Y0
 	JMP         fold
 
 partial1:
@@ -1958,10 +1864,10 @@ partial1:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), CX
 	NEGQ        BX
-	VMOVUPS     32(CX)(BX*4), Y8
+	VMOVUPS     32(CX)(BX*4), Y4
 	NEGQ        BX
-	VMASKMOVPS  (AX), Y8, Y7
-	VFMADD231PS Y5, Y7, Y1
+	VMASKMOVPS  (AX), Y4, Y6
+	VFMADD231PS Y5, Y6, Y1
 	JMP         fold
 
 partial2:
@@ -1969,10 +1875,10 @@ partial2:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), CX
 	NEGQ        BX
-	VMOVUPS     32(CX)(BX*4), Y8
+	VMOVUPS     32(CX)(BX*4), Y4
 	NEGQ        BX
-	VMASKMOVPS  (AX), Y8, Y7
-	VFMADD231PS Y5, Y7, Y2
+	VMASKMOVPS  (AX), Y4, Y6
+	VFMADD231PS Y5, Y6, Y2
 	JMP         fold
 
 partial3:
@@ -1980,21 +1886,21 @@ partial3:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), CX
 	NEGQ        BX
-	VMOVUPS     32(CX)(BX*4), Y8
+	VMOVUPS     32(CX)(BX*4), Y4
 	NEGQ        BX
-	VMASKMOVPS  (AX), Y8, Y7
-	VFMADD231PS Y5, Y7, Y3
+	VMASKMOVPS  (AX), Y4, Y6
+	VFMADD231PS Y5, Y6, Y3
 
 fold:
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X8
-	VADDPS       X8, X0, X0
-	VSHUFPS      $0x0e, X0, X0, X8
-	VADDPS       X8, X0, X0
-	VSHUFPS      $0x01, X0, X0, X8
-	VADDPS       X8, X0, X0
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X4
+	VADDPS       X4, X0, X0
+	VSHUFPS      $0x01, X0, X0, X4
+	VADDPS       X4, X0, X0
 	VMOVSS       X0, ret+16(FP)
 	VZEROUPPER
 	RET
@@ -2145,20 +2051,18 @@ blocks:
 	VMOVUPS     Y10, 32(AX)
 	VFMADD231PS Y7, Y6, Y2
 	VFMADD231PS Y7, Y8, Y3
-	ADDQ        $+64, AX
-	ADDQ        $+64, BX
-	VMOVUPS     (BX), Y8
-	VMOVUPS     32(BX), Y6
+	VMOVUPS     64(BX), Y8
+	VMOVUPS     96(BX), Y6
 	VSUBPS      Y0, Y8, Y10
 	VSUBPS      Y0, Y6, Y9
 	VDIVPS      Y1, Y10, Y10
 	VDIVPS      Y1, Y9, Y9
-	VMOVUPS     Y10, (AX)
-	VMOVUPS     Y9, 32(AX)
+	VMOVUPS     Y10, 64(AX)
+	VMOVUPS     Y9, 96(AX)
 	VFMADD231PS Y7, Y8, Y4
 	VFMADD231PS Y7, Y6, Y5
-	ADDQ        $+64, AX
-	ADDQ        $+64, BX
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
 	SUBQ        $+32, CX
 	JGE         blocks
 
@@ -2429,7 +2333,7 @@ fold:
 	RET
 
 // func NormalizeEMAAVX2(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·NormalizeEMAAVX2(SB), NOSPLIT, $0-44
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), BX
@@ -2442,64 +2346,49 @@ TEXT ·NormalizeEMAAVX2(SB), NOSPLIT, $0-44
 	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
 	VPXOR        X7, X7, X7
-	VBROADCASTSS lanes_00800000<>+0(SB), Y9
-	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS     (BX), Y8
+	VMOVUPS     32(BX), Y10
 	VSUBPS      Y0, Y8, Y11
+	VSUBPS      Y0, Y10, Y12
 	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
+	VDIVPS      Y1, Y12, Y12
 	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS (AX), Y2, Y11
+	VFMADD231PS 32(AX), Y2, Y12
+	VANDPS      Y9, Y11, Y13
+	VPSIGND     Y13, Y11, Y11
+	VANDPS      Y9, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
 	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y4
-	ADDQ        $+32, AX
-	ADDQ        $+32, BX
-	VMOVUPS     (BX), Y8
+	VMOVUPS     Y12, 32(AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y4
+	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y5
+	VMOVUPS     64(BX), Y10
+	VMOVUPS     96(BX), Y8
+	VSUBPS      Y0, Y10, Y12
 	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y12, Y12
 	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
+	VMULPS      Y12, Y3, Y12
 	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
-	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y5
-	ADDQ        $+32, AX
-	ADDQ        $+32, BX
-	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
-	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y6
-	ADDQ        $+32, AX
-	ADDQ        $+32, BX
-	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
-	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y7
-	ADDQ        $+32, AX
-	ADDQ        $+32, BX
+	VFMADD231PS 64(AX), Y2, Y12
+	VFMADD231PS 96(AX), Y2, Y11
+	VANDPS      Y9, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
+	VANDPS      Y9, Y11, Y13
+	VPSIGND     Y13, Y11, Y11
+	VMOVUPS     Y12, 64(AX)
+	VMOVUPS     Y11, 96(AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y6
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y7
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
 	SUBQ        $+32, CX
 	JGE         blocks
 
@@ -2508,64 +2397,56 @@ blocks_end:
 	CMPQ        CX, $+8
 	JL          partial0
 	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
-	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y4
+	VSUBPS      Y0, Y8, Y10
+	VDIVPS      Y1, Y10, Y10
+	VMULPS      Y10, Y3, Y10
+	VFMADD231PS (AX), Y2, Y10
+	VANDPS      Y9, Y10, Y11
+	VPSIGND     Y11, Y10, Y10
+	VMOVUPS     Y10, (AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y4
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial1
 	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
-	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y5
+	VSUBPS      Y0, Y8, Y10
+	VDIVPS      Y1, Y10, Y10
+	VMULPS      Y10, Y3, Y10
+	VFMADD231PS (AX), Y2, Y10
+	VANDPS      Y9, Y10, Y11
+	VPSIGND     Y11, Y10, Y10
+	VMOVUPS     Y10, (AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y5
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial2
 	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
-	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y6
+	VSUBPS      Y0, Y8, Y10
+	VDIVPS      Y1, Y10, Y10
+	VMULPS      Y10, Y3, Y10
+	VFMADD231PS (AX), Y2, Y10
+	VANDPS      Y9, Y10, Y11
+	VPSIGND     Y11, Y10, Y10
+	VMOVUPS     Y10, (AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y6
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial3
 	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
-	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y7
+	VSUBPS      Y0, Y8, Y10
+	VDIVPS      Y1, Y10, Y10
+	VMULPS      Y10, Y3, Y10
+	VFMADD231PS (AX), Y2, Y10
+	VANDPS      Y9, Y10, Y11
+	VPSIGND     Y11, Y10, Y10
+	VMOVUPS     Y10, (AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y7
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
@@ -2578,17 +2459,16 @@ partial0:
 	NEGQ        CX
 	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y11
-	VSUBPS      Y0, Y11, Y12
-	VDIVPS      Y1, Y12, Y12
-	VMASKMOVPS  (AX), Y8, Y13
-	VMULPS      Y12, Y3, Y12
-	VFMADD231PS Y13, Y2, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
-	VCMPPS      $0x05, Y9, Y13, Y13
-	VANDPS      Y13, Y12, Y12
-	VMASKMOVPS  Y12, Y8, (AX)
-	VFMADD231PS Y10, Y11, Y4
+	VMASKMOVPS  (BX), Y8, Y10
+	VSUBPS      Y0, Y10, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMASKMOVPS  (AX), Y8, Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMASKMOVPS  Y11, Y8, (AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y4
 	JMP         fold
 
 partial1:
@@ -2598,17 +2478,16 @@ partial1:
 	NEGQ        CX
 	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y11
-	VSUBPS      Y0, Y11, Y12
-	VDIVPS      Y1, Y12, Y12
-	VMASKMOVPS  (AX), Y8, Y13
-	VMULPS      Y12, Y3, Y12
-	VFMADD231PS Y13, Y2, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
-	VCMPPS      $0x05, Y9, Y13, Y13
-	VANDPS      Y13, Y12, Y12
-	VMASKMOVPS  Y12, Y8, (AX)
-	VFMADD231PS Y10, Y11, Y5
+	VMASKMOVPS  (BX), Y8, Y10
+	VSUBPS      Y0, Y10, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMASKMOVPS  (AX), Y8, Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMASKMOVPS  Y11, Y8, (AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y5
 	JMP         fold
 
 partial2:
@@ -2618,17 +2497,16 @@ partial2:
 	NEGQ        CX
 	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y11
-	VSUBPS      Y0, Y11, Y12
-	VDIVPS      Y1, Y12, Y12
-	VMASKMOVPS  (AX), Y8, Y13
-	VMULPS      Y12, Y3, Y12
-	VFMADD231PS Y13, Y2, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
-	VCMPPS      $0x05, Y9, Y13, Y13
-	VANDPS      Y13, Y12, Y12
-	VMASKMOVPS  Y12, Y8, (AX)
-	VFMADD231PS Y10, Y11, Y6
+	VMASKMOVPS  (BX), Y8, Y10
+	VSUBPS      Y0, Y10, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMASKMOVPS  (AX), Y8, Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMASKMOVPS  Y11, Y8, (AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y6
 	JMP         fold
 
 partial3:
@@ -2638,17 +2516,16 @@ partial3:
 	NEGQ        CX
 	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y11
-	VSUBPS      Y0, Y11, Y12
-	VDIVPS      Y1, Y12, Y12
-	VMASKMOVPS  (AX), Y8, Y13
-	VMULPS      Y12, Y3, Y12
-	VFMADD231PS Y13, Y2, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
-	VCMPPS      $0x05, Y9, Y13, Y13
-	VANDPS      Y13, Y12, Y12
-	VMASKMOVPS  Y12, Y8, (AX)
-	VFMADD231PS Y10, Y11, Y7
+	VMASKMOVPS  (BX), Y8, Y10
+	VSUBPS      Y0, Y10, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMASKMOVPS  (AX), Y8, Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMASKMOVPS  Y11, Y8, (AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y7
 
 fold:
 	VADDPS       Y6, Y4, Y4
@@ -2678,191 +2555,191 @@ TEXT ·NormalizeEMAAVX512(SB), NOSPLIT, $0-44
 	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
 	VPXOR        X7, X7, X7
-	VBROADCASTSS lanes_00800000<>+0(SB), Z9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z9
 	VBROADCASTSS lanes_00000000<>+0(SB), Z10
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (BX), Z8
-	VMOVUPS       64(BX), Z11
-	VMOVUPS       128(BX), Z12
-	VMOVUPS       192(BX), Z13
-	VSUBPS        Z0, Z8, Z14
-	VSUBPS        Z0, Z11, Z15
-	VSUBPS        Z0, Z12, Z16
-	VSUBPS        Z0, Z13, Z17
-	VDIVPS        Z1, Z14, Z14
-	VDIVPS        Z1, Z15, Z15
-	VDIVPS        Z1, Z16, Z16
-	VDIVPS        Z1, Z17, Z17
-	VMOVUPS       (AX), Z18
-	VMOVUPS       64(AX), Z19
-	VMOVUPS       128(AX), Z20
-	VMOVUPS       192(AX), Z21
-	VMULPS        Z14, Z3, Z14
-	VMULPS        Z15, Z3, Z15
-	VMULPS        Z16, Z3, Z16
-	VMULPS        Z17, Z3, Z17
-	VFMADD231PS   Z18, Z2, Z14
-	VFMADD231PS   Z19, Z2, Z15
-	VFMADD231PS   Z20, Z2, Z16
-	VFMADD231PS   Z21, Z2, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VMOVUPS       Z14, (AX)
-	VMOVUPS       Z15, 64(AX)
-	VMOVUPS       Z16, 128(AX)
-	VMOVUPS       Z17, 192(AX)
-	VFMADD231PS   Z10, Z8, Z4
-	VFMADD231PS   Z10, Z11, Z5
-	VFMADD231PS   Z10, Z12, Z6
-	VFMADD231PS   Z10, Z13, Z7
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	SUBQ          $+64, CX
-	JGE           blocks
+	VMOVUPS     (BX), Z8
+	VMOVUPS     64(BX), Z11
+	VMOVUPS     128(BX), Z12
+	VMOVUPS     192(BX), Z13
+	VSUBPS      Z0, Z8, Z14
+	VSUBPS      Z0, Z11, Z15
+	VSUBPS      Z0, Z12, Z16
+	VSUBPS      Z0, Z13, Z17
+	VDIVPS      Z1, Z14, Z14
+	VDIVPS      Z1, Z15, Z15
+	VDIVPS      Z1, Z16, Z16
+	VDIVPS      Z1, Z17, Z17
+	VMOVUPS     (AX), Z18
+	VMOVUPS     64(AX), Z19
+	VMOVUPS     128(AX), Z20
+	VMOVUPS     192(AX), Z21
+	VMULPS      Z14, Z3, Z14
+	VMULPS      Z15, Z3, Z15
+	VMULPS      Z16, Z3, Z16
+	VMULPS      Z17, Z3, Z17
+	VFMADD231PS Z18, Z2, Z14
+	VFMADD231PS Z19, Z2, Z15
+	VFMADD231PS Z20, Z2, Z16
+	VFMADD231PS Z21, Z2, Z17
+	VPTESTMD    Z9, Z14, K7
+	VMOVAPS.Z   Z14, K7, Z14
+	VPTESTMD    Z9, Z15, K7
+	VMOVAPS.Z   Z15, K7, Z15
+	VPTESTMD    Z9, Z16, K7
+	VMOVAPS.Z   Z16, K7, Z16
+	VPTESTMD    Z9, Z17, K7
+	VMOVAPS.Z   Z17, K7, Z17
+	VMOVUPS     Z14, (AX)
+	VMOVUPS     Z15, 64(AX)
+	VMOVUPS     Z16, 128(AX)
+	VMOVUPS     Z17, 192(AX)
+	VFMADD231PS Z10, Z8, Z4
+	VFMADD231PS Z10, Z11, Z5
+	VFMADD231PS Z10, Z12, Z6
+	VFMADD231PS Z10, Z13, Z7
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	SUBQ        $+64, CX
+	JGE         blocks
 
 blocks_end:
-	ADDQ          $+64, CX
-	CMPQ          CX, $+16
-	JL            partial0
-	VMOVUPS       (BX), Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS       (AX), Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, (AX)
-	VFMADD231PS   Z10, Z13, Z4
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $-16, CX
-	CMPQ          CX, $+16
-	JL            partial1
-	VMOVUPS       (BX), Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS       (AX), Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, (AX)
-	VFMADD231PS   Z10, Z13, Z5
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $-16, CX
-	CMPQ          CX, $+16
-	JL            partial2
-	VMOVUPS       (BX), Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS       (AX), Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, (AX)
-	VFMADD231PS   Z10, Z13, Z6
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $-16, CX
-	CMPQ          CX, $+16
-	JL            partial3
-	VMOVUPS       (BX), Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS       (AX), Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, (AX)
-	VFMADD231PS   Z10, Z13, Z7
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $-16, CX
-	JMP           fold
+	ADDQ        $+64, CX
+	CMPQ        CX, $+16
+	JL          partial0
+	VMOVUPS     (BX), Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS     (AX), Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, (AX)
+	VFMADD231PS Z10, Z13, Z4
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial1
+	VMOVUPS     (BX), Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS     (AX), Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, (AX)
+	VFMADD231PS Z10, Z13, Z5
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial2
+	VMOVUPS     (BX), Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS     (AX), Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, (AX)
+	VFMADD231PS Z10, Z13, Z6
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial3
+	VMOVUPS     (BX), Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS     (AX), Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, (AX)
+	VFMADD231PS Z10, Z13, Z7
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	JMP         fold
 
 partial0:
-	TESTQ         CX, CX
-	JE            fold
-	MOVL          $0x0000ffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	VMOVUPS.Z     (BX), K1, Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS.Z     (AX), K1, Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, K1, (AX)
-	VFMADD231PS   Z10, Z13, Z4
-	JMP           fold
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (BX), K1, Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS.Z   (AX), K1, Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, K1, (AX)
+	VFMADD231PS Z10, Z13, Z4
+	JMP         fold
 
 partial1:
-	TESTQ         CX, CX
-	JE            fold
-	MOVL          $0x0000ffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	VMOVUPS.Z     (BX), K1, Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS.Z     (AX), K1, Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, K1, (AX)
-	VFMADD231PS   Z10, Z13, Z5
-	JMP           fold
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (BX), K1, Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS.Z   (AX), K1, Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, K1, (AX)
+	VFMADD231PS Z10, Z13, Z5
+	JMP         fold
 
 partial2:
-	TESTQ         CX, CX
-	JE            fold
-	MOVL          $0x0000ffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	VMOVUPS.Z     (BX), K1, Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS.Z     (AX), K1, Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, K1, (AX)
-	VFMADD231PS   Z10, Z13, Z6
-	JMP           fold
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (BX), K1, Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS.Z   (AX), K1, Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, K1, (AX)
+	VFMADD231PS Z10, Z13, Z6
+	JMP         fold
 
 partial3:
-	TESTQ         CX, CX
-	JE            fold
-	MOVL          $0x0000ffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	VMOVUPS.Z     (BX), K1, Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS.Z     (AX), K1, Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, K1, (AX)
-	VFMADD231PS   Z10, Z13, Z7
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (BX), K1, Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS.Z   (AX), K1, Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, K1, (AX)
+	VFMADD231PS Z10, Z13, Z7
 
 fold:
 	VADDPS        Z6, Z4, Z4
@@ -2906,22 +2783,18 @@ row:
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (CX), Y4
-	VMOVUPS     32(CX), Y5
-	VMOVUPS     64(CX), Y6
-	VMOVUPS     96(CX), Y7
-	VMOVUPS     (AX), Y8
-	VMOVUPS     32(AX), Y9
-	VMOVUPS     64(AX), Y10
-	VMOVUPS     96(AX), Y11
-	VFMADD231PS Y4, Y3, Y8
-	VFMADD231PS Y5, Y3, Y9
-	VFMADD231PS Y6, Y3, Y10
-	VFMADD231PS Y7, Y3, Y11
-	VMOVUPS     Y8, (AX)
-	VMOVUPS     Y9, 32(AX)
-	VMOVUPS     Y10, 64(AX)
-	VMOVUPS     Y11, 96(AX)
+	VMOVUPS     (AX), Y4
+	VMOVUPS     32(AX), Y5
+	VMOVUPS     64(AX), Y6
+	VMOVUPS     96(AX), Y7
+	VFMADD231PS (CX), Y3, Y4
+	VFMADD231PS 32(CX), Y3, Y5
+	VFMADD231PS 64(CX), Y3, Y6
+	VFMADD231PS 96(CX), Y3, Y7
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     Y5, 32(AX)
+	VMOVUPS     Y6, 64(AX)
+	VMOVUPS     Y7, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, CX
 	SUBQ        $+32, DI
@@ -2933,10 +2806,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Y11
-	VMOVUPS     (AX), Y10
-	VFMADD231PS Y11, Y3, Y10
-	VMOVUPS     Y10, (AX)
+	VMOVUPS     (AX), Y7
+	VFMADD231PS (CX), Y3, Y7
+	VMOVUPS     Y7, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	SUBQ        $+8, DI
@@ -2946,10 +2818,10 @@ vectors_end:
 	ADDQ        $+8, DI
 	TESTQ       DI, DI
 	JE          row_end
-	VMASKMOVPS  (CX), Y1, Y10
-	VMASKMOVPS  (AX), Y1, Y11
-	VFMADD231PS Y10, Y3, Y11
-	VMASKMOVPS  Y11, Y1, (AX)
+	VMASKMOVPS  (CX), Y1, Y7
+	VMASKMOVPS  (AX), Y1, Y6
+	VFMADD231PS Y7, Y3, Y6
+	VMASKMOVPS  Y6, Y1, (AX)
 	SHLQ        $0x02, DI
 	ADDQ        DI, AX
 
@@ -3214,18 +3086,14 @@ blocks:
 	VFMADD213PS Y4, Y2, Y5
 	VFMADD213PS Y4, Y2, Y6
 	VFMADD213PS Y4, Y2, Y7
-	VMOVUPS     (AX), Y8
-	VMOVUPS     32(AX), Y9
-	VMOVUPS     64(AX), Y10
-	VMOVUPS     96(AX), Y11
-	VFMADD231PS Y3, Y0, Y8
-	VFMADD231PS Y5, Y0, Y9
-	VFMADD231PS Y6, Y0, Y10
-	VFMADD231PS Y7, Y0, Y11
-	VMOVUPS     Y8, (AX)
-	VMOVUPS     Y9, 32(AX)
-	VMOVUPS     Y10, 64(AX)
-	VMOVUPS     Y11, 96(AX)
+	VFMADD213PS (AX), Y0, Y3
+	VFMADD213PS 32(AX), Y0, Y5
+	VFMADD213PS 64(AX), Y0, Y6
+	VFMADD213PS 96(AX), Y0, Y7
+	VMOVUPS     Y3, (AX)
+	VMOVUPS     Y5, 32(AX)
+	VMOVUPS     Y6, 64(AX)
+	VMOVUPS     Y7, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, CX
 	SUBQ        $+32, DI
@@ -3237,11 +3105,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Y11
-	VFMADD213PS Y4, Y2, Y11
-	VMOVUPS     (AX), Y10
-	VFMADD231PS Y11, Y0, Y10
-	VMOVUPS     Y10, (AX)
+	VMOVUPS     (CX), Y7
+	VFMADD213PS Y4, Y2, Y7
+	VFMADD213PS (AX), Y0, Y7
+	VMOVUPS     Y7, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	SUBQ        $+8, DI
@@ -3251,11 +3118,11 @@ vectors_end:
 	ADDQ        $+8, DI
 	TESTQ       DI, DI
 	JE          row_end
-	VMASKMOVPS  (CX), Y1, Y10
-	VFMADD213PS Y4, Y2, Y10
-	VMASKMOVPS  (AX), Y1, Y11
-	VFMADD231PS Y10, Y0, Y11
-	VMASKMOVPS  Y11, Y1, (AX)
+	VMASKMOVPS  (CX), Y1, Y7
+	VFMADD213PS Y4, Y2, Y7
+	VMASKMOVPS  (AX), Y1, Y6
+	VFMADD231PS Y7, Y0, Y6
+	VMASKMOVPS  Y6, Y1, (AX)
 	SHLQ        $0x02, DI
 	ADDQ        DI, AX
 
@@ -3563,22 +3430,14 @@ columns8_begin:
 	MOVQ rows+24(FP), DI
 
 columns8_rows:
-	VMOVUPS (BX), Y8
-	VMOVUPS 32(BX), Y9
-	VMOVUPS 64(BX), Y10
-	VMOVUPS 96(BX), Y11
-	VADDPS  Y8, Y7, Y7
-	VADDPS  Y9, Y6, Y6
-	VADDPS  Y10, Y5, Y5
-	VADDPS  Y11, Y4, Y4
-	VMOVUPS 128(BX), Y11
-	VMOVUPS 160(BX), Y10
-	VMOVUPS 192(BX), Y9
-	VMOVUPS 224(BX), Y8
-	VADDPS  Y11, Y3, Y3
-	VADDPS  Y10, Y2, Y2
-	VADDPS  Y9, Y1, Y1
-	VADDPS  Y8, Y0, Y0
+	VADDPS  (BX), Y7, Y7
+	VADDPS  32(BX), Y6, Y6
+	VADDPS  64(BX), Y5, Y5
+	VADDPS  96(BX), Y4, Y4
+	VADDPS  128(BX), Y3, Y3
+	VADDPS  160(BX), Y2, Y2
+	VADDPS  192(BX), Y1, Y1
+	VADDPS  224(BX), Y0, Y0
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns8_rows
@@ -3638,28 +3497,24 @@ columns4_begin:
 	MOVQ rows+24(FP), DI
 
 columns4_rows:
-	VMOVUPS (BX), Y4
-	VMOVUPS 32(BX), Y5
-	VMOVUPS 64(BX), Y6
-	VMOVUPS 96(BX), Y7
-	VADDPS  Y4, Y0, Y0
-	VADDPS  Y5, Y1, Y1
-	VADDPS  Y6, Y2, Y2
-	VADDPS  Y7, Y3, Y3
+	VADDPS  (BX), Y0, Y0
+	VADDPS  32(BX), Y1, Y1
+	VADDPS  64(BX), Y2, Y2
+	VADDPS  96(BX), Y3, Y3
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns4_rows
 	MOVQ    add+40(FP), DI
 	CMPQ    DI, $+1
 	JNE     columns4_store
-	VMOVUPS (AX), Y7
-	VADDPS  Y0, Y7, Y0
-	VMOVUPS 32(AX), Y7
-	VADDPS  Y1, Y7, Y1
-	VMOVUPS 64(AX), Y7
-	VADDPS  Y2, Y7, Y2
-	VMOVUPS 96(AX), Y7
-	VADDPS  Y3, Y7, Y3
+	VMOVUPS (AX), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 32(AX), Y4
+	VADDPS  Y1, Y4, Y1
+	VMOVUPS 64(AX), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 96(AX), Y4
+	VADDPS  Y3, Y4, Y3
 
 columns4_store:
 	VMOVUPS Y0, (AX)
@@ -3689,20 +3544,18 @@ columns2_begin:
 	MOVQ rows+24(FP), DI
 
 columns2_rows:
-	VMOVUPS (BX), Y1
-	VMOVUPS 32(BX), Y0
-	VADDPS  Y1, Y3, Y3
-	VADDPS  Y0, Y2, Y2
+	VADDPS  (BX), Y3, Y3
+	VADDPS  32(BX), Y2, Y2
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns2_rows
 	MOVQ    add+40(FP), DI
 	CMPQ    DI, $+1
 	JNE     columns2_store
-	VMOVUPS (AX), Y0
-	VADDPS  Y3, Y0, Y3
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y2, Y0, Y2
+	VMOVUPS (AX), Y1
+	VADDPS  Y3, Y1, Y3
+	VMOVUPS 32(AX), Y1
+	VADDPS  Y2, Y1, Y2
 
 columns2_store:
 	VMOVUPS Y3, (AX)
@@ -3728,8 +3581,7 @@ columns1_begin:
 	MOVQ rows+24(FP), DI
 
 columns1_rows:
-	VMOVUPS (BX), Y3
-	VADDPS  Y3, Y2, Y2
+	VADDPS  (BX), Y2, Y2
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns1_rows
@@ -3765,16 +3617,16 @@ partial_begin:
 	MOVQ rows+24(FP), DI
 
 partial_rows:
-	VMASKMOVPS (BX), Y2, Y0
-	VADDPS     Y0, Y3, Y3
+	VMASKMOVPS (BX), Y2, Y1
+	VADDPS     Y1, Y3, Y3
 	ADDQ       DX, BX
 	SUBQ       $+1, DI
 	JNE        partial_rows
 	MOVQ       add+40(FP), DI
 	CMPQ       DI, $+1
 	JNE        partial_store
-	VMASKMOVPS (AX), Y2, Y0
-	VADDPS     Y3, Y0, Y3
+	VMASKMOVPS (AX), Y2, Y1
+	VADDPS     Y3, Y1, Y3
 
 partial_store:
 	VMASKMOVPS Y3, Y2, (AX)
@@ -4071,14 +3923,10 @@ columns:
 	MOVQ  rows+24(FP), DI
 
 whole_rows:
-	VMOVUPS (BX), Y4
-	VMOVUPS (R8), Y5
-	VMOVUPS (R9), Y6
-	VMOVUPS (R10), Y7
-	VADDPS  Y4, Y0, Y0
-	VADDPS  Y5, Y1, Y1
-	VADDPS  Y6, Y2, Y2
-	VADDPS  Y7, Y3, Y3
+	VADDPS  (BX), Y0, Y0
+	VADDPS  (R8), Y1, Y1
+	VADDPS  (R9), Y2, Y2
+	VADDPS  (R10), Y3, Y3
 	ADDQ    DX, BX
 	ADDQ    DX, R8
 	ADDQ    DX, R9
@@ -4088,8 +3936,8 @@ whole_rows:
 	MOVQ    add+48(FP), DI
 	TESTQ   DI, DI
 	JE      whole_store
-	VMOVUPS (AX), Y7
-	VADDPS  Y0, Y7, Y0
+	VMOVUPS (AX), Y4
+	VADDPS  Y0, Y4, Y0
 
 whole_store:
 	VADDPS  Y1, Y0, Y0
@@ -4106,7 +3954,7 @@ columns_end:
 	JE      done
 	LEAQ    partial_masks<>+0(SB), R11
 	NEGQ    CX
-	VMOVUPS 32(R11)(CX*4), Y7
+	VMOVUPS 32(R11)(CX*4), Y4
 	NEGQ    CX
 	MOVQ    block+40(FP), DI
 	SHLQ    $0x02, DI
@@ -4125,13 +3973,13 @@ columns_end:
 	MOVQ    rows+24(FP), DI
 
 partial_rows:
-	VMASKMOVPS (BX), Y7, Y6
-	VMASKMOVPS (R8), Y7, Y5
-	VMASKMOVPS (R9), Y7, Y4
-	VMASKMOVPS (R10), Y7, Y8
-	VADDPS     Y6, Y0, Y0
-	VADDPS     Y5, Y1, Y1
-	VADDPS     Y4, Y2, Y2
+	VMASKMOVPS (BX), Y4, Y5
+	VMASKMOVPS (R8), Y4, Y6
+	VMASKMOVPS (R9), Y4, Y7
+	VMASKMOVPS (R10), Y4, Y8
+	VADDPS     Y5, Y0, Y0
+	VADDPS     Y6, Y1, Y1
+	VADDPS     Y7, Y2, Y2
 	VADDPS     Y8, Y3, Y3
 	ADDQ       DX, BX
 	ADDQ       DX, R8
@@ -4142,14 +3990,14 @@ partial_rows:
 	MOVQ       add+48(FP), DI
 	TESTQ      DI, DI
 	JE         partial_store
-	VMASKMOVPS (AX), Y7, Y8
+	VMASKMOVPS (AX), Y4, Y8
 	VADDPS     Y0, Y8, Y0
 
 partial_store:
 	VADDPS     Y1, Y0, Y0
 	VADDPS     Y2, Y0, Y0
 	VADDPS     Y3, Y0, Y0
-	VMASKMOVPS Y0, Y7, (AX)
+	VMASKMOVPS Y0, Y4, (AX)
 
 done:
 	VZEROUPPER
@@ -4786,7 +4634,7 @@ done:
 	RET
 
 // func AdaFisherAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·AdaFisherAVX2(SB), NOSPLIT, $0-80
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -4807,26 +4655,93 @@ TEXT ·AdaFisherAVX2(SB), NOSPLIT, $0-80
 	NEGQ         R9
 	VMOVUPS      32(SI)(R9*4), Y6
 	NEGQ         R9
-	VBROADCASTSS lanes_00800000<>+0(SB), Y9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
 
 row:
 	VBROADCASTSS (DX), Y7
 	ADDQ         $+4, DX
 	MOVQ         R8, R9
 	MOVQ         col+32(FP), SI
-	SUBQ         $+8, R9
-	JL           vectors_end
+	SUBQ         $+32, R9
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (CX), Y10
+	VFMADD231PS  Y8, Y4, Y10
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VANDPS       Y9, Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      (SI), Y11
+	VFMADD213PS  Y3, Y7, Y11
+	VDIVPS       Y11, Y10, Y11
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      32(CX), Y11
+	VFMADD231PS  Y8, Y4, Y11
+	VMULPS       Y11, Y1, Y11
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       Y9, Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VMOVUPS      Y11, 32(BX)
+	VMOVUPS      32(SI), Y10
+	VFMADD213PS  Y3, Y7, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y10, Y2, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(AX), Y8
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y8, Y4, Y10
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  64(BX), Y0, Y10
+	VANDPS       Y9, Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, 64(BX)
+	VMOVUPS      64(SI), Y11
+	VFMADD213PS  Y3, Y7, Y11
+	VDIVPS       Y11, Y10, Y11
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(AX), Y8
+	VMOVUPS      96(CX), Y11
+	VFMADD231PS  Y8, Y4, Y11
+	VMULPS       Y11, Y1, Y11
+	VFMADD231PS  96(BX), Y0, Y11
+	VANDPS       Y9, Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VMOVUPS      Y11, 96(BX)
+	VMOVUPS      96(SI), Y10
+	VFMADD213PS  Y3, Y7, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y10, Y2, Y8
+	VMOVUPS      Y8, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	ADDQ         $+128, SI
+	SUBQ         $+32, R9
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+32, R9
+	SUBQ $+8, R9
+	JL   vectors_end
 
 vectors:
 	VMOVUPS      (AX), Y8
 	VMOVUPS      (CX), Y10
 	VFMADD231PS  Y8, Y4, Y10
-	VMOVUPS      (BX), Y11
 	VMULPS       Y10, Y1, Y10
-	VFMADD231PS  Y11, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
-	VCMPPS       $0x05, Y9, Y11, Y11
-	VANDPS       Y11, Y10, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VANDPS       Y9, Y10, Y11
+	VPSIGND      Y11, Y10, Y10
 	VMOVUPS      Y10, (BX)
 	VMOVUPS      (SI), Y11
 	VFMADD213PS  Y3, Y7, Y11
@@ -4851,9 +4766,8 @@ vectors_end:
 	VMASKMOVPS   (BX), Y6, Y10
 	VMULPS       Y11, Y1, Y11
 	VFMADD231PS  Y10, Y0, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y10
-	VCMPPS       $0x05, Y9, Y10, Y10
-	VANDPS       Y10, Y11, Y11
+	VANDPS       Y9, Y11, Y10
+	VPSIGND      Y10, Y11, Y11
 	VMASKMOVPS   Y11, Y6, (BX)
 	VMASKMOVPS   (SI), Y6, Y10
 	VFMADD213PS  Y3, Y7, Y10
@@ -4893,7 +4807,7 @@ TEXT ·AdaFisherAVX512(SB), NOSPLIT, $0-80
 	MOVL         $0x0000ffff, SI
 	BZHIL        R9, SI, SI
 	KMOVW        SI, K1
-	VBROADCASTSS lanes_00800000<>+0(SB), Z8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z8
 
 row:
 	VBROADCASTSS (DX), Z6
@@ -4904,72 +4818,72 @@ row:
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z7
-	VMOVUPS       64(AX), Z9
-	VMOVUPS       128(AX), Z10
-	VMOVUPS       192(AX), Z11
-	VMOVUPS       (CX), Z12
-	VMOVUPS       64(CX), Z13
-	VMOVUPS       128(CX), Z14
-	VMOVUPS       192(CX), Z15
-	VFMADD231PS   Z7, Z4, Z12
-	VFMADD231PS   Z9, Z4, Z13
-	VFMADD231PS   Z10, Z4, Z14
-	VFMADD231PS   Z11, Z4, Z15
-	VMOVUPS       (BX), Z16
-	VMOVUPS       64(BX), Z17
-	VMOVUPS       128(BX), Z18
-	VMOVUPS       192(BX), Z19
-	VMULPS        Z12, Z1, Z12
-	VMULPS        Z13, Z1, Z13
-	VMULPS        Z14, Z1, Z14
-	VMULPS        Z15, Z1, Z15
-	VFMADD231PS   Z16, Z0, Z12
-	VFMADD231PS   Z17, Z0, Z13
-	VFMADD231PS   Z18, Z0, Z14
-	VFMADD231PS   Z19, Z0, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z13, K7
-	VMOVAPS.Z     Z13, K7, Z13
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VMOVUPS       Z12, (BX)
-	VMOVUPS       Z13, 64(BX)
-	VMOVUPS       Z14, 128(BX)
-	VMOVUPS       Z15, 192(BX)
-	VMOVUPS       (SI), Z19
-	VMOVUPS       64(SI), Z18
-	VMOVUPS       128(SI), Z17
-	VMOVUPS       192(SI), Z16
-	VFMADD213PS   Z3, Z6, Z19
-	VFMADD213PS   Z3, Z6, Z18
-	VFMADD213PS   Z3, Z6, Z17
-	VFMADD213PS   Z3, Z6, Z16
-	VDIVPS        Z19, Z12, Z19
-	VDIVPS        Z18, Z13, Z18
-	VDIVPS        Z17, Z14, Z17
-	VDIVPS        Z16, Z15, Z16
-	VMULPS        Z7, Z5, Z7
-	VMULPS        Z9, Z5, Z9
-	VMULPS        Z10, Z5, Z10
-	VMULPS        Z11, Z5, Z11
-	VFNMADD231PS  Z19, Z2, Z7
-	VFNMADD231PS  Z18, Z2, Z9
-	VFNMADD231PS  Z17, Z2, Z10
-	VFNMADD231PS  Z16, Z2, Z11
-	VMOVUPS       Z7, (AX)
-	VMOVUPS       Z9, 64(AX)
-	VMOVUPS       Z10, 128(AX)
-	VMOVUPS       Z11, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	ADDQ          $+256, SI
-	SUBQ          $+64, R9
-	JGE           blocks
+	VMOVUPS      (AX), Z7
+	VMOVUPS      64(AX), Z9
+	VMOVUPS      128(AX), Z10
+	VMOVUPS      192(AX), Z11
+	VMOVUPS      (CX), Z12
+	VMOVUPS      64(CX), Z13
+	VMOVUPS      128(CX), Z14
+	VMOVUPS      192(CX), Z15
+	VFMADD231PS  Z7, Z4, Z12
+	VFMADD231PS  Z9, Z4, Z13
+	VFMADD231PS  Z10, Z4, Z14
+	VFMADD231PS  Z11, Z4, Z15
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VMOVUPS      128(BX), Z18
+	VMOVUPS      192(BX), Z19
+	VMULPS       Z12, Z1, Z12
+	VMULPS       Z13, Z1, Z13
+	VMULPS       Z14, Z1, Z14
+	VMULPS       Z15, Z1, Z15
+	VFMADD231PS  Z16, Z0, Z12
+	VFMADD231PS  Z17, Z0, Z13
+	VFMADD231PS  Z18, Z0, Z14
+	VFMADD231PS  Z19, Z0, Z15
+	VPTESTMD     Z8, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VPTESTMD     Z8, Z13, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VPTESTMD     Z8, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VPTESTMD     Z8, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VMOVUPS      Z14, 128(BX)
+	VMOVUPS      Z15, 192(BX)
+	VMOVUPS      (SI), Z19
+	VMOVUPS      64(SI), Z18
+	VMOVUPS      128(SI), Z17
+	VMOVUPS      192(SI), Z16
+	VFMADD213PS  Z3, Z6, Z19
+	VFMADD213PS  Z3, Z6, Z18
+	VFMADD213PS  Z3, Z6, Z17
+	VFMADD213PS  Z3, Z6, Z16
+	VDIVPS       Z19, Z12, Z19
+	VDIVPS       Z18, Z13, Z18
+	VDIVPS       Z17, Z14, Z17
+	VDIVPS       Z16, Z15, Z16
+	VMULPS       Z7, Z5, Z7
+	VMULPS       Z9, Z5, Z9
+	VMULPS       Z10, Z5, Z10
+	VMULPS       Z11, Z5, Z11
+	VFNMADD231PS Z19, Z2, Z7
+	VFNMADD231PS Z18, Z2, Z9
+	VFNMADD231PS Z17, Z2, Z10
+	VFNMADD231PS Z16, Z2, Z11
+	VMOVUPS      Z7, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, SI
+	SUBQ         $+64, R9
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, R9
@@ -4977,51 +4891,51 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z11
-	VMOVUPS       (CX), Z10
-	VFMADD231PS   Z11, Z4, Z10
-	VMOVUPS       (BX), Z9
-	VMULPS        Z10, Z1, Z10
-	VFMADD231PS   Z9, Z0, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, (BX)
-	VMOVUPS       (SI), Z9
-	VFMADD213PS   Z3, Z6, Z9
-	VDIVPS        Z9, Z10, Z9
-	VMULPS        Z11, Z5, Z11
-	VFNMADD231PS  Z9, Z2, Z11
-	VMOVUPS       Z11, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, SI
-	SUBQ          $+16, R9
-	JGE           vectors
+	VMOVUPS      (AX), Z11
+	VMOVUPS      (CX), Z10
+	VFMADD231PS  Z11, Z4, Z10
+	VMOVUPS      (BX), Z9
+	VMULPS       Z10, Z1, Z10
+	VFMADD231PS  Z9, Z0, Z10
+	VPTESTMD     Z8, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, (BX)
+	VMOVUPS      (SI), Z9
+	VFMADD213PS  Z3, Z6, Z9
+	VDIVPS       Z9, Z10, Z9
+	VMULPS       Z11, Z5, Z11
+	VFNMADD231PS Z9, Z2, Z11
+	VMOVUPS      Z11, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, SI
+	SUBQ         $+16, R9
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, R9
-	TESTQ         R9, R9
-	JE            row_end
-	VMOVUPS.Z     (AX), K1, Z11
-	VMOVUPS.Z     (CX), K1, Z9
-	VFMADD231PS   Z11, Z4, Z9
-	VMOVUPS.Z     (BX), K1, Z10
-	VMULPS        Z9, Z1, Z9
-	VFMADD231PS   Z10, Z0, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, K1, (BX)
-	VMOVUPS.Z     (SI), K1, Z10
-	VFMADD213PS   Z3, Z6, Z10
-	VDIVPS        Z10, Z9, Z10
-	VMULPS        Z11, Z5, Z11
-	VFNMADD231PS  Z10, Z2, Z11
-	VMOVUPS       Z11, K1, (AX)
-	SHLQ          $0x02, R9
-	ADDQ          R9, AX
-	ADDQ          R9, BX
-	ADDQ          R9, CX
+	ADDQ         $+16, R9
+	TESTQ        R9, R9
+	JE           row_end
+	VMOVUPS.Z    (AX), K1, Z11
+	VMOVUPS.Z    (CX), K1, Z9
+	VFMADD231PS  Z11, Z4, Z9
+	VMOVUPS.Z    (BX), K1, Z10
+	VMULPS       Z9, Z1, Z9
+	VFMADD231PS  Z10, Z0, Z9
+	VPTESTMD     Z8, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, K1, (BX)
+	VMOVUPS.Z    (SI), K1, Z10
+	VFMADD213PS  Z3, Z6, Z10
+	VDIVPS       Z10, Z9, Z10
+	VMULPS       Z11, Z5, Z11
+	VFNMADD231PS Z10, Z2, Z11
+	VMOVUPS      Z11, K1, (AX)
+	SHLQ         $0x02, R9
+	ADDQ         R9, AX
+	ADDQ         R9, BX
+	ADDQ         R9, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -5030,7 +4944,7 @@ row_end:
 	RET
 
 // func AdaFisherBoundedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·AdaFisherBoundedAVX2(SB), NOSPLIT, $0-76
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -5057,23 +4971,73 @@ row:
 	VMULPS       lanes_33800000<>+0(SB), Y2, Y7
 	MOVQ         R8, R9
 	MOVQ         col+32(FP), SI
-	SUBQ         $+8, R9
-	JL           vectors_end
+	SUBQ         $+24, R9
+	JL           blocks_end
 
-vectors:
+blocks:
 	VMOVUPS      (AX), Y8
 	VMOVUPS      (CX), Y9
 	VFMADD231PS  Y8, Y4, Y9
-	VMOVUPS      (BX), Y10
 	VMULPS       Y9, Y1, Y9
-	VFMADD231PS  Y10, Y0, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y10
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y10, Y10
-	VANDPS       Y10, Y9, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VANDPS       lanes_7f800000<>+0(SB), Y9, Y10
+	VPSIGND      Y10, Y9, Y9
 	VMOVUPS      Y9, (BX)
 	VMOVUPS      (SI), Y10
 	VFMADD213PS  Y3, Y6, Y10
 	VDIVPS       Y10, Y9, Y11
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y8, Y4, Y10
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  32(BX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y9
+	VPSIGND      Y9, Y10, Y10
+	VMOVUPS      Y10, 32(BX)
+	VMOVUPS      32(SI), Y9
+	VFMADD213PS  Y3, Y6, Y9
+	VDIVPS       Y9, Y10, Y11
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(AX), Y8
+	VMOVUPS      64(CX), Y9
+	VFMADD231PS  Y8, Y4, Y9
+	VMULPS       Y9, Y1, Y9
+	VFMADD231PS  64(BX), Y0, Y9
+	VANDPS       lanes_7f800000<>+0(SB), Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, 64(BX)
+	VMOVUPS      64(SI), Y10
+	VFMADD213PS  Y3, Y6, Y10
+	VDIVPS       Y10, Y9, Y11
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, 64(AX)
+	ADDQ         $+96, AX
+	ADDQ         $+96, BX
+	ADDQ         $+96, CX
+	ADDQ         $+96, SI
+	SUBQ         $+24, R9
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+24, R9
+	SUBQ $+8, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (CX), Y10
+	VFMADD231PS  Y8, Y4, Y10
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y9
+	VPSIGND      Y9, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      (SI), Y9
+	VFMADD213PS  Y3, Y6, Y9
+	VDIVPS       Y9, Y10, Y11
 	VFNMADD231PS Y11, Y2, Y8
 	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
@@ -5088,18 +5052,17 @@ vectors_end:
 	TESTQ        R9, R9
 	JE           row_end
 	VMASKMOVPS   (AX), Y5, Y8
-	VMASKMOVPS   (CX), Y5, Y10
-	VFMADD231PS  Y8, Y4, Y10
-	VMASKMOVPS   (BX), Y5, Y9
-	VMULPS       Y10, Y1, Y10
-	VFMADD231PS  Y9, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y9
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y9, Y9
-	VANDPS       Y9, Y10, Y10
-	VMASKMOVPS   Y10, Y5, (BX)
-	VMASKMOVPS   (SI), Y5, Y9
-	VFMADD213PS  Y3, Y6, Y9
-	VDIVPS       Y9, Y10, Y11
+	VMASKMOVPS   (CX), Y5, Y9
+	VFMADD231PS  Y8, Y4, Y9
+	VMASKMOVPS   (BX), Y5, Y10
+	VMULPS       Y9, Y1, Y9
+	VFMADD231PS  Y10, Y0, Y9
+	VANDPS       lanes_7f800000<>+0(SB), Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMASKMOVPS   Y9, Y5, (BX)
+	VMASKMOVPS   (SI), Y5, Y10
+	VFMADD213PS  Y3, Y6, Y10
+	VDIVPS       Y10, Y9, Y11
 	VFNMADD231PS Y11, Y2, Y8
 	VMASKMOVPS   Y8, Y5, (AX)
 	SHLQ         $0x02, R9
@@ -5143,7 +5106,7 @@ TEXT ·AdaFisherBoundedAVX512(SB), NOSPLIT, $0-76
 	MOVL         $0x0000ffff, SI
 	BZHIL        R9, SI, SI
 	KMOVW        SI, K1
-	VBROADCASTSS lanes_00800000<>+0(SB), Z8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z8
 
 row:
 	VBROADCASTSS (DX), Z5
@@ -5173,11 +5136,11 @@ blocks:
 	VFMADD231PS    Z14, Z0, Z11
 	VFMADD231PS    Z15, Z0, Z12
 	VFMADD231PS    Z16, Z0, Z13
-	VPTESTMD.BCST  lanes_7f800000<>+0(SB), Z11, K7
+	VPTESTMD       Z8, Z11, K7
 	VMOVAPS.Z      Z11, K7, Z11
-	VPTESTMD.BCST  lanes_7f800000<>+0(SB), Z12, K7
+	VPTESTMD       Z8, Z12, K7
 	VMOVAPS.Z      Z12, K7, Z12
-	VPTESTMD.BCST  lanes_7f800000<>+0(SB), Z13, K7
+	VPTESTMD       Z8, Z13, K7
 	VMOVAPS.Z      Z13, K7, Z13
 	VMOVUPS        Z11, (BX)
 	VMOVUPS        Z12, 64(BX)
@@ -5228,49 +5191,49 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z10
-	VMOVUPS       (CX), Z9
-	VFMADD231PS   Z10, Z4, Z9
-	VMOVUPS       (BX), Z7
-	VMULPS        Z9, Z1, Z9
-	VFMADD231PS   Z7, Z0, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, (BX)
-	VMOVUPS       (SI), Z7
-	VFMADD213PS   Z3, Z5, Z7
-	VDIVPS        Z7, Z9, Z14
-	VFNMADD231PS  Z14, Z2, Z10
-	VMOVUPS       Z10, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, SI
-	SUBQ          $+16, R9
-	JGE           vectors
+	VMOVUPS      (AX), Z10
+	VMOVUPS      (CX), Z9
+	VFMADD231PS  Z10, Z4, Z9
+	VMOVUPS      (BX), Z7
+	VMULPS       Z9, Z1, Z9
+	VFMADD231PS  Z7, Z0, Z9
+	VPTESTMD     Z8, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, (BX)
+	VMOVUPS      (SI), Z7
+	VFMADD213PS  Z3, Z5, Z7
+	VDIVPS       Z7, Z9, Z14
+	VFNMADD231PS Z14, Z2, Z10
+	VMOVUPS      Z10, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, SI
+	SUBQ         $+16, R9
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, R9
-	TESTQ         R9, R9
-	JE            row_end
-	VMOVUPS.Z     (AX), K1, Z10
-	VMOVUPS.Z     (CX), K1, Z7
-	VFMADD231PS   Z10, Z4, Z7
-	VMOVUPS.Z     (BX), K1, Z9
-	VMULPS        Z7, Z1, Z7
-	VFMADD231PS   Z9, Z0, Z7
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z7, K7
-	VMOVAPS.Z     Z7, K7, Z7
-	VMOVUPS       Z7, K1, (BX)
-	VMOVUPS.Z     (SI), K1, Z9
-	VFMADD213PS   Z3, Z5, Z9
-	VDIVPS        Z9, Z7, Z14
-	VFNMADD231PS  Z14, Z2, Z10
-	VMOVUPS       Z10, K1, (AX)
-	SHLQ          $0x02, R9
-	ADDQ          R9, AX
-	ADDQ          R9, BX
-	ADDQ          R9, CX
+	ADDQ         $+16, R9
+	TESTQ        R9, R9
+	JE           row_end
+	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (CX), K1, Z7
+	VFMADD231PS  Z10, Z4, Z7
+	VMOVUPS.Z    (BX), K1, Z9
+	VMULPS       Z7, Z1, Z7
+	VFMADD231PS  Z9, Z0, Z7
+	VPTESTMD     Z8, Z7, K7
+	VMOVAPS.Z    Z7, K7, Z7
+	VMOVUPS      Z7, K1, (BX)
+	VMOVUPS.Z    (SI), K1, Z9
+	VFMADD213PS  Z3, Z5, Z9
+	VDIVPS       Z9, Z7, Z14
+	VFNMADD231PS Z14, Z2, Z10
+	VMOVUPS      Z10, K1, (AX)
+	SHLQ         $0x02, R9
+	ADDQ         R9, AX
+	ADDQ         R9, BX
+	ADDQ         R9, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -5334,7 +5297,7 @@ DATA lanes_0a000000<>+28(SB)/4, $0x0a000000
 GLOBL lanes_0a000000<>(SB), RODATA|NOPTR, $32
 
 // func CalibratedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·CalibratedAVX2(SB), NOSPLIT, $0-76
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -5354,7 +5317,7 @@ TEXT ·CalibratedAVX2(SB), NOSPLIT, $0-76
 	NEGQ         R9
 	VMOVUPS      32(SI)(R9*4), Y5
 	NEGQ         R9
-	VBROADCASTSS lanes_00800000<>+0(SB), Y9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
 
 row:
 	VBROADCASTSS (DX), Y6
@@ -5362,25 +5325,83 @@ row:
 	VMULPS       Y6, Y3, Y7
 	MOVQ         R8, R9
 	MOVQ         col+32(FP), SI
-	SUBQ         $+8, R9
-	JL           vectors_end
+	SUBQ         $+32, R9
+	JL           blocks_end
 
-vectors:
+blocks:
 	VMOVUPS     (AX), Y8
-	VMOVUPS     (CX), Y10
-	VMULPS      Y10, Y1, Y10
+	VMULPS      (CX), Y1, Y10
 	VMOVUPS     (BX), Y11
 	VFMADD213PS Y10, Y0, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
 	VMOVUPS     Y11, (BX)
 	VFMADD231PS Y11, Y2, Y10
 	VMULPS      Y10, Y7, Y10
-	VMOVUPS     (SI), Y11
-	VMULPS      Y11, Y10, Y11
-	VFMSUB231PS Y8, Y4, Y11
-	VMOVUPS     Y11, (AX)
+	VMULPS      (SI), Y10, Y10
+	VFMSUB231PS Y8, Y4, Y10
+	VMOVUPS     Y10, (AX)
+	VMOVUPS     32(AX), Y10
+	VMULPS      32(CX), Y1, Y8
+	VMOVUPS     32(BX), Y11
+	VFMADD213PS Y8, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, 32(BX)
+	VFMADD231PS Y11, Y2, Y8
+	VMULPS      Y8, Y7, Y8
+	VMULPS      32(SI), Y8, Y8
+	VFMSUB231PS Y10, Y4, Y8
+	VMOVUPS     Y8, 32(AX)
+	VMOVUPS     64(AX), Y8
+	VMULPS      64(CX), Y1, Y10
+	VMOVUPS     64(BX), Y11
+	VFMADD213PS Y10, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, 64(BX)
+	VFMADD231PS Y11, Y2, Y10
+	VMULPS      Y10, Y7, Y10
+	VMULPS      64(SI), Y10, Y10
+	VFMSUB231PS Y8, Y4, Y10
+	VMOVUPS     Y10, 64(AX)
+	VMOVUPS     96(AX), Y10
+	VMULPS      96(CX), Y1, Y8
+	VMOVUPS     96(BX), Y11
+	VFMADD213PS Y8, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, 96(BX)
+	VFMADD231PS Y11, Y2, Y8
+	VMULPS      Y8, Y7, Y8
+	VMULPS      96(SI), Y8, Y8
+	VFMSUB231PS Y10, Y4, Y8
+	VMOVUPS     Y8, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, SI
+	SUBQ        $+32, R9
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+32, R9
+	SUBQ $+8, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (AX), Y8
+	VMULPS      (CX), Y1, Y10
+	VMOVUPS     (BX), Y11
+	VFMADD213PS Y10, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, (BX)
+	VFMADD231PS Y11, Y2, Y10
+	VMULPS      Y10, Y7, Y10
+	VMULPS      (SI), Y10, Y10
+	VFMSUB231PS Y8, Y4, Y10
+	VMOVUPS     Y10, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -5392,21 +5413,20 @@ vectors_end:
 	ADDQ        $+8, R9
 	TESTQ       R9, R9
 	JE          row_end
-	VMASKMOVPS  (AX), Y5, Y11
+	VMASKMOVPS  (AX), Y5, Y10
 	VMASKMOVPS  (CX), Y5, Y8
 	VMULPS      Y8, Y1, Y8
-	VMASKMOVPS  (BX), Y5, Y10
-	VFMADD213PS Y8, Y0, Y10
-	VANDPS      lanes_7fffffff<>+0(SB), Y10, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y10, Y10
-	VMASKMOVPS  Y10, Y5, (BX)
-	VFMADD231PS Y10, Y2, Y8
+	VMASKMOVPS  (BX), Y5, Y11
+	VFMADD213PS Y8, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMASKMOVPS  Y11, Y5, (BX)
+	VFMADD231PS Y11, Y2, Y8
 	VMULPS      Y8, Y7, Y8
-	VMASKMOVPS  (SI), Y5, Y10
-	VMULPS      Y10, Y8, Y10
-	VFMSUB231PS Y11, Y4, Y10
-	VMASKMOVPS  Y10, Y5, (AX)
+	VMASKMOVPS  (SI), Y5, Y11
+	VMULPS      Y11, Y8, Y11
+	VFMSUB231PS Y10, Y4, Y11
+	VMASKMOVPS  Y11, Y5, (AX)
 	SHLQ        $0x02, R9
 	ADDQ        R9, AX
 	ADDQ        R9, BX
@@ -5438,7 +5458,7 @@ TEXT ·CalibratedAVX512(SB), NOSPLIT, $0-76
 	MOVL         $0x0000ffff, SI
 	BZHIL        R9, SI, SI
 	KMOVW        SI, K1
-	VBROADCASTSS lanes_00800000<>+0(SB), Z8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z8
 
 row:
 	VBROADCASTSS (DX), Z5
@@ -5450,68 +5470,68 @@ row:
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z7
-	VMOVUPS       64(AX), Z9
-	VMOVUPS       128(AX), Z10
-	VMOVUPS       192(AX), Z11
-	VMOVUPS       (CX), Z12
-	VMOVUPS       64(CX), Z13
-	VMOVUPS       128(CX), Z14
-	VMOVUPS       192(CX), Z15
-	VMULPS        Z12, Z1, Z12
-	VMULPS        Z13, Z1, Z13
-	VMULPS        Z14, Z1, Z14
-	VMULPS        Z15, Z1, Z15
-	VMOVUPS       (BX), Z16
-	VMOVUPS       64(BX), Z17
-	VMOVUPS       128(BX), Z18
-	VMOVUPS       192(BX), Z19
-	VFMADD213PS   Z12, Z0, Z16
-	VFMADD213PS   Z13, Z0, Z17
-	VFMADD213PS   Z14, Z0, Z18
-	VFMADD213PS   Z15, Z0, Z19
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
-	VMOVAPS.Z     Z19, K7, Z19
-	VMOVUPS       Z16, (BX)
-	VMOVUPS       Z17, 64(BX)
-	VMOVUPS       Z18, 128(BX)
-	VMOVUPS       Z19, 192(BX)
-	VFMADD231PS   Z16, Z2, Z12
-	VFMADD231PS   Z17, Z2, Z13
-	VFMADD231PS   Z18, Z2, Z14
-	VFMADD231PS   Z19, Z2, Z15
-	VMULPS        Z12, Z6, Z12
-	VMULPS        Z13, Z6, Z13
-	VMULPS        Z14, Z6, Z14
-	VMULPS        Z15, Z6, Z15
-	VMOVUPS       (SI), Z19
-	VMOVUPS       64(SI), Z18
-	VMOVUPS       128(SI), Z17
-	VMOVUPS       192(SI), Z16
-	VMULPS        Z19, Z12, Z19
-	VMULPS        Z18, Z13, Z18
-	VMULPS        Z17, Z14, Z17
-	VMULPS        Z16, Z15, Z16
-	VFMSUB231PS   Z7, Z4, Z19
-	VFMSUB231PS   Z9, Z4, Z18
-	VFMSUB231PS   Z10, Z4, Z17
-	VFMSUB231PS   Z11, Z4, Z16
-	VMOVUPS       Z19, (AX)
-	VMOVUPS       Z18, 64(AX)
-	VMOVUPS       Z17, 128(AX)
-	VMOVUPS       Z16, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	ADDQ          $+256, SI
-	SUBQ          $+64, R9
-	JGE           blocks
+	VMOVUPS     (AX), Z7
+	VMOVUPS     64(AX), Z9
+	VMOVUPS     128(AX), Z10
+	VMOVUPS     192(AX), Z11
+	VMOVUPS     (CX), Z12
+	VMOVUPS     64(CX), Z13
+	VMOVUPS     128(CX), Z14
+	VMOVUPS     192(CX), Z15
+	VMULPS      Z12, Z1, Z12
+	VMULPS      Z13, Z1, Z13
+	VMULPS      Z14, Z1, Z14
+	VMULPS      Z15, Z1, Z15
+	VMOVUPS     (BX), Z16
+	VMOVUPS     64(BX), Z17
+	VMOVUPS     128(BX), Z18
+	VMOVUPS     192(BX), Z19
+	VFMADD213PS Z12, Z0, Z16
+	VFMADD213PS Z13, Z0, Z17
+	VFMADD213PS Z14, Z0, Z18
+	VFMADD213PS Z15, Z0, Z19
+	VPTESTMD    Z8, Z16, K7
+	VMOVAPS.Z   Z16, K7, Z16
+	VPTESTMD    Z8, Z17, K7
+	VMOVAPS.Z   Z17, K7, Z17
+	VPTESTMD    Z8, Z18, K7
+	VMOVAPS.Z   Z18, K7, Z18
+	VPTESTMD    Z8, Z19, K7
+	VMOVAPS.Z   Z19, K7, Z19
+	VMOVUPS     Z16, (BX)
+	VMOVUPS     Z17, 64(BX)
+	VMOVUPS     Z18, 128(BX)
+	VMOVUPS     Z19, 192(BX)
+	VFMADD231PS Z16, Z2, Z12
+	VFMADD231PS Z17, Z2, Z13
+	VFMADD231PS Z18, Z2, Z14
+	VFMADD231PS Z19, Z2, Z15
+	VMULPS      Z12, Z6, Z12
+	VMULPS      Z13, Z6, Z13
+	VMULPS      Z14, Z6, Z14
+	VMULPS      Z15, Z6, Z15
+	VMOVUPS     (SI), Z19
+	VMOVUPS     64(SI), Z18
+	VMOVUPS     128(SI), Z17
+	VMOVUPS     192(SI), Z16
+	VMULPS      Z19, Z12, Z19
+	VMULPS      Z18, Z13, Z18
+	VMULPS      Z17, Z14, Z17
+	VMULPS      Z16, Z15, Z16
+	VFMSUB231PS Z7, Z4, Z19
+	VFMSUB231PS Z9, Z4, Z18
+	VFMSUB231PS Z10, Z4, Z17
+	VFMSUB231PS Z11, Z4, Z16
+	VMOVUPS     Z19, (AX)
+	VMOVUPS     Z18, 64(AX)
+	VMOVUPS     Z17, 128(AX)
+	VMOVUPS     Z16, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
+	ADDQ        $+256, SI
+	SUBQ        $+64, R9
+	JGE         blocks
 
 blocks_end:
 	ADDQ $+64, R9
@@ -5519,49 +5539,49 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z16
-	VMOVUPS       (CX), Z17
-	VMULPS        Z17, Z1, Z17
-	VMOVUPS       (BX), Z18
-	VFMADD213PS   Z17, Z0, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VMOVUPS       Z18, (BX)
-	VFMADD231PS   Z18, Z2, Z17
-	VMULPS        Z17, Z6, Z17
-	VMOVUPS       (SI), Z18
-	VMULPS        Z18, Z17, Z18
-	VFMSUB231PS   Z16, Z4, Z18
-	VMOVUPS       Z18, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, SI
-	SUBQ          $+16, R9
-	JGE           vectors
+	VMOVUPS     (AX), Z16
+	VMOVUPS     (CX), Z17
+	VMULPS      Z17, Z1, Z17
+	VMOVUPS     (BX), Z18
+	VFMADD213PS Z17, Z0, Z18
+	VPTESTMD    Z8, Z18, K7
+	VMOVAPS.Z   Z18, K7, Z18
+	VMOVUPS     Z18, (BX)
+	VFMADD231PS Z18, Z2, Z17
+	VMULPS      Z17, Z6, Z17
+	VMOVUPS     (SI), Z18
+	VMULPS      Z18, Z17, Z18
+	VFMSUB231PS Z16, Z4, Z18
+	VMOVUPS     Z18, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $+64, SI
+	SUBQ        $+16, R9
+	JGE         vectors
 
 vectors_end:
-	ADDQ          $+16, R9
-	TESTQ         R9, R9
-	JE            row_end
-	VMOVUPS.Z     (AX), K1, Z18
-	VMOVUPS.Z     (CX), K1, Z16
-	VMULPS        Z16, Z1, Z16
-	VMOVUPS.Z     (BX), K1, Z17
-	VFMADD213PS   Z16, Z0, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VMOVUPS       Z17, K1, (BX)
-	VFMADD231PS   Z17, Z2, Z16
-	VMULPS        Z16, Z6, Z16
-	VMOVUPS.Z     (SI), K1, Z17
-	VMULPS        Z17, Z16, Z17
-	VFMSUB231PS   Z18, Z4, Z17
-	VMOVUPS       Z17, K1, (AX)
-	SHLQ          $0x02, R9
-	ADDQ          R9, AX
-	ADDQ          R9, BX
-	ADDQ          R9, CX
+	ADDQ        $+16, R9
+	TESTQ       R9, R9
+	JE          row_end
+	VMOVUPS.Z   (AX), K1, Z18
+	VMOVUPS.Z   (CX), K1, Z16
+	VMULPS      Z16, Z1, Z16
+	VMOVUPS.Z   (BX), K1, Z17
+	VFMADD213PS Z16, Z0, Z17
+	VPTESTMD    Z8, Z17, K7
+	VMOVAPS.Z   Z17, K7, Z17
+	VMOVUPS     Z17, K1, (BX)
+	VFMADD231PS Z17, Z2, Z16
+	VMULPS      Z16, Z6, Z16
+	VMOVUPS.Z   (SI), K1, Z17
+	VMULPS      Z17, Z16, Z17
+	VFMSUB231PS Z18, Z4, Z17
+	VMOVUPS     Z17, K1, (AX)
+	SHLQ        $0x02, R9
+	ADDQ        R9, AX
+	ADDQ        R9, BX
+	ADDQ        R9, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -5570,7 +5590,7 @@ row_end:
 	RET
 
 // func CalibratedCentredAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, moved *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·CalibratedCentredAVX2(SB), NOSPLIT, $0-100
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -5593,7 +5613,7 @@ TEXT ·CalibratedCentredAVX2(SB), NOSPLIT, $0-100
 	NEGQ         R12
 	VMOVUPS      32(SI)(R12*4), Y5
 	NEGQ         R12
-	VBROADCASTSS lanes_00800000<>+0(SB), Y10
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
 
 row:
 	VBROADCASTSS (DI), Y6
@@ -5605,30 +5625,76 @@ row:
 	MOVQ         col+32(FP), SI
 	MOVQ         shift+48(FP), R8
 	MOVQ         moved+56(FP), R9
-	SUBQ         $+8, R12
-	JL           vectors_end
+	SUBQ         $+16, R12
+	JL           blocks_end
 
-vectors:
+blocks:
 	VMOVUPS      (AX), Y9
-	VMOVUPS      (CX), Y11
-	VMOVUPS      (R8), Y12
-	VFNMADD231PS Y12, Y6, Y11
+	VMOVUPS      (R8), Y11
+	VFNMADD213PS (CX), Y6, Y11
 	VMULPS       Y11, Y1, Y11
 	VMOVUPS      (BX), Y12
 	VFMADD213PS  Y11, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y13
-	VCMPPS       $0x05, Y10, Y13, Y13
-	VANDPS       Y13, Y12, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
 	VMOVUPS      Y12, (BX)
 	VFMADD231PS  Y12, Y2, Y11
 	VMULPS       Y11, Y8, Y11
-	VMOVUPS      (SI), Y12
-	VMULPS       Y12, Y11, Y12
-	VMOVUPS      (R9), Y11
-	VFMADD231PS  Y12, Y6, Y11
-	VMOVUPS      Y11, (R9)
-	VFMSUB231PS  Y9, Y4, Y12
-	VMOVUPS      Y12, (AX)
+	VMULPS       (SI), Y11, Y11
+	VMOVUPS      (R9), Y12
+	VFMADD231PS  Y11, Y6, Y12
+	VMOVUPS      Y12, (R9)
+	VFMSUB231PS  Y9, Y4, Y11
+	VMOVUPS      Y11, (AX)
+	VMOVUPS      32(AX), Y11
+	VMOVUPS      32(R8), Y9
+	VFNMADD213PS 32(CX), Y6, Y9
+	VMULPS       Y9, Y1, Y9
+	VMOVUPS      32(BX), Y12
+	VFMADD213PS  Y9, Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, 32(BX)
+	VFMADD231PS  Y12, Y2, Y9
+	VMULPS       Y9, Y8, Y9
+	VMULPS       32(SI), Y9, Y9
+	VMOVUPS      32(R9), Y12
+	VFMADD231PS  Y9, Y6, Y12
+	VMOVUPS      Y12, 32(R9)
+	VFMSUB231PS  Y11, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, SI
+	ADDQ         $+64, R8
+	ADDQ         $+64, R9
+	SUBQ         $+16, R12
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, R12
+	SUBQ $+8, R12
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (R8), Y11
+	VFNMADD213PS (CX), Y6, Y11
+	VMULPS       Y11, Y1, Y11
+	VMOVUPS      (BX), Y12
+	VFMADD213PS  Y11, Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VFMADD231PS  Y12, Y2, Y11
+	VMULPS       Y11, Y8, Y11
+	VMULPS       (SI), Y11, Y11
+	VMOVUPS      (R9), Y12
+	VFMADD231PS  Y11, Y6, Y12
+	VMOVUPS      Y12, (R9)
+	VFMSUB231PS  Y9, Y4, Y11
+	VMOVUPS      Y11, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -5642,26 +5708,25 @@ vectors_end:
 	ADDQ         $+8, R12
 	TESTQ        R12, R12
 	JE           row_end
-	VMASKMOVPS   (AX), Y5, Y12
+	VMASKMOVPS   (AX), Y5, Y11
 	VMASKMOVPS   (CX), Y5, Y9
-	VMASKMOVPS   (R8), Y5, Y11
-	VFNMADD231PS Y11, Y6, Y9
+	VMASKMOVPS   (R8), Y5, Y12
+	VFNMADD231PS Y12, Y6, Y9
 	VMULPS       Y9, Y1, Y9
-	VMASKMOVPS   (BX), Y5, Y11
-	VFMADD213PS  Y9, Y0, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y13
-	VCMPPS       $0x05, Y10, Y13, Y13
-	VANDPS       Y13, Y11, Y11
-	VMASKMOVPS   Y11, Y5, (BX)
-	VFMADD231PS  Y11, Y2, Y9
+	VMASKMOVPS   (BX), Y5, Y12
+	VFMADD213PS  Y9, Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMASKMOVPS   Y12, Y5, (BX)
+	VFMADD231PS  Y12, Y2, Y9
 	VMULPS       Y9, Y8, Y9
-	VMASKMOVPS   (SI), Y5, Y11
-	VMULPS       Y11, Y9, Y11
+	VMASKMOVPS   (SI), Y5, Y12
+	VMULPS       Y12, Y9, Y12
 	VMASKMOVPS   (R9), Y5, Y9
-	VFMADD231PS  Y11, Y6, Y9
+	VFMADD231PS  Y12, Y6, Y9
 	VMASKMOVPS   Y9, Y5, (R9)
-	VFMSUB231PS  Y12, Y4, Y11
-	VMASKMOVPS   Y11, Y5, (AX)
+	VFMSUB231PS  Y11, Y4, Y12
+	VMASKMOVPS   Y12, Y5, (AX)
 	SHLQ         $0x02, R12
 	ADDQ         R12, AX
 	ADDQ         R12, BX
@@ -5696,7 +5761,7 @@ TEXT ·CalibratedCentredAVX512(SB), NOSPLIT, $0-100
 	MOVL         $0x0000ffff, SI
 	BZHIL        R12, SI, SI
 	KMOVW        SI, K1
-	VBROADCASTSS lanes_00800000<>+0(SB), Z9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z9
 
 row:
 	VBROADCASTSS (DI), Z5
@@ -5712,90 +5777,90 @@ row:
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z8
-	VMOVUPS       64(AX), Z10
-	VMOVUPS       128(AX), Z11
-	VMOVUPS       192(AX), Z12
-	VMOVUPS       (CX), Z13
-	VMOVUPS       64(CX), Z14
-	VMOVUPS       128(CX), Z15
-	VMOVUPS       192(CX), Z16
-	VMOVUPS       (R8), Z17
-	VMOVUPS       64(R8), Z18
-	VMOVUPS       128(R8), Z19
-	VMOVUPS       192(R8), Z20
-	VFNMADD231PS  Z17, Z5, Z13
-	VFNMADD231PS  Z18, Z5, Z14
-	VFNMADD231PS  Z19, Z5, Z15
-	VFNMADD231PS  Z20, Z5, Z16
-	VMULPS        Z13, Z1, Z13
-	VMULPS        Z14, Z1, Z14
-	VMULPS        Z15, Z1, Z15
-	VMULPS        Z16, Z1, Z16
-	VMOVUPS       (BX), Z20
-	VMOVUPS       64(BX), Z19
-	VMOVUPS       128(BX), Z18
-	VMOVUPS       192(BX), Z17
-	VFMADD213PS   Z13, Z0, Z20
-	VFMADD213PS   Z14, Z0, Z19
-	VFMADD213PS   Z15, Z0, Z18
-	VFMADD213PS   Z16, Z0, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z20, K7
-	VMOVAPS.Z     Z20, K7, Z20
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
-	VMOVAPS.Z     Z19, K7, Z19
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VMOVUPS       Z20, (BX)
-	VMOVUPS       Z19, 64(BX)
-	VMOVUPS       Z18, 128(BX)
-	VMOVUPS       Z17, 192(BX)
-	VFMADD231PS   Z20, Z2, Z13
-	VFMADD231PS   Z19, Z2, Z14
-	VFMADD231PS   Z18, Z2, Z15
-	VFMADD231PS   Z17, Z2, Z16
-	VMULPS        Z13, Z7, Z13
-	VMULPS        Z14, Z7, Z14
-	VMULPS        Z15, Z7, Z15
-	VMULPS        Z16, Z7, Z16
-	VMOVUPS       (SI), Z17
-	VMOVUPS       64(SI), Z18
-	VMOVUPS       128(SI), Z19
-	VMOVUPS       192(SI), Z20
-	VMULPS        Z17, Z13, Z17
-	VMULPS        Z18, Z14, Z18
-	VMULPS        Z19, Z15, Z19
-	VMULPS        Z20, Z16, Z20
-	VMOVUPS       (R9), Z16
-	VMOVUPS       64(R9), Z15
-	VMOVUPS       128(R9), Z14
-	VMOVUPS       192(R9), Z13
-	VFMADD231PS   Z17, Z5, Z16
-	VFMADD231PS   Z18, Z5, Z15
-	VFMADD231PS   Z19, Z5, Z14
-	VFMADD231PS   Z20, Z5, Z13
-	VMOVUPS       Z16, (R9)
-	VMOVUPS       Z15, 64(R9)
-	VMOVUPS       Z14, 128(R9)
-	VMOVUPS       Z13, 192(R9)
-	VFMSUB231PS   Z8, Z4, Z17
-	VFMSUB231PS   Z10, Z4, Z18
-	VFMSUB231PS   Z11, Z4, Z19
-	VFMSUB231PS   Z12, Z4, Z20
-	VMOVUPS       Z17, (AX)
-	VMOVUPS       Z18, 64(AX)
-	VMOVUPS       Z19, 128(AX)
-	VMOVUPS       Z20, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	ADDQ          $+256, SI
-	ADDQ          $+256, R8
-	ADDQ          $+256, R9
-	SUBQ          $+64, R12
-	JGE           blocks
+	VMOVUPS      (AX), Z8
+	VMOVUPS      64(AX), Z10
+	VMOVUPS      128(AX), Z11
+	VMOVUPS      192(AX), Z12
+	VMOVUPS      (CX), Z13
+	VMOVUPS      64(CX), Z14
+	VMOVUPS      128(CX), Z15
+	VMOVUPS      192(CX), Z16
+	VMOVUPS      (R8), Z17
+	VMOVUPS      64(R8), Z18
+	VMOVUPS      128(R8), Z19
+	VMOVUPS      192(R8), Z20
+	VFNMADD231PS Z17, Z5, Z13
+	VFNMADD231PS Z18, Z5, Z14
+	VFNMADD231PS Z19, Z5, Z15
+	VFNMADD231PS Z20, Z5, Z16
+	VMULPS       Z13, Z1, Z13
+	VMULPS       Z14, Z1, Z14
+	VMULPS       Z15, Z1, Z15
+	VMULPS       Z16, Z1, Z16
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z19
+	VMOVUPS      128(BX), Z18
+	VMOVUPS      192(BX), Z17
+	VFMADD213PS  Z13, Z0, Z20
+	VFMADD213PS  Z14, Z0, Z19
+	VFMADD213PS  Z15, Z0, Z18
+	VFMADD213PS  Z16, Z0, Z17
+	VPTESTMD     Z9, Z20, K7
+	VMOVAPS.Z    Z20, K7, Z20
+	VPTESTMD     Z9, Z19, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VPTESTMD     Z9, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VPTESTMD     Z9, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VMOVUPS      Z20, (BX)
+	VMOVUPS      Z19, 64(BX)
+	VMOVUPS      Z18, 128(BX)
+	VMOVUPS      Z17, 192(BX)
+	VFMADD231PS  Z20, Z2, Z13
+	VFMADD231PS  Z19, Z2, Z14
+	VFMADD231PS  Z18, Z2, Z15
+	VFMADD231PS  Z17, Z2, Z16
+	VMULPS       Z13, Z7, Z13
+	VMULPS       Z14, Z7, Z14
+	VMULPS       Z15, Z7, Z15
+	VMULPS       Z16, Z7, Z16
+	VMOVUPS      (SI), Z17
+	VMOVUPS      64(SI), Z18
+	VMOVUPS      128(SI), Z19
+	VMOVUPS      192(SI), Z20
+	VMULPS       Z17, Z13, Z17
+	VMULPS       Z18, Z14, Z18
+	VMULPS       Z19, Z15, Z19
+	VMULPS       Z20, Z16, Z20
+	VMOVUPS      (R9), Z16
+	VMOVUPS      64(R9), Z15
+	VMOVUPS      128(R9), Z14
+	VMOVUPS      192(R9), Z13
+	VFMADD231PS  Z17, Z5, Z16
+	VFMADD231PS  Z18, Z5, Z15
+	VFMADD231PS  Z19, Z5, Z14
+	VFMADD231PS  Z20, Z5, Z13
+	VMOVUPS      Z16, (R9)
+	VMOVUPS      Z15, 64(R9)
+	VMOVUPS      Z14, 128(R9)
+	VMOVUPS      Z13, 192(R9)
+	VFMSUB231PS  Z8, Z4, Z17
+	VFMSUB231PS  Z10, Z4, Z18
+	VFMSUB231PS  Z11, Z4, Z19
+	VFMSUB231PS  Z12, Z4, Z20
+	VMOVUPS      Z17, (AX)
+	VMOVUPS      Z18, 64(AX)
+	VMOVUPS      Z19, 128(AX)
+	VMOVUPS      Z20, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, SI
+	ADDQ         $+256, R8
+	ADDQ         $+256, R9
+	SUBQ         $+64, R12
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, R12
@@ -5803,61 +5868,61 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z20
-	VMOVUPS       (CX), Z19
-	VMOVUPS       (R8), Z18
-	VFNMADD231PS  Z18, Z5, Z19
-	VMULPS        Z19, Z1, Z19
-	VMOVUPS       (BX), Z18
-	VFMADD213PS   Z19, Z0, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VMOVUPS       Z18, (BX)
-	VFMADD231PS   Z18, Z2, Z19
-	VMULPS        Z19, Z7, Z19
-	VMOVUPS       (SI), Z18
-	VMULPS        Z18, Z19, Z18
-	VMOVUPS       (R9), Z19
-	VFMADD231PS   Z18, Z5, Z19
-	VMOVUPS       Z19, (R9)
-	VFMSUB231PS   Z20, Z4, Z18
-	VMOVUPS       Z18, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, SI
-	ADDQ          $+64, R8
-	ADDQ          $+64, R9
-	SUBQ          $+16, R12
-	JGE           vectors
+	VMOVUPS      (AX), Z20
+	VMOVUPS      (CX), Z19
+	VMOVUPS      (R8), Z18
+	VFNMADD231PS Z18, Z5, Z19
+	VMULPS       Z19, Z1, Z19
+	VMOVUPS      (BX), Z18
+	VFMADD213PS  Z19, Z0, Z18
+	VPTESTMD     Z9, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VMOVUPS      Z18, (BX)
+	VFMADD231PS  Z18, Z2, Z19
+	VMULPS       Z19, Z7, Z19
+	VMOVUPS      (SI), Z18
+	VMULPS       Z18, Z19, Z18
+	VMOVUPS      (R9), Z19
+	VFMADD231PS  Z18, Z5, Z19
+	VMOVUPS      Z19, (R9)
+	VFMSUB231PS  Z20, Z4, Z18
+	VMOVUPS      Z18, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, SI
+	ADDQ         $+64, R8
+	ADDQ         $+64, R9
+	SUBQ         $+16, R12
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, R12
-	TESTQ         R12, R12
-	JE            row_end
-	VMOVUPS.Z     (AX), K1, Z18
-	VMOVUPS.Z     (CX), K1, Z20
-	VMOVUPS.Z     (R8), K1, Z19
-	VFNMADD231PS  Z19, Z5, Z20
-	VMULPS        Z20, Z1, Z20
-	VMOVUPS.Z     (BX), K1, Z19
-	VFMADD213PS   Z20, Z0, Z19
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
-	VMOVAPS.Z     Z19, K7, Z19
-	VMOVUPS       Z19, K1, (BX)
-	VFMADD231PS   Z19, Z2, Z20
-	VMULPS        Z20, Z7, Z20
-	VMOVUPS.Z     (SI), K1, Z19
-	VMULPS        Z19, Z20, Z19
-	VMOVUPS.Z     (R9), K1, Z20
-	VFMADD231PS   Z19, Z5, Z20
-	VMOVUPS       Z20, K1, (R9)
-	VFMSUB231PS   Z18, Z4, Z19
-	VMOVUPS       Z19, K1, (AX)
-	SHLQ          $0x02, R12
-	ADDQ          R12, AX
-	ADDQ          R12, BX
-	ADDQ          R12, CX
+	ADDQ         $+16, R12
+	TESTQ        R12, R12
+	JE           row_end
+	VMOVUPS.Z    (AX), K1, Z18
+	VMOVUPS.Z    (CX), K1, Z20
+	VMOVUPS.Z    (R8), K1, Z19
+	VFNMADD231PS Z19, Z5, Z20
+	VMULPS       Z20, Z1, Z20
+	VMOVUPS.Z    (BX), K1, Z19
+	VFMADD213PS  Z20, Z0, Z19
+	VPTESTMD     Z9, Z19, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VMOVUPS      Z19, K1, (BX)
+	VFMADD231PS  Z19, Z2, Z20
+	VMULPS       Z20, Z7, Z20
+	VMOVUPS.Z    (SI), K1, Z19
+	VMULPS       Z19, Z20, Z19
+	VMOVUPS.Z    (R9), K1, Z20
+	VFMADD231PS  Z19, Z5, Z20
+	VMOVUPS      Z20, K1, (R9)
+	VFMSUB231PS  Z18, Z4, Z19
+	VMOVUPS      Z19, K1, (AX)
+	SHLQ         $0x02, R12
+	ADDQ         R12, AX
+	ADDQ         R12, BX
+	ADDQ         R12, CX
 
 row_end:
 	SUBQ $+1, R10
@@ -5898,46 +5963,32 @@ row:
 	JL    pass0_blocks_end
 
 pass0_blocks:
-	VMOVUPS     (BX), Y9
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (DX), Y11
-	VMOVUPS     32(DX), Y12
-	VMULPS      Y11, Y9, Y11
-	VMULPS      Y12, Y10, Y12
-	VFMADD231PS Y11, Y11, Y1
-	VFMADD231PS Y12, Y12, Y2
-	ADDQ        $+64, BX
-	ADDQ        $+64, DX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y11
-	VMOVUPS     (DX), Y10
-	VMOVUPS     32(DX), Y9
-	VMULPS      Y10, Y12, Y10
-	VMULPS      Y9, Y11, Y9
-	VFMADD231PS Y10, Y10, Y3
-	VFMADD231PS Y9, Y9, Y4
-	ADDQ        $+64, BX
-	ADDQ        $+64, DX
-	VMOVUPS     (BX), Y9
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (DX), Y11
-	VMOVUPS     32(DX), Y12
-	VMULPS      Y11, Y9, Y11
-	VMULPS      Y12, Y10, Y12
-	VFMADD231PS Y11, Y11, Y5
-	VFMADD231PS Y12, Y12, Y6
-	ADDQ        $+64, BX
-	ADDQ        $+64, DX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y11
-	VMOVUPS     (DX), Y10
-	VMOVUPS     32(DX), Y9
-	VMULPS      Y10, Y12, Y10
-	VMULPS      Y9, Y11, Y9
+	VMOVUPS     (DX), Y9
+	VMOVUPS     32(DX), Y10
+	VMOVUPS     64(DX), Y11
+	VMOVUPS     96(DX), Y12
+	VMULPS      (BX), Y9, Y9
+	VMULPS      32(BX), Y10, Y10
+	VMULPS      64(BX), Y11, Y11
+	VMULPS      96(BX), Y12, Y12
+	VFMADD231PS Y9, Y9, Y1
+	VFMADD231PS Y10, Y10, Y2
+	VFMADD231PS Y11, Y11, Y3
+	VFMADD231PS Y12, Y12, Y4
+	VMOVUPS     128(DX), Y12
+	VMOVUPS     160(DX), Y11
+	VMOVUPS     192(DX), Y10
+	VMOVUPS     224(DX), Y9
+	VMULPS      128(BX), Y12, Y12
+	VMULPS      160(BX), Y11, Y11
+	VMULPS      192(BX), Y10, Y10
+	VMULPS      224(BX), Y9, Y9
+	VFMADD231PS Y12, Y12, Y5
+	VFMADD231PS Y11, Y11, Y6
 	VFMADD231PS Y10, Y10, Y7
 	VFMADD231PS Y9, Y9, Y8
-	ADDQ        $+64, BX
-	ADDQ        $+64, DX
+	ADDQ        $+256, BX
+	ADDQ        $+256, DX
 	SUBQ        $+64, R8
 	JGE         pass0_blocks
 
@@ -5945,72 +5996,64 @@ pass0_blocks_end:
 	ADDQ        $+64, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial0
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (DX), Y10
-	VMULPS      Y10, Y9, Y10
-	VFMADD231PS Y10, Y10, Y1
+	VMOVUPS     (DX), Y9
+	VMULPS      (BX), Y9, Y9
+	VFMADD231PS Y9, Y9, Y1
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial1
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (DX), Y9
-	VMULPS      Y9, Y10, Y9
+	VMULPS      (BX), Y9, Y9
 	VFMADD231PS Y9, Y9, Y2
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial2
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (DX), Y10
-	VMULPS      Y10, Y9, Y10
-	VFMADD231PS Y10, Y10, Y3
+	VMOVUPS     (DX), Y9
+	VMULPS      (BX), Y9, Y9
+	VFMADD231PS Y9, Y9, Y3
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial3
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (DX), Y9
-	VMULPS      Y9, Y10, Y9
+	VMULPS      (BX), Y9, Y9
 	VFMADD231PS Y9, Y9, Y4
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial4
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (DX), Y10
-	VMULPS      Y10, Y9, Y10
-	VFMADD231PS Y10, Y10, Y5
+	VMOVUPS     (DX), Y9
+	VMULPS      (BX), Y9, Y9
+	VFMADD231PS Y9, Y9, Y5
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial5
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (DX), Y9
-	VMULPS      Y9, Y10, Y9
+	VMULPS      (BX), Y9, Y9
 	VFMADD231PS Y9, Y9, Y6
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial6
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (DX), Y10
-	VMULPS      Y10, Y9, Y10
-	VFMADD231PS Y10, Y10, Y7
+	VMOVUPS     (DX), Y9
+	VMULPS      (BX), Y9, Y9
+	VFMADD231PS Y9, Y9, Y7
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial7
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (DX), Y9
-	VMULPS      Y9, Y10, Y9
+	VMULPS      (BX), Y9, Y9
 	VFMADD231PS Y9, Y9, Y8
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
@@ -6331,66 +6374,41 @@ row:
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS      (BX), Y10
-	VMOVUPS      32(BX), Y11
-	VMOVUPS      (DI), Y12
-	VMOVUPS      32(DI), Y13
-	VFNMADD231PS Y12, Y1, Y10
-	VFNMADD231PS Y13, Y1, Y11
-	VMOVUPS      (DX), Y13
-	VMOVUPS      32(DX), Y12
-	VMULPS       Y13, Y10, Y13
-	VMULPS       Y12, Y11, Y12
-	VFMADD231PS  Y13, Y13, Y2
-	VFMADD231PS  Y12, Y12, Y3
-	ADDQ         $+64, BX
-	ADDQ         $+64, DI
-	ADDQ         $+64, DX
-	VMOVUPS      (BX), Y12
-	VMOVUPS      32(BX), Y13
-	VMOVUPS      (DI), Y11
-	VMOVUPS      32(DI), Y10
-	VFNMADD231PS Y11, Y1, Y12
-	VFNMADD231PS Y10, Y1, Y13
-	VMOVUPS      (DX), Y10
-	VMOVUPS      32(DX), Y11
-	VMULPS       Y10, Y12, Y10
-	VMULPS       Y11, Y13, Y11
-	VFMADD231PS  Y10, Y10, Y4
-	VFMADD231PS  Y11, Y11, Y5
-	ADDQ         $+64, BX
-	ADDQ         $+64, DI
-	ADDQ         $+64, DX
-	VMOVUPS      (BX), Y11
-	VMOVUPS      32(BX), Y10
-	VMOVUPS      (DI), Y13
-	VMOVUPS      32(DI), Y12
-	VFNMADD231PS Y13, Y1, Y11
-	VFNMADD231PS Y12, Y1, Y10
-	VMOVUPS      (DX), Y12
-	VMOVUPS      32(DX), Y13
-	VMULPS       Y12, Y11, Y12
-	VMULPS       Y13, Y10, Y13
-	VFMADD231PS  Y12, Y12, Y6
-	VFMADD231PS  Y13, Y13, Y7
-	ADDQ         $+64, BX
-	ADDQ         $+64, DI
-	ADDQ         $+64, DX
-	VMOVUPS      (BX), Y13
-	VMOVUPS      32(BX), Y12
 	VMOVUPS      (DI), Y10
 	VMOVUPS      32(DI), Y11
-	VFNMADD231PS Y10, Y1, Y13
-	VFNMADD231PS Y11, Y1, Y12
-	VMOVUPS      (DX), Y11
-	VMOVUPS      32(DX), Y10
-	VMULPS       Y11, Y13, Y11
-	VMULPS       Y10, Y12, Y10
+	VMOVUPS      64(DI), Y12
+	VMOVUPS      96(DI), Y13
+	VFNMADD213PS (BX), Y1, Y10
+	VFNMADD213PS 32(BX), Y1, Y11
+	VFNMADD213PS 64(BX), Y1, Y12
+	VFNMADD213PS 96(BX), Y1, Y13
+	VMULPS       (DX), Y10, Y10
+	VMULPS       32(DX), Y11, Y11
+	VMULPS       64(DX), Y12, Y12
+	VMULPS       96(DX), Y13, Y13
+	VFMADD231PS  Y10, Y10, Y2
+	VFMADD231PS  Y11, Y11, Y3
+	VFMADD231PS  Y12, Y12, Y4
+	VFMADD231PS  Y13, Y13, Y5
+	VMOVUPS      128(DI), Y13
+	VMOVUPS      160(DI), Y12
+	VMOVUPS      192(DI), Y11
+	VMOVUPS      224(DI), Y10
+	VFNMADD213PS 128(BX), Y1, Y13
+	VFNMADD213PS 160(BX), Y1, Y12
+	VFNMADD213PS 192(BX), Y1, Y11
+	VFNMADD213PS 224(BX), Y1, Y10
+	VMULPS       128(DX), Y13, Y13
+	VMULPS       160(DX), Y12, Y12
+	VMULPS       192(DX), Y11, Y11
+	VMULPS       224(DX), Y10, Y10
+	VFMADD231PS  Y13, Y13, Y6
+	VFMADD231PS  Y12, Y12, Y7
 	VFMADD231PS  Y11, Y11, Y8
 	VFMADD231PS  Y10, Y10, Y9
-	ADDQ         $+64, BX
-	ADDQ         $+64, DI
-	ADDQ         $+64, DX
+	ADDQ         $+256, BX
+	ADDQ         $+256, DI
+	ADDQ         $+256, DX
 	SUBQ         $+64, R10
 	JGE          pass1_blocks
 
@@ -6398,23 +6416,19 @@ pass1_blocks_end:
 	ADDQ         $+64, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial0
-	VMOVUPS      (BX), Y10
-	VMOVUPS      (DI), Y11
-	VFNMADD231PS Y11, Y1, Y10
-	VMOVUPS      (DX), Y11
-	VMULPS       Y11, Y10, Y11
-	VFMADD231PS  Y11, Y11, Y2
+	VMOVUPS      (DI), Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
+	VFMADD231PS  Y10, Y10, Y2
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
 	ADDQ         $+32, DX
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial1
-	VMOVUPS      (BX), Y11
 	VMOVUPS      (DI), Y10
-	VFNMADD231PS Y10, Y1, Y11
-	VMOVUPS      (DX), Y10
-	VMULPS       Y10, Y11, Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
 	VFMADD231PS  Y10, Y10, Y3
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
@@ -6422,23 +6436,19 @@ pass1_blocks_end:
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial2
-	VMOVUPS      (BX), Y10
-	VMOVUPS      (DI), Y11
-	VFNMADD231PS Y11, Y1, Y10
-	VMOVUPS      (DX), Y11
-	VMULPS       Y11, Y10, Y11
-	VFMADD231PS  Y11, Y11, Y4
+	VMOVUPS      (DI), Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
+	VFMADD231PS  Y10, Y10, Y4
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
 	ADDQ         $+32, DX
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial3
-	VMOVUPS      (BX), Y11
 	VMOVUPS      (DI), Y10
-	VFNMADD231PS Y10, Y1, Y11
-	VMOVUPS      (DX), Y10
-	VMULPS       Y10, Y11, Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
 	VFMADD231PS  Y10, Y10, Y5
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
@@ -6446,23 +6456,19 @@ pass1_blocks_end:
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial4
-	VMOVUPS      (BX), Y10
-	VMOVUPS      (DI), Y11
-	VFNMADD231PS Y11, Y1, Y10
-	VMOVUPS      (DX), Y11
-	VMULPS       Y11, Y10, Y11
-	VFMADD231PS  Y11, Y11, Y6
+	VMOVUPS      (DI), Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
+	VFMADD231PS  Y10, Y10, Y6
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
 	ADDQ         $+32, DX
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial5
-	VMOVUPS      (BX), Y11
 	VMOVUPS      (DI), Y10
-	VFNMADD231PS Y10, Y1, Y11
-	VMOVUPS      (DX), Y10
-	VMULPS       Y10, Y11, Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
 	VFMADD231PS  Y10, Y10, Y7
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
@@ -6470,23 +6476,19 @@ pass1_blocks_end:
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial6
-	VMOVUPS      (BX), Y10
-	VMOVUPS      (DI), Y11
-	VFNMADD231PS Y11, Y1, Y10
-	VMOVUPS      (DX), Y11
-	VMULPS       Y11, Y10, Y11
-	VFMADD231PS  Y11, Y11, Y8
+	VMOVUPS      (DI), Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
+	VFMADD231PS  Y10, Y10, Y8
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
 	ADDQ         $+32, DX
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial7
-	VMOVUPS      (BX), Y11
 	VMOVUPS      (DI), Y10
-	VFNMADD231PS Y10, Y1, Y11
-	VMOVUPS      (DX), Y10
-	VMULPS       Y10, Y11, Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
 	VFMADD231PS  Y10, Y10, Y9
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
@@ -6823,7 +6825,7 @@ pass1_fold:
 	RET
 
 // func UpdateSquaresAVX2(dst *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·UpdateSquaresAVX2(SB), NOSPLIT, $0-68
 	MOVQ         dst+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -6859,118 +6861,73 @@ row:
 	JL    pass0_blocks_end
 
 pass0_blocks:
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
+	VMULPS      (CX), Y1, Y12
 	VMOVUPS     (BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y4
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      (SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y4
+	VMULPS      32(CX), Y1, Y12
+	VMOVUPS     32(BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      32(SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y5
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
-	VMOVUPS     (BX), Y13
+	VMULPS      64(CX), Y1, Y12
+	VMOVUPS     64(BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y6
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      64(SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y6
+	VMULPS      96(CX), Y1, Y12
+	VMOVUPS     96(BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      96(SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y7
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
-	VMOVUPS     (BX), Y13
+	VMULPS      128(CX), Y1, Y12
+	VMOVUPS     128(BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y8
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      128(SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y8
+	VMULPS      160(CX), Y1, Y12
+	VMOVUPS     160(BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      160(SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y9
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
-	VMOVUPS     (BX), Y13
+	VMULPS      192(CX), Y1, Y12
+	VMOVUPS     192(BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y10
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      192(SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y10
+	VMULPS      224(CX), Y1, Y12
+	VMOVUPS     224(BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      224(SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y11
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
+	ADDQ        $+256, CX
+	ADDQ        $+256, BX
+	ADDQ        $+256, SI
 	SUBQ        $+64, R9
 	JGE         pass0_blocks
 
@@ -6978,33 +6935,27 @@ pass0_blocks_end:
 	ADDQ        $+64, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial0
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
+	VMULPS      (CX), Y1, Y12
 	VMOVUPS     (BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y4
+	VMULPS      (SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y4
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, SI
 	ADDQ        $-8, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial1
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      (CX), Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      (SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y5
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
@@ -7012,33 +6963,27 @@ pass0_blocks_end:
 	ADDQ        $-8, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial2
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
+	VMULPS      (CX), Y1, Y12
 	VMOVUPS     (BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y6
+	VMULPS      (SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y6
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, SI
 	ADDQ        $-8, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial3
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      (CX), Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      (SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y7
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
@@ -7046,33 +6991,27 @@ pass0_blocks_end:
 	ADDQ        $-8, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial4
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
+	VMULPS      (CX), Y1, Y12
 	VMOVUPS     (BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y8
+	VMULPS      (SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y8
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, SI
 	ADDQ        $-8, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial5
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      (CX), Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      (SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y9
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
@@ -7080,33 +7019,27 @@ pass0_blocks_end:
 	ADDQ        $-8, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial6
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
+	VMULPS      (CX), Y1, Y12
 	VMOVUPS     (BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y10
+	VMULPS      (SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y10
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, SI
 	ADDQ        $-8, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial7
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      (CX), Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      (SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y11
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
@@ -7121,9 +7054,8 @@ pass0_partial0:
 	VMULPS       Y12, Y1, Y12
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y12, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND      Y14, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y12
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y12, Y13
@@ -7139,9 +7071,8 @@ pass0_partial1:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y12
 	VFMADD213PS  Y13, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y12, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y14
+	VPSIGND      Y14, Y12, Y12
 	VFMADD231PS  Y12, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y12
 	VMULPS       Y12, Y13, Y12
@@ -7157,9 +7088,8 @@ pass0_partial2:
 	VMULPS       Y12, Y1, Y12
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y12, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND      Y14, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y12
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y12, Y13
@@ -7175,9 +7105,8 @@ pass0_partial3:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y12
 	VFMADD213PS  Y13, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y12, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y14
+	VPSIGND      Y14, Y12, Y12
 	VFMADD231PS  Y12, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y12
 	VMULPS       Y12, Y13, Y12
@@ -7193,9 +7122,8 @@ pass0_partial4:
 	VMULPS       Y12, Y1, Y12
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y12, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND      Y14, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y12
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y12, Y13
@@ -7211,9 +7139,8 @@ pass0_partial5:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y12
 	VFMADD213PS  Y13, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y12, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y14
+	VPSIGND      Y14, Y12, Y12
 	VFMADD231PS  Y12, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y12
 	VMULPS       Y12, Y13, Y12
@@ -7229,9 +7156,8 @@ pass0_partial6:
 	VMULPS       Y12, Y1, Y12
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y12, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND      Y14, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y12
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y12, Y13
@@ -7247,9 +7173,8 @@ pass0_partial7:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y12
 	VFMADD213PS  Y13, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y12, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y14
+	VPSIGND      Y14, Y12, Y12
 	VFMADD231PS  Y12, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y12
 	VMULPS       Y12, Y13, Y12
@@ -7533,7 +7458,7 @@ pass0_fold:
 	RET
 
 // func UpdateSquaresCentredAVX2(dst *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, rows int, cols int, beta float32, add float32, share float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·UpdateSquaresCentredAVX2(SB), NOSPLIT, $0-84
 	MOVQ         dst+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -7573,142 +7498,90 @@ row:
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      (R8), Y13
+	VFNMADD213PS (CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
 	VMOVUPS      (BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y5
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	VMOVUPS      (CX), Y14
-	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VMULPS       (SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y5
+	VMOVUPS      32(R8), Y13
+	VFNMADD213PS 32(CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      32(BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       32(SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y6
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      64(R8), Y13
+	VFNMADD213PS 64(CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
-	VMOVUPS      (BX), Y14
+	VMOVUPS      64(BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y7
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	VMOVUPS      (CX), Y14
-	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VMULPS       64(SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y7
+	VMOVUPS      96(R8), Y13
+	VFNMADD213PS 96(CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      96(BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       96(SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y8
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      128(R8), Y13
+	VFNMADD213PS 128(CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
-	VMOVUPS      (BX), Y14
+	VMOVUPS      128(BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y9
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	VMOVUPS      (CX), Y14
-	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VMULPS       128(SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y9
+	VMOVUPS      160(R8), Y13
+	VFNMADD213PS 160(CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      160(BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       160(SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y10
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      192(R8), Y13
+	VFNMADD213PS 192(CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
-	VMOVUPS      (BX), Y14
+	VMOVUPS      192(BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y11
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	VMOVUPS      (CX), Y14
-	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VMULPS       192(SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y11
+	VMOVUPS      224(R8), Y13
+	VFNMADD213PS 224(CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      224(BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       224(SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y12
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
+	ADDQ         $+256, CX
+	ADDQ         $+256, R8
+	ADDQ         $+256, BX
+	ADDQ         $+256, SI
 	SUBQ         $+64, R11
 	JGE          pass1_blocks
 
@@ -7716,19 +7589,16 @@ pass1_blocks_end:
 	ADDQ         $+64, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial0
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      (R8), Y13
+	VFNMADD213PS (CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
 	VMOVUPS      (BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y5
+	VMULPS       (SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y5
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
 	ADDQ         $+32, BX
@@ -7736,18 +7606,15 @@ pass1_blocks_end:
 	ADDQ         $-8, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial1
-	VMOVUPS      (CX), Y14
 	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VFNMADD213PS (CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       (SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y6
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
@@ -7756,19 +7623,16 @@ pass1_blocks_end:
 	ADDQ         $-8, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial2
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      (R8), Y13
+	VFNMADD213PS (CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
 	VMOVUPS      (BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y7
+	VMULPS       (SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y7
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
 	ADDQ         $+32, BX
@@ -7776,18 +7640,15 @@ pass1_blocks_end:
 	ADDQ         $-8, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial3
-	VMOVUPS      (CX), Y14
 	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VFNMADD213PS (CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       (SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y8
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
@@ -7796,19 +7657,16 @@ pass1_blocks_end:
 	ADDQ         $-8, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial4
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      (R8), Y13
+	VFNMADD213PS (CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
 	VMOVUPS      (BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y9
+	VMULPS       (SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y9
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
 	ADDQ         $+32, BX
@@ -7816,18 +7674,15 @@ pass1_blocks_end:
 	ADDQ         $-8, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial5
-	VMOVUPS      (CX), Y14
 	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VFNMADD213PS (CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       (SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y10
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
@@ -7836,19 +7691,16 @@ pass1_blocks_end:
 	ADDQ         $-8, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial6
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      (R8), Y13
+	VFNMADD213PS (CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
 	VMOVUPS      (BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y11
+	VMULPS       (SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y11
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
 	ADDQ         $+32, BX
@@ -7856,18 +7708,15 @@ pass1_blocks_end:
 	ADDQ         $-8, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial7
-	VMOVUPS      (CX), Y14
 	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VFNMADD213PS (CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       (SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y12
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
@@ -7885,9 +7734,8 @@ pass1_partial0:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y14
 	VMULPS       Y14, Y13, Y14
@@ -7905,9 +7753,8 @@ pass1_partial1:
 	VMULPS       Y14, Y1, Y14
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y15
+	VPSIGND      Y15, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y14
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y14, Y13
@@ -7925,9 +7772,8 @@ pass1_partial2:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y14
 	VMULPS       Y14, Y13, Y14
@@ -7945,9 +7791,8 @@ pass1_partial3:
 	VMULPS       Y14, Y1, Y14
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y15
+	VPSIGND      Y15, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y14
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y14, Y13
@@ -7965,9 +7810,8 @@ pass1_partial4:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y14
 	VMULPS       Y14, Y13, Y14
@@ -7985,9 +7829,8 @@ pass1_partial5:
 	VMULPS       Y14, Y1, Y14
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y15
+	VPSIGND      Y15, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y14
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y14, Y13
@@ -8005,9 +7848,8 @@ pass1_partial6:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y14
 	VMULPS       Y14, Y13, Y14
@@ -8025,9 +7867,8 @@ pass1_partial7:
 	VMULPS       Y14, Y1, Y14
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y15
+	VPSIGND      Y15, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y14
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y14, Y13
@@ -8346,7 +8187,7 @@ pass1_fold:
 	RET
 
 // func SgdAVX2(w *float32, v *float32, grad *float32, n int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·SgdAVX2(SB), NOSPLIT, $0-56
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
@@ -8358,23 +8199,81 @@ TEXT ·SgdAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS velPart+44(FP), Y3
 	VBROADCASTSS lr+48(FP), Y4
 	VBROADCASTSS decay+52(FP), Y5
-	VBROADCASTSS lanes_00800000<>+0(SB), Y7
-	SUBQ         $+8, DX
-	JL           vectors_end
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	SUBQ         $+32, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      (CX), Y9
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y6, Y5, Y9
+	VFMADD231PS  Y8, Y5, Y10
+	VMULPS       Y9, Y1, Y11
+	VMULPS       Y10, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y11
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       Y7, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VANDPS       Y7, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y10, Y2, Y10
+	VFMADD231PS  Y11, Y3, Y9
+	VFMADD231PS  Y12, Y3, Y10
+	VFNMADD231PS Y9, Y4, Y6
+	VFNMADD231PS Y10, Y4, Y8
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(AX), Y8
+	VMOVUPS      96(AX), Y6
+	VMOVUPS      64(CX), Y10
+	VMOVUPS      96(CX), Y9
+	VFMADD231PS  Y8, Y5, Y10
+	VFMADD231PS  Y6, Y5, Y9
+	VMULPS       Y10, Y1, Y12
+	VMULPS       Y9, Y1, Y11
+	VFMADD231PS  64(BX), Y0, Y12
+	VFMADD231PS  96(BX), Y0, Y11
+	VANDPS       Y7, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VANDPS       Y7, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y12, 64(BX)
+	VMOVUPS      Y11, 96(BX)
+	VMULPS       Y10, Y2, Y10
+	VMULPS       Y9, Y2, Y9
+	VFMADD231PS  Y12, Y3, Y10
+	VFMADD231PS  Y11, Y3, Y9
+	VFNMADD231PS Y10, Y4, Y8
+	VFNMADD231PS Y9, Y4, Y6
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      Y6, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+32, DX
+	SUBQ $+8, DX
+	JL   vectors_end
 
 vectors:
 	VMOVUPS      (AX), Y6
 	VMOVUPS      (CX), Y8
 	VFMADD231PS  Y6, Y5, Y8
-	VMOVUPS      (BX), Y9
-	VMULPS       Y8, Y1, Y10
-	VFMADD231PS  Y9, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y9
-	VCMPPS       $0x05, Y7, Y9, Y9
-	VANDPS       Y9, Y10, Y10
-	VMOVUPS      Y10, (BX)
+	VMULPS       Y8, Y1, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VANDPS       Y7, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, (BX)
 	VMULPS       Y8, Y2, Y8
-	VFMADD231PS  Y10, Y3, Y8
+	VFMADD231PS  Y9, Y3, Y8
 	VFNMADD231PS Y8, Y4, Y6
 	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
@@ -8392,18 +8291,17 @@ vectors_end:
 	VMOVUPS      32(SI)(DX*4), Y6
 	NEGQ         DX
 	VMASKMOVPS   (AX), Y6, Y8
-	VMASKMOVPS   (CX), Y6, Y10
-	VFMADD231PS  Y8, Y5, Y10
-	VMASKMOVPS   (BX), Y6, Y9
-	VMULPS       Y10, Y1, Y11
-	VFMADD231PS  Y9, Y0, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y9
-	VCMPPS       $0x05, Y7, Y9, Y9
-	VANDPS       Y9, Y11, Y11
+	VMASKMOVPS   (CX), Y6, Y9
+	VFMADD231PS  Y8, Y5, Y9
+	VMASKMOVPS   (BX), Y6, Y10
+	VMULPS       Y9, Y1, Y11
+	VFMADD231PS  Y10, Y0, Y11
+	VANDPS       Y7, Y11, Y10
+	VPSIGND      Y10, Y11, Y11
 	VMASKMOVPS   Y11, Y6, (BX)
-	VMULPS       Y10, Y2, Y10
-	VFMADD231PS  Y11, Y3, Y10
-	VFNMADD231PS Y10, Y4, Y8
+	VMULPS       Y9, Y2, Y9
+	VFMADD231PS  Y11, Y3, Y9
+	VFNMADD231PS Y9, Y4, Y8
 	VMASKMOVPS   Y8, Y6, (AX)
 
 done:
@@ -8423,68 +8321,68 @@ TEXT ·SgdAVX512(SB), NOSPLIT, $0-56
 	VBROADCASTSS velPart+44(FP), Z3
 	VBROADCASTSS lr+48(FP), Z4
 	VBROADCASTSS decay+52(FP), Z5
-	VBROADCASTSS lanes_00800000<>+0(SB), Z7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
 	SUBQ         $+64, DX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z6
-	VMOVUPS       64(AX), Z8
-	VMOVUPS       128(AX), Z9
-	VMOVUPS       192(AX), Z10
-	VMOVUPS       (CX), Z11
-	VMOVUPS       64(CX), Z12
-	VMOVUPS       128(CX), Z13
-	VMOVUPS       192(CX), Z14
-	VFMADD231PS   Z6, Z5, Z11
-	VFMADD231PS   Z8, Z5, Z12
-	VFMADD231PS   Z9, Z5, Z13
-	VFMADD231PS   Z10, Z5, Z14
-	VMOVUPS       (BX), Z15
-	VMOVUPS       64(BX), Z16
-	VMOVUPS       128(BX), Z17
-	VMOVUPS       192(BX), Z18
-	VMULPS        Z11, Z1, Z19
-	VMULPS        Z12, Z1, Z20
-	VMULPS        Z13, Z1, Z21
-	VMULPS        Z14, Z1, Z22
-	VFMADD231PS   Z15, Z0, Z19
-	VFMADD231PS   Z16, Z0, Z20
-	VFMADD231PS   Z17, Z0, Z21
-	VFMADD231PS   Z18, Z0, Z22
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
-	VMOVAPS.Z     Z19, K7, Z19
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z20, K7
-	VMOVAPS.Z     Z20, K7, Z20
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z21, K7
-	VMOVAPS.Z     Z21, K7, Z21
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z22, K7
-	VMOVAPS.Z     Z22, K7, Z22
-	VMOVUPS       Z19, (BX)
-	VMOVUPS       Z20, 64(BX)
-	VMOVUPS       Z21, 128(BX)
-	VMOVUPS       Z22, 192(BX)
-	VMULPS        Z11, Z2, Z11
-	VMULPS        Z12, Z2, Z12
-	VMULPS        Z13, Z2, Z13
-	VMULPS        Z14, Z2, Z14
-	VFMADD231PS   Z19, Z3, Z11
-	VFMADD231PS   Z20, Z3, Z12
-	VFMADD231PS   Z21, Z3, Z13
-	VFMADD231PS   Z22, Z3, Z14
-	VFNMADD231PS  Z11, Z4, Z6
-	VFNMADD231PS  Z12, Z4, Z8
-	VFNMADD231PS  Z13, Z4, Z9
-	VFNMADD231PS  Z14, Z4, Z10
-	VMOVUPS       Z6, (AX)
-	VMOVUPS       Z8, 64(AX)
-	VMOVUPS       Z9, 128(AX)
-	VMOVUPS       Z10, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	SUBQ          $+64, DX
-	JGE           blocks
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z8
+	VMOVUPS      128(AX), Z9
+	VMOVUPS      192(AX), Z10
+	VMOVUPS      (CX), Z11
+	VMOVUPS      64(CX), Z12
+	VMOVUPS      128(CX), Z13
+	VMOVUPS      192(CX), Z14
+	VFMADD231PS  Z6, Z5, Z11
+	VFMADD231PS  Z8, Z5, Z12
+	VFMADD231PS  Z9, Z5, Z13
+	VFMADD231PS  Z10, Z5, Z14
+	VMOVUPS      (BX), Z15
+	VMOVUPS      64(BX), Z16
+	VMOVUPS      128(BX), Z17
+	VMOVUPS      192(BX), Z18
+	VMULPS       Z11, Z1, Z19
+	VMULPS       Z12, Z1, Z20
+	VMULPS       Z13, Z1, Z21
+	VMULPS       Z14, Z1, Z22
+	VFMADD231PS  Z15, Z0, Z19
+	VFMADD231PS  Z16, Z0, Z20
+	VFMADD231PS  Z17, Z0, Z21
+	VFMADD231PS  Z18, Z0, Z22
+	VPTESTMD     Z7, Z19, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VPTESTMD     Z7, Z20, K7
+	VMOVAPS.Z    Z20, K7, Z20
+	VPTESTMD     Z7, Z21, K7
+	VMOVAPS.Z    Z21, K7, Z21
+	VPTESTMD     Z7, Z22, K7
+	VMOVAPS.Z    Z22, K7, Z22
+	VMOVUPS      Z19, (BX)
+	VMOVUPS      Z20, 64(BX)
+	VMOVUPS      Z21, 128(BX)
+	VMOVUPS      Z22, 192(BX)
+	VMULPS       Z11, Z2, Z11
+	VMULPS       Z12, Z2, Z12
+	VMULPS       Z13, Z2, Z13
+	VMULPS       Z14, Z2, Z14
+	VFMADD231PS  Z19, Z3, Z11
+	VFMADD231PS  Z20, Z3, Z12
+	VFMADD231PS  Z21, Z3, Z13
+	VFMADD231PS  Z22, Z3, Z14
+	VFNMADD231PS Z11, Z4, Z6
+	VFNMADD231PS Z12, Z4, Z8
+	VFNMADD231PS Z13, Z4, Z9
+	VFNMADD231PS Z14, Z4, Z10
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z8, 64(AX)
+	VMOVUPS      Z9, 128(AX)
+	VMOVUPS      Z10, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	SUBQ         $+64, DX
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, DX
@@ -8492,52 +8390,52 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z10
-	VMOVUPS       (CX), Z9
-	VFMADD231PS   Z10, Z5, Z9
-	VMOVUPS       (BX), Z8
-	VMULPS        Z9, Z1, Z6
-	VFMADD231PS   Z8, Z0, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VMOVUPS       Z6, (BX)
-	VMULPS        Z9, Z2, Z9
-	VFMADD231PS   Z6, Z3, Z9
-	VFNMADD231PS  Z9, Z4, Z10
-	VMOVUPS       Z10, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	SUBQ          $+16, DX
-	JGE           vectors
+	VMOVUPS      (AX), Z10
+	VMOVUPS      (CX), Z9
+	VFMADD231PS  Z10, Z5, Z9
+	VMOVUPS      (BX), Z8
+	VMULPS       Z9, Z1, Z6
+	VFMADD231PS  Z8, Z0, Z6
+	VPTESTMD     Z7, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, (BX)
+	VMULPS       Z9, Z2, Z9
+	VFMADD231PS  Z6, Z3, Z9
+	VFNMADD231PS Z9, Z4, Z10
+	VMOVUPS      Z10, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, DX
-	TESTQ         DX, DX
-	JE            done
-	MOVL          $0x0000ffff, SI
-	BZHIL         DX, SI, SI
-	KMOVW         SI, K1
-	VMOVUPS.Z     (AX), K1, Z10
-	VMOVUPS.Z     (CX), K1, Z9
-	VFMADD231PS   Z10, Z5, Z9
-	VMOVUPS.Z     (BX), K1, Z6
-	VMULPS        Z9, Z1, Z8
-	VFMADD231PS   Z6, Z0, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z8, K1, (BX)
-	VMULPS        Z9, Z2, Z9
-	VFMADD231PS   Z8, Z3, Z9
-	VFNMADD231PS  Z9, Z4, Z10
-	VMOVUPS       Z10, K1, (AX)
+	ADDQ         $+16, DX
+	TESTQ        DX, DX
+	JE           done
+	MOVL         $0x0000ffff, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (CX), K1, Z9
+	VFMADD231PS  Z10, Z5, Z9
+	VMOVUPS.Z    (BX), K1, Z6
+	VMULPS       Z9, Z1, Z8
+	VFMADD231PS  Z6, Z0, Z8
+	VPTESTMD     Z7, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, K1, (BX)
+	VMULPS       Z9, Z2, Z9
+	VFMADD231PS  Z8, Z3, Z9
+	VFNMADD231PS Z9, Z4, Z10
+	VMOVUPS      Z10, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 // func AdamAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·AdamAVX2(SB), NOSPLIT, $0-76
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -8553,32 +8451,83 @@ TEXT ·AdamAVX2(SB), NOSPLIT, $0-76
 	VBROADCASTSS epsilon+64(FP), Y6
 	VBROADCASTSS decay+68(FP), Y7
 	VBROADCASTSS keep+72(FP), Y8
-	SUBQ         $+8, SI
-	JL           vectors_end
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (DX), Y10
+	VFMADD231PS  Y9, Y7, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      32(AX), Y9
+	VMOVUPS      32(DX), Y10
+	VFMADD231PS  Y9, Y7, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, 32(BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  32(CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, 32(CX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
 
 vectors:
 	VMOVUPS      (AX), Y9
 	VMOVUPS      (DX), Y10
 	VFMADD231PS  Y9, Y7, Y10
-	VMOVUPS      (BX), Y11
-	VMULPS       Y10, Y1, Y12
-	VFMADD231PS  Y11, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VMOVUPS      (CX), Y11
-	VMULPS       Y10, Y3, Y13
-	VMULPS       Y10, Y13, Y10
-	VFMADD231PS  Y11, Y2, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y10, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
 	VMOVUPS      Y10, (CX)
 	VMULPS       Y5, Y10, Y10
 	VSQRTPS      Y10, Y10
 	VADDPS       Y6, Y10, Y10
-	VDIVPS       Y10, Y12, Y10
+	VDIVPS       Y10, Y11, Y10
 	VMULPS       Y9, Y8, Y9
 	VFNMADD231PS Y10, Y4, Y9
 	VMOVUPS      Y9, (AX)
@@ -8598,29 +8547,27 @@ vectors_end:
 	VMOVUPS      32(DI)(SI*4), Y9
 	NEGQ         SI
 	VMASKMOVPS   (AX), Y9, Y10
-	VMASKMOVPS   (DX), Y9, Y12
-	VFMADD231PS  Y10, Y7, Y12
-	VMASKMOVPS   (BX), Y9, Y11
-	VMULPS       Y12, Y1, Y13
-	VFMADD231PS  Y11, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y13, Y13
+	VMASKMOVPS   (DX), Y9, Y11
+	VFMADD231PS  Y10, Y7, Y11
+	VMASKMOVPS   (BX), Y9, Y12
+	VMULPS       Y11, Y1, Y13
+	VFMADD231PS  Y12, Y0, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y12
+	VPSIGND      Y12, Y13, Y13
 	VMASKMOVPS   Y13, Y9, (BX)
-	VMASKMOVPS   (CX), Y9, Y11
-	VMULPS       Y12, Y3, Y14
-	VMULPS       Y12, Y14, Y12
-	VFMADD231PS  Y11, Y2, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y12, Y12
-	VMASKMOVPS   Y12, Y9, (CX)
-	VMULPS       Y5, Y12, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y6, Y12, Y12
-	VDIVPS       Y12, Y13, Y12
+	VMASKMOVPS   (CX), Y9, Y12
+	VMULPS       Y11, Y3, Y14
+	VMULPS       Y11, Y14, Y11
+	VFMADD231PS  Y12, Y2, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMASKMOVPS   Y11, Y9, (CX)
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y13, Y11
 	VMULPS       Y10, Y8, Y10
-	VFNMADD231PS Y12, Y4, Y10
+	VFNMADD231PS Y11, Y4, Y10
 	VMASKMOVPS   Y10, Y9, (AX)
 
 done:
@@ -8819,7 +8766,7 @@ done:
 	RET
 
 // func AdamBoundedAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·AdamBoundedAVX2(SB), NOSPLIT, $0-80
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -8836,34 +8783,85 @@ TEXT ·AdamBoundedAVX2(SB), NOSPLIT, $0-80
 	VBROADCASTSS decay+68(FP), Y7
 	VBROADCASTSS keep+72(FP), Y8
 	VBROADCASTSS scaled2+76(FP), Y9
-	SUBQ         $+8, SI
-	JL           vectors_end
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y10
+	VMOVUPS      (DX), Y11
+	VFMADD231PS  Y10, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMULPS       Y5, Y11, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y6, Y13, Y13
+	VDIVPS       Y13, Y12, Y13
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y13, Y4, Y10
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      32(AX), Y10
+	VMOVUPS      32(DX), Y13
+	VFMADD231PS  Y10, Y7, Y13
+	VMULPS       Y13, Y1, Y12
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMOVUPS      Y12, 32(BX)
+	VMULPS       Y13, Y3, Y11
+	VMULPS       Y13, Y11, Y13
+	VFMADD231PS  32(CX), Y2, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y11
+	VPSIGND      Y11, Y13, Y13
+	VMOVUPS      Y13, 32(CX)
+	VMULPS       Y5, Y13, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y11, Y4, Y10
+	VMOVUPS      Y10, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
 
 vectors:
 	VMOVUPS      (AX), Y10
 	VMOVUPS      (DX), Y11
 	VFMADD231PS  Y10, Y7, Y11
-	VMOVUPS      (BX), Y12
-	VMULPS       Y11, Y1, Y13
-	VFMADD231PS  Y12, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y13, Y13
-	VMOVUPS      Y13, (BX)
-	VMOVUPS      (CX), Y12
-	VMULPS       Y11, Y3, Y14
-	VMULPS       Y11, Y14, Y11
-	VFMADD231PS  Y12, Y2, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y11, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
 	VMOVUPS      Y11, (CX)
-	VMULPS       Y5, Y11, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y6, Y12, Y12
-	VDIVPS       Y12, Y13, Y12
+	VMULPS       Y5, Y11, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y6, Y13, Y13
+	VDIVPS       Y13, Y12, Y13
 	VMULPS       Y10, Y8, Y10
-	VFNMADD231PS Y12, Y4, Y10
+	VFNMADD231PS Y13, Y4, Y10
 	VMOVUPS      Y10, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -8880,31 +8878,29 @@ vectors_end:
 	NEGQ         SI
 	VMOVUPS      32(DI)(SI*4), Y10
 	NEGQ         SI
-	VMASKMOVPS   (AX), Y10, Y12
-	VMASKMOVPS   (DX), Y10, Y13
-	VFMADD231PS  Y12, Y7, Y13
+	VMASKMOVPS   (AX), Y10, Y13
+	VMASKMOVPS   (DX), Y10, Y12
+	VFMADD231PS  Y13, Y7, Y12
 	VMASKMOVPS   (BX), Y10, Y11
-	VMULPS       Y13, Y1, Y14
+	VMULPS       Y12, Y1, Y14
 	VFMADD231PS  Y11, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y11
+	VPSIGND      Y11, Y14, Y14
 	VMASKMOVPS   Y14, Y10, (BX)
 	VMASKMOVPS   (CX), Y10, Y11
-	VMULPS       Y13, Y3, Y15
-	VMULPS       Y13, Y15, Y13
-	VFMADD231PS  Y11, Y2, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y13, Y13
-	VMASKMOVPS   Y13, Y10, (CX)
-	VMULPS       Y5, Y13, Y11
+	VMULPS       Y12, Y3, Y15
+	VMULPS       Y12, Y15, Y12
+	VFMADD231PS  Y11, Y2, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMASKMOVPS   Y12, Y10, (CX)
+	VMULPS       Y5, Y12, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y6, Y11, Y11
 	VDIVPS       Y11, Y14, Y11
-	VMULPS       Y12, Y8, Y12
-	VFNMADD231PS Y11, Y4, Y12
-	VMASKMOVPS   Y12, Y10, (AX)
+	VMULPS       Y13, Y8, Y13
+	VFNMADD231PS Y11, Y4, Y13
+	VMASKMOVPS   Y13, Y10, (AX)
 
 done:
 	VZEROUPPER
@@ -8928,7 +8924,7 @@ TEXT ·AdamBoundedAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS decay+68(FP), Z7
 	VBROADCASTSS keep+72(FP), Z8
 	VBROADCASTSS scaled2+76(FP), Z9
-	VBROADCASTSS lanes_00800000<>+0(SB), Z11
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z11
 	SUBQ         $+32, SI
 	JL           blocks_end
 
@@ -8945,9 +8941,9 @@ blocks:
 	VMULPS           Z14, Z1, Z18
 	VFMADD231PS      Z15, Z0, Z17
 	VFMADD231PS      Z16, Z0, Z18
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z17, K7
+	VPTESTMD         Z11, Z17, K7
 	VMOVAPS.Z        Z17, K7, Z17
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z18, K7
+	VPTESTMD         Z11, Z18, K7
 	VMOVAPS.Z        Z18, K7, Z18
 	VMOVUPS          Z17, (BX)
 	VMOVUPS          Z18, 64(BX)
@@ -8959,9 +8955,9 @@ blocks:
 	VMULPS           Z14, Z20, Z14
 	VFMADD231PS      Z16, Z2, Z13
 	VFMADD231PS      Z15, Z2, Z14
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z13, K7
+	VPTESTMD         Z11, Z13, K7
 	VMOVAPS.Z        Z13, K7, Z13
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z14, K7
+	VPTESTMD         Z11, Z14, K7
 	VMOVAPS.Z        Z14, K7, Z14
 	VMOVUPS          Z13, (CX)
 	VMOVUPS          Z14, 64(CX)
@@ -9008,66 +9004,66 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z12
-	VMOVUPS       (DX), Z10
-	VFMADD231PS   Z12, Z7, Z10
-	VMOVUPS       (BX), Z13
-	VMULPS        Z10, Z1, Z15
-	VFMADD231PS   Z13, Z0, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VMOVUPS       Z15, (BX)
-	VMOVUPS       (CX), Z13
-	VMULPS        Z10, Z3, Z18
-	VMULPS        Z10, Z18, Z10
-	VFMADD231PS   Z13, Z2, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, (CX)
-	VMULPS        Z5, Z10, Z13
-	VSQRTPS       Z13, Z13
-	VADDPS        Z6, Z13, Z13
-	VDIVPS        Z13, Z15, Z13
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z13, Z4, Z12
-	VMOVUPS       Z12, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, DX
-	SUBQ          $+16, SI
-	JGE           vectors
+	VMOVUPS      (AX), Z12
+	VMOVUPS      (DX), Z10
+	VFMADD231PS  Z12, Z7, Z10
+	VMOVUPS      (BX), Z13
+	VMULPS       Z10, Z1, Z15
+	VFMADD231PS  Z13, Z0, Z15
+	VPTESTMD     Z11, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VMOVUPS      Z15, (BX)
+	VMOVUPS      (CX), Z13
+	VMULPS       Z10, Z3, Z18
+	VMULPS       Z10, Z18, Z10
+	VFMADD231PS  Z13, Z2, Z10
+	VPTESTMD     Z11, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, (CX)
+	VMULPS       Z5, Z10, Z13
+	VSQRTPS      Z13, Z13
+	VADDPS       Z6, Z13, Z13
+	VDIVPS       Z13, Z15, Z13
+	VMULPS       Z12, Z8, Z12
+	VFNMADD231PS Z13, Z4, Z12
+	VMOVUPS      Z12, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, SI
-	TESTQ         SI, SI
-	JE            done
-	MOVL          $0x0000ffff, DI
-	BZHIL         SI, DI, DI
-	KMOVW         DI, K1
-	VMOVUPS.Z     (AX), K1, Z12
-	VMOVUPS.Z     (DX), K1, Z13
-	VFMADD231PS   Z12, Z7, Z13
-	VMOVUPS.Z     (BX), K1, Z15
-	VMULPS        Z13, Z1, Z10
-	VFMADD231PS   Z15, Z0, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, K1, (BX)
-	VMOVUPS.Z     (CX), K1, Z15
-	VMULPS        Z13, Z3, Z18
-	VMULPS        Z13, Z18, Z13
-	VFMADD231PS   Z15, Z2, Z13
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z13, K7
-	VMOVAPS.Z     Z13, K7, Z13
-	VMOVUPS       Z13, K1, (CX)
-	VMULPS        Z5, Z13, Z15
-	VSQRTPS       Z15, Z15
-	VADDPS        Z6, Z15, Z15
-	VDIVPS        Z15, Z10, Z15
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z15, Z4, Z12
-	VMOVUPS       Z12, K1, (AX)
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JE           done
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z12
+	VMOVUPS.Z    (DX), K1, Z13
+	VFMADD231PS  Z12, Z7, Z13
+	VMOVUPS.Z    (BX), K1, Z15
+	VMULPS       Z13, Z1, Z10
+	VFMADD231PS  Z15, Z0, Z10
+	VPTESTMD     Z11, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z15
+	VMULPS       Z13, Z3, Z18
+	VMULPS       Z13, Z18, Z13
+	VFMADD231PS  Z15, Z2, Z13
+	VPTESTMD     Z11, Z13, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VMOVUPS      Z13, K1, (CX)
+	VMULPS       Z5, Z13, Z15
+	VSQRTPS      Z15, Z15
+	VADDPS       Z6, Z15, Z15
+	VDIVPS       Z15, Z10, Z15
+	VMULPS       Z12, Z8, Z12
+	VFNMADD231PS Z15, Z4, Z12
+	VMOVUPS      Z12, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -9110,7 +9106,7 @@ DATA lanes_39800000<>+28(SB)/4, $0x39800000
 GLOBL lanes_39800000<>(SB), RODATA|NOPTR, $32
 
 // func AmsGradAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·AmsGradAVX2(SB), NOSPLIT, $0-84
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -9127,40 +9123,98 @@ TEXT ·AmsGradAVX2(SB), NOSPLIT, $0-84
 	VBROADCASTSS epsilon+72(FP), Y6
 	VBROADCASTSS decay+76(FP), Y7
 	VBROADCASTSS keep+80(FP), Y8
-	SUBQ         $+8, DI
-	JL           vectors_end
+	SUBQ         $+16, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (SI), Y10
+	VFMADD231PS  Y9, Y7, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VMAXPS       (DX), Y10, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (DX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      32(AX), Y9
+	VMOVUPS      32(SI), Y10
+	VFMADD231PS  Y9, Y7, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, 32(BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  32(CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, 32(CX)
+	VMAXPS       32(DX), Y10, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, 32(DX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DI
+	SUBQ $+8, DI
+	JL   vectors_end
 
 vectors:
 	VMOVUPS      (AX), Y9
 	VMOVUPS      (SI), Y10
 	VFMADD231PS  Y9, Y7, Y10
-	VMOVUPS      (BX), Y11
-	VMULPS       Y10, Y1, Y12
-	VFMADD231PS  Y11, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VMOVUPS      (CX), Y11
-	VMULPS       Y10, Y3, Y13
-	VMULPS       Y10, Y13, Y10
-	VFMADD231PS  Y11, Y2, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y10, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
 	VMOVUPS      Y10, (CX)
-	VMOVUPS      (DX), Y11
-	VMAXPS       Y11, Y10, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y10
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y10, Y10
-	VANDPS       Y10, Y11, Y11
-	VMOVUPS      Y11, (DX)
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y12, Y11
+	VMAXPS       (DX), Y10, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (DX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
 	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y11, Y4, Y9
+	VFNMADD231PS Y10, Y4, Y9
 	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -9178,37 +9232,34 @@ vectors_end:
 	NEGQ         DI
 	VMOVUPS      32(R8)(DI*4), Y9
 	NEGQ         DI
-	VMASKMOVPS   (AX), Y9, Y11
-	VMASKMOVPS   (SI), Y9, Y12
-	VFMADD231PS  Y11, Y7, Y12
-	VMASKMOVPS   (BX), Y9, Y10
-	VMULPS       Y12, Y1, Y13
-	VFMADD231PS  Y10, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y10
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y10, Y10
-	VANDPS       Y10, Y13, Y13
+	VMASKMOVPS   (AX), Y9, Y10
+	VMASKMOVPS   (SI), Y9, Y11
+	VFMADD231PS  Y10, Y7, Y11
+	VMASKMOVPS   (BX), Y9, Y12
+	VMULPS       Y11, Y1, Y13
+	VFMADD231PS  Y12, Y0, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y12
+	VPSIGND      Y12, Y13, Y13
 	VMASKMOVPS   Y13, Y9, (BX)
-	VMASKMOVPS   (CX), Y9, Y10
-	VMULPS       Y12, Y3, Y14
-	VMULPS       Y12, Y14, Y12
-	VFMADD231PS  Y10, Y2, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y10
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y10, Y10
-	VANDPS       Y10, Y12, Y12
-	VMASKMOVPS   Y12, Y9, (CX)
-	VMASKMOVPS   (DX), Y9, Y10
-	VMAXPS       Y10, Y12, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y10, Y10
-	VMASKMOVPS   Y10, Y9, (DX)
-	VMULPS       Y5, Y10, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y6, Y10, Y10
-	VDIVPS       Y10, Y13, Y10
-	VMULPS       Y11, Y8, Y11
-	VFNMADD231PS Y10, Y4, Y11
-	VMASKMOVPS   Y11, Y9, (AX)
+	VMASKMOVPS   (CX), Y9, Y12
+	VMULPS       Y11, Y3, Y14
+	VMULPS       Y11, Y14, Y11
+	VFMADD231PS  Y12, Y2, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMASKMOVPS   Y11, Y9, (CX)
+	VMASKMOVPS   (DX), Y9, Y12
+	VMAXPS       Y12, Y11, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMASKMOVPS   Y12, Y9, (DX)
+	VMULPS       Y5, Y12, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y6, Y12, Y12
+	VDIVPS       Y12, Y13, Y12
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y12, Y4, Y10
+	VMASKMOVPS   Y10, Y9, (AX)
 
 done:
 	VZEROUPPER
@@ -9439,7 +9490,7 @@ done:
 	RET
 
 // func AmsGradBoundedAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·AmsGradBoundedAVX2(SB), NOSPLIT, $0-88
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -9457,40 +9508,98 @@ TEXT ·AmsGradBoundedAVX2(SB), NOSPLIT, $0-88
 	VBROADCASTSS decay+76(FP), Y7
 	VBROADCASTSS keep+80(FP), Y8
 	VBROADCASTSS scaled2+84(FP), Y9
-	SUBQ         $+8, DI
-	JL           vectors_end
+	SUBQ         $+16, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y10
+	VMOVUPS      (SI), Y11
+	VFMADD231PS  Y10, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMAXPS       (DX), Y11, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VMULPS       Y5, Y11, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y6, Y13, Y13
+	VDIVPS       Y13, Y12, Y13
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y13, Y4, Y10
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      32(AX), Y10
+	VMOVUPS      32(SI), Y13
+	VFMADD231PS  Y10, Y7, Y13
+	VMULPS       Y13, Y1, Y12
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMOVUPS      Y12, 32(BX)
+	VMULPS       Y13, Y3, Y11
+	VMULPS       Y13, Y11, Y13
+	VFMADD231PS  32(CX), Y2, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y11
+	VPSIGND      Y11, Y13, Y13
+	VMOVUPS      Y13, 32(CX)
+	VMAXPS       32(DX), Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y11
+	VPSIGND      Y11, Y13, Y13
+	VMOVUPS      Y13, 32(DX)
+	VMULPS       Y5, Y13, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y11, Y4, Y10
+	VMOVUPS      Y10, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DI
+	SUBQ $+8, DI
+	JL   vectors_end
 
 vectors:
 	VMOVUPS      (AX), Y10
 	VMOVUPS      (SI), Y11
 	VFMADD231PS  Y10, Y7, Y11
-	VMOVUPS      (BX), Y12
-	VMULPS       Y11, Y1, Y13
-	VFMADD231PS  Y12, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y13, Y13
-	VMOVUPS      Y13, (BX)
-	VMOVUPS      (CX), Y12
-	VMULPS       Y11, Y3, Y14
-	VMULPS       Y11, Y14, Y11
-	VFMADD231PS  Y12, Y2, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y11, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
 	VMOVUPS      Y11, (CX)
-	VMOVUPS      (DX), Y12
-	VMAXPS       Y12, Y11, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y12, Y12
-	VMOVUPS      Y12, (DX)
-	VMULPS       Y5, Y12, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y13, Y11
+	VMAXPS       (DX), Y11, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VMULPS       Y5, Y11, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y6, Y13, Y13
+	VDIVPS       Y13, Y12, Y13
 	VMULPS       Y10, Y8, Y10
-	VFNMADD231PS Y11, Y4, Y10
+	VFNMADD231PS Y13, Y4, Y10
 	VMOVUPS      Y10, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -9508,37 +9617,34 @@ vectors_end:
 	NEGQ         DI
 	VMOVUPS      32(R8)(DI*4), Y10
 	NEGQ         DI
-	VMASKMOVPS   (AX), Y10, Y11
-	VMASKMOVPS   (SI), Y10, Y13
-	VFMADD231PS  Y11, Y7, Y13
-	VMASKMOVPS   (BX), Y10, Y12
-	VMULPS       Y13, Y1, Y14
-	VFMADD231PS  Y12, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y14, Y14
+	VMASKMOVPS   (AX), Y10, Y13
+	VMASKMOVPS   (SI), Y10, Y12
+	VFMADD231PS  Y13, Y7, Y12
+	VMASKMOVPS   (BX), Y10, Y11
+	VMULPS       Y12, Y1, Y14
+	VFMADD231PS  Y11, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y11
+	VPSIGND      Y11, Y14, Y14
 	VMASKMOVPS   Y14, Y10, (BX)
-	VMASKMOVPS   (CX), Y10, Y12
-	VMULPS       Y13, Y3, Y15
-	VMULPS       Y13, Y15, Y13
-	VFMADD231PS  Y12, Y2, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y13, Y13
-	VMASKMOVPS   Y13, Y10, (CX)
-	VMASKMOVPS   (DX), Y10, Y12
-	VMAXPS       Y12, Y13, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y13
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y13, Y13
-	VANDPS       Y13, Y12, Y12
-	VMASKMOVPS   Y12, Y10, (DX)
-	VMULPS       Y5, Y12, Y13
-	VSQRTPS      Y13, Y13
-	VADDPS       Y6, Y13, Y13
-	VDIVPS       Y13, Y14, Y13
-	VMULPS       Y11, Y8, Y11
-	VFNMADD231PS Y13, Y4, Y11
-	VMASKMOVPS   Y11, Y10, (AX)
+	VMASKMOVPS   (CX), Y10, Y11
+	VMULPS       Y12, Y3, Y15
+	VMULPS       Y12, Y15, Y12
+	VFMADD231PS  Y11, Y2, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMASKMOVPS   Y12, Y10, (CX)
+	VMASKMOVPS   (DX), Y10, Y11
+	VMAXPS       Y11, Y12, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMASKMOVPS   Y11, Y10, (DX)
+	VMULPS       Y5, Y11, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y6, Y12, Y12
+	VDIVPS       Y12, Y14, Y12
+	VMULPS       Y13, Y8, Y13
+	VFNMADD231PS Y12, Y4, Y13
+	VMASKMOVPS   Y13, Y10, (AX)
 
 done:
 	VZEROUPPER
@@ -9563,7 +9669,7 @@ TEXT ·AmsGradBoundedAVX512(SB), NOSPLIT, $0-88
 	VBROADCASTSS decay+76(FP), Z7
 	VBROADCASTSS keep+80(FP), Z8
 	VBROADCASTSS scaled2+84(FP), Z9
-	VBROADCASTSS lanes_00800000<>+0(SB), Z11
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z11
 	SUBQ         $+32, DI
 	JL           blocks_end
 
@@ -9580,9 +9686,9 @@ blocks:
 	VMULPS           Z14, Z1, Z18
 	VFMADD231PS      Z15, Z0, Z17
 	VFMADD231PS      Z16, Z0, Z18
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z17, K7
+	VPTESTMD         Z11, Z17, K7
 	VMOVAPS.Z        Z17, K7, Z17
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z18, K7
+	VPTESTMD         Z11, Z18, K7
 	VMOVAPS.Z        Z18, K7, Z18
 	VMOVUPS          Z17, (BX)
 	VMOVUPS          Z18, 64(BX)
@@ -9594,9 +9700,9 @@ blocks:
 	VMULPS           Z14, Z20, Z14
 	VFMADD231PS      Z16, Z2, Z13
 	VFMADD231PS      Z15, Z2, Z14
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z13, K7
+	VPTESTMD         Z11, Z13, K7
 	VMOVAPS.Z        Z13, K7, Z13
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z14, K7
+	VPTESTMD         Z11, Z14, K7
 	VMOVAPS.Z        Z14, K7, Z14
 	VMOVUPS          Z13, (CX)
 	VMOVUPS          Z14, 64(CX)
@@ -9604,9 +9710,9 @@ blocks:
 	VMOVUPS          64(DX), Z16
 	VMAXPS           Z15, Z13, Z15
 	VMAXPS           Z16, Z14, Z16
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z15, K7
+	VPTESTMD         Z11, Z15, K7
 	VMOVAPS.Z        Z15, K7, Z15
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z16, K7
+	VPTESTMD         Z11, Z16, K7
 	VMOVAPS.Z        Z16, K7, Z16
 	VMOVUPS          Z15, (DX)
 	VMOVUPS          Z16, 64(DX)
@@ -9654,77 +9760,77 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z12
-	VMOVUPS       (SI), Z10
-	VFMADD231PS   Z12, Z7, Z10
-	VMOVUPS       (BX), Z15
-	VMULPS        Z10, Z1, Z14
-	VFMADD231PS   Z15, Z0, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VMOVUPS       Z14, (BX)
-	VMOVUPS       (CX), Z15
-	VMULPS        Z10, Z3, Z18
-	VMULPS        Z10, Z18, Z10
-	VFMADD231PS   Z15, Z2, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, (CX)
-	VMOVUPS       (DX), Z15
-	VMAXPS        Z15, Z10, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VMOVUPS       Z15, (DX)
-	VMULPS        Z5, Z15, Z10
-	VSQRTPS       Z10, Z10
-	VADDPS        Z6, Z10, Z10
-	VDIVPS        Z10, Z14, Z10
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z10, Z4, Z12
-	VMOVUPS       Z12, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, DX
-	ADDQ          $+64, SI
-	SUBQ          $+16, DI
-	JGE           vectors
+	VMOVUPS      (AX), Z12
+	VMOVUPS      (SI), Z10
+	VFMADD231PS  Z12, Z7, Z10
+	VMOVUPS      (BX), Z15
+	VMULPS       Z10, Z1, Z14
+	VFMADD231PS  Z15, Z0, Z14
+	VPTESTMD     Z11, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VMOVUPS      Z14, (BX)
+	VMOVUPS      (CX), Z15
+	VMULPS       Z10, Z3, Z18
+	VMULPS       Z10, Z18, Z10
+	VFMADD231PS  Z15, Z2, Z10
+	VPTESTMD     Z11, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, (CX)
+	VMOVUPS      (DX), Z15
+	VMAXPS       Z15, Z10, Z15
+	VPTESTMD     Z11, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VMOVUPS      Z15, (DX)
+	VMULPS       Z5, Z15, Z10
+	VSQRTPS      Z10, Z10
+	VADDPS       Z6, Z10, Z10
+	VDIVPS       Z10, Z14, Z10
+	VMULPS       Z12, Z8, Z12
+	VFNMADD231PS Z10, Z4, Z12
+	VMOVUPS      Z12, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, DI
-	TESTQ         DI, DI
-	JE            done
-	MOVL          $0x0000ffff, R8
-	BZHIL         DI, R8, R8
-	KMOVW         R8, K1
-	VMOVUPS.Z     (AX), K1, Z12
-	VMOVUPS.Z     (SI), K1, Z10
-	VFMADD231PS   Z12, Z7, Z10
-	VMOVUPS.Z     (BX), K1, Z14
-	VMULPS        Z10, Z1, Z15
-	VFMADD231PS   Z14, Z0, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VMOVUPS       Z15, K1, (BX)
-	VMOVUPS.Z     (CX), K1, Z14
-	VMULPS        Z10, Z3, Z18
-	VMULPS        Z10, Z18, Z10
-	VFMADD231PS   Z14, Z2, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, K1, (CX)
-	VMOVUPS.Z     (DX), K1, Z14
-	VMAXPS        Z14, Z10, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VMOVUPS       Z14, K1, (DX)
-	VMULPS        Z5, Z14, Z10
-	VSQRTPS       Z10, Z10
-	VADDPS        Z6, Z10, Z10
-	VDIVPS        Z10, Z15, Z10
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z10, Z4, Z12
-	VMOVUPS       Z12, K1, (AX)
+	ADDQ         $+16, DI
+	TESTQ        DI, DI
+	JE           done
+	MOVL         $0x0000ffff, R8
+	BZHIL        DI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (AX), K1, Z12
+	VMOVUPS.Z    (SI), K1, Z10
+	VFMADD231PS  Z12, Z7, Z10
+	VMOVUPS.Z    (BX), K1, Z14
+	VMULPS       Z10, Z1, Z15
+	VFMADD231PS  Z14, Z0, Z15
+	VPTESTMD     Z11, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VMOVUPS      Z15, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z14
+	VMULPS       Z10, Z3, Z18
+	VMULPS       Z10, Z18, Z10
+	VFMADD231PS  Z14, Z2, Z10
+	VPTESTMD     Z11, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, K1, (CX)
+	VMOVUPS.Z    (DX), K1, Z14
+	VMAXPS       Z14, Z10, Z14
+	VPTESTMD     Z11, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VMOVUPS      Z14, K1, (DX)
+	VMULPS       Z5, Z14, Z10
+	VSQRTPS      Z10, Z10
+	VADDPS       Z6, Z10, Z10
+	VDIVPS       Z10, Z15, Z10
+	VMULPS       Z12, Z8, Z12
+	VFNMADD231PS Z10, Z4, Z12
+	VMOVUPS      Z12, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -9737,7 +9843,7 @@ root_again3:
 	JMP     root_done3
 
 // func AdagradAVX2(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·AdagradAVX2(SB), NOSPLIT, $0-44
 	MOVQ         w+0(FP), AX
 	MOVQ         s+8(FP), BX
@@ -9746,8 +9852,8 @@ TEXT ·AdagradAVX2(SB), NOSPLIT, $0-44
 	VBROADCASTSS step+32(FP), Y0
 	VBROADCASTSS epsilon+36(FP), Y1
 	VBROADCASTSS decay+40(FP), Y2
-	VBROADCASTSS lanes_00800000<>+0(SB), Y4
-	SUBQ         $+16, DX
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y4
+	SUBQ         $+32, DX
 	JL           blocks_end
 
 blocks:
@@ -9761,12 +9867,10 @@ blocks:
 	VMOVUPS      32(BX), Y9
 	VFMADD231PS  Y6, Y6, Y8
 	VFMADD231PS  Y7, Y7, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y8, Y10
-	VCMPPS       $0x05, Y4, Y10, Y10
-	VANDPS       Y10, Y8, Y8
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y10
-	VCMPPS       $0x05, Y4, Y10, Y10
-	VANDPS       Y10, Y9, Y9
+	VANDPS       Y4, Y8, Y10
+	VPSIGND      Y10, Y8, Y8
+	VANDPS       Y4, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
 	VMOVUPS      Y8, (BX)
 	VMOVUPS      Y9, 32(BX)
 	VSQRTPS      Y8, Y8
@@ -9779,32 +9883,57 @@ blocks:
 	VFNMADD231PS Y9, Y0, Y5
 	VMOVUPS      Y3, (AX)
 	VMOVUPS      Y5, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	SUBQ         $+16, DX
+	VMOVUPS      64(AX), Y5
+	VMOVUPS      96(AX), Y3
+	VMOVUPS      64(CX), Y9
+	VMOVUPS      96(CX), Y8
+	VFMADD231PS  Y5, Y2, Y9
+	VFMADD231PS  Y3, Y2, Y8
+	VMOVUPS      64(BX), Y7
+	VMOVUPS      96(BX), Y6
+	VFMADD231PS  Y9, Y9, Y7
+	VFMADD231PS  Y8, Y8, Y6
+	VANDPS       Y4, Y7, Y10
+	VPSIGND      Y10, Y7, Y7
+	VANDPS       Y4, Y6, Y10
+	VPSIGND      Y10, Y6, Y6
+	VMOVUPS      Y7, 64(BX)
+	VMOVUPS      Y6, 96(BX)
+	VSQRTPS      Y7, Y7
+	VSQRTPS      Y6, Y6
+	VADDPS       Y1, Y7, Y7
+	VADDPS       Y1, Y6, Y6
+	VDIVPS       Y7, Y9, Y7
+	VDIVPS       Y6, Y8, Y6
+	VFNMADD231PS Y7, Y0, Y5
+	VFNMADD231PS Y6, Y0, Y3
+	VMOVUPS      Y5, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+16, DX
+	ADDQ $+32, DX
 	SUBQ $+8, DX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y5
-	VMOVUPS      (CX), Y3
-	VFMADD231PS  Y5, Y2, Y3
-	VMOVUPS      (BX), Y9
-	VFMADD231PS  Y3, Y3, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y8
-	VCMPPS       $0x05, Y4, Y8, Y8
-	VANDPS       Y8, Y9, Y9
-	VMOVUPS      Y9, (BX)
-	VSQRTPS      Y9, Y9
-	VADDPS       Y1, Y9, Y9
-	VDIVPS       Y9, Y3, Y9
-	VFNMADD231PS Y9, Y0, Y5
-	VMOVUPS      Y5, (AX)
+	VMOVUPS      (AX), Y3
+	VMOVUPS      (CX), Y5
+	VFMADD231PS  Y3, Y2, Y5
+	VMOVUPS      (BX), Y6
+	VFMADD231PS  Y5, Y5, Y6
+	VANDPS       Y4, Y6, Y7
+	VPSIGND      Y7, Y6, Y6
+	VMOVUPS      Y6, (BX)
+	VSQRTPS      Y6, Y6
+	VADDPS       Y1, Y6, Y6
+	VDIVPS       Y6, Y5, Y6
+	VFNMADD231PS Y6, Y0, Y3
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -9817,22 +9946,21 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y5
+	VMOVUPS      32(SI)(DX*4), Y3
 	NEGQ         DX
-	VMASKMOVPS   (AX), Y5, Y9
-	VMASKMOVPS   (CX), Y5, Y3
-	VFMADD231PS  Y9, Y2, Y3
-	VMASKMOVPS   (BX), Y5, Y8
-	VFMADD231PS  Y3, Y3, Y8
-	VANDPS       lanes_7fffffff<>+0(SB), Y8, Y7
-	VCMPPS       $0x05, Y4, Y7, Y7
-	VANDPS       Y7, Y8, Y8
-	VMASKMOVPS   Y8, Y5, (BX)
-	VSQRTPS      Y8, Y8
-	VADDPS       Y1, Y8, Y8
-	VDIVPS       Y8, Y3, Y8
-	VFNMADD231PS Y8, Y0, Y9
-	VMASKMOVPS   Y9, Y5, (AX)
+	VMASKMOVPS   (AX), Y3, Y6
+	VMASKMOVPS   (CX), Y3, Y5
+	VFMADD231PS  Y6, Y2, Y5
+	VMASKMOVPS   (BX), Y3, Y7
+	VFMADD231PS  Y5, Y5, Y7
+	VANDPS       Y4, Y7, Y8
+	VPSIGND      Y8, Y7, Y7
+	VMASKMOVPS   Y7, Y3, (BX)
+	VSQRTPS      Y7, Y7
+	VADDPS       Y1, Y7, Y7
+	VDIVPS       Y7, Y5, Y7
+	VFNMADD231PS Y7, Y0, Y6
+	VMASKMOVPS   Y6, Y3, (AX)
 
 done:
 	VZEROUPPER
@@ -9848,68 +9976,68 @@ TEXT ·AdagradAVX512(SB), NOSPLIT, $0-44
 	VBROADCASTSS step+32(FP), Z0
 	VBROADCASTSS epsilon+36(FP), Z1
 	VBROADCASTSS decay+40(FP), Z2
-	VBROADCASTSS lanes_00800000<>+0(SB), Z4
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z4
 	SUBQ         $+64, DX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z3
-	VMOVUPS       64(AX), Z5
-	VMOVUPS       128(AX), Z6
-	VMOVUPS       192(AX), Z7
-	VMOVUPS       (CX), Z8
-	VMOVUPS       64(CX), Z9
-	VMOVUPS       128(CX), Z10
-	VMOVUPS       192(CX), Z11
-	VFMADD231PS   Z3, Z2, Z8
-	VFMADD231PS   Z5, Z2, Z9
-	VFMADD231PS   Z6, Z2, Z10
-	VFMADD231PS   Z7, Z2, Z11
-	VMOVUPS       (BX), Z12
-	VMOVUPS       64(BX), Z13
-	VMOVUPS       128(BX), Z14
-	VMOVUPS       192(BX), Z15
-	VFMADD231PS   Z8, Z8, Z12
-	VFMADD231PS   Z9, Z9, Z13
-	VFMADD231PS   Z10, Z10, Z14
-	VFMADD231PS   Z11, Z11, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z13, K7
-	VMOVAPS.Z     Z13, K7, Z13
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VMOVUPS       Z12, (BX)
-	VMOVUPS       Z13, 64(BX)
-	VMOVUPS       Z14, 128(BX)
-	VMOVUPS       Z15, 192(BX)
-	VSQRTPS       Z12, Z12
-	VSQRTPS       Z13, Z13
-	VSQRTPS       Z14, Z14
-	VSQRTPS       Z15, Z15
-	VADDPS        Z1, Z12, Z12
-	VADDPS        Z1, Z13, Z13
-	VADDPS        Z1, Z14, Z14
-	VADDPS        Z1, Z15, Z15
-	VDIVPS        Z12, Z8, Z12
-	VDIVPS        Z13, Z9, Z13
-	VDIVPS        Z14, Z10, Z14
-	VDIVPS        Z15, Z11, Z15
-	VFNMADD231PS  Z12, Z0, Z3
-	VFNMADD231PS  Z13, Z0, Z5
-	VFNMADD231PS  Z14, Z0, Z6
-	VFNMADD231PS  Z15, Z0, Z7
-	VMOVUPS       Z3, (AX)
-	VMOVUPS       Z5, 64(AX)
-	VMOVUPS       Z6, 128(AX)
-	VMOVUPS       Z7, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	SUBQ          $+64, DX
-	JGE           blocks
+	VMOVUPS      (AX), Z3
+	VMOVUPS      64(AX), Z5
+	VMOVUPS      128(AX), Z6
+	VMOVUPS      192(AX), Z7
+	VMOVUPS      (CX), Z8
+	VMOVUPS      64(CX), Z9
+	VMOVUPS      128(CX), Z10
+	VMOVUPS      192(CX), Z11
+	VFMADD231PS  Z3, Z2, Z8
+	VFMADD231PS  Z5, Z2, Z9
+	VFMADD231PS  Z6, Z2, Z10
+	VFMADD231PS  Z7, Z2, Z11
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VMOVUPS      128(BX), Z14
+	VMOVUPS      192(BX), Z15
+	VFMADD231PS  Z8, Z8, Z12
+	VFMADD231PS  Z9, Z9, Z13
+	VFMADD231PS  Z10, Z10, Z14
+	VFMADD231PS  Z11, Z11, Z15
+	VPTESTMD     Z4, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VPTESTMD     Z4, Z13, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VPTESTMD     Z4, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VPTESTMD     Z4, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VMOVUPS      Z14, 128(BX)
+	VMOVUPS      Z15, 192(BX)
+	VSQRTPS      Z12, Z12
+	VSQRTPS      Z13, Z13
+	VSQRTPS      Z14, Z14
+	VSQRTPS      Z15, Z15
+	VADDPS       Z1, Z12, Z12
+	VADDPS       Z1, Z13, Z13
+	VADDPS       Z1, Z14, Z14
+	VADDPS       Z1, Z15, Z15
+	VDIVPS       Z12, Z8, Z12
+	VDIVPS       Z13, Z9, Z13
+	VDIVPS       Z14, Z10, Z14
+	VDIVPS       Z15, Z11, Z15
+	VFNMADD231PS Z12, Z0, Z3
+	VFNMADD231PS Z13, Z0, Z5
+	VFNMADD231PS Z14, Z0, Z6
+	VFNMADD231PS Z15, Z0, Z7
+	VMOVUPS      Z3, (AX)
+	VMOVUPS      Z5, 64(AX)
+	VMOVUPS      Z6, 128(AX)
+	VMOVUPS      Z7, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	SUBQ         $+64, DX
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, DX
@@ -9917,52 +10045,52 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z7
-	VMOVUPS       (CX), Z6
-	VFMADD231PS   Z7, Z2, Z6
-	VMOVUPS       (BX), Z5
-	VFMADD231PS   Z6, Z6, Z5
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z5, K7
-	VMOVAPS.Z     Z5, K7, Z5
-	VMOVUPS       Z5, (BX)
-	VSQRTPS       Z5, Z5
-	VADDPS        Z1, Z5, Z5
-	VDIVPS        Z5, Z6, Z5
-	VFNMADD231PS  Z5, Z0, Z7
-	VMOVUPS       Z7, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	SUBQ          $+16, DX
-	JGE           vectors
+	VMOVUPS      (AX), Z7
+	VMOVUPS      (CX), Z6
+	VFMADD231PS  Z7, Z2, Z6
+	VMOVUPS      (BX), Z5
+	VFMADD231PS  Z6, Z6, Z5
+	VPTESTMD     Z4, Z5, K7
+	VMOVAPS.Z    Z5, K7, Z5
+	VMOVUPS      Z5, (BX)
+	VSQRTPS      Z5, Z5
+	VADDPS       Z1, Z5, Z5
+	VDIVPS       Z5, Z6, Z5
+	VFNMADD231PS Z5, Z0, Z7
+	VMOVUPS      Z7, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, DX
-	TESTQ         DX, DX
-	JE            done
-	MOVL          $0x0000ffff, SI
-	BZHIL         DX, SI, SI
-	KMOVW         SI, K1
-	VMOVUPS.Z     (AX), K1, Z7
-	VMOVUPS.Z     (CX), K1, Z5
-	VFMADD231PS   Z7, Z2, Z5
-	VMOVUPS.Z     (BX), K1, Z6
-	VFMADD231PS   Z5, Z5, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VMOVUPS       Z6, K1, (BX)
-	VSQRTPS       Z6, Z6
-	VADDPS        Z1, Z6, Z6
-	VDIVPS        Z6, Z5, Z6
-	VFNMADD231PS  Z6, Z0, Z7
-	VMOVUPS       Z7, K1, (AX)
+	ADDQ         $+16, DX
+	TESTQ        DX, DX
+	JE           done
+	MOVL         $0x0000ffff, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (AX), K1, Z7
+	VMOVUPS.Z    (CX), K1, Z5
+	VFMADD231PS  Z7, Z2, Z5
+	VMOVUPS.Z    (BX), K1, Z6
+	VFMADD231PS  Z5, Z5, Z6
+	VPTESTMD     Z4, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, K1, (BX)
+	VSQRTPS      Z6, Z6
+	VADDPS       Z1, Z6, Z6
+	VDIVPS       Z6, Z5, Z6
+	VFNMADD231PS Z6, Z0, Z7
+	VMOVUPS      Z7, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 // func RmsPropAVX2(w *float32, v *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·RmsPropAVX2(SB), NOSPLIT, $0-52
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
@@ -9973,70 +10101,93 @@ TEXT ·RmsPropAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS epsilon+40(FP), Y2
 	VBROADCASTSS lr+44(FP), Y3
 	VBROADCASTSS decay+48(FP), Y4
-	SUBQ         $+16, DX
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y6
+	SUBQ         $+32, DX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (AX), Y5
-	VMOVUPS      32(AX), Y6
-	VMOVUPS      (CX), Y7
-	VMOVUPS      32(CX), Y8
-	VFMADD231PS  Y5, Y4, Y7
-	VFMADD231PS  Y6, Y4, Y8
-	VMULPS       Y7, Y1, Y9
+	VMOVUPS      32(AX), Y7
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	VFMADD231PS  Y5, Y4, Y8
+	VFMADD231PS  Y7, Y4, Y9
 	VMULPS       Y8, Y1, Y10
-	VMOVUPS      (BX), Y11
-	VMOVUPS      32(BX), Y12
-	VMULPS       Y7, Y9, Y9
+	VMULPS       Y9, Y1, Y11
 	VMULPS       Y8, Y10, Y10
-	VFMADD231PS  Y11, Y0, Y9
-	VFMADD231PS  Y12, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y9, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y10, Y10
-	VMOVUPS      Y9, (BX)
-	VMOVUPS      Y10, 32(BX)
-	VSQRTPS      Y9, Y9
+	VMULPS       Y9, Y11, Y11
+	VFMADD231PS  (BX), Y0, Y10
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       Y6, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VANDPS       Y6, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      Y11, 32(BX)
 	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y9, Y9
+	VSQRTPS      Y11, Y11
 	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y9, Y7, Y9
+	VADDPS       Y2, Y11, Y11
 	VDIVPS       Y10, Y8, Y10
-	VFNMADD231PS Y9, Y3, Y5
-	VFNMADD231PS Y10, Y3, Y6
+	VDIVPS       Y11, Y9, Y11
+	VFNMADD231PS Y10, Y3, Y5
+	VFNMADD231PS Y11, Y3, Y7
 	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y6, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	SUBQ         $+16, DX
+	VMOVUPS      Y7, 32(AX)
+	VMOVUPS      64(AX), Y7
+	VMOVUPS      96(AX), Y5
+	VMOVUPS      64(CX), Y11
+	VMOVUPS      96(CX), Y10
+	VFMADD231PS  Y7, Y4, Y11
+	VFMADD231PS  Y5, Y4, Y10
+	VMULPS       Y11, Y1, Y9
+	VMULPS       Y10, Y1, Y8
+	VMULPS       Y11, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VFMADD231PS  64(BX), Y0, Y9
+	VFMADD231PS  96(BX), Y0, Y8
+	VANDPS       Y6, Y9, Y12
+	VPSIGND      Y12, Y9, Y9
+	VANDPS       Y6, Y8, Y12
+	VPSIGND      Y12, Y8, Y8
+	VMOVUPS      Y9, 64(BX)
+	VMOVUPS      Y8, 96(BX)
+	VSQRTPS      Y9, Y9
+	VSQRTPS      Y8, Y8
+	VADDPS       Y2, Y9, Y9
+	VADDPS       Y2, Y8, Y8
+	VDIVPS       Y9, Y11, Y9
+	VDIVPS       Y8, Y10, Y8
+	VFNMADD231PS Y9, Y3, Y7
+	VFNMADD231PS Y8, Y3, Y5
+	VMOVUPS      Y7, 64(AX)
+	VMOVUPS      Y5, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+16, DX
+	ADDQ $+32, DX
 	SUBQ $+8, DX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (CX), Y5
-	VFMADD231PS  Y6, Y4, Y5
-	VMULPS       Y5, Y1, Y10
-	VMOVUPS      (BX), Y9
-	VMULPS       Y5, Y10, Y10
-	VFMADD231PS  Y9, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y9
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y9, Y9
-	VANDPS       Y9, Y10, Y10
-	VMOVUPS      Y10, (BX)
-	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y10, Y5, Y10
-	VFNMADD231PS Y10, Y3, Y6
-	VMOVUPS      Y6, (AX)
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y7
+	VFMADD231PS  Y5, Y4, Y7
+	VMULPS       Y7, Y1, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  (BX), Y0, Y8
+	VANDPS       Y6, Y8, Y9
+	VPSIGND      Y9, Y8, Y8
+	VMOVUPS      Y8, (BX)
+	VSQRTPS      Y8, Y8
+	VADDPS       Y2, Y8, Y8
+	VDIVPS       Y8, Y7, Y8
+	VFNMADD231PS Y8, Y3, Y5
+	VMOVUPS      Y5, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -10049,24 +10200,23 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y6
+	VMOVUPS      32(SI)(DX*4), Y5
 	NEGQ         DX
-	VMASKMOVPS   (AX), Y6, Y10
-	VMASKMOVPS   (CX), Y6, Y5
-	VFMADD231PS  Y10, Y4, Y5
-	VMULPS       Y5, Y1, Y9
-	VMASKMOVPS   (BX), Y6, Y8
-	VMULPS       Y5, Y9, Y9
-	VFMADD231PS  Y8, Y0, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y8
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y8, Y8
-	VANDPS       Y8, Y9, Y9
-	VMASKMOVPS   Y9, Y6, (BX)
+	VMASKMOVPS   (AX), Y5, Y8
+	VMASKMOVPS   (CX), Y5, Y7
+	VFMADD231PS  Y8, Y4, Y7
+	VMULPS       Y7, Y1, Y9
+	VMASKMOVPS   (BX), Y5, Y10
+	VMULPS       Y7, Y9, Y9
+	VFMADD231PS  Y10, Y0, Y9
+	VANDPS       Y6, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMASKMOVPS   Y9, Y5, (BX)
 	VSQRTPS      Y9, Y9
 	VADDPS       Y2, Y9, Y9
-	VDIVPS       Y9, Y5, Y9
-	VFNMADD231PS Y9, Y3, Y10
-	VMASKMOVPS   Y10, Y6, (AX)
+	VDIVPS       Y9, Y7, Y9
+	VFNMADD231PS Y9, Y3, Y8
+	VMASKMOVPS   Y8, Y5, (AX)
 
 done:
 	VZEROUPPER
@@ -10084,76 +10234,76 @@ TEXT ·RmsPropAVX512(SB), NOSPLIT, $0-52
 	VBROADCASTSS epsilon+40(FP), Z2
 	VBROADCASTSS lr+44(FP), Z3
 	VBROADCASTSS decay+48(FP), Z4
-	VBROADCASTSS lanes_00800000<>+0(SB), Z6
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z6
 	SUBQ         $+64, DX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z5
-	VMOVUPS       64(AX), Z7
-	VMOVUPS       128(AX), Z8
-	VMOVUPS       192(AX), Z9
-	VMOVUPS       (CX), Z10
-	VMOVUPS       64(CX), Z11
-	VMOVUPS       128(CX), Z12
-	VMOVUPS       192(CX), Z13
-	VFMADD231PS   Z5, Z4, Z10
-	VFMADD231PS   Z7, Z4, Z11
-	VFMADD231PS   Z8, Z4, Z12
-	VFMADD231PS   Z9, Z4, Z13
-	VMULPS        Z10, Z1, Z14
-	VMULPS        Z11, Z1, Z15
-	VMULPS        Z12, Z1, Z16
-	VMULPS        Z13, Z1, Z17
-	VMOVUPS       (BX), Z18
-	VMOVUPS       64(BX), Z19
-	VMOVUPS       128(BX), Z20
-	VMOVUPS       192(BX), Z21
-	VMULPS        Z10, Z14, Z14
-	VMULPS        Z11, Z15, Z15
-	VMULPS        Z12, Z16, Z16
-	VMULPS        Z13, Z17, Z17
-	VFMADD231PS   Z18, Z0, Z14
-	VFMADD231PS   Z19, Z0, Z15
-	VFMADD231PS   Z20, Z0, Z16
-	VFMADD231PS   Z21, Z0, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VMOVUPS       Z14, (BX)
-	VMOVUPS       Z15, 64(BX)
-	VMOVUPS       Z16, 128(BX)
-	VMOVUPS       Z17, 192(BX)
-	VSQRTPS       Z14, Z14
-	VSQRTPS       Z15, Z15
-	VSQRTPS       Z16, Z16
-	VSQRTPS       Z17, Z17
-	VADDPS        Z2, Z14, Z14
-	VADDPS        Z2, Z15, Z15
-	VADDPS        Z2, Z16, Z16
-	VADDPS        Z2, Z17, Z17
-	VDIVPS        Z14, Z10, Z14
-	VDIVPS        Z15, Z11, Z15
-	VDIVPS        Z16, Z12, Z16
-	VDIVPS        Z17, Z13, Z17
-	VFNMADD231PS  Z14, Z3, Z5
-	VFNMADD231PS  Z15, Z3, Z7
-	VFNMADD231PS  Z16, Z3, Z8
-	VFNMADD231PS  Z17, Z3, Z9
-	VMOVUPS       Z5, (AX)
-	VMOVUPS       Z7, 64(AX)
-	VMOVUPS       Z8, 128(AX)
-	VMOVUPS       Z9, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	SUBQ          $+64, DX
-	JGE           blocks
+	VMOVUPS      (AX), Z5
+	VMOVUPS      64(AX), Z7
+	VMOVUPS      128(AX), Z8
+	VMOVUPS      192(AX), Z9
+	VMOVUPS      (CX), Z10
+	VMOVUPS      64(CX), Z11
+	VMOVUPS      128(CX), Z12
+	VMOVUPS      192(CX), Z13
+	VFMADD231PS  Z5, Z4, Z10
+	VFMADD231PS  Z7, Z4, Z11
+	VFMADD231PS  Z8, Z4, Z12
+	VFMADD231PS  Z9, Z4, Z13
+	VMULPS       Z10, Z1, Z14
+	VMULPS       Z11, Z1, Z15
+	VMULPS       Z12, Z1, Z16
+	VMULPS       Z13, Z1, Z17
+	VMOVUPS      (BX), Z18
+	VMOVUPS      64(BX), Z19
+	VMOVUPS      128(BX), Z20
+	VMOVUPS      192(BX), Z21
+	VMULPS       Z10, Z14, Z14
+	VMULPS       Z11, Z15, Z15
+	VMULPS       Z12, Z16, Z16
+	VMULPS       Z13, Z17, Z17
+	VFMADD231PS  Z18, Z0, Z14
+	VFMADD231PS  Z19, Z0, Z15
+	VFMADD231PS  Z20, Z0, Z16
+	VFMADD231PS  Z21, Z0, Z17
+	VPTESTMD     Z6, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VPTESTMD     Z6, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VPTESTMD     Z6, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z6, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VMOVUPS      Z14, (BX)
+	VMOVUPS      Z15, 64(BX)
+	VMOVUPS      Z16, 128(BX)
+	VMOVUPS      Z17, 192(BX)
+	VSQRTPS      Z14, Z14
+	VSQRTPS      Z15, Z15
+	VSQRTPS      Z16, Z16
+	VSQRTPS      Z17, Z17
+	VADDPS       Z2, Z14, Z14
+	VADDPS       Z2, Z15, Z15
+	VADDPS       Z2, Z16, Z16
+	VADDPS       Z2, Z17, Z17
+	VDIVPS       Z14, Z10, Z14
+	VDIVPS       Z15, Z11, Z15
+	VDIVPS       Z16, Z12, Z16
+	VDIVPS       Z17, Z13, Z17
+	VFNMADD231PS Z14, Z3, Z5
+	VFNMADD231PS Z15, Z3, Z7
+	VFNMADD231PS Z16, Z3, Z8
+	VFNMADD231PS Z17, Z3, Z9
+	VMOVUPS      Z5, (AX)
+	VMOVUPS      Z7, 64(AX)
+	VMOVUPS      Z8, 128(AX)
+	VMOVUPS      Z9, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	SUBQ         $+64, DX
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, DX
@@ -10161,56 +10311,56 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z9
-	VMOVUPS       (CX), Z8
-	VFMADD231PS   Z9, Z4, Z8
-	VMULPS        Z8, Z1, Z7
-	VMOVUPS       (BX), Z5
-	VMULPS        Z8, Z7, Z7
-	VFMADD231PS   Z5, Z0, Z7
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z7, K7
-	VMOVAPS.Z     Z7, K7, Z7
-	VMOVUPS       Z7, (BX)
-	VSQRTPS       Z7, Z7
-	VADDPS        Z2, Z7, Z7
-	VDIVPS        Z7, Z8, Z7
-	VFNMADD231PS  Z7, Z3, Z9
-	VMOVUPS       Z9, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	SUBQ          $+16, DX
-	JGE           vectors
+	VMOVUPS      (AX), Z9
+	VMOVUPS      (CX), Z8
+	VFMADD231PS  Z9, Z4, Z8
+	VMULPS       Z8, Z1, Z7
+	VMOVUPS      (BX), Z5
+	VMULPS       Z8, Z7, Z7
+	VFMADD231PS  Z5, Z0, Z7
+	VPTESTMD     Z6, Z7, K7
+	VMOVAPS.Z    Z7, K7, Z7
+	VMOVUPS      Z7, (BX)
+	VSQRTPS      Z7, Z7
+	VADDPS       Z2, Z7, Z7
+	VDIVPS       Z7, Z8, Z7
+	VFNMADD231PS Z7, Z3, Z9
+	VMOVUPS      Z9, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, DX
-	TESTQ         DX, DX
-	JE            done
-	MOVL          $0x0000ffff, SI
-	BZHIL         DX, SI, SI
-	KMOVW         SI, K1
-	VMOVUPS.Z     (AX), K1, Z9
-	VMOVUPS.Z     (CX), K1, Z7
-	VFMADD231PS   Z9, Z4, Z7
-	VMULPS        Z7, Z1, Z8
-	VMOVUPS.Z     (BX), K1, Z5
-	VMULPS        Z7, Z8, Z8
-	VFMADD231PS   Z5, Z0, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z8, K1, (BX)
-	VSQRTPS       Z8, Z8
-	VADDPS        Z2, Z8, Z8
-	VDIVPS        Z8, Z7, Z8
-	VFNMADD231PS  Z8, Z3, Z9
-	VMOVUPS       Z9, K1, (AX)
+	ADDQ         $+16, DX
+	TESTQ        DX, DX
+	JE           done
+	MOVL         $0x0000ffff, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (AX), K1, Z9
+	VMOVUPS.Z    (CX), K1, Z7
+	VFMADD231PS  Z9, Z4, Z7
+	VMULPS       Z7, Z1, Z8
+	VMOVUPS.Z    (BX), K1, Z5
+	VMULPS       Z7, Z8, Z8
+	VFMADD231PS  Z5, Z0, Z8
+	VPTESTMD     Z6, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, K1, (BX)
+	VSQRTPS      Z8, Z8
+	VADDPS       Z2, Z8, Z8
+	VDIVPS       Z8, Z7, Z8
+	VFNMADD231PS Z8, Z3, Z9
+	VMOVUPS      Z9, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 // func RmsPropCenteredAVX2(w *float32, v *float32, a *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·RmsPropCenteredAVX2(SB), NOSPLIT, $0-60
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
@@ -10222,36 +10372,86 @@ TEXT ·RmsPropCenteredAVX2(SB), NOSPLIT, $0-60
 	VBROADCASTSS epsilon+48(FP), Y2
 	VBROADCASTSS lr+52(FP), Y3
 	VBROADCASTSS decay+56(FP), Y4
-	VBROADCASTSS lanes_00800000<>+0(SB), Y6
-	VBROADCASTSS lanes_00000000<>+0(SB), Y7
-	SUBQ         $+8, SI
-	JL           vectors_end
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      (DX), Y7
+	VMOVUPS      32(DX), Y8
+	VFMADD231PS  Y5, Y4, Y7
+	VFMADD231PS  Y6, Y4, Y8
+	VMULPS       Y7, Y1, Y9
+	VMULPS       Y8, Y1, Y10
+	VMULPS       Y7, Y9, Y11
+	VMULPS       Y8, Y10, Y12
+	VFMADD231PS  (BX), Y0, Y11
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VFMADD231PS  (CX), Y0, Y9
+	VFMADD231PS  32(CX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y9, Y13
+	VPSIGND      Y13, Y9, Y9
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y13
+	VPSIGND      Y13, Y10, Y10
+	VMOVUPS      Y9, (CX)
+	VMOVUPS      Y10, 32(CX)
+	VFNMADD231PS Y9, Y9, Y11
+	VFNMADD231PS Y10, Y10, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VMAXPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VMAXPS       Y12, Y10, Y12
+	VSQRTPS      Y11, Y11
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y11, Y11
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y11, Y7, Y11
+	VDIVPS       Y12, Y8, Y12
+	VFNMADD231PS Y11, Y3, Y5
+	VFNMADD231PS Y12, Y3, Y6
+	VMOVUPS      Y5, (AX)
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y5
-	VMOVUPS      (DX), Y8
-	VFMADD231PS  Y5, Y4, Y8
-	VMULPS       Y8, Y1, Y9
-	VMOVUPS      (BX), Y10
-	VMULPS       Y8, Y9, Y11
-	VFMADD231PS  Y10, Y0, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y10
-	VCMPPS       $0x05, Y6, Y10, Y10
-	VANDPS       Y10, Y11, Y11
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (DX), Y5
+	VFMADD231PS  Y6, Y4, Y5
+	VMULPS       Y5, Y1, Y12
+	VMULPS       Y5, Y12, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y8
+	VPSIGND      Y8, Y11, Y11
 	VMOVUPS      Y11, (BX)
-	VMOVUPS      (CX), Y10
-	VFMADD231PS  Y10, Y0, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y10
-	VCMPPS       $0x05, Y6, Y10, Y10
-	VANDPS       Y10, Y9, Y9
-	VMOVUPS      Y9, (CX)
-	VFNMADD231PS Y9, Y9, Y11
-	VMAXPS       Y11, Y7, Y11
+	VFMADD231PS  (CX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y8
+	VPSIGND      Y8, Y12, Y12
+	VMOVUPS      Y12, (CX)
+	VFNMADD231PS Y12, Y12, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VMAXPS       Y11, Y12, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y2, Y11, Y11
-	VDIVPS       Y11, Y8, Y11
-	VFNMADD231PS Y11, Y3, Y5
-	VMOVUPS      Y5, (AX)
+	VDIVPS       Y11, Y5, Y11
+	VFNMADD231PS Y11, Y3, Y6
+	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -10265,32 +10465,31 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(DI)(SI*4), Y5
+	VMOVUPS      32(DI)(SI*4), Y6
 	NEGQ         SI
-	VMASKMOVPS   (AX), Y5, Y11
-	VMASKMOVPS   (DX), Y5, Y8
-	VFMADD231PS  Y11, Y4, Y8
-	VMULPS       Y8, Y1, Y9
-	VMASKMOVPS   (BX), Y5, Y10
-	VMULPS       Y8, Y9, Y12
-	VFMADD231PS  Y10, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y10
-	VCMPPS       $0x05, Y6, Y10, Y10
-	VANDPS       Y10, Y12, Y12
-	VMASKMOVPS   Y12, Y5, (BX)
-	VMASKMOVPS   (CX), Y5, Y10
-	VFMADD231PS  Y10, Y0, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y10
-	VCMPPS       $0x05, Y6, Y10, Y10
-	VANDPS       Y10, Y9, Y9
-	VMASKMOVPS   Y9, Y5, (CX)
-	VFNMADD231PS Y9, Y9, Y12
-	VMAXPS       Y12, Y7, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y12, Y8, Y12
-	VFNMADD231PS Y12, Y3, Y11
-	VMASKMOVPS   Y11, Y5, (AX)
+	VMASKMOVPS   (AX), Y6, Y11
+	VMASKMOVPS   (DX), Y6, Y5
+	VFMADD231PS  Y11, Y4, Y5
+	VMULPS       Y5, Y1, Y12
+	VMASKMOVPS   (BX), Y6, Y8
+	VMULPS       Y5, Y12, Y7
+	VFMADD231PS  Y8, Y0, Y7
+	VANDPS       lanes_7f800000<>+0(SB), Y7, Y8
+	VPSIGND      Y8, Y7, Y7
+	VMASKMOVPS   Y7, Y6, (BX)
+	VMASKMOVPS   (CX), Y6, Y8
+	VFMADD231PS  Y8, Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y8
+	VPSIGND      Y8, Y12, Y12
+	VMASKMOVPS   Y12, Y6, (CX)
+	VFNMADD231PS Y12, Y12, Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VMAXPS       Y7, Y12, Y7
+	VSQRTPS      Y7, Y7
+	VADDPS       Y2, Y7, Y7
+	VDIVPS       Y7, Y5, Y7
+	VFNMADD231PS Y7, Y3, Y11
+	VMASKMOVPS   Y11, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -10309,106 +10508,106 @@ TEXT ·RmsPropCenteredAVX512(SB), NOSPLIT, $0-60
 	VBROADCASTSS epsilon+48(FP), Z2
 	VBROADCASTSS lr+52(FP), Z3
 	VBROADCASTSS decay+56(FP), Z4
-	VBROADCASTSS lanes_00800000<>+0(SB), Z6
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z6
 	VBROADCASTSS lanes_00000000<>+0(SB), Z7
 	SUBQ         $+64, SI
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z5
-	VMOVUPS       64(AX), Z8
-	VMOVUPS       128(AX), Z9
-	VMOVUPS       192(AX), Z10
-	VMOVUPS       (DX), Z11
-	VMOVUPS       64(DX), Z12
-	VMOVUPS       128(DX), Z13
-	VMOVUPS       192(DX), Z14
-	VFMADD231PS   Z5, Z4, Z11
-	VFMADD231PS   Z8, Z4, Z12
-	VFMADD231PS   Z9, Z4, Z13
-	VFMADD231PS   Z10, Z4, Z14
-	VMULPS        Z11, Z1, Z15
-	VMULPS        Z12, Z1, Z16
-	VMULPS        Z13, Z1, Z17
-	VMULPS        Z14, Z1, Z18
-	VMOVUPS       (BX), Z19
-	VMOVUPS       64(BX), Z20
-	VMOVUPS       128(BX), Z21
-	VMOVUPS       192(BX), Z22
-	VMULPS        Z11, Z15, Z23
-	VMULPS        Z12, Z16, Z24
-	VMULPS        Z13, Z17, Z25
-	VMULPS        Z14, Z18, Z26
-	VFMADD231PS   Z19, Z0, Z23
-	VFMADD231PS   Z20, Z0, Z24
-	VFMADD231PS   Z21, Z0, Z25
-	VFMADD231PS   Z22, Z0, Z26
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z23, K7
-	VMOVAPS.Z     Z23, K7, Z23
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z24, K7
-	VMOVAPS.Z     Z24, K7, Z24
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z25, K7
-	VMOVAPS.Z     Z25, K7, Z25
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z26, K7
-	VMOVAPS.Z     Z26, K7, Z26
-	VMOVUPS       Z23, (BX)
-	VMOVUPS       Z24, 64(BX)
-	VMOVUPS       Z25, 128(BX)
-	VMOVUPS       Z26, 192(BX)
-	VMOVUPS       (CX), Z22
-	VMOVUPS       64(CX), Z21
-	VMOVUPS       128(CX), Z20
-	VMOVUPS       192(CX), Z19
-	VFMADD231PS   Z22, Z0, Z15
-	VFMADD231PS   Z21, Z0, Z16
-	VFMADD231PS   Z20, Z0, Z17
-	VFMADD231PS   Z19, Z0, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VMOVUPS       Z15, (CX)
-	VMOVUPS       Z16, 64(CX)
-	VMOVUPS       Z17, 128(CX)
-	VMOVUPS       Z18, 192(CX)
-	VFNMADD231PS  Z15, Z15, Z23
-	VFNMADD231PS  Z16, Z16, Z24
-	VFNMADD231PS  Z17, Z17, Z25
-	VFNMADD231PS  Z18, Z18, Z26
-	VMAXPS        Z23, Z7, Z23
-	VMAXPS        Z24, Z7, Z24
-	VMAXPS        Z25, Z7, Z25
-	VMAXPS        Z26, Z7, Z26
-	VSQRTPS       Z23, Z23
-	VSQRTPS       Z24, Z24
-	VSQRTPS       Z25, Z25
-	VSQRTPS       Z26, Z26
-	VADDPS        Z2, Z23, Z23
-	VADDPS        Z2, Z24, Z24
-	VADDPS        Z2, Z25, Z25
-	VADDPS        Z2, Z26, Z26
-	VDIVPS        Z23, Z11, Z23
-	VDIVPS        Z24, Z12, Z24
-	VDIVPS        Z25, Z13, Z25
-	VDIVPS        Z26, Z14, Z26
-	VFNMADD231PS  Z23, Z3, Z5
-	VFNMADD231PS  Z24, Z3, Z8
-	VFNMADD231PS  Z25, Z3, Z9
-	VFNMADD231PS  Z26, Z3, Z10
-	VMOVUPS       Z5, (AX)
-	VMOVUPS       Z8, 64(AX)
-	VMOVUPS       Z9, 128(AX)
-	VMOVUPS       Z10, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	ADDQ          $+256, DX
-	SUBQ          $+64, SI
-	JGE           blocks
+	VMOVUPS      (AX), Z5
+	VMOVUPS      64(AX), Z8
+	VMOVUPS      128(AX), Z9
+	VMOVUPS      192(AX), Z10
+	VMOVUPS      (DX), Z11
+	VMOVUPS      64(DX), Z12
+	VMOVUPS      128(DX), Z13
+	VMOVUPS      192(DX), Z14
+	VFMADD231PS  Z5, Z4, Z11
+	VFMADD231PS  Z8, Z4, Z12
+	VFMADD231PS  Z9, Z4, Z13
+	VFMADD231PS  Z10, Z4, Z14
+	VMULPS       Z11, Z1, Z15
+	VMULPS       Z12, Z1, Z16
+	VMULPS       Z13, Z1, Z17
+	VMULPS       Z14, Z1, Z18
+	VMOVUPS      (BX), Z19
+	VMOVUPS      64(BX), Z20
+	VMOVUPS      128(BX), Z21
+	VMOVUPS      192(BX), Z22
+	VMULPS       Z11, Z15, Z23
+	VMULPS       Z12, Z16, Z24
+	VMULPS       Z13, Z17, Z25
+	VMULPS       Z14, Z18, Z26
+	VFMADD231PS  Z19, Z0, Z23
+	VFMADD231PS  Z20, Z0, Z24
+	VFMADD231PS  Z21, Z0, Z25
+	VFMADD231PS  Z22, Z0, Z26
+	VPTESTMD     Z6, Z23, K7
+	VMOVAPS.Z    Z23, K7, Z23
+	VPTESTMD     Z6, Z24, K7
+	VMOVAPS.Z    Z24, K7, Z24
+	VPTESTMD     Z6, Z25, K7
+	VMOVAPS.Z    Z25, K7, Z25
+	VPTESTMD     Z6, Z26, K7
+	VMOVAPS.Z    Z26, K7, Z26
+	VMOVUPS      Z23, (BX)
+	VMOVUPS      Z24, 64(BX)
+	VMOVUPS      Z25, 128(BX)
+	VMOVUPS      Z26, 192(BX)
+	VMOVUPS      (CX), Z22
+	VMOVUPS      64(CX), Z21
+	VMOVUPS      128(CX), Z20
+	VMOVUPS      192(CX), Z19
+	VFMADD231PS  Z22, Z0, Z15
+	VFMADD231PS  Z21, Z0, Z16
+	VFMADD231PS  Z20, Z0, Z17
+	VFMADD231PS  Z19, Z0, Z18
+	VPTESTMD     Z6, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VPTESTMD     Z6, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z6, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z6, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VMOVUPS      Z15, (CX)
+	VMOVUPS      Z16, 64(CX)
+	VMOVUPS      Z17, 128(CX)
+	VMOVUPS      Z18, 192(CX)
+	VFNMADD231PS Z15, Z15, Z23
+	VFNMADD231PS Z16, Z16, Z24
+	VFNMADD231PS Z17, Z17, Z25
+	VFNMADD231PS Z18, Z18, Z26
+	VMAXPS       Z23, Z7, Z23
+	VMAXPS       Z24, Z7, Z24
+	VMAXPS       Z25, Z7, Z25
+	VMAXPS       Z26, Z7, Z26
+	VSQRTPS      Z23, Z23
+	VSQRTPS      Z24, Z24
+	VSQRTPS      Z25, Z25
+	VSQRTPS      Z26, Z26
+	VADDPS       Z2, Z23, Z23
+	VADDPS       Z2, Z24, Z24
+	VADDPS       Z2, Z25, Z25
+	VADDPS       Z2, Z26, Z26
+	VDIVPS       Z23, Z11, Z23
+	VDIVPS       Z24, Z12, Z24
+	VDIVPS       Z25, Z13, Z25
+	VDIVPS       Z26, Z14, Z26
+	VFNMADD231PS Z23, Z3, Z5
+	VFNMADD231PS Z24, Z3, Z8
+	VFNMADD231PS Z25, Z3, Z9
+	VFNMADD231PS Z26, Z3, Z10
+	VMOVUPS      Z5, (AX)
+	VMOVUPS      Z8, 64(AX)
+	VMOVUPS      Z9, 128(AX)
+	VMOVUPS      Z10, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, SI
@@ -10416,71 +10615,71 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z10
-	VMOVUPS       (DX), Z9
-	VFMADD231PS   Z10, Z4, Z9
-	VMULPS        Z9, Z1, Z8
-	VMOVUPS       (BX), Z5
-	VMULPS        Z9, Z8, Z26
-	VFMADD231PS   Z5, Z0, Z26
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z26, K7
-	VMOVAPS.Z     Z26, K7, Z26
-	VMOVUPS       Z26, (BX)
-	VMOVUPS       (CX), Z5
-	VFMADD231PS   Z5, Z0, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z8, (CX)
-	VFNMADD231PS  Z8, Z8, Z26
-	VMAXPS        Z26, Z7, Z26
-	VSQRTPS       Z26, Z26
-	VADDPS        Z2, Z26, Z26
-	VDIVPS        Z26, Z9, Z26
-	VFNMADD231PS  Z26, Z3, Z10
-	VMOVUPS       Z10, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, DX
-	SUBQ          $+16, SI
-	JGE           vectors
+	VMOVUPS      (AX), Z10
+	VMOVUPS      (DX), Z9
+	VFMADD231PS  Z10, Z4, Z9
+	VMULPS       Z9, Z1, Z8
+	VMOVUPS      (BX), Z5
+	VMULPS       Z9, Z8, Z26
+	VFMADD231PS  Z5, Z0, Z26
+	VPTESTMD     Z6, Z26, K7
+	VMOVAPS.Z    Z26, K7, Z26
+	VMOVUPS      Z26, (BX)
+	VMOVUPS      (CX), Z5
+	VFMADD231PS  Z5, Z0, Z8
+	VPTESTMD     Z6, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, (CX)
+	VFNMADD231PS Z8, Z8, Z26
+	VMAXPS       Z26, Z7, Z26
+	VSQRTPS      Z26, Z26
+	VADDPS       Z2, Z26, Z26
+	VDIVPS       Z26, Z9, Z26
+	VFNMADD231PS Z26, Z3, Z10
+	VMOVUPS      Z10, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, SI
-	TESTQ         SI, SI
-	JE            done
-	MOVL          $0x0000ffff, DI
-	BZHIL         SI, DI, DI
-	KMOVW         DI, K1
-	VMOVUPS.Z     (AX), K1, Z10
-	VMOVUPS.Z     (DX), K1, Z26
-	VFMADD231PS   Z10, Z4, Z26
-	VMULPS        Z26, Z1, Z9
-	VMOVUPS.Z     (BX), K1, Z8
-	VMULPS        Z26, Z9, Z5
-	VFMADD231PS   Z8, Z0, Z5
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z5, K7
-	VMOVAPS.Z     Z5, K7, Z5
-	VMOVUPS       Z5, K1, (BX)
-	VMOVUPS.Z     (CX), K1, Z8
-	VFMADD231PS   Z8, Z0, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, K1, (CX)
-	VFNMADD231PS  Z9, Z9, Z5
-	VMAXPS        Z5, Z7, Z5
-	VSQRTPS       Z5, Z5
-	VADDPS        Z2, Z5, Z5
-	VDIVPS        Z5, Z26, Z5
-	VFNMADD231PS  Z5, Z3, Z10
-	VMOVUPS       Z10, K1, (AX)
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JE           done
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (DX), K1, Z26
+	VFMADD231PS  Z10, Z4, Z26
+	VMULPS       Z26, Z1, Z9
+	VMOVUPS.Z    (BX), K1, Z8
+	VMULPS       Z26, Z9, Z5
+	VFMADD231PS  Z8, Z0, Z5
+	VPTESTMD     Z6, Z5, K7
+	VMOVAPS.Z    Z5, K7, Z5
+	VMOVUPS      Z5, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z8
+	VFMADD231PS  Z8, Z0, Z9
+	VPTESTMD     Z6, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, K1, (CX)
+	VFNMADD231PS Z9, Z9, Z5
+	VMAXPS       Z5, Z7, Z5
+	VSQRTPS      Z5, Z5
+	VADDPS       Z2, Z5, Z5
+	VDIVPS       Z5, Z26, Z5
+	VFNMADD231PS Z5, Z3, Z10
+	VMOVUPS      Z10, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 // func RmsPropMomentumAVX2(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·RmsPropMomentumAVX2(SB), NOSPLIT, $0-64
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
@@ -10493,33 +10692,78 @@ TEXT ·RmsPropMomentumAVX2(SB), NOSPLIT, $0-64
 	VBROADCASTSS momentum+52(FP), Y3
 	VBROADCASTSS lr+56(FP), Y4
 	VBROADCASTSS decay+60(FP), Y5
-	VBROADCASTSS lanes_00800000<>+0(SB), Y7
-	SUBQ         $+8, SI
-	JL           vectors_end
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      (DX), Y9
+	VMOVUPS      32(DX), Y10
+	VFMADD231PS  Y6, Y5, Y9
+	VFMADD231PS  Y8, Y5, Y10
+	VMULPS       Y9, Y1, Y11
+	VMULPS       Y10, Y1, Y12
+	VMULPS       Y9, Y11, Y11
+	VMULPS       Y10, Y12, Y12
+	VFMADD231PS  (BX), Y0, Y11
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       Y7, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VANDPS       Y7, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VSQRTPS      Y11, Y11
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y11, Y11
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y11, Y9, Y11
+	VDIVPS       Y12, Y10, Y12
+	VFMADD231PS  (CX), Y3, Y11
+	VFMADD231PS  32(CX), Y3, Y12
+	VANDPS       Y7, Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VANDPS       Y7, Y12, Y10
+	VPSIGND      Y10, Y12, Y12
+	VMOVUPS      Y11, (CX)
+	VMOVUPS      Y12, 32(CX)
+	VFNMADD231PS Y11, Y4, Y6
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (DX), Y8
-	VFMADD231PS  Y6, Y5, Y8
-	VMULPS       Y8, Y1, Y9
-	VMOVUPS      (BX), Y10
-	VMULPS       Y8, Y9, Y9
-	VFMADD231PS  Y10, Y0, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y10
-	VCMPPS       $0x05, Y7, Y10, Y10
-	VANDPS       Y10, Y9, Y9
-	VMOVUPS      Y9, (BX)
-	VSQRTPS      Y9, Y9
-	VADDPS       Y2, Y9, Y9
-	VDIVPS       Y9, Y8, Y9
-	VMOVUPS      (CX), Y8
-	VFMADD231PS  Y8, Y3, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y8
-	VCMPPS       $0x05, Y7, Y8, Y8
-	VANDPS       Y8, Y9, Y9
-	VMOVUPS      Y9, (CX)
-	VFNMADD231PS Y9, Y4, Y6
-	VMOVUPS      Y6, (AX)
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (DX), Y6
+	VFMADD231PS  Y8, Y5, Y6
+	VMULPS       Y6, Y1, Y12
+	VMULPS       Y6, Y12, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       Y7, Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y12, Y6, Y12
+	VFMADD231PS  (CX), Y3, Y12
+	VANDPS       Y7, Y12, Y6
+	VPSIGND      Y6, Y12, Y12
+	VMOVUPS      Y12, (CX)
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -10533,30 +10777,28 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(DI)(SI*4), Y6
+	VMOVUPS      32(DI)(SI*4), Y8
 	NEGQ         SI
-	VMASKMOVPS   (AX), Y6, Y9
-	VMASKMOVPS   (DX), Y6, Y8
-	VFMADD231PS  Y9, Y5, Y8
-	VMULPS       Y8, Y1, Y10
-	VMASKMOVPS   (BX), Y6, Y11
-	VMULPS       Y8, Y10, Y10
-	VFMADD231PS  Y11, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
-	VCMPPS       $0x05, Y7, Y11, Y11
-	VANDPS       Y11, Y10, Y10
-	VMASKMOVPS   Y10, Y6, (BX)
-	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y10, Y8, Y10
-	VMASKMOVPS   (CX), Y6, Y8
-	VFMADD231PS  Y8, Y3, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y8
-	VCMPPS       $0x05, Y7, Y8, Y8
-	VANDPS       Y8, Y10, Y10
-	VMASKMOVPS   Y10, Y6, (CX)
-	VFNMADD231PS Y10, Y4, Y9
-	VMASKMOVPS   Y9, Y6, (AX)
+	VMASKMOVPS   (AX), Y8, Y12
+	VMASKMOVPS   (DX), Y8, Y6
+	VFMADD231PS  Y12, Y5, Y6
+	VMULPS       Y6, Y1, Y11
+	VMASKMOVPS   (BX), Y8, Y10
+	VMULPS       Y6, Y11, Y11
+	VFMADD231PS  Y10, Y0, Y11
+	VANDPS       Y7, Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VMASKMOVPS   Y11, Y8, (BX)
+	VSQRTPS      Y11, Y11
+	VADDPS       Y2, Y11, Y11
+	VDIVPS       Y11, Y6, Y11
+	VMASKMOVPS   (CX), Y8, Y6
+	VFMADD231PS  Y6, Y3, Y11
+	VANDPS       Y7, Y11, Y6
+	VPSIGND      Y6, Y11, Y11
+	VMASKMOVPS   Y11, Y8, (CX)
+	VFNMADD231PS Y11, Y4, Y12
+	VMASKMOVPS   Y12, Y8, (AX)
 
 done:
 	VZEROUPPER
@@ -10576,97 +10818,97 @@ TEXT ·RmsPropMomentumAVX512(SB), NOSPLIT, $0-64
 	VBROADCASTSS momentum+52(FP), Z3
 	VBROADCASTSS lr+56(FP), Z4
 	VBROADCASTSS decay+60(FP), Z5
-	VBROADCASTSS lanes_00800000<>+0(SB), Z7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
 	SUBQ         $+64, SI
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z6
-	VMOVUPS       64(AX), Z8
-	VMOVUPS       128(AX), Z9
-	VMOVUPS       192(AX), Z10
-	VMOVUPS       (DX), Z11
-	VMOVUPS       64(DX), Z12
-	VMOVUPS       128(DX), Z13
-	VMOVUPS       192(DX), Z14
-	VFMADD231PS   Z6, Z5, Z11
-	VFMADD231PS   Z8, Z5, Z12
-	VFMADD231PS   Z9, Z5, Z13
-	VFMADD231PS   Z10, Z5, Z14
-	VMULPS        Z11, Z1, Z15
-	VMULPS        Z12, Z1, Z16
-	VMULPS        Z13, Z1, Z17
-	VMULPS        Z14, Z1, Z18
-	VMOVUPS       (BX), Z19
-	VMOVUPS       64(BX), Z20
-	VMOVUPS       128(BX), Z21
-	VMOVUPS       192(BX), Z22
-	VMULPS        Z11, Z15, Z15
-	VMULPS        Z12, Z16, Z16
-	VMULPS        Z13, Z17, Z17
-	VMULPS        Z14, Z18, Z18
-	VFMADD231PS   Z19, Z0, Z15
-	VFMADD231PS   Z20, Z0, Z16
-	VFMADD231PS   Z21, Z0, Z17
-	VFMADD231PS   Z22, Z0, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VMOVUPS       Z15, (BX)
-	VMOVUPS       Z16, 64(BX)
-	VMOVUPS       Z17, 128(BX)
-	VMOVUPS       Z18, 192(BX)
-	VSQRTPS       Z15, Z15
-	VSQRTPS       Z16, Z16
-	VSQRTPS       Z17, Z17
-	VSQRTPS       Z18, Z18
-	VADDPS        Z2, Z15, Z15
-	VADDPS        Z2, Z16, Z16
-	VADDPS        Z2, Z17, Z17
-	VADDPS        Z2, Z18, Z18
-	VDIVPS        Z15, Z11, Z15
-	VDIVPS        Z16, Z12, Z16
-	VDIVPS        Z17, Z13, Z17
-	VDIVPS        Z18, Z14, Z18
-	VMOVUPS       (CX), Z14
-	VMOVUPS       64(CX), Z13
-	VMOVUPS       128(CX), Z12
-	VMOVUPS       192(CX), Z11
-	VFMADD231PS   Z14, Z3, Z15
-	VFMADD231PS   Z13, Z3, Z16
-	VFMADD231PS   Z12, Z3, Z17
-	VFMADD231PS   Z11, Z3, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VMOVUPS       Z15, (CX)
-	VMOVUPS       Z16, 64(CX)
-	VMOVUPS       Z17, 128(CX)
-	VMOVUPS       Z18, 192(CX)
-	VFNMADD231PS  Z15, Z4, Z6
-	VFNMADD231PS  Z16, Z4, Z8
-	VFNMADD231PS  Z17, Z4, Z9
-	VFNMADD231PS  Z18, Z4, Z10
-	VMOVUPS       Z6, (AX)
-	VMOVUPS       Z8, 64(AX)
-	VMOVUPS       Z9, 128(AX)
-	VMOVUPS       Z10, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	ADDQ          $+256, DX
-	SUBQ          $+64, SI
-	JGE           blocks
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z8
+	VMOVUPS      128(AX), Z9
+	VMOVUPS      192(AX), Z10
+	VMOVUPS      (DX), Z11
+	VMOVUPS      64(DX), Z12
+	VMOVUPS      128(DX), Z13
+	VMOVUPS      192(DX), Z14
+	VFMADD231PS  Z6, Z5, Z11
+	VFMADD231PS  Z8, Z5, Z12
+	VFMADD231PS  Z9, Z5, Z13
+	VFMADD231PS  Z10, Z5, Z14
+	VMULPS       Z11, Z1, Z15
+	VMULPS       Z12, Z1, Z16
+	VMULPS       Z13, Z1, Z17
+	VMULPS       Z14, Z1, Z18
+	VMOVUPS      (BX), Z19
+	VMOVUPS      64(BX), Z20
+	VMOVUPS      128(BX), Z21
+	VMOVUPS      192(BX), Z22
+	VMULPS       Z11, Z15, Z15
+	VMULPS       Z12, Z16, Z16
+	VMULPS       Z13, Z17, Z17
+	VMULPS       Z14, Z18, Z18
+	VFMADD231PS  Z19, Z0, Z15
+	VFMADD231PS  Z20, Z0, Z16
+	VFMADD231PS  Z21, Z0, Z17
+	VFMADD231PS  Z22, Z0, Z18
+	VPTESTMD     Z7, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VPTESTMD     Z7, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z7, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z7, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VMOVUPS      Z15, (BX)
+	VMOVUPS      Z16, 64(BX)
+	VMOVUPS      Z17, 128(BX)
+	VMOVUPS      Z18, 192(BX)
+	VSQRTPS      Z15, Z15
+	VSQRTPS      Z16, Z16
+	VSQRTPS      Z17, Z17
+	VSQRTPS      Z18, Z18
+	VADDPS       Z2, Z15, Z15
+	VADDPS       Z2, Z16, Z16
+	VADDPS       Z2, Z17, Z17
+	VADDPS       Z2, Z18, Z18
+	VDIVPS       Z15, Z11, Z15
+	VDIVPS       Z16, Z12, Z16
+	VDIVPS       Z17, Z13, Z17
+	VDIVPS       Z18, Z14, Z18
+	VMOVUPS      (CX), Z14
+	VMOVUPS      64(CX), Z13
+	VMOVUPS      128(CX), Z12
+	VMOVUPS      192(CX), Z11
+	VFMADD231PS  Z14, Z3, Z15
+	VFMADD231PS  Z13, Z3, Z16
+	VFMADD231PS  Z12, Z3, Z17
+	VFMADD231PS  Z11, Z3, Z18
+	VPTESTMD     Z7, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VPTESTMD     Z7, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z7, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z7, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VMOVUPS      Z15, (CX)
+	VMOVUPS      Z16, 64(CX)
+	VMOVUPS      Z17, 128(CX)
+	VMOVUPS      Z18, 192(CX)
+	VFNMADD231PS Z15, Z4, Z6
+	VFNMADD231PS Z16, Z4, Z8
+	VFNMADD231PS Z17, Z4, Z9
+	VFNMADD231PS Z18, Z4, Z10
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z8, 64(AX)
+	VMOVUPS      Z9, 128(AX)
+	VMOVUPS      Z10, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, SI
@@ -10674,67 +10916,67 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z10
-	VMOVUPS       (DX), Z9
-	VFMADD231PS   Z10, Z5, Z9
-	VMULPS        Z9, Z1, Z8
-	VMOVUPS       (BX), Z6
-	VMULPS        Z9, Z8, Z8
-	VFMADD231PS   Z6, Z0, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z8, (BX)
-	VSQRTPS       Z8, Z8
-	VADDPS        Z2, Z8, Z8
-	VDIVPS        Z8, Z9, Z8
-	VMOVUPS       (CX), Z9
-	VFMADD231PS   Z9, Z3, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z8, (CX)
-	VFNMADD231PS  Z8, Z4, Z10
-	VMOVUPS       Z10, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, DX
-	SUBQ          $+16, SI
-	JGE           vectors
+	VMOVUPS      (AX), Z10
+	VMOVUPS      (DX), Z9
+	VFMADD231PS  Z10, Z5, Z9
+	VMULPS       Z9, Z1, Z8
+	VMOVUPS      (BX), Z6
+	VMULPS       Z9, Z8, Z8
+	VFMADD231PS  Z6, Z0, Z8
+	VPTESTMD     Z7, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, (BX)
+	VSQRTPS      Z8, Z8
+	VADDPS       Z2, Z8, Z8
+	VDIVPS       Z8, Z9, Z8
+	VMOVUPS      (CX), Z9
+	VFMADD231PS  Z9, Z3, Z8
+	VPTESTMD     Z7, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, (CX)
+	VFNMADD231PS Z8, Z4, Z10
+	VMOVUPS      Z10, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, SI
-	TESTQ         SI, SI
-	JE            done
-	MOVL          $0x0000ffff, DI
-	BZHIL         SI, DI, DI
-	KMOVW         DI, K1
-	VMOVUPS.Z     (AX), K1, Z10
-	VMOVUPS.Z     (DX), K1, Z8
-	VFMADD231PS   Z10, Z5, Z8
-	VMULPS        Z8, Z1, Z9
-	VMOVUPS.Z     (BX), K1, Z6
-	VMULPS        Z8, Z9, Z9
-	VFMADD231PS   Z6, Z0, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, K1, (BX)
-	VSQRTPS       Z9, Z9
-	VADDPS        Z2, Z9, Z9
-	VDIVPS        Z9, Z8, Z9
-	VMOVUPS.Z     (CX), K1, Z8
-	VFMADD231PS   Z8, Z3, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, K1, (CX)
-	VFNMADD231PS  Z9, Z4, Z10
-	VMOVUPS       Z10, K1, (AX)
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JE           done
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (DX), K1, Z8
+	VFMADD231PS  Z10, Z5, Z8
+	VMULPS       Z8, Z1, Z9
+	VMOVUPS.Z    (BX), K1, Z6
+	VMULPS       Z8, Z9, Z9
+	VFMADD231PS  Z6, Z0, Z9
+	VPTESTMD     Z7, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, K1, (BX)
+	VSQRTPS      Z9, Z9
+	VADDPS       Z2, Z9, Z9
+	VDIVPS       Z9, Z8, Z9
+	VMOVUPS.Z    (CX), K1, Z8
+	VFMADD231PS  Z8, Z3, Z9
+	VPTESTMD     Z7, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, K1, (CX)
+	VFNMADD231PS Z9, Z4, Z10
+	VMOVUPS      Z10, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 // func RmsPropCenteredMomentumAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·RmsPropCenteredMomentumAVX2(SB), NOSPLIT, $0-72
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
@@ -10748,41 +10990,97 @@ TEXT ·RmsPropCenteredMomentumAVX2(SB), NOSPLIT, $0-72
 	VBROADCASTSS momentum+60(FP), Y3
 	VBROADCASTSS lr+64(FP), Y4
 	VBROADCASTSS decay+68(FP), Y5
-	VBROADCASTSS lanes_00800000<>+0(SB), Y7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
 	VBROADCASTSS lanes_00000000<>+0(SB), Y8
-	SUBQ         $+8, DI
-	JL           vectors_end
+	SUBQ         $+16, DI
+	JL           blocks_end
 
-vectors:
+blocks:
 	VMOVUPS      (AX), Y6
 	VMOVUPS      (SI), Y9
 	VFMADD231PS  Y6, Y5, Y9
 	VMULPS       Y9, Y1, Y10
-	VMOVUPS      (BX), Y11
-	VMULPS       Y9, Y10, Y12
-	VFMADD231PS  Y11, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y11
-	VCMPPS       $0x05, Y7, Y11, Y11
-	VANDPS       Y11, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VMOVUPS      (CX), Y11
-	VFMADD231PS  Y11, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
-	VCMPPS       $0x05, Y7, Y11, Y11
-	VANDPS       Y11, Y10, Y10
+	VMULPS       Y9, Y10, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       Y7, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VFMADD231PS  (CX), Y0, Y10
+	VANDPS       Y7, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
 	VMOVUPS      Y10, (CX)
-	VFNMADD231PS Y10, Y10, Y12
-	VMAXPS       Y12, Y8, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y12, Y9, Y12
-	VMOVUPS      (DX), Y9
-	VFMADD231PS  Y9, Y3, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y9
-	VCMPPS       $0x05, Y7, Y9, Y9
-	VANDPS       Y9, Y12, Y12
-	VMOVUPS      Y12, (DX)
-	VFNMADD231PS Y12, Y4, Y6
+	VFNMADD231PS Y10, Y10, Y11
+	VMAXPS       Y11, Y8, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y2, Y11, Y11
+	VDIVPS       Y11, Y9, Y11
+	VFMADD231PS  (DX), Y3, Y11
+	VANDPS       Y7, Y11, Y9
+	VPSIGND      Y9, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VFNMADD231PS Y11, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      32(SI), Y11
+	VFMADD231PS  Y6, Y5, Y11
+	VMULPS       Y11, Y1, Y9
+	VMULPS       Y11, Y9, Y10
+	VFMADD231PS  32(BX), Y0, Y10
+	VANDPS       Y7, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, 32(BX)
+	VFMADD231PS  32(CX), Y0, Y9
+	VANDPS       Y7, Y9, Y12
+	VPSIGND      Y12, Y9, Y9
+	VMOVUPS      Y9, 32(CX)
+	VFNMADD231PS Y9, Y9, Y10
+	VMAXPS       Y10, Y8, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VFMADD231PS  32(DX), Y3, Y10
+	VANDPS       Y7, Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, 32(DX)
+	VFNMADD231PS Y10, Y4, Y6
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DI
+	SUBQ $+8, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (SI), Y10
+	VFMADD231PS  Y6, Y5, Y10
+	VMULPS       Y10, Y1, Y11
+	VMULPS       Y10, Y11, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VANDPS       Y7, Y9, Y12
+	VPSIGND      Y12, Y9, Y9
+	VMOVUPS      Y9, (BX)
+	VFMADD231PS  (CX), Y0, Y11
+	VANDPS       Y7, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VFNMADD231PS Y11, Y11, Y9
+	VMAXPS       Y9, Y8, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y2, Y9, Y9
+	VDIVPS       Y9, Y10, Y9
+	VFMADD231PS  (DX), Y3, Y9
+	VANDPS       Y7, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, (DX)
+	VFNMADD231PS Y9, Y4, Y6
 	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -10800,36 +11098,33 @@ vectors_end:
 	NEGQ         DI
 	VMOVUPS      32(R8)(DI*4), Y6
 	NEGQ         DI
-	VMASKMOVPS   (AX), Y6, Y12
-	VMASKMOVPS   (SI), Y6, Y9
-	VFMADD231PS  Y12, Y5, Y9
-	VMULPS       Y9, Y1, Y10
-	VMASKMOVPS   (BX), Y6, Y11
-	VMULPS       Y9, Y10, Y13
-	VFMADD231PS  Y11, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y11
-	VCMPPS       $0x05, Y7, Y11, Y11
-	VANDPS       Y11, Y13, Y13
+	VMASKMOVPS   (AX), Y6, Y9
+	VMASKMOVPS   (SI), Y6, Y10
+	VFMADD231PS  Y9, Y5, Y10
+	VMULPS       Y10, Y1, Y11
+	VMASKMOVPS   (BX), Y6, Y12
+	VMULPS       Y10, Y11, Y13
+	VFMADD231PS  Y12, Y0, Y13
+	VANDPS       Y7, Y13, Y12
+	VPSIGND      Y12, Y13, Y13
 	VMASKMOVPS   Y13, Y6, (BX)
-	VMASKMOVPS   (CX), Y6, Y11
-	VFMADD231PS  Y11, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
-	VCMPPS       $0x05, Y7, Y11, Y11
-	VANDPS       Y11, Y10, Y10
-	VMASKMOVPS   Y10, Y6, (CX)
-	VFNMADD231PS Y10, Y10, Y13
+	VMASKMOVPS   (CX), Y6, Y12
+	VFMADD231PS  Y12, Y0, Y11
+	VANDPS       Y7, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMASKMOVPS   Y11, Y6, (CX)
+	VFNMADD231PS Y11, Y11, Y13
 	VMAXPS       Y13, Y8, Y13
 	VSQRTPS      Y13, Y13
 	VADDPS       Y2, Y13, Y13
-	VDIVPS       Y13, Y9, Y13
-	VMASKMOVPS   (DX), Y6, Y9
-	VFMADD231PS  Y9, Y3, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y9
-	VCMPPS       $0x05, Y7, Y9, Y9
-	VANDPS       Y9, Y13, Y13
+	VDIVPS       Y13, Y10, Y13
+	VMASKMOVPS   (DX), Y6, Y10
+	VFMADD231PS  Y10, Y3, Y13
+	VANDPS       Y7, Y13, Y10
+	VPSIGND      Y10, Y13, Y13
 	VMASKMOVPS   Y13, Y6, (DX)
-	VFNMADD231PS Y13, Y4, Y12
-	VMASKMOVPS   Y12, Y6, (AX)
+	VFNMADD231PS Y13, Y4, Y9
+	VMASKMOVPS   Y9, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -10850,127 +11145,127 @@ TEXT ·RmsPropCenteredMomentumAVX512(SB), NOSPLIT, $0-72
 	VBROADCASTSS momentum+60(FP), Z3
 	VBROADCASTSS lr+64(FP), Z4
 	VBROADCASTSS decay+68(FP), Z5
-	VBROADCASTSS lanes_00800000<>+0(SB), Z7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
 	VBROADCASTSS lanes_00000000<>+0(SB), Z8
 	SUBQ         $+64, DI
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z6
-	VMOVUPS       64(AX), Z9
-	VMOVUPS       128(AX), Z10
-	VMOVUPS       192(AX), Z11
-	VMOVUPS       (SI), Z12
-	VMOVUPS       64(SI), Z13
-	VMOVUPS       128(SI), Z14
-	VMOVUPS       192(SI), Z15
-	VFMADD231PS   Z6, Z5, Z12
-	VFMADD231PS   Z9, Z5, Z13
-	VFMADD231PS   Z10, Z5, Z14
-	VFMADD231PS   Z11, Z5, Z15
-	VMULPS        Z12, Z1, Z16
-	VMULPS        Z13, Z1, Z17
-	VMULPS        Z14, Z1, Z18
-	VMULPS        Z15, Z1, Z19
-	VMOVUPS       (BX), Z20
-	VMOVUPS       64(BX), Z21
-	VMOVUPS       128(BX), Z22
-	VMOVUPS       192(BX), Z23
-	VMULPS        Z12, Z16, Z24
-	VMULPS        Z13, Z17, Z25
-	VMULPS        Z14, Z18, Z26
-	VMULPS        Z15, Z19, Z27
-	VFMADD231PS   Z20, Z0, Z24
-	VFMADD231PS   Z21, Z0, Z25
-	VFMADD231PS   Z22, Z0, Z26
-	VFMADD231PS   Z23, Z0, Z27
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z24, K7
-	VMOVAPS.Z     Z24, K7, Z24
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z25, K7
-	VMOVAPS.Z     Z25, K7, Z25
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z26, K7
-	VMOVAPS.Z     Z26, K7, Z26
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z27, K7
-	VMOVAPS.Z     Z27, K7, Z27
-	VMOVUPS       Z24, (BX)
-	VMOVUPS       Z25, 64(BX)
-	VMOVUPS       Z26, 128(BX)
-	VMOVUPS       Z27, 192(BX)
-	VMOVUPS       (CX), Z23
-	VMOVUPS       64(CX), Z22
-	VMOVUPS       128(CX), Z21
-	VMOVUPS       192(CX), Z20
-	VFMADD231PS   Z23, Z0, Z16
-	VFMADD231PS   Z22, Z0, Z17
-	VFMADD231PS   Z21, Z0, Z18
-	VFMADD231PS   Z20, Z0, Z19
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
-	VMOVAPS.Z     Z19, K7, Z19
-	VMOVUPS       Z16, (CX)
-	VMOVUPS       Z17, 64(CX)
-	VMOVUPS       Z18, 128(CX)
-	VMOVUPS       Z19, 192(CX)
-	VFNMADD231PS  Z16, Z16, Z24
-	VFNMADD231PS  Z17, Z17, Z25
-	VFNMADD231PS  Z18, Z18, Z26
-	VFNMADD231PS  Z19, Z19, Z27
-	VMAXPS        Z24, Z8, Z24
-	VMAXPS        Z25, Z8, Z25
-	VMAXPS        Z26, Z8, Z26
-	VMAXPS        Z27, Z8, Z27
-	VSQRTPS       Z24, Z24
-	VSQRTPS       Z25, Z25
-	VSQRTPS       Z26, Z26
-	VSQRTPS       Z27, Z27
-	VADDPS        Z2, Z24, Z24
-	VADDPS        Z2, Z25, Z25
-	VADDPS        Z2, Z26, Z26
-	VADDPS        Z2, Z27, Z27
-	VDIVPS        Z24, Z12, Z24
-	VDIVPS        Z25, Z13, Z25
-	VDIVPS        Z26, Z14, Z26
-	VDIVPS        Z27, Z15, Z27
-	VMOVUPS       (DX), Z15
-	VMOVUPS       64(DX), Z14
-	VMOVUPS       128(DX), Z13
-	VMOVUPS       192(DX), Z12
-	VFMADD231PS   Z15, Z3, Z24
-	VFMADD231PS   Z14, Z3, Z25
-	VFMADD231PS   Z13, Z3, Z26
-	VFMADD231PS   Z12, Z3, Z27
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z24, K7
-	VMOVAPS.Z     Z24, K7, Z24
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z25, K7
-	VMOVAPS.Z     Z25, K7, Z25
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z26, K7
-	VMOVAPS.Z     Z26, K7, Z26
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z27, K7
-	VMOVAPS.Z     Z27, K7, Z27
-	VMOVUPS       Z24, (DX)
-	VMOVUPS       Z25, 64(DX)
-	VMOVUPS       Z26, 128(DX)
-	VMOVUPS       Z27, 192(DX)
-	VFNMADD231PS  Z24, Z4, Z6
-	VFNMADD231PS  Z25, Z4, Z9
-	VFNMADD231PS  Z26, Z4, Z10
-	VFNMADD231PS  Z27, Z4, Z11
-	VMOVUPS       Z6, (AX)
-	VMOVUPS       Z9, 64(AX)
-	VMOVUPS       Z10, 128(AX)
-	VMOVUPS       Z11, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	ADDQ          $+256, DX
-	ADDQ          $+256, SI
-	SUBQ          $+64, DI
-	JGE           blocks
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z9
+	VMOVUPS      128(AX), Z10
+	VMOVUPS      192(AX), Z11
+	VMOVUPS      (SI), Z12
+	VMOVUPS      64(SI), Z13
+	VMOVUPS      128(SI), Z14
+	VMOVUPS      192(SI), Z15
+	VFMADD231PS  Z6, Z5, Z12
+	VFMADD231PS  Z9, Z5, Z13
+	VFMADD231PS  Z10, Z5, Z14
+	VFMADD231PS  Z11, Z5, Z15
+	VMULPS       Z12, Z1, Z16
+	VMULPS       Z13, Z1, Z17
+	VMULPS       Z14, Z1, Z18
+	VMULPS       Z15, Z1, Z19
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z21
+	VMOVUPS      128(BX), Z22
+	VMOVUPS      192(BX), Z23
+	VMULPS       Z12, Z16, Z24
+	VMULPS       Z13, Z17, Z25
+	VMULPS       Z14, Z18, Z26
+	VMULPS       Z15, Z19, Z27
+	VFMADD231PS  Z20, Z0, Z24
+	VFMADD231PS  Z21, Z0, Z25
+	VFMADD231PS  Z22, Z0, Z26
+	VFMADD231PS  Z23, Z0, Z27
+	VPTESTMD     Z7, Z24, K7
+	VMOVAPS.Z    Z24, K7, Z24
+	VPTESTMD     Z7, Z25, K7
+	VMOVAPS.Z    Z25, K7, Z25
+	VPTESTMD     Z7, Z26, K7
+	VMOVAPS.Z    Z26, K7, Z26
+	VPTESTMD     Z7, Z27, K7
+	VMOVAPS.Z    Z27, K7, Z27
+	VMOVUPS      Z24, (BX)
+	VMOVUPS      Z25, 64(BX)
+	VMOVUPS      Z26, 128(BX)
+	VMOVUPS      Z27, 192(BX)
+	VMOVUPS      (CX), Z23
+	VMOVUPS      64(CX), Z22
+	VMOVUPS      128(CX), Z21
+	VMOVUPS      192(CX), Z20
+	VFMADD231PS  Z23, Z0, Z16
+	VFMADD231PS  Z22, Z0, Z17
+	VFMADD231PS  Z21, Z0, Z18
+	VFMADD231PS  Z20, Z0, Z19
+	VPTESTMD     Z7, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z7, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z7, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VPTESTMD     Z7, Z19, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VMOVUPS      Z16, (CX)
+	VMOVUPS      Z17, 64(CX)
+	VMOVUPS      Z18, 128(CX)
+	VMOVUPS      Z19, 192(CX)
+	VFNMADD231PS Z16, Z16, Z24
+	VFNMADD231PS Z17, Z17, Z25
+	VFNMADD231PS Z18, Z18, Z26
+	VFNMADD231PS Z19, Z19, Z27
+	VMAXPS       Z24, Z8, Z24
+	VMAXPS       Z25, Z8, Z25
+	VMAXPS       Z26, Z8, Z26
+	VMAXPS       Z27, Z8, Z27
+	VSQRTPS      Z24, Z24
+	VSQRTPS      Z25, Z25
+	VSQRTPS      Z26, Z26
+	VSQRTPS      Z27, Z27
+	VADDPS       Z2, Z24, Z24
+	VADDPS       Z2, Z25, Z25
+	VADDPS       Z2, Z26, Z26
+	VADDPS       Z2, Z27, Z27
+	VDIVPS       Z24, Z12, Z24
+	VDIVPS       Z25, Z13, Z25
+	VDIVPS       Z26, Z14, Z26
+	VDIVPS       Z27, Z15, Z27
+	VMOVUPS      (DX), Z15
+	VMOVUPS      64(DX), Z14
+	VMOVUPS      128(DX), Z13
+	VMOVUPS      192(DX), Z12
+	VFMADD231PS  Z15, Z3, Z24
+	VFMADD231PS  Z14, Z3, Z25
+	VFMADD231PS  Z13, Z3, Z26
+	VFMADD231PS  Z12, Z3, Z27
+	VPTESTMD     Z7, Z24, K7
+	VMOVAPS.Z    Z24, K7, Z24
+	VPTESTMD     Z7, Z25, K7
+	VMOVAPS.Z    Z25, K7, Z25
+	VPTESTMD     Z7, Z26, K7
+	VMOVAPS.Z    Z26, K7, Z26
+	VPTESTMD     Z7, Z27, K7
+	VMOVAPS.Z    Z27, K7, Z27
+	VMOVUPS      Z24, (DX)
+	VMOVUPS      Z25, 64(DX)
+	VMOVUPS      Z26, 128(DX)
+	VMOVUPS      Z27, 192(DX)
+	VFNMADD231PS Z24, Z4, Z6
+	VFNMADD231PS Z25, Z4, Z9
+	VFNMADD231PS Z26, Z4, Z10
+	VFNMADD231PS Z27, Z4, Z11
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	ADDQ         $+256, SI
+	SUBQ         $+64, DI
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, DI
@@ -10978,82 +11273,82 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z11
-	VMOVUPS       (SI), Z10
-	VFMADD231PS   Z11, Z5, Z10
-	VMULPS        Z10, Z1, Z9
-	VMOVUPS       (BX), Z6
-	VMULPS        Z10, Z9, Z27
-	VFMADD231PS   Z6, Z0, Z27
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z27, K7
-	VMOVAPS.Z     Z27, K7, Z27
-	VMOVUPS       Z27, (BX)
-	VMOVUPS       (CX), Z6
-	VFMADD231PS   Z6, Z0, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, (CX)
-	VFNMADD231PS  Z9, Z9, Z27
-	VMAXPS        Z27, Z8, Z27
-	VSQRTPS       Z27, Z27
-	VADDPS        Z2, Z27, Z27
-	VDIVPS        Z27, Z10, Z27
-	VMOVUPS       (DX), Z10
-	VFMADD231PS   Z10, Z3, Z27
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z27, K7
-	VMOVAPS.Z     Z27, K7, Z27
-	VMOVUPS       Z27, (DX)
-	VFNMADD231PS  Z27, Z4, Z11
-	VMOVUPS       Z11, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, DX
-	ADDQ          $+64, SI
-	SUBQ          $+16, DI
-	JGE           vectors
+	VMOVUPS      (AX), Z11
+	VMOVUPS      (SI), Z10
+	VFMADD231PS  Z11, Z5, Z10
+	VMULPS       Z10, Z1, Z9
+	VMOVUPS      (BX), Z6
+	VMULPS       Z10, Z9, Z27
+	VFMADD231PS  Z6, Z0, Z27
+	VPTESTMD     Z7, Z27, K7
+	VMOVAPS.Z    Z27, K7, Z27
+	VMOVUPS      Z27, (BX)
+	VMOVUPS      (CX), Z6
+	VFMADD231PS  Z6, Z0, Z9
+	VPTESTMD     Z7, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, (CX)
+	VFNMADD231PS Z9, Z9, Z27
+	VMAXPS       Z27, Z8, Z27
+	VSQRTPS      Z27, Z27
+	VADDPS       Z2, Z27, Z27
+	VDIVPS       Z27, Z10, Z27
+	VMOVUPS      (DX), Z10
+	VFMADD231PS  Z10, Z3, Z27
+	VPTESTMD     Z7, Z27, K7
+	VMOVAPS.Z    Z27, K7, Z27
+	VMOVUPS      Z27, (DX)
+	VFNMADD231PS Z27, Z4, Z11
+	VMOVUPS      Z11, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, DI
-	TESTQ         DI, DI
-	JE            done
-	MOVL          $0x0000ffff, R8
-	BZHIL         DI, R8, R8
-	KMOVW         R8, K1
-	VMOVUPS.Z     (AX), K1, Z11
-	VMOVUPS.Z     (SI), K1, Z27
-	VFMADD231PS   Z11, Z5, Z27
-	VMULPS        Z27, Z1, Z10
-	VMOVUPS.Z     (BX), K1, Z9
-	VMULPS        Z27, Z10, Z6
-	VFMADD231PS   Z9, Z0, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VMOVUPS       Z6, K1, (BX)
-	VMOVUPS.Z     (CX), K1, Z9
-	VFMADD231PS   Z9, Z0, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, K1, (CX)
-	VFNMADD231PS  Z10, Z10, Z6
-	VMAXPS        Z6, Z8, Z6
-	VSQRTPS       Z6, Z6
-	VADDPS        Z2, Z6, Z6
-	VDIVPS        Z6, Z27, Z6
-	VMOVUPS.Z     (DX), K1, Z27
-	VFMADD231PS   Z27, Z3, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VMOVUPS       Z6, K1, (DX)
-	VFNMADD231PS  Z6, Z4, Z11
-	VMOVUPS       Z11, K1, (AX)
+	ADDQ         $+16, DI
+	TESTQ        DI, DI
+	JE           done
+	MOVL         $0x0000ffff, R8
+	BZHIL        DI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (AX), K1, Z11
+	VMOVUPS.Z    (SI), K1, Z27
+	VFMADD231PS  Z11, Z5, Z27
+	VMULPS       Z27, Z1, Z10
+	VMOVUPS.Z    (BX), K1, Z9
+	VMULPS       Z27, Z10, Z6
+	VFMADD231PS  Z9, Z0, Z6
+	VPTESTMD     Z7, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z9
+	VFMADD231PS  Z9, Z0, Z10
+	VPTESTMD     Z7, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, K1, (CX)
+	VFNMADD231PS Z10, Z10, Z6
+	VMAXPS       Z6, Z8, Z6
+	VSQRTPS      Z6, Z6
+	VADDPS       Z2, Z6, Z6
+	VDIVPS       Z6, Z27, Z6
+	VMOVUPS.Z    (DX), K1, Z27
+	VFMADD231PS  Z27, Z3, Z6
+	VPTESTMD     Z7, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, K1, (DX)
+	VFNMADD231PS Z6, Z4, Z11
+	VMOVUPS      Z11, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 // func LionAVX2(w *float32, m *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, keep float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·LionAVX2(SB), NOSPLIT, $0-56
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -11065,7 +11360,7 @@ TEXT ·LionAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS add2+44(FP), Y3
 	VBROADCASTSS step+48(FP), Y4
 	VBROADCASTSS keep+52(FP), Y5
-	VBROADCASTSS lanes_00800000<>+0(SB), Y7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
 	SUBQ         $+16, DX
 	JL           blocks_end
 
@@ -11082,12 +11377,10 @@ blocks:
 	VMULPS       Y8, Y3, Y8
 	VFMADD231PS  Y9, Y2, Y6
 	VFMADD231PS  Y10, Y2, Y8
-	VANDPS       lanes_7fffffff<>+0(SB), Y6, Y10
-	VCMPPS       $0x05, Y7, Y10, Y10
-	VANDPS       Y10, Y6, Y6
-	VANDPS       lanes_7fffffff<>+0(SB), Y8, Y10
-	VCMPPS       $0x05, Y7, Y10, Y10
-	VANDPS       Y10, Y8, Y8
+	VANDPS       Y7, Y6, Y10
+	VPSIGND      Y10, Y6, Y6
+	VANDPS       Y7, Y8, Y10
+	VPSIGND      Y10, Y8, Y8
 	VMOVUPS      Y6, (BX)
 	VMOVUPS      Y8, 32(BX)
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
@@ -11100,10 +11393,8 @@ blocks:
 	VANDPS       lanes_bf800000<>+0(SB), Y12, Y12
 	VBLENDVPS    Y8, lanes_3f800000<>+0(SB), Y11, Y11
 	VBLENDVPS    Y6, lanes_3f800000<>+0(SB), Y12, Y12
-	VMOVUPS      (AX), Y6
-	VMOVUPS      32(AX), Y8
-	VMULPS       Y6, Y5, Y6
-	VMULPS       Y8, Y5, Y8
+	VMULPS       (AX), Y5, Y6
+	VMULPS       32(AX), Y5, Y8
 	VFNMADD231PS Y11, Y4, Y6
 	VFNMADD231PS Y12, Y4, Y8
 	VMOVUPS      Y6, (AX)
@@ -11126,17 +11417,15 @@ vectors:
 	VFMADD231PS  Y6, Y0, Y12
 	VMULPS       Y8, Y3, Y8
 	VFMADD231PS  Y6, Y2, Y8
-	VANDPS       lanes_7fffffff<>+0(SB), Y8, Y6
-	VCMPPS       $0x05, Y7, Y6, Y6
-	VANDPS       Y6, Y8, Y8
+	VANDPS       Y7, Y8, Y6
+	VPSIGND      Y6, Y8, Y8
 	VMOVUPS      Y8, (BX)
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
 	VCMPPS       $0x01, Y12, Y6, Y8
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y12, Y12
 	VANDPS       lanes_bf800000<>+0(SB), Y12, Y12
 	VBLENDVPS    Y8, lanes_3f800000<>+0(SB), Y12, Y12
-	VMOVUPS      (AX), Y8
-	VMULPS       Y8, Y5, Y8
+	VMULPS       (AX), Y5, Y8
 	VFNMADD231PS Y12, Y4, Y8
 	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
@@ -11159,9 +11448,8 @@ vectors_end:
 	VFMADD231PS  Y6, Y0, Y11
 	VMULPS       Y12, Y3, Y12
 	VFMADD231PS  Y6, Y2, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y6
-	VCMPPS       $0x05, Y7, Y6, Y6
-	VANDPS       Y6, Y12, Y12
+	VANDPS       Y7, Y12, Y6
+	VPSIGND      Y6, Y12, Y12
 	VMASKMOVPS   Y12, Y8, (BX)
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
 	VCMPPS       $0x01, Y11, Y6, Y12
@@ -11200,7 +11488,7 @@ TEXT ·LionAVX512(SB), NOSPLIT, $0-56
 	VBROADCASTSS add2+44(FP), Z3
 	VBROADCASTSS step+48(FP), Z4
 	VBROADCASTSS keep+52(FP), Z5
-	VBROADCASTSS lanes_00800000<>+0(SB), Z7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
 	VBROADCASTSS lanes_00000000<>+0(SB), Z8
 	VBROADCASTSS lanes_bf800000<>+0(SB), Z9
 	VBROADCASTSS lanes_3f800000<>+0(SB), Z10
@@ -11208,45 +11496,45 @@ TEXT ·LionAVX512(SB), NOSPLIT, $0-56
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (CX), Z6
-	VMOVUPS       64(CX), Z11
-	VMOVUPS       (BX), Z12
-	VMOVUPS       64(BX), Z13
-	VMULPS        Z6, Z1, Z14
-	VMULPS        Z11, Z1, Z15
-	VFMADD231PS   Z12, Z0, Z14
-	VFMADD231PS   Z13, Z0, Z15
-	VMULPS        Z6, Z3, Z6
-	VMULPS        Z11, Z3, Z11
-	VFMADD231PS   Z12, Z2, Z6
-	VFMADD231PS   Z13, Z2, Z11
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
-	VMOVAPS.Z     Z11, K7, Z11
-	VMOVUPS       Z6, (BX)
-	VMOVUPS       Z11, 64(BX)
-	VCMPPS        $0x01, Z14, Z8, K2
-	VCMPPS        $0x01, Z15, Z8, K3
-	VCMPPS        $0x01, Z8, Z14, K4
-	VCMPPS        $0x01, Z8, Z15, K5
-	VMOVAPS.Z     Z9, K4, Z15
-	VMOVAPS.Z     Z9, K5, Z14
-	VBLENDMPS     Z10, Z15, K2, Z15
-	VBLENDMPS     Z10, Z14, K3, Z14
-	VMOVUPS       (AX), Z11
-	VMOVUPS       64(AX), Z6
-	VMULPS        Z11, Z5, Z11
-	VMULPS        Z6, Z5, Z6
-	VFNMADD231PS  Z15, Z4, Z11
-	VFNMADD231PS  Z14, Z4, Z6
-	VMOVUPS       Z11, (AX)
-	VMOVUPS       Z6, 64(AX)
-	ADDQ          $+128, AX
-	ADDQ          $+128, BX
-	ADDQ          $+128, CX
-	SUBQ          $+32, DX
-	JGE           blocks
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z11
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VMULPS       Z6, Z1, Z14
+	VMULPS       Z11, Z1, Z15
+	VFMADD231PS  Z12, Z0, Z14
+	VFMADD231PS  Z13, Z0, Z15
+	VMULPS       Z6, Z3, Z6
+	VMULPS       Z11, Z3, Z11
+	VFMADD231PS  Z12, Z2, Z6
+	VFMADD231PS  Z13, Z2, Z11
+	VPTESTMD     Z7, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VPTESTMD     Z7, Z11, K7
+	VMOVAPS.Z    Z11, K7, Z11
+	VMOVUPS      Z6, (BX)
+	VMOVUPS      Z11, 64(BX)
+	VCMPPS       $0x01, Z14, Z8, K2
+	VCMPPS       $0x01, Z15, Z8, K3
+	VCMPPS       $0x01, Z8, Z14, K4
+	VCMPPS       $0x01, Z8, Z15, K5
+	VMOVAPS.Z    Z9, K4, Z15
+	VMOVAPS.Z    Z9, K5, Z14
+	VBLENDMPS    Z10, Z15, K2, Z15
+	VBLENDMPS    Z10, Z14, K3, Z14
+	VMOVUPS      (AX), Z11
+	VMOVUPS      64(AX), Z6
+	VMULPS       Z11, Z5, Z11
+	VMULPS       Z6, Z5, Z6
+	VFNMADD231PS Z15, Z4, Z11
+	VFNMADD231PS Z14, Z4, Z6
+	VMOVUPS      Z11, (AX)
+	VMOVUPS      Z6, 64(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+32, DX
@@ -11254,53 +11542,53 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (CX), Z6
-	VMOVUPS       (BX), Z11
-	VMULPS        Z6, Z1, Z14
-	VFMADD231PS   Z11, Z0, Z14
-	VMULPS        Z6, Z3, Z6
-	VFMADD231PS   Z11, Z2, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VMOVUPS       Z6, (BX)
-	VCMPPS        $0x01, Z14, Z8, K3
-	VCMPPS        $0x01, Z8, Z14, K2
-	VMOVAPS.Z     Z9, K2, Z14
-	VBLENDMPS     Z10, Z14, K3, Z14
-	VMOVUPS       (AX), Z6
-	VMULPS        Z6, Z5, Z6
-	VFNMADD231PS  Z14, Z4, Z6
-	VMOVUPS       Z6, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	SUBQ          $+16, DX
-	JGE           vectors
+	VMOVUPS      (CX), Z6
+	VMOVUPS      (BX), Z11
+	VMULPS       Z6, Z1, Z14
+	VFMADD231PS  Z11, Z0, Z14
+	VMULPS       Z6, Z3, Z6
+	VFMADD231PS  Z11, Z2, Z6
+	VPTESTMD     Z7, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, (BX)
+	VCMPPS       $0x01, Z14, Z8, K3
+	VCMPPS       $0x01, Z8, Z14, K2
+	VMOVAPS.Z    Z9, K2, Z14
+	VBLENDMPS    Z10, Z14, K3, Z14
+	VMOVUPS      (AX), Z6
+	VMULPS       Z6, Z5, Z6
+	VFNMADD231PS Z14, Z4, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, DX
-	TESTQ         DX, DX
-	JE            done
-	MOVL          $0x0000ffff, SI
-	BZHIL         DX, SI, SI
-	KMOVW         SI, K1
-	VMOVUPS.Z     (CX), K1, Z6
-	VMOVUPS.Z     (BX), K1, Z14
-	VMULPS        Z6, Z1, Z11
-	VFMADD231PS   Z14, Z0, Z11
-	VMULPS        Z6, Z3, Z6
-	VFMADD231PS   Z14, Z2, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VMOVUPS       Z6, K1, (BX)
-	VCMPPS        $0x01, Z11, Z8, K3
-	VCMPPS        $0x01, Z8, Z11, K2
-	VMOVAPS.Z     Z9, K2, Z11
-	VBLENDMPS     Z10, Z11, K3, Z11
-	VMOVUPS.Z     (AX), K1, Z6
-	VMULPS        Z6, Z5, Z6
-	VFNMADD231PS  Z11, Z4, Z6
-	VMOVUPS       Z6, K1, (AX)
+	ADDQ         $+16, DX
+	TESTQ        DX, DX
+	JE           done
+	MOVL         $0x0000ffff, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (CX), K1, Z6
+	VMOVUPS.Z    (BX), K1, Z14
+	VMULPS       Z6, Z1, Z11
+	VFMADD231PS  Z14, Z0, Z11
+	VMULPS       Z6, Z3, Z6
+	VFMADD231PS  Z14, Z2, Z6
+	VPTESTMD     Z7, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, K1, (BX)
+	VCMPPS       $0x01, Z11, Z8, K3
+	VCMPPS       $0x01, Z8, Z11, K2
+	VMOVAPS.Z    Z9, K2, Z11
+	VBLENDMPS    Z10, Z11, K3, Z11
+	VMOVUPS.Z    (AX), K1, Z6
+	VMULPS       Z6, Z5, Z6
+	VFNMADD231PS Z11, Z4, Z6
+	VMOVUPS      Z6, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -11317,14 +11605,10 @@ TEXT ·ReluAVX2(SB), NOSPLIT, $0-24
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y2
-	VMOVUPS 64(BX), Y3
-	VMOVUPS 96(BX), Y4
-	VMAXPS  Y0, Y1, Y0
-	VMAXPS  Y2, Y1, Y2
-	VMAXPS  Y3, Y1, Y3
-	VMAXPS  Y4, Y1, Y4
+	VMAXPS  (BX), Y1, Y0
+	VMAXPS  32(BX), Y1, Y2
+	VMAXPS  64(BX), Y1, Y3
+	VMAXPS  96(BX), Y1, Y4
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y2, 32(AX)
 	VMOVUPS Y3, 64(AX)
@@ -11340,8 +11624,7 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y4
-	VMAXPS  Y4, Y1, Y4
+	VMAXPS  (BX), Y1, Y4
 	VMOVUPS Y4, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
@@ -11433,26 +11716,18 @@ TEXT ·ReluBackwardAVX2(SB), NOSPLIT, $0-32
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y2
-	VMOVUPS 64(CX), Y3
-	VMOVUPS 96(CX), Y4
-	VCMPPS  $0x01, Y0, Y1, Y0
-	VCMPPS  $0x01, Y2, Y1, Y2
-	VCMPPS  $0x01, Y3, Y1, Y3
-	VCMPPS  $0x01, Y4, Y1, Y4
-	VMOVUPS (BX), Y5
-	VMOVUPS 32(BX), Y6
-	VMOVUPS 64(BX), Y7
-	VMOVUPS 96(BX), Y8
-	VANDPS  Y5, Y0, Y5
-	VANDPS  Y6, Y2, Y6
-	VANDPS  Y7, Y3, Y7
-	VANDPS  Y8, Y4, Y8
-	VMOVUPS Y5, (AX)
-	VMOVUPS Y6, 32(AX)
-	VMOVUPS Y7, 64(AX)
-	VMOVUPS Y8, 96(AX)
+	VCMPPS  $0x01, (CX), Y1, Y0
+	VCMPPS  $0x01, 32(CX), Y1, Y2
+	VCMPPS  $0x01, 64(CX), Y1, Y3
+	VCMPPS  $0x01, 96(CX), Y1, Y4
+	VANDPS  (BX), Y0, Y0
+	VANDPS  32(BX), Y2, Y2
+	VANDPS  64(BX), Y3, Y3
+	VANDPS  96(BX), Y4, Y4
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y4, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -11465,11 +11740,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (CX), Y8
-	VCMPPS  $0x01, Y8, Y1, Y8
-	VMOVUPS (BX), Y7
-	VANDPS  Y7, Y8, Y7
-	VMOVUPS Y7, (AX)
+	VCMPPS  $0x01, (CX), Y1, Y4
+	VANDPS  (BX), Y4, Y4
+	VMOVUPS Y4, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -11482,13 +11755,13 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y7
+	VMOVUPS    32(SI)(DX*4), Y4
 	NEGQ       DX
-	VMASKMOVPS (CX), Y7, Y8
-	VCMPPS     $0x01, Y8, Y1, Y8
-	VMASKMOVPS (BX), Y7, Y6
-	VANDPS     Y6, Y8, Y6
-	VMASKMOVPS Y6, Y7, (AX)
+	VMASKMOVPS (CX), Y4, Y3
+	VCMPPS     $0x01, Y3, Y1, Y3
+	VMASKMOVPS (BX), Y4, Y2
+	VANDPS     Y2, Y3, Y2
+	VMASKMOVPS Y2, Y4, (AX)
 
 done:
 	VZEROUPPER
@@ -11989,18 +12262,14 @@ blocks:
 	VMOVUPS      32(CX), Y2
 	VMOVUPS      64(CX), Y3
 	VMOVUPS      96(CX), Y4
-	VMOVUPS      (BX), Y5
-	VMOVUPS      32(BX), Y6
-	VMOVUPS      64(BX), Y7
-	VMOVUPS      96(BX), Y8
 	VFNMADD213PS Y1, Y0, Y0
 	VFNMADD213PS Y1, Y2, Y2
 	VFNMADD213PS Y1, Y3, Y3
 	VFNMADD213PS Y1, Y4, Y4
-	VMULPS       Y0, Y5, Y0
-	VMULPS       Y2, Y6, Y2
-	VMULPS       Y3, Y7, Y3
-	VMULPS       Y4, Y8, Y4
+	VMULPS       (BX), Y0, Y0
+	VMULPS       32(BX), Y2, Y2
+	VMULPS       64(BX), Y3, Y3
+	VMULPS       96(BX), Y4, Y4
 	VMOVUPS      Y0, (AX)
 	VMOVUPS      Y2, 32(AX)
 	VMOVUPS      Y3, 64(AX)
@@ -12018,9 +12287,8 @@ blocks_end:
 
 vectors:
 	VMOVUPS      (CX), Y4
-	VMOVUPS      (BX), Y3
 	VFNMADD213PS Y1, Y4, Y4
-	VMULPS       Y4, Y3, Y4
+	VMULPS       (BX), Y4, Y4
 	VMOVUPS      Y4, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -12173,9 +12441,7 @@ blocks:
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMOVUPS      Y11, (BX)
 	VADDPS       Y11, Y2, Y2
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y11
+	VMOVUPS      32(CX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
@@ -12195,11 +12461,9 @@ blocks:
 	VPSLLD       $0x17, Y12, Y13
 	VMULPS       Y13, Y11, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMOVUPS      Y12, (BX)
+	VMOVUPS      Y12, 32(BX)
 	VADDPS       Y12, Y3, Y3
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y12
+	VMOVUPS      64(CX), Y12
 	VSUBPS       Y0, Y12, Y12
 	VMULPS       Y1, Y12, Y12
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
@@ -12219,11 +12483,9 @@ blocks:
 	VPSLLD       $0x17, Y10, Y13
 	VMULPS       Y13, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      Y10, (BX)
+	VMOVUPS      Y10, 64(BX)
 	VADDPS       Y10, Y4, Y4
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y10
+	VMOVUPS      96(CX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
@@ -12243,11 +12505,9 @@ blocks:
 	VPSLLD       $0x17, Y11, Y13
 	VMULPS       Y13, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y11, 96(BX)
 	VADDPS       Y11, Y5, Y5
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y11
+	VMOVUPS      128(CX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
@@ -12267,11 +12527,9 @@ blocks:
 	VPSLLD       $0x17, Y12, Y13
 	VMULPS       Y13, Y11, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMOVUPS      Y12, (BX)
+	VMOVUPS      Y12, 128(BX)
 	VADDPS       Y12, Y6, Y6
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y12
+	VMOVUPS      160(CX), Y12
 	VSUBPS       Y0, Y12, Y12
 	VMULPS       Y1, Y12, Y12
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
@@ -12291,11 +12549,9 @@ blocks:
 	VPSLLD       $0x17, Y10, Y13
 	VMULPS       Y13, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      Y10, (BX)
+	VMOVUPS      Y10, 160(BX)
 	VADDPS       Y10, Y7, Y7
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y10
+	VMOVUPS      192(CX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
@@ -12315,11 +12571,9 @@ blocks:
 	VPSLLD       $0x17, Y11, Y13
 	VMULPS       Y13, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y11, 192(BX)
 	VADDPS       Y11, Y8, Y8
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y11
+	VMOVUPS      224(CX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
@@ -12339,10 +12593,10 @@ blocks:
 	VPSLLD       $0x17, Y12, Y13
 	VMULPS       Y13, Y11, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMOVUPS      Y12, (BX)
+	VMOVUPS      Y12, 224(BX)
 	VADDPS       Y12, Y9, Y9
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
 	SUBQ         $+64, DX
 	JGE          blocks
 
@@ -13336,10 +13590,8 @@ TEXT ·ExpAVX2(SB), NOSPLIT, $0-24
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y6
-	VMINPS       Y0, Y1, Y0
-	VMINPS       Y6, Y1, Y6
+	VMINPS       (BX), Y1, Y0
+	VMINPS       32(BX), Y1, Y6
 	VMAXPS       Y0, Y2, Y0
 	VMAXPS       Y6, Y2, Y6
 	VMOVAPS      Y4, Y7
@@ -13391,8 +13643,7 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y8
-	VMINPS       Y8, Y1, Y8
+	VMINPS       (BX), Y1, Y8
 	VMAXPS       Y8, Y2, Y8
 	VMOVAPS      Y4, Y7
 	VFMADD231PS  Y3, Y8, Y7
@@ -13917,6 +14168,16 @@ exponent_odd8:
 	VBLENDVPS Y6, Y9, Y0, Y12
 	JMP       exponent_done8
 
+DATA lanes_00800000<>+0(SB)/4, $0x00800000
+DATA lanes_00800000<>+4(SB)/4, $0x00800000
+DATA lanes_00800000<>+8(SB)/4, $0x00800000
+DATA lanes_00800000<>+12(SB)/4, $0x00800000
+DATA lanes_00800000<>+16(SB)/4, $0x00800000
+DATA lanes_00800000<>+20(SB)/4, $0x00800000
+DATA lanes_00800000<>+24(SB)/4, $0x00800000
+DATA lanes_00800000<>+28(SB)/4, $0x00800000
+GLOBL lanes_00800000<>(SB), RODATA|NOPTR, $32
+
 DATA lanes_c0c00000<>+0(SB)/4, $0xc0c00000
 DATA lanes_c0c00000<>+4(SB)/4, $0xc0c00000
 DATA lanes_c0c00000<>+8(SB)/4, $0xc0c00000
@@ -14192,14 +14453,10 @@ TEXT ·SqrtAVX2(SB), NOSPLIT, $0-24
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VSQRTPS Y0, Y0
-	VSQRTPS Y1, Y1
-	VSQRTPS Y2, Y2
-	VSQRTPS Y3, Y3
+	VSQRTPS (BX), Y0
+	VSQRTPS 32(BX), Y1
+	VSQRTPS 64(BX), Y2
+	VSQRTPS 96(BX), Y3
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, 64(AX)
@@ -14215,8 +14472,7 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y3
-	VSQRTPS Y3, Y3
+	VSQRTPS (BX), Y3
 	VMOVUPS Y3, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
@@ -15972,18 +16228,14 @@ blocks:
 	VMOVUPS      32(CX), Y1
 	VMOVUPS      64(CX), Y2
 	VMOVUPS      96(CX), Y3
-	VMOVUPS      (BX), Y4
-	VMOVUPS      32(BX), Y5
-	VMOVUPS      64(BX), Y6
-	VMOVUPS      96(BX), Y7
 	VFNMADD213PS Y0, Y0, Y0
 	VFNMADD213PS Y1, Y1, Y1
 	VFNMADD213PS Y2, Y2, Y2
 	VFNMADD213PS Y3, Y3, Y3
-	VMULPS       Y0, Y4, Y0
-	VMULPS       Y1, Y5, Y1
-	VMULPS       Y2, Y6, Y2
-	VMULPS       Y3, Y7, Y3
+	VMULPS       (BX), Y0, Y0
+	VMULPS       32(BX), Y1, Y1
+	VMULPS       64(BX), Y2, Y2
+	VMULPS       96(BX), Y3, Y3
 	VMOVUPS      Y0, (AX)
 	VMOVUPS      Y1, 32(AX)
 	VMOVUPS      Y2, 64(AX)
@@ -16001,9 +16253,8 @@ blocks_end:
 
 vectors:
 	VMOVUPS      (CX), Y3
-	VMOVUPS      (BX), Y2
 	VFNMADD213PS Y3, Y3, Y3
-	VMULPS       Y3, Y2, Y3
+	VMULPS       (BX), Y3, Y3
 	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -16468,12 +16719,10 @@ blocks:
 	VMULPS       Y8, Y6, Y8
 	VFMADD213PS  Y12, Y7, Y12
 	VFMADD213PS  Y11, Y8, Y11
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y7
-	VMULPS       Y8, Y12, Y8
-	VMULPS       Y7, Y11, Y7
-	VMOVUPS      Y8, (AX)
-	VMOVUPS      Y7, 32(AX)
+	VMULPS       (BX), Y12, Y12
+	VMULPS       32(BX), Y11, Y11
+	VMOVUPS      Y12, (AX)
+	VMOVUPS      Y11, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -16486,42 +16735,41 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y7
-	VORPS        Y1, Y7, Y8
-	VMAXPS       Y8, Y2, Y8
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  Y3, Y8, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y8
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
-	VPSLLD       $0x17, Y11, Y6
-	VMULPS       Y6, Y8, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VBROADCASTSS lanes_42d00000<>+0(SB), Y8
-	VMINPS       Y7, Y8, Y12
+	VMOVUPS      (CX), Y11
+	VORPS        Y1, Y11, Y12
 	VMAXPS       Y12, Y2, Y12
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y8
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
+	VFMADD231PS  Y3, Y12, Y8
+	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
+	VPSLLD       $0x17, Y8, Y6
+	VMULPS       Y6, Y12, Y8
+	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_42d00000<>+0(SB), Y12
+	VMINPS       Y11, Y12, Y7
+	VMAXPS       Y7, Y2, Y7
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y12
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
-	VBLENDVPS    Y8, Y11, Y6, Y8
-	VADDPS       lanes_3f800000<>+0(SB), Y11, Y6
-	VDIVPS       Y6, Y8, Y6
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y12, Y8, Y6, Y12
+	VADDPS       lanes_3f800000<>+0(SB), Y8, Y6
+	VDIVPS       Y6, Y12, Y6
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VSUBPS       Y6, Y10, Y8
-	VMULPS       Y6, Y11, Y11
-	VBLENDVPS    Y7, Y8, Y11, Y11
-	VMULPS       Y11, Y12, Y11
-	VFMADD213PS  Y6, Y11, Y6
-	VMOVUPS      (BX), Y11
-	VMULPS       Y11, Y6, Y11
-	VMOVUPS      Y11, (AX)
+	VSUBPS       Y6, Y10, Y12
+	VMULPS       Y6, Y8, Y8
+	VBLENDVPS    Y11, Y12, Y8, Y8
+	VMULPS       Y8, Y7, Y8
+	VFMADD213PS  Y6, Y8, Y6
+	VMULPS       (BX), Y6, Y6
+	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -16534,44 +16782,44 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y11
+	VMOVUPS      32(SI)(DX*4), Y6
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y11, Y6
-	VORPS        Y1, Y6, Y12
-	VMAXPS       Y12, Y2, Y12
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
-	VFMADD231PS  Y3, Y12, Y8
-	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y12
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VPSLLD       $0x17, Y8, Y10
-	VMULPS       Y10, Y12, Y8
-	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
-	VBROADCASTSS lanes_42d00000<>+0(SB), Y12
-	VMINPS       Y6, Y12, Y7
+	VMASKMOVPS   (CX), Y6, Y8
+	VORPS        Y1, Y8, Y7
 	VMAXPS       Y7, Y2, Y7
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  Y3, Y7, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y7
+	VPSLLD       $0x17, Y12, Y10
+	VMULPS       Y10, Y7, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VBROADCASTSS lanes_42d00000<>+0(SB), Y7
+	VMINPS       Y8, Y7, Y11
+	VMAXPS       Y11, Y2, Y11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y7
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VBLENDVPS    Y12, Y8, Y10, Y12
-	VADDPS       lanes_3f800000<>+0(SB), Y8, Y10
-	VDIVPS       Y10, Y12, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y7, Y12, Y10, Y7
+	VADDPS       lanes_3f800000<>+0(SB), Y12, Y10
+	VDIVPS       Y10, Y7, Y10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
-	VSUBPS       Y10, Y9, Y12
-	VMULPS       Y10, Y8, Y8
-	VBLENDVPS    Y6, Y12, Y8, Y8
-	VMULPS       Y8, Y7, Y8
-	VFMADD213PS  Y10, Y8, Y10
-	VMASKMOVPS   (BX), Y11, Y8
-	VMULPS       Y8, Y10, Y8
-	VMASKMOVPS   Y8, Y11, (AX)
+	VSUBPS       Y10, Y9, Y7
+	VMULPS       Y10, Y12, Y12
+	VBLENDVPS    Y8, Y7, Y12, Y12
+	VMULPS       Y12, Y11, Y12
+	VFMADD213PS  Y10, Y12, Y10
+	VMASKMOVPS   (BX), Y6, Y12
+	VMULPS       Y12, Y10, Y12
+	VMASKMOVPS   Y12, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -17467,9 +17715,8 @@ vectors:
 	VSUBPS       Y8, Y6, Y7
 	VBLENDVPS    Y0, Y8, Y7, Y7
 	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      (BX), Y9
-	VMULPS       Y9, Y7, Y9
-	VMOVUPS      Y9, (AX)
+	VMULPS       (BX), Y7, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -17482,10 +17729,10 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y9
+	VMOVUPS      32(SI)(DX*4), Y7
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y7
-	VANDNPS      Y7, Y1, Y10
+	VMASKMOVPS   (CX), Y7, Y9
+	VANDNPS      Y9, Y1, Y10
 	VMINPS       Y10, Y2, Y10
 	VMOVAPS      Y4, Y8
 	VFMADD231PS  Y10, Y3, Y8
@@ -17524,18 +17771,18 @@ vectors_end:
 	VMULPS       Y10, Y8, Y6
 	VMULPS       lanes_2b800000<>+0(SB), Y6, Y6
 	VBROADCASTSS lanes_41800000<>+0(SB), Y8
-	VMINPS       Y7, Y8, Y11
+	VMINPS       Y9, Y8, Y11
 	VBROADCASTSS lanes_c1800000<>+0(SB), Y8
 	VMAXPS       Y11, Y8, Y11
 	VMULPS       lanes_3ecc422a<>+0(SB), Y11, Y11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y9
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
 	VSUBPS       Y0, Y10, Y8
-	VBLENDVPS    Y7, Y0, Y8, Y8
+	VBLENDVPS    Y9, Y0, Y8, Y8
 	VFMADD231PS  Y6, Y11, Y8
-	VMASKMOVPS   (BX), Y9, Y6
+	VMASKMOVPS   (BX), Y7, Y6
 	VMULPS       Y6, Y8, Y6
-	VMASKMOVPS   Y6, Y9, (AX)
+	VMASKMOVPS   Y6, Y7, (AX)
 
 done:
 	VZEROUPPER
@@ -18331,9 +18578,8 @@ vectors:
 	VBLENDVPS    Y0, Y8, Y9, Y9
 	VMULPS       Y9, Y12, Y9
 	VFMADD213PS  Y11, Y9, Y11
-	VMOVUPS      (BX), Y9
-	VMULPS       Y9, Y11, Y9
-	VMOVUPS      Y9, (AX)
+	VMULPS       (BX), Y11, Y11
+	VMOVUPS      Y11, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -18346,10 +18592,10 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y9
+	VMOVUPS      32(SI)(DX*4), Y11
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y11
-	VORPS        Y1, Y11, Y12
+	VMASKMOVPS   (CX), Y11, Y9
+	VORPS        Y1, Y9, Y12
 	VMAXPS       Y12, Y2, Y12
 	VMULPS       Y12, Y12, Y8
 	VMOVAPS      Y8, Y0
@@ -18380,27 +18626,27 @@ vectors_end:
 	VMULPS       Y10, Y13, Y0
 	VMULPS       lanes_2b800000<>+0(SB), Y0, Y0
 	VBROADCASTSS lanes_41300000<>+0(SB), Y13
-	VMINPS       Y11, Y13, Y8
+	VMINPS       Y9, Y13, Y8
 	VMAXPS       Y8, Y2, Y8
 	VMULPS       Y8, Y8, Y13
 	VBROADCASTSS lanes_3fcc422a<>+0(SB), Y10
 	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y10, Y13
 	VMULPS       Y13, Y8, Y13
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y8
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
 	VBLENDVPS    Y8, Y0, Y10, Y8
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y10
 	VDIVPS       Y10, Y8, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y9
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
 	VSUBPS       Y10, Y12, Y8
 	VMULPS       Y10, Y0, Y0
-	VBLENDVPS    Y11, Y8, Y0, Y0
+	VBLENDVPS    Y9, Y8, Y0, Y0
 	VMULPS       Y0, Y13, Y0
 	VFMADD213PS  Y10, Y0, Y10
-	VMASKMOVPS   (BX), Y9, Y0
+	VMASKMOVPS   (BX), Y11, Y0
 	VMULPS       Y0, Y10, Y0
-	VMASKMOVPS   Y0, Y9, (AX)
+	VMASKMOVPS   Y0, Y11, (AX)
 
 done:
 	VZEROUPPER
@@ -18853,8 +19099,7 @@ blocks:
 	VMULPS       Y12, Y9, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	VADDPS       Y10, Y1, Y1
-	ADDQ         $+32, BX
-	VMOVUPS      (BX), Y10
+	VMOVUPS      32(BX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
 	VMAXPS       Y10, Y11, Y10
@@ -18874,8 +19119,7 @@ blocks:
 	VMULPS       Y12, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VADDPS       Y11, Y2, Y2
-	ADDQ         $+32, BX
-	VMOVUPS      (BX), Y11
+	VMOVUPS      64(BX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
 	VMAXPS       Y11, Y9, Y11
@@ -18895,8 +19139,7 @@ blocks:
 	VMULPS       Y12, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VADDPS       Y9, Y3, Y3
-	ADDQ         $+32, BX
-	VMOVUPS      (BX), Y9
+	VMOVUPS      96(BX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
@@ -18916,8 +19159,7 @@ blocks:
 	VMULPS       Y12, Y9, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	VADDPS       Y10, Y4, Y4
-	ADDQ         $+32, BX
-	VMOVUPS      (BX), Y10
+	VMOVUPS      128(BX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
 	VMAXPS       Y10, Y11, Y10
@@ -18937,8 +19179,7 @@ blocks:
 	VMULPS       Y12, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VADDPS       Y11, Y5, Y5
-	ADDQ         $+32, BX
-	VMOVUPS      (BX), Y11
+	VMOVUPS      160(BX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
 	VMAXPS       Y11, Y9, Y11
@@ -18958,8 +19199,7 @@ blocks:
 	VMULPS       Y12, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VADDPS       Y9, Y6, Y6
-	ADDQ         $+32, BX
-	VMOVUPS      (BX), Y9
+	VMOVUPS      192(BX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
@@ -18979,8 +19219,7 @@ blocks:
 	VMULPS       Y12, Y9, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	VADDPS       Y10, Y7, Y7
-	ADDQ         $+32, BX
-	VMOVUPS      (BX), Y10
+	VMOVUPS      224(BX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
 	VMAXPS       Y10, Y11, Y10
@@ -19000,7 +19239,7 @@ blocks:
 	VMULPS       Y12, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VADDPS       Y11, Y8, Y8
-	ADDQ         $+32, BX
+	ADDQ         $+256, BX
 	SUBQ         $+64, CX
 	JGE          blocks
 
@@ -19944,10 +20183,8 @@ TEXT ·LogSoftmaxBackwardAVX2(SB), NOSPLIT, $0-36
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (CX), Y1
-	VMOVUPS      32(CX), Y6
-	VMINPS       Y1, Y2, Y1
-	VMINPS       Y6, Y2, Y6
+	VMINPS       (CX), Y2, Y1
+	VMINPS       32(CX), Y2, Y6
 	VMAXPS       Y1, Y3, Y1
 	VMAXPS       Y6, Y3, Y6
 	VMOVAPS      Y5, Y7
@@ -19986,12 +20223,10 @@ blocks:
 	VPSUBD       Y9, Y1, Y1
 	VMULPS       Y9, Y6, Y8
 	VMULPS       Y1, Y8, Y8
-	VMOVUPS      (BX), Y10
-	VMOVUPS      32(BX), Y6
-	VFNMADD231PS Y0, Y7, Y10
-	VFNMADD231PS Y0, Y8, Y6
-	VMOVUPS      Y10, (AX)
-	VMOVUPS      Y6, 32(AX)
+	VFNMADD213PS (BX), Y0, Y7
+	VFNMADD213PS 32(BX), Y0, Y8
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y8, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -20004,30 +20239,28 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y6
-	VMINPS       Y6, Y2, Y6
-	VMAXPS       Y6, Y3, Y6
-	VMOVAPS      Y5, Y10
-	VFMADD231PS  Y4, Y6, Y10
-	VSUBPS       Y5, Y10, Y8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y6
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y6
-	VPSRLD       $0x01, Y10, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y10, Y1
-	VPSUBD       Y7, Y1, Y1
-	VMULPS       Y7, Y6, Y10
-	VMULPS       Y1, Y10, Y10
-	VMOVUPS      (BX), Y8
-	VFNMADD231PS Y0, Y10, Y8
-	VMOVUPS      Y8, (AX)
+	VMINPS       (CX), Y2, Y8
+	VMAXPS       Y8, Y3, Y8
+	VMOVAPS      Y5, Y7
+	VFMADD231PS  Y4, Y8, Y7
+	VSUBPS       Y5, Y7, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
+	VPSRLD       $0x01, Y7, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y7, Y1
+	VPSUBD       Y6, Y1, Y1
+	VMULPS       Y6, Y8, Y7
+	VMULPS       Y1, Y7, Y7
+	VFNMADD213PS (BX), Y0, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -20040,32 +20273,32 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y8
+	VMOVUPS      32(SI)(DX*4), Y7
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y8, Y10
+	VMASKMOVPS   (CX), Y7, Y10
 	VMINPS       Y10, Y2, Y10
 	VMAXPS       Y10, Y3, Y10
-	VMOVAPS      Y5, Y6
-	VFMADD231PS  Y4, Y10, Y6
-	VSUBPS       Y5, Y6, Y1
+	VMOVAPS      Y5, Y8
+	VFMADD231PS  Y4, Y10, Y8
+	VSUBPS       Y5, Y8, Y1
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y1, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y1, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y10
-	VPSRLD       $0x01, Y6, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y6, Y9
-	VPSUBD       Y7, Y9, Y9
-	VMULPS       Y7, Y10, Y6
-	VMULPS       Y9, Y6, Y6
-	VMASKMOVPS   (BX), Y8, Y1
-	VFNMADD231PS Y0, Y6, Y1
-	VMASKMOVPS   Y1, Y8, (AX)
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y10
+	VPSRLD       $0x01, Y8, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y8, Y9
+	VPSUBD       Y6, Y9, Y9
+	VMULPS       Y6, Y10, Y8
+	VMULPS       Y9, Y8, Y8
+	VMASKMOVPS   (BX), Y7, Y1
+	VFNMADD231PS Y0, Y8, Y1
+	VMASKMOVPS   Y1, Y7, (AX)
 
 done:
 	VZEROUPPER
@@ -20250,22 +20483,18 @@ TEXT ·AddAVX2(SB), NOSPLIT, $0-32
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	VMOVUPS 64(CX), Y6
-	VMOVUPS 96(CX), Y7
-	VADDPS  Y4, Y0, Y4
-	VADDPS  Y5, Y1, Y5
-	VADDPS  Y6, Y2, Y6
-	VADDPS  Y7, Y3, Y7
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	VMOVUPS Y6, 64(AX)
-	VMOVUPS Y7, 96(AX)
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VADDPS  (BX), Y0, Y0
+	VADDPS  32(BX), Y1, Y1
+	VADDPS  64(BX), Y2, Y2
+	VADDPS  96(BX), Y3, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -20278,10 +20507,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y7
-	VMOVUPS (CX), Y6
-	VADDPS  Y6, Y7, Y6
-	VMOVUPS Y6, (AX)
+	VMOVUPS (CX), Y3
+	VADDPS  (BX), Y3, Y3
+	VMOVUPS Y3, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -20294,12 +20522,12 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y6
+	VMOVUPS    32(SI)(DX*4), Y3
 	NEGQ       DX
-	VMASKMOVPS (BX), Y6, Y7
-	VMASKMOVPS (CX), Y6, Y5
-	VADDPS     Y5, Y7, Y5
-	VMASKMOVPS Y5, Y6, (AX)
+	VMASKMOVPS (BX), Y3, Y2
+	VMASKMOVPS (CX), Y3, Y1
+	VADDPS     Y1, Y2, Y1
+	VMASKMOVPS Y1, Y3, (AX)
 
 done:
 	VZEROUPPER
@@ -20385,18 +20613,14 @@ blocks:
 	VMOVUPS 32(BX), Y1
 	VMOVUPS 64(BX), Y2
 	VMOVUPS 96(BX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	VMOVUPS 64(CX), Y6
-	VMOVUPS 96(CX), Y7
-	VSUBPS  Y4, Y0, Y4
-	VSUBPS  Y5, Y1, Y5
-	VSUBPS  Y6, Y2, Y6
-	VSUBPS  Y7, Y3, Y7
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	VMOVUPS Y6, 64(AX)
-	VMOVUPS Y7, 96(AX)
+	VSUBPS  (CX), Y0, Y0
+	VSUBPS  32(CX), Y1, Y1
+	VSUBPS  64(CX), Y2, Y2
+	VSUBPS  96(CX), Y3, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -20409,10 +20633,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y7
-	VMOVUPS (CX), Y6
-	VSUBPS  Y6, Y7, Y6
-	VMOVUPS Y6, (AX)
+	VMOVUPS (BX), Y3
+	VSUBPS  (CX), Y3, Y3
+	VMOVUPS Y3, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -20425,12 +20648,12 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y6
+	VMOVUPS    32(SI)(DX*4), Y3
 	NEGQ       DX
-	VMASKMOVPS (BX), Y6, Y7
-	VMASKMOVPS (CX), Y6, Y5
-	VSUBPS     Y5, Y7, Y5
-	VMASKMOVPS Y5, Y6, (AX)
+	VMASKMOVPS (BX), Y3, Y2
+	VMASKMOVPS (CX), Y3, Y1
+	VSUBPS     Y1, Y2, Y1
+	VMASKMOVPS Y1, Y3, (AX)
 
 done:
 	VZEROUPPER
@@ -20512,22 +20735,18 @@ TEXT ·MulAVX2(SB), NOSPLIT, $0-32
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	VMOVUPS 64(CX), Y6
-	VMOVUPS 96(CX), Y7
-	VMULPS  Y4, Y0, Y4
-	VMULPS  Y5, Y1, Y5
-	VMULPS  Y6, Y2, Y6
-	VMULPS  Y7, Y3, Y7
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	VMOVUPS Y6, 64(AX)
-	VMOVUPS Y7, 96(AX)
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMULPS  (BX), Y0, Y0
+	VMULPS  32(BX), Y1, Y1
+	VMULPS  64(BX), Y2, Y2
+	VMULPS  96(BX), Y3, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -20540,10 +20759,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y7
-	VMOVUPS (CX), Y6
-	VMULPS  Y6, Y7, Y6
-	VMOVUPS Y6, (AX)
+	VMOVUPS (CX), Y3
+	VMULPS  (BX), Y3, Y3
+	VMOVUPS Y3, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -20556,12 +20774,12 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y6
+	VMOVUPS    32(SI)(DX*4), Y3
 	NEGQ       DX
-	VMASKMOVPS (BX), Y6, Y7
-	VMASKMOVPS (CX), Y6, Y5
-	VMULPS     Y5, Y7, Y5
-	VMASKMOVPS Y5, Y6, (AX)
+	VMASKMOVPS (BX), Y3, Y2
+	VMASKMOVPS (CX), Y3, Y1
+	VMULPS     Y1, Y2, Y1
+	VMASKMOVPS Y1, Y3, (AX)
 
 done:
 	VZEROUPPER
@@ -20647,18 +20865,14 @@ blocks:
 	VMOVUPS 32(BX), Y1
 	VMOVUPS 64(BX), Y2
 	VMOVUPS 96(BX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	VMOVUPS 64(CX), Y6
-	VMOVUPS 96(CX), Y7
-	VDIVPS  Y4, Y0, Y4
-	VDIVPS  Y5, Y1, Y5
-	VDIVPS  Y6, Y2, Y6
-	VDIVPS  Y7, Y3, Y7
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	VMOVUPS Y6, 64(AX)
-	VMOVUPS Y7, 96(AX)
+	VDIVPS  (CX), Y0, Y0
+	VDIVPS  32(CX), Y1, Y1
+	VDIVPS  64(CX), Y2, Y2
+	VDIVPS  96(CX), Y3, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -20671,10 +20885,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y7
-	VMOVUPS (CX), Y6
-	VDIVPS  Y6, Y7, Y6
-	VMOVUPS Y6, (AX)
+	VMOVUPS (BX), Y3
+	VDIVPS  (CX), Y3, Y3
+	VMOVUPS Y3, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -20687,12 +20900,12 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y6
+	VMOVUPS    32(SI)(DX*4), Y3
 	NEGQ       DX
-	VMASKMOVPS (BX), Y6, Y7
-	VMASKMOVPS (CX), Y6, Y5
-	VDIVPS     Y5, Y7, Y5
-	VMASKMOVPS Y5, Y6, (AX)
+	VMASKMOVPS (BX), Y3, Y2
+	VMASKMOVPS (CX), Y3, Y1
+	VDIVPS     Y1, Y2, Y1
+	VMASKMOVPS Y1, Y3, (AX)
 
 done:
 	VZEROUPPER
@@ -20775,26 +20988,22 @@ TEXT ·MulAddAVX2(SB), NOSPLIT, $0-40
 	JL   blocks_end
 
 blocks:
-	VMOVUPS     (BX), Y0
-	VMOVUPS     32(BX), Y1
-	VMOVUPS     64(BX), Y2
-	VMOVUPS     96(BX), Y3
-	VMOVUPS     (CX), Y4
-	VMOVUPS     32(CX), Y5
-	VMOVUPS     64(CX), Y6
-	VMOVUPS     96(CX), Y7
-	VMOVUPS     (DX), Y8
-	VMOVUPS     32(DX), Y9
-	VMOVUPS     64(DX), Y10
-	VMOVUPS     96(DX), Y11
-	VFMADD231PS Y4, Y0, Y8
-	VFMADD231PS Y5, Y1, Y9
-	VFMADD231PS Y6, Y2, Y10
-	VFMADD231PS Y7, Y3, Y11
-	VMOVUPS     Y8, (AX)
-	VMOVUPS     Y9, 32(AX)
-	VMOVUPS     Y10, 64(AX)
-	VMOVUPS     Y11, 96(AX)
+	VMOVUPS     (CX), Y0
+	VMOVUPS     32(CX), Y1
+	VMOVUPS     64(CX), Y2
+	VMOVUPS     96(CX), Y3
+	VMOVUPS     (DX), Y4
+	VMOVUPS     32(DX), Y5
+	VMOVUPS     64(DX), Y6
+	VMOVUPS     96(DX), Y7
+	VFMADD231PS (BX), Y0, Y4
+	VFMADD231PS 32(BX), Y1, Y5
+	VFMADD231PS 64(BX), Y2, Y6
+	VFMADD231PS 96(BX), Y3, Y7
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     Y5, 32(AX)
+	VMOVUPS     Y6, 64(AX)
+	VMOVUPS     Y7, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -20808,11 +21017,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (CX), Y10
-	VMOVUPS     (DX), Y9
-	VFMADD231PS Y10, Y11, Y9
-	VMOVUPS     Y9, (AX)
+	VMOVUPS     (CX), Y7
+	VMOVUPS     (DX), Y6
+	VFMADD231PS (BX), Y7, Y6
+	VMOVUPS     Y6, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -20826,13 +21034,13 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y9
+	VMOVUPS     32(DI)(SI*4), Y6
 	NEGQ        SI
-	VMASKMOVPS  (BX), Y9, Y10
-	VMASKMOVPS  (CX), Y9, Y11
-	VMASKMOVPS  (DX), Y9, Y8
-	VFMADD231PS Y11, Y10, Y8
-	VMASKMOVPS  Y8, Y9, (AX)
+	VMASKMOVPS  (BX), Y6, Y7
+	VMASKMOVPS  (CX), Y6, Y5
+	VMASKMOVPS  (DX), Y6, Y4
+	VFMADD231PS Y5, Y7, Y4
+	VMASKMOVPS  Y4, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -20925,26 +21133,18 @@ TEXT ·ScaleAddAVX2(SB), NOSPLIT, $0-40
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (BX), Y2
-	VMOVUPS     32(BX), Y3
-	VMOVUPS     64(BX), Y4
-	VMOVUPS     96(BX), Y5
-	VMOVUPS     (CX), Y6
-	VMOVUPS     32(CX), Y7
-	VMOVUPS     64(CX), Y8
-	VMOVUPS     96(CX), Y9
-	VMULPS      Y6, Y1, Y6
-	VMULPS      Y7, Y1, Y7
-	VMULPS      Y8, Y1, Y8
-	VMULPS      Y9, Y1, Y9
-	VFMADD231PS Y2, Y0, Y6
-	VFMADD231PS Y3, Y0, Y7
-	VFMADD231PS Y4, Y0, Y8
-	VFMADD231PS Y5, Y0, Y9
-	VMOVUPS     Y6, (AX)
-	VMOVUPS     Y7, 32(AX)
-	VMOVUPS     Y8, 64(AX)
-	VMOVUPS     Y9, 96(AX)
+	VMULPS      (CX), Y1, Y2
+	VMULPS      32(CX), Y1, Y3
+	VMULPS      64(CX), Y1, Y4
+	VMULPS      96(CX), Y1, Y5
+	VFMADD231PS (BX), Y0, Y2
+	VFMADD231PS 32(BX), Y0, Y3
+	VFMADD231PS 64(BX), Y0, Y4
+	VFMADD231PS 96(BX), Y0, Y5
+	VMOVUPS     Y2, (AX)
+	VMOVUPS     Y3, 32(AX)
+	VMOVUPS     Y4, 64(AX)
+	VMOVUPS     Y5, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -20957,11 +21157,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (CX), Y8
-	VMULPS      Y8, Y1, Y8
-	VFMADD231PS Y9, Y0, Y8
-	VMOVUPS     Y8, (AX)
+	VMULPS      (CX), Y1, Y5
+	VFMADD231PS (BX), Y0, Y5
+	VMOVUPS     Y5, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -20974,13 +21172,13 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(SI)(DX*4), Y8
+	VMOVUPS     32(SI)(DX*4), Y5
 	NEGQ        DX
-	VMASKMOVPS  (BX), Y8, Y9
-	VMASKMOVPS  (CX), Y8, Y7
-	VMULPS      Y7, Y1, Y7
-	VFMADD231PS Y9, Y0, Y7
-	VMASKMOVPS  Y7, Y8, (AX)
+	VMASKMOVPS  (BX), Y5, Y4
+	VMASKMOVPS  (CX), Y5, Y3
+	VMULPS      Y3, Y1, Y3
+	VFMADD231PS Y4, Y0, Y3
+	VMASKMOVPS  Y3, Y5, (AX)
 
 done:
 	VZEROUPPER
@@ -21281,14 +21479,10 @@ TEXT ·ClampAVX2(SB), NOSPLIT, $0-32
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Y2
-	VMOVUPS 32(BX), Y3
-	VMOVUPS 64(BX), Y4
-	VMOVUPS 96(BX), Y5
-	VMAXPS  Y2, Y0, Y2
-	VMAXPS  Y3, Y0, Y3
-	VMAXPS  Y4, Y0, Y4
-	VMAXPS  Y5, Y0, Y5
+	VMAXPS  (BX), Y0, Y2
+	VMAXPS  32(BX), Y0, Y3
+	VMAXPS  64(BX), Y0, Y4
+	VMAXPS  96(BX), Y0, Y5
 	VMINPS  Y2, Y1, Y2
 	VMINPS  Y3, Y1, Y3
 	VMINPS  Y4, Y1, Y4
@@ -21308,8 +21502,7 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y5
-	VMAXPS  Y5, Y0, Y5
+	VMAXPS  (BX), Y0, Y5
 	VMINPS  Y5, Y1, Y5
 	VMOVUPS Y5, (AX)
 	ADDQ    $+32, AX
@@ -21409,14 +21602,10 @@ TEXT ·AbsAVX2(SB), NOSPLIT, $0-24
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y2
-	VMOVUPS 64(BX), Y3
-	VMOVUPS 96(BX), Y4
-	VANDNPS Y0, Y1, Y0
-	VANDNPS Y2, Y1, Y2
-	VANDNPS Y3, Y1, Y3
-	VANDNPS Y4, Y1, Y4
+	VANDNPS (BX), Y1, Y0
+	VANDNPS 32(BX), Y1, Y2
+	VANDNPS 64(BX), Y1, Y3
+	VANDNPS 96(BX), Y1, Y4
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y2, 32(AX)
 	VMOVUPS Y3, 64(AX)
@@ -21432,8 +21621,7 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y4
-	VANDNPS Y4, Y1, Y4
+	VANDNPS (BX), Y1, Y4
 	VMOVUPS Y4, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
@@ -21544,32 +21732,23 @@ start:
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Y8
-	VMOVUPS 32(BX), Y10
-	VMOVUPS 64(BX), Y11
-	VMOVUPS 96(BX), Y12
-	VANDNPS Y8, Y9, Y8
-	VANDNPS Y10, Y9, Y10
-	VANDNPS Y11, Y9, Y11
-	VANDNPS Y12, Y9, Y12
+	VANDNPS (BX), Y9, Y8
+	VANDNPS 32(BX), Y9, Y10
+	VANDNPS 64(BX), Y9, Y11
+	VANDNPS 96(BX), Y9, Y12
 	VADDPS  Y8, Y0, Y0
 	VADDPS  Y10, Y1, Y1
 	VADDPS  Y11, Y2, Y2
 	VADDPS  Y12, Y3, Y3
-	ADDQ    $+128, BX
-	VMOVUPS (BX), Y12
-	VMOVUPS 32(BX), Y11
-	VMOVUPS 64(BX), Y10
-	VMOVUPS 96(BX), Y8
-	VANDNPS Y12, Y9, Y12
-	VANDNPS Y11, Y9, Y11
-	VANDNPS Y10, Y9, Y10
-	VANDNPS Y8, Y9, Y8
+	VANDNPS 128(BX), Y9, Y12
+	VANDNPS 160(BX), Y9, Y11
+	VANDNPS 192(BX), Y9, Y10
+	VANDNPS 224(BX), Y9, Y8
 	VADDPS  Y12, Y4, Y4
 	VADDPS  Y11, Y5, Y5
 	VADDPS  Y10, Y6, Y6
 	VADDPS  Y8, Y7, Y7
-	ADDQ    $+128, BX
+	ADDQ    $+256, BX
 	SUBQ    $+64, CX
 	JGE     blocks
 
@@ -21577,57 +21756,49 @@ blocks_end:
 	ADDQ    $+64, CX
 	CMPQ    CX, $+8
 	JL      partial0
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y0, Y0
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
 	JL      partial1
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y1, Y1
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
 	JL      partial2
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y2, Y2
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
 	JL      partial3
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y3, Y3
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
 	JL      partial4
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y4, Y4
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
 	JL      partial5
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y5, Y5
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
 	JL      partial6
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y6, Y6
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
 	JL      partial7
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y7, Y7
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
@@ -21927,32 +22098,23 @@ start:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS     (BX), Y9
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     64(BX), Y11
-	VMOVUPS     96(BX), Y12
-	VMULPS      Y9, Y0, Y9
-	VMULPS      Y10, Y0, Y10
-	VMULPS      Y11, Y0, Y11
-	VMULPS      Y12, Y0, Y12
+	VMULPS      (BX), Y0, Y9
+	VMULPS      32(BX), Y0, Y10
+	VMULPS      64(BX), Y0, Y11
+	VMULPS      96(BX), Y0, Y12
 	VFMADD231PS Y9, Y9, Y1
 	VFMADD231PS Y10, Y10, Y2
 	VFMADD231PS Y11, Y11, Y3
 	VFMADD231PS Y12, Y12, Y4
-	ADDQ        $+128, BX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y11
-	VMOVUPS     64(BX), Y10
-	VMOVUPS     96(BX), Y9
-	VMULPS      Y12, Y0, Y12
-	VMULPS      Y11, Y0, Y11
-	VMULPS      Y10, Y0, Y10
-	VMULPS      Y9, Y0, Y9
+	VMULPS      128(BX), Y0, Y12
+	VMULPS      160(BX), Y0, Y11
+	VMULPS      192(BX), Y0, Y10
+	VMULPS      224(BX), Y0, Y9
 	VFMADD231PS Y12, Y12, Y5
 	VFMADD231PS Y11, Y11, Y6
 	VFMADD231PS Y10, Y10, Y7
 	VFMADD231PS Y9, Y9, Y8
-	ADDQ        $+128, BX
+	ADDQ        $+256, BX
 	SUBQ        $+64, CX
 	JGE         blocks
 
@@ -21960,57 +22122,49 @@ blocks_end:
 	ADDQ        $+64, CX
 	CMPQ        CX, $+8
 	JL          partial0
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y1
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial1
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y2
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial2
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y3
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial3
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y4
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial4
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y5
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial5
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y6
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial6
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y7
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial7
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y8
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
@@ -22293,14 +22447,10 @@ TEXT ·MaxAbsAVX2(SB), NOSPLIT, $0-20
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y6
-	VMOVUPS 64(AX), Y7
-	VMOVUPS 96(AX), Y8
-	VANDNPS Y4, Y5, Y4
-	VANDNPS Y6, Y5, Y6
-	VANDNPS Y7, Y5, Y7
-	VANDNPS Y8, Y5, Y8
+	VANDNPS (AX), Y5, Y4
+	VANDNPS 32(AX), Y5, Y6
+	VANDNPS 64(AX), Y5, Y7
+	VANDNPS 96(AX), Y5, Y8
 	VPMAXSD Y0, Y4, Y0
 	VPMAXSD Y1, Y6, Y1
 	VPMAXSD Y2, Y7, Y2
@@ -22313,29 +22463,25 @@ blocks_end:
 	ADDQ    $+32, BX
 	CMPQ    BX, $+8
 	JL      partial0
-	VMOVUPS (AX), Y8
-	VANDNPS Y8, Y5, Y8
+	VANDNPS (AX), Y5, Y8
 	VPMAXSD Y0, Y8, Y0
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial1
-	VMOVUPS (AX), Y8
-	VANDNPS Y8, Y5, Y8
+	VANDNPS (AX), Y5, Y8
 	VPMAXSD Y1, Y8, Y1
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial2
-	VMOVUPS (AX), Y8
-	VANDNPS Y8, Y5, Y8
+	VANDNPS (AX), Y5, Y8
 	VPMAXSD Y2, Y8, Y2
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial3
-	VMOVUPS (AX), Y8
-	VANDNPS Y8, Y5, Y8
+	VANDNPS (AX), Y5, Y8
 	VPMAXSD Y3, Y8, Y3
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
@@ -22780,22 +22926,20 @@ blocks:
 	VBLENDVPS Y9, Y11, Y8, Y11
 	VMINPS    Y2, Y10, Y2
 	VMINPS    Y3, Y11, Y3
-	ADDQ      $+64, AX
-	VPADDD    lanes_00000010<>+0(SB), Y1, Y1
-	VMOVUPS   (AX), Y11
-	VMOVUPS   32(AX), Y10
+	VMOVUPS   64(AX), Y11
+	VMOVUPS   96(AX), Y10
 	VCMPPS    $0x00, Y0, Y11, Y11
 	VCMPPS    $0x00, Y0, Y10, Y10
-	VMOVAPS   Y1, Y9
-	VPADDD    lanes_00000008<>+0(SB), Y1, Y6
+	VPADDD    lanes_00000010<>+0(SB), Y1, Y9
+	VPADDD    lanes_00000018<>+0(SB), Y1, Y6
 	VCVTDQ2PS Y9, Y9
 	VCVTDQ2PS Y6, Y6
 	VBLENDVPS Y11, Y9, Y8, Y9
 	VBLENDVPS Y10, Y6, Y8, Y6
 	VMINPS    Y4, Y9, Y4
 	VMINPS    Y5, Y6, Y5
-	ADDQ      $+64, AX
-	VPADDD    lanes_00000010<>+0(SB), Y1, Y1
+	ADDQ      $+128, AX
+	VPADDD    lanes_00000020<>+0(SB), Y1, Y1
 	SUBQ      $+32, BX
 	JGE       blocks
 
@@ -22972,6 +23116,26 @@ DATA lanes_00000010<>+24(SB)/4, $0x00000010
 DATA lanes_00000010<>+28(SB)/4, $0x00000010
 GLOBL lanes_00000010<>(SB), RODATA|NOPTR, $32
 
+DATA lanes_00000018<>+0(SB)/4, $0x00000018
+DATA lanes_00000018<>+4(SB)/4, $0x00000018
+DATA lanes_00000018<>+8(SB)/4, $0x00000018
+DATA lanes_00000018<>+12(SB)/4, $0x00000018
+DATA lanes_00000018<>+16(SB)/4, $0x00000018
+DATA lanes_00000018<>+20(SB)/4, $0x00000018
+DATA lanes_00000018<>+24(SB)/4, $0x00000018
+DATA lanes_00000018<>+28(SB)/4, $0x00000018
+GLOBL lanes_00000018<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_00000020<>+0(SB)/4, $0x00000020
+DATA lanes_00000020<>+4(SB)/4, $0x00000020
+DATA lanes_00000020<>+8(SB)/4, $0x00000020
+DATA lanes_00000020<>+12(SB)/4, $0x00000020
+DATA lanes_00000020<>+16(SB)/4, $0x00000020
+DATA lanes_00000020<>+20(SB)/4, $0x00000020
+DATA lanes_00000020<>+24(SB)/4, $0x00000020
+DATA lanes_00000020<>+28(SB)/4, $0x00000020
+GLOBL lanes_00000020<>(SB), RODATA|NOPTR, $32
+
 // func FirstEqualAVX512(x *float32, n int, value float32) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·FirstEqualAVX512(SB), NOSPLIT, $0-28
@@ -23141,16 +23305,6 @@ fold:
 	VZEROUPPER
 	RET
 
-DATA lanes_00000020<>+0(SB)/4, $0x00000020
-DATA lanes_00000020<>+4(SB)/4, $0x00000020
-DATA lanes_00000020<>+8(SB)/4, $0x00000020
-DATA lanes_00000020<>+12(SB)/4, $0x00000020
-DATA lanes_00000020<>+16(SB)/4, $0x00000020
-DATA lanes_00000020<>+20(SB)/4, $0x00000020
-DATA lanes_00000020<>+24(SB)/4, $0x00000020
-DATA lanes_00000020<>+28(SB)/4, $0x00000020
-GLOBL lanes_00000020<>(SB), RODATA|NOPTR, $32
-
 DATA lanes_00000030<>+0(SB)/4, $0x00000030
 DATA lanes_00000030<>+4(SB)/4, $0x00000030
 DATA lanes_00000030<>+8(SB)/4, $0x00000030
@@ -23214,11 +23368,10 @@ blocks:
 	VADDPS  Y10, Y2, Y2
 	VADDPS  Y11, Y3, Y3
 	VADDPS  Y12, Y4, Y4
-	ADDQ    $+128, BX
-	VMOVUPS (BX), Y12
-	VMOVUPS 32(BX), Y11
-	VMOVUPS 64(BX), Y10
-	VMOVUPS 96(BX), Y9
+	VMOVUPS 128(BX), Y12
+	VMOVUPS 160(BX), Y11
+	VMOVUPS 192(BX), Y10
+	VMOVUPS 224(BX), Y9
 	VSUBPS  Y0, Y12, Y12
 	VSUBPS  Y0, Y11, Y11
 	VSUBPS  Y0, Y10, Y10
@@ -23227,7 +23380,7 @@ blocks:
 	VADDPS  Y11, Y6, Y6
 	VADDPS  Y10, Y7, Y7
 	VADDPS  Y9, Y8, Y8
-	ADDQ    $+128, BX
+	ADDQ    $+256, BX
 	SUBQ    $+64, CX
 	JGE     blocks
 
@@ -23618,11 +23771,10 @@ blocks:
 	VFMADD231PS Y10, Y10, Y2
 	VFMADD231PS Y11, Y11, Y3
 	VFMADD231PS Y12, Y12, Y4
-	ADDQ        $+128, BX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y11
-	VMOVUPS     64(BX), Y10
-	VMOVUPS     96(BX), Y9
+	VMOVUPS     128(BX), Y12
+	VMOVUPS     160(BX), Y11
+	VMOVUPS     192(BX), Y10
+	VMOVUPS     224(BX), Y9
 	VSUBPS      Y0, Y12, Y12
 	VSUBPS      Y0, Y11, Y11
 	VSUBPS      Y0, Y10, Y10
@@ -23631,7 +23783,7 @@ blocks:
 	VFMADD231PS Y11, Y11, Y6
 	VFMADD231PS Y10, Y10, Y7
 	VFMADD231PS Y9, Y9, Y8
-	ADDQ        $+128, BX
+	ADDQ        $+256, BX
 	SUBQ        $+64, CX
 	JGE         blocks
 
@@ -24013,78 +24165,61 @@ row:
 	JL      pass0_blocks_end
 
 pass0_blocks:
-	VMOVUPS (BX), Y9
-	VMOVUPS 32(BX), Y10
-	VMOVUPS 64(BX), Y11
-	VMOVUPS 96(BX), Y12
-	VADDPS  Y9, Y1, Y1
-	VADDPS  Y10, Y2, Y2
-	VADDPS  Y11, Y3, Y3
-	VADDPS  Y12, Y4, Y4
-	ADDQ    $+128, BX
-	VMOVUPS (BX), Y12
-	VMOVUPS 32(BX), Y11
-	VMOVUPS 64(BX), Y10
-	VMOVUPS 96(BX), Y9
-	VADDPS  Y12, Y5, Y5
-	VADDPS  Y11, Y6, Y6
-	VADDPS  Y10, Y7, Y7
-	VADDPS  Y9, Y8, Y8
-	ADDQ    $+128, BX
-	SUBQ    $+64, DI
-	JGE     pass0_blocks
+	VADDPS (BX), Y1, Y1
+	VADDPS 32(BX), Y2, Y2
+	VADDPS 64(BX), Y3, Y3
+	VADDPS 96(BX), Y4, Y4
+	VADDPS 128(BX), Y5, Y5
+	VADDPS 160(BX), Y6, Y6
+	VADDPS 192(BX), Y7, Y7
+	VADDPS 224(BX), Y8, Y8
+	ADDQ   $+256, BX
+	SUBQ   $+64, DI
+	JGE    pass0_blocks
 
 pass0_blocks_end:
-	ADDQ    $+64, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial0
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y1, Y1
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial1
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y2, Y2
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial2
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y3, Y3
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial3
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y4, Y4
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial4
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y5, Y5
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial5
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y6, Y6
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial6
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y7, Y7
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial7
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y8, Y8
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	JMP     pass0_fold
+	ADDQ   $+64, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial0
+	VADDPS (BX), Y1, Y1
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial1
+	VADDPS (BX), Y2, Y2
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial2
+	VADDPS (BX), Y3, Y3
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial3
+	VADDPS (BX), Y4, Y4
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial4
+	VADDPS (BX), Y5, Y5
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial5
+	VADDPS (BX), Y6, Y6
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial6
+	VADDPS (BX), Y7, Y7
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial7
+	VADDPS (BX), Y8, Y8
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	JMP    pass0_fold
 
 pass0_partial0:
 	TESTQ      DI, DI
@@ -24339,28 +24474,25 @@ pass1_blocks:
 	VSUBPS  Y2, Y12, Y12
 	VADDPS  Y11, Y3, Y3
 	VADDPS  Y12, Y4, Y4
-	ADDQ    $+64, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS 32(CX), Y11
+	VMOVUPS 64(CX), Y12
+	VMOVUPS 96(CX), Y11
 	VSUBPS  Y2, Y12, Y12
 	VSUBPS  Y2, Y11, Y11
 	VADDPS  Y12, Y5, Y5
 	VADDPS  Y11, Y6, Y6
-	ADDQ    $+64, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS 32(CX), Y12
+	VMOVUPS 128(CX), Y11
+	VMOVUPS 160(CX), Y12
 	VSUBPS  Y2, Y11, Y11
 	VSUBPS  Y2, Y12, Y12
 	VADDPS  Y11, Y7, Y7
 	VADDPS  Y12, Y8, Y8
-	ADDQ    $+64, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS 32(CX), Y11
+	VMOVUPS 192(CX), Y12
+	VMOVUPS 224(CX), Y11
 	VSUBPS  Y2, Y12, Y12
 	VSUBPS  Y2, Y11, Y11
 	VADDPS  Y12, Y9, Y9
 	VADDPS  Y11, Y10, Y10
-	ADDQ    $+64, CX
+	ADDQ    $+256, CX
 	SUBQ    $+64, DI
 	JGE     pass1_blocks
 
@@ -24542,28 +24674,25 @@ pass6_blocks:
 	VSUBPS      Y3, Y13, Y13
 	VFMADD231PS Y12, Y12, Y9
 	VFMADD231PS Y13, Y13, Y10
-	ADDQ        $+64, CX
-	VMOVUPS     (CX), Y13
-	VMOVUPS     32(CX), Y12
+	VMOVUPS     64(CX), Y13
+	VMOVUPS     96(CX), Y12
 	VSUBPS      Y3, Y13, Y13
 	VSUBPS      Y3, Y12, Y12
 	VFMADD231PS Y13, Y13, Y8
 	VFMADD231PS Y12, Y12, Y7
-	ADDQ        $+64, CX
-	VMOVUPS     (CX), Y12
-	VMOVUPS     32(CX), Y13
+	VMOVUPS     128(CX), Y12
+	VMOVUPS     160(CX), Y13
 	VSUBPS      Y3, Y12, Y12
 	VSUBPS      Y3, Y13, Y13
 	VFMADD231PS Y12, Y12, Y6
 	VFMADD231PS Y13, Y13, Y5
-	ADDQ        $+64, CX
-	VMOVUPS     (CX), Y13
-	VMOVUPS     32(CX), Y12
+	VMOVUPS     192(CX), Y13
+	VMOVUPS     224(CX), Y12
 	VSUBPS      Y3, Y13, Y13
 	VSUBPS      Y3, Y12, Y12
 	VFMADD231PS Y13, Y13, Y4
 	VFMADD231PS Y12, Y12, Y11
-	ADDQ        $+64, CX
+	ADDQ        $+256, CX
 	SUBQ        $+64, DI
 	JGE         pass6_blocks
 
@@ -25042,28 +25171,25 @@ pass1_blocks:
 	VSUBPS  Y3, Y13, Y13
 	VADDPS  Y12, Y4, Y4
 	VADDPS  Y13, Y5, Y5
-	ADDQ    $+64, DX
-	VMOVUPS (DX), Y13
-	VMOVUPS 32(DX), Y12
+	VMOVUPS 64(DX), Y13
+	VMOVUPS 96(DX), Y12
 	VSUBPS  Y3, Y13, Y13
 	VSUBPS  Y3, Y12, Y12
 	VADDPS  Y13, Y6, Y6
 	VADDPS  Y12, Y7, Y7
-	ADDQ    $+64, DX
-	VMOVUPS (DX), Y12
-	VMOVUPS 32(DX), Y13
+	VMOVUPS 128(DX), Y12
+	VMOVUPS 160(DX), Y13
 	VSUBPS  Y3, Y12, Y12
 	VSUBPS  Y3, Y13, Y13
 	VADDPS  Y12, Y8, Y8
 	VADDPS  Y13, Y9, Y9
-	ADDQ    $+64, DX
-	VMOVUPS (DX), Y13
-	VMOVUPS 32(DX), Y12
+	VMOVUPS 192(DX), Y13
+	VMOVUPS 224(DX), Y12
 	VSUBPS  Y3, Y13, Y13
 	VSUBPS  Y3, Y12, Y12
 	VADDPS  Y13, Y10, Y10
 	VADDPS  Y12, Y11, Y11
-	ADDQ    $+64, DX
+	ADDQ    $+256, DX
 	SUBQ    $+64, R10
 	JGE     pass1_blocks
 
@@ -25242,35 +25368,28 @@ pass6_blocks:
 	VMOVUPS     (DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y10
-	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
+	VMOVUPS     32(DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y11
-	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
+	VMOVUPS     64(DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y9
-	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
+	VMOVUPS     96(DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y8
-	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
+	VMOVUPS     128(DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y7
-	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
+	VMOVUPS     160(DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y6
-	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
+	VMOVUPS     192(DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y5
-	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
+	VMOVUPS     224(DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y12
-	ADDQ        $+32, DX
+	ADDQ        $+256, DX
 	SUBQ        $+64, R10
 	JGE         pass6_blocks
 
@@ -25443,44 +25562,53 @@ pass6_fold:
 	VMOVSS       X3, (CX)
 	ADDQ         $+4, CX
 	MOVQ         R9, R10
-	SUBQ         $+16, R10
+	SUBQ         $+32, R10
 	JL           pass16_blocks_end
 
 pass16_blocks:
 	VMOVUPS     (DX), Y10
 	VMOVUPS     32(DX), Y12
+	VMOVUPS     64(DX), Y5
+	VMOVUPS     96(DX), Y6
 	VSUBPS      Y4, Y10, Y10
 	VSUBPS      Y4, Y12, Y12
+	VSUBPS      Y4, Y5, Y5
+	VSUBPS      Y4, Y6, Y6
 	VMULPS      Y3, Y10, Y10
 	VMULPS      Y3, Y12, Y12
-	VMOVUPS     (SI), Y5
-	VMOVUPS     32(SI), Y6
+	VMULPS      Y3, Y5, Y5
+	VMULPS      Y3, Y6, Y6
 	VMOVUPS     (DI), Y7
 	VMOVUPS     32(DI), Y8
-	VFMADD231PS Y5, Y10, Y7
-	VFMADD231PS Y6, Y12, Y8
+	VMOVUPS     64(DI), Y9
+	VMOVUPS     96(DI), Y11
+	VFMADD231PS (SI), Y10, Y7
+	VFMADD231PS 32(SI), Y12, Y8
+	VFMADD231PS 64(SI), Y5, Y9
+	VFMADD231PS 96(SI), Y6, Y11
 	VMOVUPS     Y7, (AX)
 	VMOVUPS     Y8, 32(AX)
-	ADDQ        $+64, DX
-	ADDQ        $+64, SI
-	ADDQ        $+64, DI
-	ADDQ        $+64, AX
-	SUBQ        $+16, R10
+	VMOVUPS     Y9, 64(AX)
+	VMOVUPS     Y11, 96(AX)
+	ADDQ        $+128, DX
+	ADDQ        $+128, SI
+	ADDQ        $+128, DI
+	ADDQ        $+128, AX
+	SUBQ        $+32, R10
 	JGE         pass16_blocks
 
 pass16_blocks_end:
-	ADDQ $+16, R10
+	ADDQ $+32, R10
 	SUBQ $+8, R10
 	JL   pass16_vectors_end
 
 pass16_vectors:
-	VMOVUPS     (DX), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMULPS      Y3, Y8, Y8
-	VMOVUPS     (SI), Y7
-	VMOVUPS     (DI), Y6
-	VFMADD231PS Y7, Y8, Y6
-	VMOVUPS     Y6, (AX)
+	VMOVUPS     (DX), Y11
+	VSUBPS      Y4, Y11, Y11
+	VMULPS      Y3, Y11, Y11
+	VMOVUPS     (DI), Y9
+	VFMADD231PS (SI), Y11, Y9
+	VMOVUPS     Y9, (AX)
 	ADDQ        $+32, DX
 	ADDQ        $+32, SI
 	ADDQ        $+32, DI
@@ -25492,12 +25620,12 @@ pass16_vectors_end:
 	ADDQ        $+8, R10
 	TESTQ       R10, R10
 	JE          pass16_end
-	VMASKMOVPS  (DX), Y2, Y6
-	VSUBPS      Y4, Y6, Y6
-	VMULPS      Y3, Y6, Y6
-	VMASKMOVPS  (SI), Y2, Y7
+	VMASKMOVPS  (DX), Y2, Y9
+	VSUBPS      Y4, Y9, Y9
+	VMULPS      Y3, Y9, Y9
+	VMASKMOVPS  (SI), Y2, Y11
 	VMASKMOVPS  (DI), Y2, Y8
-	VFMADD231PS Y7, Y6, Y8
+	VFMADD231PS Y11, Y9, Y8
 	VMASKMOVPS  Y8, Y2, (AX)
 
 pass16_end:
@@ -25901,46 +26029,24 @@ row:
 	JL           pass2_blocks_end
 
 pass2_blocks:
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y4
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (BX), Y13
 	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y5
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y6
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (BX), Y13
-	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y7
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y8
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (BX), Y13
-	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y9
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y10
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (BX), Y13
-	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y11
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
+	VMOVUPS     32(DI), Y13
+	VFMADD231PS (BX), Y12, Y4
+	VFMADD231PS 32(BX), Y13, Y5
+	VMOVUPS     64(DI), Y13
+	VMOVUPS     96(DI), Y12
+	VFMADD231PS 64(BX), Y13, Y6
+	VFMADD231PS 96(BX), Y12, Y7
+	VMOVUPS     128(DI), Y12
+	VMOVUPS     160(DI), Y13
+	VFMADD231PS 128(BX), Y12, Y8
+	VFMADD231PS 160(BX), Y13, Y9
+	VMOVUPS     192(DI), Y13
+	VMOVUPS     224(DI), Y12
+	VFMADD231PS 192(BX), Y13, Y10
+	VFMADD231PS 224(BX), Y12, Y11
+	ADDQ        $+256, BX
+	ADDQ        $+256, DI
 	SUBQ        $+64, R10
 	JGE         pass2_blocks
 
@@ -25948,65 +26054,57 @@ pass2_blocks_end:
 	ADDQ        $+64, R10
 	CMPQ        R10, $+8
 	JL          pass2_partial0
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y4
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (BX), Y12, Y4
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass2_partial1
-	VMOVUPS     (BX), Y13
 	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y5
+	VFMADD231PS (BX), Y12, Y5
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass2_partial2
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y6
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (BX), Y12, Y6
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass2_partial3
-	VMOVUPS     (BX), Y13
 	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y7
+	VFMADD231PS (BX), Y12, Y7
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass2_partial4
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y8
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (BX), Y12, Y8
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass2_partial5
-	VMOVUPS     (BX), Y13
 	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y9
+	VFMADD231PS (BX), Y12, Y9
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass2_partial6
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y10
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (BX), Y12, Y10
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass2_partial7
-	VMOVUPS     (BX), Y13
 	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y11
+	VFMADD231PS (BX), Y12, Y11
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	ADDQ        $-8, R10
@@ -26125,83 +26223,54 @@ pass4_blocks:
 	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y4
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (DI), Y14
+	VMULPS      (BX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y4
+	VMOVUPS     32(CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
-	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMOVUPS     32(DI), Y14
+	VMULPS      32(BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y10
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (CX), Y13
+	VMOVUPS     64(CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y9
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (CX), Y13
+	VMOVUPS     64(DI), Y14
+	VMULPS      64(BX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y9
+	VMOVUPS     96(CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
-	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMOVUPS     96(DI), Y14
+	VMULPS      96(BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y8
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (CX), Y13
+	VMOVUPS     128(CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y7
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (CX), Y13
+	VMOVUPS     128(DI), Y14
+	VMULPS      128(BX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y7
+	VMOVUPS     160(CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
-	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMOVUPS     160(DI), Y14
+	VMULPS      160(BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y6
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (CX), Y13
+	VMOVUPS     192(CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y5
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (CX), Y13
+	VMOVUPS     192(DI), Y14
+	VMULPS      192(BX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y5
+	VMOVUPS     224(CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
-	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMOVUPS     224(DI), Y14
+	VMULPS      224(BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y12
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
+	ADDQ        $+256, CX
+	ADDQ        $+256, BX
+	ADDQ        $+256, DI
 	SUBQ        $+64, R10
 	JGE         pass4_blocks
 
@@ -26212,10 +26281,9 @@ pass4_blocks_end:
 	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y4
+	VMOVUPS     (DI), Y14
+	VMULPS      (BX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y4
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
@@ -26225,9 +26293,8 @@ pass4_blocks_end:
 	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMULPS      (BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y10
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
@@ -26238,10 +26305,9 @@ pass4_blocks_end:
 	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y9
+	VMOVUPS     (DI), Y14
+	VMULPS      (BX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y9
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
@@ -26251,9 +26317,8 @@ pass4_blocks_end:
 	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMULPS      (BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y8
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
@@ -26264,10 +26329,9 @@ pass4_blocks_end:
 	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y7
+	VMOVUPS     (DI), Y14
+	VMULPS      (BX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y7
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
@@ -26277,9 +26341,8 @@ pass4_blocks_end:
 	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMULPS      (BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y6
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
@@ -26290,10 +26353,9 @@ pass4_blocks_end:
 	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y5
+	VMOVUPS     (DI), Y14
+	VMULPS      (BX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y5
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
@@ -26303,9 +26365,8 @@ pass4_blocks_end:
 	VMOVUPS     (CX), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMULPS      (BX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y12
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
@@ -26444,53 +26505,68 @@ pass4_fold:
 	VDIVPS       X0, X4, X12
 	VBROADCASTSS X12, Y12
 	MOVQ         R9, R10
-	SUBQ         $+16, R10
+	SUBQ         $+32, R10
 	JL           pass6_blocks_end
 
 pass6_blocks:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      32(CX), Y5
+	VMOVUPS      64(CX), Y6
+	VMOVUPS      96(CX), Y7
 	VSUBPS       Y2, Y4, Y4
 	VSUBPS       Y2, Y5, Y5
+	VSUBPS       Y2, Y6, Y6
+	VSUBPS       Y2, Y7, Y7
 	VMULPS       Y3, Y4, Y4
 	VMULPS       Y3, Y5, Y5
-	VMOVUPS      (BX), Y6
-	VMOVUPS      32(BX), Y7
+	VMULPS       Y3, Y6, Y6
+	VMULPS       Y3, Y7, Y7
 	VMOVUPS      (DI), Y8
 	VMOVUPS      32(DI), Y9
-	VMULPS       Y8, Y6, Y8
-	VMULPS       Y9, Y7, Y9
+	VMOVUPS      64(DI), Y10
+	VMOVUPS      96(DI), Y13
+	VMULPS       (BX), Y8, Y8
+	VMULPS       32(BX), Y9, Y9
+	VMULPS       64(BX), Y10, Y10
+	VMULPS       96(BX), Y13, Y13
 	VSUBPS       Y11, Y8, Y8
 	VSUBPS       Y11, Y9, Y9
+	VSUBPS       Y11, Y10, Y10
+	VSUBPS       Y11, Y13, Y13
 	VFNMADD231PS Y12, Y4, Y8
 	VFNMADD231PS Y12, Y5, Y9
+	VFNMADD231PS Y12, Y6, Y10
+	VFNMADD231PS Y12, Y7, Y13
 	VMULPS       Y8, Y3, Y8
 	VMULPS       Y9, Y3, Y9
+	VMULPS       Y10, Y3, Y10
+	VMULPS       Y13, Y3, Y13
 	VMOVUPS      Y8, (AX)
 	VMOVUPS      Y9, 32(AX)
-	ADDQ         $+64, CX
-	ADDQ         $+64, BX
-	ADDQ         $+64, DI
-	ADDQ         $+64, AX
-	SUBQ         $+16, R10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      Y13, 96(AX)
+	ADDQ         $+128, CX
+	ADDQ         $+128, BX
+	ADDQ         $+128, DI
+	ADDQ         $+128, AX
+	SUBQ         $+32, R10
 	JGE          pass6_blocks
 
 pass6_blocks_end:
-	ADDQ $+16, R10
+	ADDQ $+32, R10
 	SUBQ $+8, R10
 	JL   pass6_vectors_end
 
 pass6_vectors:
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y2, Y9, Y9
-	VMULPS       Y3, Y9, Y9
-	VMOVUPS      (BX), Y8
-	VMOVUPS      (DI), Y5
-	VMULPS       Y5, Y8, Y5
-	VSUBPS       Y11, Y5, Y5
-	VFNMADD231PS Y12, Y9, Y5
-	VMULPS       Y5, Y3, Y5
-	VMOVUPS      Y5, (AX)
+	VMOVUPS      (CX), Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
+	VMOVUPS      (DI), Y10
+	VMULPS       (BX), Y10, Y10
+	VSUBPS       Y11, Y10, Y10
+	VFNMADD231PS Y12, Y13, Y10
+	VMULPS       Y10, Y3, Y10
+	VMOVUPS      Y10, (AX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
@@ -26502,16 +26578,16 @@ pass6_vectors_end:
 	ADDQ         $+8, R10
 	TESTQ        R10, R10
 	JE           pass6_end
-	VMASKMOVPS   (CX), Y1, Y5
-	VSUBPS       Y2, Y5, Y5
-	VMULPS       Y3, Y5, Y5
-	VMASKMOVPS   (BX), Y1, Y9
-	VMASKMOVPS   (DI), Y1, Y8
-	VMULPS       Y8, Y9, Y8
-	VSUBPS       Y11, Y8, Y8
-	VFNMADD231PS Y12, Y5, Y8
-	VMULPS       Y8, Y3, Y8
-	VMASKMOVPS   Y8, Y1, (AX)
+	VMASKMOVPS   (CX), Y1, Y10
+	VSUBPS       Y2, Y10, Y10
+	VMULPS       Y3, Y10, Y10
+	VMASKMOVPS   (BX), Y1, Y13
+	VMASKMOVPS   (DI), Y1, Y9
+	VMULPS       Y9, Y13, Y9
+	VSUBPS       Y11, Y9, Y9
+	VFNMADD231PS Y12, Y10, Y9
+	VMULPS       Y9, Y3, Y9
+	VMASKMOVPS   Y9, Y1, (AX)
 
 pass6_end:
 	SUBQ R11, CX
@@ -26973,22 +27049,18 @@ blocks:
 	VMULPS      Y1, Y3, Y3
 	VMULPS      Y1, Y4, Y4
 	VMULPS      Y1, Y5, Y5
-	VMOVUPS     (CX), Y6
-	VMOVUPS     32(CX), Y7
-	VMOVUPS     64(CX), Y8
-	VMOVUPS     96(CX), Y9
-	VMOVUPS     (DX), Y10
-	VMOVUPS     32(DX), Y11
-	VMOVUPS     64(DX), Y12
-	VMOVUPS     96(DX), Y13
-	VFMADD231PS Y6, Y2, Y10
-	VFMADD231PS Y7, Y3, Y11
-	VFMADD231PS Y8, Y4, Y12
-	VFMADD231PS Y9, Y5, Y13
-	VMOVUPS     Y10, (AX)
-	VMOVUPS     Y11, 32(AX)
-	VMOVUPS     Y12, 64(AX)
-	VMOVUPS     Y13, 96(AX)
+	VMOVUPS     (DX), Y6
+	VMOVUPS     32(DX), Y7
+	VMOVUPS     64(DX), Y8
+	VMOVUPS     96(DX), Y9
+	VFMADD231PS (CX), Y2, Y6
+	VFMADD231PS 32(CX), Y3, Y7
+	VFMADD231PS 64(CX), Y4, Y8
+	VFMADD231PS 96(CX), Y5, Y9
+	VMOVUPS     Y6, (AX)
+	VMOVUPS     Y7, 32(AX)
+	VMOVUPS     Y8, 64(AX)
+	VMOVUPS     Y9, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -27002,13 +27074,12 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y13
-	VSUBPS      Y0, Y13, Y13
-	VMULPS      Y1, Y13, Y13
-	VMOVUPS     (CX), Y12
-	VMOVUPS     (DX), Y11
-	VFMADD231PS Y12, Y13, Y11
-	VMOVUPS     Y11, (AX)
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VMULPS      Y1, Y9, Y9
+	VMOVUPS     (DX), Y8
+	VFMADD231PS (CX), Y9, Y8
+	VMOVUPS     Y8, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -27022,15 +27093,15 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y11
+	VMOVUPS     32(DI)(SI*4), Y8
 	NEGQ        SI
-	VMASKMOVPS  (BX), Y11, Y12
-	VSUBPS      Y0, Y12, Y12
-	VMULPS      Y1, Y12, Y12
-	VMASKMOVPS  (CX), Y11, Y13
-	VMASKMOVPS  (DX), Y11, Y10
-	VFMADD231PS Y13, Y12, Y10
-	VMASKMOVPS  Y10, Y11, (AX)
+	VMASKMOVPS  (BX), Y8, Y9
+	VSUBPS      Y0, Y9, Y9
+	VMULPS      Y1, Y9, Y9
+	VMASKMOVPS  (CX), Y8, Y7
+	VMASKMOVPS  (DX), Y8, Y6
+	VFMADD231PS Y7, Y9, Y6
+	VMASKMOVPS  Y6, Y8, (AX)
 
 done:
 	VZEROUPPER
@@ -27159,85 +27230,56 @@ start:
 
 blocks:
 	VMOVUPS     (CX), Y10
+	VMOVUPS     32(CX), Y11
 	VSUBPS      Y0, Y10, Y10
+	VSUBPS      Y0, Y11, Y11
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
+	VMULPS      Y1, Y11, Y11
 	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
+	VMOVUPS     32(DX), Y13
+	VMULPS      (BX), Y12, Y12
+	VMULPS      32(BX), Y13, Y13
 	VFMADD231PS Y10, Y12, Y2
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	VMOVUPS     (CX), Y10
+	VFMADD231PS Y11, Y13, Y3
+	VMOVUPS     64(CX), Y11
+	VMOVUPS     96(CX), Y13
+	VSUBPS      Y0, Y11, Y11
+	VSUBPS      Y0, Y13, Y13
+	VMULPS      Y1, Y11, Y11
+	VMULPS      Y1, Y13, Y13
+	VMOVUPS     64(DX), Y10
+	VMOVUPS     96(DX), Y12
+	VMULPS      64(BX), Y10, Y10
+	VMULPS      96(BX), Y12, Y12
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y13, Y12, Y5
+	VMOVUPS     128(CX), Y13
+	VMOVUPS     160(CX), Y12
+	VSUBPS      Y0, Y13, Y13
+	VSUBPS      Y0, Y12, Y12
+	VMULPS      Y1, Y13, Y13
+	VMULPS      Y1, Y12, Y12
+	VMOVUPS     128(DX), Y11
+	VMOVUPS     160(DX), Y10
+	VMULPS      128(BX), Y11, Y11
+	VMULPS      160(BX), Y10, Y10
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y12, Y10, Y7
+	VMOVUPS     192(CX), Y12
+	VMOVUPS     224(CX), Y10
+	VSUBPS      Y0, Y12, Y12
 	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y12, Y12
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
-	VFMADD231PS Y10, Y11, Y3
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	VMOVUPS     (CX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
-	VFMADD231PS Y10, Y12, Y4
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	VMOVUPS     (CX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
-	VFMADD231PS Y10, Y11, Y5
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	VMOVUPS     (CX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
-	VFMADD231PS Y10, Y12, Y6
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	VMOVUPS     (CX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
-	VFMADD231PS Y10, Y11, Y7
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	VMOVUPS     (CX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
-	VFMADD231PS Y10, Y12, Y8
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	VMOVUPS     (CX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
+	VMOVUPS     192(DX), Y13
+	VMOVUPS     224(DX), Y11
+	VMULPS      192(BX), Y13, Y13
+	VMULPS      224(BX), Y11, Y11
+	VFMADD231PS Y12, Y13, Y8
 	VFMADD231PS Y10, Y11, Y9
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
 	SUBQ        $+64, SI
 	JGE         blocks
 
@@ -27248,10 +27290,9 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
-	VFMADD231PS Y10, Y12, Y2
+	VMOVUPS     (DX), Y11
+	VMULPS      (BX), Y11, Y11
+	VFMADD231PS Y10, Y11, Y2
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
@@ -27261,9 +27302,8 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
 	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
+	VMULPS      (BX), Y11, Y11
 	VFMADD231PS Y10, Y11, Y3
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -27274,10 +27314,9 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
-	VFMADD231PS Y10, Y12, Y4
+	VMOVUPS     (DX), Y11
+	VMULPS      (BX), Y11, Y11
+	VFMADD231PS Y10, Y11, Y4
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
@@ -27287,9 +27326,8 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
 	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
+	VMULPS      (BX), Y11, Y11
 	VFMADD231PS Y10, Y11, Y5
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -27300,10 +27338,9 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
-	VFMADD231PS Y10, Y12, Y6
+	VMOVUPS     (DX), Y11
+	VMULPS      (BX), Y11, Y11
+	VFMADD231PS Y10, Y11, Y6
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
@@ -27313,9 +27350,8 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
 	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
+	VMULPS      (BX), Y11, Y11
 	VFMADD231PS Y10, Y11, Y7
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -27326,10 +27362,9 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
-	VFMADD231PS Y10, Y12, Y8
+	VMOVUPS     (DX), Y11
+	VMULPS      (BX), Y11, Y11
+	VFMADD231PS Y10, Y11, Y8
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
@@ -27339,9 +27374,8 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
 	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
+	VMULPS      (BX), Y11, Y11
 	VFMADD231PS Y10, Y11, Y9
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -27738,53 +27772,68 @@ TEXT ·LayerNormBackwardAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS rstd+44(FP), Y1
 	VBROADCASTSS a+48(FP), Y2
 	VBROADCASTSS b+52(FP), Y3
-	SUBQ         $+16, SI
+	SUBQ         $+32, SI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      32(CX), Y5
+	VMOVUPS      64(CX), Y6
+	VMOVUPS      96(CX), Y7
 	VSUBPS       Y0, Y4, Y4
 	VSUBPS       Y0, Y5, Y5
+	VSUBPS       Y0, Y6, Y6
+	VSUBPS       Y0, Y7, Y7
 	VMULPS       Y1, Y4, Y4
 	VMULPS       Y1, Y5, Y5
-	VMOVUPS      (BX), Y6
-	VMOVUPS      32(BX), Y7
+	VMULPS       Y1, Y6, Y6
+	VMULPS       Y1, Y7, Y7
 	VMOVUPS      (DX), Y8
 	VMOVUPS      32(DX), Y9
-	VMULPS       Y8, Y6, Y8
-	VMULPS       Y9, Y7, Y9
+	VMOVUPS      64(DX), Y10
+	VMOVUPS      96(DX), Y11
+	VMULPS       (BX), Y8, Y8
+	VMULPS       32(BX), Y9, Y9
+	VMULPS       64(BX), Y10, Y10
+	VMULPS       96(BX), Y11, Y11
 	VSUBPS       Y2, Y8, Y8
 	VSUBPS       Y2, Y9, Y9
+	VSUBPS       Y2, Y10, Y10
+	VSUBPS       Y2, Y11, Y11
 	VFNMADD231PS Y3, Y4, Y8
 	VFNMADD231PS Y3, Y5, Y9
+	VFNMADD231PS Y3, Y6, Y10
+	VFNMADD231PS Y3, Y7, Y11
 	VMULPS       Y8, Y1, Y8
 	VMULPS       Y9, Y1, Y9
+	VMULPS       Y10, Y1, Y10
+	VMULPS       Y11, Y1, Y11
 	VMOVUPS      Y8, (AX)
 	VMOVUPS      Y9, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      Y11, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	ADDQ         $+128, DX
+	SUBQ         $+32, SI
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+16, SI
+	ADDQ $+32, SI
 	SUBQ $+8, SI
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VMOVUPS      (BX), Y8
-	VMOVUPS      (DX), Y5
-	VMULPS       Y5, Y8, Y5
-	VSUBPS       Y2, Y5, Y5
-	VFNMADD231PS Y3, Y9, Y5
-	VMULPS       Y5, Y1, Y5
-	VMOVUPS      Y5, (AX)
+	VMOVUPS      (CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VMOVUPS      (DX), Y10
+	VMULPS       (BX), Y10, Y10
+	VSUBPS       Y2, Y10, Y10
+	VFNMADD231PS Y3, Y11, Y10
+	VMULPS       Y10, Y1, Y10
+	VMOVUPS      Y10, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -27798,18 +27847,18 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(DI)(SI*4), Y5
+	VMOVUPS      32(DI)(SI*4), Y10
 	NEGQ         SI
-	VMASKMOVPS   (CX), Y5, Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VMASKMOVPS   (BX), Y5, Y8
-	VMASKMOVPS   (DX), Y5, Y4
-	VMULPS       Y4, Y8, Y4
-	VSUBPS       Y2, Y4, Y4
-	VFNMADD231PS Y3, Y9, Y4
-	VMULPS       Y4, Y1, Y4
-	VMASKMOVPS   Y4, Y5, (AX)
+	VMASKMOVPS   (CX), Y10, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VMASKMOVPS   (BX), Y10, Y9
+	VMASKMOVPS   (DX), Y10, Y8
+	VMULPS       Y8, Y9, Y8
+	VSUBPS       Y2, Y8, Y8
+	VFNMADD231PS Y3, Y11, Y8
+	VMULPS       Y8, Y1, Y8
+	VMASKMOVPS   Y8, Y10, (AX)
 
 done:
 	VZEROUPPER
@@ -30042,26 +30091,22 @@ row:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS     (BX), Y1
-	VMOVUPS     32(BX), Y2
-	VMOVUPS     64(BX), Y3
-	VMOVUPS     96(BX), Y4
-	VMOVUPS     (CX), Y5
-	VMOVUPS     32(CX), Y6
-	VMOVUPS     64(CX), Y7
-	VMOVUPS     96(CX), Y8
-	VMOVUPS     (DX), Y9
-	VMOVUPS     32(DX), Y10
-	VMOVUPS     64(DX), Y11
-	VMOVUPS     96(DX), Y12
-	VFMADD231PS Y5, Y1, Y9
-	VFMADD231PS Y6, Y2, Y10
-	VFMADD231PS Y7, Y3, Y11
-	VFMADD231PS Y8, Y4, Y12
-	VMOVUPS     Y9, (AX)
-	VMOVUPS     Y10, 32(AX)
-	VMOVUPS     Y11, 64(AX)
-	VMOVUPS     Y12, 96(AX)
+	VMOVUPS     (CX), Y1
+	VMOVUPS     32(CX), Y2
+	VMOVUPS     64(CX), Y3
+	VMOVUPS     96(CX), Y4
+	VMOVUPS     (DX), Y5
+	VMOVUPS     32(DX), Y6
+	VMOVUPS     64(DX), Y7
+	VMOVUPS     96(DX), Y8
+	VFMADD231PS (BX), Y1, Y5
+	VFMADD231PS 32(BX), Y2, Y6
+	VFMADD231PS 64(BX), Y3, Y7
+	VFMADD231PS 96(BX), Y4, Y8
+	VMOVUPS     Y5, (AX)
+	VMOVUPS     Y6, 32(AX)
+	VMOVUPS     Y7, 64(AX)
+	VMOVUPS     Y8, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -30075,11 +30120,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (CX), Y11
-	VMOVUPS     (DX), Y10
-	VFMADD231PS Y11, Y12, Y10
-	VMOVUPS     Y10, (AX)
+	VMOVUPS     (CX), Y8
+	VMOVUPS     (DX), Y7
+	VFMADD231PS (BX), Y8, Y7
+	VMOVUPS     Y7, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -30091,11 +30135,11 @@ vectors_end:
 	ADDQ        $+8, R8
 	TESTQ       R8, R8
 	JE          row_end
-	VMASKMOVPS  (BX), Y0, Y10
-	VMASKMOVPS  (CX), Y0, Y11
-	VMASKMOVPS  (DX), Y0, Y12
-	VFMADD231PS Y11, Y10, Y12
-	VMASKMOVPS  Y12, Y0, (AX)
+	VMASKMOVPS  (BX), Y0, Y7
+	VMASKMOVPS  (CX), Y0, Y8
+	VMASKMOVPS  (DX), Y0, Y6
+	VFMADD231PS Y8, Y7, Y6
+	VMASKMOVPS  Y6, Y0, (AX)
 	SHLQ        $0x02, R8
 	ADDQ        R8, AX
 	ADDQ        R8, BX
@@ -30196,18 +30240,19 @@ row_end:
 // func ColAffineReLUAVX2(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
 // Requires: AVX, FMA3
 TEXT ·ColAffineReLUAVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    scale+16(FP), CX
-	MOVQ    shift+24(FP), DX
-	MOVQ    rows+32(FP), SI
-	MOVQ    cols+40(FP), DI
-	MOVQ    DI, R8
-	ANDQ    $+7, R8
-	LEAQ    partial_masks<>+0(SB), CX
-	NEGQ    R8
-	VMOVUPS 32(CX)(R8*4), Y0
-	NEGQ    R8
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         scale+16(FP), CX
+	MOVQ         shift+24(FP), DX
+	MOVQ         rows+32(FP), SI
+	MOVQ         cols+40(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $+7, R8
+	LEAQ         partial_masks<>+0(SB), CX
+	NEGQ         R8
+	VMOVUPS      32(CX)(R8*4), Y0
+	NEGQ         R8
+	VBROADCASTSS lanes_00000000<>+0(SB), Y2
 
 row:
 	MOVQ DI, R8
@@ -30217,40 +30262,32 @@ row:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS      (BX), Y1
-	VMOVUPS      32(BX), Y2
-	VMOVUPS      64(BX), Y3
-	VMOVUPS      96(BX), Y4
-	VMOVUPS      (CX), Y5
-	VMOVUPS      32(CX), Y6
-	VMOVUPS      64(CX), Y7
-	VMOVUPS      96(CX), Y8
-	VMOVUPS      (DX), Y9
-	VMOVUPS      32(DX), Y10
-	VMOVUPS      64(DX), Y11
-	VMOVUPS      96(DX), Y12
-	VFMADD231PS  Y5, Y1, Y9
-	VFMADD231PS  Y6, Y2, Y10
-	VFMADD231PS  Y7, Y3, Y11
-	VFMADD231PS  Y8, Y4, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y8
-	VMAXPS       Y9, Y8, Y9
-	VBROADCASTSS lanes_00000000<>+0(SB), Y8
-	VMAXPS       Y10, Y8, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y8
-	VMAXPS       Y11, Y8, Y11
-	VBROADCASTSS lanes_00000000<>+0(SB), Y8
-	VMAXPS       Y12, Y8, Y12
-	VMOVUPS      Y9, (AX)
-	VMOVUPS      Y10, 32(AX)
-	VMOVUPS      Y11, 64(AX)
-	VMOVUPS      Y12, 96(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, BX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	SUBQ         $+32, R8
-	JGE          blocks
+	VMOVUPS     (CX), Y1
+	VMOVUPS     32(CX), Y3
+	VMOVUPS     64(CX), Y4
+	VMOVUPS     96(CX), Y5
+	VMOVUPS     (DX), Y6
+	VMOVUPS     32(DX), Y7
+	VMOVUPS     64(DX), Y8
+	VMOVUPS     96(DX), Y9
+	VFMADD231PS (BX), Y1, Y6
+	VFMADD231PS 32(BX), Y3, Y7
+	VFMADD231PS 64(BX), Y4, Y8
+	VFMADD231PS 96(BX), Y5, Y9
+	VMAXPS      Y6, Y2, Y6
+	VMAXPS      Y7, Y2, Y7
+	VMAXPS      Y8, Y2, Y8
+	VMAXPS      Y9, Y2, Y9
+	VMOVUPS     Y6, (AX)
+	VMOVUPS     Y7, 32(AX)
+	VMOVUPS     Y8, 64(AX)
+	VMOVUPS     Y9, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $+32, R8
+	JGE         blocks
 
 blocks_end:
 	ADDQ $+32, R8
@@ -30258,34 +30295,31 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y12
-	VMOVUPS      (CX), Y11
-	VMOVUPS      (DX), Y10
-	VFMADD231PS  Y11, Y12, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y10, Y11, Y10
-	VMOVUPS      Y10, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, R8
-	JGE          vectors
+	VMOVUPS     (CX), Y9
+	VMOVUPS     (DX), Y8
+	VFMADD231PS (BX), Y9, Y8
+	VMAXPS      Y8, Y2, Y8
+	VMOVUPS     Y8, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	SUBQ        $+8, R8
+	JGE         vectors
 
 vectors_end:
-	ADDQ         $+8, R8
-	TESTQ        R8, R8
-	JE           row_end
-	VMASKMOVPS   (BX), Y0, Y10
-	VMASKMOVPS   (CX), Y0, Y11
-	VMASKMOVPS   (DX), Y0, Y12
-	VFMADD231PS  Y11, Y10, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y12, Y11, Y12
-	VMASKMOVPS   Y12, Y0, (AX)
-	SHLQ         $0x02, R8
-	ADDQ         R8, AX
-	ADDQ         R8, BX
+	ADDQ        $+8, R8
+	TESTQ       R8, R8
+	JE          row_end
+	VMASKMOVPS  (BX), Y0, Y8
+	VMASKMOVPS  (CX), Y0, Y9
+	VMASKMOVPS  (DX), Y0, Y7
+	VFMADD231PS Y9, Y8, Y7
+	VMAXPS      Y7, Y2, Y7
+	VMASKMOVPS  Y7, Y0, (AX)
+	SHLQ        $0x02, R8
+	ADDQ        R8, AX
+	ADDQ        R8, BX
 
 row_end:
 	SUBQ $+1, SI
@@ -30410,26 +30444,22 @@ row:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Y1
-	VMOVUPS 32(BX), Y3
-	VMOVUPS 64(BX), Y4
-	VMOVUPS 96(BX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	VMOVUPS 64(CX), Y8
-	VMOVUPS 96(CX), Y9
-	VADDPS  Y6, Y1, Y6
-	VADDPS  Y7, Y3, Y7
-	VADDPS  Y8, Y4, Y8
-	VADDPS  Y9, Y5, Y9
-	VMAXPS  Y6, Y2, Y6
-	VMAXPS  Y7, Y2, Y7
-	VMAXPS  Y8, Y2, Y8
-	VMAXPS  Y9, Y2, Y9
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
-	VMOVUPS Y8, 64(AX)
-	VMOVUPS Y9, 96(AX)
+	VMOVUPS (CX), Y1
+	VMOVUPS 32(CX), Y3
+	VMOVUPS 64(CX), Y4
+	VMOVUPS 96(CX), Y5
+	VADDPS  (BX), Y1, Y1
+	VADDPS  32(BX), Y3, Y3
+	VADDPS  64(BX), Y4, Y4
+	VADDPS  96(BX), Y5, Y5
+	VMAXPS  Y1, Y2, Y1
+	VMAXPS  Y3, Y2, Y3
+	VMAXPS  Y4, Y2, Y4
+	VMAXPS  Y5, Y2, Y5
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y5, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -30442,11 +30472,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y9
-	VMOVUPS (CX), Y8
-	VADDPS  Y8, Y9, Y8
-	VMAXPS  Y8, Y2, Y8
-	VMOVUPS Y8, (AX)
+	VMOVUPS (CX), Y5
+	VADDPS  (BX), Y5, Y5
+	VMAXPS  Y5, Y2, Y5
+	VMOVUPS Y5, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -30457,11 +30486,11 @@ vectors_end:
 	ADDQ       $+8, DI
 	TESTQ      DI, DI
 	JE         row_end
-	VMASKMOVPS (BX), Y0, Y8
-	VMASKMOVPS (CX), Y0, Y9
-	VADDPS     Y9, Y8, Y9
-	VMAXPS     Y9, Y2, Y9
-	VMASKMOVPS Y9, Y0, (AX)
+	VMASKMOVPS (BX), Y0, Y5
+	VMASKMOVPS (CX), Y0, Y4
+	VADDPS     Y4, Y5, Y4
+	VMAXPS     Y4, Y2, Y4
+	VMASKMOVPS Y4, Y0, (AX)
 	SHLQ       $0x02, DI
 	ADDQ       DI, AX
 	ADDQ       DI, BX
@@ -30580,60 +30609,58 @@ row:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS      (BX), Y1
-	VMOVUPS      32(BX), Y4
-	VMOVUPS      (CX), Y5
-	VMOVUPS      32(CX), Y6
-	VADDPS       Y5, Y1, Y5
-	VADDPS       Y6, Y4, Y6
-	VORPS        Y2, Y5, Y4
-	VORPS        Y2, Y6, Y1
-	VMAXPS       Y4, Y3, Y4
-	VMAXPS       Y1, Y3, Y1
+	VMOVUPS      (CX), Y1
+	VMOVUPS      32(CX), Y4
+	VADDPS       (BX), Y1, Y1
+	VADDPS       32(BX), Y4, Y4
+	VORPS        Y2, Y1, Y5
+	VORPS        Y2, Y4, Y6
+	VMAXPS       Y5, Y3, Y5
+	VMAXPS       Y6, Y3, Y6
 	VBROADCASTSS lanes_4b40007f<>+0(SB), Y7
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y4, Y7
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y5, Y7
 	VBROADCASTSS lanes_4b40007f<>+0(SB), Y8
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y1, Y8
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y6, Y8
 	VSUBPS       lanes_4b40007f<>+0(SB), Y7, Y9
 	VSUBPS       lanes_4b40007f<>+0(SB), Y8, Y10
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y9, Y4
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y1
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y9, Y4
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y1
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y6
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y6
 	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y4, Y10
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y5, Y10
 	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y9
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y1, Y9
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y4, Y10
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y1, Y9
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y4, Y10
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y1, Y9
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y4, Y10
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y1, Y9
-	VMULPS       Y4, Y4, Y11
-	VMULPS       Y1, Y1, Y12
-	VFMADD231PS  Y10, Y11, Y4
-	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y6, Y9
+	VMULPS       Y5, Y5, Y11
+	VMULPS       Y6, Y6, Y12
+	VFMADD231PS  Y10, Y11, Y5
+	VFMADD231PS  Y9, Y12, Y6
 	VPSLLD       $0x17, Y7, Y7
 	VPSLLD       $0x17, Y8, Y8
 	VBROADCASTSS lanes_3f000000<>+0(SB), Y9
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y7, Y9
 	VBROADCASTSS lanes_3f000000<>+0(SB), Y12
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y8, Y12
-	VFNMADD231PS Y4, Y7, Y9
-	VFNMADD231PS Y1, Y8, Y12
+	VFNMADD231PS Y5, Y7, Y9
+	VFNMADD231PS Y6, Y8, Y12
 	VBROADCASTSS lanes_3f000000<>+0(SB), Y10
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y7, Y10
 	VBROADCASTSS lanes_3f000000<>+0(SB), Y11
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y8, Y11
-	VFMADD231PS  Y4, Y7, Y10
-	VFMADD231PS  Y1, Y8, Y11
+	VFMADD231PS  Y5, Y7, Y10
+	VFMADD231PS  Y6, Y8, Y11
 	VDIVPS       Y10, Y9, Y10
 	VDIVPS       Y11, Y12, Y11
-	VANDPS       Y2, Y5, Y12
+	VANDPS       Y2, Y1, Y12
 	VORPS        Y12, Y10, Y10
-	VANDPS       Y2, Y6, Y5
-	VORPS        Y5, Y11, Y11
+	VANDPS       Y2, Y4, Y1
+	VORPS        Y1, Y11, Y11
 	VMOVUPS      Y10, (AX)
 	VMOVUPS      Y11, 32(AX)
 	ADDQ         $+64, AX
@@ -30648,33 +30675,32 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y11
-	VMOVUPS      (CX), Y10
-	VADDPS       Y10, Y11, Y10
-	VORPS        Y2, Y10, Y11
-	VMAXPS       Y11, Y3, Y11
-	VBROADCASTSS lanes_4b40007f<>+0(SB), Y6
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y11, Y6
-	VSUBPS       lanes_4b40007f<>+0(SB), Y6, Y5
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y5, Y11
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y5, Y11
-	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y5
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y11, Y5
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y11, Y5
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y11, Y5
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y11, Y5
-	VMULPS       Y11, Y11, Y12
-	VFMADD231PS  Y5, Y12, Y11
-	VPSLLD       $0x17, Y6, Y6
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y5
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y6, Y5
-	VFNMADD231PS Y11, Y6, Y5
+	VMOVUPS      (CX), Y11
+	VADDPS       (BX), Y11, Y11
+	VORPS        Y2, Y11, Y10
+	VMAXPS       Y10, Y3, Y10
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y4
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y10, Y4
+	VSUBPS       lanes_4b40007f<>+0(SB), Y4, Y1
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y1, Y10
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y1, Y10
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y1
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y10, Y1
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y10, Y1
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y10, Y1
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y10, Y1
+	VMULPS       Y10, Y10, Y12
+	VFMADD231PS  Y1, Y12, Y10
+	VPSLLD       $0x17, Y4, Y4
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y1
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y4, Y1
+	VFNMADD231PS Y10, Y4, Y1
 	VBROADCASTSS lanes_3f000000<>+0(SB), Y12
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y6, Y12
-	VFMADD231PS  Y11, Y6, Y12
-	VDIVPS       Y12, Y5, Y12
-	VANDPS       Y2, Y10, Y5
-	VORPS        Y5, Y12, Y12
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y4, Y12
+	VFMADD231PS  Y10, Y4, Y12
+	VDIVPS       Y12, Y1, Y12
+	VANDPS       Y2, Y11, Y1
+	VORPS        Y1, Y12, Y12
 	VMOVUPS      Y12, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -30687,33 +30713,33 @@ vectors_end:
 	TESTQ        DI, DI
 	JE           row_end
 	VMASKMOVPS   (BX), Y0, Y12
-	VMASKMOVPS   (CX), Y0, Y10
-	VADDPS       Y10, Y12, Y10
-	VORPS        Y2, Y10, Y12
+	VMASKMOVPS   (CX), Y0, Y11
+	VADDPS       Y11, Y12, Y11
+	VORPS        Y2, Y11, Y12
 	VMAXPS       Y12, Y3, Y12
-	VBROADCASTSS lanes_4b40007f<>+0(SB), Y5
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y12, Y5
-	VSUBPS       lanes_4b40007f<>+0(SB), Y5, Y11
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y11, Y12
-	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y12, Y11
-	VMULPS       Y12, Y12, Y6
-	VFMADD231PS  Y11, Y6, Y12
-	VPSLLD       $0x17, Y5, Y5
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y11
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y5, Y11
-	VFNMADD231PS Y12, Y5, Y11
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y6
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y5, Y6
-	VFMADD231PS  Y12, Y5, Y6
-	VDIVPS       Y6, Y11, Y6
-	VANDPS       Y2, Y10, Y11
-	VORPS        Y11, Y6, Y6
-	VMASKMOVPS   Y6, Y0, (AX)
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y1
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y12, Y1
+	VSUBPS       lanes_4b40007f<>+0(SB), Y1, Y10
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y12
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y12
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y12, Y10
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y12, Y10
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y12, Y10
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y12, Y10
+	VMULPS       Y12, Y12, Y4
+	VFMADD231PS  Y10, Y4, Y12
+	VPSLLD       $0x17, Y1, Y1
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y10
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y1, Y10
+	VFNMADD231PS Y12, Y1, Y10
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y4
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y1, Y4
+	VFMADD231PS  Y12, Y1, Y4
+	VDIVPS       Y4, Y10, Y4
+	VANDPS       Y2, Y11, Y10
+	VORPS        Y10, Y4, Y4
+	VMASKMOVPS   Y4, Y0, (AX)
 	SHLQ         $0x02, DI
 	ADDQ         DI, AX
 	ADDQ         DI, BX
@@ -30963,7 +30989,7 @@ TEXT ·DropoutAVX2(SB), NOSPLIT, $0-44
 	VPADDD       Y0, Y5, Y5
 	VBROADCASTSS lanes_85ebca6b<>+0(SB), Y7
 	VBROADCASTSS lanes_c2b2ae35<>+0(SB), Y8
-	SUBQ         $+16, CX
+	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
@@ -30987,40 +31013,63 @@ blocks:
 	VPMULLD  Y8, Y6, Y6
 	VPCMPGTD Y9, Y3, Y9
 	VPCMPGTD Y6, Y3, Y6
-	VMOVUPS  (BX), Y11
-	VMOVUPS  32(BX), Y10
-	VMULPS   Y11, Y4, Y11
-	VMULPS   Y10, Y4, Y10
+	VMULPS   (BX), Y4, Y11
+	VMULPS   32(BX), Y4, Y10
 	VANDNPS  Y11, Y9, Y11
 	VANDNPS  Y10, Y6, Y10
 	VMOVUPS  Y11, (AX)
 	VMOVUPS  Y10, 32(AX)
-	ADDQ     $+64, AX
-	ADDQ     $+64, BX
-	VPADDD   lanes_00000010<>+0(SB), Y5, Y5
-	SUBQ     $+16, CX
+	VPADDD   lanes_00000010<>+0(SB), Y5, Y10
+	VPADDD   lanes_00000018<>+0(SB), Y5, Y11
+	VXORPS   Y1, Y10, Y10
+	VXORPS   Y1, Y11, Y11
+	VPSRLD   $0x10, Y10, Y6
+	VPSRLD   $0x10, Y11, Y9
+	VXORPS   Y6, Y10, Y6
+	VXORPS   Y9, Y11, Y9
+	VPMULLD  Y7, Y6, Y6
+	VPMULLD  Y7, Y9, Y9
+	VXORPS   Y2, Y6, Y6
+	VXORPS   Y2, Y9, Y9
+	VPSRLD   $0x0d, Y6, Y11
+	VPSRLD   $0x0d, Y9, Y10
+	VXORPS   Y11, Y6, Y11
+	VXORPS   Y10, Y9, Y10
+	VPMULLD  Y8, Y11, Y11
+	VPMULLD  Y8, Y10, Y10
+	VPCMPGTD Y11, Y3, Y11
+	VPCMPGTD Y10, Y3, Y10
+	VMULPS   64(BX), Y4, Y9
+	VMULPS   96(BX), Y4, Y6
+	VANDNPS  Y9, Y11, Y9
+	VANDNPS  Y6, Y10, Y6
+	VMOVUPS  Y9, 64(AX)
+	VMOVUPS  Y6, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	VPADDD   lanes_00000020<>+0(SB), Y5, Y5
+	SUBQ     $+32, CX
 	JGE      blocks
 
 blocks_end:
-	ADDQ $+16, CX
+	ADDQ $+32, CX
 	SUBQ $+8, CX
 	JL   vectors_end
 
 vectors:
-	VMOVAPS  Y5, Y10
-	VXORPS   Y1, Y10, Y10
-	VPSRLD   $0x10, Y10, Y11
-	VXORPS   Y11, Y10, Y11
-	VPMULLD  Y7, Y11, Y11
-	VXORPS   Y2, Y11, Y11
-	VPSRLD   $0x0d, Y11, Y10
-	VXORPS   Y10, Y11, Y10
-	VPMULLD  Y8, Y10, Y10
-	VPCMPGTD Y10, Y3, Y10
-	VMOVUPS  (BX), Y11
-	VMULPS   Y11, Y4, Y11
-	VANDNPS  Y11, Y10, Y11
-	VMOVUPS  Y11, (AX)
+	VMOVAPS  Y5, Y6
+	VXORPS   Y1, Y6, Y6
+	VPSRLD   $0x10, Y6, Y9
+	VXORPS   Y9, Y6, Y9
+	VPMULLD  Y7, Y9, Y9
+	VXORPS   Y2, Y9, Y9
+	VPSRLD   $0x0d, Y9, Y6
+	VXORPS   Y6, Y9, Y6
+	VPMULLD  Y8, Y6, Y6
+	VPCMPGTD Y6, Y3, Y6
+	VMULPS   (BX), Y4, Y9
+	VANDNPS  Y9, Y6, Y9
+	VMOVUPS  Y9, (AX)
 	ADDQ     $+32, AX
 	ADDQ     $+32, BX
 	VPADDD   lanes_00000008<>+0(SB), Y5, Y5
@@ -31033,22 +31082,22 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y11
+	VMOVUPS    32(DX)(CX*4), Y9
 	NEGQ       CX
-	VMOVAPS    Y5, Y10
-	VXORPS     Y1, Y10, Y10
-	VPSRLD     $0x10, Y10, Y6
-	VXORPS     Y6, Y10, Y6
-	VPMULLD    Y7, Y6, Y6
-	VXORPS     Y2, Y6, Y6
-	VPSRLD     $0x0d, Y6, Y10
+	VMOVAPS    Y5, Y6
+	VXORPS     Y1, Y6, Y6
+	VPSRLD     $0x10, Y6, Y10
 	VXORPS     Y10, Y6, Y10
-	VPMULLD    Y8, Y10, Y10
-	VPCMPGTD   Y10, Y3, Y10
-	VMASKMOVPS (BX), Y11, Y6
-	VMULPS     Y6, Y4, Y6
-	VANDNPS    Y6, Y10, Y6
-	VMASKMOVPS Y6, Y11, (AX)
+	VPMULLD    Y7, Y10, Y10
+	VXORPS     Y2, Y10, Y10
+	VPSRLD     $0x0d, Y10, Y6
+	VXORPS     Y6, Y10, Y6
+	VPMULLD    Y8, Y6, Y6
+	VPCMPGTD   Y6, Y3, Y6
+	VMASKMOVPS (BX), Y9, Y10
+	VMULPS     Y10, Y4, Y10
+	VANDNPS    Y10, Y6, Y10
+	VMASKMOVPS Y10, Y9, (AX)
 
 done:
 	VZEROUPPER
@@ -32046,59 +32095,61 @@ row:
 	MOVQ slope+32(FP), SI
 	MOVQ a+40(FP), DI
 	MOVQ b+48(FP), R8
-	SUBQ $+16, R11
+	SUBQ $+32, R11
 	JL   blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y1
 	VMOVUPS      32(CX), Y2
-	VMOVUPS      (BX), Y3
-	VMOVUPS      32(BX), Y4
-	VMOVUPS      (DX), Y5
-	VMOVUPS      32(DX), Y6
-	VSUBPS       Y5, Y1, Y5
-	VSUBPS       Y6, Y2, Y6
-	VMOVUPS      (R8), Y2
-	VMOVUPS      32(R8), Y1
-	VMOVUPS      (DI), Y7
-	VMOVUPS      32(DI), Y8
-	VSUBPS       Y7, Y3, Y7
-	VSUBPS       Y8, Y4, Y8
-	VFNMADD231PS Y2, Y5, Y7
-	VFNMADD231PS Y1, Y6, Y8
-	VMOVUPS      (SI), Y1
-	VMOVUPS      32(SI), Y6
-	VMULPS       Y1, Y7, Y1
-	VMULPS       Y6, Y8, Y6
-	VMOVUPS      Y1, (AX)
+	VMOVUPS      64(CX), Y3
+	VMOVUPS      96(CX), Y4
+	VMOVUPS      (BX), Y5
+	VMOVUPS      32(BX), Y6
+	VMOVUPS      64(BX), Y7
+	VMOVUPS      96(BX), Y8
+	VSUBPS       (DX), Y1, Y1
+	VSUBPS       32(DX), Y2, Y2
+	VSUBPS       64(DX), Y3, Y3
+	VSUBPS       96(DX), Y4, Y4
+	VSUBPS       (DI), Y5, Y5
+	VSUBPS       32(DI), Y6, Y6
+	VSUBPS       64(DI), Y7, Y7
+	VSUBPS       96(DI), Y8, Y8
+	VFNMADD231PS (R8), Y1, Y5
+	VFNMADD231PS 32(R8), Y2, Y6
+	VFNMADD231PS 64(R8), Y3, Y7
+	VFNMADD231PS 96(R8), Y4, Y8
+	VMULPS       (SI), Y5, Y5
+	VMULPS       32(SI), Y6, Y6
+	VMULPS       64(SI), Y7, Y7
+	VMULPS       96(SI), Y8, Y8
+	VMOVUPS      Y5, (AX)
 	VMOVUPS      Y6, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, SI
-	ADDQ         $+64, DI
-	ADDQ         $+64, R8
-	SUBQ         $+16, R11
+	VMOVUPS      Y7, 64(AX)
+	VMOVUPS      Y8, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	ADDQ         $+128, DX
+	ADDQ         $+128, SI
+	ADDQ         $+128, DI
+	ADDQ         $+128, R8
+	SUBQ         $+32, R11
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+16, R11
+	ADDQ $+32, R11
 	SUBQ $+8, R11
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y6
-	VMOVUPS      (BX), Y1
-	VMOVUPS      (DX), Y8
-	VSUBPS       Y8, Y6, Y8
-	VMOVUPS      (R8), Y6
-	VMOVUPS      (DI), Y7
-	VSUBPS       Y7, Y1, Y7
-	VFNMADD231PS Y6, Y8, Y7
-	VMOVUPS      (SI), Y6
-	VMULPS       Y6, Y7, Y6
-	VMOVUPS      Y6, (AX)
+	VMOVUPS      (CX), Y8
+	VMOVUPS      (BX), Y7
+	VSUBPS       (DX), Y8, Y8
+	VSUBPS       (DI), Y7, Y7
+	VFNMADD231PS (R8), Y8, Y7
+	VMULPS       (SI), Y7, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -32113,17 +32164,17 @@ vectors_end:
 	ADDQ         $+8, R11
 	TESTQ        R11, R11
 	JE           row_end
-	VMASKMOVPS   (CX), Y0, Y6
-	VMASKMOVPS   (BX), Y0, Y7
-	VMASKMOVPS   (DX), Y0, Y8
-	VSUBPS       Y8, Y6, Y8
-	VMASKMOVPS   (R8), Y0, Y6
-	VMASKMOVPS   (DI), Y0, Y1
-	VSUBPS       Y1, Y7, Y1
-	VFNMADD231PS Y6, Y8, Y1
-	VMASKMOVPS   (SI), Y0, Y6
-	VMULPS       Y6, Y1, Y6
-	VMASKMOVPS   Y6, Y0, (AX)
+	VMASKMOVPS   (CX), Y0, Y7
+	VMASKMOVPS   (BX), Y0, Y8
+	VMASKMOVPS   (DX), Y0, Y6
+	VSUBPS       Y6, Y7, Y6
+	VMASKMOVPS   (R8), Y0, Y7
+	VMASKMOVPS   (DI), Y0, Y5
+	VSUBPS       Y5, Y8, Y5
+	VFNMADD231PS Y7, Y6, Y5
+	VMASKMOVPS   (SI), Y0, Y7
+	VMULPS       Y7, Y5, Y7
+	VMASKMOVPS   Y7, Y0, (AX)
 	SHLQ         $0x02, R11
 	ADDQ         R11, AX
 	ADDQ         R11, BX
@@ -32320,26 +32371,24 @@ columns2_begin:
 	MOVQ rows+64(FP), R12
 
 columns2_rows:
-	VMOVUPS      (CX), Y10
-	VMOVUPS      (DX), Y11
-	VMOVAPS      Y7, Y12
-	VFMADD231PS  Y9, Y11, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VCMPPS       $0x01, Y12, Y13, Y12
-	VANDPS       Y10, Y12, Y10
-	VSUBPS       Y5, Y11, Y11
-	VFMADD231PS  Y11, Y10, Y3
-	VADDPS       Y10, Y1, Y1
-	VMOVUPS      32(CX), Y10
+	VMOVUPS      (DX), Y10
 	VMOVUPS      32(DX), Y11
-	VMOVAPS      Y6, Y12
-	VFMADD231PS  Y8, Y11, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VCMPPS       $0x01, Y12, Y13, Y12
-	VANDPS       Y10, Y12, Y10
+	VMOVAPS      Y7, Y12
+	VFMADD231PS  Y9, Y10, Y12
+	VMOVAPS      Y6, Y13
+	VFMADD231PS  Y8, Y11, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VCMPPS       $0x01, Y12, Y14, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VCMPPS       $0x01, Y13, Y14, Y13
+	VANDPS       (CX), Y12, Y12
+	VANDPS       32(CX), Y13, Y13
+	VSUBPS       Y5, Y10, Y10
 	VSUBPS       Y4, Y11, Y11
-	VFMADD231PS  Y11, Y10, Y2
-	VADDPS       Y10, Y0, Y0
+	VFMADD231PS  Y10, Y12, Y3
+	VFMADD231PS  Y11, Y13, Y2
+	VADDPS       Y12, Y1, Y1
+	VADDPS       Y13, Y0, Y0
 	ADDQ         R10, CX
 	ADDQ         R10, DX
 	SUBQ         $+1, R12
@@ -32347,14 +32396,14 @@ columns2_rows:
 	MOVQ         add+80(FP), R12
 	CMPQ         R12, $+1
 	JNE          columns2_store
-	VMOVUPS      (AX), Y10
-	VADDPS       Y3, Y10, Y3
-	VMOVUPS      32(AX), Y10
-	VADDPS       Y2, Y10, Y2
-	VMOVUPS      (BX), Y10
-	VADDPS       Y1, Y10, Y1
-	VMOVUPS      32(BX), Y10
-	VADDPS       Y0, Y10, Y0
+	VMOVUPS      (AX), Y13
+	VADDPS       Y3, Y13, Y3
+	VMOVUPS      32(AX), Y13
+	VADDPS       Y2, Y13, Y2
+	VMOVUPS      (BX), Y13
+	VADDPS       Y1, Y13, Y1
+	VMOVUPS      32(BX), Y13
+	VADDPS       Y0, Y13, Y0
 
 columns2_store:
 	VMOVUPS Y3, (AX)
@@ -32396,16 +32445,15 @@ columns1_begin:
 	MOVQ rows+64(FP), R12
 
 columns1_rows:
-	VMOVUPS      (CX), Y5
-	VMOVUPS      (DX), Y6
-	VMOVAPS      Y1, Y7
-	VFMADD231PS  Y0, Y6, Y7
-	VBROADCASTSS lanes_00000000<>+0(SB), Y8
-	VCMPPS       $0x01, Y7, Y8, Y7
-	VANDPS       Y5, Y7, Y5
-	VSUBPS       Y2, Y6, Y6
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       Y5, Y4, Y4
+	VMOVUPS      (DX), Y5
+	VMOVAPS      Y1, Y6
+	VFMADD231PS  Y0, Y5, Y6
+	VBROADCASTSS lanes_00000000<>+0(SB), Y7
+	VCMPPS       $0x01, Y6, Y7, Y6
+	VANDPS       (CX), Y6, Y6
+	VSUBPS       Y2, Y5, Y5
+	VFMADD231PS  Y5, Y6, Y3
+	VADDPS       Y6, Y4, Y4
 	ADDQ         R10, CX
 	ADDQ         R10, DX
 	SUBQ         $+1, R12
@@ -32413,10 +32461,10 @@ columns1_rows:
 	MOVQ         add+80(FP), R12
 	CMPQ         R12, $+1
 	JNE          columns1_store
-	VMOVUPS      (AX), Y5
-	VADDPS       Y3, Y5, Y3
-	VMOVUPS      (BX), Y5
-	VADDPS       Y4, Y5, Y4
+	VMOVUPS      (AX), Y6
+	VADDPS       Y3, Y6, Y3
+	VMOVUPS      (BX), Y6
+	VADDPS       Y4, Y6, Y4
 
 columns1_store:
 	VMOVUPS Y3, (AX)
@@ -32448,27 +32496,27 @@ columns1_end:
 	ADDQ       R11, SI
 	VMASKMOVPS (SI), Y4, Y1
 	VPXOR      X0, X0, X0
-	VPXOR      X5, X5, X5
+	VPXOR      X6, X6, X6
 	MOVQ       add+80(FP), R12
 	CMPQ       R12, $+2
 	JNE        partial_begin
 	VMASKMOVPS (AX), Y4, Y0
-	VMASKMOVPS (BX), Y4, Y5
+	VMASKMOVPS (BX), Y4, Y6
 
 partial_begin:
 	MOVQ rows+64(FP), R12
 
 partial_rows:
-	VMASKMOVPS   (CX), Y4, Y6
+	VMASKMOVPS   (CX), Y4, Y5
 	VMASKMOVPS   (DX), Y4, Y7
 	VMOVAPS      Y2, Y8
 	VFMADD231PS  Y3, Y7, Y8
 	VBROADCASTSS lanes_00000000<>+0(SB), Y9
 	VCMPPS       $0x01, Y8, Y9, Y8
-	VANDPS       Y6, Y8, Y6
+	VANDPS       Y5, Y8, Y5
 	VSUBPS       Y1, Y7, Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VADDPS       Y6, Y5, Y5
+	VFMADD231PS  Y7, Y5, Y0
+	VADDPS       Y5, Y6, Y6
 	ADDQ         R10, CX
 	ADDQ         R10, DX
 	SUBQ         $+1, R12
@@ -32476,14 +32524,14 @@ partial_rows:
 	MOVQ         add+80(FP), R12
 	CMPQ         R12, $+1
 	JNE          partial_store
-	VMASKMOVPS   (AX), Y4, Y6
-	VADDPS       Y0, Y6, Y0
-	VMASKMOVPS   (BX), Y4, Y6
-	VADDPS       Y5, Y6, Y5
+	VMASKMOVPS   (AX), Y4, Y5
+	VADDPS       Y0, Y5, Y0
+	VMASKMOVPS   (BX), Y4, Y5
+	VADDPS       Y6, Y5, Y6
 
 partial_store:
 	VMASKMOVPS Y0, Y4, (AX)
-	VMASKMOVPS Y5, Y4, (BX)
+	VMASKMOVPS Y6, Y4, (BX)
 
 done:
 	VZEROUPPER
@@ -32877,26 +32925,24 @@ columns:
 	MOVQ    rows+64(FP), R9
 
 whole_rows:
-	VMOVUPS      (CX), Y7
-	VMOVUPS      (R10), Y8
-	VMOVUPS      (DX), Y9
-	VMOVUPS      (R11), Y10
-	VMOVAPS      Y1, Y11
-	VFMADD231PS  Y0, Y9, Y11
-	VMOVAPS      Y1, Y12
-	VFMADD231PS  Y0, Y10, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VCMPPS       $0x01, Y11, Y13, Y11
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VCMPPS       $0x01, Y12, Y13, Y12
-	VANDPS       Y7, Y11, Y7
-	VANDPS       Y8, Y12, Y8
-	VSUBPS       Y2, Y9, Y9
-	VSUBPS       Y2, Y10, Y10
-	VFMADD231PS  Y9, Y7, Y3
-	VFMADD231PS  Y10, Y8, Y4
-	VADDPS       Y7, Y5, Y5
-	VADDPS       Y8, Y6, Y6
+	VMOVUPS      (DX), Y7
+	VMOVUPS      (R11), Y8
+	VMOVAPS      Y1, Y9
+	VFMADD231PS  Y0, Y7, Y9
+	VMOVAPS      Y1, Y10
+	VFMADD231PS  Y0, Y8, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VCMPPS       $0x01, Y9, Y11, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VCMPPS       $0x01, Y10, Y11, Y10
+	VANDPS       (CX), Y9, Y9
+	VANDPS       (R10), Y10, Y10
+	VSUBPS       Y2, Y7, Y7
+	VSUBPS       Y2, Y8, Y8
+	VFMADD231PS  Y7, Y9, Y3
+	VFMADD231PS  Y8, Y10, Y4
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y10, Y6, Y6
 	ADDQ         DI, CX
 	ADDQ         DI, R10
 	ADDQ         DI, DX
@@ -32906,10 +32952,10 @@ whole_rows:
 	MOVQ         add+88(FP), R9
 	TESTQ        R9, R9
 	JE           whole_store
-	VMOVUPS      (AX), Y8
-	VADDPS       Y3, Y8, Y3
-	VMOVUPS      (BX), Y8
-	VADDPS       Y5, Y8, Y5
+	VMOVUPS      (AX), Y10
+	VADDPS       Y3, Y10, Y3
+	VMOVUPS      (BX), Y10
+	VADDPS       Y5, Y10, Y5
 
 whole_store:
 	VADDPS  Y4, Y3, Y3
@@ -32927,7 +32973,7 @@ columns_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), R12
 	NEGQ       SI
-	VMOVUPS    32(R12)(SI*4), Y8
+	VMOVUPS    32(R12)(SI*4), Y10
 	NEGQ       SI
 	MOVQ       block+80(FP), R9
 	SHLQ       $0x02, R9
@@ -32941,13 +32987,13 @@ columns_end:
 	ADDQ       R9, R11
 	MOVQ       scale+40(FP), R9
 	ADDQ       R8, R9
-	VMASKMOVPS (R9), Y8, Y0
+	VMASKMOVPS (R9), Y10, Y0
 	MOVQ       shift+48(FP), R9
 	ADDQ       R8, R9
-	VMASKMOVPS (R9), Y8, Y1
+	VMASKMOVPS (R9), Y10, Y1
 	MOVQ       mean+32(FP), R9
 	ADDQ       R8, R9
-	VMASKMOVPS (R9), Y8, Y2
+	VMASKMOVPS (R9), Y10, Y2
 	VPXOR      X3, X3, X3
 	VPXOR      X4, X4, X4
 	VPXOR      X5, X5, X5
@@ -32955,26 +33001,26 @@ columns_end:
 	MOVQ       rows+64(FP), R9
 
 partial_rows:
-	VMASKMOVPS   (CX), Y8, Y7
-	VMASKMOVPS   (R10), Y8, Y10
-	VMASKMOVPS   (DX), Y8, Y9
-	VMASKMOVPS   (R11), Y8, Y12
-	VMOVAPS      Y1, Y11
-	VFMADD231PS  Y0, Y9, Y11
+	VMASKMOVPS   (CX), Y10, Y9
+	VMASKMOVPS   (R10), Y10, Y8
+	VMASKMOVPS   (DX), Y10, Y7
+	VMASKMOVPS   (R11), Y10, Y11
+	VMOVAPS      Y1, Y12
+	VFMADD231PS  Y0, Y7, Y12
 	VMOVAPS      Y1, Y13
-	VFMADD231PS  Y0, Y12, Y13
+	VFMADD231PS  Y0, Y11, Y13
 	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VCMPPS       $0x01, Y11, Y14, Y11
+	VCMPPS       $0x01, Y12, Y14, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y14
 	VCMPPS       $0x01, Y13, Y14, Y13
-	VANDPS       Y7, Y11, Y7
-	VANDPS       Y10, Y13, Y10
-	VSUBPS       Y2, Y9, Y9
-	VSUBPS       Y2, Y12, Y12
-	VFMADD231PS  Y9, Y7, Y3
-	VFMADD231PS  Y12, Y10, Y4
-	VADDPS       Y7, Y5, Y5
-	VADDPS       Y10, Y6, Y6
+	VANDPS       Y9, Y12, Y9
+	VANDPS       Y8, Y13, Y8
+	VSUBPS       Y2, Y7, Y7
+	VSUBPS       Y2, Y11, Y11
+	VFMADD231PS  Y7, Y9, Y3
+	VFMADD231PS  Y11, Y8, Y4
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y8, Y6, Y6
 	ADDQ         DI, CX
 	ADDQ         DI, R10
 	ADDQ         DI, DX
@@ -32984,16 +33030,16 @@ partial_rows:
 	MOVQ         add+88(FP), R9
 	TESTQ        R9, R9
 	JE           partial_store
-	VMASKMOVPS   (AX), Y8, Y10
-	VADDPS       Y3, Y10, Y3
-	VMASKMOVPS   (BX), Y8, Y10
-	VADDPS       Y5, Y10, Y5
+	VMASKMOVPS   (AX), Y10, Y8
+	VADDPS       Y3, Y8, Y3
+	VMASKMOVPS   (BX), Y10, Y8
+	VADDPS       Y5, Y8, Y5
 
 partial_store:
 	VADDPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y8, (AX)
+	VMASKMOVPS Y3, Y10, (AX)
 	VADDPS     Y6, Y5, Y5
-	VMASKMOVPS Y5, Y8, (BX)
+	VMASKMOVPS Y5, Y10, (BX)
 
 done:
 	VZEROUPPER
@@ -33191,75 +33237,77 @@ row:
 	MOVQ b+48(FP), R8
 	MOVQ scale+56(FP), R9
 	MOVQ shift+64(FP), R10
-	SUBQ $+16, R13
+	SUBQ $+32, R13
 	JL   blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y1
 	VMOVUPS      32(CX), Y3
-	VMOVUPS      (BX), Y4
-	VMOVUPS      32(BX), Y5
-	VMOVUPS      (R9), Y6
-	VMOVUPS      32(R9), Y7
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
-	VFMADD231PS  Y6, Y1, Y8
-	VFMADD231PS  Y7, Y3, Y9
+	VMOVUPS      64(CX), Y4
+	VMOVUPS      96(CX), Y5
+	VMOVUPS      (R10), Y6
+	VMOVUPS      32(R10), Y7
+	VMOVUPS      64(R10), Y8
+	VMOVUPS      96(R10), Y9
+	VFMADD231PS  (R9), Y1, Y6
+	VFMADD231PS  32(R9), Y3, Y7
+	VFMADD231PS  64(R9), Y4, Y8
+	VFMADD231PS  96(R9), Y5, Y9
+	VCMPPS       $0x01, Y6, Y2, Y6
+	VCMPPS       $0x01, Y7, Y2, Y7
 	VCMPPS       $0x01, Y8, Y2, Y8
 	VCMPPS       $0x01, Y9, Y2, Y9
-	VANDPS       Y4, Y8, Y4
-	VANDPS       Y5, Y9, Y5
-	VMOVUPS      (DX), Y9
-	VMOVUPS      32(DX), Y8
-	VSUBPS       Y9, Y1, Y9
-	VSUBPS       Y8, Y3, Y8
-	VMOVUPS      (R8), Y3
-	VMOVUPS      32(R8), Y1
-	VMOVUPS      (DI), Y7
-	VMOVUPS      32(DI), Y6
-	VSUBPS       Y7, Y4, Y7
-	VSUBPS       Y6, Y5, Y6
-	VFNMADD231PS Y3, Y9, Y7
-	VFNMADD231PS Y1, Y8, Y6
-	VMOVUPS      (SI), Y1
-	VMOVUPS      32(SI), Y8
-	VMULPS       Y1, Y7, Y1
-	VMULPS       Y8, Y6, Y8
-	VMOVUPS      Y1, (AX)
-	VMOVUPS      Y8, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, SI
-	ADDQ         $+64, DI
-	ADDQ         $+64, R8
-	ADDQ         $+64, R9
-	ADDQ         $+64, R10
-	SUBQ         $+16, R13
+	VANDPS       (BX), Y6, Y6
+	VANDPS       32(BX), Y7, Y7
+	VANDPS       64(BX), Y8, Y8
+	VANDPS       96(BX), Y9, Y9
+	VSUBPS       (DX), Y1, Y1
+	VSUBPS       32(DX), Y3, Y3
+	VSUBPS       64(DX), Y4, Y4
+	VSUBPS       96(DX), Y5, Y5
+	VSUBPS       (DI), Y6, Y6
+	VSUBPS       32(DI), Y7, Y7
+	VSUBPS       64(DI), Y8, Y8
+	VSUBPS       96(DI), Y9, Y9
+	VFNMADD231PS (R8), Y1, Y6
+	VFNMADD231PS 32(R8), Y3, Y7
+	VFNMADD231PS 64(R8), Y4, Y8
+	VFNMADD231PS 96(R8), Y5, Y9
+	VMULPS       (SI), Y6, Y6
+	VMULPS       32(SI), Y7, Y7
+	VMULPS       64(SI), Y8, Y8
+	VMULPS       96(SI), Y9, Y9
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      Y9, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	ADDQ         $+128, DX
+	ADDQ         $+128, SI
+	ADDQ         $+128, DI
+	ADDQ         $+128, R8
+	ADDQ         $+128, R9
+	ADDQ         $+128, R10
+	SUBQ         $+32, R13
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+16, R13
+	ADDQ $+32, R13
 	SUBQ $+8, R13
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y8
-	VMOVUPS      (BX), Y1
-	VMOVUPS      (R9), Y6
-	VMOVUPS      (R10), Y7
-	VFMADD231PS  Y6, Y8, Y7
-	VCMPPS       $0x01, Y7, Y2, Y7
-	VANDPS       Y1, Y7, Y1
-	VMOVUPS      (DX), Y7
-	VSUBPS       Y7, Y8, Y7
-	VMOVUPS      (R8), Y8
-	VMOVUPS      (DI), Y6
-	VSUBPS       Y6, Y1, Y6
-	VFNMADD231PS Y8, Y7, Y6
-	VMOVUPS      (SI), Y8
-	VMULPS       Y8, Y6, Y8
+	VMOVUPS      (CX), Y9
+	VMOVUPS      (R10), Y8
+	VFMADD231PS  (R9), Y9, Y8
+	VCMPPS       $0x01, Y8, Y2, Y8
+	VANDPS       (BX), Y8, Y8
+	VSUBPS       (DX), Y9, Y9
+	VSUBPS       (DI), Y8, Y8
+	VFNMADD231PS (R8), Y9, Y8
+	VMULPS       (SI), Y8, Y8
 	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -33278,18 +33326,18 @@ vectors_end:
 	TESTQ        R13, R13
 	JE           row_end
 	VMASKMOVPS   (CX), Y0, Y8
-	VMASKMOVPS   (BX), Y0, Y6
+	VMASKMOVPS   (BX), Y0, Y9
 	VMASKMOVPS   (R9), Y0, Y7
-	VMASKMOVPS   (R10), Y0, Y1
-	VFMADD231PS  Y7, Y8, Y1
-	VCMPPS       $0x01, Y1, Y2, Y1
-	VANDPS       Y6, Y1, Y6
-	VMASKMOVPS   (DX), Y0, Y1
-	VSUBPS       Y1, Y8, Y1
+	VMASKMOVPS   (R10), Y0, Y6
+	VFMADD231PS  Y7, Y8, Y6
+	VCMPPS       $0x01, Y6, Y2, Y6
+	VANDPS       Y9, Y6, Y9
+	VMASKMOVPS   (DX), Y0, Y6
+	VSUBPS       Y6, Y8, Y6
 	VMASKMOVPS   (R8), Y0, Y8
 	VMASKMOVPS   (DI), Y0, Y7
-	VSUBPS       Y7, Y6, Y7
-	VFNMADD231PS Y8, Y1, Y7
+	VSUBPS       Y7, Y9, Y7
+	VFNMADD231PS Y8, Y6, Y7
 	VMASKMOVPS   (SI), Y0, Y8
 	VMULPS       Y8, Y7, Y8
 	VMASKMOVPS   Y8, Y0, (AX)
@@ -34207,14 +34255,10 @@ vectors4_begin:
 	MOVQ taps+48(FP), DI
 
 vectors4_taps:
-	VMOVUPS (R9), Y5
-	VMOVUPS 32(R9), Y6
-	VMOVUPS 64(R9), Y7
-	VMOVUPS 96(R9), Y8
-	VADDPS  Y5, Y4, Y4
-	VADDPS  Y6, Y3, Y3
-	VADDPS  Y7, Y2, Y2
-	VADDPS  Y8, Y1, Y1
+	VADDPS  (R9), Y4, Y4
+	VADDPS  32(R9), Y3, Y3
+	VADDPS  64(R9), Y2, Y2
+	VADDPS  96(R9), Y1, Y1
 	ADDQ    DX, R9
 	SUBQ    $+1, DI
 	JNE     vectors4_taps
@@ -34247,10 +34291,8 @@ vectors2_begin:
 	MOVQ taps+48(FP), DI
 
 vectors2_taps:
-	VMOVUPS (R9), Y3
-	VMOVUPS 32(R9), Y4
-	VADDPS  Y3, Y1, Y1
-	VADDPS  Y4, Y2, Y2
+	VADDPS  (R9), Y1, Y1
+	VADDPS  32(R9), Y2, Y2
 	ADDQ    DX, R9
 	SUBQ    $+1, DI
 	JNE     vectors2_taps
@@ -34279,8 +34321,7 @@ vectors1_begin:
 	MOVQ taps+48(FP), DI
 
 vectors1_taps:
-	VMOVUPS (R9), Y1
-	VADDPS  Y1, Y2, Y2
+	VADDPS  (R9), Y2, Y2
 	ADDQ    DX, R9
 	SUBQ    $+1, DI
 	JNE     vectors1_taps
@@ -34894,18 +34935,14 @@ vectors4_taps:
 	VCMPPS    $0x00, Y0, Y7, Y7
 	VCMPPS    $0x00, Y0, Y8, Y8
 	VCMPPS    $0x00, Y0, Y9, Y9
-	VMOVUPS   (R10), Y10
-	VMOVUPS   32(R10), Y11
-	VMOVUPS   64(R10), Y12
-	VMOVUPS   96(R10), Y13
-	VANDPS    Y10, Y6, Y10
-	VANDPS    Y11, Y7, Y11
-	VANDPS    Y12, Y8, Y12
-	VANDPS    Y13, Y9, Y13
-	VADDPS    Y10, Y5, Y5
-	VADDPS    Y11, Y4, Y4
-	VADDPS    Y12, Y3, Y3
-	VADDPS    Y13, Y2, Y2
+	VANDPS    (R10), Y6, Y6
+	VANDPS    32(R10), Y7, Y7
+	VANDPS    64(R10), Y8, Y8
+	VANDPS    96(R10), Y9, Y9
+	VADDPS    Y6, Y5, Y5
+	VADDPS    Y7, Y4, Y4
+	VADDPS    Y8, Y3, Y3
+	VADDPS    Y9, Y2, Y2
 	ADDQ      SI, R10
 	ADDQ      SI, R11
 	SUBQ      $+1, R8
@@ -34947,12 +34984,10 @@ vectors2_taps:
 	VCVTDQ2PS Y5, Y5
 	VCMPPS    $0x00, Y0, Y4, Y4
 	VCMPPS    $0x00, Y0, Y5, Y5
-	VMOVUPS   (R10), Y13
-	VMOVUPS   32(R10), Y12
-	VANDPS    Y13, Y4, Y13
-	VANDPS    Y12, Y5, Y12
-	VADDPS    Y13, Y2, Y2
-	VADDPS    Y12, Y3, Y3
+	VANDPS    (R10), Y4, Y4
+	VANDPS    32(R10), Y5, Y5
+	VADDPS    Y4, Y2, Y2
+	VADDPS    Y5, Y3, Y3
 	ADDQ      SI, R10
 	ADDQ      SI, R11
 	SUBQ      $+1, R8
@@ -34987,9 +35022,8 @@ vectors1_taps:
 	VMOVUPS   (R11), Y2
 	VCVTDQ2PS Y2, Y2
 	VCMPPS    $0x00, Y0, Y2, Y2
-	VMOVUPS   (R10), Y12
-	VANDPS    Y12, Y2, Y12
-	VADDPS    Y12, Y3, Y3
+	VANDPS    (R10), Y2, Y2
+	VADDPS    Y2, Y3, Y3
 	ADDQ      SI, R10
 	ADDQ      SI, R11
 	SUBQ      $+1, R8
@@ -35019,12 +35053,12 @@ partial_begin:
 	MOVQ taps+56(FP), R8
 
 partial_taps:
-	VMASKMOVPS (R11), Y1, Y12
-	VCVTDQ2PS  Y12, Y12
-	VCMPPS     $0x00, Y0, Y12, Y12
-	VMASKMOVPS (R10), Y1, Y2
-	VANDPS     Y2, Y12, Y2
-	VADDPS     Y2, Y3, Y3
+	VMASKMOVPS (R11), Y1, Y2
+	VCVTDQ2PS  Y2, Y2
+	VCMPPS     $0x00, Y0, Y2, Y2
+	VMASKMOVPS (R10), Y1, Y5
+	VANDPS     Y5, Y2, Y5
+	VADDPS     Y5, Y3, Y3
 	ADDQ       SI, R10
 	ADDQ       SI, R11
 	SUBQ       $+1, R8
@@ -35895,22 +35929,14 @@ row:
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS (BX), Y2
-	VMOVUPS 32(BX), Y3
-	VMOVUPS 64(BX), Y4
-	VMOVUPS 96(BX), Y5
-	VMOVUPS 128(BX), Y6
-	VMOVUPS 160(BX), Y7
-	VMOVUPS 192(BX), Y8
-	VMOVUPS 224(BX), Y9
-	VMULPS  Y1, Y2, Y2
-	VMULPS  Y1, Y3, Y3
-	VMULPS  Y1, Y4, Y4
-	VMULPS  Y1, Y5, Y5
-	VMULPS  Y1, Y6, Y6
-	VMULPS  Y1, Y7, Y7
-	VMULPS  Y1, Y8, Y8
-	VMULPS  Y1, Y9, Y9
+	VMULPS  (BX), Y1, Y2
+	VMULPS  32(BX), Y1, Y3
+	VMULPS  64(BX), Y1, Y4
+	VMULPS  96(BX), Y1, Y5
+	VMULPS  128(BX), Y1, Y6
+	VMULPS  160(BX), Y1, Y7
+	VMULPS  192(BX), Y1, Y8
+	VMULPS  224(BX), Y1, Y9
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
 	VMOVUPS Y4, 64(AX)
@@ -35930,8 +35956,7 @@ pass1_blocks_end:
 	JL   pass1_vectors_end
 
 pass1_vectors:
-	VMOVUPS (BX), Y9
-	VMULPS  Y1, Y9, Y9
+	VMULPS  (BX), Y1, Y9
 	VMOVUPS Y9, (AX)
 	ADDQ    $+32, BX
 	ADDQ    $+32, AX
@@ -36159,38 +36184,24 @@ row:
 	JL      pass0_blocks_end
 
 pass0_blocks:
-	VMOVUPS     (BX), Y9
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y12
-	VFMADD231PS Y11, Y9, Y1
-	VFMADD231PS Y12, Y10, Y2
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y9
-	VFMADD231PS Y11, Y12, Y3
-	VFMADD231PS Y9, Y10, Y4
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y9
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y12
-	VFMADD231PS Y11, Y9, Y5
-	VFMADD231PS Y12, Y10, Y6
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y9
-	VFMADD231PS Y11, Y12, Y7
-	VFMADD231PS Y9, Y10, Y8
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
+	VMOVUPS     (CX), Y9
+	VMOVUPS     32(CX), Y10
+	VMOVUPS     64(CX), Y11
+	VMOVUPS     96(CX), Y12
+	VFMADD231PS (BX), Y9, Y1
+	VFMADD231PS 32(BX), Y10, Y2
+	VFMADD231PS 64(BX), Y11, Y3
+	VFMADD231PS 96(BX), Y12, Y4
+	VMOVUPS     128(CX), Y12
+	VMOVUPS     160(CX), Y11
+	VMOVUPS     192(CX), Y10
+	VMOVUPS     224(CX), Y9
+	VFMADD231PS 128(BX), Y12, Y5
+	VFMADD231PS 160(BX), Y11, Y6
+	VFMADD231PS 192(BX), Y10, Y7
+	VFMADD231PS 224(BX), Y9, Y8
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
 	SUBQ        $+64, R8
 	JGE         pass0_blocks
 
@@ -36198,65 +36209,57 @@ pass0_blocks_end:
 	ADDQ        $+64, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial0
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y1
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (BX), Y9, Y1
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial1
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y2
+	VFMADD231PS (BX), Y9, Y2
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial2
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y3
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (BX), Y9, Y3
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial3
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y4
+	VFMADD231PS (BX), Y9, Y4
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial4
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y5
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (BX), Y9, Y5
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial5
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y6
+	VFMADD231PS (BX), Y9, Y6
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial6
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y7
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (BX), Y9, Y7
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial7
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y8
+	VFMADD231PS (BX), Y9, Y8
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
@@ -36564,30 +36567,26 @@ row:
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS (CX), Y3
-	VMOVUPS 32(CX), Y4
-	VMOVUPS 64(CX), Y5
-	VMOVUPS 96(CX), Y6
-	VMOVUPS (BX), Y7
-	VMOVUPS 32(BX), Y8
-	VMOVUPS 64(BX), Y9
-	VMOVUPS 96(BX), Y10
-	VSUBPS  Y2, Y7, Y7
-	VSUBPS  Y2, Y8, Y8
-	VSUBPS  Y2, Y9, Y9
-	VSUBPS  Y2, Y10, Y10
-	VMULPS  Y7, Y3, Y7
-	VMULPS  Y8, Y4, Y8
-	VMULPS  Y9, Y5, Y9
-	VMULPS  Y10, Y6, Y10
-	VMULPS  Y7, Y0, Y7
-	VMULPS  Y8, Y0, Y8
-	VMULPS  Y9, Y0, Y9
-	VMULPS  Y10, Y0, Y10
-	VMOVUPS Y7, (AX)
-	VMOVUPS Y8, 32(AX)
-	VMOVUPS Y9, 64(AX)
-	VMOVUPS Y10, 96(AX)
+	VMOVUPS (BX), Y3
+	VMOVUPS 32(BX), Y4
+	VMOVUPS 64(BX), Y5
+	VMOVUPS 96(BX), Y6
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y2, Y4, Y4
+	VSUBPS  Y2, Y5, Y5
+	VSUBPS  Y2, Y6, Y6
+	VMULPS  (CX), Y3, Y3
+	VMULPS  32(CX), Y4, Y4
+	VMULPS  64(CX), Y5, Y5
+	VMULPS  96(CX), Y6, Y6
+	VMULPS  Y3, Y0, Y3
+	VMULPS  Y4, Y0, Y4
+	VMULPS  Y5, Y0, Y5
+	VMULPS  Y6, Y0, Y6
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y5, 64(AX)
+	VMOVUPS Y6, 96(AX)
 	ADDQ    $+128, CX
 	ADDQ    $+128, BX
 	ADDQ    $+128, AX
@@ -36600,12 +36599,11 @@ pass1_blocks_end:
 	JL   pass1_vectors_end
 
 pass1_vectors:
-	VMOVUPS (CX), Y10
-	VMOVUPS (BX), Y9
-	VSUBPS  Y2, Y9, Y9
-	VMULPS  Y9, Y10, Y9
-	VMULPS  Y9, Y0, Y9
-	VMOVUPS Y9, (AX)
+	VMOVUPS (BX), Y6
+	VSUBPS  Y2, Y6, Y6
+	VMULPS  (CX), Y6, Y6
+	VMULPS  Y6, Y0, Y6
+	VMOVUPS Y6, (AX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, BX
 	ADDQ    $+32, AX
@@ -36616,12 +36614,12 @@ pass1_vectors_end:
 	ADDQ       $+8, R9
 	TESTQ      R9, R9
 	JE         pass1_end
-	VMASKMOVPS (CX), Y1, Y9
-	VMASKMOVPS (BX), Y1, Y10
-	VSUBPS     Y2, Y10, Y10
-	VMULPS     Y10, Y9, Y10
-	VMULPS     Y10, Y0, Y10
-	VMASKMOVPS Y10, Y1, (AX)
+	VMASKMOVPS (CX), Y1, Y6
+	VMASKMOVPS (BX), Y1, Y5
+	VSUBPS     Y2, Y5, Y5
+	VMULPS     Y5, Y6, Y5
+	VMULPS     Y5, Y0, Y5
+	VMASKMOVPS Y5, Y1, (AX)
 
 pass1_end:
 	SUBQ  R10, CX
@@ -36853,44 +36851,30 @@ start:
 blocks:
 	VMOVUPS     (BX), Y9
 	VMOVUPS     32(BX), Y10
+	VMOVUPS     64(BX), Y11
+	VMOVUPS     96(BX), Y12
 	VSUBPS      Y0, Y9, Y9
 	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y12
-	VFMADD231PS Y11, Y9, Y1
-	VFMADD231PS Y12, Y10, Y2
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y10
+	VSUBPS      Y0, Y11, Y11
 	VSUBPS      Y0, Y12, Y12
+	VFMADD231PS (CX), Y9, Y1
+	VFMADD231PS 32(CX), Y10, Y2
+	VFMADD231PS 64(CX), Y11, Y3
+	VFMADD231PS 96(CX), Y12, Y4
+	VMOVUPS     128(BX), Y12
+	VMOVUPS     160(BX), Y11
+	VMOVUPS     192(BX), Y10
+	VMOVUPS     224(BX), Y9
+	VSUBPS      Y0, Y12, Y12
+	VSUBPS      Y0, Y11, Y11
 	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y9
-	VFMADD231PS Y11, Y12, Y3
-	VFMADD231PS Y9, Y10, Y4
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y9
-	VMOVUPS     32(BX), Y10
 	VSUBPS      Y0, Y9, Y9
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y12
-	VFMADD231PS Y11, Y9, Y5
-	VFMADD231PS Y12, Y10, Y6
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y10
-	VSUBPS      Y0, Y12, Y12
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y9
-	VFMADD231PS Y11, Y12, Y7
-	VFMADD231PS Y9, Y10, Y8
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
+	VFMADD231PS 128(CX), Y12, Y5
+	VFMADD231PS 160(CX), Y11, Y6
+	VFMADD231PS 192(CX), Y10, Y7
+	VFMADD231PS 224(CX), Y9, Y8
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	JGE         blocks
 
@@ -36900,17 +36884,15 @@ blocks_end:
 	JL          partial0
 	VMOVUPS     (BX), Y9
 	VSUBPS      Y0, Y9, Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y1
+	VFMADD231PS (CX), Y9, Y1
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial1
-	VMOVUPS     (BX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y2
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS (CX), Y9, Y2
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
@@ -36918,17 +36900,15 @@ blocks_end:
 	JL          partial2
 	VMOVUPS     (BX), Y9
 	VSUBPS      Y0, Y9, Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y3
+	VFMADD231PS (CX), Y9, Y3
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial3
-	VMOVUPS     (BX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y4
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS (CX), Y9, Y4
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
@@ -36936,17 +36916,15 @@ blocks_end:
 	JL          partial4
 	VMOVUPS     (BX), Y9
 	VSUBPS      Y0, Y9, Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y5
+	VFMADD231PS (CX), Y9, Y5
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial5
-	VMOVUPS     (BX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y6
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS (CX), Y9, Y6
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
@@ -36954,17 +36932,15 @@ blocks_end:
 	JL          partial6
 	VMOVUPS     (BX), Y9
 	VSUBPS      Y0, Y9, Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y7
+	VFMADD231PS (CX), Y9, Y7
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial7
-	VMOVUPS     (BX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y8
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS (CX), Y9, Y8
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
@@ -37338,8 +37314,7 @@ vectors:
 	VBLENDVPS    Y10, Y8, Y7, Y11
 	VBLENDVPS    Y10, Y7, Y8, Y8
 	VMOVUPS      (DX), Y7
-	VMOVUPS      (DI), Y10
-	VMULPS       Y10, Y7, Y10
+	VMULPS       (DI), Y7, Y10
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
 	VSUBPS       Y7, Y12, Y7
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
@@ -37351,13 +37326,11 @@ vectors:
 	VMAXPS       Y1, Y13, Y1
 	VADDPS       Y9, Y1, Y9
 	VFMADD231PS  Y9, Y10, Y12
-	VMOVUPS      (SI), Y9
-	VMULPS       Y9, Y12, Y9
-	VMOVUPS      Y9, (BX)
+	VMULPS       (SI), Y12, Y12
+	VMOVUPS      Y12, (BX)
 	VMULPS       Y8, Y10, Y8
 	VFMSUB231PS  Y11, Y7, Y8
-	VMOVUPS      (SI), Y11
-	VMULPS       Y11, Y0, Y11
+	VMULPS       (SI), Y0, Y11
 	VMULPS       Y11, Y8, Y11
 	VMOVUPS      Y11, (AX)
 	ADDQ         $+32, AX
@@ -37382,56 +37355,56 @@ vectors_end:
 	VMAXPS       Y7, Y3, Y7
 	VMOVAPS      Y5, Y10
 	VFMADD231PS  Y4, Y7, Y10
-	VSUBPS       Y5, Y10, Y9
-	VFNMADD231PS Y6, Y9, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y7
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y7
-	VPSLLD       $0x17, Y10, Y12
-	VMULPS       Y12, Y7, Y10
+	VSUBPS       Y5, Y10, Y12
+	VFNMADD231PS Y6, Y12, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y9
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y7
+	VPSLLD       $0x17, Y10, Y9
+	VMULPS       Y9, Y7, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VBROADCASTSS lanes_bc605308<>+0(SB), Y9
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_be253962<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y10, Y9
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y12
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_be253962<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y10, Y12
 	VMULPS       Y10, Y10, Y7
-	VFMADD213PS  Y10, Y7, Y9
+	VFMADD213PS  Y10, Y7, Y12
 	VADDPS       lanes_3f800000<>+0(SB), Y10, Y7
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
-	VDIVPS       Y7, Y12, Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
+	VDIVPS       Y7, Y9, Y7
 	VMULPS       Y7, Y10, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y12
-	VBLENDVPS    Y12, Y10, Y7, Y1
-	VBLENDVPS    Y12, Y7, Y10, Y10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y9
+	VBLENDVPS    Y9, Y10, Y7, Y1
+	VBLENDVPS    Y9, Y7, Y10, Y10
 	VMASKMOVPS   (DX), Y11, Y7
-	VMASKMOVPS   (DI), Y11, Y12
-	VMULPS       Y12, Y7, Y12
+	VMASKMOVPS   (DI), Y11, Y9
+	VMULPS       Y9, Y7, Y9
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y13
 	VSUBPS       Y7, Y13, Y7
 	VBROADCASTSS lanes_00000000<>+0(SB), Y14
 	VMAXPS       Y8, Y14, Y13
-	VADDPS       Y9, Y13, Y13
+	VADDPS       Y12, Y13, Y13
 	VMULPS       Y13, Y7, Y13
 	VXORPS       Y2, Y8, Y8
 	VBROADCASTSS lanes_00000000<>+0(SB), Y14
 	VMAXPS       Y8, Y14, Y8
-	VADDPS       Y9, Y8, Y9
-	VFMADD231PS  Y9, Y12, Y13
-	VMASKMOVPS   (SI), Y11, Y9
-	VMULPS       Y9, Y13, Y9
-	VMASKMOVPS   Y9, Y11, (BX)
-	VMULPS       Y10, Y12, Y10
+	VADDPS       Y12, Y8, Y12
+	VFMADD231PS  Y12, Y9, Y13
+	VMASKMOVPS   (SI), Y11, Y12
+	VMULPS       Y12, Y13, Y12
+	VMASKMOVPS   Y12, Y11, (BX)
+	VMULPS       Y10, Y9, Y10
 	VFMSUB231PS  Y1, Y7, Y10
 	VMASKMOVPS   (SI), Y11, Y1
 	VMULPS       Y1, Y0, Y1
@@ -37775,10 +37748,8 @@ blocks:
 	VBLENDVPS    Y11, Y9, Y8, Y8
 	VMINPS       Y2, Y6, Y2
 	VMINPS       Y3, Y8, Y3
-	ADDQ         $+64, AX
-	VPADDD       lanes_00000010<>+0(SB), Y1, Y1
-	VMOVUPS      (AX), Y8
-	VMOVUPS      32(AX), Y6
+	VMOVUPS      64(AX), Y8
+	VMOVUPS      96(AX), Y6
 	VMINPS       Y8, Y7, Y9
 	VMINPS       Y6, Y7, Y11
 	VADDPS       Y7, Y9, Y10
@@ -37791,8 +37762,8 @@ blocks:
 	VBLENDVPS    Y9, Y8, Y12, Y8
 	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
 	VBLENDVPS    Y11, Y6, Y9, Y6
-	VMOVAPS      Y1, Y11
-	VPADDD       lanes_00000008<>+0(SB), Y1, Y9
+	VPADDD       lanes_00000010<>+0(SB), Y1, Y11
+	VPADDD       lanes_00000018<>+0(SB), Y1, Y9
 	VCVTDQ2PS    Y11, Y11
 	VCVTDQ2PS    Y9, Y9
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y12
@@ -37805,8 +37776,8 @@ blocks:
 	VBLENDVPS    Y10, Y9, Y6, Y6
 	VMINPS       Y4, Y8, Y4
 	VMINPS       Y5, Y6, Y5
-	ADDQ         $+64, AX
-	VPADDD       lanes_00000010<>+0(SB), Y1, Y1
+	ADDQ         $+128, AX
+	VPADDD       lanes_00000020<>+0(SB), Y1, Y1
 	SUBQ         $+32, BX
 	JGE          blocks
 
@@ -38058,10 +38029,8 @@ blocks:
 	VBLENDMPS   Z15, Z6, K2, Z6
 	VMINPS      Z2, Z11, Z2
 	VMINPS      Z3, Z6, Z3
-	ADDQ        $+128, AX
-	VPADDD.BCST lanes_00000020<>+0(SB), Z1, Z1
-	VMOVUPS     (AX), Z6
-	VMOVUPS     64(AX), Z11
+	VMOVUPS     128(AX), Z6
+	VMOVUPS     192(AX), Z11
 	VMINPS      Z6, Z7, Z15
 	VMINPS      Z11, Z7, Z13
 	VADDPS      Z7, Z15, Z12
@@ -38072,8 +38041,8 @@ blocks:
 	VCMPPS      $0x00, Z13, Z14, K3
 	VBLENDMPS   Z6, Z8, K2, Z6
 	VBLENDMPS   Z11, Z8, K3, Z11
-	VMOVAPS     Z1, Z13
-	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z14
+	VPADDD.BCST lanes_00000020<>+0(SB), Z1, Z13
+	VPADDD.BCST lanes_00000030<>+0(SB), Z1, Z14
 	VCVTDQ2PS   Z13, Z13
 	VCVTDQ2PS   Z14, Z14
 	VCMPPS      $0x01, Z9, Z6, K3
@@ -38086,8 +38055,8 @@ blocks:
 	VBLENDMPS   Z14, Z6, K2, Z6
 	VMINPS      Z4, Z11, Z4
 	VMINPS      Z5, Z6, Z5
-	ADDQ        $+128, AX
-	VPADDD.BCST lanes_00000020<>+0(SB), Z1, Z1
+	ADDQ        $+256, AX
+	VPADDD.BCST lanes_00000040<>+0(SB), Z1, Z1
 	SUBQ        $+64, BX
 	JGE         blocks
 
@@ -38292,22 +38261,18 @@ row:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Y1
-	VMOVUPS 32(BX), Y2
-	VMOVUPS 64(BX), Y3
-	VMOVUPS 96(BX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS 32(CX), Y6
-	VMOVUPS 64(CX), Y7
-	VMOVUPS 96(CX), Y8
-	VMULPS  Y5, Y1, Y5
-	VMULPS  Y6, Y2, Y6
-	VMULPS  Y7, Y3, Y7
-	VMULPS  Y8, Y4, Y8
-	VMOVUPS Y5, (AX)
-	VMOVUPS Y6, 32(AX)
-	VMOVUPS Y7, 64(AX)
-	VMOVUPS Y8, 96(AX)
+	VMOVUPS (CX), Y1
+	VMOVUPS 32(CX), Y2
+	VMOVUPS 64(CX), Y3
+	VMOVUPS 96(CX), Y4
+	VMULPS  (BX), Y1, Y1
+	VMULPS  32(BX), Y2, Y2
+	VMULPS  64(BX), Y3, Y3
+	VMULPS  96(BX), Y4, Y4
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y4, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -38320,10 +38285,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y8
-	VMOVUPS (CX), Y7
-	VMULPS  Y7, Y8, Y7
-	VMOVUPS Y7, (AX)
+	VMOVUPS (CX), Y4
+	VMULPS  (BX), Y4, Y4
+	VMOVUPS Y4, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -38334,10 +38298,10 @@ vectors_end:
 	ADDQ       $+8, DI
 	TESTQ      DI, DI
 	JE         row_end
-	VMASKMOVPS (BX), Y0, Y7
-	VMASKMOVPS (CX), Y0, Y8
-	VMULPS     Y8, Y7, Y8
-	VMASKMOVPS Y8, Y0, (AX)
+	VMASKMOVPS (BX), Y0, Y4
+	VMASKMOVPS (CX), Y0, Y3
+	VMULPS     Y3, Y4, Y3
+	VMASKMOVPS Y3, Y0, (AX)
 	SHLQ       $0x02, DI
 	ADDQ       DI, AX
 	ADDQ       DI, BX
@@ -38467,30 +38431,22 @@ columns8_begin:
 	MOVQ rows+32(FP), R8
 
 columns8_rows:
-	VMOVUPS     (BX), Y8
-	VMOVUPS     32(BX), Y9
-	VMOVUPS     (CX), Y10
-	VMOVUPS     32(CX), Y11
-	VFMADD231PS Y10, Y8, Y7
-	VFMADD231PS Y11, Y9, Y6
-	VMOVUPS     64(BX), Y11
-	VMOVUPS     96(BX), Y9
+	VMOVUPS     (CX), Y8
+	VMOVUPS     32(CX), Y9
 	VMOVUPS     64(CX), Y10
-	VMOVUPS     96(CX), Y8
-	VFMADD231PS Y10, Y11, Y5
-	VFMADD231PS Y8, Y9, Y4
-	VMOVUPS     128(BX), Y8
-	VMOVUPS     160(BX), Y9
-	VMOVUPS     128(CX), Y10
-	VMOVUPS     160(CX), Y11
-	VFMADD231PS Y10, Y8, Y3
-	VFMADD231PS Y11, Y9, Y2
-	VMOVUPS     192(BX), Y11
-	VMOVUPS     224(BX), Y9
-	VMOVUPS     192(CX), Y10
+	VMOVUPS     96(CX), Y11
+	VFMADD231PS (BX), Y8, Y7
+	VFMADD231PS 32(BX), Y9, Y6
+	VFMADD231PS 64(BX), Y10, Y5
+	VFMADD231PS 96(BX), Y11, Y4
+	VMOVUPS     128(CX), Y11
+	VMOVUPS     160(CX), Y10
+	VMOVUPS     192(CX), Y9
 	VMOVUPS     224(CX), Y8
-	VFMADD231PS Y10, Y11, Y1
-	VFMADD231PS Y8, Y9, Y0
+	VFMADD231PS 128(BX), Y11, Y3
+	VFMADD231PS 160(BX), Y10, Y2
+	VFMADD231PS 192(BX), Y9, Y1
+	VFMADD231PS 224(BX), Y8, Y0
 	ADDQ        SI, BX
 	ADDQ        SI, CX
 	SUBQ        $+1, R8
@@ -38553,18 +38509,14 @@ columns4_begin:
 	MOVQ rows+32(FP), R8
 
 columns4_rows:
-	VMOVUPS     (BX), Y4
-	VMOVUPS     32(BX), Y5
-	VMOVUPS     64(BX), Y6
-	VMOVUPS     96(BX), Y7
-	VMOVUPS     (CX), Y8
-	VMOVUPS     32(CX), Y9
-	VMOVUPS     64(CX), Y10
-	VMOVUPS     96(CX), Y11
-	VFMADD231PS Y8, Y4, Y0
-	VFMADD231PS Y9, Y5, Y1
-	VFMADD231PS Y10, Y6, Y2
-	VFMADD231PS Y11, Y7, Y3
+	VMOVUPS     (CX), Y4
+	VMOVUPS     32(CX), Y5
+	VMOVUPS     64(CX), Y6
+	VMOVUPS     96(CX), Y7
+	VFMADD231PS (BX), Y4, Y0
+	VFMADD231PS 32(BX), Y5, Y1
+	VFMADD231PS 64(BX), Y6, Y2
+	VFMADD231PS 96(BX), Y7, Y3
 	ADDQ        SI, BX
 	ADDQ        SI, CX
 	SUBQ        $+1, R8
@@ -38572,14 +38524,14 @@ columns4_rows:
 	MOVQ        add+48(FP), R8
 	CMPQ        R8, $+1
 	JNE         columns4_store
-	VMOVUPS     (AX), Y11
-	VADDPS      Y0, Y11, Y0
-	VMOVUPS     32(AX), Y11
-	VADDPS      Y1, Y11, Y1
-	VMOVUPS     64(AX), Y11
-	VADDPS      Y2, Y11, Y2
-	VMOVUPS     96(AX), Y11
-	VADDPS      Y3, Y11, Y3
+	VMOVUPS     (AX), Y7
+	VADDPS      Y0, Y7, Y0
+	VMOVUPS     32(AX), Y7
+	VADDPS      Y1, Y7, Y1
+	VMOVUPS     64(AX), Y7
+	VADDPS      Y2, Y7, Y2
+	VMOVUPS     96(AX), Y7
+	VADDPS      Y3, Y7, Y3
 
 columns4_store:
 	VMOVUPS Y0, (AX)
@@ -38611,12 +38563,10 @@ columns2_begin:
 	MOVQ rows+32(FP), R8
 
 columns2_rows:
-	VMOVUPS     (BX), Y1
-	VMOVUPS     32(BX), Y0
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y7
-	VFMADD231PS Y11, Y1, Y3
-	VFMADD231PS Y7, Y0, Y2
+	VMOVUPS     (CX), Y1
+	VMOVUPS     32(CX), Y0
+	VFMADD231PS (BX), Y1, Y3
+	VFMADD231PS 32(BX), Y0, Y2
 	ADDQ        SI, BX
 	ADDQ        SI, CX
 	SUBQ        $+1, R8
@@ -38624,10 +38574,10 @@ columns2_rows:
 	MOVQ        add+48(FP), R8
 	CMPQ        R8, $+1
 	JNE         columns2_store
-	VMOVUPS     (AX), Y7
-	VADDPS      Y3, Y7, Y3
-	VMOVUPS     32(AX), Y7
-	VADDPS      Y2, Y7, Y2
+	VMOVUPS     (AX), Y0
+	VADDPS      Y3, Y0, Y3
+	VMOVUPS     32(AX), Y0
+	VADDPS      Y2, Y0, Y2
 
 columns2_store:
 	VMOVUPS Y3, (AX)
@@ -38655,9 +38605,8 @@ columns1_begin:
 	MOVQ rows+32(FP), R8
 
 columns1_rows:
-	VMOVUPS     (BX), Y3
-	VMOVUPS     (CX), Y7
-	VFMADD231PS Y7, Y3, Y2
+	VMOVUPS     (CX), Y3
+	VFMADD231PS (BX), Y3, Y2
 	ADDQ        SI, BX
 	ADDQ        SI, CX
 	SUBQ        $+1, R8
@@ -38665,8 +38614,8 @@ columns1_rows:
 	MOVQ        add+48(FP), R8
 	CMPQ        R8, $+1
 	JNE         columns1_store
-	VMOVUPS     (AX), Y7
-	VADDPS      Y2, Y7, Y2
+	VMOVUPS     (AX), Y3
+	VADDPS      Y2, Y3, Y2
 
 columns1_store:
 	VMOVUPS Y2, (AX)
@@ -38686,19 +38635,19 @@ columns1_end:
 	ADDQ       DI, BX
 	MOVQ       y+16(FP), CX
 	ADDQ       DI, CX
-	VPXOR      X7, X7, X7
+	VPXOR      X3, X3, X3
 	MOVQ       add+48(FP), R8
 	CMPQ       R8, $+2
 	JNE        partial_begin
-	VMASKMOVPS (AX), Y2, Y7
+	VMASKMOVPS (AX), Y2, Y3
 
 partial_begin:
 	MOVQ rows+32(FP), R8
 
 partial_rows:
-	VMASKMOVPS  (BX), Y2, Y3
-	VMASKMOVPS  (CX), Y2, Y0
-	VFMADD231PS Y0, Y3, Y7
+	VMASKMOVPS  (BX), Y2, Y0
+	VMASKMOVPS  (CX), Y2, Y1
+	VFMADD231PS Y1, Y0, Y3
 	ADDQ        SI, BX
 	ADDQ        SI, CX
 	SUBQ        $+1, R8
@@ -38706,11 +38655,11 @@ partial_rows:
 	MOVQ        add+48(FP), R8
 	CMPQ        R8, $+1
 	JNE         partial_store
-	VMASKMOVPS  (AX), Y2, Y0
-	VADDPS      Y7, Y0, Y7
+	VMASKMOVPS  (AX), Y2, Y1
+	VADDPS      Y3, Y1, Y3
 
 partial_store:
-	VMASKMOVPS Y7, Y2, (AX)
+	VMASKMOVPS Y3, Y2, (AX)
 
 done:
 	VZEROUPPER

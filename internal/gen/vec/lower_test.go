@@ -111,8 +111,8 @@ func (f *formula) step(x term, other func() term) term {
 		s, n := shifts[r.IntN(len(shifts))], 1+r.Uint32N(31)
 		return made(s.record(k, x.v, n), s.op, n, x)
 	case r.IntN(20) == 0:
-		bound := term{nil, func(point) uint32 { return 1 << 23 }} // 2^-126
-		return made(k.Flush(x.v), vec.Flush, 0, x, bound)
+		exponent := term{nil, func(point) uint32 { return 0x7f800000 }}
+		return made(k.Flush(x.v), vec.Flush, 0, x, exponent)
 	case r.IntN(20) == 0 && !f.row: // fills lanes that no result shows
 		return term{k.Fill(x.v, f.uniform().v), x.eval}
 	}

@@ -18,7 +18,8 @@ type machine struct {
 	narrow                  bool
 	memoryConstants         bool
 	inPlace                 func(op vec.Op, a int) bool
-	temporaries             func(op vec.Op) int // how many registers Emit takes
+	memoryVector            func(op vec.Op, a int) int // never, where the result takes another's register, always
+	temporaries             func(op vec.Op) int        // how many registers Emit takes
 
 	program []func()
 	labels  map[string]int
@@ -85,6 +86,11 @@ func (m *machine) Masks() int                    { return m.masks }
 func (m *machine) PartialInVector() bool         { return m.partialInVector }
 func (m *machine) MemoryConstants() bool         { return m.memoryConstants }
 func (m *machine) InPlace(op vec.Op, a int) bool { return m.inPlace(op, a) }
+
+func (m *machine) MemoryVector(op vec.Op, a int, dying bool) bool {
+	w := m.memoryVector(op, a)
+	return w == 2 || w == 1 && dying
+}
 
 func (m *machine) Begin(string, *vec.Kernel) {
 	m.program, m.labels = nil, map[string]int{}
@@ -287,6 +293,7 @@ func (m *machine) Emit(op vec.Op, d vec.Reg, args []vec.Operand, bits uint32, _ 
 		spoiled = append(spoiled, tmp())
 	}
 	m.checkPlace(op, d, args)
+	m.checkMemory(op, d, args)
 	mask, narrow := m.mask, m.narrow
 	m.do(func() {
 		for _, r := range spoiled {
@@ -296,7 +303,12 @@ func (m *machine) Emit(op vec.Op, d vec.Reg, args []vec.Operand, bits uint32, _ 
 		for i := range out {
 			in := make([]uint32, len(args))
 			for a, o := range args {
-				if in[a] = o.Bits; !o.Const {
+				switch {
+				case o.Const:
+					in[a] = o.Bits
+				case o.Mem:
+					in[a] = *m.word(m.integers[o.Ptr] + o.Offset + 4*i)
+				default:
 					in[a] = m.file(op, a)[o.Reg][i]
 				}
 			}
@@ -320,13 +332,29 @@ func (m *machine) Emit(op vec.Op, d vec.Reg, args []vec.Operand, bits uint32, _ 
 func (m *machine) checkPlace(op vec.Op, d vec.Reg, args []vec.Operand) {
 	shared, allowed := false, false
 	for a, o := range args {
-		if !o.Const && o.Reg == d && &m.file(op, a)[0] == &m.file(op, -1)[0] {
+		if o.InReg() && o.Reg == d && &m.file(op, a)[0] == &m.file(op, -1)[0] {
 			shared = true
 			allowed = allowed || m.inPlace(op, a)
 		}
 	}
 	if shared && !allowed {
 		panic(fmt.Sprintf("%v: its result overwrites an argument", op))
+	}
+}
+
+// checkMemory panics if an operation takes what it can't from memory.
+func (m *machine) checkMemory(op vec.Op, d vec.Reg, args []vec.Operand) {
+	count, shared := 0, false
+	for a, o := range args {
+		shared = shared || o.InReg() && o.Reg == d && &m.file(op, a)[0] == &m.file(op, -1)[0]
+	}
+	for a, o := range args {
+		if !o.Mem {
+			continue
+		}
+		if count++; count > 1 || !m.MemoryVector(op, a, shared) {
+			panic(fmt.Sprintf("%v: argument %d in memory", op, a))
+		}
 	}
 }
 
@@ -440,6 +468,13 @@ func randomMachine(r *rand.Rand) *machine {
 	carries := []vec.Op{vec.Add, vec.Sub, vec.IntAdd, vec.And}
 	m.inPlace = func(op vec.Op, a int) bool {
 		return !fussy || slices.Contains(carries, op) || scramble(vec.Add, []uint32{uint32(op), uint32(a)}, salt)%3 > 0
+	}
+	folds := r.IntN(2) == 0
+	m.memoryVector = func(op vec.Op, a int) int {
+		if !folds || op == vec.Fill || op >= vec.StepQuotient {
+			return 0
+		}
+		return int(scramble(vec.Sub, []uint32{uint32(op), uint32(a)}, salt) % 3)
 	}
 	m.temporaries = func(op vec.Op) int {
 		if op >= vec.StepQuotient {

@@ -16,13 +16,19 @@ const (
 	NE
 )
 
-// An Operand is a source of an operation: a register, or a constant that is in
-// none.
+// An Operand is a source of an operation: a register, or a constant or a vector in
+// memory that is in none.
 type Operand struct {
-	Reg   Reg
-	Const bool
-	Bits  uint32 // of the constant
+	Reg    Reg
+	Const  bool
+	Bits   uint32 // of the constant
+	Mem    bool
+	Ptr    GP // to the vector in memory
+	Offset int
 }
+
+// InReg reports whether the operand is in a register.
+func (o Operand) InReg() bool { return !o.Const && !o.Mem }
 
 // Target is one instruction set. Registers are physical: the lowering allocates
 // them.
@@ -34,6 +40,10 @@ type Target interface {
 	PartialInVector() bool     // the mask of a partial vector takes a vector register
 	MemoryConstants() bool     // operands may be constants in memory
 	InPlace(op Op, a int) bool // the result may take the register of argument a
+	// MemoryVector reports whether argument a may be a vector in memory, and that
+	// saves its load. dying reports whether the result takes the register of another
+	// argument, or of an accumulator.
+	MemoryVector(op Op, a int, dying bool) bool
 
 	Begin(name string, k *Kernel)
 	End() // returns from the routine

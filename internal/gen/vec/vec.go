@@ -67,7 +67,7 @@ const (
 	Drop       // +0 where the mask a is set, b elsewhere
 	Select     // b where the mask a is set, c elsewhere
 	CopySign   // a, which is not negative, with the sign of b; c is the sign's bit
-	Flush      // +0 where |a| < b = 2^-126, a elsewhere; a NaN stays
+	Flush      // +0 where a has none of the bits b, an exponent's: |a| < 2^-126; a elsewhere
 	Fill       // a in the lanes of a partial vector, b in the others
 	Move       // a
 
@@ -95,6 +95,7 @@ type Value struct {
 	word  bool   // a scalar is a uint32
 	acc   *Value // the accumulator that this value is the next state of
 	last  int    // index in the body of the last operation that reads it
+	fold  bool   // a load that its only user does
 	regs  []Reg  // one for each copy of the body; one in all for a uniform value
 }
 
@@ -376,9 +377,9 @@ func (k *Kernel) Keep(m, v *Value) *Value      { return k.do(Keep, m, v) }
 func (k *Kernel) Drop(m, v *Value) *Value      { return k.do(Drop, m, v) }
 func (k *Kernel) Fill(a, b *Value) *Value      { return k.do(Fill, a, b) }
 
-// Flush returns +0 where |a| < 2^-126 and a elsewhere. The bound is an argument so
-// that targets can keep it in a register.
-func (k *Kernel) Flush(a *Value) *Value { return k.do(Flush, a, k.Const(0x1p-126)) }
+// Flush returns +0 where |a| < 2^-126 and a elsewhere. The bits of the exponent are
+// an argument so that targets can keep them in a register.
+func (k *Kernel) Flush(a *Value) *Value { return k.do(Flush, a, k.Bits(0x7f800000)) }
 
 // ShiftLeft shifts the bits of each lane by n.
 func (k *Kernel) ShiftLeft(a *Value, n uint32) *Value { return k.shift(ShiftLeft, a, n) }
