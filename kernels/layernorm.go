@@ -209,18 +209,12 @@ func layerNormDotRef(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd flo
 // with carry they go on from it.
 func layerNormSumsRef(dgamma, dbeta, dy, x, mean, rstd []float32, rows, stride, add int) {
 	for j := range dgamma {
-		g, b := float32(0), float32(0)
-		if add == carry {
-			g, b = dgamma[j], dbeta[j]
-		}
+		g, b := chainStart(dgamma[j], add), chainStart(dbeta[j], add)
 		for i := range rows {
 			p := i*stride + j
 			g = fma32(dy[p], standard(x[p], mean[i], rstd[i]), g)
 			b += dy[p]
 		}
-		if add == 1 {
-			g, b = dgamma[j]+g, dbeta[j]+b
-		}
-		dgamma[j], dbeta[j] = g, b
+		dgamma[j], dbeta[j] = chainEnd(dgamma[j], g, add), chainEnd(dbeta[j], b, add)
 	}
 }
