@@ -527,6 +527,18 @@ func ColSumSquaresShiftedNarrowAVX512(dst *float32, x *float32, shift *float32, 
 func ColSumSquaresShiftedNarrowAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
 
 //go:noescape
+func ShiftedMeansAVX512(mean *float32, lost *float32, shift *float32, n int, rows float32)
+
+//go:noescape
+func ShiftedMeansAVX2(mean *float32, lost *float32, shift *float32, n int, rows float32)
+
+//go:noescape
+func CorrectedVariancesAVX512(variance *float32, lost *float32, n int, rows float32)
+
+//go:noescape
+func CorrectedVariancesAVX2(variance *float32, lost *float32, n int, rows float32)
+
+//go:noescape
 func ColAffineAVX512(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
 
 //go:noescape

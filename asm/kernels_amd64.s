@@ -30067,6 +30067,292 @@ done:
 	VZEROUPPER
 	RET
 
+// func ShiftedMeansAVX2(mean *float32, lost *float32, shift *float32, n int, rows float32)
+// Requires: AVX
+TEXT ·ShiftedMeansAVX2(SB), NOSPLIT, $0-36
+	MOVQ         mean+0(FP), AX
+	MOVQ         lost+8(FP), BX
+	MOVQ         shift+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS rows+32(FP), Y0
+	SUBQ         $+16, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS (CX), Y1
+	VMOVUPS 32(CX), Y2
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y4
+	VDIVPS  Y0, Y3, Y3
+	VDIVPS  Y0, Y4, Y4
+	VADDPS  Y3, Y1, Y5
+	VADDPS  Y4, Y2, Y6
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
+	VSUBPS  Y1, Y5, Y1
+	VSUBPS  Y2, Y6, Y2
+	VSUBPS  Y1, Y3, Y1
+	VSUBPS  Y2, Y4, Y2
+	VMOVUPS Y1, (BX)
+	VMOVUPS Y2, 32(BX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, CX
+	SUBQ    $+16, DX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+16, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (CX), Y2
+	VMOVUPS (AX), Y1
+	VDIVPS  Y0, Y1, Y1
+	VADDPS  Y1, Y2, Y4
+	VMOVUPS Y4, (AX)
+	VSUBPS  Y2, Y4, Y2
+	VSUBPS  Y2, Y1, Y2
+	VMOVUPS Y2, (BX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, CX
+	SUBQ    $+8, DX
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, DX
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), SI
+	NEGQ       DX
+	VMOVUPS    32(SI)(DX*4), Y2
+	NEGQ       DX
+	VMASKMOVPS (CX), Y2, Y1
+	VMASKMOVPS (AX), Y2, Y4
+	VDIVPS     Y0, Y4, Y4
+	VADDPS     Y4, Y1, Y3
+	VMASKMOVPS Y3, Y2, (AX)
+	VSUBPS     Y1, Y3, Y1
+	VSUBPS     Y1, Y4, Y1
+	VMASKMOVPS Y1, Y2, (BX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ShiftedMeansAVX512(mean *float32, lost *float32, shift *float32, n int, rows float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ShiftedMeansAVX512(SB), NOSPLIT, $0-36
+	MOVQ         mean+0(FP), AX
+	MOVQ         lost+8(FP), BX
+	MOVQ         shift+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS rows+32(FP), Z0
+	SUBQ         $+32, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS (CX), Z1
+	VMOVUPS 64(CX), Z2
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z4
+	VDIVPS  Z0, Z3, Z3
+	VDIVPS  Z0, Z4, Z4
+	VADDPS  Z3, Z1, Z5
+	VADDPS  Z4, Z2, Z6
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, 64(AX)
+	VSUBPS  Z1, Z5, Z1
+	VSUBPS  Z2, Z6, Z2
+	VSUBPS  Z1, Z3, Z1
+	VSUBPS  Z2, Z4, Z2
+	VMOVUPS Z1, (BX)
+	VMOVUPS Z2, 64(BX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, DX
+	SUBQ $+16, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (CX), Z2
+	VMOVUPS (AX), Z1
+	VDIVPS  Z0, Z1, Z1
+	VADDPS  Z1, Z2, Z4
+	VMOVUPS Z4, (AX)
+	VSUBPS  Z2, Z4, Z2
+	VSUBPS  Z2, Z1, Z2
+	VMOVUPS Z2, (BX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, CX
+	SUBQ    $+16, DX
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, DX
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX), K1, Z2
+	VMOVUPS.Z (AX), K1, Z1
+	VDIVPS    Z0, Z1, Z1
+	VADDPS    Z1, Z2, Z4
+	VMOVUPS   Z4, K1, (AX)
+	VSUBPS    Z2, Z4, Z2
+	VSUBPS    Z2, Z1, Z2
+	VMOVUPS   Z2, K1, (BX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func CorrectedVariancesAVX2(variance *float32, lost *float32, n int, rows float32)
+// Requires: AVX
+TEXT ·CorrectedVariancesAVX2(SB), NOSPLIT, $0-28
+	MOVQ         variance+0(FP), AX
+	MOVQ         lost+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS rows+24(FP), Y0
+	VBROADCASTSS lanes_00000000<>+0(SB), Y2
+	SUBQ         $+16, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS (BX), Y1
+	VMOVUPS 32(BX), Y3
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	VDIVPS  Y0, Y4, Y4
+	VDIVPS  Y0, Y5, Y5
+	VMULPS  Y1, Y1, Y1
+	VMULPS  Y3, Y3, Y3
+	VSUBPS  Y1, Y4, Y1
+	VSUBPS  Y3, Y5, Y3
+	VMAXPS  Y1, Y2, Y1
+	VMAXPS  Y3, Y2, Y3
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+16, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y3
+	VMOVUPS (AX), Y1
+	VDIVPS  Y0, Y1, Y1
+	VMULPS  Y3, Y3, Y3
+	VSUBPS  Y3, Y1, Y3
+	VMAXPS  Y3, Y2, Y3
+	VMOVUPS Y3, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	SUBQ    $+8, CX
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, CX
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y3
+	NEGQ       CX
+	VMASKMOVPS (BX), Y3, Y1
+	VMASKMOVPS (AX), Y3, Y5
+	VDIVPS     Y0, Y5, Y5
+	VMULPS     Y1, Y1, Y1
+	VSUBPS     Y1, Y5, Y1
+	VMAXPS     Y1, Y2, Y1
+	VMASKMOVPS Y1, Y3, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func CorrectedVariancesAVX512(variance *float32, lost *float32, n int, rows float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·CorrectedVariancesAVX512(SB), NOSPLIT, $0-28
+	MOVQ         variance+0(FP), AX
+	MOVQ         lost+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS rows+24(FP), Z0
+	VBROADCASTSS lanes_00000000<>+0(SB), Z2
+	SUBQ         $+32, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS (BX), Z1
+	VMOVUPS 64(BX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VDIVPS  Z0, Z4, Z4
+	VDIVPS  Z0, Z5, Z5
+	VMULPS  Z1, Z1, Z1
+	VMULPS  Z3, Z3, Z3
+	VSUBPS  Z1, Z4, Z1
+	VSUBPS  Z3, Z5, Z3
+	VMAXPS  Z1, Z2, Z1
+	VMAXPS  Z3, Z2, Z3
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Z3
+	VMOVUPS (AX), Z1
+	VDIVPS  Z0, Z1, Z1
+	VMULPS  Z3, Z3, Z3
+	VSUBPS  Z3, Z1, Z3
+	VMAXPS  Z3, Z2, Z3
+	VMOVUPS Z3, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, CX
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, CX
+	TESTQ     CX, CX
+	JE        done
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (BX), K1, Z3
+	VMOVUPS.Z (AX), K1, Z1
+	VDIVPS    Z0, Z1, Z1
+	VMULPS    Z3, Z3, Z3
+	VSUBPS    Z3, Z1, Z3
+	VMAXPS    Z3, Z2, Z3
+	VMOVUPS   Z3, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func ColAffineAVX2(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
 // Requires: AVX, FMA3
 TEXT ·ColAffineAVX2(SB), NOSPLIT, $0-48

@@ -266,6 +266,12 @@ func ColSumSquaresShiftedNEON(dst *float32, x *float32, shift *float32, n int, r
 func ColSumSquaresShiftedNarrowNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
 
 //go:noescape
+func ShiftedMeansNEON(mean *float32, lost *float32, shift *float32, n int, rows float32)
+
+//go:noescape
+func CorrectedVariancesNEON(variance *float32, lost *float32, n int, rows float32)
+
+//go:noescape
 func ColAffineNEON(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
 
 //go:noescape

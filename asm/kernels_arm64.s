@@ -35192,6 +35192,235 @@ stored1768:
 done:
 	RET
 
+// func ShiftedMeansNEON(mean *float32, lost *float32, shift *float32, n int, rows float32)
+TEXT ·ShiftedMeansNEON(SB), NOSPLIT, $0-36
+	MOVD mean+0(FP), R0
+	MOVD lost+8(FP), R1
+	MOVD shift+16(FP), R2
+	MOVD n+24(FP), R3
+	FMOVS rows+32(FP), F0
+	VDUP V0.S[0], V0.S4
+	SUBS $8, R3
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R2), F1
+	FMOVQ 16(R2), F2
+	FMOVQ 0(R0), F3
+	FMOVQ 16(R0), F4
+	WORD $0x6e20fc63 // FDIV V3.4S, V3.4S, V0.4S
+	WORD $0x6e20fc84 // FDIV V4.4S, V4.4S, V0.4S
+	WORD $0x4e23d425 // FADD V5.4S, V1.4S, V3.4S
+	WORD $0x4e24d446 // FADD V6.4S, V2.4S, V4.4S
+	FMOVQ F5, 0(R0)
+	FMOVQ F6, 16(R0)
+	WORD $0x4ea1d4a1 // FSUB V1.4S, V5.4S, V1.4S
+	WORD $0x4ea2d4c2 // FSUB V2.4S, V6.4S, V2.4S
+	WORD $0x4ea1d461 // FSUB V1.4S, V3.4S, V1.4S
+	WORD $0x4ea2d482 // FSUB V2.4S, V4.4S, V2.4S
+	FMOVQ F1, 0(R1)
+	FMOVQ F2, 16(R1)
+	ADD $32, R0
+	ADD $32, R1
+	ADD $32, R2
+	SUBS $8, R3
+	BGE blocks
+
+blocks_end:
+	ADD $8, R3
+	SUBS $4, R3
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R2), F2
+	FMOVQ 0(R0), F1
+	WORD $0x6e20fc21 // FDIV V1.4S, V1.4S, V0.4S
+	WORD $0x4e21d444 // FADD V4.4S, V2.4S, V1.4S
+	FMOVQ F4, 0(R0)
+	WORD $0x4ea2d482 // FSUB V2.4S, V4.4S, V2.4S
+	WORD $0x4ea2d422 // FSUB V2.4S, V1.4S, V2.4S
+	FMOVQ F2, 0(R1)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	SUBS $4, R3
+	BGE vectors
+
+vectors_end:
+	ADD $4, R3
+	CMP $0, R3
+	BEQ done
+	VDUP R3, V2.S4
+	SUB $0, R3, R26
+	VMOV R26, V2.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V2.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V2.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V2.S[3]
+	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
+	TBZ $1, R3, single1769
+	FMOVD 0(R2), F1
+	TBZ $0, R3, loaded1770
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1770
+
+single1769:
+	FMOVS 0(R2), F1
+
+loaded1770:
+	TBZ $1, R3, single1771
+	FMOVD 0(R0), F4
+	TBZ $0, R3, loaded1772
+	ADD $8, R0, R26
+	VLD1 (R26), V4.S[2]
+	B loaded1772
+
+single1771:
+	FMOVS 0(R0), F4
+
+loaded1772:
+	WORD $0x6e20fc84 // FDIV V4.4S, V4.4S, V0.4S
+	WORD $0x4e24d423 // FADD V3.4S, V1.4S, V4.4S
+	TBZ $1, R3, single1773
+	FMOVD F3, 0(R0)
+	TBZ $0, R3, stored1774
+	ADD $8, R0, R26
+	VST1 V3.S[2], (R26)
+	B stored1774
+
+single1773:
+	FMOVS F3, 0(R0)
+
+stored1774:
+	WORD $0x4ea1d461 // FSUB V1.4S, V3.4S, V1.4S
+	WORD $0x4ea1d481 // FSUB V1.4S, V4.4S, V1.4S
+	TBZ $1, R3, single1775
+	FMOVD F1, 0(R1)
+	TBZ $0, R3, stored1776
+	ADD $8, R1, R26
+	VST1 V1.S[2], (R26)
+	B stored1776
+
+single1775:
+	FMOVS F1, 0(R1)
+
+stored1776:
+
+done:
+	RET
+
+// func CorrectedVariancesNEON(variance *float32, lost *float32, n int, rows float32)
+TEXT ·CorrectedVariancesNEON(SB), NOSPLIT, $0-28
+	MOVD variance+0(FP), R0
+	MOVD lost+8(FP), R1
+	MOVD n+16(FP), R2
+	FMOVS rows+24(FP), F0
+	VDUP V0.S[0], V0.S4
+	MOVD $0x00000000, R26
+	VDUP R26, V1.S4
+	SUBS $8, R2
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F2
+	FMOVQ 16(R1), F3
+	FMOVQ 0(R0), F4
+	FMOVQ 16(R0), F5
+	WORD $0x6e20fc84 // FDIV V4.4S, V4.4S, V0.4S
+	WORD $0x6e20fca5 // FDIV V5.4S, V5.4S, V0.4S
+	WORD $0x6e22dc42 // FMUL V2.4S, V2.4S, V2.4S
+	WORD $0x6e23dc63 // FMUL V3.4S, V3.4S, V3.4S
+	WORD $0x4ea2d482 // FSUB V2.4S, V4.4S, V2.4S
+	WORD $0x4ea3d4a3 // FSUB V3.4S, V5.4S, V3.4S
+	WORD $0x6ea2e425 // FCMGT V5.4S, V1.4S, V2.4S
+	WORD $0x6ea51c22 // BIT V2.16B, V1.16B, V5.16B
+	WORD $0x6ea3e425 // FCMGT V5.4S, V1.4S, V3.4S
+	WORD $0x6ea51c23 // BIT V3.16B, V1.16B, V5.16B
+	FMOVQ F2, 0(R0)
+	FMOVQ F3, 16(R0)
+	ADD $32, R0
+	ADD $32, R1
+	SUBS $8, R2
+	BGE blocks
+
+blocks_end:
+	ADD $8, R2
+	SUBS $4, R2
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F3
+	FMOVQ 0(R0), F2
+	WORD $0x6e20fc42 // FDIV V2.4S, V2.4S, V0.4S
+	WORD $0x6e23dc63 // FMUL V3.4S, V3.4S, V3.4S
+	WORD $0x4ea3d443 // FSUB V3.4S, V2.4S, V3.4S
+	WORD $0x6ea3e422 // FCMGT V2.4S, V1.4S, V3.4S
+	WORD $0x6ea21c23 // BIT V3.16B, V1.16B, V2.16B
+	FMOVQ F3, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	SUBS $4, R2
+	BGE vectors
+
+vectors_end:
+	ADD $4, R2
+	CMP $0, R2
+	BEQ done
+	VDUP R2, V3.S4
+	SUB $0, R2, R26
+	VMOV R26, V3.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V3.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V3.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V3.S[3]
+	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
+	TBZ $1, R2, single1777
+	FMOVD 0(R1), F2
+	TBZ $0, R2, loaded1778
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1778
+
+single1777:
+	FMOVS 0(R1), F2
+
+loaded1778:
+	TBZ $1, R2, single1779
+	FMOVD 0(R0), F5
+	TBZ $0, R2, loaded1780
+	ADD $8, R0, R26
+	VLD1 (R26), V5.S[2]
+	B loaded1780
+
+single1779:
+	FMOVS 0(R0), F5
+
+loaded1780:
+	WORD $0x6e20fca5 // FDIV V5.4S, V5.4S, V0.4S
+	WORD $0x6e22dc42 // FMUL V2.4S, V2.4S, V2.4S
+	WORD $0x4ea2d4a2 // FSUB V2.4S, V5.4S, V2.4S
+	WORD $0x6ea2e425 // FCMGT V5.4S, V1.4S, V2.4S
+	WORD $0x6ea51c22 // BIT V2.16B, V1.16B, V5.16B
+	TBZ $1, R2, single1781
+	FMOVD F2, 0(R0)
+	TBZ $0, R2, stored1782
+	ADD $8, R0, R26
+	VST1 V2.S[2], (R26)
+	B stored1782
+
+single1781:
+	FMOVS F2, 0(R0)
+
+stored1782:
+
+done:
+	RET
+
 // func ColAffineNEON(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
 TEXT ·ColAffineNEON(SB), NOSPLIT, $0-48
 	MOVD dst+0(FP), R0
@@ -35270,51 +35499,51 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1769
+	TBZ $1, R6, single1783
 	FMOVD 0(R1), F10
-	TBZ $0, R6, loaded1770
+	TBZ $0, R6, loaded1784
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1770
+	B loaded1784
 
-single1769:
+single1783:
 	FMOVS 0(R1), F10
 
-loaded1770:
-	TBZ $1, R6, single1771
+loaded1784:
+	TBZ $1, R6, single1785
 	FMOVD 0(R2), F11
-	TBZ $0, R6, loaded1772
+	TBZ $0, R6, loaded1786
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1772
+	B loaded1786
 
-single1771:
+single1785:
 	FMOVS 0(R2), F11
 
-loaded1772:
-	TBZ $1, R6, single1773
+loaded1786:
+	TBZ $1, R6, single1787
 	FMOVD 0(R3), F12
-	TBZ $0, R6, loaded1774
+	TBZ $0, R6, loaded1788
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1774
+	B loaded1788
 
-single1773:
+single1787:
 	FMOVS 0(R3), F12
 
-loaded1774:
+loaded1788:
 	VFMLA V11.S4, V10.S4, V12.S4
-	TBZ $1, R6, single1775
+	TBZ $1, R6, single1789
 	FMOVD F12, 0(R0)
-	TBZ $0, R6, stored1776
+	TBZ $0, R6, stored1790
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1776
+	B stored1790
 
-single1775:
+single1789:
 	FMOVS F12, 0(R0)
 
-stored1776:
+stored1790:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -35414,53 +35643,53 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1777
+	TBZ $1, R6, single1791
 	FMOVD 0(R1), F11
-	TBZ $0, R6, loaded1778
+	TBZ $0, R6, loaded1792
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1778
+	B loaded1792
 
-single1777:
+single1791:
 	FMOVS 0(R1), F11
 
-loaded1778:
-	TBZ $1, R6, single1779
+loaded1792:
+	TBZ $1, R6, single1793
 	FMOVD 0(R2), F12
-	TBZ $0, R6, loaded1780
+	TBZ $0, R6, loaded1794
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1780
+	B loaded1794
 
-single1779:
+single1793:
 	FMOVS 0(R2), F12
 
-loaded1780:
-	TBZ $1, R6, single1781
+loaded1794:
+	TBZ $1, R6, single1795
 	FMOVD 0(R3), F13
-	TBZ $0, R6, loaded1782
+	TBZ $0, R6, loaded1796
 	ADD $8, R3, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1782
+	B loaded1796
 
-single1781:
+single1795:
 	FMOVS 0(R3), F13
 
-loaded1782:
+loaded1796:
 	VFMLA V12.S4, V11.S4, V13.S4
 	WORD $0x6eade40c // FCMGT V12.4S, V0.4S, V13.4S
 	WORD $0x6eac1c0d // BIT V13.16B, V0.16B, V12.16B
-	TBZ $1, R6, single1783
+	TBZ $1, R6, single1797
 	FMOVD F13, 0(R0)
-	TBZ $0, R6, stored1784
+	TBZ $0, R6, stored1798
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1784
+	B stored1798
 
-single1783:
+single1797:
 	FMOVS F13, 0(R0)
 
-stored1784:
+stored1798:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -35551,42 +35780,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1785
+	TBZ $1, R5, single1799
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1786
+	TBZ $0, R5, loaded1800
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1786
+	B loaded1800
 
-single1785:
+single1799:
 	FMOVS 0(R1), F8
 
-loaded1786:
-	TBZ $1, R5, single1787
+loaded1800:
+	TBZ $1, R5, single1801
 	FMOVD 0(R2), F9
-	TBZ $0, R5, loaded1788
+	TBZ $0, R5, loaded1802
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1788
+	B loaded1802
 
-single1787:
+single1801:
 	FMOVS 0(R2), F9
 
-loaded1788:
+loaded1802:
 	WORD $0x4e29d509 // FADD V9.4S, V8.4S, V9.4S
 	WORD $0x6ea9e408 // FCMGT V8.4S, V0.4S, V9.4S
 	WORD $0x6ea81c09 // BIT V9.16B, V0.16B, V8.16B
-	TBZ $1, R5, single1789
+	TBZ $1, R5, single1803
 	FMOVD F9, 0(R0)
-	TBZ $0, R5, stored1790
+	TBZ $0, R5, stored1804
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1790
+	B stored1804
 
-single1789:
+single1803:
 	FMOVS F9, 0(R0)
 
-stored1790:
+stored1804:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -35764,28 +35993,28 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1791
+	TBZ $1, R5, single1805
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded1792
+	TBZ $0, R5, loaded1806
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded1792
+	B loaded1806
 
-single1791:
+single1805:
 	FMOVS 0(R1), F16
 
-loaded1792:
-	TBZ $1, R5, single1793
+loaded1806:
+	TBZ $1, R5, single1807
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1794
+	TBZ $0, R5, loaded1808
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1794
+	B loaded1808
 
-single1793:
+single1807:
 	FMOVS 0(R2), F21
 
-loaded1794:
+loaded1808:
 	WORD $0x4e35d615 // FADD V21.4S, V16.4S, V21.4S
 	VORR V21.B16, V0.B16, V16.B16
 	WORD $0x6eb0e437 // FCMGT V23.4S, V1.4S, V16.4S
@@ -35814,17 +36043,17 @@ loaded1794:
 	VFMLA V16.S4, V23.S4, V17.S4
 	WORD $0x6e31fed1 // FDIV V17.4S, V22.4S, V17.4S
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R5, single1795
+	TBZ $1, R5, single1809
 	FMOVD F21, 0(R0)
-	TBZ $0, R5, stored1796
+	TBZ $0, R5, stored1810
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1796
+	B stored1810
 
-single1795:
+single1809:
 	FMOVS F21, 0(R0)
 
-stored1796:
+stored1810:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -35984,30 +36213,30 @@ vectors_end:
 	VEOR V14.B16, V12.B16, V12.B16
 	WORD $0x4ea69d8c // MUL V12.4S, V12.4S, V6.4S
 	WORD $0x4eac346c // CMGT V12.4S, V3.4S, V12.4S
-	TBZ $1, R2, single1797
+	TBZ $1, R2, single1811
 	FMOVD 0(R1), F14
-	TBZ $0, R2, loaded1798
+	TBZ $0, R2, loaded1812
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1798
+	B loaded1812
 
-single1797:
+single1811:
 	FMOVS 0(R1), F14
 
-loaded1798:
+loaded1812:
 	WORD $0x6e2edc8e // FMUL V14.4S, V4.4S, V14.4S
 	WORD $0x4e6c1dce // BIC V14.16B, V14.16B, V12.16B
-	TBZ $1, R2, single1799
+	TBZ $1, R2, single1813
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored1800
+	TBZ $0, R2, stored1814
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1800
+	B stored1814
 
-single1799:
+single1813:
 	FMOVS F14, 0(R0)
 
-stored1800:
+stored1814:
 
 done:
 	RET
@@ -36255,71 +36484,71 @@ columns1_end:
 	ADD R7, R3
 	MOVD mean+32(FP), R4
 	ADD R7, R4
-	TBZ $1, R5, single1801
+	TBZ $1, R5, single1815
 	FMOVD 0(R4), F4
-	TBZ $0, R5, loaded1802
+	TBZ $0, R5, loaded1816
 	ADD $8, R4, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1802
+	B loaded1816
 
-single1801:
+single1815:
 	FMOVS 0(R4), F4
 
-loaded1802:
+loaded1816:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	MOVD add+64(FP), R8
 	CMP $2, R8
 	BNE partial_begin
-	TBZ $1, R5, single1803
+	TBZ $1, R5, single1817
 	FMOVD 0(R0), F5
-	TBZ $0, R5, loaded1804
+	TBZ $0, R5, loaded1818
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1804
+	B loaded1818
 
-single1803:
+single1817:
 	FMOVS 0(R0), F5
 
-loaded1804:
-	TBZ $1, R5, single1805
+loaded1818:
+	TBZ $1, R5, single1819
 	FMOVD 0(R1), F2
-	TBZ $0, R5, loaded1806
+	TBZ $0, R5, loaded1820
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1806
+	B loaded1820
 
-single1805:
+single1819:
 	FMOVS 0(R1), F2
 
-loaded1806:
+loaded1820:
 
 partial_begin:
 	MOVD rows+48(FP), R8
 
 partial_rows:
-	TBZ $1, R5, single1807
+	TBZ $1, R5, single1821
 	FMOVD 0(R2), F1
-	TBZ $0, R5, loaded1808
+	TBZ $0, R5, loaded1822
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1808
+	B loaded1822
 
-single1807:
+single1821:
 	FMOVS 0(R2), F1
 
-loaded1808:
-	TBZ $1, R5, single1809
+loaded1822:
+	TBZ $1, R5, single1823
 	FMOVD 0(R3), F0
-	TBZ $0, R5, loaded1810
+	TBZ $0, R5, loaded1824
 	ADD $8, R3, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1810
+	B loaded1824
 
-single1809:
+single1823:
 	FMOVS 0(R3), F0
 
-loaded1810:
+loaded1824:
 	WORD $0x4ea4d400 // FSUB V0.4S, V0.4S, V4.4S
 	VFMLA V0.S4, V1.S4, V5.S4
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
@@ -36330,54 +36559,54 @@ loaded1810:
 	MOVD add+64(FP), R8
 	CMP $1, R8
 	BNE partial_store
-	TBZ $1, R5, single1811
+	TBZ $1, R5, single1825
 	FMOVD 0(R0), F1
-	TBZ $0, R5, loaded1812
+	TBZ $0, R5, loaded1826
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1812
+	B loaded1826
 
-single1811:
+single1825:
 	FMOVS 0(R0), F1
 
-loaded1812:
+loaded1826:
 	WORD $0x4e25d425 // FADD V5.4S, V1.4S, V5.4S
-	TBZ $1, R5, single1813
+	TBZ $1, R5, single1827
 	FMOVD 0(R1), F1
-	TBZ $0, R5, loaded1814
+	TBZ $0, R5, loaded1828
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1814
+	B loaded1828
 
-single1813:
+single1827:
 	FMOVS 0(R1), F1
 
-loaded1814:
+loaded1828:
 	WORD $0x4e22d422 // FADD V2.4S, V1.4S, V2.4S
 
 partial_store:
-	TBZ $1, R5, single1815
+	TBZ $1, R5, single1829
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored1816
+	TBZ $0, R5, stored1830
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1816
+	B stored1830
 
-single1815:
+single1829:
 	FMOVS F5, 0(R0)
 
-stored1816:
-	TBZ $1, R5, single1817
+stored1830:
+	TBZ $1, R5, single1831
 	FMOVD F2, 0(R1)
-	TBZ $0, R5, stored1818
+	TBZ $0, R5, stored1832
 	ADD $8, R1, R26
 	VST1 V2.S[2], (R26)
-	B stored1818
+	B stored1832
 
-single1817:
+single1831:
 	FMOVS F2, 0(R1)
 
-stored1818:
+stored1832:
 
 done:
 	RET
@@ -36476,17 +36705,17 @@ columns_end:
 	ADD R7, R9
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1819
+	TBZ $1, R4, single1833
 	FMOVD 0(R7), F0
-	TBZ $0, R4, loaded1820
+	TBZ $0, R4, loaded1834
 	ADD $8, R7, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1820
+	B loaded1834
 
-single1819:
+single1833:
 	FMOVS 0(R7), F0
 
-loaded1820:
+loaded1834:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -36494,50 +36723,50 @@ loaded1820:
 	MOVD rows+48(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single1821
+	TBZ $1, R4, single1835
 	FMOVD 0(R2), F5
-	TBZ $0, R4, loaded1822
+	TBZ $0, R4, loaded1836
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1822
+	B loaded1836
 
-single1821:
+single1835:
 	FMOVS 0(R2), F5
 
-loaded1822:
-	TBZ $1, R4, single1823
+loaded1836:
+	TBZ $1, R4, single1837
 	FMOVD 0(R8), F8
-	TBZ $0, R4, loaded1824
+	TBZ $0, R4, loaded1838
 	ADD $8, R8, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1824
+	B loaded1838
 
-single1823:
+single1837:
 	FMOVS 0(R8), F8
 
-loaded1824:
-	TBZ $1, R4, single1825
+loaded1838:
+	TBZ $1, R4, single1839
 	FMOVD 0(R3), F7
-	TBZ $0, R4, loaded1826
+	TBZ $0, R4, loaded1840
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1826
+	B loaded1840
 
-single1825:
+single1839:
 	FMOVS 0(R3), F7
 
-loaded1826:
-	TBZ $1, R4, single1827
+loaded1840:
+	TBZ $1, R4, single1841
 	FMOVD 0(R9), F9
-	TBZ $0, R4, loaded1828
+	TBZ $0, R4, loaded1842
 	ADD $8, R9, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1828
+	B loaded1842
 
-single1827:
+single1841:
 	FMOVS 0(R9), F9
 
-loaded1828:
+loaded1842:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
 	VFMLA V7.S4, V5.S4, V1.S4
@@ -36553,56 +36782,56 @@ loaded1828:
 	MOVD add+72(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single1829
+	TBZ $1, R4, single1843
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded1830
+	TBZ $0, R4, loaded1844
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1830
+	B loaded1844
 
-single1829:
+single1843:
 	FMOVS 0(R0), F8
 
-loaded1830:
+loaded1844:
 	WORD $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	TBZ $1, R4, single1831
+	TBZ $1, R4, single1845
 	FMOVD 0(R1), F8
-	TBZ $0, R4, loaded1832
+	TBZ $0, R4, loaded1846
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1832
+	B loaded1846
 
-single1831:
+single1845:
 	FMOVS 0(R1), F8
 
-loaded1832:
+loaded1846:
 	WORD $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
-	TBZ $1, R4, single1833
+	TBZ $1, R4, single1847
 	FMOVD F1, 0(R0)
-	TBZ $0, R4, stored1834
+	TBZ $0, R4, stored1848
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1834
+	B stored1848
 
-single1833:
+single1847:
 	FMOVS F1, 0(R0)
 
-stored1834:
+stored1848:
 	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
-	TBZ $1, R4, single1835
+	TBZ $1, R4, single1849
 	FMOVD F3, 0(R1)
-	TBZ $0, R4, stored1836
+	TBZ $0, R4, stored1850
 	ADD $8, R1, R26
 	VST1 V3.S[2], (R26)
-	B stored1836
+	B stored1850
 
-single1835:
+single1849:
 	FMOVS F3, 0(R1)
 
-stored1836:
+stored1850:
 
 done:
 	RET
@@ -36726,87 +36955,87 @@ vectors_end:
 	ADD $4, R9
 	CMP $0, R9
 	BEQ row_end
-	TBZ $1, R9, single1837
+	TBZ $1, R9, single1851
 	FMOVD 0(R2), F11
-	TBZ $0, R9, loaded1838
+	TBZ $0, R9, loaded1852
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1838
+	B loaded1852
 
-single1837:
+single1851:
 	FMOVS 0(R2), F11
 
-loaded1838:
-	TBZ $1, R9, single1839
+loaded1852:
+	TBZ $1, R9, single1853
 	FMOVD 0(R1), F1
-	TBZ $0, R9, loaded1840
+	TBZ $0, R9, loaded1854
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1840
+	B loaded1854
 
-single1839:
+single1853:
 	FMOVS 0(R1), F1
 
-loaded1840:
-	TBZ $1, R9, single1841
+loaded1854:
+	TBZ $1, R9, single1855
 	FMOVD 0(R3), F12
-	TBZ $0, R9, loaded1842
+	TBZ $0, R9, loaded1856
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1842
+	B loaded1856
 
-single1841:
+single1855:
 	FMOVS 0(R3), F12
 
-loaded1842:
+loaded1856:
 	WORD $0x4eacd56c // FSUB V12.4S, V11.4S, V12.4S
-	TBZ $1, R9, single1843
+	TBZ $1, R9, single1857
 	FMOVD 0(R6), F11
-	TBZ $0, R9, loaded1844
+	TBZ $0, R9, loaded1858
 	ADD $8, R6, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1844
+	B loaded1858
 
-single1843:
+single1857:
 	FMOVS 0(R6), F11
 
-loaded1844:
-	TBZ $1, R9, single1845
+loaded1858:
+	TBZ $1, R9, single1859
 	FMOVD 0(R5), F2
-	TBZ $0, R9, loaded1846
+	TBZ $0, R9, loaded1860
 	ADD $8, R5, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1846
+	B loaded1860
 
-single1845:
+single1859:
 	FMOVS 0(R5), F2
 
-loaded1846:
+loaded1860:
 	WORD $0x4ea2d422 // FSUB V2.4S, V1.4S, V2.4S
 	VFMLS V11.S4, V12.S4, V2.S4
-	TBZ $1, R9, single1847
+	TBZ $1, R9, single1861
 	FMOVD 0(R4), F11
-	TBZ $0, R9, loaded1848
+	TBZ $0, R9, loaded1862
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1848
+	B loaded1862
 
-single1847:
+single1861:
 	FMOVS 0(R4), F11
 
-loaded1848:
+loaded1862:
 	WORD $0x6e2bdc4b // FMUL V11.4S, V2.4S, V11.4S
-	TBZ $1, R9, single1849
+	TBZ $1, R9, single1863
 	FMOVD F11, 0(R0)
-	TBZ $0, R9, stored1850
+	TBZ $0, R9, stored1864
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored1850
+	B stored1864
 
-single1849:
+single1863:
 	FMOVS F11, 0(R0)
 
-stored1850:
+stored1864:
 	LSL $2, R9
 	ADD R9, R0
 	ADD R9, R1
@@ -37118,97 +37347,97 @@ columns1_end:
 	ADD R9, R3
 	MOVD scale+40(FP), R5
 	ADD R9, R5
-	TBZ $1, R7, single1851
+	TBZ $1, R7, single1865
 	FMOVD 0(R5), F7
-	TBZ $0, R7, loaded1852
+	TBZ $0, R7, loaded1866
 	ADD $8, R5, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1852
+	B loaded1866
 
-single1851:
+single1865:
 	FMOVS 0(R5), F7
 
-loaded1852:
+loaded1866:
 	MOVD shift+48(FP), R6
 	ADD R9, R6
-	TBZ $1, R7, single1853
+	TBZ $1, R7, single1867
 	FMOVD 0(R6), F8
-	TBZ $0, R7, loaded1854
+	TBZ $0, R7, loaded1868
 	ADD $8, R6, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1854
+	B loaded1868
 
-single1853:
+single1867:
 	FMOVS 0(R6), F8
 
-loaded1854:
+loaded1868:
 	MOVD mean+32(FP), R4
 	ADD R9, R4
-	TBZ $1, R7, single1855
+	TBZ $1, R7, single1869
 	FMOVD 0(R4), F9
-	TBZ $0, R7, loaded1856
+	TBZ $0, R7, loaded1870
 	ADD $8, R4, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1856
+	B loaded1870
 
-single1855:
+single1869:
 	FMOVS 0(R4), F9
 
-loaded1856:
+loaded1870:
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	MOVD add+80(FP), R10
 	CMP $2, R10
 	BNE partial_begin
-	TBZ $1, R7, single1857
+	TBZ $1, R7, single1871
 	FMOVD 0(R0), F10
-	TBZ $0, R7, loaded1858
+	TBZ $0, R7, loaded1872
 	ADD $8, R0, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1858
+	B loaded1872
 
-single1857:
+single1871:
 	FMOVS 0(R0), F10
 
-loaded1858:
-	TBZ $1, R7, single1859
+loaded1872:
+	TBZ $1, R7, single1873
 	FMOVD 0(R1), F5
-	TBZ $0, R7, loaded1860
+	TBZ $0, R7, loaded1874
 	ADD $8, R1, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1860
+	B loaded1874
 
-single1859:
+single1873:
 	FMOVS 0(R1), F5
 
-loaded1860:
+loaded1874:
 
 partial_begin:
 	MOVD rows+64(FP), R10
 
 partial_rows:
-	TBZ $1, R7, single1861
+	TBZ $1, R7, single1875
 	FMOVD 0(R2), F4
-	TBZ $0, R7, loaded1862
+	TBZ $0, R7, loaded1876
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1862
+	B loaded1876
 
-single1861:
+single1875:
 	FMOVS 0(R2), F4
 
-loaded1862:
-	TBZ $1, R7, single1863
+loaded1876:
+	TBZ $1, R7, single1877
 	FMOVD 0(R3), F3
-	TBZ $0, R7, loaded1864
+	TBZ $0, R7, loaded1878
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1864
+	B loaded1878
 
-single1863:
+single1877:
 	FMOVS 0(R3), F3
 
-loaded1864:
+loaded1878:
 	VMOV V8.B16, V2.B16
 	VFMLA V7.S4, V3.S4, V2.S4
 	WORD $0x6ea0e442 // FCMGT V2.4S, V2.4S, V0.4S
@@ -37223,54 +37452,54 @@ loaded1864:
 	MOVD add+80(FP), R10
 	CMP $1, R10
 	BNE partial_store
-	TBZ $1, R7, single1865
+	TBZ $1, R7, single1879
 	FMOVD 0(R0), F4
-	TBZ $0, R7, loaded1866
+	TBZ $0, R7, loaded1880
 	ADD $8, R0, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1866
+	B loaded1880
 
-single1865:
+single1879:
 	FMOVS 0(R0), F4
 
-loaded1866:
+loaded1880:
 	WORD $0x4e2ad48a // FADD V10.4S, V4.4S, V10.4S
-	TBZ $1, R7, single1867
+	TBZ $1, R7, single1881
 	FMOVD 0(R1), F4
-	TBZ $0, R7, loaded1868
+	TBZ $0, R7, loaded1882
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1868
+	B loaded1882
 
-single1867:
+single1881:
 	FMOVS 0(R1), F4
 
-loaded1868:
+loaded1882:
 	WORD $0x4e25d485 // FADD V5.4S, V4.4S, V5.4S
 
 partial_store:
-	TBZ $1, R7, single1869
+	TBZ $1, R7, single1883
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored1870
+	TBZ $0, R7, stored1884
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1870
+	B stored1884
 
-single1869:
+single1883:
 	FMOVS F10, 0(R0)
 
-stored1870:
-	TBZ $1, R7, single1871
+stored1884:
+	TBZ $1, R7, single1885
 	FMOVD F5, 0(R1)
-	TBZ $0, R7, stored1872
+	TBZ $0, R7, stored1886
 	ADD $8, R1, R26
 	VST1 V5.S[2], (R26)
-	B stored1872
+	B stored1886
 
-single1871:
+single1885:
 	FMOVS F5, 0(R1)
 
-stored1872:
+stored1886:
 
 done:
 	RET
@@ -37385,43 +37614,43 @@ columns_end:
 	ADD R7, R9
 	MOVD scale+40(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1873
+	TBZ $1, R4, single1887
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1874
+	TBZ $0, R4, loaded1888
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1874
+	B loaded1888
 
-single1873:
+single1887:
 	FMOVS 0(R7), F1
 
-loaded1874:
+loaded1888:
 	MOVD shift+48(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1875
+	TBZ $1, R4, single1889
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1876
+	TBZ $0, R4, loaded1890
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1876
+	B loaded1890
 
-single1875:
+single1889:
 	FMOVS 0(R7), F2
 
-loaded1876:
+loaded1890:
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1877
+	TBZ $1, R4, single1891
 	FMOVD 0(R7), F3
-	TBZ $0, R4, loaded1878
+	TBZ $0, R4, loaded1892
 	ADD $8, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1878
+	B loaded1892
 
-single1877:
+single1891:
 	FMOVS 0(R7), F3
 
-loaded1878:
+loaded1892:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
@@ -37429,50 +37658,50 @@ loaded1878:
 	MOVD rows+64(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single1879
+	TBZ $1, R4, single1893
 	FMOVD 0(R2), F8
-	TBZ $0, R4, loaded1880
+	TBZ $0, R4, loaded1894
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1880
+	B loaded1894
 
-single1879:
+single1893:
 	FMOVS 0(R2), F8
 
-loaded1880:
-	TBZ $1, R4, single1881
+loaded1894:
+	TBZ $1, R4, single1895
 	FMOVD 0(R8), F11
-	TBZ $0, R4, loaded1882
+	TBZ $0, R4, loaded1896
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1882
+	B loaded1896
 
-single1881:
+single1895:
 	FMOVS 0(R8), F11
 
-loaded1882:
-	TBZ $1, R4, single1883
+loaded1896:
+	TBZ $1, R4, single1897
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded1884
+	TBZ $0, R4, loaded1898
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1884
+	B loaded1898
 
-single1883:
+single1897:
 	FMOVS 0(R3), F10
 
-loaded1884:
-	TBZ $1, R4, single1885
+loaded1898:
+	TBZ $1, R4, single1899
 	FMOVD 0(R9), F13
-	TBZ $0, R4, loaded1886
+	TBZ $0, R4, loaded1900
 	ADD $8, R9, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1886
+	B loaded1900
 
-single1885:
+single1899:
 	FMOVS 0(R9), F13
 
-loaded1886:
+loaded1900:
 	VMOV V2.B16, V12.B16
 	VFMLA V1.S4, V10.S4, V12.S4
 	VMOV V2.B16, V14.B16
@@ -37496,56 +37725,56 @@ loaded1886:
 	MOVD add+88(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single1887
+	TBZ $1, R4, single1901
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded1888
+	TBZ $0, R4, loaded1902
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1888
+	B loaded1902
 
-single1887:
+single1901:
 	FMOVS 0(R0), F11
 
-loaded1888:
+loaded1902:
 	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
-	TBZ $1, R4, single1889
+	TBZ $1, R4, single1903
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded1890
+	TBZ $0, R4, loaded1904
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1890
+	B loaded1904
 
-single1889:
+single1903:
 	FMOVS 0(R1), F11
 
-loaded1890:
+loaded1904:
 	WORD $0x4e26d566 // FADD V6.4S, V11.4S, V6.4S
 
 partial_store:
 	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
-	TBZ $1, R4, single1891
+	TBZ $1, R4, single1905
 	FMOVD F4, 0(R0)
-	TBZ $0, R4, stored1892
+	TBZ $0, R4, stored1906
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored1892
+	B stored1906
 
-single1891:
+single1905:
 	FMOVS F4, 0(R0)
 
-stored1892:
+stored1906:
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
-	TBZ $1, R4, single1893
+	TBZ $1, R4, single1907
 	FMOVD F6, 0(R1)
-	TBZ $0, R4, stored1894
+	TBZ $0, R4, stored1908
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored1894
+	B stored1908
 
-single1893:
+single1907:
 	FMOVS F6, 0(R1)
 
-stored1894:
+stored1908:
 
 done:
 	RET
@@ -37704,112 +37933,112 @@ vectors_end:
 	ADD $4, R11
 	CMP $0, R11
 	BEQ row_end
-	TBZ $1, R11, single1895
-	FMOVD 0(R2), F15
-	TBZ $0, R11, loaded1896
-	ADD $8, R2, R26
-	VLD1 (R26), V15.S[2]
-	B loaded1896
-
-single1895:
-	FMOVS 0(R2), F15
-
-loaded1896:
-	TBZ $1, R11, single1897
-	FMOVD 0(R1), F14
-	TBZ $0, R11, loaded1898
-	ADD $8, R1, R26
-	VLD1 (R26), V14.S[2]
-	B loaded1898
-
-single1897:
-	FMOVS 0(R1), F14
-
-loaded1898:
-	TBZ $1, R11, single1899
-	FMOVD 0(R7), F2
-	TBZ $0, R11, loaded1900
-	ADD $8, R7, R26
-	VLD1 (R26), V2.S[2]
-	B loaded1900
-
-single1899:
-	FMOVS 0(R7), F2
-
-loaded1900:
-	TBZ $1, R11, single1901
-	FMOVD 0(R8), F3
-	TBZ $0, R11, loaded1902
-	ADD $8, R8, R26
-	VLD1 (R26), V3.S[2]
-	B loaded1902
-
-single1901:
-	FMOVS 0(R8), F3
-
-loaded1902:
-	VFMLA V2.S4, V15.S4, V3.S4
-	WORD $0x6ea0e463 // FCMGT V3.4S, V3.4S, V0.4S
-	VAND V3.B16, V14.B16, V14.B16
-	TBZ $1, R11, single1903
-	FMOVD 0(R3), F3
-	TBZ $0, R11, loaded1904
-	ADD $8, R3, R26
-	VLD1 (R26), V3.S[2]
-	B loaded1904
-
-single1903:
-	FMOVS 0(R3), F3
-
-loaded1904:
-	WORD $0x4ea3d5e3 // FSUB V3.4S, V15.4S, V3.4S
-	TBZ $1, R11, single1905
-	FMOVD 0(R6), F15
-	TBZ $0, R11, loaded1906
-	ADD $8, R6, R26
-	VLD1 (R26), V15.S[2]
-	B loaded1906
-
-single1905:
-	FMOVS 0(R6), F15
-
-loaded1906:
-	TBZ $1, R11, single1907
-	FMOVD 0(R5), F2
-	TBZ $0, R11, loaded1908
-	ADD $8, R5, R26
-	VLD1 (R26), V2.S[2]
-	B loaded1908
-
-single1907:
-	FMOVS 0(R5), F2
-
-loaded1908:
-	WORD $0x4ea2d5c2 // FSUB V2.4S, V14.4S, V2.4S
-	VFMLS V15.S4, V3.S4, V2.S4
 	TBZ $1, R11, single1909
-	FMOVD 0(R4), F15
+	FMOVD 0(R2), F15
 	TBZ $0, R11, loaded1910
-	ADD $8, R4, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
 	B loaded1910
 
 single1909:
-	FMOVS 0(R4), F15
+	FMOVS 0(R2), F15
 
 loaded1910:
-	WORD $0x6e2fdc4f // FMUL V15.4S, V2.4S, V15.4S
 	TBZ $1, R11, single1911
-	FMOVD F15, 0(R0)
-	TBZ $0, R11, stored1912
-	ADD $8, R0, R26
-	VST1 V15.S[2], (R26)
-	B stored1912
+	FMOVD 0(R1), F14
+	TBZ $0, R11, loaded1912
+	ADD $8, R1, R26
+	VLD1 (R26), V14.S[2]
+	B loaded1912
 
 single1911:
+	FMOVS 0(R1), F14
+
+loaded1912:
+	TBZ $1, R11, single1913
+	FMOVD 0(R7), F2
+	TBZ $0, R11, loaded1914
+	ADD $8, R7, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1914
+
+single1913:
+	FMOVS 0(R7), F2
+
+loaded1914:
+	TBZ $1, R11, single1915
+	FMOVD 0(R8), F3
+	TBZ $0, R11, loaded1916
+	ADD $8, R8, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1916
+
+single1915:
+	FMOVS 0(R8), F3
+
+loaded1916:
+	VFMLA V2.S4, V15.S4, V3.S4
+	WORD $0x6ea0e463 // FCMGT V3.4S, V3.4S, V0.4S
+	VAND V3.B16, V14.B16, V14.B16
+	TBZ $1, R11, single1917
+	FMOVD 0(R3), F3
+	TBZ $0, R11, loaded1918
+	ADD $8, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1918
+
+single1917:
+	FMOVS 0(R3), F3
+
+loaded1918:
+	WORD $0x4ea3d5e3 // FSUB V3.4S, V15.4S, V3.4S
+	TBZ $1, R11, single1919
+	FMOVD 0(R6), F15
+	TBZ $0, R11, loaded1920
+	ADD $8, R6, R26
+	VLD1 (R26), V15.S[2]
+	B loaded1920
+
+single1919:
+	FMOVS 0(R6), F15
+
+loaded1920:
+	TBZ $1, R11, single1921
+	FMOVD 0(R5), F2
+	TBZ $0, R11, loaded1922
+	ADD $8, R5, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1922
+
+single1921:
+	FMOVS 0(R5), F2
+
+loaded1922:
+	WORD $0x4ea2d5c2 // FSUB V2.4S, V14.4S, V2.4S
+	VFMLS V15.S4, V3.S4, V2.S4
+	TBZ $1, R11, single1923
+	FMOVD 0(R4), F15
+	TBZ $0, R11, loaded1924
+	ADD $8, R4, R26
+	VLD1 (R26), V15.S[2]
+	B loaded1924
+
+single1923:
+	FMOVS 0(R4), F15
+
+loaded1924:
+	WORD $0x6e2fdc4f // FMUL V15.4S, V2.4S, V15.4S
+	TBZ $1, R11, single1925
+	FMOVD F15, 0(R0)
+	TBZ $0, R11, stored1926
+	ADD $8, R0, R26
+	VST1 V15.S[2], (R26)
+	B stored1926
+
+single1925:
 	FMOVS F15, 0(R0)
 
-stored1912:
+stored1926:
 	LSL $2, R11
 	ADD R11, R0
 	ADD R11, R1
@@ -38001,17 +38230,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1913
+	TBZ $1, R4, single1927
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1914
+	TBZ $0, R4, loaded1928
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1914
+	B loaded1928
 
-single1913:
+single1927:
 	FMOVS 0(R0), F2
 
-loaded1914:
+loaded1928:
 	B partial_begin
 
 partial_start:
@@ -38023,17 +38252,17 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1915
+	TBZ $1, R4, single1929
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1916
+	TBZ $0, R4, loaded1930
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1916
+	B loaded1930
 
-single1915:
+single1929:
 	FMOVS 0(R7), F1
 
-loaded1916:
+loaded1930:
 	WORD $0x4e21e427 // FCMEQ V7.4S, V1.4S, V1.4S
 	WORD $0x6ea2e430 // FCMGT V16.4S, V1.4S, V2.4S
 	VMOV V2.B16, V4.B16
@@ -38043,17 +38272,17 @@ loaded1916:
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1917
+	TBZ $1, R4, single1931
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1918
+	TBZ $0, R4, stored1932
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1918
+	B stored1932
 
-single1917:
+single1931:
 	FMOVS F2, 0(R0)
 
-stored1918:
+stored1932:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -38220,28 +38449,28 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1919
+	TBZ $1, R5, single1933
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded1920
+	TBZ $0, R5, loaded1934
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1920
+	B loaded1934
 
-single1919:
+single1933:
 	FMOVS 0(R1), F12
 
-loaded1920:
-	TBZ $1, R5, single1921
+loaded1934:
+	TBZ $1, R5, single1935
 	FMOVD 0(R0), F13
-	TBZ $0, R5, loaded1922
+	TBZ $0, R5, loaded1936
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1922
+	B loaded1936
 
-single1921:
+single1935:
 	FMOVS 0(R0), F13
 
-loaded1922:
+loaded1936:
 	VMOV V0.B16, V14.B16
 	B partial_begin
 
@@ -38256,17 +38485,17 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1923
+	TBZ $1, R5, single1937
 	FMOVD 0(R8), F11
-	TBZ $0, R5, loaded1924
+	TBZ $0, R5, loaded1938
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1924
+	B loaded1938
 
-single1923:
+single1937:
 	FMOVS 0(R8), F11
 
-loaded1924:
+loaded1938:
 	WORD $0x6eade56a // FCMGT V10.4S, V11.4S, V13.4S
 	VMOV V12.B16, V7.B16
 	WORD $0x6eaa1dc7 // BIT V7.16B, V14.16B, V10.16B
@@ -38282,28 +38511,28 @@ loaded1924:
 	ADD R4, R8
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1925
+	TBZ $1, R5, single1939
 	FMOVD F12, 0(R1)
-	TBZ $0, R5, stored1926
+	TBZ $0, R5, stored1940
 	ADD $8, R1, R26
 	VST1 V12.S[2], (R26)
-	B stored1926
+	B stored1940
 
-single1925:
+single1939:
 	FMOVS F12, 0(R1)
 
-stored1926:
-	TBZ $1, R5, single1927
+stored1940:
+	TBZ $1, R5, single1941
 	FMOVD F13, 0(R0)
-	TBZ $0, R5, stored1928
+	TBZ $0, R5, stored1942
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1928
+	B stored1942
 
-single1927:
+single1941:
 	FMOVS F13, 0(R0)
 
-stored1928:
+stored1942:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -38458,17 +38687,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1929
+	TBZ $1, R4, single1943
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1930
+	TBZ $0, R4, loaded1944
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1930
+	B loaded1944
 
-single1929:
+single1943:
 	FMOVS 0(R0), F2
 
-loaded1930:
+loaded1944:
 	B partial_begin
 
 partial_start:
@@ -38479,32 +38708,32 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1931
+	TBZ $1, R4, single1945
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1932
+	TBZ $0, R4, loaded1946
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1932
+	B loaded1946
 
-single1931:
+single1945:
 	FMOVS 0(R7), F1
 
-loaded1932:
+loaded1946:
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1933
+	TBZ $1, R4, single1947
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1934
+	TBZ $0, R4, stored1948
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1934
+	B stored1948
 
-single1933:
+single1947:
 	FMOVS F2, 0(R0)
 
-stored1934:
+stored1948:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -38667,17 +38896,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1935
+	TBZ $1, R4, single1949
 	FMOVD 0(R0), F3
-	TBZ $0, R4, loaded1936
+	TBZ $0, R4, loaded1950
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1936
+	B loaded1950
 
-single1935:
+single1949:
 	FMOVS 0(R0), F3
 
-loaded1936:
+loaded1950:
 	B partial_begin
 
 partial_start:
@@ -38688,33 +38917,33 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1937
+	TBZ $1, R4, single1951
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1938
+	TBZ $0, R4, loaded1952
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1938
+	B loaded1952
 
-single1937:
+single1951:
 	FMOVS 0(R7), F2
 
-loaded1938:
+loaded1952:
 	WORD $0x6e20fc42 // FDIV V2.4S, V2.4S, V0.4S
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1939
+	TBZ $1, R4, single1953
 	FMOVD F3, 0(R0)
-	TBZ $0, R4, stored1940
+	TBZ $0, R4, stored1954
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1940
+	B stored1954
 
-single1939:
+single1953:
 	FMOVS F3, 0(R0)
 
-stored1940:
+stored1954:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -38908,17 +39137,17 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1941
+	TBZ $1, R5, single1955
 	FMOVD 0(R0), F3
-	TBZ $0, R5, loaded1942
+	TBZ $0, R5, loaded1956
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1942
+	B loaded1956
 
-single1941:
+single1955:
 	FMOVS 0(R0), F3
 
-loaded1942:
+loaded1956:
 	B partial_begin
 
 partial_start:
@@ -38930,47 +39159,47 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1943
+	TBZ $1, R5, single1957
 	FMOVD 0(R9), F12
-	TBZ $0, R5, loaded1944
+	TBZ $0, R5, loaded1958
 	ADD $8, R9, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1944
+	B loaded1958
 
-single1943:
+single1957:
 	FMOVS 0(R9), F12
 
-loaded1944:
+loaded1958:
 	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
 	WORD $0x4e20e58c // FCMEQ V12.4S, V12.4S, V0.4S
-	TBZ $1, R5, single1945
+	TBZ $1, R5, single1959
 	FMOVD 0(R8), F2
-	TBZ $0, R5, loaded1946
+	TBZ $0, R5, loaded1960
 	ADD $8, R8, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1946
+	B loaded1960
 
-single1945:
+single1959:
 	FMOVS 0(R8), F2
 
-loaded1946:
+loaded1960:
 	VAND V12.B16, V2.B16, V2.B16
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R4, R8
 	ADD R4, R9
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1947
+	TBZ $1, R5, single1961
 	FMOVD F3, 0(R0)
-	TBZ $0, R5, stored1948
+	TBZ $0, R5, stored1962
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1948
+	B stored1962
 
-single1947:
+single1961:
 	FMOVS F3, 0(R0)
 
-stored1948:
+stored1962:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -39076,17 +39305,17 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1949
+	TBZ $1, R5, single1963
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1950
+	TBZ $0, R5, loaded1964
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1950
+	B loaded1964
 
-single1949:
+single1963:
 	FMOVS 0(R1), F8
 
-loaded1950:
+loaded1964:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -39097,17 +39326,17 @@ loaded1950:
 pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1951
+	TBZ $1, R5, single1965
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1952
+	TBZ $0, R5, loaded1966
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1952
+	B loaded1966
 
-single1951:
+single1965:
 	FMOVS 0(R1), F8
 
-loaded1952:
+loaded1966:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -39118,17 +39347,17 @@ loaded1952:
 pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1953
+	TBZ $1, R5, single1967
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1954
+	TBZ $0, R5, loaded1968
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1954
+	B loaded1968
 
-single1953:
+single1967:
 	FMOVS 0(R1), F8
 
-loaded1954:
+loaded1968:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -39139,17 +39368,17 @@ loaded1954:
 pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1955
+	TBZ $1, R5, single1969
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1956
+	TBZ $0, R5, loaded1970
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1956
+	B loaded1970
 
-single1955:
+single1969:
 	FMOVS 0(R1), F8
 
-loaded1956:
+loaded1970:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -39512,17 +39741,17 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1957
+	TBZ $1, R6, single1971
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1958
+	TBZ $0, R6, loaded1972
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1958
+	B loaded1972
 
-single1957:
+single1971:
 	FMOVS 0(R1), F9
 
-loaded1958:
+loaded1972:
 	WORD $0x4ea2d529 // FSUB V9.4S, V9.4S, V2.4S
 	WORD $0x6e20dd29 // FMUL V9.4S, V9.4S, V0.4S
 	MOVD $0xc2d00000, R26
@@ -39575,17 +39804,17 @@ loaded1958:
 	MOVD $0x2f800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6e27dca5 // FMUL V5.4S, V5.4S, V7.4S
-	TBZ $1, R6, single1959
+	TBZ $1, R6, single1973
 	FMOVD F5, 0(R0)
-	TBZ $0, R6, stored1960
+	TBZ $0, R6, stored1974
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1960
+	B stored1974
 
-single1959:
+single1973:
 	FMOVS F5, 0(R0)
 
-stored1960:
+stored1974:
 
 pass1_end:
 	SUB R7, R1
@@ -39688,29 +39917,29 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1961
+	TBZ $1, R6, single1975
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1962
+	TBZ $0, R6, loaded1976
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1962
+	B loaded1976
 
-single1961:
+single1975:
 	FMOVS 0(R1), F9
 
-loaded1962:
+loaded1976:
 	WORD $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
-	TBZ $1, R6, single1963
+	TBZ $1, R6, single1977
 	FMOVD F9, 0(R0)
-	TBZ $0, R6, stored1964
+	TBZ $0, R6, stored1978
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1964
+	B stored1978
 
-single1963:
+single1977:
 	FMOVS F9, 0(R0)
 
-stored1964:
+stored1978:
 
 pass1_end:
 	SUB R7, R1
@@ -39747,17 +39976,17 @@ clear_dst_vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R6, single1965
+	TBZ $1, R6, single1979
 	FMOVD F1, 0(R7)
-	TBZ $0, R6, stored1966
+	TBZ $0, R6, stored1980
 	ADD $8, R7, R26
 	VST1 V1.S[2], (R26)
-	B stored1966
+	B stored1980
 
-single1965:
+single1979:
 	FMOVS F1, 0(R7)
 
-stored1966:
+stored1980:
 
 clear_dst_end:
 	MOVD dstStride+40(FP), R6
@@ -40013,496 +40242,496 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1967
+	TBZ $1, R6, single1981
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1968
+	TBZ $0, R6, loaded1982
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1968
+	B loaded1982
 
-single1967:
+single1981:
 	FMOVS 0(R1), F17
 
-loaded1968:
+loaded1982:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1969
+	TBZ $1, R6, single1983
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1970
+	TBZ $0, R6, loaded1984
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1970
+	B loaded1984
 
-single1969:
+single1983:
 	FMOVS 0(R2), F21
 
-loaded1970:
+loaded1984:
 	VFMLA V21.S4, V17.S4, V1.S4
 	B pass0_fold
 
 pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1971
+	TBZ $1, R6, single1985
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1972
+	TBZ $0, R6, loaded1986
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1972
+	B loaded1986
 
-single1971:
+single1985:
 	FMOVS 0(R1), F21
 
-loaded1972:
+loaded1986:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1973
+	TBZ $1, R6, single1987
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1974
+	TBZ $0, R6, loaded1988
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1974
+	B loaded1988
 
-single1973:
+single1987:
 	FMOVS 0(R2), F17
 
-loaded1974:
+loaded1988:
 	VFMLA V17.S4, V21.S4, V2.S4
 	B pass0_fold
 
 pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1975
+	TBZ $1, R6, single1989
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1976
+	TBZ $0, R6, loaded1990
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1976
+	B loaded1990
 
-single1975:
+single1989:
 	FMOVS 0(R1), F17
 
-loaded1976:
+loaded1990:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1977
+	TBZ $1, R6, single1991
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1978
+	TBZ $0, R6, loaded1992
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1978
+	B loaded1992
 
-single1977:
+single1991:
 	FMOVS 0(R2), F21
 
-loaded1978:
+loaded1992:
 	VFMLA V21.S4, V17.S4, V3.S4
 	B pass0_fold
 
 pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1979
+	TBZ $1, R6, single1993
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1980
+	TBZ $0, R6, loaded1994
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1980
+	B loaded1994
 
-single1979:
+single1993:
 	FMOVS 0(R1), F21
 
-loaded1980:
+loaded1994:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1981
+	TBZ $1, R6, single1995
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1982
+	TBZ $0, R6, loaded1996
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1982
+	B loaded1996
 
-single1981:
+single1995:
 	FMOVS 0(R2), F17
 
-loaded1982:
+loaded1996:
 	VFMLA V17.S4, V21.S4, V4.S4
 	B pass0_fold
 
 pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1983
+	TBZ $1, R6, single1997
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1984
+	TBZ $0, R6, loaded1998
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1984
+	B loaded1998
 
-single1983:
+single1997:
 	FMOVS 0(R1), F17
 
-loaded1984:
+loaded1998:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1985
+	TBZ $1, R6, single1999
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1986
+	TBZ $0, R6, loaded2000
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1986
+	B loaded2000
 
-single1985:
+single1999:
 	FMOVS 0(R2), F21
 
-loaded1986:
+loaded2000:
 	VFMLA V21.S4, V17.S4, V5.S4
 	B pass0_fold
 
 pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1987
+	TBZ $1, R6, single2001
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1988
+	TBZ $0, R6, loaded2002
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1988
+	B loaded2002
 
-single1987:
+single2001:
 	FMOVS 0(R1), F21
 
-loaded1988:
+loaded2002:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1989
+	TBZ $1, R6, single2003
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1990
+	TBZ $0, R6, loaded2004
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1990
+	B loaded2004
 
-single1989:
+single2003:
 	FMOVS 0(R2), F17
 
-loaded1990:
+loaded2004:
 	VFMLA V17.S4, V21.S4, V6.S4
 	B pass0_fold
 
 pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1991
+	TBZ $1, R6, single2005
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1992
+	TBZ $0, R6, loaded2006
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1992
+	B loaded2006
 
-single1991:
+single2005:
 	FMOVS 0(R1), F17
 
-loaded1992:
+loaded2006:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1993
+	TBZ $1, R6, single2007
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1994
+	TBZ $0, R6, loaded2008
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1994
+	B loaded2008
 
-single1993:
+single2007:
 	FMOVS 0(R2), F21
 
-loaded1994:
+loaded2008:
 	VFMLA V21.S4, V17.S4, V7.S4
 	B pass0_fold
 
 pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1995
+	TBZ $1, R6, single2009
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1996
+	TBZ $0, R6, loaded2010
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1996
+	B loaded2010
 
-single1995:
+single2009:
 	FMOVS 0(R1), F21
 
-loaded1996:
+loaded2010:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1997
+	TBZ $1, R6, single2011
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1998
+	TBZ $0, R6, loaded2012
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1998
+	B loaded2012
 
-single1997:
+single2011:
 	FMOVS 0(R2), F17
 
-loaded1998:
+loaded2012:
 	VFMLA V17.S4, V21.S4, V8.S4
 	B pass0_fold
 
 pass0_partial8:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1999
+	TBZ $1, R6, single2013
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2000
+	TBZ $0, R6, loaded2014
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2000
+	B loaded2014
 
-single1999:
+single2013:
 	FMOVS 0(R1), F17
 
-loaded2000:
+loaded2014:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2001
+	TBZ $1, R6, single2015
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2002
+	TBZ $0, R6, loaded2016
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2002
+	B loaded2016
 
-single2001:
+single2015:
 	FMOVS 0(R2), F21
 
-loaded2002:
+loaded2016:
 	VFMLA V21.S4, V17.S4, V9.S4
 	B pass0_fold
 
 pass0_partial9:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2003
+	TBZ $1, R6, single2017
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2004
+	TBZ $0, R6, loaded2018
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2004
+	B loaded2018
 
-single2003:
+single2017:
 	FMOVS 0(R1), F21
 
-loaded2004:
+loaded2018:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2005
+	TBZ $1, R6, single2019
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2006
+	TBZ $0, R6, loaded2020
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2006
+	B loaded2020
 
-single2005:
+single2019:
 	FMOVS 0(R2), F17
 
-loaded2006:
+loaded2020:
 	VFMLA V17.S4, V21.S4, V10.S4
 	B pass0_fold
 
 pass0_partial10:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2007
+	TBZ $1, R6, single2021
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2008
+	TBZ $0, R6, loaded2022
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2008
+	B loaded2022
 
-single2007:
+single2021:
 	FMOVS 0(R1), F17
 
-loaded2008:
+loaded2022:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2009
+	TBZ $1, R6, single2023
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2010
+	TBZ $0, R6, loaded2024
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2010
+	B loaded2024
 
-single2009:
+single2023:
 	FMOVS 0(R2), F21
 
-loaded2010:
+loaded2024:
 	VFMLA V21.S4, V17.S4, V11.S4
 	B pass0_fold
 
 pass0_partial11:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2011
+	TBZ $1, R6, single2025
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2012
+	TBZ $0, R6, loaded2026
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2012
+	B loaded2026
 
-single2011:
+single2025:
 	FMOVS 0(R1), F21
 
-loaded2012:
+loaded2026:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2013
+	TBZ $1, R6, single2027
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2014
+	TBZ $0, R6, loaded2028
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2014
+	B loaded2028
 
-single2013:
+single2027:
 	FMOVS 0(R2), F17
 
-loaded2014:
+loaded2028:
 	VFMLA V17.S4, V21.S4, V12.S4
 	B pass0_fold
 
 pass0_partial12:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2015
+	TBZ $1, R6, single2029
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2016
+	TBZ $0, R6, loaded2030
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2016
+	B loaded2030
 
-single2015:
+single2029:
 	FMOVS 0(R1), F17
 
-loaded2016:
+loaded2030:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2017
+	TBZ $1, R6, single2031
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2018
+	TBZ $0, R6, loaded2032
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2018
+	B loaded2032
 
-single2017:
+single2031:
 	FMOVS 0(R2), F21
 
-loaded2018:
+loaded2032:
 	VFMLA V21.S4, V17.S4, V13.S4
 	B pass0_fold
 
 pass0_partial13:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2019
+	TBZ $1, R6, single2033
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2020
+	TBZ $0, R6, loaded2034
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2020
+	B loaded2034
 
-single2019:
+single2033:
 	FMOVS 0(R1), F21
 
-loaded2020:
+loaded2034:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2021
+	TBZ $1, R6, single2035
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2022
+	TBZ $0, R6, loaded2036
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2022
+	B loaded2036
 
-single2021:
+single2035:
 	FMOVS 0(R2), F17
 
-loaded2022:
+loaded2036:
 	VFMLA V17.S4, V21.S4, V14.S4
 	B pass0_fold
 
 pass0_partial14:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2023
+	TBZ $1, R6, single2037
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2024
+	TBZ $0, R6, loaded2038
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2024
+	B loaded2038
 
-single2023:
+single2037:
 	FMOVS 0(R1), F17
 
-loaded2024:
+loaded2038:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2025
+	TBZ $1, R6, single2039
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2026
+	TBZ $0, R6, loaded2040
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2026
+	B loaded2040
 
-single2025:
+single2039:
 	FMOVS 0(R2), F21
 
-loaded2026:
+loaded2040:
 	VFMLA V21.S4, V17.S4, V15.S4
 	B pass0_fold
 
 pass0_partial15:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2027
+	TBZ $1, R6, single2041
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2028
+	TBZ $0, R6, loaded2042
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2028
+	B loaded2042
 
-single2027:
+single2041:
 	FMOVS 0(R1), F21
 
-loaded2028:
+loaded2042:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2029
+	TBZ $1, R6, single2043
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2030
+	TBZ $0, R6, loaded2044
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2030
+	B loaded2044
 
-single2029:
+single2043:
 	FMOVS 0(R2), F17
 
-loaded2030:
+loaded2044:
 	VFMLA V17.S4, V21.S4, V16.S4
 
 pass0_fold:
@@ -40635,42 +40864,42 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single2031
+	TBZ $1, R7, single2045
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded2032
+	TBZ $0, R7, loaded2046
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2032
+	B loaded2046
 
-single2031:
+single2045:
 	FMOVS 0(R2), F9
 
-loaded2032:
-	TBZ $1, R7, single2033
+loaded2046:
+	TBZ $1, R7, single2047
 	FMOVD 0(R1), F10
-	TBZ $0, R7, loaded2034
+	TBZ $0, R7, loaded2048
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2034
+	B loaded2048
 
-single2033:
+single2047:
 	FMOVS 0(R1), F10
 
-loaded2034:
+loaded2048:
 	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
 	WORD $0x6e2add2a // FMUL V10.4S, V9.4S, V10.4S
 	WORD $0x6e2adc0a // FMUL V10.4S, V0.4S, V10.4S
-	TBZ $1, R7, single2035
+	TBZ $1, R7, single2049
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored2036
+	TBZ $0, R7, stored2050
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored2036
+	B stored2050
 
-single2035:
+single2049:
 	FMOVS F10, 0(R0)
 
-stored2036:
+stored2050:
 
 pass1_end:
 	SUB R8, R2
@@ -40708,17 +40937,17 @@ clear_dx_vectors_end:
 	SUB $3, R7, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R7, single2037
+	TBZ $1, R7, single2051
 	FMOVD F2, 0(R8)
-	TBZ $0, R7, stored2038
+	TBZ $0, R7, stored2052
 	ADD $8, R8, R26
 	VST1 V2.S[2], (R26)
-	B stored2038
+	B stored2052
 
-single2037:
+single2051:
 	FMOVS F2, 0(R8)
 
-stored2038:
+stored2052:
 
 clear_dx_end:
 	MOVD dxStride+48(FP), R7
@@ -41021,30 +41250,30 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2039
+	TBZ $1, R3, single2053
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2040
+	TBZ $0, R3, loaded2054
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2040
+	B loaded2054
 
-single2039:
+single2053:
 	FMOVS 0(R1), F22
 
-loaded2040:
+loaded2054:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2041
+	TBZ $1, R3, single2055
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2042
+	TBZ $0, R3, loaded2056
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2042
+	B loaded2056
 
-single2041:
+single2055:
 	FMOVS 0(R2), F19
 
-loaded2042:
+loaded2056:
 	VFMLA V19.S4, V22.S4, V2.S4
 	B fold
 
@@ -41061,30 +41290,30 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2043
+	TBZ $1, R3, single2057
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2044
+	TBZ $0, R3, loaded2058
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2044
+	B loaded2058
 
-single2043:
+single2057:
 	FMOVS 0(R1), F19
 
-loaded2044:
+loaded2058:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2045
+	TBZ $1, R3, single2059
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2046
+	TBZ $0, R3, loaded2060
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2046
+	B loaded2060
 
-single2045:
+single2059:
 	FMOVS 0(R2), F22
 
-loaded2046:
+loaded2060:
 	VFMLA V22.S4, V19.S4, V3.S4
 	B fold
 
@@ -41101,30 +41330,30 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2047
+	TBZ $1, R3, single2061
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2048
+	TBZ $0, R3, loaded2062
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2048
+	B loaded2062
 
-single2047:
+single2061:
 	FMOVS 0(R1), F22
 
-loaded2048:
+loaded2062:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2049
+	TBZ $1, R3, single2063
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2050
+	TBZ $0, R3, loaded2064
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2050
+	B loaded2064
 
-single2049:
+single2063:
 	FMOVS 0(R2), F19
 
-loaded2050:
+loaded2064:
 	VFMLA V19.S4, V22.S4, V4.S4
 	B fold
 
@@ -41141,30 +41370,30 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2051
+	TBZ $1, R3, single2065
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2052
+	TBZ $0, R3, loaded2066
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2052
+	B loaded2066
 
-single2051:
+single2065:
 	FMOVS 0(R1), F19
 
-loaded2052:
+loaded2066:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2053
+	TBZ $1, R3, single2067
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2054
+	TBZ $0, R3, loaded2068
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2054
+	B loaded2068
 
-single2053:
+single2067:
 	FMOVS 0(R2), F22
 
-loaded2054:
+loaded2068:
 	VFMLA V22.S4, V19.S4, V5.S4
 	B fold
 
@@ -41181,30 +41410,30 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2055
+	TBZ $1, R3, single2069
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2056
+	TBZ $0, R3, loaded2070
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2056
+	B loaded2070
 
-single2055:
+single2069:
 	FMOVS 0(R1), F22
 
-loaded2056:
+loaded2070:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2057
+	TBZ $1, R3, single2071
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2058
+	TBZ $0, R3, loaded2072
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2058
+	B loaded2072
 
-single2057:
+single2071:
 	FMOVS 0(R2), F19
 
-loaded2058:
+loaded2072:
 	VFMLA V19.S4, V22.S4, V6.S4
 	B fold
 
@@ -41221,30 +41450,30 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2059
+	TBZ $1, R3, single2073
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2060
+	TBZ $0, R3, loaded2074
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2060
+	B loaded2074
 
-single2059:
+single2073:
 	FMOVS 0(R1), F19
 
-loaded2060:
+loaded2074:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2061
+	TBZ $1, R3, single2075
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2062
+	TBZ $0, R3, loaded2076
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2062
+	B loaded2076
 
-single2061:
+single2075:
 	FMOVS 0(R2), F22
 
-loaded2062:
+loaded2076:
 	VFMLA V22.S4, V19.S4, V7.S4
 	B fold
 
@@ -41261,30 +41490,30 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2063
+	TBZ $1, R3, single2077
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2064
+	TBZ $0, R3, loaded2078
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2064
+	B loaded2078
 
-single2063:
+single2077:
 	FMOVS 0(R1), F22
 
-loaded2064:
+loaded2078:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2065
+	TBZ $1, R3, single2079
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2066
+	TBZ $0, R3, loaded2080
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2066
+	B loaded2080
 
-single2065:
+single2079:
 	FMOVS 0(R2), F19
 
-loaded2066:
+loaded2080:
 	VFMLA V19.S4, V22.S4, V8.S4
 	B fold
 
@@ -41301,30 +41530,30 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2067
+	TBZ $1, R3, single2081
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2068
+	TBZ $0, R3, loaded2082
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2068
+	B loaded2082
 
-single2067:
+single2081:
 	FMOVS 0(R1), F19
 
-loaded2068:
+loaded2082:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2069
+	TBZ $1, R3, single2083
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2070
+	TBZ $0, R3, loaded2084
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2070
+	B loaded2084
 
-single2069:
+single2083:
 	FMOVS 0(R2), F22
 
-loaded2070:
+loaded2084:
 	VFMLA V22.S4, V19.S4, V9.S4
 	B fold
 
@@ -41341,30 +41570,30 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2071
+	TBZ $1, R3, single2085
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2072
+	TBZ $0, R3, loaded2086
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2072
+	B loaded2086
 
-single2071:
+single2085:
 	FMOVS 0(R1), F22
 
-loaded2072:
+loaded2086:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2073
+	TBZ $1, R3, single2087
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2074
+	TBZ $0, R3, loaded2088
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2074
+	B loaded2088
 
-single2073:
+single2087:
 	FMOVS 0(R2), F19
 
-loaded2074:
+loaded2088:
 	VFMLA V19.S4, V22.S4, V10.S4
 	B fold
 
@@ -41381,30 +41610,30 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2075
+	TBZ $1, R3, single2089
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2076
+	TBZ $0, R3, loaded2090
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2076
+	B loaded2090
 
-single2075:
+single2089:
 	FMOVS 0(R1), F19
 
-loaded2076:
+loaded2090:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2077
+	TBZ $1, R3, single2091
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2078
+	TBZ $0, R3, loaded2092
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2078
+	B loaded2092
 
-single2077:
+single2091:
 	FMOVS 0(R2), F22
 
-loaded2078:
+loaded2092:
 	VFMLA V22.S4, V19.S4, V11.S4
 	B fold
 
@@ -41421,30 +41650,30 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2079
+	TBZ $1, R3, single2093
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2080
+	TBZ $0, R3, loaded2094
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2080
+	B loaded2094
 
-single2079:
+single2093:
 	FMOVS 0(R1), F22
 
-loaded2080:
+loaded2094:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2081
+	TBZ $1, R3, single2095
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2082
+	TBZ $0, R3, loaded2096
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2082
+	B loaded2096
 
-single2081:
+single2095:
 	FMOVS 0(R2), F19
 
-loaded2082:
+loaded2096:
 	VFMLA V19.S4, V22.S4, V12.S4
 	B fold
 
@@ -41461,30 +41690,30 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2083
+	TBZ $1, R3, single2097
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2084
+	TBZ $0, R3, loaded2098
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2084
+	B loaded2098
 
-single2083:
+single2097:
 	FMOVS 0(R1), F19
 
-loaded2084:
+loaded2098:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2085
+	TBZ $1, R3, single2099
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2086
+	TBZ $0, R3, loaded2100
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2086
+	B loaded2100
 
-single2085:
+single2099:
 	FMOVS 0(R2), F22
 
-loaded2086:
+loaded2100:
 	VFMLA V22.S4, V19.S4, V13.S4
 	B fold
 
@@ -41501,30 +41730,30 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2087
+	TBZ $1, R3, single2101
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2088
+	TBZ $0, R3, loaded2102
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2088
+	B loaded2102
 
-single2087:
+single2101:
 	FMOVS 0(R1), F22
 
-loaded2088:
+loaded2102:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2089
+	TBZ $1, R3, single2103
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2090
+	TBZ $0, R3, loaded2104
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2090
+	B loaded2104
 
-single2089:
+single2103:
 	FMOVS 0(R2), F19
 
-loaded2090:
+loaded2104:
 	VFMLA V19.S4, V22.S4, V14.S4
 	B fold
 
@@ -41541,30 +41770,30 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2091
+	TBZ $1, R3, single2105
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2092
+	TBZ $0, R3, loaded2106
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2092
+	B loaded2106
 
-single2091:
+single2105:
 	FMOVS 0(R1), F19
 
-loaded2092:
+loaded2106:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2093
+	TBZ $1, R3, single2107
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2094
+	TBZ $0, R3, loaded2108
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2094
+	B loaded2108
 
-single2093:
+single2107:
 	FMOVS 0(R2), F22
 
-loaded2094:
+loaded2108:
 	VFMLA V22.S4, V19.S4, V15.S4
 	B fold
 
@@ -41581,30 +41810,30 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2095
+	TBZ $1, R3, single2109
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2096
+	TBZ $0, R3, loaded2110
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2096
+	B loaded2110
 
-single2095:
+single2109:
 	FMOVS 0(R1), F22
 
-loaded2096:
+loaded2110:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2097
+	TBZ $1, R3, single2111
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2098
+	TBZ $0, R3, loaded2112
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2098
+	B loaded2112
 
-single2097:
+single2111:
 	FMOVS 0(R2), F19
 
-loaded2098:
+loaded2112:
 	VFMLA V19.S4, V22.S4, V16.S4
 	B fold
 
@@ -41621,30 +41850,30 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2099
+	TBZ $1, R3, single2113
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2100
+	TBZ $0, R3, loaded2114
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2100
+	B loaded2114
 
-single2099:
+single2113:
 	FMOVS 0(R1), F19
 
-loaded2100:
+loaded2114:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2101
+	TBZ $1, R3, single2115
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2102
+	TBZ $0, R3, loaded2116
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2102
+	B loaded2116
 
-single2101:
+single2115:
 	FMOVS 0(R2), F22
 
-loaded2102:
+loaded2116:
 	VFMLA V22.S4, V19.S4, V17.S4
 
 fold:
@@ -41856,17 +42085,17 @@ vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R6, single2103
+	TBZ $1, R6, single2117
 	FMOVD 0(R2), F22
-	TBZ $0, R6, loaded2104
+	TBZ $0, R6, loaded2118
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2104
+	B loaded2118
 
-single2103:
+single2117:
 	FMOVS 0(R2), F22
 
-loaded2104:
+loaded2118:
 	VORR V22.B16, V1.B16, V23.B16
 	WORD $0x6eb7e459 // FCMGT V25.4S, V2.4S, V23.4S
 	WORD $0x6eb91c57 // BIT V23.16B, V2.16B, V25.16B
@@ -41928,28 +42157,28 @@ loaded2104:
 	VMOV V21.B16, V26.B16
 	WORD $0x6eb41f3a // BIT V26.16B, V25.16B, V20.16B
 	WORD $0x6eb41eb9 // BIT V25.16B, V21.16B, V20.16B
-	TBZ $1, R6, single2105
+	TBZ $1, R6, single2119
 	FMOVD 0(R3), F21
-	TBZ $0, R6, loaded2106
+	TBZ $0, R6, loaded2120
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2106
+	B loaded2120
 
-single2105:
+single2119:
 	FMOVS 0(R3), F21
 
-loaded2106:
-	TBZ $1, R6, single2107
+loaded2120:
+	TBZ $1, R6, single2121
 	FMOVD 0(R5), F20
-	TBZ $0, R6, loaded2108
+	TBZ $0, R6, loaded2122
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded2108
+	B loaded2122
 
-single2107:
+single2121:
 	FMOVS 0(R5), F20
 
-loaded2108:
+loaded2122:
 	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
 	WORD $0x4eb5d595 // FSUB V21.4S, V12.4S, V21.4S
 	MOVD $0x00000000, R26
@@ -41966,56 +42195,56 @@ loaded2108:
 	WORD $0x6ebd1f96 // BIT V22.16B, V28.16B, V29.16B
 	WORD $0x4e37d6d7 // FADD V23.4S, V22.4S, V23.4S
 	VFMLA V23.S4, V20.S4, V27.S4
-	TBZ $1, R6, single2109
+	TBZ $1, R6, single2123
 	FMOVD 0(R4), F23
-	TBZ $0, R6, loaded2110
+	TBZ $0, R6, loaded2124
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded2110
+	B loaded2124
 
-single2109:
+single2123:
 	FMOVS 0(R4), F23
 
-loaded2110:
+loaded2124:
 	WORD $0x6e37df77 // FMUL V23.4S, V27.4S, V23.4S
-	TBZ $1, R6, single2111
+	TBZ $1, R6, single2125
 	FMOVD F23, 0(R1)
-	TBZ $0, R6, stored2112
+	TBZ $0, R6, stored2126
 	ADD $8, R1, R26
 	VST1 V23.S[2], (R26)
-	B stored2112
+	B stored2126
 
-single2111:
+single2125:
 	FMOVS F23, 0(R1)
 
-stored2112:
+stored2126:
 	WORD $0x6e39de99 // FMUL V25.4S, V20.4S, V25.4S
 	WORD $0x6ea0fb39 // FNEG V25.4S, V25.4S
 	VFMLA V26.S4, V21.S4, V25.S4
-	TBZ $1, R6, single2113
+	TBZ $1, R6, single2127
 	FMOVD 0(R4), F26
-	TBZ $0, R6, loaded2114
+	TBZ $0, R6, loaded2128
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded2114
+	B loaded2128
 
-single2113:
+single2127:
 	FMOVS 0(R4), F26
 
-loaded2114:
+loaded2128:
 	WORD $0x6e3adc1a // FMUL V26.4S, V0.4S, V26.4S
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
-	TBZ $1, R6, single2115
+	TBZ $1, R6, single2129
 	FMOVD F26, 0(R0)
-	TBZ $0, R6, stored2116
+	TBZ $0, R6, stored2130
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored2116
+	B stored2130
 
-single2115:
+single2129:
 	FMOVS F26, 0(R0)
 
-stored2116:
+stored2130:
 
 done:
 	RET
@@ -42244,17 +42473,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2117
+	TBZ $1, R1, single2131
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded2118
+	TBZ $0, R1, loaded2132
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2118
+	B loaded2132
 
-single2117:
+single2131:
 	FMOVS 0(R0), F11
 
-loaded2118:
+loaded2132:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -42287,17 +42516,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2119
+	TBZ $1, R1, single2133
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded2120
+	TBZ $0, R1, loaded2134
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded2120
+	B loaded2134
 
-single2119:
+single2133:
 	FMOVS 0(R0), F14
 
-loaded2120:
+loaded2134:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -42330,17 +42559,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2121
+	TBZ $1, R1, single2135
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded2122
+	TBZ $0, R1, loaded2136
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2122
+	B loaded2136
 
-single2121:
+single2135:
 	FMOVS 0(R0), F11
 
-loaded2122:
+loaded2136:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -42373,17 +42602,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2123
+	TBZ $1, R1, single2137
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded2124
+	TBZ $0, R1, loaded2138
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded2124
+	B loaded2138
 
-single2123:
+single2137:
 	FMOVS 0(R0), F14
 
-loaded2124:
+loaded2138:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -42487,40 +42716,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single2125
+	TBZ $1, R5, single2139
 	FMOVD 0(R1), F7
-	TBZ $0, R5, loaded2126
+	TBZ $0, R5, loaded2140
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2126
+	B loaded2140
 
-single2125:
+single2139:
 	FMOVS 0(R1), F7
 
-loaded2126:
-	TBZ $1, R5, single2127
+loaded2140:
+	TBZ $1, R5, single2141
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded2128
+	TBZ $0, R5, loaded2142
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2128
+	B loaded2142
 
-single2127:
+single2141:
 	FMOVS 0(R2), F8
 
-loaded2128:
+loaded2142:
 	WORD $0x6e28dce8 // FMUL V8.4S, V7.4S, V8.4S
-	TBZ $1, R5, single2129
+	TBZ $1, R5, single2143
 	FMOVD F8, 0(R0)
-	TBZ $0, R5, stored2130
+	TBZ $0, R5, stored2144
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored2130
+	B stored2144
 
-single2129:
+single2143:
 	FMOVS F8, 0(R0)
 
-stored2130:
+stored2144:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -42803,44 +43032,44 @@ columns1_end:
 	MOVD add+48(FP), R6
 	CMP $2, R6
 	BNE partial_begin
-	TBZ $1, R3, single2131
+	TBZ $1, R3, single2145
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded2132
+	TBZ $0, R3, loaded2146
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2132
+	B loaded2146
 
-single2131:
+single2145:
 	FMOVS 0(R0), F7
 
-loaded2132:
+loaded2146:
 
 partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single2133
+	TBZ $1, R3, single2147
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded2134
+	TBZ $0, R3, loaded2148
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2134
+	B loaded2148
 
-single2133:
+single2147:
 	FMOVS 0(R1), F3
 
-loaded2134:
-	TBZ $1, R3, single2135
+loaded2148:
+	TBZ $1, R3, single2149
 	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded2136
+	TBZ $0, R3, loaded2150
 	ADD $8, R2, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2136
+	B loaded2150
 
-single2135:
+single2149:
 	FMOVS 0(R2), F0
 
-loaded2136:
+loaded2150:
 	VFMLA V0.S4, V3.S4, V7.S4
 	ADD R4, R1
 	ADD R4, R2
@@ -42849,31 +43078,31 @@ loaded2136:
 	MOVD add+48(FP), R6
 	CMP $1, R6
 	BNE partial_store
-	TBZ $1, R3, single2137
+	TBZ $1, R3, single2151
 	FMOVD 0(R0), F0
-	TBZ $0, R3, loaded2138
+	TBZ $0, R3, loaded2152
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2138
+	B loaded2152
 
-single2137:
+single2151:
 	FMOVS 0(R0), F0
 
-loaded2138:
+loaded2152:
 	WORD $0x4e27d407 // FADD V7.4S, V0.4S, V7.4S
 
 partial_store:
-	TBZ $1, R3, single2139
+	TBZ $1, R3, single2153
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored2140
+	TBZ $0, R3, stored2154
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored2140
+	B stored2154
 
-single2139:
+single2153:
 	FMOVS F7, 0(R0)
 
-stored2140:
+stored2154:
 
 done:
 	RET
@@ -42936,25 +43165,25 @@ vectors_end:
 	ADD $0, R1, R26
 	VLD1.P 2(R26), V2.H[0]
 	CMP $1, R2
-	BEQ loaded2141
+	BEQ loaded2155
 	VLD1.P 2(R26), V2.H[1]
 	CMP $2, R2
-	BEQ loaded2141
+	BEQ loaded2155
 	VLD1.P 2(R26), V2.H[2]
 
-loaded2141:
+loaded2155:
 	WORD $0x0e217842 // FCVTL V2.4S, V2.4H
-	TBZ $1, R2, single2142
+	TBZ $1, R2, single2156
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored2143
+	TBZ $0, R2, stored2157
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored2143
+	B stored2157
 
-single2142:
+single2156:
 	FMOVS F2, 0(R0)
 
-stored2143:
+stored2157:
 
 done:
 	RET
@@ -43013,28 +43242,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single2144
+	TBZ $1, R2, single2158
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded2145
+	TBZ $0, R2, loaded2159
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2145
+	B loaded2159
 
-single2144:
+single2158:
 	FMOVS 0(R1), F2
 
-loaded2145:
+loaded2159:
 	WORD $0x0e216841 // FCVTN V1.4H, V2.4S
 	ADD $0, R0, R26
 	VST1.P V1.H[0], 2(R26)
 	CMP $1, R2
-	BEQ stored2146
+	BEQ stored2160
 	VST1.P V1.H[1], 2(R26)
 	CMP $2, R2
-	BEQ stored2146
+	BEQ stored2160
 	VST1.P V1.H[2], 2(R26)
 
-stored2146:
+stored2160:
 
 done:
 	RET
@@ -43180,56 +43409,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single2147
+	TBZ $1, R20, single2161
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2148
+	TBZ $0, R20, loaded2162
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2148
+	B loaded2162
 
-single2147:
+single2161:
 	FMOVS 0(R10), F0
 
-loaded2148:
+loaded2162:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single2149
+	TBZ $1, R20, single2163
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2150
+	TBZ $0, R20, loaded2164
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2150
+	B loaded2164
 
-single2149:
+single2163:
 	FMOVS 0(R10), F0
 
-loaded2150:
+loaded2164:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single2151
+	TBZ $1, R20, single2165
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2152
+	TBZ $0, R20, loaded2166
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2152
+	B loaded2166
 
-single2151:
+single2165:
 	FMOVS 0(R10), F0
 
-loaded2152:
+loaded2166:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single2153
+	TBZ $1, R20, single2167
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2154
+	TBZ $0, R20, loaded2168
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2154
+	B loaded2168
 
-single2153:
+single2167:
 	FMOVS 0(R10), F0
 
-loaded2154:
+loaded2168:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	SUBS $4, R9
@@ -43242,17 +43471,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single2155
+	TBZ $1, R20, single2169
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2156
+	TBZ $0, R20, loaded2170
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2156
+	B loaded2170
 
-single2155:
+single2169:
 	FMOVS 0(R10), F0
 
-loaded2156:
+loaded2170:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -43266,34 +43495,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2157
+	TBZ $1, R20, single2171
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2158
+	TBZ $0, R20, loaded2172
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2158
+	B loaded2172
 
-single2157:
+single2171:
 	FMOVS 0(R21), F0
 
-loaded2158:
+loaded2172:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2159
+	TBZ $1, R20, single2173
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2160
+	TBZ $0, R20, loaded2174
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2160
+	B loaded2174
 
-single2159:
+single2173:
 	FMOVS 0(R21), F0
 
-loaded2160:
+loaded2174:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -43305,17 +43534,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2161
+	TBZ $1, R20, single2175
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2162
+	TBZ $0, R20, stored2176
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2162
+	B stored2176
 
-single2161:
+single2175:
 	FMOVS F31, 0(R21)
 
-stored2162:
+stored2176:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43510,62 +43739,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2163
+	TBZ $1, R20, single2177
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2164
+	TBZ $0, R20, loaded2178
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2164
+	B loaded2178
 
-single2163:
+single2177:
 	FMOVS 16(R10), F1
 
-loaded2164:
+loaded2178:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2165
+	TBZ $1, R20, single2179
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2166
+	TBZ $0, R20, loaded2180
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2166
+	B loaded2180
 
-single2165:
+single2179:
 	FMOVS 16(R10), F1
 
-loaded2166:
+loaded2180:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2167
+	TBZ $1, R20, single2181
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2168
+	TBZ $0, R20, loaded2182
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2168
+	B loaded2182
 
-single2167:
+single2181:
 	FMOVS 16(R10), F1
 
-loaded2168:
+loaded2182:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2169
+	TBZ $1, R20, single2183
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2170
+	TBZ $0, R20, loaded2184
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2170
+	B loaded2184
 
-single2169:
+single2183:
 	FMOVS 16(R10), F1
 
-loaded2170:
+loaded2184:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -43580,17 +43809,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2171
+	TBZ $1, R20, single2185
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2172
+	TBZ $0, R20, loaded2186
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2172
+	B loaded2186
 
-single2171:
+single2185:
 	FMOVS 16(R10), F1
 
-loaded2172:
+loaded2186:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -43608,17 +43837,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2173
+	TBZ $1, R20, single2187
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2174
+	TBZ $0, R20, loaded2188
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2174
+	B loaded2188
 
-single2173:
+single2187:
 	FMOVS 16(R21), F0
 
-loaded2174:
+loaded2188:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -43627,17 +43856,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2175
+	TBZ $1, R20, single2189
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2176
+	TBZ $0, R20, loaded2190
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2176
+	B loaded2190
 
-single2175:
+single2189:
 	FMOVS 16(R21), F0
 
-loaded2176:
+loaded2190:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -43652,17 +43881,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2177
+	TBZ $1, R20, single2191
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2178
+	TBZ $0, R20, stored2192
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2178
+	B stored2192
 
-single2177:
+single2191:
 	FMOVS F30, 16(R21)
 
-stored2178:
+stored2192:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43859,59 +44088,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single2179
+	TBZ $1, R20, single2193
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2180
+	TBZ $0, R20, loaded2194
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2180
+	B loaded2194
 
-single2179:
+single2193:
 	FMOVS 0(R10), F0
 
-loaded2180:
+loaded2194:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single2181
+	TBZ $1, R20, single2195
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2182
+	TBZ $0, R20, loaded2196
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2182
+	B loaded2196
 
-single2181:
+single2195:
 	FMOVS 0(R10), F0
 
-loaded2182:
+loaded2196:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single2183
+	TBZ $1, R20, single2197
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2184
+	TBZ $0, R20, loaded2198
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2184
+	B loaded2198
 
-single2183:
+single2197:
 	FMOVS 0(R10), F0
 
-loaded2184:
+loaded2198:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single2185
+	TBZ $1, R20, single2199
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2186
+	TBZ $0, R20, loaded2200
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2186
+	B loaded2200
 
-single2185:
+single2199:
 	FMOVS 0(R10), F0
 
-loaded2186:
+loaded2200:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -43927,17 +44156,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single2187
+	TBZ $1, R20, single2201
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2188
+	TBZ $0, R20, loaded2202
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2188
+	B loaded2202
 
-single2187:
+single2201:
 	FMOVS 0(R10), F0
 
-loaded2188:
+loaded2202:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -43952,48 +44181,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2189
+	TBZ $1, R20, single2203
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2190
+	TBZ $0, R20, loaded2204
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2190
+	B loaded2204
 
-single2189:
+single2203:
 	FMOVS 0(R21), F0
 
-loaded2190:
+loaded2204:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2191
+	TBZ $1, R20, single2205
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2192
+	TBZ $0, R20, loaded2206
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2192
+	B loaded2206
 
-single2191:
+single2205:
 	FMOVS 0(R21), F0
 
-loaded2192:
+loaded2206:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2193
+	TBZ $1, R20, single2207
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2194
+	TBZ $0, R20, loaded2208
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2194
+	B loaded2208
 
-single2193:
+single2207:
 	FMOVS 0(R21), F0
 
-loaded2194:
+loaded2208:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -44008,29 +44237,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2195
+	TBZ $1, R20, single2209
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2196
+	TBZ $0, R20, stored2210
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2196
+	B stored2210
 
-single2195:
+single2209:
 	FMOVS F31, 0(R21)
 
-stored2196:
+stored2210:
 	ADD R13, R21
-	TBZ $1, R20, single2197
+	TBZ $1, R20, single2211
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2198
+	TBZ $0, R20, stored2212
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2198
+	B stored2212
 
-single2197:
+single2211:
 	FMOVS F30, 0(R21)
 
-stored2198:
+stored2212:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44263,68 +44492,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2199
+	TBZ $1, R20, single2213
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2200
+	TBZ $0, R20, loaded2214
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2200
+	B loaded2214
 
-single2199:
+single2213:
 	FMOVS 16(R10), F1
 
-loaded2200:
+loaded2214:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2201
+	TBZ $1, R20, single2215
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2202
+	TBZ $0, R20, loaded2216
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2202
+	B loaded2216
 
-single2201:
+single2215:
 	FMOVS 16(R10), F1
 
-loaded2202:
+loaded2216:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2203
+	TBZ $1, R20, single2217
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2204
+	TBZ $0, R20, loaded2218
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2204
+	B loaded2218
 
-single2203:
+single2217:
 	FMOVS 16(R10), F1
 
-loaded2204:
+loaded2218:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2205
+	TBZ $1, R20, single2219
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2206
+	TBZ $0, R20, loaded2220
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2206
+	B loaded2220
 
-single2205:
+single2219:
 	FMOVS 16(R10), F1
 
-loaded2206:
+loaded2220:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -44343,17 +44572,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2207
+	TBZ $1, R20, single2221
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2208
+	TBZ $0, R20, loaded2222
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2208
+	B loaded2222
 
-single2207:
+single2221:
 	FMOVS 16(R10), F1
 
-loaded2208:
+loaded2222:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44373,34 +44602,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2209
+	TBZ $1, R20, single2223
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2210
+	TBZ $0, R20, loaded2224
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2210
+	B loaded2224
 
-single2209:
+single2223:
 	FMOVS 16(R21), F0
 
-loaded2210:
+loaded2224:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2211
+	TBZ $1, R20, single2225
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2212
+	TBZ $0, R20, loaded2226
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2212
+	B loaded2226
 
-single2211:
+single2225:
 	FMOVS 16(R21), F0
 
-loaded2212:
+loaded2226:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -44410,17 +44639,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2213
+	TBZ $1, R20, single2227
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2214
+	TBZ $0, R20, loaded2228
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2214
+	B loaded2228
 
-single2213:
+single2227:
 	FMOVS 16(R21), F0
 
-loaded2214:
+loaded2228:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -44440,30 +44669,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2215
+	TBZ $1, R20, single2229
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2216
+	TBZ $0, R20, stored2230
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2216
+	B stored2230
 
-single2215:
+single2229:
 	FMOVS F30, 16(R21)
 
-stored2216:
+stored2230:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2217
+	TBZ $1, R20, single2231
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2218
+	TBZ $0, R20, stored2232
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2218
+	B stored2232
 
-single2217:
+single2231:
 	FMOVS F28, 16(R21)
 
-stored2218:
+stored2232:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44684,62 +44913,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single2219
+	TBZ $1, R20, single2233
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2220
+	TBZ $0, R20, loaded2234
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2220
+	B loaded2234
 
-single2219:
+single2233:
 	FMOVS 0(R10), F0
 
-loaded2220:
+loaded2234:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single2221
+	TBZ $1, R20, single2235
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2222
+	TBZ $0, R20, loaded2236
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2222
+	B loaded2236
 
-single2221:
+single2235:
 	FMOVS 0(R10), F0
 
-loaded2222:
+loaded2236:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single2223
+	TBZ $1, R20, single2237
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2224
+	TBZ $0, R20, loaded2238
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2224
+	B loaded2238
 
-single2223:
+single2237:
 	FMOVS 0(R10), F0
 
-loaded2224:
+loaded2238:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single2225
+	TBZ $1, R20, single2239
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2226
+	TBZ $0, R20, loaded2240
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2226
+	B loaded2240
 
-single2225:
+single2239:
 	FMOVS 0(R10), F0
 
-loaded2226:
+loaded2240:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -44758,17 +44987,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single2227
+	TBZ $1, R20, single2241
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2228
+	TBZ $0, R20, loaded2242
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2228
+	B loaded2242
 
-single2227:
+single2241:
 	FMOVS 0(R10), F0
 
-loaded2228:
+loaded2242:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -44784,62 +45013,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2229
+	TBZ $1, R20, single2243
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2230
+	TBZ $0, R20, loaded2244
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2230
+	B loaded2244
 
-single2229:
+single2243:
 	FMOVS 0(R21), F0
 
-loaded2230:
+loaded2244:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2231
+	TBZ $1, R20, single2245
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2232
+	TBZ $0, R20, loaded2246
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2232
+	B loaded2246
 
-single2231:
+single2245:
 	FMOVS 0(R21), F0
 
-loaded2232:
+loaded2246:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2233
+	TBZ $1, R20, single2247
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2234
+	TBZ $0, R20, loaded2248
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2234
+	B loaded2248
 
-single2233:
+single2247:
 	FMOVS 0(R21), F0
 
-loaded2234:
+loaded2248:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2235
+	TBZ $1, R20, single2249
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2236
+	TBZ $0, R20, loaded2250
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2236
+	B loaded2250
 
-single2235:
+single2249:
 	FMOVS 0(R21), F0
 
-loaded2236:
+loaded2250:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -44857,41 +45086,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2237
+	TBZ $1, R20, single2251
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2238
+	TBZ $0, R20, stored2252
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2238
+	B stored2252
 
-single2237:
+single2251:
 	FMOVS F31, 0(R21)
 
-stored2238:
+stored2252:
 	ADD R13, R21
-	TBZ $1, R20, single2239
+	TBZ $1, R20, single2253
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2240
+	TBZ $0, R20, stored2254
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2240
+	B stored2254
 
-single2239:
+single2253:
 	FMOVS F30, 0(R21)
 
-stored2240:
+stored2254:
 	ADD R13, R21
-	TBZ $1, R20, single2241
+	TBZ $1, R20, single2255
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2242
+	TBZ $0, R20, stored2256
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2242
+	B stored2256
 
-single2241:
+single2255:
 	FMOVS F29, 0(R21)
 
-stored2242:
+stored2256:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45162,17 +45391,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2243
+	TBZ $1, R20, single2257
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2244
+	TBZ $0, R20, loaded2258
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2244
+	B loaded2258
 
-single2243:
+single2257:
 	FMOVS 16(R10), F1
 
-loaded2244:
+loaded2258:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45181,17 +45410,17 @@ loaded2244:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2245
+	TBZ $1, R20, single2259
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2246
+	TBZ $0, R20, loaded2260
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2246
+	B loaded2260
 
-single2245:
+single2259:
 	FMOVS 16(R10), F1
 
-loaded2246:
+loaded2260:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -45200,17 +45429,17 @@ loaded2246:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2247
+	TBZ $1, R20, single2261
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2248
+	TBZ $0, R20, loaded2262
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2248
+	B loaded2262
 
-single2247:
+single2261:
 	FMOVS 16(R10), F1
 
-loaded2248:
+loaded2262:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -45219,17 +45448,17 @@ loaded2248:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2249
+	TBZ $1, R20, single2263
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2250
+	TBZ $0, R20, loaded2264
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2250
+	B loaded2264
 
-single2249:
+single2263:
 	FMOVS 16(R10), F1
 
-loaded2250:
+loaded2264:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -45252,17 +45481,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2251
+	TBZ $1, R20, single2265
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2252
+	TBZ $0, R20, loaded2266
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2252
+	B loaded2266
 
-single2251:
+single2265:
 	FMOVS 16(R10), F1
 
-loaded2252:
+loaded2266:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45284,51 +45513,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2253
+	TBZ $1, R20, single2267
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2254
+	TBZ $0, R20, loaded2268
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2254
+	B loaded2268
 
-single2253:
+single2267:
 	FMOVS 16(R21), F0
 
-loaded2254:
+loaded2268:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2255
+	TBZ $1, R20, single2269
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2256
+	TBZ $0, R20, loaded2270
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2256
+	B loaded2270
 
-single2255:
+single2269:
 	FMOVS 16(R21), F0
 
-loaded2256:
+loaded2270:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2257
+	TBZ $1, R20, single2271
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2258
+	TBZ $0, R20, loaded2272
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2258
+	B loaded2272
 
-single2257:
+single2271:
 	FMOVS 16(R21), F0
 
-loaded2258:
+loaded2272:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -45339,17 +45568,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2259
+	TBZ $1, R20, single2273
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2260
+	TBZ $0, R20, loaded2274
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2260
+	B loaded2274
 
-single2259:
+single2273:
 	FMOVS 16(R21), F0
 
-loaded2260:
+loaded2274:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -45374,43 +45603,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2261
+	TBZ $1, R20, single2275
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2262
+	TBZ $0, R20, stored2276
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2262
+	B stored2276
 
-single2261:
+single2275:
 	FMOVS F30, 16(R21)
 
-stored2262:
+stored2276:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2263
+	TBZ $1, R20, single2277
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2264
+	TBZ $0, R20, stored2278
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2264
+	B stored2278
 
-single2263:
+single2277:
 	FMOVS F28, 16(R21)
 
-stored2264:
+stored2278:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2265
+	TBZ $1, R20, single2279
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2266
+	TBZ $0, R20, stored2280
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2266
+	B stored2280
 
-single2265:
+single2279:
 	FMOVS F26, 16(R21)
 
-stored2266:
+stored2280:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45655,65 +45884,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single2267
+	TBZ $1, R20, single2281
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2268
+	TBZ $0, R20, loaded2282
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2268
+	B loaded2282
 
-single2267:
+single2281:
 	FMOVS 0(R10), F0
 
-loaded2268:
+loaded2282:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single2269
+	TBZ $1, R20, single2283
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2270
+	TBZ $0, R20, loaded2284
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2270
+	B loaded2284
 
-single2269:
+single2283:
 	FMOVS 0(R10), F0
 
-loaded2270:
+loaded2284:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single2271
+	TBZ $1, R20, single2285
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2272
+	TBZ $0, R20, loaded2286
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2272
+	B loaded2286
 
-single2271:
+single2285:
 	FMOVS 0(R10), F0
 
-loaded2272:
+loaded2286:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single2273
+	TBZ $1, R20, single2287
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2274
+	TBZ $0, R20, loaded2288
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2274
+	B loaded2288
 
-single2273:
+single2287:
 	FMOVS 0(R10), F0
 
-loaded2274:
+loaded2288:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -45735,17 +45964,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single2275
+	TBZ $1, R20, single2289
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2276
+	TBZ $0, R20, loaded2290
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2276
+	B loaded2290
 
-single2275:
+single2289:
 	FMOVS 0(R10), F0
 
-loaded2276:
+loaded2290:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -45762,76 +45991,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2277
+	TBZ $1, R20, single2291
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2278
+	TBZ $0, R20, loaded2292
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2278
+	B loaded2292
 
-single2277:
+single2291:
 	FMOVS 0(R21), F0
 
-loaded2278:
+loaded2292:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2279
+	TBZ $1, R20, single2293
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2280
+	TBZ $0, R20, loaded2294
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2280
+	B loaded2294
 
-single2279:
+single2293:
 	FMOVS 0(R21), F0
 
-loaded2280:
+loaded2294:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2281
+	TBZ $1, R20, single2295
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2282
+	TBZ $0, R20, loaded2296
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2282
+	B loaded2296
 
-single2281:
+single2295:
 	FMOVS 0(R21), F0
 
-loaded2282:
+loaded2296:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2283
+	TBZ $1, R20, single2297
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2284
+	TBZ $0, R20, loaded2298
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2284
+	B loaded2298
 
-single2283:
+single2297:
 	FMOVS 0(R21), F0
 
-loaded2284:
+loaded2298:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2285
+	TBZ $1, R20, single2299
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2286
+	TBZ $0, R20, loaded2300
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2286
+	B loaded2300
 
-single2285:
+single2299:
 	FMOVS 0(R21), F0
 
-loaded2286:
+loaded2300:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -45852,53 +46081,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2287
+	TBZ $1, R20, single2301
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2288
+	TBZ $0, R20, stored2302
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2288
+	B stored2302
 
-single2287:
+single2301:
 	FMOVS F31, 0(R21)
 
-stored2288:
+stored2302:
 	ADD R13, R21
-	TBZ $1, R20, single2289
+	TBZ $1, R20, single2303
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2290
+	TBZ $0, R20, stored2304
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2290
+	B stored2304
 
-single2289:
+single2303:
 	FMOVS F30, 0(R21)
 
-stored2290:
+stored2304:
 	ADD R13, R21
-	TBZ $1, R20, single2291
+	TBZ $1, R20, single2305
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2292
+	TBZ $0, R20, stored2306
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2292
+	B stored2306
 
-single2291:
+single2305:
 	FMOVS F29, 0(R21)
 
-stored2292:
+stored2306:
 	ADD R13, R21
-	TBZ $1, R20, single2293
+	TBZ $1, R20, single2307
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2294
+	TBZ $0, R20, stored2308
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2294
+	B stored2308
 
-single2293:
+single2307:
 	FMOVS F28, 0(R21)
 
-stored2294:
+stored2308:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46207,17 +46436,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2295
+	TBZ $1, R20, single2309
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2296
+	TBZ $0, R20, loaded2310
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2296
+	B loaded2310
 
-single2295:
+single2309:
 	FMOVS 16(R10), F1
 
-loaded2296:
+loaded2310:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46228,17 +46457,17 @@ loaded2296:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2297
+	TBZ $1, R20, single2311
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2298
+	TBZ $0, R20, loaded2312
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2298
+	B loaded2312
 
-single2297:
+single2311:
 	FMOVS 16(R10), F1
 
-loaded2298:
+loaded2312:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -46249,17 +46478,17 @@ loaded2298:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2299
+	TBZ $1, R20, single2313
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2300
+	TBZ $0, R20, loaded2314
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2300
+	B loaded2314
 
-single2299:
+single2313:
 	FMOVS 16(R10), F1
 
-loaded2300:
+loaded2314:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -46270,17 +46499,17 @@ loaded2300:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2301
+	TBZ $1, R20, single2315
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2302
+	TBZ $0, R20, loaded2316
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2302
+	B loaded2316
 
-single2301:
+single2315:
 	FMOVS 16(R10), F1
 
-loaded2302:
+loaded2316:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -46307,17 +46536,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2303
+	TBZ $1, R20, single2317
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2304
+	TBZ $0, R20, loaded2318
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2304
+	B loaded2318
 
-single2303:
+single2317:
 	FMOVS 16(R10), F1
 
-loaded2304:
+loaded2318:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46341,68 +46570,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2305
+	TBZ $1, R20, single2319
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2306
+	TBZ $0, R20, loaded2320
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2306
+	B loaded2320
 
-single2305:
+single2319:
 	FMOVS 16(R21), F0
 
-loaded2306:
+loaded2320:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2307
+	TBZ $1, R20, single2321
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2308
+	TBZ $0, R20, loaded2322
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2308
+	B loaded2322
 
-single2307:
+single2321:
 	FMOVS 16(R21), F0
 
-loaded2308:
+loaded2322:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2309
+	TBZ $1, R20, single2323
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2310
+	TBZ $0, R20, loaded2324
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2310
+	B loaded2324
 
-single2309:
+single2323:
 	FMOVS 16(R21), F0
 
-loaded2310:
+loaded2324:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2311
+	TBZ $1, R20, single2325
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2312
+	TBZ $0, R20, loaded2326
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2312
+	B loaded2326
 
-single2311:
+single2325:
 	FMOVS 16(R21), F0
 
-loaded2312:
+loaded2326:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -46414,17 +46643,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2313
+	TBZ $1, R20, single2327
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2314
+	TBZ $0, R20, loaded2328
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2314
+	B loaded2328
 
-single2313:
+single2327:
 	FMOVS 16(R21), F0
 
-loaded2314:
+loaded2328:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -46454,56 +46683,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2315
+	TBZ $1, R20, single2329
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2316
+	TBZ $0, R20, stored2330
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2316
+	B stored2330
 
-single2315:
+single2329:
 	FMOVS F30, 16(R21)
 
-stored2316:
+stored2330:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2317
+	TBZ $1, R20, single2331
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2318
+	TBZ $0, R20, stored2332
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2318
+	B stored2332
 
-single2317:
+single2331:
 	FMOVS F28, 16(R21)
 
-stored2318:
+stored2332:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2319
+	TBZ $1, R20, single2333
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2320
+	TBZ $0, R20, stored2334
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2320
+	B stored2334
 
-single2319:
+single2333:
 	FMOVS F26, 16(R21)
 
-stored2320:
+stored2334:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2321
+	TBZ $1, R20, single2335
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2322
+	TBZ $0, R20, stored2336
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2322
+	B stored2336
 
-single2321:
+single2335:
 	FMOVS F24, 16(R21)
 
-stored2322:
+stored2336:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46772,68 +47001,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single2323
+	TBZ $1, R20, single2337
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2324
+	TBZ $0, R20, loaded2338
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2324
+	B loaded2338
 
-single2323:
+single2337:
 	FMOVS 0(R10), F0
 
-loaded2324:
+loaded2338:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single2325
+	TBZ $1, R20, single2339
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2326
+	TBZ $0, R20, loaded2340
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2326
+	B loaded2340
 
-single2325:
+single2339:
 	FMOVS 0(R10), F0
 
-loaded2326:
+loaded2340:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single2327
+	TBZ $1, R20, single2341
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2328
+	TBZ $0, R20, loaded2342
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2328
+	B loaded2342
 
-single2327:
+single2341:
 	FMOVS 0(R10), F0
 
-loaded2328:
+loaded2342:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single2329
+	TBZ $1, R20, single2343
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2330
+	TBZ $0, R20, loaded2344
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2330
+	B loaded2344
 
-single2329:
+single2343:
 	FMOVS 0(R10), F0
 
-loaded2330:
+loaded2344:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -46858,17 +47087,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single2331
+	TBZ $1, R20, single2345
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2332
+	TBZ $0, R20, loaded2346
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2332
+	B loaded2346
 
-single2331:
+single2345:
 	FMOVS 0(R10), F0
 
-loaded2332:
+loaded2346:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -46886,90 +47115,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2333
+	TBZ $1, R20, single2347
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2334
+	TBZ $0, R20, loaded2348
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2334
+	B loaded2348
 
-single2333:
+single2347:
 	FMOVS 0(R21), F0
 
-loaded2334:
+loaded2348:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2335
+	TBZ $1, R20, single2349
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2336
+	TBZ $0, R20, loaded2350
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2336
+	B loaded2350
 
-single2335:
+single2349:
 	FMOVS 0(R21), F0
 
-loaded2336:
+loaded2350:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2337
+	TBZ $1, R20, single2351
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2338
+	TBZ $0, R20, loaded2352
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2338
+	B loaded2352
 
-single2337:
+single2351:
 	FMOVS 0(R21), F0
 
-loaded2338:
+loaded2352:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2339
+	TBZ $1, R20, single2353
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2340
+	TBZ $0, R20, loaded2354
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2340
+	B loaded2354
 
-single2339:
+single2353:
 	FMOVS 0(R21), F0
 
-loaded2340:
+loaded2354:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2341
+	TBZ $1, R20, single2355
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2342
+	TBZ $0, R20, loaded2356
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2342
+	B loaded2356
 
-single2341:
+single2355:
 	FMOVS 0(R21), F0
 
-loaded2342:
+loaded2356:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2343
+	TBZ $1, R20, single2357
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2344
+	TBZ $0, R20, loaded2358
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2344
+	B loaded2358
 
-single2343:
+single2357:
 	FMOVS 0(R21), F0
 
-loaded2344:
+loaded2358:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -46993,65 +47222,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2345
+	TBZ $1, R20, single2359
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2346
+	TBZ $0, R20, stored2360
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2346
+	B stored2360
 
-single2345:
+single2359:
 	FMOVS F31, 0(R21)
 
-stored2346:
+stored2360:
 	ADD R13, R21
-	TBZ $1, R20, single2347
+	TBZ $1, R20, single2361
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2348
+	TBZ $0, R20, stored2362
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2348
+	B stored2362
 
-single2347:
+single2361:
 	FMOVS F30, 0(R21)
 
-stored2348:
+stored2362:
 	ADD R13, R21
-	TBZ $1, R20, single2349
+	TBZ $1, R20, single2363
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2350
+	TBZ $0, R20, stored2364
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2350
+	B stored2364
 
-single2349:
+single2363:
 	FMOVS F29, 0(R21)
 
-stored2350:
+stored2364:
 	ADD R13, R21
-	TBZ $1, R20, single2351
+	TBZ $1, R20, single2365
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2352
+	TBZ $0, R20, stored2366
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2352
+	B stored2366
 
-single2351:
+single2365:
 	FMOVS F28, 0(R21)
 
-stored2352:
+stored2366:
 	ADD R13, R21
-	TBZ $1, R20, single2353
+	TBZ $1, R20, single2367
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2354
+	TBZ $0, R20, stored2368
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2354
+	B stored2368
 
-single2353:
+single2367:
 	FMOVS F27, 0(R21)
 
-stored2354:
+stored2368:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47398,17 +47627,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2355
+	TBZ $1, R20, single2369
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2356
+	TBZ $0, R20, loaded2370
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2356
+	B loaded2370
 
-single2355:
+single2369:
 	FMOVS 16(R10), F1
 
-loaded2356:
+loaded2370:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47421,17 +47650,17 @@ loaded2356:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2357
+	TBZ $1, R20, single2371
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2358
+	TBZ $0, R20, loaded2372
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2358
+	B loaded2372
 
-single2357:
+single2371:
 	FMOVS 16(R10), F1
 
-loaded2358:
+loaded2372:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -47444,17 +47673,17 @@ loaded2358:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2359
+	TBZ $1, R20, single2373
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2360
+	TBZ $0, R20, loaded2374
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2360
+	B loaded2374
 
-single2359:
+single2373:
 	FMOVS 16(R10), F1
 
-loaded2360:
+loaded2374:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -47467,17 +47696,17 @@ loaded2360:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2361
+	TBZ $1, R20, single2375
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2362
+	TBZ $0, R20, loaded2376
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2362
+	B loaded2376
 
-single2361:
+single2375:
 	FMOVS 16(R10), F1
 
-loaded2362:
+loaded2376:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -47508,17 +47737,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2363
+	TBZ $1, R20, single2377
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2364
+	TBZ $0, R20, loaded2378
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2364
+	B loaded2378
 
-single2363:
+single2377:
 	FMOVS 16(R10), F1
 
-loaded2364:
+loaded2378:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47544,85 +47773,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2365
+	TBZ $1, R20, single2379
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2366
+	TBZ $0, R20, loaded2380
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2366
+	B loaded2380
 
-single2365:
+single2379:
 	FMOVS 16(R21), F0
 
-loaded2366:
+loaded2380:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2367
+	TBZ $1, R20, single2381
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2368
+	TBZ $0, R20, loaded2382
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2368
+	B loaded2382
 
-single2367:
+single2381:
 	FMOVS 16(R21), F0
 
-loaded2368:
+loaded2382:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2383
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2370
+	TBZ $0, R20, loaded2384
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2370
+	B loaded2384
 
-single2369:
+single2383:
 	FMOVS 16(R21), F0
 
-loaded2370:
+loaded2384:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2385
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2372
+	TBZ $0, R20, loaded2386
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2372
+	B loaded2386
 
-single2371:
+single2385:
 	FMOVS 16(R21), F0
 
-loaded2372:
+loaded2386:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2387
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2374
+	TBZ $0, R20, loaded2388
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2374
+	B loaded2388
 
-single2373:
+single2387:
 	FMOVS 16(R21), F0
 
-loaded2374:
+loaded2388:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -47635,17 +47864,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2389
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2376
+	TBZ $0, R20, loaded2390
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2376
+	B loaded2390
 
-single2375:
+single2389:
 	FMOVS 16(R21), F0
 
-loaded2376:
+loaded2390:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -47680,69 +47909,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2391
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2378
+	TBZ $0, R20, stored2392
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2378
+	B stored2392
 
-single2377:
+single2391:
 	FMOVS F30, 16(R21)
 
-stored2378:
+stored2392:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2393
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2380
+	TBZ $0, R20, stored2394
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2380
+	B stored2394
 
-single2379:
+single2393:
 	FMOVS F28, 16(R21)
 
-stored2380:
+stored2394:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2395
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2382
+	TBZ $0, R20, stored2396
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2382
+	B stored2396
 
-single2381:
+single2395:
 	FMOVS F26, 16(R21)
 
-stored2382:
+stored2396:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2397
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2384
+	TBZ $0, R20, stored2398
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2384
+	B stored2398
 
-single2383:
+single2397:
 	FMOVS F24, 16(R21)
 
-stored2384:
+stored2398:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2399
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2386
+	TBZ $0, R20, stored2400
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2386
+	B stored2400
 
-single2385:
+single2399:
 	FMOVS F22, 16(R21)
 
-stored2386:
+stored2400:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48035,17 +48264,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2401
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2388
+	TBZ $0, R20, loaded2402
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2388
+	B loaded2402
 
-single2387:
+single2401:
 	FMOVS 0(R10), F0
 
-loaded2388:
+loaded2402:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -48053,17 +48282,17 @@ loaded2388:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2403
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2390
+	TBZ $0, R20, loaded2404
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2390
+	B loaded2404
 
-single2389:
+single2403:
 	FMOVS 0(R10), F0
 
-loaded2390:
+loaded2404:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -48071,17 +48300,17 @@ loaded2390:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2405
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2392
+	TBZ $0, R20, loaded2406
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2392
+	B loaded2406
 
-single2391:
+single2405:
 	FMOVS 0(R10), F0
 
-loaded2392:
+loaded2406:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -48089,17 +48318,17 @@ loaded2392:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2407
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2394
+	TBZ $0, R20, loaded2408
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2394
+	B loaded2408
 
-single2393:
+single2407:
 	FMOVS 0(R10), F0
 
-loaded2394:
+loaded2408:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -48127,17 +48356,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2409
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2396
+	TBZ $0, R20, loaded2410
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2396
+	B loaded2410
 
-single2395:
+single2409:
 	FMOVS 0(R10), F0
 
-loaded2396:
+loaded2410:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -48156,104 +48385,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2411
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2398
+	TBZ $0, R20, loaded2412
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2398
+	B loaded2412
 
-single2397:
+single2411:
 	FMOVS 0(R21), F0
 
-loaded2398:
+loaded2412:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2413
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2400
+	TBZ $0, R20, loaded2414
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2400
+	B loaded2414
 
-single2399:
+single2413:
 	FMOVS 0(R21), F0
 
-loaded2400:
+loaded2414:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2415
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2402
+	TBZ $0, R20, loaded2416
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2402
+	B loaded2416
 
-single2401:
+single2415:
 	FMOVS 0(R21), F0
 
-loaded2402:
+loaded2416:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2417
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2404
+	TBZ $0, R20, loaded2418
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2404
+	B loaded2418
 
-single2403:
+single2417:
 	FMOVS 0(R21), F0
 
-loaded2404:
+loaded2418:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2419
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2406
+	TBZ $0, R20, loaded2420
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2406
+	B loaded2420
 
-single2405:
+single2419:
 	FMOVS 0(R21), F0
 
-loaded2406:
+loaded2420:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2421
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2408
+	TBZ $0, R20, loaded2422
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2408
+	B loaded2422
 
-single2407:
+single2421:
 	FMOVS 0(R21), F0
 
-loaded2408:
+loaded2422:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2423
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2410
+	TBZ $0, R20, loaded2424
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2410
+	B loaded2424
 
-single2409:
+single2423:
 	FMOVS 0(R21), F0
 
-loaded2410:
+loaded2424:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -48280,77 +48509,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2425
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2412
+	TBZ $0, R20, stored2426
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2412
+	B stored2426
 
-single2411:
+single2425:
 	FMOVS F31, 0(R21)
 
-stored2412:
+stored2426:
 	ADD R13, R21
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2427
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2414
+	TBZ $0, R20, stored2428
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2414
+	B stored2428
 
-single2413:
+single2427:
 	FMOVS F30, 0(R21)
 
-stored2414:
+stored2428:
 	ADD R13, R21
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2429
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2416
+	TBZ $0, R20, stored2430
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2416
+	B stored2430
 
-single2415:
+single2429:
 	FMOVS F29, 0(R21)
 
-stored2416:
+stored2430:
 	ADD R13, R21
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2431
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2418
+	TBZ $0, R20, stored2432
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2418
+	B stored2432
 
-single2417:
+single2431:
 	FMOVS F28, 0(R21)
 
-stored2418:
+stored2432:
 	ADD R13, R21
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2433
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2420
+	TBZ $0, R20, stored2434
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2420
+	B stored2434
 
-single2419:
+single2433:
 	FMOVS F27, 0(R21)
 
-stored2420:
+stored2434:
 	ADD R13, R21
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2435
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2422
+	TBZ $0, R20, stored2436
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2422
+	B stored2436
 
-single2421:
+single2435:
 	FMOVS F26, 0(R21)
 
-stored2422:
+stored2436:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48735,17 +48964,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2423
+	TBZ $1, R20, single2437
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2424
+	TBZ $0, R20, loaded2438
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2424
+	B loaded2438
 
-single2423:
+single2437:
 	FMOVS 16(R10), F1
 
-loaded2424:
+loaded2438:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48760,17 +48989,17 @@ loaded2424:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2439
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2426
+	TBZ $0, R20, loaded2440
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2426
+	B loaded2440
 
-single2425:
+single2439:
 	FMOVS 16(R10), F1
 
-loaded2426:
+loaded2440:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -48785,17 +49014,17 @@ loaded2426:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2441
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2428
+	TBZ $0, R20, loaded2442
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2428
+	B loaded2442
 
-single2427:
+single2441:
 	FMOVS 16(R10), F1
 
-loaded2428:
+loaded2442:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -48810,17 +49039,17 @@ loaded2428:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2429
+	TBZ $1, R20, single2443
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2430
+	TBZ $0, R20, loaded2444
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2430
+	B loaded2444
 
-single2429:
+single2443:
 	FMOVS 16(R10), F1
 
-loaded2430:
+loaded2444:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -48855,17 +49084,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2431
+	TBZ $1, R20, single2445
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2432
+	TBZ $0, R20, loaded2446
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2432
+	B loaded2446
 
-single2431:
+single2445:
 	FMOVS 16(R10), F1
 
-loaded2432:
+loaded2446:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48893,102 +49122,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2433
+	TBZ $1, R20, single2447
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2434
+	TBZ $0, R20, loaded2448
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2434
+	B loaded2448
 
-single2433:
+single2447:
 	FMOVS 16(R21), F0
 
-loaded2434:
+loaded2448:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2435
+	TBZ $1, R20, single2449
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2436
+	TBZ $0, R20, loaded2450
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2436
+	B loaded2450
 
-single2435:
+single2449:
 	FMOVS 16(R21), F0
 
-loaded2436:
+loaded2450:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2451
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2438
+	TBZ $0, R20, loaded2452
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2438
+	B loaded2452
 
-single2437:
+single2451:
 	FMOVS 16(R21), F0
 
-loaded2438:
+loaded2452:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2453
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2440
+	TBZ $0, R20, loaded2454
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2440
+	B loaded2454
 
-single2439:
+single2453:
 	FMOVS 16(R21), F0
 
-loaded2440:
+loaded2454:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2455
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2442
+	TBZ $0, R20, loaded2456
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2442
+	B loaded2456
 
-single2441:
+single2455:
 	FMOVS 16(R21), F0
 
-loaded2442:
+loaded2456:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2457
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2444
+	TBZ $0, R20, loaded2458
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2444
+	B loaded2458
 
-single2443:
+single2457:
 	FMOVS 16(R21), F0
 
-loaded2444:
+loaded2458:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -49002,17 +49231,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2459
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2446
+	TBZ $0, R20, loaded2460
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2446
+	B loaded2460
 
-single2445:
+single2459:
 	FMOVS 16(R21), F0
 
-loaded2446:
+loaded2460:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -49052,82 +49281,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2461
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2448
+	TBZ $0, R20, stored2462
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2448
+	B stored2462
 
-single2447:
+single2461:
 	FMOVS F30, 16(R21)
 
-stored2448:
+stored2462:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2463
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2450
+	TBZ $0, R20, stored2464
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2450
+	B stored2464
 
-single2449:
+single2463:
 	FMOVS F28, 16(R21)
 
-stored2450:
+stored2464:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2465
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2452
+	TBZ $0, R20, stored2466
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2452
+	B stored2466
 
-single2451:
+single2465:
 	FMOVS F26, 16(R21)
 
-stored2452:
+stored2466:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2467
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2454
+	TBZ $0, R20, stored2468
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2454
+	B stored2468
 
-single2453:
+single2467:
 	FMOVS F24, 16(R21)
 
-stored2454:
+stored2468:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2455
+	TBZ $1, R20, single2469
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2456
+	TBZ $0, R20, stored2470
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2456
+	B stored2470
 
-single2455:
+single2469:
 	FMOVS F22, 16(R21)
 
-stored2456:
+stored2470:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2457
+	TBZ $1, R20, single2471
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2458
+	TBZ $0, R20, stored2472
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2458
+	B stored2472
 
-single2457:
+single2471:
 	FMOVS F20, 16(R21)
 
-stored2458:
+stored2472:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49444,17 +49673,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2473
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2460
+	TBZ $0, R20, loaded2474
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2460
+	B loaded2474
 
-single2459:
+single2473:
 	FMOVS 0(R10), F0
 
-loaded2460:
+loaded2474:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -49463,17 +49692,17 @@ loaded2460:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single2461
+	TBZ $1, R20, single2475
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2462
+	TBZ $0, R20, loaded2476
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2462
+	B loaded2476
 
-single2461:
+single2475:
 	FMOVS 0(R10), F0
 
-loaded2462:
+loaded2476:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -49482,17 +49711,17 @@ loaded2462:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2477
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2464
+	TBZ $0, R20, loaded2478
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2464
+	B loaded2478
 
-single2463:
+single2477:
 	FMOVS 0(R10), F0
 
-loaded2464:
+loaded2478:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -49501,17 +49730,17 @@ loaded2464:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single2465
+	TBZ $1, R20, single2479
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2466
+	TBZ $0, R20, loaded2480
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2466
+	B loaded2480
 
-single2465:
+single2479:
 	FMOVS 0(R10), F0
 
-loaded2466:
+loaded2480:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -49542,17 +49771,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single2467
+	TBZ $1, R20, single2481
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2468
+	TBZ $0, R20, loaded2482
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2468
+	B loaded2482
 
-single2467:
+single2481:
 	FMOVS 0(R10), F0
 
-loaded2468:
+loaded2482:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -49572,107 +49801,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2469
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2470
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2470
-
-single2469:
-	FMOVS 0(R21), F0
-
-loaded2470:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2471
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2472
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2472
-
-single2471:
-	FMOVS 0(R21), F0
-
-loaded2472:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2473
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2474
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2474
-
-single2473:
-	FMOVS 0(R21), F0
-
-loaded2474:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2475
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2476
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2476
-
-single2475:
-	FMOVS 0(R21), F0
-
-loaded2476:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2477
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2478
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2478
-
-single2477:
-	FMOVS 0(R21), F0
-
-loaded2478:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single2479
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2480
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2480
-
-single2479:
-	FMOVS 0(R21), F0
-
-loaded2480:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single2481
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2482
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2482
-
-single2481:
-	FMOVS 0(R21), F0
-
-loaded2482:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
 	TBZ $1, R20, single2483
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2484
@@ -49684,6 +49812,107 @@ single2483:
 	FMOVS 0(R21), F0
 
 loaded2484:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2485
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2486
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2486
+
+single2485:
+	FMOVS 0(R21), F0
+
+loaded2486:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2487
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2488
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2488
+
+single2487:
+	FMOVS 0(R21), F0
+
+loaded2488:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2489
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2490
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2490
+
+single2489:
+	FMOVS 0(R21), F0
+
+loaded2490:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2491
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2492
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2492
+
+single2491:
+	FMOVS 0(R21), F0
+
+loaded2492:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2493
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2494
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2494
+
+single2493:
+	FMOVS 0(R21), F0
+
+loaded2494:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2495
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2496
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2496
+
+single2495:
+	FMOVS 0(R21), F0
+
+loaded2496:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2497
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2498
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2498
+
+single2497:
+	FMOVS 0(R21), F0
+
+loaded2498:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -49713,89 +49942,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2485
+	TBZ $1, R20, single2499
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2486
+	TBZ $0, R20, stored2500
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2486
+	B stored2500
 
-single2485:
+single2499:
 	FMOVS F31, 0(R21)
 
-stored2486:
+stored2500:
 	ADD R13, R21
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2501
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2488
+	TBZ $0, R20, stored2502
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2488
+	B stored2502
 
-single2487:
+single2501:
 	FMOVS F30, 0(R21)
 
-stored2488:
+stored2502:
 	ADD R13, R21
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2503
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2490
+	TBZ $0, R20, stored2504
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2490
+	B stored2504
 
-single2489:
+single2503:
 	FMOVS F29, 0(R21)
 
-stored2490:
+stored2504:
 	ADD R13, R21
-	TBZ $1, R20, single2491
+	TBZ $1, R20, single2505
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2492
+	TBZ $0, R20, stored2506
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2492
+	B stored2506
 
-single2491:
+single2505:
 	FMOVS F28, 0(R21)
 
-stored2492:
+stored2506:
 	ADD R13, R21
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2507
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2494
+	TBZ $0, R20, stored2508
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2494
+	B stored2508
 
-single2493:
+single2507:
 	FMOVS F27, 0(R21)
 
-stored2494:
+stored2508:
 	ADD R13, R21
-	TBZ $1, R20, single2495
+	TBZ $1, R20, single2509
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2496
+	TBZ $0, R20, stored2510
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2496
+	B stored2510
 
-single2495:
+single2509:
 	FMOVS F26, 0(R21)
 
-stored2496:
+stored2510:
 	ADD R13, R21
-	TBZ $1, R20, single2497
+	TBZ $1, R20, single2511
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2498
+	TBZ $0, R20, stored2512
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2498
+	B stored2512
 
-single2497:
+single2511:
 	FMOVS F25, 0(R21)
 
-stored2498:
+stored2512:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50218,17 +50447,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2499
+	TBZ $1, R20, single2513
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2500
+	TBZ $0, R20, loaded2514
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2500
+	B loaded2514
 
-single2499:
+single2513:
 	FMOVS 16(R10), F1
 
-loaded2500:
+loaded2514:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -50245,17 +50474,17 @@ loaded2500:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2501
+	TBZ $1, R20, single2515
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2502
+	TBZ $0, R20, loaded2516
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2502
+	B loaded2516
 
-single2501:
+single2515:
 	FMOVS 16(R10), F1
 
-loaded2502:
+loaded2516:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -50272,17 +50501,17 @@ loaded2502:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2503
+	TBZ $1, R20, single2517
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2504
+	TBZ $0, R20, loaded2518
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2504
+	B loaded2518
 
-single2503:
+single2517:
 	FMOVS 16(R10), F1
 
-loaded2504:
+loaded2518:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -50299,17 +50528,17 @@ loaded2504:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2505
+	TBZ $1, R20, single2519
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2506
+	TBZ $0, R20, loaded2520
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2506
+	B loaded2520
 
-single2505:
+single2519:
 	FMOVS 16(R10), F1
 
-loaded2506:
+loaded2520:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -50348,17 +50577,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2507
+	TBZ $1, R20, single2521
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2508
+	TBZ $0, R20, loaded2522
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2508
+	B loaded2522
 
-single2507:
+single2521:
 	FMOVS 16(R10), F1
 
-loaded2508:
+loaded2522:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -50388,119 +50617,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2509
+	TBZ $1, R20, single2523
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2510
+	TBZ $0, R20, loaded2524
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2510
+	B loaded2524
 
-single2509:
+single2523:
 	FMOVS 16(R21), F0
 
-loaded2510:
+loaded2524:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2511
+	TBZ $1, R20, single2525
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2512
+	TBZ $0, R20, loaded2526
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2512
+	B loaded2526
 
-single2511:
+single2525:
 	FMOVS 16(R21), F0
 
-loaded2512:
+loaded2526:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2513
+	TBZ $1, R20, single2527
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2514
+	TBZ $0, R20, loaded2528
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2514
+	B loaded2528
 
-single2513:
+single2527:
 	FMOVS 16(R21), F0
 
-loaded2514:
+loaded2528:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2515
+	TBZ $1, R20, single2529
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2516
+	TBZ $0, R20, loaded2530
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2516
+	B loaded2530
 
-single2515:
+single2529:
 	FMOVS 16(R21), F0
 
-loaded2516:
+loaded2530:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2517
+	TBZ $1, R20, single2531
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2518
+	TBZ $0, R20, loaded2532
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2518
+	B loaded2532
 
-single2517:
+single2531:
 	FMOVS 16(R21), F0
 
-loaded2518:
+loaded2532:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2519
+	TBZ $1, R20, single2533
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2520
+	TBZ $0, R20, loaded2534
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2520
+	B loaded2534
 
-single2519:
+single2533:
 	FMOVS 16(R21), F0
 
-loaded2520:
+loaded2534:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2535
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2522
+	TBZ $0, R20, loaded2536
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2522
+	B loaded2536
 
-single2521:
+single2535:
 	FMOVS 16(R21), F0
 
-loaded2522:
+loaded2536:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -50515,17 +50744,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2537
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2524
+	TBZ $0, R20, loaded2538
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2524
+	B loaded2538
 
-single2523:
+single2537:
 	FMOVS 16(R21), F0
 
-loaded2524:
+loaded2538:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -50570,95 +50799,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2539
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2526
+	TBZ $0, R20, stored2540
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2526
+	B stored2540
 
-single2525:
+single2539:
 	FMOVS F30, 16(R21)
 
-stored2526:
+stored2540:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2541
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2528
+	TBZ $0, R20, stored2542
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2528
+	B stored2542
 
-single2527:
+single2541:
 	FMOVS F28, 16(R21)
 
-stored2528:
+stored2542:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2543
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2530
+	TBZ $0, R20, stored2544
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2530
+	B stored2544
 
-single2529:
+single2543:
 	FMOVS F26, 16(R21)
 
-stored2530:
+stored2544:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2531
+	TBZ $1, R20, single2545
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2532
+	TBZ $0, R20, stored2546
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2532
+	B stored2546
 
-single2531:
+single2545:
 	FMOVS F24, 16(R21)
 
-stored2532:
+stored2546:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2533
+	TBZ $1, R20, single2547
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2534
+	TBZ $0, R20, stored2548
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2534
+	B stored2548
 
-single2533:
+single2547:
 	FMOVS F22, 16(R21)
 
-stored2534:
+stored2548:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2535
+	TBZ $1, R20, single2549
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2536
+	TBZ $0, R20, stored2550
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2536
+	B stored2550
 
-single2535:
+single2549:
 	FMOVS F20, 16(R21)
 
-stored2536:
+stored2550:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2537
+	TBZ $1, R20, single2551
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2538
+	TBZ $0, R20, stored2552
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2538
+	B stored2552
 
-single2537:
+single2551:
 	FMOVS F18, 16(R21)
 
-stored2538:
+stored2552:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50999,17 +51228,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single2539
+	TBZ $1, R20, single2553
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2540
+	TBZ $0, R20, loaded2554
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2540
+	B loaded2554
 
-single2539:
+single2553:
 	FMOVS 0(R10), F0
 
-loaded2540:
+loaded2554:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -51019,17 +51248,17 @@ loaded2540:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single2541
+	TBZ $1, R20, single2555
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2542
+	TBZ $0, R20, loaded2556
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2542
+	B loaded2556
 
-single2541:
+single2555:
 	FMOVS 0(R10), F0
 
-loaded2542:
+loaded2556:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -51039,17 +51268,17 @@ loaded2542:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single2543
+	TBZ $1, R20, single2557
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2544
+	TBZ $0, R20, loaded2558
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2544
+	B loaded2558
 
-single2543:
+single2557:
 	FMOVS 0(R10), F0
 
-loaded2544:
+loaded2558:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -51059,17 +51288,17 @@ loaded2544:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single2545
+	TBZ $1, R20, single2559
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2546
+	TBZ $0, R20, loaded2560
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2546
+	B loaded2560
 
-single2545:
+single2559:
 	FMOVS 0(R10), F0
 
-loaded2546:
+loaded2560:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -51103,17 +51332,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single2547
+	TBZ $1, R20, single2561
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2548
+	TBZ $0, R20, loaded2562
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2548
+	B loaded2562
 
-single2547:
+single2561:
 	FMOVS 0(R10), F0
 
-loaded2548:
+loaded2562:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -51134,104 +51363,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2549
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2550
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2550
-
-single2549:
-	FMOVS 0(R21), F0
-
-loaded2550:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2551
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2552
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2552
-
-single2551:
-	FMOVS 0(R21), F0
-
-loaded2552:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2553
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2554
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2554
-
-single2553:
-	FMOVS 0(R21), F0
-
-loaded2554:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2555
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2556
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2556
-
-single2555:
-	FMOVS 0(R21), F0
-
-loaded2556:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2557
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2558
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2558
-
-single2557:
-	FMOVS 0(R21), F0
-
-loaded2558:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single2559
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2560
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2560
-
-single2559:
-	FMOVS 0(R21), F0
-
-loaded2560:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single2561
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2562
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2562
-
-single2561:
-	FMOVS 0(R21), F0
-
-loaded2562:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	ADD R13, R21
 	TBZ $1, R20, single2563
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2564
@@ -51243,12 +51374,9 @@ single2563:
 	FMOVS 0(R21), F0
 
 loaded2564:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single2565
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2566
@@ -51260,6 +51388,107 @@ single2565:
 	FMOVS 0(R21), F0
 
 loaded2566:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2567
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2568
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2568
+
+single2567:
+	FMOVS 0(R21), F0
+
+loaded2568:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2569
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2570
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2570
+
+single2569:
+	FMOVS 0(R21), F0
+
+loaded2570:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2571
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2572
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2572
+
+single2571:
+	FMOVS 0(R21), F0
+
+loaded2572:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2573
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2574
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2574
+
+single2573:
+	FMOVS 0(R21), F0
+
+loaded2574:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2575
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2576
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2576
+
+single2575:
+	FMOVS 0(R21), F0
+
+loaded2576:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2577
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2578
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2578
+
+single2577:
+	FMOVS 0(R21), F0
+
+loaded2578:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2579
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2580
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2580
+
+single2579:
+	FMOVS 0(R21), F0
+
+loaded2580:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -51292,101 +51521,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2567
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2568
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2568
-
-single2567:
-	FMOVS F31, 0(R21)
-
-stored2568:
-	ADD R13, R21
-	TBZ $1, R20, single2569
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2570
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2570
-
-single2569:
-	FMOVS F30, 0(R21)
-
-stored2570:
-	ADD R13, R21
-	TBZ $1, R20, single2571
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2572
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2572
-
-single2571:
-	FMOVS F29, 0(R21)
-
-stored2572:
-	ADD R13, R21
-	TBZ $1, R20, single2573
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2574
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2574
-
-single2573:
-	FMOVS F28, 0(R21)
-
-stored2574:
-	ADD R13, R21
-	TBZ $1, R20, single2575
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2576
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2576
-
-single2575:
-	FMOVS F27, 0(R21)
-
-stored2576:
-	ADD R13, R21
-	TBZ $1, R20, single2577
-	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2578
-	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2578
-
-single2577:
-	FMOVS F26, 0(R21)
-
-stored2578:
-	ADD R13, R21
-	TBZ $1, R20, single2579
-	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2580
-	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
-	B stored2580
-
-single2579:
-	FMOVS F25, 0(R21)
-
-stored2580:
-	ADD R13, R21
 	TBZ $1, R20, single2581
-	FMOVD F24, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2582
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2582
 
 single2581:
-	FMOVS F24, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2582:
+	ADD R13, R21
+	TBZ $1, R20, single2583
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2584
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2584
+
+single2583:
+	FMOVS F30, 0(R21)
+
+stored2584:
+	ADD R13, R21
+	TBZ $1, R20, single2585
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2586
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2586
+
+single2585:
+	FMOVS F29, 0(R21)
+
+stored2586:
+	ADD R13, R21
+	TBZ $1, R20, single2587
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2588
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2588
+
+single2587:
+	FMOVS F28, 0(R21)
+
+stored2588:
+	ADD R13, R21
+	TBZ $1, R20, single2589
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2590
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2590
+
+single2589:
+	FMOVS F27, 0(R21)
+
+stored2590:
+	ADD R13, R21
+	TBZ $1, R20, single2591
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2592
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2592
+
+single2591:
+	FMOVS F26, 0(R21)
+
+stored2592:
+	ADD R13, R21
+	TBZ $1, R20, single2593
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2594
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2594
+
+single2593:
+	FMOVS F25, 0(R21)
+
+stored2594:
+	ADD R13, R21
+	TBZ $1, R20, single2595
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2596
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2596
+
+single2595:
+	FMOVS F24, 0(R21)
+
+stored2596:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51847,17 +52076,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2583
+	TBZ $1, R20, single2597
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2584
+	TBZ $0, R20, loaded2598
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2584
+	B loaded2598
 
-single2583:
+single2597:
 	FMOVS 16(R10), F1
 
-loaded2584:
+loaded2598:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -51876,17 +52105,17 @@ loaded2584:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2585
+	TBZ $1, R20, single2599
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2586
+	TBZ $0, R20, loaded2600
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2586
+	B loaded2600
 
-single2585:
+single2599:
 	FMOVS 16(R10), F1
 
-loaded2586:
+loaded2600:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -51905,17 +52134,17 @@ loaded2586:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2587
+	TBZ $1, R20, single2601
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2588
+	TBZ $0, R20, loaded2602
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2588
+	B loaded2602
 
-single2587:
+single2601:
 	FMOVS 16(R10), F1
 
-loaded2588:
+loaded2602:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -51934,17 +52163,17 @@ loaded2588:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2589
+	TBZ $1, R20, single2603
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2590
+	TBZ $0, R20, loaded2604
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2590
+	B loaded2604
 
-single2589:
+single2603:
 	FMOVS 16(R10), F1
 
-loaded2590:
+loaded2604:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -51987,17 +52216,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2591
+	TBZ $1, R20, single2605
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2592
+	TBZ $0, R20, loaded2606
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2592
+	B loaded2606
 
-single2591:
+single2605:
 	FMOVS 16(R10), F1
 
-loaded2592:
+loaded2606:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -52029,125 +52258,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2593
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2594
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2594
-
-single2593:
-	FMOVS 16(R21), F0
-
-loaded2594:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2595
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2596
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2596
-
-single2595:
-	FMOVS 16(R21), F0
-
-loaded2596:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2597
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2598
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2598
-
-single2597:
-	FMOVS 16(R21), F0
-
-loaded2598:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2599
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2600
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2600
-
-single2599:
-	FMOVS 16(R21), F0
-
-loaded2600:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2601
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2602
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2602
-
-single2601:
-	FMOVS 16(R21), F0
-
-loaded2602:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2603
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2604
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2604
-
-single2603:
-	FMOVS 16(R21), F0
-
-loaded2604:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2605
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2606
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2606
-
-single2605:
-	FMOVS 16(R21), F0
-
-loaded2606:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
 	TBZ $1, R20, single2607
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2608
@@ -52159,6 +52269,125 @@ single2607:
 	FMOVS 16(R21), F0
 
 loaded2608:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2609
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2610
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2610
+
+single2609:
+	FMOVS 16(R21), F0
+
+loaded2610:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2611
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2612
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2612
+
+single2611:
+	FMOVS 16(R21), F0
+
+loaded2612:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2613
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2614
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2614
+
+single2613:
+	FMOVS 16(R21), F0
+
+loaded2614:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2615
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2616
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2616
+
+single2615:
+	FMOVS 16(R21), F0
+
+loaded2616:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2617
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2618
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2618
+
+single2617:
+	FMOVS 16(R21), F0
+
+loaded2618:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2619
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2620
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2620
+
+single2619:
+	FMOVS 16(R21), F0
+
+loaded2620:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2621
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2622
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2622
+
+single2621:
+	FMOVS 16(R21), F0
+
+loaded2622:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -52174,17 +52403,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2623
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2610
+	TBZ $0, R20, loaded2624
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2610
+	B loaded2624
 
-single2609:
+single2623:
 	FMOVS 16(R21), F0
 
-loaded2610:
+loaded2624:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -52234,108 +52463,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2611
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2612
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2612
-
-single2611:
-	FMOVS F30, 16(R21)
-
-stored2612:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2613
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2614
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2614
-
-single2613:
-	FMOVS F28, 16(R21)
-
-stored2614:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2615
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2616
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2616
-
-single2615:
-	FMOVS F26, 16(R21)
-
-stored2616:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2617
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2618
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2618
-
-single2617:
-	FMOVS F24, 16(R21)
-
-stored2618:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2619
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2620
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2620
-
-single2619:
-	FMOVS F22, 16(R21)
-
-stored2620:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2621
-	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2622
-	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
-	B stored2622
-
-single2621:
-	FMOVS F20, 16(R21)
-
-stored2622:
-	ADD R13, R21
-	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2623
-	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2624
-	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
-	B stored2624
-
-single2623:
-	FMOVS F18, 16(R21)
-
-stored2624:
-	ADD R13, R21
-	FMOVQ F17, 0(R21)
 	TBZ $1, R20, single2625
-	FMOVD F16, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2626
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2626
 
 single2625:
-	FMOVS F16, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2626:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2627
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2628
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2628
+
+single2627:
+	FMOVS F28, 16(R21)
+
+stored2628:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2629
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2630
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2630
+
+single2629:
+	FMOVS F26, 16(R21)
+
+stored2630:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2631
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2632
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2632
+
+single2631:
+	FMOVS F24, 16(R21)
+
+stored2632:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2633
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2634
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2634
+
+single2633:
+	FMOVS F22, 16(R21)
+
+stored2634:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2635
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2636
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2636
+
+single2635:
+	FMOVS F20, 16(R21)
+
+stored2636:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2637
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2638
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2638
+
+single2637:
+	FMOVS F18, 16(R21)
+
+stored2638:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2639
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2640
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2640
+
+single2639:
+	FMOVS F16, 16(R21)
+
+stored2640:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53091,17 +53320,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2627
+	TBZ $1, R20, single2641
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2628
+	TBZ $0, R20, loaded2642
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2628
+	B loaded2642
 
-single2627:
+single2641:
 	FMOVS 0(R10), F0
 
-loaded2628:
+loaded2642:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -53113,34 +53342,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2629
+	TBZ $1, R20, single2643
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2630
+	TBZ $0, R20, loaded2644
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2630
+	B loaded2644
 
-single2629:
+single2643:
 	FMOVS 0(R21), F0
 
-loaded2630:
+loaded2644:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2631
+	TBZ $1, R20, single2645
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2632
+	TBZ $0, R20, loaded2646
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2632
+	B loaded2646
 
-single2631:
+single2645:
 	FMOVS 0(R21), F0
 
-loaded2632:
+loaded2646:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -53152,17 +53381,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2633
+	TBZ $1, R20, single2647
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2634
+	TBZ $0, R20, stored2648
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2634
+	B stored2648
 
-single2633:
+single2647:
 	FMOVS F31, 0(R21)
 
-stored2634:
+stored2648:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53319,17 +53548,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2635
+	TBZ $1, R20, single2649
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2636
+	TBZ $0, R20, loaded2650
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2636
+	B loaded2650
 
-single2635:
+single2649:
 	FMOVS 16(R10), F1
 
-loaded2636:
+loaded2650:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53345,17 +53574,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2637
+	TBZ $1, R20, single2651
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2638
+	TBZ $0, R20, loaded2652
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2638
+	B loaded2652
 
-single2637:
+single2651:
 	FMOVS 16(R21), F0
 
-loaded2638:
+loaded2652:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -53364,17 +53593,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2639
+	TBZ $1, R20, single2653
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2640
+	TBZ $0, R20, loaded2654
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2640
+	B loaded2654
 
-single2639:
+single2653:
 	FMOVS 16(R21), F0
 
-loaded2640:
+loaded2654:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -53389,17 +53618,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2641
+	TBZ $1, R20, single2655
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2642
+	TBZ $0, R20, stored2656
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2642
+	B stored2656
 
-single2641:
+single2655:
 	FMOVS F30, 16(R21)
 
-stored2642:
+stored2656:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53555,17 +53784,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2643
+	TBZ $1, R20, single2657
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2644
+	TBZ $0, R20, loaded2658
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2644
+	B loaded2658
 
-single2643:
+single2657:
 	FMOVS 0(R10), F0
 
-loaded2644:
+loaded2658:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -53578,48 +53807,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2645
+	TBZ $1, R20, single2659
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2646
+	TBZ $0, R20, loaded2660
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2646
+	B loaded2660
 
-single2645:
+single2659:
 	FMOVS 0(R21), F0
 
-loaded2646:
+loaded2660:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2647
+	TBZ $1, R20, single2661
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2648
+	TBZ $0, R20, loaded2662
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2648
+	B loaded2662
 
-single2647:
+single2661:
 	FMOVS 0(R21), F0
 
-loaded2648:
+loaded2662:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2649
+	TBZ $1, R20, single2663
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2650
+	TBZ $0, R20, loaded2664
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2650
+	B loaded2664
 
-single2649:
+single2663:
 	FMOVS 0(R21), F0
 
-loaded2650:
+loaded2664:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -53634,29 +53863,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2651
+	TBZ $1, R20, single2665
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2652
+	TBZ $0, R20, stored2666
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2652
+	B stored2666
 
-single2651:
+single2665:
 	FMOVS F31, 0(R21)
 
-stored2652:
+stored2666:
 	ADD R13, R21
-	TBZ $1, R20, single2653
+	TBZ $1, R20, single2667
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2654
+	TBZ $0, R20, stored2668
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2654
+	B stored2668
 
-single2653:
+single2667:
 	FMOVS F30, 0(R21)
 
-stored2654:
+stored2668:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53835,17 +54064,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2655
+	TBZ $1, R20, single2669
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2656
+	TBZ $0, R20, loaded2670
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2656
+	B loaded2670
 
-single2655:
+single2669:
 	FMOVS 16(R10), F1
 
-loaded2656:
+loaded2670:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53863,34 +54092,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2657
+	TBZ $1, R20, single2671
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2658
+	TBZ $0, R20, loaded2672
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2658
+	B loaded2672
 
-single2657:
+single2671:
 	FMOVS 16(R21), F0
 
-loaded2658:
+loaded2672:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2659
+	TBZ $1, R20, single2673
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2660
+	TBZ $0, R20, loaded2674
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2660
+	B loaded2674
 
-single2659:
+single2673:
 	FMOVS 16(R21), F0
 
-loaded2660:
+loaded2674:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -53900,17 +54129,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2661
+	TBZ $1, R20, single2675
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2662
+	TBZ $0, R20, loaded2676
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2662
+	B loaded2676
 
-single2661:
+single2675:
 	FMOVS 16(R21), F0
 
-loaded2662:
+loaded2676:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -53930,30 +54159,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2663
+	TBZ $1, R20, single2677
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2664
+	TBZ $0, R20, stored2678
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2664
+	B stored2678
 
-single2663:
+single2677:
 	FMOVS F30, 16(R21)
 
-stored2664:
+stored2678:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2665
+	TBZ $1, R20, single2679
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2666
+	TBZ $0, R20, stored2680
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2666
+	B stored2680
 
-single2665:
+single2679:
 	FMOVS F28, 16(R21)
 
-stored2666:
+stored2680:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54125,17 +54354,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2667
+	TBZ $1, R20, single2681
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2668
+	TBZ $0, R20, loaded2682
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2668
+	B loaded2682
 
-single2667:
+single2681:
 	FMOVS 0(R10), F0
 
-loaded2668:
+loaded2682:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -54149,62 +54378,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2669
+	TBZ $1, R20, single2683
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2670
+	TBZ $0, R20, loaded2684
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2670
+	B loaded2684
 
-single2669:
+single2683:
 	FMOVS 0(R21), F0
 
-loaded2670:
+loaded2684:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2671
+	TBZ $1, R20, single2685
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2672
+	TBZ $0, R20, loaded2686
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2672
+	B loaded2686
 
-single2671:
+single2685:
 	FMOVS 0(R21), F0
 
-loaded2672:
+loaded2686:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2673
+	TBZ $1, R20, single2687
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2674
+	TBZ $0, R20, loaded2688
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2674
+	B loaded2688
 
-single2673:
+single2687:
 	FMOVS 0(R21), F0
 
-loaded2674:
+loaded2688:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2675
+	TBZ $1, R20, single2689
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2676
+	TBZ $0, R20, loaded2690
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2676
+	B loaded2690
 
-single2675:
+single2689:
 	FMOVS 0(R21), F0
 
-loaded2676:
+loaded2690:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -54222,41 +54451,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2677
+	TBZ $1, R20, single2691
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2678
+	TBZ $0, R20, stored2692
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2678
+	B stored2692
 
-single2677:
+single2691:
 	FMOVS F31, 0(R21)
 
-stored2678:
+stored2692:
 	ADD R13, R21
-	TBZ $1, R20, single2679
+	TBZ $1, R20, single2693
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2680
+	TBZ $0, R20, stored2694
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2680
+	B stored2694
 
-single2679:
+single2693:
 	FMOVS F30, 0(R21)
 
-stored2680:
+stored2694:
 	ADD R13, R21
-	TBZ $1, R20, single2681
+	TBZ $1, R20, single2695
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2682
+	TBZ $0, R20, stored2696
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2682
+	B stored2696
 
-single2681:
+single2695:
 	FMOVS F29, 0(R21)
 
-stored2682:
+stored2696:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54461,17 +54690,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2683
+	TBZ $1, R20, single2697
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2684
+	TBZ $0, R20, loaded2698
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2684
+	B loaded2698
 
-single2683:
+single2697:
 	FMOVS 16(R10), F1
 
-loaded2684:
+loaded2698:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -54491,51 +54720,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2685
+	TBZ $1, R20, single2699
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2686
+	TBZ $0, R20, loaded2700
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2686
+	B loaded2700
 
-single2685:
+single2699:
 	FMOVS 16(R21), F0
 
-loaded2686:
+loaded2700:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2687
+	TBZ $1, R20, single2701
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2688
+	TBZ $0, R20, loaded2702
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2688
+	B loaded2702
 
-single2687:
+single2701:
 	FMOVS 16(R21), F0
 
-loaded2688:
+loaded2702:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2689
+	TBZ $1, R20, single2703
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2690
+	TBZ $0, R20, loaded2704
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2690
+	B loaded2704
 
-single2689:
+single2703:
 	FMOVS 16(R21), F0
 
-loaded2690:
+loaded2704:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -54546,17 +54775,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2691
+	TBZ $1, R20, single2705
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2692
+	TBZ $0, R20, loaded2706
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2692
+	B loaded2706
 
-single2691:
+single2705:
 	FMOVS 16(R21), F0
 
-loaded2692:
+loaded2706:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -54581,43 +54810,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2693
+	TBZ $1, R20, single2707
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2694
+	TBZ $0, R20, stored2708
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2694
+	B stored2708
 
-single2693:
+single2707:
 	FMOVS F30, 16(R21)
 
-stored2694:
+stored2708:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2695
+	TBZ $1, R20, single2709
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2696
+	TBZ $0, R20, stored2710
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2696
+	B stored2710
 
-single2695:
+single2709:
 	FMOVS F28, 16(R21)
 
-stored2696:
+stored2710:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2697
+	TBZ $1, R20, single2711
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2698
+	TBZ $0, R20, stored2712
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2698
+	B stored2712
 
-single2697:
+single2711:
 	FMOVS F26, 16(R21)
 
-stored2698:
+stored2712:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54797,17 +55026,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2699
+	TBZ $1, R20, single2713
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2700
+	TBZ $0, R20, loaded2714
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2700
+	B loaded2714
 
-single2699:
+single2713:
 	FMOVS 0(R10), F0
 
-loaded2700:
+loaded2714:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -54822,76 +55051,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2701
+	TBZ $1, R20, single2715
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2702
+	TBZ $0, R20, loaded2716
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2702
+	B loaded2716
 
-single2701:
+single2715:
 	FMOVS 0(R21), F0
 
-loaded2702:
+loaded2716:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2703
+	TBZ $1, R20, single2717
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2704
+	TBZ $0, R20, loaded2718
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2704
+	B loaded2718
 
-single2703:
+single2717:
 	FMOVS 0(R21), F0
 
-loaded2704:
+loaded2718:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2705
+	TBZ $1, R20, single2719
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2706
+	TBZ $0, R20, loaded2720
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2706
+	B loaded2720
 
-single2705:
+single2719:
 	FMOVS 0(R21), F0
 
-loaded2706:
+loaded2720:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2707
+	TBZ $1, R20, single2721
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2708
+	TBZ $0, R20, loaded2722
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2708
+	B loaded2722
 
-single2707:
+single2721:
 	FMOVS 0(R21), F0
 
-loaded2708:
+loaded2722:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2709
+	TBZ $1, R20, single2723
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2710
+	TBZ $0, R20, loaded2724
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2710
+	B loaded2724
 
-single2709:
+single2723:
 	FMOVS 0(R21), F0
 
-loaded2710:
+loaded2724:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -54912,53 +55141,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2711
+	TBZ $1, R20, single2725
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2712
+	TBZ $0, R20, stored2726
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2712
+	B stored2726
 
-single2711:
+single2725:
 	FMOVS F31, 0(R21)
 
-stored2712:
+stored2726:
 	ADD R13, R21
-	TBZ $1, R20, single2713
+	TBZ $1, R20, single2727
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2714
+	TBZ $0, R20, stored2728
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2714
+	B stored2728
 
-single2713:
+single2727:
 	FMOVS F30, 0(R21)
 
-stored2714:
+stored2728:
 	ADD R13, R21
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2729
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2716
+	TBZ $0, R20, stored2730
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2716
+	B stored2730
 
-single2715:
+single2729:
 	FMOVS F29, 0(R21)
 
-stored2716:
+stored2730:
 	ADD R13, R21
-	TBZ $1, R20, single2717
+	TBZ $1, R20, single2731
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2718
+	TBZ $0, R20, stored2732
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2718
+	B stored2732
 
-single2717:
+single2731:
 	FMOVS F28, 0(R21)
 
-stored2718:
+stored2732:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55181,17 +55410,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2719
+	TBZ $1, R20, single2733
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2720
+	TBZ $0, R20, loaded2734
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2720
+	B loaded2734
 
-single2719:
+single2733:
 	FMOVS 16(R10), F1
 
-loaded2720:
+loaded2734:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -55213,68 +55442,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2721
+	TBZ $1, R20, single2735
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2722
+	TBZ $0, R20, loaded2736
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2722
+	B loaded2736
 
-single2721:
+single2735:
 	FMOVS 16(R21), F0
 
-loaded2722:
+loaded2736:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2723
+	TBZ $1, R20, single2737
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2724
+	TBZ $0, R20, loaded2738
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2724
+	B loaded2738
 
-single2723:
+single2737:
 	FMOVS 16(R21), F0
 
-loaded2724:
+loaded2738:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2725
+	TBZ $1, R20, single2739
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2726
+	TBZ $0, R20, loaded2740
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2726
+	B loaded2740
 
-single2725:
+single2739:
 	FMOVS 16(R21), F0
 
-loaded2726:
+loaded2740:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2727
+	TBZ $1, R20, single2741
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2728
+	TBZ $0, R20, loaded2742
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2728
+	B loaded2742
 
-single2727:
+single2741:
 	FMOVS 16(R21), F0
 
-loaded2728:
+loaded2742:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -55286,17 +55515,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2729
+	TBZ $1, R20, single2743
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2730
+	TBZ $0, R20, loaded2744
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2730
+	B loaded2744
 
-single2729:
+single2743:
 	FMOVS 16(R21), F0
 
-loaded2730:
+loaded2744:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -55326,56 +55555,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2731
+	TBZ $1, R20, single2745
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2732
+	TBZ $0, R20, stored2746
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2732
+	B stored2746
 
-single2731:
+single2745:
 	FMOVS F30, 16(R21)
 
-stored2732:
+stored2746:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2733
+	TBZ $1, R20, single2747
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2734
+	TBZ $0, R20, stored2748
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2734
+	B stored2748
 
-single2733:
+single2747:
 	FMOVS F28, 16(R21)
 
-stored2734:
+stored2748:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2735
+	TBZ $1, R20, single2749
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2736
+	TBZ $0, R20, stored2750
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2736
+	B stored2750
 
-single2735:
+single2749:
 	FMOVS F26, 16(R21)
 
-stored2736:
+stored2750:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2737
+	TBZ $1, R20, single2751
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2738
+	TBZ $0, R20, stored2752
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2738
+	B stored2752
 
-single2737:
+single2751:
 	FMOVS F24, 16(R21)
 
-stored2738:
+stored2752:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55569,17 +55798,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2739
+	TBZ $1, R20, single2753
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2740
+	TBZ $0, R20, loaded2754
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2740
+	B loaded2754
 
-single2739:
+single2753:
 	FMOVS 0(R10), F0
 
-loaded2740:
+loaded2754:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -55595,90 +55824,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2741
+	TBZ $1, R20, single2755
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2742
+	TBZ $0, R20, loaded2756
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2742
+	B loaded2756
 
-single2741:
+single2755:
 	FMOVS 0(R21), F0
 
-loaded2742:
+loaded2756:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2743
+	TBZ $1, R20, single2757
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2744
+	TBZ $0, R20, loaded2758
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2744
+	B loaded2758
 
-single2743:
+single2757:
 	FMOVS 0(R21), F0
 
-loaded2744:
+loaded2758:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2745
+	TBZ $1, R20, single2759
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2746
+	TBZ $0, R20, loaded2760
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2746
+	B loaded2760
 
-single2745:
+single2759:
 	FMOVS 0(R21), F0
 
-loaded2746:
+loaded2760:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2747
+	TBZ $1, R20, single2761
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2748
+	TBZ $0, R20, loaded2762
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2748
+	B loaded2762
 
-single2747:
+single2761:
 	FMOVS 0(R21), F0
 
-loaded2748:
+loaded2762:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2749
+	TBZ $1, R20, single2763
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2750
+	TBZ $0, R20, loaded2764
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2750
+	B loaded2764
 
-single2749:
+single2763:
 	FMOVS 0(R21), F0
 
-loaded2750:
+loaded2764:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2751
+	TBZ $1, R20, single2765
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2752
+	TBZ $0, R20, loaded2766
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2752
+	B loaded2766
 
-single2751:
+single2765:
 	FMOVS 0(R21), F0
 
-loaded2752:
+loaded2766:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -55702,65 +55931,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2753
+	TBZ $1, R20, single2767
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2754
+	TBZ $0, R20, stored2768
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2754
+	B stored2768
 
-single2753:
+single2767:
 	FMOVS F31, 0(R21)
 
-stored2754:
+stored2768:
 	ADD R13, R21
-	TBZ $1, R20, single2755
+	TBZ $1, R20, single2769
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2756
+	TBZ $0, R20, stored2770
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2756
+	B stored2770
 
-single2755:
+single2769:
 	FMOVS F30, 0(R21)
 
-stored2756:
+stored2770:
 	ADD R13, R21
-	TBZ $1, R20, single2757
+	TBZ $1, R20, single2771
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2758
+	TBZ $0, R20, stored2772
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2758
+	B stored2772
 
-single2757:
+single2771:
 	FMOVS F29, 0(R21)
 
-stored2758:
+stored2772:
 	ADD R13, R21
-	TBZ $1, R20, single2759
+	TBZ $1, R20, single2773
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2760
+	TBZ $0, R20, stored2774
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2760
+	B stored2774
 
-single2759:
+single2773:
 	FMOVS F28, 0(R21)
 
-stored2760:
+stored2774:
 	ADD R13, R21
-	TBZ $1, R20, single2761
+	TBZ $1, R20, single2775
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2762
+	TBZ $0, R20, stored2776
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2762
+	B stored2776
 
-single2761:
+single2775:
 	FMOVS F27, 0(R21)
 
-stored2762:
+stored2776:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56007,17 +56236,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2763
+	TBZ $1, R20, single2777
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2764
+	TBZ $0, R20, loaded2778
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2764
+	B loaded2778
 
-single2763:
+single2777:
 	FMOVS 16(R10), F1
 
-loaded2764:
+loaded2778:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -56041,85 +56270,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2765
+	TBZ $1, R20, single2779
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2766
+	TBZ $0, R20, loaded2780
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2766
+	B loaded2780
 
-single2765:
+single2779:
 	FMOVS 16(R21), F0
 
-loaded2766:
+loaded2780:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2767
+	TBZ $1, R20, single2781
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2768
+	TBZ $0, R20, loaded2782
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2768
+	B loaded2782
 
-single2767:
+single2781:
 	FMOVS 16(R21), F0
 
-loaded2768:
+loaded2782:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2769
+	TBZ $1, R20, single2783
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2770
+	TBZ $0, R20, loaded2784
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2770
+	B loaded2784
 
-single2769:
+single2783:
 	FMOVS 16(R21), F0
 
-loaded2770:
+loaded2784:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2771
+	TBZ $1, R20, single2785
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2772
+	TBZ $0, R20, loaded2786
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2772
+	B loaded2786
 
-single2771:
+single2785:
 	FMOVS 16(R21), F0
 
-loaded2772:
+loaded2786:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2773
+	TBZ $1, R20, single2787
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2774
+	TBZ $0, R20, loaded2788
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2774
+	B loaded2788
 
-single2773:
+single2787:
 	FMOVS 16(R21), F0
 
-loaded2774:
+loaded2788:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -56132,17 +56361,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2775
+	TBZ $1, R20, single2789
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2776
+	TBZ $0, R20, loaded2790
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2776
+	B loaded2790
 
-single2775:
+single2789:
 	FMOVS 16(R21), F0
 
-loaded2776:
+loaded2790:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -56177,69 +56406,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2777
+	TBZ $1, R20, single2791
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2778
+	TBZ $0, R20, stored2792
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2778
+	B stored2792
 
-single2777:
+single2791:
 	FMOVS F30, 16(R21)
 
-stored2778:
+stored2792:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2779
+	TBZ $1, R20, single2793
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2780
+	TBZ $0, R20, stored2794
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2780
+	B stored2794
 
-single2779:
+single2793:
 	FMOVS F28, 16(R21)
 
-stored2780:
+stored2794:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2781
+	TBZ $1, R20, single2795
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2782
+	TBZ $0, R20, stored2796
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2782
+	B stored2796
 
-single2781:
+single2795:
 	FMOVS F26, 16(R21)
 
-stored2782:
+stored2796:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2783
+	TBZ $1, R20, single2797
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2784
+	TBZ $0, R20, stored2798
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2784
+	B stored2798
 
-single2783:
+single2797:
 	FMOVS F24, 16(R21)
 
-stored2784:
+stored2798:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2785
+	TBZ $1, R20, single2799
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2786
+	TBZ $0, R20, stored2800
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2786
+	B stored2800
 
-single2785:
+single2799:
 	FMOVS F22, 16(R21)
 
-stored2786:
+stored2800:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56445,17 +56674,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2787
+	TBZ $1, R20, single2801
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2788
+	TBZ $0, R20, loaded2802
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2788
+	B loaded2802
 
-single2787:
+single2801:
 	FMOVS 0(R10), F0
 
-loaded2788:
+loaded2802:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -56472,104 +56701,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2789
+	TBZ $1, R20, single2803
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2790
+	TBZ $0, R20, loaded2804
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2790
+	B loaded2804
 
-single2789:
+single2803:
 	FMOVS 0(R21), F0
 
-loaded2790:
+loaded2804:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2791
+	TBZ $1, R20, single2805
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2792
+	TBZ $0, R20, loaded2806
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2792
+	B loaded2806
 
-single2791:
+single2805:
 	FMOVS 0(R21), F0
 
-loaded2792:
+loaded2806:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2793
+	TBZ $1, R20, single2807
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2794
+	TBZ $0, R20, loaded2808
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2794
+	B loaded2808
 
-single2793:
+single2807:
 	FMOVS 0(R21), F0
 
-loaded2794:
+loaded2808:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2795
+	TBZ $1, R20, single2809
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2796
+	TBZ $0, R20, loaded2810
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2796
+	B loaded2810
 
-single2795:
+single2809:
 	FMOVS 0(R21), F0
 
-loaded2796:
+loaded2810:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2797
+	TBZ $1, R20, single2811
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2798
+	TBZ $0, R20, loaded2812
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2798
+	B loaded2812
 
-single2797:
+single2811:
 	FMOVS 0(R21), F0
 
-loaded2798:
+loaded2812:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2799
+	TBZ $1, R20, single2813
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2800
+	TBZ $0, R20, loaded2814
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2800
+	B loaded2814
 
-single2799:
+single2813:
 	FMOVS 0(R21), F0
 
-loaded2800:
+loaded2814:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2801
+	TBZ $1, R20, single2815
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2802
+	TBZ $0, R20, loaded2816
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2802
+	B loaded2816
 
-single2801:
+single2815:
 	FMOVS 0(R21), F0
 
-loaded2802:
+loaded2816:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -56596,77 +56825,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2803
+	TBZ $1, R20, single2817
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2804
+	TBZ $0, R20, stored2818
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2804
+	B stored2818
 
-single2803:
+single2817:
 	FMOVS F31, 0(R21)
 
-stored2804:
+stored2818:
 	ADD R13, R21
-	TBZ $1, R20, single2805
+	TBZ $1, R20, single2819
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2806
+	TBZ $0, R20, stored2820
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2806
+	B stored2820
 
-single2805:
+single2819:
 	FMOVS F30, 0(R21)
 
-stored2806:
+stored2820:
 	ADD R13, R21
-	TBZ $1, R20, single2807
+	TBZ $1, R20, single2821
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2808
+	TBZ $0, R20, stored2822
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2808
+	B stored2822
 
-single2807:
+single2821:
 	FMOVS F29, 0(R21)
 
-stored2808:
+stored2822:
 	ADD R13, R21
-	TBZ $1, R20, single2809
+	TBZ $1, R20, single2823
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2810
+	TBZ $0, R20, stored2824
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2810
+	B stored2824
 
-single2809:
+single2823:
 	FMOVS F28, 0(R21)
 
-stored2810:
+stored2824:
 	ADD R13, R21
-	TBZ $1, R20, single2811
+	TBZ $1, R20, single2825
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2812
+	TBZ $0, R20, stored2826
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2812
+	B stored2826
 
-single2811:
+single2825:
 	FMOVS F27, 0(R21)
 
-stored2812:
+stored2826:
 	ADD R13, R21
-	TBZ $1, R20, single2813
+	TBZ $1, R20, single2827
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2814
+	TBZ $0, R20, stored2828
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2814
+	B stored2828
 
-single2813:
+single2827:
 	FMOVS F26, 0(R21)
 
-stored2814:
+stored2828:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56935,17 +57164,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2815
+	TBZ $1, R20, single2829
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2816
+	TBZ $0, R20, loaded2830
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2816
+	B loaded2830
 
-single2815:
+single2829:
 	FMOVS 16(R10), F1
 
-loaded2816:
+loaded2830:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -56971,102 +57200,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2817
+	TBZ $1, R20, single2831
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2818
+	TBZ $0, R20, loaded2832
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2818
+	B loaded2832
 
-single2817:
+single2831:
 	FMOVS 16(R21), F0
 
-loaded2818:
+loaded2832:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2819
+	TBZ $1, R20, single2833
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2820
+	TBZ $0, R20, loaded2834
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2820
+	B loaded2834
 
-single2819:
+single2833:
 	FMOVS 16(R21), F0
 
-loaded2820:
+loaded2834:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2821
+	TBZ $1, R20, single2835
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2822
+	TBZ $0, R20, loaded2836
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2822
+	B loaded2836
 
-single2821:
+single2835:
 	FMOVS 16(R21), F0
 
-loaded2822:
+loaded2836:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2823
+	TBZ $1, R20, single2837
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2824
+	TBZ $0, R20, loaded2838
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2824
+	B loaded2838
 
-single2823:
+single2837:
 	FMOVS 16(R21), F0
 
-loaded2824:
+loaded2838:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2825
+	TBZ $1, R20, single2839
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2826
+	TBZ $0, R20, loaded2840
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2826
+	B loaded2840
 
-single2825:
+single2839:
 	FMOVS 16(R21), F0
 
-loaded2826:
+loaded2840:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2827
+	TBZ $1, R20, single2841
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2828
+	TBZ $0, R20, loaded2842
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2828
+	B loaded2842
 
-single2827:
+single2841:
 	FMOVS 16(R21), F0
 
-loaded2828:
+loaded2842:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -57080,17 +57309,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2829
+	TBZ $1, R20, single2843
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2830
+	TBZ $0, R20, loaded2844
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2830
+	B loaded2844
 
-single2829:
+single2843:
 	FMOVS 16(R21), F0
 
-loaded2830:
+loaded2844:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -57130,82 +57359,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2831
+	TBZ $1, R20, single2845
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2832
+	TBZ $0, R20, stored2846
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2832
+	B stored2846
 
-single2831:
+single2845:
 	FMOVS F30, 16(R21)
 
-stored2832:
+stored2846:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2833
+	TBZ $1, R20, single2847
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2834
+	TBZ $0, R20, stored2848
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2834
+	B stored2848
 
-single2833:
+single2847:
 	FMOVS F28, 16(R21)
 
-stored2834:
+stored2848:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2835
+	TBZ $1, R20, single2849
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2836
+	TBZ $0, R20, stored2850
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2836
+	B stored2850
 
-single2835:
+single2849:
 	FMOVS F26, 16(R21)
 
-stored2836:
+stored2850:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2837
+	TBZ $1, R20, single2851
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2838
+	TBZ $0, R20, stored2852
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2838
+	B stored2852
 
-single2837:
+single2851:
 	FMOVS F24, 16(R21)
 
-stored2838:
+stored2852:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2839
+	TBZ $1, R20, single2853
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2840
+	TBZ $0, R20, stored2854
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2840
+	B stored2854
 
-single2839:
+single2853:
 	FMOVS F22, 16(R21)
 
-stored2840:
+stored2854:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2841
+	TBZ $1, R20, single2855
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2842
+	TBZ $0, R20, stored2856
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2842
+	B stored2856
 
-single2841:
+single2855:
 	FMOVS F20, 16(R21)
 
-stored2842:
+stored2856:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57427,17 +57656,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2843
+	TBZ $1, R20, single2857
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2844
+	TBZ $0, R20, loaded2858
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2844
+	B loaded2858
 
-single2843:
+single2857:
 	FMOVS 0(R10), F0
 
-loaded2844:
+loaded2858:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -57455,107 +57684,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2845
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2846
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2846
-
-single2845:
-	FMOVS 0(R21), F0
-
-loaded2846:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2847
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2848
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2848
-
-single2847:
-	FMOVS 0(R21), F0
-
-loaded2848:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2849
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2850
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2850
-
-single2849:
-	FMOVS 0(R21), F0
-
-loaded2850:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2851
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2852
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2852
-
-single2851:
-	FMOVS 0(R21), F0
-
-loaded2852:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2853
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2854
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2854
-
-single2853:
-	FMOVS 0(R21), F0
-
-loaded2854:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single2855
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2856
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2856
-
-single2855:
-	FMOVS 0(R21), F0
-
-loaded2856:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single2857
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2858
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2858
-
-single2857:
-	FMOVS 0(R21), F0
-
-loaded2858:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
 	TBZ $1, R20, single2859
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2860
@@ -57567,6 +57695,107 @@ single2859:
 	FMOVS 0(R21), F0
 
 loaded2860:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2861
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2862
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2862
+
+single2861:
+	FMOVS 0(R21), F0
+
+loaded2862:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2863
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2864
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2864
+
+single2863:
+	FMOVS 0(R21), F0
+
+loaded2864:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2865
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2866
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2866
+
+single2865:
+	FMOVS 0(R21), F0
+
+loaded2866:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2867
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2868
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2868
+
+single2867:
+	FMOVS 0(R21), F0
+
+loaded2868:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2869
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2870
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2870
+
+single2869:
+	FMOVS 0(R21), F0
+
+loaded2870:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2871
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2872
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2872
+
+single2871:
+	FMOVS 0(R21), F0
+
+loaded2872:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2873
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2874
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2874
+
+single2873:
+	FMOVS 0(R21), F0
+
+loaded2874:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -57596,89 +57825,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2861
+	TBZ $1, R20, single2875
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2862
+	TBZ $0, R20, stored2876
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2862
+	B stored2876
 
-single2861:
+single2875:
 	FMOVS F31, 0(R21)
 
-stored2862:
+stored2876:
 	ADD R13, R21
-	TBZ $1, R20, single2863
+	TBZ $1, R20, single2877
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2864
+	TBZ $0, R20, stored2878
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2864
+	B stored2878
 
-single2863:
+single2877:
 	FMOVS F30, 0(R21)
 
-stored2864:
+stored2878:
 	ADD R13, R21
-	TBZ $1, R20, single2865
+	TBZ $1, R20, single2879
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2866
+	TBZ $0, R20, stored2880
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2866
+	B stored2880
 
-single2865:
+single2879:
 	FMOVS F29, 0(R21)
 
-stored2866:
+stored2880:
 	ADD R13, R21
-	TBZ $1, R20, single2867
+	TBZ $1, R20, single2881
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2868
+	TBZ $0, R20, stored2882
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2868
+	B stored2882
 
-single2867:
+single2881:
 	FMOVS F28, 0(R21)
 
-stored2868:
+stored2882:
 	ADD R13, R21
-	TBZ $1, R20, single2869
+	TBZ $1, R20, single2883
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2870
+	TBZ $0, R20, stored2884
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2870
+	B stored2884
 
-single2869:
+single2883:
 	FMOVS F27, 0(R21)
 
-stored2870:
+stored2884:
 	ADD R13, R21
-	TBZ $1, R20, single2871
+	TBZ $1, R20, single2885
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2872
+	TBZ $0, R20, stored2886
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2872
+	B stored2886
 
-single2871:
+single2885:
 	FMOVS F26, 0(R21)
 
-stored2872:
+stored2886:
 	ADD R13, R21
-	TBZ $1, R20, single2873
+	TBZ $1, R20, single2887
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2874
+	TBZ $0, R20, stored2888
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2874
+	B stored2888
 
-single2873:
+single2887:
 	FMOVS F25, 0(R21)
 
-stored2874:
+stored2888:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57973,17 +58202,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2875
+	TBZ $1, R20, single2889
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2876
+	TBZ $0, R20, loaded2890
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2876
+	B loaded2890
 
-single2875:
+single2889:
 	FMOVS 16(R10), F1
 
-loaded2876:
+loaded2890:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -58011,119 +58240,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2877
+	TBZ $1, R20, single2891
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2878
+	TBZ $0, R20, loaded2892
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2878
+	B loaded2892
 
-single2877:
+single2891:
 	FMOVS 16(R21), F0
 
-loaded2878:
+loaded2892:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2879
+	TBZ $1, R20, single2893
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2880
+	TBZ $0, R20, loaded2894
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2880
+	B loaded2894
 
-single2879:
+single2893:
 	FMOVS 16(R21), F0
 
-loaded2880:
+loaded2894:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2881
+	TBZ $1, R20, single2895
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2882
+	TBZ $0, R20, loaded2896
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2882
+	B loaded2896
 
-single2881:
+single2895:
 	FMOVS 16(R21), F0
 
-loaded2882:
+loaded2896:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2883
+	TBZ $1, R20, single2897
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2884
+	TBZ $0, R20, loaded2898
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2884
+	B loaded2898
 
-single2883:
+single2897:
 	FMOVS 16(R21), F0
 
-loaded2884:
+loaded2898:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2885
+	TBZ $1, R20, single2899
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2886
+	TBZ $0, R20, loaded2900
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2886
+	B loaded2900
 
-single2885:
+single2899:
 	FMOVS 16(R21), F0
 
-loaded2886:
+loaded2900:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2887
+	TBZ $1, R20, single2901
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2888
+	TBZ $0, R20, loaded2902
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2888
+	B loaded2902
 
-single2887:
+single2901:
 	FMOVS 16(R21), F0
 
-loaded2888:
+loaded2902:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2889
+	TBZ $1, R20, single2903
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2890
+	TBZ $0, R20, loaded2904
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2890
+	B loaded2904
 
-single2889:
+single2903:
 	FMOVS 16(R21), F0
 
-loaded2890:
+loaded2904:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -58138,17 +58367,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2891
+	TBZ $1, R20, single2905
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2892
+	TBZ $0, R20, loaded2906
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2892
+	B loaded2906
 
-single2891:
+single2905:
 	FMOVS 16(R21), F0
 
-loaded2892:
+loaded2906:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -58193,95 +58422,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2893
+	TBZ $1, R20, single2907
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2894
+	TBZ $0, R20, stored2908
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2894
+	B stored2908
 
-single2893:
+single2907:
 	FMOVS F30, 16(R21)
 
-stored2894:
+stored2908:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2895
+	TBZ $1, R20, single2909
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2896
+	TBZ $0, R20, stored2910
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2896
+	B stored2910
 
-single2895:
+single2909:
 	FMOVS F28, 16(R21)
 
-stored2896:
+stored2910:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2897
+	TBZ $1, R20, single2911
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2898
+	TBZ $0, R20, stored2912
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2898
+	B stored2912
 
-single2897:
+single2911:
 	FMOVS F26, 16(R21)
 
-stored2898:
+stored2912:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2899
+	TBZ $1, R20, single2913
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2900
+	TBZ $0, R20, stored2914
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2900
+	B stored2914
 
-single2899:
+single2913:
 	FMOVS F24, 16(R21)
 
-stored2900:
+stored2914:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2901
+	TBZ $1, R20, single2915
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2902
+	TBZ $0, R20, stored2916
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2902
+	B stored2916
 
-single2901:
+single2915:
 	FMOVS F22, 16(R21)
 
-stored2902:
+stored2916:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2903
+	TBZ $1, R20, single2917
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2904
+	TBZ $0, R20, stored2918
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2904
+	B stored2918
 
-single2903:
+single2917:
 	FMOVS F20, 16(R21)
 
-stored2904:
+stored2918:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2905
+	TBZ $1, R20, single2919
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2906
+	TBZ $0, R20, stored2920
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2906
+	B stored2920
 
-single2905:
+single2919:
 	FMOVS F18, 16(R21)
 
-stored2906:
+stored2920:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58511,17 +58740,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2907
+	TBZ $1, R20, single2921
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2908
+	TBZ $0, R20, loaded2922
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2908
+	B loaded2922
 
-single2907:
+single2921:
 	FMOVS 0(R10), F0
 
-loaded2908:
+loaded2922:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -58540,104 +58769,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2909
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2910
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2910
-
-single2909:
-	FMOVS 0(R21), F0
-
-loaded2910:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2911
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2912
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2912
-
-single2911:
-	FMOVS 0(R21), F0
-
-loaded2912:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2913
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2914
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2914
-
-single2913:
-	FMOVS 0(R21), F0
-
-loaded2914:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2915
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2916
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2916
-
-single2915:
-	FMOVS 0(R21), F0
-
-loaded2916:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2917
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2918
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2918
-
-single2917:
-	FMOVS 0(R21), F0
-
-loaded2918:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single2919
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2920
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2920
-
-single2919:
-	FMOVS 0(R21), F0
-
-loaded2920:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single2921
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2922
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2922
-
-single2921:
-	FMOVS 0(R21), F0
-
-loaded2922:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	ADD R13, R21
 	TBZ $1, R20, single2923
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2924
@@ -58649,12 +58780,9 @@ single2923:
 	FMOVS 0(R21), F0
 
 loaded2924:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single2925
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2926
@@ -58666,6 +58794,107 @@ single2925:
 	FMOVS 0(R21), F0
 
 loaded2926:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2927
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2928
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2928
+
+single2927:
+	FMOVS 0(R21), F0
+
+loaded2928:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2929
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2930
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2930
+
+single2929:
+	FMOVS 0(R21), F0
+
+loaded2930:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2931
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2932
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2932
+
+single2931:
+	FMOVS 0(R21), F0
+
+loaded2932:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2933
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2934
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2934
+
+single2933:
+	FMOVS 0(R21), F0
+
+loaded2934:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2935
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2936
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2936
+
+single2935:
+	FMOVS 0(R21), F0
+
+loaded2936:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2937
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2938
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2938
+
+single2937:
+	FMOVS 0(R21), F0
+
+loaded2938:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2939
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2940
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2940
+
+single2939:
+	FMOVS 0(R21), F0
+
+loaded2940:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -58698,101 +58927,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2927
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2928
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2928
-
-single2927:
-	FMOVS F31, 0(R21)
-
-stored2928:
-	ADD R13, R21
-	TBZ $1, R20, single2929
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2930
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2930
-
-single2929:
-	FMOVS F30, 0(R21)
-
-stored2930:
-	ADD R13, R21
-	TBZ $1, R20, single2931
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2932
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2932
-
-single2931:
-	FMOVS F29, 0(R21)
-
-stored2932:
-	ADD R13, R21
-	TBZ $1, R20, single2933
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2934
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2934
-
-single2933:
-	FMOVS F28, 0(R21)
-
-stored2934:
-	ADD R13, R21
-	TBZ $1, R20, single2935
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2936
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2936
-
-single2935:
-	FMOVS F27, 0(R21)
-
-stored2936:
-	ADD R13, R21
-	TBZ $1, R20, single2937
-	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2938
-	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2938
-
-single2937:
-	FMOVS F26, 0(R21)
-
-stored2938:
-	ADD R13, R21
-	TBZ $1, R20, single2939
-	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2940
-	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
-	B stored2940
-
-single2939:
-	FMOVS F25, 0(R21)
-
-stored2940:
-	ADD R13, R21
 	TBZ $1, R20, single2941
-	FMOVD F24, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2942
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2942
 
 single2941:
-	FMOVS F24, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2942:
+	ADD R13, R21
+	TBZ $1, R20, single2943
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2944
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2944
+
+single2943:
+	FMOVS F30, 0(R21)
+
+stored2944:
+	ADD R13, R21
+	TBZ $1, R20, single2945
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2946
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2946
+
+single2945:
+	FMOVS F29, 0(R21)
+
+stored2946:
+	ADD R13, R21
+	TBZ $1, R20, single2947
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2948
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2948
+
+single2947:
+	FMOVS F28, 0(R21)
+
+stored2948:
+	ADD R13, R21
+	TBZ $1, R20, single2949
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2950
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2950
+
+single2949:
+	FMOVS F27, 0(R21)
+
+stored2950:
+	ADD R13, R21
+	TBZ $1, R20, single2951
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2952
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2952
+
+single2951:
+	FMOVS F26, 0(R21)
+
+stored2952:
+	ADD R13, R21
+	TBZ $1, R20, single2953
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2954
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2954
+
+single2953:
+	FMOVS F25, 0(R21)
+
+stored2954:
+	ADD R13, R21
+	TBZ $1, R20, single2955
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2956
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2956
+
+single2955:
+	FMOVS F24, 0(R21)
+
+stored2956:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59105,17 +59334,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2943
+	TBZ $1, R20, single2957
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2944
+	TBZ $0, R20, loaded2958
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2944
+	B loaded2958
 
-single2943:
+single2957:
 	FMOVS 16(R10), F1
 
-loaded2944:
+loaded2958:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -59145,125 +59374,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2945
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2946
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2946
-
-single2945:
-	FMOVS 16(R21), F0
-
-loaded2946:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2947
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2948
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2948
-
-single2947:
-	FMOVS 16(R21), F0
-
-loaded2948:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2949
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2950
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2950
-
-single2949:
-	FMOVS 16(R21), F0
-
-loaded2950:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2951
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2952
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2952
-
-single2951:
-	FMOVS 16(R21), F0
-
-loaded2952:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2953
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2954
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2954
-
-single2953:
-	FMOVS 16(R21), F0
-
-loaded2954:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2955
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2956
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2956
-
-single2955:
-	FMOVS 16(R21), F0
-
-loaded2956:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2957
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2958
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2958
-
-single2957:
-	FMOVS 16(R21), F0
-
-loaded2958:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
 	TBZ $1, R20, single2959
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2960
@@ -59275,6 +59385,125 @@ single2959:
 	FMOVS 16(R21), F0
 
 loaded2960:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2961
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2962
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2962
+
+single2961:
+	FMOVS 16(R21), F0
+
+loaded2962:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2963
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2964
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2964
+
+single2963:
+	FMOVS 16(R21), F0
+
+loaded2964:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2965
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2966
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2966
+
+single2965:
+	FMOVS 16(R21), F0
+
+loaded2966:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2967
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2968
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2968
+
+single2967:
+	FMOVS 16(R21), F0
+
+loaded2968:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2969
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2970
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2970
+
+single2969:
+	FMOVS 16(R21), F0
+
+loaded2970:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2971
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2972
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2972
+
+single2971:
+	FMOVS 16(R21), F0
+
+loaded2972:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2973
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2974
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2974
+
+single2973:
+	FMOVS 16(R21), F0
+
+loaded2974:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -59290,17 +59519,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2961
+	TBZ $1, R20, single2975
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2962
+	TBZ $0, R20, loaded2976
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2962
+	B loaded2976
 
-single2961:
+single2975:
 	FMOVS 16(R21), F0
 
-loaded2962:
+loaded2976:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -59350,108 +59579,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2963
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2964
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2964
-
-single2963:
-	FMOVS F30, 16(R21)
-
-stored2964:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2965
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2966
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2966
-
-single2965:
-	FMOVS F28, 16(R21)
-
-stored2966:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2967
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2968
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2968
-
-single2967:
-	FMOVS F26, 16(R21)
-
-stored2968:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2969
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2970
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2970
-
-single2969:
-	FMOVS F24, 16(R21)
-
-stored2970:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2971
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2972
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2972
-
-single2971:
-	FMOVS F22, 16(R21)
-
-stored2972:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2973
-	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2974
-	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
-	B stored2974
-
-single2973:
-	FMOVS F20, 16(R21)
-
-stored2974:
-	ADD R13, R21
-	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2975
-	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2976
-	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
-	B stored2976
-
-single2975:
-	FMOVS F18, 16(R21)
-
-stored2976:
-	ADD R13, R21
-	FMOVQ F17, 0(R21)
 	TBZ $1, R20, single2977
-	FMOVD F16, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2978
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2978
 
 single2977:
-	FMOVS F16, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2978:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2979
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2980
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2980
+
+single2979:
+	FMOVS F28, 16(R21)
+
+stored2980:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2981
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2982
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2982
+
+single2981:
+	FMOVS F26, 16(R21)
+
+stored2982:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2983
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2984
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2984
+
+single2983:
+	FMOVS F24, 16(R21)
+
+stored2984:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2985
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2986
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2986
+
+single2985:
+	FMOVS F22, 16(R21)
+
+stored2986:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2987
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2988
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2988
+
+single2987:
+	FMOVS F20, 16(R21)
+
+stored2988:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2989
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2990
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2990
+
+single2989:
+	FMOVS F18, 16(R21)
+
+stored2990:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2991
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2992
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2992
+
+single2991:
+	FMOVS F16, 16(R21)
+
+stored2992:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59997,29 +60226,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single2979
+	TBZ $1, R20, single2993
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2980
+	TBZ $0, R20, loaded2994
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2980
+	B loaded2994
 
-single2979:
+single2993:
 	FMOVS 0(R10), F0
 
-loaded2980:
+loaded2994:
 	ADD R12, R10
-	TBZ $1, R20, single2981
+	TBZ $1, R20, single2995
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2982
+	TBZ $0, R20, loaded2996
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2982
+	B loaded2996
 
-single2981:
+single2995:
 	FMOVS 0(R0), F1
 
-loaded2982:
+loaded2996:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -60031,34 +60260,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2983
+	TBZ $1, R20, single2997
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2984
+	TBZ $0, R20, loaded2998
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2984
+	B loaded2998
 
-single2983:
+single2997:
 	FMOVS 0(R21), F0
 
-loaded2984:
+loaded2998:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2985
+	TBZ $1, R20, single2999
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2986
+	TBZ $0, R20, loaded3000
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2986
+	B loaded3000
 
-single2985:
+single2999:
 	FMOVS 0(R21), F0
 
-loaded2986:
+loaded3000:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -60070,17 +60299,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2987
+	TBZ $1, R20, single3001
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2988
+	TBZ $0, R20, stored3002
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2988
+	B stored3002
 
-single2987:
+single3001:
 	FMOVS F31, 0(R21)
 
-stored2988:
+stored3002:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60238,31 +60467,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2989
+	TBZ $1, R20, single3003
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2990
+	TBZ $0, R20, loaded3004
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2990
+	B loaded3004
 
-single2989:
+single3003:
 	FMOVS 16(R10), F1
 
-loaded2990:
+loaded3004:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2991
+	TBZ $1, R20, single3005
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2992
+	TBZ $0, R20, loaded3006
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2992
+	B loaded3006
 
-single2991:
+single3005:
 	FMOVS 16(R0), F3
 
-loaded2992:
+loaded3006:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -60277,17 +60506,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2993
+	TBZ $1, R20, single3007
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2994
+	TBZ $0, R20, loaded3008
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2994
+	B loaded3008
 
-single2993:
+single3007:
 	FMOVS 16(R21), F0
 
-loaded2994:
+loaded3008:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -60296,17 +60525,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2995
+	TBZ $1, R20, single3009
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2996
+	TBZ $0, R20, loaded3010
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2996
+	B loaded3010
 
-single2995:
+single3009:
 	FMOVS 16(R21), F0
 
-loaded2996:
+loaded3010:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -60321,17 +60550,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2997
+	TBZ $1, R20, single3011
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2998
+	TBZ $0, R20, stored3012
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2998
+	B stored3012
 
-single2997:
+single3011:
 	FMOVS F30, 16(R21)
 
-stored2998:
+stored3012:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60492,42 +60721,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single2999
+	TBZ $1, R20, single3013
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3000
+	TBZ $0, R20, loaded3014
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3000
+	B loaded3014
 
-single2999:
+single3013:
 	FMOVS 0(R10), F0
 
-loaded3000:
+loaded3014:
 	ADD R12, R10
-	TBZ $1, R20, single3001
+	TBZ $1, R20, single3015
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3002
+	TBZ $0, R20, loaded3016
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3002
+	B loaded3016
 
-single3001:
+single3015:
 	FMOVS 0(R0), F1
 
-loaded3002:
+loaded3016:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3003
+	TBZ $1, R20, single3017
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3004
+	TBZ $0, R20, loaded3018
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3004
+	B loaded3018
 
-single3003:
+single3017:
 	FMOVS 0(R1), F1
 
-loaded3004:
+loaded3018:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -60539,48 +60768,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3005
+	TBZ $1, R20, single3019
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3006
+	TBZ $0, R20, loaded3020
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3006
+	B loaded3020
 
-single3005:
+single3019:
 	FMOVS 0(R21), F0
 
-loaded3006:
+loaded3020:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3007
+	TBZ $1, R20, single3021
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3008
+	TBZ $0, R20, loaded3022
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3008
+	B loaded3022
 
-single3007:
+single3021:
 	FMOVS 0(R21), F0
 
-loaded3008:
+loaded3022:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3009
+	TBZ $1, R20, single3023
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3010
+	TBZ $0, R20, loaded3024
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3010
+	B loaded3024
 
-single3009:
+single3023:
 	FMOVS 0(R21), F0
 
-loaded3010:
+loaded3024:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -60595,29 +60824,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3011
+	TBZ $1, R20, single3025
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3012
+	TBZ $0, R20, stored3026
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3012
+	B stored3026
 
-single3011:
+single3025:
 	FMOVS F31, 0(R21)
 
-stored3012:
+stored3026:
 	ADD R13, R21
-	TBZ $1, R20, single3013
+	TBZ $1, R20, single3027
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3014
+	TBZ $0, R20, stored3028
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3014
+	B stored3028
 
-single3013:
+single3027:
 	FMOVS F30, 0(R21)
 
-stored3014:
+stored3028:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60804,46 +61033,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3015
+	TBZ $1, R20, single3029
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3016
+	TBZ $0, R20, loaded3030
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3016
+	B loaded3030
 
-single3015:
+single3029:
 	FMOVS 16(R10), F1
 
-loaded3016:
+loaded3030:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3017
+	TBZ $1, R20, single3031
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3018
+	TBZ $0, R20, loaded3032
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3018
+	B loaded3032
 
-single3017:
+single3031:
 	FMOVS 16(R0), F3
 
-loaded3018:
+loaded3032:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3019
+	TBZ $1, R20, single3033
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3020
+	TBZ $0, R20, loaded3034
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3020
+	B loaded3034
 
-single3019:
+single3033:
 	FMOVS 16(R1), F3
 
-loaded3020:
+loaded3034:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -60858,34 +61087,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3021
+	TBZ $1, R20, single3035
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3022
+	TBZ $0, R20, loaded3036
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3022
+	B loaded3036
 
-single3021:
+single3035:
 	FMOVS 16(R21), F0
 
-loaded3022:
+loaded3036:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3023
+	TBZ $1, R20, single3037
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3024
+	TBZ $0, R20, loaded3038
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3024
+	B loaded3038
 
-single3023:
+single3037:
 	FMOVS 16(R21), F0
 
-loaded3024:
+loaded3038:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -60895,17 +61124,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single3025
+	TBZ $1, R20, single3039
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3026
+	TBZ $0, R20, loaded3040
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3026
+	B loaded3040
 
-single3025:
+single3039:
 	FMOVS 16(R21), F0
 
-loaded3026:
+loaded3040:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -60925,30 +61154,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3027
+	TBZ $1, R20, single3041
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3028
+	TBZ $0, R20, stored3042
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3028
+	B stored3042
 
-single3027:
+single3041:
 	FMOVS F30, 16(R21)
 
-stored3028:
+stored3042:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3029
+	TBZ $1, R20, single3043
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3030
+	TBZ $0, R20, stored3044
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3030
+	B stored3044
 
-single3029:
+single3043:
 	FMOVS F28, 16(R21)
 
-stored3030:
+stored3044:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61127,55 +61356,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single3031
+	TBZ $1, R20, single3045
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3032
+	TBZ $0, R20, loaded3046
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3032
+	B loaded3046
 
-single3031:
+single3045:
 	FMOVS 0(R10), F0
 
-loaded3032:
+loaded3046:
 	ADD R12, R10
-	TBZ $1, R20, single3033
+	TBZ $1, R20, single3047
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3034
+	TBZ $0, R20, loaded3048
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3034
+	B loaded3048
 
-single3033:
+single3047:
 	FMOVS 0(R0), F1
 
-loaded3034:
+loaded3048:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3035
+	TBZ $1, R20, single3049
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3036
+	TBZ $0, R20, loaded3050
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3036
+	B loaded3050
 
-single3035:
+single3049:
 	FMOVS 0(R1), F1
 
-loaded3036:
+loaded3050:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3037
+	TBZ $1, R20, single3051
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3038
+	TBZ $0, R20, loaded3052
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3038
+	B loaded3052
 
-single3037:
+single3051:
 	FMOVS 0(R2), F1
 
-loaded3038:
+loaded3052:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -61187,62 +61416,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3039
+	TBZ $1, R20, single3053
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3040
+	TBZ $0, R20, loaded3054
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3040
+	B loaded3054
 
-single3039:
+single3053:
 	FMOVS 0(R21), F0
 
-loaded3040:
+loaded3054:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3041
+	TBZ $1, R20, single3055
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3042
+	TBZ $0, R20, loaded3056
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3042
+	B loaded3056
 
-single3041:
+single3055:
 	FMOVS 0(R21), F0
 
-loaded3042:
+loaded3056:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3043
+	TBZ $1, R20, single3057
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3044
+	TBZ $0, R20, loaded3058
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3044
+	B loaded3058
 
-single3043:
+single3057:
 	FMOVS 0(R21), F0
 
-loaded3044:
+loaded3058:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3045
+	TBZ $1, R20, single3059
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3046
+	TBZ $0, R20, loaded3060
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3046
+	B loaded3060
 
-single3045:
+single3059:
 	FMOVS 0(R21), F0
 
-loaded3046:
+loaded3060:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -61260,41 +61489,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3047
+	TBZ $1, R20, single3061
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3048
+	TBZ $0, R20, stored3062
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3048
+	B stored3062
 
-single3047:
+single3061:
 	FMOVS F31, 0(R21)
 
-stored3048:
+stored3062:
 	ADD R13, R21
-	TBZ $1, R20, single3049
+	TBZ $1, R20, single3063
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3050
+	TBZ $0, R20, stored3064
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3050
+	B stored3064
 
-single3049:
+single3063:
 	FMOVS F30, 0(R21)
 
-stored3050:
+stored3064:
 	ADD R13, R21
-	TBZ $1, R20, single3051
+	TBZ $1, R20, single3065
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3052
+	TBZ $0, R20, stored3066
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3052
+	B stored3066
 
-single3051:
+single3065:
 	FMOVS F29, 0(R21)
 
-stored3052:
+stored3066:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61510,61 +61739,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3053
+	TBZ $1, R20, single3067
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3054
+	TBZ $0, R20, loaded3068
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3054
+	B loaded3068
 
-single3053:
+single3067:
 	FMOVS 16(R10), F1
 
-loaded3054:
+loaded3068:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3055
+	TBZ $1, R20, single3069
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3056
+	TBZ $0, R20, loaded3070
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3056
+	B loaded3070
 
-single3055:
+single3069:
 	FMOVS 16(R0), F3
 
-loaded3056:
+loaded3070:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3057
+	TBZ $1, R20, single3071
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3058
+	TBZ $0, R20, loaded3072
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3058
+	B loaded3072
 
-single3057:
+single3071:
 	FMOVS 16(R1), F3
 
-loaded3058:
+loaded3072:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3059
+	TBZ $1, R20, single3073
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3060
+	TBZ $0, R20, loaded3074
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3060
+	B loaded3074
 
-single3059:
+single3073:
 	FMOVS 16(R2), F3
 
-loaded3060:
+loaded3074:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -61579,51 +61808,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3061
+	TBZ $1, R20, single3075
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3062
+	TBZ $0, R20, loaded3076
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3062
+	B loaded3076
 
-single3061:
+single3075:
 	FMOVS 16(R21), F0
 
-loaded3062:
+loaded3076:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3063
+	TBZ $1, R20, single3077
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3064
+	TBZ $0, R20, loaded3078
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3064
+	B loaded3078
 
-single3063:
+single3077:
 	FMOVS 16(R21), F0
 
-loaded3064:
+loaded3078:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3065
+	TBZ $1, R20, single3079
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3066
+	TBZ $0, R20, loaded3080
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3066
+	B loaded3080
 
-single3065:
+single3079:
 	FMOVS 16(R21), F0
 
-loaded3066:
+loaded3080:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -61634,17 +61863,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single3067
+	TBZ $1, R20, single3081
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3068
+	TBZ $0, R20, loaded3082
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3068
+	B loaded3082
 
-single3067:
+single3081:
 	FMOVS 16(R21), F0
 
-loaded3068:
+loaded3082:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -61669,43 +61898,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3069
+	TBZ $1, R20, single3083
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3070
+	TBZ $0, R20, stored3084
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3070
+	B stored3084
 
-single3069:
+single3083:
 	FMOVS F30, 16(R21)
 
-stored3070:
+stored3084:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3071
+	TBZ $1, R20, single3085
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3072
+	TBZ $0, R20, stored3086
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3072
+	B stored3086
 
-single3071:
+single3085:
 	FMOVS F28, 16(R21)
 
-stored3072:
+stored3086:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3073
+	TBZ $1, R20, single3087
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3074
+	TBZ $0, R20, stored3088
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3074
+	B stored3088
 
-single3073:
+single3087:
 	FMOVS F26, 16(R21)
 
-stored3074:
+stored3088:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61902,68 +62131,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single3075
+	TBZ $1, R20, single3089
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3076
+	TBZ $0, R20, loaded3090
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3076
+	B loaded3090
 
-single3075:
+single3089:
 	FMOVS 0(R10), F0
 
-loaded3076:
+loaded3090:
 	ADD R12, R10
-	TBZ $1, R20, single3077
+	TBZ $1, R20, single3091
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3078
+	TBZ $0, R20, loaded3092
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3078
+	B loaded3092
 
-single3077:
+single3091:
 	FMOVS 0(R0), F1
 
-loaded3078:
+loaded3092:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3079
+	TBZ $1, R20, single3093
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3080
+	TBZ $0, R20, loaded3094
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3080
+	B loaded3094
 
-single3079:
+single3093:
 	FMOVS 0(R1), F1
 
-loaded3080:
+loaded3094:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3081
+	TBZ $1, R20, single3095
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3082
+	TBZ $0, R20, loaded3096
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3082
+	B loaded3096
 
-single3081:
+single3095:
 	FMOVS 0(R2), F1
 
-loaded3082:
+loaded3096:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3083
+	TBZ $1, R20, single3097
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded3084
+	TBZ $0, R20, loaded3098
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3084
+	B loaded3098
 
-single3083:
+single3097:
 	FMOVS 0(R3), F1
 
-loaded3084:
+loaded3098:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -61975,76 +62204,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3085
+	TBZ $1, R20, single3099
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3086
+	TBZ $0, R20, loaded3100
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3086
+	B loaded3100
 
-single3085:
+single3099:
 	FMOVS 0(R21), F0
 
-loaded3086:
+loaded3100:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3087
+	TBZ $1, R20, single3101
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3088
+	TBZ $0, R20, loaded3102
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3088
+	B loaded3102
 
-single3087:
+single3101:
 	FMOVS 0(R21), F0
 
-loaded3088:
+loaded3102:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3089
+	TBZ $1, R20, single3103
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3090
+	TBZ $0, R20, loaded3104
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3090
+	B loaded3104
 
-single3089:
+single3103:
 	FMOVS 0(R21), F0
 
-loaded3090:
+loaded3104:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3091
+	TBZ $1, R20, single3105
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3092
+	TBZ $0, R20, loaded3106
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3092
+	B loaded3106
 
-single3091:
+single3105:
 	FMOVS 0(R21), F0
 
-loaded3092:
+loaded3106:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3093
+	TBZ $1, R20, single3107
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3094
+	TBZ $0, R20, loaded3108
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3094
+	B loaded3108
 
-single3093:
+single3107:
 	FMOVS 0(R21), F0
 
-loaded3094:
+loaded3108:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -62065,53 +62294,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3095
+	TBZ $1, R20, single3109
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3096
+	TBZ $0, R20, stored3110
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3096
+	B stored3110
 
-single3095:
+single3109:
 	FMOVS F31, 0(R21)
 
-stored3096:
+stored3110:
 	ADD R13, R21
-	TBZ $1, R20, single3097
+	TBZ $1, R20, single3111
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3098
+	TBZ $0, R20, stored3112
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3098
+	B stored3112
 
-single3097:
+single3111:
 	FMOVS F30, 0(R21)
 
-stored3098:
+stored3112:
 	ADD R13, R21
-	TBZ $1, R20, single3099
+	TBZ $1, R20, single3113
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3100
+	TBZ $0, R20, stored3114
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3100
+	B stored3114
 
-single3099:
+single3113:
 	FMOVS F29, 0(R21)
 
-stored3100:
+stored3114:
 	ADD R13, R21
-	TBZ $1, R20, single3101
+	TBZ $1, R20, single3115
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3102
+	TBZ $0, R20, stored3116
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3102
+	B stored3116
 
-single3101:
+single3115:
 	FMOVS F28, 0(R21)
 
-stored3102:
+stored3116:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62356,76 +62585,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3103
+	TBZ $1, R20, single3117
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3104
+	TBZ $0, R20, loaded3118
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3104
+	B loaded3118
 
-single3103:
+single3117:
 	FMOVS 16(R10), F1
 
-loaded3104:
+loaded3118:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3105
+	TBZ $1, R20, single3119
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3106
+	TBZ $0, R20, loaded3120
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3106
+	B loaded3120
 
-single3105:
+single3119:
 	FMOVS 16(R0), F3
 
-loaded3106:
+loaded3120:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3107
+	TBZ $1, R20, single3121
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3108
+	TBZ $0, R20, loaded3122
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3108
+	B loaded3122
 
-single3107:
+single3121:
 	FMOVS 16(R1), F3
 
-loaded3108:
+loaded3122:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3109
+	TBZ $1, R20, single3123
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3110
+	TBZ $0, R20, loaded3124
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3110
+	B loaded3124
 
-single3109:
+single3123:
 	FMOVS 16(R2), F3
 
-loaded3110:
+loaded3124:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3111
+	TBZ $1, R20, single3125
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded3112
+	TBZ $0, R20, loaded3126
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3112
+	B loaded3126
 
-single3111:
+single3125:
 	FMOVS 16(R3), F3
 
-loaded3112:
+loaded3126:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -62440,68 +62669,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3113
+	TBZ $1, R20, single3127
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3114
+	TBZ $0, R20, loaded3128
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3114
+	B loaded3128
 
-single3113:
+single3127:
 	FMOVS 16(R21), F0
 
-loaded3114:
+loaded3128:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3115
+	TBZ $1, R20, single3129
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3116
+	TBZ $0, R20, loaded3130
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3116
+	B loaded3130
 
-single3115:
+single3129:
 	FMOVS 16(R21), F0
 
-loaded3116:
+loaded3130:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3117
+	TBZ $1, R20, single3131
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3118
+	TBZ $0, R20, loaded3132
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3118
+	B loaded3132
 
-single3117:
+single3131:
 	FMOVS 16(R21), F0
 
-loaded3118:
+loaded3132:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3119
+	TBZ $1, R20, single3133
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3120
+	TBZ $0, R20, loaded3134
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3120
+	B loaded3134
 
-single3119:
+single3133:
 	FMOVS 16(R21), F0
 
-loaded3120:
+loaded3134:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -62513,17 +62742,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single3121
+	TBZ $1, R20, single3135
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3122
+	TBZ $0, R20, loaded3136
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3122
+	B loaded3136
 
-single3121:
+single3135:
 	FMOVS 16(R21), F0
 
-loaded3122:
+loaded3136:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -62553,56 +62782,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3123
+	TBZ $1, R20, single3137
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3124
+	TBZ $0, R20, stored3138
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3124
+	B stored3138
 
-single3123:
+single3137:
 	FMOVS F30, 16(R21)
 
-stored3124:
+stored3138:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3125
+	TBZ $1, R20, single3139
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3126
+	TBZ $0, R20, stored3140
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3126
+	B stored3140
 
-single3125:
+single3139:
 	FMOVS F28, 16(R21)
 
-stored3126:
+stored3140:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3127
+	TBZ $1, R20, single3141
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3128
+	TBZ $0, R20, stored3142
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3128
+	B stored3142
 
-single3127:
+single3141:
 	FMOVS F26, 16(R21)
 
-stored3128:
+stored3142:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3129
+	TBZ $1, R20, single3143
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3130
+	TBZ $0, R20, stored3144
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3130
+	B stored3144
 
-single3129:
+single3143:
 	FMOVS F24, 16(R21)
 
-stored3130:
+stored3144:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62817,81 +63046,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single3131
+	TBZ $1, R20, single3145
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3132
+	TBZ $0, R20, loaded3146
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3132
+	B loaded3146
 
-single3131:
+single3145:
 	FMOVS 0(R10), F0
 
-loaded3132:
+loaded3146:
 	ADD R12, R10
-	TBZ $1, R20, single3133
+	TBZ $1, R20, single3147
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3134
+	TBZ $0, R20, loaded3148
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3134
+	B loaded3148
 
-single3133:
+single3147:
 	FMOVS 0(R0), F1
 
-loaded3134:
+loaded3148:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3135
+	TBZ $1, R20, single3149
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3136
+	TBZ $0, R20, loaded3150
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3136
+	B loaded3150
 
-single3135:
+single3149:
 	FMOVS 0(R1), F1
 
-loaded3136:
+loaded3150:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3137
+	TBZ $1, R20, single3151
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3138
+	TBZ $0, R20, loaded3152
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3138
+	B loaded3152
 
-single3137:
+single3151:
 	FMOVS 0(R2), F1
 
-loaded3138:
+loaded3152:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3139
+	TBZ $1, R20, single3153
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded3140
+	TBZ $0, R20, loaded3154
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3140
+	B loaded3154
 
-single3139:
+single3153:
 	FMOVS 0(R3), F1
 
-loaded3140:
+loaded3154:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3141
+	TBZ $1, R20, single3155
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded3142
+	TBZ $0, R20, loaded3156
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3142
+	B loaded3156
 
-single3141:
+single3155:
 	FMOVS 0(R4), F1
 
-loaded3142:
+loaded3156:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -62903,90 +63132,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3143
+	TBZ $1, R20, single3157
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3144
+	TBZ $0, R20, loaded3158
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3144
+	B loaded3158
 
-single3143:
+single3157:
 	FMOVS 0(R21), F0
 
-loaded3144:
+loaded3158:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3145
+	TBZ $1, R20, single3159
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3146
+	TBZ $0, R20, loaded3160
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3146
+	B loaded3160
 
-single3145:
+single3159:
 	FMOVS 0(R21), F0
 
-loaded3146:
+loaded3160:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3147
+	TBZ $1, R20, single3161
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3148
+	TBZ $0, R20, loaded3162
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3148
+	B loaded3162
 
-single3147:
+single3161:
 	FMOVS 0(R21), F0
 
-loaded3148:
+loaded3162:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3149
+	TBZ $1, R20, single3163
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3150
+	TBZ $0, R20, loaded3164
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3150
+	B loaded3164
 
-single3149:
+single3163:
 	FMOVS 0(R21), F0
 
-loaded3150:
+loaded3164:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3151
+	TBZ $1, R20, single3165
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3152
+	TBZ $0, R20, loaded3166
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3152
+	B loaded3166
 
-single3151:
+single3165:
 	FMOVS 0(R21), F0
 
-loaded3152:
+loaded3166:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3153
+	TBZ $1, R20, single3167
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3154
+	TBZ $0, R20, loaded3168
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3154
+	B loaded3168
 
-single3153:
+single3167:
 	FMOVS 0(R21), F0
 
-loaded3154:
+loaded3168:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -63010,65 +63239,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3155
+	TBZ $1, R20, single3169
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3156
+	TBZ $0, R20, stored3170
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3156
+	B stored3170
 
-single3155:
+single3169:
 	FMOVS F31, 0(R21)
 
-stored3156:
+stored3170:
 	ADD R13, R21
-	TBZ $1, R20, single3157
+	TBZ $1, R20, single3171
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3158
+	TBZ $0, R20, stored3172
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3158
+	B stored3172
 
-single3157:
+single3171:
 	FMOVS F30, 0(R21)
 
-stored3158:
+stored3172:
 	ADD R13, R21
-	TBZ $1, R20, single3159
+	TBZ $1, R20, single3173
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3160
+	TBZ $0, R20, stored3174
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3160
+	B stored3174
 
-single3159:
+single3173:
 	FMOVS F29, 0(R21)
 
-stored3160:
+stored3174:
 	ADD R13, R21
-	TBZ $1, R20, single3161
+	TBZ $1, R20, single3175
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3162
+	TBZ $0, R20, stored3176
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3162
+	B stored3176
 
-single3161:
+single3175:
 	FMOVS F28, 0(R21)
 
-stored3162:
+stored3176:
 	ADD R13, R21
-	TBZ $1, R20, single3163
+	TBZ $1, R20, single3177
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3164
+	TBZ $0, R20, stored3178
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3164
+	B stored3178
 
-single3163:
+single3177:
 	FMOVS F27, 0(R21)
 
-stored3164:
+stored3178:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63342,91 +63571,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3165
+	TBZ $1, R20, single3179
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3166
+	TBZ $0, R20, loaded3180
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3166
+	B loaded3180
 
-single3165:
+single3179:
 	FMOVS 16(R10), F1
 
-loaded3166:
+loaded3180:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3167
+	TBZ $1, R20, single3181
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3168
+	TBZ $0, R20, loaded3182
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3168
+	B loaded3182
 
-single3167:
+single3181:
 	FMOVS 16(R0), F3
 
-loaded3168:
+loaded3182:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3169
+	TBZ $1, R20, single3183
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3170
+	TBZ $0, R20, loaded3184
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3170
+	B loaded3184
 
-single3169:
+single3183:
 	FMOVS 16(R1), F3
 
-loaded3170:
+loaded3184:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3171
+	TBZ $1, R20, single3185
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3172
+	TBZ $0, R20, loaded3186
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3172
+	B loaded3186
 
-single3171:
+single3185:
 	FMOVS 16(R2), F3
 
-loaded3172:
+loaded3186:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3173
+	TBZ $1, R20, single3187
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded3174
+	TBZ $0, R20, loaded3188
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3174
+	B loaded3188
 
-single3173:
+single3187:
 	FMOVS 16(R3), F3
 
-loaded3174:
+loaded3188:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3175
+	TBZ $1, R20, single3189
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded3176
+	TBZ $0, R20, loaded3190
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3176
+	B loaded3190
 
-single3175:
+single3189:
 	FMOVS 16(R4), F3
 
-loaded3176:
+loaded3190:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -63441,85 +63670,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3177
+	TBZ $1, R20, single3191
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3178
+	TBZ $0, R20, loaded3192
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3178
+	B loaded3192
 
-single3177:
+single3191:
 	FMOVS 16(R21), F0
 
-loaded3178:
+loaded3192:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3179
+	TBZ $1, R20, single3193
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3180
+	TBZ $0, R20, loaded3194
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3180
+	B loaded3194
 
-single3179:
+single3193:
 	FMOVS 16(R21), F0
 
-loaded3180:
+loaded3194:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3181
+	TBZ $1, R20, single3195
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3182
+	TBZ $0, R20, loaded3196
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3182
+	B loaded3196
 
-single3181:
+single3195:
 	FMOVS 16(R21), F0
 
-loaded3182:
+loaded3196:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3183
+	TBZ $1, R20, single3197
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3184
+	TBZ $0, R20, loaded3198
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3184
+	B loaded3198
 
-single3183:
+single3197:
 	FMOVS 16(R21), F0
 
-loaded3184:
+loaded3198:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3185
+	TBZ $1, R20, single3199
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3186
+	TBZ $0, R20, loaded3200
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3186
+	B loaded3200
 
-single3185:
+single3199:
 	FMOVS 16(R21), F0
 
-loaded3186:
+loaded3200:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -63532,17 +63761,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single3187
+	TBZ $1, R20, single3201
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3188
+	TBZ $0, R20, loaded3202
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3188
+	B loaded3202
 
-single3187:
+single3201:
 	FMOVS 16(R21), F0
 
-loaded3188:
+loaded3202:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -63577,69 +63806,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3189
+	TBZ $1, R20, single3203
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3190
+	TBZ $0, R20, stored3204
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3190
+	B stored3204
 
-single3189:
+single3203:
 	FMOVS F30, 16(R21)
 
-stored3190:
+stored3204:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3191
+	TBZ $1, R20, single3205
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3192
+	TBZ $0, R20, stored3206
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3192
+	B stored3206
 
-single3191:
+single3205:
 	FMOVS F28, 16(R21)
 
-stored3192:
+stored3206:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3193
+	TBZ $1, R20, single3207
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3194
+	TBZ $0, R20, stored3208
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3194
+	B stored3208
 
-single3193:
+single3207:
 	FMOVS F26, 16(R21)
 
-stored3194:
+stored3208:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3195
+	TBZ $1, R20, single3209
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3196
+	TBZ $0, R20, stored3210
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3196
+	B stored3210
 
-single3195:
+single3209:
 	FMOVS F24, 16(R21)
 
-stored3196:
+stored3210:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3197
+	TBZ $1, R20, single3211
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3198
+	TBZ $0, R20, stored3212
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3198
+	B stored3212
 
-single3197:
+single3211:
 	FMOVS F22, 16(R21)
 
-stored3198:
+stored3212:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63872,94 +64101,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single3199
+	TBZ $1, R20, single3213
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3200
+	TBZ $0, R20, loaded3214
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3200
+	B loaded3214
 
-single3199:
+single3213:
 	FMOVS 0(R10), F0
 
-loaded3200:
+loaded3214:
 	ADD R12, R10
-	TBZ $1, R20, single3201
+	TBZ $1, R20, single3215
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3202
+	TBZ $0, R20, loaded3216
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3202
+	B loaded3216
 
-single3201:
+single3215:
 	FMOVS 0(R0), F1
 
-loaded3202:
+loaded3216:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3203
+	TBZ $1, R20, single3217
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3204
+	TBZ $0, R20, loaded3218
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3204
+	B loaded3218
 
-single3203:
+single3217:
 	FMOVS 0(R1), F1
 
-loaded3204:
+loaded3218:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3205
+	TBZ $1, R20, single3219
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3206
+	TBZ $0, R20, loaded3220
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3206
+	B loaded3220
 
-single3205:
+single3219:
 	FMOVS 0(R2), F1
 
-loaded3206:
+loaded3220:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3207
+	TBZ $1, R20, single3221
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded3208
+	TBZ $0, R20, loaded3222
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3208
+	B loaded3222
 
-single3207:
+single3221:
 	FMOVS 0(R3), F1
 
-loaded3208:
+loaded3222:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3209
+	TBZ $1, R20, single3223
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded3210
+	TBZ $0, R20, loaded3224
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3210
+	B loaded3224
 
-single3209:
+single3223:
 	FMOVS 0(R4), F1
 
-loaded3210:
+loaded3224:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3211
+	TBZ $1, R20, single3225
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded3212
+	TBZ $0, R20, loaded3226
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3212
+	B loaded3226
 
-single3211:
+single3225:
 	FMOVS 0(R5), F1
 
-loaded3212:
+loaded3226:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -63971,104 +64200,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3213
+	TBZ $1, R20, single3227
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3214
+	TBZ $0, R20, loaded3228
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3214
+	B loaded3228
 
-single3213:
+single3227:
 	FMOVS 0(R21), F0
 
-loaded3214:
+loaded3228:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3215
+	TBZ $1, R20, single3229
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3216
+	TBZ $0, R20, loaded3230
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3216
+	B loaded3230
 
-single3215:
+single3229:
 	FMOVS 0(R21), F0
 
-loaded3216:
+loaded3230:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3217
+	TBZ $1, R20, single3231
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3218
+	TBZ $0, R20, loaded3232
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3218
+	B loaded3232
 
-single3217:
+single3231:
 	FMOVS 0(R21), F0
 
-loaded3218:
+loaded3232:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3219
+	TBZ $1, R20, single3233
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3220
+	TBZ $0, R20, loaded3234
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3220
+	B loaded3234
 
-single3219:
+single3233:
 	FMOVS 0(R21), F0
 
-loaded3220:
+loaded3234:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3221
+	TBZ $1, R20, single3235
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3222
+	TBZ $0, R20, loaded3236
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3222
+	B loaded3236
 
-single3221:
+single3235:
 	FMOVS 0(R21), F0
 
-loaded3222:
+loaded3236:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3223
+	TBZ $1, R20, single3237
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3224
+	TBZ $0, R20, loaded3238
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3224
+	B loaded3238
 
-single3223:
+single3237:
 	FMOVS 0(R21), F0
 
-loaded3224:
+loaded3238:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3225
+	TBZ $1, R20, single3239
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3226
+	TBZ $0, R20, loaded3240
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3226
+	B loaded3240
 
-single3225:
+single3239:
 	FMOVS 0(R21), F0
 
-loaded3226:
+loaded3240:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -64095,77 +64324,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3227
+	TBZ $1, R20, single3241
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3228
+	TBZ $0, R20, stored3242
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3228
+	B stored3242
 
-single3227:
+single3241:
 	FMOVS F31, 0(R21)
 
-stored3228:
+stored3242:
 	ADD R13, R21
-	TBZ $1, R20, single3229
+	TBZ $1, R20, single3243
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3230
+	TBZ $0, R20, stored3244
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3230
+	B stored3244
 
-single3229:
+single3243:
 	FMOVS F30, 0(R21)
 
-stored3230:
+stored3244:
 	ADD R13, R21
-	TBZ $1, R20, single3231
+	TBZ $1, R20, single3245
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3232
+	TBZ $0, R20, stored3246
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3232
+	B stored3246
 
-single3231:
+single3245:
 	FMOVS F29, 0(R21)
 
-stored3232:
+stored3246:
 	ADD R13, R21
-	TBZ $1, R20, single3233
+	TBZ $1, R20, single3247
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3234
+	TBZ $0, R20, stored3248
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3234
+	B stored3248
 
-single3233:
+single3247:
 	FMOVS F28, 0(R21)
 
-stored3234:
+stored3248:
 	ADD R13, R21
-	TBZ $1, R20, single3235
+	TBZ $1, R20, single3249
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3236
+	TBZ $0, R20, stored3250
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3236
+	B stored3250
 
-single3235:
+single3249:
 	FMOVS F27, 0(R21)
 
-stored3236:
+stored3250:
 	ADD R13, R21
-	TBZ $1, R20, single3237
+	TBZ $1, R20, single3251
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3238
+	TBZ $0, R20, stored3252
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3238
+	B stored3252
 
-single3237:
+single3251:
 	FMOVS F26, 0(R21)
 
-stored3238:
+stored3252:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64468,106 +64697,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3239
+	TBZ $1, R20, single3253
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3240
+	TBZ $0, R20, loaded3254
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3240
+	B loaded3254
 
-single3239:
+single3253:
 	FMOVS 16(R10), F1
 
-loaded3240:
+loaded3254:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3241
+	TBZ $1, R20, single3255
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3242
+	TBZ $0, R20, loaded3256
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3242
+	B loaded3256
 
-single3241:
+single3255:
 	FMOVS 16(R0), F3
 
-loaded3242:
+loaded3256:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3243
+	TBZ $1, R20, single3257
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3244
+	TBZ $0, R20, loaded3258
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3244
+	B loaded3258
 
-single3243:
+single3257:
 	FMOVS 16(R1), F3
 
-loaded3244:
+loaded3258:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3245
+	TBZ $1, R20, single3259
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3246
+	TBZ $0, R20, loaded3260
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3246
+	B loaded3260
 
-single3245:
+single3259:
 	FMOVS 16(R2), F3
 
-loaded3246:
+loaded3260:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3247
+	TBZ $1, R20, single3261
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded3248
+	TBZ $0, R20, loaded3262
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3248
+	B loaded3262
 
-single3247:
+single3261:
 	FMOVS 16(R3), F3
 
-loaded3248:
+loaded3262:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3249
+	TBZ $1, R20, single3263
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded3250
+	TBZ $0, R20, loaded3264
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3250
+	B loaded3264
 
-single3249:
+single3263:
 	FMOVS 16(R4), F3
 
-loaded3250:
+loaded3264:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3251
+	TBZ $1, R20, single3265
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded3252
+	TBZ $0, R20, loaded3266
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3252
+	B loaded3266
 
-single3251:
+single3265:
 	FMOVS 16(R5), F3
 
-loaded3252:
+loaded3266:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -64582,102 +64811,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3253
+	TBZ $1, R20, single3267
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3254
+	TBZ $0, R20, loaded3268
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3254
+	B loaded3268
 
-single3253:
+single3267:
 	FMOVS 16(R21), F0
 
-loaded3254:
+loaded3268:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3255
+	TBZ $1, R20, single3269
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3256
+	TBZ $0, R20, loaded3270
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3256
+	B loaded3270
 
-single3255:
+single3269:
 	FMOVS 16(R21), F0
 
-loaded3256:
+loaded3270:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3257
+	TBZ $1, R20, single3271
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3258
+	TBZ $0, R20, loaded3272
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3258
+	B loaded3272
 
-single3257:
+single3271:
 	FMOVS 16(R21), F0
 
-loaded3258:
+loaded3272:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3259
+	TBZ $1, R20, single3273
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3260
+	TBZ $0, R20, loaded3274
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3260
+	B loaded3274
 
-single3259:
+single3273:
 	FMOVS 16(R21), F0
 
-loaded3260:
+loaded3274:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3261
+	TBZ $1, R20, single3275
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3262
+	TBZ $0, R20, loaded3276
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3262
+	B loaded3276
 
-single3261:
+single3275:
 	FMOVS 16(R21), F0
 
-loaded3262:
+loaded3276:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3263
+	TBZ $1, R20, single3277
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3264
+	TBZ $0, R20, loaded3278
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3264
+	B loaded3278
 
-single3263:
+single3277:
 	FMOVS 16(R21), F0
 
-loaded3264:
+loaded3278:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -64691,17 +64920,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single3265
+	TBZ $1, R20, single3279
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3266
+	TBZ $0, R20, loaded3280
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3266
+	B loaded3280
 
-single3265:
+single3279:
 	FMOVS 16(R21), F0
 
-loaded3266:
+loaded3280:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -64741,82 +64970,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3267
+	TBZ $1, R20, single3281
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3268
+	TBZ $0, R20, stored3282
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3268
+	B stored3282
 
-single3267:
+single3281:
 	FMOVS F30, 16(R21)
 
-stored3268:
+stored3282:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3269
+	TBZ $1, R20, single3283
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3270
+	TBZ $0, R20, stored3284
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3270
+	B stored3284
 
-single3269:
+single3283:
 	FMOVS F28, 16(R21)
 
-stored3270:
+stored3284:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3271
+	TBZ $1, R20, single3285
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3272
+	TBZ $0, R20, stored3286
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3272
+	B stored3286
 
-single3271:
+single3285:
 	FMOVS F26, 16(R21)
 
-stored3272:
+stored3286:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3273
+	TBZ $1, R20, single3287
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3274
+	TBZ $0, R20, stored3288
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3274
+	B stored3288
 
-single3273:
+single3287:
 	FMOVS F24, 16(R21)
 
-stored3274:
+stored3288:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3275
+	TBZ $1, R20, single3289
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3276
+	TBZ $0, R20, stored3290
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3276
+	B stored3290
 
-single3275:
+single3289:
 	FMOVS F22, 16(R21)
 
-stored3276:
+stored3290:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3277
+	TBZ $1, R20, single3291
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3278
+	TBZ $0, R20, stored3292
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3278
+	B stored3292
 
-single3277:
+single3291:
 	FMOVS F20, 16(R21)
 
-stored3278:
+stored3292:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -65067,107 +65296,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single3279
+	TBZ $1, R20, single3293
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3280
+	TBZ $0, R20, loaded3294
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3280
-
-single3279:
-	FMOVS 0(R10), F0
-
-loaded3280:
-	ADD R12, R10
-	TBZ $1, R20, single3281
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3282
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3282
-
-single3281:
-	FMOVS 0(R0), F1
-
-loaded3282:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single3283
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3284
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3284
-
-single3283:
-	FMOVS 0(R1), F1
-
-loaded3284:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single3285
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3286
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3286
-
-single3285:
-	FMOVS 0(R2), F1
-
-loaded3286:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single3287
-	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded3288
-	ADD $8, R3, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3288
-
-single3287:
-	FMOVS 0(R3), F1
-
-loaded3288:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single3289
-	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded3290
-	ADD $8, R4, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3290
-
-single3289:
-	FMOVS 0(R4), F1
-
-loaded3290:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
-	TBZ $1, R20, single3291
-	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded3292
-	ADD $8, R5, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3292
-
-single3291:
-	FMOVS 0(R5), F1
-
-loaded3292:
-	VFMLA V0.S4, V1.S4, V26.S4
-	ADD R24, R5
-	TBZ $1, R20, single3293
-	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded3294
-	ADD $8, R6, R26
-	VLD1 (R26), V1.S[2]
 	B loaded3294
 
 single3293:
-	FMOVS 0(R6), F1
+	FMOVS 0(R10), F0
 
 loaded3294:
+	ADD R12, R10
+	TBZ $1, R20, single3295
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded3296
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3296
+
+single3295:
+	FMOVS 0(R0), F1
+
+loaded3296:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single3297
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded3298
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3298
+
+single3297:
+	FMOVS 0(R1), F1
+
+loaded3298:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single3299
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded3300
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3300
+
+single3299:
+	FMOVS 0(R2), F1
+
+loaded3300:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single3301
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded3302
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3302
+
+single3301:
+	FMOVS 0(R3), F1
+
+loaded3302:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single3303
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded3304
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3304
+
+single3303:
+	FMOVS 0(R4), F1
+
+loaded3304:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single3305
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded3306
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3306
+
+single3305:
+	FMOVS 0(R5), F1
+
+loaded3306:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single3307
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded3308
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3308
+
+single3307:
+	FMOVS 0(R6), F1
+
+loaded3308:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -65179,107 +65408,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3295
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3296
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3296
-
-single3295:
-	FMOVS 0(R21), F0
-
-loaded3296:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single3297
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3298
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3298
-
-single3297:
-	FMOVS 0(R21), F0
-
-loaded3298:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single3299
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3300
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3300
-
-single3299:
-	FMOVS 0(R21), F0
-
-loaded3300:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single3301
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3302
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3302
-
-single3301:
-	FMOVS 0(R21), F0
-
-loaded3302:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single3303
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3304
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3304
-
-single3303:
-	FMOVS 0(R21), F0
-
-loaded3304:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single3305
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3306
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3306
-
-single3305:
-	FMOVS 0(R21), F0
-
-loaded3306:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single3307
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3308
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3308
-
-single3307:
-	FMOVS 0(R21), F0
-
-loaded3308:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
 	TBZ $1, R20, single3309
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3310
@@ -65291,6 +65419,107 @@ single3309:
 	FMOVS 0(R21), F0
 
 loaded3310:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single3311
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3312
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3312
+
+single3311:
+	FMOVS 0(R21), F0
+
+loaded3312:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single3313
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3314
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3314
+
+single3313:
+	FMOVS 0(R21), F0
+
+loaded3314:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single3315
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3316
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3316
+
+single3315:
+	FMOVS 0(R21), F0
+
+loaded3316:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3317
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3318
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3318
+
+single3317:
+	FMOVS 0(R21), F0
+
+loaded3318:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single3319
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3320
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3320
+
+single3319:
+	FMOVS 0(R21), F0
+
+loaded3320:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single3321
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3322
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3322
+
+single3321:
+	FMOVS 0(R21), F0
+
+loaded3322:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3323
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3324
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3324
+
+single3323:
+	FMOVS 0(R21), F0
+
+loaded3324:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -65320,89 +65549,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3311
+	TBZ $1, R20, single3325
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3312
+	TBZ $0, R20, stored3326
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3312
+	B stored3326
 
-single3311:
+single3325:
 	FMOVS F31, 0(R21)
 
-stored3312:
+stored3326:
 	ADD R13, R21
-	TBZ $1, R20, single3313
+	TBZ $1, R20, single3327
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3314
+	TBZ $0, R20, stored3328
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3314
+	B stored3328
 
-single3313:
+single3327:
 	FMOVS F30, 0(R21)
 
-stored3314:
+stored3328:
 	ADD R13, R21
-	TBZ $1, R20, single3315
+	TBZ $1, R20, single3329
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3316
+	TBZ $0, R20, stored3330
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3316
+	B stored3330
 
-single3315:
+single3329:
 	FMOVS F29, 0(R21)
 
-stored3316:
+stored3330:
 	ADD R13, R21
-	TBZ $1, R20, single3317
+	TBZ $1, R20, single3331
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3318
+	TBZ $0, R20, stored3332
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3318
+	B stored3332
 
-single3317:
+single3331:
 	FMOVS F28, 0(R21)
 
-stored3318:
+stored3332:
 	ADD R13, R21
-	TBZ $1, R20, single3319
+	TBZ $1, R20, single3333
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3320
+	TBZ $0, R20, stored3334
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3320
+	B stored3334
 
-single3319:
+single3333:
 	FMOVS F27, 0(R21)
 
-stored3320:
+stored3334:
 	ADD R13, R21
-	TBZ $1, R20, single3321
+	TBZ $1, R20, single3335
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3322
+	TBZ $0, R20, stored3336
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3322
+	B stored3336
 
-single3321:
+single3335:
 	FMOVS F26, 0(R21)
 
-stored3322:
+stored3336:
 	ADD R13, R21
-	TBZ $1, R20, single3323
+	TBZ $1, R20, single3337
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3324
+	TBZ $0, R20, stored3338
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3324
+	B stored3338
 
-single3323:
+single3337:
 	FMOVS F25, 0(R21)
 
-stored3324:
+stored3338:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -65734,121 +65963,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3325
+	TBZ $1, R20, single3339
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3326
+	TBZ $0, R20, loaded3340
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3326
+	B loaded3340
 
-single3325:
+single3339:
 	FMOVS 16(R10), F1
 
-loaded3326:
+loaded3340:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3327
+	TBZ $1, R20, single3341
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3328
+	TBZ $0, R20, loaded3342
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3328
+	B loaded3342
 
-single3327:
+single3341:
 	FMOVS 16(R0), F3
 
-loaded3328:
+loaded3342:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3329
+	TBZ $1, R20, single3343
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3330
+	TBZ $0, R20, loaded3344
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3330
+	B loaded3344
 
-single3329:
+single3343:
 	FMOVS 16(R1), F3
 
-loaded3330:
+loaded3344:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3331
+	TBZ $1, R20, single3345
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3332
+	TBZ $0, R20, loaded3346
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3332
+	B loaded3346
 
-single3331:
+single3345:
 	FMOVS 16(R2), F3
 
-loaded3332:
+loaded3346:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3333
+	TBZ $1, R20, single3347
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded3334
+	TBZ $0, R20, loaded3348
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3334
+	B loaded3348
 
-single3333:
+single3347:
 	FMOVS 16(R3), F3
 
-loaded3334:
+loaded3348:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3335
+	TBZ $1, R20, single3349
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded3336
+	TBZ $0, R20, loaded3350
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3336
+	B loaded3350
 
-single3335:
+single3349:
 	FMOVS 16(R4), F3
 
-loaded3336:
+loaded3350:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3337
+	TBZ $1, R20, single3351
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded3338
+	TBZ $0, R20, loaded3352
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3338
+	B loaded3352
 
-single3337:
+single3351:
 	FMOVS 16(R5), F3
 
-loaded3338:
+loaded3352:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3339
+	TBZ $1, R20, single3353
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded3340
+	TBZ $0, R20, loaded3354
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3340
+	B loaded3354
 
-single3339:
+single3353:
 	FMOVS 16(R6), F3
 
-loaded3340:
+loaded3354:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -65863,119 +66092,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3341
+	TBZ $1, R20, single3355
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3342
+	TBZ $0, R20, loaded3356
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3342
+	B loaded3356
 
-single3341:
+single3355:
 	FMOVS 16(R21), F0
 
-loaded3342:
+loaded3356:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3343
+	TBZ $1, R20, single3357
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3344
+	TBZ $0, R20, loaded3358
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3344
+	B loaded3358
 
-single3343:
+single3357:
 	FMOVS 16(R21), F0
 
-loaded3344:
+loaded3358:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3345
+	TBZ $1, R20, single3359
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3346
+	TBZ $0, R20, loaded3360
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3346
+	B loaded3360
 
-single3345:
+single3359:
 	FMOVS 16(R21), F0
 
-loaded3346:
+loaded3360:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3347
+	TBZ $1, R20, single3361
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3348
+	TBZ $0, R20, loaded3362
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3348
+	B loaded3362
 
-single3347:
+single3361:
 	FMOVS 16(R21), F0
 
-loaded3348:
+loaded3362:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3349
+	TBZ $1, R20, single3363
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3350
+	TBZ $0, R20, loaded3364
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3350
+	B loaded3364
 
-single3349:
+single3363:
 	FMOVS 16(R21), F0
 
-loaded3350:
+loaded3364:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3351
+	TBZ $1, R20, single3365
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3352
+	TBZ $0, R20, loaded3366
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3352
+	B loaded3366
 
-single3351:
+single3365:
 	FMOVS 16(R21), F0
 
-loaded3352:
+loaded3366:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3353
+	TBZ $1, R20, single3367
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3354
+	TBZ $0, R20, loaded3368
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3354
+	B loaded3368
 
-single3353:
+single3367:
 	FMOVS 16(R21), F0
 
-loaded3354:
+loaded3368:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -65990,17 +66219,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single3355
+	TBZ $1, R20, single3369
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3356
+	TBZ $0, R20, loaded3370
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3356
+	B loaded3370
 
-single3355:
+single3369:
 	FMOVS 16(R21), F0
 
-loaded3356:
+loaded3370:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -66045,95 +66274,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3357
+	TBZ $1, R20, single3371
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3358
+	TBZ $0, R20, stored3372
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3358
+	B stored3372
 
-single3357:
+single3371:
 	FMOVS F30, 16(R21)
 
-stored3358:
+stored3372:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3359
+	TBZ $1, R20, single3373
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3360
+	TBZ $0, R20, stored3374
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3360
+	B stored3374
 
-single3359:
+single3373:
 	FMOVS F28, 16(R21)
 
-stored3360:
+stored3374:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3361
+	TBZ $1, R20, single3375
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3362
+	TBZ $0, R20, stored3376
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3362
+	B stored3376
 
-single3361:
+single3375:
 	FMOVS F26, 16(R21)
 
-stored3362:
+stored3376:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3363
+	TBZ $1, R20, single3377
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3364
+	TBZ $0, R20, stored3378
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3364
+	B stored3378
 
-single3363:
+single3377:
 	FMOVS F24, 16(R21)
 
-stored3364:
+stored3378:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3365
+	TBZ $1, R20, single3379
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3366
+	TBZ $0, R20, stored3380
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3366
+	B stored3380
 
-single3365:
+single3379:
 	FMOVS F22, 16(R21)
 
-stored3366:
+stored3380:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3367
+	TBZ $1, R20, single3381
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3368
+	TBZ $0, R20, stored3382
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3368
+	B stored3382
 
-single3367:
+single3381:
 	FMOVS F20, 16(R21)
 
-stored3368:
+stored3382:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3369
+	TBZ $1, R20, single3383
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3370
+	TBZ $0, R20, stored3384
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3370
+	B stored3384
 
-single3369:
+single3383:
 	FMOVS F18, 16(R21)
 
-stored3370:
+stored3384:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -66402,120 +66631,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single3371
+	TBZ $1, R20, single3385
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3372
+	TBZ $0, R20, loaded3386
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3372
-
-single3371:
-	FMOVS 0(R10), F0
-
-loaded3372:
-	ADD R12, R10
-	TBZ $1, R20, single3373
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3374
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3374
-
-single3373:
-	FMOVS 0(R0), F1
-
-loaded3374:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single3375
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3376
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3376
-
-single3375:
-	FMOVS 0(R1), F1
-
-loaded3376:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single3377
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3378
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3378
-
-single3377:
-	FMOVS 0(R2), F1
-
-loaded3378:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single3379
-	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded3380
-	ADD $8, R3, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3380
-
-single3379:
-	FMOVS 0(R3), F1
-
-loaded3380:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single3381
-	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded3382
-	ADD $8, R4, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3382
-
-single3381:
-	FMOVS 0(R4), F1
-
-loaded3382:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
-	TBZ $1, R20, single3383
-	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded3384
-	ADD $8, R5, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3384
-
-single3383:
-	FMOVS 0(R5), F1
-
-loaded3384:
-	VFMLA V0.S4, V1.S4, V26.S4
-	ADD R24, R5
-	TBZ $1, R20, single3385
-	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded3386
-	ADD $8, R6, R26
-	VLD1 (R26), V1.S[2]
 	B loaded3386
 
 single3385:
-	FMOVS 0(R6), F1
+	FMOVS 0(R10), F0
 
 loaded3386:
-	VFMLA V0.S4, V1.S4, V25.S4
-	ADD R24, R6
+	ADD R12, R10
 	TBZ $1, R20, single3387
-	FMOVD 0(R7), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded3388
-	ADD $8, R7, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded3388
 
 single3387:
-	FMOVS 0(R7), F1
+	FMOVS 0(R0), F1
 
 loaded3388:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single3389
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded3390
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3390
+
+single3389:
+	FMOVS 0(R1), F1
+
+loaded3390:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single3391
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded3392
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3392
+
+single3391:
+	FMOVS 0(R2), F1
+
+loaded3392:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single3393
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded3394
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3394
+
+single3393:
+	FMOVS 0(R3), F1
+
+loaded3394:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single3395
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded3396
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3396
+
+single3395:
+	FMOVS 0(R4), F1
+
+loaded3396:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single3397
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded3398
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3398
+
+single3397:
+	FMOVS 0(R5), F1
+
+loaded3398:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single3399
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded3400
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3400
+
+single3399:
+	FMOVS 0(R6), F1
+
+loaded3400:
+	VFMLA V0.S4, V1.S4, V25.S4
+	ADD R24, R6
+	TBZ $1, R20, single3401
+	FMOVD 0(R7), F1
+	TBZ $0, R20, loaded3402
+	ADD $8, R7, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3402
+
+single3401:
+	FMOVS 0(R7), F1
+
+loaded3402:
 	VFMLA V0.S4, V1.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -66527,104 +66756,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 176(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3389
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3390
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3390
-
-single3389:
-	FMOVS 0(R21), F0
-
-loaded3390:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single3391
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3392
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3392
-
-single3391:
-	FMOVS 0(R21), F0
-
-loaded3392:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single3393
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3394
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3394
-
-single3393:
-	FMOVS 0(R21), F0
-
-loaded3394:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single3395
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3396
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3396
-
-single3395:
-	FMOVS 0(R21), F0
-
-loaded3396:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single3397
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3398
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3398
-
-single3397:
-	FMOVS 0(R21), F0
-
-loaded3398:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single3399
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3400
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3400
-
-single3399:
-	FMOVS 0(R21), F0
-
-loaded3400:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single3401
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3402
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3402
-
-single3401:
-	FMOVS 0(R21), F0
-
-loaded3402:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	ADD R13, R21
 	TBZ $1, R20, single3403
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3404
@@ -66636,12 +66767,9 @@ single3403:
 	FMOVS 0(R21), F0
 
 loaded3404:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single3405
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3406
@@ -66653,6 +66781,107 @@ single3405:
 	FMOVS 0(R21), F0
 
 loaded3406:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single3407
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3408
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3408
+
+single3407:
+	FMOVS 0(R21), F0
+
+loaded3408:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single3409
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3410
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3410
+
+single3409:
+	FMOVS 0(R21), F0
+
+loaded3410:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3411
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3412
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3412
+
+single3411:
+	FMOVS 0(R21), F0
+
+loaded3412:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single3413
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3414
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3414
+
+single3413:
+	FMOVS 0(R21), F0
+
+loaded3414:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single3415
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3416
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3416
+
+single3415:
+	FMOVS 0(R21), F0
+
+loaded3416:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single3417
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3418
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3418
+
+single3417:
+	FMOVS 0(R21), F0
+
+loaded3418:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3419
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3420
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3420
+
+single3419:
+	FMOVS 0(R21), F0
+
+loaded3420:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -66685,101 +66914,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3407
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3408
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored3408
-
-single3407:
-	FMOVS F31, 0(R21)
-
-stored3408:
-	ADD R13, R21
-	TBZ $1, R20, single3409
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3410
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3410
-
-single3409:
-	FMOVS F30, 0(R21)
-
-stored3410:
-	ADD R13, R21
-	TBZ $1, R20, single3411
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3412
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored3412
-
-single3411:
-	FMOVS F29, 0(R21)
-
-stored3412:
-	ADD R13, R21
-	TBZ $1, R20, single3413
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3414
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3414
-
-single3413:
-	FMOVS F28, 0(R21)
-
-stored3414:
-	ADD R13, R21
-	TBZ $1, R20, single3415
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3416
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored3416
-
-single3415:
-	FMOVS F27, 0(R21)
-
-stored3416:
-	ADD R13, R21
-	TBZ $1, R20, single3417
-	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3418
-	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored3418
-
-single3417:
-	FMOVS F26, 0(R21)
-
-stored3418:
-	ADD R13, R21
-	TBZ $1, R20, single3419
-	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3420
-	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
-	B stored3420
-
-single3419:
-	FMOVS F25, 0(R21)
-
-stored3420:
-	ADD R13, R21
 	TBZ $1, R20, single3421
-	FMOVD F24, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored3422
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored3422
 
 single3421:
-	FMOVS F24, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored3422:
+	ADD R13, R21
+	TBZ $1, R20, single3423
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored3424
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored3424
+
+single3423:
+	FMOVS F30, 0(R21)
+
+stored3424:
+	ADD R13, R21
+	TBZ $1, R20, single3425
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored3426
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored3426
+
+single3425:
+	FMOVS F29, 0(R21)
+
+stored3426:
+	ADD R13, R21
+	TBZ $1, R20, single3427
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored3428
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored3428
+
+single3427:
+	FMOVS F28, 0(R21)
+
+stored3428:
+	ADD R13, R21
+	TBZ $1, R20, single3429
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored3430
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored3430
+
+single3429:
+	FMOVS F27, 0(R21)
+
+stored3430:
+	ADD R13, R21
+	TBZ $1, R20, single3431
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored3432
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3432
+
+single3431:
+	FMOVS F26, 0(R21)
+
+stored3432:
+	ADD R13, R21
+	TBZ $1, R20, single3433
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored3434
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored3434
+
+single3433:
+	FMOVS F25, 0(R21)
+
+stored3434:
+	ADD R13, R21
+	TBZ $1, R20, single3435
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored3436
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3436
+
+single3435:
+	FMOVS F24, 0(R21)
+
+stored3436:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -67140,136 +67369,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3423
+	TBZ $1, R20, single3437
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3424
+	TBZ $0, R20, loaded3438
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3424
-
-single3423:
-	FMOVS 16(R10), F1
-
-loaded3424:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3425
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3426
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3426
-
-single3425:
-	FMOVS 16(R0), F3
-
-loaded3426:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3427
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3428
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3428
-
-single3427:
-	FMOVS 16(R1), F3
-
-loaded3428:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3429
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3430
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3430
-
-single3429:
-	FMOVS 16(R2), F3
-
-loaded3430:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3431
-	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded3432
-	ADD $24, R3, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3432
-
-single3431:
-	FMOVS 16(R3), F3
-
-loaded3432:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3433
-	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded3434
-	ADD $24, R4, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3434
-
-single3433:
-	FMOVS 16(R4), F3
-
-loaded3434:
-	VFMLA V1.S4, V3.S4, V22.S4
-	ADD R24, R4
-	FMOVQ 0(R5), F2
-	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3435
-	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded3436
-	ADD $24, R5, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3436
-
-single3435:
-	FMOVS 16(R5), F3
-
-loaded3436:
-	VFMLA V1.S4, V3.S4, V20.S4
-	ADD R24, R5
-	FMOVQ 0(R6), F2
-	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3437
-	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded3438
-	ADD $24, R6, R26
-	VLD1 (R26), V3.S[2]
 	B loaded3438
 
 single3437:
-	FMOVS 16(R6), F3
+	FMOVS 16(R10), F1
 
 loaded3438:
-	VFMLA V1.S4, V3.S4, V18.S4
-	ADD R24, R6
-	FMOVQ 0(R7), F2
-	VFMLA V0.S4, V2.S4, V17.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single3439
-	FMOVD 16(R7), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded3440
-	ADD $24, R7, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded3440
 
 single3439:
-	FMOVS 16(R7), F3
+	FMOVS 16(R0), F3
 
 loaded3440:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single3441
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded3442
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3442
+
+single3441:
+	FMOVS 16(R1), F3
+
+loaded3442:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single3443
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded3444
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3444
+
+single3443:
+	FMOVS 16(R2), F3
+
+loaded3444:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single3445
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded3446
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3446
+
+single3445:
+	FMOVS 16(R3), F3
+
+loaded3446:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single3447
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded3448
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3448
+
+single3447:
+	FMOVS 16(R4), F3
+
+loaded3448:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single3449
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded3450
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3450
+
+single3449:
+	FMOVS 16(R5), F3
+
+loaded3450:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	TBZ $1, R20, single3451
+	FMOVD 16(R6), F3
+	TBZ $0, R20, loaded3452
+	ADD $24, R6, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3452
+
+single3451:
+	FMOVS 16(R6), F3
+
+loaded3452:
+	VFMLA V1.S4, V3.S4, V18.S4
+	ADD R24, R6
+	FMOVQ 0(R7), F2
+	VFMLA V0.S4, V2.S4, V17.S4
+	TBZ $1, R20, single3453
+	FMOVD 16(R7), F3
+	TBZ $0, R20, loaded3454
+	ADD $24, R7, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3454
+
+single3453:
+	FMOVS 16(R7), F3
+
+loaded3454:
 	VFMLA V1.S4, V3.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -67284,125 +67513,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3441
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3442
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3442
-
-single3441:
-	FMOVS 16(R21), F0
-
-loaded3442:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3443
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3444
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3444
-
-single3443:
-	FMOVS 16(R21), F0
-
-loaded3444:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3445
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3446
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3446
-
-single3445:
-	FMOVS 16(R21), F0
-
-loaded3446:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3447
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3448
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3448
-
-single3447:
-	FMOVS 16(R21), F0
-
-loaded3448:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3449
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3450
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3450
-
-single3449:
-	FMOVS 16(R21), F0
-
-loaded3450:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3451
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3452
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3452
-
-single3451:
-	FMOVS 16(R21), F0
-
-loaded3452:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3453
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3454
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3454
-
-single3453:
-	FMOVS 16(R21), F0
-
-loaded3454:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
 	TBZ $1, R20, single3455
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3456
@@ -67414,6 +67524,125 @@ single3455:
 	FMOVS 16(R21), F0
 
 loaded3456:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single3457
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3458
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3458
+
+single3457:
+	FMOVS 16(R21), F0
+
+loaded3458:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single3459
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3460
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3460
+
+single3459:
+	FMOVS 16(R21), F0
+
+loaded3460:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single3461
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3462
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3462
+
+single3461:
+	FMOVS 16(R21), F0
+
+loaded3462:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single3463
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3464
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3464
+
+single3463:
+	FMOVS 16(R21), F0
+
+loaded3464:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single3465
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3466
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3466
+
+single3465:
+	FMOVS 16(R21), F0
+
+loaded3466:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single3467
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3468
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3468
+
+single3467:
+	FMOVS 16(R21), F0
+
+loaded3468:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single3469
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3470
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3470
+
+single3469:
+	FMOVS 16(R21), F0
+
+loaded3470:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -67429,17 +67658,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single3457
+	TBZ $1, R20, single3471
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3458
+	TBZ $0, R20, loaded3472
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3458
+	B loaded3472
 
-single3457:
+single3471:
 	FMOVS 16(R21), F0
 
-loaded3458:
+loaded3472:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -67489,108 +67718,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3459
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3460
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3460
-
-single3459:
-	FMOVS F30, 16(R21)
-
-stored3460:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3461
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3462
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3462
-
-single3461:
-	FMOVS F28, 16(R21)
-
-stored3462:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3463
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3464
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored3464
-
-single3463:
-	FMOVS F26, 16(R21)
-
-stored3464:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3465
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3466
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored3466
-
-single3465:
-	FMOVS F24, 16(R21)
-
-stored3466:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3467
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3468
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored3468
-
-single3467:
-	FMOVS F22, 16(R21)
-
-stored3468:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3469
-	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3470
-	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
-	B stored3470
-
-single3469:
-	FMOVS F20, 16(R21)
-
-stored3470:
-	ADD R13, R21
-	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3471
-	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3472
-	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
-	B stored3472
-
-single3471:
-	FMOVS F18, 16(R21)
-
-stored3472:
-	ADD R13, R21
-	FMOVQ F17, 0(R21)
 	TBZ $1, R20, single3473
-	FMOVD F16, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored3474
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored3474
 
 single3473:
-	FMOVS F16, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored3474:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single3475
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored3476
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored3476
+
+single3475:
+	FMOVS F28, 16(R21)
+
+stored3476:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single3477
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored3478
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3478
+
+single3477:
+	FMOVS F26, 16(R21)
+
+stored3478:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single3479
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored3480
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3480
+
+single3479:
+	FMOVS F24, 16(R21)
+
+stored3480:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single3481
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored3482
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored3482
+
+single3481:
+	FMOVS F22, 16(R21)
+
+stored3482:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single3483
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored3484
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored3484
+
+single3483:
+	FMOVS F20, 16(R21)
+
+stored3484:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single3485
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored3486
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored3486
+
+single3485:
+	FMOVS F18, 16(R21)
+
+stored3486:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single3487
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored3488
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored3488
+
+single3487:
+	FMOVS F16, 16(R21)
+
+stored3488:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

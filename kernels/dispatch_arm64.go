@@ -1497,6 +1497,39 @@ func colSumSquaresShiftedNarrow(dst, x, shift []float32, rows, stride, block, ad
 }
 
 //go:noinline
+func shiftedMeans(mean, lost, shift []float32, rows float32) {
+	for len(mean) > chunkLen {
+		shiftedMeans(mean[:chunkLen], lost[:chunkLen], shift[:chunkLen], rows)
+		mean, lost, shift = mean[chunkLen:], lost[chunkLen:], shift[chunkLen:]
+	}
+	raceWrite(mean)
+	raceWrite(lost)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ShiftedMeansNEON(unsafe.SliceData(mean), unsafe.SliceData(lost), unsafe.SliceData(shift), len(mean), rows)
+	default:
+		shiftedMeansRef(mean, lost, shift, rows)
+	}
+}
+
+//go:noinline
+func correctedVariances(variance, lost []float32, rows float32) {
+	for len(variance) > chunkLen {
+		correctedVariances(variance[:chunkLen], lost[:chunkLen], rows)
+		variance, lost = variance[chunkLen:], lost[chunkLen:]
+	}
+	raceWrite(variance)
+	raceRead(lost)
+	switch CurrentLevel() {
+	case NEON:
+		asm.CorrectedVariancesNEON(unsafe.SliceData(variance), unsafe.SliceData(lost), len(variance), rows)
+	default:
+		correctedVariancesRef(variance, lost, rows)
+	}
+}
+
+//go:noinline
 func colAffine(dst, x, scale, shift []float32, rows int) {
 	if len(dst) == 0 {
 		return

@@ -440,6 +440,16 @@ func colSumSquaresShiftedNarrow(dst, x, shift []float32, rows, stride, block, ad
 }
 
 //go:noinline
+func shiftedMeans(mean, lost, shift []float32, rows float32) {
+	shiftedMeansRef(mean, lost, shift, rows)
+}
+
+//go:noinline
+func correctedVariances(variance, lost []float32, rows float32) {
+	correctedVariancesRef(variance, lost, rows)
+}
+
+//go:noinline
 func colAffine(dst, x, scale, shift []float32, rows int) {
 	colAffineRef(dst, x, scale, shift, rows)
 }

@@ -222,13 +222,21 @@ func (m *colMoments) by(c0, c1 int, buffer []float32) {
 		e := min(c+len(buffer), c1)
 		mean, variance, lost := m.mean[c:e], m.variance[c:e], buffer[:e-c]
 		sums.sums(c, e)
-		for j, sum := range mean {
-			mean[j], lost[j] = shiftedMean(x[c+j], sum, float32(rows))
-		}
+		shiftedMeans(mean, lost, x[c:e], float32(rows))
 		squares.sums(c, e)
-		for j, sum := range variance {
-			variance[j] = correctedVariance(sum, lost[j], float32(rows))
-		}
+		correctedVariances(variance, lost, float32(rows))
+	}
+}
+
+func shiftedMeansRef(mean, lost, shift []float32, rows float32) {
+	for j, sum := range mean {
+		mean[j], lost[j] = shiftedMean(shift[j], sum, rows)
+	}
+}
+
+func correctedVariancesRef(variance, lost []float32, rows float32) {
+	for j, squares := range variance {
+		variance[j] = correctedVariance(squares, lost[j], rows)
 	}
 }
 

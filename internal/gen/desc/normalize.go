@@ -31,6 +31,29 @@ func moments(k *vec.Kernel, x *vec.Slice, n *vec.Value) (mean, variance *vec.Val
 	return mean, k.Greatest(k.Const(0), k.Sub(k.Div(squares, n), k.Mul(lost, lost)))
 }
 
+// q = mean/rows;  mean = shift + q;  lost = q - (mean-shift)
+func shiftedMeans(k *vec.Kernel) {
+	mean, lost, shift := k.InOut("mean"), k.Out("lost"), k.In("shift")
+	rows := k.Scalar("rows")
+	k.Each(2, func() {
+		s := k.Load(shift)
+		q := k.Div(k.Load(mean), rows)
+		m := k.Add(s, q)
+		k.Store(mean, m)
+		k.Store(lost, k.Sub(q, k.Sub(m, s)))
+	})
+}
+
+// variance = max(0, variance/rows - lost*lost)
+func correctedVariances(k *vec.Kernel) {
+	variance, lost := k.InOut("variance"), k.In("lost")
+	rows := k.Scalar("rows")
+	k.Each(2, func() {
+		l := k.Load(lost)
+		k.Store(variance, k.Greatest(k.Const(0), k.Sub(k.Div(k.Load(variance), rows), k.Mul(l, l))))
+	})
+}
+
 func rowMoments(k *vec.Kernel) {
 	mean, variance, x := k.Out("mean"), k.Out("variance"), k.In("x")
 	n := k.Scalar("n")
