@@ -254,6 +254,31 @@ done:
 	VZEROUPPER
 	RET
 
+// func ScaleStreamAVX2(dst *float32, x *float32, n int, alpha float32)
+// Requires: AVX, MMX+
+TEXT ·ScaleStreamAVX2(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS alpha+24(FP), Y0
+
+blocks:
+	VMULPS   (BX), Y0, Y1
+	VMULPS   32(BX), Y0, Y2
+	VMULPS   64(BX), Y0, Y3
+	VMULPS   96(BX), Y0, Y4
+	VMOVNTPS Y1, (AX)
+	VMOVNTPS Y2, 32(AX)
+	VMOVNTPS Y3, 64(AX)
+	VMOVNTPS Y4, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	SUBQ     $+32, CX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func EmaAVX2(y *float32, x *float32, n int, keep float32, add float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·EmaAVX2(SB), NOSPLIT, $0-32
@@ -11704,6 +11729,31 @@ done:
 	VZEROUPPER
 	RET
 
+// func ReluStreamAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·ReluStreamAVX2(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_00000000<>+0(SB), Y1
+
+blocks:
+	VMAXPS   (BX), Y1, Y0
+	VMAXPS   32(BX), Y1, Y2
+	VMAXPS   64(BX), Y1, Y3
+	VMAXPS   96(BX), Y1, Y4
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y2, 32(AX)
+	VMOVNTPS Y3, 64(AX)
+	VMOVNTPS Y4, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	SUBQ     $+32, CX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func ReluBackwardAVX2(dx *float32, dy *float32, y *float32, n int)
 // Requires: AVX
 TEXT ·ReluBackwardAVX2(SB), NOSPLIT, $0-32
@@ -11836,6 +11886,37 @@ vectors_end:
 	VMOVUPS   Z0, K1, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func ReluBackwardStreamAVX2(dx *float32, dy *float32, y *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·ReluBackwardStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS lanes_00000000<>+0(SB), Y1
+
+blocks:
+	VCMPPS   $0x01, (CX), Y1, Y0
+	VCMPPS   $0x01, 32(CX), Y1, Y2
+	VCMPPS   $0x01, 64(CX), Y1, Y3
+	VCMPPS   $0x01, 96(CX), Y1, Y4
+	VANDPS   (BX), Y0, Y0
+	VANDPS   32(BX), Y2, Y2
+	VANDPS   64(BX), Y3, Y3
+	VANDPS   96(BX), Y4, Y4
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y2, 32(AX)
+	VMOVNTPS Y3, 64(AX)
+	VMOVNTPS Y4, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+128, CX
+	SUBQ     $+32, DX
+	JNE      blocks
+	SFENCE
 	VZEROUPPER
 	RET
 
@@ -12383,6 +12464,41 @@ vectors_end:
 	VMOVUPS      Z4, K1, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func TanhBackwardStreamAVX2(dx *float32, dy *float32, y *float32, n int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·TanhBackwardStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y1
+
+blocks:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y2
+	VMOVUPS      64(CX), Y3
+	VMOVUPS      96(CX), Y4
+	VFNMADD213PS Y1, Y0, Y0
+	VFNMADD213PS Y1, Y2, Y2
+	VFNMADD213PS Y1, Y3, Y3
+	VFNMADD213PS Y1, Y4, Y4
+	VMULPS       (BX), Y0, Y0
+	VMULPS       32(BX), Y2, Y2
+	VMULPS       64(BX), Y3, Y3
+	VMULPS       96(BX), Y4, Y4
+	VMOVNTPS     Y0, (AX)
+	VMOVNTPS     Y2, 32(AX)
+	VMOVNTPS     Y3, 64(AX)
+	VMOVNTPS     Y4, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
+	JNE          blocks
+	SFENCE
 	VZEROUPPER
 	RET
 
@@ -14551,6 +14667,30 @@ done:
 	VZEROUPPER
 	RET
 
+// func SqrtStreamAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·SqrtStreamAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+
+blocks:
+	VSQRTPS  (BX), Y0
+	VSQRTPS  32(BX), Y1
+	VSQRTPS  64(BX), Y2
+	VSQRTPS  96(BX), Y3
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y1, 32(AX)
+	VMOVNTPS Y2, 64(AX)
+	VMOVNTPS Y3, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	SUBQ     $+32, CX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func RsqrtAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, FMA3
 TEXT ·RsqrtAVX2(SB), NOSPLIT, $0-24
@@ -16348,6 +16488,40 @@ vectors_end:
 	VMOVUPS      Z3, K1, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func SigmoidBackwardStreamAVX2(dx *float32, dy *float32, y *float32, n int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·SigmoidBackwardStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+
+blocks:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VMOVUPS      64(CX), Y2
+	VMOVUPS      96(CX), Y3
+	VFNMADD213PS Y0, Y0, Y0
+	VFNMADD213PS Y1, Y1, Y1
+	VFNMADD213PS Y2, Y2, Y2
+	VFNMADD213PS Y3, Y3, Y3
+	VMULPS       (BX), Y0, Y0
+	VMULPS       32(BX), Y1, Y1
+	VMULPS       64(BX), Y2, Y2
+	VMULPS       96(BX), Y3, Y3
+	VMOVNTPS     Y0, (AX)
+	VMOVNTPS     Y1, 32(AX)
+	VMOVNTPS     Y2, 64(AX)
+	VMOVNTPS     Y3, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
+	JNE          blocks
+	SFENCE
 	VZEROUPPER
 	RET
 
@@ -20167,6 +20341,40 @@ done:
 	VZEROUPPER
 	RET
 
+// func LogSoftmaxStreamAVX2(dst *float32, x *float32, n int, m float32, l float32)
+// Requires: AVX, MMX+
+TEXT ·LogSoftmaxStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS m+24(FP), Y0
+	VBROADCASTSS l+28(FP), Y1
+
+blocks:
+	VMOVUPS  (BX), Y2
+	VMOVUPS  32(BX), Y3
+	VMOVUPS  64(BX), Y4
+	VMOVUPS  96(BX), Y5
+	VSUBPS   Y0, Y2, Y2
+	VSUBPS   Y0, Y3, Y3
+	VSUBPS   Y0, Y4, Y4
+	VSUBPS   Y0, Y5, Y5
+	VSUBPS   Y1, Y2, Y2
+	VSUBPS   Y1, Y3, Y3
+	VSUBPS   Y1, Y4, Y4
+	VSUBPS   Y1, Y5, Y5
+	VMOVNTPS Y2, (AX)
+	VMOVNTPS Y3, 32(AX)
+	VMOVNTPS Y4, 64(AX)
+	VMOVNTPS Y5, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	SUBQ     $+32, CX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func LogSoftmaxBackwardAVX2(dx *float32, dy *float32, y *float32, n int, s float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·LogSoftmaxBackwardAVX2(SB), NOSPLIT, $0-36
@@ -20598,6 +20806,36 @@ done:
 	VZEROUPPER
 	RET
 
+// func AddStreamAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·AddStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+
+blocks:
+	VMOVUPS  (CX), Y0
+	VMOVUPS  32(CX), Y1
+	VMOVUPS  64(CX), Y2
+	VMOVUPS  96(CX), Y3
+	VADDPS   (BX), Y0, Y0
+	VADDPS   32(BX), Y1, Y1
+	VADDPS   64(BX), Y2, Y2
+	VADDPS   96(BX), Y3, Y3
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y1, 32(AX)
+	VMOVNTPS Y2, 64(AX)
+	VMOVNTPS Y3, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+128, CX
+	SUBQ     $+32, DX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func SubAVX2(dst *float32, x *float32, y *float32, n int)
 // Requires: AVX
 TEXT ·SubAVX2(SB), NOSPLIT, $0-32
@@ -20721,6 +20959,36 @@ vectors_end:
 	VMOVUPS   Z7, K1, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func SubStreamAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·SubStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+
+blocks:
+	VMOVUPS  (BX), Y0
+	VMOVUPS  32(BX), Y1
+	VMOVUPS  64(BX), Y2
+	VMOVUPS  96(BX), Y3
+	VSUBPS   (CX), Y0, Y0
+	VSUBPS   32(CX), Y1, Y1
+	VSUBPS   64(CX), Y2, Y2
+	VSUBPS   96(CX), Y3, Y3
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y1, 32(AX)
+	VMOVNTPS Y2, 64(AX)
+	VMOVNTPS Y3, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+128, CX
+	SUBQ     $+32, DX
+	JNE      blocks
+	SFENCE
 	VZEROUPPER
 	RET
 
@@ -20850,6 +21118,36 @@ done:
 	VZEROUPPER
 	RET
 
+// func MulStreamAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·MulStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+
+blocks:
+	VMOVUPS  (CX), Y0
+	VMOVUPS  32(CX), Y1
+	VMOVUPS  64(CX), Y2
+	VMOVUPS  96(CX), Y3
+	VMULPS   (BX), Y0, Y0
+	VMULPS   32(BX), Y1, Y1
+	VMULPS   64(BX), Y2, Y2
+	VMULPS   96(BX), Y3, Y3
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y1, 32(AX)
+	VMOVNTPS Y2, 64(AX)
+	VMOVNTPS Y3, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+128, CX
+	SUBQ     $+32, DX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func DivAVX2(dst *float32, x *float32, y *float32, n int)
 // Requires: AVX
 TEXT ·DivAVX2(SB), NOSPLIT, $0-32
@@ -20973,6 +21271,36 @@ vectors_end:
 	VMOVUPS   Z7, K1, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func DivStreamAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·DivStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+
+blocks:
+	VMOVUPS  (BX), Y0
+	VMOVUPS  32(BX), Y1
+	VMOVUPS  64(BX), Y2
+	VMOVUPS  96(BX), Y3
+	VDIVPS   (CX), Y0, Y0
+	VDIVPS   32(CX), Y1, Y1
+	VDIVPS   64(CX), Y2, Y2
+	VDIVPS   96(CX), Y3, Y3
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y1, 32(AX)
+	VMOVNTPS Y2, 64(AX)
+	VMOVNTPS Y3, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+128, CX
+	SUBQ     $+32, DX
+	JNE      blocks
+	SFENCE
 	VZEROUPPER
 	RET
 
@@ -21120,6 +21448,42 @@ done:
 	VZEROUPPER
 	RET
 
+// func MulAddStreamAVX2(dst *float32, x *float32, y *float32, z *float32, n int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·MulAddStreamAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ z+24(FP), DX
+	MOVQ n+32(FP), SI
+
+blocks:
+	VMOVUPS     (CX), Y0
+	VMOVUPS     32(CX), Y1
+	VMOVUPS     64(CX), Y2
+	VMOVUPS     96(CX), Y3
+	VMOVUPS     (DX), Y4
+	VMOVUPS     32(DX), Y5
+	VMOVUPS     64(DX), Y6
+	VMOVUPS     96(DX), Y7
+	VFMADD231PS (BX), Y0, Y4
+	VFMADD231PS 32(BX), Y1, Y5
+	VFMADD231PS 64(BX), Y2, Y6
+	VFMADD231PS 96(BX), Y3, Y7
+	VMOVNTPS    Y4, (AX)
+	VMOVNTPS    Y5, 32(AX)
+	VMOVNTPS    Y6, 64(AX)
+	VMOVNTPS    Y7, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $+32, SI
+	JNE         blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func ScaleAddAVX2(dst *float32, x *float32, y *float32, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3
 TEXT ·ScaleAddAVX2(SB), NOSPLIT, $0-40
@@ -21257,6 +21621,38 @@ done:
 	VZEROUPPER
 	RET
 
+// func ScaleAddStreamAVX2(dst *float32, x *float32, y *float32, n int, alpha float32, beta float32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·ScaleAddStreamAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS alpha+32(FP), Y0
+	VBROADCASTSS beta+36(FP), Y1
+
+blocks:
+	VMULPS      (CX), Y1, Y2
+	VMULPS      32(CX), Y1, Y3
+	VMULPS      64(CX), Y1, Y4
+	VMULPS      96(CX), Y1, Y5
+	VFMADD231PS (BX), Y0, Y2
+	VFMADD231PS 32(BX), Y0, Y3
+	VFMADD231PS 64(BX), Y0, Y4
+	VFMADD231PS 96(BX), Y0, Y5
+	VMOVNTPS    Y2, (AX)
+	VMOVNTPS    Y3, 32(AX)
+	VMOVNTPS    Y4, 64(AX)
+	VMOVNTPS    Y5, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	SUBQ        $+32, DX
+	JNE         blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func CopyVectorAVX2(dst *float32, x *float32, n int)
 // Requires: AVX
 TEXT ·CopyVectorAVX2(SB), NOSPLIT, $0-24
@@ -21374,6 +21770,38 @@ done:
 	VZEROUPPER
 	RET
 
+// func CopyVectorStreamAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·CopyVectorStreamAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+
+blocks:
+	VMOVUPS  (BX), Y0
+	VMOVUPS  32(BX), Y1
+	VMOVUPS  64(BX), Y2
+	VMOVUPS  96(BX), Y3
+	VMOVUPS  128(BX), Y4
+	VMOVUPS  160(BX), Y5
+	VMOVUPS  192(BX), Y6
+	VMOVUPS  224(BX), Y7
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y1, 32(AX)
+	VMOVNTPS Y2, 64(AX)
+	VMOVNTPS Y3, 96(AX)
+	VMOVNTPS Y4, 128(AX)
+	VMOVNTPS Y5, 160(AX)
+	VMOVNTPS Y6, 192(AX)
+	VMOVNTPS Y7, 224(AX)
+	ADDQ     $+256, AX
+	ADDQ     $+256, BX
+	SUBQ     $+64, CX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func FillAVX2(dst *float32, n int, value float32)
 // Requires: AVX
 TEXT ·FillAVX2(SB), NOSPLIT, $0-20
@@ -21464,6 +21892,29 @@ vectors_end:
 	VMOVUPS Z0, K1, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func FillStreamAVX2(dst *float32, n int, value float32)
+// Requires: AVX, MMX+
+TEXT ·FillStreamAVX2(SB), NOSPLIT, $0-20
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VBROADCASTSS value+16(FP), Y0
+
+blocks:
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y0, 32(AX)
+	VMOVNTPS Y0, 64(AX)
+	VMOVNTPS Y0, 96(AX)
+	VMOVNTPS Y0, 128(AX)
+	VMOVNTPS Y0, 160(AX)
+	VMOVNTPS Y0, 192(AX)
+	VMOVNTPS Y0, 224(AX)
+	ADDQ     $+256, AX
+	SUBQ     $+64, BX
+	JNE      blocks
+	SFENCE
 	VZEROUPPER
 	RET
 
@@ -21591,6 +22042,36 @@ done:
 	VZEROUPPER
 	RET
 
+// func ClampStreamAVX2(dst *float32, x *float32, n int, lo float32, hi float32)
+// Requires: AVX, MMX+
+TEXT ·ClampStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lo+24(FP), Y0
+	VBROADCASTSS hi+28(FP), Y1
+
+blocks:
+	VMAXPS   (BX), Y0, Y2
+	VMAXPS   32(BX), Y0, Y3
+	VMAXPS   64(BX), Y0, Y4
+	VMAXPS   96(BX), Y0, Y5
+	VMINPS   Y2, Y1, Y2
+	VMINPS   Y3, Y1, Y3
+	VMINPS   Y4, Y1, Y4
+	VMINPS   Y5, Y1, Y5
+	VMOVNTPS Y2, (AX)
+	VMOVNTPS Y3, 32(AX)
+	VMOVNTPS Y4, 64(AX)
+	VMOVNTPS Y5, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	SUBQ     $+32, CX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func AbsAVX2(dst *float32, x *float32, n int)
 // Requires: AVX
 TEXT ·AbsAVX2(SB), NOSPLIT, $0-24
@@ -21698,6 +22179,31 @@ vectors_end:
 	VMOVUPS   Z4, K1, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func AbsStreamAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·AbsStreamAVX2(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+
+blocks:
+	VANDNPS  (BX), Y1, Y0
+	VANDNPS  32(BX), Y1, Y2
+	VANDNPS  64(BX), Y1, Y3
+	VANDNPS  96(BX), Y1, Y4
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y2, 32(AX)
+	VMOVNTPS Y3, 64(AX)
+	VMOVNTPS Y4, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	SUBQ     $+32, CX
+	JNE      blocks
+	SFENCE
 	VZEROUPPER
 	RET
 
@@ -27192,6 +27698,52 @@ vectors_end:
 	VMOVUPS     Z13, K1, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func LayerNormStreamAVX2(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·LayerNormStreamAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         gamma+16(FP), CX
+	MOVQ         beta+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS mean+40(FP), Y0
+	VBROADCASTSS rstd+44(FP), Y1
+
+blocks:
+	VMOVUPS     (BX), Y2
+	VMOVUPS     32(BX), Y3
+	VMOVUPS     64(BX), Y4
+	VMOVUPS     96(BX), Y5
+	VSUBPS      Y0, Y2, Y2
+	VSUBPS      Y0, Y3, Y3
+	VSUBPS      Y0, Y4, Y4
+	VSUBPS      Y0, Y5, Y5
+	VMULPS      Y1, Y2, Y2
+	VMULPS      Y1, Y3, Y3
+	VMULPS      Y1, Y4, Y4
+	VMULPS      Y1, Y5, Y5
+	VMOVUPS     (DX), Y6
+	VMOVUPS     32(DX), Y7
+	VMOVUPS     64(DX), Y8
+	VMOVUPS     96(DX), Y9
+	VFMADD231PS (CX), Y2, Y6
+	VFMADD231PS 32(CX), Y3, Y7
+	VFMADD231PS 64(CX), Y4, Y8
+	VFMADD231PS 96(CX), Y5, Y9
+	VMOVNTPS    Y6, (AX)
+	VMOVNTPS    Y7, 32(AX)
+	VMOVNTPS    Y8, 64(AX)
+	VMOVNTPS    Y9, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $+32, SI
+	JNE         blocks
+	SFENCE
 	VZEROUPPER
 	RET
 

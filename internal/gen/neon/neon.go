@@ -117,6 +117,10 @@ func (t *Target) BroadcastAt(d vec.Reg, p vec.GP) {
 // MemoryVector: no instruction computes with memory.
 func (t *Target) MemoryVector(vec.Op, int, bool) bool { return false }
 
+func (t *Target) Streams() bool                    { return false }
+func (t *Target) StoreAround(vec.Reg, vec.GP, int) { panic("neon: no stores past the caches") }
+func (t *Target) Fence()                           {}
+
 func (t *Target) Constant(d vec.Reg, bits uint32) {
 	t.op("MOVD $0x%08x, R%d", bits, scratch)
 	t.op("VDUP R%d, V%d.S4", scratch, d)

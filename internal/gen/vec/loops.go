@@ -11,7 +11,7 @@ import (
 // unroll vectors, then single vectors, then a partial one.
 func (k *Kernel) Each(unroll int, body func()) {
 	n := k.length("n", k.Slices[0].Name)
-	k.each = true
+	k.each, k.block = true, unroll
 	k.into = &k.body
 	body()
 	k.loop = func(l *lowering) {

@@ -19,11 +19,33 @@ type lowering struct {
 	consts  map[uint32]Reg
 	prefix  string // of the labels of a loop
 	index   Reg    // the numbers of the next vector's elements, where the body uses them
+	around  bool   // stores go past the caches
 	vector  int    // that the first copy of a body works on, where all are not run at once
 }
 
 // Lower emits the kernel for a target.
-func (k *Kernel) Lower(t Target) {
+func (k *Kernel) Lower(t Target) { k.lower(t, "", k.loop) }
+
+// LowerStream emits a kernel that Streams a second time, for whole blocks of an
+// output at a multiple of 32 bytes: with stores past the caches, which don't read
+// first what they overwrite and leave the caches to others. A block's length divides
+// that of a chunk.
+func (k *Kernel) LowerStream(t Target) {
+	k.lower(t, "Stream", func(l *lowering) {
+		l.pointers()
+		l.ints()
+		l.uniforms(12)
+		l.keepConstants(k.body, k.block)
+		l.around = true
+		t.Label("blocks")
+		l.block(k.body, k.block, 0)
+		l.advance(k.Slices, k.block*t.Lanes())
+		t.SubJump(k.Ints[0].gp, k.block*t.Lanes(), NE, "blocks")
+		t.Fence()
+	})
+}
+
+func (k *Kernel) lower(t Target, variant string, loop func(*lowering)) {
 	l := &lowering{t: t, k: k, consts: map[uint32]Reg{}}
 	for r := Reg(t.Registers()) - 1; r >= 0; r-- {
 		l.free = append(l.free, r)
@@ -31,8 +53,8 @@ func (k *Kernel) Lower(t Target) {
 	for r := Reg(t.Masks()) - 1; r >= 0; r-- {
 		l.masks = append(l.masks, r)
 	}
-	t.Begin(k.Title()+t.Suffix(), k)
-	k.loop(l)
+	t.Begin(k.Title()+variant+t.Suffix(), k)
+	loop(l)
 	t.End()
 }
 
@@ -295,7 +317,10 @@ func (l *lowering) step(v *Value, i, copy, acc int) {
 				l.t.StoreHalf(args[0].Reg, p, offset, l.partial, tmp)
 			}
 			l.release(tmp)
-		case !l.dry:
+		case l.dry:
+		case l.around:
+			l.t.StoreAround(args[0].Reg, p, offset)
+		default:
 			l.t.Store(args[0].Reg, p, offset, l.partial)
 		}
 	default:

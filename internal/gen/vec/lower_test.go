@@ -295,6 +295,52 @@ func TestEach(t *testing.T) {
 	})
 }
 
+// TestEachStream: whole blocks with stores past the caches.
+func TestEachStream(t *testing.T) {
+	var in, out *vec.Slice
+	var result term
+	unroll := 1
+	trials(t, func(c *trial) {
+		k := c.f.k
+		out, in = k.Out("out"), k.In("in")
+		unroll = 1 << c.r.IntN(3)
+		c.loads(in, func(at point) int { return at.col })
+		k.Each(unroll, func() {
+			result = c.f.grow(1, c.r.IntN(3))[0]
+			k.Store(out, result.v)
+		})
+	}, func(t *testing.T, c *trial) {
+		if !c.k.Streams() {
+			return
+		}
+		require.NoError(t, c.m.refuse(c.k.LowerStream))
+		for blocks := 1; blocks < 4; blocks++ {
+			n := blocks * unroll * c.m.lanes
+			c.arguments(map[*vec.Slice]int{in: n, out: n})
+			c.m.args["n"] = n
+			c.m.around = 0
+			c.m.run()
+			require.Equal(t, n/c.m.lanes, c.m.around, "stores past the caches")
+			c.requireWords(t, in, func(i int) uint32 { return c.data["in"][i] }, "n=%d", n)
+			c.requireWords(t, out, func(i int) uint32 { return result.eval(point{col: i}) }, "n=%d", n)
+		}
+	})
+}
+
+// TestStreams: an output that is read, or several, have no such routine.
+func TestStreams(t *testing.T) {
+	describe := func(slices func(k *vec.Kernel) (to, from *vec.Slice)) bool {
+		return vec.Describe("copy", func(k *vec.Kernel) {
+			to, from := slices(k)
+			k.Each(2, func() { k.Store(to, k.Load(from)) })
+		}).Streams()
+	}
+	require.True(t, describe(func(k *vec.Kernel) (to, from *vec.Slice) { return k.Out("to"), k.In("from") }))
+	require.False(t, describe(func(k *vec.Kernel) (to, from *vec.Slice) { return k.InOut("to"), k.In("from") }))
+	require.False(t, describe(func(k *vec.Kernel) (to, from *vec.Slice) { return k.Out("to"), k.InOut("from") }))
+	require.False(t, describe(func(k *vec.Kernel) (to, from *vec.Slice) { return k.Out("to"), k.InHalf("from") }))
+}
+
 // TestEachHalf: slices whose elements are half as wide as those in registers.
 func TestEachHalf(t *testing.T) {
 	var in, out, half, outHalf *vec.Slice

@@ -21,10 +21,12 @@ type machine struct {
 	memoryVector            func(op vec.Op, a int) int // never, where the result takes another's register, always
 	temporaries             func(op vec.Op) int        // how many registers Emit takes
 
-	program []func()
-	labels  map[string]int
-	mask    vec.Reg // of a partial vector, if in a register
-	jump    string  // set by the current instruction
+	program  []func()
+	labels   map[string]int
+	mask     vec.Reg // of a partial vector, if in a register
+	jump     string  // set by the current instruction
+	unfenced bool    // stores past the caches are under way
+	around   int     // such stores so far
 
 	vectors  [][]uint32
 	opmasks  [][]uint32
@@ -96,7 +98,13 @@ func (m *machine) Begin(string, *vec.Kernel) {
 	m.program, m.labels = nil, map[string]int{}
 }
 
-func (m *machine) End() { m.do(func() { m.jump = "return" }) }
+func (m *machine) End() {
+	m.do(func() {
+		if m.jump = "return"; m.unfenced {
+			panic("no fence after the last store past the caches")
+		}
+	})
+}
 
 func (m *machine) Arg(d vec.GP, name string) {
 	m.do(func() {
@@ -244,6 +252,16 @@ func (m *machine) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
 	})
 }
 
+func (m *machine) Streams() bool { return true }
+
+// StoreAround is a store that must be followed by a Fence.
+func (m *machine) StoreAround(s vec.Reg, p vec.GP, offset int) {
+	m.Store(s, p, offset, false)
+	m.do(func() { m.unfenced, m.around = true, m.around+1 })
+}
+
+func (m *machine) Fence() { m.do(func() { m.unfenced = false }) }
+
 // The machine's halves are words that take two bytes of memory: the memory holds
 // them in its lower or upper halves of words, and they are scrambled on the way.
 func (m *machine) LoadHalf(d vec.Reg, p vec.GP, offset int, partial bool) {
@@ -377,7 +395,9 @@ type refusal struct{}
 func (refusal) Error() string { return "out of registers" }
 
 // lower lowers a kernel to the machine.
-func (m *machine) lower(k *vec.Kernel) (err error) {
+func (m *machine) lower(k *vec.Kernel) error { return m.refuse(k.Lower) }
+
+func (m *machine) refuse(lower func(vec.Target)) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			if fmt.Sprintf("%T", r) != "vec.outOfRegisters" {
@@ -387,7 +407,7 @@ func (m *machine) lower(k *vec.Kernel) (err error) {
 		}
 	}()
 	m.reset()
-	k.Lower(m)
+	lower(m)
 	return nil
 }
 
@@ -400,7 +420,7 @@ func (m *machine) reset() {
 		m.opmasks = append(m.opmasks, slices.Repeat([]uint32{poison}, m.lanes))
 	}
 	m.integers, m.results = map[vec.GP]int{}, map[int]uint32{}
-	m.active, m.jump = nil, ""
+	m.active, m.jump, m.unfenced = nil, "", false
 }
 
 // run runs the program on the arguments that are set. It panics where the

@@ -44,6 +44,7 @@ type Target interface {
 	// saves its load. dying reports whether the result takes the register of another
 	// argument, or of an accumulator.
 	MemoryVector(op Op, a int, dying bool) bool
+	Streams() bool // has StoreAround
 
 	Begin(name string, k *Kernel)
 	End() // returns from the routine
@@ -74,6 +75,8 @@ type Target interface {
 	Partial(n GP, mask Reg, spare GP) // prepares for partial vectors of n < Lanes elements; may overwrite spare
 	Load(d Reg, p GP, offset int, partial bool)
 	Store(s Reg, p GP, offset int, partial bool)
+	StoreAround(s Reg, p GP, offset int)                      // past the caches, to a multiple of 32 bytes; see Streams
+	Fence()                                                   // orders such stores before what follows
 	LoadHalf(d Reg, p GP, offset int, partial bool)           // of float16, to float32
 	StoreHalf(s Reg, p GP, offset int, partial bool, tmp Reg) // rounded to nearest, ties to even
 

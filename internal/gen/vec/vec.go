@@ -167,6 +167,7 @@ type Kernel struct {
 	start *Value    // of the element numbers; nil for 0
 	index bool      // the body uses element numbers
 	each  bool      // the loop is Each
+	block int       // vectors of a block of Each
 	grid  *Grid     // the loop is Rows
 	after *Int      // of strided passes: elements after those of a row
 	clear []*Slice  // matrices in which these are set to +0
@@ -210,6 +211,14 @@ func Describe(name string, f func(*Kernel)) *Kernel {
 // Chunks reports whether the kernel is one of vectors that can be cut: no argument
 // tells where in them the slices lie, and the sum of a part is carried to the next.
 func (k *Kernel) Chunks() bool { return k.each && !k.index || k.Lanes64 }
+
+// Streams reports whether the kernel has a routine for a large output that is none
+// of the inputs: it does so little that it waits for the memory.
+func (k *Kernel) Streams() bool {
+	return k.Short() && !k.index && len(k.Slices) > 0 && k.Slices[0].Access == Out &&
+		!slices.ContainsFunc(k.Slices, func(s *Slice) bool { return s.Half }) &&
+		!slices.ContainsFunc(k.Slices[1:], func(s *Slice) bool { return s.Access != In })
+}
 
 // Grid returns the matrix that the kernel goes over, nil if it has another loop.
 func (k *Kernel) Grid() *Grid { return k.grid }

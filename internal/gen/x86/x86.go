@@ -329,6 +329,15 @@ func (t *Target) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
 	}
 }
 
+// Streams: the longest vectors have been measured on AVX2 alone.
+func (t *Target) Streams() bool { return !t.Wide }
+
+func (t *Target) StoreAround(s vec.Reg, p vec.GP, offset int) {
+	t.VMOVNTPS(t.v(s), operand.Mem{Base: gp(p), Disp: offset})
+}
+
+func (t *Target) Fence() { t.SFENCE() }
+
 // half is the register for the float16 form of a vector.
 func (t *Target) half(r vec.Reg) reg.VecPhysical {
 	if t.Wide {
