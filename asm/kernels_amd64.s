@@ -5967,12 +5967,13 @@ TEXT ·GradientSquaresAVX2(SB), NOSPLIT, $0-48
 	MOVQ    DI, R8
 	MOVQ    R8, R9
 	ANDQ    $+7, R8
-	LEAQ    partial_masks<>+0(SB), R10
+	LEAQ    partial_masks<>+0(SB), DX
 	NEGQ    R8
-	VMOVUPS 32(R10)(R8*4), Y0
+	VMOVUPS 32(DX)(R8*4), Y0
 	NEGQ    R8
 	SUBQ    R8, R9
 	SHLQ    $0x02, R9
+	MOVQ    col+24(FP), DX
 
 row:
 	MOVQ  DI, R8
@@ -6214,11 +6215,12 @@ TEXT ·GradientSquaresAVX512(SB), NOSPLIT, $0-48
 	MOVQ  DI, R8
 	MOVQ  R8, R9
 	ANDQ  $+15, R8
-	MOVL  $0x0000ffff, R10
-	BZHIL R8, R10, R10
-	KMOVW R10, K1
+	MOVL  $0x0000ffff, DX
+	BZHIL R8, DX, DX
+	KMOVW DX, K1
 	SUBQ  R8, R9
 	SHLQ  $0x02, R9
+	MOVQ  col+24(FP), DX
 
 row:
 	MOVQ  DI, R8
@@ -6376,12 +6378,13 @@ TEXT ·GradientSquaresCentredAVX2(SB), NOSPLIT, $0-64
 	MOVQ    R9, R10
 	MOVQ    R10, R11
 	ANDQ    $+7, R10
-	LEAQ    partial_masks<>+0(SB), R12
+	LEAQ    partial_masks<>+0(SB), DX
 	NEGQ    R10
-	VMOVUPS 32(R12)(R10*4), Y0
+	VMOVUPS 32(DX)(R10*4), Y0
 	NEGQ    R10
 	SUBQ    R10, R11
 	SHLQ    $0x02, R11
+	MOVQ    col+24(FP), DX
 
 row:
 	VBROADCASTSS (SI), Y1
@@ -6669,11 +6672,12 @@ TEXT ·GradientSquaresCentredAVX512(SB), NOSPLIT, $0-64
 	MOVQ  R9, R10
 	MOVQ  R10, R11
 	ANDQ  $+15, R10
-	MOVL  $0x0000ffff, R12
-	BZHIL R10, R12, R12
-	KMOVW R12, K1
+	MOVL  $0x0000ffff, DX
+	BZHIL R10, DX, DX
+	KMOVW DX, K1
 	SUBQ  R10, R11
 	SHLQ  $0x02, R11
+	MOVQ  col+24(FP), DX
 
 row:
 	VBROADCASTSS (SI), Z0
@@ -6865,12 +6869,13 @@ TEXT ·UpdateSquaresAVX2(SB), NOSPLIT, $0-68
 	MOVQ         R8, R9
 	MOVQ         R9, R10
 	ANDQ         $+7, R9
-	LEAQ         partial_masks<>+0(SB), R11
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         R9
-	VMOVUPS      32(R11)(R9*4), Y3
+	VMOVUPS      32(SI)(R9*4), Y3
 	NEGQ         R9
 	SUBQ         R9, R10
 	SHLQ         $0x02, R10
+	MOVQ         col+32(FP), SI
 
 row:
 	MOVQ  R8, R9
@@ -7255,11 +7260,12 @@ TEXT ·UpdateSquaresAVX512(SB), NOSPLIT, $0-68
 	MOVQ         R8, R9
 	MOVQ         R9, R10
 	ANDQ         $+15, R9
-	MOVL         $0x0000ffff, R11
-	BZHIL        R9, R11, R11
-	KMOVW        R11, K1
+	MOVL         $0x0000ffff, SI
+	BZHIL        R9, SI, SI
+	KMOVW        SI, K1
 	SUBQ         R9, R10
 	SHLQ         $0x02, R10
+	MOVQ         col+32(FP), SI
 
 row:
 	MOVQ  R8, R9
@@ -7500,12 +7506,13 @@ TEXT ·UpdateSquaresCentredAVX2(SB), NOSPLIT, $0-84
 	MOVQ         R10, R11
 	MOVQ         R11, R12
 	ANDQ         $+7, R11
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         R11
-	VMOVUPS      32(R13)(R11*4), Y3
+	VMOVUPS      32(SI)(R11*4), Y3
 	NEGQ         R11
 	SUBQ         R11, R12
 	SHLQ         $0x02, R12
+	MOVQ         col+32(FP), SI
 
 row:
 	VBROADCASTSS (DI), Y4
@@ -7952,11 +7959,12 @@ TEXT ·UpdateSquaresCentredAVX512(SB), NOSPLIT, $0-84
 	MOVQ         R10, R11
 	MOVQ         R11, R12
 	ANDQ         $+15, R11
-	MOVL         $0x0000ffff, R13
-	BZHIL        R11, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, SI
+	BZHIL        R11, SI, SI
+	KMOVW        SI, K1
 	SUBQ         R11, R12
 	SHLQ         $0x02, R12
+	MOVQ         col+32(FP), SI
 
 row:
 	VBROADCASTSS (DI), Z3
@@ -25649,12 +25657,13 @@ TEXT ·LayerNormRowsAVX2(SB), NOSPLIT, $0-72
 	MOVQ         R9, R10
 	MOVQ         R10, R11
 	ANDQ         $+7, R10
-	LEAQ         partial_masks<>+0(SB), R12
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         R10
-	VMOVUPS      32(R12)(R10*4), Y2
+	VMOVUPS      32(SI)(R10*4), Y2
 	NEGQ         R10
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
+	MOVQ         gamma+32(FP), SI
 
 row:
 	VBROADCASTSS (DX), Y3
@@ -26164,11 +26173,12 @@ TEXT ·LayerNormRowsAVX512(SB), NOSPLIT, $0-72
 	MOVQ         R9, R10
 	MOVQ         R10, R11
 	ANDQ         $+15, R10
-	MOVL         $0x0000ffff, R12
-	BZHIL        R10, R12, R12
-	KMOVW        R12, K1
+	MOVL         $0x0000ffff, SI
+	BZHIL        R10, SI, SI
+	KMOVW        SI, K1
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
+	MOVQ         gamma+32(FP), SI
 
 row:
 	VBROADCASTSS (DX), Z2
@@ -26495,34 +26505,37 @@ pass16_end:
 	VZEROUPPER
 	RET
 
-// func LayerNormBackwardRowsAVX2(dx *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+// func LayerNormBackwardRowsAVX2(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·LayerNormBackwardRowsAVX2(SB), NOSPLIT, $0-68
+TEXT ·LayerNormBackwardRowsAVX2(SB), NOSPLIT, $0-84
 	MOVQ         dx+0(FP), AX
-	MOVQ         dy+8(FP), BX
-	MOVQ         x+16(FP), CX
-	MOVQ         mean+24(FP), DX
-	MOVQ         rstd+32(FP), SI
-	MOVQ         gamma+40(FP), DI
-	MOVQ         rows+48(FP), R8
-	MOVQ         cols+56(FP), R9
-	VBROADCASTSS n+64(FP), Y0
-	MOVQ         R9, R10
-	MOVQ         R10, R11
-	ANDQ         $+7, R10
-	LEAQ         partial_masks<>+0(SB), R12
-	NEGQ         R10
-	VMOVUPS      32(R12)(R10*4), Y1
-	NEGQ         R10
-	SUBQ         R10, R11
-	SHLQ         $0x02, R11
+	MOVQ         dgamma+8(FP), BX
+	MOVQ         dbeta+16(FP), CX
+	MOVQ         dy+24(FP), DX
+	MOVQ         x+32(FP), SI
+	MOVQ         mean+40(FP), DI
+	MOVQ         rstd+48(FP), R8
+	MOVQ         gamma+56(FP), R9
+	MOVQ         rows+64(FP), R10
+	MOVQ         cols+72(FP), R11
+	VBROADCASTSS n+80(FP), Y0
+	MOVQ         R11, R12
+	MOVQ         R12, R13
+	ANDQ         $+7, R12
+	LEAQ         partial_masks<>+0(SB), R9
+	NEGQ         R12
+	VMOVUPS      32(R9)(R12*4), Y1
+	NEGQ         R12
+	SUBQ         R12, R13
+	SHLQ         $0x02, R13
+	MOVQ         gamma+56(FP), R9
 
 row:
-	VBROADCASTSS (DX), Y2
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Y3
-	ADDQ         $+4, SI
-	MOVQ         R9, R10
+	VBROADCASTSS (DI), Y2
+	ADDQ         $+4, DI
+	VBROADCASTSS (R8), Y3
+	ADDQ         $+4, R8
+	MOVQ         R11, R12
 	VPXOR        X4, X4, X4
 	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
@@ -26531,168 +26544,168 @@ row:
 	VPXOR        X9, X9, X9
 	VPXOR        X10, X10, X10
 	VPXOR        X11, X11, X11
-	SUBQ         $+64, R10
+	SUBQ         $+64, R12
 	JL           pass2_blocks_end
 
 pass2_blocks:
-	VMOVUPS     (DI), Y12
-	VMOVUPS     32(DI), Y13
-	VFMADD231PS (BX), Y12, Y4
-	VFMADD231PS 32(BX), Y13, Y5
-	VMOVUPS     64(DI), Y13
-	VMOVUPS     96(DI), Y12
-	VFMADD231PS 64(BX), Y13, Y6
-	VFMADD231PS 96(BX), Y12, Y7
-	VMOVUPS     128(DI), Y12
-	VMOVUPS     160(DI), Y13
-	VFMADD231PS 128(BX), Y12, Y8
-	VFMADD231PS 160(BX), Y13, Y9
-	VMOVUPS     192(DI), Y13
-	VMOVUPS     224(DI), Y12
-	VFMADD231PS 192(BX), Y13, Y10
-	VFMADD231PS 224(BX), Y12, Y11
-	ADDQ        $+256, BX
-	ADDQ        $+256, DI
-	SUBQ        $+64, R10
+	VMOVUPS     (R9), Y12
+	VMOVUPS     32(R9), Y13
+	VFMADD231PS (DX), Y12, Y4
+	VFMADD231PS 32(DX), Y13, Y5
+	VMOVUPS     64(R9), Y13
+	VMOVUPS     96(R9), Y12
+	VFMADD231PS 64(DX), Y13, Y6
+	VFMADD231PS 96(DX), Y12, Y7
+	VMOVUPS     128(R9), Y12
+	VMOVUPS     160(R9), Y13
+	VFMADD231PS 128(DX), Y12, Y8
+	VFMADD231PS 160(DX), Y13, Y9
+	VMOVUPS     192(R9), Y13
+	VMOVUPS     224(R9), Y12
+	VFMADD231PS 192(DX), Y13, Y10
+	VFMADD231PS 224(DX), Y12, Y11
+	ADDQ        $+256, DX
+	ADDQ        $+256, R9
+	SUBQ        $+64, R12
 	JGE         pass2_blocks
 
 pass2_blocks_end:
-	ADDQ        $+64, R10
-	CMPQ        R10, $+8
+	ADDQ        $+64, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial0
-	VMOVUPS     (DI), Y12
-	VFMADD231PS (BX), Y12, Y4
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y4
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial1
-	VMOVUPS     (DI), Y12
-	VFMADD231PS (BX), Y12, Y5
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y5
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial2
-	VMOVUPS     (DI), Y12
-	VFMADD231PS (BX), Y12, Y6
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y6
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial3
-	VMOVUPS     (DI), Y12
-	VFMADD231PS (BX), Y12, Y7
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y7
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial4
-	VMOVUPS     (DI), Y12
-	VFMADD231PS (BX), Y12, Y8
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y8
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial5
-	VMOVUPS     (DI), Y12
-	VFMADD231PS (BX), Y12, Y9
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y9
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial6
-	VMOVUPS     (DI), Y12
-	VFMADD231PS (BX), Y12, Y10
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y10
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial7
-	VMOVUPS     (DI), Y12
-	VFMADD231PS (BX), Y12, Y11
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y11
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
 	JMP         pass2_fold
 
 pass2_partial0:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y12
+	VMASKMOVPS   (DX), Y1, Y12
 	VBROADCASTSS lanes_80000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VMASKMOVPS   (DI), Y1, Y13
+	VMASKMOVPS   (R9), Y1, Y13
 	VFMADD231PS  Y13, Y12, Y4
 	JMP          pass2_fold
 
 pass2_partial1:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y13
+	VMASKMOVPS   (DX), Y1, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y13, Y12, Y13
-	VMASKMOVPS   (DI), Y1, Y12
+	VMASKMOVPS   (R9), Y1, Y12
 	VFMADD231PS  Y12, Y13, Y5
 	JMP          pass2_fold
 
 pass2_partial2:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y12
+	VMASKMOVPS   (DX), Y1, Y12
 	VBROADCASTSS lanes_80000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VMASKMOVPS   (DI), Y1, Y13
+	VMASKMOVPS   (R9), Y1, Y13
 	VFMADD231PS  Y13, Y12, Y6
 	JMP          pass2_fold
 
 pass2_partial3:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y13
+	VMASKMOVPS   (DX), Y1, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y13, Y12, Y13
-	VMASKMOVPS   (DI), Y1, Y12
+	VMASKMOVPS   (R9), Y1, Y12
 	VFMADD231PS  Y12, Y13, Y7
 	JMP          pass2_fold
 
 pass2_partial4:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y12
+	VMASKMOVPS   (DX), Y1, Y12
 	VBROADCASTSS lanes_80000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VMASKMOVPS   (DI), Y1, Y13
+	VMASKMOVPS   (R9), Y1, Y13
 	VFMADD231PS  Y13, Y12, Y8
 	JMP          pass2_fold
 
 pass2_partial5:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y13
+	VMASKMOVPS   (DX), Y1, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y13, Y12, Y13
-	VMASKMOVPS   (DI), Y1, Y12
+	VMASKMOVPS   (R9), Y1, Y12
 	VFMADD231PS  Y12, Y13, Y9
 	JMP          pass2_fold
 
 pass2_partial6:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y12
+	VMASKMOVPS   (DX), Y1, Y12
 	VBROADCASTSS lanes_80000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VMASKMOVPS   (DI), Y1, Y13
+	VMASKMOVPS   (R9), Y1, Y13
 	VFMADD231PS  Y13, Y12, Y10
 	JMP          pass2_fold
 
 pass2_partial7:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y13
+	VMASKMOVPS   (DX), Y1, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y13, Y12, Y13
-	VMASKMOVPS   (DI), Y1, Y12
+	VMASKMOVPS   (R9), Y1, Y12
 	VFMADD231PS  Y12, Y13, Y11
 
 pass2_fold:
@@ -26709,11 +26722,11 @@ pass2_fold:
 	VADDPS       X12, X4, X4
 	VSHUFPS      $0x01, X4, X4, X12
 	VADDPS       X12, X4, X4
-	SUBQ         R11, BX
-	MOVQ         gamma+40(FP), DI
+	SUBQ         R13, DX
+	MOVQ         gamma+56(FP), R9
 	VDIVPS       X0, X4, X11
 	VBROADCASTSS X11, Y11
-	MOVQ         R9, R10
+	MOVQ         R11, R12
 	VPXOR        X4, X4, X4
 	VPXOR        X10, X10, X10
 	VPXOR        X9, X9, X9
@@ -26722,272 +26735,272 @@ pass2_fold:
 	VPXOR        X6, X6, X6
 	VPXOR        X5, X5, X5
 	VPXOR        X12, X12, X12
-	SUBQ         $+64, R10
+	SUBQ         $+64, R12
 	JL           pass4_blocks_end
 
 pass4_blocks:
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (DI), Y14
-	VMULPS      (BX), Y14, Y14
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y4
-	VMOVUPS     32(CX), Y13
+	VMOVUPS     32(SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     32(DI), Y14
-	VMULPS      32(BX), Y14, Y14
+	VMOVUPS     32(R9), Y14
+	VMULPS      32(DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y10
-	VMOVUPS     64(CX), Y13
+	VMOVUPS     64(SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     64(DI), Y14
-	VMULPS      64(BX), Y14, Y14
+	VMOVUPS     64(R9), Y14
+	VMULPS      64(DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y9
-	VMOVUPS     96(CX), Y13
+	VMOVUPS     96(SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     96(DI), Y14
-	VMULPS      96(BX), Y14, Y14
+	VMOVUPS     96(R9), Y14
+	VMULPS      96(DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y8
-	VMOVUPS     128(CX), Y13
+	VMOVUPS     128(SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     128(DI), Y14
-	VMULPS      128(BX), Y14, Y14
+	VMOVUPS     128(R9), Y14
+	VMULPS      128(DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y7
-	VMOVUPS     160(CX), Y13
+	VMOVUPS     160(SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     160(DI), Y14
-	VMULPS      160(BX), Y14, Y14
+	VMOVUPS     160(R9), Y14
+	VMULPS      160(DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y6
-	VMOVUPS     192(CX), Y13
+	VMOVUPS     192(SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     192(DI), Y14
-	VMULPS      192(BX), Y14, Y14
+	VMOVUPS     192(R9), Y14
+	VMULPS      192(DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y5
-	VMOVUPS     224(CX), Y13
+	VMOVUPS     224(SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     224(DI), Y14
-	VMULPS      224(BX), Y14, Y14
+	VMOVUPS     224(R9), Y14
+	VMULPS      224(DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y12
-	ADDQ        $+256, CX
-	ADDQ        $+256, BX
-	ADDQ        $+256, DI
-	SUBQ        $+64, R10
+	ADDQ        $+256, SI
+	ADDQ        $+256, DX
+	ADDQ        $+256, R9
+	SUBQ        $+64, R12
 	JGE         pass4_blocks
 
 pass4_blocks_end:
-	ADDQ        $+64, R10
-	CMPQ        R10, $+8
+	ADDQ        $+64, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial0
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (DI), Y14
-	VMULPS      (BX), Y14, Y14
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y4
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial1
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (DI), Y14
-	VMULPS      (BX), Y14, Y14
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y10
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial2
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (DI), Y14
-	VMULPS      (BX), Y14, Y14
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y9
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial3
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (DI), Y14
-	VMULPS      (BX), Y14, Y14
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y8
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial4
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (DI), Y14
-	VMULPS      (BX), Y14, Y14
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y7
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial5
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (DI), Y14
-	VMULPS      (BX), Y14, Y14
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y6
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial6
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (DI), Y14
-	VMULPS      (BX), Y14, Y14
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y5
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial7
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (DI), Y14
-	VMULPS      (BX), Y14, Y14
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y12
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
 	JMP         pass4_fold
 
 pass4_partial0:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
-	VMASKMOVPS   (BX), Y1, Y14
-	VMASKMOVPS   (DI), Y1, Y15
+	VMASKMOVPS   (DX), Y1, Y14
+	VMASKMOVPS   (R9), Y1, Y15
 	VMULPS       Y15, Y14, Y15
 	VFMADD231PS  Y13, Y15, Y4
 	JMP          pass4_fold
 
 pass4_partial1:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
-	VMASKMOVPS   (BX), Y1, Y15
-	VMASKMOVPS   (DI), Y1, Y14
+	VMASKMOVPS   (DX), Y1, Y15
+	VMASKMOVPS   (R9), Y1, Y14
 	VMULPS       Y14, Y15, Y14
 	VFMADD231PS  Y13, Y14, Y10
 	JMP          pass4_fold
 
 pass4_partial2:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
-	VMASKMOVPS   (BX), Y1, Y14
-	VMASKMOVPS   (DI), Y1, Y15
+	VMASKMOVPS   (DX), Y1, Y14
+	VMASKMOVPS   (R9), Y1, Y15
 	VMULPS       Y15, Y14, Y15
 	VFMADD231PS  Y13, Y15, Y9
 	JMP          pass4_fold
 
 pass4_partial3:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
-	VMASKMOVPS   (BX), Y1, Y15
-	VMASKMOVPS   (DI), Y1, Y14
+	VMASKMOVPS   (DX), Y1, Y15
+	VMASKMOVPS   (R9), Y1, Y14
 	VMULPS       Y14, Y15, Y14
 	VFMADD231PS  Y13, Y14, Y8
 	JMP          pass4_fold
 
 pass4_partial4:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
-	VMASKMOVPS   (BX), Y1, Y14
-	VMASKMOVPS   (DI), Y1, Y15
+	VMASKMOVPS   (DX), Y1, Y14
+	VMASKMOVPS   (R9), Y1, Y15
 	VMULPS       Y15, Y14, Y15
 	VFMADD231PS  Y13, Y15, Y7
 	JMP          pass4_fold
 
 pass4_partial5:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
-	VMASKMOVPS   (BX), Y1, Y15
-	VMASKMOVPS   (DI), Y1, Y14
+	VMASKMOVPS   (DX), Y1, Y15
+	VMASKMOVPS   (R9), Y1, Y14
 	VMULPS       Y14, Y15, Y14
 	VFMADD231PS  Y13, Y14, Y6
 	JMP          pass4_fold
 
 pass4_partial6:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
-	VMASKMOVPS   (BX), Y1, Y14
-	VMASKMOVPS   (DI), Y1, Y15
+	VMASKMOVPS   (DX), Y1, Y14
+	VMASKMOVPS   (R9), Y1, Y15
 	VMULPS       Y15, Y14, Y15
 	VFMADD231PS  Y13, Y15, Y5
 	JMP          pass4_fold
 
 pass4_partial7:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
-	VMASKMOVPS   (BX), Y1, Y15
-	VMASKMOVPS   (DI), Y1, Y14
+	VMASKMOVPS   (DX), Y1, Y15
+	VMASKMOVPS   (R9), Y1, Y14
 	VMULPS       Y14, Y15, Y14
 	VFMADD231PS  Y13, Y14, Y12
 
@@ -27005,236 +27018,248 @@ pass4_fold:
 	VADDPS       X13, X4, X4
 	VSHUFPS      $0x01, X4, X4, X13
 	VADDPS       X13, X4, X4
-	SUBQ         R11, CX
-	SUBQ         R11, BX
-	MOVQ         gamma+40(FP), DI
+	SUBQ         R13, SI
+	SUBQ         R13, DX
+	MOVQ         gamma+56(FP), R9
 	VDIVPS       X0, X4, X12
 	VBROADCASTSS X12, Y12
-	MOVQ         R9, R10
-	SUBQ         $+32, R10
+	MOVQ         R11, R12
+	SUBQ         $+16, R12
 	JL           pass6_blocks_end
 
 pass6_blocks:
-	VMOVUPS      (CX), Y4
-	VMOVUPS      32(CX), Y5
-	VMOVUPS      64(CX), Y6
-	VMOVUPS      96(CX), Y7
+	VMOVUPS      (SI), Y4
+	VMOVUPS      32(SI), Y5
 	VSUBPS       Y2, Y4, Y4
 	VSUBPS       Y2, Y5, Y5
-	VSUBPS       Y2, Y6, Y6
-	VSUBPS       Y2, Y7, Y7
 	VMULPS       Y3, Y4, Y4
 	VMULPS       Y3, Y5, Y5
-	VMULPS       Y3, Y6, Y6
-	VMULPS       Y3, Y7, Y7
-	VMOVUPS      (DI), Y8
-	VMOVUPS      32(DI), Y9
-	VMOVUPS      64(DI), Y10
-	VMOVUPS      96(DI), Y13
-	VMULPS       (BX), Y8, Y8
-	VMULPS       32(BX), Y9, Y9
-	VMULPS       64(BX), Y10, Y10
-	VMULPS       96(BX), Y13, Y13
+	VMOVUPS      (DX), Y6
+	VMOVUPS      32(DX), Y7
+	VMULPS       (R9), Y6, Y8
+	VMULPS       32(R9), Y7, Y9
 	VSUBPS       Y11, Y8, Y8
 	VSUBPS       Y11, Y9, Y9
-	VSUBPS       Y11, Y10, Y10
-	VSUBPS       Y11, Y13, Y13
+	VMOVUPS      (BX), Y10
+	VMOVUPS      32(BX), Y13
+	VFMADD231PS  Y4, Y6, Y10
+	VFMADD231PS  Y5, Y7, Y13
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      Y13, 32(BX)
+	VADDPS       (CX), Y6, Y6
+	VADDPS       32(CX), Y7, Y7
+	VMOVUPS      Y6, (CX)
+	VMOVUPS      Y7, 32(CX)
 	VFNMADD231PS Y12, Y4, Y8
 	VFNMADD231PS Y12, Y5, Y9
-	VFNMADD231PS Y12, Y6, Y10
-	VFNMADD231PS Y12, Y7, Y13
 	VMULPS       Y8, Y3, Y8
 	VMULPS       Y9, Y3, Y9
-	VMULPS       Y10, Y3, Y10
-	VMULPS       Y13, Y3, Y13
 	VMOVUPS      Y8, (AX)
 	VMOVUPS      Y9, 32(AX)
-	VMOVUPS      Y10, 64(AX)
-	VMOVUPS      Y13, 96(AX)
-	ADDQ         $+128, CX
-	ADDQ         $+128, BX
-	ADDQ         $+128, DI
-	ADDQ         $+128, AX
-	SUBQ         $+32, R10
+	ADDQ         $+64, SI
+	ADDQ         $+64, DX
+	ADDQ         $+64, R9
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, AX
+	SUBQ         $+16, R12
 	JGE          pass6_blocks
 
 pass6_blocks_end:
-	ADDQ $+32, R10
-	SUBQ $+8, R10
+	ADDQ $+16, R12
+	SUBQ $+8, R12
 	JL   pass6_vectors_end
 
 pass6_vectors:
-	VMOVUPS      (CX), Y13
-	VSUBPS       Y2, Y13, Y13
-	VMULPS       Y3, Y13, Y13
-	VMOVUPS      (DI), Y10
-	VMULPS       (BX), Y10, Y10
-	VSUBPS       Y11, Y10, Y10
-	VFNMADD231PS Y12, Y13, Y10
-	VMULPS       Y10, Y3, Y10
-	VMOVUPS      Y10, (AX)
-	ADDQ         $+32, CX
+	VMOVUPS      (SI), Y9
+	VSUBPS       Y2, Y9, Y9
+	VMULPS       Y3, Y9, Y9
+	VMOVUPS      (DX), Y8
+	VMULPS       (R9), Y8, Y5
+	VSUBPS       Y11, Y5, Y5
+	VMOVUPS      (BX), Y4
+	VFMADD231PS  Y9, Y8, Y4
+	VMOVUPS      Y4, (BX)
+	VADDPS       (CX), Y8, Y8
+	VMOVUPS      Y8, (CX)
+	VFNMADD231PS Y12, Y9, Y5
+	VMULPS       Y5, Y3, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $+32, SI
+	ADDQ         $+32, DX
+	ADDQ         $+32, R9
 	ADDQ         $+32, BX
-	ADDQ         $+32, DI
+	ADDQ         $+32, CX
 	ADDQ         $+32, AX
-	SUBQ         $+8, R10
+	SUBQ         $+8, R12
 	JGE          pass6_vectors
 
 pass6_vectors_end:
-	ADDQ         $+8, R10
-	TESTQ        R10, R10
+	ADDQ         $+8, R12
+	TESTQ        R12, R12
 	JE           pass6_end
-	VMASKMOVPS   (CX), Y1, Y10
-	VSUBPS       Y2, Y10, Y10
-	VMULPS       Y3, Y10, Y10
-	VMASKMOVPS   (BX), Y1, Y13
-	VMASKMOVPS   (DI), Y1, Y9
-	VMULPS       Y9, Y13, Y9
-	VSUBPS       Y11, Y9, Y9
-	VFNMADD231PS Y12, Y10, Y9
-	VMULPS       Y9, Y3, Y9
-	VMASKMOVPS   Y9, Y1, (AX)
+	VMASKMOVPS   (SI), Y1, Y5
+	VSUBPS       Y2, Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VMASKMOVPS   (DX), Y1, Y9
+	VMASKMOVPS   (R9), Y1, Y8
+	VMULPS       Y8, Y9, Y8
+	VSUBPS       Y11, Y8, Y8
+	VMASKMOVPS   (BX), Y1, Y4
+	VFMADD231PS  Y5, Y9, Y4
+	VMASKMOVPS   Y4, Y1, (BX)
+	VMASKMOVPS   (CX), Y1, Y4
+	VADDPS       Y4, Y9, Y4
+	VMASKMOVPS   Y4, Y1, (CX)
+	VFNMADD231PS Y12, Y5, Y8
+	VMULPS       Y8, Y3, Y8
+	VMASKMOVPS   Y8, Y1, (AX)
 
 pass6_end:
-	SUBQ R11, CX
-	SUBQ R11, BX
-	MOVQ gamma+40(FP), DI
-	SUBQ R11, AX
-	MOVQ R9, R10
-	SHLQ $0x02, R10
-	ADDQ R10, AX
-	ADDQ R10, BX
-	ADDQ R10, CX
-	SUBQ $+1, R8
+	SUBQ R13, SI
+	SUBQ R13, DX
+	MOVQ gamma+56(FP), R9
+	MOVQ dgamma+8(FP), BX
+	MOVQ dbeta+16(FP), CX
+	SUBQ R13, AX
+	MOVQ R11, R12
+	SHLQ $0x02, R12
+	ADDQ R12, AX
+	ADDQ R12, DX
+	ADDQ R12, SI
+	SUBQ $+1, R10
 	JNE  row
 	VZEROUPPER
 	RET
 
-// func LayerNormBackwardRowsAVX512(dx *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+// func LayerNormBackwardRowsAVX512(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·LayerNormBackwardRowsAVX512(SB), NOSPLIT, $0-68
+TEXT ·LayerNormBackwardRowsAVX512(SB), NOSPLIT, $0-84
 	MOVQ         dx+0(FP), AX
-	MOVQ         dy+8(FP), BX
-	MOVQ         x+16(FP), CX
-	MOVQ         mean+24(FP), DX
-	MOVQ         rstd+32(FP), SI
-	MOVQ         gamma+40(FP), DI
-	MOVQ         rows+48(FP), R8
-	MOVQ         cols+56(FP), R9
-	VBROADCASTSS n+64(FP), Z0
-	MOVQ         R9, R10
-	MOVQ         R10, R11
-	ANDQ         $+15, R10
-	MOVL         $0x0000ffff, R12
-	BZHIL        R10, R12, R12
-	KMOVW        R12, K1
-	SUBQ         R10, R11
-	SHLQ         $0x02, R11
+	MOVQ         dgamma+8(FP), BX
+	MOVQ         dbeta+16(FP), CX
+	MOVQ         dy+24(FP), DX
+	MOVQ         x+32(FP), SI
+	MOVQ         mean+40(FP), DI
+	MOVQ         rstd+48(FP), R8
+	MOVQ         gamma+56(FP), R9
+	MOVQ         rows+64(FP), R10
+	MOVQ         cols+72(FP), R11
+	VBROADCASTSS n+80(FP), Z0
+	MOVQ         R11, R12
+	MOVQ         R12, R13
+	ANDQ         $+15, R12
+	MOVL         $0x0000ffff, R9
+	BZHIL        R12, R9, R9
+	KMOVW        R9, K1
+	SUBQ         R12, R13
+	SHLQ         $0x02, R13
+	MOVQ         gamma+56(FP), R9
 
 row:
-	VBROADCASTSS (DX), Z1
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Z2
-	ADDQ         $+4, SI
-	MOVQ         R9, R10
+	VBROADCASTSS (DI), Z1
+	ADDQ         $+4, DI
+	VBROADCASTSS (R8), Z2
+	ADDQ         $+4, R8
+	MOVQ         R11, R12
 	VPXOR        X3, X3, X3
 	VPXOR        X4, X4, X4
 	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
-	SUBQ         $+64, R10
+	SUBQ         $+64, R12
 	JL           pass2_blocks_end
 
 pass2_blocks:
-	VMOVUPS     (BX), Z7
-	VMOVUPS     64(BX), Z8
-	VMOVUPS     128(BX), Z9
-	VMOVUPS     192(BX), Z10
-	VMOVUPS     (DI), Z11
-	VMOVUPS     64(DI), Z12
-	VMOVUPS     128(DI), Z13
-	VMOVUPS     192(DI), Z14
+	VMOVUPS     (DX), Z7
+	VMOVUPS     64(DX), Z8
+	VMOVUPS     128(DX), Z9
+	VMOVUPS     192(DX), Z10
+	VMOVUPS     (R9), Z11
+	VMOVUPS     64(R9), Z12
+	VMOVUPS     128(R9), Z13
+	VMOVUPS     192(R9), Z14
 	VFMADD231PS Z11, Z7, Z3
 	VFMADD231PS Z12, Z8, Z4
 	VFMADD231PS Z13, Z9, Z5
 	VFMADD231PS Z14, Z10, Z6
-	ADDQ        $+256, BX
-	ADDQ        $+256, DI
-	SUBQ        $+64, R10
+	ADDQ        $+256, DX
+	ADDQ        $+256, R9
+	SUBQ        $+64, R12
 	JGE         pass2_blocks
 
 pass2_blocks_end:
-	ADDQ        $+64, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, R12
+	CMPQ        R12, $+16
 	JL          pass2_partial0
-	VMOVUPS     (BX), Z14
-	VMOVUPS     (DI), Z10
+	VMOVUPS     (DX), Z14
+	VMOVUPS     (R9), Z10
 	VFMADD231PS Z10, Z14, Z3
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
 	JL          pass2_partial1
-	VMOVUPS     (BX), Z10
-	VMOVUPS     (DI), Z14
+	VMOVUPS     (DX), Z10
+	VMOVUPS     (R9), Z14
 	VFMADD231PS Z14, Z10, Z4
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
 	JL          pass2_partial2
-	VMOVUPS     (BX), Z14
-	VMOVUPS     (DI), Z10
+	VMOVUPS     (DX), Z14
+	VMOVUPS     (R9), Z10
 	VFMADD231PS Z10, Z14, Z5
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
 	JL          pass2_partial3
-	VMOVUPS     (BX), Z10
-	VMOVUPS     (DI), Z14
+	VMOVUPS     (DX), Z10
+	VMOVUPS     (R9), Z14
 	VFMADD231PS Z14, Z10, Z6
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
 	JMP         pass2_fold
 
 pass2_partial0:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMOVUPS.Z    (BX), K1, Z14
+	VMOVUPS.Z    (DX), K1, Z14
 	VBROADCASTSS lanes_80000000<>+0(SB), Z10
 	VBLENDMPS    Z14, Z10, K1, Z14
-	VMOVUPS.Z    (DI), K1, Z10
+	VMOVUPS.Z    (R9), K1, Z10
 	VFMADD231PS  Z10, Z14, Z3
 	JMP          pass2_fold
 
 pass2_partial1:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMOVUPS.Z    (BX), K1, Z10
+	VMOVUPS.Z    (DX), K1, Z10
 	VBROADCASTSS lanes_80000000<>+0(SB), Z14
 	VBLENDMPS    Z10, Z14, K1, Z10
-	VMOVUPS.Z    (DI), K1, Z14
+	VMOVUPS.Z    (R9), K1, Z14
 	VFMADD231PS  Z14, Z10, Z4
 	JMP          pass2_fold
 
 pass2_partial2:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMOVUPS.Z    (BX), K1, Z14
+	VMOVUPS.Z    (DX), K1, Z14
 	VBROADCASTSS lanes_80000000<>+0(SB), Z10
 	VBLENDMPS    Z14, Z10, K1, Z14
-	VMOVUPS.Z    (DI), K1, Z10
+	VMOVUPS.Z    (R9), K1, Z10
 	VFMADD231PS  Z10, Z14, Z5
 	JMP          pass2_fold
 
 pass2_partial3:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMOVUPS.Z    (BX), K1, Z10
+	VMOVUPS.Z    (DX), K1, Z10
 	VBROADCASTSS lanes_80000000<>+0(SB), Z14
 	VBLENDMPS    Z10, Z14, K1, Z10
-	VMOVUPS.Z    (DI), K1, Z14
+	VMOVUPS.Z    (R9), K1, Z14
 	VFMADD231PS  Z14, Z10, Z6
 
 pass2_fold:
@@ -27249,23 +27274,23 @@ pass2_fold:
 	VADDPS        X14, X3, X3
 	VSHUFPS       $0x01, X3, X3, X14
 	VADDPS        X14, X3, X3
-	SUBQ          R11, BX
-	MOVQ          gamma+40(FP), DI
+	SUBQ          R13, DX
+	MOVQ          gamma+56(FP), R9
 	VDIVPS        X0, X3, X6
 	VBROADCASTSS  X6, Z6
-	MOVQ          R9, R10
+	MOVQ          R11, R12
 	VPXOR         X3, X3, X3
 	VPXOR         X5, X5, X5
 	VPXOR         X4, X4, X4
 	VPXOR         X14, X14, X14
-	SUBQ          $+64, R10
+	SUBQ          $+64, R12
 	JL            pass4_blocks_end
 
 pass4_blocks:
-	VMOVUPS     (CX), Z10
-	VMOVUPS     64(CX), Z13
-	VMOVUPS     128(CX), Z9
-	VMOVUPS     192(CX), Z12
+	VMOVUPS     (SI), Z10
+	VMOVUPS     64(SI), Z13
+	VMOVUPS     128(SI), Z9
+	VMOVUPS     192(SI), Z12
 	VSUBPS      Z1, Z10, Z10
 	VSUBPS      Z1, Z13, Z13
 	VSUBPS      Z1, Z9, Z9
@@ -27274,14 +27299,14 @@ pass4_blocks:
 	VMULPS      Z2, Z13, Z13
 	VMULPS      Z2, Z9, Z9
 	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (BX), Z8
-	VMOVUPS     64(BX), Z11
-	VMOVUPS     128(BX), Z7
-	VMOVUPS     192(BX), Z15
-	VMOVUPS     (DI), Z16
-	VMOVUPS     64(DI), Z17
-	VMOVUPS     128(DI), Z18
-	VMOVUPS     192(DI), Z19
+	VMOVUPS     (DX), Z8
+	VMOVUPS     64(DX), Z11
+	VMOVUPS     128(DX), Z7
+	VMOVUPS     192(DX), Z15
+	VMOVUPS     (R9), Z16
+	VMOVUPS     64(R9), Z17
+	VMOVUPS     128(R9), Z18
+	VMOVUPS     192(R9), Z19
 	VMULPS      Z16, Z8, Z16
 	VMULPS      Z17, Z11, Z17
 	VMULPS      Z18, Z7, Z18
@@ -27290,120 +27315,120 @@ pass4_blocks:
 	VFMADD231PS Z13, Z17, Z5
 	VFMADD231PS Z9, Z18, Z4
 	VFMADD231PS Z12, Z19, Z14
-	ADDQ        $+256, CX
-	ADDQ        $+256, BX
-	ADDQ        $+256, DI
-	SUBQ        $+64, R10
+	ADDQ        $+256, SI
+	ADDQ        $+256, DX
+	ADDQ        $+256, R9
+	SUBQ        $+64, R12
 	JGE         pass4_blocks
 
 pass4_blocks_end:
-	ADDQ        $+64, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, R12
+	CMPQ        R12, $+16
 	JL          pass4_partial0
-	VMOVUPS     (CX), Z12
+	VMOVUPS     (SI), Z12
 	VSUBPS      Z1, Z12, Z12
 	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (BX), Z19
-	VMOVUPS     (DI), Z9
+	VMOVUPS     (DX), Z19
+	VMOVUPS     (R9), Z9
 	VMULPS      Z9, Z19, Z9
 	VFMADD231PS Z12, Z9, Z3
-	ADDQ        $+64, CX
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, SI
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
 	JL          pass4_partial1
-	VMOVUPS     (CX), Z12
+	VMOVUPS     (SI), Z12
 	VSUBPS      Z1, Z12, Z12
 	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (BX), Z9
-	VMOVUPS     (DI), Z19
+	VMOVUPS     (DX), Z9
+	VMOVUPS     (R9), Z19
 	VMULPS      Z19, Z9, Z19
 	VFMADD231PS Z12, Z19, Z5
-	ADDQ        $+64, CX
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, SI
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
 	JL          pass4_partial2
-	VMOVUPS     (CX), Z12
+	VMOVUPS     (SI), Z12
 	VSUBPS      Z1, Z12, Z12
 	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (BX), Z19
-	VMOVUPS     (DI), Z9
+	VMOVUPS     (DX), Z19
+	VMOVUPS     (R9), Z9
 	VMULPS      Z9, Z19, Z9
 	VFMADD231PS Z12, Z9, Z4
-	ADDQ        $+64, CX
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, SI
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
 	JL          pass4_partial3
-	VMOVUPS     (CX), Z12
+	VMOVUPS     (SI), Z12
 	VSUBPS      Z1, Z12, Z12
 	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (BX), Z9
-	VMOVUPS     (DI), Z19
+	VMOVUPS     (DX), Z9
+	VMOVUPS     (R9), Z19
 	VMULPS      Z19, Z9, Z19
 	VFMADD231PS Z12, Z19, Z14
-	ADDQ        $+64, CX
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
+	ADDQ        $+64, SI
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
 	JMP         pass4_fold
 
 pass4_partial0:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMOVUPS.Z    (CX), K1, Z12
+	VMOVUPS.Z    (SI), K1, Z12
 	VSUBPS       Z1, Z12, Z12
 	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z19
 	VBLENDMPS    Z12, Z19, K1, Z12
-	VMOVUPS.Z    (BX), K1, Z19
-	VMOVUPS.Z    (DI), K1, Z9
+	VMOVUPS.Z    (DX), K1, Z19
+	VMOVUPS.Z    (R9), K1, Z9
 	VMULPS       Z9, Z19, Z9
 	VFMADD231PS  Z12, Z9, Z3
 	JMP          pass4_fold
 
 pass4_partial1:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMOVUPS.Z    (CX), K1, Z12
+	VMOVUPS.Z    (SI), K1, Z12
 	VSUBPS       Z1, Z12, Z12
 	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z9
 	VBLENDMPS    Z12, Z9, K1, Z12
-	VMOVUPS.Z    (BX), K1, Z9
-	VMOVUPS.Z    (DI), K1, Z19
+	VMOVUPS.Z    (DX), K1, Z9
+	VMOVUPS.Z    (R9), K1, Z19
 	VMULPS       Z19, Z9, Z19
 	VFMADD231PS  Z12, Z19, Z5
 	JMP          pass4_fold
 
 pass4_partial2:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMOVUPS.Z    (CX), K1, Z12
+	VMOVUPS.Z    (SI), K1, Z12
 	VSUBPS       Z1, Z12, Z12
 	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z19
 	VBLENDMPS    Z12, Z19, K1, Z12
-	VMOVUPS.Z    (BX), K1, Z19
-	VMOVUPS.Z    (DI), K1, Z9
+	VMOVUPS.Z    (DX), K1, Z19
+	VMOVUPS.Z    (R9), K1, Z9
 	VMULPS       Z9, Z19, Z9
 	VFMADD231PS  Z12, Z9, Z4
 	JMP          pass4_fold
 
 pass4_partial3:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMOVUPS.Z    (CX), K1, Z12
+	VMOVUPS.Z    (SI), K1, Z12
 	VSUBPS       Z1, Z12, Z12
 	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z9
 	VBLENDMPS    Z12, Z9, K1, Z12
-	VMOVUPS.Z    (BX), K1, Z9
-	VMOVUPS.Z    (DI), K1, Z19
+	VMOVUPS.Z    (DX), K1, Z9
+	VMOVUPS.Z    (R9), K1, Z19
 	VMULPS       Z19, Z9, Z19
 	VFMADD231PS  Z12, Z19, Z14
 
@@ -27419,20 +27444,20 @@ pass4_fold:
 	VADDPS        X12, X3, X3
 	VSHUFPS       $0x01, X3, X3, X12
 	VADDPS        X12, X3, X3
-	SUBQ          R11, CX
-	SUBQ          R11, BX
-	MOVQ          gamma+40(FP), DI
+	SUBQ          R13, SI
+	SUBQ          R13, DX
+	MOVQ          gamma+56(FP), R9
 	VDIVPS        X0, X3, X14
 	VBROADCASTSS  X14, Z14
-	MOVQ          R9, R10
-	SUBQ          $+64, R10
+	MOVQ          R11, R12
+	SUBQ          $+64, R12
 	JL            pass6_blocks_end
 
 pass6_blocks:
-	VMOVUPS      (CX), Z3
-	VMOVUPS      64(CX), Z4
-	VMOVUPS      128(CX), Z5
-	VMOVUPS      192(CX), Z12
+	VMOVUPS      (SI), Z3
+	VMOVUPS      64(SI), Z4
+	VMOVUPS      128(SI), Z5
+	VMOVUPS      192(SI), Z12
 	VSUBPS       Z1, Z3, Z3
 	VSUBPS       Z1, Z4, Z4
 	VSUBPS       Z1, Z5, Z5
@@ -27441,14 +27466,14 @@ pass6_blocks:
 	VMULPS       Z2, Z4, Z4
 	VMULPS       Z2, Z5, Z5
 	VMULPS       Z2, Z12, Z12
-	VMOVUPS      (BX), Z19
-	VMOVUPS      64(BX), Z9
-	VMOVUPS      128(BX), Z18
-	VMOVUPS      192(BX), Z13
-	VMOVUPS      (DI), Z17
-	VMOVUPS      64(DI), Z10
-	VMOVUPS      128(DI), Z16
-	VMOVUPS      192(DI), Z15
+	VMOVUPS      (DX), Z19
+	VMOVUPS      64(DX), Z9
+	VMOVUPS      128(DX), Z18
+	VMOVUPS      192(DX), Z13
+	VMOVUPS      (R9), Z17
+	VMOVUPS      64(R9), Z10
+	VMOVUPS      128(R9), Z16
+	VMOVUPS      192(R9), Z15
 	VMULPS       Z17, Z19, Z17
 	VMULPS       Z10, Z9, Z10
 	VMULPS       Z16, Z18, Z16
@@ -27457,6 +27482,30 @@ pass6_blocks:
 	VSUBPS       Z6, Z10, Z10
 	VSUBPS       Z6, Z16, Z16
 	VSUBPS       Z6, Z15, Z15
+	VMOVUPS      (BX), Z7
+	VMOVUPS      64(BX), Z11
+	VMOVUPS      128(BX), Z8
+	VMOVUPS      192(BX), Z20
+	VFMADD231PS  Z3, Z19, Z7
+	VFMADD231PS  Z4, Z9, Z11
+	VFMADD231PS  Z5, Z18, Z8
+	VFMADD231PS  Z12, Z13, Z20
+	VMOVUPS      Z7, (BX)
+	VMOVUPS      Z11, 64(BX)
+	VMOVUPS      Z8, 128(BX)
+	VMOVUPS      Z20, 192(BX)
+	VMOVUPS      (CX), Z20
+	VMOVUPS      64(CX), Z8
+	VMOVUPS      128(CX), Z11
+	VMOVUPS      192(CX), Z7
+	VADDPS       Z20, Z19, Z20
+	VADDPS       Z8, Z9, Z8
+	VADDPS       Z11, Z18, Z11
+	VADDPS       Z7, Z13, Z7
+	VMOVUPS      Z20, (CX)
+	VMOVUPS      Z8, 64(CX)
+	VMOVUPS      Z11, 128(CX)
+	VMOVUPS      Z7, 192(CX)
 	VFNMADD231PS Z14, Z3, Z17
 	VFNMADD231PS Z14, Z4, Z10
 	VFNMADD231PS Z14, Z5, Z16
@@ -27469,62 +27518,80 @@ pass6_blocks:
 	VMOVUPS      Z10, 64(AX)
 	VMOVUPS      Z16, 128(AX)
 	VMOVUPS      Z15, 192(AX)
-	ADDQ         $+256, CX
+	ADDQ         $+256, SI
+	ADDQ         $+256, DX
+	ADDQ         $+256, R9
 	ADDQ         $+256, BX
-	ADDQ         $+256, DI
+	ADDQ         $+256, CX
 	ADDQ         $+256, AX
-	SUBQ         $+64, R10
+	SUBQ         $+64, R12
 	JGE          pass6_blocks
 
 pass6_blocks_end:
-	ADDQ $+64, R10
-	SUBQ $+16, R10
+	ADDQ $+64, R12
+	SUBQ $+16, R12
 	JL   pass6_vectors_end
 
 pass6_vectors:
-	VMOVUPS      (CX), Z15
+	VMOVUPS      (SI), Z15
 	VSUBPS       Z1, Z15, Z15
 	VMULPS       Z2, Z15, Z15
-	VMOVUPS      (BX), Z16
-	VMOVUPS      (DI), Z10
+	VMOVUPS      (DX), Z16
+	VMOVUPS      (R9), Z10
 	VMULPS       Z10, Z16, Z10
 	VSUBPS       Z6, Z10, Z10
+	VMOVUPS      (BX), Z17
+	VFMADD231PS  Z15, Z16, Z17
+	VMOVUPS      Z17, (BX)
+	VMOVUPS      (CX), Z17
+	VADDPS       Z17, Z16, Z17
+	VMOVUPS      Z17, (CX)
 	VFNMADD231PS Z14, Z15, Z10
 	VMULPS       Z10, Z2, Z10
 	VMOVUPS      Z10, (AX)
-	ADDQ         $+64, CX
+	ADDQ         $+64, SI
+	ADDQ         $+64, DX
+	ADDQ         $+64, R9
 	ADDQ         $+64, BX
-	ADDQ         $+64, DI
+	ADDQ         $+64, CX
 	ADDQ         $+64, AX
-	SUBQ         $+16, R10
+	SUBQ         $+16, R12
 	JGE          pass6_vectors
 
 pass6_vectors_end:
-	ADDQ         $+16, R10
-	TESTQ        R10, R10
+	ADDQ         $+16, R12
+	TESTQ        R12, R12
 	JE           pass6_end
-	VMOVUPS.Z    (CX), K1, Z10
+	VMOVUPS.Z    (SI), K1, Z10
 	VSUBPS       Z1, Z10, Z10
 	VMULPS       Z2, Z10, Z10
-	VMOVUPS.Z    (BX), K1, Z15
-	VMOVUPS.Z    (DI), K1, Z16
-	VMULPS       Z16, Z15, Z16
-	VSUBPS       Z6, Z16, Z16
-	VFNMADD231PS Z14, Z10, Z16
-	VMULPS       Z16, Z2, Z16
-	VMOVUPS      Z16, K1, (AX)
+	VMOVUPS.Z    (DX), K1, Z15
+	VMOVUPS.Z    (R9), K1, Z17
+	VMULPS       Z17, Z15, Z17
+	VSUBPS       Z6, Z17, Z17
+	VMOVUPS.Z    (BX), K1, Z16
+	VFMADD231PS  Z10, Z15, Z16
+	VMOVUPS      Z16, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z16
+	VADDPS       Z16, Z15, Z16
+	VMOVUPS      Z16, K1, (CX)
+	VFNMADD231PS Z14, Z10, Z17
+	VMULPS       Z17, Z2, Z17
+	VMOVUPS      Z17, K1, (AX)
 
 pass6_end:
-	SUBQ R11, CX
-	SUBQ R11, BX
-	MOVQ gamma+40(FP), DI
-	SUBQ R11, AX
-	MOVQ R9, R10
-	SHLQ $0x02, R10
-	ADDQ R10, AX
-	ADDQ R10, BX
-	ADDQ R10, CX
-	SUBQ $+1, R8
+	SUBQ R13, SI
+	SUBQ R13, DX
+	MOVQ gamma+56(FP), R9
+	MOVQ dgamma+8(FP), BX
+	MOVQ dbeta+16(FP), CX
+	SUBQ R13, AX
+	MOVQ R11, R12
+	SHLQ $0x02, R12
+	ADDQ R12, AX
+	ADDQ R12, DX
+	ADDQ R12, SI
+	SUBQ $+1, R10
 	JNE  row
 	VZEROUPPER
 	RET

@@ -239,7 +239,7 @@ func RowMomentsNEON(mean *float32, variance *float32, x *float32, rows int, cols
 func LayerNormRowsNEON(dst *float32, mean *float32, rstd *float32, x *float32, gamma *float32, beta *float32, rows int, cols int, eps float32, n float32)
 
 //go:noescape
-func LayerNormBackwardRowsNEON(dx *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+func LayerNormBackwardRowsNEON(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
 
 //go:noescape
 func LayerNormNEON(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)

@@ -1354,8 +1354,10 @@ func layerNormRows(dst, mean, rstd, x, gamma, beta []float32, eps, n float32) {
 }
 
 //go:noinline
-func layerNormBackwardRows(dx, dy, x, mean, rstd, gamma []float32, n float32) {
+func layerNormBackwardRows(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32, n float32) {
 	raceWrite(dx)
+	raceWrite(dgamma)
+	raceWrite(dbeta)
 	raceRead(dy)
 	raceRead(x)
 	raceRead(mean)
@@ -1363,9 +1365,9 @@ func layerNormBackwardRows(dx, dy, x, mean, rstd, gamma []float32, n float32) {
 	raceRead(gamma)
 	switch CurrentLevel() {
 	case NEON:
-		asm.LayerNormBackwardRowsNEON(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(gamma), len(mean), len(gamma), n)
+		asm.LayerNormBackwardRowsNEON(unsafe.SliceData(dx), unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(gamma), len(mean), len(gamma), n)
 	default:
-		layerNormBackwardRowsRef(dx, dy, x, mean, rstd, gamma, n)
+		layerNormBackwardRowsRef(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, n)
 	}
 }
 

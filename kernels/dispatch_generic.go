@@ -395,8 +395,8 @@ func layerNormRows(dst, mean, rstd, x, gamma, beta []float32, eps, n float32) {
 }
 
 //go:noinline
-func layerNormBackwardRows(dx, dy, x, mean, rstd, gamma []float32, n float32) {
-	layerNormBackwardRowsRef(dx, dy, x, mean, rstd, gamma, n)
+func layerNormBackwardRows(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32, n float32) {
+	layerNormBackwardRowsRef(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, n)
 }
 
 //go:noinline

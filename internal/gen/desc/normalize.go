@@ -82,11 +82,12 @@ func layerNormRows(k *vec.Kernel) {
 
 // a = sum of dy*gamma / n;  b = sum of (dy*gamma)*h / n with h = (x-mean)*rstd
 // dx = rstd * fma(-h, b, dy*gamma-a)
+// dgamma = fma(dy, h, dgamma);  dbeta = dbeta + dy
 func layerNormBackwardRows(k *vec.Kernel) {
-	dx, dy, x := k.Out("dx"), k.In("dy"), k.In("x")
+	dx, dgamma, dbeta, dy, x := k.Out("dx"), k.InOut("dgamma"), k.InOut("dbeta"), k.In("dy"), k.In("x")
 	mean, rstd, gamma := k.In("mean"), k.In("rstd"), k.In("gamma")
 	n := k.Scalar("n")
-	k.Passes(mean, gamma, []*vec.Slice{dx, dy, x}, []*vec.Slice{gamma}, func() {
+	k.Passes(mean, gamma, []*vec.Slice{dx, dy, x}, []*vec.Slice{gamma, dgamma, dbeta}, func() {
 		m, r := k.Row(mean), k.Row(rstd)
 		a := k.Div(k.Total(func(acc *vec.Value) *vec.Value {
 			return k.FMA(k.Fill(k.Load(dy), negativeZero(k)), k.Load(gamma), acc)
@@ -96,8 +97,10 @@ func layerNormBackwardRows(k *vec.Kernel) {
 			return k.FMA(k.Mul(k.Load(dy), k.Load(gamma)), h, acc)
 		}), n)
 		k.Over(4, func() {
-			h := standard(k, k.Load(x), m, r)
-			g := k.Sub(k.Mul(k.Load(dy), k.Load(gamma)), a)
+			h, v := standard(k, k.Load(x), m, r), k.Load(dy)
+			g := k.Sub(k.Mul(v, k.Load(gamma)), a)
+			k.Store(dgamma, k.FMA(v, h, k.Load(dgamma)))
+			k.Store(dbeta, k.Add(v, k.Load(dbeta)))
 			k.Store(dx, k.Mul(r, k.FNMA(h, b, g)))
 		})
 	})
