@@ -57,8 +57,37 @@ vectors_end:
 	VMASKMOVPS  (BX), Y4, Y3
 	VMASKMOVPS  (AX), Y4, Y2
 	VFMADD231PS Y3, Y0, Y2
-	VMASKMOVPS  Y2, Y4, (AX)
+	CMPQ        CX, $0x04
+	JL          store1_few
+	VMOVUPS     X2, (AX)
+	JE          store1_end
+	VPERM2F128  $0x01, Y2, Y2, Y2
+	CMPQ        CX, $0x06
+	JL          store1_five
+	VMOVLPS     X2, 16(AX)
+	JE          store1_swap
+	VEXTRACTPS  $0x02, X2, 24(AX)
+	JMP         store1_swap
 
+store1_five:
+	VMOVSS X2, 16(AX)
+
+store1_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store1_end
+
+store1_few:
+	CMPQ       CX, $0x02
+	JL         store1_one
+	VMOVLPS    X2, (AX)
+	JE         store1_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store1_end
+
+store1_one:
+	VMOVSS X2, (AX)
+
+store1_end:
 done:
 	VZEROUPPER
 	RET
@@ -191,8 +220,37 @@ vectors_end:
 	NEGQ       CX
 	VMASKMOVPS (BX), Y4, Y3
 	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y4, (AX)
+	CMPQ       CX, $0x04
+	JL         store2_few
+	VMOVUPS    X3, (AX)
+	JE         store2_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       CX, $0x06
+	JL         store2_five
+	VMOVLPS    X3, 16(AX)
+	JE         store2_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store2_swap
 
+store2_five:
+	VMOVSS X3, 16(AX)
+
+store2_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store2_end
+
+store2_few:
+	CMPQ       CX, $0x02
+	JL         store2_one
+	VMOVLPS    X3, (AX)
+	JE         store2_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store2_end
+
+store2_one:
+	VMOVSS X3, (AX)
+
+store2_end:
 done:
 	VZEROUPPER
 	RET
@@ -347,8 +405,37 @@ vectors_end:
 	VFMADD231PS Y5, Y0, Y4
 	VANDPS      Y3, Y4, Y5
 	VPSIGND     Y5, Y4, Y4
-	VMASKMOVPS  Y4, Y6, (AX)
+	CMPQ        CX, $0x04
+	JL          store3_few
+	VMOVUPS     X4, (AX)
+	JE          store3_end
+	VPERM2F128  $0x01, Y4, Y4, Y4
+	CMPQ        CX, $0x06
+	JL          store3_five
+	VMOVLPS     X4, 16(AX)
+	JE          store3_swap
+	VEXTRACTPS  $0x02, X4, 24(AX)
+	JMP         store3_swap
 
+store3_five:
+	VMOVSS X4, 16(AX)
+
+store3_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store3_end
+
+store3_few:
+	CMPQ       CX, $0x02
+	JL         store3_one
+	VMOVLPS    X4, (AX)
+	JE         store3_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store3_end
+
+store3_one:
+	VMOVSS X4, (AX)
+
+store3_end:
 done:
 	VZEROUPPER
 	RET
@@ -2136,58 +2223,178 @@ blocks_end:
 	JMP         fold
 
 partial0:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), DX
-	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y6
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y6, Y8
-	VSUBPS      Y0, Y8, Y9
-	VDIVPS      Y1, Y9, Y9
-	VMASKMOVPS  Y9, Y6, (AX)
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y6
+	NEGQ       CX
+	VMASKMOVPS (BX), Y6, Y8
+	VSUBPS     Y0, Y8, Y9
+	VDIVPS     Y1, Y9, Y9
+	CMPQ       CX, $0x04
+	JL         store4_few
+	VMOVUPS    X9, (AX)
+	JE         store4_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       CX, $0x06
+	JL         store4_five
+	VMOVLPS    X9, 16(AX)
+	JE         store4_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store4_swap
+
+store4_five:
+	VMOVSS X9, 16(AX)
+
+store4_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store4_end
+
+store4_few:
+	CMPQ       CX, $0x02
+	JL         store4_one
+	VMOVLPS    X9, (AX)
+	JE         store4_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store4_end
+
+store4_one:
+	VMOVSS X9, (AX)
+
+store4_end:
 	VFMADD231PS Y7, Y8, Y2
 	JMP         fold
 
 partial1:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), DX
-	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y6
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y6, Y8
-	VSUBPS      Y0, Y8, Y9
-	VDIVPS      Y1, Y9, Y9
-	VMASKMOVPS  Y9, Y6, (AX)
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y6
+	NEGQ       CX
+	VMASKMOVPS (BX), Y6, Y8
+	VSUBPS     Y0, Y8, Y9
+	VDIVPS     Y1, Y9, Y9
+	CMPQ       CX, $0x04
+	JL         store5_few
+	VMOVUPS    X9, (AX)
+	JE         store5_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       CX, $0x06
+	JL         store5_five
+	VMOVLPS    X9, 16(AX)
+	JE         store5_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store5_swap
+
+store5_five:
+	VMOVSS X9, 16(AX)
+
+store5_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store5_end
+
+store5_few:
+	CMPQ       CX, $0x02
+	JL         store5_one
+	VMOVLPS    X9, (AX)
+	JE         store5_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store5_end
+
+store5_one:
+	VMOVSS X9, (AX)
+
+store5_end:
 	VFMADD231PS Y7, Y8, Y3
 	JMP         fold
 
 partial2:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), DX
-	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y6
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y6, Y8
-	VSUBPS      Y0, Y8, Y9
-	VDIVPS      Y1, Y9, Y9
-	VMASKMOVPS  Y9, Y6, (AX)
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y6
+	NEGQ       CX
+	VMASKMOVPS (BX), Y6, Y8
+	VSUBPS     Y0, Y8, Y9
+	VDIVPS     Y1, Y9, Y9
+	CMPQ       CX, $0x04
+	JL         store6_few
+	VMOVUPS    X9, (AX)
+	JE         store6_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       CX, $0x06
+	JL         store6_five
+	VMOVLPS    X9, 16(AX)
+	JE         store6_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store6_swap
+
+store6_five:
+	VMOVSS X9, 16(AX)
+
+store6_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store6_end
+
+store6_few:
+	CMPQ       CX, $0x02
+	JL         store6_one
+	VMOVLPS    X9, (AX)
+	JE         store6_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store6_end
+
+store6_one:
+	VMOVSS X9, (AX)
+
+store6_end:
 	VFMADD231PS Y7, Y8, Y4
 	JMP         fold
 
 partial3:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), DX
-	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y6
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y6, Y8
-	VSUBPS      Y0, Y8, Y9
-	VDIVPS      Y1, Y9, Y9
-	VMASKMOVPS  Y9, Y6, (AX)
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y6
+	NEGQ       CX
+	VMASKMOVPS (BX), Y6, Y8
+	VSUBPS     Y0, Y8, Y9
+	VDIVPS     Y1, Y9, Y9
+	CMPQ       CX, $0x04
+	JL         store7_few
+	VMOVUPS    X9, (AX)
+	JE         store7_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       CX, $0x06
+	JL         store7_five
+	VMOVLPS    X9, 16(AX)
+	JE         store7_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store7_swap
+
+store7_five:
+	VMOVSS X9, 16(AX)
+
+store7_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store7_end
+
+store7_few:
+	CMPQ       CX, $0x02
+	JL         store7_one
+	VMOVLPS    X9, (AX)
+	JE         store7_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store7_end
+
+store7_one:
+	VMOVSS X9, (AX)
+
+store7_end:
 	VFMADD231PS Y7, Y8, Y5
 
 fold:
@@ -2492,7 +2699,37 @@ partial0:
 	VFMADD231PS Y12, Y2, Y11
 	VANDPS      Y9, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
-	VMASKMOVPS  Y11, Y8, (AX)
+	CMPQ        CX, $0x04
+	JL          store8_few
+	VMOVUPS     X11, (AX)
+	JE          store8_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        CX, $0x06
+	JL          store8_five
+	VMOVLPS     X11, 16(AX)
+	JE          store8_swap
+	VEXTRACTPS  $0x02, X11, 24(AX)
+	JMP         store8_swap
+
+store8_five:
+	VMOVSS X11, 16(AX)
+
+store8_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store8_end
+
+store8_few:
+	CMPQ       CX, $0x02
+	JL         store8_one
+	VMOVLPS    X11, (AX)
+	JE         store8_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store8_end
+
+store8_one:
+	VMOVSS X11, (AX)
+
+store8_end:
 	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y4
 	JMP         fold
 
@@ -2511,7 +2748,37 @@ partial1:
 	VFMADD231PS Y12, Y2, Y11
 	VANDPS      Y9, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
-	VMASKMOVPS  Y11, Y8, (AX)
+	CMPQ        CX, $0x04
+	JL          store9_few
+	VMOVUPS     X11, (AX)
+	JE          store9_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        CX, $0x06
+	JL          store9_five
+	VMOVLPS     X11, 16(AX)
+	JE          store9_swap
+	VEXTRACTPS  $0x02, X11, 24(AX)
+	JMP         store9_swap
+
+store9_five:
+	VMOVSS X11, 16(AX)
+
+store9_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store9_end
+
+store9_few:
+	CMPQ       CX, $0x02
+	JL         store9_one
+	VMOVLPS    X11, (AX)
+	JE         store9_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store9_end
+
+store9_one:
+	VMOVSS X11, (AX)
+
+store9_end:
 	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y5
 	JMP         fold
 
@@ -2530,7 +2797,37 @@ partial2:
 	VFMADD231PS Y12, Y2, Y11
 	VANDPS      Y9, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
-	VMASKMOVPS  Y11, Y8, (AX)
+	CMPQ        CX, $0x04
+	JL          store10_few
+	VMOVUPS     X11, (AX)
+	JE          store10_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        CX, $0x06
+	JL          store10_five
+	VMOVLPS     X11, 16(AX)
+	JE          store10_swap
+	VEXTRACTPS  $0x02, X11, 24(AX)
+	JMP         store10_swap
+
+store10_five:
+	VMOVSS X11, 16(AX)
+
+store10_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store10_end
+
+store10_few:
+	CMPQ       CX, $0x02
+	JL         store10_one
+	VMOVLPS    X11, (AX)
+	JE         store10_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store10_end
+
+store10_one:
+	VMOVSS X11, (AX)
+
+store10_end:
 	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y6
 	JMP         fold
 
@@ -2549,7 +2846,37 @@ partial3:
 	VFMADD231PS Y12, Y2, Y11
 	VANDPS      Y9, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
-	VMASKMOVPS  Y11, Y8, (AX)
+	CMPQ        CX, $0x04
+	JL          store11_few
+	VMOVUPS     X11, (AX)
+	JE          store11_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        CX, $0x06
+	JL          store11_five
+	VMOVLPS     X11, 16(AX)
+	JE          store11_swap
+	VEXTRACTPS  $0x02, X11, 24(AX)
+	JMP         store11_swap
+
+store11_five:
+	VMOVSS X11, 16(AX)
+
+store11_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store11_end
+
+store11_few:
+	CMPQ       CX, $0x02
+	JL         store11_one
+	VMOVLPS    X11, (AX)
+	JE         store11_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store11_end
+
+store11_one:
+	VMOVSS X11, (AX)
+
+store11_end:
 	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y7
 
 fold:
@@ -2846,9 +3173,39 @@ vectors_end:
 	VMASKMOVPS  (CX), Y1, Y7
 	VMASKMOVPS  (AX), Y1, Y6
 	VFMADD231PS Y7, Y3, Y6
-	VMASKMOVPS  Y6, Y1, (AX)
-	SHLQ        $0x02, DI
-	ADDQ        DI, AX
+	CMPQ        DI, $0x04
+	JL          store12_few
+	VMOVUPS     X6, (AX)
+	JE          store12_end
+	VPERM2F128  $0x01, Y6, Y6, Y6
+	CMPQ        DI, $0x06
+	JL          store12_five
+	VMOVLPS     X6, 16(AX)
+	JE          store12_swap
+	VEXTRACTPS  $0x02, X6, 24(AX)
+	JMP         store12_swap
+
+store12_five:
+	VMOVSS X6, 16(AX)
+
+store12_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store12_end
+
+store12_few:
+	CMPQ       DI, $0x02
+	JL         store12_one
+	VMOVLPS    X6, (AX)
+	JE         store12_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store12_end
+
+store12_one:
+	VMOVSS X6, (AX)
+
+store12_end:
+	SHLQ $0x02, DI
+	ADDQ DI, AX
 
 row_end:
 	SUBQ $+1, DX
@@ -2996,9 +3353,39 @@ vectors_end:
 	JE          row_end
 	VMASKMOVPS  (CX), Y0, Y6
 	VFMADD213PS Y3, Y1, Y6
-	VMASKMOVPS  Y6, Y0, (AX)
-	SHLQ        $0x02, DI
-	ADDQ        DI, AX
+	CMPQ        DI, $0x04
+	JL          store13_few
+	VMOVUPS     X6, (AX)
+	JE          store13_end
+	VPERM2F128  $0x01, Y6, Y6, Y6
+	CMPQ        DI, $0x06
+	JL          store13_five
+	VMOVLPS     X6, 16(AX)
+	JE          store13_swap
+	VEXTRACTPS  $0x02, X6, 24(AX)
+	JMP         store13_swap
+
+store13_five:
+	VMOVSS X6, 16(AX)
+
+store13_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store13_end
+
+store13_few:
+	CMPQ       DI, $0x02
+	JL         store13_one
+	VMOVLPS    X6, (AX)
+	JE         store13_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store13_end
+
+store13_one:
+	VMOVSS X6, (AX)
+
+store13_end:
+	SHLQ $0x02, DI
+	ADDQ DI, AX
 
 row_end:
 	SUBQ $+1, DX
@@ -3147,9 +3534,39 @@ vectors_end:
 	VFMADD213PS Y4, Y2, Y7
 	VMASKMOVPS  (AX), Y1, Y6
 	VFMADD231PS Y7, Y0, Y6
-	VMASKMOVPS  Y6, Y1, (AX)
-	SHLQ        $0x02, DI
-	ADDQ        DI, AX
+	CMPQ        DI, $0x04
+	JL          store14_few
+	VMOVUPS     X6, (AX)
+	JE          store14_end
+	VPERM2F128  $0x01, Y6, Y6, Y6
+	CMPQ        DI, $0x06
+	JL          store14_five
+	VMOVLPS     X6, 16(AX)
+	JE          store14_swap
+	VEXTRACTPS  $0x02, X6, 24(AX)
+	JMP         store14_swap
+
+store14_five:
+	VMOVSS X6, 16(AX)
+
+store14_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store14_end
+
+store14_few:
+	CMPQ       DI, $0x02
+	JL         store14_one
+	VMOVLPS    X6, (AX)
+	JE         store14_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store14_end
+
+store14_one:
+	VMOVSS X6, (AX)
+
+store14_end:
+	SHLQ $0x02, DI
+	ADDQ DI, AX
 
 row_end:
 	SUBQ $+1, DX
@@ -3318,10 +3735,40 @@ vectors_end:
 	VMASKMOVPS  (DX), Y1, Y10
 	VFMADD213PS Y0, Y2, Y10
 	VDIVPS      Y10, Y9, Y10
-	VMASKMOVPS  Y10, Y1, (AX)
-	SHLQ        $0x02, R8
-	ADDQ        R8, AX
-	ADDQ        R8, BX
+	CMPQ        R8, $0x04
+	JL          store15_few
+	VMOVUPS     X10, (AX)
+	JE          store15_end
+	VPERM2F128  $0x01, Y10, Y10, Y10
+	CMPQ        R8, $0x06
+	JL          store15_five
+	VMOVLPS     X10, 16(AX)
+	JE          store15_swap
+	VEXTRACTPS  $0x02, X10, 24(AX)
+	JMP         store15_swap
+
+store15_five:
+	VMOVSS X10, 16(AX)
+
+store15_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store15_end
+
+store15_few:
+	CMPQ       R8, $0x02
+	JL         store15_one
+	VMOVLPS    X10, (AX)
+	JE         store15_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store15_end
+
+store15_one:
+	VMOVSS X10, (AX)
+
+store15_end:
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ R8, BX
 
 row_end:
 	SUBQ $+1, SI
@@ -3654,8 +4101,37 @@ partial_rows:
 	VADDPS     Y3, Y1, Y3
 
 partial_store:
-	VMASKMOVPS Y3, Y2, (AX)
+	CMPQ       CX, $0x04
+	JL         store16_few
+	VMOVUPS    X3, (AX)
+	JE         store16_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       CX, $0x06
+	JL         store16_five
+	VMOVLPS    X3, 16(AX)
+	JE         store16_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store16_swap
 
+store16_five:
+	VMOVSS X3, 16(AX)
+
+store16_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store16_end
+
+store16_few:
+	CMPQ       CX, $0x02
+	JL         store16_one
+	VMOVLPS    X3, (AX)
+	JE         store16_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store16_end
+
+store16_one:
+	VMOVSS X3, (AX)
+
+store16_end:
 done:
 	VZEROUPPER
 	RET
@@ -4022,8 +4498,37 @@ partial_store:
 	VADDPS     Y1, Y0, Y0
 	VADDPS     Y2, Y0, Y0
 	VADDPS     Y3, Y0, Y0
-	VMASKMOVPS Y0, Y4, (AX)
+	CMPQ       CX, $0x04
+	JL         store17_few
+	VMOVUPS    X0, (AX)
+	JE         store17_end
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	CMPQ       CX, $0x06
+	JL         store17_five
+	VMOVLPS    X0, 16(AX)
+	JE         store17_swap
+	VEXTRACTPS $0x02, X0, 24(AX)
+	JMP        store17_swap
 
+store17_five:
+	VMOVSS X0, 16(AX)
+
+store17_swap:
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	JMP        store17_end
+
+store17_few:
+	CMPQ       CX, $0x02
+	JL         store17_one
+	VMOVLPS    X0, (AX)
+	JE         store17_end
+	VEXTRACTPS $0x02, X0, 8(AX)
+	JMP        store17_end
+
+store17_one:
+	VMOVSS X0, (AX)
+
+store17_end:
 done:
 	VZEROUPPER
 	RET
@@ -4394,8 +4899,37 @@ partial_rows:
 	VADDPS      Y3, Y0, Y3
 
 partial_store:
-	VMASKMOVPS Y3, Y2, (AX)
+	CMPQ       CX, $0x04
+	JL         store18_few
+	VMOVUPS    X3, (AX)
+	JE         store18_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       CX, $0x06
+	JL         store18_five
+	VMOVLPS    X3, 16(AX)
+	JE         store18_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store18_swap
 
+store18_five:
+	VMOVSS X3, 16(AX)
+
+store18_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store18_end
+
+store18_few:
+	CMPQ       CX, $0x02
+	JL         store18_one
+	VMOVLPS    X3, (AX)
+	JE         store18_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store18_end
+
+store18_one:
+	VMOVSS X3, (AX)
+
+store18_end:
 done:
 	VZEROUPPER
 	RET
@@ -4782,28 +5316,88 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, R9
-	TESTQ        R9, R9
-	JE           row_end
-	VMASKMOVPS   (AX), Y6, Y8
-	VMASKMOVPS   (CX), Y6, Y11
-	VFMADD231PS  Y8, Y4, Y11
-	VMASKMOVPS   (BX), Y6, Y10
-	VMULPS       Y11, Y1, Y11
-	VFMADD231PS  Y10, Y0, Y11
-	VANDPS       Y9, Y11, Y10
-	VPSIGND      Y10, Y11, Y11
-	VMASKMOVPS   Y11, Y6, (BX)
+	ADDQ        $+8, R9
+	TESTQ       R9, R9
+	JE          row_end
+	VMASKMOVPS  (AX), Y6, Y8
+	VMASKMOVPS  (CX), Y6, Y11
+	VFMADD231PS Y8, Y4, Y11
+	VMASKMOVPS  (BX), Y6, Y10
+	VMULPS      Y11, Y1, Y11
+	VFMADD231PS Y10, Y0, Y11
+	VANDPS      Y9, Y11, Y10
+	VPSIGND     Y10, Y11, Y11
+	CMPQ        R9, $0x04
+	JL          store19_few
+	VMOVUPS     X11, (BX)
+	JE          store19_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        R9, $0x06
+	JL          store19_five
+	VMOVLPS     X11, 16(BX)
+	JE          store19_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store19_swap
+
+store19_five:
+	VMOVSS X11, 16(BX)
+
+store19_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store19_end
+
+store19_few:
+	CMPQ       R9, $0x02
+	JL         store19_one
+	VMOVLPS    X11, (BX)
+	JE         store19_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store19_end
+
+store19_one:
+	VMOVSS X11, (BX)
+
+store19_end:
 	VMASKMOVPS   (SI), Y6, Y10
 	VFMADD213PS  Y3, Y7, Y10
 	VDIVPS       Y10, Y11, Y10
 	VMULPS       Y8, Y5, Y8
 	VFNMADD231PS Y10, Y2, Y8
-	VMASKMOVPS   Y8, Y6, (AX)
-	SHLQ         $0x02, R9
-	ADDQ         R9, AX
-	ADDQ         R9, BX
-	ADDQ         R9, CX
+	CMPQ         R9, $0x04
+	JL           store20_few
+	VMOVUPS      X8, (AX)
+	JE           store20_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         R9, $0x06
+	JL           store20_five
+	VMOVLPS      X8, 16(AX)
+	JE           store20_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store20_swap
+
+store20_five:
+	VMOVSS X8, 16(AX)
+
+store20_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store20_end
+
+store20_few:
+	CMPQ       R9, $0x02
+	JL         store20_one
+	VMOVLPS    X8, (AX)
+	JE         store20_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store20_end
+
+store20_one:
+	VMOVSS X8, (AX)
+
+store20_end:
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	ADDQ R9, BX
+	ADDQ R9, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -5073,27 +5667,87 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, R9
-	TESTQ        R9, R9
-	JE           row_end
-	VMASKMOVPS   (AX), Y5, Y8
-	VMASKMOVPS   (CX), Y5, Y9
-	VFMADD231PS  Y8, Y4, Y9
-	VMASKMOVPS   (BX), Y5, Y10
-	VMULPS       Y9, Y1, Y9
-	VFMADD231PS  Y10, Y0, Y9
-	VANDPS       lanes_7f800000<>+0(SB), Y9, Y10
-	VPSIGND      Y10, Y9, Y9
-	VMASKMOVPS   Y9, Y5, (BX)
+	ADDQ        $+8, R9
+	TESTQ       R9, R9
+	JE          row_end
+	VMASKMOVPS  (AX), Y5, Y8
+	VMASKMOVPS  (CX), Y5, Y9
+	VFMADD231PS Y8, Y4, Y9
+	VMASKMOVPS  (BX), Y5, Y10
+	VMULPS      Y9, Y1, Y9
+	VFMADD231PS Y10, Y0, Y9
+	VANDPS      lanes_7f800000<>+0(SB), Y9, Y10
+	VPSIGND     Y10, Y9, Y9
+	CMPQ        R9, $0x04
+	JL          store21_few
+	VMOVUPS     X9, (BX)
+	JE          store21_end
+	VPERM2F128  $0x01, Y9, Y9, Y9
+	CMPQ        R9, $0x06
+	JL          store21_five
+	VMOVLPS     X9, 16(BX)
+	JE          store21_swap
+	VEXTRACTPS  $0x02, X9, 24(BX)
+	JMP         store21_swap
+
+store21_five:
+	VMOVSS X9, 16(BX)
+
+store21_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store21_end
+
+store21_few:
+	CMPQ       R9, $0x02
+	JL         store21_one
+	VMOVLPS    X9, (BX)
+	JE         store21_end
+	VEXTRACTPS $0x02, X9, 8(BX)
+	JMP        store21_end
+
+store21_one:
+	VMOVSS X9, (BX)
+
+store21_end:
 	VMASKMOVPS   (SI), Y5, Y10
 	VFMADD213PS  Y3, Y6, Y10
 	VDIVPS       Y10, Y9, Y11
 	VFNMADD231PS Y11, Y2, Y8
-	VMASKMOVPS   Y8, Y5, (AX)
-	SHLQ         $0x02, R9
-	ADDQ         R9, AX
-	ADDQ         R9, BX
-	ADDQ         R9, CX
+	CMPQ         R9, $0x04
+	JL           store22_few
+	VMOVUPS      X8, (AX)
+	JE           store22_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         R9, $0x06
+	JL           store22_five
+	VMOVLPS      X8, 16(AX)
+	JE           store22_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store22_swap
+
+store22_five:
+	VMOVSS X8, 16(AX)
+
+store22_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store22_end
+
+store22_few:
+	CMPQ       R9, $0x02
+	JL         store22_one
+	VMOVLPS    X8, (AX)
+	JE         store22_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store22_end
+
+store22_one:
+	VMOVSS X8, (AX)
+
+store22_end:
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	ADDQ R9, BX
+	ADDQ R9, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -5445,17 +6099,77 @@ vectors_end:
 	VFMADD213PS Y8, Y0, Y11
 	VANDPS      Y9, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
-	VMASKMOVPS  Y11, Y5, (BX)
+	CMPQ        R9, $0x04
+	JL          store23_few
+	VMOVUPS     X11, (BX)
+	JE          store23_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        R9, $0x06
+	JL          store23_five
+	VMOVLPS     X11, 16(BX)
+	JE          store23_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store23_swap
+
+store23_five:
+	VMOVSS X11, 16(BX)
+
+store23_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store23_end
+
+store23_few:
+	CMPQ       R9, $0x02
+	JL         store23_one
+	VMOVLPS    X11, (BX)
+	JE         store23_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store23_end
+
+store23_one:
+	VMOVSS X11, (BX)
+
+store23_end:
 	VFMADD231PS Y11, Y2, Y8
 	VMULPS      Y8, Y7, Y8
 	VMASKMOVPS  (SI), Y5, Y11
 	VMULPS      Y11, Y8, Y11
 	VFMSUB231PS Y10, Y4, Y11
-	VMASKMOVPS  Y11, Y5, (AX)
-	SHLQ        $0x02, R9
-	ADDQ        R9, AX
-	ADDQ        R9, BX
-	ADDQ        R9, CX
+	CMPQ        R9, $0x04
+	JL          store24_few
+	VMOVUPS     X11, (AX)
+	JE          store24_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        R9, $0x06
+	JL          store24_five
+	VMOVLPS     X11, 16(AX)
+	JE          store24_swap
+	VEXTRACTPS  $0x02, X11, 24(AX)
+	JMP         store24_swap
+
+store24_five:
+	VMOVSS X11, 16(AX)
+
+store24_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store24_end
+
+store24_few:
+	CMPQ       R9, $0x02
+	JL         store24_one
+	VMOVLPS    X11, (AX)
+	JE         store24_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store24_end
+
+store24_one:
+	VMOVSS X11, (AX)
+
+store24_end:
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	ADDQ R9, BX
+	ADDQ R9, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -5742,20 +6456,110 @@ vectors_end:
 	VFMADD213PS  Y9, Y0, Y12
 	VANDPS       Y10, Y12, Y13
 	VPSIGND      Y13, Y12, Y12
-	VMASKMOVPS   Y12, Y5, (BX)
-	VFMADD231PS  Y12, Y2, Y9
-	VMULPS       Y9, Y8, Y9
-	VMASKMOVPS   (SI), Y5, Y12
-	VMULPS       Y12, Y9, Y12
-	VMASKMOVPS   (R9), Y5, Y9
-	VFMADD231PS  Y12, Y6, Y9
-	VMASKMOVPS   Y9, Y5, (R9)
-	VFMSUB231PS  Y11, Y4, Y12
-	VMASKMOVPS   Y12, Y5, (AX)
-	SHLQ         $0x02, R12
-	ADDQ         R12, AX
-	ADDQ         R12, BX
-	ADDQ         R12, CX
+	CMPQ         R12, $0x04
+	JL           store25_few
+	VMOVUPS      X12, (BX)
+	JE           store25_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         R12, $0x06
+	JL           store25_five
+	VMOVLPS      X12, 16(BX)
+	JE           store25_swap
+	VEXTRACTPS   $0x02, X12, 24(BX)
+	JMP          store25_swap
+
+store25_five:
+	VMOVSS X12, 16(BX)
+
+store25_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store25_end
+
+store25_few:
+	CMPQ       R12, $0x02
+	JL         store25_one
+	VMOVLPS    X12, (BX)
+	JE         store25_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store25_end
+
+store25_one:
+	VMOVSS X12, (BX)
+
+store25_end:
+	VFMADD231PS Y12, Y2, Y9
+	VMULPS      Y9, Y8, Y9
+	VMASKMOVPS  (SI), Y5, Y12
+	VMULPS      Y12, Y9, Y12
+	VMASKMOVPS  (R9), Y5, Y9
+	VFMADD231PS Y12, Y6, Y9
+	CMPQ        R12, $0x04
+	JL          store26_few
+	VMOVUPS     X9, (R9)
+	JE          store26_end
+	VPERM2F128  $0x01, Y9, Y9, Y9
+	CMPQ        R12, $0x06
+	JL          store26_five
+	VMOVLPS     X9, 16(R9)
+	JE          store26_swap
+	VEXTRACTPS  $0x02, X9, 24(R9)
+	JMP         store26_swap
+
+store26_five:
+	VMOVSS X9, 16(R9)
+
+store26_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store26_end
+
+store26_few:
+	CMPQ       R12, $0x02
+	JL         store26_one
+	VMOVLPS    X9, (R9)
+	JE         store26_end
+	VEXTRACTPS $0x02, X9, 8(R9)
+	JMP        store26_end
+
+store26_one:
+	VMOVSS X9, (R9)
+
+store26_end:
+	VFMSUB231PS Y11, Y4, Y12
+	CMPQ        R12, $0x04
+	JL          store27_few
+	VMOVUPS     X12, (AX)
+	JE          store27_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        R12, $0x06
+	JL          store27_five
+	VMOVLPS     X12, 16(AX)
+	JE          store27_swap
+	VEXTRACTPS  $0x02, X12, 24(AX)
+	JMP         store27_swap
+
+store27_five:
+	VMOVSS X12, 16(AX)
+
+store27_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store27_end
+
+store27_few:
+	CMPQ       R12, $0x02
+	JL         store27_one
+	VMOVLPS    X12, (AX)
+	JE         store27_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store27_end
+
+store27_one:
+	VMOVSS X12, (AX)
+
+store27_end:
+	SHLQ $0x02, R12
+	ADDQ R12, AX
+	ADDQ R12, BX
+	ADDQ R12, CX
 
 row_end:
 	SUBQ $+1, R10
@@ -8316,27 +9120,86 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, DX
-	TESTQ        DX, DX
-	JE           done
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y6
-	NEGQ         DX
-	VMASKMOVPS   (AX), Y6, Y8
-	VMASKMOVPS   (CX), Y6, Y9
-	VFMADD231PS  Y8, Y5, Y9
-	VMASKMOVPS   (BX), Y6, Y10
-	VMULPS       Y9, Y1, Y11
-	VFMADD231PS  Y10, Y0, Y11
-	VANDPS       Y7, Y11, Y10
-	VPSIGND      Y10, Y11, Y11
-	VMASKMOVPS   Y11, Y6, (BX)
+	ADDQ        $+8, DX
+	TESTQ       DX, DX
+	JE          done
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y6
+	NEGQ        DX
+	VMASKMOVPS  (AX), Y6, Y8
+	VMASKMOVPS  (CX), Y6, Y9
+	VFMADD231PS Y8, Y5, Y9
+	VMASKMOVPS  (BX), Y6, Y10
+	VMULPS      Y9, Y1, Y11
+	VFMADD231PS Y10, Y0, Y11
+	VANDPS      Y7, Y11, Y10
+	VPSIGND     Y10, Y11, Y11
+	CMPQ        DX, $0x04
+	JL          store28_few
+	VMOVUPS     X11, (BX)
+	JE          store28_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        DX, $0x06
+	JL          store28_five
+	VMOVLPS     X11, 16(BX)
+	JE          store28_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store28_swap
+
+store28_five:
+	VMOVSS X11, 16(BX)
+
+store28_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store28_end
+
+store28_few:
+	CMPQ       DX, $0x02
+	JL         store28_one
+	VMOVLPS    X11, (BX)
+	JE         store28_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store28_end
+
+store28_one:
+	VMOVSS X11, (BX)
+
+store28_end:
 	VMULPS       Y9, Y2, Y9
 	VFMADD231PS  Y11, Y3, Y9
 	VFNMADD231PS Y9, Y4, Y8
-	VMASKMOVPS   Y8, Y6, (AX)
+	CMPQ         DX, $0x04
+	JL           store29_few
+	VMOVUPS      X8, (AX)
+	JE           store29_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         DX, $0x06
+	JL           store29_five
+	VMOVLPS      X8, 16(AX)
+	JE           store29_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store29_swap
 
+store29_five:
+	VMOVSS X8, 16(AX)
+
+store29_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store29_end
+
+store29_few:
+	CMPQ       DX, $0x02
+	JL         store29_one
+	VMOVLPS    X8, (AX)
+	JE         store29_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store29_end
+
+store29_one:
+	VMOVSS X8, (AX)
+
+store29_end:
 done:
 	VZEROUPPER
 	RET
@@ -8572,37 +9435,126 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, SI
-	TESTQ        SI, SI
-	JE           done
-	LEAQ         partial_masks<>+0(SB), DI
-	NEGQ         SI
-	VMOVUPS      32(DI)(SI*4), Y9
-	NEGQ         SI
-	VMASKMOVPS   (AX), Y9, Y10
-	VMASKMOVPS   (DX), Y9, Y11
-	VFMADD231PS  Y10, Y7, Y11
-	VMASKMOVPS   (BX), Y9, Y12
-	VMULPS       Y11, Y1, Y13
-	VFMADD231PS  Y12, Y0, Y13
-	VANDPS       lanes_7f800000<>+0(SB), Y13, Y12
-	VPSIGND      Y12, Y13, Y13
-	VMASKMOVPS   Y13, Y9, (BX)
-	VMASKMOVPS   (CX), Y9, Y12
-	VMULPS       Y11, Y3, Y14
-	VMULPS       Y11, Y14, Y11
-	VFMADD231PS  Y12, Y2, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMASKMOVPS   Y11, Y9, (CX)
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y9
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y9, Y10
+	VMASKMOVPS  (DX), Y9, Y11
+	VFMADD231PS Y10, Y7, Y11
+	VMASKMOVPS  (BX), Y9, Y12
+	VMULPS      Y11, Y1, Y13
+	VFMADD231PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
+	VPSIGND     Y12, Y13, Y13
+	CMPQ        SI, $0x04
+	JL          store30_few
+	VMOVUPS     X13, (BX)
+	JE          store30_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        SI, $0x06
+	JL          store30_five
+	VMOVLPS     X13, 16(BX)
+	JE          store30_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store30_swap
+
+store30_five:
+	VMOVSS X13, 16(BX)
+
+store30_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store30_end
+
+store30_few:
+	CMPQ       SI, $0x02
+	JL         store30_one
+	VMOVLPS    X13, (BX)
+	JE         store30_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store30_end
+
+store30_one:
+	VMOVSS X13, (BX)
+
+store30_end:
+	VMASKMOVPS  (CX), Y9, Y12
+	VMULPS      Y11, Y3, Y14
+	VMULPS      Y11, Y14, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store31_few
+	VMOVUPS     X11, (CX)
+	JE          store31_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store31_five
+	VMOVLPS     X11, 16(CX)
+	JE          store31_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store31_swap
+
+store31_five:
+	VMOVSS X11, 16(CX)
+
+store31_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store31_end
+
+store31_few:
+	CMPQ       SI, $0x02
+	JL         store31_one
+	VMOVLPS    X11, (CX)
+	JE         store31_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store31_end
+
+store31_one:
+	VMOVSS X11, (CX)
+
+store31_end:
 	VMULPS       Y5, Y11, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y6, Y11, Y11
 	VDIVPS       Y11, Y13, Y11
 	VMULPS       Y10, Y8, Y10
 	VFNMADD231PS Y11, Y4, Y10
-	VMASKMOVPS   Y10, Y9, (AX)
+	CMPQ         SI, $0x04
+	JL           store32_few
+	VMOVUPS      X10, (AX)
+	JE           store32_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         SI, $0x06
+	JL           store32_five
+	VMOVLPS      X10, 16(AX)
+	JE           store32_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store32_swap
 
+store32_five:
+	VMOVSS X10, 16(AX)
+
+store32_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store32_end
+
+store32_few:
+	CMPQ       SI, $0x02
+	JL         store32_one
+	VMOVLPS    X10, (AX)
+	JE         store32_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store32_end
+
+store32_one:
+	VMOVSS X10, (AX)
+
+store32_end:
 done:
 	VZEROUPPER
 	RET
@@ -8904,37 +9856,126 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, SI
-	TESTQ        SI, SI
-	JE           done
-	LEAQ         partial_masks<>+0(SB), DI
-	NEGQ         SI
-	VMOVUPS      32(DI)(SI*4), Y10
-	NEGQ         SI
-	VMASKMOVPS   (AX), Y10, Y13
-	VMASKMOVPS   (DX), Y10, Y12
-	VFMADD231PS  Y13, Y7, Y12
-	VMASKMOVPS   (BX), Y10, Y11
-	VMULPS       Y12, Y1, Y14
-	VFMADD231PS  Y11, Y0, Y14
-	VANDPS       lanes_7f800000<>+0(SB), Y14, Y11
-	VPSIGND      Y11, Y14, Y14
-	VMASKMOVPS   Y14, Y10, (BX)
-	VMASKMOVPS   (CX), Y10, Y11
-	VMULPS       Y12, Y3, Y15
-	VMULPS       Y12, Y15, Y12
-	VFMADD231PS  Y11, Y2, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
-	VPSIGND      Y11, Y12, Y12
-	VMASKMOVPS   Y12, Y10, (CX)
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y10
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y10, Y13
+	VMASKMOVPS  (DX), Y10, Y12
+	VFMADD231PS Y13, Y7, Y12
+	VMASKMOVPS  (BX), Y10, Y11
+	VMULPS      Y12, Y1, Y14
+	VFMADD231PS Y11, Y0, Y14
+	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
+	VPSIGND     Y11, Y14, Y14
+	CMPQ        SI, $0x04
+	JL          store33_few
+	VMOVUPS     X14, (BX)
+	JE          store33_end
+	VPERM2F128  $0x01, Y14, Y14, Y14
+	CMPQ        SI, $0x06
+	JL          store33_five
+	VMOVLPS     X14, 16(BX)
+	JE          store33_swap
+	VEXTRACTPS  $0x02, X14, 24(BX)
+	JMP         store33_swap
+
+store33_five:
+	VMOVSS X14, 16(BX)
+
+store33_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store33_end
+
+store33_few:
+	CMPQ       SI, $0x02
+	JL         store33_one
+	VMOVLPS    X14, (BX)
+	JE         store33_end
+	VEXTRACTPS $0x02, X14, 8(BX)
+	JMP        store33_end
+
+store33_one:
+	VMOVSS X14, (BX)
+
+store33_end:
+	VMASKMOVPS  (CX), Y10, Y11
+	VMULPS      Y12, Y3, Y15
+	VMULPS      Y12, Y15, Y12
+	VFMADD231PS Y11, Y2, Y12
+	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND     Y11, Y12, Y12
+	CMPQ        SI, $0x04
+	JL          store34_few
+	VMOVUPS     X12, (CX)
+	JE          store34_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        SI, $0x06
+	JL          store34_five
+	VMOVLPS     X12, 16(CX)
+	JE          store34_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store34_swap
+
+store34_five:
+	VMOVSS X12, 16(CX)
+
+store34_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store34_end
+
+store34_few:
+	CMPQ       SI, $0x02
+	JL         store34_one
+	VMOVLPS    X12, (CX)
+	JE         store34_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store34_end
+
+store34_one:
+	VMOVSS X12, (CX)
+
+store34_end:
 	VMULPS       Y5, Y12, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y6, Y11, Y11
 	VDIVPS       Y11, Y14, Y11
 	VMULPS       Y13, Y8, Y13
 	VFNMADD231PS Y11, Y4, Y13
-	VMASKMOVPS   Y13, Y10, (AX)
+	CMPQ         SI, $0x04
+	JL           store35_few
+	VMOVUPS      X13, (AX)
+	JE           store35_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         SI, $0x06
+	JL           store35_five
+	VMOVLPS      X13, 16(AX)
+	JE           store35_swap
+	VEXTRACTPS   $0x02, X13, 24(AX)
+	JMP          store35_swap
 
+store35_five:
+	VMOVSS X13, 16(AX)
+
+store35_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store35_end
+
+store35_few:
+	CMPQ       SI, $0x02
+	JL         store35_one
+	VMOVLPS    X13, (AX)
+	JE         store35_end
+	VEXTRACTPS $0x02, X13, 8(AX)
+	JMP        store35_end
+
+store35_one:
+	VMOVSS X13, (AX)
+
+store35_end:
 done:
 	VZEROUPPER
 	RET
@@ -9258,42 +10299,161 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, DI
-	TESTQ        DI, DI
-	JE           done
-	LEAQ         partial_masks<>+0(SB), R8
-	NEGQ         DI
-	VMOVUPS      32(R8)(DI*4), Y9
-	NEGQ         DI
-	VMASKMOVPS   (AX), Y9, Y10
-	VMASKMOVPS   (SI), Y9, Y11
-	VFMADD231PS  Y10, Y7, Y11
-	VMASKMOVPS   (BX), Y9, Y12
-	VMULPS       Y11, Y1, Y13
-	VFMADD231PS  Y12, Y0, Y13
-	VANDPS       lanes_7f800000<>+0(SB), Y13, Y12
-	VPSIGND      Y12, Y13, Y13
-	VMASKMOVPS   Y13, Y9, (BX)
-	VMASKMOVPS   (CX), Y9, Y12
-	VMULPS       Y11, Y3, Y14
-	VMULPS       Y11, Y14, Y11
-	VFMADD231PS  Y12, Y2, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMASKMOVPS   Y11, Y9, (CX)
-	VMASKMOVPS   (DX), Y9, Y12
-	VMAXPS       Y12, Y11, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
-	VPSIGND      Y11, Y12, Y12
-	VMASKMOVPS   Y12, Y9, (DX)
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y9
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y9, Y10
+	VMASKMOVPS  (SI), Y9, Y11
+	VFMADD231PS Y10, Y7, Y11
+	VMASKMOVPS  (BX), Y9, Y12
+	VMULPS      Y11, Y1, Y13
+	VFMADD231PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
+	VPSIGND     Y12, Y13, Y13
+	CMPQ        DI, $0x04
+	JL          store36_few
+	VMOVUPS     X13, (BX)
+	JE          store36_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        DI, $0x06
+	JL          store36_five
+	VMOVLPS     X13, 16(BX)
+	JE          store36_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store36_swap
+
+store36_five:
+	VMOVSS X13, 16(BX)
+
+store36_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store36_end
+
+store36_few:
+	CMPQ       DI, $0x02
+	JL         store36_one
+	VMOVLPS    X13, (BX)
+	JE         store36_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store36_end
+
+store36_one:
+	VMOVSS X13, (BX)
+
+store36_end:
+	VMASKMOVPS  (CX), Y9, Y12
+	VMULPS      Y11, Y3, Y14
+	VMULPS      Y11, Y14, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        DI, $0x04
+	JL          store37_few
+	VMOVUPS     X11, (CX)
+	JE          store37_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        DI, $0x06
+	JL          store37_five
+	VMOVLPS     X11, 16(CX)
+	JE          store37_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store37_swap
+
+store37_five:
+	VMOVSS X11, 16(CX)
+
+store37_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store37_end
+
+store37_few:
+	CMPQ       DI, $0x02
+	JL         store37_one
+	VMOVLPS    X11, (CX)
+	JE         store37_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store37_end
+
+store37_one:
+	VMOVSS X11, (CX)
+
+store37_end:
+	VMASKMOVPS (DX), Y9, Y12
+	VMAXPS     Y12, Y11, Y12
+	VANDPS     lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND    Y11, Y12, Y12
+	CMPQ       DI, $0x04
+	JL         store38_few
+	VMOVUPS    X12, (DX)
+	JE         store38_end
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	CMPQ       DI, $0x06
+	JL         store38_five
+	VMOVLPS    X12, 16(DX)
+	JE         store38_swap
+	VEXTRACTPS $0x02, X12, 24(DX)
+	JMP        store38_swap
+
+store38_five:
+	VMOVSS X12, 16(DX)
+
+store38_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store38_end
+
+store38_few:
+	CMPQ       DI, $0x02
+	JL         store38_one
+	VMOVLPS    X12, (DX)
+	JE         store38_end
+	VEXTRACTPS $0x02, X12, 8(DX)
+	JMP        store38_end
+
+store38_one:
+	VMOVSS X12, (DX)
+
+store38_end:
 	VMULPS       Y5, Y12, Y12
 	VSQRTPS      Y12, Y12
 	VADDPS       Y6, Y12, Y12
 	VDIVPS       Y12, Y13, Y12
 	VMULPS       Y10, Y8, Y10
 	VFNMADD231PS Y12, Y4, Y10
-	VMASKMOVPS   Y10, Y9, (AX)
+	CMPQ         DI, $0x04
+	JL           store39_few
+	VMOVUPS      X10, (AX)
+	JE           store39_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         DI, $0x06
+	JL           store39_five
+	VMOVLPS      X10, 16(AX)
+	JE           store39_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store39_swap
 
+store39_five:
+	VMOVSS X10, 16(AX)
+
+store39_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store39_end
+
+store39_few:
+	CMPQ       DI, $0x02
+	JL         store39_one
+	VMOVLPS    X10, (AX)
+	JE         store39_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store39_end
+
+store39_one:
+	VMOVSS X10, (AX)
+
+store39_end:
 done:
 	VZEROUPPER
 	RET
@@ -9643,42 +10803,161 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, DI
-	TESTQ        DI, DI
-	JE           done
-	LEAQ         partial_masks<>+0(SB), R8
-	NEGQ         DI
-	VMOVUPS      32(R8)(DI*4), Y10
-	NEGQ         DI
-	VMASKMOVPS   (AX), Y10, Y13
-	VMASKMOVPS   (SI), Y10, Y12
-	VFMADD231PS  Y13, Y7, Y12
-	VMASKMOVPS   (BX), Y10, Y11
-	VMULPS       Y12, Y1, Y14
-	VFMADD231PS  Y11, Y0, Y14
-	VANDPS       lanes_7f800000<>+0(SB), Y14, Y11
-	VPSIGND      Y11, Y14, Y14
-	VMASKMOVPS   Y14, Y10, (BX)
-	VMASKMOVPS   (CX), Y10, Y11
-	VMULPS       Y12, Y3, Y15
-	VMULPS       Y12, Y15, Y12
-	VFMADD231PS  Y11, Y2, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
-	VPSIGND      Y11, Y12, Y12
-	VMASKMOVPS   Y12, Y10, (CX)
-	VMASKMOVPS   (DX), Y10, Y11
-	VMAXPS       Y11, Y12, Y11
-	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMASKMOVPS   Y11, Y10, (DX)
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y10
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y10, Y13
+	VMASKMOVPS  (SI), Y10, Y12
+	VFMADD231PS Y13, Y7, Y12
+	VMASKMOVPS  (BX), Y10, Y11
+	VMULPS      Y12, Y1, Y14
+	VFMADD231PS Y11, Y0, Y14
+	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
+	VPSIGND     Y11, Y14, Y14
+	CMPQ        DI, $0x04
+	JL          store40_few
+	VMOVUPS     X14, (BX)
+	JE          store40_end
+	VPERM2F128  $0x01, Y14, Y14, Y14
+	CMPQ        DI, $0x06
+	JL          store40_five
+	VMOVLPS     X14, 16(BX)
+	JE          store40_swap
+	VEXTRACTPS  $0x02, X14, 24(BX)
+	JMP         store40_swap
+
+store40_five:
+	VMOVSS X14, 16(BX)
+
+store40_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store40_end
+
+store40_few:
+	CMPQ       DI, $0x02
+	JL         store40_one
+	VMOVLPS    X14, (BX)
+	JE         store40_end
+	VEXTRACTPS $0x02, X14, 8(BX)
+	JMP        store40_end
+
+store40_one:
+	VMOVSS X14, (BX)
+
+store40_end:
+	VMASKMOVPS  (CX), Y10, Y11
+	VMULPS      Y12, Y3, Y15
+	VMULPS      Y12, Y15, Y12
+	VFMADD231PS Y11, Y2, Y12
+	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND     Y11, Y12, Y12
+	CMPQ        DI, $0x04
+	JL          store41_few
+	VMOVUPS     X12, (CX)
+	JE          store41_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        DI, $0x06
+	JL          store41_five
+	VMOVLPS     X12, 16(CX)
+	JE          store41_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store41_swap
+
+store41_five:
+	VMOVSS X12, 16(CX)
+
+store41_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store41_end
+
+store41_few:
+	CMPQ       DI, $0x02
+	JL         store41_one
+	VMOVLPS    X12, (CX)
+	JE         store41_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store41_end
+
+store41_one:
+	VMOVSS X12, (CX)
+
+store41_end:
+	VMASKMOVPS (DX), Y10, Y11
+	VMAXPS     Y11, Y12, Y11
+	VANDPS     lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND    Y12, Y11, Y11
+	CMPQ       DI, $0x04
+	JL         store42_few
+	VMOVUPS    X11, (DX)
+	JE         store42_end
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	CMPQ       DI, $0x06
+	JL         store42_five
+	VMOVLPS    X11, 16(DX)
+	JE         store42_swap
+	VEXTRACTPS $0x02, X11, 24(DX)
+	JMP        store42_swap
+
+store42_five:
+	VMOVSS X11, 16(DX)
+
+store42_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store42_end
+
+store42_few:
+	CMPQ       DI, $0x02
+	JL         store42_one
+	VMOVLPS    X11, (DX)
+	JE         store42_end
+	VEXTRACTPS $0x02, X11, 8(DX)
+	JMP        store42_end
+
+store42_one:
+	VMOVSS X11, (DX)
+
+store42_end:
 	VMULPS       Y5, Y11, Y12
 	VSQRTPS      Y12, Y12
 	VADDPS       Y6, Y12, Y12
 	VDIVPS       Y12, Y14, Y12
 	VMULPS       Y13, Y8, Y13
 	VFNMADD231PS Y12, Y4, Y13
-	VMASKMOVPS   Y13, Y10, (AX)
+	CMPQ         DI, $0x04
+	JL           store43_few
+	VMOVUPS      X13, (AX)
+	JE           store43_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DI, $0x06
+	JL           store43_five
+	VMOVLPS      X13, 16(AX)
+	JE           store43_swap
+	VEXTRACTPS   $0x02, X13, 24(AX)
+	JMP          store43_swap
 
+store43_five:
+	VMOVSS X13, 16(AX)
+
+store43_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store43_end
+
+store43_few:
+	CMPQ       DI, $0x02
+	JL         store43_one
+	VMOVLPS    X13, (AX)
+	JE         store43_end
+	VEXTRACTPS $0x02, X13, 8(AX)
+	JMP        store43_end
+
+store43_one:
+	VMOVSS X13, (AX)
+
+store43_end:
 done:
 	VZEROUPPER
 	RET
@@ -9974,27 +11253,86 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, DX
-	TESTQ        DX, DX
-	JE           done
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y3
-	NEGQ         DX
-	VMASKMOVPS   (AX), Y3, Y6
-	VMASKMOVPS   (CX), Y3, Y5
-	VFMADD231PS  Y6, Y2, Y5
-	VMASKMOVPS   (BX), Y3, Y7
-	VFMADD231PS  Y5, Y5, Y7
-	VANDPS       Y4, Y7, Y8
-	VPSIGND      Y8, Y7, Y7
-	VMASKMOVPS   Y7, Y3, (BX)
+	ADDQ        $+8, DX
+	TESTQ       DX, DX
+	JE          done
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y3
+	NEGQ        DX
+	VMASKMOVPS  (AX), Y3, Y6
+	VMASKMOVPS  (CX), Y3, Y5
+	VFMADD231PS Y6, Y2, Y5
+	VMASKMOVPS  (BX), Y3, Y7
+	VFMADD231PS Y5, Y5, Y7
+	VANDPS      Y4, Y7, Y8
+	VPSIGND     Y8, Y7, Y7
+	CMPQ        DX, $0x04
+	JL          store44_few
+	VMOVUPS     X7, (BX)
+	JE          store44_end
+	VPERM2F128  $0x01, Y7, Y7, Y7
+	CMPQ        DX, $0x06
+	JL          store44_five
+	VMOVLPS     X7, 16(BX)
+	JE          store44_swap
+	VEXTRACTPS  $0x02, X7, 24(BX)
+	JMP         store44_swap
+
+store44_five:
+	VMOVSS X7, 16(BX)
+
+store44_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store44_end
+
+store44_few:
+	CMPQ       DX, $0x02
+	JL         store44_one
+	VMOVLPS    X7, (BX)
+	JE         store44_end
+	VEXTRACTPS $0x02, X7, 8(BX)
+	JMP        store44_end
+
+store44_one:
+	VMOVSS X7, (BX)
+
+store44_end:
 	VSQRTPS      Y7, Y7
 	VADDPS       Y1, Y7, Y7
 	VDIVPS       Y7, Y5, Y7
 	VFNMADD231PS Y7, Y0, Y6
-	VMASKMOVPS   Y6, Y3, (AX)
+	CMPQ         DX, $0x04
+	JL           store45_few
+	VMOVUPS      X6, (AX)
+	JE           store45_end
+	VPERM2F128   $0x01, Y6, Y6, Y6
+	CMPQ         DX, $0x06
+	JL           store45_five
+	VMOVLPS      X6, 16(AX)
+	JE           store45_swap
+	VEXTRACTPS   $0x02, X6, 24(AX)
+	JMP          store45_swap
 
+store45_five:
+	VMOVSS X6, 16(AX)
+
+store45_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store45_end
+
+store45_few:
+	CMPQ       DX, $0x02
+	JL         store45_one
+	VMOVLPS    X6, (AX)
+	JE         store45_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store45_end
+
+store45_one:
+	VMOVSS X6, (AX)
+
+store45_end:
 done:
 	VZEROUPPER
 	RET
@@ -10228,29 +11566,88 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, DX
-	TESTQ        DX, DX
-	JE           done
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y5
-	NEGQ         DX
-	VMASKMOVPS   (AX), Y5, Y8
-	VMASKMOVPS   (CX), Y5, Y7
-	VFMADD231PS  Y8, Y4, Y7
-	VMULPS       Y7, Y1, Y9
-	VMASKMOVPS   (BX), Y5, Y10
-	VMULPS       Y7, Y9, Y9
-	VFMADD231PS  Y10, Y0, Y9
-	VANDPS       Y6, Y9, Y10
-	VPSIGND      Y10, Y9, Y9
-	VMASKMOVPS   Y9, Y5, (BX)
+	ADDQ        $+8, DX
+	TESTQ       DX, DX
+	JE          done
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y5
+	NEGQ        DX
+	VMASKMOVPS  (AX), Y5, Y8
+	VMASKMOVPS  (CX), Y5, Y7
+	VFMADD231PS Y8, Y4, Y7
+	VMULPS      Y7, Y1, Y9
+	VMASKMOVPS  (BX), Y5, Y10
+	VMULPS      Y7, Y9, Y9
+	VFMADD231PS Y10, Y0, Y9
+	VANDPS      Y6, Y9, Y10
+	VPSIGND     Y10, Y9, Y9
+	CMPQ        DX, $0x04
+	JL          store46_few
+	VMOVUPS     X9, (BX)
+	JE          store46_end
+	VPERM2F128  $0x01, Y9, Y9, Y9
+	CMPQ        DX, $0x06
+	JL          store46_five
+	VMOVLPS     X9, 16(BX)
+	JE          store46_swap
+	VEXTRACTPS  $0x02, X9, 24(BX)
+	JMP         store46_swap
+
+store46_five:
+	VMOVSS X9, 16(BX)
+
+store46_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store46_end
+
+store46_few:
+	CMPQ       DX, $0x02
+	JL         store46_one
+	VMOVLPS    X9, (BX)
+	JE         store46_end
+	VEXTRACTPS $0x02, X9, 8(BX)
+	JMP        store46_end
+
+store46_one:
+	VMOVSS X9, (BX)
+
+store46_end:
 	VSQRTPS      Y9, Y9
 	VADDPS       Y2, Y9, Y9
 	VDIVPS       Y9, Y7, Y9
 	VFNMADD231PS Y9, Y3, Y8
-	VMASKMOVPS   Y8, Y5, (AX)
+	CMPQ         DX, $0x04
+	JL           store47_few
+	VMOVUPS      X8, (AX)
+	JE           store47_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         DX, $0x06
+	JL           store47_five
+	VMOVLPS      X8, 16(AX)
+	JE           store47_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store47_swap
 
+store47_five:
+	VMOVSS X8, 16(AX)
+
+store47_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store47_end
+
+store47_few:
+	CMPQ       DX, $0x02
+	JL         store47_one
+	VMOVLPS    X8, (AX)
+	JE         store47_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store47_end
+
+store47_one:
+	VMOVSS X8, (AX)
+
+store47_end:
 done:
 	VZEROUPPER
 	RET
@@ -10493,28 +11890,88 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, SI
-	TESTQ        SI, SI
-	JE           done
-	LEAQ         partial_masks<>+0(SB), DI
-	NEGQ         SI
-	VMOVUPS      32(DI)(SI*4), Y6
-	NEGQ         SI
-	VMASKMOVPS   (AX), Y6, Y11
-	VMASKMOVPS   (DX), Y6, Y5
-	VFMADD231PS  Y11, Y4, Y5
-	VMULPS       Y5, Y1, Y12
-	VMASKMOVPS   (BX), Y6, Y8
-	VMULPS       Y5, Y12, Y7
-	VFMADD231PS  Y8, Y0, Y7
-	VANDPS       lanes_7f800000<>+0(SB), Y7, Y8
-	VPSIGND      Y8, Y7, Y7
-	VMASKMOVPS   Y7, Y6, (BX)
-	VMASKMOVPS   (CX), Y6, Y8
-	VFMADD231PS  Y8, Y0, Y12
-	VANDPS       lanes_7f800000<>+0(SB), Y12, Y8
-	VPSIGND      Y8, Y12, Y12
-	VMASKMOVPS   Y12, Y6, (CX)
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y6
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y6, Y11
+	VMASKMOVPS  (DX), Y6, Y5
+	VFMADD231PS Y11, Y4, Y5
+	VMULPS      Y5, Y1, Y12
+	VMASKMOVPS  (BX), Y6, Y8
+	VMULPS      Y5, Y12, Y7
+	VFMADD231PS Y8, Y0, Y7
+	VANDPS      lanes_7f800000<>+0(SB), Y7, Y8
+	VPSIGND     Y8, Y7, Y7
+	CMPQ        SI, $0x04
+	JL          store48_few
+	VMOVUPS     X7, (BX)
+	JE          store48_end
+	VPERM2F128  $0x01, Y7, Y7, Y7
+	CMPQ        SI, $0x06
+	JL          store48_five
+	VMOVLPS     X7, 16(BX)
+	JE          store48_swap
+	VEXTRACTPS  $0x02, X7, 24(BX)
+	JMP         store48_swap
+
+store48_five:
+	VMOVSS X7, 16(BX)
+
+store48_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store48_end
+
+store48_few:
+	CMPQ       SI, $0x02
+	JL         store48_one
+	VMOVLPS    X7, (BX)
+	JE         store48_end
+	VEXTRACTPS $0x02, X7, 8(BX)
+	JMP        store48_end
+
+store48_one:
+	VMOVSS X7, (BX)
+
+store48_end:
+	VMASKMOVPS  (CX), Y6, Y8
+	VFMADD231PS Y8, Y0, Y12
+	VANDPS      lanes_7f800000<>+0(SB), Y12, Y8
+	VPSIGND     Y8, Y12, Y12
+	CMPQ        SI, $0x04
+	JL          store49_few
+	VMOVUPS     X12, (CX)
+	JE          store49_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        SI, $0x06
+	JL          store49_five
+	VMOVLPS     X12, 16(CX)
+	JE          store49_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store49_swap
+
+store49_five:
+	VMOVSS X12, 16(CX)
+
+store49_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store49_end
+
+store49_few:
+	CMPQ       SI, $0x02
+	JL         store49_one
+	VMOVLPS    X12, (CX)
+	JE         store49_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store49_end
+
+store49_one:
+	VMOVSS X12, (CX)
+
+store49_end:
 	VFNMADD231PS Y12, Y12, Y7
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VMAXPS       Y7, Y12, Y7
@@ -10522,8 +11979,37 @@ vectors_end:
 	VADDPS       Y2, Y7, Y7
 	VDIVPS       Y7, Y5, Y7
 	VFNMADD231PS Y7, Y3, Y11
-	VMASKMOVPS   Y11, Y6, (AX)
+	CMPQ         SI, $0x04
+	JL           store50_few
+	VMOVUPS      X11, (AX)
+	JE           store50_end
+	VPERM2F128   $0x01, Y11, Y11, Y11
+	CMPQ         SI, $0x06
+	JL           store50_five
+	VMOVLPS      X11, 16(AX)
+	JE           store50_swap
+	VEXTRACTPS   $0x02, X11, 24(AX)
+	JMP          store50_swap
 
+store50_five:
+	VMOVSS X11, 16(AX)
+
+store50_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store50_end
+
+store50_few:
+	CMPQ       SI, $0x02
+	JL         store50_one
+	VMOVLPS    X11, (AX)
+	JE         store50_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store50_end
+
+store50_one:
+	VMOVSS X11, (AX)
+
+store50_end:
 done:
 	VZEROUPPER
 	RET
@@ -10805,34 +12291,123 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, SI
-	TESTQ        SI, SI
-	JE           done
-	LEAQ         partial_masks<>+0(SB), DI
-	NEGQ         SI
-	VMOVUPS      32(DI)(SI*4), Y8
-	NEGQ         SI
-	VMASKMOVPS   (AX), Y8, Y12
-	VMASKMOVPS   (DX), Y8, Y6
-	VFMADD231PS  Y12, Y5, Y6
-	VMULPS       Y6, Y1, Y11
-	VMASKMOVPS   (BX), Y8, Y10
-	VMULPS       Y6, Y11, Y11
-	VFMADD231PS  Y10, Y0, Y11
-	VANDPS       Y7, Y11, Y10
-	VPSIGND      Y10, Y11, Y11
-	VMASKMOVPS   Y11, Y8, (BX)
-	VSQRTPS      Y11, Y11
-	VADDPS       Y2, Y11, Y11
-	VDIVPS       Y11, Y6, Y11
-	VMASKMOVPS   (CX), Y8, Y6
-	VFMADD231PS  Y6, Y3, Y11
-	VANDPS       Y7, Y11, Y6
-	VPSIGND      Y6, Y11, Y11
-	VMASKMOVPS   Y11, Y8, (CX)
-	VFNMADD231PS Y11, Y4, Y12
-	VMASKMOVPS   Y12, Y8, (AX)
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y8
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y8, Y12
+	VMASKMOVPS  (DX), Y8, Y6
+	VFMADD231PS Y12, Y5, Y6
+	VMULPS      Y6, Y1, Y11
+	VMASKMOVPS  (BX), Y8, Y10
+	VMULPS      Y6, Y11, Y11
+	VFMADD231PS Y10, Y0, Y11
+	VANDPS      Y7, Y11, Y10
+	VPSIGND     Y10, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store51_few
+	VMOVUPS     X11, (BX)
+	JE          store51_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store51_five
+	VMOVLPS     X11, 16(BX)
+	JE          store51_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store51_swap
 
+store51_five:
+	VMOVSS X11, 16(BX)
+
+store51_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store51_end
+
+store51_few:
+	CMPQ       SI, $0x02
+	JL         store51_one
+	VMOVLPS    X11, (BX)
+	JE         store51_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store51_end
+
+store51_one:
+	VMOVSS X11, (BX)
+
+store51_end:
+	VSQRTPS     Y11, Y11
+	VADDPS      Y2, Y11, Y11
+	VDIVPS      Y11, Y6, Y11
+	VMASKMOVPS  (CX), Y8, Y6
+	VFMADD231PS Y6, Y3, Y11
+	VANDPS      Y7, Y11, Y6
+	VPSIGND     Y6, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store52_few
+	VMOVUPS     X11, (CX)
+	JE          store52_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store52_five
+	VMOVLPS     X11, 16(CX)
+	JE          store52_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store52_swap
+
+store52_five:
+	VMOVSS X11, 16(CX)
+
+store52_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store52_end
+
+store52_few:
+	CMPQ       SI, $0x02
+	JL         store52_one
+	VMOVLPS    X11, (CX)
+	JE         store52_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store52_end
+
+store52_one:
+	VMOVSS X11, (CX)
+
+store52_end:
+	VFNMADD231PS Y11, Y4, Y12
+	CMPQ         SI, $0x04
+	JL           store53_few
+	VMOVUPS      X12, (AX)
+	JE           store53_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         SI, $0x06
+	JL           store53_five
+	VMOVLPS      X12, 16(AX)
+	JE           store53_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store53_swap
+
+store53_five:
+	VMOVSS X12, 16(AX)
+
+store53_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store53_end
+
+store53_few:
+	CMPQ       SI, $0x02
+	JL         store53_one
+	VMOVLPS    X12, (AX)
+	JE         store53_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store53_end
+
+store53_one:
+	VMOVSS X12, (AX)
+
+store53_end:
 done:
 	VZEROUPPER
 	RET
@@ -11124,28 +12699,88 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, DI
-	TESTQ        DI, DI
-	JE           done
-	LEAQ         partial_masks<>+0(SB), R8
-	NEGQ         DI
-	VMOVUPS      32(R8)(DI*4), Y6
-	NEGQ         DI
-	VMASKMOVPS   (AX), Y6, Y9
-	VMASKMOVPS   (SI), Y6, Y10
-	VFMADD231PS  Y9, Y5, Y10
-	VMULPS       Y10, Y1, Y11
-	VMASKMOVPS   (BX), Y6, Y12
-	VMULPS       Y10, Y11, Y13
-	VFMADD231PS  Y12, Y0, Y13
-	VANDPS       Y7, Y13, Y12
-	VPSIGND      Y12, Y13, Y13
-	VMASKMOVPS   Y13, Y6, (BX)
-	VMASKMOVPS   (CX), Y6, Y12
-	VFMADD231PS  Y12, Y0, Y11
-	VANDPS       Y7, Y11, Y12
-	VPSIGND      Y12, Y11, Y11
-	VMASKMOVPS   Y11, Y6, (CX)
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y6
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y6, Y9
+	VMASKMOVPS  (SI), Y6, Y10
+	VFMADD231PS Y9, Y5, Y10
+	VMULPS      Y10, Y1, Y11
+	VMASKMOVPS  (BX), Y6, Y12
+	VMULPS      Y10, Y11, Y13
+	VFMADD231PS Y12, Y0, Y13
+	VANDPS      Y7, Y13, Y12
+	VPSIGND     Y12, Y13, Y13
+	CMPQ        DI, $0x04
+	JL          store54_few
+	VMOVUPS     X13, (BX)
+	JE          store54_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        DI, $0x06
+	JL          store54_five
+	VMOVLPS     X13, 16(BX)
+	JE          store54_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store54_swap
+
+store54_five:
+	VMOVSS X13, 16(BX)
+
+store54_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store54_end
+
+store54_few:
+	CMPQ       DI, $0x02
+	JL         store54_one
+	VMOVLPS    X13, (BX)
+	JE         store54_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store54_end
+
+store54_one:
+	VMOVSS X13, (BX)
+
+store54_end:
+	VMASKMOVPS  (CX), Y6, Y12
+	VFMADD231PS Y12, Y0, Y11
+	VANDPS      Y7, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        DI, $0x04
+	JL          store55_few
+	VMOVUPS     X11, (CX)
+	JE          store55_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        DI, $0x06
+	JL          store55_five
+	VMOVLPS     X11, 16(CX)
+	JE          store55_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store55_swap
+
+store55_five:
+	VMOVSS X11, 16(CX)
+
+store55_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store55_end
+
+store55_few:
+	CMPQ       DI, $0x02
+	JL         store55_one
+	VMOVLPS    X11, (CX)
+	JE         store55_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store55_end
+
+store55_one:
+	VMOVSS X11, (CX)
+
+store55_end:
 	VFNMADD231PS Y11, Y11, Y13
 	VMAXPS       Y13, Y8, Y13
 	VSQRTPS      Y13, Y13
@@ -11155,10 +12790,69 @@ vectors_end:
 	VFMADD231PS  Y10, Y3, Y13
 	VANDPS       Y7, Y13, Y10
 	VPSIGND      Y10, Y13, Y13
-	VMASKMOVPS   Y13, Y6, (DX)
-	VFNMADD231PS Y13, Y4, Y9
-	VMASKMOVPS   Y9, Y6, (AX)
+	CMPQ         DI, $0x04
+	JL           store56_few
+	VMOVUPS      X13, (DX)
+	JE           store56_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DI, $0x06
+	JL           store56_five
+	VMOVLPS      X13, 16(DX)
+	JE           store56_swap
+	VEXTRACTPS   $0x02, X13, 24(DX)
+	JMP          store56_swap
 
+store56_five:
+	VMOVSS X13, 16(DX)
+
+store56_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store56_end
+
+store56_few:
+	CMPQ       DI, $0x02
+	JL         store56_one
+	VMOVLPS    X13, (DX)
+	JE         store56_end
+	VEXTRACTPS $0x02, X13, 8(DX)
+	JMP        store56_end
+
+store56_one:
+	VMOVSS X13, (DX)
+
+store56_end:
+	VFNMADD231PS Y13, Y4, Y9
+	CMPQ         DI, $0x04
+	JL           store57_few
+	VMOVUPS      X9, (AX)
+	JE           store57_end
+	VPERM2F128   $0x01, Y9, Y9, Y9
+	CMPQ         DI, $0x06
+	JL           store57_five
+	VMOVLPS      X9, 16(AX)
+	JE           store57_swap
+	VEXTRACTPS   $0x02, X9, 24(AX)
+	JMP          store57_swap
+
+store57_five:
+	VMOVSS X9, 16(AX)
+
+store57_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store57_end
+
+store57_few:
+	CMPQ       DI, $0x02
+	JL         store57_one
+	VMOVLPS    X9, (AX)
+	JE         store57_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store57_end
+
+store57_one:
+	VMOVSS X9, (AX)
+
+store57_end:
 done:
 	VZEROUPPER
 	RET
@@ -11468,22 +13162,52 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, DX
-	TESTQ        DX, DX
-	JE           done
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y8
-	NEGQ         DX
-	VMASKMOVPS   (CX), Y8, Y12
-	VMASKMOVPS   (BX), Y8, Y6
-	VMULPS       Y12, Y1, Y11
-	VFMADD231PS  Y6, Y0, Y11
-	VMULPS       Y12, Y3, Y12
-	VFMADD231PS  Y6, Y2, Y12
-	VANDPS       Y7, Y12, Y6
-	VPSIGND      Y6, Y12, Y12
-	VMASKMOVPS   Y12, Y8, (BX)
+	ADDQ        $+8, DX
+	TESTQ       DX, DX
+	JE          done
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y8
+	NEGQ        DX
+	VMASKMOVPS  (CX), Y8, Y12
+	VMASKMOVPS  (BX), Y8, Y6
+	VMULPS      Y12, Y1, Y11
+	VFMADD231PS Y6, Y0, Y11
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y6, Y2, Y12
+	VANDPS      Y7, Y12, Y6
+	VPSIGND     Y6, Y12, Y12
+	CMPQ        DX, $0x04
+	JL          store58_few
+	VMOVUPS     X12, (BX)
+	JE          store58_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        DX, $0x06
+	JL          store58_five
+	VMOVLPS     X12, 16(BX)
+	JE          store58_swap
+	VEXTRACTPS  $0x02, X12, 24(BX)
+	JMP         store58_swap
+
+store58_five:
+	VMOVSS X12, 16(BX)
+
+store58_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store58_end
+
+store58_few:
+	CMPQ       DX, $0x02
+	JL         store58_one
+	VMOVLPS    X12, (BX)
+	JE         store58_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store58_end
+
+store58_one:
+	VMOVSS X12, (BX)
+
+store58_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
 	VCMPPS       $0x01, Y11, Y6, Y12
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
@@ -11492,8 +13216,37 @@ vectors_end:
 	VMASKMOVPS   (AX), Y8, Y12
 	VMULPS       Y12, Y5, Y12
 	VFNMADD231PS Y11, Y4, Y12
-	VMASKMOVPS   Y12, Y8, (AX)
+	CMPQ         DX, $0x04
+	JL           store59_few
+	VMOVUPS      X12, (AX)
+	JE           store59_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         DX, $0x06
+	JL           store59_five
+	VMOVLPS      X12, 16(AX)
+	JE           store59_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store59_swap
 
+store59_five:
+	VMOVSS X12, 16(AX)
+
+store59_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store59_end
+
+store59_few:
+	CMPQ       DX, $0x02
+	JL         store59_one
+	VMOVLPS    X12, (AX)
+	JE         store59_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store59_end
+
+store59_one:
+	VMOVSS X12, (AX)
+
+store59_end:
 done:
 	VZEROUPPER
 	RET
@@ -11674,8 +13427,37 @@ vectors_end:
 	NEGQ       CX
 	VMASKMOVPS (BX), Y4, Y3
 	VMAXPS     Y3, Y1, Y3
-	VMASKMOVPS Y3, Y4, (AX)
+	CMPQ       CX, $0x04
+	JL         store60_few
+	VMOVUPS    X3, (AX)
+	JE         store60_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       CX, $0x06
+	JL         store60_five
+	VMOVLPS    X3, 16(AX)
+	JE         store60_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store60_swap
 
+store60_five:
+	VMOVSS X3, 16(AX)
+
+store60_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store60_end
+
+store60_few:
+	CMPQ       CX, $0x02
+	JL         store60_one
+	VMOVLPS    X3, (AX)
+	JE         store60_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store60_end
+
+store60_one:
+	VMOVSS X3, (AX)
+
+store60_end:
 done:
 	VZEROUPPER
 	RET
@@ -11819,8 +13601,37 @@ vectors_end:
 	VCMPPS     $0x01, Y3, Y1, Y3
 	VMASKMOVPS (BX), Y4, Y2
 	VANDPS     Y2, Y3, Y2
-	VMASKMOVPS Y2, Y4, (AX)
+	CMPQ       DX, $0x04
+	JL         store61_few
+	VMOVUPS    X2, (AX)
+	JE         store61_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       DX, $0x06
+	JL         store61_five
+	VMOVLPS    X2, 16(AX)
+	JE         store61_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store61_swap
 
+store61_five:
+	VMOVSS X2, 16(AX)
+
+store61_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store61_end
+
+store61_few:
+	CMPQ       DX, $0x02
+	JL         store61_one
+	VMOVLPS    X2, (AX)
+	JE         store61_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store61_end
+
+store61_one:
+	VMOVSS X2, (AX)
+
+store61_end:
 done:
 	VZEROUPPER
 	RET
@@ -12068,8 +13879,37 @@ vectors_end:
 	VDIVPS       Y9, Y4, Y9
 	VANDPS       Y1, Y11, Y4
 	VORPS        Y4, Y9, Y9
-	VMASKMOVPS   Y9, Y12, (AX)
+	CMPQ         CX, $0x04
+	JL           store62_few
+	VMOVUPS      X9, (AX)
+	JE           store62_end
+	VPERM2F128   $0x01, Y9, Y9, Y9
+	CMPQ         CX, $0x06
+	JL           store62_five
+	VMOVLPS      X9, 16(AX)
+	JE           store62_swap
+	VEXTRACTPS   $0x02, X9, 24(AX)
+	JMP          store62_swap
 
+store62_five:
+	VMOVSS X9, 16(AX)
+
+store62_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store62_end
+
+store62_few:
+	CMPQ       CX, $0x02
+	JL         store62_one
+	VMOVLPS    X9, (AX)
+	JE         store62_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store62_end
+
+store62_one:
+	VMOVSS X9, (AX)
+
+store62_end:
 done:
 	VZEROUPPER
 	RET
@@ -12397,8 +14237,37 @@ vectors_end:
 	VMASKMOVPS   (BX), Y4, Y2
 	VFNMADD213PS Y1, Y3, Y3
 	VMULPS       Y3, Y2, Y3
-	VMASKMOVPS   Y3, Y4, (AX)
+	CMPQ         DX, $0x04
+	JL           store63_few
+	VMOVUPS      X3, (AX)
+	JE           store63_end
+	VPERM2F128   $0x01, Y3, Y3, Y3
+	CMPQ         DX, $0x06
+	JL           store63_five
+	VMOVLPS      X3, 16(AX)
+	JE           store63_swap
+	VEXTRACTPS   $0x02, X3, 24(AX)
+	JMP          store63_swap
 
+store63_five:
+	VMOVSS X3, 16(AX)
+
+store63_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store63_end
+
+store63_few:
+	CMPQ       DX, $0x02
+	JL         store63_one
+	VMOVLPS    X3, (AX)
+	JE         store63_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store63_end
+
+store63_one:
+	VMOVSS X3, (AX)
+
+store63_end:
 done:
 	VZEROUPPER
 	RET
@@ -12971,7 +14840,37 @@ partial0:
 	VPSLLD       $0x17, Y10, Y14
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMASKMOVPS   Y10, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store64_few
+	VMOVUPS      X10, (BX)
+	JE           store64_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         DX, $0x06
+	JL           store64_five
+	VMOVLPS      X10, 16(BX)
+	JE           store64_swap
+	VEXTRACTPS   $0x02, X10, 24(BX)
+	JMP          store64_swap
+
+store64_five:
+	VMOVSS X10, 16(BX)
+
+store64_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store64_end
+
+store64_few:
+	CMPQ       DX, $0x02
+	JL         store64_one
+	VMOVLPS    X10, (BX)
+	JE         store64_end
+	VEXTRACTPS $0x02, X10, 8(BX)
+	JMP        store64_end
+
+store64_one:
+	VMOVSS X10, (BX)
+
+store64_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y2, Y2
@@ -13004,7 +14903,37 @@ partial1:
 	VPSLLD       $0x17, Y13, Y14
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
-	VMASKMOVPS   Y13, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store65_few
+	VMOVUPS      X13, (BX)
+	JE           store65_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DX, $0x06
+	JL           store65_five
+	VMOVLPS      X13, 16(BX)
+	JE           store65_swap
+	VEXTRACTPS   $0x02, X13, 24(BX)
+	JMP          store65_swap
+
+store65_five:
+	VMOVSS X13, 16(BX)
+
+store65_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store65_end
+
+store65_few:
+	CMPQ       DX, $0x02
+	JL         store65_one
+	VMOVLPS    X13, (BX)
+	JE         store65_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store65_end
+
+store65_one:
+	VMOVSS X13, (BX)
+
+store65_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y3, Y3
@@ -13037,7 +14966,37 @@ partial2:
 	VPSLLD       $0x17, Y12, Y14
 	VMULPS       Y14, Y13, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMASKMOVPS   Y12, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store66_few
+	VMOVUPS      X12, (BX)
+	JE           store66_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         DX, $0x06
+	JL           store66_five
+	VMOVLPS      X12, 16(BX)
+	JE           store66_swap
+	VEXTRACTPS   $0x02, X12, 24(BX)
+	JMP          store66_swap
+
+store66_five:
+	VMOVSS X12, 16(BX)
+
+store66_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store66_end
+
+store66_few:
+	CMPQ       DX, $0x02
+	JL         store66_one
+	VMOVLPS    X12, (BX)
+	JE         store66_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store66_end
+
+store66_one:
+	VMOVSS X12, (BX)
+
+store66_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y10
 	VBLENDVPS    Y11, Y12, Y10, Y12
 	VADDPS       Y12, Y4, Y4
@@ -13070,7 +15029,37 @@ partial3:
 	VPSLLD       $0x17, Y10, Y14
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMASKMOVPS   Y10, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store67_few
+	VMOVUPS      X10, (BX)
+	JE           store67_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         DX, $0x06
+	JL           store67_five
+	VMOVLPS      X10, 16(BX)
+	JE           store67_swap
+	VEXTRACTPS   $0x02, X10, 24(BX)
+	JMP          store67_swap
+
+store67_five:
+	VMOVSS X10, 16(BX)
+
+store67_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store67_end
+
+store67_few:
+	CMPQ       DX, $0x02
+	JL         store67_one
+	VMOVLPS    X10, (BX)
+	JE         store67_end
+	VEXTRACTPS $0x02, X10, 8(BX)
+	JMP        store67_end
+
+store67_one:
+	VMOVSS X10, (BX)
+
+store67_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y5, Y5
@@ -13103,7 +15092,37 @@ partial4:
 	VPSLLD       $0x17, Y13, Y14
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
-	VMASKMOVPS   Y13, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store68_few
+	VMOVUPS      X13, (BX)
+	JE           store68_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DX, $0x06
+	JL           store68_five
+	VMOVLPS      X13, 16(BX)
+	JE           store68_swap
+	VEXTRACTPS   $0x02, X13, 24(BX)
+	JMP          store68_swap
+
+store68_five:
+	VMOVSS X13, 16(BX)
+
+store68_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store68_end
+
+store68_few:
+	CMPQ       DX, $0x02
+	JL         store68_one
+	VMOVLPS    X13, (BX)
+	JE         store68_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store68_end
+
+store68_one:
+	VMOVSS X13, (BX)
+
+store68_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y6, Y6
@@ -13136,7 +15155,37 @@ partial5:
 	VPSLLD       $0x17, Y12, Y14
 	VMULPS       Y14, Y13, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMASKMOVPS   Y12, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store69_few
+	VMOVUPS      X12, (BX)
+	JE           store69_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         DX, $0x06
+	JL           store69_five
+	VMOVLPS      X12, 16(BX)
+	JE           store69_swap
+	VEXTRACTPS   $0x02, X12, 24(BX)
+	JMP          store69_swap
+
+store69_five:
+	VMOVSS X12, 16(BX)
+
+store69_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store69_end
+
+store69_few:
+	CMPQ       DX, $0x02
+	JL         store69_one
+	VMOVLPS    X12, (BX)
+	JE         store69_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store69_end
+
+store69_one:
+	VMOVSS X12, (BX)
+
+store69_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y10
 	VBLENDVPS    Y11, Y12, Y10, Y12
 	VADDPS       Y12, Y7, Y7
@@ -13169,7 +15218,37 @@ partial6:
 	VPSLLD       $0x17, Y10, Y14
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMASKMOVPS   Y10, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store70_few
+	VMOVUPS      X10, (BX)
+	JE           store70_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         DX, $0x06
+	JL           store70_five
+	VMOVLPS      X10, 16(BX)
+	JE           store70_swap
+	VEXTRACTPS   $0x02, X10, 24(BX)
+	JMP          store70_swap
+
+store70_five:
+	VMOVSS X10, 16(BX)
+
+store70_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store70_end
+
+store70_few:
+	CMPQ       DX, $0x02
+	JL         store70_one
+	VMOVLPS    X10, (BX)
+	JE         store70_end
+	VEXTRACTPS $0x02, X10, 8(BX)
+	JMP        store70_end
+
+store70_one:
+	VMOVSS X10, (BX)
+
+store70_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y8, Y8
@@ -13202,7 +15281,37 @@ partial7:
 	VPSLLD       $0x17, Y13, Y14
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
-	VMASKMOVPS   Y13, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store71_few
+	VMOVUPS      X13, (BX)
+	JE           store71_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DX, $0x06
+	JL           store71_five
+	VMOVLPS      X13, 16(BX)
+	JE           store71_swap
+	VEXTRACTPS   $0x02, X13, 24(BX)
+	JMP          store71_swap
+
+store71_five:
+	VMOVSS X13, 16(BX)
+
+store71_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store71_end
+
+store71_few:
+	CMPQ       DX, $0x02
+	JL         store71_one
+	VMOVLPS    X13, (BX)
+	JE         store71_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store71_end
+
+store71_one:
+	VMOVSS X13, (BX)
+
+store71_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y9, Y9
@@ -13822,8 +15931,37 @@ vectors_end:
 	VPSUBD       Y6, Y9, Y9
 	VMULPS       Y6, Y10, Y8
 	VMULPS       Y9, Y8, Y8
-	VMASKMOVPS   Y8, Y7, (AX)
+	CMPQ         CX, $0x04
+	JL           store72_few
+	VMOVUPS      X8, (AX)
+	JE           store72_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         CX, $0x06
+	JL           store72_five
+	VMOVLPS      X8, 16(AX)
+	JE           store72_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store72_swap
 
+store72_five:
+	VMOVSS X8, 16(AX)
+
+store72_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store72_end
+
+store72_few:
+	CMPQ       CX, $0x02
+	JL         store72_one
+	VMOVLPS    X8, (AX)
+	JE         store72_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store72_end
+
+store72_one:
+	VMOVSS X8, (AX)
+
+store72_end:
 done:
 	VZEROUPPER
 	RET
@@ -14025,36 +16163,36 @@ blocks:
 	VPOR      Y9, Y8, Y8
 	VMOVMSKPS Y7, R13
 	TESTL     R13, R13
-	JNE       significand_odd1
+	JNE       significand_odd73
 	VPADDD    Y3, Y0, Y10
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y9
 
-significand_done1:
+significand_done73:
 	VMOVMSKPS Y8, R13
 	TESTL     R13, R13
-	JNE       significand_odd2
+	JNE       significand_odd74
 	VPADDD    Y3, Y6, Y11
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y6, Y12
 
-significand_done2:
+significand_done74:
 	VMOVMSKPS Y7, R13
 	TESTL     R13, R13
-	JNE       exponent_odd3
+	JNE       exponent_odd75
 	VPSUBD    Y9, Y0, Y7
 	VPSRAD    $0x17, Y7, Y7
 	VCVTDQ2PS Y7, Y7
 
-exponent_done3:
+exponent_done75:
 	VMOVMSKPS Y8, R13
 	TESTL     R13, R13
-	JNE       exponent_odd4
+	JNE       exponent_odd76
 	VPSUBD    Y12, Y6, Y8
 	VPSRAD    $0x17, Y8, Y8
 	VCVTDQ2PS Y8, Y8
 
-exponent_done4:
+exponent_done76:
 	VSUBPS       Y4, Y9, Y9
 	VSUBPS       Y4, Y12, Y12
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y6
@@ -14100,20 +16238,20 @@ vectors:
 	VPOR      Y8, Y9, Y9
 	VMOVMSKPS Y9, R13
 	TESTL     R13, R13
-	JNE       significand_odd5
+	JNE       significand_odd77
 	VPADDD    Y3, Y12, Y7
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y12, Y8
 
-significand_done5:
+significand_done77:
 	VMOVMSKPS Y9, R13
 	TESTL     R13, R13
-	JNE       exponent_odd6
+	JNE       exponent_odd78
 	VPSUBD    Y8, Y12, Y9
 	VPSRAD    $0x17, Y9, Y9
 	VCVTDQ2PS Y9, Y9
 
-exponent_done6:
+exponent_done78:
 	VSUBPS       Y4, Y8, Y8
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y12
 	VFMADD231PS  Y8, Y5, Y12
@@ -14147,20 +16285,20 @@ vectors_end:
 	VPOR       Y7, Y12, Y12
 	VMOVMSKPS  Y12, R13
 	TESTL      R13, R13
-	JNE        significand_odd7
+	JNE        significand_odd79
 	VPADDD     Y3, Y9, Y10
 	VPAND      Y1, Y10, Y10
 	VPSUBD     Y10, Y9, Y7
 
-significand_done7:
+significand_done79:
 	VMOVMSKPS Y12, R13
 	TESTL     R13, R13
-	JNE       exponent_odd8
+	JNE       exponent_odd80
 	VPSUBD    Y7, Y9, Y12
 	VPSRAD    $0x17, Y12, Y12
 	VCVTDQ2PS Y12, Y12
 
-exponent_done8:
+exponent_done80:
 	VSUBPS       Y4, Y7, Y7
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y9
 	VFMADD231PS  Y7, Y5, Y9
@@ -14174,13 +16312,42 @@ exponent_done8:
 	VMULPS       Y7, Y7, Y10
 	VFMADD231PS  Y9, Y10, Y7
 	VFMADD231PS  lanes_3f317218<>+0(SB), Y12, Y7
-	VMASKMOVPS   Y7, Y8, (AX)
+	CMPQ         CX, $0x04
+	JL           store81_few
+	VMOVUPS      X7, (AX)
+	JE           store81_end
+	VPERM2F128   $0x01, Y7, Y7, Y7
+	CMPQ         CX, $0x06
+	JL           store81_five
+	VMOVLPS      X7, 16(AX)
+	JE           store81_swap
+	VEXTRACTPS   $0x02, X7, 24(AX)
+	JMP          store81_swap
 
+store81_five:
+	VMOVSS X7, 16(AX)
+
+store81_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store81_end
+
+store81_few:
+	CMPQ       CX, $0x02
+	JL         store81_one
+	VMOVLPS    X7, (AX)
+	JE         store81_end
+	VEXTRACTPS $0x02, X7, 8(AX)
+	JMP        store81_end
+
+store81_one:
+	VMOVSS X7, (AX)
+
+store81_end:
 done:
 	VZEROUPPER
 	RET
 
-significand_odd1:
+significand_odd73:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y12
 	VMULPS    lanes_4b800000<>+0(SB), Y0, Y11
 	VBLENDVPS Y12, Y11, Y0, Y11
@@ -14190,9 +16357,9 @@ significand_odd1:
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y11, Y9
 	VORPS     Y12, Y9, Y9
-	JMP       significand_done1
+	JMP       significand_done73
 
-significand_odd2:
+significand_odd74:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y13
 	VMULPS    lanes_4b800000<>+0(SB), Y6, Y10
 	VBLENDVPS Y13, Y10, Y6, Y10
@@ -14202,9 +16369,9 @@ significand_odd2:
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y10, Y12
 	VORPS     Y13, Y12, Y12
-	JMP       significand_done2
+	JMP       significand_done74
 
-exponent_odd3:
+exponent_odd75:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y11
 	VMULPS    lanes_4b800000<>+0(SB), Y0, Y10
 	VBLENDVPS Y11, Y10, Y0, Y10
@@ -14218,9 +16385,9 @@ exponent_odd3:
 	VBLENDVPS Y13, lanes_ff800000<>+0(SB), Y10, Y10
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y0, Y13
 	VBLENDVPS Y13, Y0, Y10, Y7
-	JMP       exponent_done3
+	JMP       exponent_done75
 
-exponent_odd4:
+exponent_odd76:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y10
 	VMULPS    lanes_4b800000<>+0(SB), Y6, Y11
 	VBLENDVPS Y10, Y11, Y6, Y11
@@ -14234,9 +16401,9 @@ exponent_odd4:
 	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y11, Y11
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y6, Y0
 	VBLENDVPS Y0, Y6, Y11, Y8
-	JMP       exponent_done4
+	JMP       exponent_done76
 
-significand_odd5:
+significand_odd77:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y0
 	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
 	VBLENDVPS Y0, Y10, Y12, Y10
@@ -14246,9 +16413,9 @@ significand_odd5:
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y10, Y8
 	VORPS     Y0, Y8, Y8
-	JMP       significand_done5
+	JMP       significand_done77
 
-exponent_odd6:
+exponent_odd78:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y7
 	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
 	VBLENDVPS Y7, Y10, Y12, Y10
@@ -14262,9 +16429,9 @@ exponent_odd6:
 	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y10, Y10
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y12, Y0
 	VBLENDVPS Y0, Y12, Y10, Y9
-	JMP       exponent_done6
+	JMP       exponent_done78
 
-significand_odd7:
+significand_odd79:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y6
 	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
 	VBLENDVPS Y6, Y0, Y9, Y0
@@ -14274,9 +16441,9 @@ significand_odd7:
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y7
 	VORPS     Y6, Y7, Y7
-	JMP       significand_done7
+	JMP       significand_done79
 
-exponent_odd8:
+exponent_odd80:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y10
 	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
 	VBLENDVPS Y10, Y0, Y9, Y0
@@ -14290,7 +16457,7 @@ exponent_odd8:
 	VBLENDVPS Y6, lanes_ff800000<>+0(SB), Y0, Y0
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y9, Y6
 	VBLENDVPS Y6, Y9, Y0, Y12
-	JMP       exponent_done8
+	JMP       exponent_done80
 
 DATA lanes_00800000<>+0(SB)/4, $0x00800000
 DATA lanes_00800000<>+4(SB)/4, $0x00800000
@@ -14613,8 +16780,37 @@ vectors_end:
 	NEGQ       CX
 	VMASKMOVPS (BX), Y3, Y2
 	VSQRTPS    Y2, Y2
-	VMASKMOVPS Y2, Y3, (AX)
+	CMPQ       CX, $0x04
+	JL         store82_few
+	VMOVUPS    X2, (AX)
+	JE         store82_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       CX, $0x06
+	JL         store82_five
+	VMOVLPS    X2, 16(AX)
+	JE         store82_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store82_swap
 
+store82_five:
+	VMOVSS X2, 16(AX)
+
+store82_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store82_end
+
+store82_few:
+	CMPQ       CX, $0x02
+	JL         store82_one
+	VMOVLPS    X2, (AX)
+	JE         store82_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store82_end
+
+store82_one:
+	VMOVSS X2, (AX)
+
+store82_end:
 done:
 	VZEROUPPER
 	RET
@@ -14813,8 +17009,37 @@ vectors_end:
 	VFMADD231PS  Y4, Y8, Y7
 	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y5, Y5
 	VBLENDVPS    Y5, Y7, Y6, Y6
-	VMASKMOVPS   Y6, Y3, (AX)
+	CMPQ         CX, $0x04
+	JL           store83_few
+	VMOVUPS      X6, (AX)
+	JE           store83_end
+	VPERM2F128   $0x01, Y6, Y6, Y6
+	CMPQ         CX, $0x06
+	JL           store83_five
+	VMOVLPS      X6, 16(AX)
+	JE           store83_swap
+	VEXTRACTPS   $0x02, X6, 24(AX)
+	JMP          store83_swap
 
+store83_five:
+	VMOVSS X6, 16(AX)
+
+store83_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store83_end
+
+store83_few:
+	CMPQ       CX, $0x02
+	JL         store83_one
+	VMOVLPS    X6, (AX)
+	JE         store83_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store83_end
+
+store83_one:
+	VMOVSS X6, (AX)
+
+store83_end:
 done:
 	VZEROUPPER
 	RET
@@ -15092,8 +17317,37 @@ vectors_end:
 	VBLENDVPS    Y7, Y6, Y8, Y8
 	VANDPS       Y1, Y0, Y6
 	VORPS        Y6, Y8, Y8
-	VMASKMOVPS   Y8, Y9, (AX)
+	CMPQ         CX, $0x04
+	JL           store84_few
+	VMOVUPS      X8, (AX)
+	JE           store84_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         CX, $0x06
+	JL           store84_five
+	VMOVLPS      X8, 16(AX)
+	JE           store84_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store84_swap
 
+store84_five:
+	VMOVSS X8, 16(AX)
+
+store84_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store84_end
+
+store84_few:
+	CMPQ       CX, $0x02
+	JL         store84_one
+	VMOVLPS    X8, (AX)
+	JE         store84_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store84_end
+
+store84_one:
+	VMOVSS X8, (AX)
+
+store84_end:
 done:
 	VZEROUPPER
 	RET
@@ -15699,8 +17953,37 @@ vectors_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
 	VMAXPS       Y8, Y6, Y8
 	VADDPS       Y7, Y8, Y7
-	VMASKMOVPS   Y7, Y4, (AX)
+	CMPQ         CX, $0x04
+	JL           store85_few
+	VMOVUPS      X7, (AX)
+	JE           store85_end
+	VPERM2F128   $0x01, Y7, Y7, Y7
+	CMPQ         CX, $0x06
+	JL           store85_five
+	VMOVLPS      X7, 16(AX)
+	JE           store85_swap
+	VEXTRACTPS   $0x02, X7, 24(AX)
+	JMP          store85_swap
 
+store85_five:
+	VMOVSS X7, 16(AX)
+
+store85_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store85_end
+
+store85_few:
+	CMPQ       CX, $0x02
+	JL         store85_one
+	VMOVLPS    X7, (AX)
+	JE         store85_end
+	VEXTRACTPS $0x02, X7, 8(AX)
+	JMP        store85_end
+
+store85_one:
+	VMOVSS X7, (AX)
+
+store85_end:
 done:
 	VZEROUPPER
 	RET
@@ -16176,8 +18459,37 @@ vectors_end:
 	VBLENDVPS    Y8, Y7, Y10, Y8
 	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
 	VDIVPS       Y7, Y8, Y7
-	VMASKMOVPS   Y7, Y4, (AX)
+	CMPQ         CX, $0x04
+	JL           store86_few
+	VMOVUPS      X7, (AX)
+	JE           store86_end
+	VPERM2F128   $0x01, Y7, Y7, Y7
+	CMPQ         CX, $0x06
+	JL           store86_five
+	VMOVLPS      X7, 16(AX)
+	JE           store86_swap
+	VEXTRACTPS   $0x02, X7, 24(AX)
+	JMP          store86_swap
 
+store86_five:
+	VMOVSS X7, 16(AX)
+
+store86_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store86_end
+
+store86_few:
+	CMPQ       CX, $0x02
+	JL         store86_one
+	VMOVLPS    X7, (AX)
+	JE         store86_end
+	VEXTRACTPS $0x02, X7, 8(AX)
+	JMP        store86_end
+
+store86_one:
+	VMOVSS X7, (AX)
+
+store86_end:
 done:
 	VZEROUPPER
 	RET
@@ -16422,8 +18734,37 @@ vectors_end:
 	VMASKMOVPS   (BX), Y3, Y1
 	VFNMADD213PS Y2, Y2, Y2
 	VMULPS       Y2, Y1, Y2
-	VMASKMOVPS   Y2, Y3, (AX)
+	CMPQ         DX, $0x04
+	JL           store87_few
+	VMOVUPS      X2, (AX)
+	JE           store87_end
+	VPERM2F128   $0x01, Y2, Y2, Y2
+	CMPQ         DX, $0x06
+	JL           store87_five
+	VMOVLPS      X2, 16(AX)
+	JE           store87_swap
+	VEXTRACTPS   $0x02, X2, 24(AX)
+	JMP          store87_swap
 
+store87_five:
+	VMOVSS X2, 16(AX)
+
+store87_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store87_end
+
+store87_few:
+	CMPQ       DX, $0x02
+	JL         store87_one
+	VMOVLPS    X2, (AX)
+	JE         store87_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store87_end
+
+store87_one:
+	VMOVSS X2, (AX)
+
+store87_end:
 done:
 	VZEROUPPER
 	RET
@@ -16671,8 +19012,37 @@ vectors_end:
 	VBLENDVPS    Y4, Y5, Y6, Y6
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
 	VDIVPS       Y0, Y6, Y0
-	VMASKMOVPS   Y0, Y2, (AX)
+	CMPQ         CX, $0x04
+	JL           store88_few
+	VMOVUPS      X0, (AX)
+	JE           store88_end
+	VPERM2F128   $0x01, Y0, Y0, Y0
+	CMPQ         CX, $0x06
+	JL           store88_five
+	VMOVLPS      X0, 16(AX)
+	JE           store88_swap
+	VEXTRACTPS   $0x02, X0, 24(AX)
+	JMP          store88_swap
 
+store88_five:
+	VMOVSS X0, 16(AX)
+
+store88_swap:
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	JMP        store88_end
+
+store88_few:
+	CMPQ       CX, $0x02
+	JL         store88_one
+	VMOVLPS    X0, (AX)
+	JE         store88_end
+	VEXTRACTPS $0x02, X0, 8(AX)
+	JMP        store88_end
+
+store88_one:
+	VMOVSS X0, (AX)
+
+store88_end:
 done:
 	VZEROUPPER
 	RET
@@ -17001,8 +19371,37 @@ vectors_end:
 	VFMADD213PS  Y10, Y12, Y10
 	VMASKMOVPS   (BX), Y6, Y12
 	VMULPS       Y12, Y10, Y12
-	VMASKMOVPS   Y12, Y6, (AX)
+	CMPQ         DX, $0x04
+	JL           store89_few
+	VMOVUPS      X12, (AX)
+	JE           store89_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         DX, $0x06
+	JL           store89_five
+	VMOVLPS      X12, 16(AX)
+	JE           store89_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store89_swap
 
+store89_five:
+	VMOVSS X12, 16(AX)
+
+store89_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store89_end
+
+store89_few:
+	CMPQ       DX, $0x02
+	JL         store89_one
+	VMOVLPS    X12, (AX)
+	JE         store89_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store89_end
+
+store89_one:
+	VMOVSS X12, (AX)
+
+store89_end:
 done:
 	VZEROUPPER
 	RET
@@ -17481,8 +19880,37 @@ vectors_end:
 	VSUBPS       Y11, Y7, Y8
 	VBLENDVPS    Y2, Y11, Y8, Y8
 	VMULPS       Y8, Y10, Y8
-	VMASKMOVPS   Y8, Y12, (AX)
+	CMPQ         CX, $0x04
+	JL           store90_few
+	VMOVUPS      X8, (AX)
+	JE           store90_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         CX, $0x06
+	JL           store90_five
+	VMOVLPS      X8, 16(AX)
+	JE           store90_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store90_swap
 
+store90_five:
+	VMOVSS X8, 16(AX)
+
+store90_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store90_end
+
+store90_few:
+	CMPQ       CX, $0x02
+	JL         store90_one
+	VMOVLPS    X8, (AX)
+	JE         store90_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store90_end
+
+store90_one:
+	VMOVSS X8, (AX)
+
+store90_end:
 done:
 	VZEROUPPER
 	RET
@@ -17964,8 +20392,37 @@ vectors_end:
 	VFMADD231PS  Y6, Y11, Y8
 	VMASKMOVPS   (BX), Y7, Y6
 	VMULPS       Y6, Y8, Y6
-	VMASKMOVPS   Y6, Y7, (AX)
+	CMPQ         DX, $0x04
+	JL           store91_few
+	VMOVUPS      X6, (AX)
+	JE           store91_end
+	VPERM2F128   $0x01, Y6, Y6, Y6
+	CMPQ         DX, $0x06
+	JL           store91_five
+	VMOVLPS      X6, 16(AX)
+	JE           store91_swap
+	VEXTRACTPS   $0x02, X6, 24(AX)
+	JMP          store91_swap
 
+store91_five:
+	VMOVSS X6, 16(AX)
+
+store91_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store91_end
+
+store91_few:
+	CMPQ       DX, $0x02
+	JL         store91_one
+	VMOVLPS    X6, (AX)
+	JE         store91_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store91_end
+
+store91_one:
+	VMOVSS X6, (AX)
+
+store91_end:
 done:
 	VZEROUPPER
 	RET
@@ -18428,8 +20885,37 @@ vectors_end:
 	VBLENDVPS    Y8, Y7, Y0, Y0
 	VADDPS       lanes_3f800000<>+0(SB), Y12, Y12
 	VDIVPS       Y12, Y0, Y12
-	VMASKMOVPS   Y12, Y9, (AX)
+	CMPQ         CX, $0x04
+	JL           store92_few
+	VMOVUPS      X12, (AX)
+	JE           store92_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         CX, $0x06
+	JL           store92_five
+	VMOVLPS      X12, 16(AX)
+	JE           store92_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store92_swap
 
+store92_five:
+	VMOVSS X12, 16(AX)
+
+store92_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store92_end
+
+store92_few:
+	CMPQ       CX, $0x02
+	JL         store92_one
+	VMOVLPS    X12, (AX)
+	JE         store92_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store92_end
+
+store92_one:
+	VMOVSS X12, (AX)
+
+store92_end:
 done:
 	VZEROUPPER
 	RET
@@ -18828,8 +21314,37 @@ vectors_end:
 	VFMADD213PS  Y10, Y0, Y10
 	VMASKMOVPS   (BX), Y11, Y0
 	VMULPS       Y0, Y10, Y0
-	VMASKMOVPS   Y0, Y11, (AX)
+	CMPQ         DX, $0x04
+	JL           store93_few
+	VMOVUPS      X0, (AX)
+	JE           store93_end
+	VPERM2F128   $0x01, Y0, Y0, Y0
+	CMPQ         DX, $0x06
+	JL           store93_five
+	VMOVLPS      X0, 16(AX)
+	JE           store93_swap
+	VEXTRACTPS   $0x02, X0, 24(AX)
+	JMP          store93_swap
 
+store93_five:
+	VMOVSS X0, 16(AX)
+
+store93_swap:
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	JMP        store93_end
+
+store93_few:
+	CMPQ       DX, $0x02
+	JL         store93_one
+	VMOVLPS    X0, (AX)
+	JE         store93_end
+	VEXTRACTPS $0x02, X0, 8(AX)
+	JMP        store93_end
+
+store93_one:
+	VMOVSS X0, (AX)
+
+store93_end:
 done:
 	VZEROUPPER
 	RET
@@ -20279,8 +22794,37 @@ vectors_end:
 	VMASKMOVPS (BX), Y5, Y4
 	VSUBPS     Y0, Y4, Y4
 	VSUBPS     Y1, Y4, Y4
-	VMASKMOVPS Y4, Y5, (AX)
+	CMPQ       CX, $0x04
+	JL         store94_few
+	VMOVUPS    X4, (AX)
+	JE         store94_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       CX, $0x06
+	JL         store94_five
+	VMOVLPS    X4, 16(AX)
+	JE         store94_swap
+	VEXTRACTPS $0x02, X4, 24(AX)
+	JMP        store94_swap
 
+store94_five:
+	VMOVSS X4, 16(AX)
+
+store94_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store94_end
+
+store94_few:
+	CMPQ       CX, $0x02
+	JL         store94_one
+	VMOVLPS    X4, (AX)
+	JE         store94_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store94_end
+
+store94_one:
+	VMOVSS X4, (AX)
+
+store94_end:
 done:
 	VZEROUPPER
 	RET
@@ -20514,8 +23058,37 @@ vectors_end:
 	VMULPS       Y9, Y8, Y8
 	VMASKMOVPS   (BX), Y7, Y1
 	VFNMADD231PS Y0, Y8, Y1
-	VMASKMOVPS   Y1, Y7, (AX)
+	CMPQ         DX, $0x04
+	JL           store95_few
+	VMOVUPS      X1, (AX)
+	JE           store95_end
+	VPERM2F128   $0x01, Y1, Y1, Y1
+	CMPQ         DX, $0x06
+	JL           store95_five
+	VMOVLPS      X1, 16(AX)
+	JE           store95_swap
+	VEXTRACTPS   $0x02, X1, 24(AX)
+	JMP          store95_swap
 
+store95_five:
+	VMOVSS X1, 16(AX)
+
+store95_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store95_end
+
+store95_few:
+	CMPQ       DX, $0x02
+	JL         store95_one
+	VMOVLPS    X1, (AX)
+	JE         store95_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store95_end
+
+store95_one:
+	VMOVSS X1, (AX)
+
+store95_end:
 done:
 	VZEROUPPER
 	RET
@@ -20743,8 +23316,37 @@ vectors_end:
 	VMASKMOVPS (BX), Y3, Y2
 	VMASKMOVPS (CX), Y3, Y1
 	VADDPS     Y1, Y2, Y1
-	VMASKMOVPS Y1, Y3, (AX)
+	CMPQ       DX, $0x04
+	JL         store96_few
+	VMOVUPS    X1, (AX)
+	JE         store96_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       DX, $0x06
+	JL         store96_five
+	VMOVLPS    X1, 16(AX)
+	JE         store96_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store96_swap
 
+store96_five:
+	VMOVSS X1, 16(AX)
+
+store96_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store96_end
+
+store96_few:
+	CMPQ       DX, $0x02
+	JL         store96_one
+	VMOVLPS    X1, (AX)
+	JE         store96_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store96_end
+
+store96_one:
+	VMOVSS X1, (AX)
+
+store96_end:
 done:
 	VZEROUPPER
 	RET
@@ -20899,8 +23501,37 @@ vectors_end:
 	VMASKMOVPS (BX), Y3, Y2
 	VMASKMOVPS (CX), Y3, Y1
 	VSUBPS     Y1, Y2, Y1
-	VMASKMOVPS Y1, Y3, (AX)
+	CMPQ       DX, $0x04
+	JL         store97_few
+	VMOVUPS    X1, (AX)
+	JE         store97_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       DX, $0x06
+	JL         store97_five
+	VMOVLPS    X1, 16(AX)
+	JE         store97_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store97_swap
 
+store97_five:
+	VMOVSS X1, 16(AX)
+
+store97_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store97_end
+
+store97_few:
+	CMPQ       DX, $0x02
+	JL         store97_one
+	VMOVLPS    X1, (AX)
+	JE         store97_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store97_end
+
+store97_one:
+	VMOVSS X1, (AX)
+
+store97_end:
 done:
 	VZEROUPPER
 	RET
@@ -21055,8 +23686,37 @@ vectors_end:
 	VMASKMOVPS (BX), Y3, Y2
 	VMASKMOVPS (CX), Y3, Y1
 	VMULPS     Y1, Y2, Y1
-	VMASKMOVPS Y1, Y3, (AX)
+	CMPQ       DX, $0x04
+	JL         store98_few
+	VMOVUPS    X1, (AX)
+	JE         store98_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       DX, $0x06
+	JL         store98_five
+	VMOVLPS    X1, 16(AX)
+	JE         store98_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store98_swap
 
+store98_five:
+	VMOVSS X1, 16(AX)
+
+store98_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store98_end
+
+store98_few:
+	CMPQ       DX, $0x02
+	JL         store98_one
+	VMOVLPS    X1, (AX)
+	JE         store98_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store98_end
+
+store98_one:
+	VMOVSS X1, (AX)
+
+store98_end:
 done:
 	VZEROUPPER
 	RET
@@ -21211,8 +23871,37 @@ vectors_end:
 	VMASKMOVPS (BX), Y3, Y2
 	VMASKMOVPS (CX), Y3, Y1
 	VDIVPS     Y1, Y2, Y1
-	VMASKMOVPS Y1, Y3, (AX)
+	CMPQ       DX, $0x04
+	JL         store99_few
+	VMOVUPS    X1, (AX)
+	JE         store99_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       DX, $0x06
+	JL         store99_five
+	VMOVLPS    X1, 16(AX)
+	JE         store99_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store99_swap
 
+store99_five:
+	VMOVSS X1, 16(AX)
+
+store99_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store99_end
+
+store99_few:
+	CMPQ       DX, $0x02
+	JL         store99_one
+	VMOVLPS    X1, (AX)
+	JE         store99_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store99_end
+
+store99_one:
+	VMOVSS X1, (AX)
+
+store99_end:
 done:
 	VZEROUPPER
 	RET
@@ -21376,8 +24065,37 @@ vectors_end:
 	VMASKMOVPS  (CX), Y6, Y5
 	VMASKMOVPS  (DX), Y6, Y4
 	VFMADD231PS Y5, Y7, Y4
-	VMASKMOVPS  Y4, Y6, (AX)
+	CMPQ        SI, $0x04
+	JL          store100_few
+	VMOVUPS     X4, (AX)
+	JE          store100_end
+	VPERM2F128  $0x01, Y4, Y4, Y4
+	CMPQ        SI, $0x06
+	JL          store100_five
+	VMOVLPS     X4, 16(AX)
+	JE          store100_swap
+	VEXTRACTPS  $0x02, X4, 24(AX)
+	JMP         store100_swap
 
+store100_five:
+	VMOVSS X4, 16(AX)
+
+store100_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store100_end
+
+store100_few:
+	CMPQ       SI, $0x02
+	JL         store100_one
+	VMOVLPS    X4, (AX)
+	JE         store100_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store100_end
+
+store100_one:
+	VMOVSS X4, (AX)
+
+store100_end:
 done:
 	VZEROUPPER
 	RET
@@ -21550,8 +24268,37 @@ vectors_end:
 	VMASKMOVPS  (CX), Y5, Y3
 	VMULPS      Y3, Y1, Y3
 	VFMADD231PS Y4, Y0, Y3
-	VMASKMOVPS  Y3, Y5, (AX)
+	CMPQ        DX, $0x04
+	JL          store101_few
+	VMOVUPS     X3, (AX)
+	JE          store101_end
+	VPERM2F128  $0x01, Y3, Y3, Y3
+	CMPQ        DX, $0x06
+	JL          store101_five
+	VMOVLPS     X3, 16(AX)
+	JE          store101_swap
+	VEXTRACTPS  $0x02, X3, 24(AX)
+	JMP         store101_swap
 
+store101_five:
+	VMOVSS X3, 16(AX)
+
+store101_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store101_end
+
+store101_few:
+	CMPQ       DX, $0x02
+	JL         store101_one
+	VMOVLPS    X3, (AX)
+	JE         store101_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store101_end
+
+store101_one:
+	VMOVSS X3, (AX)
+
+store101_end:
 done:
 	VZEROUPPER
 	RET
@@ -21714,8 +24461,37 @@ vectors_end:
 	VMOVUPS    32(DX)(CX*4), Y7
 	NEGQ       CX
 	VMASKMOVPS (BX), Y7, Y6
-	VMASKMOVPS Y6, Y7, (AX)
+	CMPQ       CX, $0x04
+	JL         store102_few
+	VMOVUPS    X6, (AX)
+	JE         store102_end
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	CMPQ       CX, $0x06
+	JL         store102_five
+	VMOVLPS    X6, 16(AX)
+	JE         store102_swap
+	VEXTRACTPS $0x02, X6, 24(AX)
+	JMP        store102_swap
 
+store102_five:
+	VMOVSS X6, 16(AX)
+
+store102_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store102_end
+
+store102_few:
+	CMPQ       CX, $0x02
+	JL         store102_one
+	VMOVLPS    X6, (AX)
+	JE         store102_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store102_end
+
+store102_one:
+	VMOVSS X6, (AX)
+
+store102_end:
 done:
 	VZEROUPPER
 	RET
@@ -21851,8 +24627,37 @@ vectors_end:
 	NEGQ       BX
 	VMOVUPS    32(CX)(BX*4), Y1
 	NEGQ       BX
-	VMASKMOVPS Y0, Y1, (AX)
+	CMPQ       BX, $0x04
+	JL         store103_few
+	VMOVUPS    X0, (AX)
+	JE         store103_end
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	CMPQ       BX, $0x06
+	JL         store103_five
+	VMOVLPS    X0, 16(AX)
+	JE         store103_swap
+	VEXTRACTPS $0x02, X0, 24(AX)
+	JMP        store103_swap
 
+store103_five:
+	VMOVSS X0, 16(AX)
+
+store103_swap:
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	JMP        store103_end
+
+store103_few:
+	CMPQ       BX, $0x02
+	JL         store103_one
+	VMOVLPS    X0, (AX)
+	JE         store103_end
+	VEXTRACTPS $0x02, X0, 8(AX)
+	JMP        store103_end
+
+store103_one:
+	VMOVSS X0, (AX)
+
+store103_end:
 done:
 	VZEROUPPER
 	RET
@@ -21980,8 +24785,37 @@ vectors_end:
 	VMASKMOVPS (BX), Y5, Y4
 	VMAXPS     Y4, Y0, Y4
 	VMINPS     Y4, Y1, Y4
-	VMASKMOVPS Y4, Y5, (AX)
+	CMPQ       CX, $0x04
+	JL         store104_few
+	VMOVUPS    X4, (AX)
+	JE         store104_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       CX, $0x06
+	JL         store104_five
+	VMOVLPS    X4, 16(AX)
+	JE         store104_swap
+	VEXTRACTPS $0x02, X4, 24(AX)
+	JMP        store104_swap
 
+store104_five:
+	VMOVSS X4, 16(AX)
+
+store104_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store104_end
+
+store104_few:
+	CMPQ       CX, $0x02
+	JL         store104_one
+	VMOVLPS    X4, (AX)
+	JE         store104_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store104_end
+
+store104_one:
+	VMOVSS X4, (AX)
+
+store104_end:
 done:
 	VZEROUPPER
 	RET
@@ -22127,8 +24961,37 @@ vectors_end:
 	NEGQ       CX
 	VMASKMOVPS (BX), Y4, Y3
 	VANDNPS    Y3, Y1, Y3
-	VMASKMOVPS Y3, Y4, (AX)
+	CMPQ       CX, $0x04
+	JL         store105_few
+	VMOVUPS    X3, (AX)
+	JE         store105_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       CX, $0x06
+	JL         store105_five
+	VMOVLPS    X3, 16(AX)
+	JE         store105_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store105_swap
 
+store105_five:
+	VMOVSS X3, 16(AX)
+
+store105_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store105_end
+
+store105_few:
+	CMPQ       CX, $0x02
+	JL         store105_one
+	VMOVLPS    X3, (AX)
+	JE         store105_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store105_end
+
+store105_one:
+	VMOVSS X3, (AX)
+
+store105_end:
 done:
 	VZEROUPPER
 	RET
@@ -26141,8 +29004,37 @@ pass16_vectors_end:
 	VMASKMOVPS  (SI), Y2, Y11
 	VMASKMOVPS  (DI), Y2, Y8
 	VFMADD231PS Y11, Y9, Y8
-	VMASKMOVPS  Y8, Y2, (AX)
+	CMPQ        R10, $0x04
+	JL          store106_few
+	VMOVUPS     X8, (AX)
+	JE          store106_end
+	VPERM2F128  $0x01, Y8, Y8, Y8
+	CMPQ        R10, $0x06
+	JL          store106_five
+	VMOVLPS     X8, 16(AX)
+	JE          store106_swap
+	VEXTRACTPS  $0x02, X8, 24(AX)
+	JMP         store106_swap
 
+store106_five:
+	VMOVSS X8, 16(AX)
+
+store106_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store106_end
+
+store106_few:
+	CMPQ       R10, $0x02
+	JL         store106_one
+	VMOVLPS    X8, (AX)
+	JE         store106_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store106_end
+
+store106_one:
+	VMOVSS X8, (AX)
+
+store106_end:
 pass16_end:
 	SUBQ R11, DX
 	MOVQ gamma+32(FP), SI
@@ -27095,26 +29987,115 @@ pass6_vectors:
 	JGE          pass6_vectors
 
 pass6_vectors_end:
-	ADDQ         $+8, R12
-	TESTQ        R12, R12
-	JE           pass6_end
-	VMASKMOVPS   (SI), Y1, Y5
-	VSUBPS       Y2, Y5, Y5
-	VMULPS       Y3, Y5, Y5
-	VMASKMOVPS   (DX), Y1, Y9
-	VMASKMOVPS   (R9), Y1, Y8
-	VMULPS       Y8, Y9, Y8
-	VSUBPS       Y11, Y8, Y8
-	VMASKMOVPS   (BX), Y1, Y4
-	VFMADD231PS  Y5, Y9, Y4
-	VMASKMOVPS   Y4, Y1, (BX)
-	VMASKMOVPS   (CX), Y1, Y4
-	VADDPS       Y4, Y9, Y4
-	VMASKMOVPS   Y4, Y1, (CX)
+	ADDQ        $+8, R12
+	TESTQ       R12, R12
+	JE          pass6_end
+	VMASKMOVPS  (SI), Y1, Y5
+	VSUBPS      Y2, Y5, Y5
+	VMULPS      Y3, Y5, Y5
+	VMASKMOVPS  (DX), Y1, Y9
+	VMASKMOVPS  (R9), Y1, Y8
+	VMULPS      Y8, Y9, Y8
+	VSUBPS      Y11, Y8, Y8
+	VMASKMOVPS  (BX), Y1, Y4
+	VFMADD231PS Y5, Y9, Y4
+	CMPQ        R12, $0x04
+	JL          store107_few
+	VMOVUPS     X4, (BX)
+	JE          store107_end
+	VPERM2F128  $0x01, Y4, Y4, Y4
+	CMPQ        R12, $0x06
+	JL          store107_five
+	VMOVLPS     X4, 16(BX)
+	JE          store107_swap
+	VEXTRACTPS  $0x02, X4, 24(BX)
+	JMP         store107_swap
+
+store107_five:
+	VMOVSS X4, 16(BX)
+
+store107_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store107_end
+
+store107_few:
+	CMPQ       R12, $0x02
+	JL         store107_one
+	VMOVLPS    X4, (BX)
+	JE         store107_end
+	VEXTRACTPS $0x02, X4, 8(BX)
+	JMP        store107_end
+
+store107_one:
+	VMOVSS X4, (BX)
+
+store107_end:
+	VMASKMOVPS (CX), Y1, Y4
+	VADDPS     Y4, Y9, Y4
+	CMPQ       R12, $0x04
+	JL         store108_few
+	VMOVUPS    X4, (CX)
+	JE         store108_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       R12, $0x06
+	JL         store108_five
+	VMOVLPS    X4, 16(CX)
+	JE         store108_swap
+	VEXTRACTPS $0x02, X4, 24(CX)
+	JMP        store108_swap
+
+store108_five:
+	VMOVSS X4, 16(CX)
+
+store108_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store108_end
+
+store108_few:
+	CMPQ       R12, $0x02
+	JL         store108_one
+	VMOVLPS    X4, (CX)
+	JE         store108_end
+	VEXTRACTPS $0x02, X4, 8(CX)
+	JMP        store108_end
+
+store108_one:
+	VMOVSS X4, (CX)
+
+store108_end:
 	VFNMADD231PS Y12, Y5, Y8
 	VMULPS       Y8, Y3, Y8
-	VMASKMOVPS   Y8, Y1, (AX)
+	CMPQ         R12, $0x04
+	JL           store109_few
+	VMOVUPS      X8, (AX)
+	JE           store109_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         R12, $0x06
+	JL           store109_five
+	VMOVLPS      X8, 16(AX)
+	JE           store109_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store109_swap
 
+store109_five:
+	VMOVSS X8, 16(AX)
+
+store109_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store109_end
+
+store109_few:
+	CMPQ       R12, $0x02
+	JL         store109_one
+	VMOVLPS    X8, (AX)
+	JE         store109_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store109_end
+
+store109_one:
+	VMOVSS X8, (AX)
+
+store109_end:
 pass6_end:
 	SUBQ R13, SI
 	SUBQ R13, DX
@@ -27674,8 +30655,37 @@ vectors_end:
 	VMASKMOVPS  (CX), Y8, Y7
 	VMASKMOVPS  (DX), Y8, Y6
 	VFMADD231PS Y7, Y9, Y6
-	VMASKMOVPS  Y6, Y8, (AX)
+	CMPQ        SI, $0x04
+	JL          store110_few
+	VMOVUPS     X6, (AX)
+	JE          store110_end
+	VPERM2F128  $0x01, Y6, Y6, Y6
+	CMPQ        SI, $0x06
+	JL          store110_five
+	VMOVLPS     X6, 16(AX)
+	JE          store110_swap
+	VEXTRACTPS  $0x02, X6, 24(AX)
+	JMP         store110_swap
 
+store110_five:
+	VMOVSS X6, 16(AX)
+
+store110_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store110_end
+
+store110_few:
+	CMPQ       SI, $0x02
+	JL         store110_one
+	VMOVLPS    X6, (AX)
+	JE         store110_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store110_end
+
+store110_one:
+	VMOVSS X6, (AX)
+
+store110_end:
 done:
 	VZEROUPPER
 	RET
@@ -28477,8 +31487,37 @@ vectors_end:
 	VSUBPS       Y2, Y8, Y8
 	VFNMADD231PS Y3, Y11, Y8
 	VMULPS       Y8, Y1, Y8
-	VMASKMOVPS   Y8, Y10, (AX)
+	CMPQ         SI, $0x04
+	JL           store111_few
+	VMOVUPS      X8, (AX)
+	JE           store111_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         SI, $0x06
+	JL           store111_five
+	VMOVLPS      X8, 16(AX)
+	JE           store111_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store111_swap
 
+store111_five:
+	VMOVSS X8, 16(AX)
+
+store111_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store111_end
+
+store111_few:
+	CMPQ       SI, $0x02
+	JL         store111_one
+	VMOVLPS    X8, (AX)
+	JE         store111_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store111_end
+
+store111_one:
+	VMOVSS X8, (AX)
+
+store111_end:
 done:
 	VZEROUPPER
 	RET
@@ -28875,9 +31914,68 @@ partial_rows:
 	VADDPS       Y3, Y2, Y3
 
 partial_store:
-	VMASKMOVPS Y5, Y4, (AX)
-	VMASKMOVPS Y3, Y4, (BX)
+	CMPQ       R8, $0x04
+	JL         store112_few
+	VMOVUPS    X5, (AX)
+	JE         store112_end
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	CMPQ       R8, $0x06
+	JL         store112_five
+	VMOVLPS    X5, 16(AX)
+	JE         store112_swap
+	VEXTRACTPS $0x02, X5, 24(AX)
+	JMP        store112_swap
 
+store112_five:
+	VMOVSS X5, 16(AX)
+
+store112_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store112_end
+
+store112_few:
+	CMPQ       R8, $0x02
+	JL         store112_one
+	VMOVLPS    X5, (AX)
+	JE         store112_end
+	VEXTRACTPS $0x02, X5, 8(AX)
+	JMP        store112_end
+
+store112_one:
+	VMOVSS X5, (AX)
+
+store112_end:
+	CMPQ       R8, $0x04
+	JL         store113_few
+	VMOVUPS    X3, (BX)
+	JE         store113_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       R8, $0x06
+	JL         store113_five
+	VMOVLPS    X3, 16(BX)
+	JE         store113_swap
+	VEXTRACTPS $0x02, X3, 24(BX)
+	JMP        store113_swap
+
+store113_five:
+	VMOVSS X3, 16(BX)
+
+store113_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store113_end
+
+store113_few:
+	CMPQ       R8, $0x02
+	JL         store113_one
+	VMOVLPS    X3, (BX)
+	JE         store113_end
+	VEXTRACTPS $0x02, X3, 8(BX)
+	JMP        store113_end
+
+store113_one:
+	VMOVSS X3, (BX)
+
+store113_end:
 done:
 	VZEROUPPER
 	RET
@@ -29367,8 +32465,37 @@ partial_rows:
 	VADDPS     Y14, Y15, Y14
 
 partial_store:
-	VMASKMOVPS Y14, Y13, (AX)
+	CMPQ       DX, $0x04
+	JL         store114_few
+	VMOVUPS    X14, (AX)
+	JE         store114_end
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	CMPQ       DX, $0x06
+	JL         store114_five
+	VMOVLPS    X14, 16(AX)
+	JE         store114_swap
+	VEXTRACTPS $0x02, X14, 24(AX)
+	JMP        store114_swap
 
+store114_five:
+	VMOVSS X14, 16(AX)
+
+store114_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store114_end
+
+store114_few:
+	CMPQ       DX, $0x02
+	JL         store114_one
+	VMOVLPS    X14, (AX)
+	JE         store114_end
+	VEXTRACTPS $0x02, X14, 8(AX)
+	JMP        store114_end
+
+store114_one:
+	VMOVSS X14, (AX)
+
+store114_end:
 done:
 	VZEROUPPER
 	RET
@@ -29796,8 +32923,37 @@ partial_store:
 	VADDPS     Y2, Y1, Y1
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
-	VMASKMOVPS Y1, Y8, (AX)
+	CMPQ       CX, $0x04
+	JL         store115_few
+	VMOVUPS    X1, (AX)
+	JE         store115_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       CX, $0x06
+	JL         store115_five
+	VMOVLPS    X1, 16(AX)
+	JE         store115_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store115_swap
 
+store115_five:
+	VMOVSS X1, 16(AX)
+
+store115_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store115_end
+
+store115_few:
+	CMPQ       CX, $0x02
+	JL         store115_one
+	VMOVLPS    X1, (AX)
+	JE         store115_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store115_end
+
+store115_one:
+	VMOVSS X1, (AX)
+
+store115_end:
 done:
 	VZEROUPPER
 	RET
@@ -30124,8 +33280,37 @@ partial_rows:
 	VADDPS      Y14, Y15, Y14
 
 partial_store:
-	VMASKMOVPS Y14, Y13, (AX)
+	CMPQ       DX, $0x04
+	JL         store116_few
+	VMOVUPS    X14, (AX)
+	JE         store116_end
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	CMPQ       DX, $0x06
+	JL         store116_five
+	VMOVLPS    X14, 16(AX)
+	JE         store116_swap
+	VEXTRACTPS $0x02, X14, 24(AX)
+	JMP        store116_swap
 
+store116_five:
+	VMOVSS X14, 16(AX)
+
+store116_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store116_end
+
+store116_few:
+	CMPQ       DX, $0x02
+	JL         store116_one
+	VMOVLPS    X14, (AX)
+	JE         store116_end
+	VEXTRACTPS $0x02, X14, 8(AX)
+	JMP        store116_end
+
+store116_one:
+	VMOVSS X14, (AX)
+
+store116_end:
 done:
 	VZEROUPPER
 	RET
@@ -30553,8 +33738,37 @@ partial_store:
 	VADDPS     Y2, Y1, Y1
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
-	VMASKMOVPS Y1, Y8, (AX)
+	CMPQ       CX, $0x04
+	JL         store117_few
+	VMOVUPS    X1, (AX)
+	JE         store117_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       CX, $0x06
+	JL         store117_five
+	VMOVLPS    X1, 16(AX)
+	JE         store117_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store117_swap
 
+store117_five:
+	VMOVSS X1, 16(AX)
+
+store117_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store117_end
+
+store117_few:
+	CMPQ       CX, $0x02
+	JL         store117_one
+	VMOVLPS    X1, (AX)
+	JE         store117_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store117_end
+
+store117_one:
+	VMOVSS X1, (AX)
+
+store117_end:
 done:
 	VZEROUPPER
 	RET
@@ -30752,11 +33966,70 @@ vectors_end:
 	VMASKMOVPS (AX), Y2, Y4
 	VDIVPS     Y0, Y4, Y4
 	VADDPS     Y4, Y1, Y3
-	VMASKMOVPS Y3, Y2, (AX)
+	CMPQ       DX, $0x04
+	JL         store118_few
+	VMOVUPS    X3, (AX)
+	JE         store118_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       DX, $0x06
+	JL         store118_five
+	VMOVLPS    X3, 16(AX)
+	JE         store118_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store118_swap
+
+store118_five:
+	VMOVSS X3, 16(AX)
+
+store118_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store118_end
+
+store118_few:
+	CMPQ       DX, $0x02
+	JL         store118_one
+	VMOVLPS    X3, (AX)
+	JE         store118_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store118_end
+
+store118_one:
+	VMOVSS X3, (AX)
+
+store118_end:
 	VSUBPS     Y1, Y3, Y1
 	VSUBPS     Y1, Y4, Y1
-	VMASKMOVPS Y1, Y2, (BX)
+	CMPQ       DX, $0x04
+	JL         store119_few
+	VMOVUPS    X1, (BX)
+	JE         store119_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       DX, $0x06
+	JL         store119_five
+	VMOVLPS    X1, 16(BX)
+	JE         store119_swap
+	VEXTRACTPS $0x02, X1, 24(BX)
+	JMP        store119_swap
 
+store119_five:
+	VMOVSS X1, 16(BX)
+
+store119_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store119_end
+
+store119_few:
+	CMPQ       DX, $0x02
+	JL         store119_one
+	VMOVLPS    X1, (BX)
+	JE         store119_end
+	VEXTRACTPS $0x02, X1, 8(BX)
+	JMP        store119_end
+
+store119_one:
+	VMOVSS X1, (BX)
+
+store119_end:
 done:
 	VZEROUPPER
 	RET
@@ -30898,8 +34171,37 @@ vectors_end:
 	VMULPS     Y1, Y1, Y1
 	VSUBPS     Y1, Y5, Y1
 	VMAXPS     Y1, Y2, Y1
-	VMASKMOVPS Y1, Y3, (AX)
+	CMPQ       CX, $0x04
+	JL         store120_few
+	VMOVUPS    X1, (AX)
+	JE         store120_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       CX, $0x06
+	JL         store120_five
+	VMOVLPS    X1, 16(AX)
+	JE         store120_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store120_swap
 
+store120_five:
+	VMOVSS X1, 16(AX)
+
+store120_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store120_end
+
+store120_few:
+	CMPQ       CX, $0x02
+	JL         store120_one
+	VMOVLPS    X1, (AX)
+	JE         store120_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store120_end
+
+store120_one:
+	VMOVSS X1, (AX)
+
+store120_end:
 done:
 	VZEROUPPER
 	RET
@@ -31044,10 +34346,40 @@ vectors_end:
 	VMASKMOVPS  (CX), Y0, Y8
 	VMASKMOVPS  (DX), Y0, Y6
 	VFMADD231PS Y8, Y7, Y6
-	VMASKMOVPS  Y6, Y0, (AX)
-	SHLQ        $0x02, R8
-	ADDQ        R8, AX
-	ADDQ        R8, BX
+	CMPQ        R8, $0x04
+	JL          store121_few
+	VMOVUPS     X6, (AX)
+	JE          store121_end
+	VPERM2F128  $0x01, Y6, Y6, Y6
+	CMPQ        R8, $0x06
+	JL          store121_five
+	VMOVLPS     X6, 16(AX)
+	JE          store121_swap
+	VEXTRACTPS  $0x02, X6, 24(AX)
+	JMP         store121_swap
+
+store121_five:
+	VMOVSS X6, 16(AX)
+
+store121_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store121_end
+
+store121_few:
+	CMPQ       R8, $0x02
+	JL         store121_one
+	VMOVLPS    X6, (AX)
+	JE         store121_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store121_end
+
+store121_one:
+	VMOVSS X6, (AX)
+
+store121_end:
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ R8, BX
 
 row_end:
 	SUBQ $+1, SI
@@ -31221,10 +34553,40 @@ vectors_end:
 	VMASKMOVPS  (DX), Y0, Y7
 	VFMADD231PS Y9, Y8, Y7
 	VMAXPS      Y7, Y2, Y7
-	VMASKMOVPS  Y7, Y0, (AX)
-	SHLQ        $0x02, R8
-	ADDQ        R8, AX
-	ADDQ        R8, BX
+	CMPQ        R8, $0x04
+	JL          store122_few
+	VMOVUPS     X7, (AX)
+	JE          store122_end
+	VPERM2F128  $0x01, Y7, Y7, Y7
+	CMPQ        R8, $0x06
+	JL          store122_five
+	VMOVLPS     X7, 16(AX)
+	JE          store122_swap
+	VEXTRACTPS  $0x02, X7, 24(AX)
+	JMP         store122_swap
+
+store122_five:
+	VMOVSS X7, 16(AX)
+
+store122_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store122_end
+
+store122_few:
+	CMPQ       R8, $0x02
+	JL         store122_one
+	VMOVLPS    X7, (AX)
+	JE         store122_end
+	VEXTRACTPS $0x02, X7, 8(AX)
+	JMP        store122_end
+
+store122_one:
+	VMOVSS X7, (AX)
+
+store122_end:
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ R8, BX
 
 row_end:
 	SUBQ $+1, SI
@@ -31395,10 +34757,40 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y4
 	VADDPS     Y4, Y5, Y4
 	VMAXPS     Y4, Y2, Y4
-	VMASKMOVPS Y4, Y0, (AX)
-	SHLQ       $0x02, DI
-	ADDQ       DI, AX
-	ADDQ       DI, BX
+	CMPQ       DI, $0x04
+	JL         store123_few
+	VMOVUPS    X4, (AX)
+	JE         store123_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       DI, $0x06
+	JL         store123_five
+	VMOVLPS    X4, 16(AX)
+	JE         store123_swap
+	VEXTRACTPS $0x02, X4, 24(AX)
+	JMP        store123_swap
+
+store123_five:
+	VMOVSS X4, 16(AX)
+
+store123_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store123_end
+
+store123_few:
+	CMPQ       DI, $0x02
+	JL         store123_one
+	VMOVLPS    X4, (AX)
+	JE         store123_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store123_end
+
+store123_one:
+	VMOVSS X4, (AX)
+
+store123_end:
+	SHLQ $0x02, DI
+	ADDQ DI, AX
+	ADDQ DI, BX
 
 row_end:
 	SUBQ $+1, DX
@@ -31644,10 +35036,40 @@ vectors_end:
 	VDIVPS       Y4, Y10, Y4
 	VANDPS       Y2, Y11, Y10
 	VORPS        Y10, Y4, Y4
-	VMASKMOVPS   Y4, Y0, (AX)
-	SHLQ         $0x02, DI
-	ADDQ         DI, AX
-	ADDQ         DI, BX
+	CMPQ         DI, $0x04
+	JL           store124_few
+	VMOVUPS      X4, (AX)
+	JE           store124_end
+	VPERM2F128   $0x01, Y4, Y4, Y4
+	CMPQ         DI, $0x06
+	JL           store124_five
+	VMOVLPS      X4, 16(AX)
+	JE           store124_swap
+	VEXTRACTPS   $0x02, X4, 24(AX)
+	JMP          store124_swap
+
+store124_five:
+	VMOVSS X4, 16(AX)
+
+store124_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store124_end
+
+store124_few:
+	CMPQ       DI, $0x02
+	JL         store124_one
+	VMOVLPS    X4, (AX)
+	JE         store124_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store124_end
+
+store124_one:
+	VMOVSS X4, (AX)
+
+store124_end:
+	SHLQ $0x02, DI
+	ADDQ DI, AX
+	ADDQ DI, BX
 
 row_end:
 	SUBQ $+1, DX
@@ -32002,8 +35424,37 @@ vectors_end:
 	VMASKMOVPS (BX), Y9, Y10
 	VMULPS     Y10, Y4, Y10
 	VANDNPS    Y10, Y6, Y10
-	VMASKMOVPS Y10, Y9, (AX)
+	CMPQ       CX, $0x04
+	JL         store125_few
+	VMOVUPS    X10, (AX)
+	JE         store125_end
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	CMPQ       CX, $0x06
+	JL         store125_five
+	VMOVLPS    X10, 16(AX)
+	JE         store125_swap
+	VEXTRACTPS $0x02, X10, 24(AX)
+	JMP        store125_swap
 
+store125_five:
+	VMOVSS X10, 16(AX)
+
+store125_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store125_end
+
+store125_few:
+	CMPQ       CX, $0x02
+	JL         store125_one
+	VMOVLPS    X10, (AX)
+	JE         store125_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store125_end
+
+store125_one:
+	VMOVSS X10, (AX)
+
+store125_end:
 done:
 	VZEROUPPER
 	RET
@@ -32434,9 +35885,68 @@ partial_rows:
 	VADDPS      Y2, Y1, Y2
 
 partial_store:
-	VMASKMOVPS Y5, Y3, (AX)
-	VMASKMOVPS Y2, Y3, (BX)
+	CMPQ       DI, $0x04
+	JL         store126_few
+	VMOVUPS    X5, (AX)
+	JE         store126_end
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	CMPQ       DI, $0x06
+	JL         store126_five
+	VMOVLPS    X5, 16(AX)
+	JE         store126_swap
+	VEXTRACTPS $0x02, X5, 24(AX)
+	JMP        store126_swap
 
+store126_five:
+	VMOVSS X5, 16(AX)
+
+store126_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store126_end
+
+store126_few:
+	CMPQ       DI, $0x02
+	JL         store126_one
+	VMOVLPS    X5, (AX)
+	JE         store126_end
+	VEXTRACTPS $0x02, X5, 8(AX)
+	JMP        store126_end
+
+store126_one:
+	VMOVSS X5, (AX)
+
+store126_end:
+	CMPQ       DI, $0x04
+	JL         store127_few
+	VMOVUPS    X2, (BX)
+	JE         store127_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       DI, $0x06
+	JL         store127_five
+	VMOVLPS    X2, 16(BX)
+	JE         store127_swap
+	VEXTRACTPS $0x02, X2, 24(BX)
+	JMP        store127_swap
+
+store127_five:
+	VMOVSS X2, 16(BX)
+
+store127_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store127_end
+
+store127_few:
+	CMPQ       DI, $0x02
+	JL         store127_one
+	VMOVLPS    X2, (BX)
+	JE         store127_end
+	VEXTRACTPS $0x02, X2, 8(BX)
+	JMP        store127_end
+
+store127_one:
+	VMOVSS X2, (BX)
+
+store127_end:
 done:
 	VZEROUPPER
 	RET
@@ -32837,10 +36347,69 @@ partial_rows:
 
 partial_store:
 	VADDPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y6, (AX)
-	VADDPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y6, (BX)
+	CMPQ       SI, $0x04
+	JL         store128_few
+	VMOVUPS    X1, (AX)
+	JE         store128_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       SI, $0x06
+	JL         store128_five
+	VMOVLPS    X1, 16(AX)
+	JE         store128_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store128_swap
 
+store128_five:
+	VMOVSS X1, 16(AX)
+
+store128_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store128_end
+
+store128_few:
+	CMPQ       SI, $0x02
+	JL         store128_one
+	VMOVLPS    X1, (AX)
+	JE         store128_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store128_end
+
+store128_one:
+	VMOVSS X1, (AX)
+
+store128_end:
+	VADDPS     Y4, Y3, Y3
+	CMPQ       SI, $0x04
+	JL         store129_few
+	VMOVUPS    X3, (BX)
+	JE         store129_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       SI, $0x06
+	JL         store129_five
+	VMOVLPS    X3, 16(BX)
+	JE         store129_swap
+	VEXTRACTPS $0x02, X3, 24(BX)
+	JMP        store129_swap
+
+store129_five:
+	VMOVSS X3, 16(BX)
+
+store129_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store129_end
+
+store129_few:
+	CMPQ       SI, $0x02
+	JL         store129_one
+	VMOVLPS    X3, (BX)
+	JE         store129_end
+	VEXTRACTPS $0x02, X3, 8(BX)
+	JMP        store129_end
+
+store129_one:
+	VMOVSS X3, (BX)
+
+store129_end:
 done:
 	VZEROUPPER
 	RET
@@ -33079,11 +36648,41 @@ vectors_end:
 	VFNMADD231PS Y7, Y6, Y5
 	VMASKMOVPS   (SI), Y0, Y7
 	VMULPS       Y7, Y5, Y7
-	VMASKMOVPS   Y7, Y0, (AX)
-	SHLQ         $0x02, R11
-	ADDQ         R11, AX
-	ADDQ         R11, BX
-	ADDQ         R11, CX
+	CMPQ         R11, $0x04
+	JL           store130_few
+	VMOVUPS      X7, (AX)
+	JE           store130_end
+	VPERM2F128   $0x01, Y7, Y7, Y7
+	CMPQ         R11, $0x06
+	JL           store130_five
+	VMOVLPS      X7, 16(AX)
+	JE           store130_swap
+	VEXTRACTPS   $0x02, X7, 24(AX)
+	JMP          store130_swap
+
+store130_five:
+	VMOVSS X7, 16(AX)
+
+store130_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store130_end
+
+store130_few:
+	CMPQ       R11, $0x02
+	JL         store130_one
+	VMOVLPS    X7, (AX)
+	JE         store130_end
+	VEXTRACTPS $0x02, X7, 8(AX)
+	JMP        store130_end
+
+store130_one:
+	VMOVSS X7, (AX)
+
+store130_end:
+	SHLQ $0x02, R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
 
 row_end:
 	SUBQ $+1, R9
@@ -33435,9 +37034,68 @@ partial_rows:
 	VADDPS       Y6, Y5, Y6
 
 partial_store:
-	VMASKMOVPS Y0, Y4, (AX)
-	VMASKMOVPS Y6, Y4, (BX)
+	CMPQ       R9, $0x04
+	JL         store131_few
+	VMOVUPS    X0, (AX)
+	JE         store131_end
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	CMPQ       R9, $0x06
+	JL         store131_five
+	VMOVLPS    X0, 16(AX)
+	JE         store131_swap
+	VEXTRACTPS $0x02, X0, 24(AX)
+	JMP        store131_swap
 
+store131_five:
+	VMOVSS X0, 16(AX)
+
+store131_swap:
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	JMP        store131_end
+
+store131_few:
+	CMPQ       R9, $0x02
+	JL         store131_one
+	VMOVLPS    X0, (AX)
+	JE         store131_end
+	VEXTRACTPS $0x02, X0, 8(AX)
+	JMP        store131_end
+
+store131_one:
+	VMOVSS X0, (AX)
+
+store131_end:
+	CMPQ       R9, $0x04
+	JL         store132_few
+	VMOVUPS    X6, (BX)
+	JE         store132_end
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	CMPQ       R9, $0x06
+	JL         store132_five
+	VMOVLPS    X6, 16(BX)
+	JE         store132_swap
+	VEXTRACTPS $0x02, X6, 24(BX)
+	JMP        store132_swap
+
+store132_five:
+	VMOVSS X6, 16(BX)
+
+store132_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store132_end
+
+store132_few:
+	CMPQ       R9, $0x02
+	JL         store132_one
+	VMOVLPS    X6, (BX)
+	JE         store132_end
+	VEXTRACTPS $0x02, X6, 8(BX)
+	JMP        store132_end
+
+store132_one:
+	VMOVSS X6, (BX)
+
+store132_end:
 done:
 	VZEROUPPER
 	RET
@@ -33942,10 +37600,69 @@ partial_rows:
 
 partial_store:
 	VADDPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y10, (AX)
-	VADDPS     Y6, Y5, Y5
-	VMASKMOVPS Y5, Y10, (BX)
+	CMPQ       SI, $0x04
+	JL         store133_few
+	VMOVUPS    X3, (AX)
+	JE         store133_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       SI, $0x06
+	JL         store133_five
+	VMOVLPS    X3, 16(AX)
+	JE         store133_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store133_swap
 
+store133_five:
+	VMOVSS X3, 16(AX)
+
+store133_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store133_end
+
+store133_few:
+	CMPQ       SI, $0x02
+	JL         store133_one
+	VMOVLPS    X3, (AX)
+	JE         store133_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store133_end
+
+store133_one:
+	VMOVSS X3, (AX)
+
+store133_end:
+	VADDPS     Y6, Y5, Y5
+	CMPQ       SI, $0x04
+	JL         store134_few
+	VMOVUPS    X5, (BX)
+	JE         store134_end
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	CMPQ       SI, $0x06
+	JL         store134_five
+	VMOVLPS    X5, 16(BX)
+	JE         store134_swap
+	VEXTRACTPS $0x02, X5, 24(BX)
+	JMP        store134_swap
+
+store134_five:
+	VMOVSS X5, 16(BX)
+
+store134_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store134_end
+
+store134_few:
+	CMPQ       SI, $0x02
+	JL         store134_one
+	VMOVLPS    X5, (BX)
+	JE         store134_end
+	VEXTRACTPS $0x02, X5, 8(BX)
+	JMP        store134_end
+
+store134_one:
+	VMOVSS X5, (BX)
+
+store134_end:
 done:
 	VZEROUPPER
 	RET
@@ -34245,11 +37962,41 @@ vectors_end:
 	VFNMADD231PS Y8, Y6, Y7
 	VMASKMOVPS   (SI), Y0, Y8
 	VMULPS       Y8, Y7, Y8
-	VMASKMOVPS   Y8, Y0, (AX)
-	SHLQ         $0x02, R13
-	ADDQ         R13, AX
-	ADDQ         R13, BX
-	ADDQ         R13, CX
+	CMPQ         R13, $0x04
+	JL           store135_few
+	VMOVUPS      X8, (AX)
+	JE           store135_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         R13, $0x06
+	JL           store135_five
+	VMOVLPS      X8, 16(AX)
+	JE           store135_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store135_swap
+
+store135_five:
+	VMOVSS X8, 16(AX)
+
+store135_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store135_end
+
+store135_few:
+	CMPQ       R13, $0x02
+	JL         store135_one
+	VMOVLPS    X8, (AX)
+	JE         store135_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store135_end
+
+store135_one:
+	VMOVSS X8, (AX)
+
+store135_end:
+	SHLQ $0x02, R13
+	ADDQ R13, AX
+	ADDQ R13, BX
+	ADDQ R13, CX
 
 row_end:
 	SUBQ $+1, R11
@@ -34543,8 +38290,37 @@ partial_taps:
 	ADDQ       DX, R9
 	SUBQ       $+1, DI
 	JNE        partial_taps
-	VMASKMOVPS Y4, Y0, (AX)
+	CMPQ       SI, $0x04
+	JL         store136_few
+	VMOVUPS    X4, (AX)
+	JE         store136_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       SI, $0x06
+	JL         store136_five
+	VMOVLPS    X4, 16(AX)
+	JE         store136_swap
+	VEXTRACTPS $0x02, X4, 24(AX)
+	JMP        store136_swap
 
+store136_five:
+	VMOVSS X4, 16(AX)
+
+store136_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store136_end
+
+store136_few:
+	CMPQ       SI, $0x02
+	JL         store136_one
+	VMOVLPS    X4, (AX)
+	JE         store136_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store136_end
+
+store136_one:
+	VMOVSS X4, (AX)
+
+store136_end:
 next:
 	MOVQ srcStep+40(FP), DI
 	SUBQ R8, DI
@@ -34832,9 +38608,68 @@ partial_taps:
 	ADDQ       SI, R10
 	SUBQ       $+1, R8
 	JNE        partial_taps
-	VMASKMOVPS Y10, Y1, (BX)
-	VMASKMOVPS Y9, Y1, (AX)
+	CMPQ       DI, $0x04
+	JL         store137_few
+	VMOVUPS    X10, (BX)
+	JE         store137_end
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	CMPQ       DI, $0x06
+	JL         store137_five
+	VMOVLPS    X10, 16(BX)
+	JE         store137_swap
+	VEXTRACTPS $0x02, X10, 24(BX)
+	JMP        store137_swap
 
+store137_five:
+	VMOVSS X10, 16(BX)
+
+store137_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store137_end
+
+store137_few:
+	CMPQ       DI, $0x02
+	JL         store137_one
+	VMOVLPS    X10, (BX)
+	JE         store137_end
+	VEXTRACTPS $0x02, X10, 8(BX)
+	JMP        store137_end
+
+store137_one:
+	VMOVSS X10, (BX)
+
+store137_end:
+	CMPQ       DI, $0x04
+	JL         store138_few
+	VMOVUPS    X9, (AX)
+	JE         store138_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       DI, $0x06
+	JL         store138_five
+	VMOVLPS    X9, 16(AX)
+	JE         store138_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store138_swap
+
+store138_five:
+	VMOVSS X9, 16(AX)
+
+store138_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store138_end
+
+store138_few:
+	CMPQ       DI, $0x02
+	JL         store138_one
+	VMOVLPS    X9, (AX)
+	JE         store138_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store138_end
+
+store138_one:
+	VMOVSS X9, (AX)
+
+store138_end:
 next:
 	MOVQ srcStep+48(FP), R8
 	SUBQ R9, R8
@@ -35258,8 +39093,37 @@ partial_taps:
 	ADDQ       DX, R9
 	SUBQ       $+1, DI
 	JNE        partial_taps
-	VMASKMOVPS Y2, Y0, (AX)
+	CMPQ       SI, $0x04
+	JL         store139_few
+	VMOVUPS    X2, (AX)
+	JE         store139_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       SI, $0x06
+	JL         store139_five
+	VMOVLPS    X2, 16(AX)
+	JE         store139_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store139_swap
 
+store139_five:
+	VMOVSS X2, 16(AX)
+
+store139_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store139_end
+
+store139_few:
+	CMPQ       SI, $0x02
+	JL         store139_one
+	VMOVLPS    X2, (AX)
+	JE         store139_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store139_end
+
+store139_one:
+	VMOVSS X2, (AX)
+
+store139_end:
 next:
 	MOVQ srcStep+40(FP), DI
 	SUBQ R8, DI
@@ -35594,8 +39458,37 @@ partial_taps:
 	ADDQ       DX, R9
 	SUBQ       $+1, DI
 	JNE        partial_taps
-	VMASKMOVPS Y3, Y1, (AX)
+	CMPQ       SI, $0x04
+	JL         store140_few
+	VMOVUPS    X3, (AX)
+	JE         store140_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       SI, $0x06
+	JL         store140_five
+	VMOVLPS    X3, 16(AX)
+	JE         store140_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store140_swap
 
+store140_five:
+	VMOVSS X3, 16(AX)
+
+store140_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store140_end
+
+store140_few:
+	CMPQ       SI, $0x02
+	JL         store140_one
+	VMOVLPS    X3, (AX)
+	JE         store140_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store140_end
+
+store140_one:
+	VMOVSS X3, (AX)
+
+store140_end:
 next:
 	MOVQ srcStep+40(FP), DI
 	SUBQ R8, DI
@@ -35968,8 +39861,37 @@ partial_taps:
 	ADDQ       SI, R11
 	SUBQ       $+1, R8
 	JNE        partial_taps
-	VMASKMOVPS Y3, Y1, (AX)
+	CMPQ       DI, $0x04
+	JL         store141_few
+	VMOVUPS    X3, (AX)
+	JE         store141_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       DI, $0x06
+	JL         store141_five
+	VMOVLPS    X3, 16(AX)
+	JE         store141_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store141_swap
 
+store141_five:
+	VMOVSS X3, 16(AX)
+
+store141_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store141_end
+
+store141_few:
+	CMPQ       DI, $0x02
+	JL         store141_one
+	VMOVLPS    X3, (AX)
+	JE         store141_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store141_end
+
+store141_one:
+	VMOVSS X3, (AX)
+
+store141_end:
 next:
 	MOVQ srcStep+48(FP), R8
 	SUBQ R9, R8
@@ -36592,8 +40514,37 @@ pass1_vectors_end:
 	VPSLLD       $0x17, Y10, Y6
 	VMULPS       Y6, Y7, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMASKMOVPS   Y10, Y1, (AX)
+	CMPQ         R8, $0x04
+	JL           store142_few
+	VMOVUPS      X10, (AX)
+	JE           store142_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         R8, $0x06
+	JL           store142_five
+	VMOVLPS      X10, 16(AX)
+	JE           store142_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store142_swap
 
+store142_five:
+	VMOVSS X10, 16(AX)
+
+store142_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store142_end
+
+store142_few:
+	CMPQ       R8, $0x02
+	JL         store142_one
+	VMOVLPS    X10, (AX)
+	JE         store142_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store142_end
+
+store142_one:
+	VMOVSS X10, (AX)
+
+store142_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -36874,8 +40825,37 @@ pass1_vectors_end:
 	JE         pass1_end
 	VMASKMOVPS (BX), Y0, Y9
 	VMULPS     Y1, Y9, Y9
-	VMASKMOVPS Y9, Y0, (AX)
+	CMPQ       R8, $0x04
+	JL         store143_few
+	VMOVUPS    X9, (AX)
+	JE         store143_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       R8, $0x06
+	JL         store143_five
+	VMOVLPS    X9, 16(AX)
+	JE         store143_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store143_swap
 
+store143_five:
+	VMOVSS X9, 16(AX)
+
+store143_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store143_end
+
+store143_few:
+	CMPQ       R8, $0x02
+	JL         store143_one
+	VMOVLPS    X9, (AX)
+	JE         store143_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store143_end
+
+store143_one:
+	VMOVSS X9, (AX)
+
+store143_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -36905,8 +40885,37 @@ clear_dst_vectors_end:
 	NEGQ       R8
 	VMOVUPS    32(R10)(R8*4), Y0
 	NEGQ       R8
-	VMASKMOVPS Y1, Y0, (R9)
+	CMPQ       R8, $0x04
+	JL         store144_few
+	VMOVUPS    X1, (R9)
+	JE         store144_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       R8, $0x06
+	JL         store144_five
+	VMOVLPS    X1, 16(R9)
+	JE         store144_swap
+	VEXTRACTPS $0x02, X1, 24(R9)
+	JMP        store144_swap
 
+store144_five:
+	VMOVSS X1, 16(R9)
+
+store144_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store144_end
+
+store144_few:
+	CMPQ       R8, $0x02
+	JL         store144_one
+	VMOVLPS    X1, (R9)
+	JE         store144_end
+	VEXTRACTPS $0x02, X1, 8(R9)
+	JMP        store144_end
+
+store144_one:
+	VMOVSS X1, (R9)
+
+store144_end:
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
 	SHLQ  $0x02, R8
@@ -37524,8 +41533,37 @@ pass1_vectors_end:
 	VSUBPS     Y2, Y5, Y5
 	VMULPS     Y5, Y6, Y5
 	VMULPS     Y5, Y0, Y5
-	VMASKMOVPS Y5, Y1, (AX)
+	CMPQ       R9, $0x04
+	JL         store145_few
+	VMOVUPS    X5, (AX)
+	JE         store145_end
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	CMPQ       R9, $0x06
+	JL         store145_five
+	VMOVLPS    X5, 16(AX)
+	JE         store145_swap
+	VEXTRACTPS $0x02, X5, 24(AX)
+	JMP        store145_swap
 
+store145_five:
+	VMOVSS X5, 16(AX)
+
+store145_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store145_end
+
+store145_few:
+	CMPQ       R9, $0x02
+	JL         store145_one
+	VMOVLPS    X5, (AX)
+	JE         store145_end
+	VEXTRACTPS $0x02, X5, 8(AX)
+	JMP        store145_end
+
+store145_one:
+	VMOVSS X5, (AX)
+
+store145_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -37556,8 +41594,37 @@ clear_dx_vectors_end:
 	NEGQ       R9
 	VMOVUPS    32(R11)(R9*4), Y1
 	NEGQ       R9
-	VMASKMOVPS Y2, Y1, (R10)
+	CMPQ       R9, $0x04
+	JL         store146_few
+	VMOVUPS    X2, (R10)
+	JE         store146_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       R9, $0x06
+	JL         store146_five
+	VMOVLPS    X2, 16(R10)
+	JE         store146_swap
+	VEXTRACTPS $0x02, X2, 24(R10)
+	JMP        store146_swap
 
+store146_five:
+	VMOVSS X2, 16(R10)
+
+store146_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store146_end
+
+store146_few:
+	CMPQ       R9, $0x02
+	JL         store146_one
+	VMOVLPS    X2, (R10)
+	JE         store146_end
+	VEXTRACTPS $0x02, X2, 8(R10)
+	JMP        store146_end
+
+store146_one:
+	VMOVSS X2, (R10)
+
+store146_end:
 clear_dx_end:
 	MOVQ  dxStride+48(FP), R9
 	SHLQ  $0x02, R9
@@ -38308,14 +42375,73 @@ vectors_end:
 	VFMADD231PS  Y12, Y9, Y13
 	VMASKMOVPS   (SI), Y11, Y12
 	VMULPS       Y12, Y13, Y12
-	VMASKMOVPS   Y12, Y11, (BX)
-	VMULPS       Y10, Y9, Y10
-	VFMSUB231PS  Y1, Y7, Y10
-	VMASKMOVPS   (SI), Y11, Y1
-	VMULPS       Y1, Y0, Y1
-	VMULPS       Y1, Y10, Y1
-	VMASKMOVPS   Y1, Y11, (AX)
+	CMPQ         R8, $0x04
+	JL           store147_few
+	VMOVUPS      X12, (BX)
+	JE           store147_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         R8, $0x06
+	JL           store147_five
+	VMOVLPS      X12, 16(BX)
+	JE           store147_swap
+	VEXTRACTPS   $0x02, X12, 24(BX)
+	JMP          store147_swap
 
+store147_five:
+	VMOVSS X12, 16(BX)
+
+store147_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store147_end
+
+store147_few:
+	CMPQ       R8, $0x02
+	JL         store147_one
+	VMOVLPS    X12, (BX)
+	JE         store147_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store147_end
+
+store147_one:
+	VMOVSS X12, (BX)
+
+store147_end:
+	VMULPS      Y10, Y9, Y10
+	VFMSUB231PS Y1, Y7, Y10
+	VMASKMOVPS  (SI), Y11, Y1
+	VMULPS      Y1, Y0, Y1
+	VMULPS      Y1, Y10, Y1
+	CMPQ        R8, $0x04
+	JL          store148_few
+	VMOVUPS     X1, (AX)
+	JE          store148_end
+	VPERM2F128  $0x01, Y1, Y1, Y1
+	CMPQ        R8, $0x06
+	JL          store148_five
+	VMOVLPS     X1, 16(AX)
+	JE          store148_swap
+	VEXTRACTPS  $0x02, X1, 24(AX)
+	JMP         store148_swap
+
+store148_five:
+	VMOVSS X1, 16(AX)
+
+store148_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store148_end
+
+store148_few:
+	CMPQ       R8, $0x02
+	JL         store148_one
+	VMOVLPS    X1, (AX)
+	JE         store148_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store148_end
+
+store148_one:
+	VMOVSS X1, (AX)
+
+store148_end:
 done:
 	VZEROUPPER
 	RET
@@ -39206,10 +43332,40 @@ vectors_end:
 	VMASKMOVPS (BX), Y0, Y4
 	VMASKMOVPS (CX), Y0, Y3
 	VMULPS     Y3, Y4, Y3
-	VMASKMOVPS Y3, Y0, (AX)
-	SHLQ       $0x02, DI
-	ADDQ       DI, AX
-	ADDQ       DI, BX
+	CMPQ       DI, $0x04
+	JL         store149_few
+	VMOVUPS    X3, (AX)
+	JE         store149_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       DI, $0x06
+	JL         store149_five
+	VMOVLPS    X3, 16(AX)
+	JE         store149_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store149_swap
+
+store149_five:
+	VMOVSS X3, 16(AX)
+
+store149_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store149_end
+
+store149_few:
+	CMPQ       DI, $0x02
+	JL         store149_one
+	VMOVLPS    X3, (AX)
+	JE         store149_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store149_end
+
+store149_one:
+	VMOVSS X3, (AX)
+
+store149_end:
+	SHLQ $0x02, DI
+	ADDQ DI, AX
+	ADDQ DI, BX
 
 row_end:
 	SUBQ $+1, DX
@@ -39564,8 +43720,37 @@ partial_rows:
 	VADDPS      Y3, Y1, Y3
 
 partial_store:
-	VMASKMOVPS Y3, Y2, (AX)
+	CMPQ       DX, $0x04
+	JL         store150_few
+	VMOVUPS    X3, (AX)
+	JE         store150_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       DX, $0x06
+	JL         store150_five
+	VMOVLPS    X3, 16(AX)
+	JE         store150_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store150_swap
 
+store150_five:
+	VMOVSS X3, 16(AX)
+
+store150_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store150_end
+
+store150_few:
+	CMPQ       DX, $0x02
+	JL         store150_one
+	VMOVLPS    X3, (AX)
+	JE         store150_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store150_end
+
+store150_one:
+	VMOVSS X3, (AX)
+
+store150_end:
 done:
 	VZEROUPPER
 	RET
@@ -39907,28 +44092,57 @@ vectors_end:
 	VPXOR   X2, X2, X2
 	VPINSRW $0x00, (BX), X2, X2
 	CMPQ    CX, $0x01
-	JE      half9
+	JE      half151
 	VPINSRW $0x01, 2(BX), X2, X2
 	CMPQ    CX, $0x02
-	JE      half9
+	JE      half151
 	VPINSRW $0x02, 4(BX), X2, X2
 	CMPQ    CX, $0x03
-	JE      half9
+	JE      half151
 	VPINSRW $0x03, 6(BX), X2, X2
 	CMPQ    CX, $0x04
-	JE      half9
+	JE      half151
 	VPINSRW $0x04, 8(BX), X2, X2
 	CMPQ    CX, $0x05
-	JE      half9
+	JE      half151
 	VPINSRW $0x05, 10(BX), X2, X2
 	CMPQ    CX, $0x06
-	JE      half9
+	JE      half151
 	VPINSRW $0x06, 12(BX), X2, X2
 
-half9:
+half151:
 	VCVTPH2PS  X2, Y2
-	VMASKMOVPS Y2, Y3, (AX)
+	CMPQ       CX, $0x04
+	JL         store152_few
+	VMOVUPS    X2, (AX)
+	JE         store152_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       CX, $0x06
+	JL         store152_five
+	VMOVLPS    X2, 16(AX)
+	JE         store152_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store152_swap
 
+store152_five:
+	VMOVSS X2, 16(AX)
+
+store152_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store152_end
+
+store152_few:
+	CMPQ       CX, $0x02
+	JL         store152_one
+	VMOVLPS    X2, (AX)
+	JE         store152_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store152_end
+
+store152_one:
+	VMOVSS X2, (AX)
+
+store152_end:
 done:
 	VZEROUPPER
 	RET
@@ -40031,25 +44245,25 @@ vectors_end:
 	VCVTPS2PH  $0x00, Y2, X1
 	VPEXTRW    $0x00, X1, (AX)
 	CMPQ       CX, $0x01
-	JE         half10
+	JE         half153
 	VPEXTRW    $0x01, X1, 2(AX)
 	CMPQ       CX, $0x02
-	JE         half10
+	JE         half153
 	VPEXTRW    $0x02, X1, 4(AX)
 	CMPQ       CX, $0x03
-	JE         half10
+	JE         half153
 	VPEXTRW    $0x03, X1, 6(AX)
 	CMPQ       CX, $0x04
-	JE         half10
+	JE         half153
 	VPEXTRW    $0x04, X1, 8(AX)
 	CMPQ       CX, $0x05
-	JE         half10
+	JE         half153
 	VPEXTRW    $0x05, X1, 10(AX)
 	CMPQ       CX, $0x06
-	JE         half10
+	JE         half153
 	VPEXTRW    $0x06, X1, 12(AX)
 
-half10:
+half153:
 done:
 	VZEROUPPER
 	RET

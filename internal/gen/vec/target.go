@@ -72,7 +72,7 @@ type Target interface {
 	Scale4(d GP)           // d *= 4
 	Remainder(d GP, n int) // d &= n-1
 
-	Partial(n GP, mask Reg, spare GP) // prepares for partial vectors of n < Lanes elements; may overwrite spare
+	Partial(n GP, mask Reg, spare GP) // prepares for partial vectors of n < Lanes elements, where n has that value again; may overwrite spare
 	Load(d Reg, p GP, offset int, partial bool)
 	Store(s Reg, p GP, offset int, partial bool)
 	StoreAround(s Reg, p GP, offset int)                      // past the caches, to a multiple of 32 bytes; see Streams
