@@ -123,6 +123,10 @@ func (s *colSum) sums(c0, c1 int) {
 		return
 	}
 	step := sumRows(c1-c0, s.rows)
+	if s.rows <= step && c1-c0 <= columnChunk/2 { // one call
+		s.add(s.dst[c0:c1], 0, s.rows, c0, 0)
+		return
+	}
 	if step < blockRows && s.rows > blockRows {
 		s.byBlocks(c0, c1, step)
 		return

@@ -44,10 +44,11 @@ func rowLen(rows int, x []float32, mismatch string) int {
 		}
 		return 0
 	}
-	if len(x)%rows != 0 {
+	n := len(x) / rows
+	if n*rows != len(x) { // a division less
 		panic(mismatch)
 	}
-	return len(x) / rows
+	return n
 }
 
 // RowMeanVariance stores the mean and the (biased) variance of the rows of the
