@@ -295,6 +295,37 @@ func TestEach(t *testing.T) {
 	})
 }
 
+// TestLoadBeforeStore: arguments may be the same memory, so an operation after a
+// store can't do a load from before it.
+func TestLoadBeforeStore(t *testing.T) {
+	k := vec.Describe("move", func(k *vec.Kernel) {
+		b, c, a := k.InOut("b"), k.Out("c"), k.In("a")
+		alpha := k.Scalar("alpha")
+		k.Each(2, func() {
+			v := k.Load(a)
+			k.Store(b, k.Mul(alpha, k.Load(b)))
+			k.Store(c, k.Sub(alpha, v))
+		})
+	})
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		m := randomMachine(r)
+		m.memoryVector = func(vec.Op, int) int { return 2 }
+		require.NoError(t, m.lower(k))
+		m.arguments()
+		n := 5*m.lanes + 1
+		old := m.add(r, "a", n)
+		m.add(r, "c", n)
+		m.args["b"], m.args["n"], m.scalars["alpha"] = m.args["a"], n, r.Uint32()
+		m.run()
+		for i, x := range old {
+			alpha := m.scalars["alpha"]
+			require.Equal(t, scramble(vec.Mul, []uint32{alpha, x}, 0), m.get("b", n)[i])
+			require.Equal(t, scramble(vec.Sub, []uint32{alpha, x}, 0), m.get("c", n)[i])
+		}
+	}
+}
+
 // TestEachStream: whole blocks with stores past the caches.
 func TestEachStream(t *testing.T) {
 	var in, out *vec.Slice
