@@ -8,7 +8,7 @@ import (
 // The loops that a kernel can have. Each is written once, for all targets.
 
 // Each runs the body over n elements, the length of the first slice: blocks of
-// unroll vectors, then single vectors, then a partial one.
+// up to unroll vectors, then single vectors, then a partial one.
 func (k *Kernel) Each(unroll int, body func()) {
 	n := k.length("n", k.Slices[0].Name)
 	k.each, k.block = true, unroll
@@ -25,8 +25,8 @@ func (k *Kernel) Each(unroll int, body func()) {
 	}
 }
 
-// longBlock is a number of operations beside which those that count don't matter:
-// blocks with more are as short as if copies ran beside each other alone.
+// longBlock is a number of operations beside which those that count the elements
+// don't matter: a block has more of them only in copies that run beside each other.
 const longBlock = 56
 
 // each emits the loop of Each over n elements and jumps to or falls through to
