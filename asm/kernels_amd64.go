@@ -17,6 +17,9 @@ func ScaleAVX512(dst *float32, x *float32, n int, alpha float32)
 func ScaleAVX2(dst *float32, x *float32, n int, alpha float32)
 
 //go:noescape
+func ScaleStreamAVX2(dst *float32, x *float32, n int, alpha float32)
+
+//go:noescape
 func EmaAVX512(y *float32, x *float32, n int, keep float32, add float32)
 
 //go:noescape
@@ -227,10 +230,16 @@ func ReluAVX512(dst *float32, x *float32, n int)
 func ReluAVX2(dst *float32, x *float32, n int)
 
 //go:noescape
+func ReluStreamAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
 func ReluBackwardAVX512(dx *float32, dy *float32, y *float32, n int)
 
 //go:noescape
 func ReluBackwardAVX2(dx *float32, dy *float32, y *float32, n int)
+
+//go:noescape
+func ReluBackwardStreamAVX2(dx *float32, dy *float32, y *float32, n int)
 
 //go:noescape
 func TanhAVX512(dst *float32, x *float32, n int)
@@ -243,6 +252,9 @@ func TanhBackwardAVX512(dx *float32, dy *float32, y *float32, n int)
 
 //go:noescape
 func TanhBackwardAVX2(dx *float32, dy *float32, y *float32, n int)
+
+//go:noescape
+func TanhBackwardStreamAVX2(dx *float32, dy *float32, y *float32, n int)
 
 //go:noescape
 func ExpSumAVX512(acc *[64]float32, dst *float32, x *float32, n int, m float32, alpha float32) float32
@@ -267,6 +279,9 @@ func SqrtAVX512(dst *float32, x *float32, n int)
 
 //go:noescape
 func SqrtAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
+func SqrtStreamAVX2(dst *float32, x *float32, n int)
 
 //go:noescape
 func RsqrtAVX512(dst *float32, x *float32, n int)
@@ -297,6 +312,9 @@ func SigmoidBackwardAVX512(dx *float32, dy *float32, y *float32, n int)
 
 //go:noescape
 func SigmoidBackwardAVX2(dx *float32, dy *float32, y *float32, n int)
+
+//go:noescape
+func SigmoidBackwardStreamAVX2(dx *float32, dy *float32, y *float32, n int)
 
 //go:noescape
 func SiluAVX512(dst *float32, x *float32, n int)
@@ -347,6 +365,9 @@ func LogSoftmaxAVX512(dst *float32, x *float32, n int, m float32, l float32)
 func LogSoftmaxAVX2(dst *float32, x *float32, n int, m float32, l float32)
 
 //go:noescape
+func LogSoftmaxStreamAVX2(dst *float32, x *float32, n int, m float32, l float32)
+
+//go:noescape
 func LogSoftmaxBackwardAVX512(dx *float32, dy *float32, y *float32, n int, s float32)
 
 //go:noescape
@@ -359,10 +380,16 @@ func AddAVX512(dst *float32, x *float32, y *float32, n int)
 func AddAVX2(dst *float32, x *float32, y *float32, n int)
 
 //go:noescape
+func AddStreamAVX2(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
 func SubAVX512(dst *float32, x *float32, y *float32, n int)
 
 //go:noescape
 func SubAVX2(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
+func SubStreamAVX2(dst *float32, x *float32, y *float32, n int)
 
 //go:noescape
 func MulAVX512(dst *float32, x *float32, y *float32, n int)
@@ -371,10 +398,16 @@ func MulAVX512(dst *float32, x *float32, y *float32, n int)
 func MulAVX2(dst *float32, x *float32, y *float32, n int)
 
 //go:noescape
+func MulStreamAVX2(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
 func DivAVX512(dst *float32, x *float32, y *float32, n int)
 
 //go:noescape
 func DivAVX2(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
+func DivStreamAVX2(dst *float32, x *float32, y *float32, n int)
 
 //go:noescape
 func MulAddAVX512(dst *float32, x *float32, y *float32, z *float32, n int)
@@ -383,10 +416,16 @@ func MulAddAVX512(dst *float32, x *float32, y *float32, z *float32, n int)
 func MulAddAVX2(dst *float32, x *float32, y *float32, z *float32, n int)
 
 //go:noescape
+func MulAddStreamAVX2(dst *float32, x *float32, y *float32, z *float32, n int)
+
+//go:noescape
 func ScaleAddAVX512(dst *float32, x *float32, y *float32, n int, alpha float32, beta float32)
 
 //go:noescape
 func ScaleAddAVX2(dst *float32, x *float32, y *float32, n int, alpha float32, beta float32)
+
+//go:noescape
+func ScaleAddStreamAVX2(dst *float32, x *float32, y *float32, n int, alpha float32, beta float32)
 
 //go:noescape
 func CopyVectorAVX512(dst *float32, x *float32, n int)
@@ -395,10 +434,16 @@ func CopyVectorAVX512(dst *float32, x *float32, n int)
 func CopyVectorAVX2(dst *float32, x *float32, n int)
 
 //go:noescape
+func CopyVectorStreamAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
 func FillAVX512(dst *float32, n int, value float32)
 
 //go:noescape
 func FillAVX2(dst *float32, n int, value float32)
+
+//go:noescape
+func FillStreamAVX2(dst *float32, n int, value float32)
 
 //go:noescape
 func ClampAVX512(dst *float32, x *float32, n int, lo float32, hi float32)
@@ -407,10 +452,16 @@ func ClampAVX512(dst *float32, x *float32, n int, lo float32, hi float32)
 func ClampAVX2(dst *float32, x *float32, n int, lo float32, hi float32)
 
 //go:noescape
+func ClampStreamAVX2(dst *float32, x *float32, n int, lo float32, hi float32)
+
+//go:noescape
 func AbsAVX512(dst *float32, x *float32, n int)
 
 //go:noescape
 func AbsAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
+func AbsStreamAVX2(dst *float32, x *float32, n int)
 
 //go:noescape
 func SumMagnitudesAVX512(acc *[64]float32, x *float32, n int) float32
@@ -473,16 +524,19 @@ func LayerNormRowsAVX512(dst *float32, mean *float32, rstd *float32, x *float32,
 func LayerNormRowsAVX2(dst *float32, mean *float32, rstd *float32, x *float32, gamma *float32, beta *float32, rows int, cols int, eps float32, n float32)
 
 //go:noescape
-func LayerNormBackwardRowsAVX512(dx *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+func LayerNormBackwardRowsAVX512(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
 
 //go:noescape
-func LayerNormBackwardRowsAVX2(dx *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+func LayerNormBackwardRowsAVX2(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
 
 //go:noescape
 func LayerNormAVX512(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
 
 //go:noescape
 func LayerNormAVX2(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
+
+//go:noescape
+func LayerNormStreamAVX2(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
 
 //go:noescape
 func LayerNormDotAVX512(acc *[64]float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32) float32
@@ -525,6 +579,18 @@ func ColSumSquaresShiftedNarrowAVX512(dst *float32, x *float32, shift *float32, 
 
 //go:noescape
 func ColSumSquaresShiftedNarrowAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
+func ShiftedMeansAVX512(mean *float32, lost *float32, shift *float32, n int, rows float32)
+
+//go:noescape
+func ShiftedMeansAVX2(mean *float32, lost *float32, shift *float32, n int, rows float32)
+
+//go:noescape
+func CorrectedVariancesAVX512(variance *float32, lost *float32, n int, rows float32)
+
+//go:noescape
+func CorrectedVariancesAVX2(variance *float32, lost *float32, n int, rows float32)
 
 //go:noescape
 func ColAffineAVX512(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)

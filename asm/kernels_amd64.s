@@ -15,22 +15,18 @@ TEXT ·AxpyAVX2(SB), NOSPLIT, $0-28
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (BX), Y1
-	VMOVUPS     32(BX), Y2
-	VMOVUPS     64(BX), Y3
-	VMOVUPS     96(BX), Y4
-	VMOVUPS     (AX), Y5
-	VMOVUPS     32(AX), Y6
-	VMOVUPS     64(AX), Y7
-	VMOVUPS     96(AX), Y8
-	VFMADD231PS Y1, Y0, Y5
-	VFMADD231PS Y2, Y0, Y6
-	VFMADD231PS Y3, Y0, Y7
-	VFMADD231PS Y4, Y0, Y8
-	VMOVUPS     Y5, (AX)
-	VMOVUPS     Y6, 32(AX)
-	VMOVUPS     Y7, 64(AX)
-	VMOVUPS     Y8, 96(AX)
+	VMOVUPS     (AX), Y1
+	VMOVUPS     32(AX), Y2
+	VMOVUPS     64(AX), Y3
+	VMOVUPS     96(AX), Y4
+	VFMADD231PS (BX), Y0, Y1
+	VFMADD231PS 32(BX), Y0, Y2
+	VFMADD231PS 64(BX), Y0, Y3
+	VFMADD231PS 96(BX), Y0, Y4
+	VMOVUPS     Y1, (AX)
+	VMOVUPS     Y2, 32(AX)
+	VMOVUPS     Y3, 64(AX)
+	VMOVUPS     Y4, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	SUBQ        $+32, CX
@@ -42,10 +38,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y8
-	VMOVUPS     (AX), Y7
-	VFMADD231PS Y8, Y0, Y7
-	VMOVUPS     Y7, (AX)
+	VMOVUPS     (AX), Y4
+	VFMADD231PS (BX), Y0, Y4
+	VMOVUPS     Y4, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	SUBQ        $+8, CX
@@ -57,13 +52,42 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y7
+	VMOVUPS     32(DX)(CX*4), Y4
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y7, Y8
-	VMASKMOVPS  (AX), Y7, Y6
-	VFMADD231PS Y8, Y0, Y6
-	VMASKMOVPS  Y6, Y7, (AX)
+	VMASKMOVPS  (BX), Y4, Y3
+	VMASKMOVPS  (AX), Y4, Y2
+	VFMADD231PS Y3, Y0, Y2
+	CMPQ        CX, $0x04
+	JL          store1_few
+	VMOVUPS     X2, (AX)
+	JE          store1_end
+	VPERM2F128  $0x01, Y2, Y2, Y2
+	CMPQ        CX, $0x06
+	JL          store1_five
+	VMOVLPS     X2, 16(AX)
+	JE          store1_swap
+	VEXTRACTPS  $0x02, X2, 24(AX)
+	JMP         store1_swap
 
+store1_five:
+	VMOVSS X2, 16(AX)
+
+store1_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store1_end
+
+store1_few:
+	CMPQ       CX, $0x02
+	JL         store1_one
+	VMOVLPS    X2, (AX)
+	JE         store1_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store1_end
+
+store1_one:
+	VMOVSS X2, (AX)
+
+store1_end:
 done:
 	VZEROUPPER
 	RET
@@ -160,14 +184,10 @@ TEXT ·ScaleAVX2(SB), NOSPLIT, $0-28
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Y1
-	VMOVUPS 32(BX), Y2
-	VMOVUPS 64(BX), Y3
-	VMOVUPS 96(BX), Y4
-	VMULPS  Y1, Y0, Y1
-	VMULPS  Y2, Y0, Y2
-	VMULPS  Y3, Y0, Y3
-	VMULPS  Y4, Y0, Y4
+	VMULPS  (BX), Y0, Y1
+	VMULPS  32(BX), Y0, Y2
+	VMULPS  64(BX), Y0, Y3
+	VMULPS  96(BX), Y0, Y4
 	VMOVUPS Y1, (AX)
 	VMOVUPS Y2, 32(AX)
 	VMOVUPS Y3, 64(AX)
@@ -183,8 +203,7 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y4
-	VMULPS  Y4, Y0, Y4
+	VMULPS  (BX), Y0, Y4
 	VMOVUPS Y4, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
@@ -201,8 +220,37 @@ vectors_end:
 	NEGQ       CX
 	VMASKMOVPS (BX), Y4, Y3
 	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y4, (AX)
+	CMPQ       CX, $0x04
+	JL         store2_few
+	VMOVUPS    X3, (AX)
+	JE         store2_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       CX, $0x06
+	JL         store2_five
+	VMOVLPS    X3, 16(AX)
+	JE         store2_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store2_swap
 
+store2_five:
+	VMOVSS X3, 16(AX)
+
+store2_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store2_end
+
+store2_few:
+	CMPQ       CX, $0x02
+	JL         store2_one
+	VMOVLPS    X3, (AX)
+	JE         store2_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store2_end
+
+store2_one:
+	VMOVSS X3, (AX)
+
+store2_end:
 done:
 	VZEROUPPER
 	RET
@@ -264,51 +312,64 @@ done:
 	VZEROUPPER
 	RET
 
+// func ScaleStreamAVX2(dst *float32, x *float32, n int, alpha float32)
+// Requires: AVX, MMX+
+TEXT ·ScaleStreamAVX2(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS alpha+24(FP), Y0
+
+blocks:
+	VMULPS   (BX), Y0, Y1
+	VMULPS   32(BX), Y0, Y2
+	VMULPS   64(BX), Y0, Y3
+	VMULPS   96(BX), Y0, Y4
+	VMOVNTPS Y1, (AX)
+	VMOVNTPS Y2, 32(AX)
+	VMOVNTPS Y3, 64(AX)
+	VMOVNTPS Y4, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	SUBQ     $+32, CX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func EmaAVX2(y *float32, x *float32, n int, keep float32, add float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·EmaAVX2(SB), NOSPLIT, $0-32
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS keep+24(FP), Y0
 	VBROADCASTSS add+28(FP), Y1
-	VBROADCASTSS lanes_00800000<>+0(SB), Y3
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y3
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (AX), Y2
-	VMOVUPS     32(AX), Y4
-	VMOVUPS     64(AX), Y5
-	VMOVUPS     96(AX), Y6
-	VMOVUPS     (BX), Y7
-	VMOVUPS     32(BX), Y8
-	VMOVUPS     64(BX), Y9
-	VMOVUPS     96(BX), Y10
-	VMULPS      Y7, Y1, Y7
-	VMULPS      Y8, Y1, Y8
-	VMULPS      Y9, Y1, Y9
-	VMULPS      Y10, Y1, Y10
-	VFMADD231PS Y2, Y0, Y7
-	VFMADD231PS Y4, Y0, Y8
-	VFMADD231PS Y5, Y0, Y9
-	VFMADD231PS Y6, Y0, Y10
-	VANDPS      lanes_7fffffff<>+0(SB), Y7, Y6
-	VCMPPS      $0x05, Y3, Y6, Y6
-	VANDPS      Y6, Y7, Y7
-	VANDPS      lanes_7fffffff<>+0(SB), Y8, Y6
-	VCMPPS      $0x05, Y3, Y6, Y6
-	VANDPS      Y6, Y8, Y8
-	VANDPS      lanes_7fffffff<>+0(SB), Y9, Y6
-	VCMPPS      $0x05, Y3, Y6, Y6
-	VANDPS      Y6, Y9, Y9
-	VANDPS      lanes_7fffffff<>+0(SB), Y10, Y6
-	VCMPPS      $0x05, Y3, Y6, Y6
-	VANDPS      Y6, Y10, Y10
-	VMOVUPS     Y7, (AX)
-	VMOVUPS     Y8, 32(AX)
-	VMOVUPS     Y9, 64(AX)
-	VMOVUPS     Y10, 96(AX)
+	VMULPS      (BX), Y1, Y2
+	VMULPS      32(BX), Y1, Y4
+	VMULPS      64(BX), Y1, Y5
+	VMULPS      96(BX), Y1, Y6
+	VFMADD231PS (AX), Y0, Y2
+	VFMADD231PS 32(AX), Y0, Y4
+	VFMADD231PS 64(AX), Y0, Y5
+	VFMADD231PS 96(AX), Y0, Y6
+	VANDPS      Y3, Y2, Y7
+	VPSIGND     Y7, Y2, Y2
+	VANDPS      Y3, Y4, Y7
+	VPSIGND     Y7, Y4, Y4
+	VANDPS      Y3, Y5, Y7
+	VPSIGND     Y7, Y5, Y5
+	VANDPS      Y3, Y6, Y7
+	VPSIGND     Y7, Y6, Y6
+	VMOVUPS     Y2, (AX)
+	VMOVUPS     Y4, 32(AX)
+	VMOVUPS     Y5, 64(AX)
+	VMOVUPS     Y6, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	SUBQ        $+32, CX
@@ -320,14 +381,11 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (AX), Y10
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y1, Y9
-	VFMADD231PS Y10, Y0, Y9
-	VANDPS      lanes_7fffffff<>+0(SB), Y9, Y10
-	VCMPPS      $0x05, Y3, Y10, Y10
-	VANDPS      Y10, Y9, Y9
-	VMOVUPS     Y9, (AX)
+	VMULPS      (BX), Y1, Y6
+	VFMADD231PS (AX), Y0, Y6
+	VANDPS      Y3, Y6, Y5
+	VPSIGND     Y5, Y6, Y6
+	VMOVUPS     Y6, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	SUBQ        $+8, CX
@@ -339,120 +397,45 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y9
+	VMOVUPS     32(DX)(CX*4), Y6
 	NEGQ        CX
-	VMASKMOVPS  (AX), Y9, Y10
-	VMASKMOVPS  (BX), Y9, Y8
-	VMULPS      Y8, Y1, Y8
-	VFMADD231PS Y10, Y0, Y8
-	VANDPS      lanes_7fffffff<>+0(SB), Y8, Y10
-	VCMPPS      $0x05, Y3, Y10, Y10
-	VANDPS      Y10, Y8, Y8
-	VMASKMOVPS  Y8, Y9, (AX)
+	VMASKMOVPS  (AX), Y6, Y5
+	VMASKMOVPS  (BX), Y6, Y4
+	VMULPS      Y4, Y1, Y4
+	VFMADD231PS Y5, Y0, Y4
+	VANDPS      Y3, Y4, Y5
+	VPSIGND     Y5, Y4, Y4
+	CMPQ        CX, $0x04
+	JL          store3_few
+	VMOVUPS     X4, (AX)
+	JE          store3_end
+	VPERM2F128  $0x01, Y4, Y4, Y4
+	CMPQ        CX, $0x06
+	JL          store3_five
+	VMOVLPS     X4, 16(AX)
+	JE          store3_swap
+	VEXTRACTPS  $0x02, X4, 24(AX)
+	JMP         store3_swap
 
-done:
-	VZEROUPPER
-	RET
+store3_five:
+	VMOVSS X4, 16(AX)
 
-DATA lanes_00800000<>+0(SB)/4, $0x00800000
-DATA lanes_00800000<>+4(SB)/4, $0x00800000
-DATA lanes_00800000<>+8(SB)/4, $0x00800000
-DATA lanes_00800000<>+12(SB)/4, $0x00800000
-DATA lanes_00800000<>+16(SB)/4, $0x00800000
-DATA lanes_00800000<>+20(SB)/4, $0x00800000
-DATA lanes_00800000<>+24(SB)/4, $0x00800000
-DATA lanes_00800000<>+28(SB)/4, $0x00800000
-GLOBL lanes_00800000<>(SB), RODATA|NOPTR, $32
+store3_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store3_end
 
-DATA lanes_7fffffff<>+0(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+4(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+8(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+12(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+16(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+20(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+24(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+28(SB)/4, $0x7fffffff
-GLOBL lanes_7fffffff<>(SB), RODATA|NOPTR, $32
+store3_few:
+	CMPQ       CX, $0x02
+	JL         store3_one
+	VMOVLPS    X4, (AX)
+	JE         store3_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store3_end
 
-// func EmaAVX512(y *float32, x *float32, n int, keep float32, add float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·EmaAVX512(SB), NOSPLIT, $0-32
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), BX
-	MOVQ         n+16(FP), CX
-	VBROADCASTSS keep+24(FP), Z0
-	VBROADCASTSS add+28(FP), Z1
-	VBROADCASTSS lanes_00800000<>+0(SB), Z3
-	SUBQ         $+64, CX
-	JL           blocks_end
+store3_one:
+	VMOVSS X4, (AX)
 
-blocks:
-	VMOVUPS       (AX), Z2
-	VMOVUPS       64(AX), Z4
-	VMOVUPS       128(AX), Z5
-	VMOVUPS       192(AX), Z6
-	VMOVUPS       (BX), Z7
-	VMOVUPS       64(BX), Z8
-	VMOVUPS       128(BX), Z9
-	VMOVUPS       192(BX), Z10
-	VMULPS        Z7, Z1, Z7
-	VMULPS        Z8, Z1, Z8
-	VMULPS        Z9, Z1, Z9
-	VMULPS        Z10, Z1, Z10
-	VFMADD231PS   Z2, Z0, Z7
-	VFMADD231PS   Z4, Z0, Z8
-	VFMADD231PS   Z5, Z0, Z9
-	VFMADD231PS   Z6, Z0, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z7, K7
-	VMOVAPS.Z     Z7, K7, Z7
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z7, (AX)
-	VMOVUPS       Z8, 64(AX)
-	VMOVUPS       Z9, 128(AX)
-	VMOVUPS       Z10, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	SUBQ          $+64, CX
-	JGE           blocks
-
-blocks_end:
-	ADDQ $+64, CX
-	SUBQ $+16, CX
-	JL   vectors_end
-
-vectors:
-	VMOVUPS       (AX), Z10
-	VMOVUPS       (BX), Z9
-	VMULPS        Z9, Z1, Z9
-	VFMADD231PS   Z10, Z0, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	SUBQ          $+16, CX
-	JGE           vectors
-
-vectors_end:
-	ADDQ          $+16, CX
-	TESTQ         CX, CX
-	JE            done
-	MOVL          $0x0000ffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	VMOVUPS.Z     (AX), K1, Z9
-	VMOVUPS.Z     (BX), K1, Z10
-	VMULPS        Z10, Z1, Z10
-	VFMADD231PS   Z9, Z0, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, K1, (AX)
-
+store3_end:
 done:
 	VZEROUPPER
 	RET
@@ -466,6 +449,89 @@ DATA lanes_7f800000<>+20(SB)/4, $0x7f800000
 DATA lanes_7f800000<>+24(SB)/4, $0x7f800000
 DATA lanes_7f800000<>+28(SB)/4, $0x7f800000
 GLOBL lanes_7f800000<>(SB), RODATA|NOPTR, $32
+
+// func EmaAVX512(y *float32, x *float32, n int, keep float32, add float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·EmaAVX512(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS keep+24(FP), Z0
+	VBROADCASTSS add+28(FP), Z1
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z3
+	SUBQ         $+64, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS     (AX), Z2
+	VMOVUPS     64(AX), Z4
+	VMOVUPS     128(AX), Z5
+	VMOVUPS     192(AX), Z6
+	VMOVUPS     (BX), Z7
+	VMOVUPS     64(BX), Z8
+	VMOVUPS     128(BX), Z9
+	VMOVUPS     192(BX), Z10
+	VMULPS      Z7, Z1, Z7
+	VMULPS      Z8, Z1, Z8
+	VMULPS      Z9, Z1, Z9
+	VMULPS      Z10, Z1, Z10
+	VFMADD231PS Z2, Z0, Z7
+	VFMADD231PS Z4, Z0, Z8
+	VFMADD231PS Z5, Z0, Z9
+	VFMADD231PS Z6, Z0, Z10
+	VPTESTMD    Z3, Z7, K7
+	VMOVAPS.Z   Z7, K7, Z7
+	VPTESTMD    Z3, Z8, K7
+	VMOVAPS.Z   Z8, K7, Z8
+	VPTESTMD    Z3, Z9, K7
+	VMOVAPS.Z   Z9, K7, Z9
+	VPTESTMD    Z3, Z10, K7
+	VMOVAPS.Z   Z10, K7, Z10
+	VMOVUPS     Z7, (AX)
+	VMOVUPS     Z8, 64(AX)
+	VMOVUPS     Z9, 128(AX)
+	VMOVUPS     Z10, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	SUBQ        $+64, CX
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (AX), Z10
+	VMOVUPS     (BX), Z9
+	VMULPS      Z9, Z1, Z9
+	VFMADD231PS Z10, Z0, Z9
+	VPTESTMD    Z3, Z9, K7
+	VMOVAPS.Z   Z9, K7, Z9
+	VMOVUPS     Z9, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	SUBQ        $+16, CX
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+16, CX
+	TESTQ       CX, CX
+	JE          done
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (AX), K1, Z9
+	VMOVUPS.Z   (BX), K1, Z10
+	VMULPS      Z10, Z1, Z10
+	VFMADD231PS Z9, Z0, Z10
+	VPTESTMD    Z3, Z10, K7
+	VMOVAPS.Z   Z10, K7, Z10
+	VMOVUPS     Z10, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
 
 // func DotAVX2(acc *[64]float32, x *float32, y *float32, n int) float32
 // Requires: AVX, FMA3
@@ -499,38 +565,24 @@ start:
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (BX), Y8
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y12
-	VFMADD231PS Y11, Y8, Y0
-	VFMADD231PS Y12, Y10, Y1
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y8
-	VFMADD231PS Y11, Y12, Y2
-	VFMADD231PS Y8, Y10, Y3
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y8
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y12
-	VFMADD231PS Y11, Y8, Y4
-	VFMADD231PS Y12, Y10, Y5
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y8
-	VFMADD231PS Y11, Y12, Y6
-	VFMADD231PS Y8, Y10, Y7
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
+	VMOVUPS     (CX), Y8
+	VMOVUPS     32(CX), Y10
+	VMOVUPS     64(CX), Y11
+	VMOVUPS     96(CX), Y12
+	VFMADD231PS (BX), Y8, Y0
+	VFMADD231PS 32(BX), Y10, Y1
+	VFMADD231PS 64(BX), Y11, Y2
+	VFMADD231PS 96(BX), Y12, Y3
+	VMOVUPS     128(CX), Y12
+	VMOVUPS     160(CX), Y11
+	VMOVUPS     192(CX), Y10
+	VMOVUPS     224(CX), Y8
+	VFMADD231PS 128(BX), Y12, Y4
+	VFMADD231PS 160(BX), Y11, Y5
+	VFMADD231PS 192(BX), Y10, Y6
+	VFMADD231PS 224(BX), Y8, Y7
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	JGE         blocks
 
@@ -538,65 +590,57 @@ blocks_end:
 	ADDQ        $+64, DX
 	CMPQ        DX, $+8
 	JL          partial0
-	VMOVUPS     (BX), Y8
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y8, Y0
+	VMOVUPS     (CX), Y8
+	VFMADD231PS (BX), Y8, Y0
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial1
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y8
-	VFMADD231PS Y8, Y10, Y1
+	VFMADD231PS (BX), Y8, Y1
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial2
-	VMOVUPS     (BX), Y8
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y8, Y2
+	VMOVUPS     (CX), Y8
+	VFMADD231PS (BX), Y8, Y2
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial3
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y8
-	VFMADD231PS Y8, Y10, Y3
+	VFMADD231PS (BX), Y8, Y3
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial4
-	VMOVUPS     (BX), Y8
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y8, Y4
+	VMOVUPS     (CX), Y8
+	VFMADD231PS (BX), Y8, Y4
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial5
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y8
-	VFMADD231PS Y8, Y10, Y5
+	VFMADD231PS (BX), Y8, Y5
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial6
-	VMOVUPS     (BX), Y8
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y8, Y6
+	VMOVUPS     (CX), Y8
+	VFMADD231PS (BX), Y8, Y6
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial7
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y8
-	VFMADD231PS Y8, Y10, Y7
+	VFMADD231PS (BX), Y8, Y7
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
@@ -923,78 +967,61 @@ start:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Y8
-	VMOVUPS 32(BX), Y9
-	VMOVUPS 64(BX), Y10
-	VMOVUPS 96(BX), Y11
-	VADDPS  Y8, Y0, Y0
-	VADDPS  Y9, Y1, Y1
-	VADDPS  Y10, Y2, Y2
-	VADDPS  Y11, Y3, Y3
-	ADDQ    $+128, BX
-	VMOVUPS (BX), Y11
-	VMOVUPS 32(BX), Y10
-	VMOVUPS 64(BX), Y9
-	VMOVUPS 96(BX), Y8
-	VADDPS  Y11, Y4, Y4
-	VADDPS  Y10, Y5, Y5
-	VADDPS  Y9, Y6, Y6
-	VADDPS  Y8, Y7, Y7
-	ADDQ    $+128, BX
-	SUBQ    $+64, CX
-	JGE     blocks
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS 64(BX), Y2, Y2
+	VADDPS 96(BX), Y3, Y3
+	VADDPS 128(BX), Y4, Y4
+	VADDPS 160(BX), Y5, Y5
+	VADDPS 192(BX), Y6, Y6
+	VADDPS 224(BX), Y7, Y7
+	ADDQ   $+256, BX
+	SUBQ   $+64, CX
+	JGE    blocks
 
 blocks_end:
-	ADDQ    $+64, CX
-	CMPQ    CX, $+8
-	JL      partial0
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y0, Y0
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	CMPQ    CX, $+8
-	JL      partial1
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y1, Y1
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	CMPQ    CX, $+8
-	JL      partial2
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y2, Y2
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	CMPQ    CX, $+8
-	JL      partial3
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y3, Y3
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	CMPQ    CX, $+8
-	JL      partial4
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y4, Y4
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	CMPQ    CX, $+8
-	JL      partial5
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y5, Y5
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	CMPQ    CX, $+8
-	JL      partial6
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y6, Y6
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	CMPQ    CX, $+8
-	JL      partial7
-	VMOVUPS (BX), Y8
-	VADDPS  Y8, Y7, Y7
-	ADDQ    $+32, BX
-	ADDQ    $-8, CX
-	JMP     fold
+	ADDQ   $+64, CX
+	CMPQ   CX, $+8
+	JL     partial0
+	VADDPS (BX), Y0, Y0
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	CMPQ   CX, $+8
+	JL     partial1
+	VADDPS (BX), Y1, Y1
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	CMPQ   CX, $+8
+	JL     partial2
+	VADDPS (BX), Y2, Y2
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	CMPQ   CX, $+8
+	JL     partial3
+	VADDPS (BX), Y3, Y3
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	CMPQ   CX, $+8
+	JL     partial4
+	VADDPS (BX), Y4, Y4
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	CMPQ   CX, $+8
+	JL     partial5
+	VADDPS (BX), Y5, Y5
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	CMPQ   CX, $+8
+	JL     partial6
+	VADDPS (BX), Y6, Y6
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	CMPQ   CX, $+8
+	JL     partial7
+	VADDPS (BX), Y7, Y7
+	ADDQ   $+32, BX
+	ADDQ   $-8, CX
+	JMP    fold
 
 partial0:
 	TESTQ      CX, CX
@@ -1276,16 +1303,15 @@ blocks:
 	VFMADD231PS Y9, Y9, Y1
 	VFMADD231PS Y10, Y10, Y2
 	VFMADD231PS Y11, Y11, Y3
-	ADDQ        $+128, BX
-	VMOVUPS     (BX), Y11
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     64(BX), Y9
-	VMOVUPS     96(BX), Y8
+	VMOVUPS     128(BX), Y11
+	VMOVUPS     160(BX), Y10
+	VMOVUPS     192(BX), Y9
+	VMOVUPS     224(BX), Y8
 	VFMADD231PS Y11, Y11, Y4
 	VFMADD231PS Y10, Y10, Y5
 	VFMADD231PS Y9, Y9, Y6
 	VFMADD231PS Y8, Y8, Y7
-	ADDQ        $+128, BX
+	ADDQ        $+256, BX
 	SUBQ        $+64, CX
 	JGE         blocks
 
@@ -1902,14 +1928,10 @@ TEXT ·FiniteSumAVX2(SB), NOSPLIT, $0-20
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (AX), Y4
-	VMOVUPS     32(AX), Y6
-	VMOVUPS     64(AX), Y7
-	VMOVUPS     96(AX), Y8
-	VFMADD231PS Y5, Y4, Y0
-	VFMADD231PS Y5, Y6, Y1
-	VFMADD231PS Y5, Y7, Y2
-	VFMADD231PS Y5, Y8, Y3
+	VFMADD231PS (AX), Y5, Y0
+	VFMADD231PS 32(AX), Y5, Y1
+	VFMADD231PS 64(AX), Y5, Y2
+	VFMADD231PS 96(AX), Y5, Y3
 	ADDQ        $+128, AX
 	SUBQ        $+32, BX
 	JGE         blocks
@@ -1918,26 +1940,22 @@ blocks_end:
 	ADDQ        $+32, BX
 	CMPQ        BX, $+8
 	JL          partial0
-	VMOVUPS     (AX), Y8
-	VFMADD231PS Y5, Y8, Y0
+	VFMADD231PS (AX), Y5, Y0
 	ADDQ        $+32, AX
 	ADDQ        $-8, BX
 	CMPQ        BX, $+8
 	JL          partial1
-	VMOVUPS     (AX), Y8
-	VFMADD231PS Y5, Y8, Y1
+	VFMADD231PS (AX), Y5, Y1
 	ADDQ        $+32, AX
 	ADDQ        $-8, BX
 	CMPQ        BX, $+8
 	JL          partial2
-	VMOVUPS     (AX), Y8
-	VFMADD231PS Y5, Y8, Y2
+	VFMADD231PS (AX), Y5, Y2
 	ADDQ        $+32, AX
 	ADDQ        $-8, BX
 	CMPQ        BX, $+8
 	JL          partial3
-	VMOVUPS     (AX), Y8
-	VFMADD231PS Y5, Y8, Y3
+	VFMADD231PS (AX), Y5, Y3
 	ADDQ        $+32, AX
 	ADDQ        $-8, BX
 	JMP         fold
@@ -1947,10 +1965,10 @@ partial0:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), CX
 	NEGQ        BX
-	VMOVUPS     32(CX)(BX*4), Y8
+	VMOVUPS     32(CX)(BX*4), Y4
 	NEGQ        BX
-	VMASKMOVPS  (AX), Y8, Y7
-	VFMADD231PS Y5, Y7, Y0
+	VMASKMOVPS  (AX), Y4, Y6
+	VFMADD231PS Y5, Y6, Y0
 	JMP         fold
 
 partial1:
@@ -1958,10 +1976,10 @@ partial1:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), CX
 	NEGQ        BX
-	VMOVUPS     32(CX)(BX*4), Y8
+	VMOVUPS     32(CX)(BX*4), Y4
 	NEGQ        BX
-	VMASKMOVPS  (AX), Y8, Y7
-	VFMADD231PS Y5, Y7, Y1
+	VMASKMOVPS  (AX), Y4, Y6
+	VFMADD231PS Y5, Y6, Y1
 	JMP         fold
 
 partial2:
@@ -1969,10 +1987,10 @@ partial2:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), CX
 	NEGQ        BX
-	VMOVUPS     32(CX)(BX*4), Y8
+	VMOVUPS     32(CX)(BX*4), Y4
 	NEGQ        BX
-	VMASKMOVPS  (AX), Y8, Y7
-	VFMADD231PS Y5, Y7, Y2
+	VMASKMOVPS  (AX), Y4, Y6
+	VFMADD231PS Y5, Y6, Y2
 	JMP         fold
 
 partial3:
@@ -1980,21 +1998,21 @@ partial3:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), CX
 	NEGQ        BX
-	VMOVUPS     32(CX)(BX*4), Y8
+	VMOVUPS     32(CX)(BX*4), Y4
 	NEGQ        BX
-	VMASKMOVPS  (AX), Y8, Y7
-	VFMADD231PS Y5, Y7, Y3
+	VMASKMOVPS  (AX), Y4, Y6
+	VFMADD231PS Y5, Y6, Y3
 
 fold:
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X8
-	VADDPS       X8, X0, X0
-	VSHUFPS      $0x0e, X0, X0, X8
-	VADDPS       X8, X0, X0
-	VSHUFPS      $0x01, X0, X0, X8
-	VADDPS       X8, X0, X0
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X4
+	VADDPS       X4, X0, X0
+	VSHUFPS      $0x01, X0, X0, X4
+	VADDPS       X4, X0, X0
 	VMOVSS       X0, ret+16(FP)
 	VZEROUPPER
 	RET
@@ -2145,20 +2163,18 @@ blocks:
 	VMOVUPS     Y10, 32(AX)
 	VFMADD231PS Y7, Y6, Y2
 	VFMADD231PS Y7, Y8, Y3
-	ADDQ        $+64, AX
-	ADDQ        $+64, BX
-	VMOVUPS     (BX), Y8
-	VMOVUPS     32(BX), Y6
+	VMOVUPS     64(BX), Y8
+	VMOVUPS     96(BX), Y6
 	VSUBPS      Y0, Y8, Y10
 	VSUBPS      Y0, Y6, Y9
 	VDIVPS      Y1, Y10, Y10
 	VDIVPS      Y1, Y9, Y9
-	VMOVUPS     Y10, (AX)
-	VMOVUPS     Y9, 32(AX)
+	VMOVUPS     Y10, 64(AX)
+	VMOVUPS     Y9, 96(AX)
 	VFMADD231PS Y7, Y8, Y4
 	VFMADD231PS Y7, Y6, Y5
-	ADDQ        $+64, AX
-	ADDQ        $+64, BX
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
 	SUBQ        $+32, CX
 	JGE         blocks
 
@@ -2207,58 +2223,178 @@ blocks_end:
 	JMP         fold
 
 partial0:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), DX
-	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y6
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y6, Y8
-	VSUBPS      Y0, Y8, Y9
-	VDIVPS      Y1, Y9, Y9
-	VMASKMOVPS  Y9, Y6, (AX)
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y6
+	NEGQ       CX
+	VMASKMOVPS (BX), Y6, Y8
+	VSUBPS     Y0, Y8, Y9
+	VDIVPS     Y1, Y9, Y9
+	CMPQ       CX, $0x04
+	JL         store4_few
+	VMOVUPS    X9, (AX)
+	JE         store4_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       CX, $0x06
+	JL         store4_five
+	VMOVLPS    X9, 16(AX)
+	JE         store4_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store4_swap
+
+store4_five:
+	VMOVSS X9, 16(AX)
+
+store4_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store4_end
+
+store4_few:
+	CMPQ       CX, $0x02
+	JL         store4_one
+	VMOVLPS    X9, (AX)
+	JE         store4_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store4_end
+
+store4_one:
+	VMOVSS X9, (AX)
+
+store4_end:
 	VFMADD231PS Y7, Y8, Y2
 	JMP         fold
 
 partial1:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), DX
-	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y6
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y6, Y8
-	VSUBPS      Y0, Y8, Y9
-	VDIVPS      Y1, Y9, Y9
-	VMASKMOVPS  Y9, Y6, (AX)
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y6
+	NEGQ       CX
+	VMASKMOVPS (BX), Y6, Y8
+	VSUBPS     Y0, Y8, Y9
+	VDIVPS     Y1, Y9, Y9
+	CMPQ       CX, $0x04
+	JL         store5_few
+	VMOVUPS    X9, (AX)
+	JE         store5_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       CX, $0x06
+	JL         store5_five
+	VMOVLPS    X9, 16(AX)
+	JE         store5_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store5_swap
+
+store5_five:
+	VMOVSS X9, 16(AX)
+
+store5_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store5_end
+
+store5_few:
+	CMPQ       CX, $0x02
+	JL         store5_one
+	VMOVLPS    X9, (AX)
+	JE         store5_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store5_end
+
+store5_one:
+	VMOVSS X9, (AX)
+
+store5_end:
 	VFMADD231PS Y7, Y8, Y3
 	JMP         fold
 
 partial2:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), DX
-	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y6
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y6, Y8
-	VSUBPS      Y0, Y8, Y9
-	VDIVPS      Y1, Y9, Y9
-	VMASKMOVPS  Y9, Y6, (AX)
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y6
+	NEGQ       CX
+	VMASKMOVPS (BX), Y6, Y8
+	VSUBPS     Y0, Y8, Y9
+	VDIVPS     Y1, Y9, Y9
+	CMPQ       CX, $0x04
+	JL         store6_few
+	VMOVUPS    X9, (AX)
+	JE         store6_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       CX, $0x06
+	JL         store6_five
+	VMOVLPS    X9, 16(AX)
+	JE         store6_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store6_swap
+
+store6_five:
+	VMOVSS X9, 16(AX)
+
+store6_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store6_end
+
+store6_few:
+	CMPQ       CX, $0x02
+	JL         store6_one
+	VMOVLPS    X9, (AX)
+	JE         store6_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store6_end
+
+store6_one:
+	VMOVSS X9, (AX)
+
+store6_end:
 	VFMADD231PS Y7, Y8, Y4
 	JMP         fold
 
 partial3:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), DX
-	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y6
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y6, Y8
-	VSUBPS      Y0, Y8, Y9
-	VDIVPS      Y1, Y9, Y9
-	VMASKMOVPS  Y9, Y6, (AX)
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y6
+	NEGQ       CX
+	VMASKMOVPS (BX), Y6, Y8
+	VSUBPS     Y0, Y8, Y9
+	VDIVPS     Y1, Y9, Y9
+	CMPQ       CX, $0x04
+	JL         store7_few
+	VMOVUPS    X9, (AX)
+	JE         store7_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       CX, $0x06
+	JL         store7_five
+	VMOVLPS    X9, 16(AX)
+	JE         store7_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store7_swap
+
+store7_five:
+	VMOVSS X9, 16(AX)
+
+store7_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store7_end
+
+store7_few:
+	CMPQ       CX, $0x02
+	JL         store7_one
+	VMOVLPS    X9, (AX)
+	JE         store7_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store7_end
+
+store7_one:
+	VMOVSS X9, (AX)
+
+store7_end:
 	VFMADD231PS Y7, Y8, Y5
 
 fold:
@@ -2429,7 +2565,7 @@ fold:
 	RET
 
 // func NormalizeEMAAVX2(y *float32, x *float32, n int, lo float32, width float32, keep float32, add float32) float32
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·NormalizeEMAAVX2(SB), NOSPLIT, $0-44
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), BX
@@ -2442,64 +2578,49 @@ TEXT ·NormalizeEMAAVX2(SB), NOSPLIT, $0-44
 	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
 	VPXOR        X7, X7, X7
-	VBROADCASTSS lanes_00800000<>+0(SB), Y9
-	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS     (BX), Y8
+	VMOVUPS     32(BX), Y10
 	VSUBPS      Y0, Y8, Y11
+	VSUBPS      Y0, Y10, Y12
 	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
+	VDIVPS      Y1, Y12, Y12
 	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS (AX), Y2, Y11
+	VFMADD231PS 32(AX), Y2, Y12
+	VANDPS      Y9, Y11, Y13
+	VPSIGND     Y13, Y11, Y11
+	VANDPS      Y9, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
 	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y4
-	ADDQ        $+32, AX
-	ADDQ        $+32, BX
-	VMOVUPS     (BX), Y8
+	VMOVUPS     Y12, 32(AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y4
+	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y5
+	VMOVUPS     64(BX), Y10
+	VMOVUPS     96(BX), Y8
+	VSUBPS      Y0, Y10, Y12
 	VSUBPS      Y0, Y8, Y11
+	VDIVPS      Y1, Y12, Y12
 	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
+	VMULPS      Y12, Y3, Y12
 	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
-	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y5
-	ADDQ        $+32, AX
-	ADDQ        $+32, BX
-	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
-	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y6
-	ADDQ        $+32, AX
-	ADDQ        $+32, BX
-	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
-	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y7
-	ADDQ        $+32, AX
-	ADDQ        $+32, BX
+	VFMADD231PS 64(AX), Y2, Y12
+	VFMADD231PS 96(AX), Y2, Y11
+	VANDPS      Y9, Y12, Y13
+	VPSIGND     Y13, Y12, Y12
+	VANDPS      Y9, Y11, Y13
+	VPSIGND     Y13, Y11, Y11
+	VMOVUPS     Y12, 64(AX)
+	VMOVUPS     Y11, 96(AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y6
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y7
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
 	SUBQ        $+32, CX
 	JGE         blocks
 
@@ -2508,64 +2629,56 @@ blocks_end:
 	CMPQ        CX, $+8
 	JL          partial0
 	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
-	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y4
+	VSUBPS      Y0, Y8, Y10
+	VDIVPS      Y1, Y10, Y10
+	VMULPS      Y10, Y3, Y10
+	VFMADD231PS (AX), Y2, Y10
+	VANDPS      Y9, Y10, Y11
+	VPSIGND     Y11, Y10, Y10
+	VMOVUPS     Y10, (AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y4
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial1
 	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
-	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y5
+	VSUBPS      Y0, Y8, Y10
+	VDIVPS      Y1, Y10, Y10
+	VMULPS      Y10, Y3, Y10
+	VFMADD231PS (AX), Y2, Y10
+	VANDPS      Y9, Y10, Y11
+	VPSIGND     Y11, Y10, Y10
+	VMOVUPS     Y10, (AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y5
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial2
 	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
-	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y6
+	VSUBPS      Y0, Y8, Y10
+	VDIVPS      Y1, Y10, Y10
+	VMULPS      Y10, Y3, Y10
+	VFMADD231PS (AX), Y2, Y10
+	VANDPS      Y9, Y10, Y11
+	VPSIGND     Y11, Y10, Y10
+	VMOVUPS     Y10, (AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y6
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial3
 	VMOVUPS     (BX), Y8
-	VSUBPS      Y0, Y8, Y11
-	VDIVPS      Y1, Y11, Y11
-	VMOVUPS     (AX), Y12
-	VMULPS      Y11, Y3, Y11
-	VFMADD231PS Y12, Y2, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
-	VMOVUPS     Y11, (AX)
-	VFMADD231PS Y10, Y8, Y7
+	VSUBPS      Y0, Y8, Y10
+	VDIVPS      Y1, Y10, Y10
+	VMULPS      Y10, Y3, Y10
+	VFMADD231PS (AX), Y2, Y10
+	VANDPS      Y9, Y10, Y11
+	VPSIGND     Y11, Y10, Y10
+	VMOVUPS     Y10, (AX)
+	VFMADD231PS lanes_00000000<>+0(SB), Y8, Y7
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
@@ -2578,17 +2691,46 @@ partial0:
 	NEGQ        CX
 	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y11
-	VSUBPS      Y0, Y11, Y12
-	VDIVPS      Y1, Y12, Y12
-	VMASKMOVPS  (AX), Y8, Y13
-	VMULPS      Y12, Y3, Y12
-	VFMADD231PS Y13, Y2, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
-	VCMPPS      $0x05, Y9, Y13, Y13
-	VANDPS      Y13, Y12, Y12
-	VMASKMOVPS  Y12, Y8, (AX)
-	VFMADD231PS Y10, Y11, Y4
+	VMASKMOVPS  (BX), Y8, Y10
+	VSUBPS      Y0, Y10, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMASKMOVPS  (AX), Y8, Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        CX, $0x04
+	JL          store8_few
+	VMOVUPS     X11, (AX)
+	JE          store8_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        CX, $0x06
+	JL          store8_five
+	VMOVLPS     X11, 16(AX)
+	JE          store8_swap
+	VEXTRACTPS  $0x02, X11, 24(AX)
+	JMP         store8_swap
+
+store8_five:
+	VMOVSS X11, 16(AX)
+
+store8_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store8_end
+
+store8_few:
+	CMPQ       CX, $0x02
+	JL         store8_one
+	VMOVLPS    X11, (AX)
+	JE         store8_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store8_end
+
+store8_one:
+	VMOVSS X11, (AX)
+
+store8_end:
+	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y4
 	JMP         fold
 
 partial1:
@@ -2598,17 +2740,46 @@ partial1:
 	NEGQ        CX
 	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y11
-	VSUBPS      Y0, Y11, Y12
-	VDIVPS      Y1, Y12, Y12
-	VMASKMOVPS  (AX), Y8, Y13
-	VMULPS      Y12, Y3, Y12
-	VFMADD231PS Y13, Y2, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
-	VCMPPS      $0x05, Y9, Y13, Y13
-	VANDPS      Y13, Y12, Y12
-	VMASKMOVPS  Y12, Y8, (AX)
-	VFMADD231PS Y10, Y11, Y5
+	VMASKMOVPS  (BX), Y8, Y10
+	VSUBPS      Y0, Y10, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMASKMOVPS  (AX), Y8, Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        CX, $0x04
+	JL          store9_few
+	VMOVUPS     X11, (AX)
+	JE          store9_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        CX, $0x06
+	JL          store9_five
+	VMOVLPS     X11, 16(AX)
+	JE          store9_swap
+	VEXTRACTPS  $0x02, X11, 24(AX)
+	JMP         store9_swap
+
+store9_five:
+	VMOVSS X11, 16(AX)
+
+store9_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store9_end
+
+store9_few:
+	CMPQ       CX, $0x02
+	JL         store9_one
+	VMOVLPS    X11, (AX)
+	JE         store9_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store9_end
+
+store9_one:
+	VMOVSS X11, (AX)
+
+store9_end:
+	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y5
 	JMP         fold
 
 partial2:
@@ -2618,17 +2789,46 @@ partial2:
 	NEGQ        CX
 	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y11
-	VSUBPS      Y0, Y11, Y12
-	VDIVPS      Y1, Y12, Y12
-	VMASKMOVPS  (AX), Y8, Y13
-	VMULPS      Y12, Y3, Y12
-	VFMADD231PS Y13, Y2, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
-	VCMPPS      $0x05, Y9, Y13, Y13
-	VANDPS      Y13, Y12, Y12
-	VMASKMOVPS  Y12, Y8, (AX)
-	VFMADD231PS Y10, Y11, Y6
+	VMASKMOVPS  (BX), Y8, Y10
+	VSUBPS      Y0, Y10, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMASKMOVPS  (AX), Y8, Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        CX, $0x04
+	JL          store10_few
+	VMOVUPS     X11, (AX)
+	JE          store10_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        CX, $0x06
+	JL          store10_five
+	VMOVLPS     X11, 16(AX)
+	JE          store10_swap
+	VEXTRACTPS  $0x02, X11, 24(AX)
+	JMP         store10_swap
+
+store10_five:
+	VMOVSS X11, 16(AX)
+
+store10_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store10_end
+
+store10_few:
+	CMPQ       CX, $0x02
+	JL         store10_one
+	VMOVLPS    X11, (AX)
+	JE         store10_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store10_end
+
+store10_one:
+	VMOVSS X11, (AX)
+
+store10_end:
+	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y6
 	JMP         fold
 
 partial3:
@@ -2638,17 +2838,46 @@ partial3:
 	NEGQ        CX
 	VMOVUPS     32(DX)(CX*4), Y8
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y8, Y11
-	VSUBPS      Y0, Y11, Y12
-	VDIVPS      Y1, Y12, Y12
-	VMASKMOVPS  (AX), Y8, Y13
-	VMULPS      Y12, Y3, Y12
-	VFMADD231PS Y13, Y2, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y13
-	VCMPPS      $0x05, Y9, Y13, Y13
-	VANDPS      Y13, Y12, Y12
-	VMASKMOVPS  Y12, Y8, (AX)
-	VFMADD231PS Y10, Y11, Y7
+	VMASKMOVPS  (BX), Y8, Y10
+	VSUBPS      Y0, Y10, Y11
+	VDIVPS      Y1, Y11, Y11
+	VMASKMOVPS  (AX), Y8, Y12
+	VMULPS      Y11, Y3, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        CX, $0x04
+	JL          store11_few
+	VMOVUPS     X11, (AX)
+	JE          store11_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        CX, $0x06
+	JL          store11_five
+	VMOVLPS     X11, 16(AX)
+	JE          store11_swap
+	VEXTRACTPS  $0x02, X11, 24(AX)
+	JMP         store11_swap
+
+store11_five:
+	VMOVSS X11, 16(AX)
+
+store11_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store11_end
+
+store11_few:
+	CMPQ       CX, $0x02
+	JL         store11_one
+	VMOVLPS    X11, (AX)
+	JE         store11_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store11_end
+
+store11_one:
+	VMOVSS X11, (AX)
+
+store11_end:
+	VFMADD231PS lanes_00000000<>+0(SB), Y10, Y7
 
 fold:
 	VADDPS       Y6, Y4, Y4
@@ -2678,191 +2907,191 @@ TEXT ·NormalizeEMAAVX512(SB), NOSPLIT, $0-44
 	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
 	VPXOR        X7, X7, X7
-	VBROADCASTSS lanes_00800000<>+0(SB), Z9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z9
 	VBROADCASTSS lanes_00000000<>+0(SB), Z10
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (BX), Z8
-	VMOVUPS       64(BX), Z11
-	VMOVUPS       128(BX), Z12
-	VMOVUPS       192(BX), Z13
-	VSUBPS        Z0, Z8, Z14
-	VSUBPS        Z0, Z11, Z15
-	VSUBPS        Z0, Z12, Z16
-	VSUBPS        Z0, Z13, Z17
-	VDIVPS        Z1, Z14, Z14
-	VDIVPS        Z1, Z15, Z15
-	VDIVPS        Z1, Z16, Z16
-	VDIVPS        Z1, Z17, Z17
-	VMOVUPS       (AX), Z18
-	VMOVUPS       64(AX), Z19
-	VMOVUPS       128(AX), Z20
-	VMOVUPS       192(AX), Z21
-	VMULPS        Z14, Z3, Z14
-	VMULPS        Z15, Z3, Z15
-	VMULPS        Z16, Z3, Z16
-	VMULPS        Z17, Z3, Z17
-	VFMADD231PS   Z18, Z2, Z14
-	VFMADD231PS   Z19, Z2, Z15
-	VFMADD231PS   Z20, Z2, Z16
-	VFMADD231PS   Z21, Z2, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VMOVUPS       Z14, (AX)
-	VMOVUPS       Z15, 64(AX)
-	VMOVUPS       Z16, 128(AX)
-	VMOVUPS       Z17, 192(AX)
-	VFMADD231PS   Z10, Z8, Z4
-	VFMADD231PS   Z10, Z11, Z5
-	VFMADD231PS   Z10, Z12, Z6
-	VFMADD231PS   Z10, Z13, Z7
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	SUBQ          $+64, CX
-	JGE           blocks
+	VMOVUPS     (BX), Z8
+	VMOVUPS     64(BX), Z11
+	VMOVUPS     128(BX), Z12
+	VMOVUPS     192(BX), Z13
+	VSUBPS      Z0, Z8, Z14
+	VSUBPS      Z0, Z11, Z15
+	VSUBPS      Z0, Z12, Z16
+	VSUBPS      Z0, Z13, Z17
+	VDIVPS      Z1, Z14, Z14
+	VDIVPS      Z1, Z15, Z15
+	VDIVPS      Z1, Z16, Z16
+	VDIVPS      Z1, Z17, Z17
+	VMOVUPS     (AX), Z18
+	VMOVUPS     64(AX), Z19
+	VMOVUPS     128(AX), Z20
+	VMOVUPS     192(AX), Z21
+	VMULPS      Z14, Z3, Z14
+	VMULPS      Z15, Z3, Z15
+	VMULPS      Z16, Z3, Z16
+	VMULPS      Z17, Z3, Z17
+	VFMADD231PS Z18, Z2, Z14
+	VFMADD231PS Z19, Z2, Z15
+	VFMADD231PS Z20, Z2, Z16
+	VFMADD231PS Z21, Z2, Z17
+	VPTESTMD    Z9, Z14, K7
+	VMOVAPS.Z   Z14, K7, Z14
+	VPTESTMD    Z9, Z15, K7
+	VMOVAPS.Z   Z15, K7, Z15
+	VPTESTMD    Z9, Z16, K7
+	VMOVAPS.Z   Z16, K7, Z16
+	VPTESTMD    Z9, Z17, K7
+	VMOVAPS.Z   Z17, K7, Z17
+	VMOVUPS     Z14, (AX)
+	VMOVUPS     Z15, 64(AX)
+	VMOVUPS     Z16, 128(AX)
+	VMOVUPS     Z17, 192(AX)
+	VFMADD231PS Z10, Z8, Z4
+	VFMADD231PS Z10, Z11, Z5
+	VFMADD231PS Z10, Z12, Z6
+	VFMADD231PS Z10, Z13, Z7
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	SUBQ        $+64, CX
+	JGE         blocks
 
 blocks_end:
-	ADDQ          $+64, CX
-	CMPQ          CX, $+16
-	JL            partial0
-	VMOVUPS       (BX), Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS       (AX), Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, (AX)
-	VFMADD231PS   Z10, Z13, Z4
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $-16, CX
-	CMPQ          CX, $+16
-	JL            partial1
-	VMOVUPS       (BX), Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS       (AX), Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, (AX)
-	VFMADD231PS   Z10, Z13, Z5
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $-16, CX
-	CMPQ          CX, $+16
-	JL            partial2
-	VMOVUPS       (BX), Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS       (AX), Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, (AX)
-	VFMADD231PS   Z10, Z13, Z6
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $-16, CX
-	CMPQ          CX, $+16
-	JL            partial3
-	VMOVUPS       (BX), Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS       (AX), Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, (AX)
-	VFMADD231PS   Z10, Z13, Z7
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $-16, CX
-	JMP           fold
+	ADDQ        $+64, CX
+	CMPQ        CX, $+16
+	JL          partial0
+	VMOVUPS     (BX), Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS     (AX), Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, (AX)
+	VFMADD231PS Z10, Z13, Z4
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial1
+	VMOVUPS     (BX), Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS     (AX), Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, (AX)
+	VFMADD231PS Z10, Z13, Z5
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial2
+	VMOVUPS     (BX), Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS     (AX), Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, (AX)
+	VFMADD231PS Z10, Z13, Z6
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial3
+	VMOVUPS     (BX), Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS     (AX), Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, (AX)
+	VFMADD231PS Z10, Z13, Z7
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	JMP         fold
 
 partial0:
-	TESTQ         CX, CX
-	JE            fold
-	MOVL          $0x0000ffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	VMOVUPS.Z     (BX), K1, Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS.Z     (AX), K1, Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, K1, (AX)
-	VFMADD231PS   Z10, Z13, Z4
-	JMP           fold
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (BX), K1, Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS.Z   (AX), K1, Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, K1, (AX)
+	VFMADD231PS Z10, Z13, Z4
+	JMP         fold
 
 partial1:
-	TESTQ         CX, CX
-	JE            fold
-	MOVL          $0x0000ffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	VMOVUPS.Z     (BX), K1, Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS.Z     (AX), K1, Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, K1, (AX)
-	VFMADD231PS   Z10, Z13, Z5
-	JMP           fold
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (BX), K1, Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS.Z   (AX), K1, Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, K1, (AX)
+	VFMADD231PS Z10, Z13, Z5
+	JMP         fold
 
 partial2:
-	TESTQ         CX, CX
-	JE            fold
-	MOVL          $0x0000ffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	VMOVUPS.Z     (BX), K1, Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS.Z     (AX), K1, Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, K1, (AX)
-	VFMADD231PS   Z10, Z13, Z6
-	JMP           fold
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (BX), K1, Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS.Z   (AX), K1, Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, K1, (AX)
+	VFMADD231PS Z10, Z13, Z6
+	JMP         fold
 
 partial3:
-	TESTQ         CX, CX
-	JE            fold
-	MOVL          $0x0000ffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	VMOVUPS.Z     (BX), K1, Z13
-	VSUBPS        Z0, Z13, Z12
-	VDIVPS        Z1, Z12, Z12
-	VMOVUPS.Z     (AX), K1, Z11
-	VMULPS        Z12, Z3, Z12
-	VFMADD231PS   Z11, Z2, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VMOVUPS       Z12, K1, (AX)
-	VFMADD231PS   Z10, Z13, Z7
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (BX), K1, Z13
+	VSUBPS      Z0, Z13, Z12
+	VDIVPS      Z1, Z12, Z12
+	VMOVUPS.Z   (AX), K1, Z11
+	VMULPS      Z12, Z3, Z12
+	VFMADD231PS Z11, Z2, Z12
+	VPTESTMD    Z9, Z12, K7
+	VMOVAPS.Z   Z12, K7, Z12
+	VMOVUPS     Z12, K1, (AX)
+	VFMADD231PS Z10, Z13, Z7
 
 fold:
 	VADDPS        Z6, Z4, Z4
@@ -2906,22 +3135,18 @@ row:
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (CX), Y4
-	VMOVUPS     32(CX), Y5
-	VMOVUPS     64(CX), Y6
-	VMOVUPS     96(CX), Y7
-	VMOVUPS     (AX), Y8
-	VMOVUPS     32(AX), Y9
-	VMOVUPS     64(AX), Y10
-	VMOVUPS     96(AX), Y11
-	VFMADD231PS Y4, Y3, Y8
-	VFMADD231PS Y5, Y3, Y9
-	VFMADD231PS Y6, Y3, Y10
-	VFMADD231PS Y7, Y3, Y11
-	VMOVUPS     Y8, (AX)
-	VMOVUPS     Y9, 32(AX)
-	VMOVUPS     Y10, 64(AX)
-	VMOVUPS     Y11, 96(AX)
+	VMOVUPS     (AX), Y4
+	VMOVUPS     32(AX), Y5
+	VMOVUPS     64(AX), Y6
+	VMOVUPS     96(AX), Y7
+	VFMADD231PS (CX), Y3, Y4
+	VFMADD231PS 32(CX), Y3, Y5
+	VFMADD231PS 64(CX), Y3, Y6
+	VFMADD231PS 96(CX), Y3, Y7
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     Y5, 32(AX)
+	VMOVUPS     Y6, 64(AX)
+	VMOVUPS     Y7, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, CX
 	SUBQ        $+32, DI
@@ -2933,10 +3158,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Y11
-	VMOVUPS     (AX), Y10
-	VFMADD231PS Y11, Y3, Y10
-	VMOVUPS     Y10, (AX)
+	VMOVUPS     (AX), Y7
+	VFMADD231PS (CX), Y3, Y7
+	VMOVUPS     Y7, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	SUBQ        $+8, DI
@@ -2946,12 +3170,42 @@ vectors_end:
 	ADDQ        $+8, DI
 	TESTQ       DI, DI
 	JE          row_end
-	VMASKMOVPS  (CX), Y1, Y10
-	VMASKMOVPS  (AX), Y1, Y11
-	VFMADD231PS Y10, Y3, Y11
-	VMASKMOVPS  Y11, Y1, (AX)
-	SHLQ        $0x02, DI
-	ADDQ        DI, AX
+	VMASKMOVPS  (CX), Y1, Y7
+	VMASKMOVPS  (AX), Y1, Y6
+	VFMADD231PS Y7, Y3, Y6
+	CMPQ        DI, $0x04
+	JL          store12_few
+	VMOVUPS     X6, (AX)
+	JE          store12_end
+	VPERM2F128  $0x01, Y6, Y6, Y6
+	CMPQ        DI, $0x06
+	JL          store12_five
+	VMOVLPS     X6, 16(AX)
+	JE          store12_swap
+	VEXTRACTPS  $0x02, X6, 24(AX)
+	JMP         store12_swap
+
+store12_five:
+	VMOVSS X6, 16(AX)
+
+store12_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store12_end
+
+store12_few:
+	CMPQ       DI, $0x02
+	JL         store12_one
+	VMOVLPS    X6, (AX)
+	JE         store12_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store12_end
+
+store12_one:
+	VMOVSS X6, (AX)
+
+store12_end:
+	SHLQ $0x02, DI
+	ADDQ DI, AX
 
 row_end:
 	SUBQ $+1, DX
@@ -3099,9 +3353,39 @@ vectors_end:
 	JE          row_end
 	VMASKMOVPS  (CX), Y0, Y6
 	VFMADD213PS Y3, Y1, Y6
-	VMASKMOVPS  Y6, Y0, (AX)
-	SHLQ        $0x02, DI
-	ADDQ        DI, AX
+	CMPQ        DI, $0x04
+	JL          store13_few
+	VMOVUPS     X6, (AX)
+	JE          store13_end
+	VPERM2F128  $0x01, Y6, Y6, Y6
+	CMPQ        DI, $0x06
+	JL          store13_five
+	VMOVLPS     X6, 16(AX)
+	JE          store13_swap
+	VEXTRACTPS  $0x02, X6, 24(AX)
+	JMP         store13_swap
+
+store13_five:
+	VMOVSS X6, 16(AX)
+
+store13_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store13_end
+
+store13_few:
+	CMPQ       DI, $0x02
+	JL         store13_one
+	VMOVLPS    X6, (AX)
+	JE         store13_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store13_end
+
+store13_one:
+	VMOVSS X6, (AX)
+
+store13_end:
+	SHLQ $0x02, DI
+	ADDQ DI, AX
 
 row_end:
 	SUBQ $+1, DX
@@ -3214,18 +3498,14 @@ blocks:
 	VFMADD213PS Y4, Y2, Y5
 	VFMADD213PS Y4, Y2, Y6
 	VFMADD213PS Y4, Y2, Y7
-	VMOVUPS     (AX), Y8
-	VMOVUPS     32(AX), Y9
-	VMOVUPS     64(AX), Y10
-	VMOVUPS     96(AX), Y11
-	VFMADD231PS Y3, Y0, Y8
-	VFMADD231PS Y5, Y0, Y9
-	VFMADD231PS Y6, Y0, Y10
-	VFMADD231PS Y7, Y0, Y11
-	VMOVUPS     Y8, (AX)
-	VMOVUPS     Y9, 32(AX)
-	VMOVUPS     Y10, 64(AX)
-	VMOVUPS     Y11, 96(AX)
+	VFMADD213PS (AX), Y0, Y3
+	VFMADD213PS 32(AX), Y0, Y5
+	VFMADD213PS 64(AX), Y0, Y6
+	VFMADD213PS 96(AX), Y0, Y7
+	VMOVUPS     Y3, (AX)
+	VMOVUPS     Y5, 32(AX)
+	VMOVUPS     Y6, 64(AX)
+	VMOVUPS     Y7, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, CX
 	SUBQ        $+32, DI
@@ -3237,11 +3517,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Y11
-	VFMADD213PS Y4, Y2, Y11
-	VMOVUPS     (AX), Y10
-	VFMADD231PS Y11, Y0, Y10
-	VMOVUPS     Y10, (AX)
+	VMOVUPS     (CX), Y7
+	VFMADD213PS Y4, Y2, Y7
+	VFMADD213PS (AX), Y0, Y7
+	VMOVUPS     Y7, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	SUBQ        $+8, DI
@@ -3251,13 +3530,43 @@ vectors_end:
 	ADDQ        $+8, DI
 	TESTQ       DI, DI
 	JE          row_end
-	VMASKMOVPS  (CX), Y1, Y10
-	VFMADD213PS Y4, Y2, Y10
-	VMASKMOVPS  (AX), Y1, Y11
-	VFMADD231PS Y10, Y0, Y11
-	VMASKMOVPS  Y11, Y1, (AX)
-	SHLQ        $0x02, DI
-	ADDQ        DI, AX
+	VMASKMOVPS  (CX), Y1, Y7
+	VFMADD213PS Y4, Y2, Y7
+	VMASKMOVPS  (AX), Y1, Y6
+	VFMADD231PS Y7, Y0, Y6
+	CMPQ        DI, $0x04
+	JL          store14_few
+	VMOVUPS     X6, (AX)
+	JE          store14_end
+	VPERM2F128  $0x01, Y6, Y6, Y6
+	CMPQ        DI, $0x06
+	JL          store14_five
+	VMOVLPS     X6, 16(AX)
+	JE          store14_swap
+	VEXTRACTPS  $0x02, X6, 24(AX)
+	JMP         store14_swap
+
+store14_five:
+	VMOVSS X6, 16(AX)
+
+store14_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store14_end
+
+store14_few:
+	CMPQ       DI, $0x02
+	JL         store14_one
+	VMOVLPS    X6, (AX)
+	JE         store14_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store14_end
+
+store14_one:
+	VMOVSS X6, (AX)
+
+store14_end:
+	SHLQ $0x02, DI
+	ADDQ DI, AX
 
 row_end:
 	SUBQ $+1, DX
@@ -3426,10 +3735,40 @@ vectors_end:
 	VMASKMOVPS  (DX), Y1, Y10
 	VFMADD213PS Y0, Y2, Y10
 	VDIVPS      Y10, Y9, Y10
-	VMASKMOVPS  Y10, Y1, (AX)
-	SHLQ        $0x02, R8
-	ADDQ        R8, AX
-	ADDQ        R8, BX
+	CMPQ        R8, $0x04
+	JL          store15_few
+	VMOVUPS     X10, (AX)
+	JE          store15_end
+	VPERM2F128  $0x01, Y10, Y10, Y10
+	CMPQ        R8, $0x06
+	JL          store15_five
+	VMOVLPS     X10, 16(AX)
+	JE          store15_swap
+	VEXTRACTPS  $0x02, X10, 24(AX)
+	JMP         store15_swap
+
+store15_five:
+	VMOVSS X10, 16(AX)
+
+store15_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store15_end
+
+store15_few:
+	CMPQ       R8, $0x02
+	JL         store15_one
+	VMOVLPS    X10, (AX)
+	JE         store15_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store15_end
+
+store15_one:
+	VMOVSS X10, (AX)
+
+store15_end:
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ R8, BX
 
 row_end:
 	SUBQ $+1, SI
@@ -3563,22 +3902,14 @@ columns8_begin:
 	MOVQ rows+24(FP), DI
 
 columns8_rows:
-	VMOVUPS (BX), Y8
-	VMOVUPS 32(BX), Y9
-	VMOVUPS 64(BX), Y10
-	VMOVUPS 96(BX), Y11
-	VADDPS  Y8, Y7, Y7
-	VADDPS  Y9, Y6, Y6
-	VADDPS  Y10, Y5, Y5
-	VADDPS  Y11, Y4, Y4
-	VMOVUPS 128(BX), Y11
-	VMOVUPS 160(BX), Y10
-	VMOVUPS 192(BX), Y9
-	VMOVUPS 224(BX), Y8
-	VADDPS  Y11, Y3, Y3
-	VADDPS  Y10, Y2, Y2
-	VADDPS  Y9, Y1, Y1
-	VADDPS  Y8, Y0, Y0
+	VADDPS  (BX), Y7, Y7
+	VADDPS  32(BX), Y6, Y6
+	VADDPS  64(BX), Y5, Y5
+	VADDPS  96(BX), Y4, Y4
+	VADDPS  128(BX), Y3, Y3
+	VADDPS  160(BX), Y2, Y2
+	VADDPS  192(BX), Y1, Y1
+	VADDPS  224(BX), Y0, Y0
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns8_rows
@@ -3638,28 +3969,24 @@ columns4_begin:
 	MOVQ rows+24(FP), DI
 
 columns4_rows:
-	VMOVUPS (BX), Y4
-	VMOVUPS 32(BX), Y5
-	VMOVUPS 64(BX), Y6
-	VMOVUPS 96(BX), Y7
-	VADDPS  Y4, Y0, Y0
-	VADDPS  Y5, Y1, Y1
-	VADDPS  Y6, Y2, Y2
-	VADDPS  Y7, Y3, Y3
+	VADDPS  (BX), Y0, Y0
+	VADDPS  32(BX), Y1, Y1
+	VADDPS  64(BX), Y2, Y2
+	VADDPS  96(BX), Y3, Y3
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns4_rows
 	MOVQ    add+40(FP), DI
 	CMPQ    DI, $+1
 	JNE     columns4_store
-	VMOVUPS (AX), Y7
-	VADDPS  Y0, Y7, Y0
-	VMOVUPS 32(AX), Y7
-	VADDPS  Y1, Y7, Y1
-	VMOVUPS 64(AX), Y7
-	VADDPS  Y2, Y7, Y2
-	VMOVUPS 96(AX), Y7
-	VADDPS  Y3, Y7, Y3
+	VMOVUPS (AX), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS 32(AX), Y4
+	VADDPS  Y1, Y4, Y1
+	VMOVUPS 64(AX), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS 96(AX), Y4
+	VADDPS  Y3, Y4, Y3
 
 columns4_store:
 	VMOVUPS Y0, (AX)
@@ -3689,20 +4016,18 @@ columns2_begin:
 	MOVQ rows+24(FP), DI
 
 columns2_rows:
-	VMOVUPS (BX), Y1
-	VMOVUPS 32(BX), Y0
-	VADDPS  Y1, Y3, Y3
-	VADDPS  Y0, Y2, Y2
+	VADDPS  (BX), Y3, Y3
+	VADDPS  32(BX), Y2, Y2
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns2_rows
 	MOVQ    add+40(FP), DI
 	CMPQ    DI, $+1
 	JNE     columns2_store
-	VMOVUPS (AX), Y0
-	VADDPS  Y3, Y0, Y3
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y2, Y0, Y2
+	VMOVUPS (AX), Y1
+	VADDPS  Y3, Y1, Y3
+	VMOVUPS 32(AX), Y1
+	VADDPS  Y2, Y1, Y2
 
 columns2_store:
 	VMOVUPS Y3, (AX)
@@ -3728,8 +4053,7 @@ columns1_begin:
 	MOVQ rows+24(FP), DI
 
 columns1_rows:
-	VMOVUPS (BX), Y3
-	VADDPS  Y3, Y2, Y2
+	VADDPS  (BX), Y2, Y2
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns1_rows
@@ -3765,20 +4089,49 @@ partial_begin:
 	MOVQ rows+24(FP), DI
 
 partial_rows:
-	VMASKMOVPS (BX), Y2, Y0
-	VADDPS     Y0, Y3, Y3
+	VMASKMOVPS (BX), Y2, Y1
+	VADDPS     Y1, Y3, Y3
 	ADDQ       DX, BX
 	SUBQ       $+1, DI
 	JNE        partial_rows
 	MOVQ       add+40(FP), DI
 	CMPQ       DI, $+1
 	JNE        partial_store
-	VMASKMOVPS (AX), Y2, Y0
-	VADDPS     Y3, Y0, Y3
+	VMASKMOVPS (AX), Y2, Y1
+	VADDPS     Y3, Y1, Y3
 
 partial_store:
-	VMASKMOVPS Y3, Y2, (AX)
+	CMPQ       CX, $0x04
+	JL         store16_few
+	VMOVUPS    X3, (AX)
+	JE         store16_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       CX, $0x06
+	JL         store16_five
+	VMOVLPS    X3, 16(AX)
+	JE         store16_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store16_swap
 
+store16_five:
+	VMOVSS X3, 16(AX)
+
+store16_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store16_end
+
+store16_few:
+	CMPQ       CX, $0x02
+	JL         store16_one
+	VMOVLPS    X3, (AX)
+	JE         store16_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store16_end
+
+store16_one:
+	VMOVSS X3, (AX)
+
+store16_end:
 done:
 	VZEROUPPER
 	RET
@@ -4071,14 +4424,10 @@ columns:
 	MOVQ  rows+24(FP), DI
 
 whole_rows:
-	VMOVUPS (BX), Y4
-	VMOVUPS (R8), Y5
-	VMOVUPS (R9), Y6
-	VMOVUPS (R10), Y7
-	VADDPS  Y4, Y0, Y0
-	VADDPS  Y5, Y1, Y1
-	VADDPS  Y6, Y2, Y2
-	VADDPS  Y7, Y3, Y3
+	VADDPS  (BX), Y0, Y0
+	VADDPS  (R8), Y1, Y1
+	VADDPS  (R9), Y2, Y2
+	VADDPS  (R10), Y3, Y3
 	ADDQ    DX, BX
 	ADDQ    DX, R8
 	ADDQ    DX, R9
@@ -4088,8 +4437,8 @@ whole_rows:
 	MOVQ    add+48(FP), DI
 	TESTQ   DI, DI
 	JE      whole_store
-	VMOVUPS (AX), Y7
-	VADDPS  Y0, Y7, Y0
+	VMOVUPS (AX), Y4
+	VADDPS  Y0, Y4, Y0
 
 whole_store:
 	VADDPS  Y1, Y0, Y0
@@ -4106,7 +4455,7 @@ columns_end:
 	JE      done
 	LEAQ    partial_masks<>+0(SB), R11
 	NEGQ    CX
-	VMOVUPS 32(R11)(CX*4), Y7
+	VMOVUPS 32(R11)(CX*4), Y4
 	NEGQ    CX
 	MOVQ    block+40(FP), DI
 	SHLQ    $0x02, DI
@@ -4125,13 +4474,13 @@ columns_end:
 	MOVQ    rows+24(FP), DI
 
 partial_rows:
-	VMASKMOVPS (BX), Y7, Y6
-	VMASKMOVPS (R8), Y7, Y5
-	VMASKMOVPS (R9), Y7, Y4
-	VMASKMOVPS (R10), Y7, Y8
-	VADDPS     Y6, Y0, Y0
-	VADDPS     Y5, Y1, Y1
-	VADDPS     Y4, Y2, Y2
+	VMASKMOVPS (BX), Y4, Y5
+	VMASKMOVPS (R8), Y4, Y6
+	VMASKMOVPS (R9), Y4, Y7
+	VMASKMOVPS (R10), Y4, Y8
+	VADDPS     Y5, Y0, Y0
+	VADDPS     Y6, Y1, Y1
+	VADDPS     Y7, Y2, Y2
 	VADDPS     Y8, Y3, Y3
 	ADDQ       DX, BX
 	ADDQ       DX, R8
@@ -4142,15 +4491,44 @@ partial_rows:
 	MOVQ       add+48(FP), DI
 	TESTQ      DI, DI
 	JE         partial_store
-	VMASKMOVPS (AX), Y7, Y8
+	VMASKMOVPS (AX), Y4, Y8
 	VADDPS     Y0, Y8, Y0
 
 partial_store:
 	VADDPS     Y1, Y0, Y0
 	VADDPS     Y2, Y0, Y0
 	VADDPS     Y3, Y0, Y0
-	VMASKMOVPS Y0, Y7, (AX)
+	CMPQ       CX, $0x04
+	JL         store17_few
+	VMOVUPS    X0, (AX)
+	JE         store17_end
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	CMPQ       CX, $0x06
+	JL         store17_five
+	VMOVLPS    X0, 16(AX)
+	JE         store17_swap
+	VEXTRACTPS $0x02, X0, 24(AX)
+	JMP        store17_swap
 
+store17_five:
+	VMOVSS X0, 16(AX)
+
+store17_swap:
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	JMP        store17_end
+
+store17_few:
+	CMPQ       CX, $0x02
+	JL         store17_one
+	VMOVLPS    X0, (AX)
+	JE         store17_end
+	VEXTRACTPS $0x02, X0, 8(AX)
+	JMP        store17_end
+
+store17_one:
+	VMOVSS X0, (AX)
+
+store17_end:
 done:
 	VZEROUPPER
 	RET
@@ -4521,8 +4899,37 @@ partial_rows:
 	VADDPS      Y3, Y0, Y3
 
 partial_store:
-	VMASKMOVPS Y3, Y2, (AX)
+	CMPQ       CX, $0x04
+	JL         store18_few
+	VMOVUPS    X3, (AX)
+	JE         store18_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       CX, $0x06
+	JL         store18_five
+	VMOVLPS    X3, 16(AX)
+	JE         store18_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store18_swap
 
+store18_five:
+	VMOVSS X3, 16(AX)
+
+store18_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store18_end
+
+store18_few:
+	CMPQ       CX, $0x02
+	JL         store18_one
+	VMOVLPS    X3, (AX)
+	JE         store18_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store18_end
+
+store18_one:
+	VMOVSS X3, (AX)
+
+store18_end:
 done:
 	VZEROUPPER
 	RET
@@ -4786,7 +5193,7 @@ done:
 	RET
 
 // func AdaFisherAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·AdaFisherAVX2(SB), NOSPLIT, $0-80
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -4807,26 +5214,93 @@ TEXT ·AdaFisherAVX2(SB), NOSPLIT, $0-80
 	NEGQ         R9
 	VMOVUPS      32(SI)(R9*4), Y6
 	NEGQ         R9
-	VBROADCASTSS lanes_00800000<>+0(SB), Y9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
 
 row:
 	VBROADCASTSS (DX), Y7
 	ADDQ         $+4, DX
 	MOVQ         R8, R9
 	MOVQ         col+32(FP), SI
-	SUBQ         $+8, R9
-	JL           vectors_end
+	SUBQ         $+32, R9
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (CX), Y10
+	VFMADD231PS  Y8, Y4, Y10
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VANDPS       Y9, Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      (SI), Y11
+	VFMADD213PS  Y3, Y7, Y11
+	VDIVPS       Y11, Y10, Y11
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      32(CX), Y11
+	VFMADD231PS  Y8, Y4, Y11
+	VMULPS       Y11, Y1, Y11
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       Y9, Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VMOVUPS      Y11, 32(BX)
+	VMOVUPS      32(SI), Y10
+	VFMADD213PS  Y3, Y7, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y10, Y2, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(AX), Y8
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y8, Y4, Y10
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  64(BX), Y0, Y10
+	VANDPS       Y9, Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, 64(BX)
+	VMOVUPS      64(SI), Y11
+	VFMADD213PS  Y3, Y7, Y11
+	VDIVPS       Y11, Y10, Y11
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(AX), Y8
+	VMOVUPS      96(CX), Y11
+	VFMADD231PS  Y8, Y4, Y11
+	VMULPS       Y11, Y1, Y11
+	VFMADD231PS  96(BX), Y0, Y11
+	VANDPS       Y9, Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VMOVUPS      Y11, 96(BX)
+	VMOVUPS      96(SI), Y10
+	VFMADD213PS  Y3, Y7, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y10, Y2, Y8
+	VMOVUPS      Y8, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	ADDQ         $+128, SI
+	SUBQ         $+32, R9
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+32, R9
+	SUBQ $+8, R9
+	JL   vectors_end
 
 vectors:
 	VMOVUPS      (AX), Y8
 	VMOVUPS      (CX), Y10
 	VFMADD231PS  Y8, Y4, Y10
-	VMOVUPS      (BX), Y11
 	VMULPS       Y10, Y1, Y10
-	VFMADD231PS  Y11, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
-	VCMPPS       $0x05, Y9, Y11, Y11
-	VANDPS       Y11, Y10, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VANDPS       Y9, Y10, Y11
+	VPSIGND      Y11, Y10, Y10
 	VMOVUPS      Y10, (BX)
 	VMOVUPS      (SI), Y11
 	VFMADD213PS  Y3, Y7, Y11
@@ -4842,29 +5316,88 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, R9
-	TESTQ        R9, R9
-	JE           row_end
-	VMASKMOVPS   (AX), Y6, Y8
-	VMASKMOVPS   (CX), Y6, Y11
-	VFMADD231PS  Y8, Y4, Y11
-	VMASKMOVPS   (BX), Y6, Y10
-	VMULPS       Y11, Y1, Y11
-	VFMADD231PS  Y10, Y0, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y10
-	VCMPPS       $0x05, Y9, Y10, Y10
-	VANDPS       Y10, Y11, Y11
-	VMASKMOVPS   Y11, Y6, (BX)
+	ADDQ        $+8, R9
+	TESTQ       R9, R9
+	JE          row_end
+	VMASKMOVPS  (AX), Y6, Y8
+	VMASKMOVPS  (CX), Y6, Y11
+	VFMADD231PS Y8, Y4, Y11
+	VMASKMOVPS  (BX), Y6, Y10
+	VMULPS      Y11, Y1, Y11
+	VFMADD231PS Y10, Y0, Y11
+	VANDPS      Y9, Y11, Y10
+	VPSIGND     Y10, Y11, Y11
+	CMPQ        R9, $0x04
+	JL          store19_few
+	VMOVUPS     X11, (BX)
+	JE          store19_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        R9, $0x06
+	JL          store19_five
+	VMOVLPS     X11, 16(BX)
+	JE          store19_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store19_swap
+
+store19_five:
+	VMOVSS X11, 16(BX)
+
+store19_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store19_end
+
+store19_few:
+	CMPQ       R9, $0x02
+	JL         store19_one
+	VMOVLPS    X11, (BX)
+	JE         store19_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store19_end
+
+store19_one:
+	VMOVSS X11, (BX)
+
+store19_end:
 	VMASKMOVPS   (SI), Y6, Y10
 	VFMADD213PS  Y3, Y7, Y10
 	VDIVPS       Y10, Y11, Y10
 	VMULPS       Y8, Y5, Y8
 	VFNMADD231PS Y10, Y2, Y8
-	VMASKMOVPS   Y8, Y6, (AX)
-	SHLQ         $0x02, R9
-	ADDQ         R9, AX
-	ADDQ         R9, BX
-	ADDQ         R9, CX
+	CMPQ         R9, $0x04
+	JL           store20_few
+	VMOVUPS      X8, (AX)
+	JE           store20_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         R9, $0x06
+	JL           store20_five
+	VMOVLPS      X8, 16(AX)
+	JE           store20_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store20_swap
+
+store20_five:
+	VMOVSS X8, 16(AX)
+
+store20_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store20_end
+
+store20_few:
+	CMPQ       R9, $0x02
+	JL         store20_one
+	VMOVLPS    X8, (AX)
+	JE         store20_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store20_end
+
+store20_one:
+	VMOVSS X8, (AX)
+
+store20_end:
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	ADDQ R9, BX
+	ADDQ R9, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -4893,7 +5426,7 @@ TEXT ·AdaFisherAVX512(SB), NOSPLIT, $0-80
 	MOVL         $0x0000ffff, SI
 	BZHIL        R9, SI, SI
 	KMOVW        SI, K1
-	VBROADCASTSS lanes_00800000<>+0(SB), Z8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z8
 
 row:
 	VBROADCASTSS (DX), Z6
@@ -4904,72 +5437,72 @@ row:
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z7
-	VMOVUPS       64(AX), Z9
-	VMOVUPS       128(AX), Z10
-	VMOVUPS       192(AX), Z11
-	VMOVUPS       (CX), Z12
-	VMOVUPS       64(CX), Z13
-	VMOVUPS       128(CX), Z14
-	VMOVUPS       192(CX), Z15
-	VFMADD231PS   Z7, Z4, Z12
-	VFMADD231PS   Z9, Z4, Z13
-	VFMADD231PS   Z10, Z4, Z14
-	VFMADD231PS   Z11, Z4, Z15
-	VMOVUPS       (BX), Z16
-	VMOVUPS       64(BX), Z17
-	VMOVUPS       128(BX), Z18
-	VMOVUPS       192(BX), Z19
-	VMULPS        Z12, Z1, Z12
-	VMULPS        Z13, Z1, Z13
-	VMULPS        Z14, Z1, Z14
-	VMULPS        Z15, Z1, Z15
-	VFMADD231PS   Z16, Z0, Z12
-	VFMADD231PS   Z17, Z0, Z13
-	VFMADD231PS   Z18, Z0, Z14
-	VFMADD231PS   Z19, Z0, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z13, K7
-	VMOVAPS.Z     Z13, K7, Z13
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VMOVUPS       Z12, (BX)
-	VMOVUPS       Z13, 64(BX)
-	VMOVUPS       Z14, 128(BX)
-	VMOVUPS       Z15, 192(BX)
-	VMOVUPS       (SI), Z19
-	VMOVUPS       64(SI), Z18
-	VMOVUPS       128(SI), Z17
-	VMOVUPS       192(SI), Z16
-	VFMADD213PS   Z3, Z6, Z19
-	VFMADD213PS   Z3, Z6, Z18
-	VFMADD213PS   Z3, Z6, Z17
-	VFMADD213PS   Z3, Z6, Z16
-	VDIVPS        Z19, Z12, Z19
-	VDIVPS        Z18, Z13, Z18
-	VDIVPS        Z17, Z14, Z17
-	VDIVPS        Z16, Z15, Z16
-	VMULPS        Z7, Z5, Z7
-	VMULPS        Z9, Z5, Z9
-	VMULPS        Z10, Z5, Z10
-	VMULPS        Z11, Z5, Z11
-	VFNMADD231PS  Z19, Z2, Z7
-	VFNMADD231PS  Z18, Z2, Z9
-	VFNMADD231PS  Z17, Z2, Z10
-	VFNMADD231PS  Z16, Z2, Z11
-	VMOVUPS       Z7, (AX)
-	VMOVUPS       Z9, 64(AX)
-	VMOVUPS       Z10, 128(AX)
-	VMOVUPS       Z11, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	ADDQ          $+256, SI
-	SUBQ          $+64, R9
-	JGE           blocks
+	VMOVUPS      (AX), Z7
+	VMOVUPS      64(AX), Z9
+	VMOVUPS      128(AX), Z10
+	VMOVUPS      192(AX), Z11
+	VMOVUPS      (CX), Z12
+	VMOVUPS      64(CX), Z13
+	VMOVUPS      128(CX), Z14
+	VMOVUPS      192(CX), Z15
+	VFMADD231PS  Z7, Z4, Z12
+	VFMADD231PS  Z9, Z4, Z13
+	VFMADD231PS  Z10, Z4, Z14
+	VFMADD231PS  Z11, Z4, Z15
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VMOVUPS      128(BX), Z18
+	VMOVUPS      192(BX), Z19
+	VMULPS       Z12, Z1, Z12
+	VMULPS       Z13, Z1, Z13
+	VMULPS       Z14, Z1, Z14
+	VMULPS       Z15, Z1, Z15
+	VFMADD231PS  Z16, Z0, Z12
+	VFMADD231PS  Z17, Z0, Z13
+	VFMADD231PS  Z18, Z0, Z14
+	VFMADD231PS  Z19, Z0, Z15
+	VPTESTMD     Z8, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VPTESTMD     Z8, Z13, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VPTESTMD     Z8, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VPTESTMD     Z8, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VMOVUPS      Z14, 128(BX)
+	VMOVUPS      Z15, 192(BX)
+	VMOVUPS      (SI), Z19
+	VMOVUPS      64(SI), Z18
+	VMOVUPS      128(SI), Z17
+	VMOVUPS      192(SI), Z16
+	VFMADD213PS  Z3, Z6, Z19
+	VFMADD213PS  Z3, Z6, Z18
+	VFMADD213PS  Z3, Z6, Z17
+	VFMADD213PS  Z3, Z6, Z16
+	VDIVPS       Z19, Z12, Z19
+	VDIVPS       Z18, Z13, Z18
+	VDIVPS       Z17, Z14, Z17
+	VDIVPS       Z16, Z15, Z16
+	VMULPS       Z7, Z5, Z7
+	VMULPS       Z9, Z5, Z9
+	VMULPS       Z10, Z5, Z10
+	VMULPS       Z11, Z5, Z11
+	VFNMADD231PS Z19, Z2, Z7
+	VFNMADD231PS Z18, Z2, Z9
+	VFNMADD231PS Z17, Z2, Z10
+	VFNMADD231PS Z16, Z2, Z11
+	VMOVUPS      Z7, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, SI
+	SUBQ         $+64, R9
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, R9
@@ -4977,51 +5510,51 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z11
-	VMOVUPS       (CX), Z10
-	VFMADD231PS   Z11, Z4, Z10
-	VMOVUPS       (BX), Z9
-	VMULPS        Z10, Z1, Z10
-	VFMADD231PS   Z9, Z0, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, (BX)
-	VMOVUPS       (SI), Z9
-	VFMADD213PS   Z3, Z6, Z9
-	VDIVPS        Z9, Z10, Z9
-	VMULPS        Z11, Z5, Z11
-	VFNMADD231PS  Z9, Z2, Z11
-	VMOVUPS       Z11, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, SI
-	SUBQ          $+16, R9
-	JGE           vectors
+	VMOVUPS      (AX), Z11
+	VMOVUPS      (CX), Z10
+	VFMADD231PS  Z11, Z4, Z10
+	VMOVUPS      (BX), Z9
+	VMULPS       Z10, Z1, Z10
+	VFMADD231PS  Z9, Z0, Z10
+	VPTESTMD     Z8, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, (BX)
+	VMOVUPS      (SI), Z9
+	VFMADD213PS  Z3, Z6, Z9
+	VDIVPS       Z9, Z10, Z9
+	VMULPS       Z11, Z5, Z11
+	VFNMADD231PS Z9, Z2, Z11
+	VMOVUPS      Z11, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, SI
+	SUBQ         $+16, R9
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, R9
-	TESTQ         R9, R9
-	JE            row_end
-	VMOVUPS.Z     (AX), K1, Z11
-	VMOVUPS.Z     (CX), K1, Z9
-	VFMADD231PS   Z11, Z4, Z9
-	VMOVUPS.Z     (BX), K1, Z10
-	VMULPS        Z9, Z1, Z9
-	VFMADD231PS   Z10, Z0, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, K1, (BX)
-	VMOVUPS.Z     (SI), K1, Z10
-	VFMADD213PS   Z3, Z6, Z10
-	VDIVPS        Z10, Z9, Z10
-	VMULPS        Z11, Z5, Z11
-	VFNMADD231PS  Z10, Z2, Z11
-	VMOVUPS       Z11, K1, (AX)
-	SHLQ          $0x02, R9
-	ADDQ          R9, AX
-	ADDQ          R9, BX
-	ADDQ          R9, CX
+	ADDQ         $+16, R9
+	TESTQ        R9, R9
+	JE           row_end
+	VMOVUPS.Z    (AX), K1, Z11
+	VMOVUPS.Z    (CX), K1, Z9
+	VFMADD231PS  Z11, Z4, Z9
+	VMOVUPS.Z    (BX), K1, Z10
+	VMULPS       Z9, Z1, Z9
+	VFMADD231PS  Z10, Z0, Z9
+	VPTESTMD     Z8, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, K1, (BX)
+	VMOVUPS.Z    (SI), K1, Z10
+	VFMADD213PS  Z3, Z6, Z10
+	VDIVPS       Z10, Z9, Z10
+	VMULPS       Z11, Z5, Z11
+	VFNMADD231PS Z10, Z2, Z11
+	VMOVUPS      Z11, K1, (AX)
+	SHLQ         $0x02, R9
+	ADDQ         R9, AX
+	ADDQ         R9, BX
+	ADDQ         R9, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -5030,7 +5563,7 @@ row_end:
 	RET
 
 // func AdaFisherBoundedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·AdaFisherBoundedAVX2(SB), NOSPLIT, $0-76
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -5057,23 +5590,73 @@ row:
 	VMULPS       lanes_33800000<>+0(SB), Y2, Y7
 	MOVQ         R8, R9
 	MOVQ         col+32(FP), SI
-	SUBQ         $+8, R9
-	JL           vectors_end
+	SUBQ         $+24, R9
+	JL           blocks_end
 
-vectors:
+blocks:
 	VMOVUPS      (AX), Y8
 	VMOVUPS      (CX), Y9
 	VFMADD231PS  Y8, Y4, Y9
-	VMOVUPS      (BX), Y10
 	VMULPS       Y9, Y1, Y9
-	VFMADD231PS  Y10, Y0, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y10
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y10, Y10
-	VANDPS       Y10, Y9, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VANDPS       lanes_7f800000<>+0(SB), Y9, Y10
+	VPSIGND      Y10, Y9, Y9
 	VMOVUPS      Y9, (BX)
 	VMOVUPS      (SI), Y10
 	VFMADD213PS  Y3, Y6, Y10
 	VDIVPS       Y10, Y9, Y11
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y8, Y4, Y10
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  32(BX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y9
+	VPSIGND      Y9, Y10, Y10
+	VMOVUPS      Y10, 32(BX)
+	VMOVUPS      32(SI), Y9
+	VFMADD213PS  Y3, Y6, Y9
+	VDIVPS       Y9, Y10, Y11
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(AX), Y8
+	VMOVUPS      64(CX), Y9
+	VFMADD231PS  Y8, Y4, Y9
+	VMULPS       Y9, Y1, Y9
+	VFMADD231PS  64(BX), Y0, Y9
+	VANDPS       lanes_7f800000<>+0(SB), Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, 64(BX)
+	VMOVUPS      64(SI), Y10
+	VFMADD213PS  Y3, Y6, Y10
+	VDIVPS       Y10, Y9, Y11
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, 64(AX)
+	ADDQ         $+96, AX
+	ADDQ         $+96, BX
+	ADDQ         $+96, CX
+	ADDQ         $+96, SI
+	SUBQ         $+24, R9
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+24, R9
+	SUBQ $+8, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (CX), Y10
+	VFMADD231PS  Y8, Y4, Y10
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y9
+	VPSIGND      Y9, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      (SI), Y9
+	VFMADD213PS  Y3, Y6, Y9
+	VDIVPS       Y9, Y10, Y11
 	VFNMADD231PS Y11, Y2, Y8
 	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
@@ -5084,28 +5667,87 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, R9
-	TESTQ        R9, R9
-	JE           row_end
-	VMASKMOVPS   (AX), Y5, Y8
-	VMASKMOVPS   (CX), Y5, Y10
-	VFMADD231PS  Y8, Y4, Y10
-	VMASKMOVPS   (BX), Y5, Y9
-	VMULPS       Y10, Y1, Y10
-	VFMADD231PS  Y9, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y9
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y9, Y9
-	VANDPS       Y9, Y10, Y10
-	VMASKMOVPS   Y10, Y5, (BX)
-	VMASKMOVPS   (SI), Y5, Y9
-	VFMADD213PS  Y3, Y6, Y9
-	VDIVPS       Y9, Y10, Y11
+	ADDQ        $+8, R9
+	TESTQ       R9, R9
+	JE          row_end
+	VMASKMOVPS  (AX), Y5, Y8
+	VMASKMOVPS  (CX), Y5, Y9
+	VFMADD231PS Y8, Y4, Y9
+	VMASKMOVPS  (BX), Y5, Y10
+	VMULPS      Y9, Y1, Y9
+	VFMADD231PS Y10, Y0, Y9
+	VANDPS      lanes_7f800000<>+0(SB), Y9, Y10
+	VPSIGND     Y10, Y9, Y9
+	CMPQ        R9, $0x04
+	JL          store21_few
+	VMOVUPS     X9, (BX)
+	JE          store21_end
+	VPERM2F128  $0x01, Y9, Y9, Y9
+	CMPQ        R9, $0x06
+	JL          store21_five
+	VMOVLPS     X9, 16(BX)
+	JE          store21_swap
+	VEXTRACTPS  $0x02, X9, 24(BX)
+	JMP         store21_swap
+
+store21_five:
+	VMOVSS X9, 16(BX)
+
+store21_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store21_end
+
+store21_few:
+	CMPQ       R9, $0x02
+	JL         store21_one
+	VMOVLPS    X9, (BX)
+	JE         store21_end
+	VEXTRACTPS $0x02, X9, 8(BX)
+	JMP        store21_end
+
+store21_one:
+	VMOVSS X9, (BX)
+
+store21_end:
+	VMASKMOVPS   (SI), Y5, Y10
+	VFMADD213PS  Y3, Y6, Y10
+	VDIVPS       Y10, Y9, Y11
 	VFNMADD231PS Y11, Y2, Y8
-	VMASKMOVPS   Y8, Y5, (AX)
-	SHLQ         $0x02, R9
-	ADDQ         R9, AX
-	ADDQ         R9, BX
-	ADDQ         R9, CX
+	CMPQ         R9, $0x04
+	JL           store22_few
+	VMOVUPS      X8, (AX)
+	JE           store22_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         R9, $0x06
+	JL           store22_five
+	VMOVLPS      X8, 16(AX)
+	JE           store22_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store22_swap
+
+store22_five:
+	VMOVSS X8, 16(AX)
+
+store22_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store22_end
+
+store22_few:
+	CMPQ       R9, $0x02
+	JL         store22_one
+	VMOVLPS    X8, (AX)
+	JE         store22_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store22_end
+
+store22_one:
+	VMOVSS X8, (AX)
+
+store22_end:
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	ADDQ R9, BX
+	ADDQ R9, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -5143,7 +5785,7 @@ TEXT ·AdaFisherBoundedAVX512(SB), NOSPLIT, $0-76
 	MOVL         $0x0000ffff, SI
 	BZHIL        R9, SI, SI
 	KMOVW        SI, K1
-	VBROADCASTSS lanes_00800000<>+0(SB), Z8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z8
 
 row:
 	VBROADCASTSS (DX), Z5
@@ -5173,11 +5815,11 @@ blocks:
 	VFMADD231PS    Z14, Z0, Z11
 	VFMADD231PS    Z15, Z0, Z12
 	VFMADD231PS    Z16, Z0, Z13
-	VPTESTMD.BCST  lanes_7f800000<>+0(SB), Z11, K7
+	VPTESTMD       Z8, Z11, K7
 	VMOVAPS.Z      Z11, K7, Z11
-	VPTESTMD.BCST  lanes_7f800000<>+0(SB), Z12, K7
+	VPTESTMD       Z8, Z12, K7
 	VMOVAPS.Z      Z12, K7, Z12
-	VPTESTMD.BCST  lanes_7f800000<>+0(SB), Z13, K7
+	VPTESTMD       Z8, Z13, K7
 	VMOVAPS.Z      Z13, K7, Z13
 	VMOVUPS        Z11, (BX)
 	VMOVUPS        Z12, 64(BX)
@@ -5228,49 +5870,49 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z10
-	VMOVUPS       (CX), Z9
-	VFMADD231PS   Z10, Z4, Z9
-	VMOVUPS       (BX), Z7
-	VMULPS        Z9, Z1, Z9
-	VFMADD231PS   Z7, Z0, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, (BX)
-	VMOVUPS       (SI), Z7
-	VFMADD213PS   Z3, Z5, Z7
-	VDIVPS        Z7, Z9, Z14
-	VFNMADD231PS  Z14, Z2, Z10
-	VMOVUPS       Z10, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, SI
-	SUBQ          $+16, R9
-	JGE           vectors
+	VMOVUPS      (AX), Z10
+	VMOVUPS      (CX), Z9
+	VFMADD231PS  Z10, Z4, Z9
+	VMOVUPS      (BX), Z7
+	VMULPS       Z9, Z1, Z9
+	VFMADD231PS  Z7, Z0, Z9
+	VPTESTMD     Z8, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, (BX)
+	VMOVUPS      (SI), Z7
+	VFMADD213PS  Z3, Z5, Z7
+	VDIVPS       Z7, Z9, Z14
+	VFNMADD231PS Z14, Z2, Z10
+	VMOVUPS      Z10, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, SI
+	SUBQ         $+16, R9
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, R9
-	TESTQ         R9, R9
-	JE            row_end
-	VMOVUPS.Z     (AX), K1, Z10
-	VMOVUPS.Z     (CX), K1, Z7
-	VFMADD231PS   Z10, Z4, Z7
-	VMOVUPS.Z     (BX), K1, Z9
-	VMULPS        Z7, Z1, Z7
-	VFMADD231PS   Z9, Z0, Z7
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z7, K7
-	VMOVAPS.Z     Z7, K7, Z7
-	VMOVUPS       Z7, K1, (BX)
-	VMOVUPS.Z     (SI), K1, Z9
-	VFMADD213PS   Z3, Z5, Z9
-	VDIVPS        Z9, Z7, Z14
-	VFNMADD231PS  Z14, Z2, Z10
-	VMOVUPS       Z10, K1, (AX)
-	SHLQ          $0x02, R9
-	ADDQ          R9, AX
-	ADDQ          R9, BX
-	ADDQ          R9, CX
+	ADDQ         $+16, R9
+	TESTQ        R9, R9
+	JE           row_end
+	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (CX), K1, Z7
+	VFMADD231PS  Z10, Z4, Z7
+	VMOVUPS.Z    (BX), K1, Z9
+	VMULPS       Z7, Z1, Z7
+	VFMADD231PS  Z9, Z0, Z7
+	VPTESTMD     Z8, Z7, K7
+	VMOVAPS.Z    Z7, K7, Z7
+	VMOVUPS      Z7, K1, (BX)
+	VMOVUPS.Z    (SI), K1, Z9
+	VFMADD213PS  Z3, Z5, Z9
+	VDIVPS       Z9, Z7, Z14
+	VFNMADD231PS Z14, Z2, Z10
+	VMOVUPS      Z10, K1, (AX)
+	SHLQ         $0x02, R9
+	ADDQ         R9, AX
+	ADDQ         R9, BX
+	ADDQ         R9, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -5334,7 +5976,7 @@ DATA lanes_0a000000<>+28(SB)/4, $0x0a000000
 GLOBL lanes_0a000000<>(SB), RODATA|NOPTR, $32
 
 // func CalibratedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·CalibratedAVX2(SB), NOSPLIT, $0-76
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -5354,7 +5996,7 @@ TEXT ·CalibratedAVX2(SB), NOSPLIT, $0-76
 	NEGQ         R9
 	VMOVUPS      32(SI)(R9*4), Y5
 	NEGQ         R9
-	VBROADCASTSS lanes_00800000<>+0(SB), Y9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
 
 row:
 	VBROADCASTSS (DX), Y6
@@ -5362,25 +6004,83 @@ row:
 	VMULPS       Y6, Y3, Y7
 	MOVQ         R8, R9
 	MOVQ         col+32(FP), SI
-	SUBQ         $+8, R9
-	JL           vectors_end
+	SUBQ         $+32, R9
+	JL           blocks_end
 
-vectors:
+blocks:
 	VMOVUPS     (AX), Y8
-	VMOVUPS     (CX), Y10
-	VMULPS      Y10, Y1, Y10
+	VMULPS      (CX), Y1, Y10
 	VMOVUPS     (BX), Y11
 	VFMADD213PS Y10, Y0, Y11
-	VANDPS      lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y11, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
 	VMOVUPS     Y11, (BX)
 	VFMADD231PS Y11, Y2, Y10
 	VMULPS      Y10, Y7, Y10
-	VMOVUPS     (SI), Y11
-	VMULPS      Y11, Y10, Y11
-	VFMSUB231PS Y8, Y4, Y11
-	VMOVUPS     Y11, (AX)
+	VMULPS      (SI), Y10, Y10
+	VFMSUB231PS Y8, Y4, Y10
+	VMOVUPS     Y10, (AX)
+	VMOVUPS     32(AX), Y10
+	VMULPS      32(CX), Y1, Y8
+	VMOVUPS     32(BX), Y11
+	VFMADD213PS Y8, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, 32(BX)
+	VFMADD231PS Y11, Y2, Y8
+	VMULPS      Y8, Y7, Y8
+	VMULPS      32(SI), Y8, Y8
+	VFMSUB231PS Y10, Y4, Y8
+	VMOVUPS     Y8, 32(AX)
+	VMOVUPS     64(AX), Y8
+	VMULPS      64(CX), Y1, Y10
+	VMOVUPS     64(BX), Y11
+	VFMADD213PS Y10, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, 64(BX)
+	VFMADD231PS Y11, Y2, Y10
+	VMULPS      Y10, Y7, Y10
+	VMULPS      64(SI), Y10, Y10
+	VFMSUB231PS Y8, Y4, Y10
+	VMOVUPS     Y10, 64(AX)
+	VMOVUPS     96(AX), Y10
+	VMULPS      96(CX), Y1, Y8
+	VMOVUPS     96(BX), Y11
+	VFMADD213PS Y8, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, 96(BX)
+	VFMADD231PS Y11, Y2, Y8
+	VMULPS      Y8, Y7, Y8
+	VMULPS      96(SI), Y8, Y8
+	VFMSUB231PS Y10, Y4, Y8
+	VMOVUPS     Y8, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, SI
+	SUBQ        $+32, R9
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+32, R9
+	SUBQ $+8, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (AX), Y8
+	VMULPS      (CX), Y1, Y10
+	VMOVUPS     (BX), Y11
+	VFMADD213PS Y10, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, (BX)
+	VFMADD231PS Y11, Y2, Y10
+	VMULPS      Y10, Y7, Y10
+	VMULPS      (SI), Y10, Y10
+	VFMSUB231PS Y8, Y4, Y10
+	VMOVUPS     Y10, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -5392,25 +6092,84 @@ vectors_end:
 	ADDQ        $+8, R9
 	TESTQ       R9, R9
 	JE          row_end
-	VMASKMOVPS  (AX), Y5, Y11
+	VMASKMOVPS  (AX), Y5, Y10
 	VMASKMOVPS  (CX), Y5, Y8
 	VMULPS      Y8, Y1, Y8
-	VMASKMOVPS  (BX), Y5, Y10
-	VFMADD213PS Y8, Y0, Y10
-	VANDPS      lanes_7fffffff<>+0(SB), Y10, Y12
-	VCMPPS      $0x05, Y9, Y12, Y12
-	VANDPS      Y12, Y10, Y10
-	VMASKMOVPS  Y10, Y5, (BX)
-	VFMADD231PS Y10, Y2, Y8
+	VMASKMOVPS  (BX), Y5, Y11
+	VFMADD213PS Y8, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        R9, $0x04
+	JL          store23_few
+	VMOVUPS     X11, (BX)
+	JE          store23_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        R9, $0x06
+	JL          store23_five
+	VMOVLPS     X11, 16(BX)
+	JE          store23_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store23_swap
+
+store23_five:
+	VMOVSS X11, 16(BX)
+
+store23_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store23_end
+
+store23_few:
+	CMPQ       R9, $0x02
+	JL         store23_one
+	VMOVLPS    X11, (BX)
+	JE         store23_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store23_end
+
+store23_one:
+	VMOVSS X11, (BX)
+
+store23_end:
+	VFMADD231PS Y11, Y2, Y8
 	VMULPS      Y8, Y7, Y8
-	VMASKMOVPS  (SI), Y5, Y10
-	VMULPS      Y10, Y8, Y10
-	VFMSUB231PS Y11, Y4, Y10
-	VMASKMOVPS  Y10, Y5, (AX)
-	SHLQ        $0x02, R9
-	ADDQ        R9, AX
-	ADDQ        R9, BX
-	ADDQ        R9, CX
+	VMASKMOVPS  (SI), Y5, Y11
+	VMULPS      Y11, Y8, Y11
+	VFMSUB231PS Y10, Y4, Y11
+	CMPQ        R9, $0x04
+	JL          store24_few
+	VMOVUPS     X11, (AX)
+	JE          store24_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        R9, $0x06
+	JL          store24_five
+	VMOVLPS     X11, 16(AX)
+	JE          store24_swap
+	VEXTRACTPS  $0x02, X11, 24(AX)
+	JMP         store24_swap
+
+store24_five:
+	VMOVSS X11, 16(AX)
+
+store24_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store24_end
+
+store24_few:
+	CMPQ       R9, $0x02
+	JL         store24_one
+	VMOVLPS    X11, (AX)
+	JE         store24_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store24_end
+
+store24_one:
+	VMOVSS X11, (AX)
+
+store24_end:
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	ADDQ R9, BX
+	ADDQ R9, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -5438,7 +6197,7 @@ TEXT ·CalibratedAVX512(SB), NOSPLIT, $0-76
 	MOVL         $0x0000ffff, SI
 	BZHIL        R9, SI, SI
 	KMOVW        SI, K1
-	VBROADCASTSS lanes_00800000<>+0(SB), Z8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z8
 
 row:
 	VBROADCASTSS (DX), Z5
@@ -5450,68 +6209,68 @@ row:
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z7
-	VMOVUPS       64(AX), Z9
-	VMOVUPS       128(AX), Z10
-	VMOVUPS       192(AX), Z11
-	VMOVUPS       (CX), Z12
-	VMOVUPS       64(CX), Z13
-	VMOVUPS       128(CX), Z14
-	VMOVUPS       192(CX), Z15
-	VMULPS        Z12, Z1, Z12
-	VMULPS        Z13, Z1, Z13
-	VMULPS        Z14, Z1, Z14
-	VMULPS        Z15, Z1, Z15
-	VMOVUPS       (BX), Z16
-	VMOVUPS       64(BX), Z17
-	VMOVUPS       128(BX), Z18
-	VMOVUPS       192(BX), Z19
-	VFMADD213PS   Z12, Z0, Z16
-	VFMADD213PS   Z13, Z0, Z17
-	VFMADD213PS   Z14, Z0, Z18
-	VFMADD213PS   Z15, Z0, Z19
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
-	VMOVAPS.Z     Z19, K7, Z19
-	VMOVUPS       Z16, (BX)
-	VMOVUPS       Z17, 64(BX)
-	VMOVUPS       Z18, 128(BX)
-	VMOVUPS       Z19, 192(BX)
-	VFMADD231PS   Z16, Z2, Z12
-	VFMADD231PS   Z17, Z2, Z13
-	VFMADD231PS   Z18, Z2, Z14
-	VFMADD231PS   Z19, Z2, Z15
-	VMULPS        Z12, Z6, Z12
-	VMULPS        Z13, Z6, Z13
-	VMULPS        Z14, Z6, Z14
-	VMULPS        Z15, Z6, Z15
-	VMOVUPS       (SI), Z19
-	VMOVUPS       64(SI), Z18
-	VMOVUPS       128(SI), Z17
-	VMOVUPS       192(SI), Z16
-	VMULPS        Z19, Z12, Z19
-	VMULPS        Z18, Z13, Z18
-	VMULPS        Z17, Z14, Z17
-	VMULPS        Z16, Z15, Z16
-	VFMSUB231PS   Z7, Z4, Z19
-	VFMSUB231PS   Z9, Z4, Z18
-	VFMSUB231PS   Z10, Z4, Z17
-	VFMSUB231PS   Z11, Z4, Z16
-	VMOVUPS       Z19, (AX)
-	VMOVUPS       Z18, 64(AX)
-	VMOVUPS       Z17, 128(AX)
-	VMOVUPS       Z16, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	ADDQ          $+256, SI
-	SUBQ          $+64, R9
-	JGE           blocks
+	VMOVUPS     (AX), Z7
+	VMOVUPS     64(AX), Z9
+	VMOVUPS     128(AX), Z10
+	VMOVUPS     192(AX), Z11
+	VMOVUPS     (CX), Z12
+	VMOVUPS     64(CX), Z13
+	VMOVUPS     128(CX), Z14
+	VMOVUPS     192(CX), Z15
+	VMULPS      Z12, Z1, Z12
+	VMULPS      Z13, Z1, Z13
+	VMULPS      Z14, Z1, Z14
+	VMULPS      Z15, Z1, Z15
+	VMOVUPS     (BX), Z16
+	VMOVUPS     64(BX), Z17
+	VMOVUPS     128(BX), Z18
+	VMOVUPS     192(BX), Z19
+	VFMADD213PS Z12, Z0, Z16
+	VFMADD213PS Z13, Z0, Z17
+	VFMADD213PS Z14, Z0, Z18
+	VFMADD213PS Z15, Z0, Z19
+	VPTESTMD    Z8, Z16, K7
+	VMOVAPS.Z   Z16, K7, Z16
+	VPTESTMD    Z8, Z17, K7
+	VMOVAPS.Z   Z17, K7, Z17
+	VPTESTMD    Z8, Z18, K7
+	VMOVAPS.Z   Z18, K7, Z18
+	VPTESTMD    Z8, Z19, K7
+	VMOVAPS.Z   Z19, K7, Z19
+	VMOVUPS     Z16, (BX)
+	VMOVUPS     Z17, 64(BX)
+	VMOVUPS     Z18, 128(BX)
+	VMOVUPS     Z19, 192(BX)
+	VFMADD231PS Z16, Z2, Z12
+	VFMADD231PS Z17, Z2, Z13
+	VFMADD231PS Z18, Z2, Z14
+	VFMADD231PS Z19, Z2, Z15
+	VMULPS      Z12, Z6, Z12
+	VMULPS      Z13, Z6, Z13
+	VMULPS      Z14, Z6, Z14
+	VMULPS      Z15, Z6, Z15
+	VMOVUPS     (SI), Z19
+	VMOVUPS     64(SI), Z18
+	VMOVUPS     128(SI), Z17
+	VMOVUPS     192(SI), Z16
+	VMULPS      Z19, Z12, Z19
+	VMULPS      Z18, Z13, Z18
+	VMULPS      Z17, Z14, Z17
+	VMULPS      Z16, Z15, Z16
+	VFMSUB231PS Z7, Z4, Z19
+	VFMSUB231PS Z9, Z4, Z18
+	VFMSUB231PS Z10, Z4, Z17
+	VFMSUB231PS Z11, Z4, Z16
+	VMOVUPS     Z19, (AX)
+	VMOVUPS     Z18, 64(AX)
+	VMOVUPS     Z17, 128(AX)
+	VMOVUPS     Z16, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
+	ADDQ        $+256, SI
+	SUBQ        $+64, R9
+	JGE         blocks
 
 blocks_end:
 	ADDQ $+64, R9
@@ -5519,49 +6278,49 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z16
-	VMOVUPS       (CX), Z17
-	VMULPS        Z17, Z1, Z17
-	VMOVUPS       (BX), Z18
-	VFMADD213PS   Z17, Z0, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VMOVUPS       Z18, (BX)
-	VFMADD231PS   Z18, Z2, Z17
-	VMULPS        Z17, Z6, Z17
-	VMOVUPS       (SI), Z18
-	VMULPS        Z18, Z17, Z18
-	VFMSUB231PS   Z16, Z4, Z18
-	VMOVUPS       Z18, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, SI
-	SUBQ          $+16, R9
-	JGE           vectors
+	VMOVUPS     (AX), Z16
+	VMOVUPS     (CX), Z17
+	VMULPS      Z17, Z1, Z17
+	VMOVUPS     (BX), Z18
+	VFMADD213PS Z17, Z0, Z18
+	VPTESTMD    Z8, Z18, K7
+	VMOVAPS.Z   Z18, K7, Z18
+	VMOVUPS     Z18, (BX)
+	VFMADD231PS Z18, Z2, Z17
+	VMULPS      Z17, Z6, Z17
+	VMOVUPS     (SI), Z18
+	VMULPS      Z18, Z17, Z18
+	VFMSUB231PS Z16, Z4, Z18
+	VMOVUPS     Z18, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $+64, SI
+	SUBQ        $+16, R9
+	JGE         vectors
 
 vectors_end:
-	ADDQ          $+16, R9
-	TESTQ         R9, R9
-	JE            row_end
-	VMOVUPS.Z     (AX), K1, Z18
-	VMOVUPS.Z     (CX), K1, Z16
-	VMULPS        Z16, Z1, Z16
-	VMOVUPS.Z     (BX), K1, Z17
-	VFMADD213PS   Z16, Z0, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VMOVUPS       Z17, K1, (BX)
-	VFMADD231PS   Z17, Z2, Z16
-	VMULPS        Z16, Z6, Z16
-	VMOVUPS.Z     (SI), K1, Z17
-	VMULPS        Z17, Z16, Z17
-	VFMSUB231PS   Z18, Z4, Z17
-	VMOVUPS       Z17, K1, (AX)
-	SHLQ          $0x02, R9
-	ADDQ          R9, AX
-	ADDQ          R9, BX
-	ADDQ          R9, CX
+	ADDQ        $+16, R9
+	TESTQ       R9, R9
+	JE          row_end
+	VMOVUPS.Z   (AX), K1, Z18
+	VMOVUPS.Z   (CX), K1, Z16
+	VMULPS      Z16, Z1, Z16
+	VMOVUPS.Z   (BX), K1, Z17
+	VFMADD213PS Z16, Z0, Z17
+	VPTESTMD    Z8, Z17, K7
+	VMOVAPS.Z   Z17, K7, Z17
+	VMOVUPS     Z17, K1, (BX)
+	VFMADD231PS Z17, Z2, Z16
+	VMULPS      Z16, Z6, Z16
+	VMOVUPS.Z   (SI), K1, Z17
+	VMULPS      Z17, Z16, Z17
+	VFMSUB231PS Z18, Z4, Z17
+	VMOVUPS     Z17, K1, (AX)
+	SHLQ        $0x02, R9
+	ADDQ        R9, AX
+	ADDQ        R9, BX
+	ADDQ        R9, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -5570,7 +6329,7 @@ row_end:
 	RET
 
 // func CalibratedCentredAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, moved *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·CalibratedCentredAVX2(SB), NOSPLIT, $0-100
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -5593,7 +6352,7 @@ TEXT ·CalibratedCentredAVX2(SB), NOSPLIT, $0-100
 	NEGQ         R12
 	VMOVUPS      32(SI)(R12*4), Y5
 	NEGQ         R12
-	VBROADCASTSS lanes_00800000<>+0(SB), Y10
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
 
 row:
 	VBROADCASTSS (DI), Y6
@@ -5605,30 +6364,76 @@ row:
 	MOVQ         col+32(FP), SI
 	MOVQ         shift+48(FP), R8
 	MOVQ         moved+56(FP), R9
-	SUBQ         $+8, R12
-	JL           vectors_end
+	SUBQ         $+16, R12
+	JL           blocks_end
 
-vectors:
+blocks:
 	VMOVUPS      (AX), Y9
-	VMOVUPS      (CX), Y11
-	VMOVUPS      (R8), Y12
-	VFNMADD231PS Y12, Y6, Y11
+	VMOVUPS      (R8), Y11
+	VFNMADD213PS (CX), Y6, Y11
 	VMULPS       Y11, Y1, Y11
 	VMOVUPS      (BX), Y12
 	VFMADD213PS  Y11, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y13
-	VCMPPS       $0x05, Y10, Y13, Y13
-	VANDPS       Y13, Y12, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
 	VMOVUPS      Y12, (BX)
 	VFMADD231PS  Y12, Y2, Y11
 	VMULPS       Y11, Y8, Y11
-	VMOVUPS      (SI), Y12
-	VMULPS       Y12, Y11, Y12
-	VMOVUPS      (R9), Y11
-	VFMADD231PS  Y12, Y6, Y11
-	VMOVUPS      Y11, (R9)
-	VFMSUB231PS  Y9, Y4, Y12
-	VMOVUPS      Y12, (AX)
+	VMULPS       (SI), Y11, Y11
+	VMOVUPS      (R9), Y12
+	VFMADD231PS  Y11, Y6, Y12
+	VMOVUPS      Y12, (R9)
+	VFMSUB231PS  Y9, Y4, Y11
+	VMOVUPS      Y11, (AX)
+	VMOVUPS      32(AX), Y11
+	VMOVUPS      32(R8), Y9
+	VFNMADD213PS 32(CX), Y6, Y9
+	VMULPS       Y9, Y1, Y9
+	VMOVUPS      32(BX), Y12
+	VFMADD213PS  Y9, Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, 32(BX)
+	VFMADD231PS  Y12, Y2, Y9
+	VMULPS       Y9, Y8, Y9
+	VMULPS       32(SI), Y9, Y9
+	VMOVUPS      32(R9), Y12
+	VFMADD231PS  Y9, Y6, Y12
+	VMOVUPS      Y12, 32(R9)
+	VFMSUB231PS  Y11, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, SI
+	ADDQ         $+64, R8
+	ADDQ         $+64, R9
+	SUBQ         $+16, R12
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, R12
+	SUBQ $+8, R12
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (R8), Y11
+	VFNMADD213PS (CX), Y6, Y11
+	VMULPS       Y11, Y1, Y11
+	VMOVUPS      (BX), Y12
+	VFMADD213PS  Y11, Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VFMADD231PS  Y12, Y2, Y11
+	VMULPS       Y11, Y8, Y11
+	VMULPS       (SI), Y11, Y11
+	VMOVUPS      (R9), Y12
+	VFMADD231PS  Y11, Y6, Y12
+	VMOVUPS      Y12, (R9)
+	VFMSUB231PS  Y9, Y4, Y11
+	VMOVUPS      Y11, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -5642,30 +6447,119 @@ vectors_end:
 	ADDQ         $+8, R12
 	TESTQ        R12, R12
 	JE           row_end
-	VMASKMOVPS   (AX), Y5, Y12
+	VMASKMOVPS   (AX), Y5, Y11
 	VMASKMOVPS   (CX), Y5, Y9
-	VMASKMOVPS   (R8), Y5, Y11
-	VFNMADD231PS Y11, Y6, Y9
+	VMASKMOVPS   (R8), Y5, Y12
+	VFNMADD231PS Y12, Y6, Y9
 	VMULPS       Y9, Y1, Y9
-	VMASKMOVPS   (BX), Y5, Y11
-	VFMADD213PS  Y9, Y0, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y13
-	VCMPPS       $0x05, Y10, Y13, Y13
-	VANDPS       Y13, Y11, Y11
-	VMASKMOVPS   Y11, Y5, (BX)
-	VFMADD231PS  Y11, Y2, Y9
-	VMULPS       Y9, Y8, Y9
-	VMASKMOVPS   (SI), Y5, Y11
-	VMULPS       Y11, Y9, Y11
-	VMASKMOVPS   (R9), Y5, Y9
-	VFMADD231PS  Y11, Y6, Y9
-	VMASKMOVPS   Y9, Y5, (R9)
-	VFMSUB231PS  Y12, Y4, Y11
-	VMASKMOVPS   Y11, Y5, (AX)
-	SHLQ         $0x02, R12
-	ADDQ         R12, AX
-	ADDQ         R12, BX
-	ADDQ         R12, CX
+	VMASKMOVPS   (BX), Y5, Y12
+	VFMADD213PS  Y9, Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	CMPQ         R12, $0x04
+	JL           store25_few
+	VMOVUPS      X12, (BX)
+	JE           store25_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         R12, $0x06
+	JL           store25_five
+	VMOVLPS      X12, 16(BX)
+	JE           store25_swap
+	VEXTRACTPS   $0x02, X12, 24(BX)
+	JMP          store25_swap
+
+store25_five:
+	VMOVSS X12, 16(BX)
+
+store25_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store25_end
+
+store25_few:
+	CMPQ       R12, $0x02
+	JL         store25_one
+	VMOVLPS    X12, (BX)
+	JE         store25_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store25_end
+
+store25_one:
+	VMOVSS X12, (BX)
+
+store25_end:
+	VFMADD231PS Y12, Y2, Y9
+	VMULPS      Y9, Y8, Y9
+	VMASKMOVPS  (SI), Y5, Y12
+	VMULPS      Y12, Y9, Y12
+	VMASKMOVPS  (R9), Y5, Y9
+	VFMADD231PS Y12, Y6, Y9
+	CMPQ        R12, $0x04
+	JL          store26_few
+	VMOVUPS     X9, (R9)
+	JE          store26_end
+	VPERM2F128  $0x01, Y9, Y9, Y9
+	CMPQ        R12, $0x06
+	JL          store26_five
+	VMOVLPS     X9, 16(R9)
+	JE          store26_swap
+	VEXTRACTPS  $0x02, X9, 24(R9)
+	JMP         store26_swap
+
+store26_five:
+	VMOVSS X9, 16(R9)
+
+store26_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store26_end
+
+store26_few:
+	CMPQ       R12, $0x02
+	JL         store26_one
+	VMOVLPS    X9, (R9)
+	JE         store26_end
+	VEXTRACTPS $0x02, X9, 8(R9)
+	JMP        store26_end
+
+store26_one:
+	VMOVSS X9, (R9)
+
+store26_end:
+	VFMSUB231PS Y11, Y4, Y12
+	CMPQ        R12, $0x04
+	JL          store27_few
+	VMOVUPS     X12, (AX)
+	JE          store27_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        R12, $0x06
+	JL          store27_five
+	VMOVLPS     X12, 16(AX)
+	JE          store27_swap
+	VEXTRACTPS  $0x02, X12, 24(AX)
+	JMP         store27_swap
+
+store27_five:
+	VMOVSS X12, 16(AX)
+
+store27_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store27_end
+
+store27_few:
+	CMPQ       R12, $0x02
+	JL         store27_one
+	VMOVLPS    X12, (AX)
+	JE         store27_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store27_end
+
+store27_one:
+	VMOVSS X12, (AX)
+
+store27_end:
+	SHLQ $0x02, R12
+	ADDQ R12, AX
+	ADDQ R12, BX
+	ADDQ R12, CX
 
 row_end:
 	SUBQ $+1, R10
@@ -5696,7 +6590,7 @@ TEXT ·CalibratedCentredAVX512(SB), NOSPLIT, $0-100
 	MOVL         $0x0000ffff, SI
 	BZHIL        R12, SI, SI
 	KMOVW        SI, K1
-	VBROADCASTSS lanes_00800000<>+0(SB), Z9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z9
 
 row:
 	VBROADCASTSS (DI), Z5
@@ -5712,90 +6606,90 @@ row:
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z8
-	VMOVUPS       64(AX), Z10
-	VMOVUPS       128(AX), Z11
-	VMOVUPS       192(AX), Z12
-	VMOVUPS       (CX), Z13
-	VMOVUPS       64(CX), Z14
-	VMOVUPS       128(CX), Z15
-	VMOVUPS       192(CX), Z16
-	VMOVUPS       (R8), Z17
-	VMOVUPS       64(R8), Z18
-	VMOVUPS       128(R8), Z19
-	VMOVUPS       192(R8), Z20
-	VFNMADD231PS  Z17, Z5, Z13
-	VFNMADD231PS  Z18, Z5, Z14
-	VFNMADD231PS  Z19, Z5, Z15
-	VFNMADD231PS  Z20, Z5, Z16
-	VMULPS        Z13, Z1, Z13
-	VMULPS        Z14, Z1, Z14
-	VMULPS        Z15, Z1, Z15
-	VMULPS        Z16, Z1, Z16
-	VMOVUPS       (BX), Z20
-	VMOVUPS       64(BX), Z19
-	VMOVUPS       128(BX), Z18
-	VMOVUPS       192(BX), Z17
-	VFMADD213PS   Z13, Z0, Z20
-	VFMADD213PS   Z14, Z0, Z19
-	VFMADD213PS   Z15, Z0, Z18
-	VFMADD213PS   Z16, Z0, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z20, K7
-	VMOVAPS.Z     Z20, K7, Z20
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
-	VMOVAPS.Z     Z19, K7, Z19
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VMOVUPS       Z20, (BX)
-	VMOVUPS       Z19, 64(BX)
-	VMOVUPS       Z18, 128(BX)
-	VMOVUPS       Z17, 192(BX)
-	VFMADD231PS   Z20, Z2, Z13
-	VFMADD231PS   Z19, Z2, Z14
-	VFMADD231PS   Z18, Z2, Z15
-	VFMADD231PS   Z17, Z2, Z16
-	VMULPS        Z13, Z7, Z13
-	VMULPS        Z14, Z7, Z14
-	VMULPS        Z15, Z7, Z15
-	VMULPS        Z16, Z7, Z16
-	VMOVUPS       (SI), Z17
-	VMOVUPS       64(SI), Z18
-	VMOVUPS       128(SI), Z19
-	VMOVUPS       192(SI), Z20
-	VMULPS        Z17, Z13, Z17
-	VMULPS        Z18, Z14, Z18
-	VMULPS        Z19, Z15, Z19
-	VMULPS        Z20, Z16, Z20
-	VMOVUPS       (R9), Z16
-	VMOVUPS       64(R9), Z15
-	VMOVUPS       128(R9), Z14
-	VMOVUPS       192(R9), Z13
-	VFMADD231PS   Z17, Z5, Z16
-	VFMADD231PS   Z18, Z5, Z15
-	VFMADD231PS   Z19, Z5, Z14
-	VFMADD231PS   Z20, Z5, Z13
-	VMOVUPS       Z16, (R9)
-	VMOVUPS       Z15, 64(R9)
-	VMOVUPS       Z14, 128(R9)
-	VMOVUPS       Z13, 192(R9)
-	VFMSUB231PS   Z8, Z4, Z17
-	VFMSUB231PS   Z10, Z4, Z18
-	VFMSUB231PS   Z11, Z4, Z19
-	VFMSUB231PS   Z12, Z4, Z20
-	VMOVUPS       Z17, (AX)
-	VMOVUPS       Z18, 64(AX)
-	VMOVUPS       Z19, 128(AX)
-	VMOVUPS       Z20, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	ADDQ          $+256, SI
-	ADDQ          $+256, R8
-	ADDQ          $+256, R9
-	SUBQ          $+64, R12
-	JGE           blocks
+	VMOVUPS      (AX), Z8
+	VMOVUPS      64(AX), Z10
+	VMOVUPS      128(AX), Z11
+	VMOVUPS      192(AX), Z12
+	VMOVUPS      (CX), Z13
+	VMOVUPS      64(CX), Z14
+	VMOVUPS      128(CX), Z15
+	VMOVUPS      192(CX), Z16
+	VMOVUPS      (R8), Z17
+	VMOVUPS      64(R8), Z18
+	VMOVUPS      128(R8), Z19
+	VMOVUPS      192(R8), Z20
+	VFNMADD231PS Z17, Z5, Z13
+	VFNMADD231PS Z18, Z5, Z14
+	VFNMADD231PS Z19, Z5, Z15
+	VFNMADD231PS Z20, Z5, Z16
+	VMULPS       Z13, Z1, Z13
+	VMULPS       Z14, Z1, Z14
+	VMULPS       Z15, Z1, Z15
+	VMULPS       Z16, Z1, Z16
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z19
+	VMOVUPS      128(BX), Z18
+	VMOVUPS      192(BX), Z17
+	VFMADD213PS  Z13, Z0, Z20
+	VFMADD213PS  Z14, Z0, Z19
+	VFMADD213PS  Z15, Z0, Z18
+	VFMADD213PS  Z16, Z0, Z17
+	VPTESTMD     Z9, Z20, K7
+	VMOVAPS.Z    Z20, K7, Z20
+	VPTESTMD     Z9, Z19, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VPTESTMD     Z9, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VPTESTMD     Z9, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VMOVUPS      Z20, (BX)
+	VMOVUPS      Z19, 64(BX)
+	VMOVUPS      Z18, 128(BX)
+	VMOVUPS      Z17, 192(BX)
+	VFMADD231PS  Z20, Z2, Z13
+	VFMADD231PS  Z19, Z2, Z14
+	VFMADD231PS  Z18, Z2, Z15
+	VFMADD231PS  Z17, Z2, Z16
+	VMULPS       Z13, Z7, Z13
+	VMULPS       Z14, Z7, Z14
+	VMULPS       Z15, Z7, Z15
+	VMULPS       Z16, Z7, Z16
+	VMOVUPS      (SI), Z17
+	VMOVUPS      64(SI), Z18
+	VMOVUPS      128(SI), Z19
+	VMOVUPS      192(SI), Z20
+	VMULPS       Z17, Z13, Z17
+	VMULPS       Z18, Z14, Z18
+	VMULPS       Z19, Z15, Z19
+	VMULPS       Z20, Z16, Z20
+	VMOVUPS      (R9), Z16
+	VMOVUPS      64(R9), Z15
+	VMOVUPS      128(R9), Z14
+	VMOVUPS      192(R9), Z13
+	VFMADD231PS  Z17, Z5, Z16
+	VFMADD231PS  Z18, Z5, Z15
+	VFMADD231PS  Z19, Z5, Z14
+	VFMADD231PS  Z20, Z5, Z13
+	VMOVUPS      Z16, (R9)
+	VMOVUPS      Z15, 64(R9)
+	VMOVUPS      Z14, 128(R9)
+	VMOVUPS      Z13, 192(R9)
+	VFMSUB231PS  Z8, Z4, Z17
+	VFMSUB231PS  Z10, Z4, Z18
+	VFMSUB231PS  Z11, Z4, Z19
+	VFMSUB231PS  Z12, Z4, Z20
+	VMOVUPS      Z17, (AX)
+	VMOVUPS      Z18, 64(AX)
+	VMOVUPS      Z19, 128(AX)
+	VMOVUPS      Z20, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, SI
+	ADDQ         $+256, R8
+	ADDQ         $+256, R9
+	SUBQ         $+64, R12
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, R12
@@ -5803,61 +6697,61 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z20
-	VMOVUPS       (CX), Z19
-	VMOVUPS       (R8), Z18
-	VFNMADD231PS  Z18, Z5, Z19
-	VMULPS        Z19, Z1, Z19
-	VMOVUPS       (BX), Z18
-	VFMADD213PS   Z19, Z0, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VMOVUPS       Z18, (BX)
-	VFMADD231PS   Z18, Z2, Z19
-	VMULPS        Z19, Z7, Z19
-	VMOVUPS       (SI), Z18
-	VMULPS        Z18, Z19, Z18
-	VMOVUPS       (R9), Z19
-	VFMADD231PS   Z18, Z5, Z19
-	VMOVUPS       Z19, (R9)
-	VFMSUB231PS   Z20, Z4, Z18
-	VMOVUPS       Z18, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, SI
-	ADDQ          $+64, R8
-	ADDQ          $+64, R9
-	SUBQ          $+16, R12
-	JGE           vectors
+	VMOVUPS      (AX), Z20
+	VMOVUPS      (CX), Z19
+	VMOVUPS      (R8), Z18
+	VFNMADD231PS Z18, Z5, Z19
+	VMULPS       Z19, Z1, Z19
+	VMOVUPS      (BX), Z18
+	VFMADD213PS  Z19, Z0, Z18
+	VPTESTMD     Z9, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VMOVUPS      Z18, (BX)
+	VFMADD231PS  Z18, Z2, Z19
+	VMULPS       Z19, Z7, Z19
+	VMOVUPS      (SI), Z18
+	VMULPS       Z18, Z19, Z18
+	VMOVUPS      (R9), Z19
+	VFMADD231PS  Z18, Z5, Z19
+	VMOVUPS      Z19, (R9)
+	VFMSUB231PS  Z20, Z4, Z18
+	VMOVUPS      Z18, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, SI
+	ADDQ         $+64, R8
+	ADDQ         $+64, R9
+	SUBQ         $+16, R12
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, R12
-	TESTQ         R12, R12
-	JE            row_end
-	VMOVUPS.Z     (AX), K1, Z18
-	VMOVUPS.Z     (CX), K1, Z20
-	VMOVUPS.Z     (R8), K1, Z19
-	VFNMADD231PS  Z19, Z5, Z20
-	VMULPS        Z20, Z1, Z20
-	VMOVUPS.Z     (BX), K1, Z19
-	VFMADD213PS   Z20, Z0, Z19
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
-	VMOVAPS.Z     Z19, K7, Z19
-	VMOVUPS       Z19, K1, (BX)
-	VFMADD231PS   Z19, Z2, Z20
-	VMULPS        Z20, Z7, Z20
-	VMOVUPS.Z     (SI), K1, Z19
-	VMULPS        Z19, Z20, Z19
-	VMOVUPS.Z     (R9), K1, Z20
-	VFMADD231PS   Z19, Z5, Z20
-	VMOVUPS       Z20, K1, (R9)
-	VFMSUB231PS   Z18, Z4, Z19
-	VMOVUPS       Z19, K1, (AX)
-	SHLQ          $0x02, R12
-	ADDQ          R12, AX
-	ADDQ          R12, BX
-	ADDQ          R12, CX
+	ADDQ         $+16, R12
+	TESTQ        R12, R12
+	JE           row_end
+	VMOVUPS.Z    (AX), K1, Z18
+	VMOVUPS.Z    (CX), K1, Z20
+	VMOVUPS.Z    (R8), K1, Z19
+	VFNMADD231PS Z19, Z5, Z20
+	VMULPS       Z20, Z1, Z20
+	VMOVUPS.Z    (BX), K1, Z19
+	VFMADD213PS  Z20, Z0, Z19
+	VPTESTMD     Z9, Z19, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VMOVUPS      Z19, K1, (BX)
+	VFMADD231PS  Z19, Z2, Z20
+	VMULPS       Z20, Z7, Z20
+	VMOVUPS.Z    (SI), K1, Z19
+	VMULPS       Z19, Z20, Z19
+	VMOVUPS.Z    (R9), K1, Z20
+	VFMADD231PS  Z19, Z5, Z20
+	VMOVUPS      Z20, K1, (R9)
+	VFMSUB231PS  Z18, Z4, Z19
+	VMOVUPS      Z19, K1, (AX)
+	SHLQ         $0x02, R12
+	ADDQ         R12, AX
+	ADDQ         R12, BX
+	ADDQ         R12, CX
 
 row_end:
 	SUBQ $+1, R10
@@ -5877,12 +6771,13 @@ TEXT ·GradientSquaresAVX2(SB), NOSPLIT, $0-48
 	MOVQ    DI, R8
 	MOVQ    R8, R9
 	ANDQ    $+7, R8
-	LEAQ    partial_masks<>+0(SB), R10
+	LEAQ    partial_masks<>+0(SB), DX
 	NEGQ    R8
-	VMOVUPS 32(R10)(R8*4), Y0
+	VMOVUPS 32(DX)(R8*4), Y0
 	NEGQ    R8
 	SUBQ    R8, R9
 	SHLQ    $0x02, R9
+	MOVQ    col+24(FP), DX
 
 row:
 	MOVQ  DI, R8
@@ -5898,46 +6793,32 @@ row:
 	JL    pass0_blocks_end
 
 pass0_blocks:
-	VMOVUPS     (BX), Y9
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (DX), Y11
-	VMOVUPS     32(DX), Y12
-	VMULPS      Y11, Y9, Y11
-	VMULPS      Y12, Y10, Y12
-	VFMADD231PS Y11, Y11, Y1
-	VFMADD231PS Y12, Y12, Y2
-	ADDQ        $+64, BX
-	ADDQ        $+64, DX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y11
-	VMOVUPS     (DX), Y10
-	VMOVUPS     32(DX), Y9
-	VMULPS      Y10, Y12, Y10
-	VMULPS      Y9, Y11, Y9
-	VFMADD231PS Y10, Y10, Y3
-	VFMADD231PS Y9, Y9, Y4
-	ADDQ        $+64, BX
-	ADDQ        $+64, DX
-	VMOVUPS     (BX), Y9
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (DX), Y11
-	VMOVUPS     32(DX), Y12
-	VMULPS      Y11, Y9, Y11
-	VMULPS      Y12, Y10, Y12
-	VFMADD231PS Y11, Y11, Y5
-	VFMADD231PS Y12, Y12, Y6
-	ADDQ        $+64, BX
-	ADDQ        $+64, DX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y11
-	VMOVUPS     (DX), Y10
-	VMOVUPS     32(DX), Y9
-	VMULPS      Y10, Y12, Y10
-	VMULPS      Y9, Y11, Y9
+	VMOVUPS     (DX), Y9
+	VMOVUPS     32(DX), Y10
+	VMOVUPS     64(DX), Y11
+	VMOVUPS     96(DX), Y12
+	VMULPS      (BX), Y9, Y9
+	VMULPS      32(BX), Y10, Y10
+	VMULPS      64(BX), Y11, Y11
+	VMULPS      96(BX), Y12, Y12
+	VFMADD231PS Y9, Y9, Y1
+	VFMADD231PS Y10, Y10, Y2
+	VFMADD231PS Y11, Y11, Y3
+	VFMADD231PS Y12, Y12, Y4
+	VMOVUPS     128(DX), Y12
+	VMOVUPS     160(DX), Y11
+	VMOVUPS     192(DX), Y10
+	VMOVUPS     224(DX), Y9
+	VMULPS      128(BX), Y12, Y12
+	VMULPS      160(BX), Y11, Y11
+	VMULPS      192(BX), Y10, Y10
+	VMULPS      224(BX), Y9, Y9
+	VFMADD231PS Y12, Y12, Y5
+	VFMADD231PS Y11, Y11, Y6
 	VFMADD231PS Y10, Y10, Y7
 	VFMADD231PS Y9, Y9, Y8
-	ADDQ        $+64, BX
-	ADDQ        $+64, DX
+	ADDQ        $+256, BX
+	ADDQ        $+256, DX
 	SUBQ        $+64, R8
 	JGE         pass0_blocks
 
@@ -5945,72 +6826,64 @@ pass0_blocks_end:
 	ADDQ        $+64, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial0
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (DX), Y10
-	VMULPS      Y10, Y9, Y10
-	VFMADD231PS Y10, Y10, Y1
+	VMOVUPS     (DX), Y9
+	VMULPS      (BX), Y9, Y9
+	VFMADD231PS Y9, Y9, Y1
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial1
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (DX), Y9
-	VMULPS      Y9, Y10, Y9
+	VMULPS      (BX), Y9, Y9
 	VFMADD231PS Y9, Y9, Y2
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial2
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (DX), Y10
-	VMULPS      Y10, Y9, Y10
-	VFMADD231PS Y10, Y10, Y3
+	VMOVUPS     (DX), Y9
+	VMULPS      (BX), Y9, Y9
+	VFMADD231PS Y9, Y9, Y3
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial3
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (DX), Y9
-	VMULPS      Y9, Y10, Y9
+	VMULPS      (BX), Y9, Y9
 	VFMADD231PS Y9, Y9, Y4
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial4
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (DX), Y10
-	VMULPS      Y10, Y9, Y10
-	VFMADD231PS Y10, Y10, Y5
+	VMOVUPS     (DX), Y9
+	VMULPS      (BX), Y9, Y9
+	VFMADD231PS Y9, Y9, Y5
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial5
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (DX), Y9
-	VMULPS      Y9, Y10, Y9
+	VMULPS      (BX), Y9, Y9
 	VFMADD231PS Y9, Y9, Y6
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial6
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (DX), Y10
-	VMULPS      Y10, Y9, Y10
-	VFMADD231PS Y10, Y10, Y7
+	VMOVUPS     (DX), Y9
+	VMULPS      (BX), Y9, Y9
+	VFMADD231PS Y9, Y9, Y7
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial7
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (DX), Y9
-	VMULPS      Y9, Y10, Y9
+	VMULPS      (BX), Y9, Y9
 	VFMADD231PS Y9, Y9, Y8
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
@@ -6146,11 +7019,12 @@ TEXT ·GradientSquaresAVX512(SB), NOSPLIT, $0-48
 	MOVQ  DI, R8
 	MOVQ  R8, R9
 	ANDQ  $+15, R8
-	MOVL  $0x0000ffff, R10
-	BZHIL R8, R10, R10
-	KMOVW R10, K1
+	MOVL  $0x0000ffff, DX
+	BZHIL R8, DX, DX
+	KMOVW DX, K1
 	SUBQ  R8, R9
 	SHLQ  $0x02, R9
+	MOVQ  col+24(FP), DX
 
 row:
 	MOVQ  DI, R8
@@ -6308,12 +7182,13 @@ TEXT ·GradientSquaresCentredAVX2(SB), NOSPLIT, $0-64
 	MOVQ    R9, R10
 	MOVQ    R10, R11
 	ANDQ    $+7, R10
-	LEAQ    partial_masks<>+0(SB), R12
+	LEAQ    partial_masks<>+0(SB), DX
 	NEGQ    R10
-	VMOVUPS 32(R12)(R10*4), Y0
+	VMOVUPS 32(DX)(R10*4), Y0
 	NEGQ    R10
 	SUBQ    R10, R11
 	SHLQ    $0x02, R11
+	MOVQ    col+24(FP), DX
 
 row:
 	VBROADCASTSS (SI), Y1
@@ -6331,66 +7206,41 @@ row:
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS      (BX), Y10
-	VMOVUPS      32(BX), Y11
-	VMOVUPS      (DI), Y12
-	VMOVUPS      32(DI), Y13
-	VFNMADD231PS Y12, Y1, Y10
-	VFNMADD231PS Y13, Y1, Y11
-	VMOVUPS      (DX), Y13
-	VMOVUPS      32(DX), Y12
-	VMULPS       Y13, Y10, Y13
-	VMULPS       Y12, Y11, Y12
-	VFMADD231PS  Y13, Y13, Y2
-	VFMADD231PS  Y12, Y12, Y3
-	ADDQ         $+64, BX
-	ADDQ         $+64, DI
-	ADDQ         $+64, DX
-	VMOVUPS      (BX), Y12
-	VMOVUPS      32(BX), Y13
-	VMOVUPS      (DI), Y11
-	VMOVUPS      32(DI), Y10
-	VFNMADD231PS Y11, Y1, Y12
-	VFNMADD231PS Y10, Y1, Y13
-	VMOVUPS      (DX), Y10
-	VMOVUPS      32(DX), Y11
-	VMULPS       Y10, Y12, Y10
-	VMULPS       Y11, Y13, Y11
-	VFMADD231PS  Y10, Y10, Y4
-	VFMADD231PS  Y11, Y11, Y5
-	ADDQ         $+64, BX
-	ADDQ         $+64, DI
-	ADDQ         $+64, DX
-	VMOVUPS      (BX), Y11
-	VMOVUPS      32(BX), Y10
-	VMOVUPS      (DI), Y13
-	VMOVUPS      32(DI), Y12
-	VFNMADD231PS Y13, Y1, Y11
-	VFNMADD231PS Y12, Y1, Y10
-	VMOVUPS      (DX), Y12
-	VMOVUPS      32(DX), Y13
-	VMULPS       Y12, Y11, Y12
-	VMULPS       Y13, Y10, Y13
-	VFMADD231PS  Y12, Y12, Y6
-	VFMADD231PS  Y13, Y13, Y7
-	ADDQ         $+64, BX
-	ADDQ         $+64, DI
-	ADDQ         $+64, DX
-	VMOVUPS      (BX), Y13
-	VMOVUPS      32(BX), Y12
 	VMOVUPS      (DI), Y10
 	VMOVUPS      32(DI), Y11
-	VFNMADD231PS Y10, Y1, Y13
-	VFNMADD231PS Y11, Y1, Y12
-	VMOVUPS      (DX), Y11
-	VMOVUPS      32(DX), Y10
-	VMULPS       Y11, Y13, Y11
-	VMULPS       Y10, Y12, Y10
+	VMOVUPS      64(DI), Y12
+	VMOVUPS      96(DI), Y13
+	VFNMADD213PS (BX), Y1, Y10
+	VFNMADD213PS 32(BX), Y1, Y11
+	VFNMADD213PS 64(BX), Y1, Y12
+	VFNMADD213PS 96(BX), Y1, Y13
+	VMULPS       (DX), Y10, Y10
+	VMULPS       32(DX), Y11, Y11
+	VMULPS       64(DX), Y12, Y12
+	VMULPS       96(DX), Y13, Y13
+	VFMADD231PS  Y10, Y10, Y2
+	VFMADD231PS  Y11, Y11, Y3
+	VFMADD231PS  Y12, Y12, Y4
+	VFMADD231PS  Y13, Y13, Y5
+	VMOVUPS      128(DI), Y13
+	VMOVUPS      160(DI), Y12
+	VMOVUPS      192(DI), Y11
+	VMOVUPS      224(DI), Y10
+	VFNMADD213PS 128(BX), Y1, Y13
+	VFNMADD213PS 160(BX), Y1, Y12
+	VFNMADD213PS 192(BX), Y1, Y11
+	VFNMADD213PS 224(BX), Y1, Y10
+	VMULPS       128(DX), Y13, Y13
+	VMULPS       160(DX), Y12, Y12
+	VMULPS       192(DX), Y11, Y11
+	VMULPS       224(DX), Y10, Y10
+	VFMADD231PS  Y13, Y13, Y6
+	VFMADD231PS  Y12, Y12, Y7
 	VFMADD231PS  Y11, Y11, Y8
 	VFMADD231PS  Y10, Y10, Y9
-	ADDQ         $+64, BX
-	ADDQ         $+64, DI
-	ADDQ         $+64, DX
+	ADDQ         $+256, BX
+	ADDQ         $+256, DI
+	ADDQ         $+256, DX
 	SUBQ         $+64, R10
 	JGE          pass1_blocks
 
@@ -6398,23 +7248,19 @@ pass1_blocks_end:
 	ADDQ         $+64, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial0
-	VMOVUPS      (BX), Y10
-	VMOVUPS      (DI), Y11
-	VFNMADD231PS Y11, Y1, Y10
-	VMOVUPS      (DX), Y11
-	VMULPS       Y11, Y10, Y11
-	VFMADD231PS  Y11, Y11, Y2
+	VMOVUPS      (DI), Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
+	VFMADD231PS  Y10, Y10, Y2
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
 	ADDQ         $+32, DX
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial1
-	VMOVUPS      (BX), Y11
 	VMOVUPS      (DI), Y10
-	VFNMADD231PS Y10, Y1, Y11
-	VMOVUPS      (DX), Y10
-	VMULPS       Y10, Y11, Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
 	VFMADD231PS  Y10, Y10, Y3
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
@@ -6422,23 +7268,19 @@ pass1_blocks_end:
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial2
-	VMOVUPS      (BX), Y10
-	VMOVUPS      (DI), Y11
-	VFNMADD231PS Y11, Y1, Y10
-	VMOVUPS      (DX), Y11
-	VMULPS       Y11, Y10, Y11
-	VFMADD231PS  Y11, Y11, Y4
+	VMOVUPS      (DI), Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
+	VFMADD231PS  Y10, Y10, Y4
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
 	ADDQ         $+32, DX
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial3
-	VMOVUPS      (BX), Y11
 	VMOVUPS      (DI), Y10
-	VFNMADD231PS Y10, Y1, Y11
-	VMOVUPS      (DX), Y10
-	VMULPS       Y10, Y11, Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
 	VFMADD231PS  Y10, Y10, Y5
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
@@ -6446,23 +7288,19 @@ pass1_blocks_end:
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial4
-	VMOVUPS      (BX), Y10
-	VMOVUPS      (DI), Y11
-	VFNMADD231PS Y11, Y1, Y10
-	VMOVUPS      (DX), Y11
-	VMULPS       Y11, Y10, Y11
-	VFMADD231PS  Y11, Y11, Y6
+	VMOVUPS      (DI), Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
+	VFMADD231PS  Y10, Y10, Y6
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
 	ADDQ         $+32, DX
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial5
-	VMOVUPS      (BX), Y11
 	VMOVUPS      (DI), Y10
-	VFNMADD231PS Y10, Y1, Y11
-	VMOVUPS      (DX), Y10
-	VMULPS       Y10, Y11, Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
 	VFMADD231PS  Y10, Y10, Y7
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
@@ -6470,23 +7308,19 @@ pass1_blocks_end:
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial6
-	VMOVUPS      (BX), Y10
-	VMOVUPS      (DI), Y11
-	VFNMADD231PS Y11, Y1, Y10
-	VMOVUPS      (DX), Y11
-	VMULPS       Y11, Y10, Y11
-	VFMADD231PS  Y11, Y11, Y8
+	VMOVUPS      (DI), Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
+	VFMADD231PS  Y10, Y10, Y8
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
 	ADDQ         $+32, DX
 	ADDQ         $-8, R10
 	CMPQ         R10, $+8
 	JL           pass1_partial7
-	VMOVUPS      (BX), Y11
 	VMOVUPS      (DI), Y10
-	VFNMADD231PS Y10, Y1, Y11
-	VMOVUPS      (DX), Y10
-	VMULPS       Y10, Y11, Y10
+	VFNMADD213PS (BX), Y1, Y10
+	VMULPS       (DX), Y10, Y10
 	VFMADD231PS  Y10, Y10, Y9
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
@@ -6642,11 +7476,12 @@ TEXT ·GradientSquaresCentredAVX512(SB), NOSPLIT, $0-64
 	MOVQ  R9, R10
 	MOVQ  R10, R11
 	ANDQ  $+15, R10
-	MOVL  $0x0000ffff, R12
-	BZHIL R10, R12, R12
-	KMOVW R12, K1
+	MOVL  $0x0000ffff, DX
+	BZHIL R10, DX, DX
+	KMOVW DX, K1
 	SUBQ  R10, R11
 	SHLQ  $0x02, R11
+	MOVQ  col+24(FP), DX
 
 row:
 	VBROADCASTSS (SI), Z0
@@ -6823,7 +7658,7 @@ pass1_fold:
 	RET
 
 // func UpdateSquaresAVX2(dst *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·UpdateSquaresAVX2(SB), NOSPLIT, $0-68
 	MOVQ         dst+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -6838,12 +7673,13 @@ TEXT ·UpdateSquaresAVX2(SB), NOSPLIT, $0-68
 	MOVQ         R8, R9
 	MOVQ         R9, R10
 	ANDQ         $+7, R9
-	LEAQ         partial_masks<>+0(SB), R11
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         R9
-	VMOVUPS      32(R11)(R9*4), Y3
+	VMOVUPS      32(SI)(R9*4), Y3
 	NEGQ         R9
 	SUBQ         R9, R10
 	SHLQ         $0x02, R10
+	MOVQ         col+32(FP), SI
 
 row:
 	MOVQ  R8, R9
@@ -6859,118 +7695,73 @@ row:
 	JL    pass0_blocks_end
 
 pass0_blocks:
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
+	VMULPS      (CX), Y1, Y12
 	VMOVUPS     (BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y4
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      (SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y4
+	VMULPS      32(CX), Y1, Y12
+	VMOVUPS     32(BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      32(SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y5
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
-	VMOVUPS     (BX), Y13
+	VMULPS      64(CX), Y1, Y12
+	VMOVUPS     64(BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y6
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      64(SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y6
+	VMULPS      96(CX), Y1, Y12
+	VMOVUPS     96(BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      96(SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y7
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
-	VMOVUPS     (BX), Y13
+	VMULPS      128(CX), Y1, Y12
+	VMOVUPS     128(BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y8
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      128(SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y8
+	VMULPS      160(CX), Y1, Y12
+	VMOVUPS     160(BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      160(SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y9
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
-	VMOVUPS     (BX), Y13
+	VMULPS      192(CX), Y1, Y12
+	VMOVUPS     192(BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y10
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      192(SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y10
+	VMULPS      224(CX), Y1, Y12
+	VMOVUPS     224(BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      224(SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y11
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
+	ADDQ        $+256, CX
+	ADDQ        $+256, BX
+	ADDQ        $+256, SI
 	SUBQ        $+64, R9
 	JGE         pass0_blocks
 
@@ -6978,33 +7769,27 @@ pass0_blocks_end:
 	ADDQ        $+64, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial0
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
+	VMULPS      (CX), Y1, Y12
 	VMOVUPS     (BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y4
+	VMULPS      (SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y4
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, SI
 	ADDQ        $-8, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial1
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      (CX), Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      (SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y5
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
@@ -7012,33 +7797,27 @@ pass0_blocks_end:
 	ADDQ        $-8, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial2
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
+	VMULPS      (CX), Y1, Y12
 	VMOVUPS     (BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y6
+	VMULPS      (SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y6
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, SI
 	ADDQ        $-8, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial3
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      (CX), Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      (SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y7
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
@@ -7046,33 +7825,27 @@ pass0_blocks_end:
 	ADDQ        $-8, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial4
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
+	VMULPS      (CX), Y1, Y12
 	VMOVUPS     (BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y8
+	VMULPS      (SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y8
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, SI
 	ADDQ        $-8, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial5
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      (CX), Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      (SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y9
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
@@ -7080,33 +7853,27 @@ pass0_blocks_end:
 	ADDQ        $-8, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial6
-	VMOVUPS     (CX), Y12
-	VMULPS      Y12, Y1, Y12
+	VMULPS      (CX), Y1, Y12
 	VMOVUPS     (BX), Y13
 	VFMADD213PS Y12, Y0, Y13
-	VANDPS      lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
 	VFMADD231PS Y13, Y2, Y12
-	VMOVUPS     (SI), Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y13, Y13, Y10
+	VMULPS      (SI), Y12, Y12
+	VFMADD231PS Y12, Y12, Y10
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, SI
 	ADDQ        $-8, R9
 	CMPQ        R9, $+8
 	JL          pass0_partial7
-	VMOVUPS     (CX), Y13
-	VMULPS      Y13, Y1, Y13
-	VMOVUPS     (BX), Y12
-	VFMADD213PS Y13, Y0, Y12
-	VANDPS      lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y2, Y13
-	VMOVUPS     (SI), Y12
-	VMULPS      Y12, Y13, Y12
+	VMULPS      (CX), Y1, Y12
+	VMOVUPS     (BX), Y13
+	VFMADD213PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND     Y14, Y13, Y13
+	VFMADD231PS Y13, Y2, Y12
+	VMULPS      (SI), Y12, Y12
 	VFMADD231PS Y12, Y12, Y11
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
@@ -7121,9 +7888,8 @@ pass0_partial0:
 	VMULPS       Y12, Y1, Y12
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y12, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND      Y14, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y12
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y12, Y13
@@ -7139,9 +7905,8 @@ pass0_partial1:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y12
 	VFMADD213PS  Y13, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y12, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y14
+	VPSIGND      Y14, Y12, Y12
 	VFMADD231PS  Y12, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y12
 	VMULPS       Y12, Y13, Y12
@@ -7157,9 +7922,8 @@ pass0_partial2:
 	VMULPS       Y12, Y1, Y12
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y12, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND      Y14, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y12
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y12, Y13
@@ -7175,9 +7939,8 @@ pass0_partial3:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y12
 	VFMADD213PS  Y13, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y12, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y14
+	VPSIGND      Y14, Y12, Y12
 	VFMADD231PS  Y12, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y12
 	VMULPS       Y12, Y13, Y12
@@ -7193,9 +7956,8 @@ pass0_partial4:
 	VMULPS       Y12, Y1, Y12
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y12, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND      Y14, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y12
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y12, Y13
@@ -7211,9 +7973,8 @@ pass0_partial5:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y12
 	VFMADD213PS  Y13, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y12, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y14
+	VPSIGND      Y14, Y12, Y12
 	VFMADD231PS  Y12, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y12
 	VMULPS       Y12, Y13, Y12
@@ -7229,9 +7990,8 @@ pass0_partial6:
 	VMULPS       Y12, Y1, Y12
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y12, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y14
+	VPSIGND      Y14, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y12
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y12, Y13
@@ -7247,9 +8007,8 @@ pass0_partial7:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y12
 	VFMADD213PS  Y13, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y14
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y14, Y14
-	VANDPS       Y14, Y12, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y14
+	VPSIGND      Y14, Y12, Y12
 	VFMADD231PS  Y12, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y12
 	VMULPS       Y12, Y13, Y12
@@ -7305,11 +8064,12 @@ TEXT ·UpdateSquaresAVX512(SB), NOSPLIT, $0-68
 	MOVQ         R8, R9
 	MOVQ         R9, R10
 	ANDQ         $+15, R9
-	MOVL         $0x0000ffff, R11
-	BZHIL        R9, R11, R11
-	KMOVW        R11, K1
+	MOVL         $0x0000ffff, SI
+	BZHIL        R9, SI, SI
+	KMOVW        SI, K1
 	SUBQ         R9, R10
 	SHLQ         $0x02, R10
+	MOVQ         col+32(FP), SI
 
 row:
 	MOVQ  R8, R9
@@ -7533,7 +8293,7 @@ pass0_fold:
 	RET
 
 // func UpdateSquaresCentredAVX2(dst *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, rows int, cols int, beta float32, add float32, share float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·UpdateSquaresCentredAVX2(SB), NOSPLIT, $0-84
 	MOVQ         dst+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -7550,12 +8310,13 @@ TEXT ·UpdateSquaresCentredAVX2(SB), NOSPLIT, $0-84
 	MOVQ         R10, R11
 	MOVQ         R11, R12
 	ANDQ         $+7, R11
-	LEAQ         partial_masks<>+0(SB), R13
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         R11
-	VMOVUPS      32(R13)(R11*4), Y3
+	VMOVUPS      32(SI)(R11*4), Y3
 	NEGQ         R11
 	SUBQ         R11, R12
 	SHLQ         $0x02, R12
+	MOVQ         col+32(FP), SI
 
 row:
 	VBROADCASTSS (DI), Y4
@@ -7573,142 +8334,90 @@ row:
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      (R8), Y13
+	VFNMADD213PS (CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
 	VMOVUPS      (BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y5
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	VMOVUPS      (CX), Y14
-	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VMULPS       (SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y5
+	VMOVUPS      32(R8), Y13
+	VFNMADD213PS 32(CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      32(BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       32(SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y6
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      64(R8), Y13
+	VFNMADD213PS 64(CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
-	VMOVUPS      (BX), Y14
+	VMOVUPS      64(BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y7
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	VMOVUPS      (CX), Y14
-	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VMULPS       64(SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y7
+	VMOVUPS      96(R8), Y13
+	VFNMADD213PS 96(CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      96(BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       96(SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y8
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      128(R8), Y13
+	VFNMADD213PS 128(CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
-	VMOVUPS      (BX), Y14
+	VMOVUPS      128(BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y9
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	VMOVUPS      (CX), Y14
-	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VMULPS       128(SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y9
+	VMOVUPS      160(R8), Y13
+	VFNMADD213PS 160(CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      160(BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       160(SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y10
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      192(R8), Y13
+	VFNMADD213PS 192(CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
-	VMOVUPS      (BX), Y14
+	VMOVUPS      192(BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y11
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	VMOVUPS      (CX), Y14
-	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VMULPS       192(SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y11
+	VMOVUPS      224(R8), Y13
+	VFNMADD213PS 224(CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      224(BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       224(SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y12
-	ADDQ         $+32, CX
-	ADDQ         $+32, R8
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
+	ADDQ         $+256, CX
+	ADDQ         $+256, R8
+	ADDQ         $+256, BX
+	ADDQ         $+256, SI
 	SUBQ         $+64, R11
 	JGE          pass1_blocks
 
@@ -7716,19 +8425,16 @@ pass1_blocks_end:
 	ADDQ         $+64, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial0
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      (R8), Y13
+	VFNMADD213PS (CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
 	VMOVUPS      (BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y5
+	VMULPS       (SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y5
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
 	ADDQ         $+32, BX
@@ -7736,18 +8442,15 @@ pass1_blocks_end:
 	ADDQ         $-8, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial1
-	VMOVUPS      (CX), Y14
 	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VFNMADD213PS (CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       (SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y6
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
@@ -7756,19 +8459,16 @@ pass1_blocks_end:
 	ADDQ         $-8, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial2
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      (R8), Y13
+	VFNMADD213PS (CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
 	VMOVUPS      (BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y7
+	VMULPS       (SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y7
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
 	ADDQ         $+32, BX
@@ -7776,18 +8476,15 @@ pass1_blocks_end:
 	ADDQ         $-8, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial3
-	VMOVUPS      (CX), Y14
 	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VFNMADD213PS (CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       (SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y8
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
@@ -7796,19 +8493,16 @@ pass1_blocks_end:
 	ADDQ         $-8, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial4
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      (R8), Y13
+	VFNMADD213PS (CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
 	VMOVUPS      (BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y9
+	VMULPS       (SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y9
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
 	ADDQ         $+32, BX
@@ -7816,18 +8510,15 @@ pass1_blocks_end:
 	ADDQ         $-8, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial5
-	VMOVUPS      (CX), Y14
 	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VFNMADD213PS (CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       (SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y10
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
@@ -7836,19 +8527,16 @@ pass1_blocks_end:
 	ADDQ         $-8, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial6
-	VMOVUPS      (CX), Y13
-	VMOVUPS      (R8), Y14
-	VFNMADD231PS Y14, Y4, Y13
+	VMOVUPS      (R8), Y13
+	VFNMADD213PS (CX), Y4, Y13
 	VMULPS       Y13, Y1, Y13
 	VMOVUPS      (BX), Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
-	VMOVUPS      (SI), Y14
-	VMULPS       Y14, Y13, Y14
-	VFMADD231PS  Y14, Y14, Y11
+	VMULPS       (SI), Y13, Y13
+	VFMADD231PS  Y13, Y13, Y11
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
 	ADDQ         $+32, BX
@@ -7856,18 +8544,15 @@ pass1_blocks_end:
 	ADDQ         $-8, R11
 	CMPQ         R11, $+8
 	JL           pass1_partial7
-	VMOVUPS      (CX), Y14
 	VMOVUPS      (R8), Y13
-	VFNMADD231PS Y13, Y4, Y14
-	VMULPS       Y14, Y1, Y14
-	VMOVUPS      (BX), Y13
-	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
-	VFMADD231PS  Y13, Y2, Y14
-	VMOVUPS      (SI), Y13
-	VMULPS       Y13, Y14, Y13
+	VFNMADD213PS (CX), Y4, Y13
+	VMULPS       Y13, Y1, Y13
+	VMOVUPS      (BX), Y14
+	VFMADD213PS  Y13, Y0, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
+	VFMADD231PS  Y14, Y2, Y13
+	VMULPS       (SI), Y13, Y13
 	VFMADD231PS  Y13, Y13, Y12
 	ADDQ         $+32, CX
 	ADDQ         $+32, R8
@@ -7885,9 +8570,8 @@ pass1_partial0:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y14
 	VMULPS       Y14, Y13, Y14
@@ -7905,9 +8589,8 @@ pass1_partial1:
 	VMULPS       Y14, Y1, Y14
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y15
+	VPSIGND      Y15, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y14
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y14, Y13
@@ -7925,9 +8608,8 @@ pass1_partial2:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y14
 	VMULPS       Y14, Y13, Y14
@@ -7945,9 +8627,8 @@ pass1_partial3:
 	VMULPS       Y14, Y1, Y14
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y15
+	VPSIGND      Y15, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y14
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y14, Y13
@@ -7965,9 +8646,8 @@ pass1_partial4:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y14
 	VMULPS       Y14, Y13, Y14
@@ -7985,9 +8665,8 @@ pass1_partial5:
 	VMULPS       Y14, Y1, Y14
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y15
+	VPSIGND      Y15, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y14
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y14, Y13
@@ -8005,9 +8684,8 @@ pass1_partial6:
 	VMULPS       Y13, Y1, Y13
 	VMASKMOVPS   (BX), Y3, Y14
 	VFMADD213PS  Y13, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y14, Y14
+	VANDPS       lanes_7f800000<>+0(SB), Y14, Y15
+	VPSIGND      Y15, Y14, Y14
 	VFMADD231PS  Y14, Y2, Y13
 	VMASKMOVPS   (SI), Y3, Y14
 	VMULPS       Y14, Y13, Y14
@@ -8025,9 +8703,8 @@ pass1_partial7:
 	VMULPS       Y14, Y1, Y14
 	VMASKMOVPS   (BX), Y3, Y13
 	VFMADD213PS  Y14, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y15
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y15, Y15
-	VANDPS       Y15, Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y15
+	VPSIGND      Y15, Y13, Y13
 	VFMADD231PS  Y13, Y2, Y14
 	VMASKMOVPS   (SI), Y3, Y13
 	VMULPS       Y13, Y14, Y13
@@ -8086,11 +8763,12 @@ TEXT ·UpdateSquaresCentredAVX512(SB), NOSPLIT, $0-84
 	MOVQ         R10, R11
 	MOVQ         R11, R12
 	ANDQ         $+15, R11
-	MOVL         $0x0000ffff, R13
-	BZHIL        R11, R13, R13
-	KMOVW        R13, K1
+	MOVL         $0x0000ffff, SI
+	BZHIL        R11, SI, SI
+	KMOVW        SI, K1
 	SUBQ         R11, R12
 	SHLQ         $0x02, R12
+	MOVQ         col+32(FP), SI
 
 row:
 	VBROADCASTSS (DI), Z3
@@ -8346,7 +9024,7 @@ pass1_fold:
 	RET
 
 // func SgdAVX2(w *float32, v *float32, grad *float32, n int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·SgdAVX2(SB), NOSPLIT, $0-56
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
@@ -8358,23 +9036,81 @@ TEXT ·SgdAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS velPart+44(FP), Y3
 	VBROADCASTSS lr+48(FP), Y4
 	VBROADCASTSS decay+52(FP), Y5
-	VBROADCASTSS lanes_00800000<>+0(SB), Y7
-	SUBQ         $+8, DX
-	JL           vectors_end
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	SUBQ         $+32, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      (CX), Y9
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y6, Y5, Y9
+	VFMADD231PS  Y8, Y5, Y10
+	VMULPS       Y9, Y1, Y11
+	VMULPS       Y10, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y11
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       Y7, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VANDPS       Y7, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y10, Y2, Y10
+	VFMADD231PS  Y11, Y3, Y9
+	VFMADD231PS  Y12, Y3, Y10
+	VFNMADD231PS Y9, Y4, Y6
+	VFNMADD231PS Y10, Y4, Y8
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(AX), Y8
+	VMOVUPS      96(AX), Y6
+	VMOVUPS      64(CX), Y10
+	VMOVUPS      96(CX), Y9
+	VFMADD231PS  Y8, Y5, Y10
+	VFMADD231PS  Y6, Y5, Y9
+	VMULPS       Y10, Y1, Y12
+	VMULPS       Y9, Y1, Y11
+	VFMADD231PS  64(BX), Y0, Y12
+	VFMADD231PS  96(BX), Y0, Y11
+	VANDPS       Y7, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VANDPS       Y7, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y12, 64(BX)
+	VMOVUPS      Y11, 96(BX)
+	VMULPS       Y10, Y2, Y10
+	VMULPS       Y9, Y2, Y9
+	VFMADD231PS  Y12, Y3, Y10
+	VFMADD231PS  Y11, Y3, Y9
+	VFNMADD231PS Y10, Y4, Y8
+	VFNMADD231PS Y9, Y4, Y6
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      Y6, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+32, DX
+	SUBQ $+8, DX
+	JL   vectors_end
 
 vectors:
 	VMOVUPS      (AX), Y6
 	VMOVUPS      (CX), Y8
 	VFMADD231PS  Y6, Y5, Y8
-	VMOVUPS      (BX), Y9
-	VMULPS       Y8, Y1, Y10
-	VFMADD231PS  Y9, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y9
-	VCMPPS       $0x05, Y7, Y9, Y9
-	VANDPS       Y9, Y10, Y10
-	VMOVUPS      Y10, (BX)
+	VMULPS       Y8, Y1, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VANDPS       Y7, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, (BX)
 	VMULPS       Y8, Y2, Y8
-	VFMADD231PS  Y10, Y3, Y8
+	VFMADD231PS  Y9, Y3, Y8
 	VFNMADD231PS Y8, Y4, Y6
 	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
@@ -8384,28 +9120,86 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, DX
-	TESTQ        DX, DX
-	JE           done
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y6
-	NEGQ         DX
-	VMASKMOVPS   (AX), Y6, Y8
-	VMASKMOVPS   (CX), Y6, Y10
-	VFMADD231PS  Y8, Y5, Y10
-	VMASKMOVPS   (BX), Y6, Y9
-	VMULPS       Y10, Y1, Y11
-	VFMADD231PS  Y9, Y0, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y9
-	VCMPPS       $0x05, Y7, Y9, Y9
-	VANDPS       Y9, Y11, Y11
-	VMASKMOVPS   Y11, Y6, (BX)
-	VMULPS       Y10, Y2, Y10
-	VFMADD231PS  Y11, Y3, Y10
-	VFNMADD231PS Y10, Y4, Y8
-	VMASKMOVPS   Y8, Y6, (AX)
+	ADDQ        $+8, DX
+	TESTQ       DX, DX
+	JE          done
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y6
+	NEGQ        DX
+	VMASKMOVPS  (AX), Y6, Y8
+	VMASKMOVPS  (CX), Y6, Y9
+	VFMADD231PS Y8, Y5, Y9
+	VMASKMOVPS  (BX), Y6, Y10
+	VMULPS      Y9, Y1, Y11
+	VFMADD231PS Y10, Y0, Y11
+	VANDPS      Y7, Y11, Y10
+	VPSIGND     Y10, Y11, Y11
+	CMPQ        DX, $0x04
+	JL          store28_few
+	VMOVUPS     X11, (BX)
+	JE          store28_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        DX, $0x06
+	JL          store28_five
+	VMOVLPS     X11, 16(BX)
+	JE          store28_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store28_swap
 
+store28_five:
+	VMOVSS X11, 16(BX)
+
+store28_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store28_end
+
+store28_few:
+	CMPQ       DX, $0x02
+	JL         store28_one
+	VMOVLPS    X11, (BX)
+	JE         store28_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store28_end
+
+store28_one:
+	VMOVSS X11, (BX)
+
+store28_end:
+	VMULPS       Y9, Y2, Y9
+	VFMADD231PS  Y11, Y3, Y9
+	VFNMADD231PS Y9, Y4, Y8
+	CMPQ         DX, $0x04
+	JL           store29_few
+	VMOVUPS      X8, (AX)
+	JE           store29_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         DX, $0x06
+	JL           store29_five
+	VMOVLPS      X8, 16(AX)
+	JE           store29_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store29_swap
+
+store29_five:
+	VMOVSS X8, 16(AX)
+
+store29_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store29_end
+
+store29_few:
+	CMPQ       DX, $0x02
+	JL         store29_one
+	VMOVLPS    X8, (AX)
+	JE         store29_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store29_end
+
+store29_one:
+	VMOVSS X8, (AX)
+
+store29_end:
 done:
 	VZEROUPPER
 	RET
@@ -8423,68 +9217,68 @@ TEXT ·SgdAVX512(SB), NOSPLIT, $0-56
 	VBROADCASTSS velPart+44(FP), Z3
 	VBROADCASTSS lr+48(FP), Z4
 	VBROADCASTSS decay+52(FP), Z5
-	VBROADCASTSS lanes_00800000<>+0(SB), Z7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
 	SUBQ         $+64, DX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z6
-	VMOVUPS       64(AX), Z8
-	VMOVUPS       128(AX), Z9
-	VMOVUPS       192(AX), Z10
-	VMOVUPS       (CX), Z11
-	VMOVUPS       64(CX), Z12
-	VMOVUPS       128(CX), Z13
-	VMOVUPS       192(CX), Z14
-	VFMADD231PS   Z6, Z5, Z11
-	VFMADD231PS   Z8, Z5, Z12
-	VFMADD231PS   Z9, Z5, Z13
-	VFMADD231PS   Z10, Z5, Z14
-	VMOVUPS       (BX), Z15
-	VMOVUPS       64(BX), Z16
-	VMOVUPS       128(BX), Z17
-	VMOVUPS       192(BX), Z18
-	VMULPS        Z11, Z1, Z19
-	VMULPS        Z12, Z1, Z20
-	VMULPS        Z13, Z1, Z21
-	VMULPS        Z14, Z1, Z22
-	VFMADD231PS   Z15, Z0, Z19
-	VFMADD231PS   Z16, Z0, Z20
-	VFMADD231PS   Z17, Z0, Z21
-	VFMADD231PS   Z18, Z0, Z22
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
-	VMOVAPS.Z     Z19, K7, Z19
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z20, K7
-	VMOVAPS.Z     Z20, K7, Z20
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z21, K7
-	VMOVAPS.Z     Z21, K7, Z21
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z22, K7
-	VMOVAPS.Z     Z22, K7, Z22
-	VMOVUPS       Z19, (BX)
-	VMOVUPS       Z20, 64(BX)
-	VMOVUPS       Z21, 128(BX)
-	VMOVUPS       Z22, 192(BX)
-	VMULPS        Z11, Z2, Z11
-	VMULPS        Z12, Z2, Z12
-	VMULPS        Z13, Z2, Z13
-	VMULPS        Z14, Z2, Z14
-	VFMADD231PS   Z19, Z3, Z11
-	VFMADD231PS   Z20, Z3, Z12
-	VFMADD231PS   Z21, Z3, Z13
-	VFMADD231PS   Z22, Z3, Z14
-	VFNMADD231PS  Z11, Z4, Z6
-	VFNMADD231PS  Z12, Z4, Z8
-	VFNMADD231PS  Z13, Z4, Z9
-	VFNMADD231PS  Z14, Z4, Z10
-	VMOVUPS       Z6, (AX)
-	VMOVUPS       Z8, 64(AX)
-	VMOVUPS       Z9, 128(AX)
-	VMOVUPS       Z10, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	SUBQ          $+64, DX
-	JGE           blocks
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z8
+	VMOVUPS      128(AX), Z9
+	VMOVUPS      192(AX), Z10
+	VMOVUPS      (CX), Z11
+	VMOVUPS      64(CX), Z12
+	VMOVUPS      128(CX), Z13
+	VMOVUPS      192(CX), Z14
+	VFMADD231PS  Z6, Z5, Z11
+	VFMADD231PS  Z8, Z5, Z12
+	VFMADD231PS  Z9, Z5, Z13
+	VFMADD231PS  Z10, Z5, Z14
+	VMOVUPS      (BX), Z15
+	VMOVUPS      64(BX), Z16
+	VMOVUPS      128(BX), Z17
+	VMOVUPS      192(BX), Z18
+	VMULPS       Z11, Z1, Z19
+	VMULPS       Z12, Z1, Z20
+	VMULPS       Z13, Z1, Z21
+	VMULPS       Z14, Z1, Z22
+	VFMADD231PS  Z15, Z0, Z19
+	VFMADD231PS  Z16, Z0, Z20
+	VFMADD231PS  Z17, Z0, Z21
+	VFMADD231PS  Z18, Z0, Z22
+	VPTESTMD     Z7, Z19, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VPTESTMD     Z7, Z20, K7
+	VMOVAPS.Z    Z20, K7, Z20
+	VPTESTMD     Z7, Z21, K7
+	VMOVAPS.Z    Z21, K7, Z21
+	VPTESTMD     Z7, Z22, K7
+	VMOVAPS.Z    Z22, K7, Z22
+	VMOVUPS      Z19, (BX)
+	VMOVUPS      Z20, 64(BX)
+	VMOVUPS      Z21, 128(BX)
+	VMOVUPS      Z22, 192(BX)
+	VMULPS       Z11, Z2, Z11
+	VMULPS       Z12, Z2, Z12
+	VMULPS       Z13, Z2, Z13
+	VMULPS       Z14, Z2, Z14
+	VFMADD231PS  Z19, Z3, Z11
+	VFMADD231PS  Z20, Z3, Z12
+	VFMADD231PS  Z21, Z3, Z13
+	VFMADD231PS  Z22, Z3, Z14
+	VFNMADD231PS Z11, Z4, Z6
+	VFNMADD231PS Z12, Z4, Z8
+	VFNMADD231PS Z13, Z4, Z9
+	VFNMADD231PS Z14, Z4, Z10
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z8, 64(AX)
+	VMOVUPS      Z9, 128(AX)
+	VMOVUPS      Z10, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	SUBQ         $+64, DX
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, DX
@@ -8492,52 +9286,52 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z10
-	VMOVUPS       (CX), Z9
-	VFMADD231PS   Z10, Z5, Z9
-	VMOVUPS       (BX), Z8
-	VMULPS        Z9, Z1, Z6
-	VFMADD231PS   Z8, Z0, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VMOVUPS       Z6, (BX)
-	VMULPS        Z9, Z2, Z9
-	VFMADD231PS   Z6, Z3, Z9
-	VFNMADD231PS  Z9, Z4, Z10
-	VMOVUPS       Z10, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	SUBQ          $+16, DX
-	JGE           vectors
+	VMOVUPS      (AX), Z10
+	VMOVUPS      (CX), Z9
+	VFMADD231PS  Z10, Z5, Z9
+	VMOVUPS      (BX), Z8
+	VMULPS       Z9, Z1, Z6
+	VFMADD231PS  Z8, Z0, Z6
+	VPTESTMD     Z7, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, (BX)
+	VMULPS       Z9, Z2, Z9
+	VFMADD231PS  Z6, Z3, Z9
+	VFNMADD231PS Z9, Z4, Z10
+	VMOVUPS      Z10, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, DX
-	TESTQ         DX, DX
-	JE            done
-	MOVL          $0x0000ffff, SI
-	BZHIL         DX, SI, SI
-	KMOVW         SI, K1
-	VMOVUPS.Z     (AX), K1, Z10
-	VMOVUPS.Z     (CX), K1, Z9
-	VFMADD231PS   Z10, Z5, Z9
-	VMOVUPS.Z     (BX), K1, Z6
-	VMULPS        Z9, Z1, Z8
-	VFMADD231PS   Z6, Z0, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z8, K1, (BX)
-	VMULPS        Z9, Z2, Z9
-	VFMADD231PS   Z8, Z3, Z9
-	VFNMADD231PS  Z9, Z4, Z10
-	VMOVUPS       Z10, K1, (AX)
+	ADDQ         $+16, DX
+	TESTQ        DX, DX
+	JE           done
+	MOVL         $0x0000ffff, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (CX), K1, Z9
+	VFMADD231PS  Z10, Z5, Z9
+	VMOVUPS.Z    (BX), K1, Z6
+	VMULPS       Z9, Z1, Z8
+	VFMADD231PS  Z6, Z0, Z8
+	VPTESTMD     Z7, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, K1, (BX)
+	VMULPS       Z9, Z2, Z9
+	VFMADD231PS  Z8, Z3, Z9
+	VFNMADD231PS Z9, Z4, Z10
+	VMOVUPS      Z10, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 // func AdamAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·AdamAVX2(SB), NOSPLIT, $0-76
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -8553,32 +9347,83 @@ TEXT ·AdamAVX2(SB), NOSPLIT, $0-76
 	VBROADCASTSS epsilon+64(FP), Y6
 	VBROADCASTSS decay+68(FP), Y7
 	VBROADCASTSS keep+72(FP), Y8
-	SUBQ         $+8, SI
-	JL           vectors_end
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (DX), Y10
+	VFMADD231PS  Y9, Y7, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      32(AX), Y9
+	VMOVUPS      32(DX), Y10
+	VFMADD231PS  Y9, Y7, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, 32(BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  32(CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, 32(CX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
 
 vectors:
 	VMOVUPS      (AX), Y9
 	VMOVUPS      (DX), Y10
 	VFMADD231PS  Y9, Y7, Y10
-	VMOVUPS      (BX), Y11
-	VMULPS       Y10, Y1, Y12
-	VFMADD231PS  Y11, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VMOVUPS      (CX), Y11
-	VMULPS       Y10, Y3, Y13
-	VMULPS       Y10, Y13, Y10
-	VFMADD231PS  Y11, Y2, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y10, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
 	VMOVUPS      Y10, (CX)
 	VMULPS       Y5, Y10, Y10
 	VSQRTPS      Y10, Y10
 	VADDPS       Y6, Y10, Y10
-	VDIVPS       Y10, Y12, Y10
+	VDIVPS       Y10, Y11, Y10
 	VMULPS       Y9, Y8, Y9
 	VFNMADD231PS Y10, Y4, Y9
 	VMOVUPS      Y9, (AX)
@@ -8590,39 +9435,126 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, SI
-	TESTQ        SI, SI
-	JE           done
-	LEAQ         partial_masks<>+0(SB), DI
-	NEGQ         SI
-	VMOVUPS      32(DI)(SI*4), Y9
-	NEGQ         SI
-	VMASKMOVPS   (AX), Y9, Y10
-	VMASKMOVPS   (DX), Y9, Y12
-	VFMADD231PS  Y10, Y7, Y12
-	VMASKMOVPS   (BX), Y9, Y11
-	VMULPS       Y12, Y1, Y13
-	VFMADD231PS  Y11, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y13, Y13
-	VMASKMOVPS   Y13, Y9, (BX)
-	VMASKMOVPS   (CX), Y9, Y11
-	VMULPS       Y12, Y3, Y14
-	VMULPS       Y12, Y14, Y12
-	VFMADD231PS  Y11, Y2, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y12, Y12
-	VMASKMOVPS   Y12, Y9, (CX)
-	VMULPS       Y5, Y12, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y6, Y12, Y12
-	VDIVPS       Y12, Y13, Y12
-	VMULPS       Y10, Y8, Y10
-	VFNMADD231PS Y12, Y4, Y10
-	VMASKMOVPS   Y10, Y9, (AX)
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y9
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y9, Y10
+	VMASKMOVPS  (DX), Y9, Y11
+	VFMADD231PS Y10, Y7, Y11
+	VMASKMOVPS  (BX), Y9, Y12
+	VMULPS      Y11, Y1, Y13
+	VFMADD231PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
+	VPSIGND     Y12, Y13, Y13
+	CMPQ        SI, $0x04
+	JL          store30_few
+	VMOVUPS     X13, (BX)
+	JE          store30_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        SI, $0x06
+	JL          store30_five
+	VMOVLPS     X13, 16(BX)
+	JE          store30_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store30_swap
 
+store30_five:
+	VMOVSS X13, 16(BX)
+
+store30_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store30_end
+
+store30_few:
+	CMPQ       SI, $0x02
+	JL         store30_one
+	VMOVLPS    X13, (BX)
+	JE         store30_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store30_end
+
+store30_one:
+	VMOVSS X13, (BX)
+
+store30_end:
+	VMASKMOVPS  (CX), Y9, Y12
+	VMULPS      Y11, Y3, Y14
+	VMULPS      Y11, Y14, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store31_few
+	VMOVUPS     X11, (CX)
+	JE          store31_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store31_five
+	VMOVLPS     X11, 16(CX)
+	JE          store31_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store31_swap
+
+store31_five:
+	VMOVSS X11, 16(CX)
+
+store31_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store31_end
+
+store31_few:
+	CMPQ       SI, $0x02
+	JL         store31_one
+	VMOVLPS    X11, (CX)
+	JE         store31_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store31_end
+
+store31_one:
+	VMOVSS X11, (CX)
+
+store31_end:
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y13, Y11
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y11, Y4, Y10
+	CMPQ         SI, $0x04
+	JL           store32_few
+	VMOVUPS      X10, (AX)
+	JE           store32_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         SI, $0x06
+	JL           store32_five
+	VMOVLPS      X10, 16(AX)
+	JE           store32_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store32_swap
+
+store32_five:
+	VMOVSS X10, 16(AX)
+
+store32_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store32_end
+
+store32_few:
+	CMPQ       SI, $0x02
+	JL         store32_one
+	VMOVLPS    X10, (AX)
+	JE         store32_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store32_end
+
+store32_one:
+	VMOVSS X10, (AX)
+
+store32_end:
 done:
 	VZEROUPPER
 	RET
@@ -8819,7 +9751,7 @@ done:
 	RET
 
 // func AdamBoundedAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·AdamBoundedAVX2(SB), NOSPLIT, $0-80
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -8836,34 +9768,85 @@ TEXT ·AdamBoundedAVX2(SB), NOSPLIT, $0-80
 	VBROADCASTSS decay+68(FP), Y7
 	VBROADCASTSS keep+72(FP), Y8
 	VBROADCASTSS scaled2+76(FP), Y9
-	SUBQ         $+8, SI
-	JL           vectors_end
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y10
+	VMOVUPS      (DX), Y11
+	VFMADD231PS  Y10, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMULPS       Y5, Y11, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y6, Y13, Y13
+	VDIVPS       Y13, Y12, Y13
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y13, Y4, Y10
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      32(AX), Y10
+	VMOVUPS      32(DX), Y13
+	VFMADD231PS  Y10, Y7, Y13
+	VMULPS       Y13, Y1, Y12
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMOVUPS      Y12, 32(BX)
+	VMULPS       Y13, Y3, Y11
+	VMULPS       Y13, Y11, Y13
+	VFMADD231PS  32(CX), Y2, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y11
+	VPSIGND      Y11, Y13, Y13
+	VMOVUPS      Y13, 32(CX)
+	VMULPS       Y5, Y13, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y11, Y4, Y10
+	VMOVUPS      Y10, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
 
 vectors:
 	VMOVUPS      (AX), Y10
 	VMOVUPS      (DX), Y11
 	VFMADD231PS  Y10, Y7, Y11
-	VMOVUPS      (BX), Y12
-	VMULPS       Y11, Y1, Y13
-	VFMADD231PS  Y12, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y13, Y13
-	VMOVUPS      Y13, (BX)
-	VMOVUPS      (CX), Y12
-	VMULPS       Y11, Y3, Y14
-	VMULPS       Y11, Y14, Y11
-	VFMADD231PS  Y12, Y2, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y11, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
 	VMOVUPS      Y11, (CX)
-	VMULPS       Y5, Y11, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y6, Y12, Y12
-	VDIVPS       Y12, Y13, Y12
+	VMULPS       Y5, Y11, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y6, Y13, Y13
+	VDIVPS       Y13, Y12, Y13
 	VMULPS       Y10, Y8, Y10
-	VFNMADD231PS Y12, Y4, Y10
+	VFNMADD231PS Y13, Y4, Y10
 	VMOVUPS      Y10, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -8873,39 +9856,126 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, SI
-	TESTQ        SI, SI
-	JE           done
-	LEAQ         partial_masks<>+0(SB), DI
-	NEGQ         SI
-	VMOVUPS      32(DI)(SI*4), Y10
-	NEGQ         SI
-	VMASKMOVPS   (AX), Y10, Y12
-	VMASKMOVPS   (DX), Y10, Y13
-	VFMADD231PS  Y12, Y7, Y13
-	VMASKMOVPS   (BX), Y10, Y11
-	VMULPS       Y13, Y1, Y14
-	VFMADD231PS  Y11, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y14, Y14
-	VMASKMOVPS   Y14, Y10, (BX)
-	VMASKMOVPS   (CX), Y10, Y11
-	VMULPS       Y13, Y3, Y15
-	VMULPS       Y13, Y15, Y13
-	VFMADD231PS  Y11, Y2, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y13, Y13
-	VMASKMOVPS   Y13, Y10, (CX)
-	VMULPS       Y5, Y13, Y11
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y10
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y10, Y13
+	VMASKMOVPS  (DX), Y10, Y12
+	VFMADD231PS Y13, Y7, Y12
+	VMASKMOVPS  (BX), Y10, Y11
+	VMULPS      Y12, Y1, Y14
+	VFMADD231PS Y11, Y0, Y14
+	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
+	VPSIGND     Y11, Y14, Y14
+	CMPQ        SI, $0x04
+	JL          store33_few
+	VMOVUPS     X14, (BX)
+	JE          store33_end
+	VPERM2F128  $0x01, Y14, Y14, Y14
+	CMPQ        SI, $0x06
+	JL          store33_five
+	VMOVLPS     X14, 16(BX)
+	JE          store33_swap
+	VEXTRACTPS  $0x02, X14, 24(BX)
+	JMP         store33_swap
+
+store33_five:
+	VMOVSS X14, 16(BX)
+
+store33_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store33_end
+
+store33_few:
+	CMPQ       SI, $0x02
+	JL         store33_one
+	VMOVLPS    X14, (BX)
+	JE         store33_end
+	VEXTRACTPS $0x02, X14, 8(BX)
+	JMP        store33_end
+
+store33_one:
+	VMOVSS X14, (BX)
+
+store33_end:
+	VMASKMOVPS  (CX), Y10, Y11
+	VMULPS      Y12, Y3, Y15
+	VMULPS      Y12, Y15, Y12
+	VFMADD231PS Y11, Y2, Y12
+	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND     Y11, Y12, Y12
+	CMPQ        SI, $0x04
+	JL          store34_few
+	VMOVUPS     X12, (CX)
+	JE          store34_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        SI, $0x06
+	JL          store34_five
+	VMOVLPS     X12, 16(CX)
+	JE          store34_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store34_swap
+
+store34_five:
+	VMOVSS X12, 16(CX)
+
+store34_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store34_end
+
+store34_few:
+	CMPQ       SI, $0x02
+	JL         store34_one
+	VMOVLPS    X12, (CX)
+	JE         store34_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store34_end
+
+store34_one:
+	VMOVSS X12, (CX)
+
+store34_end:
+	VMULPS       Y5, Y12, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y6, Y11, Y11
 	VDIVPS       Y11, Y14, Y11
-	VMULPS       Y12, Y8, Y12
-	VFNMADD231PS Y11, Y4, Y12
-	VMASKMOVPS   Y12, Y10, (AX)
+	VMULPS       Y13, Y8, Y13
+	VFNMADD231PS Y11, Y4, Y13
+	CMPQ         SI, $0x04
+	JL           store35_few
+	VMOVUPS      X13, (AX)
+	JE           store35_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         SI, $0x06
+	JL           store35_five
+	VMOVLPS      X13, 16(AX)
+	JE           store35_swap
+	VEXTRACTPS   $0x02, X13, 24(AX)
+	JMP          store35_swap
 
+store35_five:
+	VMOVSS X13, 16(AX)
+
+store35_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store35_end
+
+store35_few:
+	CMPQ       SI, $0x02
+	JL         store35_one
+	VMOVLPS    X13, (AX)
+	JE         store35_end
+	VEXTRACTPS $0x02, X13, 8(AX)
+	JMP        store35_end
+
+store35_one:
+	VMOVSS X13, (AX)
+
+store35_end:
 done:
 	VZEROUPPER
 	RET
@@ -8928,7 +9998,7 @@ TEXT ·AdamBoundedAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS decay+68(FP), Z7
 	VBROADCASTSS keep+72(FP), Z8
 	VBROADCASTSS scaled2+76(FP), Z9
-	VBROADCASTSS lanes_00800000<>+0(SB), Z11
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z11
 	SUBQ         $+32, SI
 	JL           blocks_end
 
@@ -8945,9 +10015,9 @@ blocks:
 	VMULPS           Z14, Z1, Z18
 	VFMADD231PS      Z15, Z0, Z17
 	VFMADD231PS      Z16, Z0, Z18
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z17, K7
+	VPTESTMD         Z11, Z17, K7
 	VMOVAPS.Z        Z17, K7, Z17
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z18, K7
+	VPTESTMD         Z11, Z18, K7
 	VMOVAPS.Z        Z18, K7, Z18
 	VMOVUPS          Z17, (BX)
 	VMOVUPS          Z18, 64(BX)
@@ -8959,9 +10029,9 @@ blocks:
 	VMULPS           Z14, Z20, Z14
 	VFMADD231PS      Z16, Z2, Z13
 	VFMADD231PS      Z15, Z2, Z14
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z13, K7
+	VPTESTMD         Z11, Z13, K7
 	VMOVAPS.Z        Z13, K7, Z13
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z14, K7
+	VPTESTMD         Z11, Z14, K7
 	VMOVAPS.Z        Z14, K7, Z14
 	VMOVUPS          Z13, (CX)
 	VMOVUPS          Z14, 64(CX)
@@ -9008,66 +10078,66 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z12
-	VMOVUPS       (DX), Z10
-	VFMADD231PS   Z12, Z7, Z10
-	VMOVUPS       (BX), Z13
-	VMULPS        Z10, Z1, Z15
-	VFMADD231PS   Z13, Z0, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VMOVUPS       Z15, (BX)
-	VMOVUPS       (CX), Z13
-	VMULPS        Z10, Z3, Z18
-	VMULPS        Z10, Z18, Z10
-	VFMADD231PS   Z13, Z2, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, (CX)
-	VMULPS        Z5, Z10, Z13
-	VSQRTPS       Z13, Z13
-	VADDPS        Z6, Z13, Z13
-	VDIVPS        Z13, Z15, Z13
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z13, Z4, Z12
-	VMOVUPS       Z12, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, DX
-	SUBQ          $+16, SI
-	JGE           vectors
+	VMOVUPS      (AX), Z12
+	VMOVUPS      (DX), Z10
+	VFMADD231PS  Z12, Z7, Z10
+	VMOVUPS      (BX), Z13
+	VMULPS       Z10, Z1, Z15
+	VFMADD231PS  Z13, Z0, Z15
+	VPTESTMD     Z11, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VMOVUPS      Z15, (BX)
+	VMOVUPS      (CX), Z13
+	VMULPS       Z10, Z3, Z18
+	VMULPS       Z10, Z18, Z10
+	VFMADD231PS  Z13, Z2, Z10
+	VPTESTMD     Z11, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, (CX)
+	VMULPS       Z5, Z10, Z13
+	VSQRTPS      Z13, Z13
+	VADDPS       Z6, Z13, Z13
+	VDIVPS       Z13, Z15, Z13
+	VMULPS       Z12, Z8, Z12
+	VFNMADD231PS Z13, Z4, Z12
+	VMOVUPS      Z12, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, SI
-	TESTQ         SI, SI
-	JE            done
-	MOVL          $0x0000ffff, DI
-	BZHIL         SI, DI, DI
-	KMOVW         DI, K1
-	VMOVUPS.Z     (AX), K1, Z12
-	VMOVUPS.Z     (DX), K1, Z13
-	VFMADD231PS   Z12, Z7, Z13
-	VMOVUPS.Z     (BX), K1, Z15
-	VMULPS        Z13, Z1, Z10
-	VFMADD231PS   Z15, Z0, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, K1, (BX)
-	VMOVUPS.Z     (CX), K1, Z15
-	VMULPS        Z13, Z3, Z18
-	VMULPS        Z13, Z18, Z13
-	VFMADD231PS   Z15, Z2, Z13
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z13, K7
-	VMOVAPS.Z     Z13, K7, Z13
-	VMOVUPS       Z13, K1, (CX)
-	VMULPS        Z5, Z13, Z15
-	VSQRTPS       Z15, Z15
-	VADDPS        Z6, Z15, Z15
-	VDIVPS        Z15, Z10, Z15
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z15, Z4, Z12
-	VMOVUPS       Z12, K1, (AX)
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JE           done
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z12
+	VMOVUPS.Z    (DX), K1, Z13
+	VFMADD231PS  Z12, Z7, Z13
+	VMOVUPS.Z    (BX), K1, Z15
+	VMULPS       Z13, Z1, Z10
+	VFMADD231PS  Z15, Z0, Z10
+	VPTESTMD     Z11, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z15
+	VMULPS       Z13, Z3, Z18
+	VMULPS       Z13, Z18, Z13
+	VFMADD231PS  Z15, Z2, Z13
+	VPTESTMD     Z11, Z13, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VMOVUPS      Z13, K1, (CX)
+	VMULPS       Z5, Z13, Z15
+	VSQRTPS      Z15, Z15
+	VADDPS       Z6, Z15, Z15
+	VDIVPS       Z15, Z10, Z15
+	VMULPS       Z12, Z8, Z12
+	VFNMADD231PS Z15, Z4, Z12
+	VMOVUPS      Z12, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -9110,7 +10180,7 @@ DATA lanes_39800000<>+28(SB)/4, $0x39800000
 GLOBL lanes_39800000<>(SB), RODATA|NOPTR, $32
 
 // func AmsGradAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·AmsGradAVX2(SB), NOSPLIT, $0-84
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -9127,40 +10197,98 @@ TEXT ·AmsGradAVX2(SB), NOSPLIT, $0-84
 	VBROADCASTSS epsilon+72(FP), Y6
 	VBROADCASTSS decay+76(FP), Y7
 	VBROADCASTSS keep+80(FP), Y8
-	SUBQ         $+8, DI
-	JL           vectors_end
+	SUBQ         $+16, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (SI), Y10
+	VFMADD231PS  Y9, Y7, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VMAXPS       (DX), Y10, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (DX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      32(AX), Y9
+	VMOVUPS      32(SI), Y10
+	VFMADD231PS  Y9, Y7, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, 32(BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  32(CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, 32(CX)
+	VMAXPS       32(DX), Y10, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, 32(DX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DI
+	SUBQ $+8, DI
+	JL   vectors_end
 
 vectors:
 	VMOVUPS      (AX), Y9
 	VMOVUPS      (SI), Y10
 	VFMADD231PS  Y9, Y7, Y10
-	VMOVUPS      (BX), Y11
-	VMULPS       Y10, Y1, Y12
-	VFMADD231PS  Y11, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VMOVUPS      (CX), Y11
-	VMULPS       Y10, Y3, Y13
-	VMULPS       Y10, Y13, Y10
-	VFMADD231PS  Y11, Y2, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y10, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
 	VMOVUPS      Y10, (CX)
-	VMOVUPS      (DX), Y11
-	VMAXPS       Y11, Y10, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y10
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y10, Y10
-	VANDPS       Y10, Y11, Y11
-	VMOVUPS      Y11, (DX)
-	VMULPS       Y5, Y11, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y12, Y11
+	VMAXPS       (DX), Y10, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (DX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
 	VMULPS       Y9, Y8, Y9
-	VFNMADD231PS Y11, Y4, Y9
+	VFNMADD231PS Y10, Y4, Y9
 	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -9171,45 +10299,161 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, DI
-	TESTQ        DI, DI
-	JE           done
-	LEAQ         partial_masks<>+0(SB), R8
-	NEGQ         DI
-	VMOVUPS      32(R8)(DI*4), Y9
-	NEGQ         DI
-	VMASKMOVPS   (AX), Y9, Y11
-	VMASKMOVPS   (SI), Y9, Y12
-	VFMADD231PS  Y11, Y7, Y12
-	VMASKMOVPS   (BX), Y9, Y10
-	VMULPS       Y12, Y1, Y13
-	VFMADD231PS  Y10, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y10
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y10, Y10
-	VANDPS       Y10, Y13, Y13
-	VMASKMOVPS   Y13, Y9, (BX)
-	VMASKMOVPS   (CX), Y9, Y10
-	VMULPS       Y12, Y3, Y14
-	VMULPS       Y12, Y14, Y12
-	VFMADD231PS  Y10, Y2, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y10
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y10, Y10
-	VANDPS       Y10, Y12, Y12
-	VMASKMOVPS   Y12, Y9, (CX)
-	VMASKMOVPS   (DX), Y9, Y10
-	VMAXPS       Y10, Y12, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y10, Y10
-	VMASKMOVPS   Y10, Y9, (DX)
-	VMULPS       Y5, Y10, Y10
-	VSQRTPS      Y10, Y10
-	VADDPS       Y6, Y10, Y10
-	VDIVPS       Y10, Y13, Y10
-	VMULPS       Y11, Y8, Y11
-	VFNMADD231PS Y10, Y4, Y11
-	VMASKMOVPS   Y11, Y9, (AX)
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y9
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y9, Y10
+	VMASKMOVPS  (SI), Y9, Y11
+	VFMADD231PS Y10, Y7, Y11
+	VMASKMOVPS  (BX), Y9, Y12
+	VMULPS      Y11, Y1, Y13
+	VFMADD231PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
+	VPSIGND     Y12, Y13, Y13
+	CMPQ        DI, $0x04
+	JL          store36_few
+	VMOVUPS     X13, (BX)
+	JE          store36_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        DI, $0x06
+	JL          store36_five
+	VMOVLPS     X13, 16(BX)
+	JE          store36_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store36_swap
 
+store36_five:
+	VMOVSS X13, 16(BX)
+
+store36_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store36_end
+
+store36_few:
+	CMPQ       DI, $0x02
+	JL         store36_one
+	VMOVLPS    X13, (BX)
+	JE         store36_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store36_end
+
+store36_one:
+	VMOVSS X13, (BX)
+
+store36_end:
+	VMASKMOVPS  (CX), Y9, Y12
+	VMULPS      Y11, Y3, Y14
+	VMULPS      Y11, Y14, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        DI, $0x04
+	JL          store37_few
+	VMOVUPS     X11, (CX)
+	JE          store37_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        DI, $0x06
+	JL          store37_five
+	VMOVLPS     X11, 16(CX)
+	JE          store37_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store37_swap
+
+store37_five:
+	VMOVSS X11, 16(CX)
+
+store37_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store37_end
+
+store37_few:
+	CMPQ       DI, $0x02
+	JL         store37_one
+	VMOVLPS    X11, (CX)
+	JE         store37_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store37_end
+
+store37_one:
+	VMOVSS X11, (CX)
+
+store37_end:
+	VMASKMOVPS (DX), Y9, Y12
+	VMAXPS     Y12, Y11, Y12
+	VANDPS     lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND    Y11, Y12, Y12
+	CMPQ       DI, $0x04
+	JL         store38_few
+	VMOVUPS    X12, (DX)
+	JE         store38_end
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	CMPQ       DI, $0x06
+	JL         store38_five
+	VMOVLPS    X12, 16(DX)
+	JE         store38_swap
+	VEXTRACTPS $0x02, X12, 24(DX)
+	JMP        store38_swap
+
+store38_five:
+	VMOVSS X12, 16(DX)
+
+store38_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store38_end
+
+store38_few:
+	CMPQ       DI, $0x02
+	JL         store38_one
+	VMOVLPS    X12, (DX)
+	JE         store38_end
+	VEXTRACTPS $0x02, X12, 8(DX)
+	JMP        store38_end
+
+store38_one:
+	VMOVSS X12, (DX)
+
+store38_end:
+	VMULPS       Y5, Y12, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y6, Y12, Y12
+	VDIVPS       Y12, Y13, Y12
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y12, Y4, Y10
+	CMPQ         DI, $0x04
+	JL           store39_few
+	VMOVUPS      X10, (AX)
+	JE           store39_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         DI, $0x06
+	JL           store39_five
+	VMOVLPS      X10, 16(AX)
+	JE           store39_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store39_swap
+
+store39_five:
+	VMOVSS X10, 16(AX)
+
+store39_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store39_end
+
+store39_few:
+	CMPQ       DI, $0x02
+	JL         store39_one
+	VMOVLPS    X10, (AX)
+	JE         store39_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store39_end
+
+store39_one:
+	VMOVSS X10, (AX)
+
+store39_end:
 done:
 	VZEROUPPER
 	RET
@@ -9439,7 +10683,7 @@ done:
 	RET
 
 // func AmsGradBoundedAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·AmsGradBoundedAVX2(SB), NOSPLIT, $0-88
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -9457,40 +10701,98 @@ TEXT ·AmsGradBoundedAVX2(SB), NOSPLIT, $0-88
 	VBROADCASTSS decay+76(FP), Y7
 	VBROADCASTSS keep+80(FP), Y8
 	VBROADCASTSS scaled2+84(FP), Y9
-	SUBQ         $+8, DI
-	JL           vectors_end
+	SUBQ         $+16, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y10
+	VMOVUPS      (SI), Y11
+	VFMADD231PS  Y10, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMAXPS       (DX), Y11, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VMULPS       Y5, Y11, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y6, Y13, Y13
+	VDIVPS       Y13, Y12, Y13
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y13, Y4, Y10
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      32(AX), Y10
+	VMOVUPS      32(SI), Y13
+	VFMADD231PS  Y10, Y7, Y13
+	VMULPS       Y13, Y1, Y12
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMOVUPS      Y12, 32(BX)
+	VMULPS       Y13, Y3, Y11
+	VMULPS       Y13, Y11, Y13
+	VFMADD231PS  32(CX), Y2, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y11
+	VPSIGND      Y11, Y13, Y13
+	VMOVUPS      Y13, 32(CX)
+	VMAXPS       32(DX), Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y11
+	VPSIGND      Y11, Y13, Y13
+	VMOVUPS      Y13, 32(DX)
+	VMULPS       Y5, Y13, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y11, Y4, Y10
+	VMOVUPS      Y10, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DI
+	SUBQ $+8, DI
+	JL   vectors_end
 
 vectors:
 	VMOVUPS      (AX), Y10
 	VMOVUPS      (SI), Y11
 	VFMADD231PS  Y10, Y7, Y11
-	VMOVUPS      (BX), Y12
-	VMULPS       Y11, Y1, Y13
-	VFMADD231PS  Y12, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y13, Y13
-	VMOVUPS      Y13, (BX)
-	VMOVUPS      (CX), Y12
-	VMULPS       Y11, Y3, Y14
-	VMULPS       Y11, Y14, Y11
-	VFMADD231PS  Y12, Y2, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y11, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
 	VMOVUPS      Y11, (CX)
-	VMOVUPS      (DX), Y12
-	VMAXPS       Y12, Y11, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y12, Y12
-	VMOVUPS      Y12, (DX)
-	VMULPS       Y5, Y12, Y11
-	VSQRTPS      Y11, Y11
-	VADDPS       Y6, Y11, Y11
-	VDIVPS       Y11, Y13, Y11
+	VMAXPS       (DX), Y11, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VMULPS       Y5, Y11, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y6, Y13, Y13
+	VDIVPS       Y13, Y12, Y13
 	VMULPS       Y10, Y8, Y10
-	VFNMADD231PS Y11, Y4, Y10
+	VFNMADD231PS Y13, Y4, Y10
 	VMOVUPS      Y10, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -9501,45 +10803,161 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, DI
-	TESTQ        DI, DI
-	JE           done
-	LEAQ         partial_masks<>+0(SB), R8
-	NEGQ         DI
-	VMOVUPS      32(R8)(DI*4), Y10
-	NEGQ         DI
-	VMASKMOVPS   (AX), Y10, Y11
-	VMASKMOVPS   (SI), Y10, Y13
-	VFMADD231PS  Y11, Y7, Y13
-	VMASKMOVPS   (BX), Y10, Y12
-	VMULPS       Y13, Y1, Y14
-	VFMADD231PS  Y12, Y0, Y14
-	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y14, Y14
-	VMASKMOVPS   Y14, Y10, (BX)
-	VMASKMOVPS   (CX), Y10, Y12
-	VMULPS       Y13, Y3, Y15
-	VMULPS       Y13, Y15, Y13
-	VFMADD231PS  Y12, Y2, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y13, Y13
-	VMASKMOVPS   Y13, Y10, (CX)
-	VMASKMOVPS   (DX), Y10, Y12
-	VMAXPS       Y12, Y13, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y13
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y13, Y13
-	VANDPS       Y13, Y12, Y12
-	VMASKMOVPS   Y12, Y10, (DX)
-	VMULPS       Y5, Y12, Y13
-	VSQRTPS      Y13, Y13
-	VADDPS       Y6, Y13, Y13
-	VDIVPS       Y13, Y14, Y13
-	VMULPS       Y11, Y8, Y11
-	VFNMADD231PS Y13, Y4, Y11
-	VMASKMOVPS   Y11, Y10, (AX)
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y10
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y10, Y13
+	VMASKMOVPS  (SI), Y10, Y12
+	VFMADD231PS Y13, Y7, Y12
+	VMASKMOVPS  (BX), Y10, Y11
+	VMULPS      Y12, Y1, Y14
+	VFMADD231PS Y11, Y0, Y14
+	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
+	VPSIGND     Y11, Y14, Y14
+	CMPQ        DI, $0x04
+	JL          store40_few
+	VMOVUPS     X14, (BX)
+	JE          store40_end
+	VPERM2F128  $0x01, Y14, Y14, Y14
+	CMPQ        DI, $0x06
+	JL          store40_five
+	VMOVLPS     X14, 16(BX)
+	JE          store40_swap
+	VEXTRACTPS  $0x02, X14, 24(BX)
+	JMP         store40_swap
 
+store40_five:
+	VMOVSS X14, 16(BX)
+
+store40_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store40_end
+
+store40_few:
+	CMPQ       DI, $0x02
+	JL         store40_one
+	VMOVLPS    X14, (BX)
+	JE         store40_end
+	VEXTRACTPS $0x02, X14, 8(BX)
+	JMP        store40_end
+
+store40_one:
+	VMOVSS X14, (BX)
+
+store40_end:
+	VMASKMOVPS  (CX), Y10, Y11
+	VMULPS      Y12, Y3, Y15
+	VMULPS      Y12, Y15, Y12
+	VFMADD231PS Y11, Y2, Y12
+	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND     Y11, Y12, Y12
+	CMPQ        DI, $0x04
+	JL          store41_few
+	VMOVUPS     X12, (CX)
+	JE          store41_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        DI, $0x06
+	JL          store41_five
+	VMOVLPS     X12, 16(CX)
+	JE          store41_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store41_swap
+
+store41_five:
+	VMOVSS X12, 16(CX)
+
+store41_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store41_end
+
+store41_few:
+	CMPQ       DI, $0x02
+	JL         store41_one
+	VMOVLPS    X12, (CX)
+	JE         store41_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store41_end
+
+store41_one:
+	VMOVSS X12, (CX)
+
+store41_end:
+	VMASKMOVPS (DX), Y10, Y11
+	VMAXPS     Y11, Y12, Y11
+	VANDPS     lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND    Y12, Y11, Y11
+	CMPQ       DI, $0x04
+	JL         store42_few
+	VMOVUPS    X11, (DX)
+	JE         store42_end
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	CMPQ       DI, $0x06
+	JL         store42_five
+	VMOVLPS    X11, 16(DX)
+	JE         store42_swap
+	VEXTRACTPS $0x02, X11, 24(DX)
+	JMP        store42_swap
+
+store42_five:
+	VMOVSS X11, 16(DX)
+
+store42_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store42_end
+
+store42_few:
+	CMPQ       DI, $0x02
+	JL         store42_one
+	VMOVLPS    X11, (DX)
+	JE         store42_end
+	VEXTRACTPS $0x02, X11, 8(DX)
+	JMP        store42_end
+
+store42_one:
+	VMOVSS X11, (DX)
+
+store42_end:
+	VMULPS       Y5, Y11, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y6, Y12, Y12
+	VDIVPS       Y12, Y14, Y12
+	VMULPS       Y13, Y8, Y13
+	VFNMADD231PS Y12, Y4, Y13
+	CMPQ         DI, $0x04
+	JL           store43_few
+	VMOVUPS      X13, (AX)
+	JE           store43_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DI, $0x06
+	JL           store43_five
+	VMOVLPS      X13, 16(AX)
+	JE           store43_swap
+	VEXTRACTPS   $0x02, X13, 24(AX)
+	JMP          store43_swap
+
+store43_five:
+	VMOVSS X13, 16(AX)
+
+store43_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store43_end
+
+store43_few:
+	CMPQ       DI, $0x02
+	JL         store43_one
+	VMOVLPS    X13, (AX)
+	JE         store43_end
+	VEXTRACTPS $0x02, X13, 8(AX)
+	JMP        store43_end
+
+store43_one:
+	VMOVSS X13, (AX)
+
+store43_end:
 done:
 	VZEROUPPER
 	RET
@@ -9563,7 +10981,7 @@ TEXT ·AmsGradBoundedAVX512(SB), NOSPLIT, $0-88
 	VBROADCASTSS decay+76(FP), Z7
 	VBROADCASTSS keep+80(FP), Z8
 	VBROADCASTSS scaled2+84(FP), Z9
-	VBROADCASTSS lanes_00800000<>+0(SB), Z11
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z11
 	SUBQ         $+32, DI
 	JL           blocks_end
 
@@ -9580,9 +10998,9 @@ blocks:
 	VMULPS           Z14, Z1, Z18
 	VFMADD231PS      Z15, Z0, Z17
 	VFMADD231PS      Z16, Z0, Z18
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z17, K7
+	VPTESTMD         Z11, Z17, K7
 	VMOVAPS.Z        Z17, K7, Z17
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z18, K7
+	VPTESTMD         Z11, Z18, K7
 	VMOVAPS.Z        Z18, K7, Z18
 	VMOVUPS          Z17, (BX)
 	VMOVUPS          Z18, 64(BX)
@@ -9594,9 +11012,9 @@ blocks:
 	VMULPS           Z14, Z20, Z14
 	VFMADD231PS      Z16, Z2, Z13
 	VFMADD231PS      Z15, Z2, Z14
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z13, K7
+	VPTESTMD         Z11, Z13, K7
 	VMOVAPS.Z        Z13, K7, Z13
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z14, K7
+	VPTESTMD         Z11, Z14, K7
 	VMOVAPS.Z        Z14, K7, Z14
 	VMOVUPS          Z13, (CX)
 	VMOVUPS          Z14, 64(CX)
@@ -9604,9 +11022,9 @@ blocks:
 	VMOVUPS          64(DX), Z16
 	VMAXPS           Z15, Z13, Z15
 	VMAXPS           Z16, Z14, Z16
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z15, K7
+	VPTESTMD         Z11, Z15, K7
 	VMOVAPS.Z        Z15, K7, Z15
-	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z16, K7
+	VPTESTMD         Z11, Z16, K7
 	VMOVAPS.Z        Z16, K7, Z16
 	VMOVUPS          Z15, (DX)
 	VMOVUPS          Z16, 64(DX)
@@ -9654,77 +11072,77 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z12
-	VMOVUPS       (SI), Z10
-	VFMADD231PS   Z12, Z7, Z10
-	VMOVUPS       (BX), Z15
-	VMULPS        Z10, Z1, Z14
-	VFMADD231PS   Z15, Z0, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VMOVUPS       Z14, (BX)
-	VMOVUPS       (CX), Z15
-	VMULPS        Z10, Z3, Z18
-	VMULPS        Z10, Z18, Z10
-	VFMADD231PS   Z15, Z2, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, (CX)
-	VMOVUPS       (DX), Z15
-	VMAXPS        Z15, Z10, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VMOVUPS       Z15, (DX)
-	VMULPS        Z5, Z15, Z10
-	VSQRTPS       Z10, Z10
-	VADDPS        Z6, Z10, Z10
-	VDIVPS        Z10, Z14, Z10
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z10, Z4, Z12
-	VMOVUPS       Z12, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, DX
-	ADDQ          $+64, SI
-	SUBQ          $+16, DI
-	JGE           vectors
+	VMOVUPS      (AX), Z12
+	VMOVUPS      (SI), Z10
+	VFMADD231PS  Z12, Z7, Z10
+	VMOVUPS      (BX), Z15
+	VMULPS       Z10, Z1, Z14
+	VFMADD231PS  Z15, Z0, Z14
+	VPTESTMD     Z11, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VMOVUPS      Z14, (BX)
+	VMOVUPS      (CX), Z15
+	VMULPS       Z10, Z3, Z18
+	VMULPS       Z10, Z18, Z10
+	VFMADD231PS  Z15, Z2, Z10
+	VPTESTMD     Z11, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, (CX)
+	VMOVUPS      (DX), Z15
+	VMAXPS       Z15, Z10, Z15
+	VPTESTMD     Z11, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VMOVUPS      Z15, (DX)
+	VMULPS       Z5, Z15, Z10
+	VSQRTPS      Z10, Z10
+	VADDPS       Z6, Z10, Z10
+	VDIVPS       Z10, Z14, Z10
+	VMULPS       Z12, Z8, Z12
+	VFNMADD231PS Z10, Z4, Z12
+	VMOVUPS      Z12, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, DI
-	TESTQ         DI, DI
-	JE            done
-	MOVL          $0x0000ffff, R8
-	BZHIL         DI, R8, R8
-	KMOVW         R8, K1
-	VMOVUPS.Z     (AX), K1, Z12
-	VMOVUPS.Z     (SI), K1, Z10
-	VFMADD231PS   Z12, Z7, Z10
-	VMOVUPS.Z     (BX), K1, Z14
-	VMULPS        Z10, Z1, Z15
-	VFMADD231PS   Z14, Z0, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VMOVUPS       Z15, K1, (BX)
-	VMOVUPS.Z     (CX), K1, Z14
-	VMULPS        Z10, Z3, Z18
-	VMULPS        Z10, Z18, Z10
-	VFMADD231PS   Z14, Z2, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, K1, (CX)
-	VMOVUPS.Z     (DX), K1, Z14
-	VMAXPS        Z14, Z10, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VMOVUPS       Z14, K1, (DX)
-	VMULPS        Z5, Z14, Z10
-	VSQRTPS       Z10, Z10
-	VADDPS        Z6, Z10, Z10
-	VDIVPS        Z10, Z15, Z10
-	VMULPS        Z12, Z8, Z12
-	VFNMADD231PS  Z10, Z4, Z12
-	VMOVUPS       Z12, K1, (AX)
+	ADDQ         $+16, DI
+	TESTQ        DI, DI
+	JE           done
+	MOVL         $0x0000ffff, R8
+	BZHIL        DI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (AX), K1, Z12
+	VMOVUPS.Z    (SI), K1, Z10
+	VFMADD231PS  Z12, Z7, Z10
+	VMOVUPS.Z    (BX), K1, Z14
+	VMULPS       Z10, Z1, Z15
+	VFMADD231PS  Z14, Z0, Z15
+	VPTESTMD     Z11, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VMOVUPS      Z15, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z14
+	VMULPS       Z10, Z3, Z18
+	VMULPS       Z10, Z18, Z10
+	VFMADD231PS  Z14, Z2, Z10
+	VPTESTMD     Z11, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, K1, (CX)
+	VMOVUPS.Z    (DX), K1, Z14
+	VMAXPS       Z14, Z10, Z14
+	VPTESTMD     Z11, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VMOVUPS      Z14, K1, (DX)
+	VMULPS       Z5, Z14, Z10
+	VSQRTPS      Z10, Z10
+	VADDPS       Z6, Z10, Z10
+	VDIVPS       Z10, Z15, Z10
+	VMULPS       Z12, Z8, Z12
+	VFNMADD231PS Z10, Z4, Z12
+	VMOVUPS      Z12, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -9737,7 +11155,7 @@ root_again3:
 	JMP     root_done3
 
 // func AdagradAVX2(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·AdagradAVX2(SB), NOSPLIT, $0-44
 	MOVQ         w+0(FP), AX
 	MOVQ         s+8(FP), BX
@@ -9746,8 +11164,8 @@ TEXT ·AdagradAVX2(SB), NOSPLIT, $0-44
 	VBROADCASTSS step+32(FP), Y0
 	VBROADCASTSS epsilon+36(FP), Y1
 	VBROADCASTSS decay+40(FP), Y2
-	VBROADCASTSS lanes_00800000<>+0(SB), Y4
-	SUBQ         $+16, DX
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y4
+	SUBQ         $+32, DX
 	JL           blocks_end
 
 blocks:
@@ -9761,12 +11179,10 @@ blocks:
 	VMOVUPS      32(BX), Y9
 	VFMADD231PS  Y6, Y6, Y8
 	VFMADD231PS  Y7, Y7, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y8, Y10
-	VCMPPS       $0x05, Y4, Y10, Y10
-	VANDPS       Y10, Y8, Y8
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y10
-	VCMPPS       $0x05, Y4, Y10, Y10
-	VANDPS       Y10, Y9, Y9
+	VANDPS       Y4, Y8, Y10
+	VPSIGND      Y10, Y8, Y8
+	VANDPS       Y4, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
 	VMOVUPS      Y8, (BX)
 	VMOVUPS      Y9, 32(BX)
 	VSQRTPS      Y8, Y8
@@ -9779,32 +11195,57 @@ blocks:
 	VFNMADD231PS Y9, Y0, Y5
 	VMOVUPS      Y3, (AX)
 	VMOVUPS      Y5, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	SUBQ         $+16, DX
+	VMOVUPS      64(AX), Y5
+	VMOVUPS      96(AX), Y3
+	VMOVUPS      64(CX), Y9
+	VMOVUPS      96(CX), Y8
+	VFMADD231PS  Y5, Y2, Y9
+	VFMADD231PS  Y3, Y2, Y8
+	VMOVUPS      64(BX), Y7
+	VMOVUPS      96(BX), Y6
+	VFMADD231PS  Y9, Y9, Y7
+	VFMADD231PS  Y8, Y8, Y6
+	VANDPS       Y4, Y7, Y10
+	VPSIGND      Y10, Y7, Y7
+	VANDPS       Y4, Y6, Y10
+	VPSIGND      Y10, Y6, Y6
+	VMOVUPS      Y7, 64(BX)
+	VMOVUPS      Y6, 96(BX)
+	VSQRTPS      Y7, Y7
+	VSQRTPS      Y6, Y6
+	VADDPS       Y1, Y7, Y7
+	VADDPS       Y1, Y6, Y6
+	VDIVPS       Y7, Y9, Y7
+	VDIVPS       Y6, Y8, Y6
+	VFNMADD231PS Y7, Y0, Y5
+	VFNMADD231PS Y6, Y0, Y3
+	VMOVUPS      Y5, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+16, DX
+	ADDQ $+32, DX
 	SUBQ $+8, DX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y5
-	VMOVUPS      (CX), Y3
-	VFMADD231PS  Y5, Y2, Y3
-	VMOVUPS      (BX), Y9
-	VFMADD231PS  Y3, Y3, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y8
-	VCMPPS       $0x05, Y4, Y8, Y8
-	VANDPS       Y8, Y9, Y9
-	VMOVUPS      Y9, (BX)
-	VSQRTPS      Y9, Y9
-	VADDPS       Y1, Y9, Y9
-	VDIVPS       Y9, Y3, Y9
-	VFNMADD231PS Y9, Y0, Y5
-	VMOVUPS      Y5, (AX)
+	VMOVUPS      (AX), Y3
+	VMOVUPS      (CX), Y5
+	VFMADD231PS  Y3, Y2, Y5
+	VMOVUPS      (BX), Y6
+	VFMADD231PS  Y5, Y5, Y6
+	VANDPS       Y4, Y6, Y7
+	VPSIGND      Y7, Y6, Y6
+	VMOVUPS      Y6, (BX)
+	VSQRTPS      Y6, Y6
+	VADDPS       Y1, Y6, Y6
+	VDIVPS       Y6, Y5, Y6
+	VFNMADD231PS Y6, Y0, Y3
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -9812,28 +11253,86 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, DX
-	TESTQ        DX, DX
-	JE           done
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y5
-	NEGQ         DX
-	VMASKMOVPS   (AX), Y5, Y9
-	VMASKMOVPS   (CX), Y5, Y3
-	VFMADD231PS  Y9, Y2, Y3
-	VMASKMOVPS   (BX), Y5, Y8
-	VFMADD231PS  Y3, Y3, Y8
-	VANDPS       lanes_7fffffff<>+0(SB), Y8, Y7
-	VCMPPS       $0x05, Y4, Y7, Y7
-	VANDPS       Y7, Y8, Y8
-	VMASKMOVPS   Y8, Y5, (BX)
-	VSQRTPS      Y8, Y8
-	VADDPS       Y1, Y8, Y8
-	VDIVPS       Y8, Y3, Y8
-	VFNMADD231PS Y8, Y0, Y9
-	VMASKMOVPS   Y9, Y5, (AX)
+	ADDQ        $+8, DX
+	TESTQ       DX, DX
+	JE          done
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y3
+	NEGQ        DX
+	VMASKMOVPS  (AX), Y3, Y6
+	VMASKMOVPS  (CX), Y3, Y5
+	VFMADD231PS Y6, Y2, Y5
+	VMASKMOVPS  (BX), Y3, Y7
+	VFMADD231PS Y5, Y5, Y7
+	VANDPS      Y4, Y7, Y8
+	VPSIGND     Y8, Y7, Y7
+	CMPQ        DX, $0x04
+	JL          store44_few
+	VMOVUPS     X7, (BX)
+	JE          store44_end
+	VPERM2F128  $0x01, Y7, Y7, Y7
+	CMPQ        DX, $0x06
+	JL          store44_five
+	VMOVLPS     X7, 16(BX)
+	JE          store44_swap
+	VEXTRACTPS  $0x02, X7, 24(BX)
+	JMP         store44_swap
 
+store44_five:
+	VMOVSS X7, 16(BX)
+
+store44_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store44_end
+
+store44_few:
+	CMPQ       DX, $0x02
+	JL         store44_one
+	VMOVLPS    X7, (BX)
+	JE         store44_end
+	VEXTRACTPS $0x02, X7, 8(BX)
+	JMP        store44_end
+
+store44_one:
+	VMOVSS X7, (BX)
+
+store44_end:
+	VSQRTPS      Y7, Y7
+	VADDPS       Y1, Y7, Y7
+	VDIVPS       Y7, Y5, Y7
+	VFNMADD231PS Y7, Y0, Y6
+	CMPQ         DX, $0x04
+	JL           store45_few
+	VMOVUPS      X6, (AX)
+	JE           store45_end
+	VPERM2F128   $0x01, Y6, Y6, Y6
+	CMPQ         DX, $0x06
+	JL           store45_five
+	VMOVLPS      X6, 16(AX)
+	JE           store45_swap
+	VEXTRACTPS   $0x02, X6, 24(AX)
+	JMP          store45_swap
+
+store45_five:
+	VMOVSS X6, 16(AX)
+
+store45_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store45_end
+
+store45_few:
+	CMPQ       DX, $0x02
+	JL         store45_one
+	VMOVLPS    X6, (AX)
+	JE         store45_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store45_end
+
+store45_one:
+	VMOVSS X6, (AX)
+
+store45_end:
 done:
 	VZEROUPPER
 	RET
@@ -9848,68 +11347,68 @@ TEXT ·AdagradAVX512(SB), NOSPLIT, $0-44
 	VBROADCASTSS step+32(FP), Z0
 	VBROADCASTSS epsilon+36(FP), Z1
 	VBROADCASTSS decay+40(FP), Z2
-	VBROADCASTSS lanes_00800000<>+0(SB), Z4
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z4
 	SUBQ         $+64, DX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z3
-	VMOVUPS       64(AX), Z5
-	VMOVUPS       128(AX), Z6
-	VMOVUPS       192(AX), Z7
-	VMOVUPS       (CX), Z8
-	VMOVUPS       64(CX), Z9
-	VMOVUPS       128(CX), Z10
-	VMOVUPS       192(CX), Z11
-	VFMADD231PS   Z3, Z2, Z8
-	VFMADD231PS   Z5, Z2, Z9
-	VFMADD231PS   Z6, Z2, Z10
-	VFMADD231PS   Z7, Z2, Z11
-	VMOVUPS       (BX), Z12
-	VMOVUPS       64(BX), Z13
-	VMOVUPS       128(BX), Z14
-	VMOVUPS       192(BX), Z15
-	VFMADD231PS   Z8, Z8, Z12
-	VFMADD231PS   Z9, Z9, Z13
-	VFMADD231PS   Z10, Z10, Z14
-	VFMADD231PS   Z11, Z11, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z     Z12, K7, Z12
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z13, K7
-	VMOVAPS.Z     Z13, K7, Z13
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VMOVUPS       Z12, (BX)
-	VMOVUPS       Z13, 64(BX)
-	VMOVUPS       Z14, 128(BX)
-	VMOVUPS       Z15, 192(BX)
-	VSQRTPS       Z12, Z12
-	VSQRTPS       Z13, Z13
-	VSQRTPS       Z14, Z14
-	VSQRTPS       Z15, Z15
-	VADDPS        Z1, Z12, Z12
-	VADDPS        Z1, Z13, Z13
-	VADDPS        Z1, Z14, Z14
-	VADDPS        Z1, Z15, Z15
-	VDIVPS        Z12, Z8, Z12
-	VDIVPS        Z13, Z9, Z13
-	VDIVPS        Z14, Z10, Z14
-	VDIVPS        Z15, Z11, Z15
-	VFNMADD231PS  Z12, Z0, Z3
-	VFNMADD231PS  Z13, Z0, Z5
-	VFNMADD231PS  Z14, Z0, Z6
-	VFNMADD231PS  Z15, Z0, Z7
-	VMOVUPS       Z3, (AX)
-	VMOVUPS       Z5, 64(AX)
-	VMOVUPS       Z6, 128(AX)
-	VMOVUPS       Z7, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	SUBQ          $+64, DX
-	JGE           blocks
+	VMOVUPS      (AX), Z3
+	VMOVUPS      64(AX), Z5
+	VMOVUPS      128(AX), Z6
+	VMOVUPS      192(AX), Z7
+	VMOVUPS      (CX), Z8
+	VMOVUPS      64(CX), Z9
+	VMOVUPS      128(CX), Z10
+	VMOVUPS      192(CX), Z11
+	VFMADD231PS  Z3, Z2, Z8
+	VFMADD231PS  Z5, Z2, Z9
+	VFMADD231PS  Z6, Z2, Z10
+	VFMADD231PS  Z7, Z2, Z11
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VMOVUPS      128(BX), Z14
+	VMOVUPS      192(BX), Z15
+	VFMADD231PS  Z8, Z8, Z12
+	VFMADD231PS  Z9, Z9, Z13
+	VFMADD231PS  Z10, Z10, Z14
+	VFMADD231PS  Z11, Z11, Z15
+	VPTESTMD     Z4, Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VPTESTMD     Z4, Z13, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VPTESTMD     Z4, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VPTESTMD     Z4, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VMOVUPS      Z14, 128(BX)
+	VMOVUPS      Z15, 192(BX)
+	VSQRTPS      Z12, Z12
+	VSQRTPS      Z13, Z13
+	VSQRTPS      Z14, Z14
+	VSQRTPS      Z15, Z15
+	VADDPS       Z1, Z12, Z12
+	VADDPS       Z1, Z13, Z13
+	VADDPS       Z1, Z14, Z14
+	VADDPS       Z1, Z15, Z15
+	VDIVPS       Z12, Z8, Z12
+	VDIVPS       Z13, Z9, Z13
+	VDIVPS       Z14, Z10, Z14
+	VDIVPS       Z15, Z11, Z15
+	VFNMADD231PS Z12, Z0, Z3
+	VFNMADD231PS Z13, Z0, Z5
+	VFNMADD231PS Z14, Z0, Z6
+	VFNMADD231PS Z15, Z0, Z7
+	VMOVUPS      Z3, (AX)
+	VMOVUPS      Z5, 64(AX)
+	VMOVUPS      Z6, 128(AX)
+	VMOVUPS      Z7, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	SUBQ         $+64, DX
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, DX
@@ -9917,52 +11416,52 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z7
-	VMOVUPS       (CX), Z6
-	VFMADD231PS   Z7, Z2, Z6
-	VMOVUPS       (BX), Z5
-	VFMADD231PS   Z6, Z6, Z5
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z5, K7
-	VMOVAPS.Z     Z5, K7, Z5
-	VMOVUPS       Z5, (BX)
-	VSQRTPS       Z5, Z5
-	VADDPS        Z1, Z5, Z5
-	VDIVPS        Z5, Z6, Z5
-	VFNMADD231PS  Z5, Z0, Z7
-	VMOVUPS       Z7, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	SUBQ          $+16, DX
-	JGE           vectors
+	VMOVUPS      (AX), Z7
+	VMOVUPS      (CX), Z6
+	VFMADD231PS  Z7, Z2, Z6
+	VMOVUPS      (BX), Z5
+	VFMADD231PS  Z6, Z6, Z5
+	VPTESTMD     Z4, Z5, K7
+	VMOVAPS.Z    Z5, K7, Z5
+	VMOVUPS      Z5, (BX)
+	VSQRTPS      Z5, Z5
+	VADDPS       Z1, Z5, Z5
+	VDIVPS       Z5, Z6, Z5
+	VFNMADD231PS Z5, Z0, Z7
+	VMOVUPS      Z7, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, DX
-	TESTQ         DX, DX
-	JE            done
-	MOVL          $0x0000ffff, SI
-	BZHIL         DX, SI, SI
-	KMOVW         SI, K1
-	VMOVUPS.Z     (AX), K1, Z7
-	VMOVUPS.Z     (CX), K1, Z5
-	VFMADD231PS   Z7, Z2, Z5
-	VMOVUPS.Z     (BX), K1, Z6
-	VFMADD231PS   Z5, Z5, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VMOVUPS       Z6, K1, (BX)
-	VSQRTPS       Z6, Z6
-	VADDPS        Z1, Z6, Z6
-	VDIVPS        Z6, Z5, Z6
-	VFNMADD231PS  Z6, Z0, Z7
-	VMOVUPS       Z7, K1, (AX)
+	ADDQ         $+16, DX
+	TESTQ        DX, DX
+	JE           done
+	MOVL         $0x0000ffff, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (AX), K1, Z7
+	VMOVUPS.Z    (CX), K1, Z5
+	VFMADD231PS  Z7, Z2, Z5
+	VMOVUPS.Z    (BX), K1, Z6
+	VFMADD231PS  Z5, Z5, Z6
+	VPTESTMD     Z4, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, K1, (BX)
+	VSQRTPS      Z6, Z6
+	VADDPS       Z1, Z6, Z6
+	VDIVPS       Z6, Z5, Z6
+	VFNMADD231PS Z6, Z0, Z7
+	VMOVUPS      Z7, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 // func RmsPropAVX2(w *float32, v *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·RmsPropAVX2(SB), NOSPLIT, $0-52
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
@@ -9973,70 +11472,93 @@ TEXT ·RmsPropAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS epsilon+40(FP), Y2
 	VBROADCASTSS lr+44(FP), Y3
 	VBROADCASTSS decay+48(FP), Y4
-	SUBQ         $+16, DX
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y6
+	SUBQ         $+32, DX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (AX), Y5
-	VMOVUPS      32(AX), Y6
-	VMOVUPS      (CX), Y7
-	VMOVUPS      32(CX), Y8
-	VFMADD231PS  Y5, Y4, Y7
-	VFMADD231PS  Y6, Y4, Y8
-	VMULPS       Y7, Y1, Y9
+	VMOVUPS      32(AX), Y7
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	VFMADD231PS  Y5, Y4, Y8
+	VFMADD231PS  Y7, Y4, Y9
 	VMULPS       Y8, Y1, Y10
-	VMOVUPS      (BX), Y11
-	VMOVUPS      32(BX), Y12
-	VMULPS       Y7, Y9, Y9
+	VMULPS       Y9, Y1, Y11
 	VMULPS       Y8, Y10, Y10
-	VFMADD231PS  Y11, Y0, Y9
-	VFMADD231PS  Y12, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y9, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y10, Y10
-	VMOVUPS      Y9, (BX)
-	VMOVUPS      Y10, 32(BX)
-	VSQRTPS      Y9, Y9
+	VMULPS       Y9, Y11, Y11
+	VFMADD231PS  (BX), Y0, Y10
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       Y6, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VANDPS       Y6, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      Y11, 32(BX)
 	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y9, Y9
+	VSQRTPS      Y11, Y11
 	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y9, Y7, Y9
+	VADDPS       Y2, Y11, Y11
 	VDIVPS       Y10, Y8, Y10
-	VFNMADD231PS Y9, Y3, Y5
-	VFNMADD231PS Y10, Y3, Y6
+	VDIVPS       Y11, Y9, Y11
+	VFNMADD231PS Y10, Y3, Y5
+	VFNMADD231PS Y11, Y3, Y7
 	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y6, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	SUBQ         $+16, DX
+	VMOVUPS      Y7, 32(AX)
+	VMOVUPS      64(AX), Y7
+	VMOVUPS      96(AX), Y5
+	VMOVUPS      64(CX), Y11
+	VMOVUPS      96(CX), Y10
+	VFMADD231PS  Y7, Y4, Y11
+	VFMADD231PS  Y5, Y4, Y10
+	VMULPS       Y11, Y1, Y9
+	VMULPS       Y10, Y1, Y8
+	VMULPS       Y11, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VFMADD231PS  64(BX), Y0, Y9
+	VFMADD231PS  96(BX), Y0, Y8
+	VANDPS       Y6, Y9, Y12
+	VPSIGND      Y12, Y9, Y9
+	VANDPS       Y6, Y8, Y12
+	VPSIGND      Y12, Y8, Y8
+	VMOVUPS      Y9, 64(BX)
+	VMOVUPS      Y8, 96(BX)
+	VSQRTPS      Y9, Y9
+	VSQRTPS      Y8, Y8
+	VADDPS       Y2, Y9, Y9
+	VADDPS       Y2, Y8, Y8
+	VDIVPS       Y9, Y11, Y9
+	VDIVPS       Y8, Y10, Y8
+	VFNMADD231PS Y9, Y3, Y7
+	VFNMADD231PS Y8, Y3, Y5
+	VMOVUPS      Y7, 64(AX)
+	VMOVUPS      Y5, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+16, DX
+	ADDQ $+32, DX
 	SUBQ $+8, DX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (CX), Y5
-	VFMADD231PS  Y6, Y4, Y5
-	VMULPS       Y5, Y1, Y10
-	VMOVUPS      (BX), Y9
-	VMULPS       Y5, Y10, Y10
-	VFMADD231PS  Y9, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y9
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y9, Y9
-	VANDPS       Y9, Y10, Y10
-	VMOVUPS      Y10, (BX)
-	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y10, Y5, Y10
-	VFNMADD231PS Y10, Y3, Y6
-	VMOVUPS      Y6, (AX)
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y7
+	VFMADD231PS  Y5, Y4, Y7
+	VMULPS       Y7, Y1, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  (BX), Y0, Y8
+	VANDPS       Y6, Y8, Y9
+	VPSIGND      Y9, Y8, Y8
+	VMOVUPS      Y8, (BX)
+	VSQRTPS      Y8, Y8
+	VADDPS       Y2, Y8, Y8
+	VDIVPS       Y8, Y7, Y8
+	VFNMADD231PS Y8, Y3, Y5
+	VMOVUPS      Y5, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -10044,30 +11566,88 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, DX
-	TESTQ        DX, DX
-	JE           done
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y6
-	NEGQ         DX
-	VMASKMOVPS   (AX), Y6, Y10
-	VMASKMOVPS   (CX), Y6, Y5
-	VFMADD231PS  Y10, Y4, Y5
-	VMULPS       Y5, Y1, Y9
-	VMASKMOVPS   (BX), Y6, Y8
-	VMULPS       Y5, Y9, Y9
-	VFMADD231PS  Y8, Y0, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y8
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y8, Y8
-	VANDPS       Y8, Y9, Y9
-	VMASKMOVPS   Y9, Y6, (BX)
+	ADDQ        $+8, DX
+	TESTQ       DX, DX
+	JE          done
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y5
+	NEGQ        DX
+	VMASKMOVPS  (AX), Y5, Y8
+	VMASKMOVPS  (CX), Y5, Y7
+	VFMADD231PS Y8, Y4, Y7
+	VMULPS      Y7, Y1, Y9
+	VMASKMOVPS  (BX), Y5, Y10
+	VMULPS      Y7, Y9, Y9
+	VFMADD231PS Y10, Y0, Y9
+	VANDPS      Y6, Y9, Y10
+	VPSIGND     Y10, Y9, Y9
+	CMPQ        DX, $0x04
+	JL          store46_few
+	VMOVUPS     X9, (BX)
+	JE          store46_end
+	VPERM2F128  $0x01, Y9, Y9, Y9
+	CMPQ        DX, $0x06
+	JL          store46_five
+	VMOVLPS     X9, 16(BX)
+	JE          store46_swap
+	VEXTRACTPS  $0x02, X9, 24(BX)
+	JMP         store46_swap
+
+store46_five:
+	VMOVSS X9, 16(BX)
+
+store46_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store46_end
+
+store46_few:
+	CMPQ       DX, $0x02
+	JL         store46_one
+	VMOVLPS    X9, (BX)
+	JE         store46_end
+	VEXTRACTPS $0x02, X9, 8(BX)
+	JMP        store46_end
+
+store46_one:
+	VMOVSS X9, (BX)
+
+store46_end:
 	VSQRTPS      Y9, Y9
 	VADDPS       Y2, Y9, Y9
-	VDIVPS       Y9, Y5, Y9
-	VFNMADD231PS Y9, Y3, Y10
-	VMASKMOVPS   Y10, Y6, (AX)
+	VDIVPS       Y9, Y7, Y9
+	VFNMADD231PS Y9, Y3, Y8
+	CMPQ         DX, $0x04
+	JL           store47_few
+	VMOVUPS      X8, (AX)
+	JE           store47_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         DX, $0x06
+	JL           store47_five
+	VMOVLPS      X8, 16(AX)
+	JE           store47_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store47_swap
 
+store47_five:
+	VMOVSS X8, 16(AX)
+
+store47_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store47_end
+
+store47_few:
+	CMPQ       DX, $0x02
+	JL         store47_one
+	VMOVLPS    X8, (AX)
+	JE         store47_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store47_end
+
+store47_one:
+	VMOVSS X8, (AX)
+
+store47_end:
 done:
 	VZEROUPPER
 	RET
@@ -10084,76 +11664,76 @@ TEXT ·RmsPropAVX512(SB), NOSPLIT, $0-52
 	VBROADCASTSS epsilon+40(FP), Z2
 	VBROADCASTSS lr+44(FP), Z3
 	VBROADCASTSS decay+48(FP), Z4
-	VBROADCASTSS lanes_00800000<>+0(SB), Z6
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z6
 	SUBQ         $+64, DX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z5
-	VMOVUPS       64(AX), Z7
-	VMOVUPS       128(AX), Z8
-	VMOVUPS       192(AX), Z9
-	VMOVUPS       (CX), Z10
-	VMOVUPS       64(CX), Z11
-	VMOVUPS       128(CX), Z12
-	VMOVUPS       192(CX), Z13
-	VFMADD231PS   Z5, Z4, Z10
-	VFMADD231PS   Z7, Z4, Z11
-	VFMADD231PS   Z8, Z4, Z12
-	VFMADD231PS   Z9, Z4, Z13
-	VMULPS        Z10, Z1, Z14
-	VMULPS        Z11, Z1, Z15
-	VMULPS        Z12, Z1, Z16
-	VMULPS        Z13, Z1, Z17
-	VMOVUPS       (BX), Z18
-	VMOVUPS       64(BX), Z19
-	VMOVUPS       128(BX), Z20
-	VMOVUPS       192(BX), Z21
-	VMULPS        Z10, Z14, Z14
-	VMULPS        Z11, Z15, Z15
-	VMULPS        Z12, Z16, Z16
-	VMULPS        Z13, Z17, Z17
-	VFMADD231PS   Z18, Z0, Z14
-	VFMADD231PS   Z19, Z0, Z15
-	VFMADD231PS   Z20, Z0, Z16
-	VFMADD231PS   Z21, Z0, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VMOVUPS       Z14, (BX)
-	VMOVUPS       Z15, 64(BX)
-	VMOVUPS       Z16, 128(BX)
-	VMOVUPS       Z17, 192(BX)
-	VSQRTPS       Z14, Z14
-	VSQRTPS       Z15, Z15
-	VSQRTPS       Z16, Z16
-	VSQRTPS       Z17, Z17
-	VADDPS        Z2, Z14, Z14
-	VADDPS        Z2, Z15, Z15
-	VADDPS        Z2, Z16, Z16
-	VADDPS        Z2, Z17, Z17
-	VDIVPS        Z14, Z10, Z14
-	VDIVPS        Z15, Z11, Z15
-	VDIVPS        Z16, Z12, Z16
-	VDIVPS        Z17, Z13, Z17
-	VFNMADD231PS  Z14, Z3, Z5
-	VFNMADD231PS  Z15, Z3, Z7
-	VFNMADD231PS  Z16, Z3, Z8
-	VFNMADD231PS  Z17, Z3, Z9
-	VMOVUPS       Z5, (AX)
-	VMOVUPS       Z7, 64(AX)
-	VMOVUPS       Z8, 128(AX)
-	VMOVUPS       Z9, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	SUBQ          $+64, DX
-	JGE           blocks
+	VMOVUPS      (AX), Z5
+	VMOVUPS      64(AX), Z7
+	VMOVUPS      128(AX), Z8
+	VMOVUPS      192(AX), Z9
+	VMOVUPS      (CX), Z10
+	VMOVUPS      64(CX), Z11
+	VMOVUPS      128(CX), Z12
+	VMOVUPS      192(CX), Z13
+	VFMADD231PS  Z5, Z4, Z10
+	VFMADD231PS  Z7, Z4, Z11
+	VFMADD231PS  Z8, Z4, Z12
+	VFMADD231PS  Z9, Z4, Z13
+	VMULPS       Z10, Z1, Z14
+	VMULPS       Z11, Z1, Z15
+	VMULPS       Z12, Z1, Z16
+	VMULPS       Z13, Z1, Z17
+	VMOVUPS      (BX), Z18
+	VMOVUPS      64(BX), Z19
+	VMOVUPS      128(BX), Z20
+	VMOVUPS      192(BX), Z21
+	VMULPS       Z10, Z14, Z14
+	VMULPS       Z11, Z15, Z15
+	VMULPS       Z12, Z16, Z16
+	VMULPS       Z13, Z17, Z17
+	VFMADD231PS  Z18, Z0, Z14
+	VFMADD231PS  Z19, Z0, Z15
+	VFMADD231PS  Z20, Z0, Z16
+	VFMADD231PS  Z21, Z0, Z17
+	VPTESTMD     Z6, Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VPTESTMD     Z6, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VPTESTMD     Z6, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z6, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VMOVUPS      Z14, (BX)
+	VMOVUPS      Z15, 64(BX)
+	VMOVUPS      Z16, 128(BX)
+	VMOVUPS      Z17, 192(BX)
+	VSQRTPS      Z14, Z14
+	VSQRTPS      Z15, Z15
+	VSQRTPS      Z16, Z16
+	VSQRTPS      Z17, Z17
+	VADDPS       Z2, Z14, Z14
+	VADDPS       Z2, Z15, Z15
+	VADDPS       Z2, Z16, Z16
+	VADDPS       Z2, Z17, Z17
+	VDIVPS       Z14, Z10, Z14
+	VDIVPS       Z15, Z11, Z15
+	VDIVPS       Z16, Z12, Z16
+	VDIVPS       Z17, Z13, Z17
+	VFNMADD231PS Z14, Z3, Z5
+	VFNMADD231PS Z15, Z3, Z7
+	VFNMADD231PS Z16, Z3, Z8
+	VFNMADD231PS Z17, Z3, Z9
+	VMOVUPS      Z5, (AX)
+	VMOVUPS      Z7, 64(AX)
+	VMOVUPS      Z8, 128(AX)
+	VMOVUPS      Z9, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	SUBQ         $+64, DX
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, DX
@@ -10161,56 +11741,56 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z9
-	VMOVUPS       (CX), Z8
-	VFMADD231PS   Z9, Z4, Z8
-	VMULPS        Z8, Z1, Z7
-	VMOVUPS       (BX), Z5
-	VMULPS        Z8, Z7, Z7
-	VFMADD231PS   Z5, Z0, Z7
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z7, K7
-	VMOVAPS.Z     Z7, K7, Z7
-	VMOVUPS       Z7, (BX)
-	VSQRTPS       Z7, Z7
-	VADDPS        Z2, Z7, Z7
-	VDIVPS        Z7, Z8, Z7
-	VFNMADD231PS  Z7, Z3, Z9
-	VMOVUPS       Z9, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	SUBQ          $+16, DX
-	JGE           vectors
+	VMOVUPS      (AX), Z9
+	VMOVUPS      (CX), Z8
+	VFMADD231PS  Z9, Z4, Z8
+	VMULPS       Z8, Z1, Z7
+	VMOVUPS      (BX), Z5
+	VMULPS       Z8, Z7, Z7
+	VFMADD231PS  Z5, Z0, Z7
+	VPTESTMD     Z6, Z7, K7
+	VMOVAPS.Z    Z7, K7, Z7
+	VMOVUPS      Z7, (BX)
+	VSQRTPS      Z7, Z7
+	VADDPS       Z2, Z7, Z7
+	VDIVPS       Z7, Z8, Z7
+	VFNMADD231PS Z7, Z3, Z9
+	VMOVUPS      Z9, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, DX
-	TESTQ         DX, DX
-	JE            done
-	MOVL          $0x0000ffff, SI
-	BZHIL         DX, SI, SI
-	KMOVW         SI, K1
-	VMOVUPS.Z     (AX), K1, Z9
-	VMOVUPS.Z     (CX), K1, Z7
-	VFMADD231PS   Z9, Z4, Z7
-	VMULPS        Z7, Z1, Z8
-	VMOVUPS.Z     (BX), K1, Z5
-	VMULPS        Z7, Z8, Z8
-	VFMADD231PS   Z5, Z0, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z8, K1, (BX)
-	VSQRTPS       Z8, Z8
-	VADDPS        Z2, Z8, Z8
-	VDIVPS        Z8, Z7, Z8
-	VFNMADD231PS  Z8, Z3, Z9
-	VMOVUPS       Z9, K1, (AX)
+	ADDQ         $+16, DX
+	TESTQ        DX, DX
+	JE           done
+	MOVL         $0x0000ffff, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (AX), K1, Z9
+	VMOVUPS.Z    (CX), K1, Z7
+	VFMADD231PS  Z9, Z4, Z7
+	VMULPS       Z7, Z1, Z8
+	VMOVUPS.Z    (BX), K1, Z5
+	VMULPS       Z7, Z8, Z8
+	VFMADD231PS  Z5, Z0, Z8
+	VPTESTMD     Z6, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, K1, (BX)
+	VSQRTPS      Z8, Z8
+	VADDPS       Z2, Z8, Z8
+	VDIVPS       Z8, Z7, Z8
+	VFNMADD231PS Z8, Z3, Z9
+	VMOVUPS      Z9, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 // func RmsPropCenteredAVX2(w *float32, v *float32, a *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·RmsPropCenteredAVX2(SB), NOSPLIT, $0-60
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
@@ -10222,36 +11802,86 @@ TEXT ·RmsPropCenteredAVX2(SB), NOSPLIT, $0-60
 	VBROADCASTSS epsilon+48(FP), Y2
 	VBROADCASTSS lr+52(FP), Y3
 	VBROADCASTSS decay+56(FP), Y4
-	VBROADCASTSS lanes_00800000<>+0(SB), Y6
-	VBROADCASTSS lanes_00000000<>+0(SB), Y7
-	SUBQ         $+8, SI
-	JL           vectors_end
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      (DX), Y7
+	VMOVUPS      32(DX), Y8
+	VFMADD231PS  Y5, Y4, Y7
+	VFMADD231PS  Y6, Y4, Y8
+	VMULPS       Y7, Y1, Y9
+	VMULPS       Y8, Y1, Y10
+	VMULPS       Y7, Y9, Y11
+	VMULPS       Y8, Y10, Y12
+	VFMADD231PS  (BX), Y0, Y11
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VFMADD231PS  (CX), Y0, Y9
+	VFMADD231PS  32(CX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y9, Y13
+	VPSIGND      Y13, Y9, Y9
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y13
+	VPSIGND      Y13, Y10, Y10
+	VMOVUPS      Y9, (CX)
+	VMOVUPS      Y10, 32(CX)
+	VFNMADD231PS Y9, Y9, Y11
+	VFNMADD231PS Y10, Y10, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VMAXPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VMAXPS       Y12, Y10, Y12
+	VSQRTPS      Y11, Y11
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y11, Y11
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y11, Y7, Y11
+	VDIVPS       Y12, Y8, Y12
+	VFNMADD231PS Y11, Y3, Y5
+	VFNMADD231PS Y12, Y3, Y6
+	VMOVUPS      Y5, (AX)
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y5
-	VMOVUPS      (DX), Y8
-	VFMADD231PS  Y5, Y4, Y8
-	VMULPS       Y8, Y1, Y9
-	VMOVUPS      (BX), Y10
-	VMULPS       Y8, Y9, Y11
-	VFMADD231PS  Y10, Y0, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y10
-	VCMPPS       $0x05, Y6, Y10, Y10
-	VANDPS       Y10, Y11, Y11
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (DX), Y5
+	VFMADD231PS  Y6, Y4, Y5
+	VMULPS       Y5, Y1, Y12
+	VMULPS       Y5, Y12, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y8
+	VPSIGND      Y8, Y11, Y11
 	VMOVUPS      Y11, (BX)
-	VMOVUPS      (CX), Y10
-	VFMADD231PS  Y10, Y0, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y10
-	VCMPPS       $0x05, Y6, Y10, Y10
-	VANDPS       Y10, Y9, Y9
-	VMOVUPS      Y9, (CX)
-	VFNMADD231PS Y9, Y9, Y11
-	VMAXPS       Y11, Y7, Y11
+	VFMADD231PS  (CX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y8
+	VPSIGND      Y8, Y12, Y12
+	VMOVUPS      Y12, (CX)
+	VFNMADD231PS Y12, Y12, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VMAXPS       Y11, Y12, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y2, Y11, Y11
-	VDIVPS       Y11, Y8, Y11
-	VFNMADD231PS Y11, Y3, Y5
-	VMOVUPS      Y5, (AX)
+	VDIVPS       Y11, Y5, Y11
+	VFNMADD231PS Y11, Y3, Y6
+	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -10260,38 +11890,126 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, SI
-	TESTQ        SI, SI
-	JE           done
-	LEAQ         partial_masks<>+0(SB), DI
-	NEGQ         SI
-	VMOVUPS      32(DI)(SI*4), Y5
-	NEGQ         SI
-	VMASKMOVPS   (AX), Y5, Y11
-	VMASKMOVPS   (DX), Y5, Y8
-	VFMADD231PS  Y11, Y4, Y8
-	VMULPS       Y8, Y1, Y9
-	VMASKMOVPS   (BX), Y5, Y10
-	VMULPS       Y8, Y9, Y12
-	VFMADD231PS  Y10, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y10
-	VCMPPS       $0x05, Y6, Y10, Y10
-	VANDPS       Y10, Y12, Y12
-	VMASKMOVPS   Y12, Y5, (BX)
-	VMASKMOVPS   (CX), Y5, Y10
-	VFMADD231PS  Y10, Y0, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y10
-	VCMPPS       $0x05, Y6, Y10, Y10
-	VANDPS       Y10, Y9, Y9
-	VMASKMOVPS   Y9, Y5, (CX)
-	VFNMADD231PS Y9, Y9, Y12
-	VMAXPS       Y12, Y7, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y12, Y8, Y12
-	VFNMADD231PS Y12, Y3, Y11
-	VMASKMOVPS   Y11, Y5, (AX)
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y6
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y6, Y11
+	VMASKMOVPS  (DX), Y6, Y5
+	VFMADD231PS Y11, Y4, Y5
+	VMULPS      Y5, Y1, Y12
+	VMASKMOVPS  (BX), Y6, Y8
+	VMULPS      Y5, Y12, Y7
+	VFMADD231PS Y8, Y0, Y7
+	VANDPS      lanes_7f800000<>+0(SB), Y7, Y8
+	VPSIGND     Y8, Y7, Y7
+	CMPQ        SI, $0x04
+	JL          store48_few
+	VMOVUPS     X7, (BX)
+	JE          store48_end
+	VPERM2F128  $0x01, Y7, Y7, Y7
+	CMPQ        SI, $0x06
+	JL          store48_five
+	VMOVLPS     X7, 16(BX)
+	JE          store48_swap
+	VEXTRACTPS  $0x02, X7, 24(BX)
+	JMP         store48_swap
 
+store48_five:
+	VMOVSS X7, 16(BX)
+
+store48_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store48_end
+
+store48_few:
+	CMPQ       SI, $0x02
+	JL         store48_one
+	VMOVLPS    X7, (BX)
+	JE         store48_end
+	VEXTRACTPS $0x02, X7, 8(BX)
+	JMP        store48_end
+
+store48_one:
+	VMOVSS X7, (BX)
+
+store48_end:
+	VMASKMOVPS  (CX), Y6, Y8
+	VFMADD231PS Y8, Y0, Y12
+	VANDPS      lanes_7f800000<>+0(SB), Y12, Y8
+	VPSIGND     Y8, Y12, Y12
+	CMPQ        SI, $0x04
+	JL          store49_few
+	VMOVUPS     X12, (CX)
+	JE          store49_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        SI, $0x06
+	JL          store49_five
+	VMOVLPS     X12, 16(CX)
+	JE          store49_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store49_swap
+
+store49_five:
+	VMOVSS X12, 16(CX)
+
+store49_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store49_end
+
+store49_few:
+	CMPQ       SI, $0x02
+	JL         store49_one
+	VMOVLPS    X12, (CX)
+	JE         store49_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store49_end
+
+store49_one:
+	VMOVSS X12, (CX)
+
+store49_end:
+	VFNMADD231PS Y12, Y12, Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VMAXPS       Y7, Y12, Y7
+	VSQRTPS      Y7, Y7
+	VADDPS       Y2, Y7, Y7
+	VDIVPS       Y7, Y5, Y7
+	VFNMADD231PS Y7, Y3, Y11
+	CMPQ         SI, $0x04
+	JL           store50_few
+	VMOVUPS      X11, (AX)
+	JE           store50_end
+	VPERM2F128   $0x01, Y11, Y11, Y11
+	CMPQ         SI, $0x06
+	JL           store50_five
+	VMOVLPS      X11, 16(AX)
+	JE           store50_swap
+	VEXTRACTPS   $0x02, X11, 24(AX)
+	JMP          store50_swap
+
+store50_five:
+	VMOVSS X11, 16(AX)
+
+store50_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store50_end
+
+store50_few:
+	CMPQ       SI, $0x02
+	JL         store50_one
+	VMOVLPS    X11, (AX)
+	JE         store50_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store50_end
+
+store50_one:
+	VMOVSS X11, (AX)
+
+store50_end:
 done:
 	VZEROUPPER
 	RET
@@ -10309,106 +12027,106 @@ TEXT ·RmsPropCenteredAVX512(SB), NOSPLIT, $0-60
 	VBROADCASTSS epsilon+48(FP), Z2
 	VBROADCASTSS lr+52(FP), Z3
 	VBROADCASTSS decay+56(FP), Z4
-	VBROADCASTSS lanes_00800000<>+0(SB), Z6
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z6
 	VBROADCASTSS lanes_00000000<>+0(SB), Z7
 	SUBQ         $+64, SI
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z5
-	VMOVUPS       64(AX), Z8
-	VMOVUPS       128(AX), Z9
-	VMOVUPS       192(AX), Z10
-	VMOVUPS       (DX), Z11
-	VMOVUPS       64(DX), Z12
-	VMOVUPS       128(DX), Z13
-	VMOVUPS       192(DX), Z14
-	VFMADD231PS   Z5, Z4, Z11
-	VFMADD231PS   Z8, Z4, Z12
-	VFMADD231PS   Z9, Z4, Z13
-	VFMADD231PS   Z10, Z4, Z14
-	VMULPS        Z11, Z1, Z15
-	VMULPS        Z12, Z1, Z16
-	VMULPS        Z13, Z1, Z17
-	VMULPS        Z14, Z1, Z18
-	VMOVUPS       (BX), Z19
-	VMOVUPS       64(BX), Z20
-	VMOVUPS       128(BX), Z21
-	VMOVUPS       192(BX), Z22
-	VMULPS        Z11, Z15, Z23
-	VMULPS        Z12, Z16, Z24
-	VMULPS        Z13, Z17, Z25
-	VMULPS        Z14, Z18, Z26
-	VFMADD231PS   Z19, Z0, Z23
-	VFMADD231PS   Z20, Z0, Z24
-	VFMADD231PS   Z21, Z0, Z25
-	VFMADD231PS   Z22, Z0, Z26
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z23, K7
-	VMOVAPS.Z     Z23, K7, Z23
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z24, K7
-	VMOVAPS.Z     Z24, K7, Z24
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z25, K7
-	VMOVAPS.Z     Z25, K7, Z25
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z26, K7
-	VMOVAPS.Z     Z26, K7, Z26
-	VMOVUPS       Z23, (BX)
-	VMOVUPS       Z24, 64(BX)
-	VMOVUPS       Z25, 128(BX)
-	VMOVUPS       Z26, 192(BX)
-	VMOVUPS       (CX), Z22
-	VMOVUPS       64(CX), Z21
-	VMOVUPS       128(CX), Z20
-	VMOVUPS       192(CX), Z19
-	VFMADD231PS   Z22, Z0, Z15
-	VFMADD231PS   Z21, Z0, Z16
-	VFMADD231PS   Z20, Z0, Z17
-	VFMADD231PS   Z19, Z0, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VMOVUPS       Z15, (CX)
-	VMOVUPS       Z16, 64(CX)
-	VMOVUPS       Z17, 128(CX)
-	VMOVUPS       Z18, 192(CX)
-	VFNMADD231PS  Z15, Z15, Z23
-	VFNMADD231PS  Z16, Z16, Z24
-	VFNMADD231PS  Z17, Z17, Z25
-	VFNMADD231PS  Z18, Z18, Z26
-	VMAXPS        Z23, Z7, Z23
-	VMAXPS        Z24, Z7, Z24
-	VMAXPS        Z25, Z7, Z25
-	VMAXPS        Z26, Z7, Z26
-	VSQRTPS       Z23, Z23
-	VSQRTPS       Z24, Z24
-	VSQRTPS       Z25, Z25
-	VSQRTPS       Z26, Z26
-	VADDPS        Z2, Z23, Z23
-	VADDPS        Z2, Z24, Z24
-	VADDPS        Z2, Z25, Z25
-	VADDPS        Z2, Z26, Z26
-	VDIVPS        Z23, Z11, Z23
-	VDIVPS        Z24, Z12, Z24
-	VDIVPS        Z25, Z13, Z25
-	VDIVPS        Z26, Z14, Z26
-	VFNMADD231PS  Z23, Z3, Z5
-	VFNMADD231PS  Z24, Z3, Z8
-	VFNMADD231PS  Z25, Z3, Z9
-	VFNMADD231PS  Z26, Z3, Z10
-	VMOVUPS       Z5, (AX)
-	VMOVUPS       Z8, 64(AX)
-	VMOVUPS       Z9, 128(AX)
-	VMOVUPS       Z10, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	ADDQ          $+256, DX
-	SUBQ          $+64, SI
-	JGE           blocks
+	VMOVUPS      (AX), Z5
+	VMOVUPS      64(AX), Z8
+	VMOVUPS      128(AX), Z9
+	VMOVUPS      192(AX), Z10
+	VMOVUPS      (DX), Z11
+	VMOVUPS      64(DX), Z12
+	VMOVUPS      128(DX), Z13
+	VMOVUPS      192(DX), Z14
+	VFMADD231PS  Z5, Z4, Z11
+	VFMADD231PS  Z8, Z4, Z12
+	VFMADD231PS  Z9, Z4, Z13
+	VFMADD231PS  Z10, Z4, Z14
+	VMULPS       Z11, Z1, Z15
+	VMULPS       Z12, Z1, Z16
+	VMULPS       Z13, Z1, Z17
+	VMULPS       Z14, Z1, Z18
+	VMOVUPS      (BX), Z19
+	VMOVUPS      64(BX), Z20
+	VMOVUPS      128(BX), Z21
+	VMOVUPS      192(BX), Z22
+	VMULPS       Z11, Z15, Z23
+	VMULPS       Z12, Z16, Z24
+	VMULPS       Z13, Z17, Z25
+	VMULPS       Z14, Z18, Z26
+	VFMADD231PS  Z19, Z0, Z23
+	VFMADD231PS  Z20, Z0, Z24
+	VFMADD231PS  Z21, Z0, Z25
+	VFMADD231PS  Z22, Z0, Z26
+	VPTESTMD     Z6, Z23, K7
+	VMOVAPS.Z    Z23, K7, Z23
+	VPTESTMD     Z6, Z24, K7
+	VMOVAPS.Z    Z24, K7, Z24
+	VPTESTMD     Z6, Z25, K7
+	VMOVAPS.Z    Z25, K7, Z25
+	VPTESTMD     Z6, Z26, K7
+	VMOVAPS.Z    Z26, K7, Z26
+	VMOVUPS      Z23, (BX)
+	VMOVUPS      Z24, 64(BX)
+	VMOVUPS      Z25, 128(BX)
+	VMOVUPS      Z26, 192(BX)
+	VMOVUPS      (CX), Z22
+	VMOVUPS      64(CX), Z21
+	VMOVUPS      128(CX), Z20
+	VMOVUPS      192(CX), Z19
+	VFMADD231PS  Z22, Z0, Z15
+	VFMADD231PS  Z21, Z0, Z16
+	VFMADD231PS  Z20, Z0, Z17
+	VFMADD231PS  Z19, Z0, Z18
+	VPTESTMD     Z6, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VPTESTMD     Z6, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z6, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z6, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VMOVUPS      Z15, (CX)
+	VMOVUPS      Z16, 64(CX)
+	VMOVUPS      Z17, 128(CX)
+	VMOVUPS      Z18, 192(CX)
+	VFNMADD231PS Z15, Z15, Z23
+	VFNMADD231PS Z16, Z16, Z24
+	VFNMADD231PS Z17, Z17, Z25
+	VFNMADD231PS Z18, Z18, Z26
+	VMAXPS       Z23, Z7, Z23
+	VMAXPS       Z24, Z7, Z24
+	VMAXPS       Z25, Z7, Z25
+	VMAXPS       Z26, Z7, Z26
+	VSQRTPS      Z23, Z23
+	VSQRTPS      Z24, Z24
+	VSQRTPS      Z25, Z25
+	VSQRTPS      Z26, Z26
+	VADDPS       Z2, Z23, Z23
+	VADDPS       Z2, Z24, Z24
+	VADDPS       Z2, Z25, Z25
+	VADDPS       Z2, Z26, Z26
+	VDIVPS       Z23, Z11, Z23
+	VDIVPS       Z24, Z12, Z24
+	VDIVPS       Z25, Z13, Z25
+	VDIVPS       Z26, Z14, Z26
+	VFNMADD231PS Z23, Z3, Z5
+	VFNMADD231PS Z24, Z3, Z8
+	VFNMADD231PS Z25, Z3, Z9
+	VFNMADD231PS Z26, Z3, Z10
+	VMOVUPS      Z5, (AX)
+	VMOVUPS      Z8, 64(AX)
+	VMOVUPS      Z9, 128(AX)
+	VMOVUPS      Z10, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, SI
@@ -10416,71 +12134,71 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z10
-	VMOVUPS       (DX), Z9
-	VFMADD231PS   Z10, Z4, Z9
-	VMULPS        Z9, Z1, Z8
-	VMOVUPS       (BX), Z5
-	VMULPS        Z9, Z8, Z26
-	VFMADD231PS   Z5, Z0, Z26
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z26, K7
-	VMOVAPS.Z     Z26, K7, Z26
-	VMOVUPS       Z26, (BX)
-	VMOVUPS       (CX), Z5
-	VFMADD231PS   Z5, Z0, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z8, (CX)
-	VFNMADD231PS  Z8, Z8, Z26
-	VMAXPS        Z26, Z7, Z26
-	VSQRTPS       Z26, Z26
-	VADDPS        Z2, Z26, Z26
-	VDIVPS        Z26, Z9, Z26
-	VFNMADD231PS  Z26, Z3, Z10
-	VMOVUPS       Z10, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, DX
-	SUBQ          $+16, SI
-	JGE           vectors
+	VMOVUPS      (AX), Z10
+	VMOVUPS      (DX), Z9
+	VFMADD231PS  Z10, Z4, Z9
+	VMULPS       Z9, Z1, Z8
+	VMOVUPS      (BX), Z5
+	VMULPS       Z9, Z8, Z26
+	VFMADD231PS  Z5, Z0, Z26
+	VPTESTMD     Z6, Z26, K7
+	VMOVAPS.Z    Z26, K7, Z26
+	VMOVUPS      Z26, (BX)
+	VMOVUPS      (CX), Z5
+	VFMADD231PS  Z5, Z0, Z8
+	VPTESTMD     Z6, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, (CX)
+	VFNMADD231PS Z8, Z8, Z26
+	VMAXPS       Z26, Z7, Z26
+	VSQRTPS      Z26, Z26
+	VADDPS       Z2, Z26, Z26
+	VDIVPS       Z26, Z9, Z26
+	VFNMADD231PS Z26, Z3, Z10
+	VMOVUPS      Z10, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, SI
-	TESTQ         SI, SI
-	JE            done
-	MOVL          $0x0000ffff, DI
-	BZHIL         SI, DI, DI
-	KMOVW         DI, K1
-	VMOVUPS.Z     (AX), K1, Z10
-	VMOVUPS.Z     (DX), K1, Z26
-	VFMADD231PS   Z10, Z4, Z26
-	VMULPS        Z26, Z1, Z9
-	VMOVUPS.Z     (BX), K1, Z8
-	VMULPS        Z26, Z9, Z5
-	VFMADD231PS   Z8, Z0, Z5
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z5, K7
-	VMOVAPS.Z     Z5, K7, Z5
-	VMOVUPS       Z5, K1, (BX)
-	VMOVUPS.Z     (CX), K1, Z8
-	VFMADD231PS   Z8, Z0, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, K1, (CX)
-	VFNMADD231PS  Z9, Z9, Z5
-	VMAXPS        Z5, Z7, Z5
-	VSQRTPS       Z5, Z5
-	VADDPS        Z2, Z5, Z5
-	VDIVPS        Z5, Z26, Z5
-	VFNMADD231PS  Z5, Z3, Z10
-	VMOVUPS       Z10, K1, (AX)
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JE           done
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (DX), K1, Z26
+	VFMADD231PS  Z10, Z4, Z26
+	VMULPS       Z26, Z1, Z9
+	VMOVUPS.Z    (BX), K1, Z8
+	VMULPS       Z26, Z9, Z5
+	VFMADD231PS  Z8, Z0, Z5
+	VPTESTMD     Z6, Z5, K7
+	VMOVAPS.Z    Z5, K7, Z5
+	VMOVUPS      Z5, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z8
+	VFMADD231PS  Z8, Z0, Z9
+	VPTESTMD     Z6, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, K1, (CX)
+	VFNMADD231PS Z9, Z9, Z5
+	VMAXPS       Z5, Z7, Z5
+	VSQRTPS      Z5, Z5
+	VADDPS       Z2, Z5, Z5
+	VDIVPS       Z5, Z26, Z5
+	VFNMADD231PS Z5, Z3, Z10
+	VMOVUPS      Z10, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 // func RmsPropMomentumAVX2(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·RmsPropMomentumAVX2(SB), NOSPLIT, $0-64
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
@@ -10493,33 +12211,78 @@ TEXT ·RmsPropMomentumAVX2(SB), NOSPLIT, $0-64
 	VBROADCASTSS momentum+52(FP), Y3
 	VBROADCASTSS lr+56(FP), Y4
 	VBROADCASTSS decay+60(FP), Y5
-	VBROADCASTSS lanes_00800000<>+0(SB), Y7
-	SUBQ         $+8, SI
-	JL           vectors_end
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      (DX), Y9
+	VMOVUPS      32(DX), Y10
+	VFMADD231PS  Y6, Y5, Y9
+	VFMADD231PS  Y8, Y5, Y10
+	VMULPS       Y9, Y1, Y11
+	VMULPS       Y10, Y1, Y12
+	VMULPS       Y9, Y11, Y11
+	VMULPS       Y10, Y12, Y12
+	VFMADD231PS  (BX), Y0, Y11
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       Y7, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VANDPS       Y7, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VSQRTPS      Y11, Y11
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y11, Y11
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y11, Y9, Y11
+	VDIVPS       Y12, Y10, Y12
+	VFMADD231PS  (CX), Y3, Y11
+	VFMADD231PS  32(CX), Y3, Y12
+	VANDPS       Y7, Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VANDPS       Y7, Y12, Y10
+	VPSIGND      Y10, Y12, Y12
+	VMOVUPS      Y11, (CX)
+	VMOVUPS      Y12, 32(CX)
+	VFNMADD231PS Y11, Y4, Y6
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (DX), Y8
-	VFMADD231PS  Y6, Y5, Y8
-	VMULPS       Y8, Y1, Y9
-	VMOVUPS      (BX), Y10
-	VMULPS       Y8, Y9, Y9
-	VFMADD231PS  Y10, Y0, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y10
-	VCMPPS       $0x05, Y7, Y10, Y10
-	VANDPS       Y10, Y9, Y9
-	VMOVUPS      Y9, (BX)
-	VSQRTPS      Y9, Y9
-	VADDPS       Y2, Y9, Y9
-	VDIVPS       Y9, Y8, Y9
-	VMOVUPS      (CX), Y8
-	VFMADD231PS  Y8, Y3, Y9
-	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y8
-	VCMPPS       $0x05, Y7, Y8, Y8
-	VANDPS       Y8, Y9, Y9
-	VMOVUPS      Y9, (CX)
-	VFNMADD231PS Y9, Y4, Y6
-	VMOVUPS      Y6, (AX)
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (DX), Y6
+	VFMADD231PS  Y8, Y5, Y6
+	VMULPS       Y6, Y1, Y12
+	VMULPS       Y6, Y12, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       Y7, Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y12, Y6, Y12
+	VFMADD231PS  (CX), Y3, Y12
+	VANDPS       Y7, Y12, Y6
+	VPSIGND      Y6, Y12, Y12
+	VMOVUPS      Y12, (CX)
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -10528,36 +12291,123 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, SI
-	TESTQ        SI, SI
-	JE           done
-	LEAQ         partial_masks<>+0(SB), DI
-	NEGQ         SI
-	VMOVUPS      32(DI)(SI*4), Y6
-	NEGQ         SI
-	VMASKMOVPS   (AX), Y6, Y9
-	VMASKMOVPS   (DX), Y6, Y8
-	VFMADD231PS  Y9, Y5, Y8
-	VMULPS       Y8, Y1, Y10
-	VMASKMOVPS   (BX), Y6, Y11
-	VMULPS       Y8, Y10, Y10
-	VFMADD231PS  Y11, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
-	VCMPPS       $0x05, Y7, Y11, Y11
-	VANDPS       Y11, Y10, Y10
-	VMASKMOVPS   Y10, Y6, (BX)
-	VSQRTPS      Y10, Y10
-	VADDPS       Y2, Y10, Y10
-	VDIVPS       Y10, Y8, Y10
-	VMASKMOVPS   (CX), Y6, Y8
-	VFMADD231PS  Y8, Y3, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y8
-	VCMPPS       $0x05, Y7, Y8, Y8
-	VANDPS       Y8, Y10, Y10
-	VMASKMOVPS   Y10, Y6, (CX)
-	VFNMADD231PS Y10, Y4, Y9
-	VMASKMOVPS   Y9, Y6, (AX)
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y8
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y8, Y12
+	VMASKMOVPS  (DX), Y8, Y6
+	VFMADD231PS Y12, Y5, Y6
+	VMULPS      Y6, Y1, Y11
+	VMASKMOVPS  (BX), Y8, Y10
+	VMULPS      Y6, Y11, Y11
+	VFMADD231PS Y10, Y0, Y11
+	VANDPS      Y7, Y11, Y10
+	VPSIGND     Y10, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store51_few
+	VMOVUPS     X11, (BX)
+	JE          store51_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store51_five
+	VMOVLPS     X11, 16(BX)
+	JE          store51_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store51_swap
 
+store51_five:
+	VMOVSS X11, 16(BX)
+
+store51_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store51_end
+
+store51_few:
+	CMPQ       SI, $0x02
+	JL         store51_one
+	VMOVLPS    X11, (BX)
+	JE         store51_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store51_end
+
+store51_one:
+	VMOVSS X11, (BX)
+
+store51_end:
+	VSQRTPS     Y11, Y11
+	VADDPS      Y2, Y11, Y11
+	VDIVPS      Y11, Y6, Y11
+	VMASKMOVPS  (CX), Y8, Y6
+	VFMADD231PS Y6, Y3, Y11
+	VANDPS      Y7, Y11, Y6
+	VPSIGND     Y6, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store52_few
+	VMOVUPS     X11, (CX)
+	JE          store52_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store52_five
+	VMOVLPS     X11, 16(CX)
+	JE          store52_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store52_swap
+
+store52_five:
+	VMOVSS X11, 16(CX)
+
+store52_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store52_end
+
+store52_few:
+	CMPQ       SI, $0x02
+	JL         store52_one
+	VMOVLPS    X11, (CX)
+	JE         store52_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store52_end
+
+store52_one:
+	VMOVSS X11, (CX)
+
+store52_end:
+	VFNMADD231PS Y11, Y4, Y12
+	CMPQ         SI, $0x04
+	JL           store53_few
+	VMOVUPS      X12, (AX)
+	JE           store53_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         SI, $0x06
+	JL           store53_five
+	VMOVLPS      X12, 16(AX)
+	JE           store53_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store53_swap
+
+store53_five:
+	VMOVSS X12, 16(AX)
+
+store53_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store53_end
+
+store53_few:
+	CMPQ       SI, $0x02
+	JL         store53_one
+	VMOVLPS    X12, (AX)
+	JE         store53_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store53_end
+
+store53_one:
+	VMOVSS X12, (AX)
+
+store53_end:
 done:
 	VZEROUPPER
 	RET
@@ -10576,97 +12426,97 @@ TEXT ·RmsPropMomentumAVX512(SB), NOSPLIT, $0-64
 	VBROADCASTSS momentum+52(FP), Z3
 	VBROADCASTSS lr+56(FP), Z4
 	VBROADCASTSS decay+60(FP), Z5
-	VBROADCASTSS lanes_00800000<>+0(SB), Z7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
 	SUBQ         $+64, SI
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z6
-	VMOVUPS       64(AX), Z8
-	VMOVUPS       128(AX), Z9
-	VMOVUPS       192(AX), Z10
-	VMOVUPS       (DX), Z11
-	VMOVUPS       64(DX), Z12
-	VMOVUPS       128(DX), Z13
-	VMOVUPS       192(DX), Z14
-	VFMADD231PS   Z6, Z5, Z11
-	VFMADD231PS   Z8, Z5, Z12
-	VFMADD231PS   Z9, Z5, Z13
-	VFMADD231PS   Z10, Z5, Z14
-	VMULPS        Z11, Z1, Z15
-	VMULPS        Z12, Z1, Z16
-	VMULPS        Z13, Z1, Z17
-	VMULPS        Z14, Z1, Z18
-	VMOVUPS       (BX), Z19
-	VMOVUPS       64(BX), Z20
-	VMOVUPS       128(BX), Z21
-	VMOVUPS       192(BX), Z22
-	VMULPS        Z11, Z15, Z15
-	VMULPS        Z12, Z16, Z16
-	VMULPS        Z13, Z17, Z17
-	VMULPS        Z14, Z18, Z18
-	VFMADD231PS   Z19, Z0, Z15
-	VFMADD231PS   Z20, Z0, Z16
-	VFMADD231PS   Z21, Z0, Z17
-	VFMADD231PS   Z22, Z0, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VMOVUPS       Z15, (BX)
-	VMOVUPS       Z16, 64(BX)
-	VMOVUPS       Z17, 128(BX)
-	VMOVUPS       Z18, 192(BX)
-	VSQRTPS       Z15, Z15
-	VSQRTPS       Z16, Z16
-	VSQRTPS       Z17, Z17
-	VSQRTPS       Z18, Z18
-	VADDPS        Z2, Z15, Z15
-	VADDPS        Z2, Z16, Z16
-	VADDPS        Z2, Z17, Z17
-	VADDPS        Z2, Z18, Z18
-	VDIVPS        Z15, Z11, Z15
-	VDIVPS        Z16, Z12, Z16
-	VDIVPS        Z17, Z13, Z17
-	VDIVPS        Z18, Z14, Z18
-	VMOVUPS       (CX), Z14
-	VMOVUPS       64(CX), Z13
-	VMOVUPS       128(CX), Z12
-	VMOVUPS       192(CX), Z11
-	VFMADD231PS   Z14, Z3, Z15
-	VFMADD231PS   Z13, Z3, Z16
-	VFMADD231PS   Z12, Z3, Z17
-	VFMADD231PS   Z11, Z3, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VMOVUPS       Z15, (CX)
-	VMOVUPS       Z16, 64(CX)
-	VMOVUPS       Z17, 128(CX)
-	VMOVUPS       Z18, 192(CX)
-	VFNMADD231PS  Z15, Z4, Z6
-	VFNMADD231PS  Z16, Z4, Z8
-	VFNMADD231PS  Z17, Z4, Z9
-	VFNMADD231PS  Z18, Z4, Z10
-	VMOVUPS       Z6, (AX)
-	VMOVUPS       Z8, 64(AX)
-	VMOVUPS       Z9, 128(AX)
-	VMOVUPS       Z10, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	ADDQ          $+256, DX
-	SUBQ          $+64, SI
-	JGE           blocks
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z8
+	VMOVUPS      128(AX), Z9
+	VMOVUPS      192(AX), Z10
+	VMOVUPS      (DX), Z11
+	VMOVUPS      64(DX), Z12
+	VMOVUPS      128(DX), Z13
+	VMOVUPS      192(DX), Z14
+	VFMADD231PS  Z6, Z5, Z11
+	VFMADD231PS  Z8, Z5, Z12
+	VFMADD231PS  Z9, Z5, Z13
+	VFMADD231PS  Z10, Z5, Z14
+	VMULPS       Z11, Z1, Z15
+	VMULPS       Z12, Z1, Z16
+	VMULPS       Z13, Z1, Z17
+	VMULPS       Z14, Z1, Z18
+	VMOVUPS      (BX), Z19
+	VMOVUPS      64(BX), Z20
+	VMOVUPS      128(BX), Z21
+	VMOVUPS      192(BX), Z22
+	VMULPS       Z11, Z15, Z15
+	VMULPS       Z12, Z16, Z16
+	VMULPS       Z13, Z17, Z17
+	VMULPS       Z14, Z18, Z18
+	VFMADD231PS  Z19, Z0, Z15
+	VFMADD231PS  Z20, Z0, Z16
+	VFMADD231PS  Z21, Z0, Z17
+	VFMADD231PS  Z22, Z0, Z18
+	VPTESTMD     Z7, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VPTESTMD     Z7, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z7, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z7, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VMOVUPS      Z15, (BX)
+	VMOVUPS      Z16, 64(BX)
+	VMOVUPS      Z17, 128(BX)
+	VMOVUPS      Z18, 192(BX)
+	VSQRTPS      Z15, Z15
+	VSQRTPS      Z16, Z16
+	VSQRTPS      Z17, Z17
+	VSQRTPS      Z18, Z18
+	VADDPS       Z2, Z15, Z15
+	VADDPS       Z2, Z16, Z16
+	VADDPS       Z2, Z17, Z17
+	VADDPS       Z2, Z18, Z18
+	VDIVPS       Z15, Z11, Z15
+	VDIVPS       Z16, Z12, Z16
+	VDIVPS       Z17, Z13, Z17
+	VDIVPS       Z18, Z14, Z18
+	VMOVUPS      (CX), Z14
+	VMOVUPS      64(CX), Z13
+	VMOVUPS      128(CX), Z12
+	VMOVUPS      192(CX), Z11
+	VFMADD231PS  Z14, Z3, Z15
+	VFMADD231PS  Z13, Z3, Z16
+	VFMADD231PS  Z12, Z3, Z17
+	VFMADD231PS  Z11, Z3, Z18
+	VPTESTMD     Z7, Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VPTESTMD     Z7, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z7, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z7, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VMOVUPS      Z15, (CX)
+	VMOVUPS      Z16, 64(CX)
+	VMOVUPS      Z17, 128(CX)
+	VMOVUPS      Z18, 192(CX)
+	VFNMADD231PS Z15, Z4, Z6
+	VFNMADD231PS Z16, Z4, Z8
+	VFNMADD231PS Z17, Z4, Z9
+	VFNMADD231PS Z18, Z4, Z10
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z8, 64(AX)
+	VMOVUPS      Z9, 128(AX)
+	VMOVUPS      Z10, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, SI
@@ -10674,67 +12524,67 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z10
-	VMOVUPS       (DX), Z9
-	VFMADD231PS   Z10, Z5, Z9
-	VMULPS        Z9, Z1, Z8
-	VMOVUPS       (BX), Z6
-	VMULPS        Z9, Z8, Z8
-	VFMADD231PS   Z6, Z0, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z8, (BX)
-	VSQRTPS       Z8, Z8
-	VADDPS        Z2, Z8, Z8
-	VDIVPS        Z8, Z9, Z8
-	VMOVUPS       (CX), Z9
-	VFMADD231PS   Z9, Z3, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z8, (CX)
-	VFNMADD231PS  Z8, Z4, Z10
-	VMOVUPS       Z10, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, DX
-	SUBQ          $+16, SI
-	JGE           vectors
+	VMOVUPS      (AX), Z10
+	VMOVUPS      (DX), Z9
+	VFMADD231PS  Z10, Z5, Z9
+	VMULPS       Z9, Z1, Z8
+	VMOVUPS      (BX), Z6
+	VMULPS       Z9, Z8, Z8
+	VFMADD231PS  Z6, Z0, Z8
+	VPTESTMD     Z7, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, (BX)
+	VSQRTPS      Z8, Z8
+	VADDPS       Z2, Z8, Z8
+	VDIVPS       Z8, Z9, Z8
+	VMOVUPS      (CX), Z9
+	VFMADD231PS  Z9, Z3, Z8
+	VPTESTMD     Z7, Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, (CX)
+	VFNMADD231PS Z8, Z4, Z10
+	VMOVUPS      Z10, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, SI
-	TESTQ         SI, SI
-	JE            done
-	MOVL          $0x0000ffff, DI
-	BZHIL         SI, DI, DI
-	KMOVW         DI, K1
-	VMOVUPS.Z     (AX), K1, Z10
-	VMOVUPS.Z     (DX), K1, Z8
-	VFMADD231PS   Z10, Z5, Z8
-	VMULPS        Z8, Z1, Z9
-	VMOVUPS.Z     (BX), K1, Z6
-	VMULPS        Z8, Z9, Z9
-	VFMADD231PS   Z6, Z0, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, K1, (BX)
-	VSQRTPS       Z9, Z9
-	VADDPS        Z2, Z9, Z9
-	VDIVPS        Z9, Z8, Z9
-	VMOVUPS.Z     (CX), K1, Z8
-	VFMADD231PS   Z8, Z3, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, K1, (CX)
-	VFNMADD231PS  Z9, Z4, Z10
-	VMOVUPS       Z10, K1, (AX)
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JE           done
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (DX), K1, Z8
+	VFMADD231PS  Z10, Z5, Z8
+	VMULPS       Z8, Z1, Z9
+	VMOVUPS.Z    (BX), K1, Z6
+	VMULPS       Z8, Z9, Z9
+	VFMADD231PS  Z6, Z0, Z9
+	VPTESTMD     Z7, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, K1, (BX)
+	VSQRTPS      Z9, Z9
+	VADDPS       Z2, Z9, Z9
+	VDIVPS       Z9, Z8, Z9
+	VMOVUPS.Z    (CX), K1, Z8
+	VFMADD231PS  Z8, Z3, Z9
+	VPTESTMD     Z7, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, K1, (CX)
+	VFNMADD231PS Z9, Z4, Z10
+	VMOVUPS      Z10, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 // func RmsPropCenteredMomentumAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·RmsPropCenteredMomentumAVX2(SB), NOSPLIT, $0-72
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
@@ -10748,41 +12598,97 @@ TEXT ·RmsPropCenteredMomentumAVX2(SB), NOSPLIT, $0-72
 	VBROADCASTSS momentum+60(FP), Y3
 	VBROADCASTSS lr+64(FP), Y4
 	VBROADCASTSS decay+68(FP), Y5
-	VBROADCASTSS lanes_00800000<>+0(SB), Y7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
 	VBROADCASTSS lanes_00000000<>+0(SB), Y8
-	SUBQ         $+8, DI
-	JL           vectors_end
+	SUBQ         $+16, DI
+	JL           blocks_end
 
-vectors:
+blocks:
 	VMOVUPS      (AX), Y6
 	VMOVUPS      (SI), Y9
 	VFMADD231PS  Y6, Y5, Y9
 	VMULPS       Y9, Y1, Y10
-	VMOVUPS      (BX), Y11
-	VMULPS       Y9, Y10, Y12
-	VFMADD231PS  Y11, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y11
-	VCMPPS       $0x05, Y7, Y11, Y11
-	VANDPS       Y11, Y12, Y12
-	VMOVUPS      Y12, (BX)
-	VMOVUPS      (CX), Y11
-	VFMADD231PS  Y11, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
-	VCMPPS       $0x05, Y7, Y11, Y11
-	VANDPS       Y11, Y10, Y10
+	VMULPS       Y9, Y10, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       Y7, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VFMADD231PS  (CX), Y0, Y10
+	VANDPS       Y7, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
 	VMOVUPS      Y10, (CX)
-	VFNMADD231PS Y10, Y10, Y12
-	VMAXPS       Y12, Y8, Y12
-	VSQRTPS      Y12, Y12
-	VADDPS       Y2, Y12, Y12
-	VDIVPS       Y12, Y9, Y12
-	VMOVUPS      (DX), Y9
-	VFMADD231PS  Y9, Y3, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y9
-	VCMPPS       $0x05, Y7, Y9, Y9
-	VANDPS       Y9, Y12, Y12
-	VMOVUPS      Y12, (DX)
-	VFNMADD231PS Y12, Y4, Y6
+	VFNMADD231PS Y10, Y10, Y11
+	VMAXPS       Y11, Y8, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y2, Y11, Y11
+	VDIVPS       Y11, Y9, Y11
+	VFMADD231PS  (DX), Y3, Y11
+	VANDPS       Y7, Y11, Y9
+	VPSIGND      Y9, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VFNMADD231PS Y11, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      32(SI), Y11
+	VFMADD231PS  Y6, Y5, Y11
+	VMULPS       Y11, Y1, Y9
+	VMULPS       Y11, Y9, Y10
+	VFMADD231PS  32(BX), Y0, Y10
+	VANDPS       Y7, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, 32(BX)
+	VFMADD231PS  32(CX), Y0, Y9
+	VANDPS       Y7, Y9, Y12
+	VPSIGND      Y12, Y9, Y9
+	VMOVUPS      Y9, 32(CX)
+	VFNMADD231PS Y9, Y9, Y10
+	VMAXPS       Y10, Y8, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VFMADD231PS  32(DX), Y3, Y10
+	VANDPS       Y7, Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, 32(DX)
+	VFNMADD231PS Y10, Y4, Y6
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DI
+	SUBQ $+8, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (SI), Y10
+	VFMADD231PS  Y6, Y5, Y10
+	VMULPS       Y10, Y1, Y11
+	VMULPS       Y10, Y11, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VANDPS       Y7, Y9, Y12
+	VPSIGND      Y12, Y9, Y9
+	VMOVUPS      Y9, (BX)
+	VFMADD231PS  (CX), Y0, Y11
+	VANDPS       Y7, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VFNMADD231PS Y11, Y11, Y9
+	VMAXPS       Y9, Y8, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y2, Y9, Y9
+	VDIVPS       Y9, Y10, Y9
+	VFMADD231PS  (DX), Y3, Y9
+	VANDPS       Y7, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, (DX)
+	VFNMADD231PS Y9, Y4, Y6
 	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -10793,44 +12699,160 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, DI
-	TESTQ        DI, DI
-	JE           done
-	LEAQ         partial_masks<>+0(SB), R8
-	NEGQ         DI
-	VMOVUPS      32(R8)(DI*4), Y6
-	NEGQ         DI
-	VMASKMOVPS   (AX), Y6, Y12
-	VMASKMOVPS   (SI), Y6, Y9
-	VFMADD231PS  Y12, Y5, Y9
-	VMULPS       Y9, Y1, Y10
-	VMASKMOVPS   (BX), Y6, Y11
-	VMULPS       Y9, Y10, Y13
-	VFMADD231PS  Y11, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y11
-	VCMPPS       $0x05, Y7, Y11, Y11
-	VANDPS       Y11, Y13, Y13
-	VMASKMOVPS   Y13, Y6, (BX)
-	VMASKMOVPS   (CX), Y6, Y11
-	VFMADD231PS  Y11, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
-	VCMPPS       $0x05, Y7, Y11, Y11
-	VANDPS       Y11, Y10, Y10
-	VMASKMOVPS   Y10, Y6, (CX)
-	VFNMADD231PS Y10, Y10, Y13
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y6
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y6, Y9
+	VMASKMOVPS  (SI), Y6, Y10
+	VFMADD231PS Y9, Y5, Y10
+	VMULPS      Y10, Y1, Y11
+	VMASKMOVPS  (BX), Y6, Y12
+	VMULPS      Y10, Y11, Y13
+	VFMADD231PS Y12, Y0, Y13
+	VANDPS      Y7, Y13, Y12
+	VPSIGND     Y12, Y13, Y13
+	CMPQ        DI, $0x04
+	JL          store54_few
+	VMOVUPS     X13, (BX)
+	JE          store54_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        DI, $0x06
+	JL          store54_five
+	VMOVLPS     X13, 16(BX)
+	JE          store54_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store54_swap
+
+store54_five:
+	VMOVSS X13, 16(BX)
+
+store54_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store54_end
+
+store54_few:
+	CMPQ       DI, $0x02
+	JL         store54_one
+	VMOVLPS    X13, (BX)
+	JE         store54_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store54_end
+
+store54_one:
+	VMOVSS X13, (BX)
+
+store54_end:
+	VMASKMOVPS  (CX), Y6, Y12
+	VFMADD231PS Y12, Y0, Y11
+	VANDPS      Y7, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        DI, $0x04
+	JL          store55_few
+	VMOVUPS     X11, (CX)
+	JE          store55_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        DI, $0x06
+	JL          store55_five
+	VMOVLPS     X11, 16(CX)
+	JE          store55_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store55_swap
+
+store55_five:
+	VMOVSS X11, 16(CX)
+
+store55_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store55_end
+
+store55_few:
+	CMPQ       DI, $0x02
+	JL         store55_one
+	VMOVLPS    X11, (CX)
+	JE         store55_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store55_end
+
+store55_one:
+	VMOVSS X11, (CX)
+
+store55_end:
+	VFNMADD231PS Y11, Y11, Y13
 	VMAXPS       Y13, Y8, Y13
 	VSQRTPS      Y13, Y13
 	VADDPS       Y2, Y13, Y13
-	VDIVPS       Y13, Y9, Y13
-	VMASKMOVPS   (DX), Y6, Y9
-	VFMADD231PS  Y9, Y3, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y9
-	VCMPPS       $0x05, Y7, Y9, Y9
-	VANDPS       Y9, Y13, Y13
-	VMASKMOVPS   Y13, Y6, (DX)
-	VFNMADD231PS Y13, Y4, Y12
-	VMASKMOVPS   Y12, Y6, (AX)
+	VDIVPS       Y13, Y10, Y13
+	VMASKMOVPS   (DX), Y6, Y10
+	VFMADD231PS  Y10, Y3, Y13
+	VANDPS       Y7, Y13, Y10
+	VPSIGND      Y10, Y13, Y13
+	CMPQ         DI, $0x04
+	JL           store56_few
+	VMOVUPS      X13, (DX)
+	JE           store56_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DI, $0x06
+	JL           store56_five
+	VMOVLPS      X13, 16(DX)
+	JE           store56_swap
+	VEXTRACTPS   $0x02, X13, 24(DX)
+	JMP          store56_swap
 
+store56_five:
+	VMOVSS X13, 16(DX)
+
+store56_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store56_end
+
+store56_few:
+	CMPQ       DI, $0x02
+	JL         store56_one
+	VMOVLPS    X13, (DX)
+	JE         store56_end
+	VEXTRACTPS $0x02, X13, 8(DX)
+	JMP        store56_end
+
+store56_one:
+	VMOVSS X13, (DX)
+
+store56_end:
+	VFNMADD231PS Y13, Y4, Y9
+	CMPQ         DI, $0x04
+	JL           store57_few
+	VMOVUPS      X9, (AX)
+	JE           store57_end
+	VPERM2F128   $0x01, Y9, Y9, Y9
+	CMPQ         DI, $0x06
+	JL           store57_five
+	VMOVLPS      X9, 16(AX)
+	JE           store57_swap
+	VEXTRACTPS   $0x02, X9, 24(AX)
+	JMP          store57_swap
+
+store57_five:
+	VMOVSS X9, 16(AX)
+
+store57_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store57_end
+
+store57_few:
+	CMPQ       DI, $0x02
+	JL         store57_one
+	VMOVLPS    X9, (AX)
+	JE         store57_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store57_end
+
+store57_one:
+	VMOVSS X9, (AX)
+
+store57_end:
 done:
 	VZEROUPPER
 	RET
@@ -10850,127 +12872,127 @@ TEXT ·RmsPropCenteredMomentumAVX512(SB), NOSPLIT, $0-72
 	VBROADCASTSS momentum+60(FP), Z3
 	VBROADCASTSS lr+64(FP), Z4
 	VBROADCASTSS decay+68(FP), Z5
-	VBROADCASTSS lanes_00800000<>+0(SB), Z7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
 	VBROADCASTSS lanes_00000000<>+0(SB), Z8
 	SUBQ         $+64, DI
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z6
-	VMOVUPS       64(AX), Z9
-	VMOVUPS       128(AX), Z10
-	VMOVUPS       192(AX), Z11
-	VMOVUPS       (SI), Z12
-	VMOVUPS       64(SI), Z13
-	VMOVUPS       128(SI), Z14
-	VMOVUPS       192(SI), Z15
-	VFMADD231PS   Z6, Z5, Z12
-	VFMADD231PS   Z9, Z5, Z13
-	VFMADD231PS   Z10, Z5, Z14
-	VFMADD231PS   Z11, Z5, Z15
-	VMULPS        Z12, Z1, Z16
-	VMULPS        Z13, Z1, Z17
-	VMULPS        Z14, Z1, Z18
-	VMULPS        Z15, Z1, Z19
-	VMOVUPS       (BX), Z20
-	VMOVUPS       64(BX), Z21
-	VMOVUPS       128(BX), Z22
-	VMOVUPS       192(BX), Z23
-	VMULPS        Z12, Z16, Z24
-	VMULPS        Z13, Z17, Z25
-	VMULPS        Z14, Z18, Z26
-	VMULPS        Z15, Z19, Z27
-	VFMADD231PS   Z20, Z0, Z24
-	VFMADD231PS   Z21, Z0, Z25
-	VFMADD231PS   Z22, Z0, Z26
-	VFMADD231PS   Z23, Z0, Z27
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z24, K7
-	VMOVAPS.Z     Z24, K7, Z24
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z25, K7
-	VMOVAPS.Z     Z25, K7, Z25
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z26, K7
-	VMOVAPS.Z     Z26, K7, Z26
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z27, K7
-	VMOVAPS.Z     Z27, K7, Z27
-	VMOVUPS       Z24, (BX)
-	VMOVUPS       Z25, 64(BX)
-	VMOVUPS       Z26, 128(BX)
-	VMOVUPS       Z27, 192(BX)
-	VMOVUPS       (CX), Z23
-	VMOVUPS       64(CX), Z22
-	VMOVUPS       128(CX), Z21
-	VMOVUPS       192(CX), Z20
-	VFMADD231PS   Z23, Z0, Z16
-	VFMADD231PS   Z22, Z0, Z17
-	VFMADD231PS   Z21, Z0, Z18
-	VFMADD231PS   Z20, Z0, Z19
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
-	VMOVAPS.Z     Z19, K7, Z19
-	VMOVUPS       Z16, (CX)
-	VMOVUPS       Z17, 64(CX)
-	VMOVUPS       Z18, 128(CX)
-	VMOVUPS       Z19, 192(CX)
-	VFNMADD231PS  Z16, Z16, Z24
-	VFNMADD231PS  Z17, Z17, Z25
-	VFNMADD231PS  Z18, Z18, Z26
-	VFNMADD231PS  Z19, Z19, Z27
-	VMAXPS        Z24, Z8, Z24
-	VMAXPS        Z25, Z8, Z25
-	VMAXPS        Z26, Z8, Z26
-	VMAXPS        Z27, Z8, Z27
-	VSQRTPS       Z24, Z24
-	VSQRTPS       Z25, Z25
-	VSQRTPS       Z26, Z26
-	VSQRTPS       Z27, Z27
-	VADDPS        Z2, Z24, Z24
-	VADDPS        Z2, Z25, Z25
-	VADDPS        Z2, Z26, Z26
-	VADDPS        Z2, Z27, Z27
-	VDIVPS        Z24, Z12, Z24
-	VDIVPS        Z25, Z13, Z25
-	VDIVPS        Z26, Z14, Z26
-	VDIVPS        Z27, Z15, Z27
-	VMOVUPS       (DX), Z15
-	VMOVUPS       64(DX), Z14
-	VMOVUPS       128(DX), Z13
-	VMOVUPS       192(DX), Z12
-	VFMADD231PS   Z15, Z3, Z24
-	VFMADD231PS   Z14, Z3, Z25
-	VFMADD231PS   Z13, Z3, Z26
-	VFMADD231PS   Z12, Z3, Z27
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z24, K7
-	VMOVAPS.Z     Z24, K7, Z24
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z25, K7
-	VMOVAPS.Z     Z25, K7, Z25
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z26, K7
-	VMOVAPS.Z     Z26, K7, Z26
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z27, K7
-	VMOVAPS.Z     Z27, K7, Z27
-	VMOVUPS       Z24, (DX)
-	VMOVUPS       Z25, 64(DX)
-	VMOVUPS       Z26, 128(DX)
-	VMOVUPS       Z27, 192(DX)
-	VFNMADD231PS  Z24, Z4, Z6
-	VFNMADD231PS  Z25, Z4, Z9
-	VFNMADD231PS  Z26, Z4, Z10
-	VFNMADD231PS  Z27, Z4, Z11
-	VMOVUPS       Z6, (AX)
-	VMOVUPS       Z9, 64(AX)
-	VMOVUPS       Z10, 128(AX)
-	VMOVUPS       Z11, 192(AX)
-	ADDQ          $+256, AX
-	ADDQ          $+256, BX
-	ADDQ          $+256, CX
-	ADDQ          $+256, DX
-	ADDQ          $+256, SI
-	SUBQ          $+64, DI
-	JGE           blocks
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z9
+	VMOVUPS      128(AX), Z10
+	VMOVUPS      192(AX), Z11
+	VMOVUPS      (SI), Z12
+	VMOVUPS      64(SI), Z13
+	VMOVUPS      128(SI), Z14
+	VMOVUPS      192(SI), Z15
+	VFMADD231PS  Z6, Z5, Z12
+	VFMADD231PS  Z9, Z5, Z13
+	VFMADD231PS  Z10, Z5, Z14
+	VFMADD231PS  Z11, Z5, Z15
+	VMULPS       Z12, Z1, Z16
+	VMULPS       Z13, Z1, Z17
+	VMULPS       Z14, Z1, Z18
+	VMULPS       Z15, Z1, Z19
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z21
+	VMOVUPS      128(BX), Z22
+	VMOVUPS      192(BX), Z23
+	VMULPS       Z12, Z16, Z24
+	VMULPS       Z13, Z17, Z25
+	VMULPS       Z14, Z18, Z26
+	VMULPS       Z15, Z19, Z27
+	VFMADD231PS  Z20, Z0, Z24
+	VFMADD231PS  Z21, Z0, Z25
+	VFMADD231PS  Z22, Z0, Z26
+	VFMADD231PS  Z23, Z0, Z27
+	VPTESTMD     Z7, Z24, K7
+	VMOVAPS.Z    Z24, K7, Z24
+	VPTESTMD     Z7, Z25, K7
+	VMOVAPS.Z    Z25, K7, Z25
+	VPTESTMD     Z7, Z26, K7
+	VMOVAPS.Z    Z26, K7, Z26
+	VPTESTMD     Z7, Z27, K7
+	VMOVAPS.Z    Z27, K7, Z27
+	VMOVUPS      Z24, (BX)
+	VMOVUPS      Z25, 64(BX)
+	VMOVUPS      Z26, 128(BX)
+	VMOVUPS      Z27, 192(BX)
+	VMOVUPS      (CX), Z23
+	VMOVUPS      64(CX), Z22
+	VMOVUPS      128(CX), Z21
+	VMOVUPS      192(CX), Z20
+	VFMADD231PS  Z23, Z0, Z16
+	VFMADD231PS  Z22, Z0, Z17
+	VFMADD231PS  Z21, Z0, Z18
+	VFMADD231PS  Z20, Z0, Z19
+	VPTESTMD     Z7, Z16, K7
+	VMOVAPS.Z    Z16, K7, Z16
+	VPTESTMD     Z7, Z17, K7
+	VMOVAPS.Z    Z17, K7, Z17
+	VPTESTMD     Z7, Z18, K7
+	VMOVAPS.Z    Z18, K7, Z18
+	VPTESTMD     Z7, Z19, K7
+	VMOVAPS.Z    Z19, K7, Z19
+	VMOVUPS      Z16, (CX)
+	VMOVUPS      Z17, 64(CX)
+	VMOVUPS      Z18, 128(CX)
+	VMOVUPS      Z19, 192(CX)
+	VFNMADD231PS Z16, Z16, Z24
+	VFNMADD231PS Z17, Z17, Z25
+	VFNMADD231PS Z18, Z18, Z26
+	VFNMADD231PS Z19, Z19, Z27
+	VMAXPS       Z24, Z8, Z24
+	VMAXPS       Z25, Z8, Z25
+	VMAXPS       Z26, Z8, Z26
+	VMAXPS       Z27, Z8, Z27
+	VSQRTPS      Z24, Z24
+	VSQRTPS      Z25, Z25
+	VSQRTPS      Z26, Z26
+	VSQRTPS      Z27, Z27
+	VADDPS       Z2, Z24, Z24
+	VADDPS       Z2, Z25, Z25
+	VADDPS       Z2, Z26, Z26
+	VADDPS       Z2, Z27, Z27
+	VDIVPS       Z24, Z12, Z24
+	VDIVPS       Z25, Z13, Z25
+	VDIVPS       Z26, Z14, Z26
+	VDIVPS       Z27, Z15, Z27
+	VMOVUPS      (DX), Z15
+	VMOVUPS      64(DX), Z14
+	VMOVUPS      128(DX), Z13
+	VMOVUPS      192(DX), Z12
+	VFMADD231PS  Z15, Z3, Z24
+	VFMADD231PS  Z14, Z3, Z25
+	VFMADD231PS  Z13, Z3, Z26
+	VFMADD231PS  Z12, Z3, Z27
+	VPTESTMD     Z7, Z24, K7
+	VMOVAPS.Z    Z24, K7, Z24
+	VPTESTMD     Z7, Z25, K7
+	VMOVAPS.Z    Z25, K7, Z25
+	VPTESTMD     Z7, Z26, K7
+	VMOVAPS.Z    Z26, K7, Z26
+	VPTESTMD     Z7, Z27, K7
+	VMOVAPS.Z    Z27, K7, Z27
+	VMOVUPS      Z24, (DX)
+	VMOVUPS      Z25, 64(DX)
+	VMOVUPS      Z26, 128(DX)
+	VMOVUPS      Z27, 192(DX)
+	VFNMADD231PS Z24, Z4, Z6
+	VFNMADD231PS Z25, Z4, Z9
+	VFNMADD231PS Z26, Z4, Z10
+	VFNMADD231PS Z27, Z4, Z11
+	VMOVUPS      Z6, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	ADDQ         $+256, SI
+	SUBQ         $+64, DI
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+64, DI
@@ -10978,82 +13000,82 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z11
-	VMOVUPS       (SI), Z10
-	VFMADD231PS   Z11, Z5, Z10
-	VMULPS        Z10, Z1, Z9
-	VMOVUPS       (BX), Z6
-	VMULPS        Z10, Z9, Z27
-	VFMADD231PS   Z6, Z0, Z27
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z27, K7
-	VMOVAPS.Z     Z27, K7, Z27
-	VMOVUPS       Z27, (BX)
-	VMOVUPS       (CX), Z6
-	VFMADD231PS   Z6, Z0, Z9
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z     Z9, K7, Z9
-	VMOVUPS       Z9, (CX)
-	VFNMADD231PS  Z9, Z9, Z27
-	VMAXPS        Z27, Z8, Z27
-	VSQRTPS       Z27, Z27
-	VADDPS        Z2, Z27, Z27
-	VDIVPS        Z27, Z10, Z27
-	VMOVUPS       (DX), Z10
-	VFMADD231PS   Z10, Z3, Z27
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z27, K7
-	VMOVAPS.Z     Z27, K7, Z27
-	VMOVUPS       Z27, (DX)
-	VFNMADD231PS  Z27, Z4, Z11
-	VMOVUPS       Z11, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	ADDQ          $+64, DX
-	ADDQ          $+64, SI
-	SUBQ          $+16, DI
-	JGE           vectors
+	VMOVUPS      (AX), Z11
+	VMOVUPS      (SI), Z10
+	VFMADD231PS  Z11, Z5, Z10
+	VMULPS       Z10, Z1, Z9
+	VMOVUPS      (BX), Z6
+	VMULPS       Z10, Z9, Z27
+	VFMADD231PS  Z6, Z0, Z27
+	VPTESTMD     Z7, Z27, K7
+	VMOVAPS.Z    Z27, K7, Z27
+	VMOVUPS      Z27, (BX)
+	VMOVUPS      (CX), Z6
+	VFMADD231PS  Z6, Z0, Z9
+	VPTESTMD     Z7, Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, (CX)
+	VFNMADD231PS Z9, Z9, Z27
+	VMAXPS       Z27, Z8, Z27
+	VSQRTPS      Z27, Z27
+	VADDPS       Z2, Z27, Z27
+	VDIVPS       Z27, Z10, Z27
+	VMOVUPS      (DX), Z10
+	VFMADD231PS  Z10, Z3, Z27
+	VPTESTMD     Z7, Z27, K7
+	VMOVAPS.Z    Z27, K7, Z27
+	VMOVUPS      Z27, (DX)
+	VFNMADD231PS Z27, Z4, Z11
+	VMOVUPS      Z11, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, DI
-	TESTQ         DI, DI
-	JE            done
-	MOVL          $0x0000ffff, R8
-	BZHIL         DI, R8, R8
-	KMOVW         R8, K1
-	VMOVUPS.Z     (AX), K1, Z11
-	VMOVUPS.Z     (SI), K1, Z27
-	VFMADD231PS   Z11, Z5, Z27
-	VMULPS        Z27, Z1, Z10
-	VMOVUPS.Z     (BX), K1, Z9
-	VMULPS        Z27, Z10, Z6
-	VFMADD231PS   Z9, Z0, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VMOVUPS       Z6, K1, (BX)
-	VMOVUPS.Z     (CX), K1, Z9
-	VFMADD231PS   Z9, Z0, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, K1, (CX)
-	VFNMADD231PS  Z10, Z10, Z6
-	VMAXPS        Z6, Z8, Z6
-	VSQRTPS       Z6, Z6
-	VADDPS        Z2, Z6, Z6
-	VDIVPS        Z6, Z27, Z6
-	VMOVUPS.Z     (DX), K1, Z27
-	VFMADD231PS   Z27, Z3, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VMOVUPS       Z6, K1, (DX)
-	VFNMADD231PS  Z6, Z4, Z11
-	VMOVUPS       Z11, K1, (AX)
+	ADDQ         $+16, DI
+	TESTQ        DI, DI
+	JE           done
+	MOVL         $0x0000ffff, R8
+	BZHIL        DI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (AX), K1, Z11
+	VMOVUPS.Z    (SI), K1, Z27
+	VFMADD231PS  Z11, Z5, Z27
+	VMULPS       Z27, Z1, Z10
+	VMOVUPS.Z    (BX), K1, Z9
+	VMULPS       Z27, Z10, Z6
+	VFMADD231PS  Z9, Z0, Z6
+	VPTESTMD     Z7, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z9
+	VFMADD231PS  Z9, Z0, Z10
+	VPTESTMD     Z7, Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, K1, (CX)
+	VFNMADD231PS Z10, Z10, Z6
+	VMAXPS       Z6, Z8, Z6
+	VSQRTPS      Z6, Z6
+	VADDPS       Z2, Z6, Z6
+	VDIVPS       Z6, Z27, Z6
+	VMOVUPS.Z    (DX), K1, Z27
+	VFMADD231PS  Z27, Z3, Z6
+	VPTESTMD     Z7, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, K1, (DX)
+	VFNMADD231PS Z6, Z4, Z11
+	VMOVUPS      Z11, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 // func LionAVX2(w *float32, m *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, keep float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·LionAVX2(SB), NOSPLIT, $0-56
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
@@ -11065,7 +13087,7 @@ TEXT ·LionAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS add2+44(FP), Y3
 	VBROADCASTSS step+48(FP), Y4
 	VBROADCASTSS keep+52(FP), Y5
-	VBROADCASTSS lanes_00800000<>+0(SB), Y7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
 	SUBQ         $+16, DX
 	JL           blocks_end
 
@@ -11082,12 +13104,10 @@ blocks:
 	VMULPS       Y8, Y3, Y8
 	VFMADD231PS  Y9, Y2, Y6
 	VFMADD231PS  Y10, Y2, Y8
-	VANDPS       lanes_7fffffff<>+0(SB), Y6, Y10
-	VCMPPS       $0x05, Y7, Y10, Y10
-	VANDPS       Y10, Y6, Y6
-	VANDPS       lanes_7fffffff<>+0(SB), Y8, Y10
-	VCMPPS       $0x05, Y7, Y10, Y10
-	VANDPS       Y10, Y8, Y8
+	VANDPS       Y7, Y6, Y10
+	VPSIGND      Y10, Y6, Y6
+	VANDPS       Y7, Y8, Y10
+	VPSIGND      Y10, Y8, Y8
 	VMOVUPS      Y6, (BX)
 	VMOVUPS      Y8, 32(BX)
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
@@ -11100,10 +13120,8 @@ blocks:
 	VANDPS       lanes_bf800000<>+0(SB), Y12, Y12
 	VBLENDVPS    Y8, lanes_3f800000<>+0(SB), Y11, Y11
 	VBLENDVPS    Y6, lanes_3f800000<>+0(SB), Y12, Y12
-	VMOVUPS      (AX), Y6
-	VMOVUPS      32(AX), Y8
-	VMULPS       Y6, Y5, Y6
-	VMULPS       Y8, Y5, Y8
+	VMULPS       (AX), Y5, Y6
+	VMULPS       32(AX), Y5, Y8
 	VFNMADD231PS Y11, Y4, Y6
 	VFNMADD231PS Y12, Y4, Y8
 	VMOVUPS      Y6, (AX)
@@ -11126,17 +13144,15 @@ vectors:
 	VFMADD231PS  Y6, Y0, Y12
 	VMULPS       Y8, Y3, Y8
 	VFMADD231PS  Y6, Y2, Y8
-	VANDPS       lanes_7fffffff<>+0(SB), Y8, Y6
-	VCMPPS       $0x05, Y7, Y6, Y6
-	VANDPS       Y6, Y8, Y8
+	VANDPS       Y7, Y8, Y6
+	VPSIGND      Y6, Y8, Y8
 	VMOVUPS      Y8, (BX)
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
 	VCMPPS       $0x01, Y12, Y6, Y8
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y12, Y12
 	VANDPS       lanes_bf800000<>+0(SB), Y12, Y12
 	VBLENDVPS    Y8, lanes_3f800000<>+0(SB), Y12, Y12
-	VMOVUPS      (AX), Y8
-	VMULPS       Y8, Y5, Y8
+	VMULPS       (AX), Y5, Y8
 	VFNMADD231PS Y12, Y4, Y8
 	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
@@ -11146,23 +13162,52 @@ vectors:
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, DX
-	TESTQ        DX, DX
-	JE           done
-	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y8
-	NEGQ         DX
-	VMASKMOVPS   (CX), Y8, Y12
-	VMASKMOVPS   (BX), Y8, Y6
-	VMULPS       Y12, Y1, Y11
-	VFMADD231PS  Y6, Y0, Y11
-	VMULPS       Y12, Y3, Y12
-	VFMADD231PS  Y6, Y2, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y6
-	VCMPPS       $0x05, Y7, Y6, Y6
-	VANDPS       Y6, Y12, Y12
-	VMASKMOVPS   Y12, Y8, (BX)
+	ADDQ        $+8, DX
+	TESTQ       DX, DX
+	JE          done
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y8
+	NEGQ        DX
+	VMASKMOVPS  (CX), Y8, Y12
+	VMASKMOVPS  (BX), Y8, Y6
+	VMULPS      Y12, Y1, Y11
+	VFMADD231PS Y6, Y0, Y11
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y6, Y2, Y12
+	VANDPS      Y7, Y12, Y6
+	VPSIGND     Y6, Y12, Y12
+	CMPQ        DX, $0x04
+	JL          store58_few
+	VMOVUPS     X12, (BX)
+	JE          store58_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        DX, $0x06
+	JL          store58_five
+	VMOVLPS     X12, 16(BX)
+	JE          store58_swap
+	VEXTRACTPS  $0x02, X12, 24(BX)
+	JMP         store58_swap
+
+store58_five:
+	VMOVSS X12, 16(BX)
+
+store58_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store58_end
+
+store58_few:
+	CMPQ       DX, $0x02
+	JL         store58_one
+	VMOVLPS    X12, (BX)
+	JE         store58_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store58_end
+
+store58_one:
+	VMOVSS X12, (BX)
+
+store58_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
 	VCMPPS       $0x01, Y11, Y6, Y12
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
@@ -11171,8 +13216,37 @@ vectors_end:
 	VMASKMOVPS   (AX), Y8, Y12
 	VMULPS       Y12, Y5, Y12
 	VFNMADD231PS Y11, Y4, Y12
-	VMASKMOVPS   Y12, Y8, (AX)
+	CMPQ         DX, $0x04
+	JL           store59_few
+	VMOVUPS      X12, (AX)
+	JE           store59_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         DX, $0x06
+	JL           store59_five
+	VMOVLPS      X12, 16(AX)
+	JE           store59_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store59_swap
 
+store59_five:
+	VMOVSS X12, 16(AX)
+
+store59_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store59_end
+
+store59_few:
+	CMPQ       DX, $0x02
+	JL         store59_one
+	VMOVLPS    X12, (AX)
+	JE         store59_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store59_end
+
+store59_one:
+	VMOVSS X12, (AX)
+
+store59_end:
 done:
 	VZEROUPPER
 	RET
@@ -11200,7 +13274,7 @@ TEXT ·LionAVX512(SB), NOSPLIT, $0-56
 	VBROADCASTSS add2+44(FP), Z3
 	VBROADCASTSS step+48(FP), Z4
 	VBROADCASTSS keep+52(FP), Z5
-	VBROADCASTSS lanes_00800000<>+0(SB), Z7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z7
 	VBROADCASTSS lanes_00000000<>+0(SB), Z8
 	VBROADCASTSS lanes_bf800000<>+0(SB), Z9
 	VBROADCASTSS lanes_3f800000<>+0(SB), Z10
@@ -11208,45 +13282,45 @@ TEXT ·LionAVX512(SB), NOSPLIT, $0-56
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (CX), Z6
-	VMOVUPS       64(CX), Z11
-	VMOVUPS       (BX), Z12
-	VMOVUPS       64(BX), Z13
-	VMULPS        Z6, Z1, Z14
-	VMULPS        Z11, Z1, Z15
-	VFMADD231PS   Z12, Z0, Z14
-	VFMADD231PS   Z13, Z0, Z15
-	VMULPS        Z6, Z3, Z6
-	VMULPS        Z11, Z3, Z11
-	VFMADD231PS   Z12, Z2, Z6
-	VFMADD231PS   Z13, Z2, Z11
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
-	VMOVAPS.Z     Z11, K7, Z11
-	VMOVUPS       Z6, (BX)
-	VMOVUPS       Z11, 64(BX)
-	VCMPPS        $0x01, Z14, Z8, K2
-	VCMPPS        $0x01, Z15, Z8, K3
-	VCMPPS        $0x01, Z8, Z14, K4
-	VCMPPS        $0x01, Z8, Z15, K5
-	VMOVAPS.Z     Z9, K4, Z15
-	VMOVAPS.Z     Z9, K5, Z14
-	VBLENDMPS     Z10, Z15, K2, Z15
-	VBLENDMPS     Z10, Z14, K3, Z14
-	VMOVUPS       (AX), Z11
-	VMOVUPS       64(AX), Z6
-	VMULPS        Z11, Z5, Z11
-	VMULPS        Z6, Z5, Z6
-	VFNMADD231PS  Z15, Z4, Z11
-	VFNMADD231PS  Z14, Z4, Z6
-	VMOVUPS       Z11, (AX)
-	VMOVUPS       Z6, 64(AX)
-	ADDQ          $+128, AX
-	ADDQ          $+128, BX
-	ADDQ          $+128, CX
-	SUBQ          $+32, DX
-	JGE           blocks
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z11
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VMULPS       Z6, Z1, Z14
+	VMULPS       Z11, Z1, Z15
+	VFMADD231PS  Z12, Z0, Z14
+	VFMADD231PS  Z13, Z0, Z15
+	VMULPS       Z6, Z3, Z6
+	VMULPS       Z11, Z3, Z11
+	VFMADD231PS  Z12, Z2, Z6
+	VFMADD231PS  Z13, Z2, Z11
+	VPTESTMD     Z7, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VPTESTMD     Z7, Z11, K7
+	VMOVAPS.Z    Z11, K7, Z11
+	VMOVUPS      Z6, (BX)
+	VMOVUPS      Z11, 64(BX)
+	VCMPPS       $0x01, Z14, Z8, K2
+	VCMPPS       $0x01, Z15, Z8, K3
+	VCMPPS       $0x01, Z8, Z14, K4
+	VCMPPS       $0x01, Z8, Z15, K5
+	VMOVAPS.Z    Z9, K4, Z15
+	VMOVAPS.Z    Z9, K5, Z14
+	VBLENDMPS    Z10, Z15, K2, Z15
+	VBLENDMPS    Z10, Z14, K3, Z14
+	VMOVUPS      (AX), Z11
+	VMOVUPS      64(AX), Z6
+	VMULPS       Z11, Z5, Z11
+	VMULPS       Z6, Z5, Z6
+	VFNMADD231PS Z15, Z4, Z11
+	VFNMADD231PS Z14, Z4, Z6
+	VMOVUPS      Z11, (AX)
+	VMOVUPS      Z6, 64(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+32, DX
@@ -11254,53 +13328,53 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (CX), Z6
-	VMOVUPS       (BX), Z11
-	VMULPS        Z6, Z1, Z14
-	VFMADD231PS   Z11, Z0, Z14
-	VMULPS        Z6, Z3, Z6
-	VFMADD231PS   Z11, Z2, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VMOVUPS       Z6, (BX)
-	VCMPPS        $0x01, Z14, Z8, K3
-	VCMPPS        $0x01, Z8, Z14, K2
-	VMOVAPS.Z     Z9, K2, Z14
-	VBLENDMPS     Z10, Z14, K3, Z14
-	VMOVUPS       (AX), Z6
-	VMULPS        Z6, Z5, Z6
-	VFNMADD231PS  Z14, Z4, Z6
-	VMOVUPS       Z6, (AX)
-	ADDQ          $+64, AX
-	ADDQ          $+64, BX
-	ADDQ          $+64, CX
-	SUBQ          $+16, DX
-	JGE           vectors
+	VMOVUPS      (CX), Z6
+	VMOVUPS      (BX), Z11
+	VMULPS       Z6, Z1, Z14
+	VFMADD231PS  Z11, Z0, Z14
+	VMULPS       Z6, Z3, Z6
+	VFMADD231PS  Z11, Z2, Z6
+	VPTESTMD     Z7, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, (BX)
+	VCMPPS       $0x01, Z14, Z8, K3
+	VCMPPS       $0x01, Z8, Z14, K2
+	VMOVAPS.Z    Z9, K2, Z14
+	VBLENDMPS    Z10, Z14, K3, Z14
+	VMOVUPS      (AX), Z6
+	VMULPS       Z6, Z5, Z6
+	VFNMADD231PS Z14, Z4, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          vectors
 
 vectors_end:
-	ADDQ          $+16, DX
-	TESTQ         DX, DX
-	JE            done
-	MOVL          $0x0000ffff, SI
-	BZHIL         DX, SI, SI
-	KMOVW         SI, K1
-	VMOVUPS.Z     (CX), K1, Z6
-	VMOVUPS.Z     (BX), K1, Z14
-	VMULPS        Z6, Z1, Z11
-	VFMADD231PS   Z14, Z0, Z11
-	VMULPS        Z6, Z3, Z6
-	VFMADD231PS   Z14, Z2, Z6
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z     Z6, K7, Z6
-	VMOVUPS       Z6, K1, (BX)
-	VCMPPS        $0x01, Z11, Z8, K3
-	VCMPPS        $0x01, Z8, Z11, K2
-	VMOVAPS.Z     Z9, K2, Z11
-	VBLENDMPS     Z10, Z11, K3, Z11
-	VMOVUPS.Z     (AX), K1, Z6
-	VMULPS        Z6, Z5, Z6
-	VFNMADD231PS  Z11, Z4, Z6
-	VMOVUPS       Z6, K1, (AX)
+	ADDQ         $+16, DX
+	TESTQ        DX, DX
+	JE           done
+	MOVL         $0x0000ffff, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (CX), K1, Z6
+	VMOVUPS.Z    (BX), K1, Z14
+	VMULPS       Z6, Z1, Z11
+	VFMADD231PS  Z14, Z0, Z11
+	VMULPS       Z6, Z3, Z6
+	VFMADD231PS  Z14, Z2, Z6
+	VPTESTMD     Z7, Z6, K7
+	VMOVAPS.Z    Z6, K7, Z6
+	VMOVUPS      Z6, K1, (BX)
+	VCMPPS       $0x01, Z11, Z8, K3
+	VCMPPS       $0x01, Z8, Z11, K2
+	VMOVAPS.Z    Z9, K2, Z11
+	VBLENDMPS    Z10, Z11, K3, Z11
+	VMOVUPS.Z    (AX), K1, Z6
+	VMULPS       Z6, Z5, Z6
+	VFNMADD231PS Z11, Z4, Z6
+	VMOVUPS      Z6, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -11317,14 +13391,10 @@ TEXT ·ReluAVX2(SB), NOSPLIT, $0-24
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y2
-	VMOVUPS 64(BX), Y3
-	VMOVUPS 96(BX), Y4
-	VMAXPS  Y0, Y1, Y0
-	VMAXPS  Y2, Y1, Y2
-	VMAXPS  Y3, Y1, Y3
-	VMAXPS  Y4, Y1, Y4
+	VMAXPS  (BX), Y1, Y0
+	VMAXPS  32(BX), Y1, Y2
+	VMAXPS  64(BX), Y1, Y3
+	VMAXPS  96(BX), Y1, Y4
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y2, 32(AX)
 	VMOVUPS Y3, 64(AX)
@@ -11340,8 +13410,7 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y4
-	VMAXPS  Y4, Y1, Y4
+	VMAXPS  (BX), Y1, Y4
 	VMOVUPS Y4, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
@@ -11358,8 +13427,37 @@ vectors_end:
 	NEGQ       CX
 	VMASKMOVPS (BX), Y4, Y3
 	VMAXPS     Y3, Y1, Y3
-	VMASKMOVPS Y3, Y4, (AX)
+	CMPQ       CX, $0x04
+	JL         store60_few
+	VMOVUPS    X3, (AX)
+	JE         store60_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       CX, $0x06
+	JL         store60_five
+	VMOVLPS    X3, 16(AX)
+	JE         store60_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store60_swap
 
+store60_five:
+	VMOVSS X3, 16(AX)
+
+store60_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store60_end
+
+store60_few:
+	CMPQ       CX, $0x02
+	JL         store60_one
+	VMOVLPS    X3, (AX)
+	JE         store60_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store60_end
+
+store60_one:
+	VMOVSS X3, (AX)
+
+store60_end:
 done:
 	VZEROUPPER
 	RET
@@ -11421,6 +13519,31 @@ done:
 	VZEROUPPER
 	RET
 
+// func ReluStreamAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·ReluStreamAVX2(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_00000000<>+0(SB), Y1
+
+blocks:
+	VMAXPS   (BX), Y1, Y0
+	VMAXPS   32(BX), Y1, Y2
+	VMAXPS   64(BX), Y1, Y3
+	VMAXPS   96(BX), Y1, Y4
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y2, 32(AX)
+	VMOVNTPS Y3, 64(AX)
+	VMOVNTPS Y4, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	SUBQ     $+32, CX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func ReluBackwardAVX2(dx *float32, dy *float32, y *float32, n int)
 // Requires: AVX
 TEXT ·ReluBackwardAVX2(SB), NOSPLIT, $0-32
@@ -11433,26 +13556,18 @@ TEXT ·ReluBackwardAVX2(SB), NOSPLIT, $0-32
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y2
-	VMOVUPS 64(CX), Y3
-	VMOVUPS 96(CX), Y4
-	VCMPPS  $0x01, Y0, Y1, Y0
-	VCMPPS  $0x01, Y2, Y1, Y2
-	VCMPPS  $0x01, Y3, Y1, Y3
-	VCMPPS  $0x01, Y4, Y1, Y4
-	VMOVUPS (BX), Y5
-	VMOVUPS 32(BX), Y6
-	VMOVUPS 64(BX), Y7
-	VMOVUPS 96(BX), Y8
-	VANDPS  Y5, Y0, Y5
-	VANDPS  Y6, Y2, Y6
-	VANDPS  Y7, Y3, Y7
-	VANDPS  Y8, Y4, Y8
-	VMOVUPS Y5, (AX)
-	VMOVUPS Y6, 32(AX)
-	VMOVUPS Y7, 64(AX)
-	VMOVUPS Y8, 96(AX)
+	VCMPPS  $0x01, (CX), Y1, Y0
+	VCMPPS  $0x01, 32(CX), Y1, Y2
+	VCMPPS  $0x01, 64(CX), Y1, Y3
+	VCMPPS  $0x01, 96(CX), Y1, Y4
+	VANDPS  (BX), Y0, Y0
+	VANDPS  32(BX), Y2, Y2
+	VANDPS  64(BX), Y3, Y3
+	VANDPS  96(BX), Y4, Y4
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y4, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -11465,11 +13580,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (CX), Y8
-	VCMPPS  $0x01, Y8, Y1, Y8
-	VMOVUPS (BX), Y7
-	VANDPS  Y7, Y8, Y7
-	VMOVUPS Y7, (AX)
+	VCMPPS  $0x01, (CX), Y1, Y4
+	VANDPS  (BX), Y4, Y4
+	VMOVUPS Y4, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -11482,14 +13595,43 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y7
+	VMOVUPS    32(SI)(DX*4), Y4
 	NEGQ       DX
-	VMASKMOVPS (CX), Y7, Y8
-	VCMPPS     $0x01, Y8, Y1, Y8
-	VMASKMOVPS (BX), Y7, Y6
-	VANDPS     Y6, Y8, Y6
-	VMASKMOVPS Y6, Y7, (AX)
+	VMASKMOVPS (CX), Y4, Y3
+	VCMPPS     $0x01, Y3, Y1, Y3
+	VMASKMOVPS (BX), Y4, Y2
+	VANDPS     Y2, Y3, Y2
+	CMPQ       DX, $0x04
+	JL         store61_few
+	VMOVUPS    X2, (AX)
+	JE         store61_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       DX, $0x06
+	JL         store61_five
+	VMOVLPS    X2, 16(AX)
+	JE         store61_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store61_swap
 
+store61_five:
+	VMOVSS X2, 16(AX)
+
+store61_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store61_end
+
+store61_few:
+	CMPQ       DX, $0x02
+	JL         store61_one
+	VMOVLPS    X2, (AX)
+	JE         store61_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store61_end
+
+store61_one:
+	VMOVSS X2, (AX)
+
+store61_end:
 done:
 	VZEROUPPER
 	RET
@@ -11563,6 +13705,37 @@ vectors_end:
 	VMOVUPS   Z0, K1, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func ReluBackwardStreamAVX2(dx *float32, dy *float32, y *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·ReluBackwardStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS lanes_00000000<>+0(SB), Y1
+
+blocks:
+	VCMPPS   $0x01, (CX), Y1, Y0
+	VCMPPS   $0x01, 32(CX), Y1, Y2
+	VCMPPS   $0x01, 64(CX), Y1, Y3
+	VCMPPS   $0x01, 96(CX), Y1, Y4
+	VANDPS   (BX), Y0, Y0
+	VANDPS   32(BX), Y2, Y2
+	VANDPS   64(BX), Y3, Y3
+	VANDPS   96(BX), Y4, Y4
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y2, 32(AX)
+	VMOVNTPS Y3, 64(AX)
+	VMOVNTPS Y4, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+128, CX
+	SUBQ     $+32, DX
+	JNE      blocks
+	SFENCE
 	VZEROUPPER
 	RET
 
@@ -11706,8 +13879,37 @@ vectors_end:
 	VDIVPS       Y9, Y4, Y9
 	VANDPS       Y1, Y11, Y4
 	VORPS        Y4, Y9, Y9
-	VMASKMOVPS   Y9, Y12, (AX)
+	CMPQ         CX, $0x04
+	JL           store62_few
+	VMOVUPS      X9, (AX)
+	JE           store62_end
+	VPERM2F128   $0x01, Y9, Y9, Y9
+	CMPQ         CX, $0x06
+	JL           store62_five
+	VMOVLPS      X9, 16(AX)
+	JE           store62_swap
+	VEXTRACTPS   $0x02, X9, 24(AX)
+	JMP          store62_swap
 
+store62_five:
+	VMOVSS X9, 16(AX)
+
+store62_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store62_end
+
+store62_few:
+	CMPQ       CX, $0x02
+	JL         store62_one
+	VMOVLPS    X9, (AX)
+	JE         store62_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store62_end
+
+store62_one:
+	VMOVSS X9, (AX)
+
+store62_end:
 done:
 	VZEROUPPER
 	RET
@@ -11989,18 +14191,14 @@ blocks:
 	VMOVUPS      32(CX), Y2
 	VMOVUPS      64(CX), Y3
 	VMOVUPS      96(CX), Y4
-	VMOVUPS      (BX), Y5
-	VMOVUPS      32(BX), Y6
-	VMOVUPS      64(BX), Y7
-	VMOVUPS      96(BX), Y8
 	VFNMADD213PS Y1, Y0, Y0
 	VFNMADD213PS Y1, Y2, Y2
 	VFNMADD213PS Y1, Y3, Y3
 	VFNMADD213PS Y1, Y4, Y4
-	VMULPS       Y0, Y5, Y0
-	VMULPS       Y2, Y6, Y2
-	VMULPS       Y3, Y7, Y3
-	VMULPS       Y4, Y8, Y4
+	VMULPS       (BX), Y0, Y0
+	VMULPS       32(BX), Y2, Y2
+	VMULPS       64(BX), Y3, Y3
+	VMULPS       96(BX), Y4, Y4
 	VMOVUPS      Y0, (AX)
 	VMOVUPS      Y2, 32(AX)
 	VMOVUPS      Y3, 64(AX)
@@ -12018,9 +14216,8 @@ blocks_end:
 
 vectors:
 	VMOVUPS      (CX), Y4
-	VMOVUPS      (BX), Y3
 	VFNMADD213PS Y1, Y4, Y4
-	VMULPS       Y4, Y3, Y4
+	VMULPS       (BX), Y4, Y4
 	VMOVUPS      Y4, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -12040,8 +14237,37 @@ vectors_end:
 	VMASKMOVPS   (BX), Y4, Y2
 	VFNMADD213PS Y1, Y3, Y3
 	VMULPS       Y3, Y2, Y3
-	VMASKMOVPS   Y3, Y4, (AX)
+	CMPQ         DX, $0x04
+	JL           store63_few
+	VMOVUPS      X3, (AX)
+	JE           store63_end
+	VPERM2F128   $0x01, Y3, Y3, Y3
+	CMPQ         DX, $0x06
+	JL           store63_five
+	VMOVLPS      X3, 16(AX)
+	JE           store63_swap
+	VEXTRACTPS   $0x02, X3, 24(AX)
+	JMP          store63_swap
 
+store63_five:
+	VMOVSS X3, 16(AX)
+
+store63_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store63_end
+
+store63_few:
+	CMPQ       DX, $0x02
+	JL         store63_one
+	VMOVLPS    X3, (AX)
+	JE         store63_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store63_end
+
+store63_one:
+	VMOVSS X3, (AX)
+
+store63_end:
 done:
 	VZEROUPPER
 	RET
@@ -12118,6 +14344,41 @@ done:
 	VZEROUPPER
 	RET
 
+// func TanhBackwardStreamAVX2(dx *float32, dy *float32, y *float32, n int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·TanhBackwardStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y1
+
+blocks:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y2
+	VMOVUPS      64(CX), Y3
+	VMOVUPS      96(CX), Y4
+	VFNMADD213PS Y1, Y0, Y0
+	VFNMADD213PS Y1, Y2, Y2
+	VFNMADD213PS Y1, Y3, Y3
+	VFNMADD213PS Y1, Y4, Y4
+	VMULPS       (BX), Y0, Y0
+	VMULPS       32(BX), Y2, Y2
+	VMULPS       64(BX), Y3, Y3
+	VMULPS       96(BX), Y4, Y4
+	VMOVNTPS     Y0, (AX)
+	VMOVNTPS     Y2, 32(AX)
+	VMOVNTPS     Y3, 64(AX)
+	VMOVNTPS     Y4, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
+	JNE          blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func ExpSumAVX2(acc *[64]float32, dst *float32, x *float32, n int, m float32, alpha float32) float32
 // Requires: AVX, AVX2, FMA3
 TEXT ·ExpSumAVX2(SB), NOSPLIT, $0-44
@@ -12173,9 +14434,7 @@ blocks:
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMOVUPS      Y11, (BX)
 	VADDPS       Y11, Y2, Y2
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y11
+	VMOVUPS      32(CX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
@@ -12195,11 +14454,9 @@ blocks:
 	VPSLLD       $0x17, Y12, Y13
 	VMULPS       Y13, Y11, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMOVUPS      Y12, (BX)
+	VMOVUPS      Y12, 32(BX)
 	VADDPS       Y12, Y3, Y3
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y12
+	VMOVUPS      64(CX), Y12
 	VSUBPS       Y0, Y12, Y12
 	VMULPS       Y1, Y12, Y12
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
@@ -12219,11 +14476,9 @@ blocks:
 	VPSLLD       $0x17, Y10, Y13
 	VMULPS       Y13, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      Y10, (BX)
+	VMOVUPS      Y10, 64(BX)
 	VADDPS       Y10, Y4, Y4
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y10
+	VMOVUPS      96(CX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
@@ -12243,11 +14498,9 @@ blocks:
 	VPSLLD       $0x17, Y11, Y13
 	VMULPS       Y13, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y11, 96(BX)
 	VADDPS       Y11, Y5, Y5
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y11
+	VMOVUPS      128(CX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
@@ -12267,11 +14520,9 @@ blocks:
 	VPSLLD       $0x17, Y12, Y13
 	VMULPS       Y13, Y11, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMOVUPS      Y12, (BX)
+	VMOVUPS      Y12, 128(BX)
 	VADDPS       Y12, Y6, Y6
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y12
+	VMOVUPS      160(CX), Y12
 	VSUBPS       Y0, Y12, Y12
 	VMULPS       Y1, Y12, Y12
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
@@ -12291,11 +14542,9 @@ blocks:
 	VPSLLD       $0x17, Y10, Y13
 	VMULPS       Y13, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      Y10, (BX)
+	VMOVUPS      Y10, 160(BX)
 	VADDPS       Y10, Y7, Y7
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y10
+	VMOVUPS      192(CX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
@@ -12315,11 +14564,9 @@ blocks:
 	VPSLLD       $0x17, Y11, Y13
 	VMULPS       Y13, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y11, 192(BX)
 	VADDPS       Y11, Y8, Y8
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y11
+	VMOVUPS      224(CX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
@@ -12339,10 +14586,10 @@ blocks:
 	VPSLLD       $0x17, Y12, Y13
 	VMULPS       Y13, Y11, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMOVUPS      Y12, (BX)
+	VMOVUPS      Y12, 224(BX)
 	VADDPS       Y12, Y9, Y9
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
 	SUBQ         $+64, DX
 	JGE          blocks
 
@@ -12593,7 +14840,37 @@ partial0:
 	VPSLLD       $0x17, Y10, Y14
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMASKMOVPS   Y10, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store64_few
+	VMOVUPS      X10, (BX)
+	JE           store64_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         DX, $0x06
+	JL           store64_five
+	VMOVLPS      X10, 16(BX)
+	JE           store64_swap
+	VEXTRACTPS   $0x02, X10, 24(BX)
+	JMP          store64_swap
+
+store64_five:
+	VMOVSS X10, 16(BX)
+
+store64_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store64_end
+
+store64_few:
+	CMPQ       DX, $0x02
+	JL         store64_one
+	VMOVLPS    X10, (BX)
+	JE         store64_end
+	VEXTRACTPS $0x02, X10, 8(BX)
+	JMP        store64_end
+
+store64_one:
+	VMOVSS X10, (BX)
+
+store64_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y2, Y2
@@ -12626,7 +14903,37 @@ partial1:
 	VPSLLD       $0x17, Y13, Y14
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
-	VMASKMOVPS   Y13, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store65_few
+	VMOVUPS      X13, (BX)
+	JE           store65_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DX, $0x06
+	JL           store65_five
+	VMOVLPS      X13, 16(BX)
+	JE           store65_swap
+	VEXTRACTPS   $0x02, X13, 24(BX)
+	JMP          store65_swap
+
+store65_five:
+	VMOVSS X13, 16(BX)
+
+store65_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store65_end
+
+store65_few:
+	CMPQ       DX, $0x02
+	JL         store65_one
+	VMOVLPS    X13, (BX)
+	JE         store65_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store65_end
+
+store65_one:
+	VMOVSS X13, (BX)
+
+store65_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y3, Y3
@@ -12659,7 +14966,37 @@ partial2:
 	VPSLLD       $0x17, Y12, Y14
 	VMULPS       Y14, Y13, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMASKMOVPS   Y12, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store66_few
+	VMOVUPS      X12, (BX)
+	JE           store66_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         DX, $0x06
+	JL           store66_five
+	VMOVLPS      X12, 16(BX)
+	JE           store66_swap
+	VEXTRACTPS   $0x02, X12, 24(BX)
+	JMP          store66_swap
+
+store66_five:
+	VMOVSS X12, 16(BX)
+
+store66_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store66_end
+
+store66_few:
+	CMPQ       DX, $0x02
+	JL         store66_one
+	VMOVLPS    X12, (BX)
+	JE         store66_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store66_end
+
+store66_one:
+	VMOVSS X12, (BX)
+
+store66_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y10
 	VBLENDVPS    Y11, Y12, Y10, Y12
 	VADDPS       Y12, Y4, Y4
@@ -12692,7 +15029,37 @@ partial3:
 	VPSLLD       $0x17, Y10, Y14
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMASKMOVPS   Y10, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store67_few
+	VMOVUPS      X10, (BX)
+	JE           store67_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         DX, $0x06
+	JL           store67_five
+	VMOVLPS      X10, 16(BX)
+	JE           store67_swap
+	VEXTRACTPS   $0x02, X10, 24(BX)
+	JMP          store67_swap
+
+store67_five:
+	VMOVSS X10, 16(BX)
+
+store67_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store67_end
+
+store67_few:
+	CMPQ       DX, $0x02
+	JL         store67_one
+	VMOVLPS    X10, (BX)
+	JE         store67_end
+	VEXTRACTPS $0x02, X10, 8(BX)
+	JMP        store67_end
+
+store67_one:
+	VMOVSS X10, (BX)
+
+store67_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y5, Y5
@@ -12725,7 +15092,37 @@ partial4:
 	VPSLLD       $0x17, Y13, Y14
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
-	VMASKMOVPS   Y13, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store68_few
+	VMOVUPS      X13, (BX)
+	JE           store68_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DX, $0x06
+	JL           store68_five
+	VMOVLPS      X13, 16(BX)
+	JE           store68_swap
+	VEXTRACTPS   $0x02, X13, 24(BX)
+	JMP          store68_swap
+
+store68_five:
+	VMOVSS X13, 16(BX)
+
+store68_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store68_end
+
+store68_few:
+	CMPQ       DX, $0x02
+	JL         store68_one
+	VMOVLPS    X13, (BX)
+	JE         store68_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store68_end
+
+store68_one:
+	VMOVSS X13, (BX)
+
+store68_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y6, Y6
@@ -12758,7 +15155,37 @@ partial5:
 	VPSLLD       $0x17, Y12, Y14
 	VMULPS       Y14, Y13, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMASKMOVPS   Y12, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store69_few
+	VMOVUPS      X12, (BX)
+	JE           store69_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         DX, $0x06
+	JL           store69_five
+	VMOVLPS      X12, 16(BX)
+	JE           store69_swap
+	VEXTRACTPS   $0x02, X12, 24(BX)
+	JMP          store69_swap
+
+store69_five:
+	VMOVSS X12, 16(BX)
+
+store69_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store69_end
+
+store69_few:
+	CMPQ       DX, $0x02
+	JL         store69_one
+	VMOVLPS    X12, (BX)
+	JE         store69_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store69_end
+
+store69_one:
+	VMOVSS X12, (BX)
+
+store69_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y10
 	VBLENDVPS    Y11, Y12, Y10, Y12
 	VADDPS       Y12, Y7, Y7
@@ -12791,7 +15218,37 @@ partial6:
 	VPSLLD       $0x17, Y10, Y14
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMASKMOVPS   Y10, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store70_few
+	VMOVUPS      X10, (BX)
+	JE           store70_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         DX, $0x06
+	JL           store70_five
+	VMOVLPS      X10, 16(BX)
+	JE           store70_swap
+	VEXTRACTPS   $0x02, X10, 24(BX)
+	JMP          store70_swap
+
+store70_five:
+	VMOVSS X10, 16(BX)
+
+store70_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store70_end
+
+store70_few:
+	CMPQ       DX, $0x02
+	JL         store70_one
+	VMOVLPS    X10, (BX)
+	JE         store70_end
+	VEXTRACTPS $0x02, X10, 8(BX)
+	JMP        store70_end
+
+store70_one:
+	VMOVSS X10, (BX)
+
+store70_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y8, Y8
@@ -12824,7 +15281,37 @@ partial7:
 	VPSLLD       $0x17, Y13, Y14
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
-	VMASKMOVPS   Y13, Y11, (BX)
+	CMPQ         DX, $0x04
+	JL           store71_few
+	VMOVUPS      X13, (BX)
+	JE           store71_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DX, $0x06
+	JL           store71_five
+	VMOVLPS      X13, 16(BX)
+	JE           store71_swap
+	VEXTRACTPS   $0x02, X13, 24(BX)
+	JMP          store71_swap
+
+store71_five:
+	VMOVSS X13, 16(BX)
+
+store71_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store71_end
+
+store71_few:
+	CMPQ       DX, $0x02
+	JL         store71_one
+	VMOVLPS    X13, (BX)
+	JE         store71_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store71_end
+
+store71_one:
+	VMOVSS X13, (BX)
+
+store71_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y9, Y9
@@ -13336,10 +15823,8 @@ TEXT ·ExpAVX2(SB), NOSPLIT, $0-24
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y6
-	VMINPS       Y0, Y1, Y0
-	VMINPS       Y6, Y1, Y6
+	VMINPS       (BX), Y1, Y0
+	VMINPS       32(BX), Y1, Y6
 	VMAXPS       Y0, Y2, Y0
 	VMAXPS       Y6, Y2, Y6
 	VMOVAPS      Y4, Y7
@@ -13391,8 +15876,7 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y8
-	VMINPS       Y8, Y1, Y8
+	VMINPS       (BX), Y1, Y8
 	VMAXPS       Y8, Y2, Y8
 	VMOVAPS      Y4, Y7
 	VFMADD231PS  Y3, Y8, Y7
@@ -13447,8 +15931,37 @@ vectors_end:
 	VPSUBD       Y6, Y9, Y9
 	VMULPS       Y6, Y10, Y8
 	VMULPS       Y9, Y8, Y8
-	VMASKMOVPS   Y8, Y7, (AX)
+	CMPQ         CX, $0x04
+	JL           store72_few
+	VMOVUPS      X8, (AX)
+	JE           store72_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         CX, $0x06
+	JL           store72_five
+	VMOVLPS      X8, 16(AX)
+	JE           store72_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store72_swap
 
+store72_five:
+	VMOVSS X8, 16(AX)
+
+store72_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store72_end
+
+store72_few:
+	CMPQ       CX, $0x02
+	JL         store72_one
+	VMOVLPS    X8, (AX)
+	JE         store72_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store72_end
+
+store72_one:
+	VMOVSS X8, (AX)
+
+store72_end:
 done:
 	VZEROUPPER
 	RET
@@ -13650,36 +16163,36 @@ blocks:
 	VPOR      Y9, Y8, Y8
 	VMOVMSKPS Y7, R13
 	TESTL     R13, R13
-	JNE       significand_odd1
+	JNE       significand_odd73
 	VPADDD    Y3, Y0, Y10
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y9
 
-significand_done1:
+significand_done73:
 	VMOVMSKPS Y8, R13
 	TESTL     R13, R13
-	JNE       significand_odd2
+	JNE       significand_odd74
 	VPADDD    Y3, Y6, Y11
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y6, Y12
 
-significand_done2:
+significand_done74:
 	VMOVMSKPS Y7, R13
 	TESTL     R13, R13
-	JNE       exponent_odd3
+	JNE       exponent_odd75
 	VPSUBD    Y9, Y0, Y7
 	VPSRAD    $0x17, Y7, Y7
 	VCVTDQ2PS Y7, Y7
 
-exponent_done3:
+exponent_done75:
 	VMOVMSKPS Y8, R13
 	TESTL     R13, R13
-	JNE       exponent_odd4
+	JNE       exponent_odd76
 	VPSUBD    Y12, Y6, Y8
 	VPSRAD    $0x17, Y8, Y8
 	VCVTDQ2PS Y8, Y8
 
-exponent_done4:
+exponent_done76:
 	VSUBPS       Y4, Y9, Y9
 	VSUBPS       Y4, Y12, Y12
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y6
@@ -13725,20 +16238,20 @@ vectors:
 	VPOR      Y8, Y9, Y9
 	VMOVMSKPS Y9, R13
 	TESTL     R13, R13
-	JNE       significand_odd5
+	JNE       significand_odd77
 	VPADDD    Y3, Y12, Y7
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y12, Y8
 
-significand_done5:
+significand_done77:
 	VMOVMSKPS Y9, R13
 	TESTL     R13, R13
-	JNE       exponent_odd6
+	JNE       exponent_odd78
 	VPSUBD    Y8, Y12, Y9
 	VPSRAD    $0x17, Y9, Y9
 	VCVTDQ2PS Y9, Y9
 
-exponent_done6:
+exponent_done78:
 	VSUBPS       Y4, Y8, Y8
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y12
 	VFMADD231PS  Y8, Y5, Y12
@@ -13772,20 +16285,20 @@ vectors_end:
 	VPOR       Y7, Y12, Y12
 	VMOVMSKPS  Y12, R13
 	TESTL      R13, R13
-	JNE        significand_odd7
+	JNE        significand_odd79
 	VPADDD     Y3, Y9, Y10
 	VPAND      Y1, Y10, Y10
 	VPSUBD     Y10, Y9, Y7
 
-significand_done7:
+significand_done79:
 	VMOVMSKPS Y12, R13
 	TESTL     R13, R13
-	JNE       exponent_odd8
+	JNE       exponent_odd80
 	VPSUBD    Y7, Y9, Y12
 	VPSRAD    $0x17, Y12, Y12
 	VCVTDQ2PS Y12, Y12
 
-exponent_done8:
+exponent_done80:
 	VSUBPS       Y4, Y7, Y7
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y9
 	VFMADD231PS  Y7, Y5, Y9
@@ -13799,13 +16312,42 @@ exponent_done8:
 	VMULPS       Y7, Y7, Y10
 	VFMADD231PS  Y9, Y10, Y7
 	VFMADD231PS  lanes_3f317218<>+0(SB), Y12, Y7
-	VMASKMOVPS   Y7, Y8, (AX)
+	CMPQ         CX, $0x04
+	JL           store81_few
+	VMOVUPS      X7, (AX)
+	JE           store81_end
+	VPERM2F128   $0x01, Y7, Y7, Y7
+	CMPQ         CX, $0x06
+	JL           store81_five
+	VMOVLPS      X7, 16(AX)
+	JE           store81_swap
+	VEXTRACTPS   $0x02, X7, 24(AX)
+	JMP          store81_swap
 
+store81_five:
+	VMOVSS X7, 16(AX)
+
+store81_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store81_end
+
+store81_few:
+	CMPQ       CX, $0x02
+	JL         store81_one
+	VMOVLPS    X7, (AX)
+	JE         store81_end
+	VEXTRACTPS $0x02, X7, 8(AX)
+	JMP        store81_end
+
+store81_one:
+	VMOVSS X7, (AX)
+
+store81_end:
 done:
 	VZEROUPPER
 	RET
 
-significand_odd1:
+significand_odd73:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y12
 	VMULPS    lanes_4b800000<>+0(SB), Y0, Y11
 	VBLENDVPS Y12, Y11, Y0, Y11
@@ -13815,9 +16357,9 @@ significand_odd1:
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y11, Y9
 	VORPS     Y12, Y9, Y9
-	JMP       significand_done1
+	JMP       significand_done73
 
-significand_odd2:
+significand_odd74:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y13
 	VMULPS    lanes_4b800000<>+0(SB), Y6, Y10
 	VBLENDVPS Y13, Y10, Y6, Y10
@@ -13827,9 +16369,9 @@ significand_odd2:
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y10, Y12
 	VORPS     Y13, Y12, Y12
-	JMP       significand_done2
+	JMP       significand_done74
 
-exponent_odd3:
+exponent_odd75:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y11
 	VMULPS    lanes_4b800000<>+0(SB), Y0, Y10
 	VBLENDVPS Y11, Y10, Y0, Y10
@@ -13843,9 +16385,9 @@ exponent_odd3:
 	VBLENDVPS Y13, lanes_ff800000<>+0(SB), Y10, Y10
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y0, Y13
 	VBLENDVPS Y13, Y0, Y10, Y7
-	JMP       exponent_done3
+	JMP       exponent_done75
 
-exponent_odd4:
+exponent_odd76:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y10
 	VMULPS    lanes_4b800000<>+0(SB), Y6, Y11
 	VBLENDVPS Y10, Y11, Y6, Y11
@@ -13859,9 +16401,9 @@ exponent_odd4:
 	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y11, Y11
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y6, Y0
 	VBLENDVPS Y0, Y6, Y11, Y8
-	JMP       exponent_done4
+	JMP       exponent_done76
 
-significand_odd5:
+significand_odd77:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y0
 	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
 	VBLENDVPS Y0, Y10, Y12, Y10
@@ -13871,9 +16413,9 @@ significand_odd5:
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y10, Y8
 	VORPS     Y0, Y8, Y8
-	JMP       significand_done5
+	JMP       significand_done77
 
-exponent_odd6:
+exponent_odd78:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y7
 	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
 	VBLENDVPS Y7, Y10, Y12, Y10
@@ -13887,9 +16429,9 @@ exponent_odd6:
 	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y10, Y10
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y12, Y0
 	VBLENDVPS Y0, Y12, Y10, Y9
-	JMP       exponent_done6
+	JMP       exponent_done78
 
-significand_odd7:
+significand_odd79:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y6
 	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
 	VBLENDVPS Y6, Y0, Y9, Y0
@@ -13899,9 +16441,9 @@ significand_odd7:
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y7
 	VORPS     Y6, Y7, Y7
-	JMP       significand_done7
+	JMP       significand_done79
 
-exponent_odd8:
+exponent_odd80:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y10
 	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
 	VBLENDVPS Y10, Y0, Y9, Y0
@@ -13915,7 +16457,17 @@ exponent_odd8:
 	VBLENDVPS Y6, lanes_ff800000<>+0(SB), Y0, Y0
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y9, Y6
 	VBLENDVPS Y6, Y9, Y0, Y12
-	JMP       exponent_done8
+	JMP       exponent_done80
+
+DATA lanes_00800000<>+0(SB)/4, $0x00800000
+DATA lanes_00800000<>+4(SB)/4, $0x00800000
+DATA lanes_00800000<>+8(SB)/4, $0x00800000
+DATA lanes_00800000<>+12(SB)/4, $0x00800000
+DATA lanes_00800000<>+16(SB)/4, $0x00800000
+DATA lanes_00800000<>+20(SB)/4, $0x00800000
+DATA lanes_00800000<>+24(SB)/4, $0x00800000
+DATA lanes_00800000<>+28(SB)/4, $0x00800000
+GLOBL lanes_00800000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_c0c00000<>+0(SB)/4, $0xc0c00000
 DATA lanes_c0c00000<>+4(SB)/4, $0xc0c00000
@@ -14192,14 +16744,10 @@ TEXT ·SqrtAVX2(SB), NOSPLIT, $0-24
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VSQRTPS Y0, Y0
-	VSQRTPS Y1, Y1
-	VSQRTPS Y2, Y2
-	VSQRTPS Y3, Y3
+	VSQRTPS (BX), Y0
+	VSQRTPS 32(BX), Y1
+	VSQRTPS 64(BX), Y2
+	VSQRTPS 96(BX), Y3
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, 64(AX)
@@ -14215,8 +16763,7 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y3
-	VSQRTPS Y3, Y3
+	VSQRTPS (BX), Y3
 	VMOVUPS Y3, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
@@ -14233,8 +16780,37 @@ vectors_end:
 	NEGQ       CX
 	VMASKMOVPS (BX), Y3, Y2
 	VSQRTPS    Y2, Y2
-	VMASKMOVPS Y2, Y3, (AX)
+	CMPQ       CX, $0x04
+	JL         store82_few
+	VMOVUPS    X2, (AX)
+	JE         store82_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       CX, $0x06
+	JL         store82_five
+	VMOVLPS    X2, 16(AX)
+	JE         store82_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store82_swap
 
+store82_five:
+	VMOVSS X2, 16(AX)
+
+store82_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store82_end
+
+store82_few:
+	CMPQ       CX, $0x02
+	JL         store82_one
+	VMOVLPS    X2, (AX)
+	JE         store82_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store82_end
+
+store82_one:
+	VMOVSS X2, (AX)
+
+store82_end:
 done:
 	VZEROUPPER
 	RET
@@ -14292,6 +16868,30 @@ vectors_end:
 	VMOVUPS   Z3, K1, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func SqrtStreamAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·SqrtStreamAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+
+blocks:
+	VSQRTPS  (BX), Y0
+	VSQRTPS  32(BX), Y1
+	VSQRTPS  64(BX), Y2
+	VSQRTPS  96(BX), Y3
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y1, 32(AX)
+	VMOVNTPS Y2, 64(AX)
+	VMOVNTPS Y3, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	SUBQ     $+32, CX
+	JNE      blocks
+	SFENCE
 	VZEROUPPER
 	RET
 
@@ -14409,8 +17009,37 @@ vectors_end:
 	VFMADD231PS  Y4, Y8, Y7
 	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y5, Y5
 	VBLENDVPS    Y5, Y7, Y6, Y6
-	VMASKMOVPS   Y6, Y3, (AX)
+	CMPQ         CX, $0x04
+	JL           store83_few
+	VMOVUPS      X6, (AX)
+	JE           store83_end
+	VPERM2F128   $0x01, Y6, Y6, Y6
+	CMPQ         CX, $0x06
+	JL           store83_five
+	VMOVLPS      X6, 16(AX)
+	JE           store83_swap
+	VEXTRACTPS   $0x02, X6, 24(AX)
+	JMP          store83_swap
 
+store83_five:
+	VMOVSS X6, 16(AX)
+
+store83_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store83_end
+
+store83_few:
+	CMPQ       CX, $0x02
+	JL         store83_one
+	VMOVLPS    X6, (AX)
+	JE         store83_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store83_end
+
+store83_one:
+	VMOVSS X6, (AX)
+
+store83_end:
 done:
 	VZEROUPPER
 	RET
@@ -14688,8 +17317,37 @@ vectors_end:
 	VBLENDVPS    Y7, Y6, Y8, Y8
 	VANDPS       Y1, Y0, Y6
 	VORPS        Y6, Y8, Y8
-	VMASKMOVPS   Y8, Y9, (AX)
+	CMPQ         CX, $0x04
+	JL           store84_few
+	VMOVUPS      X8, (AX)
+	JE           store84_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         CX, $0x06
+	JL           store84_five
+	VMOVLPS      X8, 16(AX)
+	JE           store84_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store84_swap
 
+store84_five:
+	VMOVSS X8, 16(AX)
+
+store84_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store84_end
+
+store84_few:
+	CMPQ       CX, $0x02
+	JL         store84_one
+	VMOVLPS    X8, (AX)
+	JE         store84_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store84_end
+
+store84_one:
+	VMOVSS X8, (AX)
+
+store84_end:
 done:
 	VZEROUPPER
 	RET
@@ -15295,8 +17953,37 @@ vectors_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
 	VMAXPS       Y8, Y6, Y8
 	VADDPS       Y7, Y8, Y7
-	VMASKMOVPS   Y7, Y4, (AX)
+	CMPQ         CX, $0x04
+	JL           store85_few
+	VMOVUPS      X7, (AX)
+	JE           store85_end
+	VPERM2F128   $0x01, Y7, Y7, Y7
+	CMPQ         CX, $0x06
+	JL           store85_five
+	VMOVLPS      X7, 16(AX)
+	JE           store85_swap
+	VEXTRACTPS   $0x02, X7, 24(AX)
+	JMP          store85_swap
 
+store85_five:
+	VMOVSS X7, 16(AX)
+
+store85_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store85_end
+
+store85_few:
+	CMPQ       CX, $0x02
+	JL         store85_one
+	VMOVLPS    X7, (AX)
+	JE         store85_end
+	VEXTRACTPS $0x02, X7, 8(AX)
+	JMP        store85_end
+
+store85_one:
+	VMOVSS X7, (AX)
+
+store85_end:
 done:
 	VZEROUPPER
 	RET
@@ -15772,8 +18459,37 @@ vectors_end:
 	VBLENDVPS    Y8, Y7, Y10, Y8
 	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
 	VDIVPS       Y7, Y8, Y7
-	VMASKMOVPS   Y7, Y4, (AX)
+	CMPQ         CX, $0x04
+	JL           store86_few
+	VMOVUPS      X7, (AX)
+	JE           store86_end
+	VPERM2F128   $0x01, Y7, Y7, Y7
+	CMPQ         CX, $0x06
+	JL           store86_five
+	VMOVLPS      X7, 16(AX)
+	JE           store86_swap
+	VEXTRACTPS   $0x02, X7, 24(AX)
+	JMP          store86_swap
 
+store86_five:
+	VMOVSS X7, 16(AX)
+
+store86_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store86_end
+
+store86_few:
+	CMPQ       CX, $0x02
+	JL         store86_one
+	VMOVLPS    X7, (AX)
+	JE         store86_end
+	VEXTRACTPS $0x02, X7, 8(AX)
+	JMP        store86_end
+
+store86_one:
+	VMOVSS X7, (AX)
+
+store86_end:
 done:
 	VZEROUPPER
 	RET
@@ -15972,18 +18688,14 @@ blocks:
 	VMOVUPS      32(CX), Y1
 	VMOVUPS      64(CX), Y2
 	VMOVUPS      96(CX), Y3
-	VMOVUPS      (BX), Y4
-	VMOVUPS      32(BX), Y5
-	VMOVUPS      64(BX), Y6
-	VMOVUPS      96(BX), Y7
 	VFNMADD213PS Y0, Y0, Y0
 	VFNMADD213PS Y1, Y1, Y1
 	VFNMADD213PS Y2, Y2, Y2
 	VFNMADD213PS Y3, Y3, Y3
-	VMULPS       Y0, Y4, Y0
-	VMULPS       Y1, Y5, Y1
-	VMULPS       Y2, Y6, Y2
-	VMULPS       Y3, Y7, Y3
+	VMULPS       (BX), Y0, Y0
+	VMULPS       32(BX), Y1, Y1
+	VMULPS       64(BX), Y2, Y2
+	VMULPS       96(BX), Y3, Y3
 	VMOVUPS      Y0, (AX)
 	VMOVUPS      Y1, 32(AX)
 	VMOVUPS      Y2, 64(AX)
@@ -16001,9 +18713,8 @@ blocks_end:
 
 vectors:
 	VMOVUPS      (CX), Y3
-	VMOVUPS      (BX), Y2
 	VFNMADD213PS Y3, Y3, Y3
-	VMULPS       Y3, Y2, Y3
+	VMULPS       (BX), Y3, Y3
 	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -16023,8 +18734,37 @@ vectors_end:
 	VMASKMOVPS   (BX), Y3, Y1
 	VFNMADD213PS Y2, Y2, Y2
 	VMULPS       Y2, Y1, Y2
-	VMASKMOVPS   Y2, Y3, (AX)
+	CMPQ         DX, $0x04
+	JL           store87_few
+	VMOVUPS      X2, (AX)
+	JE           store87_end
+	VPERM2F128   $0x01, Y2, Y2, Y2
+	CMPQ         DX, $0x06
+	JL           store87_five
+	VMOVLPS      X2, 16(AX)
+	JE           store87_swap
+	VEXTRACTPS   $0x02, X2, 24(AX)
+	JMP          store87_swap
 
+store87_five:
+	VMOVSS X2, 16(AX)
+
+store87_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store87_end
+
+store87_few:
+	CMPQ       DX, $0x02
+	JL         store87_one
+	VMOVLPS    X2, (AX)
+	JE         store87_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store87_end
+
+store87_one:
+	VMOVSS X2, (AX)
+
+store87_end:
 done:
 	VZEROUPPER
 	RET
@@ -16097,6 +18837,40 @@ vectors_end:
 	VMOVUPS      Z3, K1, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func SigmoidBackwardStreamAVX2(dx *float32, dy *float32, y *float32, n int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·SigmoidBackwardStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+
+blocks:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VMOVUPS      64(CX), Y2
+	VMOVUPS      96(CX), Y3
+	VFNMADD213PS Y0, Y0, Y0
+	VFNMADD213PS Y1, Y1, Y1
+	VFNMADD213PS Y2, Y2, Y2
+	VFNMADD213PS Y3, Y3, Y3
+	VMULPS       (BX), Y0, Y0
+	VMULPS       32(BX), Y1, Y1
+	VMULPS       64(BX), Y2, Y2
+	VMULPS       96(BX), Y3, Y3
+	VMOVNTPS     Y0, (AX)
+	VMOVNTPS     Y1, 32(AX)
+	VMOVNTPS     Y2, 64(AX)
+	VMOVNTPS     Y3, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
+	JNE          blocks
+	SFENCE
 	VZEROUPPER
 	RET
 
@@ -16238,8 +19012,37 @@ vectors_end:
 	VBLENDVPS    Y4, Y5, Y6, Y6
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
 	VDIVPS       Y0, Y6, Y0
-	VMASKMOVPS   Y0, Y2, (AX)
+	CMPQ         CX, $0x04
+	JL           store88_few
+	VMOVUPS      X0, (AX)
+	JE           store88_end
+	VPERM2F128   $0x01, Y0, Y0, Y0
+	CMPQ         CX, $0x06
+	JL           store88_five
+	VMOVLPS      X0, 16(AX)
+	JE           store88_swap
+	VEXTRACTPS   $0x02, X0, 24(AX)
+	JMP          store88_swap
 
+store88_five:
+	VMOVSS X0, 16(AX)
+
+store88_swap:
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	JMP        store88_end
+
+store88_few:
+	CMPQ       CX, $0x02
+	JL         store88_one
+	VMOVLPS    X0, (AX)
+	JE         store88_end
+	VEXTRACTPS $0x02, X0, 8(AX)
+	JMP        store88_end
+
+store88_one:
+	VMOVSS X0, (AX)
+
+store88_end:
 done:
 	VZEROUPPER
 	RET
@@ -16468,12 +19271,10 @@ blocks:
 	VMULPS       Y8, Y6, Y8
 	VFMADD213PS  Y12, Y7, Y12
 	VFMADD213PS  Y11, Y8, Y11
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y7
-	VMULPS       Y8, Y12, Y8
-	VMULPS       Y7, Y11, Y7
-	VMOVUPS      Y8, (AX)
-	VMOVUPS      Y7, 32(AX)
+	VMULPS       (BX), Y12, Y12
+	VMULPS       32(BX), Y11, Y11
+	VMOVUPS      Y12, (AX)
+	VMOVUPS      Y11, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -16486,42 +19287,41 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y7
-	VORPS        Y1, Y7, Y8
-	VMAXPS       Y8, Y2, Y8
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  Y3, Y8, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y8
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
-	VPSLLD       $0x17, Y11, Y6
-	VMULPS       Y6, Y8, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VBROADCASTSS lanes_42d00000<>+0(SB), Y8
-	VMINPS       Y7, Y8, Y12
+	VMOVUPS      (CX), Y11
+	VORPS        Y1, Y11, Y12
 	VMAXPS       Y12, Y2, Y12
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y8
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
+	VFMADD231PS  Y3, Y12, Y8
+	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
+	VPSLLD       $0x17, Y8, Y6
+	VMULPS       Y6, Y12, Y8
+	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_42d00000<>+0(SB), Y12
+	VMINPS       Y11, Y12, Y7
+	VMAXPS       Y7, Y2, Y7
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y12
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
-	VBLENDVPS    Y8, Y11, Y6, Y8
-	VADDPS       lanes_3f800000<>+0(SB), Y11, Y6
-	VDIVPS       Y6, Y8, Y6
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y12, Y8, Y6, Y12
+	VADDPS       lanes_3f800000<>+0(SB), Y8, Y6
+	VDIVPS       Y6, Y12, Y6
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VSUBPS       Y6, Y10, Y8
-	VMULPS       Y6, Y11, Y11
-	VBLENDVPS    Y7, Y8, Y11, Y11
-	VMULPS       Y11, Y12, Y11
-	VFMADD213PS  Y6, Y11, Y6
-	VMOVUPS      (BX), Y11
-	VMULPS       Y11, Y6, Y11
-	VMOVUPS      Y11, (AX)
+	VSUBPS       Y6, Y10, Y12
+	VMULPS       Y6, Y8, Y8
+	VBLENDVPS    Y11, Y12, Y8, Y8
+	VMULPS       Y8, Y7, Y8
+	VFMADD213PS  Y6, Y8, Y6
+	VMULPS       (BX), Y6, Y6
+	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -16534,45 +19334,74 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y11
+	VMOVUPS      32(SI)(DX*4), Y6
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y11, Y6
-	VORPS        Y1, Y6, Y12
-	VMAXPS       Y12, Y2, Y12
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
-	VFMADD231PS  Y3, Y12, Y8
-	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y12
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VPSLLD       $0x17, Y8, Y10
-	VMULPS       Y10, Y12, Y8
-	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
-	VBROADCASTSS lanes_42d00000<>+0(SB), Y12
-	VMINPS       Y6, Y12, Y7
+	VMASKMOVPS   (CX), Y6, Y8
+	VORPS        Y1, Y8, Y7
 	VMAXPS       Y7, Y2, Y7
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  Y3, Y7, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y7
+	VPSLLD       $0x17, Y12, Y10
+	VMULPS       Y10, Y7, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VBROADCASTSS lanes_42d00000<>+0(SB), Y7
+	VMINPS       Y8, Y7, Y11
+	VMAXPS       Y11, Y2, Y11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y7
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VBLENDVPS    Y12, Y8, Y10, Y12
-	VADDPS       lanes_3f800000<>+0(SB), Y8, Y10
-	VDIVPS       Y10, Y12, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y7, Y12, Y10, Y7
+	VADDPS       lanes_3f800000<>+0(SB), Y12, Y10
+	VDIVPS       Y10, Y7, Y10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
-	VSUBPS       Y10, Y9, Y12
-	VMULPS       Y10, Y8, Y8
-	VBLENDVPS    Y6, Y12, Y8, Y8
-	VMULPS       Y8, Y7, Y8
-	VFMADD213PS  Y10, Y8, Y10
-	VMASKMOVPS   (BX), Y11, Y8
-	VMULPS       Y8, Y10, Y8
-	VMASKMOVPS   Y8, Y11, (AX)
+	VSUBPS       Y10, Y9, Y7
+	VMULPS       Y10, Y12, Y12
+	VBLENDVPS    Y8, Y7, Y12, Y12
+	VMULPS       Y12, Y11, Y12
+	VFMADD213PS  Y10, Y12, Y10
+	VMASKMOVPS   (BX), Y6, Y12
+	VMULPS       Y12, Y10, Y12
+	CMPQ         DX, $0x04
+	JL           store89_few
+	VMOVUPS      X12, (AX)
+	JE           store89_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         DX, $0x06
+	JL           store89_five
+	VMOVLPS      X12, 16(AX)
+	JE           store89_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store89_swap
 
+store89_five:
+	VMOVSS X12, 16(AX)
+
+store89_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store89_end
+
+store89_few:
+	CMPQ       DX, $0x02
+	JL         store89_one
+	VMOVLPS    X12, (AX)
+	JE         store89_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store89_end
+
+store89_one:
+	VMOVSS X12, (AX)
+
+store89_end:
 done:
 	VZEROUPPER
 	RET
@@ -17051,8 +19880,37 @@ vectors_end:
 	VSUBPS       Y11, Y7, Y8
 	VBLENDVPS    Y2, Y11, Y8, Y8
 	VMULPS       Y8, Y10, Y8
-	VMASKMOVPS   Y8, Y12, (AX)
+	CMPQ         CX, $0x04
+	JL           store90_few
+	VMOVUPS      X8, (AX)
+	JE           store90_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         CX, $0x06
+	JL           store90_five
+	VMOVLPS      X8, 16(AX)
+	JE           store90_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store90_swap
 
+store90_five:
+	VMOVSS X8, 16(AX)
+
+store90_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store90_end
+
+store90_few:
+	CMPQ       CX, $0x02
+	JL         store90_one
+	VMOVLPS    X8, (AX)
+	JE         store90_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store90_end
+
+store90_one:
+	VMOVSS X8, (AX)
+
+store90_end:
 done:
 	VZEROUPPER
 	RET
@@ -17467,9 +20325,8 @@ vectors:
 	VSUBPS       Y8, Y6, Y7
 	VBLENDVPS    Y0, Y8, Y7, Y7
 	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      (BX), Y9
-	VMULPS       Y9, Y7, Y9
-	VMOVUPS      Y9, (AX)
+	VMULPS       (BX), Y7, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -17482,10 +20339,10 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y9
+	VMOVUPS      32(SI)(DX*4), Y7
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y7
-	VANDNPS      Y7, Y1, Y10
+	VMASKMOVPS   (CX), Y7, Y9
+	VANDNPS      Y9, Y1, Y10
 	VMINPS       Y10, Y2, Y10
 	VMOVAPS      Y4, Y8
 	VFMADD231PS  Y10, Y3, Y8
@@ -17524,19 +20381,48 @@ vectors_end:
 	VMULPS       Y10, Y8, Y6
 	VMULPS       lanes_2b800000<>+0(SB), Y6, Y6
 	VBROADCASTSS lanes_41800000<>+0(SB), Y8
-	VMINPS       Y7, Y8, Y11
+	VMINPS       Y9, Y8, Y11
 	VBROADCASTSS lanes_c1800000<>+0(SB), Y8
 	VMAXPS       Y11, Y8, Y11
 	VMULPS       lanes_3ecc422a<>+0(SB), Y11, Y11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y9
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
 	VSUBPS       Y0, Y10, Y8
-	VBLENDVPS    Y7, Y0, Y8, Y8
+	VBLENDVPS    Y9, Y0, Y8, Y8
 	VFMADD231PS  Y6, Y11, Y8
-	VMASKMOVPS   (BX), Y9, Y6
+	VMASKMOVPS   (BX), Y7, Y6
 	VMULPS       Y6, Y8, Y6
-	VMASKMOVPS   Y6, Y9, (AX)
+	CMPQ         DX, $0x04
+	JL           store91_few
+	VMOVUPS      X6, (AX)
+	JE           store91_end
+	VPERM2F128   $0x01, Y6, Y6, Y6
+	CMPQ         DX, $0x06
+	JL           store91_five
+	VMOVLPS      X6, 16(AX)
+	JE           store91_swap
+	VEXTRACTPS   $0x02, X6, 24(AX)
+	JMP          store91_swap
 
+store91_five:
+	VMOVSS X6, 16(AX)
+
+store91_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store91_end
+
+store91_few:
+	CMPQ       DX, $0x02
+	JL         store91_one
+	VMOVLPS    X6, (AX)
+	JE         store91_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store91_end
+
+store91_one:
+	VMOVSS X6, (AX)
+
+store91_end:
 done:
 	VZEROUPPER
 	RET
@@ -17999,8 +20885,37 @@ vectors_end:
 	VBLENDVPS    Y8, Y7, Y0, Y0
 	VADDPS       lanes_3f800000<>+0(SB), Y12, Y12
 	VDIVPS       Y12, Y0, Y12
-	VMASKMOVPS   Y12, Y9, (AX)
+	CMPQ         CX, $0x04
+	JL           store92_few
+	VMOVUPS      X12, (AX)
+	JE           store92_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         CX, $0x06
+	JL           store92_five
+	VMOVLPS      X12, 16(AX)
+	JE           store92_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store92_swap
 
+store92_five:
+	VMOVSS X12, 16(AX)
+
+store92_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store92_end
+
+store92_few:
+	CMPQ       CX, $0x02
+	JL         store92_one
+	VMOVLPS    X12, (AX)
+	JE         store92_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store92_end
+
+store92_one:
+	VMOVSS X12, (AX)
+
+store92_end:
 done:
 	VZEROUPPER
 	RET
@@ -18331,9 +21246,8 @@ vectors:
 	VBLENDVPS    Y0, Y8, Y9, Y9
 	VMULPS       Y9, Y12, Y9
 	VFMADD213PS  Y11, Y9, Y11
-	VMOVUPS      (BX), Y9
-	VMULPS       Y9, Y11, Y9
-	VMOVUPS      Y9, (AX)
+	VMULPS       (BX), Y11, Y11
+	VMOVUPS      Y11, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -18346,10 +21260,10 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y9
+	VMOVUPS      32(SI)(DX*4), Y11
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y11
-	VORPS        Y1, Y11, Y12
+	VMASKMOVPS   (CX), Y11, Y9
+	VORPS        Y1, Y9, Y12
 	VMAXPS       Y12, Y2, Y12
 	VMULPS       Y12, Y12, Y8
 	VMOVAPS      Y8, Y0
@@ -18380,28 +21294,57 @@ vectors_end:
 	VMULPS       Y10, Y13, Y0
 	VMULPS       lanes_2b800000<>+0(SB), Y0, Y0
 	VBROADCASTSS lanes_41300000<>+0(SB), Y13
-	VMINPS       Y11, Y13, Y8
+	VMINPS       Y9, Y13, Y8
 	VMAXPS       Y8, Y2, Y8
 	VMULPS       Y8, Y8, Y13
 	VBROADCASTSS lanes_3fcc422a<>+0(SB), Y10
 	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y10, Y13
 	VMULPS       Y13, Y8, Y13
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y8
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
 	VBLENDVPS    Y8, Y0, Y10, Y8
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y10
 	VDIVPS       Y10, Y8, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y9, Y9
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
 	VSUBPS       Y10, Y12, Y8
 	VMULPS       Y10, Y0, Y0
-	VBLENDVPS    Y11, Y8, Y0, Y0
+	VBLENDVPS    Y9, Y8, Y0, Y0
 	VMULPS       Y0, Y13, Y0
 	VFMADD213PS  Y10, Y0, Y10
-	VMASKMOVPS   (BX), Y9, Y0
+	VMASKMOVPS   (BX), Y11, Y0
 	VMULPS       Y0, Y10, Y0
-	VMASKMOVPS   Y0, Y9, (AX)
+	CMPQ         DX, $0x04
+	JL           store93_few
+	VMOVUPS      X0, (AX)
+	JE           store93_end
+	VPERM2F128   $0x01, Y0, Y0, Y0
+	CMPQ         DX, $0x06
+	JL           store93_five
+	VMOVLPS      X0, 16(AX)
+	JE           store93_swap
+	VEXTRACTPS   $0x02, X0, 24(AX)
+	JMP          store93_swap
 
+store93_five:
+	VMOVSS X0, 16(AX)
+
+store93_swap:
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	JMP        store93_end
+
+store93_few:
+	CMPQ       DX, $0x02
+	JL         store93_one
+	VMOVLPS    X0, (AX)
+	JE         store93_end
+	VEXTRACTPS $0x02, X0, 8(AX)
+	JMP        store93_end
+
+store93_one:
+	VMOVSS X0, (AX)
+
+store93_end:
 done:
 	VZEROUPPER
 	RET
@@ -18853,8 +21796,7 @@ blocks:
 	VMULPS       Y12, Y9, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	VADDPS       Y10, Y1, Y1
-	ADDQ         $+32, BX
-	VMOVUPS      (BX), Y10
+	VMOVUPS      32(BX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
 	VMAXPS       Y10, Y11, Y10
@@ -18874,8 +21816,7 @@ blocks:
 	VMULPS       Y12, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VADDPS       Y11, Y2, Y2
-	ADDQ         $+32, BX
-	VMOVUPS      (BX), Y11
+	VMOVUPS      64(BX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
 	VMAXPS       Y11, Y9, Y11
@@ -18895,8 +21836,7 @@ blocks:
 	VMULPS       Y12, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VADDPS       Y9, Y3, Y3
-	ADDQ         $+32, BX
-	VMOVUPS      (BX), Y9
+	VMOVUPS      96(BX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
@@ -18916,8 +21856,7 @@ blocks:
 	VMULPS       Y12, Y9, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	VADDPS       Y10, Y4, Y4
-	ADDQ         $+32, BX
-	VMOVUPS      (BX), Y10
+	VMOVUPS      128(BX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
 	VMAXPS       Y10, Y11, Y10
@@ -18937,8 +21876,7 @@ blocks:
 	VMULPS       Y12, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VADDPS       Y11, Y5, Y5
-	ADDQ         $+32, BX
-	VMOVUPS      (BX), Y11
+	VMOVUPS      160(BX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
 	VMAXPS       Y11, Y9, Y11
@@ -18958,8 +21896,7 @@ blocks:
 	VMULPS       Y12, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VADDPS       Y9, Y6, Y6
-	ADDQ         $+32, BX
-	VMOVUPS      (BX), Y9
+	VMOVUPS      192(BX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
@@ -18979,8 +21916,7 @@ blocks:
 	VMULPS       Y12, Y9, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	VADDPS       Y10, Y7, Y7
-	ADDQ         $+32, BX
-	VMOVUPS      (BX), Y10
+	VMOVUPS      224(BX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
 	VMAXPS       Y10, Y11, Y10
@@ -19000,7 +21936,7 @@ blocks:
 	VMULPS       Y12, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VADDPS       Y11, Y8, Y8
-	ADDQ         $+32, BX
+	ADDQ         $+256, BX
 	SUBQ         $+64, CX
 	JGE          blocks
 
@@ -19858,8 +22794,37 @@ vectors_end:
 	VMASKMOVPS (BX), Y5, Y4
 	VSUBPS     Y0, Y4, Y4
 	VSUBPS     Y1, Y4, Y4
-	VMASKMOVPS Y4, Y5, (AX)
+	CMPQ       CX, $0x04
+	JL         store94_few
+	VMOVUPS    X4, (AX)
+	JE         store94_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       CX, $0x06
+	JL         store94_five
+	VMOVLPS    X4, 16(AX)
+	JE         store94_swap
+	VEXTRACTPS $0x02, X4, 24(AX)
+	JMP        store94_swap
 
+store94_five:
+	VMOVSS X4, 16(AX)
+
+store94_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store94_end
+
+store94_few:
+	CMPQ       CX, $0x02
+	JL         store94_one
+	VMOVLPS    X4, (AX)
+	JE         store94_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store94_end
+
+store94_one:
+	VMOVSS X4, (AX)
+
+store94_end:
 done:
 	VZEROUPPER
 	RET
@@ -19928,6 +22893,40 @@ done:
 	VZEROUPPER
 	RET
 
+// func LogSoftmaxStreamAVX2(dst *float32, x *float32, n int, m float32, l float32)
+// Requires: AVX, MMX+
+TEXT ·LogSoftmaxStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS m+24(FP), Y0
+	VBROADCASTSS l+28(FP), Y1
+
+blocks:
+	VMOVUPS  (BX), Y2
+	VMOVUPS  32(BX), Y3
+	VMOVUPS  64(BX), Y4
+	VMOVUPS  96(BX), Y5
+	VSUBPS   Y0, Y2, Y2
+	VSUBPS   Y0, Y3, Y3
+	VSUBPS   Y0, Y4, Y4
+	VSUBPS   Y0, Y5, Y5
+	VSUBPS   Y1, Y2, Y2
+	VSUBPS   Y1, Y3, Y3
+	VSUBPS   Y1, Y4, Y4
+	VSUBPS   Y1, Y5, Y5
+	VMOVNTPS Y2, (AX)
+	VMOVNTPS Y3, 32(AX)
+	VMOVNTPS Y4, 64(AX)
+	VMOVNTPS Y5, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	SUBQ     $+32, CX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func LogSoftmaxBackwardAVX2(dx *float32, dy *float32, y *float32, n int, s float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·LogSoftmaxBackwardAVX2(SB), NOSPLIT, $0-36
@@ -19944,10 +22943,8 @@ TEXT ·LogSoftmaxBackwardAVX2(SB), NOSPLIT, $0-36
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (CX), Y1
-	VMOVUPS      32(CX), Y6
-	VMINPS       Y1, Y2, Y1
-	VMINPS       Y6, Y2, Y6
+	VMINPS       (CX), Y2, Y1
+	VMINPS       32(CX), Y2, Y6
 	VMAXPS       Y1, Y3, Y1
 	VMAXPS       Y6, Y3, Y6
 	VMOVAPS      Y5, Y7
@@ -19986,12 +22983,10 @@ blocks:
 	VPSUBD       Y9, Y1, Y1
 	VMULPS       Y9, Y6, Y8
 	VMULPS       Y1, Y8, Y8
-	VMOVUPS      (BX), Y10
-	VMOVUPS      32(BX), Y6
-	VFNMADD231PS Y0, Y7, Y10
-	VFNMADD231PS Y0, Y8, Y6
-	VMOVUPS      Y10, (AX)
-	VMOVUPS      Y6, 32(AX)
+	VFNMADD213PS (BX), Y0, Y7
+	VFNMADD213PS 32(BX), Y0, Y8
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y8, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -20004,30 +22999,28 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y6
-	VMINPS       Y6, Y2, Y6
-	VMAXPS       Y6, Y3, Y6
-	VMOVAPS      Y5, Y10
-	VFMADD231PS  Y4, Y6, Y10
-	VSUBPS       Y5, Y10, Y8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y6
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y6
-	VPSRLD       $0x01, Y10, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y10, Y1
-	VPSUBD       Y7, Y1, Y1
-	VMULPS       Y7, Y6, Y10
-	VMULPS       Y1, Y10, Y10
-	VMOVUPS      (BX), Y8
-	VFNMADD231PS Y0, Y10, Y8
-	VMOVUPS      Y8, (AX)
+	VMINPS       (CX), Y2, Y8
+	VMAXPS       Y8, Y3, Y8
+	VMOVAPS      Y5, Y7
+	VFMADD231PS  Y4, Y8, Y7
+	VSUBPS       Y5, Y7, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
+	VPSRLD       $0x01, Y7, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y7, Y1
+	VPSUBD       Y6, Y1, Y1
+	VMULPS       Y6, Y8, Y7
+	VMULPS       Y1, Y7, Y7
+	VFNMADD213PS (BX), Y0, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -20040,33 +23033,62 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y8
+	VMOVUPS      32(SI)(DX*4), Y7
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y8, Y10
+	VMASKMOVPS   (CX), Y7, Y10
 	VMINPS       Y10, Y2, Y10
 	VMAXPS       Y10, Y3, Y10
-	VMOVAPS      Y5, Y6
-	VFMADD231PS  Y4, Y10, Y6
-	VSUBPS       Y5, Y6, Y1
+	VMOVAPS      Y5, Y8
+	VFMADD231PS  Y4, Y10, Y8
+	VSUBPS       Y5, Y8, Y1
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y1, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y1, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y10
-	VPSRLD       $0x01, Y6, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y6, Y9
-	VPSUBD       Y7, Y9, Y9
-	VMULPS       Y7, Y10, Y6
-	VMULPS       Y9, Y6, Y6
-	VMASKMOVPS   (BX), Y8, Y1
-	VFNMADD231PS Y0, Y6, Y1
-	VMASKMOVPS   Y1, Y8, (AX)
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y10
+	VPSRLD       $0x01, Y8, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y8, Y9
+	VPSUBD       Y6, Y9, Y9
+	VMULPS       Y6, Y10, Y8
+	VMULPS       Y9, Y8, Y8
+	VMASKMOVPS   (BX), Y7, Y1
+	VFNMADD231PS Y0, Y8, Y1
+	CMPQ         DX, $0x04
+	JL           store95_few
+	VMOVUPS      X1, (AX)
+	JE           store95_end
+	VPERM2F128   $0x01, Y1, Y1, Y1
+	CMPQ         DX, $0x06
+	JL           store95_five
+	VMOVLPS      X1, 16(AX)
+	JE           store95_swap
+	VEXTRACTPS   $0x02, X1, 24(AX)
+	JMP          store95_swap
 
+store95_five:
+	VMOVSS X1, 16(AX)
+
+store95_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store95_end
+
+store95_few:
+	CMPQ       DX, $0x02
+	JL         store95_one
+	VMOVLPS    X1, (AX)
+	JE         store95_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store95_end
+
+store95_one:
+	VMOVSS X1, (AX)
+
+store95_end:
 done:
 	VZEROUPPER
 	RET
@@ -20250,22 +23272,18 @@ TEXT ·AddAVX2(SB), NOSPLIT, $0-32
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	VMOVUPS 64(CX), Y6
-	VMOVUPS 96(CX), Y7
-	VADDPS  Y4, Y0, Y4
-	VADDPS  Y5, Y1, Y5
-	VADDPS  Y6, Y2, Y6
-	VADDPS  Y7, Y3, Y7
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	VMOVUPS Y6, 64(AX)
-	VMOVUPS Y7, 96(AX)
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VADDPS  (BX), Y0, Y0
+	VADDPS  32(BX), Y1, Y1
+	VADDPS  64(BX), Y2, Y2
+	VADDPS  96(BX), Y3, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -20278,10 +23296,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y7
-	VMOVUPS (CX), Y6
-	VADDPS  Y6, Y7, Y6
-	VMOVUPS Y6, (AX)
+	VMOVUPS (CX), Y3
+	VADDPS  (BX), Y3, Y3
+	VMOVUPS Y3, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -20294,13 +23311,42 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y6
+	VMOVUPS    32(SI)(DX*4), Y3
 	NEGQ       DX
-	VMASKMOVPS (BX), Y6, Y7
-	VMASKMOVPS (CX), Y6, Y5
-	VADDPS     Y5, Y7, Y5
-	VMASKMOVPS Y5, Y6, (AX)
+	VMASKMOVPS (BX), Y3, Y2
+	VMASKMOVPS (CX), Y3, Y1
+	VADDPS     Y1, Y2, Y1
+	CMPQ       DX, $0x04
+	JL         store96_few
+	VMOVUPS    X1, (AX)
+	JE         store96_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       DX, $0x06
+	JL         store96_five
+	VMOVLPS    X1, 16(AX)
+	JE         store96_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store96_swap
 
+store96_five:
+	VMOVSS X1, 16(AX)
+
+store96_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store96_end
+
+store96_few:
+	CMPQ       DX, $0x02
+	JL         store96_one
+	VMOVLPS    X1, (AX)
+	JE         store96_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store96_end
+
+store96_one:
+	VMOVSS X1, (AX)
+
+store96_end:
 done:
 	VZEROUPPER
 	RET
@@ -20370,6 +23416,36 @@ done:
 	VZEROUPPER
 	RET
 
+// func AddStreamAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·AddStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+
+blocks:
+	VMOVUPS  (CX), Y0
+	VMOVUPS  32(CX), Y1
+	VMOVUPS  64(CX), Y2
+	VMOVUPS  96(CX), Y3
+	VADDPS   (BX), Y0, Y0
+	VADDPS   32(BX), Y1, Y1
+	VADDPS   64(BX), Y2, Y2
+	VADDPS   96(BX), Y3, Y3
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y1, 32(AX)
+	VMOVNTPS Y2, 64(AX)
+	VMOVNTPS Y3, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+128, CX
+	SUBQ     $+32, DX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func SubAVX2(dst *float32, x *float32, y *float32, n int)
 // Requires: AVX
 TEXT ·SubAVX2(SB), NOSPLIT, $0-32
@@ -20385,18 +23461,14 @@ blocks:
 	VMOVUPS 32(BX), Y1
 	VMOVUPS 64(BX), Y2
 	VMOVUPS 96(BX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	VMOVUPS 64(CX), Y6
-	VMOVUPS 96(CX), Y7
-	VSUBPS  Y4, Y0, Y4
-	VSUBPS  Y5, Y1, Y5
-	VSUBPS  Y6, Y2, Y6
-	VSUBPS  Y7, Y3, Y7
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	VMOVUPS Y6, 64(AX)
-	VMOVUPS Y7, 96(AX)
+	VSUBPS  (CX), Y0, Y0
+	VSUBPS  32(CX), Y1, Y1
+	VSUBPS  64(CX), Y2, Y2
+	VSUBPS  96(CX), Y3, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -20409,10 +23481,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y7
-	VMOVUPS (CX), Y6
-	VSUBPS  Y6, Y7, Y6
-	VMOVUPS Y6, (AX)
+	VMOVUPS (BX), Y3
+	VSUBPS  (CX), Y3, Y3
+	VMOVUPS Y3, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -20425,13 +23496,42 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y6
+	VMOVUPS    32(SI)(DX*4), Y3
 	NEGQ       DX
-	VMASKMOVPS (BX), Y6, Y7
-	VMASKMOVPS (CX), Y6, Y5
-	VSUBPS     Y5, Y7, Y5
-	VMASKMOVPS Y5, Y6, (AX)
+	VMASKMOVPS (BX), Y3, Y2
+	VMASKMOVPS (CX), Y3, Y1
+	VSUBPS     Y1, Y2, Y1
+	CMPQ       DX, $0x04
+	JL         store97_few
+	VMOVUPS    X1, (AX)
+	JE         store97_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       DX, $0x06
+	JL         store97_five
+	VMOVLPS    X1, 16(AX)
+	JE         store97_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store97_swap
 
+store97_five:
+	VMOVSS X1, 16(AX)
+
+store97_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store97_end
+
+store97_few:
+	CMPQ       DX, $0x02
+	JL         store97_one
+	VMOVLPS    X1, (AX)
+	JE         store97_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store97_end
+
+store97_one:
+	VMOVSS X1, (AX)
+
+store97_end:
 done:
 	VZEROUPPER
 	RET
@@ -20501,6 +23601,36 @@ done:
 	VZEROUPPER
 	RET
 
+// func SubStreamAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·SubStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+
+blocks:
+	VMOVUPS  (BX), Y0
+	VMOVUPS  32(BX), Y1
+	VMOVUPS  64(BX), Y2
+	VMOVUPS  96(BX), Y3
+	VSUBPS   (CX), Y0, Y0
+	VSUBPS   32(CX), Y1, Y1
+	VSUBPS   64(CX), Y2, Y2
+	VSUBPS   96(CX), Y3, Y3
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y1, 32(AX)
+	VMOVNTPS Y2, 64(AX)
+	VMOVNTPS Y3, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+128, CX
+	SUBQ     $+32, DX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func MulAVX2(dst *float32, x *float32, y *float32, n int)
 // Requires: AVX
 TEXT ·MulAVX2(SB), NOSPLIT, $0-32
@@ -20512,22 +23642,18 @@ TEXT ·MulAVX2(SB), NOSPLIT, $0-32
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	VMOVUPS 64(CX), Y6
-	VMOVUPS 96(CX), Y7
-	VMULPS  Y4, Y0, Y4
-	VMULPS  Y5, Y1, Y5
-	VMULPS  Y6, Y2, Y6
-	VMULPS  Y7, Y3, Y7
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	VMOVUPS Y6, 64(AX)
-	VMOVUPS Y7, 96(AX)
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMULPS  (BX), Y0, Y0
+	VMULPS  32(BX), Y1, Y1
+	VMULPS  64(BX), Y2, Y2
+	VMULPS  96(BX), Y3, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -20540,10 +23666,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y7
-	VMOVUPS (CX), Y6
-	VMULPS  Y6, Y7, Y6
-	VMOVUPS Y6, (AX)
+	VMOVUPS (CX), Y3
+	VMULPS  (BX), Y3, Y3
+	VMOVUPS Y3, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -20556,13 +23681,42 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y6
+	VMOVUPS    32(SI)(DX*4), Y3
 	NEGQ       DX
-	VMASKMOVPS (BX), Y6, Y7
-	VMASKMOVPS (CX), Y6, Y5
-	VMULPS     Y5, Y7, Y5
-	VMASKMOVPS Y5, Y6, (AX)
+	VMASKMOVPS (BX), Y3, Y2
+	VMASKMOVPS (CX), Y3, Y1
+	VMULPS     Y1, Y2, Y1
+	CMPQ       DX, $0x04
+	JL         store98_few
+	VMOVUPS    X1, (AX)
+	JE         store98_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       DX, $0x06
+	JL         store98_five
+	VMOVLPS    X1, 16(AX)
+	JE         store98_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store98_swap
 
+store98_five:
+	VMOVSS X1, 16(AX)
+
+store98_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store98_end
+
+store98_few:
+	CMPQ       DX, $0x02
+	JL         store98_one
+	VMOVLPS    X1, (AX)
+	JE         store98_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store98_end
+
+store98_one:
+	VMOVSS X1, (AX)
+
+store98_end:
 done:
 	VZEROUPPER
 	RET
@@ -20632,6 +23786,36 @@ done:
 	VZEROUPPER
 	RET
 
+// func MulStreamAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·MulStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+
+blocks:
+	VMOVUPS  (CX), Y0
+	VMOVUPS  32(CX), Y1
+	VMOVUPS  64(CX), Y2
+	VMOVUPS  96(CX), Y3
+	VMULPS   (BX), Y0, Y0
+	VMULPS   32(BX), Y1, Y1
+	VMULPS   64(BX), Y2, Y2
+	VMULPS   96(BX), Y3, Y3
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y1, 32(AX)
+	VMOVNTPS Y2, 64(AX)
+	VMOVNTPS Y3, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+128, CX
+	SUBQ     $+32, DX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func DivAVX2(dst *float32, x *float32, y *float32, n int)
 // Requires: AVX
 TEXT ·DivAVX2(SB), NOSPLIT, $0-32
@@ -20647,18 +23831,14 @@ blocks:
 	VMOVUPS 32(BX), Y1
 	VMOVUPS 64(BX), Y2
 	VMOVUPS 96(BX), Y3
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	VMOVUPS 64(CX), Y6
-	VMOVUPS 96(CX), Y7
-	VDIVPS  Y4, Y0, Y4
-	VDIVPS  Y5, Y1, Y5
-	VDIVPS  Y6, Y2, Y6
-	VDIVPS  Y7, Y3, Y7
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	VMOVUPS Y6, 64(AX)
-	VMOVUPS Y7, 96(AX)
+	VDIVPS  (CX), Y0, Y0
+	VDIVPS  32(CX), Y1, Y1
+	VDIVPS  64(CX), Y2, Y2
+	VDIVPS  96(CX), Y3, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -20671,10 +23851,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y7
-	VMOVUPS (CX), Y6
-	VDIVPS  Y6, Y7, Y6
-	VMOVUPS Y6, (AX)
+	VMOVUPS (BX), Y3
+	VDIVPS  (CX), Y3, Y3
+	VMOVUPS Y3, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -20687,13 +23866,42 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y6
+	VMOVUPS    32(SI)(DX*4), Y3
 	NEGQ       DX
-	VMASKMOVPS (BX), Y6, Y7
-	VMASKMOVPS (CX), Y6, Y5
-	VDIVPS     Y5, Y7, Y5
-	VMASKMOVPS Y5, Y6, (AX)
+	VMASKMOVPS (BX), Y3, Y2
+	VMASKMOVPS (CX), Y3, Y1
+	VDIVPS     Y1, Y2, Y1
+	CMPQ       DX, $0x04
+	JL         store99_few
+	VMOVUPS    X1, (AX)
+	JE         store99_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       DX, $0x06
+	JL         store99_five
+	VMOVLPS    X1, 16(AX)
+	JE         store99_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store99_swap
 
+store99_five:
+	VMOVSS X1, 16(AX)
+
+store99_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store99_end
+
+store99_few:
+	CMPQ       DX, $0x02
+	JL         store99_one
+	VMOVLPS    X1, (AX)
+	JE         store99_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store99_end
+
+store99_one:
+	VMOVSS X1, (AX)
+
+store99_end:
 done:
 	VZEROUPPER
 	RET
@@ -20763,6 +23971,36 @@ done:
 	VZEROUPPER
 	RET
 
+// func DivStreamAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·DivStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+
+blocks:
+	VMOVUPS  (BX), Y0
+	VMOVUPS  32(BX), Y1
+	VMOVUPS  64(BX), Y2
+	VMOVUPS  96(BX), Y3
+	VDIVPS   (CX), Y0, Y0
+	VDIVPS   32(CX), Y1, Y1
+	VDIVPS   64(CX), Y2, Y2
+	VDIVPS   96(CX), Y3, Y3
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y1, 32(AX)
+	VMOVNTPS Y2, 64(AX)
+	VMOVNTPS Y3, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+128, CX
+	SUBQ     $+32, DX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func MulAddAVX2(dst *float32, x *float32, y *float32, z *float32, n int)
 // Requires: AVX, FMA3
 TEXT ·MulAddAVX2(SB), NOSPLIT, $0-40
@@ -20775,26 +24013,22 @@ TEXT ·MulAddAVX2(SB), NOSPLIT, $0-40
 	JL   blocks_end
 
 blocks:
-	VMOVUPS     (BX), Y0
-	VMOVUPS     32(BX), Y1
-	VMOVUPS     64(BX), Y2
-	VMOVUPS     96(BX), Y3
-	VMOVUPS     (CX), Y4
-	VMOVUPS     32(CX), Y5
-	VMOVUPS     64(CX), Y6
-	VMOVUPS     96(CX), Y7
-	VMOVUPS     (DX), Y8
-	VMOVUPS     32(DX), Y9
-	VMOVUPS     64(DX), Y10
-	VMOVUPS     96(DX), Y11
-	VFMADD231PS Y4, Y0, Y8
-	VFMADD231PS Y5, Y1, Y9
-	VFMADD231PS Y6, Y2, Y10
-	VFMADD231PS Y7, Y3, Y11
-	VMOVUPS     Y8, (AX)
-	VMOVUPS     Y9, 32(AX)
-	VMOVUPS     Y10, 64(AX)
-	VMOVUPS     Y11, 96(AX)
+	VMOVUPS     (CX), Y0
+	VMOVUPS     32(CX), Y1
+	VMOVUPS     64(CX), Y2
+	VMOVUPS     96(CX), Y3
+	VMOVUPS     (DX), Y4
+	VMOVUPS     32(DX), Y5
+	VMOVUPS     64(DX), Y6
+	VMOVUPS     96(DX), Y7
+	VFMADD231PS (BX), Y0, Y4
+	VFMADD231PS 32(BX), Y1, Y5
+	VFMADD231PS 64(BX), Y2, Y6
+	VFMADD231PS 96(BX), Y3, Y7
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     Y5, 32(AX)
+	VMOVUPS     Y6, 64(AX)
+	VMOVUPS     Y7, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -20808,11 +24042,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (CX), Y10
-	VMOVUPS     (DX), Y9
-	VFMADD231PS Y10, Y11, Y9
-	VMOVUPS     Y9, (AX)
+	VMOVUPS     (CX), Y7
+	VMOVUPS     (DX), Y6
+	VFMADD231PS (BX), Y7, Y6
+	VMOVUPS     Y6, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -20826,14 +24059,43 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y9
+	VMOVUPS     32(DI)(SI*4), Y6
 	NEGQ        SI
-	VMASKMOVPS  (BX), Y9, Y10
-	VMASKMOVPS  (CX), Y9, Y11
-	VMASKMOVPS  (DX), Y9, Y8
-	VFMADD231PS Y11, Y10, Y8
-	VMASKMOVPS  Y8, Y9, (AX)
+	VMASKMOVPS  (BX), Y6, Y7
+	VMASKMOVPS  (CX), Y6, Y5
+	VMASKMOVPS  (DX), Y6, Y4
+	VFMADD231PS Y5, Y7, Y4
+	CMPQ        SI, $0x04
+	JL          store100_few
+	VMOVUPS     X4, (AX)
+	JE          store100_end
+	VPERM2F128  $0x01, Y4, Y4, Y4
+	CMPQ        SI, $0x06
+	JL          store100_five
+	VMOVLPS     X4, 16(AX)
+	JE          store100_swap
+	VEXTRACTPS  $0x02, X4, 24(AX)
+	JMP         store100_swap
 
+store100_five:
+	VMOVSS X4, 16(AX)
+
+store100_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store100_end
+
+store100_few:
+	CMPQ       SI, $0x02
+	JL         store100_one
+	VMOVLPS    X4, (AX)
+	JE         store100_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store100_end
+
+store100_one:
+	VMOVSS X4, (AX)
+
+store100_end:
 done:
 	VZEROUPPER
 	RET
@@ -20912,6 +24174,42 @@ done:
 	VZEROUPPER
 	RET
 
+// func MulAddStreamAVX2(dst *float32, x *float32, y *float32, z *float32, n int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·MulAddStreamAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ z+24(FP), DX
+	MOVQ n+32(FP), SI
+
+blocks:
+	VMOVUPS     (CX), Y0
+	VMOVUPS     32(CX), Y1
+	VMOVUPS     64(CX), Y2
+	VMOVUPS     96(CX), Y3
+	VMOVUPS     (DX), Y4
+	VMOVUPS     32(DX), Y5
+	VMOVUPS     64(DX), Y6
+	VMOVUPS     96(DX), Y7
+	VFMADD231PS (BX), Y0, Y4
+	VFMADD231PS 32(BX), Y1, Y5
+	VFMADD231PS 64(BX), Y2, Y6
+	VFMADD231PS 96(BX), Y3, Y7
+	VMOVNTPS    Y4, (AX)
+	VMOVNTPS    Y5, 32(AX)
+	VMOVNTPS    Y6, 64(AX)
+	VMOVNTPS    Y7, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $+32, SI
+	JNE         blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func ScaleAddAVX2(dst *float32, x *float32, y *float32, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3
 TEXT ·ScaleAddAVX2(SB), NOSPLIT, $0-40
@@ -20925,26 +24223,18 @@ TEXT ·ScaleAddAVX2(SB), NOSPLIT, $0-40
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (BX), Y2
-	VMOVUPS     32(BX), Y3
-	VMOVUPS     64(BX), Y4
-	VMOVUPS     96(BX), Y5
-	VMOVUPS     (CX), Y6
-	VMOVUPS     32(CX), Y7
-	VMOVUPS     64(CX), Y8
-	VMOVUPS     96(CX), Y9
-	VMULPS      Y6, Y1, Y6
-	VMULPS      Y7, Y1, Y7
-	VMULPS      Y8, Y1, Y8
-	VMULPS      Y9, Y1, Y9
-	VFMADD231PS Y2, Y0, Y6
-	VFMADD231PS Y3, Y0, Y7
-	VFMADD231PS Y4, Y0, Y8
-	VFMADD231PS Y5, Y0, Y9
-	VMOVUPS     Y6, (AX)
-	VMOVUPS     Y7, 32(AX)
-	VMOVUPS     Y8, 64(AX)
-	VMOVUPS     Y9, 96(AX)
+	VMULPS      (CX), Y1, Y2
+	VMULPS      32(CX), Y1, Y3
+	VMULPS      64(CX), Y1, Y4
+	VMULPS      96(CX), Y1, Y5
+	VFMADD231PS (BX), Y0, Y2
+	VFMADD231PS 32(BX), Y0, Y3
+	VFMADD231PS 64(BX), Y0, Y4
+	VFMADD231PS 96(BX), Y0, Y5
+	VMOVUPS     Y2, (AX)
+	VMOVUPS     Y3, 32(AX)
+	VMOVUPS     Y4, 64(AX)
+	VMOVUPS     Y5, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -20957,11 +24247,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (CX), Y8
-	VMULPS      Y8, Y1, Y8
-	VFMADD231PS Y9, Y0, Y8
-	VMOVUPS     Y8, (AX)
+	VMULPS      (CX), Y1, Y5
+	VFMADD231PS (BX), Y0, Y5
+	VMOVUPS     Y5, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -20974,14 +24262,43 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(SI)(DX*4), Y8
+	VMOVUPS     32(SI)(DX*4), Y5
 	NEGQ        DX
-	VMASKMOVPS  (BX), Y8, Y9
-	VMASKMOVPS  (CX), Y8, Y7
-	VMULPS      Y7, Y1, Y7
-	VFMADD231PS Y9, Y0, Y7
-	VMASKMOVPS  Y7, Y8, (AX)
+	VMASKMOVPS  (BX), Y5, Y4
+	VMASKMOVPS  (CX), Y5, Y3
+	VMULPS      Y3, Y1, Y3
+	VFMADD231PS Y4, Y0, Y3
+	CMPQ        DX, $0x04
+	JL          store101_few
+	VMOVUPS     X3, (AX)
+	JE          store101_end
+	VPERM2F128  $0x01, Y3, Y3, Y3
+	CMPQ        DX, $0x06
+	JL          store101_five
+	VMOVLPS     X3, 16(AX)
+	JE          store101_swap
+	VEXTRACTPS  $0x02, X3, 24(AX)
+	JMP         store101_swap
 
+store101_five:
+	VMOVSS X3, 16(AX)
+
+store101_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store101_end
+
+store101_few:
+	CMPQ       DX, $0x02
+	JL         store101_one
+	VMOVLPS    X3, (AX)
+	JE         store101_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store101_end
+
+store101_one:
+	VMOVSS X3, (AX)
+
+store101_end:
 done:
 	VZEROUPPER
 	RET
@@ -21059,6 +24376,38 @@ done:
 	VZEROUPPER
 	RET
 
+// func ScaleAddStreamAVX2(dst *float32, x *float32, y *float32, n int, alpha float32, beta float32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·ScaleAddStreamAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS alpha+32(FP), Y0
+	VBROADCASTSS beta+36(FP), Y1
+
+blocks:
+	VMULPS      (CX), Y1, Y2
+	VMULPS      32(CX), Y1, Y3
+	VMULPS      64(CX), Y1, Y4
+	VMULPS      96(CX), Y1, Y5
+	VFMADD231PS (BX), Y0, Y2
+	VFMADD231PS 32(BX), Y0, Y3
+	VFMADD231PS 64(BX), Y0, Y4
+	VFMADD231PS 96(BX), Y0, Y5
+	VMOVNTPS    Y2, (AX)
+	VMOVNTPS    Y3, 32(AX)
+	VMOVNTPS    Y4, 64(AX)
+	VMOVNTPS    Y5, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	SUBQ        $+32, DX
+	JNE         blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func CopyVectorAVX2(dst *float32, x *float32, n int)
 // Requires: AVX
 TEXT ·CopyVectorAVX2(SB), NOSPLIT, $0-24
@@ -21112,8 +24461,37 @@ vectors_end:
 	VMOVUPS    32(DX)(CX*4), Y7
 	NEGQ       CX
 	VMASKMOVPS (BX), Y7, Y6
-	VMASKMOVPS Y6, Y7, (AX)
+	CMPQ       CX, $0x04
+	JL         store102_few
+	VMOVUPS    X6, (AX)
+	JE         store102_end
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	CMPQ       CX, $0x06
+	JL         store102_five
+	VMOVLPS    X6, 16(AX)
+	JE         store102_swap
+	VEXTRACTPS $0x02, X6, 24(AX)
+	JMP        store102_swap
 
+store102_five:
+	VMOVSS X6, 16(AX)
+
+store102_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store102_end
+
+store102_few:
+	CMPQ       CX, $0x02
+	JL         store102_one
+	VMOVLPS    X6, (AX)
+	JE         store102_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store102_end
+
+store102_one:
+	VMOVSS X6, (AX)
+
+store102_end:
 done:
 	VZEROUPPER
 	RET
@@ -21176,6 +24554,38 @@ done:
 	VZEROUPPER
 	RET
 
+// func CopyVectorStreamAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·CopyVectorStreamAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+
+blocks:
+	VMOVUPS  (BX), Y0
+	VMOVUPS  32(BX), Y1
+	VMOVUPS  64(BX), Y2
+	VMOVUPS  96(BX), Y3
+	VMOVUPS  128(BX), Y4
+	VMOVUPS  160(BX), Y5
+	VMOVUPS  192(BX), Y6
+	VMOVUPS  224(BX), Y7
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y1, 32(AX)
+	VMOVNTPS Y2, 64(AX)
+	VMOVNTPS Y3, 96(AX)
+	VMOVNTPS Y4, 128(AX)
+	VMOVNTPS Y5, 160(AX)
+	VMOVNTPS Y6, 192(AX)
+	VMOVNTPS Y7, 224(AX)
+	ADDQ     $+256, AX
+	ADDQ     $+256, BX
+	SUBQ     $+64, CX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func FillAVX2(dst *float32, n int, value float32)
 // Requires: AVX
 TEXT ·FillAVX2(SB), NOSPLIT, $0-20
@@ -21217,8 +24627,37 @@ vectors_end:
 	NEGQ       BX
 	VMOVUPS    32(CX)(BX*4), Y1
 	NEGQ       BX
-	VMASKMOVPS Y0, Y1, (AX)
+	CMPQ       BX, $0x04
+	JL         store103_few
+	VMOVUPS    X0, (AX)
+	JE         store103_end
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	CMPQ       BX, $0x06
+	JL         store103_five
+	VMOVLPS    X0, 16(AX)
+	JE         store103_swap
+	VEXTRACTPS $0x02, X0, 24(AX)
+	JMP        store103_swap
 
+store103_five:
+	VMOVSS X0, 16(AX)
+
+store103_swap:
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	JMP        store103_end
+
+store103_few:
+	CMPQ       BX, $0x02
+	JL         store103_one
+	VMOVLPS    X0, (AX)
+	JE         store103_end
+	VEXTRACTPS $0x02, X0, 8(AX)
+	JMP        store103_end
+
+store103_one:
+	VMOVSS X0, (AX)
+
+store103_end:
 done:
 	VZEROUPPER
 	RET
@@ -21269,6 +24708,29 @@ done:
 	VZEROUPPER
 	RET
 
+// func FillStreamAVX2(dst *float32, n int, value float32)
+// Requires: AVX, MMX+
+TEXT ·FillStreamAVX2(SB), NOSPLIT, $0-20
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VBROADCASTSS value+16(FP), Y0
+
+blocks:
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y0, 32(AX)
+	VMOVNTPS Y0, 64(AX)
+	VMOVNTPS Y0, 96(AX)
+	VMOVNTPS Y0, 128(AX)
+	VMOVNTPS Y0, 160(AX)
+	VMOVNTPS Y0, 192(AX)
+	VMOVNTPS Y0, 224(AX)
+	ADDQ     $+256, AX
+	SUBQ     $+64, BX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func ClampAVX2(dst *float32, x *float32, n int, lo float32, hi float32)
 // Requires: AVX
 TEXT ·ClampAVX2(SB), NOSPLIT, $0-32
@@ -21281,14 +24743,10 @@ TEXT ·ClampAVX2(SB), NOSPLIT, $0-32
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Y2
-	VMOVUPS 32(BX), Y3
-	VMOVUPS 64(BX), Y4
-	VMOVUPS 96(BX), Y5
-	VMAXPS  Y2, Y0, Y2
-	VMAXPS  Y3, Y0, Y3
-	VMAXPS  Y4, Y0, Y4
-	VMAXPS  Y5, Y0, Y5
+	VMAXPS  (BX), Y0, Y2
+	VMAXPS  32(BX), Y0, Y3
+	VMAXPS  64(BX), Y0, Y4
+	VMAXPS  96(BX), Y0, Y5
 	VMINPS  Y2, Y1, Y2
 	VMINPS  Y3, Y1, Y3
 	VMINPS  Y4, Y1, Y4
@@ -21308,8 +24766,7 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y5
-	VMAXPS  Y5, Y0, Y5
+	VMAXPS  (BX), Y0, Y5
 	VMINPS  Y5, Y1, Y5
 	VMOVUPS Y5, (AX)
 	ADDQ    $+32, AX
@@ -21328,8 +24785,37 @@ vectors_end:
 	VMASKMOVPS (BX), Y5, Y4
 	VMAXPS     Y4, Y0, Y4
 	VMINPS     Y4, Y1, Y4
-	VMASKMOVPS Y4, Y5, (AX)
+	CMPQ       CX, $0x04
+	JL         store104_few
+	VMOVUPS    X4, (AX)
+	JE         store104_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       CX, $0x06
+	JL         store104_five
+	VMOVLPS    X4, 16(AX)
+	JE         store104_swap
+	VEXTRACTPS $0x02, X4, 24(AX)
+	JMP        store104_swap
 
+store104_five:
+	VMOVSS X4, 16(AX)
+
+store104_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store104_end
+
+store104_few:
+	CMPQ       CX, $0x02
+	JL         store104_one
+	VMOVLPS    X4, (AX)
+	JE         store104_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store104_end
+
+store104_one:
+	VMOVSS X4, (AX)
+
+store104_end:
 done:
 	VZEROUPPER
 	RET
@@ -21398,6 +24884,36 @@ done:
 	VZEROUPPER
 	RET
 
+// func ClampStreamAVX2(dst *float32, x *float32, n int, lo float32, hi float32)
+// Requires: AVX, MMX+
+TEXT ·ClampStreamAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lo+24(FP), Y0
+	VBROADCASTSS hi+28(FP), Y1
+
+blocks:
+	VMAXPS   (BX), Y0, Y2
+	VMAXPS   32(BX), Y0, Y3
+	VMAXPS   64(BX), Y0, Y4
+	VMAXPS   96(BX), Y0, Y5
+	VMINPS   Y2, Y1, Y2
+	VMINPS   Y3, Y1, Y3
+	VMINPS   Y4, Y1, Y4
+	VMINPS   Y5, Y1, Y5
+	VMOVNTPS Y2, (AX)
+	VMOVNTPS Y3, 32(AX)
+	VMOVNTPS Y4, 64(AX)
+	VMOVNTPS Y5, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	SUBQ     $+32, CX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func AbsAVX2(dst *float32, x *float32, n int)
 // Requires: AVX
 TEXT ·AbsAVX2(SB), NOSPLIT, $0-24
@@ -21409,14 +24925,10 @@ TEXT ·AbsAVX2(SB), NOSPLIT, $0-24
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y2
-	VMOVUPS 64(BX), Y3
-	VMOVUPS 96(BX), Y4
-	VANDNPS Y0, Y1, Y0
-	VANDNPS Y2, Y1, Y2
-	VANDNPS Y3, Y1, Y3
-	VANDNPS Y4, Y1, Y4
+	VANDNPS (BX), Y1, Y0
+	VANDNPS 32(BX), Y1, Y2
+	VANDNPS 64(BX), Y1, Y3
+	VANDNPS 96(BX), Y1, Y4
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y2, 32(AX)
 	VMOVUPS Y3, 64(AX)
@@ -21432,8 +24944,7 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y4
-	VANDNPS Y4, Y1, Y4
+	VANDNPS (BX), Y1, Y4
 	VMOVUPS Y4, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
@@ -21450,8 +24961,37 @@ vectors_end:
 	NEGQ       CX
 	VMASKMOVPS (BX), Y4, Y3
 	VANDNPS    Y3, Y1, Y3
-	VMASKMOVPS Y3, Y4, (AX)
+	CMPQ       CX, $0x04
+	JL         store105_few
+	VMOVUPS    X3, (AX)
+	JE         store105_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       CX, $0x06
+	JL         store105_five
+	VMOVLPS    X3, 16(AX)
+	JE         store105_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store105_swap
 
+store105_five:
+	VMOVSS X3, 16(AX)
+
+store105_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store105_end
+
+store105_few:
+	CMPQ       CX, $0x02
+	JL         store105_one
+	VMOVLPS    X3, (AX)
+	JE         store105_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store105_end
+
+store105_one:
+	VMOVSS X3, (AX)
+
+store105_end:
 done:
 	VZEROUPPER
 	RET
@@ -21513,6 +25053,31 @@ done:
 	VZEROUPPER
 	RET
 
+// func AbsStreamAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, MMX+
+TEXT ·AbsStreamAVX2(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+
+blocks:
+	VANDNPS  (BX), Y1, Y0
+	VANDNPS  32(BX), Y1, Y2
+	VANDNPS  64(BX), Y1, Y3
+	VANDNPS  96(BX), Y1, Y4
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y2, 32(AX)
+	VMOVNTPS Y3, 64(AX)
+	VMOVNTPS Y4, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	SUBQ     $+32, CX
+	JNE      blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func SumMagnitudesAVX2(acc *[64]float32, x *float32, n int) float32
 // Requires: AVX
 TEXT ·SumMagnitudesAVX2(SB), NOSPLIT, $0-28
@@ -21544,32 +25109,23 @@ start:
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (BX), Y8
-	VMOVUPS 32(BX), Y10
-	VMOVUPS 64(BX), Y11
-	VMOVUPS 96(BX), Y12
-	VANDNPS Y8, Y9, Y8
-	VANDNPS Y10, Y9, Y10
-	VANDNPS Y11, Y9, Y11
-	VANDNPS Y12, Y9, Y12
+	VANDNPS (BX), Y9, Y8
+	VANDNPS 32(BX), Y9, Y10
+	VANDNPS 64(BX), Y9, Y11
+	VANDNPS 96(BX), Y9, Y12
 	VADDPS  Y8, Y0, Y0
 	VADDPS  Y10, Y1, Y1
 	VADDPS  Y11, Y2, Y2
 	VADDPS  Y12, Y3, Y3
-	ADDQ    $+128, BX
-	VMOVUPS (BX), Y12
-	VMOVUPS 32(BX), Y11
-	VMOVUPS 64(BX), Y10
-	VMOVUPS 96(BX), Y8
-	VANDNPS Y12, Y9, Y12
-	VANDNPS Y11, Y9, Y11
-	VANDNPS Y10, Y9, Y10
-	VANDNPS Y8, Y9, Y8
+	VANDNPS 128(BX), Y9, Y12
+	VANDNPS 160(BX), Y9, Y11
+	VANDNPS 192(BX), Y9, Y10
+	VANDNPS 224(BX), Y9, Y8
 	VADDPS  Y12, Y4, Y4
 	VADDPS  Y11, Y5, Y5
 	VADDPS  Y10, Y6, Y6
 	VADDPS  Y8, Y7, Y7
-	ADDQ    $+128, BX
+	ADDQ    $+256, BX
 	SUBQ    $+64, CX
 	JGE     blocks
 
@@ -21577,57 +25133,49 @@ blocks_end:
 	ADDQ    $+64, CX
 	CMPQ    CX, $+8
 	JL      partial0
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y0, Y0
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
 	JL      partial1
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y1, Y1
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
 	JL      partial2
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y2, Y2
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
 	JL      partial3
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y3, Y3
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
 	JL      partial4
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y4, Y4
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
 	JL      partial5
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y5, Y5
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
 	JL      partial6
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y6, Y6
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
 	CMPQ    CX, $+8
 	JL      partial7
-	VMOVUPS (BX), Y8
-	VANDNPS Y8, Y9, Y8
+	VANDNPS (BX), Y9, Y8
 	VADDPS  Y8, Y7, Y7
 	ADDQ    $+32, BX
 	ADDQ    $-8, CX
@@ -21927,32 +25475,23 @@ start:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS     (BX), Y9
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     64(BX), Y11
-	VMOVUPS     96(BX), Y12
-	VMULPS      Y9, Y0, Y9
-	VMULPS      Y10, Y0, Y10
-	VMULPS      Y11, Y0, Y11
-	VMULPS      Y12, Y0, Y12
+	VMULPS      (BX), Y0, Y9
+	VMULPS      32(BX), Y0, Y10
+	VMULPS      64(BX), Y0, Y11
+	VMULPS      96(BX), Y0, Y12
 	VFMADD231PS Y9, Y9, Y1
 	VFMADD231PS Y10, Y10, Y2
 	VFMADD231PS Y11, Y11, Y3
 	VFMADD231PS Y12, Y12, Y4
-	ADDQ        $+128, BX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y11
-	VMOVUPS     64(BX), Y10
-	VMOVUPS     96(BX), Y9
-	VMULPS      Y12, Y0, Y12
-	VMULPS      Y11, Y0, Y11
-	VMULPS      Y10, Y0, Y10
-	VMULPS      Y9, Y0, Y9
+	VMULPS      128(BX), Y0, Y12
+	VMULPS      160(BX), Y0, Y11
+	VMULPS      192(BX), Y0, Y10
+	VMULPS      224(BX), Y0, Y9
 	VFMADD231PS Y12, Y12, Y5
 	VFMADD231PS Y11, Y11, Y6
 	VFMADD231PS Y10, Y10, Y7
 	VFMADD231PS Y9, Y9, Y8
-	ADDQ        $+128, BX
+	ADDQ        $+256, BX
 	SUBQ        $+64, CX
 	JGE         blocks
 
@@ -21960,57 +25499,49 @@ blocks_end:
 	ADDQ        $+64, CX
 	CMPQ        CX, $+8
 	JL          partial0
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y1
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial1
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y2
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial2
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y3
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial3
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y4
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial4
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y5
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial5
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y6
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial6
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y7
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
 	CMPQ        CX, $+8
 	JL          partial7
-	VMOVUPS     (BX), Y9
-	VMULPS      Y9, Y0, Y9
+	VMULPS      (BX), Y0, Y9
 	VFMADD231PS Y9, Y9, Y8
 	ADDQ        $+32, BX
 	ADDQ        $-8, CX
@@ -22293,14 +25824,10 @@ TEXT ·MaxAbsAVX2(SB), NOSPLIT, $0-20
 	JL           blocks_end
 
 blocks:
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y6
-	VMOVUPS 64(AX), Y7
-	VMOVUPS 96(AX), Y8
-	VANDNPS Y4, Y5, Y4
-	VANDNPS Y6, Y5, Y6
-	VANDNPS Y7, Y5, Y7
-	VANDNPS Y8, Y5, Y8
+	VANDNPS (AX), Y5, Y4
+	VANDNPS 32(AX), Y5, Y6
+	VANDNPS 64(AX), Y5, Y7
+	VANDNPS 96(AX), Y5, Y8
 	VPMAXSD Y0, Y4, Y0
 	VPMAXSD Y1, Y6, Y1
 	VPMAXSD Y2, Y7, Y2
@@ -22313,29 +25840,25 @@ blocks_end:
 	ADDQ    $+32, BX
 	CMPQ    BX, $+8
 	JL      partial0
-	VMOVUPS (AX), Y8
-	VANDNPS Y8, Y5, Y8
+	VANDNPS (AX), Y5, Y8
 	VPMAXSD Y0, Y8, Y0
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial1
-	VMOVUPS (AX), Y8
-	VANDNPS Y8, Y5, Y8
+	VANDNPS (AX), Y5, Y8
 	VPMAXSD Y1, Y8, Y1
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial2
-	VMOVUPS (AX), Y8
-	VANDNPS Y8, Y5, Y8
+	VANDNPS (AX), Y5, Y8
 	VPMAXSD Y2, Y8, Y2
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial3
-	VMOVUPS (AX), Y8
-	VANDNPS Y8, Y5, Y8
+	VANDNPS (AX), Y5, Y8
 	VPMAXSD Y3, Y8, Y3
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
@@ -22780,22 +26303,20 @@ blocks:
 	VBLENDVPS Y9, Y11, Y8, Y11
 	VMINPS    Y2, Y10, Y2
 	VMINPS    Y3, Y11, Y3
-	ADDQ      $+64, AX
-	VPADDD    lanes_00000010<>+0(SB), Y1, Y1
-	VMOVUPS   (AX), Y11
-	VMOVUPS   32(AX), Y10
+	VMOVUPS   64(AX), Y11
+	VMOVUPS   96(AX), Y10
 	VCMPPS    $0x00, Y0, Y11, Y11
 	VCMPPS    $0x00, Y0, Y10, Y10
-	VMOVAPS   Y1, Y9
-	VPADDD    lanes_00000008<>+0(SB), Y1, Y6
+	VPADDD    lanes_00000010<>+0(SB), Y1, Y9
+	VPADDD    lanes_00000018<>+0(SB), Y1, Y6
 	VCVTDQ2PS Y9, Y9
 	VCVTDQ2PS Y6, Y6
 	VBLENDVPS Y11, Y9, Y8, Y9
 	VBLENDVPS Y10, Y6, Y8, Y6
 	VMINPS    Y4, Y9, Y4
 	VMINPS    Y5, Y6, Y5
-	ADDQ      $+64, AX
-	VPADDD    lanes_00000010<>+0(SB), Y1, Y1
+	ADDQ      $+128, AX
+	VPADDD    lanes_00000020<>+0(SB), Y1, Y1
 	SUBQ      $+32, BX
 	JGE       blocks
 
@@ -22972,6 +26493,26 @@ DATA lanes_00000010<>+24(SB)/4, $0x00000010
 DATA lanes_00000010<>+28(SB)/4, $0x00000010
 GLOBL lanes_00000010<>(SB), RODATA|NOPTR, $32
 
+DATA lanes_00000018<>+0(SB)/4, $0x00000018
+DATA lanes_00000018<>+4(SB)/4, $0x00000018
+DATA lanes_00000018<>+8(SB)/4, $0x00000018
+DATA lanes_00000018<>+12(SB)/4, $0x00000018
+DATA lanes_00000018<>+16(SB)/4, $0x00000018
+DATA lanes_00000018<>+20(SB)/4, $0x00000018
+DATA lanes_00000018<>+24(SB)/4, $0x00000018
+DATA lanes_00000018<>+28(SB)/4, $0x00000018
+GLOBL lanes_00000018<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_00000020<>+0(SB)/4, $0x00000020
+DATA lanes_00000020<>+4(SB)/4, $0x00000020
+DATA lanes_00000020<>+8(SB)/4, $0x00000020
+DATA lanes_00000020<>+12(SB)/4, $0x00000020
+DATA lanes_00000020<>+16(SB)/4, $0x00000020
+DATA lanes_00000020<>+20(SB)/4, $0x00000020
+DATA lanes_00000020<>+24(SB)/4, $0x00000020
+DATA lanes_00000020<>+28(SB)/4, $0x00000020
+GLOBL lanes_00000020<>(SB), RODATA|NOPTR, $32
+
 // func FirstEqualAVX512(x *float32, n int, value float32) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·FirstEqualAVX512(SB), NOSPLIT, $0-28
@@ -23141,16 +26682,6 @@ fold:
 	VZEROUPPER
 	RET
 
-DATA lanes_00000020<>+0(SB)/4, $0x00000020
-DATA lanes_00000020<>+4(SB)/4, $0x00000020
-DATA lanes_00000020<>+8(SB)/4, $0x00000020
-DATA lanes_00000020<>+12(SB)/4, $0x00000020
-DATA lanes_00000020<>+16(SB)/4, $0x00000020
-DATA lanes_00000020<>+20(SB)/4, $0x00000020
-DATA lanes_00000020<>+24(SB)/4, $0x00000020
-DATA lanes_00000020<>+28(SB)/4, $0x00000020
-GLOBL lanes_00000020<>(SB), RODATA|NOPTR, $32
-
 DATA lanes_00000030<>+0(SB)/4, $0x00000030
 DATA lanes_00000030<>+4(SB)/4, $0x00000030
 DATA lanes_00000030<>+8(SB)/4, $0x00000030
@@ -23214,11 +26745,10 @@ blocks:
 	VADDPS  Y10, Y2, Y2
 	VADDPS  Y11, Y3, Y3
 	VADDPS  Y12, Y4, Y4
-	ADDQ    $+128, BX
-	VMOVUPS (BX), Y12
-	VMOVUPS 32(BX), Y11
-	VMOVUPS 64(BX), Y10
-	VMOVUPS 96(BX), Y9
+	VMOVUPS 128(BX), Y12
+	VMOVUPS 160(BX), Y11
+	VMOVUPS 192(BX), Y10
+	VMOVUPS 224(BX), Y9
 	VSUBPS  Y0, Y12, Y12
 	VSUBPS  Y0, Y11, Y11
 	VSUBPS  Y0, Y10, Y10
@@ -23227,7 +26757,7 @@ blocks:
 	VADDPS  Y11, Y6, Y6
 	VADDPS  Y10, Y7, Y7
 	VADDPS  Y9, Y8, Y8
-	ADDQ    $+128, BX
+	ADDQ    $+256, BX
 	SUBQ    $+64, CX
 	JGE     blocks
 
@@ -23618,11 +27148,10 @@ blocks:
 	VFMADD231PS Y10, Y10, Y2
 	VFMADD231PS Y11, Y11, Y3
 	VFMADD231PS Y12, Y12, Y4
-	ADDQ        $+128, BX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y11
-	VMOVUPS     64(BX), Y10
-	VMOVUPS     96(BX), Y9
+	VMOVUPS     128(BX), Y12
+	VMOVUPS     160(BX), Y11
+	VMOVUPS     192(BX), Y10
+	VMOVUPS     224(BX), Y9
 	VSUBPS      Y0, Y12, Y12
 	VSUBPS      Y0, Y11, Y11
 	VSUBPS      Y0, Y10, Y10
@@ -23631,7 +27160,7 @@ blocks:
 	VFMADD231PS Y11, Y11, Y6
 	VFMADD231PS Y10, Y10, Y7
 	VFMADD231PS Y9, Y9, Y8
-	ADDQ        $+128, BX
+	ADDQ        $+256, BX
 	SUBQ        $+64, CX
 	JGE         blocks
 
@@ -24013,78 +27542,61 @@ row:
 	JL      pass0_blocks_end
 
 pass0_blocks:
-	VMOVUPS (BX), Y9
-	VMOVUPS 32(BX), Y10
-	VMOVUPS 64(BX), Y11
-	VMOVUPS 96(BX), Y12
-	VADDPS  Y9, Y1, Y1
-	VADDPS  Y10, Y2, Y2
-	VADDPS  Y11, Y3, Y3
-	VADDPS  Y12, Y4, Y4
-	ADDQ    $+128, BX
-	VMOVUPS (BX), Y12
-	VMOVUPS 32(BX), Y11
-	VMOVUPS 64(BX), Y10
-	VMOVUPS 96(BX), Y9
-	VADDPS  Y12, Y5, Y5
-	VADDPS  Y11, Y6, Y6
-	VADDPS  Y10, Y7, Y7
-	VADDPS  Y9, Y8, Y8
-	ADDQ    $+128, BX
-	SUBQ    $+64, DI
-	JGE     pass0_blocks
+	VADDPS (BX), Y1, Y1
+	VADDPS 32(BX), Y2, Y2
+	VADDPS 64(BX), Y3, Y3
+	VADDPS 96(BX), Y4, Y4
+	VADDPS 128(BX), Y5, Y5
+	VADDPS 160(BX), Y6, Y6
+	VADDPS 192(BX), Y7, Y7
+	VADDPS 224(BX), Y8, Y8
+	ADDQ   $+256, BX
+	SUBQ   $+64, DI
+	JGE    pass0_blocks
 
 pass0_blocks_end:
-	ADDQ    $+64, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial0
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y1, Y1
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial1
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y2, Y2
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial2
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y3, Y3
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial3
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y4, Y4
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial4
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y5, Y5
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial5
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y6, Y6
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial6
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y7, Y7
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	CMPQ    DI, $+8
-	JL      pass0_partial7
-	VMOVUPS (BX), Y9
-	VADDPS  Y9, Y8, Y8
-	ADDQ    $+32, BX
-	ADDQ    $-8, DI
-	JMP     pass0_fold
+	ADDQ   $+64, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial0
+	VADDPS (BX), Y1, Y1
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial1
+	VADDPS (BX), Y2, Y2
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial2
+	VADDPS (BX), Y3, Y3
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial3
+	VADDPS (BX), Y4, Y4
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial4
+	VADDPS (BX), Y5, Y5
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial5
+	VADDPS (BX), Y6, Y6
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial6
+	VADDPS (BX), Y7, Y7
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	CMPQ   DI, $+8
+	JL     pass0_partial7
+	VADDPS (BX), Y8, Y8
+	ADDQ   $+32, BX
+	ADDQ   $-8, DI
+	JMP    pass0_fold
 
 pass0_partial0:
 	TESTQ      DI, DI
@@ -24339,28 +27851,25 @@ pass1_blocks:
 	VSUBPS  Y2, Y12, Y12
 	VADDPS  Y11, Y3, Y3
 	VADDPS  Y12, Y4, Y4
-	ADDQ    $+64, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS 32(CX), Y11
+	VMOVUPS 64(CX), Y12
+	VMOVUPS 96(CX), Y11
 	VSUBPS  Y2, Y12, Y12
 	VSUBPS  Y2, Y11, Y11
 	VADDPS  Y12, Y5, Y5
 	VADDPS  Y11, Y6, Y6
-	ADDQ    $+64, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS 32(CX), Y12
+	VMOVUPS 128(CX), Y11
+	VMOVUPS 160(CX), Y12
 	VSUBPS  Y2, Y11, Y11
 	VSUBPS  Y2, Y12, Y12
 	VADDPS  Y11, Y7, Y7
 	VADDPS  Y12, Y8, Y8
-	ADDQ    $+64, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS 32(CX), Y11
+	VMOVUPS 192(CX), Y12
+	VMOVUPS 224(CX), Y11
 	VSUBPS  Y2, Y12, Y12
 	VSUBPS  Y2, Y11, Y11
 	VADDPS  Y12, Y9, Y9
 	VADDPS  Y11, Y10, Y10
-	ADDQ    $+64, CX
+	ADDQ    $+256, CX
 	SUBQ    $+64, DI
 	JGE     pass1_blocks
 
@@ -24542,28 +28051,25 @@ pass6_blocks:
 	VSUBPS      Y3, Y13, Y13
 	VFMADD231PS Y12, Y12, Y9
 	VFMADD231PS Y13, Y13, Y10
-	ADDQ        $+64, CX
-	VMOVUPS     (CX), Y13
-	VMOVUPS     32(CX), Y12
+	VMOVUPS     64(CX), Y13
+	VMOVUPS     96(CX), Y12
 	VSUBPS      Y3, Y13, Y13
 	VSUBPS      Y3, Y12, Y12
 	VFMADD231PS Y13, Y13, Y8
 	VFMADD231PS Y12, Y12, Y7
-	ADDQ        $+64, CX
-	VMOVUPS     (CX), Y12
-	VMOVUPS     32(CX), Y13
+	VMOVUPS     128(CX), Y12
+	VMOVUPS     160(CX), Y13
 	VSUBPS      Y3, Y12, Y12
 	VSUBPS      Y3, Y13, Y13
 	VFMADD231PS Y12, Y12, Y6
 	VFMADD231PS Y13, Y13, Y5
-	ADDQ        $+64, CX
-	VMOVUPS     (CX), Y13
-	VMOVUPS     32(CX), Y12
+	VMOVUPS     192(CX), Y13
+	VMOVUPS     224(CX), Y12
 	VSUBPS      Y3, Y13, Y13
 	VSUBPS      Y3, Y12, Y12
 	VFMADD231PS Y13, Y13, Y4
 	VFMADD231PS Y12, Y12, Y11
-	ADDQ        $+64, CX
+	ADDQ        $+256, CX
 	SUBQ        $+64, DI
 	JGE         pass6_blocks
 
@@ -25014,12 +28520,13 @@ TEXT ·LayerNormRowsAVX2(SB), NOSPLIT, $0-72
 	MOVQ         R9, R10
 	MOVQ         R10, R11
 	ANDQ         $+7, R10
-	LEAQ         partial_masks<>+0(SB), R12
+	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         R10
-	VMOVUPS      32(R12)(R10*4), Y2
+	VMOVUPS      32(SI)(R10*4), Y2
 	NEGQ         R10
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
+	MOVQ         gamma+32(FP), SI
 
 row:
 	VBROADCASTSS (DX), Y3
@@ -25042,28 +28549,25 @@ pass1_blocks:
 	VSUBPS  Y3, Y13, Y13
 	VADDPS  Y12, Y4, Y4
 	VADDPS  Y13, Y5, Y5
-	ADDQ    $+64, DX
-	VMOVUPS (DX), Y13
-	VMOVUPS 32(DX), Y12
+	VMOVUPS 64(DX), Y13
+	VMOVUPS 96(DX), Y12
 	VSUBPS  Y3, Y13, Y13
 	VSUBPS  Y3, Y12, Y12
 	VADDPS  Y13, Y6, Y6
 	VADDPS  Y12, Y7, Y7
-	ADDQ    $+64, DX
-	VMOVUPS (DX), Y12
-	VMOVUPS 32(DX), Y13
+	VMOVUPS 128(DX), Y12
+	VMOVUPS 160(DX), Y13
 	VSUBPS  Y3, Y12, Y12
 	VSUBPS  Y3, Y13, Y13
 	VADDPS  Y12, Y8, Y8
 	VADDPS  Y13, Y9, Y9
-	ADDQ    $+64, DX
-	VMOVUPS (DX), Y13
-	VMOVUPS 32(DX), Y12
+	VMOVUPS 192(DX), Y13
+	VMOVUPS 224(DX), Y12
 	VSUBPS  Y3, Y13, Y13
 	VSUBPS  Y3, Y12, Y12
 	VADDPS  Y13, Y10, Y10
 	VADDPS  Y12, Y11, Y11
-	ADDQ    $+64, DX
+	ADDQ    $+256, DX
 	SUBQ    $+64, R10
 	JGE     pass1_blocks
 
@@ -25242,35 +28746,28 @@ pass6_blocks:
 	VMOVUPS     (DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y10
-	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
+	VMOVUPS     32(DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y11
-	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
+	VMOVUPS     64(DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y9
-	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
+	VMOVUPS     96(DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y8
-	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
+	VMOVUPS     128(DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y7
-	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
+	VMOVUPS     160(DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y6
-	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
+	VMOVUPS     192(DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y5
-	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
+	VMOVUPS     224(DX), Y13
 	VSUBPS      Y4, Y13, Y13
 	VFMADD231PS Y13, Y13, Y12
-	ADDQ        $+32, DX
+	ADDQ        $+256, DX
 	SUBQ        $+64, R10
 	JGE         pass6_blocks
 
@@ -25443,44 +28940,53 @@ pass6_fold:
 	VMOVSS       X3, (CX)
 	ADDQ         $+4, CX
 	MOVQ         R9, R10
-	SUBQ         $+16, R10
+	SUBQ         $+32, R10
 	JL           pass16_blocks_end
 
 pass16_blocks:
 	VMOVUPS     (DX), Y10
 	VMOVUPS     32(DX), Y12
+	VMOVUPS     64(DX), Y5
+	VMOVUPS     96(DX), Y6
 	VSUBPS      Y4, Y10, Y10
 	VSUBPS      Y4, Y12, Y12
+	VSUBPS      Y4, Y5, Y5
+	VSUBPS      Y4, Y6, Y6
 	VMULPS      Y3, Y10, Y10
 	VMULPS      Y3, Y12, Y12
-	VMOVUPS     (SI), Y5
-	VMOVUPS     32(SI), Y6
+	VMULPS      Y3, Y5, Y5
+	VMULPS      Y3, Y6, Y6
 	VMOVUPS     (DI), Y7
 	VMOVUPS     32(DI), Y8
-	VFMADD231PS Y5, Y10, Y7
-	VFMADD231PS Y6, Y12, Y8
+	VMOVUPS     64(DI), Y9
+	VMOVUPS     96(DI), Y11
+	VFMADD231PS (SI), Y10, Y7
+	VFMADD231PS 32(SI), Y12, Y8
+	VFMADD231PS 64(SI), Y5, Y9
+	VFMADD231PS 96(SI), Y6, Y11
 	VMOVUPS     Y7, (AX)
 	VMOVUPS     Y8, 32(AX)
-	ADDQ        $+64, DX
-	ADDQ        $+64, SI
-	ADDQ        $+64, DI
-	ADDQ        $+64, AX
-	SUBQ        $+16, R10
+	VMOVUPS     Y9, 64(AX)
+	VMOVUPS     Y11, 96(AX)
+	ADDQ        $+128, DX
+	ADDQ        $+128, SI
+	ADDQ        $+128, DI
+	ADDQ        $+128, AX
+	SUBQ        $+32, R10
 	JGE         pass16_blocks
 
 pass16_blocks_end:
-	ADDQ $+16, R10
+	ADDQ $+32, R10
 	SUBQ $+8, R10
 	JL   pass16_vectors_end
 
 pass16_vectors:
-	VMOVUPS     (DX), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMULPS      Y3, Y8, Y8
-	VMOVUPS     (SI), Y7
-	VMOVUPS     (DI), Y6
-	VFMADD231PS Y7, Y8, Y6
-	VMOVUPS     Y6, (AX)
+	VMOVUPS     (DX), Y11
+	VSUBPS      Y4, Y11, Y11
+	VMULPS      Y3, Y11, Y11
+	VMOVUPS     (DI), Y9
+	VFMADD231PS (SI), Y11, Y9
+	VMOVUPS     Y9, (AX)
 	ADDQ        $+32, DX
 	ADDQ        $+32, SI
 	ADDQ        $+32, DI
@@ -25492,14 +28998,43 @@ pass16_vectors_end:
 	ADDQ        $+8, R10
 	TESTQ       R10, R10
 	JE          pass16_end
-	VMASKMOVPS  (DX), Y2, Y6
-	VSUBPS      Y4, Y6, Y6
-	VMULPS      Y3, Y6, Y6
-	VMASKMOVPS  (SI), Y2, Y7
+	VMASKMOVPS  (DX), Y2, Y9
+	VSUBPS      Y4, Y9, Y9
+	VMULPS      Y3, Y9, Y9
+	VMASKMOVPS  (SI), Y2, Y11
 	VMASKMOVPS  (DI), Y2, Y8
-	VFMADD231PS Y7, Y6, Y8
-	VMASKMOVPS  Y8, Y2, (AX)
+	VFMADD231PS Y11, Y9, Y8
+	CMPQ        R10, $0x04
+	JL          store106_few
+	VMOVUPS     X8, (AX)
+	JE          store106_end
+	VPERM2F128  $0x01, Y8, Y8, Y8
+	CMPQ        R10, $0x06
+	JL          store106_five
+	VMOVLPS     X8, 16(AX)
+	JE          store106_swap
+	VEXTRACTPS  $0x02, X8, 24(AX)
+	JMP         store106_swap
 
+store106_five:
+	VMOVSS X8, 16(AX)
+
+store106_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store106_end
+
+store106_few:
+	CMPQ       R10, $0x02
+	JL         store106_one
+	VMOVLPS    X8, (AX)
+	JE         store106_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store106_end
+
+store106_one:
+	VMOVSS X8, (AX)
+
+store106_end:
 pass16_end:
 	SUBQ R11, DX
 	MOVQ gamma+32(FP), SI
@@ -25530,11 +29065,12 @@ TEXT ·LayerNormRowsAVX512(SB), NOSPLIT, $0-72
 	MOVQ         R9, R10
 	MOVQ         R10, R11
 	ANDQ         $+15, R10
-	MOVL         $0x0000ffff, R12
-	BZHIL        R10, R12, R12
-	KMOVW        R12, K1
+	MOVL         $0x0000ffff, SI
+	BZHIL        R10, SI, SI
+	KMOVW        SI, K1
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
+	MOVQ         gamma+32(FP), SI
 
 row:
 	VBROADCASTSS (DX), Z2
@@ -25861,34 +29397,37 @@ pass16_end:
 	VZEROUPPER
 	RET
 
-// func LayerNormBackwardRowsAVX2(dx *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+// func LayerNormBackwardRowsAVX2(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·LayerNormBackwardRowsAVX2(SB), NOSPLIT, $0-68
+TEXT ·LayerNormBackwardRowsAVX2(SB), NOSPLIT, $0-84
 	MOVQ         dx+0(FP), AX
-	MOVQ         dy+8(FP), BX
-	MOVQ         x+16(FP), CX
-	MOVQ         mean+24(FP), DX
-	MOVQ         rstd+32(FP), SI
-	MOVQ         gamma+40(FP), DI
-	MOVQ         rows+48(FP), R8
-	MOVQ         cols+56(FP), R9
-	VBROADCASTSS n+64(FP), Y0
-	MOVQ         R9, R10
-	MOVQ         R10, R11
-	ANDQ         $+7, R10
-	LEAQ         partial_masks<>+0(SB), R12
-	NEGQ         R10
-	VMOVUPS      32(R12)(R10*4), Y1
-	NEGQ         R10
-	SUBQ         R10, R11
-	SHLQ         $0x02, R11
+	MOVQ         dgamma+8(FP), BX
+	MOVQ         dbeta+16(FP), CX
+	MOVQ         dy+24(FP), DX
+	MOVQ         x+32(FP), SI
+	MOVQ         mean+40(FP), DI
+	MOVQ         rstd+48(FP), R8
+	MOVQ         gamma+56(FP), R9
+	MOVQ         rows+64(FP), R10
+	MOVQ         cols+72(FP), R11
+	VBROADCASTSS n+80(FP), Y0
+	MOVQ         R11, R12
+	MOVQ         R12, R13
+	ANDQ         $+7, R12
+	LEAQ         partial_masks<>+0(SB), R9
+	NEGQ         R12
+	VMOVUPS      32(R9)(R12*4), Y1
+	NEGQ         R12
+	SUBQ         R12, R13
+	SHLQ         $0x02, R13
+	MOVQ         gamma+56(FP), R9
 
 row:
-	VBROADCASTSS (DX), Y2
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Y3
-	ADDQ         $+4, SI
-	MOVQ         R9, R10
+	VBROADCASTSS (DI), Y2
+	ADDQ         $+4, DI
+	VBROADCASTSS (R8), Y3
+	ADDQ         $+4, R8
+	MOVQ         R11, R12
 	VPXOR        X4, X4, X4
 	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
@@ -25897,198 +29436,168 @@ row:
 	VPXOR        X9, X9, X9
 	VPXOR        X10, X10, X10
 	VPXOR        X11, X11, X11
-	SUBQ         $+64, R10
+	SUBQ         $+64, R12
 	JL           pass2_blocks_end
 
 pass2_blocks:
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y4
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (BX), Y13
-	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y5
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y6
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (BX), Y13
-	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y7
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y8
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (BX), Y13
-	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y9
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y10
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (BX), Y13
-	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y11
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	SUBQ        $+64, R10
+	VMOVUPS     (R9), Y12
+	VMOVUPS     32(R9), Y13
+	VFMADD231PS (DX), Y12, Y4
+	VFMADD231PS 32(DX), Y13, Y5
+	VMOVUPS     64(R9), Y13
+	VMOVUPS     96(R9), Y12
+	VFMADD231PS 64(DX), Y13, Y6
+	VFMADD231PS 96(DX), Y12, Y7
+	VMOVUPS     128(R9), Y12
+	VMOVUPS     160(R9), Y13
+	VFMADD231PS 128(DX), Y12, Y8
+	VFMADD231PS 160(DX), Y13, Y9
+	VMOVUPS     192(R9), Y13
+	VMOVUPS     224(R9), Y12
+	VFMADD231PS 192(DX), Y13, Y10
+	VFMADD231PS 224(DX), Y12, Y11
+	ADDQ        $+256, DX
+	ADDQ        $+256, R9
+	SUBQ        $+64, R12
 	JGE         pass2_blocks
 
 pass2_blocks_end:
-	ADDQ        $+64, R10
-	CMPQ        R10, $+8
+	ADDQ        $+64, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial0
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y4
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y4
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial1
-	VMOVUPS     (BX), Y13
-	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y5
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y5
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial2
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y6
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y6
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial3
-	VMOVUPS     (BX), Y13
-	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y7
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y7
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial4
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y8
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y8
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial5
-	VMOVUPS     (BX), Y13
-	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y9
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y9
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial6
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y10
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y10
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass2_partial7
-	VMOVUPS     (BX), Y13
-	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y11
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
+	VMOVUPS     (R9), Y12
+	VFMADD231PS (DX), Y12, Y11
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
 	JMP         pass2_fold
 
 pass2_partial0:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y12
+	VMASKMOVPS   (DX), Y1, Y12
 	VBROADCASTSS lanes_80000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VMASKMOVPS   (DI), Y1, Y13
+	VMASKMOVPS   (R9), Y1, Y13
 	VFMADD231PS  Y13, Y12, Y4
 	JMP          pass2_fold
 
 pass2_partial1:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y13
+	VMASKMOVPS   (DX), Y1, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y13, Y12, Y13
-	VMASKMOVPS   (DI), Y1, Y12
+	VMASKMOVPS   (R9), Y1, Y12
 	VFMADD231PS  Y12, Y13, Y5
 	JMP          pass2_fold
 
 pass2_partial2:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y12
+	VMASKMOVPS   (DX), Y1, Y12
 	VBROADCASTSS lanes_80000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VMASKMOVPS   (DI), Y1, Y13
+	VMASKMOVPS   (R9), Y1, Y13
 	VFMADD231PS  Y13, Y12, Y6
 	JMP          pass2_fold
 
 pass2_partial3:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y13
+	VMASKMOVPS   (DX), Y1, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y13, Y12, Y13
-	VMASKMOVPS   (DI), Y1, Y12
+	VMASKMOVPS   (R9), Y1, Y12
 	VFMADD231PS  Y12, Y13, Y7
 	JMP          pass2_fold
 
 pass2_partial4:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y12
+	VMASKMOVPS   (DX), Y1, Y12
 	VBROADCASTSS lanes_80000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VMASKMOVPS   (DI), Y1, Y13
+	VMASKMOVPS   (R9), Y1, Y13
 	VFMADD231PS  Y13, Y12, Y8
 	JMP          pass2_fold
 
 pass2_partial5:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y13
+	VMASKMOVPS   (DX), Y1, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y13, Y12, Y13
-	VMASKMOVPS   (DI), Y1, Y12
+	VMASKMOVPS   (R9), Y1, Y12
 	VFMADD231PS  Y12, Y13, Y9
 	JMP          pass2_fold
 
 pass2_partial6:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y12
+	VMASKMOVPS   (DX), Y1, Y12
 	VBROADCASTSS lanes_80000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VMASKMOVPS   (DI), Y1, Y13
+	VMASKMOVPS   (R9), Y1, Y13
 	VFMADD231PS  Y13, Y12, Y10
 	JMP          pass2_fold
 
 pass2_partial7:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMASKMOVPS   (BX), Y1, Y13
+	VMASKMOVPS   (DX), Y1, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y13, Y12, Y13
-	VMASKMOVPS   (DI), Y1, Y12
+	VMASKMOVPS   (R9), Y1, Y12
 	VFMADD231PS  Y12, Y13, Y11
 
 pass2_fold:
@@ -26105,11 +29614,11 @@ pass2_fold:
 	VADDPS       X12, X4, X4
 	VSHUFPS      $0x01, X4, X4, X12
 	VADDPS       X12, X4, X4
-	SUBQ         R11, BX
-	MOVQ         gamma+40(FP), DI
+	SUBQ         R13, DX
+	MOVQ         gamma+56(FP), R9
 	VDIVPS       X0, X4, X11
 	VBROADCASTSS X11, Y11
-	MOVQ         R9, R10
+	MOVQ         R11, R12
 	VPXOR        X4, X4, X4
 	VPXOR        X10, X10, X10
 	VPXOR        X9, X9, X9
@@ -26118,309 +29627,272 @@ pass2_fold:
 	VPXOR        X6, X6, X6
 	VPXOR        X5, X5, X5
 	VPXOR        X12, X12, X12
-	SUBQ         $+64, R10
+	SUBQ         $+64, R12
 	JL           pass4_blocks_end
 
 pass4_blocks:
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y4
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y4
+	VMOVUPS     32(SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
-	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMOVUPS     32(R9), Y14
+	VMULPS      32(DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y10
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (CX), Y13
+	VMOVUPS     64(SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y9
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (CX), Y13
+	VMOVUPS     64(R9), Y14
+	VMULPS      64(DX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y9
+	VMOVUPS     96(SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
-	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMOVUPS     96(R9), Y14
+	VMULPS      96(DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y8
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (CX), Y13
+	VMOVUPS     128(SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y7
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (CX), Y13
+	VMOVUPS     128(R9), Y14
+	VMULPS      128(DX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y7
+	VMOVUPS     160(SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
-	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMOVUPS     160(R9), Y14
+	VMULPS      160(DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y6
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (CX), Y13
+	VMOVUPS     192(SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y5
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	VMOVUPS     (CX), Y13
+	VMOVUPS     192(R9), Y14
+	VMULPS      192(DX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y5
+	VMOVUPS     224(SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
-	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMOVUPS     224(R9), Y14
+	VMULPS      224(DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y12
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	SUBQ        $+64, R10
+	ADDQ        $+256, SI
+	ADDQ        $+256, DX
+	ADDQ        $+256, R9
+	SUBQ        $+64, R12
 	JGE         pass4_blocks
 
 pass4_blocks_end:
-	ADDQ        $+64, R10
-	CMPQ        R10, $+8
+	ADDQ        $+64, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial0
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y4
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y4
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial1
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
-	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y10
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial2
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y9
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y9
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial3
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
-	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y8
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial4
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y7
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y7
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial5
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
-	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y6
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial6
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y14
-	VMOVUPS     (DI), Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y5
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
-	CMPQ        R10, $+8
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
+	VFMADD231PS Y13, Y14, Y5
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
+	CMPQ        R12, $+8
 	JL          pass4_partial7
-	VMOVUPS     (CX), Y13
+	VMOVUPS     (SI), Y13
 	VSUBPS      Y2, Y13, Y13
 	VMULPS      Y3, Y13, Y13
-	VMOVUPS     (BX), Y15
-	VMOVUPS     (DI), Y14
-	VMULPS      Y14, Y15, Y14
+	VMOVUPS     (R9), Y14
+	VMULPS      (DX), Y14, Y14
 	VFMADD231PS Y13, Y14, Y12
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DI
-	ADDQ        $-8, R10
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R9
+	ADDQ        $-8, R12
 	JMP         pass4_fold
 
 pass4_partial0:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
-	VMASKMOVPS   (BX), Y1, Y14
-	VMASKMOVPS   (DI), Y1, Y15
+	VMASKMOVPS   (DX), Y1, Y14
+	VMASKMOVPS   (R9), Y1, Y15
 	VMULPS       Y15, Y14, Y15
 	VFMADD231PS  Y13, Y15, Y4
 	JMP          pass4_fold
 
 pass4_partial1:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
-	VMASKMOVPS   (BX), Y1, Y15
-	VMASKMOVPS   (DI), Y1, Y14
+	VMASKMOVPS   (DX), Y1, Y15
+	VMASKMOVPS   (R9), Y1, Y14
 	VMULPS       Y14, Y15, Y14
 	VFMADD231PS  Y13, Y14, Y10
 	JMP          pass4_fold
 
 pass4_partial2:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
-	VMASKMOVPS   (BX), Y1, Y14
-	VMASKMOVPS   (DI), Y1, Y15
+	VMASKMOVPS   (DX), Y1, Y14
+	VMASKMOVPS   (R9), Y1, Y15
 	VMULPS       Y15, Y14, Y15
 	VFMADD231PS  Y13, Y15, Y9
 	JMP          pass4_fold
 
 pass4_partial3:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
-	VMASKMOVPS   (BX), Y1, Y15
-	VMASKMOVPS   (DI), Y1, Y14
+	VMASKMOVPS   (DX), Y1, Y15
+	VMASKMOVPS   (R9), Y1, Y14
 	VMULPS       Y14, Y15, Y14
 	VFMADD231PS  Y13, Y14, Y8
 	JMP          pass4_fold
 
 pass4_partial4:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
-	VMASKMOVPS   (BX), Y1, Y14
-	VMASKMOVPS   (DI), Y1, Y15
+	VMASKMOVPS   (DX), Y1, Y14
+	VMASKMOVPS   (R9), Y1, Y15
 	VMULPS       Y15, Y14, Y15
 	VFMADD231PS  Y13, Y15, Y7
 	JMP          pass4_fold
 
 pass4_partial5:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
-	VMASKMOVPS   (BX), Y1, Y15
-	VMASKMOVPS   (DI), Y1, Y14
+	VMASKMOVPS   (DX), Y1, Y15
+	VMASKMOVPS   (R9), Y1, Y14
 	VMULPS       Y14, Y15, Y14
 	VFMADD231PS  Y13, Y14, Y6
 	JMP          pass4_fold
 
 pass4_partial6:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
-	VMASKMOVPS   (BX), Y1, Y14
-	VMASKMOVPS   (DI), Y1, Y15
+	VMASKMOVPS   (DX), Y1, Y14
+	VMASKMOVPS   (R9), Y1, Y15
 	VMULPS       Y15, Y14, Y15
 	VFMADD231PS  Y13, Y15, Y5
 	JMP          pass4_fold
 
 pass4_partial7:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMASKMOVPS   (CX), Y1, Y13
+	VMASKMOVPS   (SI), Y1, Y13
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
-	VMASKMOVPS   (BX), Y1, Y15
-	VMASKMOVPS   (DI), Y1, Y14
+	VMASKMOVPS   (DX), Y1, Y15
+	VMASKMOVPS   (R9), Y1, Y14
 	VMULPS       Y14, Y15, Y14
 	VFMADD231PS  Y13, Y14, Y12
 
@@ -26438,221 +29910,337 @@ pass4_fold:
 	VADDPS       X13, X4, X4
 	VSHUFPS      $0x01, X4, X4, X13
 	VADDPS       X13, X4, X4
-	SUBQ         R11, CX
-	SUBQ         R11, BX
-	MOVQ         gamma+40(FP), DI
+	SUBQ         R13, SI
+	SUBQ         R13, DX
+	MOVQ         gamma+56(FP), R9
 	VDIVPS       X0, X4, X12
 	VBROADCASTSS X12, Y12
-	MOVQ         R9, R10
-	SUBQ         $+16, R10
+	MOVQ         R11, R12
+	SUBQ         $+16, R12
 	JL           pass6_blocks_end
 
 pass6_blocks:
-	VMOVUPS      (CX), Y4
-	VMOVUPS      32(CX), Y5
+	VMOVUPS      (SI), Y4
+	VMOVUPS      32(SI), Y5
 	VSUBPS       Y2, Y4, Y4
 	VSUBPS       Y2, Y5, Y5
 	VMULPS       Y3, Y4, Y4
 	VMULPS       Y3, Y5, Y5
-	VMOVUPS      (BX), Y6
-	VMOVUPS      32(BX), Y7
-	VMOVUPS      (DI), Y8
-	VMOVUPS      32(DI), Y9
-	VMULPS       Y8, Y6, Y8
-	VMULPS       Y9, Y7, Y9
+	VMOVUPS      (DX), Y6
+	VMOVUPS      32(DX), Y7
+	VMULPS       (R9), Y6, Y8
+	VMULPS       32(R9), Y7, Y9
 	VSUBPS       Y11, Y8, Y8
 	VSUBPS       Y11, Y9, Y9
+	VMOVUPS      (BX), Y10
+	VMOVUPS      32(BX), Y13
+	VFMADD231PS  Y4, Y6, Y10
+	VFMADD231PS  Y5, Y7, Y13
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      Y13, 32(BX)
+	VADDPS       (CX), Y6, Y6
+	VADDPS       32(CX), Y7, Y7
+	VMOVUPS      Y6, (CX)
+	VMOVUPS      Y7, 32(CX)
 	VFNMADD231PS Y12, Y4, Y8
 	VFNMADD231PS Y12, Y5, Y9
 	VMULPS       Y8, Y3, Y8
 	VMULPS       Y9, Y3, Y9
 	VMOVUPS      Y8, (AX)
 	VMOVUPS      Y9, 32(AX)
-	ADDQ         $+64, CX
+	ADDQ         $+64, SI
+	ADDQ         $+64, DX
+	ADDQ         $+64, R9
 	ADDQ         $+64, BX
-	ADDQ         $+64, DI
+	ADDQ         $+64, CX
 	ADDQ         $+64, AX
-	SUBQ         $+16, R10
+	SUBQ         $+16, R12
 	JGE          pass6_blocks
 
 pass6_blocks_end:
-	ADDQ $+16, R10
-	SUBQ $+8, R10
+	ADDQ $+16, R12
+	SUBQ $+8, R12
 	JL   pass6_vectors_end
 
 pass6_vectors:
-	VMOVUPS      (CX), Y9
+	VMOVUPS      (SI), Y9
 	VSUBPS       Y2, Y9, Y9
 	VMULPS       Y3, Y9, Y9
-	VMOVUPS      (BX), Y8
-	VMOVUPS      (DI), Y5
-	VMULPS       Y5, Y8, Y5
+	VMOVUPS      (DX), Y8
+	VMULPS       (R9), Y8, Y5
 	VSUBPS       Y11, Y5, Y5
+	VMOVUPS      (BX), Y4
+	VFMADD231PS  Y9, Y8, Y4
+	VMOVUPS      Y4, (BX)
+	VADDPS       (CX), Y8, Y8
+	VMOVUPS      Y8, (CX)
 	VFNMADD231PS Y12, Y9, Y5
 	VMULPS       Y5, Y3, Y5
 	VMOVUPS      Y5, (AX)
-	ADDQ         $+32, CX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DX
+	ADDQ         $+32, R9
 	ADDQ         $+32, BX
-	ADDQ         $+32, DI
+	ADDQ         $+32, CX
 	ADDQ         $+32, AX
-	SUBQ         $+8, R10
+	SUBQ         $+8, R12
 	JGE          pass6_vectors
 
 pass6_vectors_end:
-	ADDQ         $+8, R10
-	TESTQ        R10, R10
-	JE           pass6_end
-	VMASKMOVPS   (CX), Y1, Y5
-	VSUBPS       Y2, Y5, Y5
-	VMULPS       Y3, Y5, Y5
-	VMASKMOVPS   (BX), Y1, Y9
-	VMASKMOVPS   (DI), Y1, Y8
-	VMULPS       Y8, Y9, Y8
-	VSUBPS       Y11, Y8, Y8
+	ADDQ        $+8, R12
+	TESTQ       R12, R12
+	JE          pass6_end
+	VMASKMOVPS  (SI), Y1, Y5
+	VSUBPS      Y2, Y5, Y5
+	VMULPS      Y3, Y5, Y5
+	VMASKMOVPS  (DX), Y1, Y9
+	VMASKMOVPS  (R9), Y1, Y8
+	VMULPS      Y8, Y9, Y8
+	VSUBPS      Y11, Y8, Y8
+	VMASKMOVPS  (BX), Y1, Y4
+	VFMADD231PS Y5, Y9, Y4
+	CMPQ        R12, $0x04
+	JL          store107_few
+	VMOVUPS     X4, (BX)
+	JE          store107_end
+	VPERM2F128  $0x01, Y4, Y4, Y4
+	CMPQ        R12, $0x06
+	JL          store107_five
+	VMOVLPS     X4, 16(BX)
+	JE          store107_swap
+	VEXTRACTPS  $0x02, X4, 24(BX)
+	JMP         store107_swap
+
+store107_five:
+	VMOVSS X4, 16(BX)
+
+store107_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store107_end
+
+store107_few:
+	CMPQ       R12, $0x02
+	JL         store107_one
+	VMOVLPS    X4, (BX)
+	JE         store107_end
+	VEXTRACTPS $0x02, X4, 8(BX)
+	JMP        store107_end
+
+store107_one:
+	VMOVSS X4, (BX)
+
+store107_end:
+	VMASKMOVPS (CX), Y1, Y4
+	VADDPS     Y4, Y9, Y4
+	CMPQ       R12, $0x04
+	JL         store108_few
+	VMOVUPS    X4, (CX)
+	JE         store108_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       R12, $0x06
+	JL         store108_five
+	VMOVLPS    X4, 16(CX)
+	JE         store108_swap
+	VEXTRACTPS $0x02, X4, 24(CX)
+	JMP        store108_swap
+
+store108_five:
+	VMOVSS X4, 16(CX)
+
+store108_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store108_end
+
+store108_few:
+	CMPQ       R12, $0x02
+	JL         store108_one
+	VMOVLPS    X4, (CX)
+	JE         store108_end
+	VEXTRACTPS $0x02, X4, 8(CX)
+	JMP        store108_end
+
+store108_one:
+	VMOVSS X4, (CX)
+
+store108_end:
 	VFNMADD231PS Y12, Y5, Y8
 	VMULPS       Y8, Y3, Y8
-	VMASKMOVPS   Y8, Y1, (AX)
+	CMPQ         R12, $0x04
+	JL           store109_few
+	VMOVUPS      X8, (AX)
+	JE           store109_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         R12, $0x06
+	JL           store109_five
+	VMOVLPS      X8, 16(AX)
+	JE           store109_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store109_swap
 
+store109_five:
+	VMOVSS X8, 16(AX)
+
+store109_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store109_end
+
+store109_few:
+	CMPQ       R12, $0x02
+	JL         store109_one
+	VMOVLPS    X8, (AX)
+	JE         store109_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store109_end
+
+store109_one:
+	VMOVSS X8, (AX)
+
+store109_end:
 pass6_end:
-	SUBQ R11, CX
-	SUBQ R11, BX
-	MOVQ gamma+40(FP), DI
-	SUBQ R11, AX
-	MOVQ R9, R10
-	SHLQ $0x02, R10
-	ADDQ R10, AX
-	ADDQ R10, BX
-	ADDQ R10, CX
-	SUBQ $+1, R8
+	SUBQ R13, SI
+	SUBQ R13, DX
+	MOVQ gamma+56(FP), R9
+	MOVQ dgamma+8(FP), BX
+	MOVQ dbeta+16(FP), CX
+	SUBQ R13, AX
+	MOVQ R11, R12
+	SHLQ $0x02, R12
+	ADDQ R12, AX
+	ADDQ R12, DX
+	ADDQ R12, SI
+	SUBQ $+1, R10
 	JNE  row
 	VZEROUPPER
 	RET
 
-// func LayerNormBackwardRowsAVX512(dx *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+// func LayerNormBackwardRowsAVX512(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·LayerNormBackwardRowsAVX512(SB), NOSPLIT, $0-68
+TEXT ·LayerNormBackwardRowsAVX512(SB), NOSPLIT, $0-84
 	MOVQ         dx+0(FP), AX
-	MOVQ         dy+8(FP), BX
-	MOVQ         x+16(FP), CX
-	MOVQ         mean+24(FP), DX
-	MOVQ         rstd+32(FP), SI
-	MOVQ         gamma+40(FP), DI
-	MOVQ         rows+48(FP), R8
-	MOVQ         cols+56(FP), R9
-	VBROADCASTSS n+64(FP), Z0
-	MOVQ         R9, R10
-	MOVQ         R10, R11
-	ANDQ         $+15, R10
-	MOVL         $0x0000ffff, R12
-	BZHIL        R10, R12, R12
-	KMOVW        R12, K1
-	SUBQ         R10, R11
-	SHLQ         $0x02, R11
+	MOVQ         dgamma+8(FP), BX
+	MOVQ         dbeta+16(FP), CX
+	MOVQ         dy+24(FP), DX
+	MOVQ         x+32(FP), SI
+	MOVQ         mean+40(FP), DI
+	MOVQ         rstd+48(FP), R8
+	MOVQ         gamma+56(FP), R9
+	MOVQ         rows+64(FP), R10
+	MOVQ         cols+72(FP), R11
+	VBROADCASTSS n+80(FP), Z0
+	MOVQ         R11, R12
+	MOVQ         R12, R13
+	ANDQ         $+15, R12
+	MOVL         $0x0000ffff, R9
+	BZHIL        R12, R9, R9
+	KMOVW        R9, K1
+	SUBQ         R12, R13
+	SHLQ         $0x02, R13
+	MOVQ         gamma+56(FP), R9
 
 row:
-	VBROADCASTSS (DX), Z1
-	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Z2
-	ADDQ         $+4, SI
-	MOVQ         R9, R10
+	VBROADCASTSS (DI), Z1
+	ADDQ         $+4, DI
+	VBROADCASTSS (R8), Z2
+	ADDQ         $+4, R8
+	MOVQ         R11, R12
 	VPXOR        X3, X3, X3
 	VPXOR        X4, X4, X4
 	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
-	SUBQ         $+64, R10
+	SUBQ         $+64, R12
 	JL           pass2_blocks_end
 
 pass2_blocks:
-	VMOVUPS     (BX), Z7
-	VMOVUPS     64(BX), Z8
-	VMOVUPS     128(BX), Z9
-	VMOVUPS     192(BX), Z10
-	VMOVUPS     (DI), Z11
-	VMOVUPS     64(DI), Z12
-	VMOVUPS     128(DI), Z13
-	VMOVUPS     192(DI), Z14
+	VMOVUPS     (DX), Z7
+	VMOVUPS     64(DX), Z8
+	VMOVUPS     128(DX), Z9
+	VMOVUPS     192(DX), Z10
+	VMOVUPS     (R9), Z11
+	VMOVUPS     64(R9), Z12
+	VMOVUPS     128(R9), Z13
+	VMOVUPS     192(R9), Z14
 	VFMADD231PS Z11, Z7, Z3
 	VFMADD231PS Z12, Z8, Z4
 	VFMADD231PS Z13, Z9, Z5
 	VFMADD231PS Z14, Z10, Z6
-	ADDQ        $+256, BX
-	ADDQ        $+256, DI
-	SUBQ        $+64, R10
+	ADDQ        $+256, DX
+	ADDQ        $+256, R9
+	SUBQ        $+64, R12
 	JGE         pass2_blocks
 
 pass2_blocks_end:
-	ADDQ        $+64, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, R12
+	CMPQ        R12, $+16
 	JL          pass2_partial0
-	VMOVUPS     (BX), Z14
-	VMOVUPS     (DI), Z10
+	VMOVUPS     (DX), Z14
+	VMOVUPS     (R9), Z10
 	VFMADD231PS Z10, Z14, Z3
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
 	JL          pass2_partial1
-	VMOVUPS     (BX), Z10
-	VMOVUPS     (DI), Z14
+	VMOVUPS     (DX), Z10
+	VMOVUPS     (R9), Z14
 	VFMADD231PS Z14, Z10, Z4
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
 	JL          pass2_partial2
-	VMOVUPS     (BX), Z14
-	VMOVUPS     (DI), Z10
+	VMOVUPS     (DX), Z14
+	VMOVUPS     (R9), Z10
 	VFMADD231PS Z10, Z14, Z5
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
 	JL          pass2_partial3
-	VMOVUPS     (BX), Z10
-	VMOVUPS     (DI), Z14
+	VMOVUPS     (DX), Z10
+	VMOVUPS     (R9), Z14
 	VFMADD231PS Z14, Z10, Z6
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
 	JMP         pass2_fold
 
 pass2_partial0:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMOVUPS.Z    (BX), K1, Z14
+	VMOVUPS.Z    (DX), K1, Z14
 	VBROADCASTSS lanes_80000000<>+0(SB), Z10
 	VBLENDMPS    Z14, Z10, K1, Z14
-	VMOVUPS.Z    (DI), K1, Z10
+	VMOVUPS.Z    (R9), K1, Z10
 	VFMADD231PS  Z10, Z14, Z3
 	JMP          pass2_fold
 
 pass2_partial1:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMOVUPS.Z    (BX), K1, Z10
+	VMOVUPS.Z    (DX), K1, Z10
 	VBROADCASTSS lanes_80000000<>+0(SB), Z14
 	VBLENDMPS    Z10, Z14, K1, Z10
-	VMOVUPS.Z    (DI), K1, Z14
+	VMOVUPS.Z    (R9), K1, Z14
 	VFMADD231PS  Z14, Z10, Z4
 	JMP          pass2_fold
 
 pass2_partial2:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMOVUPS.Z    (BX), K1, Z14
+	VMOVUPS.Z    (DX), K1, Z14
 	VBROADCASTSS lanes_80000000<>+0(SB), Z10
 	VBLENDMPS    Z14, Z10, K1, Z14
-	VMOVUPS.Z    (DI), K1, Z10
+	VMOVUPS.Z    (R9), K1, Z10
 	VFMADD231PS  Z10, Z14, Z5
 	JMP          pass2_fold
 
 pass2_partial3:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass2_fold
-	VMOVUPS.Z    (BX), K1, Z10
+	VMOVUPS.Z    (DX), K1, Z10
 	VBROADCASTSS lanes_80000000<>+0(SB), Z14
 	VBLENDMPS    Z10, Z14, K1, Z10
-	VMOVUPS.Z    (DI), K1, Z14
+	VMOVUPS.Z    (R9), K1, Z14
 	VFMADD231PS  Z14, Z10, Z6
 
 pass2_fold:
@@ -26667,23 +30255,23 @@ pass2_fold:
 	VADDPS        X14, X3, X3
 	VSHUFPS       $0x01, X3, X3, X14
 	VADDPS        X14, X3, X3
-	SUBQ          R11, BX
-	MOVQ          gamma+40(FP), DI
+	SUBQ          R13, DX
+	MOVQ          gamma+56(FP), R9
 	VDIVPS        X0, X3, X6
 	VBROADCASTSS  X6, Z6
-	MOVQ          R9, R10
+	MOVQ          R11, R12
 	VPXOR         X3, X3, X3
 	VPXOR         X5, X5, X5
 	VPXOR         X4, X4, X4
 	VPXOR         X14, X14, X14
-	SUBQ          $+64, R10
+	SUBQ          $+64, R12
 	JL            pass4_blocks_end
 
 pass4_blocks:
-	VMOVUPS     (CX), Z10
-	VMOVUPS     64(CX), Z13
-	VMOVUPS     128(CX), Z9
-	VMOVUPS     192(CX), Z12
+	VMOVUPS     (SI), Z10
+	VMOVUPS     64(SI), Z13
+	VMOVUPS     128(SI), Z9
+	VMOVUPS     192(SI), Z12
 	VSUBPS      Z1, Z10, Z10
 	VSUBPS      Z1, Z13, Z13
 	VSUBPS      Z1, Z9, Z9
@@ -26692,14 +30280,14 @@ pass4_blocks:
 	VMULPS      Z2, Z13, Z13
 	VMULPS      Z2, Z9, Z9
 	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (BX), Z8
-	VMOVUPS     64(BX), Z11
-	VMOVUPS     128(BX), Z7
-	VMOVUPS     192(BX), Z15
-	VMOVUPS     (DI), Z16
-	VMOVUPS     64(DI), Z17
-	VMOVUPS     128(DI), Z18
-	VMOVUPS     192(DI), Z19
+	VMOVUPS     (DX), Z8
+	VMOVUPS     64(DX), Z11
+	VMOVUPS     128(DX), Z7
+	VMOVUPS     192(DX), Z15
+	VMOVUPS     (R9), Z16
+	VMOVUPS     64(R9), Z17
+	VMOVUPS     128(R9), Z18
+	VMOVUPS     192(R9), Z19
 	VMULPS      Z16, Z8, Z16
 	VMULPS      Z17, Z11, Z17
 	VMULPS      Z18, Z7, Z18
@@ -26708,120 +30296,120 @@ pass4_blocks:
 	VFMADD231PS Z13, Z17, Z5
 	VFMADD231PS Z9, Z18, Z4
 	VFMADD231PS Z12, Z19, Z14
-	ADDQ        $+256, CX
-	ADDQ        $+256, BX
-	ADDQ        $+256, DI
-	SUBQ        $+64, R10
+	ADDQ        $+256, SI
+	ADDQ        $+256, DX
+	ADDQ        $+256, R9
+	SUBQ        $+64, R12
 	JGE         pass4_blocks
 
 pass4_blocks_end:
-	ADDQ        $+64, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, R12
+	CMPQ        R12, $+16
 	JL          pass4_partial0
-	VMOVUPS     (CX), Z12
+	VMOVUPS     (SI), Z12
 	VSUBPS      Z1, Z12, Z12
 	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (BX), Z19
-	VMOVUPS     (DI), Z9
+	VMOVUPS     (DX), Z19
+	VMOVUPS     (R9), Z9
 	VMULPS      Z9, Z19, Z9
 	VFMADD231PS Z12, Z9, Z3
-	ADDQ        $+64, CX
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, SI
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
 	JL          pass4_partial1
-	VMOVUPS     (CX), Z12
+	VMOVUPS     (SI), Z12
 	VSUBPS      Z1, Z12, Z12
 	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (BX), Z9
-	VMOVUPS     (DI), Z19
+	VMOVUPS     (DX), Z9
+	VMOVUPS     (R9), Z19
 	VMULPS      Z19, Z9, Z19
 	VFMADD231PS Z12, Z19, Z5
-	ADDQ        $+64, CX
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, SI
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
 	JL          pass4_partial2
-	VMOVUPS     (CX), Z12
+	VMOVUPS     (SI), Z12
 	VSUBPS      Z1, Z12, Z12
 	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (BX), Z19
-	VMOVUPS     (DI), Z9
+	VMOVUPS     (DX), Z19
+	VMOVUPS     (R9), Z9
 	VMULPS      Z9, Z19, Z9
 	VFMADD231PS Z12, Z9, Z4
-	ADDQ        $+64, CX
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
-	CMPQ        R10, $+16
+	ADDQ        $+64, SI
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
+	CMPQ        R12, $+16
 	JL          pass4_partial3
-	VMOVUPS     (CX), Z12
+	VMOVUPS     (SI), Z12
 	VSUBPS      Z1, Z12, Z12
 	VMULPS      Z2, Z12, Z12
-	VMOVUPS     (BX), Z9
-	VMOVUPS     (DI), Z19
+	VMOVUPS     (DX), Z9
+	VMOVUPS     (R9), Z19
 	VMULPS      Z19, Z9, Z19
 	VFMADD231PS Z12, Z19, Z14
-	ADDQ        $+64, CX
-	ADDQ        $+64, BX
-	ADDQ        $+64, DI
-	ADDQ        $-16, R10
+	ADDQ        $+64, SI
+	ADDQ        $+64, DX
+	ADDQ        $+64, R9
+	ADDQ        $-16, R12
 	JMP         pass4_fold
 
 pass4_partial0:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMOVUPS.Z    (CX), K1, Z12
+	VMOVUPS.Z    (SI), K1, Z12
 	VSUBPS       Z1, Z12, Z12
 	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z19
 	VBLENDMPS    Z12, Z19, K1, Z12
-	VMOVUPS.Z    (BX), K1, Z19
-	VMOVUPS.Z    (DI), K1, Z9
+	VMOVUPS.Z    (DX), K1, Z19
+	VMOVUPS.Z    (R9), K1, Z9
 	VMULPS       Z9, Z19, Z9
 	VFMADD231PS  Z12, Z9, Z3
 	JMP          pass4_fold
 
 pass4_partial1:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMOVUPS.Z    (CX), K1, Z12
+	VMOVUPS.Z    (SI), K1, Z12
 	VSUBPS       Z1, Z12, Z12
 	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z9
 	VBLENDMPS    Z12, Z9, K1, Z12
-	VMOVUPS.Z    (BX), K1, Z9
-	VMOVUPS.Z    (DI), K1, Z19
+	VMOVUPS.Z    (DX), K1, Z9
+	VMOVUPS.Z    (R9), K1, Z19
 	VMULPS       Z19, Z9, Z19
 	VFMADD231PS  Z12, Z19, Z5
 	JMP          pass4_fold
 
 pass4_partial2:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMOVUPS.Z    (CX), K1, Z12
+	VMOVUPS.Z    (SI), K1, Z12
 	VSUBPS       Z1, Z12, Z12
 	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z19
 	VBLENDMPS    Z12, Z19, K1, Z12
-	VMOVUPS.Z    (BX), K1, Z19
-	VMOVUPS.Z    (DI), K1, Z9
+	VMOVUPS.Z    (DX), K1, Z19
+	VMOVUPS.Z    (R9), K1, Z9
 	VMULPS       Z9, Z19, Z9
 	VFMADD231PS  Z12, Z9, Z4
 	JMP          pass4_fold
 
 pass4_partial3:
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JE           pass4_fold
-	VMOVUPS.Z    (CX), K1, Z12
+	VMOVUPS.Z    (SI), K1, Z12
 	VSUBPS       Z1, Z12, Z12
 	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z9
 	VBLENDMPS    Z12, Z9, K1, Z12
-	VMOVUPS.Z    (BX), K1, Z9
-	VMOVUPS.Z    (DI), K1, Z19
+	VMOVUPS.Z    (DX), K1, Z9
+	VMOVUPS.Z    (R9), K1, Z19
 	VMULPS       Z19, Z9, Z19
 	VFMADD231PS  Z12, Z19, Z14
 
@@ -26837,20 +30425,20 @@ pass4_fold:
 	VADDPS        X12, X3, X3
 	VSHUFPS       $0x01, X3, X3, X12
 	VADDPS        X12, X3, X3
-	SUBQ          R11, CX
-	SUBQ          R11, BX
-	MOVQ          gamma+40(FP), DI
+	SUBQ          R13, SI
+	SUBQ          R13, DX
+	MOVQ          gamma+56(FP), R9
 	VDIVPS        X0, X3, X14
 	VBROADCASTSS  X14, Z14
-	MOVQ          R9, R10
-	SUBQ          $+64, R10
+	MOVQ          R11, R12
+	SUBQ          $+64, R12
 	JL            pass6_blocks_end
 
 pass6_blocks:
-	VMOVUPS      (CX), Z3
-	VMOVUPS      64(CX), Z4
-	VMOVUPS      128(CX), Z5
-	VMOVUPS      192(CX), Z12
+	VMOVUPS      (SI), Z3
+	VMOVUPS      64(SI), Z4
+	VMOVUPS      128(SI), Z5
+	VMOVUPS      192(SI), Z12
 	VSUBPS       Z1, Z3, Z3
 	VSUBPS       Z1, Z4, Z4
 	VSUBPS       Z1, Z5, Z5
@@ -26859,14 +30447,14 @@ pass6_blocks:
 	VMULPS       Z2, Z4, Z4
 	VMULPS       Z2, Z5, Z5
 	VMULPS       Z2, Z12, Z12
-	VMOVUPS      (BX), Z19
-	VMOVUPS      64(BX), Z9
-	VMOVUPS      128(BX), Z18
-	VMOVUPS      192(BX), Z13
-	VMOVUPS      (DI), Z17
-	VMOVUPS      64(DI), Z10
-	VMOVUPS      128(DI), Z16
-	VMOVUPS      192(DI), Z15
+	VMOVUPS      (DX), Z19
+	VMOVUPS      64(DX), Z9
+	VMOVUPS      128(DX), Z18
+	VMOVUPS      192(DX), Z13
+	VMOVUPS      (R9), Z17
+	VMOVUPS      64(R9), Z10
+	VMOVUPS      128(R9), Z16
+	VMOVUPS      192(R9), Z15
 	VMULPS       Z17, Z19, Z17
 	VMULPS       Z10, Z9, Z10
 	VMULPS       Z16, Z18, Z16
@@ -26875,6 +30463,30 @@ pass6_blocks:
 	VSUBPS       Z6, Z10, Z10
 	VSUBPS       Z6, Z16, Z16
 	VSUBPS       Z6, Z15, Z15
+	VMOVUPS      (BX), Z7
+	VMOVUPS      64(BX), Z11
+	VMOVUPS      128(BX), Z8
+	VMOVUPS      192(BX), Z20
+	VFMADD231PS  Z3, Z19, Z7
+	VFMADD231PS  Z4, Z9, Z11
+	VFMADD231PS  Z5, Z18, Z8
+	VFMADD231PS  Z12, Z13, Z20
+	VMOVUPS      Z7, (BX)
+	VMOVUPS      Z11, 64(BX)
+	VMOVUPS      Z8, 128(BX)
+	VMOVUPS      Z20, 192(BX)
+	VMOVUPS      (CX), Z20
+	VMOVUPS      64(CX), Z8
+	VMOVUPS      128(CX), Z11
+	VMOVUPS      192(CX), Z7
+	VADDPS       Z20, Z19, Z20
+	VADDPS       Z8, Z9, Z8
+	VADDPS       Z11, Z18, Z11
+	VADDPS       Z7, Z13, Z7
+	VMOVUPS      Z20, (CX)
+	VMOVUPS      Z8, 64(CX)
+	VMOVUPS      Z11, 128(CX)
+	VMOVUPS      Z7, 192(CX)
 	VFNMADD231PS Z14, Z3, Z17
 	VFNMADD231PS Z14, Z4, Z10
 	VFNMADD231PS Z14, Z5, Z16
@@ -26887,62 +30499,80 @@ pass6_blocks:
 	VMOVUPS      Z10, 64(AX)
 	VMOVUPS      Z16, 128(AX)
 	VMOVUPS      Z15, 192(AX)
-	ADDQ         $+256, CX
+	ADDQ         $+256, SI
+	ADDQ         $+256, DX
+	ADDQ         $+256, R9
 	ADDQ         $+256, BX
-	ADDQ         $+256, DI
+	ADDQ         $+256, CX
 	ADDQ         $+256, AX
-	SUBQ         $+64, R10
+	SUBQ         $+64, R12
 	JGE          pass6_blocks
 
 pass6_blocks_end:
-	ADDQ $+64, R10
-	SUBQ $+16, R10
+	ADDQ $+64, R12
+	SUBQ $+16, R12
 	JL   pass6_vectors_end
 
 pass6_vectors:
-	VMOVUPS      (CX), Z15
+	VMOVUPS      (SI), Z15
 	VSUBPS       Z1, Z15, Z15
 	VMULPS       Z2, Z15, Z15
-	VMOVUPS      (BX), Z16
-	VMOVUPS      (DI), Z10
+	VMOVUPS      (DX), Z16
+	VMOVUPS      (R9), Z10
 	VMULPS       Z10, Z16, Z10
 	VSUBPS       Z6, Z10, Z10
+	VMOVUPS      (BX), Z17
+	VFMADD231PS  Z15, Z16, Z17
+	VMOVUPS      Z17, (BX)
+	VMOVUPS      (CX), Z17
+	VADDPS       Z17, Z16, Z17
+	VMOVUPS      Z17, (CX)
 	VFNMADD231PS Z14, Z15, Z10
 	VMULPS       Z10, Z2, Z10
 	VMOVUPS      Z10, (AX)
-	ADDQ         $+64, CX
+	ADDQ         $+64, SI
+	ADDQ         $+64, DX
+	ADDQ         $+64, R9
 	ADDQ         $+64, BX
-	ADDQ         $+64, DI
+	ADDQ         $+64, CX
 	ADDQ         $+64, AX
-	SUBQ         $+16, R10
+	SUBQ         $+16, R12
 	JGE          pass6_vectors
 
 pass6_vectors_end:
-	ADDQ         $+16, R10
-	TESTQ        R10, R10
+	ADDQ         $+16, R12
+	TESTQ        R12, R12
 	JE           pass6_end
-	VMOVUPS.Z    (CX), K1, Z10
+	VMOVUPS.Z    (SI), K1, Z10
 	VSUBPS       Z1, Z10, Z10
 	VMULPS       Z2, Z10, Z10
-	VMOVUPS.Z    (BX), K1, Z15
-	VMOVUPS.Z    (DI), K1, Z16
-	VMULPS       Z16, Z15, Z16
-	VSUBPS       Z6, Z16, Z16
-	VFNMADD231PS Z14, Z10, Z16
-	VMULPS       Z16, Z2, Z16
-	VMOVUPS      Z16, K1, (AX)
+	VMOVUPS.Z    (DX), K1, Z15
+	VMOVUPS.Z    (R9), K1, Z17
+	VMULPS       Z17, Z15, Z17
+	VSUBPS       Z6, Z17, Z17
+	VMOVUPS.Z    (BX), K1, Z16
+	VFMADD231PS  Z10, Z15, Z16
+	VMOVUPS      Z16, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z16
+	VADDPS       Z16, Z15, Z16
+	VMOVUPS      Z16, K1, (CX)
+	VFNMADD231PS Z14, Z10, Z17
+	VMULPS       Z17, Z2, Z17
+	VMOVUPS      Z17, K1, (AX)
 
 pass6_end:
-	SUBQ R11, CX
-	SUBQ R11, BX
-	MOVQ gamma+40(FP), DI
-	SUBQ R11, AX
-	MOVQ R9, R10
-	SHLQ $0x02, R10
-	ADDQ R10, AX
-	ADDQ R10, BX
-	ADDQ R10, CX
-	SUBQ $+1, R8
+	SUBQ R13, SI
+	SUBQ R13, DX
+	MOVQ gamma+56(FP), R9
+	MOVQ dgamma+8(FP), BX
+	MOVQ dbeta+16(FP), CX
+	SUBQ R13, AX
+	MOVQ R11, R12
+	SHLQ $0x02, R12
+	ADDQ R12, AX
+	ADDQ R12, DX
+	ADDQ R12, SI
+	SUBQ $+1, R10
 	JNE  row
 	VZEROUPPER
 	RET
@@ -26973,22 +30603,18 @@ blocks:
 	VMULPS      Y1, Y3, Y3
 	VMULPS      Y1, Y4, Y4
 	VMULPS      Y1, Y5, Y5
-	VMOVUPS     (CX), Y6
-	VMOVUPS     32(CX), Y7
-	VMOVUPS     64(CX), Y8
-	VMOVUPS     96(CX), Y9
-	VMOVUPS     (DX), Y10
-	VMOVUPS     32(DX), Y11
-	VMOVUPS     64(DX), Y12
-	VMOVUPS     96(DX), Y13
-	VFMADD231PS Y6, Y2, Y10
-	VFMADD231PS Y7, Y3, Y11
-	VFMADD231PS Y8, Y4, Y12
-	VFMADD231PS Y9, Y5, Y13
-	VMOVUPS     Y10, (AX)
-	VMOVUPS     Y11, 32(AX)
-	VMOVUPS     Y12, 64(AX)
-	VMOVUPS     Y13, 96(AX)
+	VMOVUPS     (DX), Y6
+	VMOVUPS     32(DX), Y7
+	VMOVUPS     64(DX), Y8
+	VMOVUPS     96(DX), Y9
+	VFMADD231PS (CX), Y2, Y6
+	VFMADD231PS 32(CX), Y3, Y7
+	VFMADD231PS 64(CX), Y4, Y8
+	VFMADD231PS 96(CX), Y5, Y9
+	VMOVUPS     Y6, (AX)
+	VMOVUPS     Y7, 32(AX)
+	VMOVUPS     Y8, 64(AX)
+	VMOVUPS     Y9, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -27002,13 +30628,12 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y13
-	VSUBPS      Y0, Y13, Y13
-	VMULPS      Y1, Y13, Y13
-	VMOVUPS     (CX), Y12
-	VMOVUPS     (DX), Y11
-	VFMADD231PS Y12, Y13, Y11
-	VMOVUPS     Y11, (AX)
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VMULPS      Y1, Y9, Y9
+	VMOVUPS     (DX), Y8
+	VFMADD231PS (CX), Y9, Y8
+	VMOVUPS     Y8, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -27022,16 +30647,45 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y11
+	VMOVUPS     32(DI)(SI*4), Y8
 	NEGQ        SI
-	VMASKMOVPS  (BX), Y11, Y12
-	VSUBPS      Y0, Y12, Y12
-	VMULPS      Y1, Y12, Y12
-	VMASKMOVPS  (CX), Y11, Y13
-	VMASKMOVPS  (DX), Y11, Y10
-	VFMADD231PS Y13, Y12, Y10
-	VMASKMOVPS  Y10, Y11, (AX)
+	VMASKMOVPS  (BX), Y8, Y9
+	VSUBPS      Y0, Y9, Y9
+	VMULPS      Y1, Y9, Y9
+	VMASKMOVPS  (CX), Y8, Y7
+	VMASKMOVPS  (DX), Y8, Y6
+	VFMADD231PS Y7, Y9, Y6
+	CMPQ        SI, $0x04
+	JL          store110_few
+	VMOVUPS     X6, (AX)
+	JE          store110_end
+	VPERM2F128  $0x01, Y6, Y6, Y6
+	CMPQ        SI, $0x06
+	JL          store110_five
+	VMOVLPS     X6, 16(AX)
+	JE          store110_swap
+	VEXTRACTPS  $0x02, X6, 24(AX)
+	JMP         store110_swap
 
+store110_five:
+	VMOVSS X6, 16(AX)
+
+store110_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store110_end
+
+store110_few:
+	CMPQ       SI, $0x02
+	JL         store110_one
+	VMOVLPS    X6, (AX)
+	JE         store110_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store110_end
+
+store110_one:
+	VMOVSS X6, (AX)
+
+store110_end:
 done:
 	VZEROUPPER
 	RET
@@ -27124,6 +30778,52 @@ done:
 	VZEROUPPER
 	RET
 
+// func LayerNormStreamAVX2(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·LayerNormStreamAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         gamma+16(FP), CX
+	MOVQ         beta+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS mean+40(FP), Y0
+	VBROADCASTSS rstd+44(FP), Y1
+
+blocks:
+	VMOVUPS     (BX), Y2
+	VMOVUPS     32(BX), Y3
+	VMOVUPS     64(BX), Y4
+	VMOVUPS     96(BX), Y5
+	VSUBPS      Y0, Y2, Y2
+	VSUBPS      Y0, Y3, Y3
+	VSUBPS      Y0, Y4, Y4
+	VSUBPS      Y0, Y5, Y5
+	VMULPS      Y1, Y2, Y2
+	VMULPS      Y1, Y3, Y3
+	VMULPS      Y1, Y4, Y4
+	VMULPS      Y1, Y5, Y5
+	VMOVUPS     (DX), Y6
+	VMOVUPS     32(DX), Y7
+	VMOVUPS     64(DX), Y8
+	VMOVUPS     96(DX), Y9
+	VFMADD231PS (CX), Y2, Y6
+	VFMADD231PS 32(CX), Y3, Y7
+	VFMADD231PS 64(CX), Y4, Y8
+	VFMADD231PS 96(CX), Y5, Y9
+	VMOVNTPS    Y6, (AX)
+	VMOVNTPS    Y7, 32(AX)
+	VMOVNTPS    Y8, 64(AX)
+	VMOVNTPS    Y9, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $+32, SI
+	JNE         blocks
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func LayerNormDotAVX2(acc *[64]float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32) float32
 // Requires: AVX, FMA3
 TEXT ·LayerNormDotAVX2(SB), NOSPLIT, $0-52
@@ -27159,85 +30859,56 @@ start:
 
 blocks:
 	VMOVUPS     (CX), Y10
+	VMOVUPS     32(CX), Y11
 	VSUBPS      Y0, Y10, Y10
+	VSUBPS      Y0, Y11, Y11
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
+	VMULPS      Y1, Y11, Y11
 	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
+	VMOVUPS     32(DX), Y13
+	VMULPS      (BX), Y12, Y12
+	VMULPS      32(BX), Y13, Y13
 	VFMADD231PS Y10, Y12, Y2
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	VMOVUPS     (CX), Y10
+	VFMADD231PS Y11, Y13, Y3
+	VMOVUPS     64(CX), Y11
+	VMOVUPS     96(CX), Y13
+	VSUBPS      Y0, Y11, Y11
+	VSUBPS      Y0, Y13, Y13
+	VMULPS      Y1, Y11, Y11
+	VMULPS      Y1, Y13, Y13
+	VMOVUPS     64(DX), Y10
+	VMOVUPS     96(DX), Y12
+	VMULPS      64(BX), Y10, Y10
+	VMULPS      96(BX), Y12, Y12
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y13, Y12, Y5
+	VMOVUPS     128(CX), Y13
+	VMOVUPS     160(CX), Y12
+	VSUBPS      Y0, Y13, Y13
+	VSUBPS      Y0, Y12, Y12
+	VMULPS      Y1, Y13, Y13
+	VMULPS      Y1, Y12, Y12
+	VMOVUPS     128(DX), Y11
+	VMOVUPS     160(DX), Y10
+	VMULPS      128(BX), Y11, Y11
+	VMULPS      160(BX), Y10, Y10
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y12, Y10, Y7
+	VMOVUPS     192(CX), Y12
+	VMOVUPS     224(CX), Y10
+	VSUBPS      Y0, Y12, Y12
 	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y12, Y12
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
-	VFMADD231PS Y10, Y11, Y3
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	VMOVUPS     (CX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
-	VFMADD231PS Y10, Y12, Y4
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	VMOVUPS     (CX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
-	VFMADD231PS Y10, Y11, Y5
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	VMOVUPS     (CX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
-	VFMADD231PS Y10, Y12, Y6
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	VMOVUPS     (CX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
-	VFMADD231PS Y10, Y11, Y7
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	VMOVUPS     (CX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
-	VFMADD231PS Y10, Y12, Y8
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	VMOVUPS     (CX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
+	VMOVUPS     192(DX), Y13
+	VMOVUPS     224(DX), Y11
+	VMULPS      192(BX), Y13, Y13
+	VMULPS      224(BX), Y11, Y11
+	VFMADD231PS Y12, Y13, Y8
 	VFMADD231PS Y10, Y11, Y9
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
 	SUBQ        $+64, SI
 	JGE         blocks
 
@@ -27248,10 +30919,9 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
-	VFMADD231PS Y10, Y12, Y2
+	VMOVUPS     (DX), Y11
+	VMULPS      (BX), Y11, Y11
+	VFMADD231PS Y10, Y11, Y2
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
@@ -27261,9 +30931,8 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
 	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
+	VMULPS      (BX), Y11, Y11
 	VFMADD231PS Y10, Y11, Y3
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -27274,10 +30943,9 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
-	VFMADD231PS Y10, Y12, Y4
+	VMOVUPS     (DX), Y11
+	VMULPS      (BX), Y11, Y11
+	VFMADD231PS Y10, Y11, Y4
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
@@ -27287,9 +30955,8 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
 	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
+	VMULPS      (BX), Y11, Y11
 	VFMADD231PS Y10, Y11, Y5
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -27300,10 +30967,9 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
-	VFMADD231PS Y10, Y12, Y6
+	VMOVUPS     (DX), Y11
+	VMULPS      (BX), Y11, Y11
+	VFMADD231PS Y10, Y11, Y6
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
@@ -27313,9 +30979,8 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
 	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
+	VMULPS      (BX), Y11, Y11
 	VFMADD231PS Y10, Y11, Y7
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -27326,10 +30991,9 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y11
-	VMOVUPS     (DX), Y12
-	VMULPS      Y12, Y11, Y12
-	VFMADD231PS Y10, Y12, Y8
+	VMOVUPS     (DX), Y11
+	VMULPS      (BX), Y11, Y11
+	VFMADD231PS Y10, Y11, Y8
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
@@ -27339,9 +31003,8 @@ blocks_end:
 	VMOVUPS     (CX), Y10
 	VSUBPS      Y0, Y10, Y10
 	VMULPS      Y1, Y10, Y10
-	VMOVUPS     (BX), Y12
 	VMOVUPS     (DX), Y11
-	VMULPS      Y11, Y12, Y11
+	VMULPS      (BX), Y11, Y11
 	VFMADD231PS Y10, Y11, Y9
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -27738,53 +31401,68 @@ TEXT ·LayerNormBackwardAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS rstd+44(FP), Y1
 	VBROADCASTSS a+48(FP), Y2
 	VBROADCASTSS b+52(FP), Y3
-	SUBQ         $+16, SI
+	SUBQ         $+32, SI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      32(CX), Y5
+	VMOVUPS      64(CX), Y6
+	VMOVUPS      96(CX), Y7
 	VSUBPS       Y0, Y4, Y4
 	VSUBPS       Y0, Y5, Y5
+	VSUBPS       Y0, Y6, Y6
+	VSUBPS       Y0, Y7, Y7
 	VMULPS       Y1, Y4, Y4
 	VMULPS       Y1, Y5, Y5
-	VMOVUPS      (BX), Y6
-	VMOVUPS      32(BX), Y7
+	VMULPS       Y1, Y6, Y6
+	VMULPS       Y1, Y7, Y7
 	VMOVUPS      (DX), Y8
 	VMOVUPS      32(DX), Y9
-	VMULPS       Y8, Y6, Y8
-	VMULPS       Y9, Y7, Y9
+	VMOVUPS      64(DX), Y10
+	VMOVUPS      96(DX), Y11
+	VMULPS       (BX), Y8, Y8
+	VMULPS       32(BX), Y9, Y9
+	VMULPS       64(BX), Y10, Y10
+	VMULPS       96(BX), Y11, Y11
 	VSUBPS       Y2, Y8, Y8
 	VSUBPS       Y2, Y9, Y9
+	VSUBPS       Y2, Y10, Y10
+	VSUBPS       Y2, Y11, Y11
 	VFNMADD231PS Y3, Y4, Y8
 	VFNMADD231PS Y3, Y5, Y9
+	VFNMADD231PS Y3, Y6, Y10
+	VFNMADD231PS Y3, Y7, Y11
 	VMULPS       Y8, Y1, Y8
 	VMULPS       Y9, Y1, Y9
+	VMULPS       Y10, Y1, Y10
+	VMULPS       Y11, Y1, Y11
 	VMOVUPS      Y8, (AX)
 	VMOVUPS      Y9, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      Y11, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	ADDQ         $+128, DX
+	SUBQ         $+32, SI
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+16, SI
+	ADDQ $+32, SI
 	SUBQ $+8, SI
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VMOVUPS      (BX), Y8
-	VMOVUPS      (DX), Y5
-	VMULPS       Y5, Y8, Y5
-	VSUBPS       Y2, Y5, Y5
-	VFNMADD231PS Y3, Y9, Y5
-	VMULPS       Y5, Y1, Y5
-	VMOVUPS      Y5, (AX)
+	VMOVUPS      (CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VMOVUPS      (DX), Y10
+	VMULPS       (BX), Y10, Y10
+	VSUBPS       Y2, Y10, Y10
+	VFNMADD231PS Y3, Y11, Y10
+	VMULPS       Y10, Y1, Y10
+	VMOVUPS      Y10, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -27798,19 +31476,48 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(DI)(SI*4), Y5
+	VMOVUPS      32(DI)(SI*4), Y10
 	NEGQ         SI
-	VMASKMOVPS   (CX), Y5, Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VMASKMOVPS   (BX), Y5, Y8
-	VMASKMOVPS   (DX), Y5, Y4
-	VMULPS       Y4, Y8, Y4
-	VSUBPS       Y2, Y4, Y4
-	VFNMADD231PS Y3, Y9, Y4
-	VMULPS       Y4, Y1, Y4
-	VMASKMOVPS   Y4, Y5, (AX)
+	VMASKMOVPS   (CX), Y10, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VMASKMOVPS   (BX), Y10, Y9
+	VMASKMOVPS   (DX), Y10, Y8
+	VMULPS       Y8, Y9, Y8
+	VSUBPS       Y2, Y8, Y8
+	VFNMADD231PS Y3, Y11, Y8
+	VMULPS       Y8, Y1, Y8
+	CMPQ         SI, $0x04
+	JL           store111_few
+	VMOVUPS      X8, (AX)
+	JE           store111_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         SI, $0x06
+	JL           store111_five
+	VMOVLPS      X8, 16(AX)
+	JE           store111_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store111_swap
 
+store111_five:
+	VMOVSS X8, 16(AX)
+
+store111_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store111_end
+
+store111_few:
+	CMPQ       SI, $0x02
+	JL         store111_one
+	VMOVLPS    X8, (AX)
+	JE         store111_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store111_end
+
+store111_one:
+	VMOVSS X8, (AX)
+
+store111_end:
 done:
 	VZEROUPPER
 	RET
@@ -28207,9 +31914,68 @@ partial_rows:
 	VADDPS       Y3, Y2, Y3
 
 partial_store:
-	VMASKMOVPS Y5, Y4, (AX)
-	VMASKMOVPS Y3, Y4, (BX)
+	CMPQ       R8, $0x04
+	JL         store112_few
+	VMOVUPS    X5, (AX)
+	JE         store112_end
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	CMPQ       R8, $0x06
+	JL         store112_five
+	VMOVLPS    X5, 16(AX)
+	JE         store112_swap
+	VEXTRACTPS $0x02, X5, 24(AX)
+	JMP        store112_swap
 
+store112_five:
+	VMOVSS X5, 16(AX)
+
+store112_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store112_end
+
+store112_few:
+	CMPQ       R8, $0x02
+	JL         store112_one
+	VMOVLPS    X5, (AX)
+	JE         store112_end
+	VEXTRACTPS $0x02, X5, 8(AX)
+	JMP        store112_end
+
+store112_one:
+	VMOVSS X5, (AX)
+
+store112_end:
+	CMPQ       R8, $0x04
+	JL         store113_few
+	VMOVUPS    X3, (BX)
+	JE         store113_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       R8, $0x06
+	JL         store113_five
+	VMOVLPS    X3, 16(BX)
+	JE         store113_swap
+	VEXTRACTPS $0x02, X3, 24(BX)
+	JMP        store113_swap
+
+store113_five:
+	VMOVSS X3, 16(BX)
+
+store113_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store113_end
+
+store113_few:
+	CMPQ       R8, $0x02
+	JL         store113_one
+	VMOVLPS    X3, (BX)
+	JE         store113_end
+	VEXTRACTPS $0x02, X3, 8(BX)
+	JMP        store113_end
+
+store113_one:
+	VMOVSS X3, (BX)
+
+store113_end:
 done:
 	VZEROUPPER
 	RET
@@ -28699,8 +32465,37 @@ partial_rows:
 	VADDPS     Y14, Y15, Y14
 
 partial_store:
-	VMASKMOVPS Y14, Y13, (AX)
+	CMPQ       DX, $0x04
+	JL         store114_few
+	VMOVUPS    X14, (AX)
+	JE         store114_end
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	CMPQ       DX, $0x06
+	JL         store114_five
+	VMOVLPS    X14, 16(AX)
+	JE         store114_swap
+	VEXTRACTPS $0x02, X14, 24(AX)
+	JMP        store114_swap
 
+store114_five:
+	VMOVSS X14, 16(AX)
+
+store114_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store114_end
+
+store114_few:
+	CMPQ       DX, $0x02
+	JL         store114_one
+	VMOVLPS    X14, (AX)
+	JE         store114_end
+	VEXTRACTPS $0x02, X14, 8(AX)
+	JMP        store114_end
+
+store114_one:
+	VMOVSS X14, (AX)
+
+store114_end:
 done:
 	VZEROUPPER
 	RET
@@ -29128,8 +32923,37 @@ partial_store:
 	VADDPS     Y2, Y1, Y1
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
-	VMASKMOVPS Y1, Y8, (AX)
+	CMPQ       CX, $0x04
+	JL         store115_few
+	VMOVUPS    X1, (AX)
+	JE         store115_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       CX, $0x06
+	JL         store115_five
+	VMOVLPS    X1, 16(AX)
+	JE         store115_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store115_swap
 
+store115_five:
+	VMOVSS X1, 16(AX)
+
+store115_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store115_end
+
+store115_few:
+	CMPQ       CX, $0x02
+	JL         store115_one
+	VMOVLPS    X1, (AX)
+	JE         store115_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store115_end
+
+store115_one:
+	VMOVSS X1, (AX)
+
+store115_end:
 done:
 	VZEROUPPER
 	RET
@@ -29456,8 +33280,37 @@ partial_rows:
 	VADDPS      Y14, Y15, Y14
 
 partial_store:
-	VMASKMOVPS Y14, Y13, (AX)
+	CMPQ       DX, $0x04
+	JL         store116_few
+	VMOVUPS    X14, (AX)
+	JE         store116_end
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	CMPQ       DX, $0x06
+	JL         store116_five
+	VMOVLPS    X14, 16(AX)
+	JE         store116_swap
+	VEXTRACTPS $0x02, X14, 24(AX)
+	JMP        store116_swap
 
+store116_five:
+	VMOVSS X14, 16(AX)
+
+store116_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store116_end
+
+store116_few:
+	CMPQ       DX, $0x02
+	JL         store116_one
+	VMOVLPS    X14, (AX)
+	JE         store116_end
+	VEXTRACTPS $0x02, X14, 8(AX)
+	JMP        store116_end
+
+store116_one:
+	VMOVSS X14, (AX)
+
+store116_end:
 done:
 	VZEROUPPER
 	RET
@@ -29885,8 +33738,37 @@ partial_store:
 	VADDPS     Y2, Y1, Y1
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
-	VMASKMOVPS Y1, Y8, (AX)
+	CMPQ       CX, $0x04
+	JL         store117_few
+	VMOVUPS    X1, (AX)
+	JE         store117_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       CX, $0x06
+	JL         store117_five
+	VMOVLPS    X1, 16(AX)
+	JE         store117_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store117_swap
 
+store117_five:
+	VMOVSS X1, 16(AX)
+
+store117_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store117_end
+
+store117_few:
+	CMPQ       CX, $0x02
+	JL         store117_one
+	VMOVLPS    X1, (AX)
+	JE         store117_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store117_end
+
+store117_one:
+	VMOVSS X1, (AX)
+
+store117_end:
 done:
 	VZEROUPPER
 	RET
@@ -30018,6 +33900,380 @@ done:
 	VZEROUPPER
 	RET
 
+// func ShiftedMeansAVX2(mean *float32, lost *float32, shift *float32, n int, rows float32)
+// Requires: AVX
+TEXT ·ShiftedMeansAVX2(SB), NOSPLIT, $0-36
+	MOVQ         mean+0(FP), AX
+	MOVQ         lost+8(FP), BX
+	MOVQ         shift+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS rows+32(FP), Y0
+	SUBQ         $+16, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS (CX), Y1
+	VMOVUPS 32(CX), Y2
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y4
+	VDIVPS  Y0, Y3, Y3
+	VDIVPS  Y0, Y4, Y4
+	VADDPS  Y3, Y1, Y5
+	VADDPS  Y4, Y2, Y6
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
+	VSUBPS  Y1, Y5, Y1
+	VSUBPS  Y2, Y6, Y2
+	VSUBPS  Y1, Y3, Y1
+	VSUBPS  Y2, Y4, Y2
+	VMOVUPS Y1, (BX)
+	VMOVUPS Y2, 32(BX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, CX
+	SUBQ    $+16, DX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+16, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (CX), Y2
+	VMOVUPS (AX), Y1
+	VDIVPS  Y0, Y1, Y1
+	VADDPS  Y1, Y2, Y4
+	VMOVUPS Y4, (AX)
+	VSUBPS  Y2, Y4, Y2
+	VSUBPS  Y2, Y1, Y2
+	VMOVUPS Y2, (BX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, CX
+	SUBQ    $+8, DX
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, DX
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), SI
+	NEGQ       DX
+	VMOVUPS    32(SI)(DX*4), Y2
+	NEGQ       DX
+	VMASKMOVPS (CX), Y2, Y1
+	VMASKMOVPS (AX), Y2, Y4
+	VDIVPS     Y0, Y4, Y4
+	VADDPS     Y4, Y1, Y3
+	CMPQ       DX, $0x04
+	JL         store118_few
+	VMOVUPS    X3, (AX)
+	JE         store118_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       DX, $0x06
+	JL         store118_five
+	VMOVLPS    X3, 16(AX)
+	JE         store118_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store118_swap
+
+store118_five:
+	VMOVSS X3, 16(AX)
+
+store118_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store118_end
+
+store118_few:
+	CMPQ       DX, $0x02
+	JL         store118_one
+	VMOVLPS    X3, (AX)
+	JE         store118_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store118_end
+
+store118_one:
+	VMOVSS X3, (AX)
+
+store118_end:
+	VSUBPS     Y1, Y3, Y1
+	VSUBPS     Y1, Y4, Y1
+	CMPQ       DX, $0x04
+	JL         store119_few
+	VMOVUPS    X1, (BX)
+	JE         store119_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       DX, $0x06
+	JL         store119_five
+	VMOVLPS    X1, 16(BX)
+	JE         store119_swap
+	VEXTRACTPS $0x02, X1, 24(BX)
+	JMP        store119_swap
+
+store119_five:
+	VMOVSS X1, 16(BX)
+
+store119_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store119_end
+
+store119_few:
+	CMPQ       DX, $0x02
+	JL         store119_one
+	VMOVLPS    X1, (BX)
+	JE         store119_end
+	VEXTRACTPS $0x02, X1, 8(BX)
+	JMP        store119_end
+
+store119_one:
+	VMOVSS X1, (BX)
+
+store119_end:
+done:
+	VZEROUPPER
+	RET
+
+// func ShiftedMeansAVX512(mean *float32, lost *float32, shift *float32, n int, rows float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ShiftedMeansAVX512(SB), NOSPLIT, $0-36
+	MOVQ         mean+0(FP), AX
+	MOVQ         lost+8(FP), BX
+	MOVQ         shift+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS rows+32(FP), Z0
+	SUBQ         $+32, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS (CX), Z1
+	VMOVUPS 64(CX), Z2
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z4
+	VDIVPS  Z0, Z3, Z3
+	VDIVPS  Z0, Z4, Z4
+	VADDPS  Z3, Z1, Z5
+	VADDPS  Z4, Z2, Z6
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, 64(AX)
+	VSUBPS  Z1, Z5, Z1
+	VSUBPS  Z2, Z6, Z2
+	VSUBPS  Z1, Z3, Z1
+	VSUBPS  Z2, Z4, Z2
+	VMOVUPS Z1, (BX)
+	VMOVUPS Z2, 64(BX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, DX
+	SUBQ $+16, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (CX), Z2
+	VMOVUPS (AX), Z1
+	VDIVPS  Z0, Z1, Z1
+	VADDPS  Z1, Z2, Z4
+	VMOVUPS Z4, (AX)
+	VSUBPS  Z2, Z4, Z2
+	VSUBPS  Z2, Z1, Z2
+	VMOVUPS Z2, (BX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, CX
+	SUBQ    $+16, DX
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, DX
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX), K1, Z2
+	VMOVUPS.Z (AX), K1, Z1
+	VDIVPS    Z0, Z1, Z1
+	VADDPS    Z1, Z2, Z4
+	VMOVUPS   Z4, K1, (AX)
+	VSUBPS    Z2, Z4, Z2
+	VSUBPS    Z2, Z1, Z2
+	VMOVUPS   Z2, K1, (BX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func CorrectedVariancesAVX2(variance *float32, lost *float32, n int, rows float32)
+// Requires: AVX
+TEXT ·CorrectedVariancesAVX2(SB), NOSPLIT, $0-28
+	MOVQ         variance+0(FP), AX
+	MOVQ         lost+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS rows+24(FP), Y0
+	VBROADCASTSS lanes_00000000<>+0(SB), Y2
+	SUBQ         $+16, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS (BX), Y1
+	VMOVUPS 32(BX), Y3
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	VDIVPS  Y0, Y4, Y4
+	VDIVPS  Y0, Y5, Y5
+	VMULPS  Y1, Y1, Y1
+	VMULPS  Y3, Y3, Y3
+	VSUBPS  Y1, Y4, Y1
+	VSUBPS  Y3, Y5, Y3
+	VMAXPS  Y1, Y2, Y1
+	VMAXPS  Y3, Y2, Y3
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+16, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y3
+	VMOVUPS (AX), Y1
+	VDIVPS  Y0, Y1, Y1
+	VMULPS  Y3, Y3, Y3
+	VSUBPS  Y3, Y1, Y3
+	VMAXPS  Y3, Y2, Y3
+	VMOVUPS Y3, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	SUBQ    $+8, CX
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, CX
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y3
+	NEGQ       CX
+	VMASKMOVPS (BX), Y3, Y1
+	VMASKMOVPS (AX), Y3, Y5
+	VDIVPS     Y0, Y5, Y5
+	VMULPS     Y1, Y1, Y1
+	VSUBPS     Y1, Y5, Y1
+	VMAXPS     Y1, Y2, Y1
+	CMPQ       CX, $0x04
+	JL         store120_few
+	VMOVUPS    X1, (AX)
+	JE         store120_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       CX, $0x06
+	JL         store120_five
+	VMOVLPS    X1, 16(AX)
+	JE         store120_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store120_swap
+
+store120_five:
+	VMOVSS X1, 16(AX)
+
+store120_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store120_end
+
+store120_few:
+	CMPQ       CX, $0x02
+	JL         store120_one
+	VMOVLPS    X1, (AX)
+	JE         store120_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store120_end
+
+store120_one:
+	VMOVSS X1, (AX)
+
+store120_end:
+done:
+	VZEROUPPER
+	RET
+
+// func CorrectedVariancesAVX512(variance *float32, lost *float32, n int, rows float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·CorrectedVariancesAVX512(SB), NOSPLIT, $0-28
+	MOVQ         variance+0(FP), AX
+	MOVQ         lost+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS rows+24(FP), Z0
+	VBROADCASTSS lanes_00000000<>+0(SB), Z2
+	SUBQ         $+32, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS (BX), Z1
+	VMOVUPS 64(BX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VDIVPS  Z0, Z4, Z4
+	VDIVPS  Z0, Z5, Z5
+	VMULPS  Z1, Z1, Z1
+	VMULPS  Z3, Z3, Z3
+	VSUBPS  Z1, Z4, Z1
+	VSUBPS  Z3, Z5, Z3
+	VMAXPS  Z1, Z2, Z1
+	VMAXPS  Z3, Z2, Z3
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Z3
+	VMOVUPS (AX), Z1
+	VDIVPS  Z0, Z1, Z1
+	VMULPS  Z3, Z3, Z3
+	VSUBPS  Z3, Z1, Z3
+	VMAXPS  Z3, Z2, Z3
+	VMOVUPS Z3, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, CX
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, CX
+	TESTQ     CX, CX
+	JE        done
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (BX), K1, Z3
+	VMOVUPS.Z (AX), K1, Z1
+	VDIVPS    Z0, Z1, Z1
+	VMULPS    Z3, Z3, Z3
+	VSUBPS    Z3, Z1, Z3
+	VMAXPS    Z3, Z2, Z3
+	VMOVUPS   Z3, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func ColAffineAVX2(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
 // Requires: AVX, FMA3
 TEXT ·ColAffineAVX2(SB), NOSPLIT, $0-48
@@ -30042,26 +34298,22 @@ row:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS     (BX), Y1
-	VMOVUPS     32(BX), Y2
-	VMOVUPS     64(BX), Y3
-	VMOVUPS     96(BX), Y4
-	VMOVUPS     (CX), Y5
-	VMOVUPS     32(CX), Y6
-	VMOVUPS     64(CX), Y7
-	VMOVUPS     96(CX), Y8
-	VMOVUPS     (DX), Y9
-	VMOVUPS     32(DX), Y10
-	VMOVUPS     64(DX), Y11
-	VMOVUPS     96(DX), Y12
-	VFMADD231PS Y5, Y1, Y9
-	VFMADD231PS Y6, Y2, Y10
-	VFMADD231PS Y7, Y3, Y11
-	VFMADD231PS Y8, Y4, Y12
-	VMOVUPS     Y9, (AX)
-	VMOVUPS     Y10, 32(AX)
-	VMOVUPS     Y11, 64(AX)
-	VMOVUPS     Y12, 96(AX)
+	VMOVUPS     (CX), Y1
+	VMOVUPS     32(CX), Y2
+	VMOVUPS     64(CX), Y3
+	VMOVUPS     96(CX), Y4
+	VMOVUPS     (DX), Y5
+	VMOVUPS     32(DX), Y6
+	VMOVUPS     64(DX), Y7
+	VMOVUPS     96(DX), Y8
+	VFMADD231PS (BX), Y1, Y5
+	VFMADD231PS 32(BX), Y2, Y6
+	VFMADD231PS 64(BX), Y3, Y7
+	VFMADD231PS 96(BX), Y4, Y8
+	VMOVUPS     Y5, (AX)
+	VMOVUPS     Y6, 32(AX)
+	VMOVUPS     Y7, 64(AX)
+	VMOVUPS     Y8, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -30075,11 +34327,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y12
-	VMOVUPS     (CX), Y11
-	VMOVUPS     (DX), Y10
-	VFMADD231PS Y11, Y12, Y10
-	VMOVUPS     Y10, (AX)
+	VMOVUPS     (CX), Y8
+	VMOVUPS     (DX), Y7
+	VFMADD231PS (BX), Y8, Y7
+	VMOVUPS     Y7, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -30091,14 +34342,44 @@ vectors_end:
 	ADDQ        $+8, R8
 	TESTQ       R8, R8
 	JE          row_end
-	VMASKMOVPS  (BX), Y0, Y10
-	VMASKMOVPS  (CX), Y0, Y11
-	VMASKMOVPS  (DX), Y0, Y12
-	VFMADD231PS Y11, Y10, Y12
-	VMASKMOVPS  Y12, Y0, (AX)
-	SHLQ        $0x02, R8
-	ADDQ        R8, AX
-	ADDQ        R8, BX
+	VMASKMOVPS  (BX), Y0, Y7
+	VMASKMOVPS  (CX), Y0, Y8
+	VMASKMOVPS  (DX), Y0, Y6
+	VFMADD231PS Y8, Y7, Y6
+	CMPQ        R8, $0x04
+	JL          store121_few
+	VMOVUPS     X6, (AX)
+	JE          store121_end
+	VPERM2F128  $0x01, Y6, Y6, Y6
+	CMPQ        R8, $0x06
+	JL          store121_five
+	VMOVLPS     X6, 16(AX)
+	JE          store121_swap
+	VEXTRACTPS  $0x02, X6, 24(AX)
+	JMP         store121_swap
+
+store121_five:
+	VMOVSS X6, 16(AX)
+
+store121_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store121_end
+
+store121_few:
+	CMPQ       R8, $0x02
+	JL         store121_one
+	VMOVLPS    X6, (AX)
+	JE         store121_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store121_end
+
+store121_one:
+	VMOVSS X6, (AX)
+
+store121_end:
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ R8, BX
 
 row_end:
 	SUBQ $+1, SI
@@ -30196,18 +34477,19 @@ row_end:
 // func ColAffineReLUAVX2(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
 // Requires: AVX, FMA3
 TEXT ·ColAffineReLUAVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    scale+16(FP), CX
-	MOVQ    shift+24(FP), DX
-	MOVQ    rows+32(FP), SI
-	MOVQ    cols+40(FP), DI
-	MOVQ    DI, R8
-	ANDQ    $+7, R8
-	LEAQ    partial_masks<>+0(SB), CX
-	NEGQ    R8
-	VMOVUPS 32(CX)(R8*4), Y0
-	NEGQ    R8
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         scale+16(FP), CX
+	MOVQ         shift+24(FP), DX
+	MOVQ         rows+32(FP), SI
+	MOVQ         cols+40(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $+7, R8
+	LEAQ         partial_masks<>+0(SB), CX
+	NEGQ         R8
+	VMOVUPS      32(CX)(R8*4), Y0
+	NEGQ         R8
+	VBROADCASTSS lanes_00000000<>+0(SB), Y2
 
 row:
 	MOVQ DI, R8
@@ -30217,40 +34499,32 @@ row:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS      (BX), Y1
-	VMOVUPS      32(BX), Y2
-	VMOVUPS      64(BX), Y3
-	VMOVUPS      96(BX), Y4
-	VMOVUPS      (CX), Y5
-	VMOVUPS      32(CX), Y6
-	VMOVUPS      64(CX), Y7
-	VMOVUPS      96(CX), Y8
-	VMOVUPS      (DX), Y9
-	VMOVUPS      32(DX), Y10
-	VMOVUPS      64(DX), Y11
-	VMOVUPS      96(DX), Y12
-	VFMADD231PS  Y5, Y1, Y9
-	VFMADD231PS  Y6, Y2, Y10
-	VFMADD231PS  Y7, Y3, Y11
-	VFMADD231PS  Y8, Y4, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y8
-	VMAXPS       Y9, Y8, Y9
-	VBROADCASTSS lanes_00000000<>+0(SB), Y8
-	VMAXPS       Y10, Y8, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y8
-	VMAXPS       Y11, Y8, Y11
-	VBROADCASTSS lanes_00000000<>+0(SB), Y8
-	VMAXPS       Y12, Y8, Y12
-	VMOVUPS      Y9, (AX)
-	VMOVUPS      Y10, 32(AX)
-	VMOVUPS      Y11, 64(AX)
-	VMOVUPS      Y12, 96(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, BX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	SUBQ         $+32, R8
-	JGE          blocks
+	VMOVUPS     (CX), Y1
+	VMOVUPS     32(CX), Y3
+	VMOVUPS     64(CX), Y4
+	VMOVUPS     96(CX), Y5
+	VMOVUPS     (DX), Y6
+	VMOVUPS     32(DX), Y7
+	VMOVUPS     64(DX), Y8
+	VMOVUPS     96(DX), Y9
+	VFMADD231PS (BX), Y1, Y6
+	VFMADD231PS 32(BX), Y3, Y7
+	VFMADD231PS 64(BX), Y4, Y8
+	VFMADD231PS 96(BX), Y5, Y9
+	VMAXPS      Y6, Y2, Y6
+	VMAXPS      Y7, Y2, Y7
+	VMAXPS      Y8, Y2, Y8
+	VMAXPS      Y9, Y2, Y9
+	VMOVUPS     Y6, (AX)
+	VMOVUPS     Y7, 32(AX)
+	VMOVUPS     Y8, 64(AX)
+	VMOVUPS     Y9, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $+32, R8
+	JGE         blocks
 
 blocks_end:
 	ADDQ $+32, R8
@@ -30258,34 +34532,61 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y12
-	VMOVUPS      (CX), Y11
-	VMOVUPS      (DX), Y10
-	VFMADD231PS  Y11, Y12, Y10
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y10, Y11, Y10
-	VMOVUPS      Y10, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	SUBQ         $+8, R8
-	JGE          vectors
+	VMOVUPS     (CX), Y9
+	VMOVUPS     (DX), Y8
+	VFMADD231PS (BX), Y9, Y8
+	VMAXPS      Y8, Y2, Y8
+	VMOVUPS     Y8, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	SUBQ        $+8, R8
+	JGE         vectors
 
 vectors_end:
-	ADDQ         $+8, R8
-	TESTQ        R8, R8
-	JE           row_end
-	VMASKMOVPS   (BX), Y0, Y10
-	VMASKMOVPS   (CX), Y0, Y11
-	VMASKMOVPS   (DX), Y0, Y12
-	VFMADD231PS  Y11, Y10, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y12, Y11, Y12
-	VMASKMOVPS   Y12, Y0, (AX)
-	SHLQ         $0x02, R8
-	ADDQ         R8, AX
-	ADDQ         R8, BX
+	ADDQ        $+8, R8
+	TESTQ       R8, R8
+	JE          row_end
+	VMASKMOVPS  (BX), Y0, Y8
+	VMASKMOVPS  (CX), Y0, Y9
+	VMASKMOVPS  (DX), Y0, Y7
+	VFMADD231PS Y9, Y8, Y7
+	VMAXPS      Y7, Y2, Y7
+	CMPQ        R8, $0x04
+	JL          store122_few
+	VMOVUPS     X7, (AX)
+	JE          store122_end
+	VPERM2F128  $0x01, Y7, Y7, Y7
+	CMPQ        R8, $0x06
+	JL          store122_five
+	VMOVLPS     X7, 16(AX)
+	JE          store122_swap
+	VEXTRACTPS  $0x02, X7, 24(AX)
+	JMP         store122_swap
+
+store122_five:
+	VMOVSS X7, 16(AX)
+
+store122_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store122_end
+
+store122_few:
+	CMPQ       R8, $0x02
+	JL         store122_one
+	VMOVLPS    X7, (AX)
+	JE         store122_end
+	VEXTRACTPS $0x02, X7, 8(AX)
+	JMP        store122_end
+
+store122_one:
+	VMOVSS X7, (AX)
+
+store122_end:
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ R8, BX
 
 row_end:
 	SUBQ $+1, SI
@@ -30410,26 +34711,22 @@ row:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Y1
-	VMOVUPS 32(BX), Y3
-	VMOVUPS 64(BX), Y4
-	VMOVUPS 96(BX), Y5
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	VMOVUPS 64(CX), Y8
-	VMOVUPS 96(CX), Y9
-	VADDPS  Y6, Y1, Y6
-	VADDPS  Y7, Y3, Y7
-	VADDPS  Y8, Y4, Y8
-	VADDPS  Y9, Y5, Y9
-	VMAXPS  Y6, Y2, Y6
-	VMAXPS  Y7, Y2, Y7
-	VMAXPS  Y8, Y2, Y8
-	VMAXPS  Y9, Y2, Y9
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
-	VMOVUPS Y8, 64(AX)
-	VMOVUPS Y9, 96(AX)
+	VMOVUPS (CX), Y1
+	VMOVUPS 32(CX), Y3
+	VMOVUPS 64(CX), Y4
+	VMOVUPS 96(CX), Y5
+	VADDPS  (BX), Y1, Y1
+	VADDPS  32(BX), Y3, Y3
+	VADDPS  64(BX), Y4, Y4
+	VADDPS  96(BX), Y5, Y5
+	VMAXPS  Y1, Y2, Y1
+	VMAXPS  Y3, Y2, Y3
+	VMAXPS  Y4, Y2, Y4
+	VMAXPS  Y5, Y2, Y5
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y5, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -30442,11 +34739,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y9
-	VMOVUPS (CX), Y8
-	VADDPS  Y8, Y9, Y8
-	VMAXPS  Y8, Y2, Y8
-	VMOVUPS Y8, (AX)
+	VMOVUPS (CX), Y5
+	VADDPS  (BX), Y5, Y5
+	VMAXPS  Y5, Y2, Y5
+	VMOVUPS Y5, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -30457,14 +34753,44 @@ vectors_end:
 	ADDQ       $+8, DI
 	TESTQ      DI, DI
 	JE         row_end
-	VMASKMOVPS (BX), Y0, Y8
-	VMASKMOVPS (CX), Y0, Y9
-	VADDPS     Y9, Y8, Y9
-	VMAXPS     Y9, Y2, Y9
-	VMASKMOVPS Y9, Y0, (AX)
-	SHLQ       $0x02, DI
-	ADDQ       DI, AX
-	ADDQ       DI, BX
+	VMASKMOVPS (BX), Y0, Y5
+	VMASKMOVPS (CX), Y0, Y4
+	VADDPS     Y4, Y5, Y4
+	VMAXPS     Y4, Y2, Y4
+	CMPQ       DI, $0x04
+	JL         store123_few
+	VMOVUPS    X4, (AX)
+	JE         store123_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       DI, $0x06
+	JL         store123_five
+	VMOVLPS    X4, 16(AX)
+	JE         store123_swap
+	VEXTRACTPS $0x02, X4, 24(AX)
+	JMP        store123_swap
+
+store123_five:
+	VMOVSS X4, 16(AX)
+
+store123_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store123_end
+
+store123_few:
+	CMPQ       DI, $0x02
+	JL         store123_one
+	VMOVLPS    X4, (AX)
+	JE         store123_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store123_end
+
+store123_one:
+	VMOVSS X4, (AX)
+
+store123_end:
+	SHLQ $0x02, DI
+	ADDQ DI, AX
+	ADDQ DI, BX
 
 row_end:
 	SUBQ $+1, DX
@@ -30580,60 +34906,58 @@ row:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS      (BX), Y1
-	VMOVUPS      32(BX), Y4
-	VMOVUPS      (CX), Y5
-	VMOVUPS      32(CX), Y6
-	VADDPS       Y5, Y1, Y5
-	VADDPS       Y6, Y4, Y6
-	VORPS        Y2, Y5, Y4
-	VORPS        Y2, Y6, Y1
-	VMAXPS       Y4, Y3, Y4
-	VMAXPS       Y1, Y3, Y1
+	VMOVUPS      (CX), Y1
+	VMOVUPS      32(CX), Y4
+	VADDPS       (BX), Y1, Y1
+	VADDPS       32(BX), Y4, Y4
+	VORPS        Y2, Y1, Y5
+	VORPS        Y2, Y4, Y6
+	VMAXPS       Y5, Y3, Y5
+	VMAXPS       Y6, Y3, Y6
 	VBROADCASTSS lanes_4b40007f<>+0(SB), Y7
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y4, Y7
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y5, Y7
 	VBROADCASTSS lanes_4b40007f<>+0(SB), Y8
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y1, Y8
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y6, Y8
 	VSUBPS       lanes_4b40007f<>+0(SB), Y7, Y9
 	VSUBPS       lanes_4b40007f<>+0(SB), Y8, Y10
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y9, Y4
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y1
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y9, Y4
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y1
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y6
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y6
 	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y4, Y10
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y5, Y10
 	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y9
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y1, Y9
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y4, Y10
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y1, Y9
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y4, Y10
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y1, Y9
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y4, Y10
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y1, Y9
-	VMULPS       Y4, Y4, Y11
-	VMULPS       Y1, Y1, Y12
-	VFMADD231PS  Y10, Y11, Y4
-	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y6, Y9
+	VMULPS       Y5, Y5, Y11
+	VMULPS       Y6, Y6, Y12
+	VFMADD231PS  Y10, Y11, Y5
+	VFMADD231PS  Y9, Y12, Y6
 	VPSLLD       $0x17, Y7, Y7
 	VPSLLD       $0x17, Y8, Y8
 	VBROADCASTSS lanes_3f000000<>+0(SB), Y9
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y7, Y9
 	VBROADCASTSS lanes_3f000000<>+0(SB), Y12
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y8, Y12
-	VFNMADD231PS Y4, Y7, Y9
-	VFNMADD231PS Y1, Y8, Y12
+	VFNMADD231PS Y5, Y7, Y9
+	VFNMADD231PS Y6, Y8, Y12
 	VBROADCASTSS lanes_3f000000<>+0(SB), Y10
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y7, Y10
 	VBROADCASTSS lanes_3f000000<>+0(SB), Y11
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y8, Y11
-	VFMADD231PS  Y4, Y7, Y10
-	VFMADD231PS  Y1, Y8, Y11
+	VFMADD231PS  Y5, Y7, Y10
+	VFMADD231PS  Y6, Y8, Y11
 	VDIVPS       Y10, Y9, Y10
 	VDIVPS       Y11, Y12, Y11
-	VANDPS       Y2, Y5, Y12
+	VANDPS       Y2, Y1, Y12
 	VORPS        Y12, Y10, Y10
-	VANDPS       Y2, Y6, Y5
-	VORPS        Y5, Y11, Y11
+	VANDPS       Y2, Y4, Y1
+	VORPS        Y1, Y11, Y11
 	VMOVUPS      Y10, (AX)
 	VMOVUPS      Y11, 32(AX)
 	ADDQ         $+64, AX
@@ -30648,33 +34972,32 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y11
-	VMOVUPS      (CX), Y10
-	VADDPS       Y10, Y11, Y10
-	VORPS        Y2, Y10, Y11
-	VMAXPS       Y11, Y3, Y11
-	VBROADCASTSS lanes_4b40007f<>+0(SB), Y6
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y11, Y6
-	VSUBPS       lanes_4b40007f<>+0(SB), Y6, Y5
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y5, Y11
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y5, Y11
-	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y5
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y11, Y5
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y11, Y5
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y11, Y5
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y11, Y5
-	VMULPS       Y11, Y11, Y12
-	VFMADD231PS  Y5, Y12, Y11
-	VPSLLD       $0x17, Y6, Y6
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y5
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y6, Y5
-	VFNMADD231PS Y11, Y6, Y5
+	VMOVUPS      (CX), Y11
+	VADDPS       (BX), Y11, Y11
+	VORPS        Y2, Y11, Y10
+	VMAXPS       Y10, Y3, Y10
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y4
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y10, Y4
+	VSUBPS       lanes_4b40007f<>+0(SB), Y4, Y1
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y1, Y10
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y1, Y10
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y1
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y10, Y1
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y10, Y1
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y10, Y1
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y10, Y1
+	VMULPS       Y10, Y10, Y12
+	VFMADD231PS  Y1, Y12, Y10
+	VPSLLD       $0x17, Y4, Y4
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y1
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y4, Y1
+	VFNMADD231PS Y10, Y4, Y1
 	VBROADCASTSS lanes_3f000000<>+0(SB), Y12
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y6, Y12
-	VFMADD231PS  Y11, Y6, Y12
-	VDIVPS       Y12, Y5, Y12
-	VANDPS       Y2, Y10, Y5
-	VORPS        Y5, Y12, Y12
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y4, Y12
+	VFMADD231PS  Y10, Y4, Y12
+	VDIVPS       Y12, Y1, Y12
+	VANDPS       Y2, Y11, Y1
+	VORPS        Y1, Y12, Y12
 	VMOVUPS      Y12, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -30687,36 +35010,66 @@ vectors_end:
 	TESTQ        DI, DI
 	JE           row_end
 	VMASKMOVPS   (BX), Y0, Y12
-	VMASKMOVPS   (CX), Y0, Y10
-	VADDPS       Y10, Y12, Y10
-	VORPS        Y2, Y10, Y12
+	VMASKMOVPS   (CX), Y0, Y11
+	VADDPS       Y11, Y12, Y11
+	VORPS        Y2, Y11, Y12
 	VMAXPS       Y12, Y3, Y12
-	VBROADCASTSS lanes_4b40007f<>+0(SB), Y5
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y12, Y5
-	VSUBPS       lanes_4b40007f<>+0(SB), Y5, Y11
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y11, Y12
-	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y12, Y11
-	VMULPS       Y12, Y12, Y6
-	VFMADD231PS  Y11, Y6, Y12
-	VPSLLD       $0x17, Y5, Y5
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y11
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y5, Y11
-	VFNMADD231PS Y12, Y5, Y11
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y6
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y5, Y6
-	VFMADD231PS  Y12, Y5, Y6
-	VDIVPS       Y6, Y11, Y6
-	VANDPS       Y2, Y10, Y11
-	VORPS        Y11, Y6, Y6
-	VMASKMOVPS   Y6, Y0, (AX)
-	SHLQ         $0x02, DI
-	ADDQ         DI, AX
-	ADDQ         DI, BX
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y1
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y12, Y1
+	VSUBPS       lanes_4b40007f<>+0(SB), Y1, Y10
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y12
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y12
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y12, Y10
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y12, Y10
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y12, Y10
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y12, Y10
+	VMULPS       Y12, Y12, Y4
+	VFMADD231PS  Y10, Y4, Y12
+	VPSLLD       $0x17, Y1, Y1
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y10
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y1, Y10
+	VFNMADD231PS Y12, Y1, Y10
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y4
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y1, Y4
+	VFMADD231PS  Y12, Y1, Y4
+	VDIVPS       Y4, Y10, Y4
+	VANDPS       Y2, Y11, Y10
+	VORPS        Y10, Y4, Y4
+	CMPQ         DI, $0x04
+	JL           store124_few
+	VMOVUPS      X4, (AX)
+	JE           store124_end
+	VPERM2F128   $0x01, Y4, Y4, Y4
+	CMPQ         DI, $0x06
+	JL           store124_five
+	VMOVLPS      X4, 16(AX)
+	JE           store124_swap
+	VEXTRACTPS   $0x02, X4, 24(AX)
+	JMP          store124_swap
+
+store124_five:
+	VMOVSS X4, 16(AX)
+
+store124_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store124_end
+
+store124_few:
+	CMPQ       DI, $0x02
+	JL         store124_one
+	VMOVLPS    X4, (AX)
+	JE         store124_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store124_end
+
+store124_one:
+	VMOVSS X4, (AX)
+
+store124_end:
+	SHLQ $0x02, DI
+	ADDQ DI, AX
+	ADDQ DI, BX
 
 row_end:
 	SUBQ $+1, DX
@@ -30963,7 +35316,7 @@ TEXT ·DropoutAVX2(SB), NOSPLIT, $0-44
 	VPADDD       Y0, Y5, Y5
 	VBROADCASTSS lanes_85ebca6b<>+0(SB), Y7
 	VBROADCASTSS lanes_c2b2ae35<>+0(SB), Y8
-	SUBQ         $+16, CX
+	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
@@ -30987,40 +35340,63 @@ blocks:
 	VPMULLD  Y8, Y6, Y6
 	VPCMPGTD Y9, Y3, Y9
 	VPCMPGTD Y6, Y3, Y6
-	VMOVUPS  (BX), Y11
-	VMOVUPS  32(BX), Y10
-	VMULPS   Y11, Y4, Y11
-	VMULPS   Y10, Y4, Y10
+	VMULPS   (BX), Y4, Y11
+	VMULPS   32(BX), Y4, Y10
 	VANDNPS  Y11, Y9, Y11
 	VANDNPS  Y10, Y6, Y10
 	VMOVUPS  Y11, (AX)
 	VMOVUPS  Y10, 32(AX)
-	ADDQ     $+64, AX
-	ADDQ     $+64, BX
-	VPADDD   lanes_00000010<>+0(SB), Y5, Y5
-	SUBQ     $+16, CX
+	VPADDD   lanes_00000010<>+0(SB), Y5, Y10
+	VPADDD   lanes_00000018<>+0(SB), Y5, Y11
+	VXORPS   Y1, Y10, Y10
+	VXORPS   Y1, Y11, Y11
+	VPSRLD   $0x10, Y10, Y6
+	VPSRLD   $0x10, Y11, Y9
+	VXORPS   Y6, Y10, Y6
+	VXORPS   Y9, Y11, Y9
+	VPMULLD  Y7, Y6, Y6
+	VPMULLD  Y7, Y9, Y9
+	VXORPS   Y2, Y6, Y6
+	VXORPS   Y2, Y9, Y9
+	VPSRLD   $0x0d, Y6, Y11
+	VPSRLD   $0x0d, Y9, Y10
+	VXORPS   Y11, Y6, Y11
+	VXORPS   Y10, Y9, Y10
+	VPMULLD  Y8, Y11, Y11
+	VPMULLD  Y8, Y10, Y10
+	VPCMPGTD Y11, Y3, Y11
+	VPCMPGTD Y10, Y3, Y10
+	VMULPS   64(BX), Y4, Y9
+	VMULPS   96(BX), Y4, Y6
+	VANDNPS  Y9, Y11, Y9
+	VANDNPS  Y6, Y10, Y6
+	VMOVUPS  Y9, 64(AX)
+	VMOVUPS  Y6, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	VPADDD   lanes_00000020<>+0(SB), Y5, Y5
+	SUBQ     $+32, CX
 	JGE      blocks
 
 blocks_end:
-	ADDQ $+16, CX
+	ADDQ $+32, CX
 	SUBQ $+8, CX
 	JL   vectors_end
 
 vectors:
-	VMOVAPS  Y5, Y10
-	VXORPS   Y1, Y10, Y10
-	VPSRLD   $0x10, Y10, Y11
-	VXORPS   Y11, Y10, Y11
-	VPMULLD  Y7, Y11, Y11
-	VXORPS   Y2, Y11, Y11
-	VPSRLD   $0x0d, Y11, Y10
-	VXORPS   Y10, Y11, Y10
-	VPMULLD  Y8, Y10, Y10
-	VPCMPGTD Y10, Y3, Y10
-	VMOVUPS  (BX), Y11
-	VMULPS   Y11, Y4, Y11
-	VANDNPS  Y11, Y10, Y11
-	VMOVUPS  Y11, (AX)
+	VMOVAPS  Y5, Y6
+	VXORPS   Y1, Y6, Y6
+	VPSRLD   $0x10, Y6, Y9
+	VXORPS   Y9, Y6, Y9
+	VPMULLD  Y7, Y9, Y9
+	VXORPS   Y2, Y9, Y9
+	VPSRLD   $0x0d, Y9, Y6
+	VXORPS   Y6, Y9, Y6
+	VPMULLD  Y8, Y6, Y6
+	VPCMPGTD Y6, Y3, Y6
+	VMULPS   (BX), Y4, Y9
+	VANDNPS  Y9, Y6, Y9
+	VMOVUPS  Y9, (AX)
 	ADDQ     $+32, AX
 	ADDQ     $+32, BX
 	VPADDD   lanes_00000008<>+0(SB), Y5, Y5
@@ -31033,23 +35409,52 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y11
+	VMOVUPS    32(DX)(CX*4), Y9
 	NEGQ       CX
-	VMOVAPS    Y5, Y10
-	VXORPS     Y1, Y10, Y10
-	VPSRLD     $0x10, Y10, Y6
-	VXORPS     Y6, Y10, Y6
-	VPMULLD    Y7, Y6, Y6
-	VXORPS     Y2, Y6, Y6
-	VPSRLD     $0x0d, Y6, Y10
+	VMOVAPS    Y5, Y6
+	VXORPS     Y1, Y6, Y6
+	VPSRLD     $0x10, Y6, Y10
 	VXORPS     Y10, Y6, Y10
-	VPMULLD    Y8, Y10, Y10
-	VPCMPGTD   Y10, Y3, Y10
-	VMASKMOVPS (BX), Y11, Y6
-	VMULPS     Y6, Y4, Y6
-	VANDNPS    Y6, Y10, Y6
-	VMASKMOVPS Y6, Y11, (AX)
+	VPMULLD    Y7, Y10, Y10
+	VXORPS     Y2, Y10, Y10
+	VPSRLD     $0x0d, Y10, Y6
+	VXORPS     Y6, Y10, Y6
+	VPMULLD    Y8, Y6, Y6
+	VPCMPGTD   Y6, Y3, Y6
+	VMASKMOVPS (BX), Y9, Y10
+	VMULPS     Y10, Y4, Y10
+	VANDNPS    Y10, Y6, Y10
+	CMPQ       CX, $0x04
+	JL         store125_few
+	VMOVUPS    X10, (AX)
+	JE         store125_end
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	CMPQ       CX, $0x06
+	JL         store125_five
+	VMOVLPS    X10, 16(AX)
+	JE         store125_swap
+	VEXTRACTPS $0x02, X10, 24(AX)
+	JMP        store125_swap
 
+store125_five:
+	VMOVSS X10, 16(AX)
+
+store125_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store125_end
+
+store125_few:
+	CMPQ       CX, $0x02
+	JL         store125_one
+	VMOVLPS    X10, (AX)
+	JE         store125_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store125_end
+
+store125_one:
+	VMOVSS X10, (AX)
+
+store125_end:
 done:
 	VZEROUPPER
 	RET
@@ -31480,9 +35885,68 @@ partial_rows:
 	VADDPS      Y2, Y1, Y2
 
 partial_store:
-	VMASKMOVPS Y5, Y3, (AX)
-	VMASKMOVPS Y2, Y3, (BX)
+	CMPQ       DI, $0x04
+	JL         store126_few
+	VMOVUPS    X5, (AX)
+	JE         store126_end
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	CMPQ       DI, $0x06
+	JL         store126_five
+	VMOVLPS    X5, 16(AX)
+	JE         store126_swap
+	VEXTRACTPS $0x02, X5, 24(AX)
+	JMP        store126_swap
 
+store126_five:
+	VMOVSS X5, 16(AX)
+
+store126_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store126_end
+
+store126_few:
+	CMPQ       DI, $0x02
+	JL         store126_one
+	VMOVLPS    X5, (AX)
+	JE         store126_end
+	VEXTRACTPS $0x02, X5, 8(AX)
+	JMP        store126_end
+
+store126_one:
+	VMOVSS X5, (AX)
+
+store126_end:
+	CMPQ       DI, $0x04
+	JL         store127_few
+	VMOVUPS    X2, (BX)
+	JE         store127_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       DI, $0x06
+	JL         store127_five
+	VMOVLPS    X2, 16(BX)
+	JE         store127_swap
+	VEXTRACTPS $0x02, X2, 24(BX)
+	JMP        store127_swap
+
+store127_five:
+	VMOVSS X2, 16(BX)
+
+store127_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store127_end
+
+store127_few:
+	CMPQ       DI, $0x02
+	JL         store127_one
+	VMOVLPS    X2, (BX)
+	JE         store127_end
+	VEXTRACTPS $0x02, X2, 8(BX)
+	JMP        store127_end
+
+store127_one:
+	VMOVSS X2, (BX)
+
+store127_end:
 done:
 	VZEROUPPER
 	RET
@@ -31883,10 +36347,69 @@ partial_rows:
 
 partial_store:
 	VADDPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y6, (AX)
-	VADDPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y6, (BX)
+	CMPQ       SI, $0x04
+	JL         store128_few
+	VMOVUPS    X1, (AX)
+	JE         store128_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       SI, $0x06
+	JL         store128_five
+	VMOVLPS    X1, 16(AX)
+	JE         store128_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store128_swap
 
+store128_five:
+	VMOVSS X1, 16(AX)
+
+store128_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store128_end
+
+store128_few:
+	CMPQ       SI, $0x02
+	JL         store128_one
+	VMOVLPS    X1, (AX)
+	JE         store128_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store128_end
+
+store128_one:
+	VMOVSS X1, (AX)
+
+store128_end:
+	VADDPS     Y4, Y3, Y3
+	CMPQ       SI, $0x04
+	JL         store129_few
+	VMOVUPS    X3, (BX)
+	JE         store129_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       SI, $0x06
+	JL         store129_five
+	VMOVLPS    X3, 16(BX)
+	JE         store129_swap
+	VEXTRACTPS $0x02, X3, 24(BX)
+	JMP        store129_swap
+
+store129_five:
+	VMOVSS X3, 16(BX)
+
+store129_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store129_end
+
+store129_few:
+	CMPQ       SI, $0x02
+	JL         store129_one
+	VMOVLPS    X3, (BX)
+	JE         store129_end
+	VEXTRACTPS $0x02, X3, 8(BX)
+	JMP        store129_end
+
+store129_one:
+	VMOVSS X3, (BX)
+
+store129_end:
 done:
 	VZEROUPPER
 	RET
@@ -32046,59 +36569,61 @@ row:
 	MOVQ slope+32(FP), SI
 	MOVQ a+40(FP), DI
 	MOVQ b+48(FP), R8
-	SUBQ $+16, R11
+	SUBQ $+32, R11
 	JL   blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y1
 	VMOVUPS      32(CX), Y2
-	VMOVUPS      (BX), Y3
-	VMOVUPS      32(BX), Y4
-	VMOVUPS      (DX), Y5
-	VMOVUPS      32(DX), Y6
-	VSUBPS       Y5, Y1, Y5
-	VSUBPS       Y6, Y2, Y6
-	VMOVUPS      (R8), Y2
-	VMOVUPS      32(R8), Y1
-	VMOVUPS      (DI), Y7
-	VMOVUPS      32(DI), Y8
-	VSUBPS       Y7, Y3, Y7
-	VSUBPS       Y8, Y4, Y8
-	VFNMADD231PS Y2, Y5, Y7
-	VFNMADD231PS Y1, Y6, Y8
-	VMOVUPS      (SI), Y1
-	VMOVUPS      32(SI), Y6
-	VMULPS       Y1, Y7, Y1
-	VMULPS       Y6, Y8, Y6
-	VMOVUPS      Y1, (AX)
+	VMOVUPS      64(CX), Y3
+	VMOVUPS      96(CX), Y4
+	VMOVUPS      (BX), Y5
+	VMOVUPS      32(BX), Y6
+	VMOVUPS      64(BX), Y7
+	VMOVUPS      96(BX), Y8
+	VSUBPS       (DX), Y1, Y1
+	VSUBPS       32(DX), Y2, Y2
+	VSUBPS       64(DX), Y3, Y3
+	VSUBPS       96(DX), Y4, Y4
+	VSUBPS       (DI), Y5, Y5
+	VSUBPS       32(DI), Y6, Y6
+	VSUBPS       64(DI), Y7, Y7
+	VSUBPS       96(DI), Y8, Y8
+	VFNMADD231PS (R8), Y1, Y5
+	VFNMADD231PS 32(R8), Y2, Y6
+	VFNMADD231PS 64(R8), Y3, Y7
+	VFNMADD231PS 96(R8), Y4, Y8
+	VMULPS       (SI), Y5, Y5
+	VMULPS       32(SI), Y6, Y6
+	VMULPS       64(SI), Y7, Y7
+	VMULPS       96(SI), Y8, Y8
+	VMOVUPS      Y5, (AX)
 	VMOVUPS      Y6, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, SI
-	ADDQ         $+64, DI
-	ADDQ         $+64, R8
-	SUBQ         $+16, R11
+	VMOVUPS      Y7, 64(AX)
+	VMOVUPS      Y8, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	ADDQ         $+128, DX
+	ADDQ         $+128, SI
+	ADDQ         $+128, DI
+	ADDQ         $+128, R8
+	SUBQ         $+32, R11
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+16, R11
+	ADDQ $+32, R11
 	SUBQ $+8, R11
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y6
-	VMOVUPS      (BX), Y1
-	VMOVUPS      (DX), Y8
-	VSUBPS       Y8, Y6, Y8
-	VMOVUPS      (R8), Y6
-	VMOVUPS      (DI), Y7
-	VSUBPS       Y7, Y1, Y7
-	VFNMADD231PS Y6, Y8, Y7
-	VMOVUPS      (SI), Y6
-	VMULPS       Y6, Y7, Y6
-	VMOVUPS      Y6, (AX)
+	VMOVUPS      (CX), Y8
+	VMOVUPS      (BX), Y7
+	VSUBPS       (DX), Y8, Y8
+	VSUBPS       (DI), Y7, Y7
+	VFNMADD231PS (R8), Y8, Y7
+	VMULPS       (SI), Y7, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -32113,21 +36638,51 @@ vectors_end:
 	ADDQ         $+8, R11
 	TESTQ        R11, R11
 	JE           row_end
-	VMASKMOVPS   (CX), Y0, Y6
-	VMASKMOVPS   (BX), Y0, Y7
-	VMASKMOVPS   (DX), Y0, Y8
-	VSUBPS       Y8, Y6, Y8
-	VMASKMOVPS   (R8), Y0, Y6
-	VMASKMOVPS   (DI), Y0, Y1
-	VSUBPS       Y1, Y7, Y1
-	VFNMADD231PS Y6, Y8, Y1
-	VMASKMOVPS   (SI), Y0, Y6
-	VMULPS       Y6, Y1, Y6
-	VMASKMOVPS   Y6, Y0, (AX)
-	SHLQ         $0x02, R11
-	ADDQ         R11, AX
-	ADDQ         R11, BX
-	ADDQ         R11, CX
+	VMASKMOVPS   (CX), Y0, Y7
+	VMASKMOVPS   (BX), Y0, Y8
+	VMASKMOVPS   (DX), Y0, Y6
+	VSUBPS       Y6, Y7, Y6
+	VMASKMOVPS   (R8), Y0, Y7
+	VMASKMOVPS   (DI), Y0, Y5
+	VSUBPS       Y5, Y8, Y5
+	VFNMADD231PS Y7, Y6, Y5
+	VMASKMOVPS   (SI), Y0, Y7
+	VMULPS       Y7, Y5, Y7
+	CMPQ         R11, $0x04
+	JL           store130_few
+	VMOVUPS      X7, (AX)
+	JE           store130_end
+	VPERM2F128   $0x01, Y7, Y7, Y7
+	CMPQ         R11, $0x06
+	JL           store130_five
+	VMOVLPS      X7, 16(AX)
+	JE           store130_swap
+	VEXTRACTPS   $0x02, X7, 24(AX)
+	JMP          store130_swap
+
+store130_five:
+	VMOVSS X7, 16(AX)
+
+store130_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store130_end
+
+store130_few:
+	CMPQ       R11, $0x02
+	JL         store130_one
+	VMOVLPS    X7, (AX)
+	JE         store130_end
+	VEXTRACTPS $0x02, X7, 8(AX)
+	JMP        store130_end
+
+store130_one:
+	VMOVSS X7, (AX)
+
+store130_end:
+	SHLQ $0x02, R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
 
 row_end:
 	SUBQ $+1, R9
@@ -32320,26 +36875,24 @@ columns2_begin:
 	MOVQ rows+64(FP), R12
 
 columns2_rows:
-	VMOVUPS      (CX), Y10
-	VMOVUPS      (DX), Y11
-	VMOVAPS      Y7, Y12
-	VFMADD231PS  Y9, Y11, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VCMPPS       $0x01, Y12, Y13, Y12
-	VANDPS       Y10, Y12, Y10
-	VSUBPS       Y5, Y11, Y11
-	VFMADD231PS  Y11, Y10, Y3
-	VADDPS       Y10, Y1, Y1
-	VMOVUPS      32(CX), Y10
+	VMOVUPS      (DX), Y10
 	VMOVUPS      32(DX), Y11
-	VMOVAPS      Y6, Y12
-	VFMADD231PS  Y8, Y11, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VCMPPS       $0x01, Y12, Y13, Y12
-	VANDPS       Y10, Y12, Y10
+	VMOVAPS      Y7, Y12
+	VFMADD231PS  Y9, Y10, Y12
+	VMOVAPS      Y6, Y13
+	VFMADD231PS  Y8, Y11, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VCMPPS       $0x01, Y12, Y14, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VCMPPS       $0x01, Y13, Y14, Y13
+	VANDPS       (CX), Y12, Y12
+	VANDPS       32(CX), Y13, Y13
+	VSUBPS       Y5, Y10, Y10
 	VSUBPS       Y4, Y11, Y11
-	VFMADD231PS  Y11, Y10, Y2
-	VADDPS       Y10, Y0, Y0
+	VFMADD231PS  Y10, Y12, Y3
+	VFMADD231PS  Y11, Y13, Y2
+	VADDPS       Y12, Y1, Y1
+	VADDPS       Y13, Y0, Y0
 	ADDQ         R10, CX
 	ADDQ         R10, DX
 	SUBQ         $+1, R12
@@ -32347,14 +36900,14 @@ columns2_rows:
 	MOVQ         add+80(FP), R12
 	CMPQ         R12, $+1
 	JNE          columns2_store
-	VMOVUPS      (AX), Y10
-	VADDPS       Y3, Y10, Y3
-	VMOVUPS      32(AX), Y10
-	VADDPS       Y2, Y10, Y2
-	VMOVUPS      (BX), Y10
-	VADDPS       Y1, Y10, Y1
-	VMOVUPS      32(BX), Y10
-	VADDPS       Y0, Y10, Y0
+	VMOVUPS      (AX), Y13
+	VADDPS       Y3, Y13, Y3
+	VMOVUPS      32(AX), Y13
+	VADDPS       Y2, Y13, Y2
+	VMOVUPS      (BX), Y13
+	VADDPS       Y1, Y13, Y1
+	VMOVUPS      32(BX), Y13
+	VADDPS       Y0, Y13, Y0
 
 columns2_store:
 	VMOVUPS Y3, (AX)
@@ -32396,16 +36949,15 @@ columns1_begin:
 	MOVQ rows+64(FP), R12
 
 columns1_rows:
-	VMOVUPS      (CX), Y5
-	VMOVUPS      (DX), Y6
-	VMOVAPS      Y1, Y7
-	VFMADD231PS  Y0, Y6, Y7
-	VBROADCASTSS lanes_00000000<>+0(SB), Y8
-	VCMPPS       $0x01, Y7, Y8, Y7
-	VANDPS       Y5, Y7, Y5
-	VSUBPS       Y2, Y6, Y6
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       Y5, Y4, Y4
+	VMOVUPS      (DX), Y5
+	VMOVAPS      Y1, Y6
+	VFMADD231PS  Y0, Y5, Y6
+	VBROADCASTSS lanes_00000000<>+0(SB), Y7
+	VCMPPS       $0x01, Y6, Y7, Y6
+	VANDPS       (CX), Y6, Y6
+	VSUBPS       Y2, Y5, Y5
+	VFMADD231PS  Y5, Y6, Y3
+	VADDPS       Y6, Y4, Y4
 	ADDQ         R10, CX
 	ADDQ         R10, DX
 	SUBQ         $+1, R12
@@ -32413,10 +36965,10 @@ columns1_rows:
 	MOVQ         add+80(FP), R12
 	CMPQ         R12, $+1
 	JNE          columns1_store
-	VMOVUPS      (AX), Y5
-	VADDPS       Y3, Y5, Y3
-	VMOVUPS      (BX), Y5
-	VADDPS       Y4, Y5, Y4
+	VMOVUPS      (AX), Y6
+	VADDPS       Y3, Y6, Y3
+	VMOVUPS      (BX), Y6
+	VADDPS       Y4, Y6, Y4
 
 columns1_store:
 	VMOVUPS Y3, (AX)
@@ -32448,27 +37000,27 @@ columns1_end:
 	ADDQ       R11, SI
 	VMASKMOVPS (SI), Y4, Y1
 	VPXOR      X0, X0, X0
-	VPXOR      X5, X5, X5
+	VPXOR      X6, X6, X6
 	MOVQ       add+80(FP), R12
 	CMPQ       R12, $+2
 	JNE        partial_begin
 	VMASKMOVPS (AX), Y4, Y0
-	VMASKMOVPS (BX), Y4, Y5
+	VMASKMOVPS (BX), Y4, Y6
 
 partial_begin:
 	MOVQ rows+64(FP), R12
 
 partial_rows:
-	VMASKMOVPS   (CX), Y4, Y6
+	VMASKMOVPS   (CX), Y4, Y5
 	VMASKMOVPS   (DX), Y4, Y7
 	VMOVAPS      Y2, Y8
 	VFMADD231PS  Y3, Y7, Y8
 	VBROADCASTSS lanes_00000000<>+0(SB), Y9
 	VCMPPS       $0x01, Y8, Y9, Y8
-	VANDPS       Y6, Y8, Y6
+	VANDPS       Y5, Y8, Y5
 	VSUBPS       Y1, Y7, Y7
-	VFMADD231PS  Y7, Y6, Y0
-	VADDPS       Y6, Y5, Y5
+	VFMADD231PS  Y7, Y5, Y0
+	VADDPS       Y5, Y6, Y6
 	ADDQ         R10, CX
 	ADDQ         R10, DX
 	SUBQ         $+1, R12
@@ -32476,15 +37028,74 @@ partial_rows:
 	MOVQ         add+80(FP), R12
 	CMPQ         R12, $+1
 	JNE          partial_store
-	VMASKMOVPS   (AX), Y4, Y6
-	VADDPS       Y0, Y6, Y0
-	VMASKMOVPS   (BX), Y4, Y6
-	VADDPS       Y5, Y6, Y5
+	VMASKMOVPS   (AX), Y4, Y5
+	VADDPS       Y0, Y5, Y0
+	VMASKMOVPS   (BX), Y4, Y5
+	VADDPS       Y6, Y5, Y6
 
 partial_store:
-	VMASKMOVPS Y0, Y4, (AX)
-	VMASKMOVPS Y5, Y4, (BX)
+	CMPQ       R9, $0x04
+	JL         store131_few
+	VMOVUPS    X0, (AX)
+	JE         store131_end
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	CMPQ       R9, $0x06
+	JL         store131_five
+	VMOVLPS    X0, 16(AX)
+	JE         store131_swap
+	VEXTRACTPS $0x02, X0, 24(AX)
+	JMP        store131_swap
 
+store131_five:
+	VMOVSS X0, 16(AX)
+
+store131_swap:
+	VPERM2F128 $0x01, Y0, Y0, Y0
+	JMP        store131_end
+
+store131_few:
+	CMPQ       R9, $0x02
+	JL         store131_one
+	VMOVLPS    X0, (AX)
+	JE         store131_end
+	VEXTRACTPS $0x02, X0, 8(AX)
+	JMP        store131_end
+
+store131_one:
+	VMOVSS X0, (AX)
+
+store131_end:
+	CMPQ       R9, $0x04
+	JL         store132_few
+	VMOVUPS    X6, (BX)
+	JE         store132_end
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	CMPQ       R9, $0x06
+	JL         store132_five
+	VMOVLPS    X6, 16(BX)
+	JE         store132_swap
+	VEXTRACTPS $0x02, X6, 24(BX)
+	JMP        store132_swap
+
+store132_five:
+	VMOVSS X6, 16(BX)
+
+store132_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store132_end
+
+store132_few:
+	CMPQ       R9, $0x02
+	JL         store132_one
+	VMOVLPS    X6, (BX)
+	JE         store132_end
+	VEXTRACTPS $0x02, X6, 8(BX)
+	JMP        store132_end
+
+store132_one:
+	VMOVSS X6, (BX)
+
+store132_end:
 done:
 	VZEROUPPER
 	RET
@@ -32877,26 +37488,24 @@ columns:
 	MOVQ    rows+64(FP), R9
 
 whole_rows:
-	VMOVUPS      (CX), Y7
-	VMOVUPS      (R10), Y8
-	VMOVUPS      (DX), Y9
-	VMOVUPS      (R11), Y10
-	VMOVAPS      Y1, Y11
-	VFMADD231PS  Y0, Y9, Y11
-	VMOVAPS      Y1, Y12
-	VFMADD231PS  Y0, Y10, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VCMPPS       $0x01, Y11, Y13, Y11
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VCMPPS       $0x01, Y12, Y13, Y12
-	VANDPS       Y7, Y11, Y7
-	VANDPS       Y8, Y12, Y8
-	VSUBPS       Y2, Y9, Y9
-	VSUBPS       Y2, Y10, Y10
-	VFMADD231PS  Y9, Y7, Y3
-	VFMADD231PS  Y10, Y8, Y4
-	VADDPS       Y7, Y5, Y5
-	VADDPS       Y8, Y6, Y6
+	VMOVUPS      (DX), Y7
+	VMOVUPS      (R11), Y8
+	VMOVAPS      Y1, Y9
+	VFMADD231PS  Y0, Y7, Y9
+	VMOVAPS      Y1, Y10
+	VFMADD231PS  Y0, Y8, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VCMPPS       $0x01, Y9, Y11, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VCMPPS       $0x01, Y10, Y11, Y10
+	VANDPS       (CX), Y9, Y9
+	VANDPS       (R10), Y10, Y10
+	VSUBPS       Y2, Y7, Y7
+	VSUBPS       Y2, Y8, Y8
+	VFMADD231PS  Y7, Y9, Y3
+	VFMADD231PS  Y8, Y10, Y4
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y10, Y6, Y6
 	ADDQ         DI, CX
 	ADDQ         DI, R10
 	ADDQ         DI, DX
@@ -32906,10 +37515,10 @@ whole_rows:
 	MOVQ         add+88(FP), R9
 	TESTQ        R9, R9
 	JE           whole_store
-	VMOVUPS      (AX), Y8
-	VADDPS       Y3, Y8, Y3
-	VMOVUPS      (BX), Y8
-	VADDPS       Y5, Y8, Y5
+	VMOVUPS      (AX), Y10
+	VADDPS       Y3, Y10, Y3
+	VMOVUPS      (BX), Y10
+	VADDPS       Y5, Y10, Y5
 
 whole_store:
 	VADDPS  Y4, Y3, Y3
@@ -32927,7 +37536,7 @@ columns_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), R12
 	NEGQ       SI
-	VMOVUPS    32(R12)(SI*4), Y8
+	VMOVUPS    32(R12)(SI*4), Y10
 	NEGQ       SI
 	MOVQ       block+80(FP), R9
 	SHLQ       $0x02, R9
@@ -32941,13 +37550,13 @@ columns_end:
 	ADDQ       R9, R11
 	MOVQ       scale+40(FP), R9
 	ADDQ       R8, R9
-	VMASKMOVPS (R9), Y8, Y0
+	VMASKMOVPS (R9), Y10, Y0
 	MOVQ       shift+48(FP), R9
 	ADDQ       R8, R9
-	VMASKMOVPS (R9), Y8, Y1
+	VMASKMOVPS (R9), Y10, Y1
 	MOVQ       mean+32(FP), R9
 	ADDQ       R8, R9
-	VMASKMOVPS (R9), Y8, Y2
+	VMASKMOVPS (R9), Y10, Y2
 	VPXOR      X3, X3, X3
 	VPXOR      X4, X4, X4
 	VPXOR      X5, X5, X5
@@ -32955,26 +37564,26 @@ columns_end:
 	MOVQ       rows+64(FP), R9
 
 partial_rows:
-	VMASKMOVPS   (CX), Y8, Y7
-	VMASKMOVPS   (R10), Y8, Y10
-	VMASKMOVPS   (DX), Y8, Y9
-	VMASKMOVPS   (R11), Y8, Y12
-	VMOVAPS      Y1, Y11
-	VFMADD231PS  Y0, Y9, Y11
+	VMASKMOVPS   (CX), Y10, Y9
+	VMASKMOVPS   (R10), Y10, Y8
+	VMASKMOVPS   (DX), Y10, Y7
+	VMASKMOVPS   (R11), Y10, Y11
+	VMOVAPS      Y1, Y12
+	VFMADD231PS  Y0, Y7, Y12
 	VMOVAPS      Y1, Y13
-	VFMADD231PS  Y0, Y12, Y13
+	VFMADD231PS  Y0, Y11, Y13
 	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VCMPPS       $0x01, Y11, Y14, Y11
+	VCMPPS       $0x01, Y12, Y14, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y14
 	VCMPPS       $0x01, Y13, Y14, Y13
-	VANDPS       Y7, Y11, Y7
-	VANDPS       Y10, Y13, Y10
-	VSUBPS       Y2, Y9, Y9
-	VSUBPS       Y2, Y12, Y12
-	VFMADD231PS  Y9, Y7, Y3
-	VFMADD231PS  Y12, Y10, Y4
-	VADDPS       Y7, Y5, Y5
-	VADDPS       Y10, Y6, Y6
+	VANDPS       Y9, Y12, Y9
+	VANDPS       Y8, Y13, Y8
+	VSUBPS       Y2, Y7, Y7
+	VSUBPS       Y2, Y11, Y11
+	VFMADD231PS  Y7, Y9, Y3
+	VFMADD231PS  Y11, Y8, Y4
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y8, Y6, Y6
 	ADDQ         DI, CX
 	ADDQ         DI, R10
 	ADDQ         DI, DX
@@ -32984,17 +37593,76 @@ partial_rows:
 	MOVQ         add+88(FP), R9
 	TESTQ        R9, R9
 	JE           partial_store
-	VMASKMOVPS   (AX), Y8, Y10
-	VADDPS       Y3, Y10, Y3
-	VMASKMOVPS   (BX), Y8, Y10
-	VADDPS       Y5, Y10, Y5
+	VMASKMOVPS   (AX), Y10, Y8
+	VADDPS       Y3, Y8, Y3
+	VMASKMOVPS   (BX), Y10, Y8
+	VADDPS       Y5, Y8, Y5
 
 partial_store:
 	VADDPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y8, (AX)
-	VADDPS     Y6, Y5, Y5
-	VMASKMOVPS Y5, Y8, (BX)
+	CMPQ       SI, $0x04
+	JL         store133_few
+	VMOVUPS    X3, (AX)
+	JE         store133_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       SI, $0x06
+	JL         store133_five
+	VMOVLPS    X3, 16(AX)
+	JE         store133_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store133_swap
 
+store133_five:
+	VMOVSS X3, 16(AX)
+
+store133_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store133_end
+
+store133_few:
+	CMPQ       SI, $0x02
+	JL         store133_one
+	VMOVLPS    X3, (AX)
+	JE         store133_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store133_end
+
+store133_one:
+	VMOVSS X3, (AX)
+
+store133_end:
+	VADDPS     Y6, Y5, Y5
+	CMPQ       SI, $0x04
+	JL         store134_few
+	VMOVUPS    X5, (BX)
+	JE         store134_end
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	CMPQ       SI, $0x06
+	JL         store134_five
+	VMOVLPS    X5, 16(BX)
+	JE         store134_swap
+	VEXTRACTPS $0x02, X5, 24(BX)
+	JMP        store134_swap
+
+store134_five:
+	VMOVSS X5, 16(BX)
+
+store134_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store134_end
+
+store134_few:
+	CMPQ       SI, $0x02
+	JL         store134_one
+	VMOVLPS    X5, (BX)
+	JE         store134_end
+	VEXTRACTPS $0x02, X5, 8(BX)
+	JMP        store134_end
+
+store134_one:
+	VMOVSS X5, (BX)
+
+store134_end:
 done:
 	VZEROUPPER
 	RET
@@ -33191,75 +37859,77 @@ row:
 	MOVQ b+48(FP), R8
 	MOVQ scale+56(FP), R9
 	MOVQ shift+64(FP), R10
-	SUBQ $+16, R13
+	SUBQ $+32, R13
 	JL   blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y1
 	VMOVUPS      32(CX), Y3
-	VMOVUPS      (BX), Y4
-	VMOVUPS      32(BX), Y5
-	VMOVUPS      (R9), Y6
-	VMOVUPS      32(R9), Y7
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
-	VFMADD231PS  Y6, Y1, Y8
-	VFMADD231PS  Y7, Y3, Y9
+	VMOVUPS      64(CX), Y4
+	VMOVUPS      96(CX), Y5
+	VMOVUPS      (R10), Y6
+	VMOVUPS      32(R10), Y7
+	VMOVUPS      64(R10), Y8
+	VMOVUPS      96(R10), Y9
+	VFMADD231PS  (R9), Y1, Y6
+	VFMADD231PS  32(R9), Y3, Y7
+	VFMADD231PS  64(R9), Y4, Y8
+	VFMADD231PS  96(R9), Y5, Y9
+	VCMPPS       $0x01, Y6, Y2, Y6
+	VCMPPS       $0x01, Y7, Y2, Y7
 	VCMPPS       $0x01, Y8, Y2, Y8
 	VCMPPS       $0x01, Y9, Y2, Y9
-	VANDPS       Y4, Y8, Y4
-	VANDPS       Y5, Y9, Y5
-	VMOVUPS      (DX), Y9
-	VMOVUPS      32(DX), Y8
-	VSUBPS       Y9, Y1, Y9
-	VSUBPS       Y8, Y3, Y8
-	VMOVUPS      (R8), Y3
-	VMOVUPS      32(R8), Y1
-	VMOVUPS      (DI), Y7
-	VMOVUPS      32(DI), Y6
-	VSUBPS       Y7, Y4, Y7
-	VSUBPS       Y6, Y5, Y6
-	VFNMADD231PS Y3, Y9, Y7
-	VFNMADD231PS Y1, Y8, Y6
-	VMOVUPS      (SI), Y1
-	VMOVUPS      32(SI), Y8
-	VMULPS       Y1, Y7, Y1
-	VMULPS       Y8, Y6, Y8
-	VMOVUPS      Y1, (AX)
-	VMOVUPS      Y8, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, SI
-	ADDQ         $+64, DI
-	ADDQ         $+64, R8
-	ADDQ         $+64, R9
-	ADDQ         $+64, R10
-	SUBQ         $+16, R13
+	VANDPS       (BX), Y6, Y6
+	VANDPS       32(BX), Y7, Y7
+	VANDPS       64(BX), Y8, Y8
+	VANDPS       96(BX), Y9, Y9
+	VSUBPS       (DX), Y1, Y1
+	VSUBPS       32(DX), Y3, Y3
+	VSUBPS       64(DX), Y4, Y4
+	VSUBPS       96(DX), Y5, Y5
+	VSUBPS       (DI), Y6, Y6
+	VSUBPS       32(DI), Y7, Y7
+	VSUBPS       64(DI), Y8, Y8
+	VSUBPS       96(DI), Y9, Y9
+	VFNMADD231PS (R8), Y1, Y6
+	VFNMADD231PS 32(R8), Y3, Y7
+	VFNMADD231PS 64(R8), Y4, Y8
+	VFNMADD231PS 96(R8), Y5, Y9
+	VMULPS       (SI), Y6, Y6
+	VMULPS       32(SI), Y7, Y7
+	VMULPS       64(SI), Y8, Y8
+	VMULPS       96(SI), Y9, Y9
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      Y9, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	ADDQ         $+128, DX
+	ADDQ         $+128, SI
+	ADDQ         $+128, DI
+	ADDQ         $+128, R8
+	ADDQ         $+128, R9
+	ADDQ         $+128, R10
+	SUBQ         $+32, R13
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+16, R13
+	ADDQ $+32, R13
 	SUBQ $+8, R13
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y8
-	VMOVUPS      (BX), Y1
-	VMOVUPS      (R9), Y6
-	VMOVUPS      (R10), Y7
-	VFMADD231PS  Y6, Y8, Y7
-	VCMPPS       $0x01, Y7, Y2, Y7
-	VANDPS       Y1, Y7, Y1
-	VMOVUPS      (DX), Y7
-	VSUBPS       Y7, Y8, Y7
-	VMOVUPS      (R8), Y8
-	VMOVUPS      (DI), Y6
-	VSUBPS       Y6, Y1, Y6
-	VFNMADD231PS Y8, Y7, Y6
-	VMOVUPS      (SI), Y8
-	VMULPS       Y8, Y6, Y8
+	VMOVUPS      (CX), Y9
+	VMOVUPS      (R10), Y8
+	VFMADD231PS  (R9), Y9, Y8
+	VCMPPS       $0x01, Y8, Y2, Y8
+	VANDPS       (BX), Y8, Y8
+	VSUBPS       (DX), Y9, Y9
+	VSUBPS       (DI), Y8, Y8
+	VFNMADD231PS (R8), Y9, Y8
+	VMULPS       (SI), Y8, Y8
 	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -33278,25 +37948,55 @@ vectors_end:
 	TESTQ        R13, R13
 	JE           row_end
 	VMASKMOVPS   (CX), Y0, Y8
-	VMASKMOVPS   (BX), Y0, Y6
+	VMASKMOVPS   (BX), Y0, Y9
 	VMASKMOVPS   (R9), Y0, Y7
-	VMASKMOVPS   (R10), Y0, Y1
-	VFMADD231PS  Y7, Y8, Y1
-	VCMPPS       $0x01, Y1, Y2, Y1
-	VANDPS       Y6, Y1, Y6
-	VMASKMOVPS   (DX), Y0, Y1
-	VSUBPS       Y1, Y8, Y1
+	VMASKMOVPS   (R10), Y0, Y6
+	VFMADD231PS  Y7, Y8, Y6
+	VCMPPS       $0x01, Y6, Y2, Y6
+	VANDPS       Y9, Y6, Y9
+	VMASKMOVPS   (DX), Y0, Y6
+	VSUBPS       Y6, Y8, Y6
 	VMASKMOVPS   (R8), Y0, Y8
 	VMASKMOVPS   (DI), Y0, Y7
-	VSUBPS       Y7, Y6, Y7
-	VFNMADD231PS Y8, Y1, Y7
+	VSUBPS       Y7, Y9, Y7
+	VFNMADD231PS Y8, Y6, Y7
 	VMASKMOVPS   (SI), Y0, Y8
 	VMULPS       Y8, Y7, Y8
-	VMASKMOVPS   Y8, Y0, (AX)
-	SHLQ         $0x02, R13
-	ADDQ         R13, AX
-	ADDQ         R13, BX
-	ADDQ         R13, CX
+	CMPQ         R13, $0x04
+	JL           store135_few
+	VMOVUPS      X8, (AX)
+	JE           store135_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         R13, $0x06
+	JL           store135_five
+	VMOVLPS      X8, 16(AX)
+	JE           store135_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store135_swap
+
+store135_five:
+	VMOVSS X8, 16(AX)
+
+store135_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store135_end
+
+store135_few:
+	CMPQ       R13, $0x02
+	JL         store135_one
+	VMOVLPS    X8, (AX)
+	JE         store135_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store135_end
+
+store135_one:
+	VMOVSS X8, (AX)
+
+store135_end:
+	SHLQ $0x02, R13
+	ADDQ R13, AX
+	ADDQ R13, BX
+	ADDQ R13, CX
 
 row_end:
 	SUBQ $+1, R11
@@ -33590,8 +38290,37 @@ partial_taps:
 	ADDQ       DX, R9
 	SUBQ       $+1, DI
 	JNE        partial_taps
-	VMASKMOVPS Y4, Y0, (AX)
+	CMPQ       SI, $0x04
+	JL         store136_few
+	VMOVUPS    X4, (AX)
+	JE         store136_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       SI, $0x06
+	JL         store136_five
+	VMOVLPS    X4, 16(AX)
+	JE         store136_swap
+	VEXTRACTPS $0x02, X4, 24(AX)
+	JMP        store136_swap
 
+store136_five:
+	VMOVSS X4, 16(AX)
+
+store136_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store136_end
+
+store136_few:
+	CMPQ       SI, $0x02
+	JL         store136_one
+	VMOVLPS    X4, (AX)
+	JE         store136_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store136_end
+
+store136_one:
+	VMOVSS X4, (AX)
+
+store136_end:
 next:
 	MOVQ srcStep+40(FP), DI
 	SUBQ R8, DI
@@ -33879,9 +38608,68 @@ partial_taps:
 	ADDQ       SI, R10
 	SUBQ       $+1, R8
 	JNE        partial_taps
-	VMASKMOVPS Y10, Y1, (BX)
-	VMASKMOVPS Y9, Y1, (AX)
+	CMPQ       DI, $0x04
+	JL         store137_few
+	VMOVUPS    X10, (BX)
+	JE         store137_end
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	CMPQ       DI, $0x06
+	JL         store137_five
+	VMOVLPS    X10, 16(BX)
+	JE         store137_swap
+	VEXTRACTPS $0x02, X10, 24(BX)
+	JMP        store137_swap
 
+store137_five:
+	VMOVSS X10, 16(BX)
+
+store137_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store137_end
+
+store137_few:
+	CMPQ       DI, $0x02
+	JL         store137_one
+	VMOVLPS    X10, (BX)
+	JE         store137_end
+	VEXTRACTPS $0x02, X10, 8(BX)
+	JMP        store137_end
+
+store137_one:
+	VMOVSS X10, (BX)
+
+store137_end:
+	CMPQ       DI, $0x04
+	JL         store138_few
+	VMOVUPS    X9, (AX)
+	JE         store138_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       DI, $0x06
+	JL         store138_five
+	VMOVLPS    X9, 16(AX)
+	JE         store138_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store138_swap
+
+store138_five:
+	VMOVSS X9, 16(AX)
+
+store138_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store138_end
+
+store138_few:
+	CMPQ       DI, $0x02
+	JL         store138_one
+	VMOVLPS    X9, (AX)
+	JE         store138_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store138_end
+
+store138_one:
+	VMOVSS X9, (AX)
+
+store138_end:
 next:
 	MOVQ srcStep+48(FP), R8
 	SUBQ R9, R8
@@ -34207,14 +38995,10 @@ vectors4_begin:
 	MOVQ taps+48(FP), DI
 
 vectors4_taps:
-	VMOVUPS (R9), Y5
-	VMOVUPS 32(R9), Y6
-	VMOVUPS 64(R9), Y7
-	VMOVUPS 96(R9), Y8
-	VADDPS  Y5, Y4, Y4
-	VADDPS  Y6, Y3, Y3
-	VADDPS  Y7, Y2, Y2
-	VADDPS  Y8, Y1, Y1
+	VADDPS  (R9), Y4, Y4
+	VADDPS  32(R9), Y3, Y3
+	VADDPS  64(R9), Y2, Y2
+	VADDPS  96(R9), Y1, Y1
 	ADDQ    DX, R9
 	SUBQ    $+1, DI
 	JNE     vectors4_taps
@@ -34247,10 +39031,8 @@ vectors2_begin:
 	MOVQ taps+48(FP), DI
 
 vectors2_taps:
-	VMOVUPS (R9), Y3
-	VMOVUPS 32(R9), Y4
-	VADDPS  Y3, Y1, Y1
-	VADDPS  Y4, Y2, Y2
+	VADDPS  (R9), Y1, Y1
+	VADDPS  32(R9), Y2, Y2
 	ADDQ    DX, R9
 	SUBQ    $+1, DI
 	JNE     vectors2_taps
@@ -34279,8 +39061,7 @@ vectors1_begin:
 	MOVQ taps+48(FP), DI
 
 vectors1_taps:
-	VMOVUPS (R9), Y1
-	VADDPS  Y1, Y2, Y2
+	VADDPS  (R9), Y2, Y2
 	ADDQ    DX, R9
 	SUBQ    $+1, DI
 	JNE     vectors1_taps
@@ -34312,8 +39093,37 @@ partial_taps:
 	ADDQ       DX, R9
 	SUBQ       $+1, DI
 	JNE        partial_taps
-	VMASKMOVPS Y2, Y0, (AX)
+	CMPQ       SI, $0x04
+	JL         store139_few
+	VMOVUPS    X2, (AX)
+	JE         store139_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       SI, $0x06
+	JL         store139_five
+	VMOVLPS    X2, 16(AX)
+	JE         store139_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store139_swap
 
+store139_five:
+	VMOVSS X2, 16(AX)
+
+store139_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store139_end
+
+store139_few:
+	CMPQ       SI, $0x02
+	JL         store139_one
+	VMOVLPS    X2, (AX)
+	JE         store139_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store139_end
+
+store139_one:
+	VMOVSS X2, (AX)
+
+store139_end:
 next:
 	MOVQ srcStep+40(FP), DI
 	SUBQ R8, DI
@@ -34648,8 +39458,37 @@ partial_taps:
 	ADDQ       DX, R9
 	SUBQ       $+1, DI
 	JNE        partial_taps
-	VMASKMOVPS Y3, Y1, (AX)
+	CMPQ       SI, $0x04
+	JL         store140_few
+	VMOVUPS    X3, (AX)
+	JE         store140_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       SI, $0x06
+	JL         store140_five
+	VMOVLPS    X3, 16(AX)
+	JE         store140_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store140_swap
 
+store140_five:
+	VMOVSS X3, 16(AX)
+
+store140_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store140_end
+
+store140_few:
+	CMPQ       SI, $0x02
+	JL         store140_one
+	VMOVLPS    X3, (AX)
+	JE         store140_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store140_end
+
+store140_one:
+	VMOVSS X3, (AX)
+
+store140_end:
 next:
 	MOVQ srcStep+40(FP), DI
 	SUBQ R8, DI
@@ -34894,18 +39733,14 @@ vectors4_taps:
 	VCMPPS    $0x00, Y0, Y7, Y7
 	VCMPPS    $0x00, Y0, Y8, Y8
 	VCMPPS    $0x00, Y0, Y9, Y9
-	VMOVUPS   (R10), Y10
-	VMOVUPS   32(R10), Y11
-	VMOVUPS   64(R10), Y12
-	VMOVUPS   96(R10), Y13
-	VANDPS    Y10, Y6, Y10
-	VANDPS    Y11, Y7, Y11
-	VANDPS    Y12, Y8, Y12
-	VANDPS    Y13, Y9, Y13
-	VADDPS    Y10, Y5, Y5
-	VADDPS    Y11, Y4, Y4
-	VADDPS    Y12, Y3, Y3
-	VADDPS    Y13, Y2, Y2
+	VANDPS    (R10), Y6, Y6
+	VANDPS    32(R10), Y7, Y7
+	VANDPS    64(R10), Y8, Y8
+	VANDPS    96(R10), Y9, Y9
+	VADDPS    Y6, Y5, Y5
+	VADDPS    Y7, Y4, Y4
+	VADDPS    Y8, Y3, Y3
+	VADDPS    Y9, Y2, Y2
 	ADDQ      SI, R10
 	ADDQ      SI, R11
 	SUBQ      $+1, R8
@@ -34947,12 +39782,10 @@ vectors2_taps:
 	VCVTDQ2PS Y5, Y5
 	VCMPPS    $0x00, Y0, Y4, Y4
 	VCMPPS    $0x00, Y0, Y5, Y5
-	VMOVUPS   (R10), Y13
-	VMOVUPS   32(R10), Y12
-	VANDPS    Y13, Y4, Y13
-	VANDPS    Y12, Y5, Y12
-	VADDPS    Y13, Y2, Y2
-	VADDPS    Y12, Y3, Y3
+	VANDPS    (R10), Y4, Y4
+	VANDPS    32(R10), Y5, Y5
+	VADDPS    Y4, Y2, Y2
+	VADDPS    Y5, Y3, Y3
 	ADDQ      SI, R10
 	ADDQ      SI, R11
 	SUBQ      $+1, R8
@@ -34987,9 +39820,8 @@ vectors1_taps:
 	VMOVUPS   (R11), Y2
 	VCVTDQ2PS Y2, Y2
 	VCMPPS    $0x00, Y0, Y2, Y2
-	VMOVUPS   (R10), Y12
-	VANDPS    Y12, Y2, Y12
-	VADDPS    Y12, Y3, Y3
+	VANDPS    (R10), Y2, Y2
+	VADDPS    Y2, Y3, Y3
 	ADDQ      SI, R10
 	ADDQ      SI, R11
 	SUBQ      $+1, R8
@@ -35019,18 +39851,47 @@ partial_begin:
 	MOVQ taps+56(FP), R8
 
 partial_taps:
-	VMASKMOVPS (R11), Y1, Y12
-	VCVTDQ2PS  Y12, Y12
-	VCMPPS     $0x00, Y0, Y12, Y12
-	VMASKMOVPS (R10), Y1, Y2
-	VANDPS     Y2, Y12, Y2
-	VADDPS     Y2, Y3, Y3
+	VMASKMOVPS (R11), Y1, Y2
+	VCVTDQ2PS  Y2, Y2
+	VCMPPS     $0x00, Y0, Y2, Y2
+	VMASKMOVPS (R10), Y1, Y5
+	VANDPS     Y5, Y2, Y5
+	VADDPS     Y5, Y3, Y3
 	ADDQ       SI, R10
 	ADDQ       SI, R11
 	SUBQ       $+1, R8
 	JNE        partial_taps
-	VMASKMOVPS Y3, Y1, (AX)
+	CMPQ       DI, $0x04
+	JL         store141_few
+	VMOVUPS    X3, (AX)
+	JE         store141_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       DI, $0x06
+	JL         store141_five
+	VMOVLPS    X3, 16(AX)
+	JE         store141_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store141_swap
 
+store141_five:
+	VMOVSS X3, 16(AX)
+
+store141_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store141_end
+
+store141_few:
+	CMPQ       DI, $0x02
+	JL         store141_one
+	VMOVLPS    X3, (AX)
+	JE         store141_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store141_end
+
+store141_one:
+	VMOVSS X3, (AX)
+
+store141_end:
 next:
 	MOVQ srcStep+48(FP), R8
 	SUBQ R9, R8
@@ -35653,8 +40514,37 @@ pass1_vectors_end:
 	VPSLLD       $0x17, Y10, Y6
 	VMULPS       Y6, Y7, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMASKMOVPS   Y10, Y1, (AX)
+	CMPQ         R8, $0x04
+	JL           store142_few
+	VMOVUPS      X10, (AX)
+	JE           store142_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         R8, $0x06
+	JL           store142_five
+	VMOVLPS      X10, 16(AX)
+	JE           store142_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store142_swap
 
+store142_five:
+	VMOVSS X10, 16(AX)
+
+store142_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store142_end
+
+store142_few:
+	CMPQ       R8, $0x02
+	JL         store142_one
+	VMOVLPS    X10, (AX)
+	JE         store142_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store142_end
+
+store142_one:
+	VMOVSS X10, (AX)
+
+store142_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -35895,22 +40785,14 @@ row:
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS (BX), Y2
-	VMOVUPS 32(BX), Y3
-	VMOVUPS 64(BX), Y4
-	VMOVUPS 96(BX), Y5
-	VMOVUPS 128(BX), Y6
-	VMOVUPS 160(BX), Y7
-	VMOVUPS 192(BX), Y8
-	VMOVUPS 224(BX), Y9
-	VMULPS  Y1, Y2, Y2
-	VMULPS  Y1, Y3, Y3
-	VMULPS  Y1, Y4, Y4
-	VMULPS  Y1, Y5, Y5
-	VMULPS  Y1, Y6, Y6
-	VMULPS  Y1, Y7, Y7
-	VMULPS  Y1, Y8, Y8
-	VMULPS  Y1, Y9, Y9
+	VMULPS  (BX), Y1, Y2
+	VMULPS  32(BX), Y1, Y3
+	VMULPS  64(BX), Y1, Y4
+	VMULPS  96(BX), Y1, Y5
+	VMULPS  128(BX), Y1, Y6
+	VMULPS  160(BX), Y1, Y7
+	VMULPS  192(BX), Y1, Y8
+	VMULPS  224(BX), Y1, Y9
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
 	VMOVUPS Y4, 64(AX)
@@ -35930,8 +40812,7 @@ pass1_blocks_end:
 	JL   pass1_vectors_end
 
 pass1_vectors:
-	VMOVUPS (BX), Y9
-	VMULPS  Y1, Y9, Y9
+	VMULPS  (BX), Y1, Y9
 	VMOVUPS Y9, (AX)
 	ADDQ    $+32, BX
 	ADDQ    $+32, AX
@@ -35944,8 +40825,37 @@ pass1_vectors_end:
 	JE         pass1_end
 	VMASKMOVPS (BX), Y0, Y9
 	VMULPS     Y1, Y9, Y9
-	VMASKMOVPS Y9, Y0, (AX)
+	CMPQ       R8, $0x04
+	JL         store143_few
+	VMOVUPS    X9, (AX)
+	JE         store143_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       R8, $0x06
+	JL         store143_five
+	VMOVLPS    X9, 16(AX)
+	JE         store143_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store143_swap
 
+store143_five:
+	VMOVSS X9, 16(AX)
+
+store143_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store143_end
+
+store143_few:
+	CMPQ       R8, $0x02
+	JL         store143_one
+	VMOVLPS    X9, (AX)
+	JE         store143_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store143_end
+
+store143_one:
+	VMOVSS X9, (AX)
+
+store143_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -35975,8 +40885,37 @@ clear_dst_vectors_end:
 	NEGQ       R8
 	VMOVUPS    32(R10)(R8*4), Y0
 	NEGQ       R8
-	VMASKMOVPS Y1, Y0, (R9)
+	CMPQ       R8, $0x04
+	JL         store144_few
+	VMOVUPS    X1, (R9)
+	JE         store144_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	CMPQ       R8, $0x06
+	JL         store144_five
+	VMOVLPS    X1, 16(R9)
+	JE         store144_swap
+	VEXTRACTPS $0x02, X1, 24(R9)
+	JMP        store144_swap
 
+store144_five:
+	VMOVSS X1, 16(R9)
+
+store144_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store144_end
+
+store144_few:
+	CMPQ       R8, $0x02
+	JL         store144_one
+	VMOVLPS    X1, (R9)
+	JE         store144_end
+	VEXTRACTPS $0x02, X1, 8(R9)
+	JMP        store144_end
+
+store144_one:
+	VMOVSS X1, (R9)
+
+store144_end:
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
 	SHLQ  $0x02, R8
@@ -36159,38 +41098,24 @@ row:
 	JL      pass0_blocks_end
 
 pass0_blocks:
-	VMOVUPS     (BX), Y9
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y12
-	VFMADD231PS Y11, Y9, Y1
-	VFMADD231PS Y12, Y10, Y2
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y9
-	VFMADD231PS Y11, Y12, Y3
-	VFMADD231PS Y9, Y10, Y4
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y9
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y12
-	VFMADD231PS Y11, Y9, Y5
-	VFMADD231PS Y12, Y10, Y6
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y9
-	VFMADD231PS Y11, Y12, Y7
-	VFMADD231PS Y9, Y10, Y8
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
+	VMOVUPS     (CX), Y9
+	VMOVUPS     32(CX), Y10
+	VMOVUPS     64(CX), Y11
+	VMOVUPS     96(CX), Y12
+	VFMADD231PS (BX), Y9, Y1
+	VFMADD231PS 32(BX), Y10, Y2
+	VFMADD231PS 64(BX), Y11, Y3
+	VFMADD231PS 96(BX), Y12, Y4
+	VMOVUPS     128(CX), Y12
+	VMOVUPS     160(CX), Y11
+	VMOVUPS     192(CX), Y10
+	VMOVUPS     224(CX), Y9
+	VFMADD231PS 128(BX), Y12, Y5
+	VFMADD231PS 160(BX), Y11, Y6
+	VFMADD231PS 192(BX), Y10, Y7
+	VFMADD231PS 224(BX), Y9, Y8
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
 	SUBQ        $+64, R8
 	JGE         pass0_blocks
 
@@ -36198,65 +41123,57 @@ pass0_blocks_end:
 	ADDQ        $+64, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial0
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y1
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (BX), Y9, Y1
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial1
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y2
+	VFMADD231PS (BX), Y9, Y2
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial2
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y3
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (BX), Y9, Y3
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial3
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y4
+	VFMADD231PS (BX), Y9, Y4
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial4
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y5
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (BX), Y9, Y5
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial5
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y6
+	VFMADD231PS (BX), Y9, Y6
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial6
-	VMOVUPS     (BX), Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y7
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (BX), Y9, Y7
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
 	CMPQ        R8, $+8
 	JL          pass0_partial7
-	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y8
+	VFMADD231PS (BX), Y9, Y8
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, R8
@@ -36564,30 +41481,26 @@ row:
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS (CX), Y3
-	VMOVUPS 32(CX), Y4
-	VMOVUPS 64(CX), Y5
-	VMOVUPS 96(CX), Y6
-	VMOVUPS (BX), Y7
-	VMOVUPS 32(BX), Y8
-	VMOVUPS 64(BX), Y9
-	VMOVUPS 96(BX), Y10
-	VSUBPS  Y2, Y7, Y7
-	VSUBPS  Y2, Y8, Y8
-	VSUBPS  Y2, Y9, Y9
-	VSUBPS  Y2, Y10, Y10
-	VMULPS  Y7, Y3, Y7
-	VMULPS  Y8, Y4, Y8
-	VMULPS  Y9, Y5, Y9
-	VMULPS  Y10, Y6, Y10
-	VMULPS  Y7, Y0, Y7
-	VMULPS  Y8, Y0, Y8
-	VMULPS  Y9, Y0, Y9
-	VMULPS  Y10, Y0, Y10
-	VMOVUPS Y7, (AX)
-	VMOVUPS Y8, 32(AX)
-	VMOVUPS Y9, 64(AX)
-	VMOVUPS Y10, 96(AX)
+	VMOVUPS (BX), Y3
+	VMOVUPS 32(BX), Y4
+	VMOVUPS 64(BX), Y5
+	VMOVUPS 96(BX), Y6
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y2, Y4, Y4
+	VSUBPS  Y2, Y5, Y5
+	VSUBPS  Y2, Y6, Y6
+	VMULPS  (CX), Y3, Y3
+	VMULPS  32(CX), Y4, Y4
+	VMULPS  64(CX), Y5, Y5
+	VMULPS  96(CX), Y6, Y6
+	VMULPS  Y3, Y0, Y3
+	VMULPS  Y4, Y0, Y4
+	VMULPS  Y5, Y0, Y5
+	VMULPS  Y6, Y0, Y6
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y5, 64(AX)
+	VMOVUPS Y6, 96(AX)
 	ADDQ    $+128, CX
 	ADDQ    $+128, BX
 	ADDQ    $+128, AX
@@ -36600,12 +41513,11 @@ pass1_blocks_end:
 	JL   pass1_vectors_end
 
 pass1_vectors:
-	VMOVUPS (CX), Y10
-	VMOVUPS (BX), Y9
-	VSUBPS  Y2, Y9, Y9
-	VMULPS  Y9, Y10, Y9
-	VMULPS  Y9, Y0, Y9
-	VMOVUPS Y9, (AX)
+	VMOVUPS (BX), Y6
+	VSUBPS  Y2, Y6, Y6
+	VMULPS  (CX), Y6, Y6
+	VMULPS  Y6, Y0, Y6
+	VMOVUPS Y6, (AX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, BX
 	ADDQ    $+32, AX
@@ -36616,13 +41528,42 @@ pass1_vectors_end:
 	ADDQ       $+8, R9
 	TESTQ      R9, R9
 	JE         pass1_end
-	VMASKMOVPS (CX), Y1, Y9
-	VMASKMOVPS (BX), Y1, Y10
-	VSUBPS     Y2, Y10, Y10
-	VMULPS     Y10, Y9, Y10
-	VMULPS     Y10, Y0, Y10
-	VMASKMOVPS Y10, Y1, (AX)
+	VMASKMOVPS (CX), Y1, Y6
+	VMASKMOVPS (BX), Y1, Y5
+	VSUBPS     Y2, Y5, Y5
+	VMULPS     Y5, Y6, Y5
+	VMULPS     Y5, Y0, Y5
+	CMPQ       R9, $0x04
+	JL         store145_few
+	VMOVUPS    X5, (AX)
+	JE         store145_end
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	CMPQ       R9, $0x06
+	JL         store145_five
+	VMOVLPS    X5, 16(AX)
+	JE         store145_swap
+	VEXTRACTPS $0x02, X5, 24(AX)
+	JMP        store145_swap
 
+store145_five:
+	VMOVSS X5, 16(AX)
+
+store145_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store145_end
+
+store145_few:
+	CMPQ       R9, $0x02
+	JL         store145_one
+	VMOVLPS    X5, (AX)
+	JE         store145_end
+	VEXTRACTPS $0x02, X5, 8(AX)
+	JMP        store145_end
+
+store145_one:
+	VMOVSS X5, (AX)
+
+store145_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -36653,8 +41594,37 @@ clear_dx_vectors_end:
 	NEGQ       R9
 	VMOVUPS    32(R11)(R9*4), Y1
 	NEGQ       R9
-	VMASKMOVPS Y2, Y1, (R10)
+	CMPQ       R9, $0x04
+	JL         store146_few
+	VMOVUPS    X2, (R10)
+	JE         store146_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       R9, $0x06
+	JL         store146_five
+	VMOVLPS    X2, 16(R10)
+	JE         store146_swap
+	VEXTRACTPS $0x02, X2, 24(R10)
+	JMP        store146_swap
 
+store146_five:
+	VMOVSS X2, 16(R10)
+
+store146_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store146_end
+
+store146_few:
+	CMPQ       R9, $0x02
+	JL         store146_one
+	VMOVLPS    X2, (R10)
+	JE         store146_end
+	VEXTRACTPS $0x02, X2, 8(R10)
+	JMP        store146_end
+
+store146_one:
+	VMOVSS X2, (R10)
+
+store146_end:
 clear_dx_end:
 	MOVQ  dxStride+48(FP), R9
 	SHLQ  $0x02, R9
@@ -36853,44 +41823,30 @@ start:
 blocks:
 	VMOVUPS     (BX), Y9
 	VMOVUPS     32(BX), Y10
+	VMOVUPS     64(BX), Y11
+	VMOVUPS     96(BX), Y12
 	VSUBPS      Y0, Y9, Y9
 	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y12
-	VFMADD231PS Y11, Y9, Y1
-	VFMADD231PS Y12, Y10, Y2
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y10
+	VSUBPS      Y0, Y11, Y11
 	VSUBPS      Y0, Y12, Y12
+	VFMADD231PS (CX), Y9, Y1
+	VFMADD231PS 32(CX), Y10, Y2
+	VFMADD231PS 64(CX), Y11, Y3
+	VFMADD231PS 96(CX), Y12, Y4
+	VMOVUPS     128(BX), Y12
+	VMOVUPS     160(BX), Y11
+	VMOVUPS     192(BX), Y10
+	VMOVUPS     224(BX), Y9
+	VSUBPS      Y0, Y12, Y12
+	VSUBPS      Y0, Y11, Y11
 	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y9
-	VFMADD231PS Y11, Y12, Y3
-	VFMADD231PS Y9, Y10, Y4
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y9
-	VMOVUPS     32(BX), Y10
 	VSUBPS      Y0, Y9, Y9
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y12
-	VFMADD231PS Y11, Y9, Y5
-	VFMADD231PS Y12, Y10, Y6
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y12
-	VMOVUPS     32(BX), Y10
-	VSUBPS      Y0, Y12, Y12
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y9
-	VFMADD231PS Y11, Y12, Y7
-	VFMADD231PS Y9, Y10, Y8
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
+	VFMADD231PS 128(CX), Y12, Y5
+	VFMADD231PS 160(CX), Y11, Y6
+	VFMADD231PS 192(CX), Y10, Y7
+	VFMADD231PS 224(CX), Y9, Y8
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	JGE         blocks
 
@@ -36900,17 +41856,15 @@ blocks_end:
 	JL          partial0
 	VMOVUPS     (BX), Y9
 	VSUBPS      Y0, Y9, Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y1
+	VFMADD231PS (CX), Y9, Y1
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial1
-	VMOVUPS     (BX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y2
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS (CX), Y9, Y2
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
@@ -36918,17 +41872,15 @@ blocks_end:
 	JL          partial2
 	VMOVUPS     (BX), Y9
 	VSUBPS      Y0, Y9, Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y3
+	VFMADD231PS (CX), Y9, Y3
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial3
-	VMOVUPS     (BX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y4
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS (CX), Y9, Y4
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
@@ -36936,17 +41888,15 @@ blocks_end:
 	JL          partial4
 	VMOVUPS     (BX), Y9
 	VSUBPS      Y0, Y9, Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y5
+	VFMADD231PS (CX), Y9, Y5
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial5
-	VMOVUPS     (BX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y6
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS (CX), Y9, Y6
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
@@ -36954,17 +41904,15 @@ blocks_end:
 	JL          partial6
 	VMOVUPS     (BX), Y9
 	VSUBPS      Y0, Y9, Y9
-	VMOVUPS     (CX), Y10
-	VFMADD231PS Y10, Y9, Y7
+	VFMADD231PS (CX), Y9, Y7
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial7
-	VMOVUPS     (BX), Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y10, Y8
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS (CX), Y9, Y8
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
@@ -37338,8 +42286,7 @@ vectors:
 	VBLENDVPS    Y10, Y8, Y7, Y11
 	VBLENDVPS    Y10, Y7, Y8, Y8
 	VMOVUPS      (DX), Y7
-	VMOVUPS      (DI), Y10
-	VMULPS       Y10, Y7, Y10
+	VMULPS       (DI), Y7, Y10
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
 	VSUBPS       Y7, Y12, Y7
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
@@ -37351,13 +42298,11 @@ vectors:
 	VMAXPS       Y1, Y13, Y1
 	VADDPS       Y9, Y1, Y9
 	VFMADD231PS  Y9, Y10, Y12
-	VMOVUPS      (SI), Y9
-	VMULPS       Y9, Y12, Y9
-	VMOVUPS      Y9, (BX)
+	VMULPS       (SI), Y12, Y12
+	VMOVUPS      Y12, (BX)
 	VMULPS       Y8, Y10, Y8
 	VFMSUB231PS  Y11, Y7, Y8
-	VMOVUPS      (SI), Y11
-	VMULPS       Y11, Y0, Y11
+	VMULPS       (SI), Y0, Y11
 	VMULPS       Y11, Y8, Y11
 	VMOVUPS      Y11, (AX)
 	ADDQ         $+32, AX
@@ -37382,62 +42327,121 @@ vectors_end:
 	VMAXPS       Y7, Y3, Y7
 	VMOVAPS      Y5, Y10
 	VFMADD231PS  Y4, Y7, Y10
-	VSUBPS       Y5, Y10, Y9
-	VFNMADD231PS Y6, Y9, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y7
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y7
-	VPSLLD       $0x17, Y10, Y12
-	VMULPS       Y12, Y7, Y10
+	VSUBPS       Y5, Y10, Y12
+	VFNMADD231PS Y6, Y12, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y9
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y7
+	VPSLLD       $0x17, Y10, Y9
+	VMULPS       Y9, Y7, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VBROADCASTSS lanes_bc605308<>+0(SB), Y9
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_be253962<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y10, Y9
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y10, Y9
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y12
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_be253962<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y10, Y12
 	VMULPS       Y10, Y10, Y7
-	VFMADD213PS  Y10, Y7, Y9
+	VFMADD213PS  Y10, Y7, Y12
 	VADDPS       lanes_3f800000<>+0(SB), Y10, Y7
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
-	VDIVPS       Y7, Y12, Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
+	VDIVPS       Y7, Y9, Y7
 	VMULPS       Y7, Y10, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y12
-	VBLENDVPS    Y12, Y10, Y7, Y1
-	VBLENDVPS    Y12, Y7, Y10, Y10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y9
+	VBLENDVPS    Y9, Y10, Y7, Y1
+	VBLENDVPS    Y9, Y7, Y10, Y10
 	VMASKMOVPS   (DX), Y11, Y7
-	VMASKMOVPS   (DI), Y11, Y12
-	VMULPS       Y12, Y7, Y12
+	VMASKMOVPS   (DI), Y11, Y9
+	VMULPS       Y9, Y7, Y9
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y13
 	VSUBPS       Y7, Y13, Y7
 	VBROADCASTSS lanes_00000000<>+0(SB), Y14
 	VMAXPS       Y8, Y14, Y13
-	VADDPS       Y9, Y13, Y13
+	VADDPS       Y12, Y13, Y13
 	VMULPS       Y13, Y7, Y13
 	VXORPS       Y2, Y8, Y8
 	VBROADCASTSS lanes_00000000<>+0(SB), Y14
 	VMAXPS       Y8, Y14, Y8
-	VADDPS       Y9, Y8, Y9
-	VFMADD231PS  Y9, Y12, Y13
-	VMASKMOVPS   (SI), Y11, Y9
-	VMULPS       Y9, Y13, Y9
-	VMASKMOVPS   Y9, Y11, (BX)
-	VMULPS       Y10, Y12, Y10
-	VFMSUB231PS  Y1, Y7, Y10
-	VMASKMOVPS   (SI), Y11, Y1
-	VMULPS       Y1, Y0, Y1
-	VMULPS       Y1, Y10, Y1
-	VMASKMOVPS   Y1, Y11, (AX)
+	VADDPS       Y12, Y8, Y12
+	VFMADD231PS  Y12, Y9, Y13
+	VMASKMOVPS   (SI), Y11, Y12
+	VMULPS       Y12, Y13, Y12
+	CMPQ         R8, $0x04
+	JL           store147_few
+	VMOVUPS      X12, (BX)
+	JE           store147_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         R8, $0x06
+	JL           store147_five
+	VMOVLPS      X12, 16(BX)
+	JE           store147_swap
+	VEXTRACTPS   $0x02, X12, 24(BX)
+	JMP          store147_swap
 
+store147_five:
+	VMOVSS X12, 16(BX)
+
+store147_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store147_end
+
+store147_few:
+	CMPQ       R8, $0x02
+	JL         store147_one
+	VMOVLPS    X12, (BX)
+	JE         store147_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store147_end
+
+store147_one:
+	VMOVSS X12, (BX)
+
+store147_end:
+	VMULPS      Y10, Y9, Y10
+	VFMSUB231PS Y1, Y7, Y10
+	VMASKMOVPS  (SI), Y11, Y1
+	VMULPS      Y1, Y0, Y1
+	VMULPS      Y1, Y10, Y1
+	CMPQ        R8, $0x04
+	JL          store148_few
+	VMOVUPS     X1, (AX)
+	JE          store148_end
+	VPERM2F128  $0x01, Y1, Y1, Y1
+	CMPQ        R8, $0x06
+	JL          store148_five
+	VMOVLPS     X1, 16(AX)
+	JE          store148_swap
+	VEXTRACTPS  $0x02, X1, 24(AX)
+	JMP         store148_swap
+
+store148_five:
+	VMOVSS X1, 16(AX)
+
+store148_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store148_end
+
+store148_few:
+	CMPQ       R8, $0x02
+	JL         store148_one
+	VMOVLPS    X1, (AX)
+	JE         store148_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store148_end
+
+store148_one:
+	VMOVSS X1, (AX)
+
+store148_end:
 done:
 	VZEROUPPER
 	RET
@@ -37775,10 +42779,8 @@ blocks:
 	VBLENDVPS    Y11, Y9, Y8, Y8
 	VMINPS       Y2, Y6, Y2
 	VMINPS       Y3, Y8, Y3
-	ADDQ         $+64, AX
-	VPADDD       lanes_00000010<>+0(SB), Y1, Y1
-	VMOVUPS      (AX), Y8
-	VMOVUPS      32(AX), Y6
+	VMOVUPS      64(AX), Y8
+	VMOVUPS      96(AX), Y6
 	VMINPS       Y8, Y7, Y9
 	VMINPS       Y6, Y7, Y11
 	VADDPS       Y7, Y9, Y10
@@ -37791,8 +42793,8 @@ blocks:
 	VBLENDVPS    Y9, Y8, Y12, Y8
 	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
 	VBLENDVPS    Y11, Y6, Y9, Y6
-	VMOVAPS      Y1, Y11
-	VPADDD       lanes_00000008<>+0(SB), Y1, Y9
+	VPADDD       lanes_00000010<>+0(SB), Y1, Y11
+	VPADDD       lanes_00000018<>+0(SB), Y1, Y9
 	VCVTDQ2PS    Y11, Y11
 	VCVTDQ2PS    Y9, Y9
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y12
@@ -37805,8 +42807,8 @@ blocks:
 	VBLENDVPS    Y10, Y9, Y6, Y6
 	VMINPS       Y4, Y8, Y4
 	VMINPS       Y5, Y6, Y5
-	ADDQ         $+64, AX
-	VPADDD       lanes_00000010<>+0(SB), Y1, Y1
+	ADDQ         $+128, AX
+	VPADDD       lanes_00000020<>+0(SB), Y1, Y1
 	SUBQ         $+32, BX
 	JGE          blocks
 
@@ -38058,10 +43060,8 @@ blocks:
 	VBLENDMPS   Z15, Z6, K2, Z6
 	VMINPS      Z2, Z11, Z2
 	VMINPS      Z3, Z6, Z3
-	ADDQ        $+128, AX
-	VPADDD.BCST lanes_00000020<>+0(SB), Z1, Z1
-	VMOVUPS     (AX), Z6
-	VMOVUPS     64(AX), Z11
+	VMOVUPS     128(AX), Z6
+	VMOVUPS     192(AX), Z11
 	VMINPS      Z6, Z7, Z15
 	VMINPS      Z11, Z7, Z13
 	VADDPS      Z7, Z15, Z12
@@ -38072,8 +43072,8 @@ blocks:
 	VCMPPS      $0x00, Z13, Z14, K3
 	VBLENDMPS   Z6, Z8, K2, Z6
 	VBLENDMPS   Z11, Z8, K3, Z11
-	VMOVAPS     Z1, Z13
-	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z14
+	VPADDD.BCST lanes_00000020<>+0(SB), Z1, Z13
+	VPADDD.BCST lanes_00000030<>+0(SB), Z1, Z14
 	VCVTDQ2PS   Z13, Z13
 	VCVTDQ2PS   Z14, Z14
 	VCMPPS      $0x01, Z9, Z6, K3
@@ -38086,8 +43086,8 @@ blocks:
 	VBLENDMPS   Z14, Z6, K2, Z6
 	VMINPS      Z4, Z11, Z4
 	VMINPS      Z5, Z6, Z5
-	ADDQ        $+128, AX
-	VPADDD.BCST lanes_00000020<>+0(SB), Z1, Z1
+	ADDQ        $+256, AX
+	VPADDD.BCST lanes_00000040<>+0(SB), Z1, Z1
 	SUBQ        $+64, BX
 	JGE         blocks
 
@@ -38292,22 +43292,18 @@ row:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS (BX), Y1
-	VMOVUPS 32(BX), Y2
-	VMOVUPS 64(BX), Y3
-	VMOVUPS 96(BX), Y4
-	VMOVUPS (CX), Y5
-	VMOVUPS 32(CX), Y6
-	VMOVUPS 64(CX), Y7
-	VMOVUPS 96(CX), Y8
-	VMULPS  Y5, Y1, Y5
-	VMULPS  Y6, Y2, Y6
-	VMULPS  Y7, Y3, Y7
-	VMULPS  Y8, Y4, Y8
-	VMOVUPS Y5, (AX)
-	VMOVUPS Y6, 32(AX)
-	VMOVUPS Y7, 64(AX)
-	VMOVUPS Y8, 96(AX)
+	VMOVUPS (CX), Y1
+	VMOVUPS 32(CX), Y2
+	VMOVUPS 64(CX), Y3
+	VMOVUPS 96(CX), Y4
+	VMULPS  (BX), Y1, Y1
+	VMULPS  32(BX), Y2, Y2
+	VMULPS  64(BX), Y3, Y3
+	VMULPS  96(BX), Y4, Y4
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y4, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -38320,10 +43316,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y8
-	VMOVUPS (CX), Y7
-	VMULPS  Y7, Y8, Y7
-	VMOVUPS Y7, (AX)
+	VMOVUPS (CX), Y4
+	VMULPS  (BX), Y4, Y4
+	VMOVUPS Y4, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -38334,13 +43329,43 @@ vectors_end:
 	ADDQ       $+8, DI
 	TESTQ      DI, DI
 	JE         row_end
-	VMASKMOVPS (BX), Y0, Y7
-	VMASKMOVPS (CX), Y0, Y8
-	VMULPS     Y8, Y7, Y8
-	VMASKMOVPS Y8, Y0, (AX)
-	SHLQ       $0x02, DI
-	ADDQ       DI, AX
-	ADDQ       DI, BX
+	VMASKMOVPS (BX), Y0, Y4
+	VMASKMOVPS (CX), Y0, Y3
+	VMULPS     Y3, Y4, Y3
+	CMPQ       DI, $0x04
+	JL         store149_few
+	VMOVUPS    X3, (AX)
+	JE         store149_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       DI, $0x06
+	JL         store149_five
+	VMOVLPS    X3, 16(AX)
+	JE         store149_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store149_swap
+
+store149_five:
+	VMOVSS X3, 16(AX)
+
+store149_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store149_end
+
+store149_few:
+	CMPQ       DI, $0x02
+	JL         store149_one
+	VMOVLPS    X3, (AX)
+	JE         store149_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store149_end
+
+store149_one:
+	VMOVSS X3, (AX)
+
+store149_end:
+	SHLQ $0x02, DI
+	ADDQ DI, AX
+	ADDQ DI, BX
 
 row_end:
 	SUBQ $+1, DX
@@ -38467,30 +43492,22 @@ columns8_begin:
 	MOVQ rows+32(FP), R8
 
 columns8_rows:
-	VMOVUPS     (BX), Y8
-	VMOVUPS     32(BX), Y9
-	VMOVUPS     (CX), Y10
-	VMOVUPS     32(CX), Y11
-	VFMADD231PS Y10, Y8, Y7
-	VFMADD231PS Y11, Y9, Y6
-	VMOVUPS     64(BX), Y11
-	VMOVUPS     96(BX), Y9
+	VMOVUPS     (CX), Y8
+	VMOVUPS     32(CX), Y9
 	VMOVUPS     64(CX), Y10
-	VMOVUPS     96(CX), Y8
-	VFMADD231PS Y10, Y11, Y5
-	VFMADD231PS Y8, Y9, Y4
-	VMOVUPS     128(BX), Y8
-	VMOVUPS     160(BX), Y9
-	VMOVUPS     128(CX), Y10
-	VMOVUPS     160(CX), Y11
-	VFMADD231PS Y10, Y8, Y3
-	VFMADD231PS Y11, Y9, Y2
-	VMOVUPS     192(BX), Y11
-	VMOVUPS     224(BX), Y9
-	VMOVUPS     192(CX), Y10
+	VMOVUPS     96(CX), Y11
+	VFMADD231PS (BX), Y8, Y7
+	VFMADD231PS 32(BX), Y9, Y6
+	VFMADD231PS 64(BX), Y10, Y5
+	VFMADD231PS 96(BX), Y11, Y4
+	VMOVUPS     128(CX), Y11
+	VMOVUPS     160(CX), Y10
+	VMOVUPS     192(CX), Y9
 	VMOVUPS     224(CX), Y8
-	VFMADD231PS Y10, Y11, Y1
-	VFMADD231PS Y8, Y9, Y0
+	VFMADD231PS 128(BX), Y11, Y3
+	VFMADD231PS 160(BX), Y10, Y2
+	VFMADD231PS 192(BX), Y9, Y1
+	VFMADD231PS 224(BX), Y8, Y0
 	ADDQ        SI, BX
 	ADDQ        SI, CX
 	SUBQ        $+1, R8
@@ -38553,18 +43570,14 @@ columns4_begin:
 	MOVQ rows+32(FP), R8
 
 columns4_rows:
-	VMOVUPS     (BX), Y4
-	VMOVUPS     32(BX), Y5
-	VMOVUPS     64(BX), Y6
-	VMOVUPS     96(BX), Y7
-	VMOVUPS     (CX), Y8
-	VMOVUPS     32(CX), Y9
-	VMOVUPS     64(CX), Y10
-	VMOVUPS     96(CX), Y11
-	VFMADD231PS Y8, Y4, Y0
-	VFMADD231PS Y9, Y5, Y1
-	VFMADD231PS Y10, Y6, Y2
-	VFMADD231PS Y11, Y7, Y3
+	VMOVUPS     (CX), Y4
+	VMOVUPS     32(CX), Y5
+	VMOVUPS     64(CX), Y6
+	VMOVUPS     96(CX), Y7
+	VFMADD231PS (BX), Y4, Y0
+	VFMADD231PS 32(BX), Y5, Y1
+	VFMADD231PS 64(BX), Y6, Y2
+	VFMADD231PS 96(BX), Y7, Y3
 	ADDQ        SI, BX
 	ADDQ        SI, CX
 	SUBQ        $+1, R8
@@ -38572,14 +43585,14 @@ columns4_rows:
 	MOVQ        add+48(FP), R8
 	CMPQ        R8, $+1
 	JNE         columns4_store
-	VMOVUPS     (AX), Y11
-	VADDPS      Y0, Y11, Y0
-	VMOVUPS     32(AX), Y11
-	VADDPS      Y1, Y11, Y1
-	VMOVUPS     64(AX), Y11
-	VADDPS      Y2, Y11, Y2
-	VMOVUPS     96(AX), Y11
-	VADDPS      Y3, Y11, Y3
+	VMOVUPS     (AX), Y7
+	VADDPS      Y0, Y7, Y0
+	VMOVUPS     32(AX), Y7
+	VADDPS      Y1, Y7, Y1
+	VMOVUPS     64(AX), Y7
+	VADDPS      Y2, Y7, Y2
+	VMOVUPS     96(AX), Y7
+	VADDPS      Y3, Y7, Y3
 
 columns4_store:
 	VMOVUPS Y0, (AX)
@@ -38611,12 +43624,10 @@ columns2_begin:
 	MOVQ rows+32(FP), R8
 
 columns2_rows:
-	VMOVUPS     (BX), Y1
-	VMOVUPS     32(BX), Y0
-	VMOVUPS     (CX), Y11
-	VMOVUPS     32(CX), Y7
-	VFMADD231PS Y11, Y1, Y3
-	VFMADD231PS Y7, Y0, Y2
+	VMOVUPS     (CX), Y1
+	VMOVUPS     32(CX), Y0
+	VFMADD231PS (BX), Y1, Y3
+	VFMADD231PS 32(BX), Y0, Y2
 	ADDQ        SI, BX
 	ADDQ        SI, CX
 	SUBQ        $+1, R8
@@ -38624,10 +43635,10 @@ columns2_rows:
 	MOVQ        add+48(FP), R8
 	CMPQ        R8, $+1
 	JNE         columns2_store
-	VMOVUPS     (AX), Y7
-	VADDPS      Y3, Y7, Y3
-	VMOVUPS     32(AX), Y7
-	VADDPS      Y2, Y7, Y2
+	VMOVUPS     (AX), Y0
+	VADDPS      Y3, Y0, Y3
+	VMOVUPS     32(AX), Y0
+	VADDPS      Y2, Y0, Y2
 
 columns2_store:
 	VMOVUPS Y3, (AX)
@@ -38655,9 +43666,8 @@ columns1_begin:
 	MOVQ rows+32(FP), R8
 
 columns1_rows:
-	VMOVUPS     (BX), Y3
-	VMOVUPS     (CX), Y7
-	VFMADD231PS Y7, Y3, Y2
+	VMOVUPS     (CX), Y3
+	VFMADD231PS (BX), Y3, Y2
 	ADDQ        SI, BX
 	ADDQ        SI, CX
 	SUBQ        $+1, R8
@@ -38665,8 +43675,8 @@ columns1_rows:
 	MOVQ        add+48(FP), R8
 	CMPQ        R8, $+1
 	JNE         columns1_store
-	VMOVUPS     (AX), Y7
-	VADDPS      Y2, Y7, Y2
+	VMOVUPS     (AX), Y3
+	VADDPS      Y2, Y3, Y2
 
 columns1_store:
 	VMOVUPS Y2, (AX)
@@ -38686,19 +43696,19 @@ columns1_end:
 	ADDQ       DI, BX
 	MOVQ       y+16(FP), CX
 	ADDQ       DI, CX
-	VPXOR      X7, X7, X7
+	VPXOR      X3, X3, X3
 	MOVQ       add+48(FP), R8
 	CMPQ       R8, $+2
 	JNE        partial_begin
-	VMASKMOVPS (AX), Y2, Y7
+	VMASKMOVPS (AX), Y2, Y3
 
 partial_begin:
 	MOVQ rows+32(FP), R8
 
 partial_rows:
-	VMASKMOVPS  (BX), Y2, Y3
-	VMASKMOVPS  (CX), Y2, Y0
-	VFMADD231PS Y0, Y3, Y7
+	VMASKMOVPS  (BX), Y2, Y0
+	VMASKMOVPS  (CX), Y2, Y1
+	VFMADD231PS Y1, Y0, Y3
 	ADDQ        SI, BX
 	ADDQ        SI, CX
 	SUBQ        $+1, R8
@@ -38706,12 +43716,41 @@ partial_rows:
 	MOVQ        add+48(FP), R8
 	CMPQ        R8, $+1
 	JNE         partial_store
-	VMASKMOVPS  (AX), Y2, Y0
-	VADDPS      Y7, Y0, Y7
+	VMASKMOVPS  (AX), Y2, Y1
+	VADDPS      Y3, Y1, Y3
 
 partial_store:
-	VMASKMOVPS Y7, Y2, (AX)
+	CMPQ       DX, $0x04
+	JL         store150_few
+	VMOVUPS    X3, (AX)
+	JE         store150_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       DX, $0x06
+	JL         store150_five
+	VMOVLPS    X3, 16(AX)
+	JE         store150_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store150_swap
 
+store150_five:
+	VMOVSS X3, 16(AX)
+
+store150_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store150_end
+
+store150_few:
+	CMPQ       DX, $0x02
+	JL         store150_one
+	VMOVLPS    X3, (AX)
+	JE         store150_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store150_end
+
+store150_one:
+	VMOVSS X3, (AX)
+
+store150_end:
 done:
 	VZEROUPPER
 	RET
@@ -39053,28 +44092,57 @@ vectors_end:
 	VPXOR   X2, X2, X2
 	VPINSRW $0x00, (BX), X2, X2
 	CMPQ    CX, $0x01
-	JE      half9
+	JE      half151
 	VPINSRW $0x01, 2(BX), X2, X2
 	CMPQ    CX, $0x02
-	JE      half9
+	JE      half151
 	VPINSRW $0x02, 4(BX), X2, X2
 	CMPQ    CX, $0x03
-	JE      half9
+	JE      half151
 	VPINSRW $0x03, 6(BX), X2, X2
 	CMPQ    CX, $0x04
-	JE      half9
+	JE      half151
 	VPINSRW $0x04, 8(BX), X2, X2
 	CMPQ    CX, $0x05
-	JE      half9
+	JE      half151
 	VPINSRW $0x05, 10(BX), X2, X2
 	CMPQ    CX, $0x06
-	JE      half9
+	JE      half151
 	VPINSRW $0x06, 12(BX), X2, X2
 
-half9:
+half151:
 	VCVTPH2PS  X2, Y2
-	VMASKMOVPS Y2, Y3, (AX)
+	CMPQ       CX, $0x04
+	JL         store152_few
+	VMOVUPS    X2, (AX)
+	JE         store152_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       CX, $0x06
+	JL         store152_five
+	VMOVLPS    X2, 16(AX)
+	JE         store152_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store152_swap
 
+store152_five:
+	VMOVSS X2, 16(AX)
+
+store152_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store152_end
+
+store152_few:
+	CMPQ       CX, $0x02
+	JL         store152_one
+	VMOVLPS    X2, (AX)
+	JE         store152_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store152_end
+
+store152_one:
+	VMOVSS X2, (AX)
+
+store152_end:
 done:
 	VZEROUPPER
 	RET
@@ -39177,25 +44245,25 @@ vectors_end:
 	VCVTPS2PH  $0x00, Y2, X1
 	VPEXTRW    $0x00, X1, (AX)
 	CMPQ       CX, $0x01
-	JE         half10
+	JE         half153
 	VPEXTRW    $0x01, X1, 2(AX)
 	CMPQ       CX, $0x02
-	JE         half10
+	JE         half153
 	VPEXTRW    $0x02, X1, 4(AX)
 	CMPQ       CX, $0x03
-	JE         half10
+	JE         half153
 	VPEXTRW    $0x03, X1, 6(AX)
 	CMPQ       CX, $0x04
-	JE         half10
+	JE         half153
 	VPEXTRW    $0x04, X1, 8(AX)
 	CMPQ       CX, $0x05
-	JE         half10
+	JE         half153
 	VPEXTRW    $0x05, X1, 10(AX)
 	CMPQ       CX, $0x06
-	JE         half10
+	JE         half153
 	VPEXTRW    $0x06, X1, 12(AX)
 
-half10:
+half153:
 done:
 	VZEROUPPER
 	RET

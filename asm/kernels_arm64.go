@@ -239,7 +239,7 @@ func RowMomentsNEON(mean *float32, variance *float32, x *float32, rows int, cols
 func LayerNormRowsNEON(dst *float32, mean *float32, rstd *float32, x *float32, gamma *float32, beta *float32, rows int, cols int, eps float32, n float32)
 
 //go:noescape
-func LayerNormBackwardRowsNEON(dx *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+func LayerNormBackwardRowsNEON(dx *float32, dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
 
 //go:noescape
 func LayerNormNEON(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
@@ -264,6 +264,12 @@ func ColSumSquaresShiftedNEON(dst *float32, x *float32, shift *float32, n int, r
 
 //go:noescape
 func ColSumSquaresShiftedNarrowNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
+func ShiftedMeansNEON(mean *float32, lost *float32, shift *float32, n int, rows float32)
+
+//go:noescape
+func CorrectedVariancesNEON(variance *float32, lost *float32, n int, rows float32)
 
 //go:noescape
 func ColAffineNEON(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)

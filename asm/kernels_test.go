@@ -167,6 +167,7 @@ func encoding(b []byte) kind {
 	case op>>4 == 8, // Jcc
 		op>>4 == 4, op>>4 == 9, // CMOVcc, SETcc
 		op == 0x18, op == 0x1f, // PREFETCH, NOP
+		op == 0xae && b[2] == 0xf8,                     // SFENCE
 		op == 0xaf,                                     // IMUL
 		op == 0xb6, op == 0xb7, op == 0xbe, op == 0xbf: // MOVZX, MOVSX
 		return general
@@ -179,6 +180,8 @@ func TestEncoding(t *testing.T) {
 		"4883e920":       general, // SUBQ $32, CX
 		"0f8c01010000":   general, // JL
 		"410f182424":     general, // PREFETCHNTA (R12)
+		"0faef8":         general, // SFENCE
+		"0fae00":         sse,     // FXSAVE (AX)
 		"c3":             general, // RET
 		"c5f877":         vex,     // VZEROUPPER
 		"c4e27db8e9":     vex,     // VFMADD231PS Y1, Y0, Y5

@@ -34,6 +34,9 @@ func axpy(y, x []float32, alpha float32) {
 
 //go:noinline
 func scale(dst, x []float32, alpha float32) {
+	if len(dst) >= streamLen && scaleStream(dst, x, alpha) {
+		return
+	}
 	for len(dst) > chunkLen {
 		scale(dst[:chunkLen], x[:chunkLen], alpha)
 		dst, x = dst[chunkLen:], x[chunkLen:]
@@ -52,6 +55,28 @@ func scale(dst, x []float32, alpha float32) {
 	default:
 		scaleRef(dst, x, alpha)
 	}
+}
+
+func scaleStream(dst, x []float32, alpha float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+		return false
+	}
+	head := untilLine(dst)
+	scale(dst[:head], x[:head], alpha)
+	dst, x = dst[head:], x[head:]
+	for len(dst) >= chunkLen {
+		scaleStreamChunk(dst[:chunkLen], x[:chunkLen], alpha)
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	scale(dst, x, alpha)
+	return true
+}
+
+//go:noinline
+func scaleStreamChunk(dst, x []float32, alpha float32) {
+	raceWrite(dst)
+	raceRead(x)
+	asm.ScaleStreamAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), alpha)
 }
 
 //go:noinline
@@ -745,6 +770,9 @@ func lion(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
 
 //go:noinline
 func relu(dst, x []float32) {
+	if len(dst) >= streamLen && reluStream(dst, x) {
+		return
+	}
 	for len(dst) > chunkLen {
 		relu(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
@@ -765,8 +793,33 @@ func relu(dst, x []float32) {
 	}
 }
 
+func reluStream(dst, x []float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+		return false
+	}
+	head := untilLine(dst)
+	relu(dst[:head], x[:head])
+	dst, x = dst[head:], x[head:]
+	for len(dst) >= chunkLen {
+		reluStreamChunk(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	relu(dst, x)
+	return true
+}
+
+//go:noinline
+func reluStreamChunk(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	asm.ReluStreamAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+}
+
 //go:noinline
 func reluBackward(dx, dy, y []float32) {
+	if len(dx) >= streamLen && reluBackwardStream(dx, dy, y) {
+		return
+	}
 	for len(dx) > chunkLen {
 		reluBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
 		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
@@ -786,6 +839,29 @@ func reluBackward(dx, dy, y []float32) {
 	default:
 		reluBackwardRef(dx, dy, y)
 	}
+}
+
+func reluBackwardStream(dx, dy, y []float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dx) || unsafe.SliceData(dy) == unsafe.SliceData(dx) || unsafe.SliceData(y) == unsafe.SliceData(dx) {
+		return false
+	}
+	head := untilLine(dx)
+	reluBackward(dx[:head], dy[:head], y[:head])
+	dx, dy, y = dx[head:], dy[head:], y[head:]
+	for len(dx) >= chunkLen {
+		reluBackwardStreamChunk(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	}
+	reluBackward(dx, dy, y)
+	return true
+}
+
+//go:noinline
+func reluBackwardStreamChunk(dx, dy, y []float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(y)
+	asm.ReluBackwardStreamAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
 }
 
 //go:noinline
@@ -808,6 +884,9 @@ func tanh(dst, x []float32) {
 
 //go:noinline
 func tanhBackward(dx, dy, y []float32) {
+	if len(dx) >= streamLen && tanhBackwardStream(dx, dy, y) {
+		return
+	}
 	for len(dx) > chunkLen {
 		tanhBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
 		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
@@ -827,6 +906,29 @@ func tanhBackward(dx, dy, y []float32) {
 	default:
 		tanhBackwardRef(dx, dy, y)
 	}
+}
+
+func tanhBackwardStream(dx, dy, y []float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dx) || unsafe.SliceData(dy) == unsafe.SliceData(dx) || unsafe.SliceData(y) == unsafe.SliceData(dx) {
+		return false
+	}
+	head := untilLine(dx)
+	tanhBackward(dx[:head], dy[:head], y[:head])
+	dx, dy, y = dx[head:], dy[head:], y[head:]
+	for len(dx) >= chunkLen {
+		tanhBackwardStreamChunk(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	}
+	tanhBackward(dx, dy, y)
+	return true
+}
+
+//go:noinline
+func tanhBackwardStreamChunk(dx, dy, y []float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(y)
+	asm.TanhBackwardStreamAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
 }
 
 //go:noinline
@@ -891,6 +993,9 @@ func log(dst, x []float32) {
 
 //go:noinline
 func sqrt(dst, x []float32) {
+	if len(dst) >= streamLen && sqrtStream(dst, x) {
+		return
+	}
 	for len(dst) > chunkLen {
 		sqrt(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
@@ -909,6 +1014,28 @@ func sqrt(dst, x []float32) {
 	default:
 		sqrtRef(dst, x)
 	}
+}
+
+func sqrtStream(dst, x []float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+		return false
+	}
+	head := untilLine(dst)
+	sqrt(dst[:head], x[:head])
+	dst, x = dst[head:], x[head:]
+	for len(dst) >= chunkLen {
+		sqrtStreamChunk(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	sqrt(dst, x)
+	return true
+}
+
+//go:noinline
+func sqrtStreamChunk(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	asm.SqrtStreamAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 }
 
 //go:noinline
@@ -985,6 +1112,9 @@ func sigmoid(dst, x []float32) {
 
 //go:noinline
 func sigmoidBackward(dx, dy, y []float32) {
+	if len(dx) >= streamLen && sigmoidBackwardStream(dx, dy, y) {
+		return
+	}
 	for len(dx) > chunkLen {
 		sigmoidBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
 		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
@@ -1004,6 +1134,29 @@ func sigmoidBackward(dx, dy, y []float32) {
 	default:
 		sigmoidBackwardRef(dx, dy, y)
 	}
+}
+
+func sigmoidBackwardStream(dx, dy, y []float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dx) || unsafe.SliceData(dy) == unsafe.SliceData(dx) || unsafe.SliceData(y) == unsafe.SliceData(dx) {
+		return false
+	}
+	head := untilLine(dx)
+	sigmoidBackward(dx[:head], dy[:head], y[:head])
+	dx, dy, y = dx[head:], dy[head:], y[head:]
+	for len(dx) >= chunkLen {
+		sigmoidBackwardStreamChunk(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	}
+	sigmoidBackward(dx, dy, y)
+	return true
+}
+
+//go:noinline
+func sigmoidBackwardStreamChunk(dx, dy, y []float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(y)
+	asm.SigmoidBackwardStreamAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
 }
 
 //go:noinline
@@ -1142,6 +1295,9 @@ func expTotal(acc *[lanes]float32, x []float32, m float32) float32 {
 
 //go:noinline
 func logSoftmax(dst, x []float32, m, l float32) {
+	if len(dst) >= streamLen && logSoftmaxStream(dst, x, m, l) {
+		return
+	}
 	for len(dst) > chunkLen {
 		logSoftmax(dst[:chunkLen], x[:chunkLen], m, l)
 		dst, x = dst[chunkLen:], x[chunkLen:]
@@ -1160,6 +1316,28 @@ func logSoftmax(dst, x []float32, m, l float32) {
 	default:
 		logSoftmaxRef(dst, x, m, l)
 	}
+}
+
+func logSoftmaxStream(dst, x []float32, m, l float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+		return false
+	}
+	head := untilLine(dst)
+	logSoftmax(dst[:head], x[:head], m, l)
+	dst, x = dst[head:], x[head:]
+	for len(dst) >= chunkLen {
+		logSoftmaxStreamChunk(dst[:chunkLen], x[:chunkLen], m, l)
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	logSoftmax(dst, x, m, l)
+	return true
+}
+
+//go:noinline
+func logSoftmaxStreamChunk(dst, x []float32, m, l float32) {
+	raceWrite(dst)
+	raceRead(x)
+	asm.LogSoftmaxStreamAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), m, l)
 }
 
 //go:noinline
@@ -1183,6 +1361,9 @@ func logSoftmaxBackward(dx, dy, y []float32, s float32) {
 
 //go:noinline
 func add(dst, x, y []float32) {
+	if len(dst) >= streamLen && addStream(dst, x, y) {
+		return
+	}
 	for len(dst) > chunkLen {
 		add(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
 		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
@@ -1204,8 +1385,34 @@ func add(dst, x, y []float32) {
 	}
 }
 
+func addStream(dst, x, y []float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
+		return false
+	}
+	head := untilLine(dst)
+	add(dst[:head], x[:head], y[:head])
+	dst, x, y = dst[head:], x[head:], y[head:]
+	for len(dst) >= chunkLen {
+		addStreamChunk(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	add(dst, x, y)
+	return true
+}
+
+//go:noinline
+func addStreamChunk(dst, x, y []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(y)
+	asm.AddStreamAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+}
+
 //go:noinline
 func sub(dst, x, y []float32) {
+	if len(dst) >= streamLen && subStream(dst, x, y) {
+		return
+	}
 	for len(dst) > chunkLen {
 		sub(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
 		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
@@ -1227,8 +1434,34 @@ func sub(dst, x, y []float32) {
 	}
 }
 
+func subStream(dst, x, y []float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
+		return false
+	}
+	head := untilLine(dst)
+	sub(dst[:head], x[:head], y[:head])
+	dst, x, y = dst[head:], x[head:], y[head:]
+	for len(dst) >= chunkLen {
+		subStreamChunk(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	sub(dst, x, y)
+	return true
+}
+
+//go:noinline
+func subStreamChunk(dst, x, y []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(y)
+	asm.SubStreamAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+}
+
 //go:noinline
 func mul(dst, x, y []float32) {
+	if len(dst) >= streamLen && mulStream(dst, x, y) {
+		return
+	}
 	for len(dst) > chunkLen {
 		mul(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
 		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
@@ -1250,8 +1483,34 @@ func mul(dst, x, y []float32) {
 	}
 }
 
+func mulStream(dst, x, y []float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
+		return false
+	}
+	head := untilLine(dst)
+	mul(dst[:head], x[:head], y[:head])
+	dst, x, y = dst[head:], x[head:], y[head:]
+	for len(dst) >= chunkLen {
+		mulStreamChunk(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	mul(dst, x, y)
+	return true
+}
+
+//go:noinline
+func mulStreamChunk(dst, x, y []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(y)
+	asm.MulStreamAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+}
+
 //go:noinline
 func div(dst, x, y []float32) {
+	if len(dst) >= streamLen && divStream(dst, x, y) {
+		return
+	}
 	for len(dst) > chunkLen {
 		div(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
 		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
@@ -1273,8 +1532,34 @@ func div(dst, x, y []float32) {
 	}
 }
 
+func divStream(dst, x, y []float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
+		return false
+	}
+	head := untilLine(dst)
+	div(dst[:head], x[:head], y[:head])
+	dst, x, y = dst[head:], x[head:], y[head:]
+	for len(dst) >= chunkLen {
+		divStreamChunk(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	div(dst, x, y)
+	return true
+}
+
+//go:noinline
+func divStreamChunk(dst, x, y []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(y)
+	asm.DivStreamAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+}
+
 //go:noinline
 func mulAdd(dst, x, y, z []float32) {
+	if len(dst) >= streamLen && mulAddStream(dst, x, y, z) {
+		return
+	}
 	for len(dst) > chunkLen {
 		mulAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], z[:chunkLen])
 		dst, x, y, z = dst[chunkLen:], x[chunkLen:], y[chunkLen:], z[chunkLen:]
@@ -1297,8 +1582,35 @@ func mulAdd(dst, x, y, z []float32) {
 	}
 }
 
+func mulAddStream(dst, x, y, z []float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) || unsafe.SliceData(z) == unsafe.SliceData(dst) {
+		return false
+	}
+	head := untilLine(dst)
+	mulAdd(dst[:head], x[:head], y[:head], z[:head])
+	dst, x, y, z = dst[head:], x[head:], y[head:], z[head:]
+	for len(dst) >= chunkLen {
+		mulAddStreamChunk(dst[:chunkLen], x[:chunkLen], y[:chunkLen], z[:chunkLen])
+		dst, x, y, z = dst[chunkLen:], x[chunkLen:], y[chunkLen:], z[chunkLen:]
+	}
+	mulAdd(dst, x, y, z)
+	return true
+}
+
+//go:noinline
+func mulAddStreamChunk(dst, x, y, z []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(y)
+	raceRead(z)
+	asm.MulAddStreamAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), unsafe.SliceData(z), len(dst))
+}
+
 //go:noinline
 func scaleAdd(dst, x, y []float32, alpha, beta float32) {
+	if len(dst) >= streamLen && scaleAddStream(dst, x, y, alpha, beta) {
+		return
+	}
 	for len(dst) > chunkLen {
 		scaleAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], alpha, beta)
 		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
@@ -1320,8 +1632,34 @@ func scaleAdd(dst, x, y []float32, alpha, beta float32) {
 	}
 }
 
+func scaleAddStream(dst, x, y []float32, alpha, beta float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(y) == unsafe.SliceData(dst) {
+		return false
+	}
+	head := untilLine(dst)
+	scaleAdd(dst[:head], x[:head], y[:head], alpha, beta)
+	dst, x, y = dst[head:], x[head:], y[head:]
+	for len(dst) >= chunkLen {
+		scaleAddStreamChunk(dst[:chunkLen], x[:chunkLen], y[:chunkLen], alpha, beta)
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	scaleAdd(dst, x, y, alpha, beta)
+	return true
+}
+
+//go:noinline
+func scaleAddStreamChunk(dst, x, y []float32, alpha, beta float32) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(y)
+	asm.ScaleAddStreamAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst), alpha, beta)
+}
+
 //go:noinline
 func copyVector(dst, x []float32) {
+	if len(dst) >= streamLen && copyVectorStream(dst, x) {
+		return
+	}
 	for len(dst) > chunkLen {
 		copyVector(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
@@ -1342,8 +1680,33 @@ func copyVector(dst, x []float32) {
 	}
 }
 
+func copyVectorStream(dst, x []float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+		return false
+	}
+	head := untilLine(dst)
+	copyVector(dst[:head], x[:head])
+	dst, x = dst[head:], x[head:]
+	for len(dst) >= chunkLen {
+		copyVectorStreamChunk(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	copyVector(dst, x)
+	return true
+}
+
+//go:noinline
+func copyVectorStreamChunk(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	asm.CopyVectorStreamAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+}
+
 //go:noinline
 func fill(dst []float32, value float32) {
+	if len(dst) >= streamLen && fillStream(dst, value) {
+		return
+	}
 	for len(dst) > chunkLen {
 		fill(dst[:chunkLen], value)
 		dst = dst[chunkLen:]
@@ -1363,8 +1726,32 @@ func fill(dst []float32, value float32) {
 	}
 }
 
+func fillStream(dst []float32, value float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dst) {
+		return false
+	}
+	head := untilLine(dst)
+	fill(dst[:head], value)
+	dst = dst[head:]
+	for len(dst) >= chunkLen {
+		fillStreamChunk(dst[:chunkLen], value)
+		dst = dst[chunkLen:]
+	}
+	fill(dst, value)
+	return true
+}
+
+//go:noinline
+func fillStreamChunk(dst []float32, value float32) {
+	raceWrite(dst)
+	asm.FillStreamAVX2(unsafe.SliceData(dst), len(dst), value)
+}
+
 //go:noinline
 func clamp(dst, x []float32, lo, hi float32) {
+	if len(dst) >= streamLen && clampStream(dst, x, lo, hi) {
+		return
+	}
 	for len(dst) > chunkLen {
 		clamp(dst[:chunkLen], x[:chunkLen], lo, hi)
 		dst, x = dst[chunkLen:], x[chunkLen:]
@@ -1385,8 +1772,33 @@ func clamp(dst, x []float32, lo, hi float32) {
 	}
 }
 
+func clampStream(dst, x []float32, lo, hi float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+		return false
+	}
+	head := untilLine(dst)
+	clamp(dst[:head], x[:head], lo, hi)
+	dst, x = dst[head:], x[head:]
+	for len(dst) >= chunkLen {
+		clampStreamChunk(dst[:chunkLen], x[:chunkLen], lo, hi)
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	clamp(dst, x, lo, hi)
+	return true
+}
+
+//go:noinline
+func clampStreamChunk(dst, x []float32, lo, hi float32) {
+	raceWrite(dst)
+	raceRead(x)
+	asm.ClampStreamAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, hi)
+}
+
 //go:noinline
 func abs(dst, x []float32) {
+	if len(dst) >= streamLen && absStream(dst, x) {
+		return
+	}
 	for len(dst) > chunkLen {
 		abs(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
@@ -1405,6 +1817,28 @@ func abs(dst, x []float32) {
 	default:
 		absRef(dst, x)
 	}
+}
+
+func absStream(dst, x []float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) {
+		return false
+	}
+	head := untilLine(dst)
+	abs(dst[:head], x[:head])
+	dst, x = dst[head:], x[head:]
+	for len(dst) >= chunkLen {
+		absStreamChunk(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	abs(dst, x)
+	return true
+}
+
+//go:noinline
+func absStreamChunk(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	asm.AbsStreamAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
 }
 
 //go:noinline
@@ -1586,8 +2020,10 @@ func layerNormRows(dst, mean, rstd, x, gamma, beta []float32, eps, n float32) {
 }
 
 //go:noinline
-func layerNormBackwardRows(dx, dy, x, mean, rstd, gamma []float32, n float32) {
+func layerNormBackwardRows(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32, n float32) {
 	raceWrite(dx)
+	raceWrite(dgamma)
+	raceWrite(dbeta)
 	raceRead(dy)
 	raceRead(x)
 	raceRead(mean)
@@ -1595,16 +2031,19 @@ func layerNormBackwardRows(dx, dy, x, mean, rstd, gamma []float32, n float32) {
 	raceRead(gamma)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.LayerNormBackwardRowsAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(gamma), len(mean), len(gamma), n)
+		asm.LayerNormBackwardRowsAVX512(unsafe.SliceData(dx), unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(gamma), len(mean), len(gamma), n)
 	case AVX2:
-		asm.LayerNormBackwardRowsAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(gamma), len(mean), len(gamma), n)
+		asm.LayerNormBackwardRowsAVX2(unsafe.SliceData(dx), unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(gamma), len(mean), len(gamma), n)
 	default:
-		layerNormBackwardRowsRef(dx, dy, x, mean, rstd, gamma, n)
+		layerNormBackwardRowsRef(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, n)
 	}
 }
 
 //go:noinline
 func layerNorm(dst, x, gamma, beta []float32, mean, rstd float32) {
+	if len(dst) >= streamLen && layerNormStream(dst, x, gamma, beta, mean, rstd) {
+		return
+	}
 	for len(dst) > chunkLen {
 		layerNorm(dst[:chunkLen], x[:chunkLen], gamma[:chunkLen], beta[:chunkLen], mean, rstd)
 		dst, x, gamma, beta = dst[chunkLen:], x[chunkLen:], gamma[chunkLen:], beta[chunkLen:]
@@ -1625,6 +2064,30 @@ func layerNorm(dst, x, gamma, beta []float32, mean, rstd float32) {
 	default:
 		layerNormRef(dst, x, gamma, beta, mean, rstd)
 	}
+}
+
+func layerNormStream(dst, x, gamma, beta []float32, mean, rstd float32) bool {
+	if CurrentLevel() != AVX2 || !aligned4(dst) || unsafe.SliceData(x) == unsafe.SliceData(dst) || unsafe.SliceData(gamma) == unsafe.SliceData(dst) || unsafe.SliceData(beta) == unsafe.SliceData(dst) {
+		return false
+	}
+	head := untilLine(dst)
+	layerNorm(dst[:head], x[:head], gamma[:head], beta[:head], mean, rstd)
+	dst, x, gamma, beta = dst[head:], x[head:], gamma[head:], beta[head:]
+	for len(dst) >= chunkLen {
+		layerNormStreamChunk(dst[:chunkLen], x[:chunkLen], gamma[:chunkLen], beta[:chunkLen], mean, rstd)
+		dst, x, gamma, beta = dst[chunkLen:], x[chunkLen:], gamma[chunkLen:], beta[chunkLen:]
+	}
+	layerNorm(dst, x, gamma, beta, mean, rstd)
+	return true
+}
+
+//go:noinline
+func layerNormStreamChunk(dst, x, gamma, beta []float32, mean, rstd float32) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(gamma)
+	raceRead(beta)
+	asm.LayerNormStreamAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(gamma), unsafe.SliceData(beta), len(dst), mean, rstd)
 }
 
 //go:noinline
@@ -1747,6 +2210,51 @@ func colSumSquaresShiftedNarrow(dst, x, shift []float32, rows, stride, block, ad
 		asm.ColSumSquaresShiftedNarrowAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(shift), len(dst), rows, stride, block, add)
 	default:
 		colSumSquaresShiftedNarrowRef(dst, x, shift, rows, stride, block, add)
+	}
+}
+
+//go:noinline
+func shiftedMeans(mean, lost, shift []float32, rows float32) {
+	for len(mean) > chunkLen {
+		shiftedMeans(mean[:chunkLen], lost[:chunkLen], shift[:chunkLen], rows)
+		mean, lost, shift = mean[chunkLen:], lost[chunkLen:], shift[chunkLen:]
+	}
+	raceWrite(mean)
+	raceWrite(lost)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case AVX512:
+		if len(mean) >= shortLen {
+			asm.ShiftedMeansAVX512(unsafe.SliceData(mean), unsafe.SliceData(lost), unsafe.SliceData(shift), len(mean), rows)
+			return
+		}
+		fallthrough
+	case AVX2:
+		asm.ShiftedMeansAVX2(unsafe.SliceData(mean), unsafe.SliceData(lost), unsafe.SliceData(shift), len(mean), rows)
+	default:
+		shiftedMeansRef(mean, lost, shift, rows)
+	}
+}
+
+//go:noinline
+func correctedVariances(variance, lost []float32, rows float32) {
+	for len(variance) > chunkLen {
+		correctedVariances(variance[:chunkLen], lost[:chunkLen], rows)
+		variance, lost = variance[chunkLen:], lost[chunkLen:]
+	}
+	raceWrite(variance)
+	raceRead(lost)
+	switch CurrentLevel() {
+	case AVX512:
+		if len(variance) >= shortLen {
+			asm.CorrectedVariancesAVX512(unsafe.SliceData(variance), unsafe.SliceData(lost), len(variance), rows)
+			return
+		}
+		fallthrough
+	case AVX2:
+		asm.CorrectedVariancesAVX2(unsafe.SliceData(variance), unsafe.SliceData(lost), len(variance), rows)
+	default:
+		correctedVariancesRef(variance, lost, rows)
 	}
 }
 

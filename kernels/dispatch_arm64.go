@@ -1354,8 +1354,10 @@ func layerNormRows(dst, mean, rstd, x, gamma, beta []float32, eps, n float32) {
 }
 
 //go:noinline
-func layerNormBackwardRows(dx, dy, x, mean, rstd, gamma []float32, n float32) {
+func layerNormBackwardRows(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32, n float32) {
 	raceWrite(dx)
+	raceWrite(dgamma)
+	raceWrite(dbeta)
 	raceRead(dy)
 	raceRead(x)
 	raceRead(mean)
@@ -1363,9 +1365,9 @@ func layerNormBackwardRows(dx, dy, x, mean, rstd, gamma []float32, n float32) {
 	raceRead(gamma)
 	switch CurrentLevel() {
 	case NEON:
-		asm.LayerNormBackwardRowsNEON(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(gamma), len(mean), len(gamma), n)
+		asm.LayerNormBackwardRowsNEON(unsafe.SliceData(dx), unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(gamma), len(mean), len(gamma), n)
 	default:
-		layerNormBackwardRowsRef(dx, dy, x, mean, rstd, gamma, n)
+		layerNormBackwardRowsRef(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, n)
 	}
 }
 
@@ -1493,6 +1495,39 @@ func colSumSquaresShiftedNarrow(dst, x, shift []float32, rows, stride, block, ad
 		asm.ColSumSquaresShiftedNarrowNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(shift), len(dst), rows, stride, block, add)
 	default:
 		colSumSquaresShiftedNarrowRef(dst, x, shift, rows, stride, block, add)
+	}
+}
+
+//go:noinline
+func shiftedMeans(mean, lost, shift []float32, rows float32) {
+	for len(mean) > chunkLen {
+		shiftedMeans(mean[:chunkLen], lost[:chunkLen], shift[:chunkLen], rows)
+		mean, lost, shift = mean[chunkLen:], lost[chunkLen:], shift[chunkLen:]
+	}
+	raceWrite(mean)
+	raceWrite(lost)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ShiftedMeansNEON(unsafe.SliceData(mean), unsafe.SliceData(lost), unsafe.SliceData(shift), len(mean), rows)
+	default:
+		shiftedMeansRef(mean, lost, shift, rows)
+	}
+}
+
+//go:noinline
+func correctedVariances(variance, lost []float32, rows float32) {
+	for len(variance) > chunkLen {
+		correctedVariances(variance[:chunkLen], lost[:chunkLen], rows)
+		variance, lost = variance[chunkLen:], lost[chunkLen:]
+	}
+	raceWrite(variance)
+	raceRead(lost)
+	switch CurrentLevel() {
+	case NEON:
+		asm.CorrectedVariancesNEON(unsafe.SliceData(variance), unsafe.SliceData(lost), len(variance), rows)
+	default:
+		correctedVariancesRef(variance, lost, rows)
 	}
 }
 

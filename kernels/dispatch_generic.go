@@ -395,8 +395,8 @@ func layerNormRows(dst, mean, rstd, x, gamma, beta []float32, eps, n float32) {
 }
 
 //go:noinline
-func layerNormBackwardRows(dx, dy, x, mean, rstd, gamma []float32, n float32) {
-	layerNormBackwardRowsRef(dx, dy, x, mean, rstd, gamma, n)
+func layerNormBackwardRows(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32, n float32) {
+	layerNormBackwardRowsRef(dx, dgamma, dbeta, dy, x, mean, rstd, gamma, n)
 }
 
 //go:noinline
@@ -437,6 +437,16 @@ func colSumSquaresShifted(dst, x, shift []float32, rows, stride, add int) {
 //go:noinline
 func colSumSquaresShiftedNarrow(dst, x, shift []float32, rows, stride, block, add int) {
 	colSumSquaresShiftedNarrowRef(dst, x, shift, rows, stride, block, add)
+}
+
+//go:noinline
+func shiftedMeans(mean, lost, shift []float32, rows float32) {
+	shiftedMeansRef(mean, lost, shift, rows)
+}
+
+//go:noinline
+func correctedVariances(variance, lost []float32, rows float32) {
+	correctedVariancesRef(variance, lost, rows)
 }
 
 //go:noinline

@@ -93,19 +93,13 @@ func LayerNormBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
 		clear(dbeta)
 		return
 	}
-	if len(mean) > blockRows && n <= sumsCols {
+	switch {
+	case n > chunkLen || n > sumsCols && len(mean) > blockRows:
+		layerNormBackwardApart(dx, dgamma, dbeta, dy, x, mean, rstd, gamma)
+	case len(mean) > blockRows:
 		layerNormBackwardBlocks(dx, dgamma, dbeta, dy, x, mean, rstd, gamma)
-		return
-	}
-	// Some rows after the others, so that they are still in the cache when they are
-	// needed again: parts of a block, or whole blocks of long rows.
-	step, next := cachedRows(n), carry
-	if len(mean) > blockRows {
-		step, next = blockRows, 1
-	}
-	for r, add := 0, 0; r < len(mean); r, add = r+step, next {
-		e := min(r+step, len(mean))
-		layerNormBackwardSome(dx[r*n:e*n], dgamma, dbeta, dy[r*n:e*n], x[r*n:e*n], mean[r:e], rstd[r:e], gamma, add)
+	default:
+		layerNormBackwardBlock(dx, dgamma, dbeta, dy, x, mean, rstd, gamma)
 	}
 }
 
@@ -113,62 +107,54 @@ func LayerNormBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
 const sumsCols = 1 << 12
 
 // layerNormBackwardBlocks is [LayerNormBackward] for several blocks of rows: chains
-// of those after the first go on beside the sums.
+// of those after the first run beside the sums.
 //
 //go:noinline
 func layerNormBackwardBlocks(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
 	var buffer [2 * sumsCols]float32
 	n := len(gamma)
-	step := cachedRows(n)
 	a, b := dgamma, dbeta
-	for r := 0; r < len(mean); r += step {
-		e := min(r+step, len(mean))
-		add := carry
-		if r%blockRows == 0 {
-			add = 0
+	for r := 0; r < len(mean); r += blockRows {
+		e := min(r+blockRows, len(mean))
+		layerNormBackwardBlock(dx[r*n:e*n], a, b, dy[r*n:e*n], x[r*n:e*n], mean[r:e], rstd[r:e], gamma)
+		if r > 0 {
+			Add(dgamma, dgamma, a)
+			Add(dbeta, dbeta, b)
 		}
-		layerNormBackwardSome(dx[r*n:e*n], a, b, dy[r*n:e*n], x[r*n:e*n], mean[r:e], rstd[r:e], gamma, add)
-		if e%blockRows == 0 || e == len(mean) {
-			if e > blockRows {
-				Add(dgamma, dgamma, a)
-				Add(dbeta, dbeta, b)
-			}
-			a, b = buffer[:n], buffer[sumsCols:][:n]
-		}
+		a, b = buffer[:n], buffer[sumsCols:][:n]
 	}
 }
 
-// cachedRows returns how many rows of n elements of three matrices are worth a call
-// and stay in the cache: a divisor of blockRows.
-func cachedRows(n int) int {
-	step := blockRows
-	for step > 8 && step*n > 1<<12 {
-		step /= 2
-	}
-	return step
-}
-
-// layerNormBackwardSome stores the gradients at the input for some rows, and the sums
-// over these rows: see layerNormSums for add.
-func layerNormBackwardSome(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32, add int) {
-	rows, n := len(mean), len(gamma)
-	for c := 0; c < n; c += columnChunk / 2 { // two matrices
-		e := min(c+columnChunk/2, n)
-		lo, hi := c, (rows-1)*n+e
-		layerNormSums(dgamma[c:e], dbeta[c:e], dy[lo:hi], x[lo:hi], mean, rstd, rows, n, add)
-	}
-	if n > chunkLen {
-		layerNormBackwardLong(dx, dy, x, mean, rstd, gamma)
-		return
-	}
-	eachRows(rows, n, func(r0, r1 int) {
+// layerNormBackwardBlock is [LayerNormBackward] for a block of rows that are not too
+// long for one call.
+func layerNormBackwardBlock(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
+	n := len(gamma)
+	clear(dgamma)
+	clear(dbeta)
+	eachRows(len(mean), n, func(r0, r1 int) {
 		lo, hi := r0*n, r1*n
-		layerNormBackwardRows(dx[lo:hi], dy[lo:hi], x[lo:hi], mean[r0:r1], rstd[r0:r1], gamma, float32(n))
+		layerNormBackwardRows(dx[lo:hi], dgamma, dbeta, dy[lo:hi], x[lo:hi], mean[r0:r1], rstd[r0:r1], gamma, float32(n))
 	})
 }
 
-func layerNormBackwardRowsRef(dx, dy, x, mean, rstd, gamma []float32, n float32) {
+func layerNormBackwardRowsRef(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32, n float32) {
+	layerNormSumsRef(dgamma, dbeta, dy, x, mean, rstd, len(mean), len(gamma), carry) // dx may be dy or x
 	layerNormBackwardLong(dx, dy, x, mean, rstd, gamma)
+}
+
+// layerNormBackwardApart is [LayerNormBackward] for rows of any length above 0, block
+// by block with the sums first.
+func layerNormBackwardApart(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
+	n := len(gamma)
+	for r := 0; r < len(mean); r += blockRows {
+		e := min(r+blockRows, len(mean))
+		for c := 0; c < n; c += columnChunk / 2 { // two matrices
+			d := min(c+columnChunk/2, n)
+			lo, hi := r*n+c, (e-1)*n+d
+			layerNormSums(dgamma[c:d], dbeta[c:d], dy[lo:hi], x[lo:hi], mean[r:e], rstd[r:e], e-r, n, min(r, 1))
+		}
+		layerNormBackwardLong(dx[r*n:e*n], dy[r*n:e*n], x[r*n:e*n], mean[r:e], rstd[r:e], gamma)
+	}
 }
 
 // layerNormBackwardLong stores the gradient at the input for rows of any length.
@@ -209,18 +195,12 @@ func layerNormDotRef(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd flo
 // with carry they go on from it.
 func layerNormSumsRef(dgamma, dbeta, dy, x, mean, rstd []float32, rows, stride, add int) {
 	for j := range dgamma {
-		g, b := float32(0), float32(0)
-		if add == carry {
-			g, b = dgamma[j], dbeta[j]
-		}
+		g, b := chainStart(dgamma[j], add), chainStart(dbeta[j], add)
 		for i := range rows {
 			p := i*stride + j
 			g = fma32(dy[p], standard(x[p], mean[i], rstd[i]), g)
 			b += dy[p]
 		}
-		if add == 1 {
-			g, b = dgamma[j]+g, dbeta[j]+b
-		}
-		dgamma[j], dbeta[j] = g, b
+		dgamma[j], dbeta[j] = chainEnd(dgamma[j], g, add), chainEnd(dbeta[j], b, add)
 	}
 }

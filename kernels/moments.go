@@ -44,10 +44,11 @@ func rowLen(rows int, x []float32, mismatch string) int {
 		}
 		return 0
 	}
-	if len(x)%rows != 0 {
+	n := len(x) / rows
+	if n*rows != len(x) { // a division less
 		panic(mismatch)
 	}
-	return len(x) / rows
+	return n
 }
 
 // RowMeanVariance stores the mean and the (biased) variance of the rows of the
@@ -197,60 +198,67 @@ func (m *colMoments) sums(c0, c1 int) {
 		Fill(m.variance[c0:c1], float32(math.NaN()))
 		return
 	}
-	var lost [columnChunk]float32
-	n, rows, x := len(m.mean), m.rows, m.x
-	for c := c0; c < c1; c += columnChunk {
-		e := min(c+columnChunk, c1)
-		mean, variance, shift := m.mean[c:e], m.variance[c:e], x[c:e]
-		r := 0
-		for ; narrow(e-c, rows-r, narrowBlocks); r += narrowBlocks * blockRows {
-			colSumsShiftedNarrow(mean, x[r*n+c:(r+narrowBlocks*blockRows-1)*n+e], shift, blockRows, n, blockRows*n, min(r, 1))
-		}
-		for ; r < rows; r += blockRows {
-			b := min(blockRows, rows-r)
-			colSumsShifted(mean, x[r*n+c:(r+b-1)*n+e], shift, b, n, min(r, 1))
-		}
-		for j, sum := range mean {
-			mean[j], lost[j] = shiftedMean(shift[j], sum, float32(rows))
-		}
-		r = 0
-		for ; narrow(e-c, rows-r, narrowBlocks); r += narrowBlocks * blockRows {
-			colSumSquaresShiftedNarrow(variance, x[r*n+c:(r+narrowBlocks*blockRows-1)*n+e], mean, blockRows, n, blockRows*n, min(r, 1))
-		}
-		for ; r < rows; r += blockRows {
-			b := min(blockRows, rows-r)
-			colSumSquaresShifted(variance, x[r*n+c:(r+b-1)*n+e], mean, b, n, min(r, 1))
-		}
-		for j, squares := range variance {
-			variance[j] = correctedVariance(squares, lost[j], float32(rows))
-		}
+	if c1-c0 <= columnChunk {
+		var buffer [columnChunk]float32
+		m.by(c0, c1, buffer[:])
+	} else {
+		m.wide(c0, c1)
+	}
+}
+
+// wide has a larger buffer for more columns.
+//
+//go:noinline
+func (m *colMoments) wide(c0, c1 int) {
+	var buffer [wideChunk]float32
+	m.by(c0, c1, buffer[:])
+}
+
+// by stores the moments of columns c0 to c1, by as many as the buffer has room for.
+func (m *colMoments) by(c0, c1 int, buffer []float32) {
+	x, rows := m.x, m.rows
+	sums := colSum{kind: sumOfShifted, dst: m.mean, x: x, shift: x[:len(m.mean)], rows: rows}
+	squares := colSum{kind: sumOfShiftedSquares, dst: m.variance, x: x, shift: m.mean, rows: rows}
+	for c := c0; c < c1; c += len(buffer) {
+		e := min(c+len(buffer), c1)
+		mean, variance, lost := m.mean[c:e], m.variance[c:e], buffer[:e-c]
+		sums.sums(c, e)
+		shiftedMeans(mean, lost, x[c:e], float32(rows))
+		squares.sums(c, e)
+		correctedVariances(variance, lost, float32(rows))
+	}
+}
+
+func shiftedMeansRef(mean, lost, shift []float32, rows float32) {
+	for j, sum := range mean {
+		mean[j], lost[j] = shiftedMean(shift[j], sum, rows)
+	}
+}
+
+func correctedVariancesRef(variance, lost []float32, rows float32) {
+	for j, squares := range variance {
+		variance[j] = correctedVariance(squares, lost[j], rows)
 	}
 }
 
 func colSumsShiftedRef(dst, x, shift []float32, rows, stride, add int) {
 	for j := range dst {
-		s := float32(0)
+		s := chainStart(dst[j], add)
 		for i := range rows {
 			s += x[i*stride+j] - shift[j]
 		}
-		if add != 0 {
-			s = dst[j] + s
-		}
-		dst[j] = s
+		dst[j] = chainEnd(dst[j], s, add)
 	}
 }
 
 func colSumSquaresShiftedRef(dst, x, shift []float32, rows, stride, add int) {
 	for j := range dst {
-		s := float32(0)
+		s := chainStart(dst[j], add)
 		for i := range rows {
 			d := x[i*stride+j] - shift[j]
 			s = fma32(d, d, s)
 		}
-		if add != 0 {
-			s = dst[j] + s
-		}
-		dst[j] = s
+		dst[j] = chainEnd(dst[j], s, add)
 	}
 }
 

@@ -393,6 +393,15 @@ func columnShapes() (s []shape) {
 	for _, n := range []int{columnChunk - 1, columnChunk, columnChunk + 1, 2*columnChunk + 6} {
 		s = append(s, shape{m: 3, n: n}, shape{m: blockRows + 1, n: n})
 	}
+	// By some rows at a time, within a block and over several.
+	for _, m := range []int{15, 16, 23, blockRows, 2*blockRows + 9} {
+		for _, n := range []int{64, 65, 300} {
+			s = append(s, shape{m: m, n: n})
+		}
+	}
+	for _, n := range []int{wideChunk - 1, wideChunk + 70} {
+		s = append(s, shape{m: 17, n: n}, shape{m: blockRows + 3, n: n})
+	}
 	return append(s, shape{m: 2, n: chunkLen + 5})
 }
 

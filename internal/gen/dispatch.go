@@ -17,12 +17,13 @@ type arch struct {
 	name       string
 	constraint string
 	levels     []string
+	streams    string // the level with stores past the caches
 }
 
 var (
-	amd64   = arch{"amd64", "!purego", []string{"AVX512", "AVX2"}}
-	arm64   = arch{"arm64", "!purego", []string{"NEON"}}
-	generic = arch{"generic", "purego || !(amd64 || arm64)", nil}
+	amd64   = arch{"amd64", "!purego", []string{"AVX512", "AVX2"}, "AVX2"}
+	arm64   = arch{"arm64", "!purego", []string{"NEON"}, ""}
+	generic = arch{"generic", "purego || !(amd64 || arm64)", nil, ""}
 )
 
 // stubs declares the assembly routines of an architecture.
@@ -32,6 +33,9 @@ func stubs(kernels []*vec.Kernel, a arch, tiles []gemmLevel) *bytes.Buffer {
 	for _, k := range kernels {
 		for _, l := range a.levels {
 			fmt.Fprintf(b, "\n//go:noescape\nfunc %s%s%s\n", k.Title(), l, strings.TrimPrefix(k.Signature(), "func"))
+		}
+		if a.streams != "" && k.Streams() {
+			fmt.Fprintf(b, "\n//go:noescape\nfunc %sStream%s%s\n", k.Title(), a.streams, strings.TrimPrefix(k.Signature(), "func"))
 		}
 	}
 	for _, l := range tiles {
@@ -83,17 +87,11 @@ func dispatch(kernels []*vec.Kernel, a arch) *bytes.Buffer {
 			fmt.Fprintf(b, "%s%sRef(%s)\n}\n", ret, k.Name, names)
 			continue
 		}
-		chunks(b, k, names)
-		for _, s := range k.Slices {
-			call, args := "raceWrite", s.Name
-			if s.Access == vec.In {
-				call = "raceRead"
-			}
-			if s.Strided() {
-				call, args = call+"Rows", fmt.Sprintf("%s, cols, %sStride", s.Name, s.Name)
-			}
-			fmt.Fprintf(b, "%s(%s)\n", call, args)
+		if a.streams != "" && k.Streams() {
+			fmt.Fprintf(b, "if len(%s) >= streamLen && %sStream(%s) {\nreturn\n}\n", k.Slices[0].Name, k.Name, names)
 		}
+		chunks(b, k, names)
+		races(b, k)
 		fmt.Fprintf(b, "switch CurrentLevel() {\n")
 		for i, l := range a.levels {
 			call := fmt.Sprintf("%sasm.%s%s(%s)", ret, k.Title(), l, arguments(k))
@@ -104,8 +102,55 @@ func dispatch(kernels []*vec.Kernel, a arch) *bytes.Buffer {
 			fmt.Fprintf(b, "case %s:\n%s\n", l, call)
 		}
 		fmt.Fprintf(b, "default:\n%s%sRef(%s)\n}\n}\n", ret, k.Name, names)
+		if a.streams != "" && k.Streams() {
+			stream(b, k, a.streams, params, names)
+		}
 	}
 	return b
+}
+
+// races tells the race detector what the routine of a kernel touches.
+func races(b *bytes.Buffer, k *vec.Kernel) {
+	for _, s := range k.Slices {
+		call, args := "raceWrite", s.Name
+		if s.Access == vec.In {
+			call = "raceRead"
+		}
+		if s.Strided() {
+			call, args = call+"Rows", fmt.Sprintf("%s, cols, %sStride", s.Name, s.Name)
+		}
+		fmt.Fprintf(b, "%s(%s)\n", call, args)
+	}
+}
+
+// stream writes the functions that run a kernel on a large output past the caches,
+// unless the output is an input: the first one starts at the next multiple of 64
+// bytes, by whole chunks.
+func stream(b *bytes.Buffer, k *vec.Kernel, level, params, names string) {
+	out := k.Slices[0].Name
+	cut := func(call, piece string) string {
+		args := strings.Split(names, ", ")
+		for _, s := range k.Slices {
+			args[slices.Index(args, s.Name)] += piece
+		}
+		return fmt.Sprintf("%s(%s)", call, strings.Join(args, ", "))
+	}
+	advance := func(from string) string {
+		var vectors, rest []string
+		for _, s := range k.Slices {
+			vectors, rest = append(vectors, s.Name), append(rest, s.Name+from)
+		}
+		return strings.Join(vectors, ", ") + " = " + strings.Join(rest, ", ")
+	}
+	fmt.Fprintf(b, "\nfunc %sStream(%s) bool {\nif CurrentLevel() != %s || !aligned4(%s)", k.Name, params, level, out)
+	for _, s := range k.Slices[1:] {
+		fmt.Fprintf(b, " || unsafe.SliceData(%s) == unsafe.SliceData(%s)", s.Name, out)
+	}
+	fmt.Fprintf(b, " {\nreturn false\n}\nhead := untilLine(%s)\n%s\n%s\nfor len(%s) >= chunkLen {\n%s\n%s\n}\n%s\nreturn true\n}\n",
+		out, cut(k.Name, "[:head]"), advance("[head:]"), out, cut(k.Name+"StreamChunk", "[:chunkLen]"), advance("[chunkLen:]"), cut(k.Name, ""))
+	fmt.Fprintf(b, "\n//go:noinline\nfunc %sStreamChunk(%s) {\n", k.Name, params)
+	races(b, k)
+	fmt.Fprintf(b, "asm.%sStream%s(%s)\n}\n", k.Title(), level, arguments(k))
 }
 
 // chunks writes what a function of long vectors, or of a large matrix, does first: it

@@ -35,6 +35,9 @@ func generate() error {
 		k.Lower(avx2)
 		k.Lower(avx512)
 		k.Lower(arm)
+		if k.Streams() {
+			k.LowerStream(avx2)
+		}
 	}
 	for _, t := range []interface {
 		Tiles() []vec.Tile

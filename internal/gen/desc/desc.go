@@ -104,6 +104,8 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("colSumsShiftedNarrow", colSumsShifted(true)),
 		vec.Describe("colSumSquaresShifted", colSumSquaresShifted(false)),
 		vec.Describe("colSumSquaresShiftedNarrow", colSumSquaresShifted(true)),
+		vec.Describe("shiftedMeans", shiftedMeans),
+		vec.Describe("correctedVariances", correctedVariances),
 		vec.Describe("colAffine", colAffine),
 		vec.Describe("colAffineReLU", colAffineReLU),
 		vec.Describe("biasReLU", biasReLU),

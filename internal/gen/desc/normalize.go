@@ -31,6 +31,29 @@ func moments(k *vec.Kernel, x *vec.Slice, n *vec.Value) (mean, variance *vec.Val
 	return mean, k.Greatest(k.Const(0), k.Sub(k.Div(squares, n), k.Mul(lost, lost)))
 }
 
+// q = mean/rows;  mean = shift + q;  lost = q - (mean-shift)
+func shiftedMeans(k *vec.Kernel) {
+	mean, lost, shift := k.InOut("mean"), k.Out("lost"), k.In("shift")
+	rows := k.Scalar("rows")
+	k.Each(2, func() {
+		s := k.Load(shift)
+		q := k.Div(k.Load(mean), rows)
+		m := k.Add(s, q)
+		k.Store(mean, m)
+		k.Store(lost, k.Sub(q, k.Sub(m, s)))
+	})
+}
+
+// variance = max(0, variance/rows - lost*lost)
+func correctedVariances(k *vec.Kernel) {
+	variance, lost := k.InOut("variance"), k.In("lost")
+	rows := k.Scalar("rows")
+	k.Each(2, func() {
+		l := k.Load(lost)
+		k.Store(variance, k.Greatest(k.Const(0), k.Sub(k.Div(k.Load(variance), rows), k.Mul(l, l))))
+	})
+}
+
 func rowMoments(k *vec.Kernel) {
 	mean, variance, x := k.Out("mean"), k.Out("variance"), k.In("x")
 	n := k.Scalar("n")
@@ -59,11 +82,12 @@ func layerNormRows(k *vec.Kernel) {
 
 // a = sum of dy*gamma / n;  b = sum of (dy*gamma)*h / n with h = (x-mean)*rstd
 // dx = rstd * fma(-h, b, dy*gamma-a)
+// dgamma = fma(dy, h, dgamma);  dbeta = dbeta + dy
 func layerNormBackwardRows(k *vec.Kernel) {
-	dx, dy, x := k.Out("dx"), k.In("dy"), k.In("x")
+	dx, dgamma, dbeta, dy, x := k.Out("dx"), k.InOut("dgamma"), k.InOut("dbeta"), k.In("dy"), k.In("x")
 	mean, rstd, gamma := k.In("mean"), k.In("rstd"), k.In("gamma")
 	n := k.Scalar("n")
-	k.Passes(mean, gamma, []*vec.Slice{dx, dy, x}, []*vec.Slice{gamma}, func() {
+	k.Passes(mean, gamma, []*vec.Slice{dx, dy, x}, []*vec.Slice{gamma, dgamma, dbeta}, func() {
 		m, r := k.Row(mean), k.Row(rstd)
 		a := k.Div(k.Total(func(acc *vec.Value) *vec.Value {
 			return k.FMA(k.Fill(k.Load(dy), negativeZero(k)), k.Load(gamma), acc)
@@ -73,8 +97,10 @@ func layerNormBackwardRows(k *vec.Kernel) {
 			return k.FMA(k.Mul(k.Load(dy), k.Load(gamma)), h, acc)
 		}), n)
 		k.Over(4, func() {
-			h := standard(k, k.Load(x), m, r)
-			g := k.Sub(k.Mul(k.Load(dy), k.Load(gamma)), a)
+			h, v := standard(k, k.Load(x), m, r), k.Load(dy)
+			g := k.Sub(k.Mul(v, k.Load(gamma)), a)
+			k.Store(dgamma, k.FMA(v, h, k.Load(dgamma)))
+			k.Store(dbeta, k.Add(v, k.Load(dbeta)))
 			k.Store(dx, k.Mul(r, k.FNMA(h, b, g)))
 		})
 	})

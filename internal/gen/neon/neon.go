@@ -114,6 +114,13 @@ func (t *Target) BroadcastAt(d vec.Reg, p vec.GP) {
 	t.op("VLD1R (R%d), [V%d.S4]", gp(p), d)
 }
 
+// MemoryVector: no instruction computes with memory.
+func (t *Target) MemoryVector(vec.Op, int, bool) bool { return false }
+
+func (t *Target) Streams() bool                    { return false }
+func (t *Target) StoreAround(vec.Reg, vec.GP, int) { panic("neon: no stores past the caches") }
+func (t *Target) Fence()                           {}
+
 func (t *Target) Constant(d vec.Reg, bits uint32) {
 	t.op("MOVD $0x%08x, R%d", bits, scratch)
 	t.op("VDUP R%d, V%d.S4", scratch, d)
@@ -355,8 +362,8 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, _ 
 		t.word("BIC", d, arg(1), arg(0))
 	case vec.Flush:
 		m := V(tmp())
-		t.word("FACGT", m, arg(1), arg(0)) // b > |a|
-		t.word("BIC", d, arg(0), m)
+		t.op("VCMTST V%d.S4, V%d.S4, V%d.S4", arg(1), arg(0), m)
+		t.op("VAND V%d.B16, V%d.B16, V%d.B16", m, arg(0), d)
 	case vec.Fill:
 		t.selectBits(d, t.mask, arg(0), arg(1))
 	case vec.Move:

@@ -11,7 +11,7 @@ import (
 // up to unroll vectors, then single vectors, then a partial one.
 func (k *Kernel) Each(unroll int, body func()) {
 	n := k.length("n", k.Slices[0].Name)
-	k.each = true
+	k.each, k.block = true, unroll
 	k.into = &k.body
 	body()
 	k.loop = func(l *lowering) {
@@ -25,20 +25,26 @@ func (k *Kernel) Each(unroll int, body func()) {
 	}
 }
 
+// longBlock is a number of operations beside which those that count the elements
+// don't matter: a block has more of them only in copies that run beside each other.
+const longBlock = 56
+
 // each emits the loop of Each over n elements and jumps to or falls through to
 // the label end. n counts down; before a partial vector it is handed to tail,
 // where there is one.
 func (l *lowering) each(body []*Value, n GP, unroll int, moving []*Slice, end string, tail func()) {
 	t, lanes := l.t, l.t.Lanes()
-	u := l.fit(body, unroll)
-	if u > 1 {
-		t.SubJump(n, u*lanes, LT, l.prefix+"blocks_end")
+	for group := l.fit(body, unroll); unroll > group && unroll*len(body) > longBlock; {
+		unroll /= 2
+	}
+	if unroll > 1 {
+		t.SubJump(n, unroll*lanes, LT, l.prefix+"blocks_end")
 		t.Label(l.prefix + "blocks")
-		l.run(body, u, 0)
-		l.advance(moving, u*lanes)
-		t.SubJump(n, u*lanes, GE, l.prefix+"blocks")
+		l.block(body, unroll, 0)
+		l.advance(moving, unroll*lanes)
+		t.SubJump(n, unroll*lanes, GE, l.prefix+"blocks")
 		t.Label(l.prefix + "blocks_end")
-		t.AddImm(n, u*lanes)
+		t.AddImm(n, unroll*lanes)
 	}
 	t.SubJump(n, lanes, LT, l.prefix+"vectors_end")
 	t.Label(l.prefix + "vectors")
@@ -54,6 +60,16 @@ func (l *lowering) each(body []*Value, n GP, unroll int, moving []*Slice, end st
 		tail()
 	}
 	l.partialRun(body, 0)
+}
+
+// block lowers n copies of a body, as many beside each other as there are registers
+// for. Copy j works on accumulators first+j.
+func (l *lowering) block(body []*Value, n, first int) {
+	group := l.fit(body, n)
+	for l.vector = 0; l.vector < n; l.vector += group {
+		l.run(body, group, first+l.vector)
+	}
+	l.vector = 0
 }
 
 // preparePartial sets up the mask of a partial vector of n elements.
@@ -223,13 +239,10 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 // prepared already, or set up here.
 func (l *lowering) accumulate(body []*Value, count int, n GP, moving []*Slice, prepared bool) {
 	t, width := l.t, l.t.Lanes()
-	group := l.fit(body, count)
 	t.SubJump(n, count*width, LT, l.prefix+"blocks_end")
 	t.Label(l.prefix + "blocks")
-	for j := 0; j < count; j += group {
-		l.run(body, group, j)
-		l.advance(moving, width*group)
-	}
+	l.block(body, count, 0)
+	l.advance(moving, count*width)
 	t.SubJump(n, count*width, GE, l.prefix+"blocks")
 	t.Label(l.prefix + "blocks_end")
 	t.AddImm(n, count*width)
@@ -382,11 +395,7 @@ func (k *Kernel) ColumnSums(most int, mats, rows, cols []*Slice, sums ...ColumnS
 				t.BroadcastAt(v.regs[0], v.slice.ptr)
 				t.AddImm(v.slice.ptr, 4)
 			}
-			group := l.fit(body, u)
-			for l.vector = 0; l.vector < u; l.vector += group {
-				l.run(body, group, l.vector)
-			}
-			l.vector = 0
+			l.block(body, u, 0)
 			for _, m := range mats {
 				t.AddInt(m.ptr, stride.gp)
 			}
@@ -491,11 +500,7 @@ func (k *Kernel) NarrowSums(blocks int, mats, cols []*Slice, sums ...ColumnSum) 
 			}
 			t.Arg(left, count.Name)
 			t.Label(label + "_rows")
-			group := l.fit(body, blocks)
-			for l.vector = 0; l.vector < blocks; l.vector += group {
-				l.run(body, group, l.vector)
-			}
-			l.vector = 0
+			l.block(body, blocks, 0)
 			for _, m := range mats {
 				for _, p := range m.blocks {
 					t.AddInt(p, stride.gp)

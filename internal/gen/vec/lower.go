@@ -19,11 +19,33 @@ type lowering struct {
 	consts  map[uint32]Reg
 	prefix  string // of the labels of a loop
 	index   Reg    // the numbers of the next vector's elements, where the body uses them
+	around  bool   // stores go past the caches
 	vector  int    // that the first copy of a body works on, where all are not run at once
 }
 
 // Lower emits the kernel for a target.
-func (k *Kernel) Lower(t Target) {
+func (k *Kernel) Lower(t Target) { k.lower(t, "", k.loop) }
+
+// LowerStream emits a kernel that Streams a second time, for whole blocks of an
+// output at a multiple of 32 bytes: with stores past the caches, which don't read
+// first what they overwrite and leave the caches to others. A block's length divides
+// that of a chunk.
+func (k *Kernel) LowerStream(t Target) {
+	k.lower(t, "Stream", func(l *lowering) {
+		l.pointers()
+		l.ints()
+		l.uniforms(12)
+		l.keepConstants(k.body, k.block)
+		l.around = true
+		t.Label("blocks")
+		l.block(k.body, k.block, 0)
+		l.advance(k.Slices, k.block*t.Lanes())
+		t.SubJump(k.Ints[0].gp, k.block*t.Lanes(), NE, "blocks")
+		t.Fence()
+	})
+}
+
+func (k *Kernel) lower(t Target, variant string, loop func(*lowering)) {
 	l := &lowering{t: t, k: k, consts: map[uint32]Reg{}}
 	for r := Reg(t.Registers()) - 1; r >= 0; r-- {
 		l.free = append(l.free, r)
@@ -31,8 +53,8 @@ func (k *Kernel) Lower(t Target) {
 	for r := Reg(t.Masks()) - 1; r >= 0; r-- {
 		l.masks = append(l.masks, r)
 	}
-	t.Begin(k.Title()+t.Suffix(), k)
-	k.loop(l)
+	t.Begin(k.Title()+variant+t.Suffix(), k)
+	loop(l)
 	t.End()
 }
 
@@ -112,7 +134,7 @@ func (l *lowering) keepConstants(body []*Value, n int) {
 				continue
 			}
 			l.consts[a.bits] = l.reg()
-			if l.fits(body, n) {
+			if l.fits(body, n) && l.fitsPartial(body) {
 				kept = append(kept, a.bits)
 			} else {
 				l.release(l.consts[a.bits])
@@ -156,18 +178,52 @@ func (l *lowering) resolve(v *Value) *Value {
 	return v
 }
 
-// lastUses notes for each value the last operation of the body that reads it.
+// lastUses notes for each value the last operation of the body that reads it, and
+// for each load whether that does it.
 func (l *lowering) lastUses(body []*Value) {
+	uses := map[*Value]int{}
 	for i, v := range body {
-		v.last = i
+		v.last, v.fold = i, false
 		if l.resolve(v) != v {
 			continue
 		}
 		for _, a := range v.args {
-			l.resolve(a).last = i
+			a = l.resolve(a)
+			a.last = i
+			uses[a]++
 		}
 	}
+	if l.partial {
+		return
+	}
+	for i, v := range body {
+		if v.op != opLoad || v.slice.Half || uses[v] != 1 {
+			continue
+		}
+		stored := slices.ContainsFunc(body[i:v.last], func(v *Value) bool { return v.op == opStore })
+		v.fold = !stored && l.folds(body[v.last], v.last, v) // arguments may be the same memory
+	}
 }
+
+// folds reports whether operation i of the body does well to take the load x from
+// memory.
+func (l *lowering) folds(user *Value, i int, x *Value) bool {
+	place, dying := -1, user.acc != nil
+	for a, arg := range user.args {
+		switch arg = l.resolve(arg); {
+		case arg == x:
+			place = a
+		case arg.fold && arg.last == i: // one is enough
+			return false
+		default:
+			dying = dying || arg.last == i && l.ends(arg) && l.replaced(user, a, arg)
+		}
+	}
+	return user.op != opStore && l.t.MemoryVector(user.op, place, dying)
+}
+
+// ends reports whether the register of a value is free after its last use.
+func (l *lowering) ends(a *Value) bool { return a.op != opAcc && a.op != opColumn && !a.uniform() }
 
 func (l *lowering) operand(a *Value, copy int) Operand {
 	switch {
@@ -210,55 +266,62 @@ func (l *lowering) step(v *Value, i, copy, acc int) {
 	for a, arg := range v.args {
 		arg = l.resolve(arg)
 		sources[a] = arg
-		if arg.op == opAcc {
+		switch {
+		case arg.op == opAcc:
 			args[a] = Operand{Reg: arg.regs[acc]}
-		} else {
+		case arg.fold:
+			p, offset := l.place(arg.slice, copy)
+			args[a] = Operand{Mem: true, Ptr: p, Offset: offset}
+		default:
 			args[a] = l.operand(arg, copy)
 		}
 	}
 	// The registers of arguments that die here.
 	var dying []*Value
 	for _, a := range sources {
-		if a.last == i && a.op != opAcc && a.op != opColumn && !a.uniform() && !slices.Contains(dying, a) {
+		if a.last == i && l.ends(a) && !a.fold && !slices.Contains(dying, a) {
 			dying = append(dying, a)
 		}
 	}
-	offset := l.t.Lanes() * (l.vector + copy)
-	if v.slice != nil {
-		offset *= v.slice.size()
-	}
 	switch v.op {
 	case opLoad:
+		if v.fold {
+			break
+		}
 		v.regs[copy] = l.reg()
-		switch {
-		case l.dry:
-		case v.slice.Half:
-			l.t.LoadHalf(v.regs[copy], v.slice.ptr, offset, l.partial)
-		case v.slice.blocks != nil:
-			l.t.Load(v.regs[copy], v.slice.blocks[l.vector+copy], 0, l.partial)
-		default:
-			l.t.Load(v.regs[copy], v.slice.ptr, offset, l.partial)
+		if l.dry {
+			break
+		}
+		p, offset := l.place(v.slice, copy)
+		if v.slice.Half {
+			l.t.LoadHalf(v.regs[copy], p, offset, l.partial)
+		} else {
+			l.t.Load(v.regs[copy], p, offset, l.partial)
 		}
 	case opIndex:
 		v.regs[copy] = l.reg()
-		if copy == 0 {
+		if vector := l.vector + copy; vector == 0 {
 			l.emit(Move, v.regs[copy], []Operand{{Reg: l.index}}, 0, 0)
 		} else {
-			l.emit(IntAdd, v.regs[copy], []Operand{{Reg: l.index}, {Const: true, Bits: uint32(copy * l.t.Lanes())}}, 0, copy)
+			l.emit(IntAdd, v.regs[copy], []Operand{{Reg: l.index}, {Const: true, Bits: uint32(vector * l.t.Lanes())}}, 0, copy)
 		}
 	case opStore:
 		if args[0].Const {
 			panic("vec: " + l.k.Name + ": a store needs a value in a register, not a constant")
 		}
+		p, offset := l.place(v.slice, copy)
 		switch {
 		case v.slice.Half:
 			tmp := l.reg()
 			if !l.dry {
-				l.t.StoreHalf(args[0].Reg, v.slice.ptr, offset, l.partial, tmp)
+				l.t.StoreHalf(args[0].Reg, p, offset, l.partial, tmp)
 			}
 			l.release(tmp)
-		case !l.dry:
-			l.t.Store(args[0].Reg, v.slice.ptr, offset, l.partial)
+		case l.dry:
+		case l.around:
+			l.t.StoreAround(args[0].Reg, p, offset)
+		default:
+			l.t.Store(args[0].Reg, p, offset, l.partial)
 		}
 	default:
 		v.regs[copy] = l.destination(v, args, sources, &dying, acc)
@@ -274,6 +337,21 @@ func (l *lowering) step(v *Value, i, copy, acc int) {
 	if v.last == i && v.op != opStore && v.acc == nil {
 		panic(fmt.Sprintf("vec: %s: result of %v is not used", l.k.Name, v.op))
 	}
+}
+
+// replaced reports whether the result of an operation may take the register of its
+// argument a.
+func (l *lowering) replaced(v *Value, a int, arg *Value) bool {
+	return l.t.InPlace(v.op, a) && (l.t.Masks() == 0 || !v.isMask() && !arg.isMask())
+}
+
+// place returns where a copy of the body finds its vector of a slice.
+func (l *lowering) place(s *Slice, copy int) (p GP, offset int) {
+	vector := l.vector + copy
+	if s.blocks != nil {
+		return s.blocks[vector], 0
+	}
+	return s.ptr, l.t.Lanes() * vector * s.size()
 }
 
 // destination chooses the register of an operation's result: the accumulator's,
@@ -292,7 +370,7 @@ func (l *lowering) destination(v *Value, args []Operand, sources []*Value, dying
 	}
 	for a := len(sources) - 1; a >= 0; a-- { // the addend of an FMA first
 		arg := sources[a]
-		if !l.t.InPlace(v.op, a) || arg.isMask() && l.t.Masks() > 0 {
+		if !l.replaced(v, a, arg) {
 			continue
 		}
 		if d := slices.Index(*dying, arg); d >= 0 {
@@ -335,6 +413,14 @@ func (l *lowering) fit(body []*Value, n int) int {
 		}
 	}
 	return n
+}
+
+// fitsPartial reports whether the registers suffice for a partial vector, whose
+// loads take some.
+func (l *lowering) fitsPartial(body []*Value) bool {
+	l.partial = true
+	defer func() { l.partial = false }()
+	return l.fits(body, 1)
 }
 
 func (l *lowering) fits(body []*Value, n int) (ok bool) {

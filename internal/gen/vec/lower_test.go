@@ -111,8 +111,8 @@ func (f *formula) step(x term, other func() term) term {
 		s, n := shifts[r.IntN(len(shifts))], 1+r.Uint32N(31)
 		return made(s.record(k, x.v, n), s.op, n, x)
 	case r.IntN(20) == 0:
-		bound := term{nil, func(point) uint32 { return 1 << 23 }} // 2^-126
-		return made(k.Flush(x.v), vec.Flush, 0, x, bound)
+		exponent := term{nil, func(point) uint32 { return 0x7f800000 }}
+		return made(k.Flush(x.v), vec.Flush, 0, x, exponent)
 	case r.IntN(20) == 0 && !f.row: // fills lanes that no result shows
 		return term{k.Fill(x.v, f.uniform().v), x.eval}
 	}
@@ -293,6 +293,83 @@ func TestEach(t *testing.T) {
 			c.requireWords(t, out, func(i int) uint32 { return results[1].eval(point{col: i}) }, "n=%d", n)
 		}
 	})
+}
+
+// TestLoadBeforeStore: arguments may be the same memory, so an operation after a
+// store can't do a load from before it.
+func TestLoadBeforeStore(t *testing.T) {
+	k := vec.Describe("move", func(k *vec.Kernel) {
+		b, c, a := k.InOut("b"), k.Out("c"), k.In("a")
+		alpha := k.Scalar("alpha")
+		k.Each(2, func() {
+			v := k.Load(a)
+			k.Store(b, k.Mul(alpha, k.Load(b)))
+			k.Store(c, k.Sub(alpha, v))
+		})
+	})
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		m := randomMachine(r)
+		m.memoryVector = func(vec.Op, int) int { return 2 }
+		require.NoError(t, m.lower(k))
+		m.arguments()
+		n := 5*m.lanes + 1
+		old := m.add(r, "a", n)
+		m.add(r, "c", n)
+		m.args["b"], m.args["n"], m.scalars["alpha"] = m.args["a"], n, r.Uint32()
+		m.run()
+		for i, x := range old {
+			alpha := m.scalars["alpha"]
+			require.Equal(t, scramble(vec.Mul, []uint32{alpha, x}, 0), m.get("b", n)[i])
+			require.Equal(t, scramble(vec.Sub, []uint32{alpha, x}, 0), m.get("c", n)[i])
+		}
+	}
+}
+
+// TestEachStream: whole blocks with stores past the caches.
+func TestEachStream(t *testing.T) {
+	var in, out *vec.Slice
+	var result term
+	unroll := 1
+	trials(t, func(c *trial) {
+		k := c.f.k
+		out, in = k.Out("out"), k.In("in")
+		unroll = 1 << c.r.IntN(3)
+		c.loads(in, func(at point) int { return at.col })
+		k.Each(unroll, func() {
+			result = c.f.grow(1, c.r.IntN(3))[0]
+			k.Store(out, result.v)
+		})
+	}, func(t *testing.T, c *trial) {
+		if !c.k.Streams() {
+			return
+		}
+		require.NoError(t, c.m.refuse(c.k.LowerStream))
+		for blocks := 1; blocks < 4; blocks++ {
+			n := blocks * unroll * c.m.lanes
+			c.arguments(map[*vec.Slice]int{in: n, out: n})
+			c.m.args["n"] = n
+			c.m.around = 0
+			c.m.run()
+			require.Equal(t, n/c.m.lanes, c.m.around, "stores past the caches")
+			c.requireWords(t, in, func(i int) uint32 { return c.data["in"][i] }, "n=%d", n)
+			c.requireWords(t, out, func(i int) uint32 { return result.eval(point{col: i}) }, "n=%d", n)
+		}
+	})
+}
+
+// TestStreams: an output that is read, or several, have no such routine.
+func TestStreams(t *testing.T) {
+	describe := func(slices func(k *vec.Kernel) (to, from *vec.Slice)) bool {
+		return vec.Describe("copy", func(k *vec.Kernel) {
+			to, from := slices(k)
+			k.Each(2, func() { k.Store(to, k.Load(from)) })
+		}).Streams()
+	}
+	require.True(t, describe(func(k *vec.Kernel) (to, from *vec.Slice) { return k.Out("to"), k.In("from") }))
+	require.False(t, describe(func(k *vec.Kernel) (to, from *vec.Slice) { return k.InOut("to"), k.In("from") }))
+	require.False(t, describe(func(k *vec.Kernel) (to, from *vec.Slice) { return k.Out("to"), k.InOut("from") }))
+	require.False(t, describe(func(k *vec.Kernel) (to, from *vec.Slice) { return k.Out("to"), k.InHalf("from") }))
 }
 
 // TestEachHalf: slices whose elements are half as wide as those in registers.

@@ -18,12 +18,15 @@ type machine struct {
 	narrow                  bool
 	memoryConstants         bool
 	inPlace                 func(op vec.Op, a int) bool
-	temporaries             func(op vec.Op) int // how many registers Emit takes
+	memoryVector            func(op vec.Op, a int) int // never, where the result takes another's register, always
+	temporaries             func(op vec.Op) int        // how many registers Emit takes
 
-	program []func()
-	labels  map[string]int
-	mask    vec.Reg // of a partial vector, if in a register
-	jump    string  // set by the current instruction
+	program  []func()
+	labels   map[string]int
+	mask     vec.Reg // of a partial vector, if in a register
+	jump     string  // set by the current instruction
+	unfenced bool    // stores past the caches are under way
+	around   int     // such stores so far
 
 	vectors  [][]uint32
 	opmasks  [][]uint32
@@ -86,11 +89,22 @@ func (m *machine) PartialInVector() bool         { return m.partialInVector }
 func (m *machine) MemoryConstants() bool         { return m.memoryConstants }
 func (m *machine) InPlace(op vec.Op, a int) bool { return m.inPlace(op, a) }
 
+func (m *machine) MemoryVector(op vec.Op, a int, dying bool) bool {
+	w := m.memoryVector(op, a)
+	return w == 2 || w == 1 && dying
+}
+
 func (m *machine) Begin(string, *vec.Kernel) {
 	m.program, m.labels = nil, map[string]int{}
 }
 
-func (m *machine) End() { m.do(func() { m.jump = "return" }) }
+func (m *machine) End() {
+	m.do(func() {
+		if m.jump = "return"; m.unfenced {
+			panic("no fence after the last store past the caches")
+		}
+	})
+}
 
 func (m *machine) Arg(d vec.GP, name string) {
 	m.do(func() {
@@ -238,6 +252,16 @@ func (m *machine) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
 	})
 }
 
+func (m *machine) Streams() bool { return true }
+
+// StoreAround is a store that must be followed by a Fence.
+func (m *machine) StoreAround(s vec.Reg, p vec.GP, offset int) {
+	m.Store(s, p, offset, false)
+	m.do(func() { m.unfenced, m.around = true, m.around+1 })
+}
+
+func (m *machine) Fence() { m.do(func() { m.unfenced = false }) }
+
 // The machine's halves are words that take two bytes of memory: the memory holds
 // them in its lower or upper halves of words, and they are scrambled on the way.
 func (m *machine) LoadHalf(d vec.Reg, p vec.GP, offset int, partial bool) {
@@ -287,6 +311,7 @@ func (m *machine) Emit(op vec.Op, d vec.Reg, args []vec.Operand, bits uint32, _ 
 		spoiled = append(spoiled, tmp())
 	}
 	m.checkPlace(op, d, args)
+	m.checkMemory(op, d, args)
 	mask, narrow := m.mask, m.narrow
 	m.do(func() {
 		for _, r := range spoiled {
@@ -296,7 +321,12 @@ func (m *machine) Emit(op vec.Op, d vec.Reg, args []vec.Operand, bits uint32, _ 
 		for i := range out {
 			in := make([]uint32, len(args))
 			for a, o := range args {
-				if in[a] = o.Bits; !o.Const {
+				switch {
+				case o.Const:
+					in[a] = o.Bits
+				case o.Mem:
+					in[a] = *m.word(m.integers[o.Ptr] + o.Offset + 4*i)
+				default:
 					in[a] = m.file(op, a)[o.Reg][i]
 				}
 			}
@@ -320,13 +350,29 @@ func (m *machine) Emit(op vec.Op, d vec.Reg, args []vec.Operand, bits uint32, _ 
 func (m *machine) checkPlace(op vec.Op, d vec.Reg, args []vec.Operand) {
 	shared, allowed := false, false
 	for a, o := range args {
-		if !o.Const && o.Reg == d && &m.file(op, a)[0] == &m.file(op, -1)[0] {
+		if o.InReg() && o.Reg == d && &m.file(op, a)[0] == &m.file(op, -1)[0] {
 			shared = true
 			allowed = allowed || m.inPlace(op, a)
 		}
 	}
 	if shared && !allowed {
 		panic(fmt.Sprintf("%v: its result overwrites an argument", op))
+	}
+}
+
+// checkMemory panics if an operation takes what it can't from memory.
+func (m *machine) checkMemory(op vec.Op, d vec.Reg, args []vec.Operand) {
+	count, shared := 0, false
+	for a, o := range args {
+		shared = shared || o.InReg() && o.Reg == d && &m.file(op, a)[0] == &m.file(op, -1)[0]
+	}
+	for a, o := range args {
+		if !o.Mem {
+			continue
+		}
+		if count++; count > 1 || !m.MemoryVector(op, a, shared) {
+			panic(fmt.Sprintf("%v: argument %d in memory", op, a))
+		}
 	}
 }
 
@@ -349,7 +395,9 @@ type refusal struct{}
 func (refusal) Error() string { return "out of registers" }
 
 // lower lowers a kernel to the machine.
-func (m *machine) lower(k *vec.Kernel) (err error) {
+func (m *machine) lower(k *vec.Kernel) error { return m.refuse(k.Lower) }
+
+func (m *machine) refuse(lower func(vec.Target)) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			if fmt.Sprintf("%T", r) != "vec.outOfRegisters" {
@@ -359,7 +407,7 @@ func (m *machine) lower(k *vec.Kernel) (err error) {
 		}
 	}()
 	m.reset()
-	k.Lower(m)
+	lower(m)
 	return nil
 }
 
@@ -372,7 +420,7 @@ func (m *machine) reset() {
 		m.opmasks = append(m.opmasks, slices.Repeat([]uint32{poison}, m.lanes))
 	}
 	m.integers, m.results = map[vec.GP]int{}, map[int]uint32{}
-	m.active, m.jump = nil, ""
+	m.active, m.jump, m.unfenced = nil, "", false
 }
 
 // run runs the program on the arguments that are set. It panics where the
@@ -440,6 +488,13 @@ func randomMachine(r *rand.Rand) *machine {
 	carries := []vec.Op{vec.Add, vec.Sub, vec.IntAdd, vec.And}
 	m.inPlace = func(op vec.Op, a int) bool {
 		return !fussy || slices.Contains(carries, op) || scramble(vec.Add, []uint32{uint32(op), uint32(a)}, salt)%3 > 0
+	}
+	folds := r.IntN(2) == 0
+	m.memoryVector = func(op vec.Op, a int) int {
+		if !folds || op == vec.Fill || op >= vec.StepQuotient {
+			return 0
+		}
+		return int(scramble(vec.Sub, []uint32{uint32(op), uint32(a)}, salt) % 3)
 	}
 	m.temporaries = func(op vec.Op) int {
 		if op >= vec.StepQuotient {

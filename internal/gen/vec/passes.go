@@ -62,6 +62,9 @@ func (k *Kernel) passes(rows, width *Int, mats, cols []*Slice, describe func()) 
 			k.after.gp = l.arg(k.after.Name)
 		}
 		n, whole := l.gp(), l.gp()
+		if len(cols) > 0 {
+			l.spare = cols[0].ptr // loaded again below
+		}
 		l.uniforms(64/t.Lanes() + 8)
 		if t.PartialInVector() {
 			l.mask = l.reg()
@@ -84,6 +87,9 @@ func (k *Kernel) passes(rows, width *Int, mats, cols []*Slice, describe func()) 
 		}
 		if !strided { // the same in every row
 			prepare()
+			if len(cols) > 0 {
+				t.Arg(cols[0].ptr, cols[0].Name)
+			}
 		}
 		l.keepRowConstants()
 		t.Label("row")

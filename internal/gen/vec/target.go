@@ -16,13 +16,19 @@ const (
 	NE
 )
 
-// An Operand is a source of an operation: a register, or a constant that is in
-// none.
+// An Operand is a source of an operation: a register, or a constant or a vector in
+// memory that is in none.
 type Operand struct {
-	Reg   Reg
-	Const bool
-	Bits  uint32 // of the constant
+	Reg    Reg
+	Const  bool
+	Bits   uint32 // of the constant
+	Mem    bool
+	Ptr    GP // to the vector in memory
+	Offset int
 }
+
+// InReg reports whether the operand is in a register.
+func (o Operand) InReg() bool { return !o.Const && !o.Mem }
 
 // Target is one instruction set. Registers are physical: the lowering allocates
 // them.
@@ -34,6 +40,11 @@ type Target interface {
 	PartialInVector() bool     // the mask of a partial vector takes a vector register
 	MemoryConstants() bool     // operands may be constants in memory
 	InPlace(op Op, a int) bool // the result may take the register of argument a
+	// MemoryVector reports whether argument a may be a vector in memory, and that
+	// saves its load. dying reports whether the result takes the register of another
+	// argument, or of an accumulator.
+	MemoryVector(op Op, a int, dying bool) bool
+	Streams() bool // has StoreAround
 
 	Begin(name string, k *Kernel)
 	End() // returns from the routine
@@ -61,9 +72,11 @@ type Target interface {
 	Scale4(d GP)           // d *= 4
 	Remainder(d GP, n int) // d &= n-1
 
-	Partial(n GP, mask Reg, spare GP) // prepares for partial vectors of n < Lanes elements; may overwrite spare
+	Partial(n GP, mask Reg, spare GP) // prepares for partial vectors of n < Lanes elements, where n has that value again; may overwrite spare
 	Load(d Reg, p GP, offset int, partial bool)
 	Store(s Reg, p GP, offset int, partial bool)
+	StoreAround(s Reg, p GP, offset int)                      // past the caches, to a multiple of 32 bytes; see Streams
+	Fence()                                                   // orders such stores before what follows
 	LoadHalf(d Reg, p GP, offset int, partial bool)           // of float16, to float32
 	StoreHalf(s Reg, p GP, offset int, partial bool, tmp Reg) // rounded to nearest, ties to even
 

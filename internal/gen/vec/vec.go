@@ -67,7 +67,7 @@ const (
 	Drop       // +0 where the mask a is set, b elsewhere
 	Select     // b where the mask a is set, c elsewhere
 	CopySign   // a, which is not negative, with the sign of b; c is the sign's bit
-	Flush      // +0 where |a| < b = 2^-126, a elsewhere; a NaN stays
+	Flush      // +0 where a has none of the bits b, an exponent's: |a| < 2^-126; a elsewhere
 	Fill       // a in the lanes of a partial vector, b in the others
 	Move       // a
 
@@ -95,6 +95,7 @@ type Value struct {
 	word  bool   // a scalar is a uint32
 	acc   *Value // the accumulator that this value is the next state of
 	last  int    // index in the body of the last operation that reads it
+	fold  bool   // a load that its only user does
 	regs  []Reg  // one for each copy of the body; one in all for a uniform value
 }
 
@@ -166,6 +167,7 @@ type Kernel struct {
 	start *Value    // of the element numbers; nil for 0
 	index bool      // the body uses element numbers
 	each  bool      // the loop is Each
+	block int       // vectors of a block of Each
 	grid  *Grid     // the loop is Rows
 	after *Int      // of strided passes: elements after those of a row
 	clear []*Slice  // matrices in which these are set to +0
@@ -209,6 +211,14 @@ func Describe(name string, f func(*Kernel)) *Kernel {
 // Chunks reports whether the kernel is one of vectors that can be cut: no argument
 // tells where in them the slices lie, and the sum of a part is carried to the next.
 func (k *Kernel) Chunks() bool { return k.each && !k.index || k.Lanes64 }
+
+// Streams reports whether the kernel has a routine for a large output that is none
+// of the inputs: it does so little that it waits for the memory.
+func (k *Kernel) Streams() bool {
+	return k.Short() && !k.index && len(k.Slices) > 0 && k.Slices[0].Access == Out &&
+		!slices.ContainsFunc(k.Slices, func(s *Slice) bool { return s.Half }) &&
+		!slices.ContainsFunc(k.Slices[1:], func(s *Slice) bool { return s.Access != In })
+}
 
 // Grid returns the matrix that the kernel goes over, nil if it has another loop.
 func (k *Kernel) Grid() *Grid { return k.grid }
@@ -376,9 +386,9 @@ func (k *Kernel) Keep(m, v *Value) *Value      { return k.do(Keep, m, v) }
 func (k *Kernel) Drop(m, v *Value) *Value      { return k.do(Drop, m, v) }
 func (k *Kernel) Fill(a, b *Value) *Value      { return k.do(Fill, a, b) }
 
-// Flush returns +0 where |a| < 2^-126 and a elsewhere. The bound is an argument so
-// that targets can keep it in a register.
-func (k *Kernel) Flush(a *Value) *Value { return k.do(Flush, a, k.Const(0x1p-126)) }
+// Flush returns +0 where |a| < 2^-126 and a elsewhere. The bits of the exponent are
+// an argument so that targets can keep them in a register.
+func (k *Kernel) Flush(a *Value) *Value { return k.do(Flush, a, k.Bits(0x7f800000)) }
 
 // ShiftLeft shifts the bits of each lane by n.
 func (k *Kernel) ShiftLeft(a *Value, n uint32) *Value { return k.shift(ShiftLeft, a, n) }

@@ -98,6 +98,29 @@ func (t *Target) InPlace(op vec.Op, a int) bool {
 	return true
 }
 
+// MemoryVector: AVX2 is bound by the number of instructions where AVX-512 waits
+// for the memory. Multiply-adds overwrite a source.
+func (t *Target) MemoryVector(op vec.Op, a int, dying bool) bool {
+	if t.Wide {
+		return false
+	}
+	switch op {
+	case vec.FMA, vec.FNMA, vec.FMS:
+		return dying
+	case vec.Add, vec.Mul, vec.And, vec.Or, vec.Xor, vec.IntAdd, vec.IntMul, vec.IntMax:
+		return true
+	case vec.Sub, vec.Div, vec.Least, vec.Greatest, vec.AndNot, vec.IntSub, vec.Less, vec.Equal, vec.Keep, vec.Drop:
+		return a == 1
+	case vec.IntLess:
+		return a == 0
+	case vec.Select:
+		return a == 1
+	case vec.Sqrt:
+		return true
+	}
+	return false
+}
+
 func (t *Target) v(r vec.Reg) reg.VecPhysical {
 	x := vectors[r]
 	if t.narrow {
@@ -302,9 +325,61 @@ func (t *Target) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
 	case t.Wide:
 		t.VMOVUPS(t.v(s), reg.K1, m)
 	default:
-		t.VMASKMOVPS(t.v(s), t.mask, m)
+		t.storePartial(t.v(s), m)
 	}
 }
+
+// storePartial stores 1 to 7 elements piece by piece: a masked store takes AMD's
+// processors 8 ns.
+func (t *Target) storePartial(s reg.VecPhysical, m operand.Mem) {
+	t.labels++
+	label := func(name string) (string, operand.LabelRef) {
+		name = fmt.Sprint("store", t.labels, "_", name)
+		return name, operand.LabelRef(name)
+	}
+	few, toFew := label("few")
+	five, toFive := label("five")
+	one, toOne := label("one")
+	swap, toSwap := label("swap")
+	end, toEnd := label("end")
+	low := s.AsX()
+	halves := func() { t.VPERM2F128(operand.U8(1), s, s, s) }
+	t.CMPQ(t.left, operand.U8(4))
+	t.JL(toFew)
+	t.VMOVUPS(low, m)
+	t.JE(toEnd)
+	halves()
+	t.CMPQ(t.left, operand.U8(6))
+	t.JL(toFive)
+	t.VMOVLPS(low, m.Offset(16))
+	t.JE(toSwap)
+	t.VEXTRACTPS(operand.U8(2), low, m.Offset(24))
+	t.JMP(toSwap)
+	t.Label(five)
+	t.VMOVSS(low, m.Offset(16))
+	t.Label(swap)
+	halves()
+	t.JMP(toEnd)
+	t.Label(few)
+	t.CMPQ(t.left, operand.U8(2))
+	t.JL(toOne)
+	t.VMOVLPS(low, m)
+	t.JE(toEnd)
+	t.VEXTRACTPS(operand.U8(2), low, m.Offset(8))
+	t.JMP(toEnd)
+	t.Label(one)
+	t.VMOVSS(low, m)
+	t.Label(end)
+}
+
+// Streams: the longest vectors have been measured on AVX2 alone.
+func (t *Target) Streams() bool { return !t.Wide }
+
+func (t *Target) StoreAround(s vec.Reg, p vec.GP, offset int) {
+	t.VMOVNTPS(t.v(s), operand.Mem{Base: gp(p), Disp: offset})
+}
+
+func (t *Target) Fence() { t.SFENCE() }
 
 // half is the register for the float16 form of a vector.
 func (t *Target) half(r vec.Reg) reg.VecPhysical {
@@ -363,7 +438,6 @@ func (t *Target) eachHalf(f func(i int)) {
 const (
 	equalOrdered    = 0 // a == b, false for a NaN
 	lessOrdered     = 1 // a < b, false for a NaN
-	notLess         = 5 // not a < b, true for a NaN
 	notGreaterEqual = 9 // not a >= b, true for a NaN
 )
 
@@ -373,17 +447,20 @@ const orOfAnd = 0xf8
 func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, copy int, tmp func() vec.Reg) {
 	// mem takes any operand, in a register otherwise.
 	mem := func(o vec.Operand) operand.Op {
-		if o.Const {
+		switch {
+		case o.Const:
 			return t.constant(o.Bits)
+		case o.Mem:
+			return operand.Mem{Base: gp(o.Ptr), Disp: o.Offset}
 		}
 		return t.v(o.Reg)
 	}
 	register := func(o vec.Operand) reg.VecPhysical {
-		if !o.Const {
+		if o.InReg() {
 			return t.v(o.Reg)
 		}
 		r := tmp()
-		t.Constant(r, o.Bits)
+		t.set(r, o)
 		return t.v(r)
 	}
 	compare := func(d operand.Op) {
@@ -409,10 +486,10 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 		t.form(second, plain, broadcast)(second, register(a), d)
 	}
 	ordered := func(plain, broadcast func(...operand.Op)) { binary(args[0], args[1], plain, broadcast) }
-	// A constant goes second where the order doesn't matter.
+	// What is in memory goes second where the order doesn't matter.
 	commuted := func(plain, broadcast func(...operand.Op)) {
 		a, b := args[0], args[1]
-		if a.Const {
+		if a.Const || a.Mem {
 			a, b = b, a
 		}
 		binary(a, b, plain, broadcast)
@@ -427,7 +504,7 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 	case vec.Div:
 		ordered(t.VDIVPS, t.VDIVPS_BCST)
 	case vec.Sqrt:
-		t.VSQRTPS(register(args[0]), d)
+		t.VSQRTPS(mem(args[0]), d)
 	case vec.FMA, vec.FNMA, vec.FMS:
 		t.fma(op, dr, args, mem, register)
 	case vec.Least: // MINPS returns its second source unless the first is less
@@ -498,15 +575,15 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 		}
 	case vec.Flush:
 		a := register(args[0])
+		exponent := mem(args[1])
 		if t.Wide {
-			t.VPTESTMD_BCST(t.constant(0x7f800000), a, reg.K7)
+			t.form(exponent, t.VPTESTMD, t.VPTESTMD_BCST)(exponent, a, reg.K7)
 			t.VMOVAPS_Z(a, reg.K7, d)
 			return
 		}
 		m := t.v(tmp())
-		t.VANDPS(t.constant(0x7fffffff), a, m)
-		t.VCMPPS(operand.U8(notLess), mem(args[1]), m, m)
-		t.VANDPS(m, a, d)
+		t.VANDPS(exponent, a, m)
+		t.VPSIGND(m, a, d) // 0 where m is, a where m is positive
 	case vec.Fill:
 		if t.Wide {
 			t.VBLENDMPS(t.v(args[0].Reg), register(args[1]), reg.K1, d)
@@ -593,9 +670,9 @@ func (t *Target) fma(op vec.Op, dr vec.Reg, args []vec.Operand,
 		source := mem(last)
 		t.form(source, f.plain, f.broadcast)(source, register(middle), d)
 	}
-	is := func(o vec.Operand) bool { return !o.Const && o.Reg == dr }
+	is := func(o vec.Operand) bool { return o.InReg() && o.Reg == dr }
 	a, b, c := args[0], args[1], args[2]
-	if a.Const || is(b) && !is(a) {
+	if !a.InReg() || is(b) && !is(a) {
 		a, b = b, a
 	}
 	switch {
@@ -603,7 +680,7 @@ func (t *Target) fma(op vec.Op, dr vec.Reg, args []vec.Operand,
 		emit(f213, c, b)
 	case is(c):
 		emit(f231, b, a)
-	case is(a) && b.Const:
+	case is(a) && !b.InReg():
 		emit(f132, b, c)
 	case is(a):
 		emit(f213, c, b)
@@ -615,9 +692,12 @@ func (t *Target) fma(op vec.Op, dr vec.Reg, args []vec.Operand,
 
 // set copies an operand to a register.
 func (t *Target) set(d vec.Reg, o vec.Operand) {
-	if o.Const {
+	switch {
+	case o.Const:
 		t.Constant(d, o.Bits)
-	} else if o.Reg != d {
+	case o.Mem:
+		t.Load(d, o.Ptr, o.Offset, false)
+	case o.Reg != d:
 		t.VMOVAPS(t.v(o.Reg), t.v(d))
 	}
 }

@@ -1,0 +1,83 @@
+//go:build !purego
+
+package kernels
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// lowerStreams makes vectors large that are not, until the end of the test.
+func lowerStreams(t *testing.T, n int) {
+	old := streamLen
+	streamLen = n
+	t.Cleanup(func() { streamLen = old })
+}
+
+// TestStreamsAgree runs all kernels of vectors at lengths about that from which on
+// they store past the caches, with outputs at all alignments, apart from the inputs
+// and on them.
+func TestStreamsAgree(t *testing.T) {
+	keepLevel(t)
+	const large = chunkLen + 7
+	lowerStreams(t, large)
+	var w workspace
+	for i := range table {
+		k := &table[i]
+		if k.class != &vectors {
+			continue
+		}
+		t.Run(k.name, func(t *testing.T) {
+			pick := rand.New(rand.NewPCG(3, uint64(i)))
+			for j, n := range []int{large - 1, large, chunkLen + 16, 2*chunkLen - 1, 2 * chunkLen, 2*chunkLen + 15, 2*chunkLen + 77} {
+				s := shape{m: 1, n: n, k: n / 2}
+				c := trial{kernel: k, shape: s, offset: (i + j) % 16, typical: true}
+				c.values, c.origin = drawn(mixes[pick.IntN(len(mixes))], uint64(i<<8|j))
+				if pairs := k.overlaps(s); len(pairs) > 0 && j%3 == 2 {
+					c.same = pairs[pick.IntN(len(pairs))]
+				}
+				c.run(t, &w)
+			}
+		})
+	}
+}
+
+// TestStreams: an output that is an input, or at an odd address, takes the way
+// through the caches, and so do levels for which the other was not measured.
+func TestStreams(t *testing.T) {
+	keepLevel(t)
+	if SetLevel(AVX2) != nil {
+		t.Skip("no AVX2")
+	}
+	const n = 2*chunkLen + 5
+	x, y, dst := make([]float32, n), make([]float32, n), make([]float32, n)
+	for i := range x {
+		x[i], y[i] = float32(i), float32(2*i)
+	}
+	require.True(t, addStream(dst, x, y))
+	for i := range dst {
+		require.Equal(t, float32(3*i), dst[i])
+	}
+	require.True(t, addStream(dst, x, x), "one input twice")
+	require.False(t, addStream(x, x, y))
+	require.False(t, addStream(y, x, y))
+	require.False(t, copyVectorStream(x, x))
+	require.Equal(t, float32(n-1), x[n-1])
+	require.True(t, fillStream(dst, 1))
+	require.Equal(t, float32(1), dst[n-1])
+	for _, l := range Levels() {
+		if l != AVX2 {
+			require.NoError(t, SetLevel(l))
+			require.False(t, addStream(dst, x, y), "level %s", l)
+		}
+	}
+}
+
+func TestUntilLine(t *testing.T) {
+	x := aligned(64)
+	for i := range 33 {
+		require.Equal(t, (16-i%16)%16, untilLine(x[i:]))
+	}
+}
