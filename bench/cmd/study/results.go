@@ -41,6 +41,7 @@ func gather(s *store) ([]taskResult, error) {
 			if l.Task != t.name {
 				continue
 			}
+			l = l.judged()
 			o := byRule[l.Optimizer]
 			if o == nil {
 				o = &outcome{rule: l.Optimizer}
@@ -95,6 +96,23 @@ func gather(s *store) ([]taskResult, error) {
 		}
 	}
 	return all, nil
+}
+
+// judged returns the line, as one of a failed run if it diverged: the loss at its end
+// has no perplexity.
+func (l *line) judged() *line {
+	if l.Kind != "run" || l.Failed != "" {
+		return l
+	}
+	end := l.last()
+	for _, s := range []*score{&end.Validation, end.Test} {
+		if s != nil && math.IsInf(math.Exp(s.Loss), 1) {
+			failed := *l
+			failed.Failed = fmt.Sprintf("step %d: a loss of %.3g", end.Step, s.Loss)
+			return &failed
+		}
+	}
+	return l
 }
 
 // A spread is a quantity over the final runs of an optimizer.

@@ -313,6 +313,18 @@ func TestProtocol(t *testing.T) {
 	require.Equal(t, []float64{optim.CalibratedRMSDefaults().LR}, rms.trials(5))
 }
 
+// A run that ends with a loss beyond all measure has failed.
+func TestJudged(t *testing.T) {
+	end := func(validation float64, test *score) *line {
+		return &line{Kind: "run", Points: []point{{Step: 7, Validation: score{Loss: validation}, Test: test}}}
+	}
+	for _, l := range []*line{{Kind: "cost"}, end(2, nil), end(700, &score{Loss: 1}), {Kind: "run", Failed: "step 3: lost"}} {
+		require.Same(t, l, l.judged())
+	}
+	require.Equal(t, "step 7: a loss of 1e+03", end(1000, nil).judged().Failed)
+	require.Equal(t, "step 7: a loss of 2e+05", end(2, &score{Loss: 2e5}).judged().Failed)
+}
+
 // The ablations have as many steps as the rule that they are of, and a table of their
 // own.
 func TestAblations(t *testing.T) {
