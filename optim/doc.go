@@ -56,11 +56,11 @@
 //     convolutional network there it was level with AdamW, 90.8 % against 90.5 %, and
 //     behind Muon, 91.2 %; with a transformer on Newton's Opticks it was ahead of
 //     AdamW, a perplexity of 5.59 against 5.87, and behind Muon, 4.74. What it gains
-//     comes from its centring as much as from its curvature: with the perceptron on
-//     Fashion-MNIST the rule without curvature was level with the whole one, and on the
-//     digits clearly behind; without centring it was clearly behind on both. With the
-//     same centring, [NewCentred], AdamW came to 88.9 % with that perceptron, tuned and
-//     with twice the state.
+//     comes from its centring more than from its curvature: without curvature it was
+//     level with the whole rule with both networks on Fashion-MNIST, and clearly behind
+//     on the digits; without centring it was clearly behind on all three. With the same
+//     centring, [NewCentred], AdamW came to 88.9 % with the perceptron, tuned and with
+//     twice the state.
 //   - [NewMuon] for large batches and wide layers, with embeddings and the output
 //     layer under AdamW.
 //
