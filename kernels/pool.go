@@ -181,7 +181,7 @@ func (p *Pool) share(worker int) {
 // spin waits for something that is soon, for about spinTime at most. It makes room
 // for other goroutines now and then.
 func spin(done func() bool) {
-	const looks = 200 // about half a microsecond
+	const looks = 200 // less than a microsecond
 	for start, now := time.Now(), time.Duration(0); now < spinTime; now = time.Since(start) {
 		for range looks {
 			if done() {

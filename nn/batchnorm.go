@@ -123,7 +123,7 @@ func (m *batchNormModule) trainer(p *plan) trainer {
 	p.gradient(&t.dbeta, m.bias)
 	p.factors(&t.h, &t.s, m.layer)
 	if m.relu {
-		p.scratch(&t.rectified, rectifiedRows*n)
+		p.scratch(&t.rectified, blockRows*n)
 		p.scratch(&t.sums, n)
 	}
 	return t
@@ -172,9 +172,11 @@ func (t *batchNormTrainer) backward(dx, dy, x, y []float32, rows int, collect kr
 	return nil
 }
 
-// rectifiedRows is the number of rows of gradients that sumSquares has rectified at a
-// time: the blocks of a column sum.
-const rectifiedRows = 256
+// blockRows is the number of rows in a block, whose sums the sums of columns in package
+// kernels add up one after another.
+const blockRows = 256
+
+func rowBlocks(rows int) int { return (rows + blockRows - 1) / blockRows }
 
 // sumSquares stores the sums of the squares of the gradients at the normalisation's
 // outputs, whether or not a rectifier follows.
@@ -184,7 +186,7 @@ func (t *batchNormTrainer) sumSquares(dy, y []float32) {
 		return
 	}
 	clear(t.s)
-	for block := rectifiedRows * len(t.s); len(dy) > 0; dy, y = dy[block:], y[block:] {
+	for block := blockRows * len(t.s); len(dy) > 0; dy, y = dy[block:], y[block:] {
 		block = min(block, len(dy))
 		kernels.ReLUBackward(t.rectified[:block], dy[:block], y[:block])
 		kernels.ColSumSquares(t.sums, t.rectified[:block])

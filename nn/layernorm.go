@@ -70,7 +70,7 @@ func (m *layerNormModule) trainer(p *plan) trainer {
 	p.keepRows(&t.mean, m.shape.Positions())
 	p.keepRows(&t.rstd, m.shape.Positions())
 	p.scratchRows(&t.unused, m.shape.Size())
-	p.scratch(&t.sums, product(2*m.shape.Features(), normBlocks(product(p.batch, m.shape.Positions()))))
+	p.scratch(&t.sums, product(2*m.shape.Features(), rowBlocks(product(p.batch, m.shape.Positions()))))
 	p.gradient(&t.dgamma, m.Weight)
 	p.gradient(&t.dbeta, m.Bias)
 	p.factors(&t.h, &t.s, m.Layer)
@@ -92,11 +92,6 @@ type layerNormTrainer struct {
 	sums          []float32 // of each block, for gamma and beta
 }
 
-// normRows is the number of rows of a block, whose sums [kernels.LayerNormBackward]
-// adds up one after another.
-const normRows = 256
-
-func normBlocks(rows int) int { return (rows + normRows - 1) / normRows }
 
 func (t *layerNormTrainer) forward(y, x []float32, rows int) {
 	t.x, t.y = x, y
@@ -114,7 +109,7 @@ func (t *layerNormTrainer) backward(dx, dy, x, _ []float32, rows int, collect kr
 	}
 	n := rows * t.shape.Positions()
 	t.x, t.dx, t.dy = x, dx, dy
-	blocks := normBlocks(n)
+	blocks := rowBlocks(n)
 	t.workers.split(blocks, len(x), t.differentiate)
 	for b := range blocks {
 		dgamma, dbeta := t.blockSums(b)
@@ -148,7 +143,7 @@ func (t *layerNormTrainer) blockSums(b int) (dgamma, dbeta []float32) {
 func (t *layerNormTrainer) differentiateSome(from, to int, _ []float32) {
 	n, positions := t.shape.Features(), len(t.x)/t.shape.Features()
 	for b := from; b < to; b++ {
-		lo, hi := b*normRows, min((b+1)*normRows, positions)
+		lo, hi := b*blockRows, min((b+1)*blockRows, positions)
 		dgamma, dbeta := t.blockSums(b)
 		kernels.LayerNormBackward(t.dx[lo*n:hi*n], dgamma, dbeta, t.dy[lo*n:hi*n], t.x[lo*n:hi*n], t.mean[lo:hi], t.rstd[lo:hi], t.Weight.Value)
 	}
