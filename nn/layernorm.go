@@ -92,7 +92,6 @@ type layerNormTrainer struct {
 	sums          []float32 // of each block, for gamma and beta
 }
 
-
 func (t *layerNormTrainer) forward(y, x []float32, rows int) {
 	t.x, t.y = x, y
 	t.workers.split(rows*t.shape.Positions(), len(x), t.normalize)
