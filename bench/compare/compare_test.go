@@ -174,6 +174,49 @@ func fixed(t time.Duration) timed {
 	return func(runs int) (time.Duration, error) { return t * time.Duration(runs), nil }
 }
 
+// TestSampler: the first sample counts that has the core for itself on both sides, or the
+// one that lacked least.
+func TestSampler(t *testing.T) {
+	var times []time.Duration
+	s := &sampler{runs: 1, sample: time.Millisecond, run: func(runs int) (time.Duration, error) {
+		next := times[0]
+		times = times[1:]
+		return next, nil
+	}}
+	for name, c := range map[string]struct {
+		times   []time.Duration
+		lacking []float64
+		want    time.Duration
+	}{
+		"at once":        {[]time.Duration{5}, []float64{0, 0.1}, 5},
+		"shared before":  {[]time.Duration{5, 6}, []float64{1, 0, 0}, 6},
+		"shared between": {[]time.Duration{5, 6, 7}, []float64{0, 1, 0, 0}, 7},
+		"too long":       {[]time.Duration{tries * time.Millisecond}, []float64{1, 1}, tries * time.Millisecond},
+		"the least": {[]time.Duration{9 * time.Millisecond, 8 * time.Millisecond, 50 * time.Millisecond},
+			[]float64{0.9, 0.5, 0.4, 0.8}, 8 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			times = c.times
+			s.lacking = func() float64 {
+				next := c.lacking[0]
+				c.lacking = c.lacking[1:]
+				return next
+			}
+			got, err := s.time()
+			require.NoError(t, err)
+			require.Equal(t, c.want, got)
+			require.Empty(t, times)
+			require.Empty(t, c.lacking)
+		})
+	}
+	looks := 0
+	times = slices.Repeat([]time.Duration{1}, tries)
+	s.lacking = func() float64 { looks++; return 1 }
+	_, err := s.time()
+	require.NoError(t, err)
+	require.Equal(t, tries+1, looks)
+}
+
 // TestMeasure: rates, times and ratios follow from the times of runs.
 func TestMeasure(t *testing.T) {
 	top := &roofline{[]timed{fixed(2 * time.Microsecond), fixed(time.Microsecond)}, 1000}

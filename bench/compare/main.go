@@ -56,7 +56,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.IntVar(&o.rounds, "rounds", 15, "how often each contender is timed")
-	f.DurationVar(&o.sample, "sample", 2*time.Millisecond, "time of one sample")
+	f.DurationVar(&o.sample, "sample", 300*time.Microsecond, "time of one sample")
 	f.BoolVar(&o.json, "json", false, "print one JSON object a line, not a table")
 	f.StringVar(&o.record, "record", "", "write results, tables and chart to this directory")
 	f.StringVar(&o.render, "render", "", "run nothing: make tables and chart anew from this file of results")

@@ -11,6 +11,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 
 	"github.com/adafisher-go/adafisher/bench/clib"
+	"github.com/adafisher-go/adafisher/bench/internal/host"
 	"github.com/adafisher-go/adafisher/bench/ort"
 	"github.com/adafisher-go/adafisher/kernels"
 )
@@ -64,10 +65,13 @@ func findLibraries() (*peers, error) {
 	return p, nil
 }
 
-// findTorch starts PyTorch.
+// findTorch starts PyTorch, once where the races of one core run.
 func (p *peers) findTorch() {
+	release := host.Pin()
 	var err error
-	if p.torch, err = startTorch(coreType(), 1); err == nil && runtime.NumCPU() > 1 {
+	p.torch, err = startTorch(coreType(), 1)
+	release()
+	if err == nil && runtime.NumCPU() > 1 {
 		p.torch2, err = startTorch(coreType(), 2)
 	}
 	if err != nil {
