@@ -79,6 +79,12 @@ func wideRow(cols, rows int) int {
 	return cols
 }
 
+// worthRepeating reports whether it pays to repeat factors of columns, in some 80 ns, for rows of
+// wideRow. Rows of whole vectors cost too little for that.
+func worthRepeating(cols, rows int) bool {
+	return (cols <= 8 || cols%8 != 0) && rows >= 64 && wideRow(cols, rows) > cols
+}
+
 // repeat fills v with its first n elements, over and over.
 func repeat(v []float32, n int) {
 	for n < len(v) {
@@ -167,7 +173,7 @@ func affine(dst, x, scale, shift []float32, relu bool) {
 		return
 	}
 	rows := len(x) / n
-	if wideRow(n, rows) > n {
+	if worthRepeating(n, rows) {
 		affineNarrow(dst, x, scale, shift, relu)
 		return
 	}
@@ -228,7 +234,7 @@ func ColMul(dst, x, scale []float32) {
 	}
 	n := len(scale)
 	rows := rowLen(n, x, "kernels: ColMul: length of x is not a multiple of the length of scale")
-	if n > 0 && wideRow(n, rows) > n {
+	if n > 0 && worthRepeating(n, rows) {
 		colMulNarrow(dst, x, scale)
 		return
 	}
