@@ -18,6 +18,7 @@ type race struct {
 	unit       string // of results: work in 1e9 a second, or the time of a run in us or ns
 	procs      int    // goroutines that run at the same time
 	fewer      bool   // long runs: a third of the rounds
+	several    int    // runs in a sample, at least
 	begin      func() // before the race; nil for nothing
 	operands   *operands
 }
@@ -95,8 +96,8 @@ type sampler struct {
 	lacking func() float64
 }
 
-// newSampler finds how many runs fill a sample.
-func newSampler(run timed, sample time.Duration, lacking func() float64) (*sampler, error) {
+// newSampler finds how many runs fill a sample; there are at least several.
+func newSampler(run timed, several int, sample time.Duration, lacking func() float64) (*sampler, error) {
 	s := &sampler{run: run, runs: 1, warm: true, sample: sample}
 	for {
 		t, err := s.time()
@@ -106,7 +107,7 @@ func newSampler(run timed, sample time.Duration, lacking func() float64) (*sampl
 		if t >= sample/4 {
 			// What is so long brings its operands into the caches by itself.
 			s.warm = s.runs > 1 || t < 30*sample
-			s.runs = max(1, int(float64(s.runs)*float64(sample)/float64(t)))
+			s.runs = max(1, several, int(float64(s.runs)*float64(sample)/float64(t)))
 			s.lacking = lacking
 			return s, nil
 		}
@@ -191,7 +192,7 @@ func (r race) measure(rounds int, sample time.Duration) ([]result, error) {
 		if c.roof != nil && tops[c.roof] == nil {
 			order = append(order, c.roof)
 			for _, run := range c.roof.runs {
-				s, err := newSampler(run, sample, lacking)
+				s, err := newSampler(run, 1, sample, lacking)
 				if err != nil {
 					return nil, fmt.Errorf("roof of %s: %w", c.kernel, err)
 				}
@@ -200,7 +201,7 @@ func (r race) measure(rounds int, sample time.Duration) ([]result, error) {
 		}
 		prepare(c)
 		var err error
-		if samplers[i], err = newSampler(c.run, sample, lacking); err != nil {
+		if samplers[i], err = newSampler(c.run, r.several, sample, lacking); err != nil {
 			return nil, fmt.Errorf("%s by %s: %w", c.kernel, c.name, err)
 		}
 	}

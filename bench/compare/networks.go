@@ -38,6 +38,10 @@ var networks = []network{
 	},
 }
 
+// inTraining is the number of steps timed together: one after the other, as they are in
+// training, they find in the caches what the last one left there.
+const inTraining = 5
+
 // convRace is of a convolution as residual networks have them, on a batch of 32.
 func convRace(p *peers) race {
 	const images = 32
@@ -70,7 +74,7 @@ func convRace(p *peers) race {
 func workerSteps(p *peers, pool *kernels.Pool) ([]race, error) {
 	var all []race
 	for _, net := range networks {
-		r := race{size: fmt.Sprintf("batch %d", net.batch), unit: "us", procs: 2}
+		r := race{size: fmt.Sprintf("batch %d", net.batch), unit: "us", procs: 2, fewer: true, several: inTraining}
 		for _, s := range steps {
 			if s.name != "step Adam" {
 				continue
@@ -99,7 +103,7 @@ func workerSteps(p *peers, pool *kernels.Pool) ([]race, error) {
 func networkRaces(p *peers) ([]race, error) {
 	all := []race{convRace(p)}
 	for _, net := range networks {
-		r := race{size: fmt.Sprintf("batch %d", net.batch), unit: "us", begin: func() { setLevel(best()) }}
+		r := race{size: fmt.Sprintf("batch %d", net.batch), unit: "us", fewer: true, several: inTraining, begin: func() { setLevel(best()) }}
 		top := net.roof()
 		for _, s := range steps {
 			if s.name == "forward" { // training alone: a predictor is another thing
