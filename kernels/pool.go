@@ -15,7 +15,8 @@ import (
 //
 // A worker looks out for the next job for some time before it goes to sleep, so that
 // the many short jobs of a training step find it awake; between steps that are
-// further apart it sleeps.
+// further apart it sleeps. A worker that comes too late is not waited for: what nobody
+// has begun the caller does itself.
 type Pool struct {
 	workers []*worker  // the first is the caller
 	mu      sync.Mutex // held during a job
@@ -111,13 +112,20 @@ func (w *worker) tell(state uint32) {
 	}
 }
 
-// wait returns what a worker was told.
-func (w *worker) wait() uint32 {
-	spin(func() bool { return w.state.Load() != awake })
-	if w.state.CompareAndSwap(awake, asleep) {
-		<-w.wake
+// wait returns true when a worker has taken on a job, and false when there will be none.
+func (w *worker) wait() bool {
+	for {
+		spin(func() bool { return w.state.Load() != awake })
+		if w.state.CompareAndSwap(awake, asleep) {
+			<-w.wake
+		}
+		if w.state.CompareAndSwap(called, awake) {
+			return true
+		}
+		if w.state.Load() == ended {
+			return false
+		} // else it was called back
 	}
-	return w.state.Load()
 }
 
 // Run calls f(0) to f(parts-1), in any order and some at the same time, and
@@ -152,6 +160,12 @@ func (p *Pool) do(workers, parts int, t task) {
 		w.tell(called)
 	}
 	p.share(0)
+	for _, w := range others {
+		if w.state.CompareAndSwap(called, awake) { // called back
+			p.left.Add(-1)
+			p.busy.Done()
+		}
+	}
 	// The others are about to finish, too.
 	spin(func() bool { return p.left.Load() == 0 })
 	p.busy.Wait()
@@ -160,8 +174,7 @@ func (p *Pool) do(workers, parts int, t task) {
 
 // work is the goroutine of a worker.
 func (p *Pool) work(w *worker, i int) {
-	for w.wait() == called {
-		w.state.Store(awake)
+	for w.wait() {
 		p.share(i)
 		p.left.Add(-1)
 		p.busy.Done()

@@ -39,6 +39,25 @@ func TestPoolRunsEveryPartOnce(t *testing.T) {
 	}
 }
 
+// TestPoolDoesNotWait: workers that don't come, awake or asleep, hold up no job, and find
+// none when they come later.
+func TestPoolDoesNotWait(t *testing.T) {
+	p := &Pool{}
+	for range 3 {
+		p.workers = append(p.workers, &worker{wake: make(chan struct{}, 1)})
+	}
+	p.workers[2].state.Store(asleep)
+	for parts := range 10 {
+		done := 0
+		p.Run(parts, func(int) { done++ }) // in this goroutine
+		require.Equal(t, parts, done)
+	}
+	p.Close()
+	for _, w := range p.workers[1:] {
+		require.False(t, w.wait())
+	}
+}
+
 func TestPoolGoroutinesEnd(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for range 20 {
