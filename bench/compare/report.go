@@ -76,7 +76,7 @@ func isGemm(x result) bool   { return x.Unit == "GFLOP/s" && !isRoof(x) && !isWo
 func isPrediction(x result) bool { return strings.HasPrefix(x.Kernel, "predict ") }
 
 var sections = []section{
-	{"Roof", "What one core does at best: memory by the access patterns of the kernels (GB/s), and multiply-adds in registers (GFLOP/s).", isRoof},
+	{"Roof", "What one core does at best: memory by the access patterns of the kernels (GB/s), and, in registers, multiply-adds (GFLOP/s), quotients and square roots (1e9 numbers a second). A kernel that divides is bound by them near the processor: an AdaFisher step takes a quotient for 20 bytes, an Adam step a quotient and a root for 28.", isRoof},
 	{"Streaming kernels", "GB/s of the bytes that a kernel must move, with the ratio to the roof of the same pattern, bytes and round, by the vectors that are faster there. The roof repeats its loop without a call; at 4 KiB a call alone takes a tenth of the time. What a kernel reads twice, as softmax does, counts once. Sizes are per vector; matrices of these sizes are 16 x 64, 128 x 512, 1024 x 2048 and 8192 x 8192. Plain C with -Ofast may take approximations and another order of sums; spago allocates its results.", isVector},
 	{"Matrix products", "GFLOP/s of m x k by k x n, with the ratio to the widest multiply-adds of the same round, or, for a batch of one row, to reading or writing the weights. NN is a forward pass, TN a gradient of the weights, NT a gradient of the input.", isGemm},
 	{"Two workers", "By the clock on the wall: GFLOP/s of products, and microseconds of training steps, of which less is better.", isWorker},

@@ -468,19 +468,29 @@ func roofRaces() []race {
 		}
 		all = append(all, r)
 	}
-	r := race{size: "registers", unit: "GFLOP/s"}
-	for _, v := range roof.Vectors {
-		top := fmaRoof(v)
-		r.contenders = append(r.contenders, contender{kernel: "roof fma", name: "roof/" + v, run: top.runs[0], work: top.work})
+	add := func(name, unit string, f func(vectors string, passes int) int) {
+		r := race{size: "registers", unit: unit}
+		for _, v := range roof.Vectors {
+			top := arithmeticRoof(f, v)
+			r.contenders = append(r.contenders, contender{kernel: "roof " + name, name: "roof/" + v, run: top.runs[0], work: top.work})
+		}
+		all = append(all, r)
 	}
-	return append(all, r)
+	add("fma", "GFLOP/s", roof.FMA)
+	add("divide", "G/s", roof.Divide)
+	add("root", "G/s", roof.Root)
+	return all
+}
+
+// arithmeticRoof is the roof of one of package roof's loops in registers, with a kind of
+// vectors.
+func arithmeticRoof(loop func(vectors string, passes int) int, vectors string) *roofline {
+	const passes = 1000
+	return &roofline{[]timed{cpu.each(func() { loop(vectors, passes) })}, float64(loop(vectors, 1) * passes)}
 }
 
 // fmaRoof is the roof of multiply-adds with a kind of vectors.
-func fmaRoof(vectors string) *roofline {
-	const passes = 1000
-	return &roofline{[]timed{cpu.each(func() { roof.FMA(vectors, passes) })}, float64(roof.FMA(vectors, 1) * passes)}
-}
+func fmaRoof(vectors string) *roofline { return arithmeticRoof(roof.FMA, vectors) }
 
 // smallSizes are those of the calls whose cost is that of a call.
 var smallSizes = []int{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256}

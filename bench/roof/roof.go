@@ -1,6 +1,6 @@
 // Package roof measures what one core of a machine can do at most: how fast it
 // moves memory in each of the patterns that kernels have, and how fast it
-// multiplies and adds. A kernel at the roof of its pattern has nothing left to
+// multiplies and adds, divides, and takes roots. A kernel at the roof of its pattern has nothing left to
 // gain but from moving less.
 //
 // The loops use AVX-512, AVX2 or NEON, whatever the machine has.
@@ -101,11 +101,29 @@ func (p Pattern) Run(vectors string, times int, s ...[]float32) {
 // other, and returns the number of floating-point operations. It panics if there
 // are no such vectors or no passes.
 func FMA(vectors string, passes int) int {
+	mustPass(vectors, passes)
+	return fma(vectors, passes)
+}
+
+// Divide does some number of passes of divisions, as FMA of multiply-adds, and returns
+// the number of quotients.
+func Divide(vectors string, passes int) int {
+	mustPass(vectors, passes)
+	return divide(vectors, passes)
+}
+
+// Root does some number of passes of square roots, as FMA of multiply-adds, and returns
+// the number of roots.
+func Root(vectors string, passes int) int {
+	mustPass(vectors, passes)
+	return root(vectors, passes)
+}
+
+func mustPass(vectors string, passes int) {
 	mustHave(vectors)
 	if passes < 1 {
 		panic("roof: no passes")
 	}
-	return fma(vectors, passes)
 }
 
 func mustHave(vectors string) {

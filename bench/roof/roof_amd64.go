@@ -72,6 +72,25 @@ func fma(vectors string, passes int) int {
 	return passes * 14 * 8 * 2
 }
 
+// divide and root do a number of passes and return the number of results: 8 vectors.
+func divide(vectors string, passes int) int {
+	if vectors == avx512 {
+		divideAVX512(passes)
+		return passes * 8 * 16
+	}
+	divideAVX2(passes)
+	return passes * 8 * 8
+}
+
+func root(vectors string, passes int) int {
+	if vectors == avx512 {
+		rootAVX512(passes)
+		return passes * 8 * 16
+	}
+	rootAVX2(passes)
+	return passes * 8 * 8
+}
+
 //go:noescape
 func readAVX512(s *streams, n, times int)
 
@@ -135,3 +154,11 @@ func update2AVX2(s *streams, n, times int)
 func update3AVX2(s *streams, n, times int)
 
 func fmaAVX2(passes int)
+
+func divideAVX512(passes int)
+
+func divideAVX2(passes int)
+
+func rootAVX512(passes int)
+
+func rootAVX2(passes int)

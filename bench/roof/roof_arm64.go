@@ -34,6 +34,17 @@ func fma(_ string, passes int) int {
 	return passes * 24 * 4 * 2
 }
 
+// divide and root do a number of passes and return the number of results: 8 vectors.
+func divide(_ string, passes int) int {
+	divideNEON(passes)
+	return passes * 8 * 4
+}
+
+func root(_ string, passes int) int {
+	rootNEON(passes)
+	return passes * 8 * 4
+}
+
 //go:noescape
 func readNEON(s *streams, n, times int)
 
@@ -65,3 +76,7 @@ func update2NEON(s *streams, n, times int)
 func update3NEON(s *streams, n, times int)
 
 func fmaNEON(passes int)
+
+func divideNEON(passes int)
+
+func rootNEON(passes int)

@@ -264,3 +264,41 @@ loop:
 	SUBS $1, R3
 	BGT  loop
 	RET
+
+// func divideNEON(passes int)
+TEXT ·divideNEON(SB), NOSPLIT, $0-8
+	MOVD passes+0(FP), R3
+	MOVD $0x3fd9999a, R4 // 1.7
+	VDUP R4, V31.S4
+
+loop:
+	WORD $0x6e3fffe0 // FDIV V0.4S, V31.4S, V31.4S
+	WORD $0x6e3fffe1 // FDIV V1.4S, V31.4S, V31.4S
+	WORD $0x6e3fffe2 // FDIV V2.4S, V31.4S, V31.4S
+	WORD $0x6e3fffe3 // FDIV V3.4S, V31.4S, V31.4S
+	WORD $0x6e3fffe4 // FDIV V4.4S, V31.4S, V31.4S
+	WORD $0x6e3fffe5 // FDIV V5.4S, V31.4S, V31.4S
+	WORD $0x6e3fffe6 // FDIV V6.4S, V31.4S, V31.4S
+	WORD $0x6e3fffe7 // FDIV V7.4S, V31.4S, V31.4S
+	SUBS $1, R3
+	BGT  loop
+	RET
+
+// func rootNEON(passes int)
+TEXT ·rootNEON(SB), NOSPLIT, $0-8
+	MOVD passes+0(FP), R3
+	MOVD $0x3fd9999a, R4 // 1.7
+	VDUP R4, V31.S4
+
+loop:
+	WORD $0x6ea1fbe0 // FSQRT V0.4S, V31.4S
+	WORD $0x6ea1fbe1 // FSQRT V1.4S, V31.4S
+	WORD $0x6ea1fbe2 // FSQRT V2.4S, V31.4S
+	WORD $0x6ea1fbe3 // FSQRT V3.4S, V31.4S
+	WORD $0x6ea1fbe4 // FSQRT V4.4S, V31.4S
+	WORD $0x6ea1fbe5 // FSQRT V5.4S, V31.4S
+	WORD $0x6ea1fbe6 // FSQRT V6.4S, V31.4S
+	WORD $0x6ea1fbe7 // FSQRT V7.4S, V31.4S
+	SUBS $1, R3
+	BGT  loop
+	RET

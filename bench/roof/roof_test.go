@@ -82,14 +82,21 @@ func TestMisuse(t *testing.T) {
 	}
 	require.Panics(t, func() { Copy.Run(Vectors[0], 1, make([]float32, 128)) })
 	require.Panics(t, func() { Read.Run("MMX", 1, nil) })
-	require.Panics(t, func() { FMA("MMX", 1) })
-	require.Panics(t, func() { FMA(Vectors[0], 0) })
+	for _, f := range arithmetic {
+		require.Panics(t, func() { f("MMX", 1) })
+		require.Panics(t, func() { f(Vectors[0], 0) })
+	}
 }
 
-func TestFMA(t *testing.T) {
+// arithmetic is what loops in registers do.
+var arithmetic = []func(vectors string, passes int) int{FMA, Divide, Root}
+
+func TestArithmetic(t *testing.T) {
 	for _, v := range Vectors {
-		require.Positive(t, FMA(v, 1))
-		require.Equal(t, 3*FMA(v, 1), FMA(v, 3))
+		for _, f := range arithmetic {
+			require.Positive(t, f(v, 1))
+			require.Equal(t, 3*f(v, 1), f(v, 3))
+		}
 	}
 }
 
