@@ -46,7 +46,7 @@ func measureCosts(ctx context.Context, t task, w workload, rules []rule, timed t
 	}
 	var racers []*racer
 	for _, r := range rules {
-		model, err := w.network()
+		model, err := t.network()
 		if err != nil {
 			return nil, err
 		}

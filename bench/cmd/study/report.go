@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/adafisher-go/adafisher/bench/yardstick"
+	"github.com/adafisher-go/adafisher/optim"
 )
 
 const reportName = "README.md"
@@ -39,6 +42,7 @@ func report(s *store) error {
 		w.ablations(s)
 		w.robustness(results)
 		w.costs(results)
+		w.memory(results)
 		w.curvature(results)
 		w.settings(results)
 		w.origin(s)
@@ -370,6 +374,60 @@ func (w *writer) costs(results []taskResult) {
 		}
 	}
 	w.line("")
+}
+
+func (w *writer) memory(results []taskResult) {
+	w.line("## What an optimizer keeps\n")
+	w.line("Numbers for each weight that it needs from step to step, as a checkpoint has them: moments of the weights, and statistics of the layers, which are many where a layer has a wide input and few outputs. The yardsticks are not among them: see the table of results.\n")
+	head, rule := "| optimizer |", "|---|"
+	for _, r := range results {
+		head += " " + r.title + " |"
+		rule += "---:|"
+	}
+	w.line("%s\n%s", head, rule)
+	for _, x := range tuned {
+		row, some := "| "+x.name+" |", false
+		for _, r := range results {
+			n, ok, err := kept(x, r.task)
+			if err != nil && w.err == nil {
+				w.err = err
+			}
+			cell := ""
+			if ok {
+				cell, some = fmt.Sprintf("%.3f", n), true
+			}
+			row += " " + cell + " |"
+		}
+		if some {
+			w.line("%s", row)
+		}
+	}
+	w.line("")
+}
+
+// kept returns how many numbers a rule keeps for each weight of a task's network, and
+// false for one that has no state to tell.
+func kept(x rule, t task) (numbers float64, ok bool, err error) {
+	model, err := t.network()
+	if err != nil {
+		return 0, false, err
+	}
+	trainer, err := x.build(model, x.rates.at(0))
+	if err != nil {
+		return 0, false, err
+	}
+	wrapped, ok := trainer.(interface{ Unwrap() yardstick.Stepper })
+	if !ok {
+		return 0, false, nil
+	}
+	stateful, ok := wrapped.Unwrap().(interface{ State() *optim.State })
+	if !ok {
+		return 0, false, nil
+	}
+	for _, v := range stateful.State().Vectors {
+		numbers += float64(len(v))
+	}
+	return numbers / float64(model.NumParams()), true, nil
 }
 
 func (w *writer) curvature(results []taskResult) {

@@ -96,7 +96,7 @@ func TestTasks(t *testing.T) {
 		w, err := task.load("")
 		require.NoError(t, err)
 		require.Equal(t, want, [3]int{w.train.Len(), w.validation.Len(), w.test.Len()}, name)
-		m, err := w.network()
+		m, err := task.network()
 		require.NoError(t, err)
 		inputs, _ := w.train.Sizes()
 		require.Equal(t, m.In(), inputs)
@@ -106,6 +106,32 @@ func TestTasks(t *testing.T) {
 }
 
 // A data set that is not installed is no error, but is said, with the way to get it.
+// TestKept: moments and statistics count, working memory doesn't, and a rule without a
+// state says nothing.
+func TestKept(t *testing.T) {
+	digits, err := taskNamed("digits")
+	require.NoError(t, err)
+	const weights = 64*128 + 128 + 128*64 + 64 + 64*10 + 10
+	const inputs, outputs = 64 + 128 + 64, 128 + 64 + 10
+	const biases = 3 // each a further input, always 1
+	for name, want := range map[string]float64{
+		"SGD": weights, adamW: 2 * weights, published: weights + inputs + biases + outputs,
+		calibrated: weights + 2*inputs + biases + outputs + 6, // and the mean square of each parameter
+	} {
+		r, err := ruleNamed(name)
+		require.NoError(t, err)
+		got, ok, err := kept(r, digits)
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.InDelta(t, want/weights, got, 1e-12, name)
+	}
+	r, err := ruleNamed("K-FAC")
+	require.NoError(t, err)
+	_, ok, err := kept(r, digits)
+	require.NoError(t, err)
+	require.False(t, ok)
+}
+
 func TestMissingData(t *testing.T) {
 	var progress bytes.Buffer
 	store, err := open(t.TempDir())

@@ -48,15 +48,14 @@ type task struct {
 	seeds       int // of the final runs
 	robust      bool
 
-	// load returns the network and the data. Its error matches fs.ErrNotExist where a
-	// data set is not installed.
+	network func() (*nn.Model, error)
+
+	// load returns the data. Its error matches fs.ErrNotExist where a data set is not
+	// installed.
 	load func(dir string) (workload, error)
 }
 
-type workload struct {
-	network                 func() (*nn.Model, error)
-	train, validation, test data.Source
-}
+type workload struct{ train, validation, test data.Source }
 
 // validationSeed draws the samples that are held back for validation.
 const validationSeed = 1
@@ -64,7 +63,8 @@ const validationSeed = 1
 var tasks = []task{
 	{
 		name: "digits", title: "Digits, MLP", metric: accuracy, batch: 64, steps: 600, seeds: 5, robust: true,
-		about: "MLP 64-128-64-10 on 8x8 digits: 1,257 to train on, 180 for validation, 360 for the test",
+		about:   "MLP 64-128-64-10 on 8x8 digits: 1,257 to train on, 180 for validation, 360 for the test",
+		network: func() (*nn.Model, error) { return models.MLP(64, 128, 64, 10) },
 		load: func(string) (workload, error) {
 			set, err := digits.Load("")
 			if err != nil {
@@ -75,22 +75,30 @@ var tasks = []task{
 				return workload{}, err
 			}
 			train, validation, err := rest.HoldOut(180, validationSeed)
-			return workload{func() (*nn.Model, error) { return models.MLP(64, 128, 64, 10) }, train, validation, test}, err
+			return workload{train, validation, test}, err
 		},
 	}, {
 		name: "fashion-mlp", title: "Fashion-MNIST, MLP", metric: accuracy, batch: 128, steps: 1335, seeds: 3, robust: true,
 		about: "MLP 784-512-256-10 on Fashion-MNIST, normalised: 57,000 to train on, 3,000 for validation, 10,000 for the test",
-		load: fashion(func() (*nn.Model, error) {
+		network: func() (*nn.Model, error) {
 			return nn.New(nn.Shape{28, 28, 1}, nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10))
-		}),
+		},
+		load: fashion,
 	}, {
 		name: "opticks", title: "Opticks, transformer", metric: perplexity, batch: 16, steps: 1000, seeds: 3,
 		about: "causal transformer of 2 blocks, width 96, 4 heads, on 64 characters of Newton's Opticks: the first nine tenths to train on, a twentieth each for validation and the test",
-		load:  characters,
+		network: func() (*nn.Model, error) {
+			vocabulary, err := data.Characters(opticks.Text())
+			if err != nil {
+				return nil, err
+			}
+			return models.GPT(vocabulary.Len(), window, models.Transformer{Blocks: 2, Width: 96, Heads: 4})
+		},
+		load: characters,
 	}, {
 		name: "fashion-cnn", title: "Fashion-MNIST, CNN", metric: accuracy, batch: 128, steps: 890, seeds: 3,
 		about: "3x3 convolutions to 16 and 32 channels, each with batch normalisation, ReLU and max pooling, and a linear layer, on Fashion-MNIST, normalised: split as for the MLP",
-		load: fashion(func() (*nn.Model, error) {
+		network: func() (*nn.Model, error) {
 			conv := func(in, out int) nn.Layer {
 				return nn.Conv2d(in, out, nn.Conv{Kernel: nn.Square(3), Padding: nn.Square(1)})
 			}
@@ -99,35 +107,36 @@ var tasks = []task{
 				conv(1, 16), nn.BatchNorm(), nn.ReLU(), pool,
 				conv(16, 32), nn.BatchNorm(), nn.ReLU(), pool,
 				nn.Flatten(), nn.Linear(7*7*32, 10))
-		}),
+		},
+		load: fashion,
 	},
 }
 
-func fashion(network func() (*nn.Model, error)) func(dir string) (workload, error) {
-	return func(dir string) (workload, error) {
-		all, test, err := data.FashionMNIST(dir)
-		if err != nil {
-			return workload{}, err
-		}
-		train, validation, err := all.HoldOut(3000, validationSeed)
-		if err != nil {
-			return workload{}, err
-		}
-		mean, std := train.MeanStd()
-		w := workload{network: network}
-		for to, images := range map[*data.Source]*data.Images{&w.train: train, &w.validation: validation, &w.test: test} {
-			normalised, err := images.Transform(0, data.Normalize{Mean: mean, Std: std})
-			if err != nil {
-				return workload{}, err
-			}
-			*to = normalised
-		}
-		return w, nil
+func fashion(dir string) (workload, error) {
+	all, test, err := data.FashionMNIST(dir)
+	if err != nil {
+		return workload{}, err
 	}
+	train, validation, err := all.HoldOut(3000, validationSeed)
+	if err != nil {
+		return workload{}, err
+	}
+	mean, std := train.MeanStd()
+	var w workload
+	for to, images := range map[*data.Source]*data.Images{&w.train: train, &w.validation: validation, &w.test: test} {
+		normalised, err := images.Transform(0, data.Normalize{Mean: mean, Std: std})
+		if err != nil {
+			return workload{}, err
+		}
+		*to = normalised
+	}
+	return w, nil
 }
 
+// window is how many characters the transformer sees.
+const window = 64
+
 func characters(string) (workload, error) {
-	const context = 64
 	text := opticks.Text()
 	vocabulary, err := data.Characters(text)
 	if err != nil {
@@ -145,16 +154,14 @@ func characters(string) (workload, error) {
 	if err != nil {
 		return workload{}, err
 	}
-	w := workload{network: func() (*nn.Model, error) {
-		return models.GPT(vocabulary.Len(), context, models.Transformer{Blocks: 2, Width: 96, Heads: 4})
-	}}
-	if w.train, err = data.NewRandomWindows(tokens, context, 1); err != nil {
+	var w workload
+	if w.train, err = data.NewRandomWindows(tokens, window, 1); err != nil {
 		return workload{}, err
 	}
-	if w.validation, err = data.NewWindows(first, context); err != nil {
+	if w.validation, err = data.NewWindows(first, window); err != nil {
 		return workload{}, err
 	}
-	w.test, err = data.NewWindows(second, context)
+	w.test, err = data.NewWindows(second, window)
 	return w, err
 }
 

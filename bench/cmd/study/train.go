@@ -25,7 +25,7 @@ func run(ctx context.Context, t task, w workload, k key, points int) (*line, err
 	if err != nil {
 		return nil, err
 	}
-	model, err := w.network()
+	model, err := t.network()
 	if err != nil {
 		return nil, err
 	}
