@@ -1,6 +1,7 @@
 package x86
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/mmcloughlin/avo/attr"
@@ -75,6 +76,14 @@ func (t *Target) Gemm(s vec.Tile) {
 
 	pack := gemmP[2] // a register that tiles of AVX2 leave free
 
+	// A Zen 3 takes some six stores of vectors that aren't computed yet and then waits,
+	// here until the multiply-adds run dry: 25 cycles a tile. So rows get their last
+	// four k, and are stored, group by group.
+	drained := 0 // rows of a group
+	if !t.Wide && !s.Partial && !s.Lanes && !s.Panels && s.Vectors <= 2 && s.Rows*s.Vectors > 6 {
+		drained = 4 / s.Vectors
+	}
+
 	// Vector registers: outputs from the top, a row of B from the bottom, and in
 	// between the broadcast elements of A.
 	acc := func(r, v int) vec.Reg { return vec.Reg(t.Registers() - 1 - (r*s.Vectors + v)) }
@@ -108,6 +117,11 @@ func (t *Target) Gemm(s vec.Tile) {
 	add := t.field(vec.TileAdd)
 	if s.Panels {
 		rest, add = t.AllocLocal(8), t.AllocLocal(8)
+	}
+
+	var ends operand.Mem // whether C gets more than the sums
+	if drained > 0 {
+		ends = t.AllocLocal(8)
 	}
 
 	t.MOVQ(t.addr("t"), gemmArgs)
@@ -162,6 +176,12 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.CMOVQEQ(gemmArgs, ahead) // something near
 		t.MOVQ(ahead, aheadAt)
 	}
+	if drained > 0 {
+		t.MOVQ(t.field(vec.TileAdd), reg.RAX)
+		t.ORQ(t.field(vec.TileBias), reg.RAX)
+		t.ORQ(t.field(vec.TileReLU), reg.RAX)
+		t.MOVQ(reg.RAX, ends)
+	}
 	t.MOVQ(t.field(vec.TileC), gemmC)
 
 	t.Label("line")
@@ -201,21 +221,21 @@ func (t *Target) Gemm(s vec.Tile) {
 			t.Zero(acc(r, v))
 		}
 	}
-	multiply := func(u int) {
+	multiply := func(u, from, to int) {
 		for v := range rowB {
 			if s.Half {
 				t.VCVTPH2PS(rowOfB(u, v), t.v(vec.Reg(v)))
 			} else {
 				load(rowOfB(u, v), vec.Reg(v), partial(v))
 			}
-			if s.Pack {
+			if s.Pack && from == 0 {
 				t.VMOVUPS(t.v(vec.Reg(v)), operand.Mem{Base: pack, Disp: bytes * (u*rowB + v)})
 			}
 		}
-		if s.Pack { // the next panel
+		if s.Pack && from == 0 { // the next panel
 			t.PREFETCHT1(rowOfB(u, rowB))
 		}
-		for r := range s.Rows {
+		for r := from; r < to; r++ {
 			if s.Lanes {
 				for v := range s.Vectors {
 					m := gemmAS.at(gemmP[r/5], r%5, bytes*v)
@@ -300,28 +320,40 @@ func (t *Target) Gemm(s vec.Tile) {
 	} else {
 		t.MOVQ(t.field(vec.TileK), gemmK)
 	}
+	// unrolled multiplies unroll k of some rows.
+	unrolled := func(from, to int) {
+		for u := range unroll {
+			multiply(u, from, to)
+			if prefetches && from == 0 && u%2 == 0 {
+				t.PREFETCHT1(operand.Mem{Base: ahead, Disp: 32 * u})
+			}
+		}
+		if prefetches && from == 0 {
+			t.ADDQ(t.field(vec.TileAheadStep), ahead)
+		}
+	}
+	if drained > 0 { // hold back the last k
+		t.CMPQ(t.field(vec.TileSegments), operand.I8(0))
+		t.JNE(operand.LabelRef("segments"))
+		t.SUBQ(operand.I8(unroll), gemmK)
+	}
 	if !s.Lanes {
 		t.SUBQ(operand.I32(unroll), gemmK)
 		t.JL(operand.LabelRef("rest"))
 		t.Label("unrolled")
-		for u := range unroll {
-			multiply(u)
-			if prefetches && u%2 == 0 {
-				t.PREFETCHT1(operand.Mem{Base: ahead, Disp: 32 * u})
-			}
-		}
-		if prefetches {
-			t.ADDQ(t.field(vec.TileAheadStep), ahead)
-		}
+		unrolled(0, s.Rows)
 		advance(unroll)
 		t.SUBQ(operand.I32(unroll), gemmK)
 		t.JGE(operand.LabelRef("unrolled"))
 		t.Label("rest")
 		t.ADDQ(operand.I32(unroll), gemmK)
 		t.JE(operand.LabelRef("finish"))
+		if drained > 0 {
+			t.JL(operand.LabelRef("few"))
+		}
 	}
 	t.Label("single")
-	multiply(0)
+	multiply(0, 0, s.Rows)
 	advance(1)
 	t.SUBQ(operand.I32(1), gemmK)
 	t.JNE(operand.LabelRef("single"))
@@ -333,10 +365,33 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.Label("segment")
 		at := func(offset int) operand.Mem { return operand.Mem{Base: gemmK, Disp: offset} }
 		t.MOVQ(segment, gemmK)
+		if drained > 0 {
+			t.CMPQ(at(vec.SegmentK), operand.I8(0))
+			t.JE(operand.LabelRef("drain"))
+		}
 		for g := range groups {
 			t.ADDQ(at(vec.SegmentA), gemmP[g])
 		}
 		t.ADDQ(operand.I8(vec.SegmentSize), segment)
+		if drained > 0 {
+			t.CMPQ(at(vec.SegmentSize+vec.SegmentK), operand.I8(0))
+			t.MOVQ(at(vec.SegmentK), gemmK)
+			t.JNE(operand.LabelRef("middle"))
+			t.Label("last")
+			t.SUBQ(operand.I8(unroll), gemmK)
+			t.Label("middle")
+			t.SUBQ(operand.I8(unroll), gemmK)
+			t.JGE(operand.LabelRef("unrolled"))
+			t.JMP(operand.LabelRef("rest"))
+			t.Label("segments")
+			t.MOVQ(t.field(vec.TileSegments), gemmK)
+			t.MOVQ(gemmK, segment)
+			t.CMPQ(at(vec.SegmentK), operand.I8(0))
+			t.MOVQ(t.field(vec.TileK), gemmK)
+			t.JNE(operand.LabelRef("middle"))
+			t.JMP(operand.LabelRef("last"))
+			return
+		}
 		t.MOVQ(at(vec.SegmentK), gemmK)
 		if s.Lanes {
 			t.TESTQ(gemmK, gemmK)
@@ -351,90 +406,147 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.MOVQ(gemmK, segment)
 		t.JMP(operand.LabelRef("finished"))
 	})
-	t.Label("finished")
-	if prefetches {
-		t.MOVQ(ahead, aheadAt)
-		t.MOVQ(c0, gemmC)
-	}
 
-	// All loads of C come before the stores: partial rows overlap otherwise.
-	strideC, c := reg.RCX, reg.RAX // those of B are loaded again for the next tile
-	free := vec.Reg(0)             // a register below the outputs
-	t.MOVQ(t.field(vec.TileCStride), strideC)
-	t.CMPQ(add, operand.I8(0))
-	t.JE(operand.LabelRef("bias"))
-	alpha := vec.Reg(1)
-	t.VBROADCASTSS(t.field(vec.TileAlpha), t.v(alpha))
-	t.MOVQ(gemmC, c)
-	for r := range s.Rows {
-		for v := range s.Vectors {
-			m := operand.Mem{Base: c, Disp: bytes * v}
-			if partial(v) {
-				load(m, free, true)
-				t.VFMADD213PS(t.v(free), t.v(alpha), t.v(acc(r, v)))
-			} else {
-				t.VFMADD213PS(m, t.v(alpha), t.v(acc(r, v)))
+	// The end of some rows of a tile, whose first one gemmC points to: what C gets
+	// besides the sums, and storing it.
+	var strideC operand.Op = reg.RCX // those of B are loaded again for the next tile
+	if drained > 0 {
+		strideC = t.field(vec.TileCStride)
+	}
+	c := reg.RAX
+	free := vec.Reg(0) // a register below the outputs
+	label := func(name string, from int) string {
+		if from > 0 {
+			return fmt.Sprint(name, from)
+		}
+		return name
+	}
+	complete := func(name string, from, to int) {
+		// All loads of C come before the stores: partial rows overlap otherwise.
+		t.CMPQ(add, operand.I8(0))
+		t.JE(operand.LabelRef(label(name+"bias", from)))
+		alpha := vec.Reg(1)
+		t.VBROADCASTSS(t.field(vec.TileAlpha), t.v(alpha))
+		t.MOVQ(gemmC, c)
+		for r := from; r < to; r++ {
+			for v := range s.Vectors {
+				m := operand.Mem{Base: c, Disp: bytes * v}
+				if partial(v) {
+					load(m, free, true)
+					t.VFMADD213PS(t.v(free), t.v(alpha), t.v(acc(r, v)))
+				} else {
+					t.VFMADD213PS(m, t.v(alpha), t.v(acc(r, v)))
+				}
+			}
+			if r < to-1 {
+				t.ADDQ(strideC, c)
 			}
 		}
-		if r < s.Rows-1 {
-			t.ADDQ(strideC, c)
+		t.Label(label(name+"bias", from))
+		if s.Panels {
+			t.CMPQ(rest, operand.I8(0))
+			t.JNE(operand.LabelRef("more"))
+			t.rare = append(t.rare, func() {
+				t.Label("more")
+				t.MOVQ(gemmC, c)
+				for r := range s.Rows {
+					for v := range s.Vectors {
+						t.VMOVUPS(t.v(acc(r, v)), operand.Mem{Base: c, Disp: bytes * v})
+					}
+					if r < s.Rows-1 {
+						t.ADDQ(strideC, c)
+					}
+				}
+				t.MOVQ(t.field(vec.TileBStride), gemmBS.one)
+				t.MOVQ(operand.I32(1), add)
+				t.JMP(operand.LabelRef("block"))
+			})
+		}
+		t.MOVQ(t.field(vec.TileBias), c)
+		t.TESTQ(c, c)
+		t.JE(operand.LabelRef(label(name+"rectify", from)))
+		for v := range s.Vectors {
+			load(operand.Mem{Base: c, Disp: bytes * v}, free, partial(v))
+			for r := from; r < to; r++ {
+				t.VADDPS(t.v(free), t.v(acc(r, v)), t.v(acc(r, v)))
+			}
+		}
+		t.Label(label(name+"rectify", from))
+		t.CMPQ(t.field(vec.TileReLU), operand.I8(0))
+		t.JE(operand.LabelRef(label(name+"store", from)))
+		t.Zero(free)
+		for r := from; r < to; r++ {
+			for v := range s.Vectors {
+				// The second source, s, is what a NaN and two zeros give.
+				t.VMAXPS(t.v(acc(r, v)), t.v(free), t.v(acc(r, v)))
+			}
 		}
 	}
-	t.Label("bias")
-	if s.Panels {
-		t.CMPQ(rest, operand.I8(0))
-		t.JNE(operand.LabelRef("more"))
+	store := func(from, to int) {
+		for r := from; r < to; r++ {
+			for v := range s.Vectors {
+				m, x := operand.Mem{Base: gemmC, Disp: bytes * v}, t.v(acc(r, v))
+				switch {
+				case !partial(v):
+					t.VMOVUPS(x, m)
+				case t.Wide:
+					t.VMOVUPS(x, reg.K1, m)
+				default:
+					t.VMASKMOVPS(x, t.mask, m)
+				}
+			}
+			t.ADDQ(strideC, gemmC)
+		}
+	}
+	if drained > 0 {
+		t.Label("drain")
+		for from := 0; from < s.Rows; from += drained {
+			to := min(from+drained, s.Rows)
+			unrolled(from, to)
+			if prefetches && from == 0 {
+				t.MOVQ(ahead, aheadAt)
+				t.MOVQ(c0, gemmC)
+			}
+			t.CMPQ(ends, operand.I8(0))
+			t.JNE(operand.LabelRef(label("complete", from)))
+			t.rare = append(t.rare, func() {
+				t.Label(label("complete", from))
+				complete("", from, to)
+				t.JMP(operand.LabelRef(label("store", from)))
+			})
+			t.Label(label("store", from))
+			store(from, to)
+		}
 		t.rare = append(t.rare, func() {
-			t.Label("more")
-			t.MOVQ(gemmC, c)
-			for r := range s.Rows {
-				for v := range s.Vectors {
-					t.VMOVUPS(t.v(acc(r, v)), operand.Mem{Base: c, Disp: bytes * v})
-				}
-				if r < s.Rows-1 {
-					t.ADDQ(strideC, c)
-				}
+			t.Label("few")
+			t.ADDQ(operand.I8(unroll), gemmK)
+			t.Label("each")
+			multiply(0, 0, s.Rows)
+			advance(1)
+			t.SUBQ(operand.I8(1), gemmK)
+			t.JNE(operand.LabelRef("each"))
+			if prefetches {
+				t.MOVQ(ahead, aheadAt)
+				t.MOVQ(c0, gemmC)
 			}
-			t.MOVQ(t.field(vec.TileBStride), gemmBS.one)
-			t.MOVQ(operand.I32(1), add)
-			t.JMP(operand.LabelRef("block"))
+			complete("few", 0, s.Rows)
+			t.Label("fewstore")
+			store(0, s.Rows)
+			t.JMP(operand.LabelRef("stored"))
 		})
-	}
-	t.MOVQ(t.field(vec.TileBias), c)
-	t.TESTQ(c, c)
-	t.JE(operand.LabelRef("rectify"))
-	for v := range s.Vectors {
-		load(operand.Mem{Base: c, Disp: bytes * v}, free, partial(v))
-		for r := range s.Rows {
-			t.VADDPS(t.v(free), t.v(acc(r, v)), t.v(acc(r, v)))
+		t.Label("stored")
+	} else {
+		t.Label("finished")
+		if prefetches {
+			t.MOVQ(ahead, aheadAt)
+			t.MOVQ(c0, gemmC)
 		}
+		t.MOVQ(t.field(vec.TileCStride), strideC)
+		complete("", 0, s.Rows)
+		t.Label("store")
+		store(0, s.Rows)
+		t.MOVQ(t.field(vec.TileBStride), gemmBS.one)
 	}
-	t.Label("rectify")
-	t.CMPQ(t.field(vec.TileReLU), operand.I8(0))
-	t.JE(operand.LabelRef("store"))
-	t.Zero(free)
-	for r := range s.Rows {
-		for v := range s.Vectors {
-			// The second source, s, is what a NaN and two zeros give.
-			t.VMAXPS(t.v(acc(r, v)), t.v(free), t.v(acc(r, v)))
-		}
-	}
-	t.Label("store")
-	for r := range s.Rows {
-		for v := range s.Vectors {
-			m, x := operand.Mem{Base: gemmC, Disp: bytes * v}, t.v(acc(r, v))
-			switch {
-			case !partial(v):
-				t.VMOVUPS(x, m)
-			case t.Wide:
-				t.VMOVUPS(x, reg.K1, m)
-			default:
-				t.VMASKMOVPS(x, t.mask, m)
-			}
-		}
-		t.ADDQ(strideC, gemmC)
-	}
-	t.MOVQ(t.field(vec.TileBStride), gemmBS.one)
 	t.ADDQ(t.field(vec.TileANext), gemmA)
 	t.MOVQ(left, c)
 	t.SUBQ(operand.I32(1), c)
