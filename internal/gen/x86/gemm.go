@@ -25,7 +25,8 @@ func (t *Target) Tiles() []vec.Tile {
 func (t *Target) PackHeights() []int { return []int{4, 5, 6} }
 
 // Registers of a micro-kernel. A row group is five rows on one pointer, at 0, 1,
-// 2, 3 (by a register of its own) and 4 strides.
+// 2, 3 (by a register of its own) and 4 strides; with AVX2 there is a sixth, at 5, and
+// a register for that.
 var (
 	gemmK    = reg.RAX
 	gemmB    = reg.RBX
@@ -67,14 +68,32 @@ func (t *Target) Gemm(s vec.Tile) {
 	t.Attributes(attr.NOSPLIT)
 	left, line, segment := t.AllocLocal(8), t.AllocLocal(8), t.AllocLocal(8) // tiles, lines, next segment
 
-	// While k runs, the register of C points to what is prefetched.
-	prefetches, ahead := s.Rows > 2 && !s.Lanes && !s.Pack, gemmC
+	// While k runs, the register of C points to what is prefetched. AVX2, which is
+	// bound by the number of instructions, has a loop of its own for that.
+	aheads, ahead := s.Rows > 2 && !s.Lanes && !s.Pack, gemmC
+	prefetches := aheads && t.Wide
 	var aheadAt, c0 operand.Mem
-	if prefetches {
+	if aheads {
 		aheadAt, c0 = t.AllocLocal(8), t.AllocLocal(8)
 	}
 
 	pack := gemmP[2] // a register that tiles of AVX2 leave free
+
+	group, groups := 5, 1
+	if !t.Wide {
+		group = 6
+	}
+	if !s.Cols {
+		groups = (s.Rows + group - 1) / group
+	}
+	five := gemmP[min(groups, 2)] // strides
+	rowOfA := func(r, disp int) operand.Mem {
+		p := gemmP[r/group]
+		if r%group == 5 {
+			return operand.Mem{Base: p, Index: five, Scale: 1, Disp: disp}
+		}
+		return gemmAS.at(p, r%group, disp)
+	}
 
 	// A Zen 3 takes some six stores of vectors that aren't computed yet and then waits,
 	// here until the multiply-adds run dry: 25 cycles a tile. So rows get their last
@@ -119,7 +138,9 @@ func (t *Target) Gemm(s vec.Tile) {
 		rest, add = t.AllocLocal(8), t.AllocLocal(8)
 	}
 
-	var ends operand.Mem // whether C gets more than the sums
+	// Whether C gets more than the sums: 0 if not, bothEnds for a bias and ReLU alone.
+	const bothEnds = 1
+	var ends operand.Mem
 	if drained > 0 {
 		ends = t.AllocLocal(8)
 	}
@@ -140,6 +161,9 @@ func (t *Target) Gemm(s vec.Tile) {
 	for i, s := range []strides{gemmAS, gemmBS} {
 		t.MOVQ(t.field([]int{vec.TileAStride, vec.TileBStride}[i]), s.one)
 		t.LEAQ(operand.Mem{Base: s.one, Index: s.one, Scale: 2}, s.three)
+	}
+	if group == 6 && !s.Cols && s.Rows > 5 {
+		t.LEAQ(gemmAS.at(gemmAS.one, 4, 0), five)
 	}
 	step := gemmBS.three // of A, with Lanes: B needs no three strides
 	if s.Lanes {
@@ -170,10 +194,12 @@ func (t *Target) Gemm(s vec.Tile) {
 	t.MOVQ(t.field(vec.TileSegments), reg.RAX)
 	t.MOVQ(reg.RAX, segment)
 	t.MOVQ(t.field(vec.TileA), gemmA)
-	if prefetches {
+	if aheads {
 		t.MOVQ(t.field(vec.TileAhead), ahead)
-		t.TESTQ(ahead, ahead)
-		t.CMOVQEQ(gemmArgs, ahead) // something near
+		if prefetches {
+			t.TESTQ(ahead, ahead)
+			t.CMOVQEQ(gemmArgs, ahead) // something near
+		}
 		t.MOVQ(ahead, aheadAt)
 	}
 	if drained > 0 {
@@ -181,6 +207,20 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.ORQ(t.field(vec.TileBias), reg.RAX)
 		t.ORQ(t.field(vec.TileReLU), reg.RAX)
 		t.MOVQ(reg.RAX, ends)
+		t.JNE(operand.LabelRef("which"))
+		t.rare = append(t.rare, func() {
+			t.Label("which")
+			t.MOVQ(operand.I32(bothEnds+1), ends)
+			t.CMPQ(t.field(vec.TileAdd), operand.I8(0))
+			t.JNE(operand.LabelRef("begin"))
+			t.CMPQ(t.field(vec.TileBias), operand.I8(0))
+			t.JE(operand.LabelRef("begin"))
+			t.CMPQ(t.field(vec.TileReLU), operand.I8(0))
+			t.JE(operand.LabelRef("begin"))
+			t.MOVQ(operand.I32(bothEnds), ends)
+			t.JMP(operand.LabelRef("begin"))
+		})
+		t.Label("begin")
 	}
 	t.MOVQ(t.field(vec.TileC), gemmC)
 
@@ -201,13 +241,13 @@ func (t *Target) Gemm(s vec.Tile) {
 	if s.Pack {
 		t.MOVQ(t.field(vec.TilePack), pack)
 	}
-	groups := 1
-	if !s.Cols {
-		groups = (s.Rows + 4) / 5
-	}
 	for g := 1; g < groups; g++ {
-		t.LEAQ(gemmAS.at(gemmP[g-1], 4, 0), gemmP[g])
-		t.ADDQ(gemmAS.one, gemmP[g])
+		if group == 6 {
+			t.LEAQ(operand.Mem{Base: gemmP[g-1], Index: gemmAS.three, Scale: 2}, gemmP[g])
+		} else {
+			t.LEAQ(gemmAS.at(gemmP[g-1], 4, 0), gemmP[g])
+			t.ADDQ(gemmAS.one, gemmP[g])
+		}
 	}
 	if s.Panels {
 		t.MOVQ(t.field(vec.TileK), gemmK)
@@ -238,7 +278,7 @@ func (t *Target) Gemm(s vec.Tile) {
 		for r := from; r < to; r++ {
 			if s.Lanes {
 				for v := range s.Vectors {
-					m := gemmAS.at(gemmP[r/5], r%5, bytes*v)
+					m := rowOfA(r, bytes*v)
 					if partial(v) {
 						a := vec.Reg(rowB)
 						load(m, a, true)
@@ -253,7 +293,7 @@ func (t *Target) Gemm(s vec.Tile) {
 			if s.Cols {
 				t.VBROADCASTSS(gemmAS.at(gemmP[0], u, 4*r), a)
 			} else {
-				t.VBROADCASTSS(gemmAS.at(gemmP[r/5], r%5, 4*u), a)
+				t.VBROADCASTSS(rowOfA(r, 4*u), a)
 			}
 			for v := range s.Vectors {
 				switch {
@@ -320,18 +360,7 @@ func (t *Target) Gemm(s vec.Tile) {
 	} else {
 		t.MOVQ(t.field(vec.TileK), gemmK)
 	}
-	// unrolled multiplies unroll k of some rows.
-	unrolled := func(from, to int) {
-		for u := range unroll {
-			multiply(u, from, to)
-			if prefetches && from == 0 && u%2 == 0 {
-				t.PREFETCHT1(operand.Mem{Base: ahead, Disp: 32 * u})
-			}
-		}
-		if prefetches && from == 0 {
-			t.ADDQ(t.field(vec.TileAheadStep), ahead)
-		}
-	}
+	prefetch := func(line int) { t.PREFETCHT1(operand.Mem{Base: ahead, Disp: 64 * line}) }
 	if drained > 0 { // hold back the last k
 		t.CMPQ(t.field(vec.TileSegments), operand.I8(0))
 		t.JNE(operand.LabelRef("segments"))
@@ -340,8 +369,44 @@ func (t *Target) Gemm(s vec.Tile) {
 	if !s.Lanes {
 		t.SUBQ(operand.I32(unroll), gemmK)
 		t.JL(operand.LabelRef("rest"))
+		if aheads && !prefetches {
+			t.CMPQ(t.field(vec.TileAhead), operand.I8(0))
+			t.JNE(operand.LabelRef("ahead"))
+			t.rare = append(t.rare, func() {
+				t.Label("ahead")
+				t.MOVQ(gemmC, c0)
+				t.MOVQ(aheadAt, ahead)
+				t.Label("prefetching")
+				for u := range unroll {
+					multiply(u, 0, s.Rows)
+					if u%2 == 0 {
+						prefetch(u / 2)
+					}
+				}
+				t.ADDQ(t.field(vec.TileAheadStep), ahead)
+				advance(unroll)
+				t.SUBQ(operand.I32(unroll), gemmK)
+				t.JGE(operand.LabelRef("prefetching"))
+				if drained > 0 { // as many as with the last k
+					prefetch(0)
+					prefetch(1)
+					t.ADDQ(t.field(vec.TileAheadStep), ahead)
+				}
+				t.MOVQ(ahead, aheadAt)
+				t.MOVQ(c0, gemmC)
+				t.JMP(operand.LabelRef("rest"))
+			})
+		}
 		t.Label("unrolled")
-		unrolled(0, s.Rows)
+		for u := range unroll {
+			multiply(u, 0, s.Rows)
+			if prefetches && u%2 == 0 {
+				prefetch(u / 2)
+			}
+		}
+		if prefetches {
+			t.ADDQ(t.field(vec.TileAheadStep), ahead)
+		}
 		advance(unroll)
 		t.SUBQ(operand.I32(unroll), gemmK)
 		t.JGE(operand.LabelRef("unrolled"))
@@ -421,26 +486,55 @@ func (t *Target) Gemm(s vec.Tile) {
 		}
 		return name
 	}
-	complete := func(name string, from, to int) {
-		// All loads of C come before the stores: partial rows overlap otherwise.
-		t.CMPQ(add, operand.I8(0))
-		t.JE(operand.LabelRef(label(name+"bias", from)))
-		alpha := vec.Reg(1)
-		t.VBROADCASTSS(t.field(vec.TileAlpha), t.v(alpha))
-		t.MOVQ(gemmC, c)
+	addBias := func(from, to int) {
+		for v := range s.Vectors {
+			load(operand.Mem{Base: c, Disp: bytes * v}, free, partial(v))
+			for r := from; r < to; r++ {
+				t.VADDPS(t.v(free), t.v(acc(r, v)), t.v(acc(r, v)))
+			}
+		}
+	}
+	rectify := func(from, to int) {
+		t.Zero(free)
 		for r := from; r < to; r++ {
 			for v := range s.Vectors {
-				m := operand.Mem{Base: c, Disp: bytes * v}
-				if partial(v) {
-					load(m, free, true)
-					t.VFMADD213PS(t.v(free), t.v(alpha), t.v(acc(r, v)))
-				} else {
-					t.VFMADD213PS(m, t.v(alpha), t.v(acc(r, v)))
+				// The second source, s, is what a NaN and two zeros give.
+				t.VMAXPS(t.v(acc(r, v)), t.v(free), t.v(acc(r, v)))
+			}
+		}
+	}
+	complete := func(name string, from, to int) {
+		// All loads of C come before the stores: partial rows overlap otherwise.
+		addTo := func() {
+			alpha := vec.Reg(1)
+			t.VBROADCASTSS(t.field(vec.TileAlpha), t.v(alpha))
+			t.MOVQ(gemmC, c)
+			for r := from; r < to; r++ {
+				for v := range s.Vectors {
+					m := operand.Mem{Base: c, Disp: bytes * v}
+					if partial(v) {
+						load(m, free, true)
+						t.VFMADD213PS(t.v(free), t.v(alpha), t.v(acc(r, v)))
+					} else {
+						t.VFMADD213PS(m, t.v(alpha), t.v(acc(r, v)))
+					}
+				}
+				if r < to-1 {
+					t.ADDQ(strideC, c)
 				}
 			}
-			if r < to-1 {
-				t.ADDQ(strideC, c)
-			}
+		}
+		t.CMPQ(add, operand.I8(0))
+		if drained > 0 {
+			t.JNE(operand.LabelRef(label(name+"add", from)))
+			t.rare = append(t.rare, func() {
+				t.Label(label(name+"add", from))
+				addTo()
+				t.JMP(operand.LabelRef(label(name+"bias", from)))
+			})
+		} else {
+			t.JE(operand.LabelRef(label(name+"bias", from)))
+			addTo()
 		}
 		t.Label(label(name+"bias", from))
 		if s.Panels {
@@ -465,22 +559,11 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.MOVQ(t.field(vec.TileBias), c)
 		t.TESTQ(c, c)
 		t.JE(operand.LabelRef(label(name+"rectify", from)))
-		for v := range s.Vectors {
-			load(operand.Mem{Base: c, Disp: bytes * v}, free, partial(v))
-			for r := from; r < to; r++ {
-				t.VADDPS(t.v(free), t.v(acc(r, v)), t.v(acc(r, v)))
-			}
-		}
+		addBias(from, to)
 		t.Label(label(name+"rectify", from))
 		t.CMPQ(t.field(vec.TileReLU), operand.I8(0))
 		t.JE(operand.LabelRef(label(name+"store", from)))
-		t.Zero(free)
-		for r := from; r < to; r++ {
-			for v := range s.Vectors {
-				// The second source, s, is what a NaN and two zeros give.
-				t.VMAXPS(t.v(acc(r, v)), t.v(free), t.v(acc(r, v)))
-			}
-		}
+		rectify(from, to)
 	}
 	store := func(from, to int) {
 		for r := from; r < to; r++ {
@@ -499,24 +582,37 @@ func (t *Target) Gemm(s vec.Tile) {
 		}
 	}
 	if drained > 0 {
-		t.Label("drain")
-		for from := 0; from < s.Rows; from += drained {
-			to := min(from+drained, s.Rows)
-			unrolled(from, to)
-			if prefetches && from == 0 {
-				t.MOVQ(ahead, aheadAt)
-				t.MOVQ(c0, gemmC)
+		drain := func(end func(from, to int)) {
+			for from := 0; from < s.Rows; from += drained {
+				to := min(from+drained, s.Rows)
+				for u := range unroll {
+					multiply(u, from, to)
+				}
+				end(from, to)
+				store(from, to)
 			}
-			t.CMPQ(ends, operand.I8(0))
-			t.JNE(operand.LabelRef(label("complete", from)))
-			t.rare = append(t.rare, func() {
-				t.Label(label("complete", from))
-				complete("", from, to)
-				t.JMP(operand.LabelRef(label("store", from)))
-			})
-			t.Label(label("store", from))
-			store(from, to)
 		}
+		t.Label("drain")
+		t.CMPQ(ends, operand.I8(0))
+		t.JNE(operand.LabelRef("ends"))
+		drain(func(from, to int) {})
+		t.rare = append(t.rare, func() {
+			t.Label("ends")
+			t.CMPQ(ends, operand.I8(bothEnds))
+			t.JNE(operand.LabelRef("complete"))
+			drain(func(from, to int) {
+				t.MOVQ(t.field(vec.TileBias), c)
+				addBias(from, to)
+				rectify(from, to)
+			})
+			t.JMP(operand.LabelRef("stored"))
+			t.Label("complete")
+			drain(func(from, to int) {
+				complete("", from, to)
+				t.Label(label("store", from))
+			})
+			t.JMP(operand.LabelRef("stored"))
+		})
 		t.rare = append(t.rare, func() {
 			t.Label("few")
 			t.ADDQ(operand.I8(unroll), gemmK)
@@ -525,10 +621,6 @@ func (t *Target) Gemm(s vec.Tile) {
 			advance(1)
 			t.SUBQ(operand.I8(1), gemmK)
 			t.JNE(operand.LabelRef("each"))
-			if prefetches {
-				t.MOVQ(ahead, aheadAt)
-				t.MOVQ(c0, gemmC)
-			}
 			complete("few", 0, s.Rows)
 			t.Label("fewstore")
 			store(0, s.Rows)

@@ -148,10 +148,11 @@ func (t *Target) Begin(name string, k *vec.Kernel) {
 func (t *Target) End() {
 	t.VZEROUPPER()
 	t.RET()
-	for _, f := range t.rare {
+	for len(t.rare) > 0 { // which may have rarer ones
+		f := t.rare[0]
+		t.rare = t.rare[1:]
 		f()
 	}
-	t.rare = nil
 }
 
 func (t *Target) addr(name string) operand.Mem {
