@@ -44334,16 +44334,18 @@ TEXT ·GemmRows1x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -44452,16 +44454,18 @@ TEXT ·GemmRows1x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -44572,17 +44576,19 @@ TEXT ·GemmRows1x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -44701,17 +44707,19 @@ TEXT ·GemmRows1x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -44832,17 +44840,19 @@ TEXT ·GemmRows2x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -44972,17 +44982,19 @@ TEXT ·GemmRows2x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y13, Y0
@@ -45110,19 +45122,21 @@ TEXT ·GemmRows2x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -45276,19 +45290,21 @@ TEXT ·GemmRows2x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -45442,20 +45458,22 @@ TEXT ·GemmRows3x1AVX2(SB), NOSPLIT, $40-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -45560,8 +45578,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -45647,20 +45666,22 @@ TEXT ·GemmRows3x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y12, Y0
@@ -45768,8 +45789,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y12, Y0
@@ -45851,23 +45873,25 @@ TEXT ·GemmRows3x2AVX2(SB), NOSPLIT, $40-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -46005,8 +46029,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -46108,23 +46133,25 @@ TEXT ·GemmRows3x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -46265,8 +46292,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -46364,21 +46392,23 @@ TEXT ·GemmRows4x1AVX2(SB), NOSPLIT, $40-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -46499,8 +46529,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -46594,21 +46625,23 @@ TEXT ·GemmRows4x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y11, Y0
@@ -46733,8 +46766,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y11, Y0
@@ -46831,28 +46865,30 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -46942,8 +46978,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -47048,8 +47085,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -47515,25 +47553,27 @@ TEXT ·GemmRows4x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -47700,8 +47740,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -47811,22 +47852,24 @@ TEXT ·GemmRows5x1AVX2(SB), NOSPLIT, $40-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -47963,8 +48006,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -48066,22 +48110,24 @@ TEXT ·GemmRows5x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y10, Y0
@@ -48223,8 +48269,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y10, Y0
@@ -48329,30 +48376,32 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -48457,8 +48506,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -48586,8 +48636,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -49159,27 +49210,29 @@ TEXT ·GemmRows5x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -49372,8 +49425,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -49496,23 +49550,25 @@ TEXT ·GemmRows6x1AVX2(SB), NOSPLIT, $40-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -49665,8 +49721,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -49777,23 +49834,25 @@ TEXT ·GemmRows6x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y9, Y0
@@ -49952,8 +50011,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y9, Y0
@@ -50067,32 +50127,34 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -50212,8 +50274,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -50356,8 +50419,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -50996,29 +51060,31 @@ TEXT ·GemmRows6x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -51237,8 +51303,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -51370,23 +51437,25 @@ TEXT ·GemmRows1x8AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -51561,23 +51630,25 @@ TEXT ·GemmRows2x4AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -51775,16 +51846,18 @@ TEXT ·GemmCols1x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -51893,16 +51966,18 @@ TEXT ·GemmCols1x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -52013,17 +52088,19 @@ TEXT ·GemmCols1x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -52142,17 +52219,19 @@ TEXT ·GemmCols1x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -52273,17 +52352,19 @@ TEXT ·GemmCols2x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -52413,17 +52494,19 @@ TEXT ·GemmCols2x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y13, Y0
@@ -52551,19 +52634,21 @@ TEXT ·GemmCols2x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -52717,19 +52802,21 @@ TEXT ·GemmCols2x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -52883,20 +52970,22 @@ TEXT ·GemmCols3x1AVX2(SB), NOSPLIT, $40-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -53001,8 +53090,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -53088,20 +53178,22 @@ TEXT ·GemmCols3x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y12, Y0
@@ -53209,8 +53301,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y12, Y0
@@ -53292,23 +53385,25 @@ TEXT ·GemmCols3x2AVX2(SB), NOSPLIT, $40-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -53446,8 +53541,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -53549,23 +53645,25 @@ TEXT ·GemmCols3x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -53706,8 +53804,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -53805,21 +53904,23 @@ TEXT ·GemmCols4x1AVX2(SB), NOSPLIT, $40-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -53940,8 +54041,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -54035,21 +54137,23 @@ TEXT ·GemmCols4x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y11, Y0
@@ -54174,8 +54278,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y11, Y0
@@ -54272,28 +54377,30 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -54383,8 +54490,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -54489,8 +54597,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -54956,25 +55065,27 @@ TEXT ·GemmCols4x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -55141,8 +55252,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -55252,22 +55364,24 @@ TEXT ·GemmCols5x1AVX2(SB), NOSPLIT, $40-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -55404,8 +55518,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -55507,22 +55622,24 @@ TEXT ·GemmCols5x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y10, Y0
@@ -55664,8 +55781,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y10, Y0
@@ -55770,30 +55888,32 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -55898,8 +56018,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -56027,8 +56148,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -56600,27 +56722,29 @@ TEXT ·GemmCols5x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -56813,8 +56937,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -56936,23 +57061,25 @@ TEXT ·GemmCols6x1AVX2(SB), NOSPLIT, $40-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -57105,8 +57232,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -57216,23 +57344,25 @@ TEXT ·GemmCols6x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y9, Y0
@@ -57391,8 +57521,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y9, Y0
@@ -57505,32 +57636,34 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -57650,8 +57783,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -57794,8 +57928,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -58433,29 +58568,31 @@ TEXT ·GemmCols6x2PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -58674,8 +58811,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -58807,23 +58945,25 @@ TEXT ·GemmCols1x8AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -58998,23 +59138,25 @@ TEXT ·GemmCols2x4AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -59213,8 +59355,9 @@ TEXT ·GemmLanes1x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -59308,8 +59451,9 @@ TEXT ·GemmLanes1x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -59401,8 +59545,9 @@ TEXT ·GemmLanes1x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -59504,8 +59649,9 @@ TEXT ·GemmLanes1x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -59605,8 +59751,9 @@ TEXT ·GemmLanes2x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -59708,8 +59855,9 @@ TEXT ·GemmLanes2x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -59811,8 +59959,9 @@ TEXT ·GemmLanes2x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -59928,8 +60077,9 @@ TEXT ·GemmLanes2x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -60045,8 +60195,9 @@ TEXT ·GemmLanes3x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -60156,8 +60307,9 @@ TEXT ·GemmLanes3x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -60269,8 +60421,9 @@ TEXT ·GemmLanes3x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -60400,8 +60553,9 @@ TEXT ·GemmLanes3x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -60533,8 +60687,9 @@ TEXT ·GemmLanes4x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -60652,8 +60807,9 @@ TEXT ·GemmLanes4x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -60775,8 +60931,9 @@ TEXT ·GemmLanes4x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -60920,8 +61077,9 @@ TEXT ·GemmLanes4x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -61069,8 +61227,9 @@ TEXT ·GemmLanes5x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -61196,8 +61355,9 @@ TEXT ·GemmLanes5x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -61329,8 +61489,9 @@ TEXT ·GemmLanes5x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -61488,8 +61649,9 @@ TEXT ·GemmLanes5x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -61654,8 +61816,9 @@ TEXT ·GemmLanes6x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -61790,8 +61953,9 @@ TEXT ·GemmLanes6x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -61934,8 +62098,9 @@ TEXT ·GemmLanes6x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -62108,8 +62273,9 @@ TEXT ·GemmLanes6x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ  8(R13), BX
@@ -62288,17 +62454,19 @@ TEXT ·GemmHalf1x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -62423,19 +62591,21 @@ TEXT ·GemmHalf2x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VCVTPH2PS    (BX), Y0
@@ -62587,23 +62757,25 @@ TEXT ·GemmHalf3x2AVX2(SB), NOSPLIT, $40-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VCVTPH2PS    (BX), Y0
@@ -62741,8 +62913,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VCVTPH2PS    (BX), Y0
@@ -62847,28 +63020,30 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VCVTPH2PS    (BX), Y0
@@ -62958,8 +63133,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -63064,8 +63240,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VCVTPH2PS    (BX), Y0
@@ -63534,30 +63711,32 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VCVTPH2PS    (BX), Y0
@@ -63662,8 +63841,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -63791,8 +63971,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VCVTPH2PS    (BX), Y0
@@ -64368,32 +64549,34 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VCVTPH2PS    (BX), Y0
@@ -64513,8 +64696,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -64657,8 +64841,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VCVTPH2PS    (BX), Y0
@@ -65290,23 +65475,25 @@ TEXT ·GemmHalf1x8AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -65521,8 +65708,9 @@ TEXT ·GemmHalfPanels1x8AVX2(SB), NOSPLIT, $40-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ 8(R13), BX
@@ -65547,9 +65735,10 @@ block:
 	MOVL  $0x00000100, AX
 
 last:
-	SUBQ AX, 24(SP)
-	SUBQ $+4, AX
-	JL   rest
+	SUBQ    AX, 24(SP)
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -65780,8 +65969,9 @@ TEXT ·GemmPanels1x8AVX2(SB), NOSPLIT, $40-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ 8(R13), BX
@@ -65806,9 +65996,10 @@ block:
 	MOVL  $0x00000100, AX
 
 last:
-	SUBQ AX, 24(SP)
-	SUBQ $+4, AX
-	JL   rest
+	SUBQ    AX, 24(SP)
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VBROADCASTSS (R9), Y1
@@ -65999,23 +66190,25 @@ TEXT ·GemmHalf2x4AVX2(SB), NOSPLIT, $24-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VCVTPH2PS    (BX), Y0
@@ -66213,8 +66406,9 @@ TEXT ·GemmHalfPanels2x4AVX2(SB), NOSPLIT, $40-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ 8(R13), BX
@@ -66239,9 +66433,10 @@ block:
 	MOVL  $0x00000100, AX
 
 last:
-	SUBQ AX, 24(SP)
-	SUBQ $+4, AX
-	JL   rest
+	SUBQ    AX, 24(SP)
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VCVTPH2PS    (BX), Y0
@@ -66456,8 +66651,9 @@ TEXT ·GemmPanels2x4AVX2(SB), NOSPLIT, $40-8
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
 	MOVQ 8(R13), BX
@@ -66482,9 +66678,10 @@ block:
 	MOVL  $0x00000100, AX
 
 last:
-	SUBQ AX, 24(SP)
-	SUBQ $+4, AX
-	JL   rest
+	SUBQ    AX, 24(SP)
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -66709,28 +66906,30 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	LEAQ  (R9)(R8*2), R10
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	LEAQ    (R9)(R8*2), R10
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -66827,8 +67026,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -66935,8 +67135,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -67410,25 +67611,27 @@ TEXT ·GemmRows7x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	LEAQ  (R9)(R8*2), R10
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	LEAQ    (R9)(R8*2), R10
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y8, Y0
@@ -67606,8 +67809,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y8, Y0
@@ -67731,29 +67935,31 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	LEAQ  (R9)(R8*2), R10
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	LEAQ    (R9)(R8*2), R10
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -67860,8 +68066,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -67978,8 +68185,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -68495,26 +68703,28 @@ TEXT ·GemmRows8x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	LEAQ  (R9)(R8*2), R10
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	LEAQ    (R9)(R8*2), R10
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y7, Y0
@@ -68709,8 +68919,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y7, Y0
@@ -68842,30 +69053,32 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	LEAQ  (R9)(R8*2), R10
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	LEAQ    (R9)(R8*2), R10
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -68982,8 +69195,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -69114,8 +69328,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -69703,27 +69918,29 @@ TEXT ·GemmRows9x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	LEAQ  (R9)(R8*2), R10
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	LEAQ    (R9)(R8*2), R10
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y6, Y0
@@ -69935,8 +70152,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y6, Y0
@@ -70076,31 +70294,33 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	LEAQ  (R9)(R8*2), R10
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	LEAQ    (R9)(R8*2), R10
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -70227,8 +70447,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -70369,8 +70590,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -71000,28 +71222,30 @@ TEXT ·GemmRows10x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	LEAQ  (R9)(R8*2), R10
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	LEAQ    (R9)(R8*2), R10
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y5, Y0
@@ -71250,8 +71474,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y5, Y0
@@ -71399,32 +71624,34 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	LEAQ  (R9)(R8*2), R10
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	LEAQ    (R9)(R8*2), R10
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -71561,8 +71788,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -71713,8 +71941,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -72386,29 +72615,31 @@ TEXT ·GemmRows11x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	LEAQ  (R9)(R8*2), R10
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	LEAQ    (R9)(R8*2), R10
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y4, Y0
@@ -72654,8 +72885,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y4, Y0
@@ -72811,33 +73043,35 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	LEAQ  (R9)(R8*2), R10
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	LEAQ    (R9)(R8*2), R10
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -72984,8 +73218,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -73146,8 +73381,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -73861,30 +74097,32 @@ TEXT ·GemmRows12x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	LEAQ  (R9)(R8*2), R10
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	LEAQ    (R9)(R8*2), R10
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y3, Y0
@@ -74147,8 +74385,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y3, Y0
@@ -74311,27 +74550,29 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -74426,8 +74667,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -74534,8 +74776,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -75005,24 +75248,26 @@ TEXT ·GemmCols7x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y8, Y0
@@ -75198,8 +75443,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y8, Y0
@@ -75320,28 +75566,30 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -75446,8 +75694,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -75564,8 +75813,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -76077,25 +76327,27 @@ TEXT ·GemmCols8x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y7, Y0
@@ -76288,8 +76540,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y7, Y0
@@ -76418,29 +76671,31 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -76555,8 +76810,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -76687,8 +76943,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -77272,26 +77529,28 @@ TEXT ·GemmCols9x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y6, Y0
@@ -77501,8 +77760,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y6, Y0
@@ -77639,30 +77899,32 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -77787,8 +78049,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -77929,8 +78192,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -78556,27 +78820,29 @@ TEXT ·GemmCols10x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y5, Y0
@@ -78803,8 +79069,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y5, Y0
@@ -78949,31 +79216,33 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -79108,8 +79377,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -79260,8 +79530,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -79929,28 +80200,30 @@ TEXT ·GemmCols11x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y4, Y0
@@ -80194,8 +80467,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y4, Y0
@@ -80348,32 +80622,34 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -80518,8 +80794,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         40(SP), $+0
@@ -80680,8 +80957,9 @@ which:
 	JMP  begin
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMOVUPS      (BX), Y0
@@ -81391,29 +81669,31 @@ TEXT ·GemmCols12x1PartialAVX2(SB), NOSPLIT, $40-8
 	MOVQ    16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	MOVQ  32(R13), AX
-	SUBQ  $+4, AX
-	JL    rest
-	CMPQ  104(R13), $+0
-	JNE   ahead
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	MOVQ    32(R13), AX
+	SUBQ    $+4, AX
+	JL      rest
+	CMPQ    104(R13), $+0
+	JNE     ahead
+	PCALIGN $0x40
 
 unrolled:
 	VMASKMOVPS   (BX), Y3, Y0
@@ -81674,8 +81954,9 @@ store:
 	RET
 
 ahead:
-	MOVQ R12, 32(SP)
-	MOVQ 24(SP), R12
+	MOVQ    R12, 32(SP)
+	MOVQ    24(SP), R12
+	PCALIGN $0x40
 
 prefetching:
 	VMASKMOVPS   (BX), Y3, Y0
@@ -81834,29 +82115,31 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	MOVQ  176(R13), R11
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	MOVQ    176(R13), R11
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -81978,8 +82261,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         24(SP), $+0
@@ -82635,31 +82919,33 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	MOVQ  176(R13), R11
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	MOVQ    176(R13), R11
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -82796,8 +83082,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         24(SP), $+0
@@ -83521,29 +83808,31 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	MOVQ  176(R13), R11
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	MOVQ    176(R13), R11
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -83665,8 +83954,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         24(SP), $+0
@@ -84321,31 +84611,33 @@ begin:
 	MOVQ 16(R13), R12
 
 line:
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	PCALIGN $0x40
 
 tile:
-	MOVQ  8(R13), BX
-	MOVQ  DI, R9
-	MOVQ  176(R13), R11
-	VPXOR X15, X15, X15
-	VPXOR X14, X14, X14
-	VPXOR X13, X13, X13
-	VPXOR X12, X12, X12
-	VPXOR X11, X11, X11
-	VPXOR X10, X10, X10
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
-	MOVQ  32(R13), AX
-	CMPQ  120(R13), $+0
-	JNE   segments
-	SUBQ  $+4, AX
-	SUBQ  $+4, AX
-	JL    rest
+	MOVQ    8(R13), BX
+	MOVQ    DI, R9
+	MOVQ    176(R13), R11
+	VPXOR   X15, X15, X15
+	VPXOR   X14, X14, X14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
+	VPXOR   X11, X11, X11
+	VPXOR   X10, X10, X10
+	VPXOR   X9, X9, X9
+	VPXOR   X8, X8, X8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	MOVQ    32(R13), AX
+	CMPQ    120(R13), $+0
+	JNE     segments
+	SUBQ    $+4, AX
+	SUBQ    $+4, AX
+	JL      rest
+	PCALIGN $0x40
 
 unrolled:
 	VMOVUPS      (BX), Y0
@@ -84482,8 +84774,9 @@ single:
 	JNE          single
 
 finish:
-	CMPQ 120(R13), $+0
-	JNE  segment
+	CMPQ    120(R13), $+0
+	JNE     segment
+	PCALIGN $0x40
 
 drain:
 	CMPQ         24(SP), $+0
