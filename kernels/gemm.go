@@ -109,6 +109,10 @@ func (g *Gemm) run(c, a, b *Matrix, alpha float32) {
 	if g.trivial(c, k) || k == 1 && g.outer(c, a, b, m, n, alpha) {
 		return
 	}
+	if g.Activation <= ActivationReLU { // at once: small products take no longer than a few calls
+		multiply(c, a, b, m, n, k, alpha, g)
+		return
+	}
 	g.multiply(c, a, b, m, n, k, alpha)
 }
 
@@ -157,15 +161,18 @@ func (g *Gemm) block(c, a *Matrix, i, end int) (cb, ab Matrix) {
 
 // activate applies the activation to c, unless the multiplication has.
 func (g *Gemm) activate(c *Matrix) {
-	if g.Activation <= ActivationReLU {
-		return
+	if g.Activation > ActivationReLU {
+		g.Activation.applyRows(c)
 	}
+}
+
+func (a Activation) applyRows(c *Matrix) {
 	if c.Stride == c.Cols {
-		g.Activation.apply(c.Data[:c.Rows*c.Cols])
+		a.apply(c.Data[:c.Rows*c.Cols])
 		return
 	}
 	for i := range c.Rows {
-		g.Activation.apply(c.Row(i))
+		a.apply(c.Row(i))
 	}
 }
 
@@ -229,6 +236,12 @@ func (g *Gemm) trivial(c *Matrix, k int) bool {
 	if k > 0 && c.Rows > 0 && c.Cols > 0 {
 		return false
 	}
+	g.empty(c)
+	return true
+}
+
+// empty computes a product without outputs or with an empty sum.
+func (g *Gemm) empty(c *Matrix) {
 	for i := range c.Rows {
 		if !g.Accumulate {
 			clear(c.Row(i))
@@ -238,7 +251,6 @@ func (g *Gemm) trivial(c *Matrix, k int) bool {
 		}
 		g.Activation.apply(c.Row(i))
 	}
-	return true
 }
 
 func gemmRef(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {

@@ -143,10 +143,13 @@ func singlePanel(l Level, t *tiling, c, a, b *Matrix, m, n, k int, alpha float32
 		args.Add = 1
 	}
 	args.Bias, args.ReLU = g.end(0)
-	split := rowTiles{height: m, left: 1}
-	if m > rows {
-		split = evenly(m, rows)
+	if m <= rows {
+		args.A, args.C = &a.Data[0], &c.Data[0]
+		args.Count = 1
+		runTile(l, shape+tileShape(m), &args)
+		return
 	}
+	split := evenly(m, rows)
 	for row := 0; split.left > 0; {
 		h, count := split.take(maxTiles)
 		args.A, args.C = &a.Data[row*next], &c.Data[row*c.Stride]
