@@ -109,7 +109,7 @@ func (t *Target) Gemm(s vec.Tile) {
 	// here until the multiply-adds run dry: 25 cycles a tile. So rows get their last
 	// four k, and are stored, group by group.
 	drained := 0 // rows of a group
-	if !t.Wide && !s.Partial && !s.Lanes && !s.Panels && s.Vectors <= 2 && s.Rows*s.Vectors > 6 {
+	if !t.Wide && !s.Partial && !s.Lanes && !s.Panels && s.Vectors == 2 && s.Rows > 3 {
 		drained = 4 / s.Vectors
 	}
 
