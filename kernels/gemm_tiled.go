@@ -36,6 +36,7 @@ type tiling struct {
 	rows       int    // most rows of a tile
 	tall       int    // and of one of a single vector
 	laneRows   int    // and of one with shapeLanes
+	onceRows   int    // of a tile, four of which are faster than three of two heights; or 0
 	wide       [2]int // vectors of a panel for products of one and two rows
 	block      int    // columns of a transposition block
 	halfRows   int    // most rows that a panel of float16 is converted for by each tile
@@ -48,7 +49,7 @@ type tiling struct {
 
 var tilings = [...]tiling{
 	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, halfRows: 28, leftRows: 256, leftPanels: 2, narrow: 16},
-	AVX2: {lanes: 8, rows: 6, tall: 12, laneRows: 6, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30, // on ports that multiply-adds leave free
+	AVX2: {lanes: 8, rows: 6, tall: 12, laneRows: 6, onceRows: 4, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30, // on ports that multiply-adds leave free
 		packs: true, leftRows: 192, leftPanels: 8, narrow: 12, dots: true},
 	NEON: {lanes: 4, rows: 8, tall: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, halfRows: 16, leftRows: 256, leftPanels: 2, narrow: 4},
 }
@@ -148,6 +149,9 @@ func singlePanel(l Level, t *tiling, c, a, b *Matrix, m, n, k int, alpha float32
 		args.Count = 1
 		runTile(l, shape+tileShape(m), &args)
 		return
+	}
+	if m == 4*t.onceRows { // in one call instead of two
+		rows = t.onceRows
 	}
 	split := evenly(m, rows)
 	for row := 0; split.left > 0; {
