@@ -42,7 +42,7 @@ type tiling struct {
 	halfRows   int    // most rows that a panel of float16 is converted for by each tile
 	packs      bool   // there are routines that pack A tile by tile, and B on the way
 	leftRows   int    // of a packed block of A, which stays in the second cache
-	leftPanels int    // of B, that are too few to pack A for
+	leftPanels int    // of B, that are too few to pack A for; half as many if it lies by columns
 	narrow     int    // columns of C up to which its transpose is computed
 	dots       bool   // there are routines that multiply a row by rows of B
 }
@@ -50,7 +50,7 @@ type tiling struct {
 var tilings = [...]tiling{
 	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, halfRows: 28, leftRows: 256, leftPanels: 2, narrow: 16},
 	AVX2: {lanes: 8, rows: 6, tall: 12, laneRows: 6, onceRows: 4, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30, // on ports that multiply-adds leave free
-		packs: true, leftRows: 192, leftPanels: 8, narrow: 12, dots: true},
+		packs: true, leftRows: 192, leftPanels: 16, narrow: 12, dots: true},
 	NEON: {lanes: 4, rows: 8, tall: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, halfRows: 16, leftRows: 256, leftPanels: 2, narrow: 4},
 }
 
@@ -342,6 +342,10 @@ func (p *product) blocked() {
 	blockN, blocks := width, 1
 	tiles := (p.m + p.t.rows - 1) / p.t.rows
 	var packedA []float32
+	few := p.t.leftPanels * width // columns that A isn't packed for
+	if p.g.TransA {
+		few /= 2 // k of a tile may share sets of the first cache
+	}
 	b := p.g.Scratch
 	if len(b) >= gemmScratchLarge {
 		blockN, blocks = blockCols, (p.m+p.t.leftRows-1)/p.t.leftRows
@@ -355,7 +359,7 @@ func (p *product) blocked() {
 				i := tiles * block / blocks * p.t.rows
 				rows := min(tiles*(block+1)/blocks*p.t.rows, p.m) - i
 				a := p.aBlock(i, k)
-				if packedA != nil && p.n > p.t.leftPanels*width {
+				if packedA != nil && p.n > few {
 					a = p.packA(packedA, a, rows, kb)
 				}
 				for q := 0; q < cols; q += width {
