@@ -44525,16 +44525,38 @@ rectify:
 	VMAXPS Y15, Y0, Y15
 
 store:
-	VMASKMOVPS Y15, Y14, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -44788,17 +44810,39 @@ rectify:
 	VMAXPS Y14, Y0, Y14
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y13, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -45069,18 +45113,47 @@ rectify:
 	VMAXPS Y14, Y0, Y14
 
 store:
-	VMASKMOVPS Y15, Y13, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y13, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -45401,20 +45474,49 @@ rectify:
 	VMAXPS Y12, Y0, Y12
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y11, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y13, (R12)
-	VMASKMOVPS Y12, Y11, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -45771,20 +45873,56 @@ rectify:
 	VMAXPS Y13, Y0, Y13
 
 store:
-	VMASKMOVPS Y15, Y12, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y12, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y12, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -46271,23 +46409,59 @@ rectify:
 	VMAXPS Y10, Y0, Y10
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y9, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y13, (R12)
-	VMASKMOVPS Y12, Y9, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y11, (R12)
-	VMASKMOVPS Y10, Y9, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y11, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -46746,22 +46920,65 @@ rectify:
 	VMAXPS Y12, Y0, Y12
 
 store:
-	VMASKMOVPS Y15, Y11, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y11, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y11, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y11, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -47716,26 +47933,69 @@ rectify:
 	VMAXPS Y8, Y0, Y8
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y7, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y13, (R12)
-	VMASKMOVPS Y12, Y7, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y11, (R12)
-	VMASKMOVPS Y10, Y7, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y9, (R12)
-	VMASKMOVPS Y8, Y7, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y11, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y9, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -48247,24 +48507,74 @@ rectify:
 	VMAXPS Y11, Y0, Y11
 
 store:
-	VMASKMOVPS Y15, Y10, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y10, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y10, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y10, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y10, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -49398,29 +49708,79 @@ rectify:
 	VMAXPS Y6, Y0, Y6
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y5, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y13, (R12)
-	VMASKMOVPS Y12, Y5, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y11, (R12)
-	VMASKMOVPS Y10, Y5, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y9, (R12)
-	VMASKMOVPS Y8, Y5, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y7, (R12)
-	VMASKMOVPS Y6, Y5, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y11, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y9, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y7, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         CX, AX
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     CX, AX
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+	ADDQ   CX, AX
+	VMOVSS X6, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -49987,26 +50347,83 @@ rectify:
 	VMAXPS Y10, Y0, Y10
 
 store:
-	VMASKMOVPS Y15, Y9, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y9, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y9, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y9, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y9, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y10, Y9, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -51273,32 +51690,89 @@ rectify:
 	VMAXPS Y4, Y0, Y4
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y3, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y13, (R12)
-	VMASKMOVPS Y12, Y3, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y11, (R12)
-	VMASKMOVPS Y10, Y3, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y9, (R12)
-	VMASKMOVPS Y8, Y3, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y7, (R12)
-	VMASKMOVPS Y6, Y3, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y5, (R12)
-	VMASKMOVPS Y4, Y3, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y11, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y9, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y7, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y5, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         CX, AX
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         CX, AX
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     CX, AX
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     CX, AX
+	VMOVLPS  X4, (AX)
+	VMOVHLPS X4, X4, X4
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+	ADDQ   CX, AX
+	VMOVSS X6, (AX)
+	ADDQ   CX, AX
+	VMOVSS X4, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -52037,16 +52511,38 @@ rectify:
 	VMAXPS Y15, Y0, Y15
 
 store:
-	VMASKMOVPS Y15, Y14, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -52300,17 +52796,39 @@ rectify:
 	VMAXPS Y14, Y0, Y14
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y13, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -52581,18 +53099,47 @@ rectify:
 	VMAXPS Y14, Y0, Y14
 
 store:
-	VMASKMOVPS Y15, Y13, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y13, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -52913,20 +53460,49 @@ rectify:
 	VMAXPS Y12, Y0, Y12
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y11, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y13, (R12)
-	VMASKMOVPS Y12, Y11, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -53283,20 +53859,56 @@ rectify:
 	VMAXPS Y13, Y0, Y13
 
 store:
-	VMASKMOVPS Y15, Y12, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y12, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y12, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -53783,23 +54395,59 @@ rectify:
 	VMAXPS Y10, Y0, Y10
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y9, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y13, (R12)
-	VMASKMOVPS Y12, Y9, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y11, (R12)
-	VMASKMOVPS Y10, Y9, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y11, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -54258,22 +54906,65 @@ rectify:
 	VMAXPS Y12, Y0, Y12
 
 store:
-	VMASKMOVPS Y15, Y11, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y11, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y11, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y11, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -55228,26 +55919,69 @@ rectify:
 	VMAXPS Y8, Y0, Y8
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y7, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y13, (R12)
-	VMASKMOVPS Y12, Y7, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y11, (R12)
-	VMASKMOVPS Y10, Y7, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y9, (R12)
-	VMASKMOVPS Y8, Y7, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y11, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y9, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -55759,24 +56493,74 @@ rectify:
 	VMAXPS Y11, Y0, Y11
 
 store:
-	VMASKMOVPS Y15, Y10, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y10, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y10, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y10, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y10, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -56910,29 +57694,79 @@ rectify:
 	VMAXPS Y6, Y0, Y6
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y5, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y13, (R12)
-	VMASKMOVPS Y12, Y5, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y11, (R12)
-	VMASKMOVPS Y10, Y5, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y9, (R12)
-	VMASKMOVPS Y8, Y5, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y7, (R12)
-	VMASKMOVPS Y6, Y5, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y11, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y9, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y7, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         CX, AX
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     CX, AX
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+	ADDQ   CX, AX
+	VMOVSS X6, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -57497,26 +58331,83 @@ rectify:
 	VMAXPS Y10, Y0, Y10
 
 store:
-	VMASKMOVPS Y15, Y9, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y9, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y9, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y9, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y9, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y10, Y9, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -58781,32 +59672,89 @@ rectify:
 	VMAXPS Y4, Y0, Y4
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y3, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y13, (R12)
-	VMASKMOVPS Y12, Y3, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y11, (R12)
-	VMASKMOVPS Y10, Y3, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y9, (R12)
-	VMASKMOVPS Y8, Y3, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y7, (R12)
-	VMASKMOVPS Y6, Y3, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y5, (R12)
-	VMASKMOVPS Y4, Y3, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y11, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y9, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y7, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y5, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         CX, AX
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         CX, AX
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     CX, AX
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     CX, AX
+	VMOVLPS  X4, (AX)
+	VMOVHLPS X4, X4, X4
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+	ADDQ   CX, AX
+	VMOVSS X6, (AX)
+	ADDQ   CX, AX
+	VMOVSS X4, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -59495,16 +60443,38 @@ rectify:
 	VMAXPS Y15, Y0, Y15
 
 store:
-	VMASKMOVPS Y15, Y14, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -59700,17 +60670,39 @@ rectify:
 	VMAXPS Y14, Y0, Y14
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y13, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -59907,18 +60899,47 @@ rectify:
 	VMAXPS Y14, Y0, Y14
 
 store:
-	VMASKMOVPS Y15, Y13, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y13, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -60141,20 +61162,49 @@ rectify:
 	VMAXPS Y12, Y0, Y12
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y11, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y13, (R12)
-	VMASKMOVPS Y12, Y11, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -60367,20 +61417,56 @@ rectify:
 	VMAXPS Y13, Y0, Y13
 
 store:
-	VMASKMOVPS Y15, Y12, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y12, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y12, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -60630,23 +61716,59 @@ rectify:
 	VMAXPS Y10, Y0, Y10
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y9, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y13, (R12)
-	VMASKMOVPS Y12, Y9, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y11, (R12)
-	VMASKMOVPS Y10, Y9, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y11, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -60875,22 +61997,65 @@ rectify:
 	VMAXPS Y12, Y0, Y12
 
 store:
-	VMASKMOVPS Y15, Y11, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y11, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y11, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y11, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -61167,26 +62332,69 @@ rectify:
 	VMAXPS Y8, Y0, Y8
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y7, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y13, (R12)
-	VMASKMOVPS Y12, Y7, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y11, (R12)
-	VMASKMOVPS Y10, Y7, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y9, (R12)
-	VMASKMOVPS Y8, Y7, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y11, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y9, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -61431,24 +62639,74 @@ rectify:
 	VMAXPS Y11, Y0, Y11
 
 store:
-	VMASKMOVPS Y15, Y10, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y10, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y10, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y10, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y10, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -61752,29 +63010,79 @@ rectify:
 	VMAXPS Y6, Y0, Y6
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y5, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y13, (R12)
-	VMASKMOVPS Y12, Y5, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y11, (R12)
-	VMASKMOVPS Y10, Y5, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y9, (R12)
-	VMASKMOVPS Y8, Y5, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y7, (R12)
-	VMASKMOVPS Y6, Y5, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y11, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y9, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y7, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         CX, AX
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     CX, AX
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+	ADDQ   CX, AX
+	VMOVSS X6, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -62037,26 +63345,83 @@ rectify:
 	VMAXPS Y10, Y0, Y10
 
 store:
-	VMASKMOVPS Y15, Y9, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y9, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y9, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y9, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y9, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y10, Y9, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -62389,32 +63754,89 @@ rectify:
 	VMAXPS Y4, Y0, Y4
 
 store:
-	VMOVUPS    Y15, (R12)
-	VMASKMOVPS Y14, Y3, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y13, (R12)
-	VMASKMOVPS Y12, Y3, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y11, (R12)
-	VMASKMOVPS Y10, Y3, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y9, (R12)
-	VMASKMOVPS Y8, Y3, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y7, (R12)
-	VMASKMOVPS Y6, Y3, 32(R12)
-	ADDQ       CX, R12
-	VMOVUPS    Y5, (R12)
-	VMASKMOVPS Y4, Y3, 32(R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         32(R12), BX
+	VMOVUPS      Y15, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y11, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y9, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y7, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y5, (R12)
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         CX, AX
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         CX, AX
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     CX, AX
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     CX, AX
+	VMOVLPS  X4, (AX)
+	VMOVHLPS X4, X4, X4
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+	ADDQ   CX, AX
+	VMOVSS X6, (AX)
+	ADDQ   CX, AX
+	VMOVSS X4, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -67385,28 +68807,92 @@ rectify:
 	VMAXPS Y9, Y0, Y9
 
 store:
-	VMASKMOVPS Y15, Y8, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y8, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y8, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y8, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y8, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y10, Y8, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y9, Y8, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X9, (AX)
+	VMOVHLPS X9, X9, X9
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X9, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -68057,30 +69543,101 @@ rectify:
 	VMAXPS Y8, Y0, Y8
 
 store:
-	VMASKMOVPS Y15, Y7, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y7, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y7, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y7, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y7, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y10, Y7, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y9, Y7, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y8, Y7, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X9, (AX)
+	VMOVHLPS X9, X9, X9
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X9, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -68780,32 +70337,110 @@ rectify:
 	VMAXPS Y7, Y0, Y7
 
 store:
-	VMASKMOVPS Y15, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y10, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y9, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y8, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y7, Y6, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         CX, AX
+	VMOVUPS      X7, (AX)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X9, (AX)
+	VMOVHLPS X9, X9, X9
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     CX, AX
+	VMOVLPS  X7, (AX)
+	VMOVHLPS X7, X7, X7
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X9, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+	ADDQ   CX, AX
+	VMOVSS X7, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -69554,34 +71189,119 @@ rectify:
 	VMAXPS Y6, Y0, Y6
 
 store:
-	VMASKMOVPS Y15, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y10, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y9, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y8, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y7, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y6, Y5, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         CX, AX
+	VMOVUPS      X7, (AX)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         CX, AX
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X9, (AX)
+	VMOVHLPS X9, X9, X9
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     CX, AX
+	VMOVLPS  X7, (AX)
+	VMOVHLPS X7, X7, X7
+	ADDQ     CX, AX
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X9, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+	ADDQ   CX, AX
+	VMOVSS X7, (AX)
+	ADDQ   CX, AX
+	VMOVSS X6, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -70379,36 +72099,128 @@ rectify:
 	VMAXPS Y5, Y0, Y5
 
 store:
-	VMASKMOVPS Y15, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y10, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y9, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y8, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y7, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y6, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y5, Y4, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         CX, AX
+	VMOVUPS      X7, (AX)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         CX, AX
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         CX, AX
+	VMOVUPS      X5, (AX)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X9, (AX)
+	VMOVHLPS X9, X9, X9
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     CX, AX
+	VMOVLPS  X7, (AX)
+	VMOVHLPS X7, X7, X7
+	ADDQ     CX, AX
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     CX, AX
+	VMOVLPS  X5, (AX)
+	VMOVHLPS X5, X5, X5
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X9, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+	ADDQ   CX, AX
+	VMOVSS X7, (AX)
+	ADDQ   CX, AX
+	VMOVSS X6, (AX)
+	ADDQ   CX, AX
+	VMOVSS X5, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -71255,38 +73067,137 @@ rectify:
 	VMAXPS Y4, Y0, Y4
 
 store:
-	VMASKMOVPS Y15, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y10, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y9, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y8, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y7, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y6, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y5, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y4, Y3, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         CX, AX
+	VMOVUPS      X7, (AX)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         CX, AX
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         CX, AX
+	VMOVUPS      X5, (AX)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         CX, AX
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X9, (AX)
+	VMOVHLPS X9, X9, X9
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     CX, AX
+	VMOVLPS  X7, (AX)
+	VMOVHLPS X7, X7, X7
+	ADDQ     CX, AX
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     CX, AX
+	VMOVLPS  X5, (AX)
+	VMOVHLPS X5, X5, X5
+	ADDQ     CX, AX
+	VMOVLPS  X4, (AX)
+	VMOVHLPS X4, X4, X4
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X9, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+	ADDQ   CX, AX
+	VMOVSS X7, (AX)
+	ADDQ   CX, AX
+	VMOVSS X6, (AX)
+	ADDQ   CX, AX
+	VMOVSS X5, (AX)
+	ADDQ   CX, AX
+	VMOVSS X4, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -71926,28 +73837,92 @@ rectify:
 	VMAXPS Y9, Y0, Y9
 
 store:
-	VMASKMOVPS Y15, Y8, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y8, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y8, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y8, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y8, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y10, Y8, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y9, Y8, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X9, (AX)
+	VMOVHLPS X9, X9, X9
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X9, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -72586,30 +74561,101 @@ rectify:
 	VMAXPS Y8, Y0, Y8
 
 store:
-	VMASKMOVPS Y15, Y7, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y7, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y7, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y7, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y7, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y10, Y7, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y9, Y7, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y8, Y7, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X9, (AX)
+	VMOVHLPS X9, X9, X9
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X9, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -73297,32 +75343,110 @@ rectify:
 	VMAXPS Y7, Y0, Y7
 
 store:
-	VMASKMOVPS Y15, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y10, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y9, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y8, Y6, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y7, Y6, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         CX, AX
+	VMOVUPS      X7, (AX)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X9, (AX)
+	VMOVHLPS X9, X9, X9
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     CX, AX
+	VMOVLPS  X7, (AX)
+	VMOVHLPS X7, X7, X7
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X9, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+	ADDQ   CX, AX
+	VMOVSS X7, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -74059,34 +76183,119 @@ rectify:
 	VMAXPS Y6, Y0, Y6
 
 store:
-	VMASKMOVPS Y15, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y10, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y9, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y8, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y7, Y5, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y6, Y5, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         CX, AX
+	VMOVUPS      X7, (AX)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         CX, AX
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X9, (AX)
+	VMOVHLPS X9, X9, X9
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     CX, AX
+	VMOVLPS  X7, (AX)
+	VMOVHLPS X7, X7, X7
+	ADDQ     CX, AX
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X9, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+	ADDQ   CX, AX
+	VMOVSS X7, (AX)
+	ADDQ   CX, AX
+	VMOVSS X6, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -74872,36 +77081,128 @@ rectify:
 	VMAXPS Y5, Y0, Y5
 
 store:
-	VMASKMOVPS Y15, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y10, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y9, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y8, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y7, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y6, Y4, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y5, Y4, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         CX, AX
+	VMOVUPS      X7, (AX)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         CX, AX
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         CX, AX
+	VMOVUPS      X5, (AX)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X9, (AX)
+	VMOVHLPS X9, X9, X9
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     CX, AX
+	VMOVLPS  X7, (AX)
+	VMOVHLPS X7, X7, X7
+	ADDQ     CX, AX
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     CX, AX
+	VMOVLPS  X5, (AX)
+	VMOVHLPS X5, X5, X5
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X9, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+	ADDQ   CX, AX
+	VMOVSS X7, (AX)
+	ADDQ   CX, AX
+	VMOVSS X6, (AX)
+	ADDQ   CX, AX
+	VMOVSS X5, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 
@@ -75736,38 +78037,137 @@ rectify:
 	VMAXPS Y4, Y0, Y4
 
 store:
-	VMASKMOVPS Y15, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y14, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y13, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y12, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y11, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y10, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y9, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y8, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y7, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y6, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y5, Y3, (R12)
-	ADDQ       CX, R12
-	VMASKMOVPS Y4, Y3, (R12)
-	ADDQ       CX, R12
-	MOVQ       48(R13), CX
-	ADDQ       72(R13), DI
-	MOVQ       (SP), AX
-	SUBQ       $+1, AX
-	MOVQ       AX, (SP)
-	JNE        tile
-	SUBQ       $+1, 8(SP)
-	JG         next
+	LEAQ         (R12), BX
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	ADDQ         CX, R12
+	TESTB        $0x04, 80(R13)
+	JE           without4
+	MOVQ         BX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X15
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X14
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X13
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         CX, AX
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         CX, AX
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         CX, AX
+	VMOVUPS      X7, (AX)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         CX, AX
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         CX, AX
+	VMOVUPS      X5, (AX)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         CX, AX
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $+16, BX
+
+without4:
+	TESTB    $0x02, 80(R13)
+	JE       without2
+	MOVQ     BX, AX
+	VMOVLPS  X15, (AX)
+	VMOVHLPS X15, X15, X15
+	ADDQ     CX, AX
+	VMOVLPS  X14, (AX)
+	VMOVHLPS X14, X14, X14
+	ADDQ     CX, AX
+	VMOVLPS  X13, (AX)
+	VMOVHLPS X13, X13, X13
+	ADDQ     CX, AX
+	VMOVLPS  X12, (AX)
+	VMOVHLPS X12, X12, X12
+	ADDQ     CX, AX
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     CX, AX
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     CX, AX
+	VMOVLPS  X9, (AX)
+	VMOVHLPS X9, X9, X9
+	ADDQ     CX, AX
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     CX, AX
+	VMOVLPS  X7, (AX)
+	VMOVHLPS X7, X7, X7
+	ADDQ     CX, AX
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     CX, AX
+	VMOVLPS  X5, (AX)
+	VMOVHLPS X5, X5, X5
+	ADDQ     CX, AX
+	VMOVLPS  X4, (AX)
+	VMOVHLPS X4, X4, X4
+	ADDQ     $+8, BX
+
+without2:
+	TESTB  $0x01, 80(R13)
+	JE     without1
+	MOVQ   BX, AX
+	VMOVSS X15, (AX)
+	ADDQ   CX, AX
+	VMOVSS X14, (AX)
+	ADDQ   CX, AX
+	VMOVSS X13, (AX)
+	ADDQ   CX, AX
+	VMOVSS X12, (AX)
+	ADDQ   CX, AX
+	VMOVSS X11, (AX)
+	ADDQ   CX, AX
+	VMOVSS X10, (AX)
+	ADDQ   CX, AX
+	VMOVSS X9, (AX)
+	ADDQ   CX, AX
+	VMOVSS X8, (AX)
+	ADDQ   CX, AX
+	VMOVSS X7, (AX)
+	ADDQ   CX, AX
+	VMOVSS X6, (AX)
+	ADDQ   CX, AX
+	VMOVSS X5, (AX)
+	ADDQ   CX, AX
+	VMOVSS X4, (AX)
+
+without1:
+	MOVQ 48(R13), CX
+	ADDQ 72(R13), DI
+	MOVQ (SP), AX
+	SUBQ $+1, AX
+	MOVQ AX, (SP)
+	JNE  tile
+	SUBQ $+1, 8(SP)
+	JG   next
 	VZEROUPPER
 	RET
 

@@ -101,7 +101,12 @@ func assemble(t *testing.T, arch string) []*routine {
 		require.NotEmpty(t, offsets, r.name)
 		for i, o := range append(offsets[1:], len(code)) {
 			r.code[i].bytes = code[offsets[i]:o]
-			require.NotEmpty(t, r.code[i].bytes, r.at(r.code[i]))
+		}
+		r.code = slices.DeleteFunc(r.code, func(in instruction) bool {
+			return in.op == "PCALIGN" && len(in.bytes) == 0 // is already aligned
+		})
+		for _, in := range r.code {
+			require.NotEmpty(t, in.bytes, r.at(in))
 		}
 		all = append(all, r)
 	}

@@ -576,6 +576,10 @@ func (t *Target) Gemm(s vec.Tile) {
 		rectify(from, to)
 	}
 	store := func(from, to int) {
+		last := gemmB // where the partial vectors lie
+		if s.Partial && !t.Wide {
+			t.LEAQ(operand.Mem{Base: gemmC, Disp: bytes * (s.Vectors - 1)}, last)
+		}
 		for r := from; r < to; r++ {
 			for v := range s.Vectors {
 				m, x := operand.Mem{Base: gemmC, Disp: bytes * v}, t.v(acc(r, v))
@@ -584,11 +588,40 @@ func (t *Target) Gemm(s vec.Tile) {
 					t.VMOVUPS(x, m)
 				case t.Wide:
 					t.VMOVUPS(x, reg.K1, m)
-				default:
-					t.VMASKMOVPS(x, t.mask, m)
 				}
 			}
 			t.ADDQ(strideC, gemmC)
+		}
+		if !s.Partial || t.Wide {
+			return
+		}
+		// A Zen 3 takes twelve cycles for a store with a mask: four, two and one element
+		// are faster.
+		for n := 4; n > 0; n /= 2 {
+			t.TESTB(operand.U8(uint8(n)), t.field(vec.TileColumns))
+			t.JE(operand.LabelRef(fmt.Sprint("without", n)))
+			t.MOVQ(last, c)
+			for r := from; r < to; r++ {
+				y, m := acc(r, s.Vectors-1), operand.Mem{Base: c}
+				x := vectors[y]
+				switch n {
+				case 4:
+					t.VMOVUPS(x, m)
+					t.VEXTRACTF128(operand.U8(1), t.v(y), x)
+				case 2:
+					t.VMOVLPS(x, m)
+					t.VMOVHLPS(x, x, x)
+				case 1:
+					t.VMOVSS(x, m)
+				}
+				if r < to-1 {
+					t.ADDQ(strideC, c)
+				}
+			}
+			if n > 1 {
+				t.ADDQ(operand.I8(int8(4*n)), last)
+			}
+			t.Label(fmt.Sprint("without", n))
 		}
 	}
 	if drained > 0 {
