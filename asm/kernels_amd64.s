@@ -47291,14 +47291,18 @@ stored:
 	RET
 
 which:
-	MOVQ $+2, 40(SP)
+	MOVQ $+1, 40(SP)
+	MOVQ 24(R13), AX
+	ORQ  96(R13), AX
+	JE   begin
+	MOVQ $+3, 40(SP)
 	CMPQ 88(R13), $+0
 	JNE  begin
 	CMPQ 24(R13), $+0
 	JE   begin
 	CMPQ 96(R13), $+0
 	JE   begin
-	MOVQ $+1, 40(SP)
+	MOVQ $+2, 40(SP)
 	JMP  begin
 
 ahead:
@@ -47404,8 +47408,9 @@ segments:
 	JMP  last
 
 ends:
-	CMPQ         40(SP), $+1
-	JNE          complete
+	CMPQ         40(SP), $+2
+	JL           additions
+	JG           mixed
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9), Y7
@@ -47508,7 +47513,7 @@ ends:
 	ADDQ         56(R13), R12
 	JMP          stored
 
-complete:
+additions:
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9), Y5
@@ -47541,30 +47546,13 @@ complete:
 	VBROADCASTSS 12(R9)(SI*1), Y6
 	VFMADD231PS  Y0, Y6, Y13
 	VFMADD231PS  Y1, Y6, Y12
-	CMPQ         88(R13), $+0
-	JNE          add
-
-bias:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y15, Y15
-	VADDPS  Y0, Y13, Y13
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y14, Y14
-	VADDPS  Y0, Y12, Y12
-
-rectify:
-	CMPQ   96(R13), $+0
-	JE     store
-	VPXOR  X0, X0, X0
-	VMAXPS Y15, Y0, Y15
-	VMAXPS Y14, Y0, Y14
-	VMAXPS Y13, Y0, Y13
-	VMAXPS Y12, Y0, Y12
-
-store:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
 	ADDQ         56(R13), R12
@@ -47603,37 +47591,23 @@ store:
 	VBROADCASTSS 12(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y9
 	VFMADD231PS  Y1, Y2, Y8
-	CMPQ         88(R13), $+0
-	JNE          add2
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	VMOVUPS      Y11, (R12)
+	VMOVUPS      Y10, 32(R12)
+	ADDQ         56(R13), R12
+	VMOVUPS      Y9, (R12)
+	VMOVUPS      Y8, 32(R12)
+	ADDQ         56(R13), R12
+	JMP          stored
 
-bias2:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify2
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y11, Y11
-	VADDPS  Y0, Y9, Y9
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y10, Y10
-	VADDPS  Y0, Y8, Y8
-
-rectify2:
-	CMPQ   96(R13), $+0
-	JE     store2
-	VPXOR  X0, X0, X0
-	VMAXPS Y11, Y0, Y11
-	VMAXPS Y10, Y0, Y10
-	VMAXPS Y9, Y0, Y9
-	VMAXPS Y8, Y0, Y8
-
-store2:
-	VMOVUPS Y11, (R12)
-	VMOVUPS Y10, 32(R12)
-	ADDQ    56(R13), R12
-	VMOVUPS Y9, (R12)
-	VMOVUPS Y8, 32(R12)
-	ADDQ    56(R13), R12
-	JMP     stored
+mixed:
+	XORL AX, AX
 
 few:
 	ADDQ $+4, AX
@@ -47658,12 +47632,25 @@ each:
 	SUBQ         $+1, AX
 	JNE          each
 	CMPQ         88(R13), $+0
-	JNE          fewadd
+	JE           bias
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
 
-fewbias:
+bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      fewrectify
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -47675,9 +47662,9 @@ fewbias:
 	VADDPS  Y0, Y10, Y10
 	VADDPS  Y0, Y8, Y8
 
-fewrectify:
+rectify:
 	CMPQ   96(R13), $+0
-	JE     fewstore
+	JE     store
 	VPXOR  X0, X0, X0
 	VMAXPS Y15, Y0, Y15
 	VMAXPS Y14, Y0, Y14
@@ -47688,7 +47675,7 @@ fewrectify:
 	VMAXPS Y9, Y0, Y9
 	VMAXPS Y8, Y0, Y8
 
-fewstore:
+store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
 	ADDQ    56(R13), R12
@@ -47711,42 +47698,6 @@ next:
 	MOVQ 160(R13), AX
 	ADDQ AX, 24(R13)
 	JMP  line
-
-add:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	JMP          bias
-
-add2:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          bias2
-
-fewadd:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          fewbias
 
 // func GemmRows4x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3, MMX+
@@ -48935,14 +48886,18 @@ stored:
 	RET
 
 which:
-	MOVQ $+2, 40(SP)
+	MOVQ $+1, 40(SP)
+	MOVQ 24(R13), AX
+	ORQ  96(R13), AX
+	JE   begin
+	MOVQ $+3, 40(SP)
 	CMPQ 88(R13), $+0
 	JNE  begin
 	CMPQ 24(R13), $+0
 	JE   begin
 	CMPQ 96(R13), $+0
 	JE   begin
-	MOVQ $+1, 40(SP)
+	MOVQ $+2, 40(SP)
 	JMP  begin
 
 ahead:
@@ -49060,8 +49015,9 @@ segments:
 	JMP  last
 
 ends:
-	CMPQ         40(SP), $+1
-	JNE          complete
+	CMPQ         40(SP), $+2
+	JL           additions
+	JG           mixed
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9), Y4
@@ -49195,7 +49151,7 @@ ends:
 	ADDQ         56(R13), R12
 	JMP          stored
 
-complete:
+additions:
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9), Y4
@@ -49228,30 +49184,13 @@ complete:
 	VBROADCASTSS 12(R9)(SI*1), Y3
 	VFMADD231PS  Y0, Y3, Y13
 	VFMADD231PS  Y1, Y3, Y12
-	CMPQ         88(R13), $+0
-	JNE          add
-
-bias:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y15, Y15
-	VADDPS  Y0, Y13, Y13
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y14, Y14
-	VADDPS  Y0, Y12, Y12
-
-rectify:
-	CMPQ   96(R13), $+0
-	JE     store
-	VPXOR  X0, X0, X0
-	VMAXPS Y15, Y0, Y15
-	VMAXPS Y14, Y0, Y14
-	VMAXPS Y13, Y0, Y13
-	VMAXPS Y12, Y0, Y12
-
-store:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
 	ADDQ         56(R13), R12
@@ -49290,30 +49229,13 @@ store:
 	VBROADCASTSS 12(R9)(R8*1), Y3
 	VFMADD231PS  Y0, Y3, Y9
 	VFMADD231PS  Y1, Y3, Y8
-	CMPQ         88(R13), $+0
-	JNE          add2
-
-bias2:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify2
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y11, Y11
-	VADDPS  Y0, Y9, Y9
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y10, Y10
-	VADDPS  Y0, Y8, Y8
-
-rectify2:
-	CMPQ   96(R13), $+0
-	JE     store2
-	VPXOR  X0, X0, X0
-	VMAXPS Y11, Y0, Y11
-	VMAXPS Y10, Y0, Y10
-	VMAXPS Y9, Y0, Y9
-	VMAXPS Y8, Y0, Y8
-
-store2:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
 	ADDQ         56(R13), R12
@@ -49340,30 +49262,17 @@ store2:
 	VBROADCASTSS 12(R9)(SI*4), Y3
 	VFMADD231PS  Y0, Y3, Y7
 	VFMADD231PS  Y1, Y3, Y6
-	CMPQ         88(R13), $+0
-	JNE          add4
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	VMOVUPS      Y7, (R12)
+	VMOVUPS      Y6, 32(R12)
+	ADDQ         56(R13), R12
+	JMP          stored
 
-bias4:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify4
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y7, Y7
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y6, Y6
-
-rectify4:
-	CMPQ   96(R13), $+0
-	JE     store4
-	VPXOR  X0, X0, X0
-	VMAXPS Y7, Y0, Y7
-	VMAXPS Y6, Y0, Y6
-
-store4:
-	VMOVUPS Y7, (R12)
-	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
-	JMP     stored
+mixed:
+	XORL AX, AX
 
 few:
 	ADDQ $+4, AX
@@ -49391,12 +49300,28 @@ each:
 	SUBQ         $+1, AX
 	JNE          each
 	CMPQ         88(R13), $+0
-	JNE          fewadd
+	JE           bias
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
 
-fewbias:
+bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      fewrectify
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -49410,9 +49335,9 @@ fewbias:
 	VADDPS  Y0, Y8, Y8
 	VADDPS  Y0, Y6, Y6
 
-fewrectify:
+rectify:
 	CMPQ   96(R13), $+0
-	JE     fewstore
+	JE     store
 	VPXOR  X0, X0, X0
 	VMAXPS Y15, Y0, Y15
 	VMAXPS Y14, Y0, Y14
@@ -49425,7 +49350,7 @@ fewrectify:
 	VMAXPS Y7, Y0, Y7
 	VMAXPS Y6, Y0, Y6
 
-fewstore:
+store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
 	ADDQ    56(R13), R12
@@ -49451,52 +49376,6 @@ next:
 	MOVQ 160(R13), AX
 	ADDQ AX, 24(R13)
 	JMP  line
-
-add:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	JMP          bias
-
-add2:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          bias2
-
-add4:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	JMP          bias4
-
-fewadd:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	JMP          fewbias
 
 // func GemmRows5x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3, MMX+
@@ -50825,14 +50704,18 @@ stored:
 	RET
 
 which:
-	MOVQ $+2, 40(SP)
+	MOVQ $+1, 40(SP)
+	MOVQ 24(R13), AX
+	ORQ  96(R13), AX
+	JE   begin
+	MOVQ $+3, 40(SP)
 	CMPQ 88(R13), $+0
 	JNE  begin
 	CMPQ 24(R13), $+0
 	JE   begin
 	CMPQ 96(R13), $+0
 	JE   begin
-	MOVQ $+1, 40(SP)
+	MOVQ $+2, 40(SP)
 	JMP  begin
 
 ahead:
@@ -50962,8 +50845,9 @@ segments:
 	JMP  last
 
 ends:
-	CMPQ         40(SP), $+1
-	JNE          complete
+	CMPQ         40(SP), $+2
+	JL           additions
+	JG           mixed
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9), Y3
@@ -51116,7 +51000,7 @@ ends:
 	ADDQ         56(R13), R12
 	JMP          stored
 
-complete:
+additions:
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9), Y3
@@ -51149,30 +51033,13 @@ complete:
 	VBROADCASTSS 12(R9)(SI*1), Y2
 	VFMADD231PS  Y0, Y2, Y13
 	VFMADD231PS  Y1, Y2, Y12
-	CMPQ         88(R13), $+0
-	JNE          add
-
-bias:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y15, Y15
-	VADDPS  Y0, Y13, Y13
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y14, Y14
-	VADDPS  Y0, Y12, Y12
-
-rectify:
-	CMPQ   96(R13), $+0
-	JE     store
-	VPXOR  X0, X0, X0
-	VMAXPS Y15, Y0, Y15
-	VMAXPS Y14, Y0, Y14
-	VMAXPS Y13, Y0, Y13
-	VMAXPS Y12, Y0, Y12
-
-store:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
 	ADDQ         56(R13), R12
@@ -51211,30 +51078,13 @@ store:
 	VBROADCASTSS 12(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y9
 	VFMADD231PS  Y1, Y2, Y8
-	CMPQ         88(R13), $+0
-	JNE          add2
-
-bias2:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify2
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y11, Y11
-	VADDPS  Y0, Y9, Y9
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y10, Y10
-	VADDPS  Y0, Y8, Y8
-
-rectify2:
-	CMPQ   96(R13), $+0
-	JE     store2
-	VPXOR  X0, X0, X0
-	VMAXPS Y11, Y0, Y11
-	VMAXPS Y10, Y0, Y10
-	VMAXPS Y9, Y0, Y9
-	VMAXPS Y8, Y0, Y8
-
-store2:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
 	ADDQ         56(R13), R12
@@ -51273,37 +51123,23 @@ store2:
 	VBROADCASTSS 12(R9)(R10*1), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
-	CMPQ         88(R13), $+0
-	JNE          add4
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y5
+	VFMADD213PS  32(AX), Y1, Y4
+	VMOVUPS      Y7, (R12)
+	VMOVUPS      Y6, 32(R12)
+	ADDQ         56(R13), R12
+	VMOVUPS      Y5, (R12)
+	VMOVUPS      Y4, 32(R12)
+	ADDQ         56(R13), R12
+	JMP          stored
 
-bias4:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify4
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y7, Y7
-	VADDPS  Y0, Y5, Y5
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y6, Y6
-	VADDPS  Y0, Y4, Y4
-
-rectify4:
-	CMPQ   96(R13), $+0
-	JE     store4
-	VPXOR  X0, X0, X0
-	VMAXPS Y7, Y0, Y7
-	VMAXPS Y6, Y0, Y6
-	VMAXPS Y5, Y0, Y5
-	VMAXPS Y4, Y0, Y4
-
-store4:
-	VMOVUPS Y7, (R12)
-	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
-	VMOVUPS Y5, (R12)
-	VMOVUPS Y4, 32(R12)
-	ADDQ    56(R13), R12
-	JMP     stored
+mixed:
+	XORL AX, AX
 
 few:
 	ADDQ $+4, AX
@@ -51334,12 +51170,31 @@ each:
 	SUBQ         $+1, AX
 	JNE          each
 	CMPQ         88(R13), $+0
-	JNE          fewadd
+	JE           bias
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y5
+	VFMADD213PS  32(AX), Y1, Y4
 
-fewbias:
+bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      fewrectify
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -51355,9 +51210,9 @@ fewbias:
 	VADDPS  Y0, Y6, Y6
 	VADDPS  Y0, Y4, Y4
 
-fewrectify:
+rectify:
 	CMPQ   96(R13), $+0
-	JE     fewstore
+	JE     store
 	VPXOR  X0, X0, X0
 	VMAXPS Y15, Y0, Y15
 	VMAXPS Y14, Y0, Y14
@@ -51372,7 +51227,7 @@ fewrectify:
 	VMAXPS Y5, Y0, Y5
 	VMAXPS Y4, Y0, Y4
 
-fewstore:
+store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
 	ADDQ    56(R13), R12
@@ -51401,58 +51256,6 @@ next:
 	MOVQ 160(R13), AX
 	ADDQ AX, 24(R13)
 	JMP  line
-
-add:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	JMP          bias
-
-add2:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          bias2
-
-add4:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y5
-	VFMADD213PS  32(AX), Y1, Y4
-	JMP          bias4
-
-fewadd:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y5
-	VFMADD213PS  32(AX), Y1, Y4
-	JMP          fewbias
 
 // func GemmRows6x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3, MMX+
@@ -55277,14 +55080,18 @@ stored:
 	RET
 
 which:
-	MOVQ $+2, 40(SP)
+	MOVQ $+1, 40(SP)
+	MOVQ 24(R13), AX
+	ORQ  96(R13), AX
+	JE   begin
+	MOVQ $+3, 40(SP)
 	CMPQ 88(R13), $+0
 	JNE  begin
 	CMPQ 24(R13), $+0
 	JE   begin
 	CMPQ 96(R13), $+0
 	JE   begin
-	MOVQ $+1, 40(SP)
+	MOVQ $+2, 40(SP)
 	JMP  begin
 
 ahead:
@@ -55390,8 +55197,9 @@ segments:
 	JMP  last
 
 ends:
-	CMPQ         40(SP), $+1
-	JNE          complete
+	CMPQ         40(SP), $+2
+	JL           additions
+	JG           mixed
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9), Y7
@@ -55494,7 +55302,7 @@ ends:
 	ADDQ         56(R13), R12
 	JMP          stored
 
-complete:
+additions:
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9), Y5
@@ -55527,30 +55335,13 @@ complete:
 	VBROADCASTSS 4(R9)(R8*1), Y6
 	VFMADD231PS  Y0, Y6, Y13
 	VFMADD231PS  Y1, Y6, Y12
-	CMPQ         88(R13), $+0
-	JNE          add
-
-bias:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y15, Y15
-	VADDPS  Y0, Y13, Y13
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y14, Y14
-	VADDPS  Y0, Y12, Y12
-
-rectify:
-	CMPQ   96(R13), $+0
-	JE     store
-	VPXOR  X0, X0, X0
-	VMAXPS Y15, Y0, Y15
-	VMAXPS Y14, Y0, Y14
-	VMAXPS Y13, Y0, Y13
-	VMAXPS Y12, Y0, Y12
-
-store:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
 	ADDQ         56(R13), R12
@@ -55589,37 +55380,23 @@ store:
 	VBROADCASTSS 12(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y9
 	VFMADD231PS  Y1, Y2, Y8
-	CMPQ         88(R13), $+0
-	JNE          add2
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	VMOVUPS      Y11, (R12)
+	VMOVUPS      Y10, 32(R12)
+	ADDQ         56(R13), R12
+	VMOVUPS      Y9, (R12)
+	VMOVUPS      Y8, 32(R12)
+	ADDQ         56(R13), R12
+	JMP          stored
 
-bias2:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify2
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y11, Y11
-	VADDPS  Y0, Y9, Y9
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y10, Y10
-	VADDPS  Y0, Y8, Y8
-
-rectify2:
-	CMPQ   96(R13), $+0
-	JE     store2
-	VPXOR  X0, X0, X0
-	VMAXPS Y11, Y0, Y11
-	VMAXPS Y10, Y0, Y10
-	VMAXPS Y9, Y0, Y9
-	VMAXPS Y8, Y0, Y8
-
-store2:
-	VMOVUPS Y11, (R12)
-	VMOVUPS Y10, 32(R12)
-	ADDQ    56(R13), R12
-	VMOVUPS Y9, (R12)
-	VMOVUPS Y8, 32(R12)
-	ADDQ    56(R13), R12
-	JMP     stored
+mixed:
+	XORL AX, AX
 
 few:
 	ADDQ $+4, AX
@@ -55644,12 +55421,25 @@ each:
 	SUBQ         $+1, AX
 	JNE          each
 	CMPQ         88(R13), $+0
-	JNE          fewadd
+	JE           bias
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
 
-fewbias:
+bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      fewrectify
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -55661,9 +55451,9 @@ fewbias:
 	VADDPS  Y0, Y10, Y10
 	VADDPS  Y0, Y8, Y8
 
-fewrectify:
+rectify:
 	CMPQ   96(R13), $+0
-	JE     fewstore
+	JE     store
 	VPXOR  X0, X0, X0
 	VMAXPS Y15, Y0, Y15
 	VMAXPS Y14, Y0, Y14
@@ -55674,7 +55464,7 @@ fewrectify:
 	VMAXPS Y9, Y0, Y9
 	VMAXPS Y8, Y0, Y8
 
-fewstore:
+store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
 	ADDQ    56(R13), R12
@@ -55697,42 +55487,6 @@ next:
 	MOVQ 160(R13), AX
 	ADDQ AX, 24(R13)
 	JMP  line
-
-add:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	JMP          bias
-
-add2:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          bias2
-
-fewadd:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          fewbias
 
 // func GemmCols4x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3, MMX+
@@ -56921,14 +56675,18 @@ stored:
 	RET
 
 which:
-	MOVQ $+2, 40(SP)
+	MOVQ $+1, 40(SP)
+	MOVQ 24(R13), AX
+	ORQ  96(R13), AX
+	JE   begin
+	MOVQ $+3, 40(SP)
 	CMPQ 88(R13), $+0
 	JNE  begin
 	CMPQ 24(R13), $+0
 	JE   begin
 	CMPQ 96(R13), $+0
 	JE   begin
-	MOVQ $+1, 40(SP)
+	MOVQ $+2, 40(SP)
 	JMP  begin
 
 ahead:
@@ -57046,8 +56804,9 @@ segments:
 	JMP  last
 
 ends:
-	CMPQ         40(SP), $+1
-	JNE          complete
+	CMPQ         40(SP), $+2
+	JL           additions
+	JG           mixed
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9), Y4
@@ -57181,7 +56940,7 @@ ends:
 	ADDQ         56(R13), R12
 	JMP          stored
 
-complete:
+additions:
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9), Y4
@@ -57214,30 +56973,13 @@ complete:
 	VBROADCASTSS 4(R9)(R8*1), Y3
 	VFMADD231PS  Y0, Y3, Y13
 	VFMADD231PS  Y1, Y3, Y12
-	CMPQ         88(R13), $+0
-	JNE          add
-
-bias:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y15, Y15
-	VADDPS  Y0, Y13, Y13
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y14, Y14
-	VADDPS  Y0, Y12, Y12
-
-rectify:
-	CMPQ   96(R13), $+0
-	JE     store
-	VPXOR  X0, X0, X0
-	VMAXPS Y15, Y0, Y15
-	VMAXPS Y14, Y0, Y14
-	VMAXPS Y13, Y0, Y13
-	VMAXPS Y12, Y0, Y12
-
-store:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
 	ADDQ         56(R13), R12
@@ -57276,30 +57018,13 @@ store:
 	VBROADCASTSS 12(R9)(R8*1), Y3
 	VFMADD231PS  Y0, Y3, Y9
 	VFMADD231PS  Y1, Y3, Y8
-	CMPQ         88(R13), $+0
-	JNE          add2
-
-bias2:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify2
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y11, Y11
-	VADDPS  Y0, Y9, Y9
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y10, Y10
-	VADDPS  Y0, Y8, Y8
-
-rectify2:
-	CMPQ   96(R13), $+0
-	JE     store2
-	VPXOR  X0, X0, X0
-	VMAXPS Y11, Y0, Y11
-	VMAXPS Y10, Y0, Y10
-	VMAXPS Y9, Y0, Y9
-	VMAXPS Y8, Y0, Y8
-
-store2:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
 	ADDQ         56(R13), R12
@@ -57326,30 +57051,17 @@ store2:
 	VBROADCASTSS 16(R9)(R8*1), Y3
 	VFMADD231PS  Y0, Y3, Y7
 	VFMADD231PS  Y1, Y3, Y6
-	CMPQ         88(R13), $+0
-	JNE          add4
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	VMOVUPS      Y7, (R12)
+	VMOVUPS      Y6, 32(R12)
+	ADDQ         56(R13), R12
+	JMP          stored
 
-bias4:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify4
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y7, Y7
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y6, Y6
-
-rectify4:
-	CMPQ   96(R13), $+0
-	JE     store4
-	VPXOR  X0, X0, X0
-	VMAXPS Y7, Y0, Y7
-	VMAXPS Y6, Y0, Y6
-
-store4:
-	VMOVUPS Y7, (R12)
-	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
-	JMP     stored
+mixed:
+	XORL AX, AX
 
 few:
 	ADDQ $+4, AX
@@ -57377,12 +57089,28 @@ each:
 	SUBQ         $+1, AX
 	JNE          each
 	CMPQ         88(R13), $+0
-	JNE          fewadd
+	JE           bias
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
 
-fewbias:
+bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      fewrectify
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -57396,9 +57124,9 @@ fewbias:
 	VADDPS  Y0, Y8, Y8
 	VADDPS  Y0, Y6, Y6
 
-fewrectify:
+rectify:
 	CMPQ   96(R13), $+0
-	JE     fewstore
+	JE     store
 	VPXOR  X0, X0, X0
 	VMAXPS Y15, Y0, Y15
 	VMAXPS Y14, Y0, Y14
@@ -57411,7 +57139,7 @@ fewrectify:
 	VMAXPS Y7, Y0, Y7
 	VMAXPS Y6, Y0, Y6
 
-fewstore:
+store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
 	ADDQ    56(R13), R12
@@ -57437,52 +57165,6 @@ next:
 	MOVQ 160(R13), AX
 	ADDQ AX, 24(R13)
 	JMP  line
-
-add:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	JMP          bias
-
-add2:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          bias2
-
-add4:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	JMP          bias4
-
-fewadd:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	JMP          fewbias
 
 // func GemmCols5x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3, MMX+
@@ -58808,14 +58490,18 @@ stored:
 	RET
 
 which:
-	MOVQ $+2, 40(SP)
+	MOVQ $+1, 40(SP)
+	MOVQ 24(R13), AX
+	ORQ  96(R13), AX
+	JE   begin
+	MOVQ $+3, 40(SP)
 	CMPQ 88(R13), $+0
 	JNE  begin
 	CMPQ 24(R13), $+0
 	JE   begin
 	CMPQ 96(R13), $+0
 	JE   begin
-	MOVQ $+1, 40(SP)
+	MOVQ $+2, 40(SP)
 	JMP  begin
 
 ahead:
@@ -58945,8 +58631,9 @@ segments:
 	JMP  last
 
 ends:
-	CMPQ         40(SP), $+1
-	JNE          complete
+	CMPQ         40(SP), $+2
+	JL           additions
+	JG           mixed
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9), Y3
@@ -59099,7 +58786,7 @@ ends:
 	ADDQ         56(R13), R12
 	JMP          stored
 
-complete:
+additions:
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R9), Y3
@@ -59132,30 +58819,13 @@ complete:
 	VBROADCASTSS 4(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y13
 	VFMADD231PS  Y1, Y2, Y12
-	CMPQ         88(R13), $+0
-	JNE          add
-
-bias:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y15, Y15
-	VADDPS  Y0, Y13, Y13
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y14, Y14
-	VADDPS  Y0, Y12, Y12
-
-rectify:
-	CMPQ   96(R13), $+0
-	JE     store
-	VPXOR  X0, X0, X0
-	VMAXPS Y15, Y0, Y15
-	VMAXPS Y14, Y0, Y14
-	VMAXPS Y13, Y0, Y13
-	VMAXPS Y12, Y0, Y12
-
-store:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
 	ADDQ         56(R13), R12
@@ -59194,30 +58864,13 @@ store:
 	VBROADCASTSS 12(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y9
 	VFMADD231PS  Y1, Y2, Y8
-	CMPQ         88(R13), $+0
-	JNE          add2
-
-bias2:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify2
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y11, Y11
-	VADDPS  Y0, Y9, Y9
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y10, Y10
-	VADDPS  Y0, Y8, Y8
-
-rectify2:
-	CMPQ   96(R13), $+0
-	JE     store2
-	VPXOR  X0, X0, X0
-	VMAXPS Y11, Y0, Y11
-	VMAXPS Y10, Y0, Y10
-	VMAXPS Y9, Y0, Y9
-	VMAXPS Y8, Y0, Y8
-
-store2:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
 	ADDQ         56(R13), R12
@@ -59256,37 +58909,23 @@ store2:
 	VBROADCASTSS 20(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
-	CMPQ         88(R13), $+0
-	JNE          add4
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y5
+	VFMADD213PS  32(AX), Y1, Y4
+	VMOVUPS      Y7, (R12)
+	VMOVUPS      Y6, 32(R12)
+	ADDQ         56(R13), R12
+	VMOVUPS      Y5, (R12)
+	VMOVUPS      Y4, 32(R12)
+	ADDQ         56(R13), R12
+	JMP          stored
 
-bias4:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify4
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y7, Y7
-	VADDPS  Y0, Y5, Y5
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y6, Y6
-	VADDPS  Y0, Y4, Y4
-
-rectify4:
-	CMPQ   96(R13), $+0
-	JE     store4
-	VPXOR  X0, X0, X0
-	VMAXPS Y7, Y0, Y7
-	VMAXPS Y6, Y0, Y6
-	VMAXPS Y5, Y0, Y5
-	VMAXPS Y4, Y0, Y4
-
-store4:
-	VMOVUPS Y7, (R12)
-	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
-	VMOVUPS Y5, (R12)
-	VMOVUPS Y4, 32(R12)
-	ADDQ    56(R13), R12
-	JMP     stored
+mixed:
+	XORL AX, AX
 
 few:
 	ADDQ $+4, AX
@@ -59317,12 +58956,31 @@ each:
 	SUBQ         $+1, AX
 	JNE          each
 	CMPQ         88(R13), $+0
-	JNE          fewadd
+	JE           bias
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y5
+	VFMADD213PS  32(AX), Y1, Y4
 
-fewbias:
+bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      fewrectify
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -59338,9 +58996,9 @@ fewbias:
 	VADDPS  Y0, Y6, Y6
 	VADDPS  Y0, Y4, Y4
 
-fewrectify:
+rectify:
 	CMPQ   96(R13), $+0
-	JE     fewstore
+	JE     store
 	VPXOR  X0, X0, X0
 	VMAXPS Y15, Y0, Y15
 	VMAXPS Y14, Y0, Y14
@@ -59355,7 +59013,7 @@ fewrectify:
 	VMAXPS Y5, Y0, Y5
 	VMAXPS Y4, Y0, Y4
 
-fewstore:
+store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
 	ADDQ    56(R13), R12
@@ -59384,58 +59042,6 @@ next:
 	MOVQ 160(R13), AX
 	ADDQ AX, 24(R13)
 	JMP  line
-
-add:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	JMP          bias
-
-add2:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          bias2
-
-add4:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y5
-	VFMADD213PS  32(AX), Y1, Y4
-	JMP          bias4
-
-fewadd:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y5
-	VFMADD213PS  32(AX), Y1, Y4
-	JMP          fewbias
 
 // func GemmCols6x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3, MMX+
@@ -64651,14 +64257,18 @@ stored:
 	RET
 
 which:
-	MOVQ $+2, 40(SP)
+	MOVQ $+1, 40(SP)
+	MOVQ 24(R13), AX
+	ORQ  96(R13), AX
+	JE   begin
+	MOVQ $+3, 40(SP)
 	CMPQ 88(R13), $+0
 	JNE  begin
 	CMPQ 24(R13), $+0
 	JE   begin
 	CMPQ 96(R13), $+0
 	JE   begin
-	MOVQ $+1, 40(SP)
+	MOVQ $+2, 40(SP)
 	JMP  begin
 
 ahead:
@@ -64764,8 +64374,9 @@ segments:
 	JMP  last
 
 ends:
-	CMPQ         40(SP), $+1
-	JNE          complete
+	CMPQ         40(SP), $+2
+	JL           additions
+	JG           mixed
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9), Y7
@@ -64868,7 +64479,7 @@ ends:
 	ADDQ         56(R13), R12
 	JMP          stored
 
-complete:
+additions:
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9), Y5
@@ -64901,30 +64512,13 @@ complete:
 	VBROADCASTSS 12(R9)(SI*1), Y6
 	VFMADD231PS  Y0, Y6, Y13
 	VFMADD231PS  Y1, Y6, Y12
-	CMPQ         88(R13), $+0
-	JNE          add
-
-bias:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y15, Y15
-	VADDPS  Y0, Y13, Y13
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y14, Y14
-	VADDPS  Y0, Y12, Y12
-
-rectify:
-	CMPQ   96(R13), $+0
-	JE     store
-	VPXOR  X0, X0, X0
-	VMAXPS Y15, Y0, Y15
-	VMAXPS Y14, Y0, Y14
-	VMAXPS Y13, Y0, Y13
-	VMAXPS Y12, Y0, Y12
-
-store:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
 	ADDQ         56(R13), R12
@@ -64963,37 +64557,23 @@ store:
 	VBROADCASTSS 12(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y9
 	VFMADD231PS  Y1, Y2, Y8
-	CMPQ         88(R13), $+0
-	JNE          add2
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	VMOVUPS      Y11, (R12)
+	VMOVUPS      Y10, 32(R12)
+	ADDQ         56(R13), R12
+	VMOVUPS      Y9, (R12)
+	VMOVUPS      Y8, 32(R12)
+	ADDQ         56(R13), R12
+	JMP          stored
 
-bias2:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify2
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y11, Y11
-	VADDPS  Y0, Y9, Y9
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y10, Y10
-	VADDPS  Y0, Y8, Y8
-
-rectify2:
-	CMPQ   96(R13), $+0
-	JE     store2
-	VPXOR  X0, X0, X0
-	VMAXPS Y11, Y0, Y11
-	VMAXPS Y10, Y0, Y10
-	VMAXPS Y9, Y0, Y9
-	VMAXPS Y8, Y0, Y8
-
-store2:
-	VMOVUPS Y11, (R12)
-	VMOVUPS Y10, 32(R12)
-	ADDQ    56(R13), R12
-	VMOVUPS Y9, (R12)
-	VMOVUPS Y8, 32(R12)
-	ADDQ    56(R13), R12
-	JMP     stored
+mixed:
+	XORL AX, AX
 
 few:
 	ADDQ $+4, AX
@@ -65018,12 +64598,25 @@ each:
 	SUBQ         $+1, AX
 	JNE          each
 	CMPQ         88(R13), $+0
-	JNE          fewadd
+	JE           bias
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
 
-fewbias:
+bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      fewrectify
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -65035,9 +64628,9 @@ fewbias:
 	VADDPS  Y0, Y10, Y10
 	VADDPS  Y0, Y8, Y8
 
-fewrectify:
+rectify:
 	CMPQ   96(R13), $+0
-	JE     fewstore
+	JE     store
 	VPXOR  X0, X0, X0
 	VMAXPS Y15, Y0, Y15
 	VMAXPS Y14, Y0, Y14
@@ -65048,7 +64641,7 @@ fewrectify:
 	VMAXPS Y9, Y0, Y9
 	VMAXPS Y8, Y0, Y8
 
-fewstore:
+store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
 	ADDQ    56(R13), R12
@@ -65071,42 +64664,6 @@ next:
 	MOVQ 160(R13), AX
 	ADDQ AX, 24(R13)
 	JMP  line
-
-add:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	JMP          bias
-
-add2:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          bias2
-
-fewadd:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          fewbias
 
 // func GemmHalf5x2AVX2(t uintptr)
 // Requires: AVX, F16C, FMA3, MMX+
@@ -65382,14 +64939,18 @@ stored:
 	RET
 
 which:
-	MOVQ $+2, 40(SP)
+	MOVQ $+1, 40(SP)
+	MOVQ 24(R13), AX
+	ORQ  96(R13), AX
+	JE   begin
+	MOVQ $+3, 40(SP)
 	CMPQ 88(R13), $+0
 	JNE  begin
 	CMPQ 24(R13), $+0
 	JE   begin
 	CMPQ 96(R13), $+0
 	JE   begin
-	MOVQ $+1, 40(SP)
+	MOVQ $+2, 40(SP)
 	JMP  begin
 
 ahead:
@@ -65507,8 +65068,9 @@ segments:
 	JMP  last
 
 ends:
-	CMPQ         40(SP), $+1
-	JNE          complete
+	CMPQ         40(SP), $+2
+	JL           additions
+	JG           mixed
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9), Y4
@@ -65642,7 +65204,7 @@ ends:
 	ADDQ         56(R13), R12
 	JMP          stored
 
-complete:
+additions:
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9), Y4
@@ -65675,30 +65237,13 @@ complete:
 	VBROADCASTSS 12(R9)(SI*1), Y3
 	VFMADD231PS  Y0, Y3, Y13
 	VFMADD231PS  Y1, Y3, Y12
-	CMPQ         88(R13), $+0
-	JNE          add
-
-bias:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y15, Y15
-	VADDPS  Y0, Y13, Y13
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y14, Y14
-	VADDPS  Y0, Y12, Y12
-
-rectify:
-	CMPQ   96(R13), $+0
-	JE     store
-	VPXOR  X0, X0, X0
-	VMAXPS Y15, Y0, Y15
-	VMAXPS Y14, Y0, Y14
-	VMAXPS Y13, Y0, Y13
-	VMAXPS Y12, Y0, Y12
-
-store:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
 	ADDQ         56(R13), R12
@@ -65737,30 +65282,13 @@ store:
 	VBROADCASTSS 12(R9)(R8*1), Y3
 	VFMADD231PS  Y0, Y3, Y9
 	VFMADD231PS  Y1, Y3, Y8
-	CMPQ         88(R13), $+0
-	JNE          add2
-
-bias2:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify2
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y11, Y11
-	VADDPS  Y0, Y9, Y9
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y10, Y10
-	VADDPS  Y0, Y8, Y8
-
-rectify2:
-	CMPQ   96(R13), $+0
-	JE     store2
-	VPXOR  X0, X0, X0
-	VMAXPS Y11, Y0, Y11
-	VMAXPS Y10, Y0, Y10
-	VMAXPS Y9, Y0, Y9
-	VMAXPS Y8, Y0, Y8
-
-store2:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
 	ADDQ         56(R13), R12
@@ -65787,30 +65315,17 @@ store2:
 	VBROADCASTSS 12(R9)(SI*4), Y3
 	VFMADD231PS  Y0, Y3, Y7
 	VFMADD231PS  Y1, Y3, Y6
-	CMPQ         88(R13), $+0
-	JNE          add4
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	VMOVUPS      Y7, (R12)
+	VMOVUPS      Y6, 32(R12)
+	ADDQ         56(R13), R12
+	JMP          stored
 
-bias4:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify4
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y7, Y7
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y6, Y6
-
-rectify4:
-	CMPQ   96(R13), $+0
-	JE     store4
-	VPXOR  X0, X0, X0
-	VMAXPS Y7, Y0, Y7
-	VMAXPS Y6, Y0, Y6
-
-store4:
-	VMOVUPS Y7, (R12)
-	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
-	JMP     stored
+mixed:
+	XORL AX, AX
 
 few:
 	ADDQ $+4, AX
@@ -65838,12 +65353,28 @@ each:
 	SUBQ         $+1, AX
 	JNE          each
 	CMPQ         88(R13), $+0
-	JNE          fewadd
+	JE           bias
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
 
-fewbias:
+bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      fewrectify
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -65857,9 +65388,9 @@ fewbias:
 	VADDPS  Y0, Y8, Y8
 	VADDPS  Y0, Y6, Y6
 
-fewrectify:
+rectify:
 	CMPQ   96(R13), $+0
-	JE     fewstore
+	JE     store
 	VPXOR  X0, X0, X0
 	VMAXPS Y15, Y0, Y15
 	VMAXPS Y14, Y0, Y14
@@ -65872,7 +65403,7 @@ fewrectify:
 	VMAXPS Y7, Y0, Y7
 	VMAXPS Y6, Y0, Y6
 
-fewstore:
+store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
 	ADDQ    56(R13), R12
@@ -65898,52 +65429,6 @@ next:
 	MOVQ 160(R13), AX
 	ADDQ AX, 24(R13)
 	JMP  line
-
-add:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	JMP          bias
-
-add2:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          bias2
-
-add4:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	JMP          bias4
-
-fewadd:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	JMP          fewbias
 
 // func GemmHalf6x2AVX2(t uintptr)
 // Requires: AVX, F16C, FMA3, MMX+
@@ -66252,14 +65737,18 @@ stored:
 	RET
 
 which:
-	MOVQ $+2, 40(SP)
+	MOVQ $+1, 40(SP)
+	MOVQ 24(R13), AX
+	ORQ  96(R13), AX
+	JE   begin
+	MOVQ $+3, 40(SP)
 	CMPQ 88(R13), $+0
 	JNE  begin
 	CMPQ 24(R13), $+0
 	JE   begin
 	CMPQ 96(R13), $+0
 	JE   begin
-	MOVQ $+1, 40(SP)
+	MOVQ $+2, 40(SP)
 	JMP  begin
 
 ahead:
@@ -66389,8 +65878,9 @@ segments:
 	JMP  last
 
 ends:
-	CMPQ         40(SP), $+1
-	JNE          complete
+	CMPQ         40(SP), $+2
+	JL           additions
+	JG           mixed
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9), Y3
@@ -66543,7 +66033,7 @@ ends:
 	ADDQ         56(R13), R12
 	JMP          stored
 
-complete:
+additions:
 	VCVTPH2PS    (BX), Y0
 	VCVTPH2PS    16(BX), Y1
 	VBROADCASTSS (R9), Y3
@@ -66576,30 +66066,13 @@ complete:
 	VBROADCASTSS 12(R9)(SI*1), Y2
 	VFMADD231PS  Y0, Y2, Y13
 	VFMADD231PS  Y1, Y2, Y12
-	CMPQ         88(R13), $+0
-	JNE          add
-
-bias:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y15, Y15
-	VADDPS  Y0, Y13, Y13
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y14, Y14
-	VADDPS  Y0, Y12, Y12
-
-rectify:
-	CMPQ   96(R13), $+0
-	JE     store
-	VPXOR  X0, X0, X0
-	VMAXPS Y15, Y0, Y15
-	VMAXPS Y14, Y0, Y14
-	VMAXPS Y13, Y0, Y13
-	VMAXPS Y12, Y0, Y12
-
-store:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
 	ADDQ         56(R13), R12
@@ -66638,30 +66111,13 @@ store:
 	VBROADCASTSS 12(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y9
 	VFMADD231PS  Y1, Y2, Y8
-	CMPQ         88(R13), $+0
-	JNE          add2
-
-bias2:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify2
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y11, Y11
-	VADDPS  Y0, Y9, Y9
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y10, Y10
-	VADDPS  Y0, Y8, Y8
-
-rectify2:
-	CMPQ   96(R13), $+0
-	JE     store2
-	VPXOR  X0, X0, X0
-	VMAXPS Y11, Y0, Y11
-	VMAXPS Y10, Y0, Y10
-	VMAXPS Y9, Y0, Y9
-	VMAXPS Y8, Y0, Y8
-
-store2:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
 	ADDQ         56(R13), R12
@@ -66700,37 +66156,23 @@ store2:
 	VBROADCASTSS 12(R9)(R10*1), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
-	CMPQ         88(R13), $+0
-	JNE          add4
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y5
+	VFMADD213PS  32(AX), Y1, Y4
+	VMOVUPS      Y7, (R12)
+	VMOVUPS      Y6, 32(R12)
+	ADDQ         56(R13), R12
+	VMOVUPS      Y5, (R12)
+	VMOVUPS      Y4, 32(R12)
+	ADDQ         56(R13), R12
+	JMP          stored
 
-bias4:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify4
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y7, Y7
-	VADDPS  Y0, Y5, Y5
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y6, Y6
-	VADDPS  Y0, Y4, Y4
-
-rectify4:
-	CMPQ   96(R13), $+0
-	JE     store4
-	VPXOR  X0, X0, X0
-	VMAXPS Y7, Y0, Y7
-	VMAXPS Y6, Y0, Y6
-	VMAXPS Y5, Y0, Y5
-	VMAXPS Y4, Y0, Y4
-
-store4:
-	VMOVUPS Y7, (R12)
-	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
-	VMOVUPS Y5, (R12)
-	VMOVUPS Y4, 32(R12)
-	ADDQ    56(R13), R12
-	JMP     stored
+mixed:
+	XORL AX, AX
 
 few:
 	ADDQ $+4, AX
@@ -66761,12 +66203,31 @@ each:
 	SUBQ         $+1, AX
 	JNE          each
 	CMPQ         88(R13), $+0
-	JNE          fewadd
+	JE           bias
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y5
+	VFMADD213PS  32(AX), Y1, Y4
 
-fewbias:
+bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      fewrectify
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -66782,9 +66243,9 @@ fewbias:
 	VADDPS  Y0, Y6, Y6
 	VADDPS  Y0, Y4, Y4
 
-fewrectify:
+rectify:
 	CMPQ   96(R13), $+0
-	JE     fewstore
+	JE     store
 	VPXOR  X0, X0, X0
 	VMAXPS Y15, Y0, Y15
 	VMAXPS Y14, Y0, Y14
@@ -66799,7 +66260,7 @@ fewrectify:
 	VMAXPS Y5, Y0, Y5
 	VMAXPS Y4, Y0, Y4
 
-fewstore:
+store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
 	ADDQ    56(R13), R12
@@ -66828,58 +66289,6 @@ next:
 	MOVQ 160(R13), AX
 	ADDQ AX, 24(R13)
 	JMP  line
-
-add:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	JMP          bias
-
-add2:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          bias2
-
-add4:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y5
-	VFMADD213PS  32(AX), Y1, Y4
-	JMP          bias4
-
-fewadd:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y5
-	VFMADD213PS  32(AX), Y1, Y4
-	JMP          fewbias
 
 // func GemmHalf1x8AVX2(t uintptr)
 // Requires: AVX, F16C, FMA3
@@ -78610,14 +78019,18 @@ stored:
 	RET
 
 which:
-	MOVQ $+2, 24(SP)
+	MOVQ $+1, 24(SP)
+	MOVQ 24(R13), AX
+	ORQ  96(R13), AX
+	JE   begin
+	MOVQ $+3, 24(SP)
 	CMPQ 88(R13), $+0
 	JNE  begin
 	CMPQ 24(R13), $+0
 	JE   begin
 	CMPQ 96(R13), $+0
 	JE   begin
-	MOVQ $+1, 24(SP)
+	MOVQ $+2, 24(SP)
 	JMP  begin
 
 segment:
@@ -78647,8 +78060,9 @@ segments:
 	JMP  last
 
 ends:
-	CMPQ         24(SP), $+1
-	JNE          complete
+	CMPQ         24(SP), $+2
+	JL           additions
+	JG           mixed
 	VMOVUPS      (BX), Y0
 	VMOVUPS      Y0, (R11)
 	VMOVUPS      32(BX), Y1
@@ -78794,7 +78208,7 @@ ends:
 	ADDQ         56(R13), R12
 	JMP          stored
 
-complete:
+additions:
 	VMOVUPS      (BX), Y0
 	VMOVUPS      Y0, (R11)
 	VMOVUPS      32(BX), Y1
@@ -78839,30 +78253,13 @@ complete:
 	VBROADCASTSS 12(R9)(SI*1), Y3
 	VFMADD231PS  Y0, Y3, Y13
 	VFMADD231PS  Y1, Y3, Y12
-	CMPQ         88(R13), $+0
-	JNE          add
-
-bias:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y15, Y15
-	VADDPS  Y0, Y13, Y13
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y14, Y14
-	VADDPS  Y0, Y12, Y12
-
-rectify:
-	CMPQ   96(R13), $+0
-	JE     store
-	VPXOR  X0, X0, X0
-	VMAXPS Y15, Y0, Y15
-	VMAXPS Y14, Y0, Y14
-	VMAXPS Y13, Y0, Y13
-	VMAXPS Y12, Y0, Y12
-
-store:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
 	ADDQ         56(R13), R12
@@ -78901,30 +78298,13 @@ store:
 	VBROADCASTSS 12(R9)(R8*1), Y3
 	VFMADD231PS  Y0, Y3, Y9
 	VFMADD231PS  Y1, Y3, Y8
-	CMPQ         88(R13), $+0
-	JNE          add2
-
-bias2:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify2
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y11, Y11
-	VADDPS  Y0, Y9, Y9
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y10, Y10
-	VADDPS  Y0, Y8, Y8
-
-rectify2:
-	CMPQ   96(R13), $+0
-	JE     store2
-	VPXOR  X0, X0, X0
-	VMAXPS Y11, Y0, Y11
-	VMAXPS Y10, Y0, Y10
-	VMAXPS Y9, Y0, Y9
-	VMAXPS Y8, Y0, Y8
-
-store2:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
 	ADDQ         56(R13), R12
@@ -78951,30 +78331,17 @@ store2:
 	VBROADCASTSS 12(R9)(SI*4), Y3
 	VFMADD231PS  Y0, Y3, Y7
 	VFMADD231PS  Y1, Y3, Y6
-	CMPQ         88(R13), $+0
-	JNE          add4
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	VMOVUPS      Y7, (R12)
+	VMOVUPS      Y6, 32(R12)
+	ADDQ         56(R13), R12
+	JMP          stored
 
-bias4:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify4
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y7, Y7
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y6, Y6
-
-rectify4:
-	CMPQ   96(R13), $+0
-	JE     store4
-	VPXOR  X0, X0, X0
-	VMAXPS Y7, Y0, Y7
-	VMAXPS Y6, Y0, Y6
-
-store4:
-	VMOVUPS Y7, (R12)
-	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
-	JMP     stored
+mixed:
+	XORL AX, AX
 
 few:
 	ADDQ $+4, AX
@@ -79006,12 +78373,28 @@ each:
 	SUBQ         $+1, AX
 	JNE          each
 	CMPQ         88(R13), $+0
-	JNE          fewadd
+	JE           bias
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
 
-fewbias:
+bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      fewrectify
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -79025,9 +78408,9 @@ fewbias:
 	VADDPS  Y0, Y8, Y8
 	VADDPS  Y0, Y6, Y6
 
-fewrectify:
+rectify:
 	CMPQ   96(R13), $+0
-	JE     fewstore
+	JE     store
 	VPXOR  X0, X0, X0
 	VMAXPS Y15, Y0, Y15
 	VMAXPS Y14, Y0, Y14
@@ -79040,7 +78423,7 @@ fewrectify:
 	VMAXPS Y7, Y0, Y7
 	VMAXPS Y6, Y0, Y6
 
-fewstore:
+store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
 	ADDQ    56(R13), R12
@@ -79066,52 +78449,6 @@ next:
 	MOVQ 160(R13), AX
 	ADDQ AX, 24(R13)
 	JMP  line
-
-add:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	JMP          bias
-
-add2:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          bias2
-
-add4:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	JMP          bias4
-
-fewadd:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	JMP          fewbias
 
 // func GemmRows6x2PackAVX2(t uintptr)
 // Requires: AVX, FMA3, MMX+
@@ -79446,14 +78783,18 @@ stored:
 	RET
 
 which:
-	MOVQ $+2, 24(SP)
+	MOVQ $+1, 24(SP)
+	MOVQ 24(R13), AX
+	ORQ  96(R13), AX
+	JE   begin
+	MOVQ $+3, 24(SP)
 	CMPQ 88(R13), $+0
 	JNE  begin
 	CMPQ 24(R13), $+0
 	JE   begin
 	CMPQ 96(R13), $+0
 	JE   begin
-	MOVQ $+1, 24(SP)
+	MOVQ $+2, 24(SP)
 	JMP  begin
 
 segment:
@@ -79483,8 +78824,9 @@ segments:
 	JMP  last
 
 ends:
-	CMPQ         24(SP), $+1
-	JNE          complete
+	CMPQ         24(SP), $+2
+	JL           additions
+	JG           mixed
 	VMOVUPS      (BX), Y0
 	VMOVUPS      Y0, (R11)
 	VMOVUPS      32(BX), Y1
@@ -79649,7 +78991,7 @@ ends:
 	ADDQ         56(R13), R12
 	JMP          stored
 
-complete:
+additions:
 	VMOVUPS      (BX), Y0
 	VMOVUPS      Y0, (R11)
 	VMOVUPS      32(BX), Y1
@@ -79694,30 +79036,13 @@ complete:
 	VBROADCASTSS 12(R9)(SI*1), Y2
 	VFMADD231PS  Y0, Y2, Y13
 	VFMADD231PS  Y1, Y2, Y12
-	CMPQ         88(R13), $+0
-	JNE          add
-
-bias:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y15, Y15
-	VADDPS  Y0, Y13, Y13
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y14, Y14
-	VADDPS  Y0, Y12, Y12
-
-rectify:
-	CMPQ   96(R13), $+0
-	JE     store
-	VPXOR  X0, X0, X0
-	VMAXPS Y15, Y0, Y15
-	VMAXPS Y14, Y0, Y14
-	VMAXPS Y13, Y0, Y13
-	VMAXPS Y12, Y0, Y12
-
-store:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
 	ADDQ         56(R13), R12
@@ -79756,30 +79081,13 @@ store:
 	VBROADCASTSS 12(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y9
 	VFMADD231PS  Y1, Y2, Y8
-	CMPQ         88(R13), $+0
-	JNE          add2
-
-bias2:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify2
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y11, Y11
-	VADDPS  Y0, Y9, Y9
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y10, Y10
-	VADDPS  Y0, Y8, Y8
-
-rectify2:
-	CMPQ   96(R13), $+0
-	JE     store2
-	VPXOR  X0, X0, X0
-	VMAXPS Y11, Y0, Y11
-	VMAXPS Y10, Y0, Y10
-	VMAXPS Y9, Y0, Y9
-	VMAXPS Y8, Y0, Y8
-
-store2:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
 	ADDQ         56(R13), R12
@@ -79818,37 +79126,23 @@ store2:
 	VBROADCASTSS 12(R9)(R10*1), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
-	CMPQ         88(R13), $+0
-	JNE          add4
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y5
+	VFMADD213PS  32(AX), Y1, Y4
+	VMOVUPS      Y7, (R12)
+	VMOVUPS      Y6, 32(R12)
+	ADDQ         56(R13), R12
+	VMOVUPS      Y5, (R12)
+	VMOVUPS      Y4, 32(R12)
+	ADDQ         56(R13), R12
+	JMP          stored
 
-bias4:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify4
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y7, Y7
-	VADDPS  Y0, Y5, Y5
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y6, Y6
-	VADDPS  Y0, Y4, Y4
-
-rectify4:
-	CMPQ   96(R13), $+0
-	JE     store4
-	VPXOR  X0, X0, X0
-	VMAXPS Y7, Y0, Y7
-	VMAXPS Y6, Y0, Y6
-	VMAXPS Y5, Y0, Y5
-	VMAXPS Y4, Y0, Y4
-
-store4:
-	VMOVUPS Y7, (R12)
-	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
-	VMOVUPS Y5, (R12)
-	VMOVUPS Y4, 32(R12)
-	ADDQ    56(R13), R12
-	JMP     stored
+mixed:
+	XORL AX, AX
 
 few:
 	ADDQ $+4, AX
@@ -79883,12 +79177,31 @@ each:
 	SUBQ         $+1, AX
 	JNE          each
 	CMPQ         88(R13), $+0
-	JNE          fewadd
+	JE           bias
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y5
+	VFMADD213PS  32(AX), Y1, Y4
 
-fewbias:
+bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      fewrectify
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -79904,9 +79217,9 @@ fewbias:
 	VADDPS  Y0, Y6, Y6
 	VADDPS  Y0, Y4, Y4
 
-fewrectify:
+rectify:
 	CMPQ   96(R13), $+0
-	JE     fewstore
+	JE     store
 	VPXOR  X0, X0, X0
 	VMAXPS Y15, Y0, Y15
 	VMAXPS Y14, Y0, Y14
@@ -79921,7 +79234,7 @@ fewrectify:
 	VMAXPS Y5, Y0, Y5
 	VMAXPS Y4, Y0, Y4
 
-fewstore:
+store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
 	ADDQ    56(R13), R12
@@ -79950,58 +79263,6 @@ next:
 	MOVQ 160(R13), AX
 	ADDQ AX, 24(R13)
 	JMP  line
-
-add:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	JMP          bias
-
-add2:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          bias2
-
-add4:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y5
-	VFMADD213PS  32(AX), Y1, Y4
-	JMP          bias4
-
-fewadd:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y5
-	VFMADD213PS  32(AX), Y1, Y4
-	JMP          fewbias
 
 // func GemmCols5x2PackAVX2(t uintptr)
 // Requires: AVX, FMA3, MMX+
@@ -80303,14 +79564,18 @@ stored:
 	RET
 
 which:
-	MOVQ $+2, 24(SP)
+	MOVQ $+1, 24(SP)
+	MOVQ 24(R13), AX
+	ORQ  96(R13), AX
+	JE   begin
+	MOVQ $+3, 24(SP)
 	CMPQ 88(R13), $+0
 	JNE  begin
 	CMPQ 24(R13), $+0
 	JE   begin
 	CMPQ 96(R13), $+0
 	JE   begin
-	MOVQ $+1, 24(SP)
+	MOVQ $+2, 24(SP)
 	JMP  begin
 
 segment:
@@ -80340,8 +79605,9 @@ segments:
 	JMP  last
 
 ends:
-	CMPQ         24(SP), $+1
-	JNE          complete
+	CMPQ         24(SP), $+2
+	JL           additions
+	JG           mixed
 	VMOVUPS      (BX), Y0
 	VMOVUPS      Y0, (R11)
 	VMOVUPS      32(BX), Y1
@@ -80487,7 +79753,7 @@ ends:
 	ADDQ         56(R13), R12
 	JMP          stored
 
-complete:
+additions:
 	VMOVUPS      (BX), Y0
 	VMOVUPS      Y0, (R11)
 	VMOVUPS      32(BX), Y1
@@ -80532,30 +79798,13 @@ complete:
 	VBROADCASTSS 4(R9)(R8*1), Y3
 	VFMADD231PS  Y0, Y3, Y13
 	VFMADD231PS  Y1, Y3, Y12
-	CMPQ         88(R13), $+0
-	JNE          add
-
-bias:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y15, Y15
-	VADDPS  Y0, Y13, Y13
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y14, Y14
-	VADDPS  Y0, Y12, Y12
-
-rectify:
-	CMPQ   96(R13), $+0
-	JE     store
-	VPXOR  X0, X0, X0
-	VMAXPS Y15, Y0, Y15
-	VMAXPS Y14, Y0, Y14
-	VMAXPS Y13, Y0, Y13
-	VMAXPS Y12, Y0, Y12
-
-store:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
 	ADDQ         56(R13), R12
@@ -80594,30 +79843,13 @@ store:
 	VBROADCASTSS 12(R9)(R8*1), Y3
 	VFMADD231PS  Y0, Y3, Y9
 	VFMADD231PS  Y1, Y3, Y8
-	CMPQ         88(R13), $+0
-	JNE          add2
-
-bias2:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify2
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y11, Y11
-	VADDPS  Y0, Y9, Y9
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y10, Y10
-	VADDPS  Y0, Y8, Y8
-
-rectify2:
-	CMPQ   96(R13), $+0
-	JE     store2
-	VPXOR  X0, X0, X0
-	VMAXPS Y11, Y0, Y11
-	VMAXPS Y10, Y0, Y10
-	VMAXPS Y9, Y0, Y9
-	VMAXPS Y8, Y0, Y8
-
-store2:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
 	ADDQ         56(R13), R12
@@ -80644,30 +79876,17 @@ store2:
 	VBROADCASTSS 16(R9)(R8*1), Y3
 	VFMADD231PS  Y0, Y3, Y7
 	VFMADD231PS  Y1, Y3, Y6
-	CMPQ         88(R13), $+0
-	JNE          add4
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	VMOVUPS      Y7, (R12)
+	VMOVUPS      Y6, 32(R12)
+	ADDQ         56(R13), R12
+	JMP          stored
 
-bias4:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify4
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y7, Y7
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y6, Y6
-
-rectify4:
-	CMPQ   96(R13), $+0
-	JE     store4
-	VPXOR  X0, X0, X0
-	VMAXPS Y7, Y0, Y7
-	VMAXPS Y6, Y0, Y6
-
-store4:
-	VMOVUPS Y7, (R12)
-	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
-	JMP     stored
+mixed:
+	XORL AX, AX
 
 few:
 	ADDQ $+4, AX
@@ -80699,12 +79918,28 @@ each:
 	SUBQ         $+1, AX
 	JNE          each
 	CMPQ         88(R13), $+0
-	JNE          fewadd
+	JE           bias
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
 
-fewbias:
+bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      fewrectify
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -80718,9 +79953,9 @@ fewbias:
 	VADDPS  Y0, Y8, Y8
 	VADDPS  Y0, Y6, Y6
 
-fewrectify:
+rectify:
 	CMPQ   96(R13), $+0
-	JE     fewstore
+	JE     store
 	VPXOR  X0, X0, X0
 	VMAXPS Y15, Y0, Y15
 	VMAXPS Y14, Y0, Y14
@@ -80733,7 +79968,7 @@ fewrectify:
 	VMAXPS Y7, Y0, Y7
 	VMAXPS Y6, Y0, Y6
 
-fewstore:
+store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
 	ADDQ    56(R13), R12
@@ -80759,52 +79994,6 @@ next:
 	MOVQ 160(R13), AX
 	ADDQ AX, 24(R13)
 	JMP  line
-
-add:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	JMP          bias
-
-add2:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          bias2
-
-add4:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	JMP          bias4
-
-fewadd:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	JMP          fewbias
 
 // func GemmCols6x2PackAVX2(t uintptr)
 // Requires: AVX, FMA3, MMX+
@@ -81138,14 +80327,18 @@ stored:
 	RET
 
 which:
-	MOVQ $+2, 24(SP)
+	MOVQ $+1, 24(SP)
+	MOVQ 24(R13), AX
+	ORQ  96(R13), AX
+	JE   begin
+	MOVQ $+3, 24(SP)
 	CMPQ 88(R13), $+0
 	JNE  begin
 	CMPQ 24(R13), $+0
 	JE   begin
 	CMPQ 96(R13), $+0
 	JE   begin
-	MOVQ $+1, 24(SP)
+	MOVQ $+2, 24(SP)
 	JMP  begin
 
 segment:
@@ -81175,8 +80368,9 @@ segments:
 	JMP  last
 
 ends:
-	CMPQ         24(SP), $+1
-	JNE          complete
+	CMPQ         24(SP), $+2
+	JL           additions
+	JG           mixed
 	VMOVUPS      (BX), Y0
 	VMOVUPS      Y0, (R11)
 	VMOVUPS      32(BX), Y1
@@ -81341,7 +80535,7 @@ ends:
 	ADDQ         56(R13), R12
 	JMP          stored
 
-complete:
+additions:
 	VMOVUPS      (BX), Y0
 	VMOVUPS      Y0, (R11)
 	VMOVUPS      32(BX), Y1
@@ -81386,30 +80580,13 @@ complete:
 	VBROADCASTSS 4(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y13
 	VFMADD231PS  Y1, Y2, Y12
-	CMPQ         88(R13), $+0
-	JNE          add
-
-bias:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y15, Y15
-	VADDPS  Y0, Y13, Y13
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y14, Y14
-	VADDPS  Y0, Y12, Y12
-
-rectify:
-	CMPQ   96(R13), $+0
-	JE     store
-	VPXOR  X0, X0, X0
-	VMAXPS Y15, Y0, Y15
-	VMAXPS Y14, Y0, Y14
-	VMAXPS Y13, Y0, Y13
-	VMAXPS Y12, Y0, Y12
-
-store:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
 	VMOVUPS      Y15, (R12)
 	VMOVUPS      Y14, 32(R12)
 	ADDQ         56(R13), R12
@@ -81448,30 +80625,13 @@ store:
 	VBROADCASTSS 12(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y9
 	VFMADD231PS  Y1, Y2, Y8
-	CMPQ         88(R13), $+0
-	JNE          add2
-
-bias2:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify2
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y11, Y11
-	VADDPS  Y0, Y9, Y9
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y10, Y10
-	VADDPS  Y0, Y8, Y8
-
-rectify2:
-	CMPQ   96(R13), $+0
-	JE     store2
-	VPXOR  X0, X0, X0
-	VMAXPS Y11, Y0, Y11
-	VMAXPS Y10, Y0, Y10
-	VMAXPS Y9, Y0, Y9
-	VMAXPS Y8, Y0, Y8
-
-store2:
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
 	VMOVUPS      Y11, (R12)
 	VMOVUPS      Y10, 32(R12)
 	ADDQ         56(R13), R12
@@ -81510,37 +80670,23 @@ store2:
 	VBROADCASTSS 20(R9)(R8*1), Y2
 	VFMADD231PS  Y0, Y2, Y5
 	VFMADD231PS  Y1, Y2, Y4
-	CMPQ         88(R13), $+0
-	JNE          add4
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y5
+	VFMADD213PS  32(AX), Y1, Y4
+	VMOVUPS      Y7, (R12)
+	VMOVUPS      Y6, 32(R12)
+	ADDQ         56(R13), R12
+	VMOVUPS      Y5, (R12)
+	VMOVUPS      Y4, 32(R12)
+	ADDQ         56(R13), R12
+	JMP          stored
 
-bias4:
-	MOVQ    24(R13), AX
-	TESTQ   AX, AX
-	JE      rectify4
-	VMOVUPS (AX), Y0
-	VADDPS  Y0, Y7, Y7
-	VADDPS  Y0, Y5, Y5
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y0, Y6, Y6
-	VADDPS  Y0, Y4, Y4
-
-rectify4:
-	CMPQ   96(R13), $+0
-	JE     store4
-	VPXOR  X0, X0, X0
-	VMAXPS Y7, Y0, Y7
-	VMAXPS Y6, Y0, Y6
-	VMAXPS Y5, Y0, Y5
-	VMAXPS Y4, Y0, Y4
-
-store4:
-	VMOVUPS Y7, (R12)
-	VMOVUPS Y6, 32(R12)
-	ADDQ    56(R13), R12
-	VMOVUPS Y5, (R12)
-	VMOVUPS Y4, 32(R12)
-	ADDQ    56(R13), R12
-	JMP     stored
+mixed:
+	XORL AX, AX
 
 few:
 	ADDQ $+4, AX
@@ -81575,12 +80721,31 @@ each:
 	SUBQ         $+1, AX
 	JNE          each
 	CMPQ         88(R13), $+0
-	JNE          fewadd
+	JE           bias
+	VBROADCASTSS 184(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	ADDQ         56(R13), AX
+	VFMADD213PS  (AX), Y1, Y5
+	VFMADD213PS  32(AX), Y1, Y4
 
-fewbias:
+bias:
 	MOVQ    24(R13), AX
 	TESTQ   AX, AX
-	JE      fewrectify
+	JE      rectify
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y15, Y15
 	VADDPS  Y0, Y13, Y13
@@ -81596,9 +80761,9 @@ fewbias:
 	VADDPS  Y0, Y6, Y6
 	VADDPS  Y0, Y4, Y4
 
-fewrectify:
+rectify:
 	CMPQ   96(R13), $+0
-	JE     fewstore
+	JE     store
 	VPXOR  X0, X0, X0
 	VMAXPS Y15, Y0, Y15
 	VMAXPS Y14, Y0, Y14
@@ -81613,7 +80778,7 @@ fewrectify:
 	VMAXPS Y5, Y0, Y5
 	VMAXPS Y4, Y0, Y4
 
-fewstore:
+store:
 	VMOVUPS Y15, (R12)
 	VMOVUPS Y14, 32(R12)
 	ADDQ    56(R13), R12
@@ -81642,58 +80807,6 @@ next:
 	MOVQ 160(R13), AX
 	ADDQ AX, 24(R13)
 	JMP  line
-
-add:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	JMP          bias
-
-add2:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	JMP          bias2
-
-add4:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y5
-	VFMADD213PS  32(AX), Y1, Y4
-	JMP          bias4
-
-fewadd:
-	VBROADCASTSS 184(R13), Y1
-	MOVQ         R12, AX
-	VFMADD213PS  (AX), Y1, Y15
-	VFMADD213PS  32(AX), Y1, Y14
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y13
-	VFMADD213PS  32(AX), Y1, Y12
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y11
-	VFMADD213PS  32(AX), Y1, Y10
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y9
-	VFMADD213PS  32(AX), Y1, Y8
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y7
-	VFMADD213PS  32(AX), Y1, Y6
-	ADDQ         56(R13), AX
-	VFMADD213PS  (AX), Y1, Y5
-	VFMADD213PS  32(AX), Y1, Y4
-	JMP          fewbias
 
 // func PackAVX2(dst *float32, src *float32, stride int, rows int)
 // Requires: AVX

@@ -148,8 +148,13 @@ func (t *Target) Gemm(s vec.Tile) {
 		rest, add = t.AllocLocal(8), t.AllocLocal(8)
 	}
 
-	// Whether C gets more than the sums: 0 if not, bothEnds for a bias and ReLU alone.
-	const bothEnds = 1
+	// What C gets besides the sums.
+	const (
+		nothing   = iota
+		additions // of C alone
+		bothEnds  // a bias and ReLU alone
+		mixed
+	)
 	var ends operand.Mem
 	if drained > 0 {
 		ends = t.AllocLocal(8)
@@ -220,7 +225,11 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.JNE(operand.LabelRef("which"))
 		t.rare = append(t.rare, func() {
 			t.Label("which")
-			t.MOVQ(operand.I32(bothEnds+1), ends)
+			t.MOVQ(operand.I32(additions), ends)
+			t.MOVQ(t.field(vec.TileBias), reg.RAX)
+			t.ORQ(t.field(vec.TileReLU), reg.RAX)
+			t.JE(operand.LabelRef("begin"))
+			t.MOVQ(operand.I32(mixed), ends)
 			t.CMPQ(t.field(vec.TileAdd), operand.I8(0))
 			t.JNE(operand.LabelRef("begin"))
 			t.CMPQ(t.field(vec.TileBias), operand.I8(0))
@@ -490,12 +499,6 @@ func (t *Target) Gemm(s vec.Tile) {
 	}
 	c := reg.RAX
 	free := vec.Reg(0) // a register below the outputs
-	label := func(name string, from int) string {
-		if from > 0 {
-			return fmt.Sprint(name, from)
-		}
-		return name
-	}
 	addBias := func(from, to int) {
 		for v := range s.Vectors {
 			load(operand.Mem{Base: c, Disp: bytes * v}, free, partial(v))
@@ -513,40 +516,31 @@ func (t *Target) Gemm(s vec.Tile) {
 			}
 		}
 	}
-	complete := func(name string, from, to int) {
-		// All loads of C come before the stores: partial rows overlap otherwise.
-		addTo := func() {
-			alpha := vec.Reg(1)
-			t.VBROADCASTSS(t.field(vec.TileAlpha), t.v(alpha))
-			t.MOVQ(gemmC, c)
-			for r := from; r < to; r++ {
-				for v := range s.Vectors {
-					m := operand.Mem{Base: c, Disp: bytes * v}
-					if partial(v) {
-						load(m, free, true)
-						t.VFMADD213PS(t.v(free), t.v(alpha), t.v(acc(r, v)))
-					} else {
-						t.VFMADD213PS(m, t.v(alpha), t.v(acc(r, v)))
-					}
-				}
-				if r < to-1 {
-					t.ADDQ(strideC, c)
+	// All loads of C come before the stores: partial rows overlap otherwise.
+	addC := func(from, to int) {
+		alpha := vec.Reg(1)
+		t.VBROADCASTSS(t.field(vec.TileAlpha), t.v(alpha))
+		t.MOVQ(gemmC, c)
+		for r := from; r < to; r++ {
+			for v := range s.Vectors {
+				m := operand.Mem{Base: c, Disp: bytes * v}
+				if partial(v) {
+					load(m, free, true)
+					t.VFMADD213PS(t.v(free), t.v(alpha), t.v(acc(r, v)))
+				} else {
+					t.VFMADD213PS(m, t.v(alpha), t.v(acc(r, v)))
 				}
 			}
+			if r < to-1 {
+				t.ADDQ(strideC, c)
+			}
 		}
+	}
+	complete := func() {
 		t.CMPQ(add, operand.I8(0))
-		if drained > 0 {
-			t.JNE(operand.LabelRef(label(name+"add", from)))
-			t.rare = append(t.rare, func() {
-				t.Label(label(name+"add", from))
-				addTo()
-				t.JMP(operand.LabelRef(label(name+"bias", from)))
-			})
-		} else {
-			t.JE(operand.LabelRef(label(name+"bias", from)))
-			addTo()
-		}
-		t.Label(label(name+"bias", from))
+		t.JE(operand.LabelRef("bias"))
+		addC(0, s.Rows)
+		t.Label("bias")
 		if s.Panels {
 			t.CMPQ(rest, operand.I8(0))
 			t.JNE(operand.LabelRef("more"))
@@ -568,12 +562,13 @@ func (t *Target) Gemm(s vec.Tile) {
 		}
 		t.MOVQ(t.field(vec.TileBias), c)
 		t.TESTQ(c, c)
-		t.JE(operand.LabelRef(label(name+"rectify", from)))
-		addBias(from, to)
-		t.Label(label(name+"rectify", from))
+		t.JE(operand.LabelRef("rectify"))
+		addBias(0, s.Rows)
+		t.Label("rectify")
 		t.CMPQ(t.field(vec.TileReLU), operand.I8(0))
-		t.JE(operand.LabelRef(label(name+"store", from)))
-		rectify(from, to)
+		t.JE(operand.LabelRef("store"))
+		rectify(0, s.Rows)
+		t.Label("store")
 	}
 	store := func(from, to int) {
 		last := gemmB // where the partial vectors lie
@@ -636,27 +631,26 @@ func (t *Target) Gemm(s vec.Tile) {
 			}
 		}
 		t.alignedLabel("drain")
-		t.CMPQ(ends, operand.I8(0))
+		t.CMPQ(ends, operand.I8(nothing))
 		t.JNE(operand.LabelRef("ends"))
 		drain(func(from, to int) {})
+		t.Label("stored")
 		t.rare = append(t.rare, func() {
 			t.Label("ends")
 			t.CMPQ(ends, operand.I8(bothEnds))
-			t.JNE(operand.LabelRef("complete"))
+			t.JL(operand.LabelRef("additions"))
+			t.JG(operand.LabelRef("mixed"))
 			drain(func(from, to int) {
 				t.MOVQ(t.field(vec.TileBias), c)
 				addBias(from, to)
 				rectify(from, to)
 			})
 			t.JMP(operand.LabelRef("stored"))
-			t.Label("complete")
-			drain(func(from, to int) {
-				complete("", from, to)
-				t.Label(label("store", from))
-			})
+			t.Label("additions")
+			drain(addC)
 			t.JMP(operand.LabelRef("stored"))
-		})
-		t.rare = append(t.rare, func() {
+			t.Label("mixed")
+			t.XORL(gemmK.As32(), gemmK.As32())
 			t.Label("few")
 			t.ADDQ(operand.I8(unroll), gemmK)
 			t.Label("each")
@@ -664,12 +658,10 @@ func (t *Target) Gemm(s vec.Tile) {
 			advance(1)
 			t.SUBQ(operand.I8(1), gemmK)
 			t.JNE(operand.LabelRef("each"))
-			complete("few", 0, s.Rows)
-			t.Label("fewstore")
+			complete()
 			store(0, s.Rows)
 			t.JMP(operand.LabelRef("stored"))
 		})
-		t.Label("stored")
 	} else {
 		t.Label("finished")
 		if prefetches {
@@ -677,8 +669,7 @@ func (t *Target) Gemm(s vec.Tile) {
 			t.MOVQ(c0, gemmC)
 		}
 		t.MOVQ(t.field(vec.TileCStride), strideC)
-		complete("", 0, s.Rows)
-		t.Label("store")
+		complete()
 		store(0, s.Rows)
 		t.MOVQ(t.field(vec.TileBStride), gemmBS.one)
 	}
