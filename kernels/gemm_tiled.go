@@ -275,7 +275,10 @@ func (p *product) lined(b []float32, stride, distance int, packed bool) (cols in
 		h, count := split.take(maxTiles)
 		args.A, args.Count, args.ANext = &a.data[row*next], count, 4*h*next
 		args.ALine, args.CLine = -count*args.ANext, 4*width-count*h*args.CStride
-		step := max(1, maxTiles/count)
+		step := lines
+		if count*lines > maxTiles { // a division is a hundredth of a small product
+			step = max(1, maxTiles/count)
+		}
 		for line := 0; line < lines; line += step {
 			args.Lines = min(step, lines-line)
 			args.B, args.C = &b[line*distance], &p.c.Data[row*p.c.Stride+line*width]
