@@ -47087,8 +47087,12 @@ line:
 	PCALIGN $0x40
 
 tile:
-	MOVQ    8(R13), BX
-	MOVQ    DI, R9
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -47304,6 +47308,17 @@ which:
 	JE   begin
 	MOVQ $+2, 40(SP)
 	JMP  begin
+
+touch:
+	MOVQ       R12, AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	JMP        touched
 
 ahead:
 	MOVQ    R12, 32(SP)
@@ -48642,8 +48657,12 @@ line:
 	PCALIGN $0x40
 
 tile:
-	MOVQ    8(R13), BX
-	MOVQ    DI, R9
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -48899,6 +48918,19 @@ which:
 	JE   begin
 	MOVQ $+2, 40(SP)
 	JMP  begin
+
+touch:
+	MOVQ       R12, AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	JMP        touched
 
 ahead:
 	MOVQ    R12, 32(SP)
@@ -50428,8 +50460,12 @@ line:
 	PCALIGN $0x40
 
 tile:
-	MOVQ    8(R13), BX
-	MOVQ    DI, R9
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -50717,6 +50753,21 @@ which:
 	JE   begin
 	MOVQ $+2, 40(SP)
 	JMP  begin
+
+touch:
+	MOVQ       R12, AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	JMP        touched
 
 ahead:
 	MOVQ    R12, 32(SP)
@@ -54876,8 +54927,12 @@ line:
 	PCALIGN $0x40
 
 tile:
-	MOVQ    8(R13), BX
-	MOVQ    DI, R9
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -55093,6 +55148,17 @@ which:
 	JE   begin
 	MOVQ $+2, 40(SP)
 	JMP  begin
+
+touch:
+	MOVQ       R12, AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	JMP        touched
 
 ahead:
 	MOVQ    R12, 32(SP)
@@ -56431,8 +56497,12 @@ line:
 	PCALIGN $0x40
 
 tile:
-	MOVQ    8(R13), BX
-	MOVQ    DI, R9
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -56688,6 +56758,19 @@ which:
 	JE   begin
 	MOVQ $+2, 40(SP)
 	JMP  begin
+
+touch:
+	MOVQ       R12, AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	JMP        touched
 
 ahead:
 	MOVQ    R12, 32(SP)
@@ -58214,8 +58297,12 @@ line:
 	PCALIGN $0x40
 
 tile:
-	MOVQ    8(R13), BX
-	MOVQ    DI, R9
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -58503,6 +58590,21 @@ which:
 	JE   begin
 	MOVQ $+2, 40(SP)
 	JMP  begin
+
+touch:
+	MOVQ       R12, AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	JMP        touched
 
 ahead:
 	MOVQ    R12, 32(SP)
@@ -64053,8 +64155,12 @@ line:
 	PCALIGN $0x40
 
 tile:
-	MOVQ    8(R13), BX
-	MOVQ    DI, R9
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -64270,6 +64376,17 @@ which:
 	JE   begin
 	MOVQ $+2, 40(SP)
 	JMP  begin
+
+touch:
+	MOVQ       R12, AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	JMP        touched
 
 ahead:
 	MOVQ    R12, 32(SP)
@@ -64695,8 +64812,12 @@ line:
 	PCALIGN $0x40
 
 tile:
-	MOVQ    8(R13), BX
-	MOVQ    DI, R9
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -64952,6 +65073,19 @@ which:
 	JE   begin
 	MOVQ $+2, 40(SP)
 	JMP  begin
+
+touch:
+	MOVQ       R12, AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	JMP        touched
 
 ahead:
 	MOVQ    R12, 32(SP)
@@ -65461,8 +65595,12 @@ line:
 	PCALIGN $0x40
 
 tile:
-	MOVQ    8(R13), BX
-	MOVQ    DI, R9
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -65750,6 +65888,21 @@ which:
 	JE   begin
 	MOVQ $+2, 40(SP)
 	JMP  begin
+
+touch:
+	MOVQ       R12, AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	JMP        touched
 
 ahead:
 	MOVQ    R12, 32(SP)
@@ -77747,9 +77900,13 @@ line:
 	PCALIGN $0x40
 
 tile:
-	MOVQ    8(R13), BX
-	MOVQ    DI, R9
-	MOVQ    176(R13), R11
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	MOVQ 176(R13), R11
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -78032,6 +78189,19 @@ which:
 	JE   begin
 	MOVQ $+2, 24(SP)
 	JMP  begin
+
+touch:
+	MOVQ       R12, AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -78479,9 +78649,13 @@ line:
 	PCALIGN $0x40
 
 tile:
-	MOVQ    8(R13), BX
-	MOVQ    DI, R9
-	MOVQ    176(R13), R11
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	MOVQ 176(R13), R11
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -78796,6 +78970,21 @@ which:
 	JE   begin
 	MOVQ $+2, 24(SP)
 	JMP  begin
+
+touch:
+	MOVQ       R12, AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -79292,9 +79481,13 @@ line:
 	PCALIGN $0x40
 
 tile:
-	MOVQ    8(R13), BX
-	MOVQ    DI, R9
-	MOVQ    176(R13), R11
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	MOVQ 176(R13), R11
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -79577,6 +79770,19 @@ which:
 	JE   begin
 	MOVQ $+2, 24(SP)
 	JMP  begin
+
+touch:
+	MOVQ       R12, AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX
@@ -80023,9 +80229,13 @@ line:
 	PCALIGN $0x40
 
 tile:
-	MOVQ    8(R13), BX
-	MOVQ    DI, R9
-	MOVQ    176(R13), R11
+	MOVQ 8(R13), BX
+	MOVQ DI, R9
+	MOVQ 176(R13), R11
+	CMPQ 88(R13), $+0
+	JNE  touch
+
+touched:
 	VPXOR   X15, X15, X15
 	VPXOR   X14, X14, X14
 	VPXOR   X13, X13, X13
@@ -80340,6 +80550,21 @@ which:
 	JE   begin
 	MOVQ $+2, 24(SP)
 	JMP  begin
+
+touch:
+	MOVQ       R12, AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	ADDQ       56(R13), AX
+	PREFETCHT0 (AX)
+	JMP        touched
 
 segment:
 	MOVQ 16(SP), AX

@@ -260,6 +260,22 @@ func (t *Target) Gemm(s vec.Tile) {
 	if s.Pack {
 		t.MOVQ(t.field(vec.TilePack), pack)
 	}
+	if drained > 0 {
+		t.CMPQ(add, operand.I8(0))
+		t.JNE(operand.LabelRef("touch"))
+		t.rare = append(t.rare, func() {
+			t.Label("touch") // what is added to at the end, and may be far away
+			t.MOVQ(gemmC, reg.RAX)
+			for r := range s.Rows {
+				t.PREFETCHT0(operand.Mem{Base: reg.RAX})
+				if r < s.Rows-1 {
+					t.ADDQ(t.field(vec.TileCStride), reg.RAX)
+				}
+			}
+			t.JMP(operand.LabelRef("touched"))
+		})
+		t.Label("touched")
+	}
 	for g := 1; g < groups; g++ {
 		if group == 6 {
 			t.LEAQ(operand.Mem{Base: gemmP[g-1], Index: gemmAS.three, Scale: 2}, gemmP[g])
