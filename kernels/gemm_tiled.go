@@ -104,7 +104,11 @@ func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 		singlePanel(l, t, c, a, b, m, n, k, alpha, g)
 		return
 	}
-	p := product{level: l, t: t, c: c, a: a, b: b, m: m, n: n, k: k, alpha: alpha, g: g}
+	var p product // the fields one by one: see singlePanel
+	p.level, p.t = l, t
+	p.c, p.a, p.b = c, a, b
+	p.m, p.n, p.k = m, n, k
+	p.alpha, p.g = alpha, g
 	switch {
 	case m == 1 && t.dots && g.TransB && (!g.TransA || a.Stride == 1) && n >= dotGroup:
 		p.dots()

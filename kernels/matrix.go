@@ -10,9 +10,8 @@ type Matrix struct {
 // NewMatrix returns data as a contiguous matrix. It panics if data holds fewer
 // than rows*cols elements or a dimension is negative.
 func NewMatrix(rows, cols int, data []float32) Matrix {
-	m := Matrix{Rows: rows, Cols: cols, Stride: cols, Data: data}
-	m.check()
-	return m
+	checkShape(rows, cols, cols, len(data))
+	return Matrix{Rows: rows, Cols: cols, Stride: cols, Data: data}
 }
 
 // Row returns row i; it is empty if m has no columns.

@@ -62,12 +62,19 @@ func multiplyPacked(c, a *Matrix, b *PackedMatrix, m, n, k int, g *Gemm) {
 		gemmPackedRef(c, a, b, m, n, k, g)
 		return
 	}
-	p := product{level: l, t: &tilings[l], c: c, a: a, m: m, n: n, k: k, alpha: 1, g: g}
+	var p product // the fields one by one: see singlePanel
+	p.level, p.t = l, &tilings[l]
+	p.c, p.a = c, a
+	p.m, p.n, p.k = m, n, k
+	p.alpha, p.g = 1, g
+	racePanels(&p, &b.packing)
 	first, width := 0, panelVectors*p.t.lanes
 	if b.width == width {
 		first = p.lined(b.data, width, width*k, true)
 	}
-	multiplyPanels(&p, &b.packing, first, 0)
+	if first < n {
+		multiplyPanels(&p, &b.packing, first, 0)
+	}
 }
 
 func multiplyPackedFloat16(c, a *Matrix, b *PackedFloat16Matrix, m, n, k int, g *Gemm) {
@@ -76,18 +83,26 @@ func multiplyPackedFloat16(c, a *Matrix, b *PackedFloat16Matrix, m, n, k int, g 
 		gemmPackedFloat16Ref(c, a, b, m, n, k, g)
 		return
 	}
-	p := product{level: l, t: &tilings[l], c: c, a: a, m: m, n: n, k: k, alpha: 1, g: g}
+	var p product // the fields one by one: see singlePanel
+	p.level, p.t = l, &tilings[l]
+	p.c, p.a = c, a
+	p.m, p.n, p.k = m, n, k
+	p.alpha, p.g = 1, g
+	racePanels(&p, &b.packing)
 	multiplyPanels(&p, &b.packing, 0, shapeHalf)
 }
 
-// multiplyPanels computes the columns from first on. kind is shapeHalf if T is uint16:
-// panels that no tile converts are converted to the workspace.
-func multiplyPanels[T float32 | uint16](p *product, b *packing[T], first int, kind tileShape) {
+func racePanels[T float32 | uint16](p *product, b *packing[T]) {
 	if raceEnabled {
 		raceReadMatrix(p.a)
 		raceRead(b.data)
 		raceWriteMatrix(p.c)
 	}
+}
+
+// multiplyPanels computes the columns from first on. kind is shapeHalf if T is uint16:
+// panels that no tile converts are converted to the workspace.
+func multiplyPanels[T float32 | uint16](p *product, b *packing[T], first int, kind tileShape) {
 	size := int(unsafe.Sizeof(T(0)))
 	width, wide := panelVectors*p.t.lanes, p.packedWide(b.width)
 	height, step := p.packedBlocks()
