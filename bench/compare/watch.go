@@ -34,7 +34,7 @@ var core = sync.OnceValue(func() *watch {
 
 func (w *watch) look() time.Duration {
 	start := time.Now()
-	roof.FMA(roof.Vectors[0], w.passes)
+	roof.Mixed(roof.Vectors[0], w.passes)
 	return time.Since(start)
 }
 

@@ -105,6 +105,14 @@ func FMA(vectors string, passes int) int {
 	return fma(vectors, passes)
 }
 
+// Mixed is FMA with as many other instructions as multiply-adds. It takes the same time
+// on a core of its own; a busy other thread of the core, which takes up to half of the
+// instructions, slows it down as it does kernels, and FMA hardly.
+func Mixed(vectors string, passes int) int {
+	mustPass(vectors, passes)
+	return mixed(vectors, passes)
+}
+
 // Divide does some number of passes of divisions, as FMA of multiply-adds, and returns
 // the number of quotients.
 func Divide(vectors string, passes int) int {

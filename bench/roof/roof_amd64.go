@@ -72,6 +72,16 @@ func fma(vectors string, passes int) int {
 	return passes * 14 * 8 * 2
 }
 
+// mixed is fma with an instruction that does nothing after each multiply-add.
+func mixed(vectors string, passes int) int {
+	if vectors == avx512 {
+		mixedAVX512(passes)
+		return passes * 14 * 16 * 2
+	}
+	mixedAVX2(passes)
+	return passes * 14 * 8 * 2
+}
+
 // divide and root do a number of passes and return the number of results: 8 vectors.
 func divide(vectors string, passes int) int {
 	if vectors == avx512 {
@@ -123,6 +133,8 @@ func update3AVX512(s *streams, n, times int)
 
 func fmaAVX512(passes int)
 
+func mixedAVX512(passes int)
+
 //go:noescape
 func readAVX2(s *streams, n, times int)
 
@@ -154,6 +166,8 @@ func update2AVX2(s *streams, n, times int)
 func update3AVX2(s *streams, n, times int)
 
 func fmaAVX2(passes int)
+
+func mixedAVX2(passes int)
 
 func divideAVX512(passes int)
 

@@ -34,6 +34,9 @@ func fma(_ string, passes int) int {
 	return passes * 24 * 4 * 2
 }
 
+// mixed is fma: there is no processor here whose core is shared.
+func mixed(vectors string, passes int) int { return fma(vectors, passes) }
+
 // divide and root do a number of passes and return the number of results: 8 vectors.
 func divide(_ string, passes int) int {
 	divideNEON(passes)

@@ -9,6 +9,8 @@ func (Pattern) run(string, *streams, int, int) {}
 
 func fma(string, int) int { return 0 }
 
+func mixed(string, int) int { return 0 }
+
 func divide(string, int) int { return 0 }
 
 func root(string, int) int { return 0 }

@@ -89,7 +89,7 @@ func TestMisuse(t *testing.T) {
 }
 
 // arithmetic is what loops in registers do.
-var arithmetic = []func(vectors string, passes int) int{FMA, Divide, Root}
+var arithmetic = []func(vectors string, passes int) int{FMA, Mixed, Divide, Root}
 
 func TestArithmetic(t *testing.T) {
 	for _, v := range Vectors {
