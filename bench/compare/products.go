@@ -216,7 +216,9 @@ func workers(p *peers, pool *kernels.Pool, n int) race {
 		two = &roofline{[]timed{wall.each(func() { pool.Run(2, fma) })}, 2 * flops}
 	}
 	level := best()
-	r := race{size: f.size(), unit: "GFLOP/s", procs: 2, fewer: n >= patient, operands: f.operands, contenders: []contender{
+	// One after the other, as in a training step, products find the workers awake.
+	const together = 5e9 // operations
+	r := race{size: f.size(), unit: "GFLOP/s", procs: 2, fewer: n >= patient, several: max(2, int(together/f.flops())), operands: f.operands, contenders: []contender{
 		{kernel: "gemm NN, 1 worker", name: ourName(level), roof: one, prepare: rest, run: wall.each(func() { f.form.Multiply(f.c, f.a, f.b) })},
 		{kernel: "gemm NN, 2 workers", name: ourName(level), roof: two, prepare: rest, run: wall.each(func() { pool.Multiply(f.form, f.c, f.a, f.b) })},
 	}}
