@@ -78,8 +78,8 @@ func wideRow(cols, rows int) int {
 	return cols
 }
 
-// worthRepeating reports whether it pays to repeat factors of columns, in some 80 ns, for rows of
-// wideRow. Rows of whole vectors cost too little for that.
+// worthRepeating reports whether it pays to repeat factors of columns, in some 80 ns,
+// for rows of wideRow. Rows of whole vectors cost too little for that.
 func worthRepeating(cols, rows int) bool {
 	return (cols <= 8 || cols%8 != 0) && rows >= 64 && wideRow(cols, rows) > cols
 }

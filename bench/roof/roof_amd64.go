@@ -62,44 +62,31 @@ func (p Pattern) run(vectors string, s *streams, n, times int) {
 	}
 }
 
-// fma does a number of passes and returns the number of operations: 14 chains.
-func fma(vectors string, passes int) int {
+// loop does a number of passes of a loop and returns the number of its results, of which
+// a pass has so many in each lane.
+func loop(vectors string, passes, results int, wide, narrow func(passes int)) int {
 	if vectors == avx512 {
-		fmaAVX512(passes)
-		return passes * 14 * 16 * 2
+		wide(passes)
+		return passes * results * 16
 	}
-	fmaAVX2(passes)
-	return passes * 14 * 8 * 2
+	narrow(passes)
+	return passes * results * 8
 }
+
+// fma has 14 chains of two operations each.
+func fma(vectors string, passes int) int { return loop(vectors, passes, 14*2, fmaAVX512, fmaAVX2) }
 
 // mixed is fma with an instruction that does nothing after each multiply-add.
 func mixed(vectors string, passes int) int {
-	if vectors == avx512 {
-		mixedAVX512(passes)
-		return passes * 14 * 16 * 2
-	}
-	mixedAVX2(passes)
-	return passes * 14 * 8 * 2
+	return loop(vectors, passes, 14*2, mixedAVX512, mixedAVX2)
 }
 
-// divide and root do a number of passes and return the number of results: 8 vectors.
+// divide and root have 8 results.
 func divide(vectors string, passes int) int {
-	if vectors == avx512 {
-		divideAVX512(passes)
-		return passes * 8 * 16
-	}
-	divideAVX2(passes)
-	return passes * 8 * 8
+	return loop(vectors, passes, 8, divideAVX512, divideAVX2)
 }
 
-func root(vectors string, passes int) int {
-	if vectors == avx512 {
-		rootAVX512(passes)
-		return passes * 8 * 16
-	}
-	rootAVX2(passes)
-	return passes * 8 * 8
-}
+func root(vectors string, passes int) int { return loop(vectors, passes, 8, rootAVX512, rootAVX2) }
 
 //go:noescape
 func readAVX512(s *streams, n, times int)

@@ -309,27 +309,14 @@ func (w *writer) robustness(results []taskResult) {
 	w.line("## Robustness\n")
 	_, tolerance := results[0].metric.tolerance()
 	w.line("Over how many decades of the learning rate, in one piece, the validation result is within %s of that with the rate of the least validation loss; in steps of the rates that were tried, with one seed. Runs that failed count as guesses.\n", tolerance)
-	head, rule := "| optimizer |", "|---|"
-	for _, r := range results {
-		head += " " + r.title + " |"
-		rule += "---:|"
-	}
-	w.line("%s\n%s", head, rule)
-	for _, x := range rules {
-		row, some := "| "+x.name+" |", false
-		for _, r := range results {
-			cell := ""
-			if o := r.find(x.name); o != nil && !o.untuned() {
-				if d, ok := o.width(r.task); ok {
-					cell, some = fmt.Sprintf("%.1f", d), true
-				}
+	w.byTask("optimizer", results, func(x rule, r *taskResult) string {
+		if o := r.find(x.name); o != nil && !o.untuned() {
+			if d, ok := o.width(r.task); ok {
+				return fmt.Sprintf("%.1f", d)
 			}
-			row += " " + cell + " |"
 		}
-		if some {
-			w.line("%s", row)
-		}
-	}
+		return ""
+	})
 	w.line("")
 	for i := range results {
 		r := &results[i]
@@ -350,58 +337,57 @@ func (w *writer) robustness(results []taskResult) {
 	}
 }
 
-func (w *writer) costs(results []taskResult) {
-	w.line("## What a step costs\n")
-	w.line("CPU time of a training step in steps of Adam, forward and backward pass included: the least of several rounds, in which all took turns, each of as many steps as the work takes to repeat, so that inverses and roots count in full.\n")
-	w.figure("cost.svg", "cost of a step", func(path string) error { return costs(path, results) })
-	head, rule := "| heap objects allocated a step |", "|---|"
+// byTask writes a table with a row for each rule and a column for each task; a rule whose
+// cells are all empty has no row.
+func (w *writer) byTask(lead string, results []taskResult, cell func(x rule, r *taskResult) string) {
+	head, line := "| "+lead+" |", "|---|"
 	for _, r := range results {
 		head += " " + r.title + " |"
-		rule += "---:|"
+		line += "---:|"
 	}
-	w.line("%s\n%s", head, rule)
+	w.line("%s\n%s", head, line)
 	for _, x := range rules {
 		row, some := "| "+x.name+" |", false
-		for _, r := range results {
-			cell := ""
-			if o := r.find(x.name); o != nil && !o.untuned() {
-				cell, some = fmt.Sprintf("%.2g", *o.cost.Allocs), true
-			}
-			row += " " + cell + " |"
+		for i := range results {
+			text := cell(x, &results[i])
+			row += " " + text + " |"
+			some = some || text != ""
 		}
 		if some {
 			w.line("%s", row)
 		}
 	}
+}
+
+func (w *writer) costs(results []taskResult) {
+	w.line("## What a step costs\n")
+	w.line("CPU time of a training step in steps of Adam, forward and backward pass included: the least of several rounds, in which all took turns, each of as many steps as the work takes to repeat, so that inverses and roots count in full.\n")
+	w.figure("cost.svg", "cost of a step", func(path string) error { return costs(path, results) })
+	w.byTask("heap objects allocated a step", results, func(x rule, r *taskResult) string {
+		if o := r.find(x.name); o != nil && !o.untuned() {
+			return fmt.Sprintf("%.2g", *o.cost.Allocs)
+		}
+		return ""
+	})
 	w.line("")
 }
 
 func (w *writer) memory(results []taskResult) {
 	w.line("## What an optimizer keeps\n")
 	w.line("Numbers for each weight that it needs from step to step, as a checkpoint has them: moments of the weights, and statistics of the layers, which are many where a layer has a wide input and few outputs. The yardsticks are not among them: see the table of results.\n")
-	head, rule := "| optimizer |", "|---|"
-	for _, r := range results {
-		head += " " + r.title + " |"
-		rule += "---:|"
-	}
-	w.line("%s\n%s", head, rule)
-	for _, x := range tuned {
-		row, some := "| "+x.name+" |", false
-		for _, r := range results {
-			n, ok, err := kept(x, r.task)
-			if err != nil && w.err == nil {
-				w.err = err
-			}
-			cell := ""
-			if ok {
-				cell, some = fmt.Sprintf("%.3f", n), true
-			}
-			row += " " + cell + " |"
+	w.byTask("optimizer", results, func(x rule, r *taskResult) string {
+		if x.of != "" { // it keeps what the rule with trials does
+			return ""
 		}
-		if some {
-			w.line("%s", row)
+		n, ok, err := kept(x, r.task)
+		if err != nil && w.err == nil {
+			w.err = err
 		}
-	}
+		if !ok {
+			return ""
+		}
+		return fmt.Sprintf("%.3f", n)
+	})
 	w.line("")
 }
 

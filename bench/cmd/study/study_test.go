@@ -123,7 +123,7 @@ func TestKept(t *testing.T) {
 		got, ok, err := kept(r, digits)
 		require.NoError(t, err)
 		require.True(t, ok)
-		require.InDelta(t, want/weights, got, 1e-12, name)
+		require.Equal(t, want/weights, got, name)
 	}
 	r, err := ruleNamed("K-FAC")
 	require.NoError(t, err)
