@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -467,6 +468,10 @@ func (w *writer) origin(s *store) {
 		d := days[k]
 		days[k] = [2]string{min(d[0], l.Date), max(d[1], l.Date)}
 	}
+	slices.SortFunc(order, func(a, b source) int { // however the lines came in
+		return cmp.Or(cmp.Compare(days[a][0], days[b][0]), cmp.Compare(a.commit, b.commit),
+			cmp.Compare(a.cpu, b.cpu), cmp.Compare(a.level, b.level), cmp.Compare(a.goVersion, b.goVersion))
+	})
 	w.line("| lines | processor | level | Go | commit | days |")
 	w.line("|---:|---|---|---|---|---|")
 	for _, k := range order {
