@@ -5562,6 +5562,225 @@ row_end:
 	VZEROUPPER
 	RET
 
+// func AdaFisherAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·AdaFisherAheadAVX2(SB), NOSPLIT, $0-80
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         rows+40(FP), DI
+	MOVQ         cols+48(FP), R8
+	VBROADCASTSS beta+56(FP), Y0
+	VBROADCASTSS add+60(FP), Y1
+	VBROADCASTSS step+64(FP), Y2
+	VBROADCASTSS lambda+68(FP), Y3
+	VBROADCASTSS decay+72(FP), Y4
+	VBROADCASTSS keep+76(FP), Y5
+	MOVQ         R8, R9
+	ANDQ         $+7, R9
+	LEAQ         partial_masks<>+0(SB), SI
+	NEGQ         R9
+	VMOVUPS      32(SI)(R9*4), Y6
+	NEGQ         R9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
+
+row:
+	VBROADCASTSS (DX), Y7
+	ADDQ         $+4, DX
+	MOVQ         R8, R9
+	MOVQ         col+32(FP), SI
+	SUBQ         $+32, R9
+	JL           blocks_end
+
+blocks:
+	PREFETCHT0   1280(AX)
+	PREFETCHT0   1344(AX)
+	PREFETCHT0   1280(BX)
+	PREFETCHT0   1344(BX)
+	PREFETCHT0   1280(CX)
+	PREFETCHT0   1344(CX)
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (CX), Y10
+	VFMADD231PS  Y8, Y4, Y10
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VANDPS       Y9, Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      (SI), Y11
+	VFMADD213PS  Y3, Y7, Y11
+	VDIVPS       Y11, Y10, Y11
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      32(CX), Y11
+	VFMADD231PS  Y8, Y4, Y11
+	VMULPS       Y11, Y1, Y11
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       Y9, Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VMOVUPS      Y11, 32(BX)
+	VMOVUPS      32(SI), Y10
+	VFMADD213PS  Y3, Y7, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y10, Y2, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(AX), Y8
+	VMOVUPS      64(CX), Y10
+	VFMADD231PS  Y8, Y4, Y10
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  64(BX), Y0, Y10
+	VANDPS       Y9, Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, 64(BX)
+	VMOVUPS      64(SI), Y11
+	VFMADD213PS  Y3, Y7, Y11
+	VDIVPS       Y11, Y10, Y11
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(AX), Y8
+	VMOVUPS      96(CX), Y11
+	VFMADD231PS  Y8, Y4, Y11
+	VMULPS       Y11, Y1, Y11
+	VFMADD231PS  96(BX), Y0, Y11
+	VANDPS       Y9, Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VMOVUPS      Y11, 96(BX)
+	VMOVUPS      96(SI), Y10
+	VFMADD213PS  Y3, Y7, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y10, Y2, Y8
+	VMOVUPS      Y8, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	ADDQ         $+128, SI
+	SUBQ         $+32, R9
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+32, R9
+	SUBQ $+8, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (CX), Y10
+	VFMADD231PS  Y8, Y4, Y10
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VANDPS       Y9, Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      (SI), Y11
+	VFMADD213PS  Y3, Y7, Y11
+	VDIVPS       Y11, Y10, Y11
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, SI
+	SUBQ         $+8, R9
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, R9
+	TESTQ       R9, R9
+	JE          row_end
+	VMASKMOVPS  (AX), Y6, Y8
+	VMASKMOVPS  (CX), Y6, Y11
+	VFMADD231PS Y8, Y4, Y11
+	VMASKMOVPS  (BX), Y6, Y10
+	VMULPS      Y11, Y1, Y11
+	VFMADD231PS Y10, Y0, Y11
+	VANDPS      Y9, Y11, Y10
+	VPSIGND     Y10, Y11, Y11
+	CMPQ        R9, $0x04
+	JL          store21_few
+	VMOVUPS     X11, (BX)
+	JE          store21_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        R9, $0x06
+	JL          store21_five
+	VMOVLPS     X11, 16(BX)
+	JE          store21_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store21_swap
+
+store21_five:
+	VMOVSS X11, 16(BX)
+
+store21_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store21_end
+
+store21_few:
+	CMPQ       R9, $0x02
+	JL         store21_one
+	VMOVLPS    X11, (BX)
+	JE         store21_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store21_end
+
+store21_one:
+	VMOVSS X11, (BX)
+
+store21_end:
+	VMASKMOVPS   (SI), Y6, Y10
+	VFMADD213PS  Y3, Y7, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y10, Y2, Y8
+	CMPQ         R9, $0x04
+	JL           store22_few
+	VMOVUPS      X8, (AX)
+	JE           store22_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         R9, $0x06
+	JL           store22_five
+	VMOVLPS      X8, 16(AX)
+	JE           store22_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store22_swap
+
+store22_five:
+	VMOVSS X8, 16(AX)
+
+store22_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store22_end
+
+store22_few:
+	CMPQ       R9, $0x02
+	JL         store22_one
+	VMOVLPS    X8, (AX)
+	JE         store22_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store22_end
+
+store22_one:
+	VMOVSS X8, (AX)
+
+store22_end:
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	ADDQ R9, BX
+	ADDQ R9, CX
+
+row_end:
+	SUBQ $+1, DI
+	JNE  row
+	VZEROUPPER
+	RET
+
 // func AdaFisherBoundedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·AdaFisherBoundedAVX2(SB), NOSPLIT, $0-76
@@ -5679,71 +5898,71 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y9, Y10
 	VPSIGND     Y10, Y9, Y9
 	CMPQ        R9, $0x04
-	JL          store21_few
+	JL          store23_few
 	VMOVUPS     X9, (BX)
-	JE          store21_end
+	JE          store23_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        R9, $0x06
-	JL          store21_five
+	JL          store23_five
 	VMOVLPS     X9, 16(BX)
-	JE          store21_swap
+	JE          store23_swap
 	VEXTRACTPS  $0x02, X9, 24(BX)
-	JMP         store21_swap
+	JMP         store23_swap
 
-store21_five:
+store23_five:
 	VMOVSS X9, 16(BX)
 
-store21_swap:
+store23_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store21_end
+	JMP        store23_end
 
-store21_few:
+store23_few:
 	CMPQ       R9, $0x02
-	JL         store21_one
+	JL         store23_one
 	VMOVLPS    X9, (BX)
-	JE         store21_end
+	JE         store23_end
 	VEXTRACTPS $0x02, X9, 8(BX)
-	JMP        store21_end
+	JMP        store23_end
 
-store21_one:
+store23_one:
 	VMOVSS X9, (BX)
 
-store21_end:
+store23_end:
 	VMASKMOVPS   (SI), Y5, Y10
 	VFMADD213PS  Y3, Y6, Y10
 	VDIVPS       Y10, Y9, Y11
 	VFNMADD231PS Y11, Y2, Y8
 	CMPQ         R9, $0x04
-	JL           store22_few
+	JL           store24_few
 	VMOVUPS      X8, (AX)
-	JE           store22_end
+	JE           store24_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R9, $0x06
-	JL           store22_five
+	JL           store24_five
 	VMOVLPS      X8, 16(AX)
-	JE           store22_swap
+	JE           store24_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store22_swap
+	JMP          store24_swap
 
-store22_five:
+store24_five:
 	VMOVSS X8, 16(AX)
 
-store22_swap:
+store24_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store22_end
+	JMP        store24_end
 
-store22_few:
+store24_few:
 	CMPQ       R9, $0x02
-	JL         store22_one
+	JL         store24_one
 	VMOVLPS    X8, (AX)
-	JE         store22_end
+	JE         store24_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store22_end
+	JMP        store24_end
 
-store22_one:
+store24_one:
 	VMOVSS X8, (AX)
 
-store22_end:
+store24_end:
 	SHLQ $0x02, R9
 	ADDQ R9, AX
 	ADDQ R9, BX
@@ -5975,6 +6194,205 @@ DATA lanes_0a000000<>+24(SB)/4, $0x0a000000
 DATA lanes_0a000000<>+28(SB)/4, $0x0a000000
 GLOBL lanes_0a000000<>(SB), RODATA|NOPTR, $32
 
+// func AdaFisherBoundedAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·AdaFisherBoundedAheadAVX2(SB), NOSPLIT, $0-76
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         rows+40(FP), DI
+	MOVQ         cols+48(FP), R8
+	VBROADCASTSS beta+56(FP), Y0
+	VBROADCASTSS add+60(FP), Y1
+	VBROADCASTSS step+64(FP), Y2
+	VBROADCASTSS lambda+68(FP), Y3
+	VBROADCASTSS decay+72(FP), Y4
+	MOVQ         R8, R9
+	ANDQ         $+7, R9
+	LEAQ         partial_masks<>+0(SB), SI
+	NEGQ         R9
+	VMOVUPS      32(SI)(R9*4), Y5
+	NEGQ         R9
+
+row:
+	VBROADCASTSS (DX), Y6
+	ADDQ         $+4, DX
+	VMULPS       lanes_33800000<>+0(SB), Y2, Y7
+	MOVQ         R8, R9
+	MOVQ         col+32(FP), SI
+	SUBQ         $+24, R9
+	JL           blocks_end
+
+blocks:
+	PREFETCHT0   1280(AX)
+	PREFETCHT0   1344(AX)
+	PREFETCHT0   1280(BX)
+	PREFETCHT0   1344(BX)
+	PREFETCHT0   1280(CX)
+	PREFETCHT0   1344(CX)
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (CX), Y9
+	VFMADD231PS  Y8, Y4, Y9
+	VMULPS       Y9, Y1, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VANDPS       lanes_7f800000<>+0(SB), Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, (BX)
+	VMOVUPS      (SI), Y10
+	VFMADD213PS  Y3, Y6, Y10
+	VDIVPS       Y10, Y9, Y11
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y8, Y4, Y10
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  32(BX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y9
+	VPSIGND      Y9, Y10, Y10
+	VMOVUPS      Y10, 32(BX)
+	VMOVUPS      32(SI), Y9
+	VFMADD213PS  Y3, Y6, Y9
+	VDIVPS       Y9, Y10, Y11
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(AX), Y8
+	VMOVUPS      64(CX), Y9
+	VFMADD231PS  Y8, Y4, Y9
+	VMULPS       Y9, Y1, Y9
+	VFMADD231PS  64(BX), Y0, Y9
+	VANDPS       lanes_7f800000<>+0(SB), Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, 64(BX)
+	VMOVUPS      64(SI), Y10
+	VFMADD213PS  Y3, Y6, Y10
+	VDIVPS       Y10, Y9, Y11
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, 64(AX)
+	ADDQ         $+96, AX
+	ADDQ         $+96, BX
+	ADDQ         $+96, CX
+	ADDQ         $+96, SI
+	SUBQ         $+24, R9
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+24, R9
+	SUBQ $+8, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (CX), Y10
+	VFMADD231PS  Y8, Y4, Y10
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  (BX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y9
+	VPSIGND      Y9, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      (SI), Y9
+	VFMADD213PS  Y3, Y6, Y9
+	VDIVPS       Y9, Y10, Y11
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, SI
+	SUBQ         $+8, R9
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, R9
+	TESTQ       R9, R9
+	JE          row_end
+	VMASKMOVPS  (AX), Y5, Y8
+	VMASKMOVPS  (CX), Y5, Y9
+	VFMADD231PS Y8, Y4, Y9
+	VMASKMOVPS  (BX), Y5, Y10
+	VMULPS      Y9, Y1, Y9
+	VFMADD231PS Y10, Y0, Y9
+	VANDPS      lanes_7f800000<>+0(SB), Y9, Y10
+	VPSIGND     Y10, Y9, Y9
+	CMPQ        R9, $0x04
+	JL          store25_few
+	VMOVUPS     X9, (BX)
+	JE          store25_end
+	VPERM2F128  $0x01, Y9, Y9, Y9
+	CMPQ        R9, $0x06
+	JL          store25_five
+	VMOVLPS     X9, 16(BX)
+	JE          store25_swap
+	VEXTRACTPS  $0x02, X9, 24(BX)
+	JMP         store25_swap
+
+store25_five:
+	VMOVSS X9, 16(BX)
+
+store25_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store25_end
+
+store25_few:
+	CMPQ       R9, $0x02
+	JL         store25_one
+	VMOVLPS    X9, (BX)
+	JE         store25_end
+	VEXTRACTPS $0x02, X9, 8(BX)
+	JMP        store25_end
+
+store25_one:
+	VMOVSS X9, (BX)
+
+store25_end:
+	VMASKMOVPS   (SI), Y5, Y10
+	VFMADD213PS  Y3, Y6, Y10
+	VDIVPS       Y10, Y9, Y11
+	VFNMADD231PS Y11, Y2, Y8
+	CMPQ         R9, $0x04
+	JL           store26_few
+	VMOVUPS      X8, (AX)
+	JE           store26_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         R9, $0x06
+	JL           store26_five
+	VMOVLPS      X8, 16(AX)
+	JE           store26_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store26_swap
+
+store26_five:
+	VMOVSS X8, 16(AX)
+
+store26_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store26_end
+
+store26_few:
+	CMPQ       R9, $0x02
+	JL         store26_one
+	VMOVLPS    X8, (AX)
+	JE         store26_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store26_end
+
+store26_one:
+	VMOVSS X8, (AX)
+
+store26_end:
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	ADDQ R9, BX
+	ADDQ R9, CX
+
+row_end:
+	SUBQ $+1, DI
+	JNE  row
+	VZEROUPPER
+	RET
+
 // func CalibratedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·CalibratedAVX2(SB), NOSPLIT, $0-76
@@ -6100,72 +6518,72 @@ vectors_end:
 	VANDPS      Y9, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        R9, $0x04
-	JL          store23_few
+	JL          store27_few
 	VMOVUPS     X11, (BX)
-	JE          store23_end
+	JE          store27_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        R9, $0x06
-	JL          store23_five
+	JL          store27_five
 	VMOVLPS     X11, 16(BX)
-	JE          store23_swap
+	JE          store27_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store23_swap
+	JMP         store27_swap
 
-store23_five:
+store27_five:
 	VMOVSS X11, 16(BX)
 
-store23_swap:
+store27_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store23_end
+	JMP        store27_end
 
-store23_few:
+store27_few:
 	CMPQ       R9, $0x02
-	JL         store23_one
+	JL         store27_one
 	VMOVLPS    X11, (BX)
-	JE         store23_end
+	JE         store27_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store23_end
+	JMP        store27_end
 
-store23_one:
+store27_one:
 	VMOVSS X11, (BX)
 
-store23_end:
+store27_end:
 	VFMADD231PS Y11, Y2, Y8
 	VMULPS      Y8, Y7, Y8
 	VMASKMOVPS  (SI), Y5, Y11
 	VMULPS      Y11, Y8, Y11
 	VFMSUB231PS Y10, Y4, Y11
 	CMPQ        R9, $0x04
-	JL          store24_few
+	JL          store28_few
 	VMOVUPS     X11, (AX)
-	JE          store24_end
+	JE          store28_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        R9, $0x06
-	JL          store24_five
+	JL          store28_five
 	VMOVLPS     X11, 16(AX)
-	JE          store24_swap
+	JE          store28_swap
 	VEXTRACTPS  $0x02, X11, 24(AX)
-	JMP         store24_swap
+	JMP         store28_swap
 
-store24_five:
+store28_five:
 	VMOVSS X11, 16(AX)
 
-store24_swap:
+store28_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store24_end
+	JMP        store28_end
 
-store24_few:
+store28_few:
 	CMPQ       R9, $0x02
-	JL         store24_one
+	JL         store28_one
 	VMOVLPS    X11, (AX)
-	JE         store24_end
+	JE         store28_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store24_end
+	JMP        store28_end
 
-store24_one:
+store28_one:
 	VMOVSS X11, (AX)
 
-store24_end:
+store28_end:
 	SHLQ $0x02, R9
 	ADDQ R9, AX
 	ADDQ R9, BX
@@ -6328,6 +6746,214 @@ row_end:
 	VZEROUPPER
 	RET
 
+// func CalibratedAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·CalibratedAheadAVX2(SB), NOSPLIT, $0-76
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         rows+40(FP), DI
+	MOVQ         cols+48(FP), R8
+	VBROADCASTSS beta+56(FP), Y0
+	VBROADCASTSS add+60(FP), Y1
+	VBROADCASTSS share+64(FP), Y2
+	VBROADCASTSS step+68(FP), Y3
+	VBROADCASTSS keep+72(FP), Y4
+	MOVQ         R8, R9
+	ANDQ         $+7, R9
+	LEAQ         partial_masks<>+0(SB), SI
+	NEGQ         R9
+	VMOVUPS      32(SI)(R9*4), Y5
+	NEGQ         R9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
+
+row:
+	VBROADCASTSS (DX), Y6
+	ADDQ         $+4, DX
+	VMULPS       Y6, Y3, Y7
+	MOVQ         R8, R9
+	MOVQ         col+32(FP), SI
+	SUBQ         $+32, R9
+	JL           blocks_end
+
+blocks:
+	PREFETCHT0  1280(AX)
+	PREFETCHT0  1344(AX)
+	PREFETCHT0  1280(BX)
+	PREFETCHT0  1344(BX)
+	PREFETCHT0  1280(CX)
+	PREFETCHT0  1344(CX)
+	VMOVUPS     (AX), Y8
+	VMULPS      (CX), Y1, Y10
+	VMOVUPS     (BX), Y11
+	VFMADD213PS Y10, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, (BX)
+	VFMADD231PS Y11, Y2, Y10
+	VMULPS      Y10, Y7, Y10
+	VMULPS      (SI), Y10, Y10
+	VFMSUB231PS Y8, Y4, Y10
+	VMOVUPS     Y10, (AX)
+	VMOVUPS     32(AX), Y10
+	VMULPS      32(CX), Y1, Y8
+	VMOVUPS     32(BX), Y11
+	VFMADD213PS Y8, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, 32(BX)
+	VFMADD231PS Y11, Y2, Y8
+	VMULPS      Y8, Y7, Y8
+	VMULPS      32(SI), Y8, Y8
+	VFMSUB231PS Y10, Y4, Y8
+	VMOVUPS     Y8, 32(AX)
+	VMOVUPS     64(AX), Y8
+	VMULPS      64(CX), Y1, Y10
+	VMOVUPS     64(BX), Y11
+	VFMADD213PS Y10, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, 64(BX)
+	VFMADD231PS Y11, Y2, Y10
+	VMULPS      Y10, Y7, Y10
+	VMULPS      64(SI), Y10, Y10
+	VFMSUB231PS Y8, Y4, Y10
+	VMOVUPS     Y10, 64(AX)
+	VMOVUPS     96(AX), Y10
+	VMULPS      96(CX), Y1, Y8
+	VMOVUPS     96(BX), Y11
+	VFMADD213PS Y8, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, 96(BX)
+	VFMADD231PS Y11, Y2, Y8
+	VMULPS      Y8, Y7, Y8
+	VMULPS      96(SI), Y8, Y8
+	VFMSUB231PS Y10, Y4, Y8
+	VMOVUPS     Y8, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, SI
+	SUBQ        $+32, R9
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+32, R9
+	SUBQ $+8, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (AX), Y8
+	VMULPS      (CX), Y1, Y10
+	VMOVUPS     (BX), Y11
+	VFMADD213PS Y10, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	VMOVUPS     Y11, (BX)
+	VFMADD231PS Y11, Y2, Y10
+	VMULPS      Y10, Y7, Y10
+	VMULPS      (SI), Y10, Y10
+	VFMSUB231PS Y8, Y4, Y10
+	VMOVUPS     Y10, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, SI
+	SUBQ        $+8, R9
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+8, R9
+	TESTQ       R9, R9
+	JE          row_end
+	VMASKMOVPS  (AX), Y5, Y10
+	VMASKMOVPS  (CX), Y5, Y8
+	VMULPS      Y8, Y1, Y8
+	VMASKMOVPS  (BX), Y5, Y11
+	VFMADD213PS Y8, Y0, Y11
+	VANDPS      Y9, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        R9, $0x04
+	JL          store29_few
+	VMOVUPS     X11, (BX)
+	JE          store29_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        R9, $0x06
+	JL          store29_five
+	VMOVLPS     X11, 16(BX)
+	JE          store29_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store29_swap
+
+store29_five:
+	VMOVSS X11, 16(BX)
+
+store29_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store29_end
+
+store29_few:
+	CMPQ       R9, $0x02
+	JL         store29_one
+	VMOVLPS    X11, (BX)
+	JE         store29_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store29_end
+
+store29_one:
+	VMOVSS X11, (BX)
+
+store29_end:
+	VFMADD231PS Y11, Y2, Y8
+	VMULPS      Y8, Y7, Y8
+	VMASKMOVPS  (SI), Y5, Y11
+	VMULPS      Y11, Y8, Y11
+	VFMSUB231PS Y10, Y4, Y11
+	CMPQ        R9, $0x04
+	JL          store30_few
+	VMOVUPS     X11, (AX)
+	JE          store30_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        R9, $0x06
+	JL          store30_five
+	VMOVLPS     X11, 16(AX)
+	JE          store30_swap
+	VEXTRACTPS  $0x02, X11, 24(AX)
+	JMP         store30_swap
+
+store30_five:
+	VMOVSS X11, 16(AX)
+
+store30_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store30_end
+
+store30_few:
+	CMPQ       R9, $0x02
+	JL         store30_one
+	VMOVLPS    X11, (AX)
+	JE         store30_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store30_end
+
+store30_one:
+	VMOVSS X11, (AX)
+
+store30_end:
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	ADDQ R9, BX
+	ADDQ R9, CX
+
+row_end:
+	SUBQ $+1, DI
+	JNE  row
+	VZEROUPPER
+	RET
+
 // func CalibratedCentredAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, moved *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·CalibratedCentredAVX2(SB), NOSPLIT, $0-100
@@ -6457,36 +7083,36 @@ vectors_end:
 	VANDPS       Y10, Y12, Y13
 	VPSIGND      Y13, Y12, Y12
 	CMPQ         R12, $0x04
-	JL           store25_few
+	JL           store31_few
 	VMOVUPS      X12, (BX)
-	JE           store25_end
+	JE           store31_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R12, $0x06
-	JL           store25_five
+	JL           store31_five
 	VMOVLPS      X12, 16(BX)
-	JE           store25_swap
+	JE           store31_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store25_swap
+	JMP          store31_swap
 
-store25_five:
+store31_five:
 	VMOVSS X12, 16(BX)
 
-store25_swap:
+store31_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store25_end
+	JMP        store31_end
 
-store25_few:
+store31_few:
 	CMPQ       R12, $0x02
-	JL         store25_one
+	JL         store31_one
 	VMOVLPS    X12, (BX)
-	JE         store25_end
+	JE         store31_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store25_end
+	JMP        store31_end
 
-store25_one:
+store31_one:
 	VMOVSS X12, (BX)
 
-store25_end:
+store31_end:
 	VFMADD231PS Y12, Y2, Y9
 	VMULPS      Y9, Y8, Y9
 	VMASKMOVPS  (SI), Y5, Y12
@@ -6494,68 +7120,68 @@ store25_end:
 	VMASKMOVPS  (R9), Y5, Y9
 	VFMADD231PS Y12, Y6, Y9
 	CMPQ        R12, $0x04
-	JL          store26_few
+	JL          store32_few
 	VMOVUPS     X9, (R9)
-	JE          store26_end
+	JE          store32_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        R12, $0x06
-	JL          store26_five
+	JL          store32_five
 	VMOVLPS     X9, 16(R9)
-	JE          store26_swap
+	JE          store32_swap
 	VEXTRACTPS  $0x02, X9, 24(R9)
-	JMP         store26_swap
+	JMP         store32_swap
 
-store26_five:
+store32_five:
 	VMOVSS X9, 16(R9)
 
-store26_swap:
+store32_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store26_end
+	JMP        store32_end
 
-store26_few:
+store32_few:
 	CMPQ       R12, $0x02
-	JL         store26_one
+	JL         store32_one
 	VMOVLPS    X9, (R9)
-	JE         store26_end
+	JE         store32_end
 	VEXTRACTPS $0x02, X9, 8(R9)
-	JMP        store26_end
+	JMP        store32_end
 
-store26_one:
+store32_one:
 	VMOVSS X9, (R9)
 
-store26_end:
+store32_end:
 	VFMSUB231PS Y11, Y4, Y12
 	CMPQ        R12, $0x04
-	JL          store27_few
+	JL          store33_few
 	VMOVUPS     X12, (AX)
-	JE          store27_end
+	JE          store33_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        R12, $0x06
-	JL          store27_five
+	JL          store33_five
 	VMOVLPS     X12, 16(AX)
-	JE          store27_swap
+	JE          store33_swap
 	VEXTRACTPS  $0x02, X12, 24(AX)
-	JMP         store27_swap
+	JMP         store33_swap
 
-store27_five:
+store33_five:
 	VMOVSS X12, 16(AX)
 
-store27_swap:
+store33_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store27_end
+	JMP        store33_end
 
-store27_few:
+store33_few:
 	CMPQ       R12, $0x02
-	JL         store27_one
+	JL         store33_one
 	VMOVLPS    X12, (AX)
-	JE         store27_end
+	JE         store33_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store27_end
+	JMP        store33_end
 
-store27_one:
+store33_one:
 	VMOVSS X12, (AX)
 
-store27_end:
+store33_end:
 	SHLQ $0x02, R12
 	ADDQ R12, AX
 	ADDQ R12, BX
@@ -6752,6 +7378,248 @@ vectors_end:
 	ADDQ         R12, AX
 	ADDQ         R12, BX
 	ADDQ         R12, CX
+
+row_end:
+	SUBQ $+1, R10
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func CalibratedCentredAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, moved *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·CalibratedCentredAheadAVX2(SB), NOSPLIT, $0-100
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         mean+40(FP), DI
+	MOVQ         shift+48(FP), R8
+	MOVQ         moved+56(FP), R9
+	MOVQ         rows+64(FP), R10
+	MOVQ         cols+72(FP), R11
+	VBROADCASTSS beta+80(FP), Y0
+	VBROADCASTSS add+84(FP), Y1
+	VBROADCASTSS share+88(FP), Y2
+	VBROADCASTSS step+92(FP), Y3
+	VBROADCASTSS keep+96(FP), Y4
+	MOVQ         R11, R12
+	ANDQ         $+7, R12
+	LEAQ         partial_masks<>+0(SB), SI
+	NEGQ         R12
+	VMOVUPS      32(SI)(R12*4), Y5
+	NEGQ         R12
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
+
+row:
+	VBROADCASTSS (DI), Y6
+	ADDQ         $+4, DI
+	VBROADCASTSS (DX), Y7
+	ADDQ         $+4, DX
+	VMULPS       Y7, Y3, Y8
+	MOVQ         R11, R12
+	MOVQ         col+32(FP), SI
+	MOVQ         shift+48(FP), R8
+	MOVQ         moved+56(FP), R9
+	SUBQ         $+16, R12
+	JL           blocks_end
+
+blocks:
+	PREFETCHT0   1280(AX)
+	PREFETCHT0   1280(BX)
+	PREFETCHT0   1280(CX)
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (R8), Y11
+	VFNMADD213PS (CX), Y6, Y11
+	VMULPS       Y11, Y1, Y11
+	VMOVUPS      (BX), Y12
+	VFMADD213PS  Y11, Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VFMADD231PS  Y12, Y2, Y11
+	VMULPS       Y11, Y8, Y11
+	VMULPS       (SI), Y11, Y11
+	VMOVUPS      (R9), Y12
+	VFMADD231PS  Y11, Y6, Y12
+	VMOVUPS      Y12, (R9)
+	VFMSUB231PS  Y9, Y4, Y11
+	VMOVUPS      Y11, (AX)
+	VMOVUPS      32(AX), Y11
+	VMOVUPS      32(R8), Y9
+	VFNMADD213PS 32(CX), Y6, Y9
+	VMULPS       Y9, Y1, Y9
+	VMOVUPS      32(BX), Y12
+	VFMADD213PS  Y9, Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, 32(BX)
+	VFMADD231PS  Y12, Y2, Y9
+	VMULPS       Y9, Y8, Y9
+	VMULPS       32(SI), Y9, Y9
+	VMOVUPS      32(R9), Y12
+	VFMADD231PS  Y9, Y6, Y12
+	VMOVUPS      Y12, 32(R9)
+	VFMSUB231PS  Y11, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, SI
+	ADDQ         $+64, R8
+	ADDQ         $+64, R9
+	SUBQ         $+16, R12
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, R12
+	SUBQ $+8, R12
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (R8), Y11
+	VFNMADD213PS (CX), Y6, Y11
+	VMULPS       Y11, Y1, Y11
+	VMOVUPS      (BX), Y12
+	VFMADD213PS  Y11, Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VFMADD231PS  Y12, Y2, Y11
+	VMULPS       Y11, Y8, Y11
+	VMULPS       (SI), Y11, Y11
+	VMOVUPS      (R9), Y12
+	VFMADD231PS  Y11, Y6, Y12
+	VMOVUPS      Y12, (R9)
+	VFMSUB231PS  Y9, Y4, Y11
+	VMOVUPS      Y11, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, SI
+	ADDQ         $+32, R8
+	ADDQ         $+32, R9
+	SUBQ         $+8, R12
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, R12
+	TESTQ        R12, R12
+	JE           row_end
+	VMASKMOVPS   (AX), Y5, Y11
+	VMASKMOVPS   (CX), Y5, Y9
+	VMASKMOVPS   (R8), Y5, Y12
+	VFNMADD231PS Y12, Y6, Y9
+	VMULPS       Y9, Y1, Y9
+	VMASKMOVPS   (BX), Y5, Y12
+	VFMADD213PS  Y9, Y0, Y12
+	VANDPS       Y10, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	CMPQ         R12, $0x04
+	JL           store34_few
+	VMOVUPS      X12, (BX)
+	JE           store34_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         R12, $0x06
+	JL           store34_five
+	VMOVLPS      X12, 16(BX)
+	JE           store34_swap
+	VEXTRACTPS   $0x02, X12, 24(BX)
+	JMP          store34_swap
+
+store34_five:
+	VMOVSS X12, 16(BX)
+
+store34_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store34_end
+
+store34_few:
+	CMPQ       R12, $0x02
+	JL         store34_one
+	VMOVLPS    X12, (BX)
+	JE         store34_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store34_end
+
+store34_one:
+	VMOVSS X12, (BX)
+
+store34_end:
+	VFMADD231PS Y12, Y2, Y9
+	VMULPS      Y9, Y8, Y9
+	VMASKMOVPS  (SI), Y5, Y12
+	VMULPS      Y12, Y9, Y12
+	VMASKMOVPS  (R9), Y5, Y9
+	VFMADD231PS Y12, Y6, Y9
+	CMPQ        R12, $0x04
+	JL          store35_few
+	VMOVUPS     X9, (R9)
+	JE          store35_end
+	VPERM2F128  $0x01, Y9, Y9, Y9
+	CMPQ        R12, $0x06
+	JL          store35_five
+	VMOVLPS     X9, 16(R9)
+	JE          store35_swap
+	VEXTRACTPS  $0x02, X9, 24(R9)
+	JMP         store35_swap
+
+store35_five:
+	VMOVSS X9, 16(R9)
+
+store35_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store35_end
+
+store35_few:
+	CMPQ       R12, $0x02
+	JL         store35_one
+	VMOVLPS    X9, (R9)
+	JE         store35_end
+	VEXTRACTPS $0x02, X9, 8(R9)
+	JMP        store35_end
+
+store35_one:
+	VMOVSS X9, (R9)
+
+store35_end:
+	VFMSUB231PS Y11, Y4, Y12
+	CMPQ        R12, $0x04
+	JL          store36_few
+	VMOVUPS     X12, (AX)
+	JE          store36_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        R12, $0x06
+	JL          store36_five
+	VMOVLPS     X12, 16(AX)
+	JE          store36_swap
+	VEXTRACTPS  $0x02, X12, 24(AX)
+	JMP         store36_swap
+
+store36_five:
+	VMOVSS X12, 16(AX)
+
+store36_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store36_end
+
+store36_few:
+	CMPQ       R12, $0x02
+	JL         store36_one
+	VMOVLPS    X12, (AX)
+	JE         store36_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store36_end
+
+store36_one:
+	VMOVSS X12, (AX)
+
+store36_end:
+	SHLQ $0x02, R12
+	ADDQ R12, AX
+	ADDQ R12, BX
+	ADDQ R12, CX
 
 row_end:
 	SUBQ $+1, R10
@@ -9136,70 +10004,70 @@ vectors_end:
 	VANDPS      Y7, Y11, Y10
 	VPSIGND     Y10, Y11, Y11
 	CMPQ        DX, $0x04
-	JL          store28_few
+	JL          store37_few
 	VMOVUPS     X11, (BX)
-	JE          store28_end
+	JE          store37_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DX, $0x06
-	JL          store28_five
+	JL          store37_five
 	VMOVLPS     X11, 16(BX)
-	JE          store28_swap
+	JE          store37_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store28_swap
+	JMP         store37_swap
 
-store28_five:
+store37_five:
 	VMOVSS X11, 16(BX)
 
-store28_swap:
+store37_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store28_end
+	JMP        store37_end
 
-store28_few:
+store37_few:
 	CMPQ       DX, $0x02
-	JL         store28_one
+	JL         store37_one
 	VMOVLPS    X11, (BX)
-	JE         store28_end
+	JE         store37_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store28_end
+	JMP        store37_end
 
-store28_one:
+store37_one:
 	VMOVSS X11, (BX)
 
-store28_end:
+store37_end:
 	VMULPS       Y9, Y2, Y9
 	VFMADD231PS  Y11, Y3, Y9
 	VFNMADD231PS Y9, Y4, Y8
 	CMPQ         DX, $0x04
-	JL           store29_few
+	JL           store38_few
 	VMOVUPS      X8, (AX)
-	JE           store29_end
+	JE           store38_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         DX, $0x06
-	JL           store29_five
+	JL           store38_five
 	VMOVLPS      X8, 16(AX)
-	JE           store29_swap
+	JE           store38_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store29_swap
+	JMP          store38_swap
 
-store29_five:
+store38_five:
 	VMOVSS X8, 16(AX)
 
-store29_swap:
+store38_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store29_end
+	JMP        store38_end
 
-store29_few:
+store38_few:
 	CMPQ       DX, $0x02
-	JL         store29_one
+	JL         store38_one
 	VMOVLPS    X8, (AX)
-	JE         store29_end
+	JE         store38_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store29_end
+	JMP        store38_end
 
-store29_one:
+store38_one:
 	VMOVSS X8, (AX)
 
-store29_end:
+store38_end:
 done:
 	VZEROUPPER
 	RET
@@ -9330,6 +10198,193 @@ done:
 	VZEROUPPER
 	RET
 
+// func SgdAheadAVX2(w *float32, v *float32, grad *float32, n int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·SgdAheadAVX2(SB), NOSPLIT, $0-56
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS momentum+32(FP), Y0
+	VBROADCASTSS add+36(FP), Y1
+	VBROADCASTSS gradPart+40(FP), Y2
+	VBROADCASTSS velPart+44(FP), Y3
+	VBROADCASTSS lr+48(FP), Y4
+	VBROADCASTSS decay+52(FP), Y5
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	SUBQ         $+32, DX
+	JL           blocks_end
+
+blocks:
+	PREFETCHT0   1280(AX)
+	PREFETCHT0   1344(AX)
+	PREFETCHT0   1280(BX)
+	PREFETCHT0   1344(BX)
+	PREFETCHT0   1280(CX)
+	PREFETCHT0   1344(CX)
+	VMOVUPS      (AX), Y6
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      (CX), Y9
+	VMOVUPS      32(CX), Y10
+	VFMADD231PS  Y6, Y5, Y9
+	VFMADD231PS  Y8, Y5, Y10
+	VMULPS       Y9, Y1, Y11
+	VMULPS       Y10, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y11
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       Y7, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VANDPS       Y7, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VMULPS       Y9, Y2, Y9
+	VMULPS       Y10, Y2, Y10
+	VFMADD231PS  Y11, Y3, Y9
+	VFMADD231PS  Y12, Y3, Y10
+	VFNMADD231PS Y9, Y4, Y6
+	VFNMADD231PS Y10, Y4, Y8
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(AX), Y8
+	VMOVUPS      96(AX), Y6
+	VMOVUPS      64(CX), Y10
+	VMOVUPS      96(CX), Y9
+	VFMADD231PS  Y8, Y5, Y10
+	VFMADD231PS  Y6, Y5, Y9
+	VMULPS       Y10, Y1, Y12
+	VMULPS       Y9, Y1, Y11
+	VFMADD231PS  64(BX), Y0, Y12
+	VFMADD231PS  96(BX), Y0, Y11
+	VANDPS       Y7, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VANDPS       Y7, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y12, 64(BX)
+	VMOVUPS      Y11, 96(BX)
+	VMULPS       Y10, Y2, Y10
+	VMULPS       Y9, Y2, Y9
+	VFMADD231PS  Y12, Y3, Y10
+	VFMADD231PS  Y11, Y3, Y9
+	VFNMADD231PS Y10, Y4, Y8
+	VFNMADD231PS Y9, Y4, Y6
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      Y6, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+32, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (CX), Y8
+	VFMADD231PS  Y6, Y5, Y8
+	VMULPS       Y8, Y1, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VANDPS       Y7, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, (BX)
+	VMULPS       Y8, Y2, Y8
+	VFMADD231PS  Y9, Y3, Y8
+	VFNMADD231PS Y8, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	SUBQ         $+8, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, DX
+	TESTQ       DX, DX
+	JE          done
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y6
+	NEGQ        DX
+	VMASKMOVPS  (AX), Y6, Y8
+	VMASKMOVPS  (CX), Y6, Y9
+	VFMADD231PS Y8, Y5, Y9
+	VMASKMOVPS  (BX), Y6, Y10
+	VMULPS      Y9, Y1, Y11
+	VFMADD231PS Y10, Y0, Y11
+	VANDPS      Y7, Y11, Y10
+	VPSIGND     Y10, Y11, Y11
+	CMPQ        DX, $0x04
+	JL          store39_few
+	VMOVUPS     X11, (BX)
+	JE          store39_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        DX, $0x06
+	JL          store39_five
+	VMOVLPS     X11, 16(BX)
+	JE          store39_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store39_swap
+
+store39_five:
+	VMOVSS X11, 16(BX)
+
+store39_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store39_end
+
+store39_few:
+	CMPQ       DX, $0x02
+	JL         store39_one
+	VMOVLPS    X11, (BX)
+	JE         store39_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store39_end
+
+store39_one:
+	VMOVSS X11, (BX)
+
+store39_end:
+	VMULPS       Y9, Y2, Y9
+	VFMADD231PS  Y11, Y3, Y9
+	VFNMADD231PS Y9, Y4, Y8
+	CMPQ         DX, $0x04
+	JL           store40_few
+	VMOVUPS      X8, (AX)
+	JE           store40_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         DX, $0x06
+	JL           store40_five
+	VMOVLPS      X8, 16(AX)
+	JE           store40_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store40_swap
+
+store40_five:
+	VMOVSS X8, 16(AX)
+
+store40_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store40_end
+
+store40_few:
+	CMPQ       DX, $0x02
+	JL         store40_one
+	VMOVLPS    X8, (AX)
+	JE         store40_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store40_end
+
+store40_one:
+	VMOVSS X8, (AX)
+
+store40_end:
+done:
+	VZEROUPPER
+	RET
+
 // func AdamAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·AdamAVX2(SB), NOSPLIT, $0-76
@@ -9451,36 +10506,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
 	VPSIGND     Y12, Y13, Y13
 	CMPQ        SI, $0x04
-	JL          store30_few
+	JL          store41_few
 	VMOVUPS     X13, (BX)
-	JE          store30_end
+	JE          store41_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        SI, $0x06
-	JL          store30_five
+	JL          store41_five
 	VMOVLPS     X13, 16(BX)
-	JE          store30_swap
+	JE          store41_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store30_swap
+	JMP         store41_swap
 
-store30_five:
+store41_five:
 	VMOVSS X13, 16(BX)
 
-store30_swap:
+store41_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store30_end
+	JMP        store41_end
 
-store30_few:
+store41_few:
 	CMPQ       SI, $0x02
-	JL         store30_one
+	JL         store41_one
 	VMOVLPS    X13, (BX)
-	JE         store30_end
+	JE         store41_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store30_end
+	JMP        store41_end
 
-store30_one:
+store41_one:
 	VMOVSS X13, (BX)
 
-store30_end:
+store41_end:
 	VMASKMOVPS  (CX), Y9, Y12
 	VMULPS      Y11, Y3, Y14
 	VMULPS      Y11, Y14, Y11
@@ -9488,36 +10543,36 @@ store30_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        SI, $0x04
-	JL          store31_few
+	JL          store42_few
 	VMOVUPS     X11, (CX)
-	JE          store31_end
+	JE          store42_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store31_five
+	JL          store42_five
 	VMOVLPS     X11, 16(CX)
-	JE          store31_swap
+	JE          store42_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store31_swap
+	JMP         store42_swap
 
-store31_five:
+store42_five:
 	VMOVSS X11, 16(CX)
 
-store31_swap:
+store42_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store31_end
+	JMP        store42_end
 
-store31_few:
+store42_few:
 	CMPQ       SI, $0x02
-	JL         store31_one
+	JL         store42_one
 	VMOVLPS    X11, (CX)
-	JE         store31_end
+	JE         store42_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store31_end
+	JMP        store42_end
 
-store31_one:
+store42_one:
 	VMOVSS X11, (CX)
 
-store31_end:
+store42_end:
 	VMULPS       Y5, Y11, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y6, Y11, Y11
@@ -9525,36 +10580,36 @@ store31_end:
 	VMULPS       Y10, Y8, Y10
 	VFNMADD231PS Y11, Y4, Y10
 	CMPQ         SI, $0x04
-	JL           store32_few
+	JL           store43_few
 	VMOVUPS      X10, (AX)
-	JE           store32_end
+	JE           store43_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         SI, $0x06
-	JL           store32_five
+	JL           store43_five
 	VMOVLPS      X10, 16(AX)
-	JE           store32_swap
+	JE           store43_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store32_swap
+	JMP          store43_swap
 
-store32_five:
+store43_five:
 	VMOVSS X10, 16(AX)
 
-store32_swap:
+store43_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store32_end
+	JMP        store43_end
 
-store32_few:
+store43_few:
 	CMPQ       SI, $0x02
-	JL         store32_one
+	JL         store43_one
 	VMOVLPS    X10, (AX)
-	JE         store32_end
+	JE         store43_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store32_end
+	JMP        store43_end
 
-store32_one:
+store43_one:
 	VMOVSS X10, (AX)
 
-store32_end:
+store43_end:
 done:
 	VZEROUPPER
 	RET
@@ -9750,6 +10805,239 @@ done:
 	VZEROUPPER
 	RET
 
+// func AdamAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·AdamAheadAVX2(SB), NOSPLIT, $0-76
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS beta1+40(FP), Y0
+	VBROADCASTSS add1+44(FP), Y1
+	VBROADCASTSS beta2+48(FP), Y2
+	VBROADCASTSS add2+52(FP), Y3
+	VBROADCASTSS step+56(FP), Y4
+	VBROADCASTSS correct2+60(FP), Y5
+	VBROADCASTSS epsilon+64(FP), Y6
+	VBROADCASTSS decay+68(FP), Y7
+	VBROADCASTSS keep+72(FP), Y8
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	PREFETCHT0   1280(AX)
+	PREFETCHT0   1280(BX)
+	PREFETCHT0   1280(CX)
+	PREFETCHT0   1280(DX)
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (DX), Y10
+	VFMADD231PS  Y9, Y7, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      32(AX), Y9
+	VMOVUPS      32(DX), Y10
+	VFMADD231PS  Y9, Y7, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, 32(BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  32(CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, 32(CX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (DX), Y10
+	VFMADD231PS  Y9, Y7, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y9
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y9, Y10
+	VMASKMOVPS  (DX), Y9, Y11
+	VFMADD231PS Y10, Y7, Y11
+	VMASKMOVPS  (BX), Y9, Y12
+	VMULPS      Y11, Y1, Y13
+	VFMADD231PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
+	VPSIGND     Y12, Y13, Y13
+	CMPQ        SI, $0x04
+	JL          store44_few
+	VMOVUPS     X13, (BX)
+	JE          store44_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        SI, $0x06
+	JL          store44_five
+	VMOVLPS     X13, 16(BX)
+	JE          store44_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store44_swap
+
+store44_five:
+	VMOVSS X13, 16(BX)
+
+store44_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store44_end
+
+store44_few:
+	CMPQ       SI, $0x02
+	JL         store44_one
+	VMOVLPS    X13, (BX)
+	JE         store44_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store44_end
+
+store44_one:
+	VMOVSS X13, (BX)
+
+store44_end:
+	VMASKMOVPS  (CX), Y9, Y12
+	VMULPS      Y11, Y3, Y14
+	VMULPS      Y11, Y14, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store45_few
+	VMOVUPS     X11, (CX)
+	JE          store45_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store45_five
+	VMOVLPS     X11, 16(CX)
+	JE          store45_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store45_swap
+
+store45_five:
+	VMOVSS X11, 16(CX)
+
+store45_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store45_end
+
+store45_few:
+	CMPQ       SI, $0x02
+	JL         store45_one
+	VMOVLPS    X11, (CX)
+	JE         store45_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store45_end
+
+store45_one:
+	VMOVSS X11, (CX)
+
+store45_end:
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y13, Y11
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y11, Y4, Y10
+	CMPQ         SI, $0x04
+	JL           store46_few
+	VMOVUPS      X10, (AX)
+	JE           store46_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         SI, $0x06
+	JL           store46_five
+	VMOVLPS      X10, 16(AX)
+	JE           store46_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store46_swap
+
+store46_five:
+	VMOVSS X10, 16(AX)
+
+store46_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store46_end
+
+store46_few:
+	CMPQ       SI, $0x02
+	JL         store46_one
+	VMOVLPS    X10, (AX)
+	JE         store46_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store46_end
+
+store46_one:
+	VMOVSS X10, (AX)
+
+store46_end:
+done:
+	VZEROUPPER
+	RET
+
 // func AdamBoundedAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·AdamBoundedAVX2(SB), NOSPLIT, $0-80
@@ -9872,36 +11160,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
 	VPSIGND     Y11, Y14, Y14
 	CMPQ        SI, $0x04
-	JL          store33_few
+	JL          store47_few
 	VMOVUPS     X14, (BX)
-	JE          store33_end
+	JE          store47_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        SI, $0x06
-	JL          store33_five
+	JL          store47_five
 	VMOVLPS     X14, 16(BX)
-	JE          store33_swap
+	JE          store47_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store33_swap
+	JMP         store47_swap
 
-store33_five:
+store47_five:
 	VMOVSS X14, 16(BX)
 
-store33_swap:
+store47_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store33_end
+	JMP        store47_end
 
-store33_few:
+store47_few:
 	CMPQ       SI, $0x02
-	JL         store33_one
+	JL         store47_one
 	VMOVLPS    X14, (BX)
-	JE         store33_end
+	JE         store47_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store33_end
+	JMP        store47_end
 
-store33_one:
+store47_one:
 	VMOVSS X14, (BX)
 
-store33_end:
+store47_end:
 	VMASKMOVPS  (CX), Y10, Y11
 	VMULPS      Y12, Y3, Y15
 	VMULPS      Y12, Y15, Y12
@@ -9909,36 +11197,36 @@ store33_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
 	VPSIGND     Y11, Y12, Y12
 	CMPQ        SI, $0x04
-	JL          store34_few
+	JL          store48_few
 	VMOVUPS     X12, (CX)
-	JE          store34_end
+	JE          store48_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        SI, $0x06
-	JL          store34_five
+	JL          store48_five
 	VMOVLPS     X12, 16(CX)
-	JE          store34_swap
+	JE          store48_swap
 	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store34_swap
+	JMP         store48_swap
 
-store34_five:
+store48_five:
 	VMOVSS X12, 16(CX)
 
-store34_swap:
+store48_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store34_end
+	JMP        store48_end
 
-store34_few:
+store48_few:
 	CMPQ       SI, $0x02
-	JL         store34_one
+	JL         store48_one
 	VMOVLPS    X12, (CX)
-	JE         store34_end
+	JE         store48_end
 	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store34_end
+	JMP        store48_end
 
-store34_one:
+store48_one:
 	VMOVSS X12, (CX)
 
-store34_end:
+store48_end:
 	VMULPS       Y5, Y12, Y11
 	VSQRTPS      Y11, Y11
 	VADDPS       Y6, Y11, Y11
@@ -9946,36 +11234,36 @@ store34_end:
 	VMULPS       Y13, Y8, Y13
 	VFNMADD231PS Y11, Y4, Y13
 	CMPQ         SI, $0x04
-	JL           store35_few
+	JL           store49_few
 	VMOVUPS      X13, (AX)
-	JE           store35_end
+	JE           store49_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         SI, $0x06
-	JL           store35_five
+	JL           store49_five
 	VMOVLPS      X13, 16(AX)
-	JE           store35_swap
+	JE           store49_swap
 	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store35_swap
+	JMP          store49_swap
 
-store35_five:
+store49_five:
 	VMOVSS X13, 16(AX)
 
-store35_swap:
+store49_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store35_end
+	JMP        store49_end
 
-store35_few:
+store49_few:
 	CMPQ       SI, $0x02
-	JL         store35_one
+	JL         store49_one
 	VMOVLPS    X13, (AX)
-	JE         store35_end
+	JE         store49_end
 	VEXTRACTPS $0x02, X13, 8(AX)
-	JMP        store35_end
+	JMP        store49_end
 
-store35_one:
+store49_one:
 	VMOVSS X13, (AX)
 
-store35_end:
+store49_end:
 done:
 	VZEROUPPER
 	RET
@@ -10179,6 +11467,240 @@ DATA lanes_39800000<>+24(SB)/4, $0x39800000
 DATA lanes_39800000<>+28(SB)/4, $0x39800000
 GLOBL lanes_39800000<>(SB), RODATA|NOPTR, $32
 
+// func AdamBoundedAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·AdamBoundedAheadAVX2(SB), NOSPLIT, $0-80
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS beta1+40(FP), Y0
+	VBROADCASTSS add1+44(FP), Y1
+	VBROADCASTSS beta2+48(FP), Y2
+	VBROADCASTSS add2+52(FP), Y3
+	VBROADCASTSS step+56(FP), Y4
+	VBROADCASTSS correct2+60(FP), Y5
+	VBROADCASTSS epsilon+64(FP), Y6
+	VBROADCASTSS decay+68(FP), Y7
+	VBROADCASTSS keep+72(FP), Y8
+	VBROADCASTSS scaled2+76(FP), Y9
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	PREFETCHT0   1280(AX)
+	PREFETCHT0   1280(BX)
+	PREFETCHT0   1280(CX)
+	PREFETCHT0   1280(DX)
+	VMOVUPS      (AX), Y10
+	VMOVUPS      (DX), Y11
+	VFMADD231PS  Y10, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMULPS       Y5, Y11, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y6, Y13, Y13
+	VDIVPS       Y13, Y12, Y13
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y13, Y4, Y10
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      32(AX), Y10
+	VMOVUPS      32(DX), Y13
+	VFMADD231PS  Y10, Y7, Y13
+	VMULPS       Y13, Y1, Y12
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMOVUPS      Y12, 32(BX)
+	VMULPS       Y13, Y3, Y11
+	VMULPS       Y13, Y11, Y13
+	VFMADD231PS  32(CX), Y2, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y11
+	VPSIGND      Y11, Y13, Y13
+	VMOVUPS      Y13, 32(CX)
+	VMULPS       Y5, Y13, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y11, Y4, Y10
+	VMOVUPS      Y10, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y10
+	VMOVUPS      (DX), Y11
+	VFMADD231PS  Y10, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMULPS       Y5, Y11, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y6, Y13, Y13
+	VDIVPS       Y13, Y12, Y13
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y13, Y4, Y10
+	VMOVUPS      Y10, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y10
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y10, Y13
+	VMASKMOVPS  (DX), Y10, Y12
+	VFMADD231PS Y13, Y7, Y12
+	VMASKMOVPS  (BX), Y10, Y11
+	VMULPS      Y12, Y1, Y14
+	VFMADD231PS Y11, Y0, Y14
+	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
+	VPSIGND     Y11, Y14, Y14
+	CMPQ        SI, $0x04
+	JL          store50_few
+	VMOVUPS     X14, (BX)
+	JE          store50_end
+	VPERM2F128  $0x01, Y14, Y14, Y14
+	CMPQ        SI, $0x06
+	JL          store50_five
+	VMOVLPS     X14, 16(BX)
+	JE          store50_swap
+	VEXTRACTPS  $0x02, X14, 24(BX)
+	JMP         store50_swap
+
+store50_five:
+	VMOVSS X14, 16(BX)
+
+store50_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store50_end
+
+store50_few:
+	CMPQ       SI, $0x02
+	JL         store50_one
+	VMOVLPS    X14, (BX)
+	JE         store50_end
+	VEXTRACTPS $0x02, X14, 8(BX)
+	JMP        store50_end
+
+store50_one:
+	VMOVSS X14, (BX)
+
+store50_end:
+	VMASKMOVPS  (CX), Y10, Y11
+	VMULPS      Y12, Y3, Y15
+	VMULPS      Y12, Y15, Y12
+	VFMADD231PS Y11, Y2, Y12
+	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND     Y11, Y12, Y12
+	CMPQ        SI, $0x04
+	JL          store51_few
+	VMOVUPS     X12, (CX)
+	JE          store51_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        SI, $0x06
+	JL          store51_five
+	VMOVLPS     X12, 16(CX)
+	JE          store51_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store51_swap
+
+store51_five:
+	VMOVSS X12, 16(CX)
+
+store51_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store51_end
+
+store51_few:
+	CMPQ       SI, $0x02
+	JL         store51_one
+	VMOVLPS    X12, (CX)
+	JE         store51_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store51_end
+
+store51_one:
+	VMOVSS X12, (CX)
+
+store51_end:
+	VMULPS       Y5, Y12, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y14, Y11
+	VMULPS       Y13, Y8, Y13
+	VFNMADD231PS Y11, Y4, Y13
+	CMPQ         SI, $0x04
+	JL           store52_few
+	VMOVUPS      X13, (AX)
+	JE           store52_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         SI, $0x06
+	JL           store52_five
+	VMOVLPS      X13, 16(AX)
+	JE           store52_swap
+	VEXTRACTPS   $0x02, X13, 24(AX)
+	JMP          store52_swap
+
+store52_five:
+	VMOVSS X13, 16(AX)
+
+store52_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store52_end
+
+store52_few:
+	CMPQ       SI, $0x02
+	JL         store52_one
+	VMOVLPS    X13, (AX)
+	JE         store52_end
+	VEXTRACTPS $0x02, X13, 8(AX)
+	JMP        store52_end
+
+store52_one:
+	VMOVSS X13, (AX)
+
+store52_end:
+done:
+	VZEROUPPER
+	RET
+
 // func AmsGradAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·AmsGradAVX2(SB), NOSPLIT, $0-84
@@ -10315,36 +11837,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
 	VPSIGND     Y12, Y13, Y13
 	CMPQ        DI, $0x04
-	JL          store36_few
+	JL          store53_few
 	VMOVUPS     X13, (BX)
-	JE          store36_end
+	JE          store53_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        DI, $0x06
-	JL          store36_five
+	JL          store53_five
 	VMOVLPS     X13, 16(BX)
-	JE          store36_swap
+	JE          store53_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store36_swap
+	JMP         store53_swap
 
-store36_five:
+store53_five:
 	VMOVSS X13, 16(BX)
 
-store36_swap:
+store53_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store36_end
+	JMP        store53_end
 
-store36_few:
+store53_few:
 	CMPQ       DI, $0x02
-	JL         store36_one
+	JL         store53_one
 	VMOVLPS    X13, (BX)
-	JE         store36_end
+	JE         store53_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store36_end
+	JMP        store53_end
 
-store36_one:
+store53_one:
 	VMOVSS X13, (BX)
 
-store36_end:
+store53_end:
 	VMASKMOVPS  (CX), Y9, Y12
 	VMULPS      Y11, Y3, Y14
 	VMULPS      Y11, Y14, Y11
@@ -10352,71 +11874,71 @@ store36_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        DI, $0x04
-	JL          store37_few
+	JL          store54_few
 	VMOVUPS     X11, (CX)
-	JE          store37_end
+	JE          store54_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DI, $0x06
-	JL          store37_five
+	JL          store54_five
 	VMOVLPS     X11, 16(CX)
-	JE          store37_swap
+	JE          store54_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store37_swap
+	JMP         store54_swap
 
-store37_five:
+store54_five:
 	VMOVSS X11, 16(CX)
 
-store37_swap:
+store54_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store37_end
+	JMP        store54_end
 
-store37_few:
+store54_few:
 	CMPQ       DI, $0x02
-	JL         store37_one
+	JL         store54_one
 	VMOVLPS    X11, (CX)
-	JE         store37_end
+	JE         store54_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store37_end
+	JMP        store54_end
 
-store37_one:
+store54_one:
 	VMOVSS X11, (CX)
 
-store37_end:
+store54_end:
 	VMASKMOVPS (DX), Y9, Y12
 	VMAXPS     Y12, Y11, Y12
 	VANDPS     lanes_7f800000<>+0(SB), Y12, Y11
 	VPSIGND    Y11, Y12, Y12
 	CMPQ       DI, $0x04
-	JL         store38_few
+	JL         store55_few
 	VMOVUPS    X12, (DX)
-	JE         store38_end
+	JE         store55_end
 	VPERM2F128 $0x01, Y12, Y12, Y12
 	CMPQ       DI, $0x06
-	JL         store38_five
+	JL         store55_five
 	VMOVLPS    X12, 16(DX)
-	JE         store38_swap
+	JE         store55_swap
 	VEXTRACTPS $0x02, X12, 24(DX)
-	JMP        store38_swap
+	JMP        store55_swap
 
-store38_five:
+store55_five:
 	VMOVSS X12, 16(DX)
 
-store38_swap:
+store55_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store38_end
+	JMP        store55_end
 
-store38_few:
+store55_few:
 	CMPQ       DI, $0x02
-	JL         store38_one
+	JL         store55_one
 	VMOVLPS    X12, (DX)
-	JE         store38_end
+	JE         store55_end
 	VEXTRACTPS $0x02, X12, 8(DX)
-	JMP        store38_end
+	JMP        store55_end
 
-store38_one:
+store55_one:
 	VMOVSS X12, (DX)
 
-store38_end:
+store55_end:
 	VMULPS       Y5, Y12, Y12
 	VSQRTPS      Y12, Y12
 	VADDPS       Y6, Y12, Y12
@@ -10424,36 +11946,36 @@ store38_end:
 	VMULPS       Y10, Y8, Y10
 	VFNMADD231PS Y12, Y4, Y10
 	CMPQ         DI, $0x04
-	JL           store39_few
+	JL           store56_few
 	VMOVUPS      X10, (AX)
-	JE           store39_end
+	JE           store56_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DI, $0x06
-	JL           store39_five
+	JL           store56_five
 	VMOVLPS      X10, 16(AX)
-	JE           store39_swap
+	JE           store56_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store39_swap
+	JMP          store56_swap
 
-store39_five:
+store56_five:
 	VMOVSS X10, 16(AX)
 
-store39_swap:
+store56_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store39_end
+	JMP        store56_end
 
-store39_few:
+store56_few:
 	CMPQ       DI, $0x02
-	JL         store39_one
+	JL         store56_one
 	VMOVLPS    X10, (AX)
-	JE         store39_end
+	JE         store56_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store39_end
+	JMP        store56_end
 
-store39_one:
+store56_one:
 	VMOVSS X10, (AX)
 
-store39_end:
+store56_end:
 done:
 	VZEROUPPER
 	RET
@@ -10682,6 +12204,290 @@ done:
 	VZEROUPPER
 	RET
 
+// func AmsGradAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·AmsGradAheadAVX2(SB), NOSPLIT, $0-84
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         top+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Y0
+	VBROADCASTSS add1+52(FP), Y1
+	VBROADCASTSS beta2+56(FP), Y2
+	VBROADCASTSS add2+60(FP), Y3
+	VBROADCASTSS step+64(FP), Y4
+	VBROADCASTSS correct2+68(FP), Y5
+	VBROADCASTSS epsilon+72(FP), Y6
+	VBROADCASTSS decay+76(FP), Y7
+	VBROADCASTSS keep+80(FP), Y8
+	SUBQ         $+16, DI
+	JL           blocks_end
+
+blocks:
+	PREFETCHT0   1280(AX)
+	PREFETCHT0   1280(BX)
+	PREFETCHT0   1280(CX)
+	PREFETCHT0   1280(DX)
+	PREFETCHT0   1280(SI)
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (SI), Y10
+	VFMADD231PS  Y9, Y7, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VMAXPS       (DX), Y10, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (DX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      32(AX), Y9
+	VMOVUPS      32(SI), Y10
+	VFMADD231PS  Y9, Y7, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, 32(BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  32(CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, 32(CX)
+	VMAXPS       32(DX), Y10, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, 32(DX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DI
+	SUBQ $+8, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (SI), Y10
+	VFMADD231PS  Y9, Y7, Y10
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMULPS       Y10, Y3, Y12
+	VMULPS       Y10, Y12, Y10
+	VFMADD231PS  (CX), Y2, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VMAXPS       (DX), Y10, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (DX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y10, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, SI
+	SUBQ         $+8, DI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y9
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y9, Y10
+	VMASKMOVPS  (SI), Y9, Y11
+	VFMADD231PS Y10, Y7, Y11
+	VMASKMOVPS  (BX), Y9, Y12
+	VMULPS      Y11, Y1, Y13
+	VFMADD231PS Y12, Y0, Y13
+	VANDPS      lanes_7f800000<>+0(SB), Y13, Y12
+	VPSIGND     Y12, Y13, Y13
+	CMPQ        DI, $0x04
+	JL          store57_few
+	VMOVUPS     X13, (BX)
+	JE          store57_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        DI, $0x06
+	JL          store57_five
+	VMOVLPS     X13, 16(BX)
+	JE          store57_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store57_swap
+
+store57_five:
+	VMOVSS X13, 16(BX)
+
+store57_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store57_end
+
+store57_few:
+	CMPQ       DI, $0x02
+	JL         store57_one
+	VMOVLPS    X13, (BX)
+	JE         store57_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store57_end
+
+store57_one:
+	VMOVSS X13, (BX)
+
+store57_end:
+	VMASKMOVPS  (CX), Y9, Y12
+	VMULPS      Y11, Y3, Y14
+	VMULPS      Y11, Y14, Y11
+	VFMADD231PS Y12, Y2, Y11
+	VANDPS      lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        DI, $0x04
+	JL          store58_few
+	VMOVUPS     X11, (CX)
+	JE          store58_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        DI, $0x06
+	JL          store58_five
+	VMOVLPS     X11, 16(CX)
+	JE          store58_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store58_swap
+
+store58_five:
+	VMOVSS X11, 16(CX)
+
+store58_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store58_end
+
+store58_few:
+	CMPQ       DI, $0x02
+	JL         store58_one
+	VMOVLPS    X11, (CX)
+	JE         store58_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store58_end
+
+store58_one:
+	VMOVSS X11, (CX)
+
+store58_end:
+	VMASKMOVPS (DX), Y9, Y12
+	VMAXPS     Y12, Y11, Y12
+	VANDPS     lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND    Y11, Y12, Y12
+	CMPQ       DI, $0x04
+	JL         store59_few
+	VMOVUPS    X12, (DX)
+	JE         store59_end
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	CMPQ       DI, $0x06
+	JL         store59_five
+	VMOVLPS    X12, 16(DX)
+	JE         store59_swap
+	VEXTRACTPS $0x02, X12, 24(DX)
+	JMP        store59_swap
+
+store59_five:
+	VMOVSS X12, 16(DX)
+
+store59_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store59_end
+
+store59_few:
+	CMPQ       DI, $0x02
+	JL         store59_one
+	VMOVLPS    X12, (DX)
+	JE         store59_end
+	VEXTRACTPS $0x02, X12, 8(DX)
+	JMP        store59_end
+
+store59_one:
+	VMOVSS X12, (DX)
+
+store59_end:
+	VMULPS       Y5, Y12, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y6, Y12, Y12
+	VDIVPS       Y12, Y13, Y12
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y12, Y4, Y10
+	CMPQ         DI, $0x04
+	JL           store60_few
+	VMOVUPS      X10, (AX)
+	JE           store60_end
+	VPERM2F128   $0x01, Y10, Y10, Y10
+	CMPQ         DI, $0x06
+	JL           store60_five
+	VMOVLPS      X10, 16(AX)
+	JE           store60_swap
+	VEXTRACTPS   $0x02, X10, 24(AX)
+	JMP          store60_swap
+
+store60_five:
+	VMOVSS X10, 16(AX)
+
+store60_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store60_end
+
+store60_few:
+	CMPQ       DI, $0x02
+	JL         store60_one
+	VMOVLPS    X10, (AX)
+	JE         store60_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store60_end
+
+store60_one:
+	VMOVSS X10, (AX)
+
+store60_end:
+done:
+	VZEROUPPER
+	RET
+
 // func AmsGradBoundedAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·AmsGradBoundedAVX2(SB), NOSPLIT, $0-88
@@ -10819,36 +12625,36 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
 	VPSIGND     Y11, Y14, Y14
 	CMPQ        DI, $0x04
-	JL          store40_few
+	JL          store61_few
 	VMOVUPS     X14, (BX)
-	JE          store40_end
+	JE          store61_end
 	VPERM2F128  $0x01, Y14, Y14, Y14
 	CMPQ        DI, $0x06
-	JL          store40_five
+	JL          store61_five
 	VMOVLPS     X14, 16(BX)
-	JE          store40_swap
+	JE          store61_swap
 	VEXTRACTPS  $0x02, X14, 24(BX)
-	JMP         store40_swap
+	JMP         store61_swap
 
-store40_five:
+store61_five:
 	VMOVSS X14, 16(BX)
 
-store40_swap:
+store61_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store40_end
+	JMP        store61_end
 
-store40_few:
+store61_few:
 	CMPQ       DI, $0x02
-	JL         store40_one
+	JL         store61_one
 	VMOVLPS    X14, (BX)
-	JE         store40_end
+	JE         store61_end
 	VEXTRACTPS $0x02, X14, 8(BX)
-	JMP        store40_end
+	JMP        store61_end
 
-store40_one:
+store61_one:
 	VMOVSS X14, (BX)
 
-store40_end:
+store61_end:
 	VMASKMOVPS  (CX), Y10, Y11
 	VMULPS      Y12, Y3, Y15
 	VMULPS      Y12, Y15, Y12
@@ -10856,71 +12662,71 @@ store40_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
 	VPSIGND     Y11, Y12, Y12
 	CMPQ        DI, $0x04
-	JL          store41_few
+	JL          store62_few
 	VMOVUPS     X12, (CX)
-	JE          store41_end
+	JE          store62_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        DI, $0x06
-	JL          store41_five
+	JL          store62_five
 	VMOVLPS     X12, 16(CX)
-	JE          store41_swap
+	JE          store62_swap
 	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store41_swap
+	JMP         store62_swap
 
-store41_five:
+store62_five:
 	VMOVSS X12, 16(CX)
 
-store41_swap:
+store62_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store41_end
+	JMP        store62_end
 
-store41_few:
+store62_few:
 	CMPQ       DI, $0x02
-	JL         store41_one
+	JL         store62_one
 	VMOVLPS    X12, (CX)
-	JE         store41_end
+	JE         store62_end
 	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store41_end
+	JMP        store62_end
 
-store41_one:
+store62_one:
 	VMOVSS X12, (CX)
 
-store41_end:
+store62_end:
 	VMASKMOVPS (DX), Y10, Y11
 	VMAXPS     Y11, Y12, Y11
 	VANDPS     lanes_7f800000<>+0(SB), Y11, Y12
 	VPSIGND    Y12, Y11, Y11
 	CMPQ       DI, $0x04
-	JL         store42_few
+	JL         store63_few
 	VMOVUPS    X11, (DX)
-	JE         store42_end
+	JE         store63_end
 	VPERM2F128 $0x01, Y11, Y11, Y11
 	CMPQ       DI, $0x06
-	JL         store42_five
+	JL         store63_five
 	VMOVLPS    X11, 16(DX)
-	JE         store42_swap
+	JE         store63_swap
 	VEXTRACTPS $0x02, X11, 24(DX)
-	JMP        store42_swap
+	JMP        store63_swap
 
-store42_five:
+store63_five:
 	VMOVSS X11, 16(DX)
 
-store42_swap:
+store63_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store42_end
+	JMP        store63_end
 
-store42_few:
+store63_few:
 	CMPQ       DI, $0x02
-	JL         store42_one
+	JL         store63_one
 	VMOVLPS    X11, (DX)
-	JE         store42_end
+	JE         store63_end
 	VEXTRACTPS $0x02, X11, 8(DX)
-	JMP        store42_end
+	JMP        store63_end
 
-store42_one:
+store63_one:
 	VMOVSS X11, (DX)
 
-store42_end:
+store63_end:
 	VMULPS       Y5, Y11, Y12
 	VSQRTPS      Y12, Y12
 	VADDPS       Y6, Y12, Y12
@@ -10928,36 +12734,36 @@ store42_end:
 	VMULPS       Y13, Y8, Y13
 	VFNMADD231PS Y12, Y4, Y13
 	CMPQ         DI, $0x04
-	JL           store43_few
+	JL           store64_few
 	VMOVUPS      X13, (AX)
-	JE           store43_end
+	JE           store64_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DI, $0x06
-	JL           store43_five
+	JL           store64_five
 	VMOVLPS      X13, 16(AX)
-	JE           store43_swap
+	JE           store64_swap
 	VEXTRACTPS   $0x02, X13, 24(AX)
-	JMP          store43_swap
+	JMP          store64_swap
 
-store43_five:
+store64_five:
 	VMOVSS X13, 16(AX)
 
-store43_swap:
+store64_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store43_end
+	JMP        store64_end
 
-store43_few:
+store64_few:
 	CMPQ       DI, $0x02
-	JL         store43_one
+	JL         store64_one
 	VMOVLPS    X13, (AX)
-	JE         store43_end
+	JE         store64_end
 	VEXTRACTPS $0x02, X13, 8(AX)
-	JMP        store43_end
+	JMP        store64_end
 
-store43_one:
+store64_one:
 	VMOVSS X13, (AX)
 
-store43_end:
+store64_end:
 done:
 	VZEROUPPER
 	RET
@@ -11154,6 +12960,291 @@ root_again3:
 	VADDPS  Z6, Z15, Z15
 	JMP     root_done3
 
+// func AmsGradBoundedAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·AmsGradBoundedAheadAVX2(SB), NOSPLIT, $0-88
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         top+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Y0
+	VBROADCASTSS add1+52(FP), Y1
+	VBROADCASTSS beta2+56(FP), Y2
+	VBROADCASTSS add2+60(FP), Y3
+	VBROADCASTSS step+64(FP), Y4
+	VBROADCASTSS correct2+68(FP), Y5
+	VBROADCASTSS epsilon+72(FP), Y6
+	VBROADCASTSS decay+76(FP), Y7
+	VBROADCASTSS keep+80(FP), Y8
+	VBROADCASTSS scaled2+84(FP), Y9
+	SUBQ         $+16, DI
+	JL           blocks_end
+
+blocks:
+	PREFETCHT0   1280(AX)
+	PREFETCHT0   1280(BX)
+	PREFETCHT0   1280(CX)
+	PREFETCHT0   1280(DX)
+	PREFETCHT0   1280(SI)
+	VMOVUPS      (AX), Y10
+	VMOVUPS      (SI), Y11
+	VFMADD231PS  Y10, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMAXPS       (DX), Y11, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VMULPS       Y5, Y11, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y6, Y13, Y13
+	VDIVPS       Y13, Y12, Y13
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y13, Y4, Y10
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      32(AX), Y10
+	VMOVUPS      32(SI), Y13
+	VFMADD231PS  Y10, Y7, Y13
+	VMULPS       Y13, Y1, Y12
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMOVUPS      Y12, 32(BX)
+	VMULPS       Y13, Y3, Y11
+	VMULPS       Y13, Y11, Y13
+	VFMADD231PS  32(CX), Y2, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y11
+	VPSIGND      Y11, Y13, Y13
+	VMOVUPS      Y13, 32(CX)
+	VMAXPS       32(DX), Y13, Y13
+	VANDPS       lanes_7f800000<>+0(SB), Y13, Y11
+	VPSIGND      Y11, Y13, Y13
+	VMOVUPS      Y13, 32(DX)
+	VMULPS       Y5, Y13, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y11, Y4, Y10
+	VMOVUPS      Y10, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DI
+	SUBQ $+8, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y10
+	VMOVUPS      (SI), Y11
+	VFMADD231PS  Y10, Y7, Y11
+	VMULPS       Y11, Y1, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMULPS       Y11, Y3, Y13
+	VMULPS       Y11, Y13, Y11
+	VFMADD231PS  (CX), Y2, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMAXPS       (DX), Y11, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VMULPS       Y5, Y11, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y6, Y13, Y13
+	VDIVPS       Y13, Y12, Y13
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y13, Y4, Y10
+	VMOVUPS      Y10, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, SI
+	SUBQ         $+8, DI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y10
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y10, Y13
+	VMASKMOVPS  (SI), Y10, Y12
+	VFMADD231PS Y13, Y7, Y12
+	VMASKMOVPS  (BX), Y10, Y11
+	VMULPS      Y12, Y1, Y14
+	VFMADD231PS Y11, Y0, Y14
+	VANDPS      lanes_7f800000<>+0(SB), Y14, Y11
+	VPSIGND     Y11, Y14, Y14
+	CMPQ        DI, $0x04
+	JL          store65_few
+	VMOVUPS     X14, (BX)
+	JE          store65_end
+	VPERM2F128  $0x01, Y14, Y14, Y14
+	CMPQ        DI, $0x06
+	JL          store65_five
+	VMOVLPS     X14, 16(BX)
+	JE          store65_swap
+	VEXTRACTPS  $0x02, X14, 24(BX)
+	JMP         store65_swap
+
+store65_five:
+	VMOVSS X14, 16(BX)
+
+store65_swap:
+	VPERM2F128 $0x01, Y14, Y14, Y14
+	JMP        store65_end
+
+store65_few:
+	CMPQ       DI, $0x02
+	JL         store65_one
+	VMOVLPS    X14, (BX)
+	JE         store65_end
+	VEXTRACTPS $0x02, X14, 8(BX)
+	JMP        store65_end
+
+store65_one:
+	VMOVSS X14, (BX)
+
+store65_end:
+	VMASKMOVPS  (CX), Y10, Y11
+	VMULPS      Y12, Y3, Y15
+	VMULPS      Y12, Y15, Y12
+	VFMADD231PS Y11, Y2, Y12
+	VANDPS      lanes_7f800000<>+0(SB), Y12, Y11
+	VPSIGND     Y11, Y12, Y12
+	CMPQ        DI, $0x04
+	JL          store66_few
+	VMOVUPS     X12, (CX)
+	JE          store66_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        DI, $0x06
+	JL          store66_five
+	VMOVLPS     X12, 16(CX)
+	JE          store66_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store66_swap
+
+store66_five:
+	VMOVSS X12, 16(CX)
+
+store66_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store66_end
+
+store66_few:
+	CMPQ       DI, $0x02
+	JL         store66_one
+	VMOVLPS    X12, (CX)
+	JE         store66_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store66_end
+
+store66_one:
+	VMOVSS X12, (CX)
+
+store66_end:
+	VMASKMOVPS (DX), Y10, Y11
+	VMAXPS     Y11, Y12, Y11
+	VANDPS     lanes_7f800000<>+0(SB), Y11, Y12
+	VPSIGND    Y12, Y11, Y11
+	CMPQ       DI, $0x04
+	JL         store67_few
+	VMOVUPS    X11, (DX)
+	JE         store67_end
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	CMPQ       DI, $0x06
+	JL         store67_five
+	VMOVLPS    X11, 16(DX)
+	JE         store67_swap
+	VEXTRACTPS $0x02, X11, 24(DX)
+	JMP        store67_swap
+
+store67_five:
+	VMOVSS X11, 16(DX)
+
+store67_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store67_end
+
+store67_few:
+	CMPQ       DI, $0x02
+	JL         store67_one
+	VMOVLPS    X11, (DX)
+	JE         store67_end
+	VEXTRACTPS $0x02, X11, 8(DX)
+	JMP        store67_end
+
+store67_one:
+	VMOVSS X11, (DX)
+
+store67_end:
+	VMULPS       Y5, Y11, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y6, Y12, Y12
+	VDIVPS       Y12, Y14, Y12
+	VMULPS       Y13, Y8, Y13
+	VFNMADD231PS Y12, Y4, Y13
+	CMPQ         DI, $0x04
+	JL           store68_few
+	VMOVUPS      X13, (AX)
+	JE           store68_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DI, $0x06
+	JL           store68_five
+	VMOVLPS      X13, 16(AX)
+	JE           store68_swap
+	VEXTRACTPS   $0x02, X13, 24(AX)
+	JMP          store68_swap
+
+store68_five:
+	VMOVSS X13, 16(AX)
+
+store68_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store68_end
+
+store68_few:
+	CMPQ       DI, $0x02
+	JL         store68_one
+	VMOVLPS    X13, (AX)
+	JE         store68_end
+	VEXTRACTPS $0x02, X13, 8(AX)
+	JMP        store68_end
+
+store68_one:
+	VMOVSS X13, (AX)
+
+store68_end:
+done:
+	VZEROUPPER
+	RET
+
 // func AdagradAVX2(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·AdagradAVX2(SB), NOSPLIT, $0-44
@@ -11268,71 +13359,71 @@ vectors_end:
 	VANDPS      Y4, Y7, Y8
 	VPSIGND     Y8, Y7, Y7
 	CMPQ        DX, $0x04
-	JL          store44_few
+	JL          store69_few
 	VMOVUPS     X7, (BX)
-	JE          store44_end
+	JE          store69_end
 	VPERM2F128  $0x01, Y7, Y7, Y7
 	CMPQ        DX, $0x06
-	JL          store44_five
+	JL          store69_five
 	VMOVLPS     X7, 16(BX)
-	JE          store44_swap
+	JE          store69_swap
 	VEXTRACTPS  $0x02, X7, 24(BX)
-	JMP         store44_swap
+	JMP         store69_swap
 
-store44_five:
+store69_five:
 	VMOVSS X7, 16(BX)
 
-store44_swap:
+store69_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store44_end
+	JMP        store69_end
 
-store44_few:
+store69_few:
 	CMPQ       DX, $0x02
-	JL         store44_one
+	JL         store69_one
 	VMOVLPS    X7, (BX)
-	JE         store44_end
+	JE         store69_end
 	VEXTRACTPS $0x02, X7, 8(BX)
-	JMP        store44_end
+	JMP        store69_end
 
-store44_one:
+store69_one:
 	VMOVSS X7, (BX)
 
-store44_end:
+store69_end:
 	VSQRTPS      Y7, Y7
 	VADDPS       Y1, Y7, Y7
 	VDIVPS       Y7, Y5, Y7
 	VFNMADD231PS Y7, Y0, Y6
 	CMPQ         DX, $0x04
-	JL           store45_few
+	JL           store70_few
 	VMOVUPS      X6, (AX)
-	JE           store45_end
+	JE           store70_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         DX, $0x06
-	JL           store45_five
+	JL           store70_five
 	VMOVLPS      X6, 16(AX)
-	JE           store45_swap
+	JE           store70_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store45_swap
+	JMP          store70_swap
 
-store45_five:
+store70_five:
 	VMOVSS X6, 16(AX)
 
-store45_swap:
+store70_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store45_end
+	JMP        store70_end
 
-store45_few:
+store70_few:
 	CMPQ       DX, $0x02
-	JL         store45_one
+	JL         store70_one
 	VMOVLPS    X6, (AX)
-	JE         store45_end
+	JE         store70_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store45_end
+	JMP        store70_end
 
-store45_one:
+store70_one:
 	VMOVSS X6, (AX)
 
-store45_end:
+store70_end:
 done:
 	VZEROUPPER
 	RET
@@ -11460,6 +13551,195 @@ done:
 	VZEROUPPER
 	RET
 
+// func AdagradAheadAVX2(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·AdagradAheadAVX2(SB), NOSPLIT, $0-44
+	MOVQ         w+0(FP), AX
+	MOVQ         s+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS step+32(FP), Y0
+	VBROADCASTSS epsilon+36(FP), Y1
+	VBROADCASTSS decay+40(FP), Y2
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y4
+	SUBQ         $+32, DX
+	JL           blocks_end
+
+blocks:
+	PREFETCHT0   1280(AX)
+	PREFETCHT0   1344(AX)
+	PREFETCHT0   1280(BX)
+	PREFETCHT0   1344(BX)
+	PREFETCHT0   1280(CX)
+	PREFETCHT0   1344(CX)
+	VMOVUPS      (AX), Y3
+	VMOVUPS      32(AX), Y5
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VFMADD231PS  Y3, Y2, Y6
+	VFMADD231PS  Y5, Y2, Y7
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y9
+	VFMADD231PS  Y6, Y6, Y8
+	VFMADD231PS  Y7, Y7, Y9
+	VANDPS       Y4, Y8, Y10
+	VPSIGND      Y10, Y8, Y8
+	VANDPS       Y4, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y8, (BX)
+	VMOVUPS      Y9, 32(BX)
+	VSQRTPS      Y8, Y8
+	VSQRTPS      Y9, Y9
+	VADDPS       Y1, Y8, Y8
+	VADDPS       Y1, Y9, Y9
+	VDIVPS       Y8, Y6, Y8
+	VDIVPS       Y9, Y7, Y9
+	VFNMADD231PS Y8, Y0, Y3
+	VFNMADD231PS Y9, Y0, Y5
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VMOVUPS      64(AX), Y5
+	VMOVUPS      96(AX), Y3
+	VMOVUPS      64(CX), Y9
+	VMOVUPS      96(CX), Y8
+	VFMADD231PS  Y5, Y2, Y9
+	VFMADD231PS  Y3, Y2, Y8
+	VMOVUPS      64(BX), Y7
+	VMOVUPS      96(BX), Y6
+	VFMADD231PS  Y9, Y9, Y7
+	VFMADD231PS  Y8, Y8, Y6
+	VANDPS       Y4, Y7, Y10
+	VPSIGND      Y10, Y7, Y7
+	VANDPS       Y4, Y6, Y10
+	VPSIGND      Y10, Y6, Y6
+	VMOVUPS      Y7, 64(BX)
+	VMOVUPS      Y6, 96(BX)
+	VSQRTPS      Y7, Y7
+	VSQRTPS      Y6, Y6
+	VADDPS       Y1, Y7, Y7
+	VADDPS       Y1, Y6, Y6
+	VDIVPS       Y7, Y9, Y7
+	VDIVPS       Y6, Y8, Y6
+	VFNMADD231PS Y7, Y0, Y5
+	VFNMADD231PS Y6, Y0, Y3
+	VMOVUPS      Y5, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+32, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y3
+	VMOVUPS      (CX), Y5
+	VFMADD231PS  Y3, Y2, Y5
+	VMOVUPS      (BX), Y6
+	VFMADD231PS  Y5, Y5, Y6
+	VANDPS       Y4, Y6, Y7
+	VPSIGND      Y7, Y6, Y6
+	VMOVUPS      Y6, (BX)
+	VSQRTPS      Y6, Y6
+	VADDPS       Y1, Y6, Y6
+	VDIVPS       Y6, Y5, Y6
+	VFNMADD231PS Y6, Y0, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	SUBQ         $+8, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, DX
+	TESTQ       DX, DX
+	JE          done
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y3
+	NEGQ        DX
+	VMASKMOVPS  (AX), Y3, Y6
+	VMASKMOVPS  (CX), Y3, Y5
+	VFMADD231PS Y6, Y2, Y5
+	VMASKMOVPS  (BX), Y3, Y7
+	VFMADD231PS Y5, Y5, Y7
+	VANDPS      Y4, Y7, Y8
+	VPSIGND     Y8, Y7, Y7
+	CMPQ        DX, $0x04
+	JL          store71_few
+	VMOVUPS     X7, (BX)
+	JE          store71_end
+	VPERM2F128  $0x01, Y7, Y7, Y7
+	CMPQ        DX, $0x06
+	JL          store71_five
+	VMOVLPS     X7, 16(BX)
+	JE          store71_swap
+	VEXTRACTPS  $0x02, X7, 24(BX)
+	JMP         store71_swap
+
+store71_five:
+	VMOVSS X7, 16(BX)
+
+store71_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store71_end
+
+store71_few:
+	CMPQ       DX, $0x02
+	JL         store71_one
+	VMOVLPS    X7, (BX)
+	JE         store71_end
+	VEXTRACTPS $0x02, X7, 8(BX)
+	JMP        store71_end
+
+store71_one:
+	VMOVSS X7, (BX)
+
+store71_end:
+	VSQRTPS      Y7, Y7
+	VADDPS       Y1, Y7, Y7
+	VDIVPS       Y7, Y5, Y7
+	VFNMADD231PS Y7, Y0, Y6
+	CMPQ         DX, $0x04
+	JL           store72_few
+	VMOVUPS      X6, (AX)
+	JE           store72_end
+	VPERM2F128   $0x01, Y6, Y6, Y6
+	CMPQ         DX, $0x06
+	JL           store72_five
+	VMOVLPS      X6, 16(AX)
+	JE           store72_swap
+	VEXTRACTPS   $0x02, X6, 24(AX)
+	JMP          store72_swap
+
+store72_five:
+	VMOVSS X6, 16(AX)
+
+store72_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store72_end
+
+store72_few:
+	CMPQ       DX, $0x02
+	JL         store72_one
+	VMOVLPS    X6, (AX)
+	JE         store72_end
+	VEXTRACTPS $0x02, X6, 8(AX)
+	JMP        store72_end
+
+store72_one:
+	VMOVSS X6, (AX)
+
+store72_end:
+done:
+	VZEROUPPER
+	RET
+
 // func RmsPropAVX2(w *float32, v *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·RmsPropAVX2(SB), NOSPLIT, $0-52
@@ -11583,71 +13863,71 @@ vectors_end:
 	VANDPS      Y6, Y9, Y10
 	VPSIGND     Y10, Y9, Y9
 	CMPQ        DX, $0x04
-	JL          store46_few
+	JL          store73_few
 	VMOVUPS     X9, (BX)
-	JE          store46_end
+	JE          store73_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
 	CMPQ        DX, $0x06
-	JL          store46_five
+	JL          store73_five
 	VMOVLPS     X9, 16(BX)
-	JE          store46_swap
+	JE          store73_swap
 	VEXTRACTPS  $0x02, X9, 24(BX)
-	JMP         store46_swap
+	JMP         store73_swap
 
-store46_five:
+store73_five:
 	VMOVSS X9, 16(BX)
 
-store46_swap:
+store73_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store46_end
+	JMP        store73_end
 
-store46_few:
+store73_few:
 	CMPQ       DX, $0x02
-	JL         store46_one
+	JL         store73_one
 	VMOVLPS    X9, (BX)
-	JE         store46_end
+	JE         store73_end
 	VEXTRACTPS $0x02, X9, 8(BX)
-	JMP        store46_end
+	JMP        store73_end
 
-store46_one:
+store73_one:
 	VMOVSS X9, (BX)
 
-store46_end:
+store73_end:
 	VSQRTPS      Y9, Y9
 	VADDPS       Y2, Y9, Y9
 	VDIVPS       Y9, Y7, Y9
 	VFNMADD231PS Y9, Y3, Y8
 	CMPQ         DX, $0x04
-	JL           store47_few
+	JL           store74_few
 	VMOVUPS      X8, (AX)
-	JE           store47_end
+	JE           store74_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         DX, $0x06
-	JL           store47_five
+	JL           store74_five
 	VMOVLPS      X8, 16(AX)
-	JE           store47_swap
+	JE           store74_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store47_swap
+	JMP          store74_swap
 
-store47_five:
+store74_five:
 	VMOVSS X8, 16(AX)
 
-store47_swap:
+store74_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store47_end
+	JMP        store74_end
 
-store47_few:
+store74_few:
 	CMPQ       DX, $0x02
-	JL         store47_one
+	JL         store74_one
 	VMOVLPS    X8, (AX)
-	JE         store47_end
+	JE         store74_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store47_end
+	JMP        store74_end
 
-store47_one:
+store74_one:
 	VMOVSS X8, (AX)
 
-store47_end:
+store74_end:
 done:
 	VZEROUPPER
 	RET
@@ -11789,6 +14069,204 @@ done:
 	VZEROUPPER
 	RET
 
+// func RmsPropAheadAVX2(w *float32, v *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·RmsPropAheadAVX2(SB), NOSPLIT, $0-52
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS alpha+32(FP), Y0
+	VBROADCASTSS add+36(FP), Y1
+	VBROADCASTSS epsilon+40(FP), Y2
+	VBROADCASTSS lr+44(FP), Y3
+	VBROADCASTSS decay+48(FP), Y4
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y6
+	SUBQ         $+32, DX
+	JL           blocks_end
+
+blocks:
+	PREFETCHT0   1280(AX)
+	PREFETCHT0   1344(AX)
+	PREFETCHT0   1280(BX)
+	PREFETCHT0   1344(BX)
+	PREFETCHT0   1280(CX)
+	PREFETCHT0   1344(CX)
+	VMOVUPS      (AX), Y5
+	VMOVUPS      32(AX), Y7
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	VFMADD231PS  Y5, Y4, Y8
+	VFMADD231PS  Y7, Y4, Y9
+	VMULPS       Y8, Y1, Y10
+	VMULPS       Y9, Y1, Y11
+	VMULPS       Y8, Y10, Y10
+	VMULPS       Y9, Y11, Y11
+	VFMADD231PS  (BX), Y0, Y10
+	VFMADD231PS  32(BX), Y0, Y11
+	VANDPS       Y6, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VANDPS       Y6, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      Y11, 32(BX)
+	VSQRTPS      Y10, Y10
+	VSQRTPS      Y11, Y11
+	VADDPS       Y2, Y10, Y10
+	VADDPS       Y2, Y11, Y11
+	VDIVPS       Y10, Y8, Y10
+	VDIVPS       Y11, Y9, Y11
+	VFNMADD231PS Y10, Y3, Y5
+	VFNMADD231PS Y11, Y3, Y7
+	VMOVUPS      Y5, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VMOVUPS      64(AX), Y7
+	VMOVUPS      96(AX), Y5
+	VMOVUPS      64(CX), Y11
+	VMOVUPS      96(CX), Y10
+	VFMADD231PS  Y7, Y4, Y11
+	VFMADD231PS  Y5, Y4, Y10
+	VMULPS       Y11, Y1, Y9
+	VMULPS       Y10, Y1, Y8
+	VMULPS       Y11, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VFMADD231PS  64(BX), Y0, Y9
+	VFMADD231PS  96(BX), Y0, Y8
+	VANDPS       Y6, Y9, Y12
+	VPSIGND      Y12, Y9, Y9
+	VANDPS       Y6, Y8, Y12
+	VPSIGND      Y12, Y8, Y8
+	VMOVUPS      Y9, 64(BX)
+	VMOVUPS      Y8, 96(BX)
+	VSQRTPS      Y9, Y9
+	VSQRTPS      Y8, Y8
+	VADDPS       Y2, Y9, Y9
+	VADDPS       Y2, Y8, Y8
+	VDIVPS       Y9, Y11, Y9
+	VDIVPS       Y8, Y10, Y8
+	VFNMADD231PS Y9, Y3, Y7
+	VFNMADD231PS Y8, Y3, Y5
+	VMOVUPS      Y7, 64(AX)
+	VMOVUPS      Y5, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+32, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y7
+	VFMADD231PS  Y5, Y4, Y7
+	VMULPS       Y7, Y1, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  (BX), Y0, Y8
+	VANDPS       Y6, Y8, Y9
+	VPSIGND      Y9, Y8, Y8
+	VMOVUPS      Y8, (BX)
+	VSQRTPS      Y8, Y8
+	VADDPS       Y2, Y8, Y8
+	VDIVPS       Y8, Y7, Y8
+	VFNMADD231PS Y8, Y3, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	SUBQ         $+8, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, DX
+	TESTQ       DX, DX
+	JE          done
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y5
+	NEGQ        DX
+	VMASKMOVPS  (AX), Y5, Y8
+	VMASKMOVPS  (CX), Y5, Y7
+	VFMADD231PS Y8, Y4, Y7
+	VMULPS      Y7, Y1, Y9
+	VMASKMOVPS  (BX), Y5, Y10
+	VMULPS      Y7, Y9, Y9
+	VFMADD231PS Y10, Y0, Y9
+	VANDPS      Y6, Y9, Y10
+	VPSIGND     Y10, Y9, Y9
+	CMPQ        DX, $0x04
+	JL          store75_few
+	VMOVUPS     X9, (BX)
+	JE          store75_end
+	VPERM2F128  $0x01, Y9, Y9, Y9
+	CMPQ        DX, $0x06
+	JL          store75_five
+	VMOVLPS     X9, 16(BX)
+	JE          store75_swap
+	VEXTRACTPS  $0x02, X9, 24(BX)
+	JMP         store75_swap
+
+store75_five:
+	VMOVSS X9, 16(BX)
+
+store75_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store75_end
+
+store75_few:
+	CMPQ       DX, $0x02
+	JL         store75_one
+	VMOVLPS    X9, (BX)
+	JE         store75_end
+	VEXTRACTPS $0x02, X9, 8(BX)
+	JMP        store75_end
+
+store75_one:
+	VMOVSS X9, (BX)
+
+store75_end:
+	VSQRTPS      Y9, Y9
+	VADDPS       Y2, Y9, Y9
+	VDIVPS       Y9, Y7, Y9
+	VFNMADD231PS Y9, Y3, Y8
+	CMPQ         DX, $0x04
+	JL           store76_few
+	VMOVUPS      X8, (AX)
+	JE           store76_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         DX, $0x06
+	JL           store76_five
+	VMOVLPS      X8, 16(AX)
+	JE           store76_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store76_swap
+
+store76_five:
+	VMOVSS X8, 16(AX)
+
+store76_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store76_end
+
+store76_few:
+	CMPQ       DX, $0x02
+	JL         store76_one
+	VMOVLPS    X8, (AX)
+	JE         store76_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store76_end
+
+store76_one:
+	VMOVSS X8, (AX)
+
+store76_end:
+done:
+	VZEROUPPER
+	RET
+
 // func RmsPropCenteredAVX2(w *float32, v *float32, a *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·RmsPropCenteredAVX2(SB), NOSPLIT, $0-60
@@ -11907,71 +14385,71 @@ vectors_end:
 	VANDPS      lanes_7f800000<>+0(SB), Y7, Y8
 	VPSIGND     Y8, Y7, Y7
 	CMPQ        SI, $0x04
-	JL          store48_few
+	JL          store77_few
 	VMOVUPS     X7, (BX)
-	JE          store48_end
+	JE          store77_end
 	VPERM2F128  $0x01, Y7, Y7, Y7
 	CMPQ        SI, $0x06
-	JL          store48_five
+	JL          store77_five
 	VMOVLPS     X7, 16(BX)
-	JE          store48_swap
+	JE          store77_swap
 	VEXTRACTPS  $0x02, X7, 24(BX)
-	JMP         store48_swap
+	JMP         store77_swap
 
-store48_five:
+store77_five:
 	VMOVSS X7, 16(BX)
 
-store48_swap:
+store77_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store48_end
+	JMP        store77_end
 
-store48_few:
+store77_few:
 	CMPQ       SI, $0x02
-	JL         store48_one
+	JL         store77_one
 	VMOVLPS    X7, (BX)
-	JE         store48_end
+	JE         store77_end
 	VEXTRACTPS $0x02, X7, 8(BX)
-	JMP        store48_end
+	JMP        store77_end
 
-store48_one:
+store77_one:
 	VMOVSS X7, (BX)
 
-store48_end:
+store77_end:
 	VMASKMOVPS  (CX), Y6, Y8
 	VFMADD231PS Y8, Y0, Y12
 	VANDPS      lanes_7f800000<>+0(SB), Y12, Y8
 	VPSIGND     Y8, Y12, Y12
 	CMPQ        SI, $0x04
-	JL          store49_few
+	JL          store78_few
 	VMOVUPS     X12, (CX)
-	JE          store49_end
+	JE          store78_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        SI, $0x06
-	JL          store49_five
+	JL          store78_five
 	VMOVLPS     X12, 16(CX)
-	JE          store49_swap
+	JE          store78_swap
 	VEXTRACTPS  $0x02, X12, 24(CX)
-	JMP         store49_swap
+	JMP         store78_swap
 
-store49_five:
+store78_five:
 	VMOVSS X12, 16(CX)
 
-store49_swap:
+store78_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store49_end
+	JMP        store78_end
 
-store49_few:
+store78_few:
 	CMPQ       SI, $0x02
-	JL         store49_one
+	JL         store78_one
 	VMOVLPS    X12, (CX)
-	JE         store49_end
+	JE         store78_end
 	VEXTRACTPS $0x02, X12, 8(CX)
-	JMP        store49_end
+	JMP        store78_end
 
-store49_one:
+store78_one:
 	VMOVSS X12, (CX)
 
-store49_end:
+store78_end:
 	VFNMADD231PS Y12, Y12, Y7
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VMAXPS       Y7, Y12, Y7
@@ -11980,36 +14458,36 @@ store49_end:
 	VDIVPS       Y7, Y5, Y7
 	VFNMADD231PS Y7, Y3, Y11
 	CMPQ         SI, $0x04
-	JL           store50_few
+	JL           store79_few
 	VMOVUPS      X11, (AX)
-	JE           store50_end
+	JE           store79_end
 	VPERM2F128   $0x01, Y11, Y11, Y11
 	CMPQ         SI, $0x06
-	JL           store50_five
+	JL           store79_five
 	VMOVLPS      X11, 16(AX)
-	JE           store50_swap
+	JE           store79_swap
 	VEXTRACTPS   $0x02, X11, 24(AX)
-	JMP          store50_swap
+	JMP          store79_swap
 
-store50_five:
+store79_five:
 	VMOVSS X11, 16(AX)
 
-store50_swap:
+store79_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store50_end
+	JMP        store79_end
 
-store50_few:
+store79_few:
 	CMPQ       SI, $0x02
-	JL         store50_one
+	JL         store79_one
 	VMOVLPS    X11, (AX)
-	JE         store50_end
+	JE         store79_end
 	VEXTRACTPS $0x02, X11, 8(AX)
-	JMP        store50_end
+	JMP        store79_end
 
-store50_one:
+store79_one:
 	VMOVSS X11, (AX)
 
-store50_end:
+store79_end:
 done:
 	VZEROUPPER
 	RET
@@ -12197,6 +14675,235 @@ done:
 	VZEROUPPER
 	RET
 
+// func RmsPropCenteredAheadAVX2(w *float32, v *float32, a *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·RmsPropCenteredAheadAVX2(SB), NOSPLIT, $0-60
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         a+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS alpha+40(FP), Y0
+	VBROADCASTSS add+44(FP), Y1
+	VBROADCASTSS epsilon+48(FP), Y2
+	VBROADCASTSS lr+52(FP), Y3
+	VBROADCASTSS decay+56(FP), Y4
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	PREFETCHT0   1280(AX)
+	PREFETCHT0   1280(BX)
+	PREFETCHT0   1280(CX)
+	PREFETCHT0   1280(DX)
+	VMOVUPS      (AX), Y5
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      (DX), Y7
+	VMOVUPS      32(DX), Y8
+	VFMADD231PS  Y5, Y4, Y7
+	VFMADD231PS  Y6, Y4, Y8
+	VMULPS       Y7, Y1, Y9
+	VMULPS       Y8, Y1, Y10
+	VMULPS       Y7, Y9, Y11
+	VMULPS       Y8, Y10, Y12
+	VFMADD231PS  (BX), Y0, Y11
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VFMADD231PS  (CX), Y0, Y9
+	VFMADD231PS  32(CX), Y0, Y10
+	VANDPS       lanes_7f800000<>+0(SB), Y9, Y13
+	VPSIGND      Y13, Y9, Y9
+	VANDPS       lanes_7f800000<>+0(SB), Y10, Y13
+	VPSIGND      Y13, Y10, Y10
+	VMOVUPS      Y9, (CX)
+	VMOVUPS      Y10, 32(CX)
+	VFNMADD231PS Y9, Y9, Y11
+	VFNMADD231PS Y10, Y10, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VMAXPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VMAXPS       Y12, Y10, Y12
+	VSQRTPS      Y11, Y11
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y11, Y11
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y11, Y7, Y11
+	VDIVPS       Y12, Y8, Y12
+	VFNMADD231PS Y11, Y3, Y5
+	VFNMADD231PS Y12, Y3, Y6
+	VMOVUPS      Y5, (AX)
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (DX), Y5
+	VFMADD231PS  Y6, Y4, Y5
+	VMULPS       Y5, Y1, Y12
+	VMULPS       Y5, Y12, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       lanes_7f800000<>+0(SB), Y11, Y8
+	VPSIGND      Y8, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VFMADD231PS  (CX), Y0, Y12
+	VANDPS       lanes_7f800000<>+0(SB), Y12, Y8
+	VPSIGND      Y8, Y12, Y12
+	VMOVUPS      Y12, (CX)
+	VFNMADD231PS Y12, Y12, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VMAXPS       Y11, Y12, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y2, Y11, Y11
+	VDIVPS       Y11, Y5, Y11
+	VFNMADD231PS Y11, Y3, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y6
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y6, Y11
+	VMASKMOVPS  (DX), Y6, Y5
+	VFMADD231PS Y11, Y4, Y5
+	VMULPS      Y5, Y1, Y12
+	VMASKMOVPS  (BX), Y6, Y8
+	VMULPS      Y5, Y12, Y7
+	VFMADD231PS Y8, Y0, Y7
+	VANDPS      lanes_7f800000<>+0(SB), Y7, Y8
+	VPSIGND     Y8, Y7, Y7
+	CMPQ        SI, $0x04
+	JL          store80_few
+	VMOVUPS     X7, (BX)
+	JE          store80_end
+	VPERM2F128  $0x01, Y7, Y7, Y7
+	CMPQ        SI, $0x06
+	JL          store80_five
+	VMOVLPS     X7, 16(BX)
+	JE          store80_swap
+	VEXTRACTPS  $0x02, X7, 24(BX)
+	JMP         store80_swap
+
+store80_five:
+	VMOVSS X7, 16(BX)
+
+store80_swap:
+	VPERM2F128 $0x01, Y7, Y7, Y7
+	JMP        store80_end
+
+store80_few:
+	CMPQ       SI, $0x02
+	JL         store80_one
+	VMOVLPS    X7, (BX)
+	JE         store80_end
+	VEXTRACTPS $0x02, X7, 8(BX)
+	JMP        store80_end
+
+store80_one:
+	VMOVSS X7, (BX)
+
+store80_end:
+	VMASKMOVPS  (CX), Y6, Y8
+	VFMADD231PS Y8, Y0, Y12
+	VANDPS      lanes_7f800000<>+0(SB), Y12, Y8
+	VPSIGND     Y8, Y12, Y12
+	CMPQ        SI, $0x04
+	JL          store81_few
+	VMOVUPS     X12, (CX)
+	JE          store81_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        SI, $0x06
+	JL          store81_five
+	VMOVLPS     X12, 16(CX)
+	JE          store81_swap
+	VEXTRACTPS  $0x02, X12, 24(CX)
+	JMP         store81_swap
+
+store81_five:
+	VMOVSS X12, 16(CX)
+
+store81_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store81_end
+
+store81_few:
+	CMPQ       SI, $0x02
+	JL         store81_one
+	VMOVLPS    X12, (CX)
+	JE         store81_end
+	VEXTRACTPS $0x02, X12, 8(CX)
+	JMP        store81_end
+
+store81_one:
+	VMOVSS X12, (CX)
+
+store81_end:
+	VFNMADD231PS Y12, Y12, Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VMAXPS       Y7, Y12, Y7
+	VSQRTPS      Y7, Y7
+	VADDPS       Y2, Y7, Y7
+	VDIVPS       Y7, Y5, Y7
+	VFNMADD231PS Y7, Y3, Y11
+	CMPQ         SI, $0x04
+	JL           store82_few
+	VMOVUPS      X11, (AX)
+	JE           store82_end
+	VPERM2F128   $0x01, Y11, Y11, Y11
+	CMPQ         SI, $0x06
+	JL           store82_five
+	VMOVLPS      X11, 16(AX)
+	JE           store82_swap
+	VEXTRACTPS   $0x02, X11, 24(AX)
+	JMP          store82_swap
+
+store82_five:
+	VMOVSS X11, 16(AX)
+
+store82_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store82_end
+
+store82_few:
+	CMPQ       SI, $0x02
+	JL         store82_one
+	VMOVLPS    X11, (AX)
+	JE         store82_end
+	VEXTRACTPS $0x02, X11, 8(AX)
+	JMP        store82_end
+
+store82_one:
+	VMOVSS X11, (AX)
+
+store82_end:
+done:
+	VZEROUPPER
+	RET
+
 // func RmsPropMomentumAVX2(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·RmsPropMomentumAVX2(SB), NOSPLIT, $0-64
@@ -12308,36 +15015,36 @@ vectors_end:
 	VANDPS      Y7, Y11, Y10
 	VPSIGND     Y10, Y11, Y11
 	CMPQ        SI, $0x04
-	JL          store51_few
+	JL          store83_few
 	VMOVUPS     X11, (BX)
-	JE          store51_end
+	JE          store83_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store51_five
+	JL          store83_five
 	VMOVLPS     X11, 16(BX)
-	JE          store51_swap
+	JE          store83_swap
 	VEXTRACTPS  $0x02, X11, 24(BX)
-	JMP         store51_swap
+	JMP         store83_swap
 
-store51_five:
+store83_five:
 	VMOVSS X11, 16(BX)
 
-store51_swap:
+store83_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store51_end
+	JMP        store83_end
 
-store51_few:
+store83_few:
 	CMPQ       SI, $0x02
-	JL         store51_one
+	JL         store83_one
 	VMOVLPS    X11, (BX)
-	JE         store51_end
+	JE         store83_end
 	VEXTRACTPS $0x02, X11, 8(BX)
-	JMP        store51_end
+	JMP        store83_end
 
-store51_one:
+store83_one:
 	VMOVSS X11, (BX)
 
-store51_end:
+store83_end:
 	VSQRTPS     Y11, Y11
 	VADDPS      Y2, Y11, Y11
 	VDIVPS      Y11, Y6, Y11
@@ -12346,68 +15053,68 @@ store51_end:
 	VANDPS      Y7, Y11, Y6
 	VPSIGND     Y6, Y11, Y11
 	CMPQ        SI, $0x04
-	JL          store52_few
+	JL          store84_few
 	VMOVUPS     X11, (CX)
-	JE          store52_end
+	JE          store84_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        SI, $0x06
-	JL          store52_five
+	JL          store84_five
 	VMOVLPS     X11, 16(CX)
-	JE          store52_swap
+	JE          store84_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store52_swap
+	JMP         store84_swap
 
-store52_five:
+store84_five:
 	VMOVSS X11, 16(CX)
 
-store52_swap:
+store84_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store52_end
+	JMP        store84_end
 
-store52_few:
+store84_few:
 	CMPQ       SI, $0x02
-	JL         store52_one
+	JL         store84_one
 	VMOVLPS    X11, (CX)
-	JE         store52_end
+	JE         store84_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store52_end
+	JMP        store84_end
 
-store52_one:
+store84_one:
 	VMOVSS X11, (CX)
 
-store52_end:
+store84_end:
 	VFNMADD231PS Y11, Y4, Y12
 	CMPQ         SI, $0x04
-	JL           store53_few
+	JL           store85_few
 	VMOVUPS      X12, (AX)
-	JE           store53_end
+	JE           store85_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         SI, $0x06
-	JL           store53_five
+	JL           store85_five
 	VMOVLPS      X12, 16(AX)
-	JE           store53_swap
+	JE           store85_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store53_swap
+	JMP          store85_swap
 
-store53_five:
+store85_five:
 	VMOVSS X12, 16(AX)
 
-store53_swap:
+store85_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store53_end
+	JMP        store85_end
 
-store53_few:
+store85_few:
 	CMPQ       SI, $0x02
-	JL         store53_one
+	JL         store85_one
 	VMOVLPS    X12, (AX)
-	JE         store53_end
+	JE         store85_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store53_end
+	JMP        store85_end
 
-store53_one:
+store85_one:
 	VMOVSS X12, (AX)
 
-store53_end:
+store85_end:
 done:
 	VZEROUPPER
 	RET
@@ -12583,6 +15290,225 @@ done:
 	VZEROUPPER
 	RET
 
+// func RmsPropMomentumAheadAVX2(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·RmsPropMomentumAheadAVX2(SB), NOSPLIT, $0-64
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         b+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS alpha+40(FP), Y0
+	VBROADCASTSS add+44(FP), Y1
+	VBROADCASTSS epsilon+48(FP), Y2
+	VBROADCASTSS momentum+52(FP), Y3
+	VBROADCASTSS lr+56(FP), Y4
+	VBROADCASTSS decay+60(FP), Y5
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	PREFETCHT0   1280(AX)
+	PREFETCHT0   1280(BX)
+	PREFETCHT0   1280(CX)
+	PREFETCHT0   1280(DX)
+	VMOVUPS      (AX), Y6
+	VMOVUPS      32(AX), Y8
+	VMOVUPS      (DX), Y9
+	VMOVUPS      32(DX), Y10
+	VFMADD231PS  Y6, Y5, Y9
+	VFMADD231PS  Y8, Y5, Y10
+	VMULPS       Y9, Y1, Y11
+	VMULPS       Y10, Y1, Y12
+	VMULPS       Y9, Y11, Y11
+	VMULPS       Y10, Y12, Y12
+	VFMADD231PS  (BX), Y0, Y11
+	VFMADD231PS  32(BX), Y0, Y12
+	VANDPS       Y7, Y11, Y13
+	VPSIGND      Y13, Y11, Y11
+	VANDPS       Y7, Y12, Y13
+	VPSIGND      Y13, Y12, Y12
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      Y12, 32(BX)
+	VSQRTPS      Y11, Y11
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y11, Y11
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y11, Y9, Y11
+	VDIVPS       Y12, Y10, Y12
+	VFMADD231PS  (CX), Y3, Y11
+	VFMADD231PS  32(CX), Y3, Y12
+	VANDPS       Y7, Y11, Y10
+	VPSIGND      Y10, Y11, Y11
+	VANDPS       Y7, Y12, Y10
+	VPSIGND      Y10, Y12, Y12
+	VMOVUPS      Y11, (CX)
+	VMOVUPS      Y12, 32(CX)
+	VFNMADD231PS Y11, Y4, Y6
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (DX), Y6
+	VFMADD231PS  Y8, Y5, Y6
+	VMULPS       Y6, Y1, Y12
+	VMULPS       Y6, Y12, Y12
+	VFMADD231PS  (BX), Y0, Y12
+	VANDPS       Y7, Y12, Y11
+	VPSIGND      Y11, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y12, Y6, Y12
+	VFMADD231PS  (CX), Y3, Y12
+	VANDPS       Y7, Y12, Y6
+	VPSIGND      Y6, Y12, Y12
+	VMOVUPS      Y12, (CX)
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), Y8
+	NEGQ        SI
+	VMASKMOVPS  (AX), Y8, Y12
+	VMASKMOVPS  (DX), Y8, Y6
+	VFMADD231PS Y12, Y5, Y6
+	VMULPS      Y6, Y1, Y11
+	VMASKMOVPS  (BX), Y8, Y10
+	VMULPS      Y6, Y11, Y11
+	VFMADD231PS Y10, Y0, Y11
+	VANDPS      Y7, Y11, Y10
+	VPSIGND     Y10, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store86_few
+	VMOVUPS     X11, (BX)
+	JE          store86_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store86_five
+	VMOVLPS     X11, 16(BX)
+	JE          store86_swap
+	VEXTRACTPS  $0x02, X11, 24(BX)
+	JMP         store86_swap
+
+store86_five:
+	VMOVSS X11, 16(BX)
+
+store86_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store86_end
+
+store86_few:
+	CMPQ       SI, $0x02
+	JL         store86_one
+	VMOVLPS    X11, (BX)
+	JE         store86_end
+	VEXTRACTPS $0x02, X11, 8(BX)
+	JMP        store86_end
+
+store86_one:
+	VMOVSS X11, (BX)
+
+store86_end:
+	VSQRTPS     Y11, Y11
+	VADDPS      Y2, Y11, Y11
+	VDIVPS      Y11, Y6, Y11
+	VMASKMOVPS  (CX), Y8, Y6
+	VFMADD231PS Y6, Y3, Y11
+	VANDPS      Y7, Y11, Y6
+	VPSIGND     Y6, Y11, Y11
+	CMPQ        SI, $0x04
+	JL          store87_few
+	VMOVUPS     X11, (CX)
+	JE          store87_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        SI, $0x06
+	JL          store87_five
+	VMOVLPS     X11, 16(CX)
+	JE          store87_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store87_swap
+
+store87_five:
+	VMOVSS X11, 16(CX)
+
+store87_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store87_end
+
+store87_few:
+	CMPQ       SI, $0x02
+	JL         store87_one
+	VMOVLPS    X11, (CX)
+	JE         store87_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store87_end
+
+store87_one:
+	VMOVSS X11, (CX)
+
+store87_end:
+	VFNMADD231PS Y11, Y4, Y12
+	CMPQ         SI, $0x04
+	JL           store88_few
+	VMOVUPS      X12, (AX)
+	JE           store88_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         SI, $0x06
+	JL           store88_five
+	VMOVLPS      X12, 16(AX)
+	JE           store88_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store88_swap
+
+store88_five:
+	VMOVSS X12, 16(AX)
+
+store88_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store88_end
+
+store88_few:
+	CMPQ       SI, $0x02
+	JL         store88_one
+	VMOVLPS    X12, (AX)
+	JE         store88_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store88_end
+
+store88_one:
+	VMOVSS X12, (AX)
+
+store88_end:
+done:
+	VZEROUPPER
+	RET
+
 // func RmsPropCenteredMomentumAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·RmsPropCenteredMomentumAVX2(SB), NOSPLIT, $0-72
@@ -12716,71 +15642,71 @@ vectors_end:
 	VANDPS      Y7, Y13, Y12
 	VPSIGND     Y12, Y13, Y13
 	CMPQ        DI, $0x04
-	JL          store54_few
+	JL          store89_few
 	VMOVUPS     X13, (BX)
-	JE          store54_end
+	JE          store89_end
 	VPERM2F128  $0x01, Y13, Y13, Y13
 	CMPQ        DI, $0x06
-	JL          store54_five
+	JL          store89_five
 	VMOVLPS     X13, 16(BX)
-	JE          store54_swap
+	JE          store89_swap
 	VEXTRACTPS  $0x02, X13, 24(BX)
-	JMP         store54_swap
+	JMP         store89_swap
 
-store54_five:
+store89_five:
 	VMOVSS X13, 16(BX)
 
-store54_swap:
+store89_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store54_end
+	JMP        store89_end
 
-store54_few:
+store89_few:
 	CMPQ       DI, $0x02
-	JL         store54_one
+	JL         store89_one
 	VMOVLPS    X13, (BX)
-	JE         store54_end
+	JE         store89_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store54_end
+	JMP        store89_end
 
-store54_one:
+store89_one:
 	VMOVSS X13, (BX)
 
-store54_end:
+store89_end:
 	VMASKMOVPS  (CX), Y6, Y12
 	VFMADD231PS Y12, Y0, Y11
 	VANDPS      Y7, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
 	CMPQ        DI, $0x04
-	JL          store55_few
+	JL          store90_few
 	VMOVUPS     X11, (CX)
-	JE          store55_end
+	JE          store90_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
 	CMPQ        DI, $0x06
-	JL          store55_five
+	JL          store90_five
 	VMOVLPS     X11, 16(CX)
-	JE          store55_swap
+	JE          store90_swap
 	VEXTRACTPS  $0x02, X11, 24(CX)
-	JMP         store55_swap
+	JMP         store90_swap
 
-store55_five:
+store90_five:
 	VMOVSS X11, 16(CX)
 
-store55_swap:
+store90_swap:
 	VPERM2F128 $0x01, Y11, Y11, Y11
-	JMP        store55_end
+	JMP        store90_end
 
-store55_few:
+store90_few:
 	CMPQ       DI, $0x02
-	JL         store55_one
+	JL         store90_one
 	VMOVLPS    X11, (CX)
-	JE         store55_end
+	JE         store90_end
 	VEXTRACTPS $0x02, X11, 8(CX)
-	JMP        store55_end
+	JMP        store90_end
 
-store55_one:
+store90_one:
 	VMOVSS X11, (CX)
 
-store55_end:
+store90_end:
 	VFNMADD231PS Y11, Y11, Y13
 	VMAXPS       Y13, Y8, Y13
 	VSQRTPS      Y13, Y13
@@ -12791,68 +15717,68 @@ store55_end:
 	VANDPS       Y7, Y13, Y10
 	VPSIGND      Y10, Y13, Y13
 	CMPQ         DI, $0x04
-	JL           store56_few
+	JL           store91_few
 	VMOVUPS      X13, (DX)
-	JE           store56_end
+	JE           store91_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DI, $0x06
-	JL           store56_five
+	JL           store91_five
 	VMOVLPS      X13, 16(DX)
-	JE           store56_swap
+	JE           store91_swap
 	VEXTRACTPS   $0x02, X13, 24(DX)
-	JMP          store56_swap
+	JMP          store91_swap
 
-store56_five:
+store91_five:
 	VMOVSS X13, 16(DX)
 
-store56_swap:
+store91_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store56_end
+	JMP        store91_end
 
-store56_few:
+store91_few:
 	CMPQ       DI, $0x02
-	JL         store56_one
+	JL         store91_one
 	VMOVLPS    X13, (DX)
-	JE         store56_end
+	JE         store91_end
 	VEXTRACTPS $0x02, X13, 8(DX)
-	JMP        store56_end
+	JMP        store91_end
 
-store56_one:
+store91_one:
 	VMOVSS X13, (DX)
 
-store56_end:
+store91_end:
 	VFNMADD231PS Y13, Y4, Y9
 	CMPQ         DI, $0x04
-	JL           store57_few
+	JL           store92_few
 	VMOVUPS      X9, (AX)
-	JE           store57_end
+	JE           store92_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         DI, $0x06
-	JL           store57_five
+	JL           store92_five
 	VMOVLPS      X9, 16(AX)
-	JE           store57_swap
+	JE           store92_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store57_swap
+	JMP          store92_swap
 
-store57_five:
+store92_five:
 	VMOVSS X9, 16(AX)
 
-store57_swap:
+store92_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store57_end
+	JMP        store92_end
 
-store57_few:
+store92_few:
 	CMPQ       DI, $0x02
-	JL         store57_one
+	JL         store92_one
 	VMOVLPS    X9, (AX)
-	JE         store57_end
+	JE         store92_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store57_end
+	JMP        store92_end
 
-store57_one:
+store92_one:
 	VMOVSS X9, (AX)
 
-store57_end:
+store92_end:
 done:
 	VZEROUPPER
 	RET
@@ -13074,6 +16000,285 @@ done:
 	VZEROUPPER
 	RET
 
+// func RmsPropCenteredMomentumAheadAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·RmsPropCenteredMomentumAheadAVX2(SB), NOSPLIT, $0-72
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         a+16(FP), CX
+	MOVQ         b+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Y0
+	VBROADCASTSS add+52(FP), Y1
+	VBROADCASTSS epsilon+56(FP), Y2
+	VBROADCASTSS momentum+60(FP), Y3
+	VBROADCASTSS lr+64(FP), Y4
+	VBROADCASTSS decay+68(FP), Y5
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y8
+	SUBQ         $+16, DI
+	JL           blocks_end
+
+blocks:
+	PREFETCHT0   1280(AX)
+	PREFETCHT0   1280(BX)
+	PREFETCHT0   1280(CX)
+	PREFETCHT0   1280(DX)
+	PREFETCHT0   1280(SI)
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (SI), Y9
+	VFMADD231PS  Y6, Y5, Y9
+	VMULPS       Y9, Y1, Y10
+	VMULPS       Y9, Y10, Y11
+	VFMADD231PS  (BX), Y0, Y11
+	VANDPS       Y7, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VFMADD231PS  (CX), Y0, Y10
+	VANDPS       Y7, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VFNMADD231PS Y10, Y10, Y11
+	VMAXPS       Y11, Y8, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y2, Y11, Y11
+	VDIVPS       Y11, Y9, Y11
+	VFMADD231PS  (DX), Y3, Y11
+	VANDPS       Y7, Y11, Y9
+	VPSIGND      Y9, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VFNMADD231PS Y11, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      32(SI), Y11
+	VFMADD231PS  Y6, Y5, Y11
+	VMULPS       Y11, Y1, Y9
+	VMULPS       Y11, Y9, Y10
+	VFMADD231PS  32(BX), Y0, Y10
+	VANDPS       Y7, Y10, Y12
+	VPSIGND      Y12, Y10, Y10
+	VMOVUPS      Y10, 32(BX)
+	VFMADD231PS  32(CX), Y0, Y9
+	VANDPS       Y7, Y9, Y12
+	VPSIGND      Y12, Y9, Y9
+	VMOVUPS      Y9, 32(CX)
+	VFNMADD231PS Y9, Y9, Y10
+	VMAXPS       Y10, Y8, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VFMADD231PS  32(DX), Y3, Y10
+	VANDPS       Y7, Y10, Y11
+	VPSIGND      Y11, Y10, Y10
+	VMOVUPS      Y10, 32(DX)
+	VFNMADD231PS Y10, Y4, Y6
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	SUBQ         $+16, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DI
+	SUBQ $+8, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (SI), Y10
+	VFMADD231PS  Y6, Y5, Y10
+	VMULPS       Y10, Y1, Y11
+	VMULPS       Y10, Y11, Y9
+	VFMADD231PS  (BX), Y0, Y9
+	VANDPS       Y7, Y9, Y12
+	VPSIGND      Y12, Y9, Y9
+	VMOVUPS      Y9, (BX)
+	VFMADD231PS  (CX), Y0, Y11
+	VANDPS       Y7, Y11, Y12
+	VPSIGND      Y12, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VFNMADD231PS Y11, Y11, Y9
+	VMAXPS       Y9, Y8, Y9
+	VSQRTPS      Y9, Y9
+	VADDPS       Y2, Y9, Y9
+	VDIVPS       Y9, Y10, Y9
+	VFMADD231PS  (DX), Y3, Y9
+	VANDPS       Y7, Y9, Y10
+	VPSIGND      Y10, Y9, Y9
+	VMOVUPS      Y9, (DX)
+	VFNMADD231PS Y9, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, SI
+	SUBQ         $+8, DI
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, DI
+	TESTQ       DI, DI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R8
+	NEGQ        DI
+	VMOVUPS     32(R8)(DI*4), Y6
+	NEGQ        DI
+	VMASKMOVPS  (AX), Y6, Y9
+	VMASKMOVPS  (SI), Y6, Y10
+	VFMADD231PS Y9, Y5, Y10
+	VMULPS      Y10, Y1, Y11
+	VMASKMOVPS  (BX), Y6, Y12
+	VMULPS      Y10, Y11, Y13
+	VFMADD231PS Y12, Y0, Y13
+	VANDPS      Y7, Y13, Y12
+	VPSIGND     Y12, Y13, Y13
+	CMPQ        DI, $0x04
+	JL          store93_few
+	VMOVUPS     X13, (BX)
+	JE          store93_end
+	VPERM2F128  $0x01, Y13, Y13, Y13
+	CMPQ        DI, $0x06
+	JL          store93_five
+	VMOVLPS     X13, 16(BX)
+	JE          store93_swap
+	VEXTRACTPS  $0x02, X13, 24(BX)
+	JMP         store93_swap
+
+store93_five:
+	VMOVSS X13, 16(BX)
+
+store93_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store93_end
+
+store93_few:
+	CMPQ       DI, $0x02
+	JL         store93_one
+	VMOVLPS    X13, (BX)
+	JE         store93_end
+	VEXTRACTPS $0x02, X13, 8(BX)
+	JMP        store93_end
+
+store93_one:
+	VMOVSS X13, (BX)
+
+store93_end:
+	VMASKMOVPS  (CX), Y6, Y12
+	VFMADD231PS Y12, Y0, Y11
+	VANDPS      Y7, Y11, Y12
+	VPSIGND     Y12, Y11, Y11
+	CMPQ        DI, $0x04
+	JL          store94_few
+	VMOVUPS     X11, (CX)
+	JE          store94_end
+	VPERM2F128  $0x01, Y11, Y11, Y11
+	CMPQ        DI, $0x06
+	JL          store94_five
+	VMOVLPS     X11, 16(CX)
+	JE          store94_swap
+	VEXTRACTPS  $0x02, X11, 24(CX)
+	JMP         store94_swap
+
+store94_five:
+	VMOVSS X11, 16(CX)
+
+store94_swap:
+	VPERM2F128 $0x01, Y11, Y11, Y11
+	JMP        store94_end
+
+store94_few:
+	CMPQ       DI, $0x02
+	JL         store94_one
+	VMOVLPS    X11, (CX)
+	JE         store94_end
+	VEXTRACTPS $0x02, X11, 8(CX)
+	JMP        store94_end
+
+store94_one:
+	VMOVSS X11, (CX)
+
+store94_end:
+	VFNMADD231PS Y11, Y11, Y13
+	VMAXPS       Y13, Y8, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y2, Y13, Y13
+	VDIVPS       Y13, Y10, Y13
+	VMASKMOVPS   (DX), Y6, Y10
+	VFMADD231PS  Y10, Y3, Y13
+	VANDPS       Y7, Y13, Y10
+	VPSIGND      Y10, Y13, Y13
+	CMPQ         DI, $0x04
+	JL           store95_few
+	VMOVUPS      X13, (DX)
+	JE           store95_end
+	VPERM2F128   $0x01, Y13, Y13, Y13
+	CMPQ         DI, $0x06
+	JL           store95_five
+	VMOVLPS      X13, 16(DX)
+	JE           store95_swap
+	VEXTRACTPS   $0x02, X13, 24(DX)
+	JMP          store95_swap
+
+store95_five:
+	VMOVSS X13, 16(DX)
+
+store95_swap:
+	VPERM2F128 $0x01, Y13, Y13, Y13
+	JMP        store95_end
+
+store95_few:
+	CMPQ       DI, $0x02
+	JL         store95_one
+	VMOVLPS    X13, (DX)
+	JE         store95_end
+	VEXTRACTPS $0x02, X13, 8(DX)
+	JMP        store95_end
+
+store95_one:
+	VMOVSS X13, (DX)
+
+store95_end:
+	VFNMADD231PS Y13, Y4, Y9
+	CMPQ         DI, $0x04
+	JL           store96_few
+	VMOVUPS      X9, (AX)
+	JE           store96_end
+	VPERM2F128   $0x01, Y9, Y9, Y9
+	CMPQ         DI, $0x06
+	JL           store96_five
+	VMOVLPS      X9, 16(AX)
+	JE           store96_swap
+	VEXTRACTPS   $0x02, X9, 24(AX)
+	JMP          store96_swap
+
+store96_five:
+	VMOVSS X9, 16(AX)
+
+store96_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store96_end
+
+store96_few:
+	CMPQ       DI, $0x02
+	JL         store96_one
+	VMOVLPS    X9, (AX)
+	JE         store96_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store96_end
+
+store96_one:
+	VMOVSS X9, (AX)
+
+store96_end:
+done:
+	VZEROUPPER
+	RET
+
 // func LionAVX2(w *float32, m *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, keep float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·LionAVX2(SB), NOSPLIT, $0-56
@@ -13178,36 +16383,36 @@ vectors_end:
 	VANDPS      Y7, Y12, Y6
 	VPSIGND     Y6, Y12, Y12
 	CMPQ        DX, $0x04
-	JL          store58_few
+	JL          store97_few
 	VMOVUPS     X12, (BX)
-	JE          store58_end
+	JE          store97_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
 	CMPQ        DX, $0x06
-	JL          store58_five
+	JL          store97_five
 	VMOVLPS     X12, 16(BX)
-	JE          store58_swap
+	JE          store97_swap
 	VEXTRACTPS  $0x02, X12, 24(BX)
-	JMP         store58_swap
+	JMP         store97_swap
 
-store58_five:
+store97_five:
 	VMOVSS X12, 16(BX)
 
-store58_swap:
+store97_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store58_end
+	JMP        store97_end
 
-store58_few:
+store97_few:
 	CMPQ       DX, $0x02
-	JL         store58_one
+	JL         store97_one
 	VMOVLPS    X12, (BX)
-	JE         store58_end
+	JE         store97_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store58_end
+	JMP        store97_end
 
-store58_one:
+store97_one:
 	VMOVSS X12, (BX)
 
-store58_end:
+store97_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y6
 	VCMPPS       $0x01, Y11, Y6, Y12
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
@@ -13217,36 +16422,36 @@ store58_end:
 	VMULPS       Y12, Y5, Y12
 	VFNMADD231PS Y11, Y4, Y12
 	CMPQ         DX, $0x04
-	JL           store59_few
+	JL           store98_few
 	VMOVUPS      X12, (AX)
-	JE           store59_end
+	JE           store98_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store59_five
+	JL           store98_five
 	VMOVLPS      X12, 16(AX)
-	JE           store59_swap
+	JE           store98_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store59_swap
+	JMP          store98_swap
 
-store59_five:
+store98_five:
 	VMOVSS X12, 16(AX)
 
-store59_swap:
+store98_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store59_end
+	JMP        store98_end
 
-store59_few:
+store98_few:
 	CMPQ       DX, $0x02
-	JL         store59_one
+	JL         store98_one
 	VMOVLPS    X12, (AX)
-	JE         store59_end
+	JE         store98_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store59_end
+	JMP        store98_end
 
-store59_one:
+store98_one:
 	VMOVSS X12, (AX)
 
-store59_end:
+store98_end:
 done:
 	VZEROUPPER
 	RET
@@ -13380,6 +16585,186 @@ done:
 	VZEROUPPER
 	RET
 
+// func LionAheadAVX2(w *float32, m *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, keep float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·LionAheadAVX2(SB), NOSPLIT, $0-56
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS beta1+32(FP), Y0
+	VBROADCASTSS add1+36(FP), Y1
+	VBROADCASTSS beta2+40(FP), Y2
+	VBROADCASTSS add2+44(FP), Y3
+	VBROADCASTSS step+48(FP), Y4
+	VBROADCASTSS keep+52(FP), Y5
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
+	SUBQ         $+16, DX
+	JL           blocks_end
+
+blocks:
+	PREFETCHT0   1280(AX)
+	PREFETCHT0   1280(BX)
+	PREFETCHT0   1280(CX)
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y8
+	VMOVUPS      (BX), Y9
+	VMOVUPS      32(BX), Y10
+	VMULPS       Y6, Y1, Y11
+	VMULPS       Y8, Y1, Y12
+	VFMADD231PS  Y9, Y0, Y11
+	VFMADD231PS  Y10, Y0, Y12
+	VMULPS       Y6, Y3, Y6
+	VMULPS       Y8, Y3, Y8
+	VFMADD231PS  Y9, Y2, Y6
+	VFMADD231PS  Y10, Y2, Y8
+	VANDPS       Y7, Y6, Y10
+	VPSIGND      Y10, Y6, Y6
+	VANDPS       Y7, Y8, Y10
+	VPSIGND      Y10, Y8, Y8
+	VMOVUPS      Y6, (BX)
+	VMOVUPS      Y8, 32(BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y6
+	VCMPPS       $0x01, Y11, Y6, Y8
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VCMPPS       $0x01, Y12, Y10, Y6
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y12, Y12
+	VANDPS       lanes_bf800000<>+0(SB), Y11, Y11
+	VANDPS       lanes_bf800000<>+0(SB), Y12, Y12
+	VBLENDVPS    Y8, lanes_3f800000<>+0(SB), Y11, Y11
+	VBLENDVPS    Y6, lanes_3f800000<>+0(SB), Y12, Y12
+	VMULPS       (AX), Y5, Y6
+	VMULPS       32(AX), Y5, Y8
+	VFNMADD231PS Y11, Y4, Y6
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Y8
+	VMOVUPS      (BX), Y6
+	VMULPS       Y8, Y1, Y12
+	VFMADD231PS  Y6, Y0, Y12
+	VMULPS       Y8, Y3, Y8
+	VFMADD231PS  Y6, Y2, Y8
+	VANDPS       Y7, Y8, Y6
+	VPSIGND      Y6, Y8, Y8
+	VMOVUPS      Y8, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y6
+	VCMPPS       $0x01, Y12, Y6, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y12, Y12
+	VANDPS       lanes_bf800000<>+0(SB), Y12, Y12
+	VBLENDVPS    Y8, lanes_3f800000<>+0(SB), Y12, Y12
+	VMULPS       (AX), Y5, Y8
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	SUBQ         $+8, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ        $+8, DX
+	TESTQ       DX, DX
+	JE          done
+	LEAQ        partial_masks<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), Y8
+	NEGQ        DX
+	VMASKMOVPS  (CX), Y8, Y12
+	VMASKMOVPS  (BX), Y8, Y6
+	VMULPS      Y12, Y1, Y11
+	VFMADD231PS Y6, Y0, Y11
+	VMULPS      Y12, Y3, Y12
+	VFMADD231PS Y6, Y2, Y12
+	VANDPS      Y7, Y12, Y6
+	VPSIGND     Y6, Y12, Y12
+	CMPQ        DX, $0x04
+	JL          store99_few
+	VMOVUPS     X12, (BX)
+	JE          store99_end
+	VPERM2F128  $0x01, Y12, Y12, Y12
+	CMPQ        DX, $0x06
+	JL          store99_five
+	VMOVLPS     X12, 16(BX)
+	JE          store99_swap
+	VEXTRACTPS  $0x02, X12, 24(BX)
+	JMP         store99_swap
+
+store99_five:
+	VMOVSS X12, 16(BX)
+
+store99_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store99_end
+
+store99_few:
+	CMPQ       DX, $0x02
+	JL         store99_one
+	VMOVLPS    X12, (BX)
+	JE         store99_end
+	VEXTRACTPS $0x02, X12, 8(BX)
+	JMP        store99_end
+
+store99_one:
+	VMOVSS X12, (BX)
+
+store99_end:
+	VBROADCASTSS lanes_00000000<>+0(SB), Y6
+	VCMPPS       $0x01, Y11, Y6, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
+	VANDPS       lanes_bf800000<>+0(SB), Y11, Y11
+	VBLENDVPS    Y12, lanes_3f800000<>+0(SB), Y11, Y11
+	VMASKMOVPS   (AX), Y8, Y12
+	VMULPS       Y12, Y5, Y12
+	VFNMADD231PS Y11, Y4, Y12
+	CMPQ         DX, $0x04
+	JL           store100_few
+	VMOVUPS      X12, (AX)
+	JE           store100_end
+	VPERM2F128   $0x01, Y12, Y12, Y12
+	CMPQ         DX, $0x06
+	JL           store100_five
+	VMOVLPS      X12, 16(AX)
+	JE           store100_swap
+	VEXTRACTPS   $0x02, X12, 24(AX)
+	JMP          store100_swap
+
+store100_five:
+	VMOVSS X12, 16(AX)
+
+store100_swap:
+	VPERM2F128 $0x01, Y12, Y12, Y12
+	JMP        store100_end
+
+store100_few:
+	CMPQ       DX, $0x02
+	JL         store100_one
+	VMOVLPS    X12, (AX)
+	JE         store100_end
+	VEXTRACTPS $0x02, X12, 8(AX)
+	JMP        store100_end
+
+store100_one:
+	VMOVSS X12, (AX)
+
+store100_end:
+done:
+	VZEROUPPER
+	RET
+
 // func ReluAVX2(dst *float32, x *float32, n int)
 // Requires: AVX
 TEXT ·ReluAVX2(SB), NOSPLIT, $0-24
@@ -13428,36 +16813,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y4, Y3
 	VMAXPS     Y3, Y1, Y3
 	CMPQ       CX, $0x04
-	JL         store60_few
+	JL         store101_few
 	VMOVUPS    X3, (AX)
-	JE         store60_end
+	JE         store101_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store60_five
+	JL         store101_five
 	VMOVLPS    X3, 16(AX)
-	JE         store60_swap
+	JE         store101_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store60_swap
+	JMP        store101_swap
 
-store60_five:
+store101_five:
 	VMOVSS X3, 16(AX)
 
-store60_swap:
+store101_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store60_end
+	JMP        store101_end
 
-store60_few:
+store101_few:
 	CMPQ       CX, $0x02
-	JL         store60_one
+	JL         store101_one
 	VMOVLPS    X3, (AX)
-	JE         store60_end
+	JE         store101_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store60_end
+	JMP        store101_end
 
-store60_one:
+store101_one:
 	VMOVSS X3, (AX)
 
-store60_end:
+store101_end:
 done:
 	VZEROUPPER
 	RET
@@ -13602,36 +16987,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y4, Y2
 	VANDPS     Y2, Y3, Y2
 	CMPQ       DX, $0x04
-	JL         store61_few
+	JL         store102_few
 	VMOVUPS    X2, (AX)
-	JE         store61_end
+	JE         store102_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store61_five
+	JL         store102_five
 	VMOVLPS    X2, 16(AX)
-	JE         store61_swap
+	JE         store102_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store61_swap
+	JMP        store102_swap
 
-store61_five:
+store102_five:
 	VMOVSS X2, 16(AX)
 
-store61_swap:
+store102_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store61_end
+	JMP        store102_end
 
-store61_few:
+store102_few:
 	CMPQ       DX, $0x02
-	JL         store61_one
+	JL         store102_one
 	VMOVLPS    X2, (AX)
-	JE         store61_end
+	JE         store102_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store61_end
+	JMP        store102_end
 
-store61_one:
+store102_one:
 	VMOVSS X2, (AX)
 
-store61_end:
+store102_end:
 done:
 	VZEROUPPER
 	RET
@@ -13880,36 +17265,36 @@ vectors_end:
 	VANDPS       Y1, Y11, Y4
 	VORPS        Y4, Y9, Y9
 	CMPQ         CX, $0x04
-	JL           store62_few
+	JL           store103_few
 	VMOVUPS      X9, (AX)
-	JE           store62_end
+	JE           store103_end
 	VPERM2F128   $0x01, Y9, Y9, Y9
 	CMPQ         CX, $0x06
-	JL           store62_five
+	JL           store103_five
 	VMOVLPS      X9, 16(AX)
-	JE           store62_swap
+	JE           store103_swap
 	VEXTRACTPS   $0x02, X9, 24(AX)
-	JMP          store62_swap
+	JMP          store103_swap
 
-store62_five:
+store103_five:
 	VMOVSS X9, 16(AX)
 
-store62_swap:
+store103_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store62_end
+	JMP        store103_end
 
-store62_few:
+store103_few:
 	CMPQ       CX, $0x02
-	JL         store62_one
+	JL         store103_one
 	VMOVLPS    X9, (AX)
-	JE         store62_end
+	JE         store103_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store62_end
+	JMP        store103_end
 
-store62_one:
+store103_one:
 	VMOVSS X9, (AX)
 
-store62_end:
+store103_end:
 done:
 	VZEROUPPER
 	RET
@@ -14238,36 +17623,36 @@ vectors_end:
 	VFNMADD213PS Y1, Y3, Y3
 	VMULPS       Y3, Y2, Y3
 	CMPQ         DX, $0x04
-	JL           store63_few
+	JL           store104_few
 	VMOVUPS      X3, (AX)
-	JE           store63_end
+	JE           store104_end
 	VPERM2F128   $0x01, Y3, Y3, Y3
 	CMPQ         DX, $0x06
-	JL           store63_five
+	JL           store104_five
 	VMOVLPS      X3, 16(AX)
-	JE           store63_swap
+	JE           store104_swap
 	VEXTRACTPS   $0x02, X3, 24(AX)
-	JMP          store63_swap
+	JMP          store104_swap
 
-store63_five:
+store104_five:
 	VMOVSS X3, 16(AX)
 
-store63_swap:
+store104_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store63_end
+	JMP        store104_end
 
-store63_few:
+store104_few:
 	CMPQ       DX, $0x02
-	JL         store63_one
+	JL         store104_one
 	VMOVLPS    X3, (AX)
-	JE         store63_end
+	JE         store104_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store63_end
+	JMP        store104_end
 
-store63_one:
+store104_one:
 	VMOVSS X3, (AX)
 
-store63_end:
+store104_end:
 done:
 	VZEROUPPER
 	RET
@@ -14841,36 +18226,36 @@ partial0:
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         DX, $0x04
-	JL           store64_few
+	JL           store105_few
 	VMOVUPS      X10, (BX)
-	JE           store64_end
+	JE           store105_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DX, $0x06
-	JL           store64_five
+	JL           store105_five
 	VMOVLPS      X10, 16(BX)
-	JE           store64_swap
+	JE           store105_swap
 	VEXTRACTPS   $0x02, X10, 24(BX)
-	JMP          store64_swap
+	JMP          store105_swap
 
-store64_five:
+store105_five:
 	VMOVSS X10, 16(BX)
 
-store64_swap:
+store105_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store64_end
+	JMP        store105_end
 
-store64_few:
+store105_few:
 	CMPQ       DX, $0x02
-	JL         store64_one
+	JL         store105_one
 	VMOVLPS    X10, (BX)
-	JE         store64_end
+	JE         store105_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store64_end
+	JMP        store105_end
 
-store64_one:
+store105_one:
 	VMOVSS X10, (BX)
 
-store64_end:
+store105_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y2, Y2
@@ -14904,36 +18289,36 @@ partial1:
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
 	CMPQ         DX, $0x04
-	JL           store65_few
+	JL           store106_few
 	VMOVUPS      X13, (BX)
-	JE           store65_end
+	JE           store106_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store65_five
+	JL           store106_five
 	VMOVLPS      X13, 16(BX)
-	JE           store65_swap
+	JE           store106_swap
 	VEXTRACTPS   $0x02, X13, 24(BX)
-	JMP          store65_swap
+	JMP          store106_swap
 
-store65_five:
+store106_five:
 	VMOVSS X13, 16(BX)
 
-store65_swap:
+store106_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store65_end
+	JMP        store106_end
 
-store65_few:
+store106_few:
 	CMPQ       DX, $0x02
-	JL         store65_one
+	JL         store106_one
 	VMOVLPS    X13, (BX)
-	JE         store65_end
+	JE         store106_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store65_end
+	JMP        store106_end
 
-store65_one:
+store106_one:
 	VMOVSS X13, (BX)
 
-store65_end:
+store106_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y3, Y3
@@ -14967,36 +18352,36 @@ partial2:
 	VMULPS       Y14, Y13, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	CMPQ         DX, $0x04
-	JL           store66_few
+	JL           store107_few
 	VMOVUPS      X12, (BX)
-	JE           store66_end
+	JE           store107_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store66_five
+	JL           store107_five
 	VMOVLPS      X12, 16(BX)
-	JE           store66_swap
+	JE           store107_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store66_swap
+	JMP          store107_swap
 
-store66_five:
+store107_five:
 	VMOVSS X12, 16(BX)
 
-store66_swap:
+store107_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store66_end
+	JMP        store107_end
 
-store66_few:
+store107_few:
 	CMPQ       DX, $0x02
-	JL         store66_one
+	JL         store107_one
 	VMOVLPS    X12, (BX)
-	JE         store66_end
+	JE         store107_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store66_end
+	JMP        store107_end
 
-store66_one:
+store107_one:
 	VMOVSS X12, (BX)
 
-store66_end:
+store107_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y10
 	VBLENDVPS    Y11, Y12, Y10, Y12
 	VADDPS       Y12, Y4, Y4
@@ -15030,36 +18415,36 @@ partial3:
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         DX, $0x04
-	JL           store67_few
+	JL           store108_few
 	VMOVUPS      X10, (BX)
-	JE           store67_end
+	JE           store108_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DX, $0x06
-	JL           store67_five
+	JL           store108_five
 	VMOVLPS      X10, 16(BX)
-	JE           store67_swap
+	JE           store108_swap
 	VEXTRACTPS   $0x02, X10, 24(BX)
-	JMP          store67_swap
+	JMP          store108_swap
 
-store67_five:
+store108_five:
 	VMOVSS X10, 16(BX)
 
-store67_swap:
+store108_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store67_end
+	JMP        store108_end
 
-store67_few:
+store108_few:
 	CMPQ       DX, $0x02
-	JL         store67_one
+	JL         store108_one
 	VMOVLPS    X10, (BX)
-	JE         store67_end
+	JE         store108_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store67_end
+	JMP        store108_end
 
-store67_one:
+store108_one:
 	VMOVSS X10, (BX)
 
-store67_end:
+store108_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y5, Y5
@@ -15093,36 +18478,36 @@ partial4:
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
 	CMPQ         DX, $0x04
-	JL           store68_few
+	JL           store109_few
 	VMOVUPS      X13, (BX)
-	JE           store68_end
+	JE           store109_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store68_five
+	JL           store109_five
 	VMOVLPS      X13, 16(BX)
-	JE           store68_swap
+	JE           store109_swap
 	VEXTRACTPS   $0x02, X13, 24(BX)
-	JMP          store68_swap
+	JMP          store109_swap
 
-store68_five:
+store109_five:
 	VMOVSS X13, 16(BX)
 
-store68_swap:
+store109_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store68_end
+	JMP        store109_end
 
-store68_few:
+store109_few:
 	CMPQ       DX, $0x02
-	JL         store68_one
+	JL         store109_one
 	VMOVLPS    X13, (BX)
-	JE         store68_end
+	JE         store109_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store68_end
+	JMP        store109_end
 
-store68_one:
+store109_one:
 	VMOVSS X13, (BX)
 
-store68_end:
+store109_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y6, Y6
@@ -15156,36 +18541,36 @@ partial5:
 	VMULPS       Y14, Y13, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	CMPQ         DX, $0x04
-	JL           store69_few
+	JL           store110_few
 	VMOVUPS      X12, (BX)
-	JE           store69_end
+	JE           store110_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store69_five
+	JL           store110_five
 	VMOVLPS      X12, 16(BX)
-	JE           store69_swap
+	JE           store110_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store69_swap
+	JMP          store110_swap
 
-store69_five:
+store110_five:
 	VMOVSS X12, 16(BX)
 
-store69_swap:
+store110_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store69_end
+	JMP        store110_end
 
-store69_few:
+store110_few:
 	CMPQ       DX, $0x02
-	JL         store69_one
+	JL         store110_one
 	VMOVLPS    X12, (BX)
-	JE         store69_end
+	JE         store110_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store69_end
+	JMP        store110_end
 
-store69_one:
+store110_one:
 	VMOVSS X12, (BX)
 
-store69_end:
+store110_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y10
 	VBLENDVPS    Y11, Y12, Y10, Y12
 	VADDPS       Y12, Y7, Y7
@@ -15219,36 +18604,36 @@ partial6:
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         DX, $0x04
-	JL           store70_few
+	JL           store111_few
 	VMOVUPS      X10, (BX)
-	JE           store70_end
+	JE           store111_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DX, $0x06
-	JL           store70_five
+	JL           store111_five
 	VMOVLPS      X10, 16(BX)
-	JE           store70_swap
+	JE           store111_swap
 	VEXTRACTPS   $0x02, X10, 24(BX)
-	JMP          store70_swap
+	JMP          store111_swap
 
-store70_five:
+store111_five:
 	VMOVSS X10, 16(BX)
 
-store70_swap:
+store111_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store70_end
+	JMP        store111_end
 
-store70_few:
+store111_few:
 	CMPQ       DX, $0x02
-	JL         store70_one
+	JL         store111_one
 	VMOVLPS    X10, (BX)
-	JE         store70_end
+	JE         store111_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store70_end
+	JMP        store111_end
 
-store70_one:
+store111_one:
 	VMOVSS X10, (BX)
 
-store70_end:
+store111_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y8, Y8
@@ -15282,36 +18667,36 @@ partial7:
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
 	CMPQ         DX, $0x04
-	JL           store71_few
+	JL           store112_few
 	VMOVUPS      X13, (BX)
-	JE           store71_end
+	JE           store112_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store71_five
+	JL           store112_five
 	VMOVLPS      X13, 16(BX)
-	JE           store71_swap
+	JE           store112_swap
 	VEXTRACTPS   $0x02, X13, 24(BX)
-	JMP          store71_swap
+	JMP          store112_swap
 
-store71_five:
+store112_five:
 	VMOVSS X13, 16(BX)
 
-store71_swap:
+store112_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store71_end
+	JMP        store112_end
 
-store71_few:
+store112_few:
 	CMPQ       DX, $0x02
-	JL         store71_one
+	JL         store112_one
 	VMOVLPS    X13, (BX)
-	JE         store71_end
+	JE         store112_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store71_end
+	JMP        store112_end
 
-store71_one:
+store112_one:
 	VMOVSS X13, (BX)
 
-store71_end:
+store112_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y9, Y9
@@ -15932,36 +19317,36 @@ vectors_end:
 	VMULPS       Y6, Y10, Y8
 	VMULPS       Y9, Y8, Y8
 	CMPQ         CX, $0x04
-	JL           store72_few
+	JL           store113_few
 	VMOVUPS      X8, (AX)
-	JE           store72_end
+	JE           store113_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store72_five
+	JL           store113_five
 	VMOVLPS      X8, 16(AX)
-	JE           store72_swap
+	JE           store113_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store72_swap
+	JMP          store113_swap
 
-store72_five:
+store113_five:
 	VMOVSS X8, 16(AX)
 
-store72_swap:
+store113_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store72_end
+	JMP        store113_end
 
-store72_few:
+store113_few:
 	CMPQ       CX, $0x02
-	JL         store72_one
+	JL         store113_one
 	VMOVLPS    X8, (AX)
-	JE         store72_end
+	JE         store113_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store72_end
+	JMP        store113_end
 
-store72_one:
+store113_one:
 	VMOVSS X8, (AX)
 
-store72_end:
+store113_end:
 done:
 	VZEROUPPER
 	RET
@@ -16163,36 +19548,36 @@ blocks:
 	VPOR      Y9, Y8, Y8
 	VMOVMSKPS Y7, R13
 	TESTL     R13, R13
-	JNE       significand_odd73
+	JNE       significand_odd114
 	VPADDD    Y3, Y0, Y10
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y9
 
-significand_done73:
+significand_done114:
 	VMOVMSKPS Y8, R13
 	TESTL     R13, R13
-	JNE       significand_odd74
+	JNE       significand_odd115
 	VPADDD    Y3, Y6, Y11
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y6, Y12
 
-significand_done74:
+significand_done115:
 	VMOVMSKPS Y7, R13
 	TESTL     R13, R13
-	JNE       exponent_odd75
+	JNE       exponent_odd116
 	VPSUBD    Y9, Y0, Y7
 	VPSRAD    $0x17, Y7, Y7
 	VCVTDQ2PS Y7, Y7
 
-exponent_done75:
+exponent_done116:
 	VMOVMSKPS Y8, R13
 	TESTL     R13, R13
-	JNE       exponent_odd76
+	JNE       exponent_odd117
 	VPSUBD    Y12, Y6, Y8
 	VPSRAD    $0x17, Y8, Y8
 	VCVTDQ2PS Y8, Y8
 
-exponent_done76:
+exponent_done117:
 	VSUBPS       Y4, Y9, Y9
 	VSUBPS       Y4, Y12, Y12
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y6
@@ -16238,20 +19623,20 @@ vectors:
 	VPOR      Y8, Y9, Y9
 	VMOVMSKPS Y9, R13
 	TESTL     R13, R13
-	JNE       significand_odd77
+	JNE       significand_odd118
 	VPADDD    Y3, Y12, Y7
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y12, Y8
 
-significand_done77:
+significand_done118:
 	VMOVMSKPS Y9, R13
 	TESTL     R13, R13
-	JNE       exponent_odd78
+	JNE       exponent_odd119
 	VPSUBD    Y8, Y12, Y9
 	VPSRAD    $0x17, Y9, Y9
 	VCVTDQ2PS Y9, Y9
 
-exponent_done78:
+exponent_done119:
 	VSUBPS       Y4, Y8, Y8
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y12
 	VFMADD231PS  Y8, Y5, Y12
@@ -16285,20 +19670,20 @@ vectors_end:
 	VPOR       Y7, Y12, Y12
 	VMOVMSKPS  Y12, R13
 	TESTL      R13, R13
-	JNE        significand_odd79
+	JNE        significand_odd120
 	VPADDD     Y3, Y9, Y10
 	VPAND      Y1, Y10, Y10
 	VPSUBD     Y10, Y9, Y7
 
-significand_done79:
+significand_done120:
 	VMOVMSKPS Y12, R13
 	TESTL     R13, R13
-	JNE       exponent_odd80
+	JNE       exponent_odd121
 	VPSUBD    Y7, Y9, Y12
 	VPSRAD    $0x17, Y12, Y12
 	VCVTDQ2PS Y12, Y12
 
-exponent_done80:
+exponent_done121:
 	VSUBPS       Y4, Y7, Y7
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y9
 	VFMADD231PS  Y7, Y5, Y9
@@ -16313,41 +19698,41 @@ exponent_done80:
 	VFMADD231PS  Y9, Y10, Y7
 	VFMADD231PS  lanes_3f317218<>+0(SB), Y12, Y7
 	CMPQ         CX, $0x04
-	JL           store81_few
+	JL           store122_few
 	VMOVUPS      X7, (AX)
-	JE           store81_end
+	JE           store122_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         CX, $0x06
-	JL           store81_five
+	JL           store122_five
 	VMOVLPS      X7, 16(AX)
-	JE           store81_swap
+	JE           store122_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store81_swap
+	JMP          store122_swap
 
-store81_five:
+store122_five:
 	VMOVSS X7, 16(AX)
 
-store81_swap:
+store122_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store81_end
+	JMP        store122_end
 
-store81_few:
+store122_few:
 	CMPQ       CX, $0x02
-	JL         store81_one
+	JL         store122_one
 	VMOVLPS    X7, (AX)
-	JE         store81_end
+	JE         store122_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store81_end
+	JMP        store122_end
 
-store81_one:
+store122_one:
 	VMOVSS X7, (AX)
 
-store81_end:
+store122_end:
 done:
 	VZEROUPPER
 	RET
 
-significand_odd73:
+significand_odd114:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y12
 	VMULPS    lanes_4b800000<>+0(SB), Y0, Y11
 	VBLENDVPS Y12, Y11, Y0, Y11
@@ -16357,9 +19742,9 @@ significand_odd73:
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y11, Y9
 	VORPS     Y12, Y9, Y9
-	JMP       significand_done73
+	JMP       significand_done114
 
-significand_odd74:
+significand_odd115:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y13
 	VMULPS    lanes_4b800000<>+0(SB), Y6, Y10
 	VBLENDVPS Y13, Y10, Y6, Y10
@@ -16369,9 +19754,9 @@ significand_odd74:
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y10, Y12
 	VORPS     Y13, Y12, Y12
-	JMP       significand_done74
+	JMP       significand_done115
 
-exponent_odd75:
+exponent_odd116:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y11
 	VMULPS    lanes_4b800000<>+0(SB), Y0, Y10
 	VBLENDVPS Y11, Y10, Y0, Y10
@@ -16385,9 +19770,9 @@ exponent_odd75:
 	VBLENDVPS Y13, lanes_ff800000<>+0(SB), Y10, Y10
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y0, Y13
 	VBLENDVPS Y13, Y0, Y10, Y7
-	JMP       exponent_done75
+	JMP       exponent_done116
 
-exponent_odd76:
+exponent_odd117:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y10
 	VMULPS    lanes_4b800000<>+0(SB), Y6, Y11
 	VBLENDVPS Y10, Y11, Y6, Y11
@@ -16401,9 +19786,9 @@ exponent_odd76:
 	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y11, Y11
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y6, Y0
 	VBLENDVPS Y0, Y6, Y11, Y8
-	JMP       exponent_done76
+	JMP       exponent_done117
 
-significand_odd77:
+significand_odd118:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y0
 	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
 	VBLENDVPS Y0, Y10, Y12, Y10
@@ -16413,9 +19798,9 @@ significand_odd77:
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y10, Y8
 	VORPS     Y0, Y8, Y8
-	JMP       significand_done77
+	JMP       significand_done118
 
-exponent_odd78:
+exponent_odd119:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y7
 	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
 	VBLENDVPS Y7, Y10, Y12, Y10
@@ -16429,9 +19814,9 @@ exponent_odd78:
 	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y10, Y10
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y12, Y0
 	VBLENDVPS Y0, Y12, Y10, Y9
-	JMP       exponent_done78
+	JMP       exponent_done119
 
-significand_odd79:
+significand_odd120:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y6
 	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
 	VBLENDVPS Y6, Y0, Y9, Y0
@@ -16441,9 +19826,9 @@ significand_odd79:
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y7
 	VORPS     Y6, Y7, Y7
-	JMP       significand_done79
+	JMP       significand_done120
 
-exponent_odd80:
+exponent_odd121:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y10
 	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
 	VBLENDVPS Y10, Y0, Y9, Y0
@@ -16457,7 +19842,7 @@ exponent_odd80:
 	VBLENDVPS Y6, lanes_ff800000<>+0(SB), Y0, Y0
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y9, Y6
 	VBLENDVPS Y6, Y9, Y0, Y12
-	JMP       exponent_done80
+	JMP       exponent_done121
 
 DATA lanes_00800000<>+0(SB)/4, $0x00800000
 DATA lanes_00800000<>+4(SB)/4, $0x00800000
@@ -16781,36 +20166,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y3, Y2
 	VSQRTPS    Y2, Y2
 	CMPQ       CX, $0x04
-	JL         store82_few
+	JL         store123_few
 	VMOVUPS    X2, (AX)
-	JE         store82_end
+	JE         store123_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       CX, $0x06
-	JL         store82_five
+	JL         store123_five
 	VMOVLPS    X2, 16(AX)
-	JE         store82_swap
+	JE         store123_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store82_swap
+	JMP        store123_swap
 
-store82_five:
+store123_five:
 	VMOVSS X2, 16(AX)
 
-store82_swap:
+store123_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store82_end
+	JMP        store123_end
 
-store82_few:
+store123_few:
 	CMPQ       CX, $0x02
-	JL         store82_one
+	JL         store123_one
 	VMOVLPS    X2, (AX)
-	JE         store82_end
+	JE         store123_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store82_end
+	JMP        store123_end
 
-store82_one:
+store123_one:
 	VMOVSS X2, (AX)
 
-store82_end:
+store123_end:
 done:
 	VZEROUPPER
 	RET
@@ -17010,36 +20395,36 @@ vectors_end:
 	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y5, Y5
 	VBLENDVPS    Y5, Y7, Y6, Y6
 	CMPQ         CX, $0x04
-	JL           store83_few
+	JL           store124_few
 	VMOVUPS      X6, (AX)
-	JE           store83_end
+	JE           store124_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         CX, $0x06
-	JL           store83_five
+	JL           store124_five
 	VMOVLPS      X6, 16(AX)
-	JE           store83_swap
+	JE           store124_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store83_swap
+	JMP          store124_swap
 
-store83_five:
+store124_five:
 	VMOVSS X6, 16(AX)
 
-store83_swap:
+store124_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store83_end
+	JMP        store124_end
 
-store83_few:
+store124_few:
 	CMPQ       CX, $0x02
-	JL         store83_one
+	JL         store124_one
 	VMOVLPS    X6, (AX)
-	JE         store83_end
+	JE         store124_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store83_end
+	JMP        store124_end
 
-store83_one:
+store124_one:
 	VMOVSS X6, (AX)
 
-store83_end:
+store124_end:
 done:
 	VZEROUPPER
 	RET
@@ -17318,36 +20703,36 @@ vectors_end:
 	VANDPS       Y1, Y0, Y6
 	VORPS        Y6, Y8, Y8
 	CMPQ         CX, $0x04
-	JL           store84_few
+	JL           store125_few
 	VMOVUPS      X8, (AX)
-	JE           store84_end
+	JE           store125_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store84_five
+	JL           store125_five
 	VMOVLPS      X8, 16(AX)
-	JE           store84_swap
+	JE           store125_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store84_swap
+	JMP          store125_swap
 
-store84_five:
+store125_five:
 	VMOVSS X8, 16(AX)
 
-store84_swap:
+store125_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store84_end
+	JMP        store125_end
 
-store84_few:
+store125_few:
 	CMPQ       CX, $0x02
-	JL         store84_one
+	JL         store125_one
 	VMOVLPS    X8, (AX)
-	JE         store84_end
+	JE         store125_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store84_end
+	JMP        store125_end
 
-store84_one:
+store125_one:
 	VMOVSS X8, (AX)
 
-store84_end:
+store125_end:
 done:
 	VZEROUPPER
 	RET
@@ -17954,36 +21339,36 @@ vectors_end:
 	VMAXPS       Y8, Y6, Y8
 	VADDPS       Y7, Y8, Y7
 	CMPQ         CX, $0x04
-	JL           store85_few
+	JL           store126_few
 	VMOVUPS      X7, (AX)
-	JE           store85_end
+	JE           store126_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         CX, $0x06
-	JL           store85_five
+	JL           store126_five
 	VMOVLPS      X7, 16(AX)
-	JE           store85_swap
+	JE           store126_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store85_swap
+	JMP          store126_swap
 
-store85_five:
+store126_five:
 	VMOVSS X7, 16(AX)
 
-store85_swap:
+store126_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store85_end
+	JMP        store126_end
 
-store85_few:
+store126_few:
 	CMPQ       CX, $0x02
-	JL         store85_one
+	JL         store126_one
 	VMOVLPS    X7, (AX)
-	JE         store85_end
+	JE         store126_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store85_end
+	JMP        store126_end
 
-store85_one:
+store126_one:
 	VMOVSS X7, (AX)
 
-store85_end:
+store126_end:
 done:
 	VZEROUPPER
 	RET
@@ -18460,36 +21845,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
 	VDIVPS       Y7, Y8, Y7
 	CMPQ         CX, $0x04
-	JL           store86_few
+	JL           store127_few
 	VMOVUPS      X7, (AX)
-	JE           store86_end
+	JE           store127_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         CX, $0x06
-	JL           store86_five
+	JL           store127_five
 	VMOVLPS      X7, 16(AX)
-	JE           store86_swap
+	JE           store127_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store86_swap
+	JMP          store127_swap
 
-store86_five:
+store127_five:
 	VMOVSS X7, 16(AX)
 
-store86_swap:
+store127_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store86_end
+	JMP        store127_end
 
-store86_few:
+store127_few:
 	CMPQ       CX, $0x02
-	JL         store86_one
+	JL         store127_one
 	VMOVLPS    X7, (AX)
-	JE         store86_end
+	JE         store127_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store86_end
+	JMP        store127_end
 
-store86_one:
+store127_one:
 	VMOVSS X7, (AX)
 
-store86_end:
+store127_end:
 done:
 	VZEROUPPER
 	RET
@@ -18735,36 +22120,36 @@ vectors_end:
 	VFNMADD213PS Y2, Y2, Y2
 	VMULPS       Y2, Y1, Y2
 	CMPQ         DX, $0x04
-	JL           store87_few
+	JL           store128_few
 	VMOVUPS      X2, (AX)
-	JE           store87_end
+	JE           store128_end
 	VPERM2F128   $0x01, Y2, Y2, Y2
 	CMPQ         DX, $0x06
-	JL           store87_five
+	JL           store128_five
 	VMOVLPS      X2, 16(AX)
-	JE           store87_swap
+	JE           store128_swap
 	VEXTRACTPS   $0x02, X2, 24(AX)
-	JMP          store87_swap
+	JMP          store128_swap
 
-store87_five:
+store128_five:
 	VMOVSS X2, 16(AX)
 
-store87_swap:
+store128_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store87_end
+	JMP        store128_end
 
-store87_few:
+store128_few:
 	CMPQ       DX, $0x02
-	JL         store87_one
+	JL         store128_one
 	VMOVLPS    X2, (AX)
-	JE         store87_end
+	JE         store128_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store87_end
+	JMP        store128_end
 
-store87_one:
+store128_one:
 	VMOVSS X2, (AX)
 
-store87_end:
+store128_end:
 done:
 	VZEROUPPER
 	RET
@@ -19013,36 +22398,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
 	VDIVPS       Y0, Y6, Y0
 	CMPQ         CX, $0x04
-	JL           store88_few
+	JL           store129_few
 	VMOVUPS      X0, (AX)
-	JE           store88_end
+	JE           store129_end
 	VPERM2F128   $0x01, Y0, Y0, Y0
 	CMPQ         CX, $0x06
-	JL           store88_five
+	JL           store129_five
 	VMOVLPS      X0, 16(AX)
-	JE           store88_swap
+	JE           store129_swap
 	VEXTRACTPS   $0x02, X0, 24(AX)
-	JMP          store88_swap
+	JMP          store129_swap
 
-store88_five:
+store129_five:
 	VMOVSS X0, 16(AX)
 
-store88_swap:
+store129_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store88_end
+	JMP        store129_end
 
-store88_few:
+store129_few:
 	CMPQ       CX, $0x02
-	JL         store88_one
+	JL         store129_one
 	VMOVLPS    X0, (AX)
-	JE         store88_end
+	JE         store129_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store88_end
+	JMP        store129_end
 
-store88_one:
+store129_one:
 	VMOVSS X0, (AX)
 
-store88_end:
+store129_end:
 done:
 	VZEROUPPER
 	RET
@@ -19372,36 +22757,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y6, Y12
 	VMULPS       Y12, Y10, Y12
 	CMPQ         DX, $0x04
-	JL           store89_few
+	JL           store130_few
 	VMOVUPS      X12, (AX)
-	JE           store89_end
+	JE           store130_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store89_five
+	JL           store130_five
 	VMOVLPS      X12, 16(AX)
-	JE           store89_swap
+	JE           store130_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store89_swap
+	JMP          store130_swap
 
-store89_five:
+store130_five:
 	VMOVSS X12, 16(AX)
 
-store89_swap:
+store130_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store89_end
+	JMP        store130_end
 
-store89_few:
+store130_few:
 	CMPQ       DX, $0x02
-	JL         store89_one
+	JL         store130_one
 	VMOVLPS    X12, (AX)
-	JE         store89_end
+	JE         store130_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store89_end
+	JMP        store130_end
 
-store89_one:
+store130_one:
 	VMOVSS X12, (AX)
 
-store89_end:
+store130_end:
 done:
 	VZEROUPPER
 	RET
@@ -19881,36 +23266,36 @@ vectors_end:
 	VBLENDVPS    Y2, Y11, Y8, Y8
 	VMULPS       Y8, Y10, Y8
 	CMPQ         CX, $0x04
-	JL           store90_few
+	JL           store131_few
 	VMOVUPS      X8, (AX)
-	JE           store90_end
+	JE           store131_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store90_five
+	JL           store131_five
 	VMOVLPS      X8, 16(AX)
-	JE           store90_swap
+	JE           store131_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store90_swap
+	JMP          store131_swap
 
-store90_five:
+store131_five:
 	VMOVSS X8, 16(AX)
 
-store90_swap:
+store131_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store90_end
+	JMP        store131_end
 
-store90_few:
+store131_few:
 	CMPQ       CX, $0x02
-	JL         store90_one
+	JL         store131_one
 	VMOVLPS    X8, (AX)
-	JE         store90_end
+	JE         store131_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store90_end
+	JMP        store131_end
 
-store90_one:
+store131_one:
 	VMOVSS X8, (AX)
 
-store90_end:
+store131_end:
 done:
 	VZEROUPPER
 	RET
@@ -20393,36 +23778,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y7, Y6
 	VMULPS       Y6, Y8, Y6
 	CMPQ         DX, $0x04
-	JL           store91_few
+	JL           store132_few
 	VMOVUPS      X6, (AX)
-	JE           store91_end
+	JE           store132_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         DX, $0x06
-	JL           store91_five
+	JL           store132_five
 	VMOVLPS      X6, 16(AX)
-	JE           store91_swap
+	JE           store132_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store91_swap
+	JMP          store132_swap
 
-store91_five:
+store132_five:
 	VMOVSS X6, 16(AX)
 
-store91_swap:
+store132_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store91_end
+	JMP        store132_end
 
-store91_few:
+store132_few:
 	CMPQ       DX, $0x02
-	JL         store91_one
+	JL         store132_one
 	VMOVLPS    X6, (AX)
-	JE         store91_end
+	JE         store132_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store91_end
+	JMP        store132_end
 
-store91_one:
+store132_one:
 	VMOVSS X6, (AX)
 
-store91_end:
+store132_end:
 done:
 	VZEROUPPER
 	RET
@@ -20886,36 +24271,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y12, Y12
 	VDIVPS       Y12, Y0, Y12
 	CMPQ         CX, $0x04
-	JL           store92_few
+	JL           store133_few
 	VMOVUPS      X12, (AX)
-	JE           store92_end
+	JE           store133_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         CX, $0x06
-	JL           store92_five
+	JL           store133_five
 	VMOVLPS      X12, 16(AX)
-	JE           store92_swap
+	JE           store133_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store92_swap
+	JMP          store133_swap
 
-store92_five:
+store133_five:
 	VMOVSS X12, 16(AX)
 
-store92_swap:
+store133_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store92_end
+	JMP        store133_end
 
-store92_few:
+store133_few:
 	CMPQ       CX, $0x02
-	JL         store92_one
+	JL         store133_one
 	VMOVLPS    X12, (AX)
-	JE         store92_end
+	JE         store133_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store92_end
+	JMP        store133_end
 
-store92_one:
+store133_one:
 	VMOVSS X12, (AX)
 
-store92_end:
+store133_end:
 done:
 	VZEROUPPER
 	RET
@@ -21315,36 +24700,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y11, Y0
 	VMULPS       Y0, Y10, Y0
 	CMPQ         DX, $0x04
-	JL           store93_few
+	JL           store134_few
 	VMOVUPS      X0, (AX)
-	JE           store93_end
+	JE           store134_end
 	VPERM2F128   $0x01, Y0, Y0, Y0
 	CMPQ         DX, $0x06
-	JL           store93_five
+	JL           store134_five
 	VMOVLPS      X0, 16(AX)
-	JE           store93_swap
+	JE           store134_swap
 	VEXTRACTPS   $0x02, X0, 24(AX)
-	JMP          store93_swap
+	JMP          store134_swap
 
-store93_five:
+store134_five:
 	VMOVSS X0, 16(AX)
 
-store93_swap:
+store134_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store93_end
+	JMP        store134_end
 
-store93_few:
+store134_few:
 	CMPQ       DX, $0x02
-	JL         store93_one
+	JL         store134_one
 	VMOVLPS    X0, (AX)
-	JE         store93_end
+	JE         store134_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store93_end
+	JMP        store134_end
 
-store93_one:
+store134_one:
 	VMOVSS X0, (AX)
 
-store93_end:
+store134_end:
 done:
 	VZEROUPPER
 	RET
@@ -22795,36 +26180,36 @@ vectors_end:
 	VSUBPS     Y0, Y4, Y4
 	VSUBPS     Y1, Y4, Y4
 	CMPQ       CX, $0x04
-	JL         store94_few
+	JL         store135_few
 	VMOVUPS    X4, (AX)
-	JE         store94_end
+	JE         store135_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       CX, $0x06
-	JL         store94_five
+	JL         store135_five
 	VMOVLPS    X4, 16(AX)
-	JE         store94_swap
+	JE         store135_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store94_swap
+	JMP        store135_swap
 
-store94_five:
+store135_five:
 	VMOVSS X4, 16(AX)
 
-store94_swap:
+store135_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store94_end
+	JMP        store135_end
 
-store94_few:
+store135_few:
 	CMPQ       CX, $0x02
-	JL         store94_one
+	JL         store135_one
 	VMOVLPS    X4, (AX)
-	JE         store94_end
+	JE         store135_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store94_end
+	JMP        store135_end
 
-store94_one:
+store135_one:
 	VMOVSS X4, (AX)
 
-store94_end:
+store135_end:
 done:
 	VZEROUPPER
 	RET
@@ -23059,36 +26444,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y7, Y1
 	VFNMADD231PS Y0, Y8, Y1
 	CMPQ         DX, $0x04
-	JL           store95_few
+	JL           store136_few
 	VMOVUPS      X1, (AX)
-	JE           store95_end
+	JE           store136_end
 	VPERM2F128   $0x01, Y1, Y1, Y1
 	CMPQ         DX, $0x06
-	JL           store95_five
+	JL           store136_five
 	VMOVLPS      X1, 16(AX)
-	JE           store95_swap
+	JE           store136_swap
 	VEXTRACTPS   $0x02, X1, 24(AX)
-	JMP          store95_swap
+	JMP          store136_swap
 
-store95_five:
+store136_five:
 	VMOVSS X1, 16(AX)
 
-store95_swap:
+store136_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store95_end
+	JMP        store136_end
 
-store95_few:
+store136_few:
 	CMPQ       DX, $0x02
-	JL         store95_one
+	JL         store136_one
 	VMOVLPS    X1, (AX)
-	JE         store95_end
+	JE         store136_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store95_end
+	JMP        store136_end
 
-store95_one:
+store136_one:
 	VMOVSS X1, (AX)
 
-store95_end:
+store136_end:
 done:
 	VZEROUPPER
 	RET
@@ -23317,36 +26702,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y3, Y1
 	VADDPS     Y1, Y2, Y1
 	CMPQ       DX, $0x04
-	JL         store96_few
+	JL         store137_few
 	VMOVUPS    X1, (AX)
-	JE         store96_end
+	JE         store137_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       DX, $0x06
-	JL         store96_five
+	JL         store137_five
 	VMOVLPS    X1, 16(AX)
-	JE         store96_swap
+	JE         store137_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store96_swap
+	JMP        store137_swap
 
-store96_five:
+store137_five:
 	VMOVSS X1, 16(AX)
 
-store96_swap:
+store137_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store96_end
+	JMP        store137_end
 
-store96_few:
+store137_few:
 	CMPQ       DX, $0x02
-	JL         store96_one
+	JL         store137_one
 	VMOVLPS    X1, (AX)
-	JE         store96_end
+	JE         store137_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store96_end
+	JMP        store137_end
 
-store96_one:
+store137_one:
 	VMOVSS X1, (AX)
 
-store96_end:
+store137_end:
 done:
 	VZEROUPPER
 	RET
@@ -23502,36 +26887,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y3, Y1
 	VSUBPS     Y1, Y2, Y1
 	CMPQ       DX, $0x04
-	JL         store97_few
+	JL         store138_few
 	VMOVUPS    X1, (AX)
-	JE         store97_end
+	JE         store138_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       DX, $0x06
-	JL         store97_five
+	JL         store138_five
 	VMOVLPS    X1, 16(AX)
-	JE         store97_swap
+	JE         store138_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store97_swap
+	JMP        store138_swap
 
-store97_five:
+store138_five:
 	VMOVSS X1, 16(AX)
 
-store97_swap:
+store138_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store97_end
+	JMP        store138_end
 
-store97_few:
+store138_few:
 	CMPQ       DX, $0x02
-	JL         store97_one
+	JL         store138_one
 	VMOVLPS    X1, (AX)
-	JE         store97_end
+	JE         store138_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store97_end
+	JMP        store138_end
 
-store97_one:
+store138_one:
 	VMOVSS X1, (AX)
 
-store97_end:
+store138_end:
 done:
 	VZEROUPPER
 	RET
@@ -23687,36 +27072,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y3, Y1
 	VMULPS     Y1, Y2, Y1
 	CMPQ       DX, $0x04
-	JL         store98_few
+	JL         store139_few
 	VMOVUPS    X1, (AX)
-	JE         store98_end
+	JE         store139_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       DX, $0x06
-	JL         store98_five
+	JL         store139_five
 	VMOVLPS    X1, 16(AX)
-	JE         store98_swap
+	JE         store139_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store98_swap
+	JMP        store139_swap
 
-store98_five:
+store139_five:
 	VMOVSS X1, 16(AX)
 
-store98_swap:
+store139_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store98_end
+	JMP        store139_end
 
-store98_few:
+store139_few:
 	CMPQ       DX, $0x02
-	JL         store98_one
+	JL         store139_one
 	VMOVLPS    X1, (AX)
-	JE         store98_end
+	JE         store139_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store98_end
+	JMP        store139_end
 
-store98_one:
+store139_one:
 	VMOVSS X1, (AX)
 
-store98_end:
+store139_end:
 done:
 	VZEROUPPER
 	RET
@@ -23872,36 +27257,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y3, Y1
 	VDIVPS     Y1, Y2, Y1
 	CMPQ       DX, $0x04
-	JL         store99_few
+	JL         store140_few
 	VMOVUPS    X1, (AX)
-	JE         store99_end
+	JE         store140_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       DX, $0x06
-	JL         store99_five
+	JL         store140_five
 	VMOVLPS    X1, 16(AX)
-	JE         store99_swap
+	JE         store140_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store99_swap
+	JMP        store140_swap
 
-store99_five:
+store140_five:
 	VMOVSS X1, 16(AX)
 
-store99_swap:
+store140_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store99_end
+	JMP        store140_end
 
-store99_few:
+store140_few:
 	CMPQ       DX, $0x02
-	JL         store99_one
+	JL         store140_one
 	VMOVLPS    X1, (AX)
-	JE         store99_end
+	JE         store140_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store99_end
+	JMP        store140_end
 
-store99_one:
+store140_one:
 	VMOVSS X1, (AX)
 
-store99_end:
+store140_end:
 done:
 	VZEROUPPER
 	RET
@@ -24066,36 +27451,36 @@ vectors_end:
 	VMASKMOVPS  (DX), Y6, Y4
 	VFMADD231PS Y5, Y7, Y4
 	CMPQ        SI, $0x04
-	JL          store100_few
+	JL          store141_few
 	VMOVUPS     X4, (AX)
-	JE          store100_end
+	JE          store141_end
 	VPERM2F128  $0x01, Y4, Y4, Y4
 	CMPQ        SI, $0x06
-	JL          store100_five
+	JL          store141_five
 	VMOVLPS     X4, 16(AX)
-	JE          store100_swap
+	JE          store141_swap
 	VEXTRACTPS  $0x02, X4, 24(AX)
-	JMP         store100_swap
+	JMP         store141_swap
 
-store100_five:
+store141_five:
 	VMOVSS X4, 16(AX)
 
-store100_swap:
+store141_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store100_end
+	JMP        store141_end
 
-store100_few:
+store141_few:
 	CMPQ       SI, $0x02
-	JL         store100_one
+	JL         store141_one
 	VMOVLPS    X4, (AX)
-	JE         store100_end
+	JE         store141_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store100_end
+	JMP        store141_end
 
-store100_one:
+store141_one:
 	VMOVSS X4, (AX)
 
-store100_end:
+store141_end:
 done:
 	VZEROUPPER
 	RET
@@ -24269,36 +27654,36 @@ vectors_end:
 	VMULPS      Y3, Y1, Y3
 	VFMADD231PS Y4, Y0, Y3
 	CMPQ        DX, $0x04
-	JL          store101_few
+	JL          store142_few
 	VMOVUPS     X3, (AX)
-	JE          store101_end
+	JE          store142_end
 	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        DX, $0x06
-	JL          store101_five
+	JL          store142_five
 	VMOVLPS     X3, 16(AX)
-	JE          store101_swap
+	JE          store142_swap
 	VEXTRACTPS  $0x02, X3, 24(AX)
-	JMP         store101_swap
+	JMP         store142_swap
 
-store101_five:
+store142_five:
 	VMOVSS X3, 16(AX)
 
-store101_swap:
+store142_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store101_end
+	JMP        store142_end
 
-store101_few:
+store142_few:
 	CMPQ       DX, $0x02
-	JL         store101_one
+	JL         store142_one
 	VMOVLPS    X3, (AX)
-	JE         store101_end
+	JE         store142_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store101_end
+	JMP        store142_end
 
-store101_one:
+store142_one:
 	VMOVSS X3, (AX)
 
-store101_end:
+store142_end:
 done:
 	VZEROUPPER
 	RET
@@ -24462,36 +27847,36 @@ vectors_end:
 	NEGQ       CX
 	VMASKMOVPS (BX), Y7, Y6
 	CMPQ       CX, $0x04
-	JL         store102_few
+	JL         store143_few
 	VMOVUPS    X6, (AX)
-	JE         store102_end
+	JE         store143_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       CX, $0x06
-	JL         store102_five
+	JL         store143_five
 	VMOVLPS    X6, 16(AX)
-	JE         store102_swap
+	JE         store143_swap
 	VEXTRACTPS $0x02, X6, 24(AX)
-	JMP        store102_swap
+	JMP        store143_swap
 
-store102_five:
+store143_five:
 	VMOVSS X6, 16(AX)
 
-store102_swap:
+store143_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store102_end
+	JMP        store143_end
 
-store102_few:
+store143_few:
 	CMPQ       CX, $0x02
-	JL         store102_one
+	JL         store143_one
 	VMOVLPS    X6, (AX)
-	JE         store102_end
+	JE         store143_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store102_end
+	JMP        store143_end
 
-store102_one:
+store143_one:
 	VMOVSS X6, (AX)
 
-store102_end:
+store143_end:
 done:
 	VZEROUPPER
 	RET
@@ -24628,36 +28013,36 @@ vectors_end:
 	VMOVUPS    32(CX)(BX*4), Y1
 	NEGQ       BX
 	CMPQ       BX, $0x04
-	JL         store103_few
+	JL         store144_few
 	VMOVUPS    X0, (AX)
-	JE         store103_end
+	JE         store144_end
 	VPERM2F128 $0x01, Y0, Y0, Y0
 	CMPQ       BX, $0x06
-	JL         store103_five
+	JL         store144_five
 	VMOVLPS    X0, 16(AX)
-	JE         store103_swap
+	JE         store144_swap
 	VEXTRACTPS $0x02, X0, 24(AX)
-	JMP        store103_swap
+	JMP        store144_swap
 
-store103_five:
+store144_five:
 	VMOVSS X0, 16(AX)
 
-store103_swap:
+store144_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store103_end
+	JMP        store144_end
 
-store103_few:
+store144_few:
 	CMPQ       BX, $0x02
-	JL         store103_one
+	JL         store144_one
 	VMOVLPS    X0, (AX)
-	JE         store103_end
+	JE         store144_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store103_end
+	JMP        store144_end
 
-store103_one:
+store144_one:
 	VMOVSS X0, (AX)
 
-store103_end:
+store144_end:
 done:
 	VZEROUPPER
 	RET
@@ -24786,36 +28171,36 @@ vectors_end:
 	VMAXPS     Y4, Y0, Y4
 	VMINPS     Y4, Y1, Y4
 	CMPQ       CX, $0x04
-	JL         store104_few
+	JL         store145_few
 	VMOVUPS    X4, (AX)
-	JE         store104_end
+	JE         store145_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       CX, $0x06
-	JL         store104_five
+	JL         store145_five
 	VMOVLPS    X4, 16(AX)
-	JE         store104_swap
+	JE         store145_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store104_swap
+	JMP        store145_swap
 
-store104_five:
+store145_five:
 	VMOVSS X4, 16(AX)
 
-store104_swap:
+store145_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store104_end
+	JMP        store145_end
 
-store104_few:
+store145_few:
 	CMPQ       CX, $0x02
-	JL         store104_one
+	JL         store145_one
 	VMOVLPS    X4, (AX)
-	JE         store104_end
+	JE         store145_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store104_end
+	JMP        store145_end
 
-store104_one:
+store145_one:
 	VMOVSS X4, (AX)
 
-store104_end:
+store145_end:
 done:
 	VZEROUPPER
 	RET
@@ -24962,36 +28347,36 @@ vectors_end:
 	VMASKMOVPS (BX), Y4, Y3
 	VANDNPS    Y3, Y1, Y3
 	CMPQ       CX, $0x04
-	JL         store105_few
+	JL         store146_few
 	VMOVUPS    X3, (AX)
-	JE         store105_end
+	JE         store146_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store105_five
+	JL         store146_five
 	VMOVLPS    X3, 16(AX)
-	JE         store105_swap
+	JE         store146_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store105_swap
+	JMP        store146_swap
 
-store105_five:
+store146_five:
 	VMOVSS X3, 16(AX)
 
-store105_swap:
+store146_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store105_end
+	JMP        store146_end
 
-store105_few:
+store146_few:
 	CMPQ       CX, $0x02
-	JL         store105_one
+	JL         store146_one
 	VMOVLPS    X3, (AX)
-	JE         store105_end
+	JE         store146_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store105_end
+	JMP        store146_end
 
-store105_one:
+store146_one:
 	VMOVSS X3, (AX)
 
-store105_end:
+store146_end:
 done:
 	VZEROUPPER
 	RET
@@ -29005,36 +32390,36 @@ pass16_vectors_end:
 	VMASKMOVPS  (DI), Y2, Y8
 	VFMADD231PS Y11, Y9, Y8
 	CMPQ        R10, $0x04
-	JL          store106_few
+	JL          store147_few
 	VMOVUPS     X8, (AX)
-	JE          store106_end
+	JE          store147_end
 	VPERM2F128  $0x01, Y8, Y8, Y8
 	CMPQ        R10, $0x06
-	JL          store106_five
+	JL          store147_five
 	VMOVLPS     X8, 16(AX)
-	JE          store106_swap
+	JE          store147_swap
 	VEXTRACTPS  $0x02, X8, 24(AX)
-	JMP         store106_swap
+	JMP         store147_swap
 
-store106_five:
+store147_five:
 	VMOVSS X8, 16(AX)
 
-store106_swap:
+store147_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store106_end
+	JMP        store147_end
 
-store106_few:
+store147_few:
 	CMPQ       R10, $0x02
-	JL         store106_one
+	JL         store147_one
 	VMOVLPS    X8, (AX)
-	JE         store106_end
+	JE         store147_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store106_end
+	JMP        store147_end
 
-store106_one:
+store147_one:
 	VMOVSS X8, (AX)
 
-store106_end:
+store147_end:
 pass16_end:
 	SUBQ R11, DX
 	MOVQ gamma+32(FP), SI
@@ -30000,102 +33385,102 @@ pass6_vectors_end:
 	VMASKMOVPS  (BX), Y1, Y4
 	VFMADD231PS Y5, Y9, Y4
 	CMPQ        R12, $0x04
-	JL          store107_few
+	JL          store148_few
 	VMOVUPS     X4, (BX)
-	JE          store107_end
+	JE          store148_end
 	VPERM2F128  $0x01, Y4, Y4, Y4
 	CMPQ        R12, $0x06
-	JL          store107_five
+	JL          store148_five
 	VMOVLPS     X4, 16(BX)
-	JE          store107_swap
+	JE          store148_swap
 	VEXTRACTPS  $0x02, X4, 24(BX)
-	JMP         store107_swap
+	JMP         store148_swap
 
-store107_five:
+store148_five:
 	VMOVSS X4, 16(BX)
 
-store107_swap:
+store148_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store107_end
+	JMP        store148_end
 
-store107_few:
+store148_few:
 	CMPQ       R12, $0x02
-	JL         store107_one
+	JL         store148_one
 	VMOVLPS    X4, (BX)
-	JE         store107_end
+	JE         store148_end
 	VEXTRACTPS $0x02, X4, 8(BX)
-	JMP        store107_end
+	JMP        store148_end
 
-store107_one:
+store148_one:
 	VMOVSS X4, (BX)
 
-store107_end:
+store148_end:
 	VMASKMOVPS (CX), Y1, Y4
 	VADDPS     Y4, Y9, Y4
 	CMPQ       R12, $0x04
-	JL         store108_few
+	JL         store149_few
 	VMOVUPS    X4, (CX)
-	JE         store108_end
+	JE         store149_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R12, $0x06
-	JL         store108_five
+	JL         store149_five
 	VMOVLPS    X4, 16(CX)
-	JE         store108_swap
+	JE         store149_swap
 	VEXTRACTPS $0x02, X4, 24(CX)
-	JMP        store108_swap
+	JMP        store149_swap
 
-store108_five:
+store149_five:
 	VMOVSS X4, 16(CX)
 
-store108_swap:
+store149_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store108_end
+	JMP        store149_end
 
-store108_few:
+store149_few:
 	CMPQ       R12, $0x02
-	JL         store108_one
+	JL         store149_one
 	VMOVLPS    X4, (CX)
-	JE         store108_end
+	JE         store149_end
 	VEXTRACTPS $0x02, X4, 8(CX)
-	JMP        store108_end
+	JMP        store149_end
 
-store108_one:
+store149_one:
 	VMOVSS X4, (CX)
 
-store108_end:
+store149_end:
 	VFNMADD231PS Y12, Y5, Y8
 	VMULPS       Y8, Y3, Y8
 	CMPQ         R12, $0x04
-	JL           store109_few
+	JL           store150_few
 	VMOVUPS      X8, (AX)
-	JE           store109_end
+	JE           store150_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R12, $0x06
-	JL           store109_five
+	JL           store150_five
 	VMOVLPS      X8, 16(AX)
-	JE           store109_swap
+	JE           store150_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store109_swap
+	JMP          store150_swap
 
-store109_five:
+store150_five:
 	VMOVSS X8, 16(AX)
 
-store109_swap:
+store150_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store109_end
+	JMP        store150_end
 
-store109_few:
+store150_few:
 	CMPQ       R12, $0x02
-	JL         store109_one
+	JL         store150_one
 	VMOVLPS    X8, (AX)
-	JE         store109_end
+	JE         store150_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store109_end
+	JMP        store150_end
 
-store109_one:
+store150_one:
 	VMOVSS X8, (AX)
 
-store109_end:
+store150_end:
 pass6_end:
 	SUBQ R13, SI
 	SUBQ R13, DX
@@ -30656,36 +34041,36 @@ vectors_end:
 	VMASKMOVPS  (DX), Y8, Y6
 	VFMADD231PS Y7, Y9, Y6
 	CMPQ        SI, $0x04
-	JL          store110_few
+	JL          store151_few
 	VMOVUPS     X6, (AX)
-	JE          store110_end
+	JE          store151_end
 	VPERM2F128  $0x01, Y6, Y6, Y6
 	CMPQ        SI, $0x06
-	JL          store110_five
+	JL          store151_five
 	VMOVLPS     X6, 16(AX)
-	JE          store110_swap
+	JE          store151_swap
 	VEXTRACTPS  $0x02, X6, 24(AX)
-	JMP         store110_swap
+	JMP         store151_swap
 
-store110_five:
+store151_five:
 	VMOVSS X6, 16(AX)
 
-store110_swap:
+store151_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store110_end
+	JMP        store151_end
 
-store110_few:
+store151_few:
 	CMPQ       SI, $0x02
-	JL         store110_one
+	JL         store151_one
 	VMOVLPS    X6, (AX)
-	JE         store110_end
+	JE         store151_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store110_end
+	JMP        store151_end
 
-store110_one:
+store151_one:
 	VMOVSS X6, (AX)
 
-store110_end:
+store151_end:
 done:
 	VZEROUPPER
 	RET
@@ -31488,36 +34873,36 @@ vectors_end:
 	VFNMADD231PS Y3, Y11, Y8
 	VMULPS       Y8, Y1, Y8
 	CMPQ         SI, $0x04
-	JL           store111_few
+	JL           store152_few
 	VMOVUPS      X8, (AX)
-	JE           store111_end
+	JE           store152_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         SI, $0x06
-	JL           store111_five
+	JL           store152_five
 	VMOVLPS      X8, 16(AX)
-	JE           store111_swap
+	JE           store152_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store111_swap
+	JMP          store152_swap
 
-store111_five:
+store152_five:
 	VMOVSS X8, 16(AX)
 
-store111_swap:
+store152_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store111_end
+	JMP        store152_end
 
-store111_few:
+store152_few:
 	CMPQ       SI, $0x02
-	JL         store111_one
+	JL         store152_one
 	VMOVLPS    X8, (AX)
-	JE         store111_end
+	JE         store152_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store111_end
+	JMP        store152_end
 
-store111_one:
+store152_one:
 	VMOVSS X8, (AX)
 
-store111_end:
+store152_end:
 done:
 	VZEROUPPER
 	RET
@@ -31915,67 +35300,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       R8, $0x04
-	JL         store112_few
+	JL         store153_few
 	VMOVUPS    X5, (AX)
-	JE         store112_end
+	JE         store153_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R8, $0x06
-	JL         store112_five
+	JL         store153_five
 	VMOVLPS    X5, 16(AX)
-	JE         store112_swap
+	JE         store153_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store112_swap
+	JMP        store153_swap
 
-store112_five:
+store153_five:
 	VMOVSS X5, 16(AX)
 
-store112_swap:
+store153_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store112_end
+	JMP        store153_end
 
-store112_few:
+store153_few:
 	CMPQ       R8, $0x02
-	JL         store112_one
+	JL         store153_one
 	VMOVLPS    X5, (AX)
-	JE         store112_end
+	JE         store153_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store112_end
+	JMP        store153_end
 
-store112_one:
+store153_one:
 	VMOVSS X5, (AX)
 
-store112_end:
+store153_end:
 	CMPQ       R8, $0x04
-	JL         store113_few
+	JL         store154_few
 	VMOVUPS    X3, (BX)
-	JE         store113_end
+	JE         store154_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R8, $0x06
-	JL         store113_five
+	JL         store154_five
 	VMOVLPS    X3, 16(BX)
-	JE         store113_swap
+	JE         store154_swap
 	VEXTRACTPS $0x02, X3, 24(BX)
-	JMP        store113_swap
+	JMP        store154_swap
 
-store113_five:
+store154_five:
 	VMOVSS X3, 16(BX)
 
-store113_swap:
+store154_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store113_end
+	JMP        store154_end
 
-store113_few:
+store154_few:
 	CMPQ       R8, $0x02
-	JL         store113_one
+	JL         store154_one
 	VMOVLPS    X3, (BX)
-	JE         store113_end
+	JE         store154_end
 	VEXTRACTPS $0x02, X3, 8(BX)
-	JMP        store113_end
+	JMP        store154_end
 
-store113_one:
+store154_one:
 	VMOVSS X3, (BX)
 
-store113_end:
+store154_end:
 done:
 	VZEROUPPER
 	RET
@@ -32466,36 +35851,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store114_few
+	JL         store155_few
 	VMOVUPS    X14, (AX)
-	JE         store114_end
+	JE         store155_end
 	VPERM2F128 $0x01, Y14, Y14, Y14
 	CMPQ       DX, $0x06
-	JL         store114_five
+	JL         store155_five
 	VMOVLPS    X14, 16(AX)
-	JE         store114_swap
+	JE         store155_swap
 	VEXTRACTPS $0x02, X14, 24(AX)
-	JMP        store114_swap
+	JMP        store155_swap
 
-store114_five:
+store155_five:
 	VMOVSS X14, 16(AX)
 
-store114_swap:
+store155_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store114_end
+	JMP        store155_end
 
-store114_few:
+store155_few:
 	CMPQ       DX, $0x02
-	JL         store114_one
+	JL         store155_one
 	VMOVLPS    X14, (AX)
-	JE         store114_end
+	JE         store155_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store114_end
+	JMP        store155_end
 
-store114_one:
+store155_one:
 	VMOVSS X14, (AX)
 
-store114_end:
+store155_end:
 done:
 	VZEROUPPER
 	RET
@@ -32924,36 +36309,36 @@ partial_store:
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store115_few
+	JL         store156_few
 	VMOVUPS    X1, (AX)
-	JE         store115_end
+	JE         store156_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store115_five
+	JL         store156_five
 	VMOVLPS    X1, 16(AX)
-	JE         store115_swap
+	JE         store156_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store115_swap
+	JMP        store156_swap
 
-store115_five:
+store156_five:
 	VMOVSS X1, 16(AX)
 
-store115_swap:
+store156_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store115_end
+	JMP        store156_end
 
-store115_few:
+store156_few:
 	CMPQ       CX, $0x02
-	JL         store115_one
+	JL         store156_one
 	VMOVLPS    X1, (AX)
-	JE         store115_end
+	JE         store156_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store115_end
+	JMP        store156_end
 
-store115_one:
+store156_one:
 	VMOVSS X1, (AX)
 
-store115_end:
+store156_end:
 done:
 	VZEROUPPER
 	RET
@@ -33281,36 +36666,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store116_few
+	JL         store157_few
 	VMOVUPS    X14, (AX)
-	JE         store116_end
+	JE         store157_end
 	VPERM2F128 $0x01, Y14, Y14, Y14
 	CMPQ       DX, $0x06
-	JL         store116_five
+	JL         store157_five
 	VMOVLPS    X14, 16(AX)
-	JE         store116_swap
+	JE         store157_swap
 	VEXTRACTPS $0x02, X14, 24(AX)
-	JMP        store116_swap
+	JMP        store157_swap
 
-store116_five:
+store157_five:
 	VMOVSS X14, 16(AX)
 
-store116_swap:
+store157_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store116_end
+	JMP        store157_end
 
-store116_few:
+store157_few:
 	CMPQ       DX, $0x02
-	JL         store116_one
+	JL         store157_one
 	VMOVLPS    X14, (AX)
-	JE         store116_end
+	JE         store157_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store116_end
+	JMP        store157_end
 
-store116_one:
+store157_one:
 	VMOVSS X14, (AX)
 
-store116_end:
+store157_end:
 done:
 	VZEROUPPER
 	RET
@@ -33739,36 +37124,36 @@ partial_store:
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store117_few
+	JL         store158_few
 	VMOVUPS    X1, (AX)
-	JE         store117_end
+	JE         store158_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store117_five
+	JL         store158_five
 	VMOVLPS    X1, 16(AX)
-	JE         store117_swap
+	JE         store158_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store117_swap
+	JMP        store158_swap
 
-store117_five:
+store158_five:
 	VMOVSS X1, 16(AX)
 
-store117_swap:
+store158_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store117_end
+	JMP        store158_end
 
-store117_few:
+store158_few:
 	CMPQ       CX, $0x02
-	JL         store117_one
+	JL         store158_one
 	VMOVLPS    X1, (AX)
-	JE         store117_end
+	JE         store158_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store117_end
+	JMP        store158_end
 
-store117_one:
+store158_one:
 	VMOVSS X1, (AX)
 
-store117_end:
+store158_end:
 done:
 	VZEROUPPER
 	RET
@@ -33967,69 +37352,69 @@ vectors_end:
 	VDIVPS     Y0, Y4, Y4
 	VADDPS     Y4, Y1, Y3
 	CMPQ       DX, $0x04
-	JL         store118_few
+	JL         store159_few
 	VMOVUPS    X3, (AX)
-	JE         store118_end
+	JE         store159_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store118_five
+	JL         store159_five
 	VMOVLPS    X3, 16(AX)
-	JE         store118_swap
+	JE         store159_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store118_swap
+	JMP        store159_swap
 
-store118_five:
+store159_five:
 	VMOVSS X3, 16(AX)
 
-store118_swap:
+store159_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store118_end
+	JMP        store159_end
 
-store118_few:
+store159_few:
 	CMPQ       DX, $0x02
-	JL         store118_one
+	JL         store159_one
 	VMOVLPS    X3, (AX)
-	JE         store118_end
+	JE         store159_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store118_end
+	JMP        store159_end
 
-store118_one:
+store159_one:
 	VMOVSS X3, (AX)
 
-store118_end:
+store159_end:
 	VSUBPS     Y1, Y3, Y1
 	VSUBPS     Y1, Y4, Y1
 	CMPQ       DX, $0x04
-	JL         store119_few
+	JL         store160_few
 	VMOVUPS    X1, (BX)
-	JE         store119_end
+	JE         store160_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       DX, $0x06
-	JL         store119_five
+	JL         store160_five
 	VMOVLPS    X1, 16(BX)
-	JE         store119_swap
+	JE         store160_swap
 	VEXTRACTPS $0x02, X1, 24(BX)
-	JMP        store119_swap
+	JMP        store160_swap
 
-store119_five:
+store160_five:
 	VMOVSS X1, 16(BX)
 
-store119_swap:
+store160_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store119_end
+	JMP        store160_end
 
-store119_few:
+store160_few:
 	CMPQ       DX, $0x02
-	JL         store119_one
+	JL         store160_one
 	VMOVLPS    X1, (BX)
-	JE         store119_end
+	JE         store160_end
 	VEXTRACTPS $0x02, X1, 8(BX)
-	JMP        store119_end
+	JMP        store160_end
 
-store119_one:
+store160_one:
 	VMOVSS X1, (BX)
 
-store119_end:
+store160_end:
 done:
 	VZEROUPPER
 	RET
@@ -34172,36 +37557,36 @@ vectors_end:
 	VSUBPS     Y1, Y5, Y1
 	VMAXPS     Y1, Y2, Y1
 	CMPQ       CX, $0x04
-	JL         store120_few
+	JL         store161_few
 	VMOVUPS    X1, (AX)
-	JE         store120_end
+	JE         store161_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store120_five
+	JL         store161_five
 	VMOVLPS    X1, 16(AX)
-	JE         store120_swap
+	JE         store161_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store120_swap
+	JMP        store161_swap
 
-store120_five:
+store161_five:
 	VMOVSS X1, 16(AX)
 
-store120_swap:
+store161_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store120_end
+	JMP        store161_end
 
-store120_few:
+store161_few:
 	CMPQ       CX, $0x02
-	JL         store120_one
+	JL         store161_one
 	VMOVLPS    X1, (AX)
-	JE         store120_end
+	JE         store161_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store120_end
+	JMP        store161_end
 
-store120_one:
+store161_one:
 	VMOVSS X1, (AX)
 
-store120_end:
+store161_end:
 done:
 	VZEROUPPER
 	RET
@@ -34347,36 +37732,36 @@ vectors_end:
 	VMASKMOVPS  (DX), Y0, Y6
 	VFMADD231PS Y8, Y7, Y6
 	CMPQ        R8, $0x04
-	JL          store121_few
+	JL          store162_few
 	VMOVUPS     X6, (AX)
-	JE          store121_end
+	JE          store162_end
 	VPERM2F128  $0x01, Y6, Y6, Y6
 	CMPQ        R8, $0x06
-	JL          store121_five
+	JL          store162_five
 	VMOVLPS     X6, 16(AX)
-	JE          store121_swap
+	JE          store162_swap
 	VEXTRACTPS  $0x02, X6, 24(AX)
-	JMP         store121_swap
+	JMP         store162_swap
 
-store121_five:
+store162_five:
 	VMOVSS X6, 16(AX)
 
-store121_swap:
+store162_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store121_end
+	JMP        store162_end
 
-store121_few:
+store162_few:
 	CMPQ       R8, $0x02
-	JL         store121_one
+	JL         store162_one
 	VMOVLPS    X6, (AX)
-	JE         store121_end
+	JE         store162_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store121_end
+	JMP        store162_end
 
-store121_one:
+store162_one:
 	VMOVSS X6, (AX)
 
-store121_end:
+store162_end:
 	SHLQ $0x02, R8
 	ADDQ R8, AX
 	ADDQ R8, BX
@@ -34554,36 +37939,36 @@ vectors_end:
 	VFMADD231PS Y9, Y8, Y7
 	VMAXPS      Y7, Y2, Y7
 	CMPQ        R8, $0x04
-	JL          store122_few
+	JL          store163_few
 	VMOVUPS     X7, (AX)
-	JE          store122_end
+	JE          store163_end
 	VPERM2F128  $0x01, Y7, Y7, Y7
 	CMPQ        R8, $0x06
-	JL          store122_five
+	JL          store163_five
 	VMOVLPS     X7, 16(AX)
-	JE          store122_swap
+	JE          store163_swap
 	VEXTRACTPS  $0x02, X7, 24(AX)
-	JMP         store122_swap
+	JMP         store163_swap
 
-store122_five:
+store163_five:
 	VMOVSS X7, 16(AX)
 
-store122_swap:
+store163_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store122_end
+	JMP        store163_end
 
-store122_few:
+store163_few:
 	CMPQ       R8, $0x02
-	JL         store122_one
+	JL         store163_one
 	VMOVLPS    X7, (AX)
-	JE         store122_end
+	JE         store163_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store122_end
+	JMP        store163_end
 
-store122_one:
+store163_one:
 	VMOVSS X7, (AX)
 
-store122_end:
+store163_end:
 	SHLQ $0x02, R8
 	ADDQ R8, AX
 	ADDQ R8, BX
@@ -34758,36 +38143,36 @@ vectors_end:
 	VADDPS     Y4, Y5, Y4
 	VMAXPS     Y4, Y2, Y4
 	CMPQ       DI, $0x04
-	JL         store123_few
+	JL         store164_few
 	VMOVUPS    X4, (AX)
-	JE         store123_end
+	JE         store164_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       DI, $0x06
-	JL         store123_five
+	JL         store164_five
 	VMOVLPS    X4, 16(AX)
-	JE         store123_swap
+	JE         store164_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store123_swap
+	JMP        store164_swap
 
-store123_five:
+store164_five:
 	VMOVSS X4, 16(AX)
 
-store123_swap:
+store164_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store123_end
+	JMP        store164_end
 
-store123_few:
+store164_few:
 	CMPQ       DI, $0x02
-	JL         store123_one
+	JL         store164_one
 	VMOVLPS    X4, (AX)
-	JE         store123_end
+	JE         store164_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store123_end
+	JMP        store164_end
 
-store123_one:
+store164_one:
 	VMOVSS X4, (AX)
 
-store123_end:
+store164_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -35037,36 +38422,36 @@ vectors_end:
 	VANDPS       Y2, Y11, Y10
 	VORPS        Y10, Y4, Y4
 	CMPQ         DI, $0x04
-	JL           store124_few
+	JL           store165_few
 	VMOVUPS      X4, (AX)
-	JE           store124_end
+	JE           store165_end
 	VPERM2F128   $0x01, Y4, Y4, Y4
 	CMPQ         DI, $0x06
-	JL           store124_five
+	JL           store165_five
 	VMOVLPS      X4, 16(AX)
-	JE           store124_swap
+	JE           store165_swap
 	VEXTRACTPS   $0x02, X4, 24(AX)
-	JMP          store124_swap
+	JMP          store165_swap
 
-store124_five:
+store165_five:
 	VMOVSS X4, 16(AX)
 
-store124_swap:
+store165_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store124_end
+	JMP        store165_end
 
-store124_few:
+store165_few:
 	CMPQ       DI, $0x02
-	JL         store124_one
+	JL         store165_one
 	VMOVLPS    X4, (AX)
-	JE         store124_end
+	JE         store165_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store124_end
+	JMP        store165_end
 
-store124_one:
+store165_one:
 	VMOVSS X4, (AX)
 
-store124_end:
+store165_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -35425,36 +38810,36 @@ vectors_end:
 	VMULPS     Y10, Y4, Y10
 	VANDNPS    Y10, Y6, Y10
 	CMPQ       CX, $0x04
-	JL         store125_few
+	JL         store166_few
 	VMOVUPS    X10, (AX)
-	JE         store125_end
+	JE         store166_end
 	VPERM2F128 $0x01, Y10, Y10, Y10
 	CMPQ       CX, $0x06
-	JL         store125_five
+	JL         store166_five
 	VMOVLPS    X10, 16(AX)
-	JE         store125_swap
+	JE         store166_swap
 	VEXTRACTPS $0x02, X10, 24(AX)
-	JMP        store125_swap
+	JMP        store166_swap
 
-store125_five:
+store166_five:
 	VMOVSS X10, 16(AX)
 
-store125_swap:
+store166_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store125_end
+	JMP        store166_end
 
-store125_few:
+store166_few:
 	CMPQ       CX, $0x02
-	JL         store125_one
+	JL         store166_one
 	VMOVLPS    X10, (AX)
-	JE         store125_end
+	JE         store166_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store125_end
+	JMP        store166_end
 
-store125_one:
+store166_one:
 	VMOVSS X10, (AX)
 
-store125_end:
+store166_end:
 done:
 	VZEROUPPER
 	RET
@@ -35886,67 +39271,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       DI, $0x04
-	JL         store126_few
+	JL         store167_few
 	VMOVUPS    X5, (AX)
-	JE         store126_end
+	JE         store167_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       DI, $0x06
-	JL         store126_five
+	JL         store167_five
 	VMOVLPS    X5, 16(AX)
-	JE         store126_swap
+	JE         store167_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store126_swap
+	JMP        store167_swap
 
-store126_five:
+store167_five:
 	VMOVSS X5, 16(AX)
 
-store126_swap:
+store167_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store126_end
+	JMP        store167_end
 
-store126_few:
+store167_few:
 	CMPQ       DI, $0x02
-	JL         store126_one
+	JL         store167_one
 	VMOVLPS    X5, (AX)
-	JE         store126_end
+	JE         store167_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store126_end
+	JMP        store167_end
 
-store126_one:
+store167_one:
 	VMOVSS X5, (AX)
 
-store126_end:
+store167_end:
 	CMPQ       DI, $0x04
-	JL         store127_few
+	JL         store168_few
 	VMOVUPS    X2, (BX)
-	JE         store127_end
+	JE         store168_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store127_five
+	JL         store168_five
 	VMOVLPS    X2, 16(BX)
-	JE         store127_swap
+	JE         store168_swap
 	VEXTRACTPS $0x02, X2, 24(BX)
-	JMP        store127_swap
+	JMP        store168_swap
 
-store127_five:
+store168_five:
 	VMOVSS X2, 16(BX)
 
-store127_swap:
+store168_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store127_end
+	JMP        store168_end
 
-store127_few:
+store168_few:
 	CMPQ       DI, $0x02
-	JL         store127_one
+	JL         store168_one
 	VMOVLPS    X2, (BX)
-	JE         store127_end
+	JE         store168_end
 	VEXTRACTPS $0x02, X2, 8(BX)
-	JMP        store127_end
+	JMP        store168_end
 
-store127_one:
+store168_one:
 	VMOVSS X2, (BX)
 
-store127_end:
+store168_end:
 done:
 	VZEROUPPER
 	RET
@@ -36348,68 +39733,68 @@ partial_rows:
 partial_store:
 	VADDPS     Y2, Y1, Y1
 	CMPQ       SI, $0x04
-	JL         store128_few
+	JL         store169_few
 	VMOVUPS    X1, (AX)
-	JE         store128_end
+	JE         store169_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       SI, $0x06
-	JL         store128_five
+	JL         store169_five
 	VMOVLPS    X1, 16(AX)
-	JE         store128_swap
+	JE         store169_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store128_swap
+	JMP        store169_swap
 
-store128_five:
+store169_five:
 	VMOVSS X1, 16(AX)
 
-store128_swap:
+store169_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store128_end
+	JMP        store169_end
 
-store128_few:
+store169_few:
 	CMPQ       SI, $0x02
-	JL         store128_one
+	JL         store169_one
 	VMOVLPS    X1, (AX)
-	JE         store128_end
+	JE         store169_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store128_end
+	JMP        store169_end
 
-store128_one:
+store169_one:
 	VMOVSS X1, (AX)
 
-store128_end:
+store169_end:
 	VADDPS     Y4, Y3, Y3
 	CMPQ       SI, $0x04
-	JL         store129_few
+	JL         store170_few
 	VMOVUPS    X3, (BX)
-	JE         store129_end
+	JE         store170_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
-	JL         store129_five
+	JL         store170_five
 	VMOVLPS    X3, 16(BX)
-	JE         store129_swap
+	JE         store170_swap
 	VEXTRACTPS $0x02, X3, 24(BX)
-	JMP        store129_swap
+	JMP        store170_swap
 
-store129_five:
+store170_five:
 	VMOVSS X3, 16(BX)
 
-store129_swap:
+store170_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store129_end
+	JMP        store170_end
 
-store129_few:
+store170_few:
 	CMPQ       SI, $0x02
-	JL         store129_one
+	JL         store170_one
 	VMOVLPS    X3, (BX)
-	JE         store129_end
+	JE         store170_end
 	VEXTRACTPS $0x02, X3, 8(BX)
-	JMP        store129_end
+	JMP        store170_end
 
-store129_one:
+store170_one:
 	VMOVSS X3, (BX)
 
-store129_end:
+store170_end:
 done:
 	VZEROUPPER
 	RET
@@ -36649,36 +40034,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y7
 	VMULPS       Y7, Y5, Y7
 	CMPQ         R11, $0x04
-	JL           store130_few
+	JL           store171_few
 	VMOVUPS      X7, (AX)
-	JE           store130_end
+	JE           store171_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         R11, $0x06
-	JL           store130_five
+	JL           store171_five
 	VMOVLPS      X7, 16(AX)
-	JE           store130_swap
+	JE           store171_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store130_swap
+	JMP          store171_swap
 
-store130_five:
+store171_five:
 	VMOVSS X7, 16(AX)
 
-store130_swap:
+store171_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store130_end
+	JMP        store171_end
 
-store130_few:
+store171_few:
 	CMPQ       R11, $0x02
-	JL         store130_one
+	JL         store171_one
 	VMOVLPS    X7, (AX)
-	JE         store130_end
+	JE         store171_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store130_end
+	JMP        store171_end
 
-store130_one:
+store171_one:
 	VMOVSS X7, (AX)
 
-store130_end:
+store171_end:
 	SHLQ $0x02, R11
 	ADDQ R11, AX
 	ADDQ R11, BX
@@ -37035,67 +40420,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       R9, $0x04
-	JL         store131_few
+	JL         store172_few
 	VMOVUPS    X0, (AX)
-	JE         store131_end
+	JE         store172_end
 	VPERM2F128 $0x01, Y0, Y0, Y0
 	CMPQ       R9, $0x06
-	JL         store131_five
+	JL         store172_five
 	VMOVLPS    X0, 16(AX)
-	JE         store131_swap
+	JE         store172_swap
 	VEXTRACTPS $0x02, X0, 24(AX)
-	JMP        store131_swap
+	JMP        store172_swap
 
-store131_five:
+store172_five:
 	VMOVSS X0, 16(AX)
 
-store131_swap:
+store172_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store131_end
+	JMP        store172_end
 
-store131_few:
+store172_few:
 	CMPQ       R9, $0x02
-	JL         store131_one
+	JL         store172_one
 	VMOVLPS    X0, (AX)
-	JE         store131_end
+	JE         store172_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store131_end
+	JMP        store172_end
 
-store131_one:
+store172_one:
 	VMOVSS X0, (AX)
 
-store131_end:
+store172_end:
 	CMPQ       R9, $0x04
-	JL         store132_few
+	JL         store173_few
 	VMOVUPS    X6, (BX)
-	JE         store132_end
+	JE         store173_end
 	VPERM2F128 $0x01, Y6, Y6, Y6
 	CMPQ       R9, $0x06
-	JL         store132_five
+	JL         store173_five
 	VMOVLPS    X6, 16(BX)
-	JE         store132_swap
+	JE         store173_swap
 	VEXTRACTPS $0x02, X6, 24(BX)
-	JMP        store132_swap
+	JMP        store173_swap
 
-store132_five:
+store173_five:
 	VMOVSS X6, 16(BX)
 
-store132_swap:
+store173_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store132_end
+	JMP        store173_end
 
-store132_few:
+store173_few:
 	CMPQ       R9, $0x02
-	JL         store132_one
+	JL         store173_one
 	VMOVLPS    X6, (BX)
-	JE         store132_end
+	JE         store173_end
 	VEXTRACTPS $0x02, X6, 8(BX)
-	JMP        store132_end
+	JMP        store173_end
 
-store132_one:
+store173_one:
 	VMOVSS X6, (BX)
 
-store132_end:
+store173_end:
 done:
 	VZEROUPPER
 	RET
@@ -37601,68 +40986,68 @@ partial_rows:
 partial_store:
 	VADDPS     Y4, Y3, Y3
 	CMPQ       SI, $0x04
-	JL         store133_few
+	JL         store174_few
 	VMOVUPS    X3, (AX)
-	JE         store133_end
+	JE         store174_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
-	JL         store133_five
+	JL         store174_five
 	VMOVLPS    X3, 16(AX)
-	JE         store133_swap
+	JE         store174_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store133_swap
+	JMP        store174_swap
 
-store133_five:
+store174_five:
 	VMOVSS X3, 16(AX)
 
-store133_swap:
+store174_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store133_end
+	JMP        store174_end
 
-store133_few:
+store174_few:
 	CMPQ       SI, $0x02
-	JL         store133_one
+	JL         store174_one
 	VMOVLPS    X3, (AX)
-	JE         store133_end
+	JE         store174_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store133_end
+	JMP        store174_end
 
-store133_one:
+store174_one:
 	VMOVSS X3, (AX)
 
-store133_end:
+store174_end:
 	VADDPS     Y6, Y5, Y5
 	CMPQ       SI, $0x04
-	JL         store134_few
+	JL         store175_few
 	VMOVUPS    X5, (BX)
-	JE         store134_end
+	JE         store175_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       SI, $0x06
-	JL         store134_five
+	JL         store175_five
 	VMOVLPS    X5, 16(BX)
-	JE         store134_swap
+	JE         store175_swap
 	VEXTRACTPS $0x02, X5, 24(BX)
-	JMP        store134_swap
+	JMP        store175_swap
 
-store134_five:
+store175_five:
 	VMOVSS X5, 16(BX)
 
-store134_swap:
+store175_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store134_end
+	JMP        store175_end
 
-store134_few:
+store175_few:
 	CMPQ       SI, $0x02
-	JL         store134_one
+	JL         store175_one
 	VMOVLPS    X5, (BX)
-	JE         store134_end
+	JE         store175_end
 	VEXTRACTPS $0x02, X5, 8(BX)
-	JMP        store134_end
+	JMP        store175_end
 
-store134_one:
+store175_one:
 	VMOVSS X5, (BX)
 
-store134_end:
+store175_end:
 done:
 	VZEROUPPER
 	RET
@@ -37963,36 +41348,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y8
 	VMULPS       Y8, Y7, Y8
 	CMPQ         R13, $0x04
-	JL           store135_few
+	JL           store176_few
 	VMOVUPS      X8, (AX)
-	JE           store135_end
+	JE           store176_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R13, $0x06
-	JL           store135_five
+	JL           store176_five
 	VMOVLPS      X8, 16(AX)
-	JE           store135_swap
+	JE           store176_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store135_swap
+	JMP          store176_swap
 
-store135_five:
+store176_five:
 	VMOVSS X8, 16(AX)
 
-store135_swap:
+store176_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store135_end
+	JMP        store176_end
 
-store135_few:
+store176_few:
 	CMPQ       R13, $0x02
-	JL         store135_one
+	JL         store176_one
 	VMOVLPS    X8, (AX)
-	JE         store135_end
+	JE         store176_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store135_end
+	JMP        store176_end
 
-store135_one:
+store176_one:
 	VMOVSS X8, (AX)
 
-store135_end:
+store176_end:
 	SHLQ $0x02, R13
 	ADDQ R13, AX
 	ADDQ R13, BX
@@ -38291,36 +41676,36 @@ partial_taps:
 	SUBQ       $+1, DI
 	JNE        partial_taps
 	CMPQ       SI, $0x04
-	JL         store136_few
+	JL         store177_few
 	VMOVUPS    X4, (AX)
-	JE         store136_end
+	JE         store177_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       SI, $0x06
-	JL         store136_five
+	JL         store177_five
 	VMOVLPS    X4, 16(AX)
-	JE         store136_swap
+	JE         store177_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store136_swap
+	JMP        store177_swap
 
-store136_five:
+store177_five:
 	VMOVSS X4, 16(AX)
 
-store136_swap:
+store177_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store136_end
+	JMP        store177_end
 
-store136_few:
+store177_few:
 	CMPQ       SI, $0x02
-	JL         store136_one
+	JL         store177_one
 	VMOVLPS    X4, (AX)
-	JE         store136_end
+	JE         store177_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store136_end
+	JMP        store177_end
 
-store136_one:
+store177_one:
 	VMOVSS X4, (AX)
 
-store136_end:
+store177_end:
 next:
 	MOVQ srcStep+40(FP), DI
 	SUBQ R8, DI
@@ -38609,67 +41994,67 @@ partial_taps:
 	SUBQ       $+1, R8
 	JNE        partial_taps
 	CMPQ       DI, $0x04
-	JL         store137_few
+	JL         store178_few
 	VMOVUPS    X10, (BX)
-	JE         store137_end
+	JE         store178_end
 	VPERM2F128 $0x01, Y10, Y10, Y10
 	CMPQ       DI, $0x06
-	JL         store137_five
+	JL         store178_five
 	VMOVLPS    X10, 16(BX)
-	JE         store137_swap
+	JE         store178_swap
 	VEXTRACTPS $0x02, X10, 24(BX)
-	JMP        store137_swap
+	JMP        store178_swap
 
-store137_five:
+store178_five:
 	VMOVSS X10, 16(BX)
 
-store137_swap:
+store178_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store137_end
+	JMP        store178_end
 
-store137_few:
+store178_few:
 	CMPQ       DI, $0x02
-	JL         store137_one
+	JL         store178_one
 	VMOVLPS    X10, (BX)
-	JE         store137_end
+	JE         store178_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store137_end
+	JMP        store178_end
 
-store137_one:
+store178_one:
 	VMOVSS X10, (BX)
 
-store137_end:
+store178_end:
 	CMPQ       DI, $0x04
-	JL         store138_few
+	JL         store179_few
 	VMOVUPS    X9, (AX)
-	JE         store138_end
+	JE         store179_end
 	VPERM2F128 $0x01, Y9, Y9, Y9
 	CMPQ       DI, $0x06
-	JL         store138_five
+	JL         store179_five
 	VMOVLPS    X9, 16(AX)
-	JE         store138_swap
+	JE         store179_swap
 	VEXTRACTPS $0x02, X9, 24(AX)
-	JMP        store138_swap
+	JMP        store179_swap
 
-store138_five:
+store179_five:
 	VMOVSS X9, 16(AX)
 
-store138_swap:
+store179_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store138_end
+	JMP        store179_end
 
-store138_few:
+store179_few:
 	CMPQ       DI, $0x02
-	JL         store138_one
+	JL         store179_one
 	VMOVLPS    X9, (AX)
-	JE         store138_end
+	JE         store179_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store138_end
+	JMP        store179_end
 
-store138_one:
+store179_one:
 	VMOVSS X9, (AX)
 
-store138_end:
+store179_end:
 next:
 	MOVQ srcStep+48(FP), R8
 	SUBQ R9, R8
@@ -39094,36 +42479,36 @@ partial_taps:
 	SUBQ       $+1, DI
 	JNE        partial_taps
 	CMPQ       SI, $0x04
-	JL         store139_few
+	JL         store180_few
 	VMOVUPS    X2, (AX)
-	JE         store139_end
+	JE         store180_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       SI, $0x06
-	JL         store139_five
+	JL         store180_five
 	VMOVLPS    X2, 16(AX)
-	JE         store139_swap
+	JE         store180_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store139_swap
+	JMP        store180_swap
 
-store139_five:
+store180_five:
 	VMOVSS X2, 16(AX)
 
-store139_swap:
+store180_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store139_end
+	JMP        store180_end
 
-store139_few:
+store180_few:
 	CMPQ       SI, $0x02
-	JL         store139_one
+	JL         store180_one
 	VMOVLPS    X2, (AX)
-	JE         store139_end
+	JE         store180_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store139_end
+	JMP        store180_end
 
-store139_one:
+store180_one:
 	VMOVSS X2, (AX)
 
-store139_end:
+store180_end:
 next:
 	MOVQ srcStep+40(FP), DI
 	SUBQ R8, DI
@@ -39459,36 +42844,36 @@ partial_taps:
 	SUBQ       $+1, DI
 	JNE        partial_taps
 	CMPQ       SI, $0x04
-	JL         store140_few
+	JL         store181_few
 	VMOVUPS    X3, (AX)
-	JE         store140_end
+	JE         store181_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
-	JL         store140_five
+	JL         store181_five
 	VMOVLPS    X3, 16(AX)
-	JE         store140_swap
+	JE         store181_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store140_swap
+	JMP        store181_swap
 
-store140_five:
+store181_five:
 	VMOVSS X3, 16(AX)
 
-store140_swap:
+store181_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store140_end
+	JMP        store181_end
 
-store140_few:
+store181_few:
 	CMPQ       SI, $0x02
-	JL         store140_one
+	JL         store181_one
 	VMOVLPS    X3, (AX)
-	JE         store140_end
+	JE         store181_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store140_end
+	JMP        store181_end
 
-store140_one:
+store181_one:
 	VMOVSS X3, (AX)
 
-store140_end:
+store181_end:
 next:
 	MOVQ srcStep+40(FP), DI
 	SUBQ R8, DI
@@ -39862,36 +43247,36 @@ partial_taps:
 	SUBQ       $+1, R8
 	JNE        partial_taps
 	CMPQ       DI, $0x04
-	JL         store141_few
+	JL         store182_few
 	VMOVUPS    X3, (AX)
-	JE         store141_end
+	JE         store182_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DI, $0x06
-	JL         store141_five
+	JL         store182_five
 	VMOVLPS    X3, 16(AX)
-	JE         store141_swap
+	JE         store182_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store141_swap
+	JMP        store182_swap
 
-store141_five:
+store182_five:
 	VMOVSS X3, 16(AX)
 
-store141_swap:
+store182_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store141_end
+	JMP        store182_end
 
-store141_few:
+store182_few:
 	CMPQ       DI, $0x02
-	JL         store141_one
+	JL         store182_one
 	VMOVLPS    X3, (AX)
-	JE         store141_end
+	JE         store182_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store141_end
+	JMP        store182_end
 
-store141_one:
+store182_one:
 	VMOVSS X3, (AX)
 
-store141_end:
+store182_end:
 next:
 	MOVQ srcStep+48(FP), R8
 	SUBQ R9, R8
@@ -40515,36 +43900,36 @@ pass1_vectors_end:
 	VMULPS       Y6, Y7, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         R8, $0x04
-	JL           store142_few
+	JL           store183_few
 	VMOVUPS      X10, (AX)
-	JE           store142_end
+	JE           store183_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         R8, $0x06
-	JL           store142_five
+	JL           store183_five
 	VMOVLPS      X10, 16(AX)
-	JE           store142_swap
+	JE           store183_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store142_swap
+	JMP          store183_swap
 
-store142_five:
+store183_five:
 	VMOVSS X10, 16(AX)
 
-store142_swap:
+store183_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store142_end
+	JMP        store183_end
 
-store142_few:
+store183_few:
 	CMPQ       R8, $0x02
-	JL         store142_one
+	JL         store183_one
 	VMOVLPS    X10, (AX)
-	JE         store142_end
+	JE         store183_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store142_end
+	JMP        store183_end
 
-store142_one:
+store183_one:
 	VMOVSS X10, (AX)
 
-store142_end:
+store183_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -40826,36 +44211,36 @@ pass1_vectors_end:
 	VMASKMOVPS (BX), Y0, Y9
 	VMULPS     Y1, Y9, Y9
 	CMPQ       R8, $0x04
-	JL         store143_few
+	JL         store184_few
 	VMOVUPS    X9, (AX)
-	JE         store143_end
+	JE         store184_end
 	VPERM2F128 $0x01, Y9, Y9, Y9
 	CMPQ       R8, $0x06
-	JL         store143_five
+	JL         store184_five
 	VMOVLPS    X9, 16(AX)
-	JE         store143_swap
+	JE         store184_swap
 	VEXTRACTPS $0x02, X9, 24(AX)
-	JMP        store143_swap
+	JMP        store184_swap
 
-store143_five:
+store184_five:
 	VMOVSS X9, 16(AX)
 
-store143_swap:
+store184_swap:
 	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store143_end
+	JMP        store184_end
 
-store143_few:
+store184_few:
 	CMPQ       R8, $0x02
-	JL         store143_one
+	JL         store184_one
 	VMOVLPS    X9, (AX)
-	JE         store143_end
+	JE         store184_end
 	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store143_end
+	JMP        store184_end
 
-store143_one:
+store184_one:
 	VMOVSS X9, (AX)
 
-store143_end:
+store184_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -40886,36 +44271,36 @@ clear_dst_vectors_end:
 	VMOVUPS    32(R10)(R8*4), Y0
 	NEGQ       R8
 	CMPQ       R8, $0x04
-	JL         store144_few
+	JL         store185_few
 	VMOVUPS    X1, (R9)
-	JE         store144_end
+	JE         store185_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R8, $0x06
-	JL         store144_five
+	JL         store185_five
 	VMOVLPS    X1, 16(R9)
-	JE         store144_swap
+	JE         store185_swap
 	VEXTRACTPS $0x02, X1, 24(R9)
-	JMP        store144_swap
+	JMP        store185_swap
 
-store144_five:
+store185_five:
 	VMOVSS X1, 16(R9)
 
-store144_swap:
+store185_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store144_end
+	JMP        store185_end
 
-store144_few:
+store185_few:
 	CMPQ       R8, $0x02
-	JL         store144_one
+	JL         store185_one
 	VMOVLPS    X1, (R9)
-	JE         store144_end
+	JE         store185_end
 	VEXTRACTPS $0x02, X1, 8(R9)
-	JMP        store144_end
+	JMP        store185_end
 
-store144_one:
+store185_one:
 	VMOVSS X1, (R9)
 
-store144_end:
+store185_end:
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
 	SHLQ  $0x02, R8
@@ -41534,36 +44919,36 @@ pass1_vectors_end:
 	VMULPS     Y5, Y6, Y5
 	VMULPS     Y5, Y0, Y5
 	CMPQ       R9, $0x04
-	JL         store145_few
+	JL         store186_few
 	VMOVUPS    X5, (AX)
-	JE         store145_end
+	JE         store186_end
 	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R9, $0x06
-	JL         store145_five
+	JL         store186_five
 	VMOVLPS    X5, 16(AX)
-	JE         store145_swap
+	JE         store186_swap
 	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store145_swap
+	JMP        store186_swap
 
-store145_five:
+store186_five:
 	VMOVSS X5, 16(AX)
 
-store145_swap:
+store186_swap:
 	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store145_end
+	JMP        store186_end
 
-store145_few:
+store186_few:
 	CMPQ       R9, $0x02
-	JL         store145_one
+	JL         store186_one
 	VMOVLPS    X5, (AX)
-	JE         store145_end
+	JE         store186_end
 	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store145_end
+	JMP        store186_end
 
-store145_one:
+store186_one:
 	VMOVSS X5, (AX)
 
-store145_end:
+store186_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -41595,36 +44980,36 @@ clear_dx_vectors_end:
 	VMOVUPS    32(R11)(R9*4), Y1
 	NEGQ       R9
 	CMPQ       R9, $0x04
-	JL         store146_few
+	JL         store187_few
 	VMOVUPS    X2, (R10)
-	JE         store146_end
+	JE         store187_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store146_five
+	JL         store187_five
 	VMOVLPS    X2, 16(R10)
-	JE         store146_swap
+	JE         store187_swap
 	VEXTRACTPS $0x02, X2, 24(R10)
-	JMP        store146_swap
+	JMP        store187_swap
 
-store146_five:
+store187_five:
 	VMOVSS X2, 16(R10)
 
-store146_swap:
+store187_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store146_end
+	JMP        store187_end
 
-store146_few:
+store187_few:
 	CMPQ       R9, $0x02
-	JL         store146_one
+	JL         store187_one
 	VMOVLPS    X2, (R10)
-	JE         store146_end
+	JE         store187_end
 	VEXTRACTPS $0x02, X2, 8(R10)
-	JMP        store146_end
+	JMP        store187_end
 
-store146_one:
+store187_one:
 	VMOVSS X2, (R10)
 
-store146_end:
+store187_end:
 clear_dx_end:
 	MOVQ  dxStride+48(FP), R9
 	SHLQ  $0x02, R9
@@ -42376,72 +45761,72 @@ vectors_end:
 	VMASKMOVPS   (SI), Y11, Y12
 	VMULPS       Y12, Y13, Y12
 	CMPQ         R8, $0x04
-	JL           store147_few
+	JL           store188_few
 	VMOVUPS      X12, (BX)
-	JE           store147_end
+	JE           store188_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R8, $0x06
-	JL           store147_five
+	JL           store188_five
 	VMOVLPS      X12, 16(BX)
-	JE           store147_swap
+	JE           store188_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store147_swap
+	JMP          store188_swap
 
-store147_five:
+store188_five:
 	VMOVSS X12, 16(BX)
 
-store147_swap:
+store188_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store147_end
+	JMP        store188_end
 
-store147_few:
+store188_few:
 	CMPQ       R8, $0x02
-	JL         store147_one
+	JL         store188_one
 	VMOVLPS    X12, (BX)
-	JE         store147_end
+	JE         store188_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store147_end
+	JMP        store188_end
 
-store147_one:
+store188_one:
 	VMOVSS X12, (BX)
 
-store147_end:
+store188_end:
 	VMULPS      Y10, Y9, Y10
 	VFMSUB231PS Y1, Y7, Y10
 	VMASKMOVPS  (SI), Y11, Y1
 	VMULPS      Y1, Y0, Y1
 	VMULPS      Y1, Y10, Y1
 	CMPQ        R8, $0x04
-	JL          store148_few
+	JL          store189_few
 	VMOVUPS     X1, (AX)
-	JE          store148_end
+	JE          store189_end
 	VPERM2F128  $0x01, Y1, Y1, Y1
 	CMPQ        R8, $0x06
-	JL          store148_five
+	JL          store189_five
 	VMOVLPS     X1, 16(AX)
-	JE          store148_swap
+	JE          store189_swap
 	VEXTRACTPS  $0x02, X1, 24(AX)
-	JMP         store148_swap
+	JMP         store189_swap
 
-store148_five:
+store189_five:
 	VMOVSS X1, 16(AX)
 
-store148_swap:
+store189_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store148_end
+	JMP        store189_end
 
-store148_few:
+store189_few:
 	CMPQ       R8, $0x02
-	JL         store148_one
+	JL         store189_one
 	VMOVLPS    X1, (AX)
-	JE         store148_end
+	JE         store189_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store148_end
+	JMP        store189_end
 
-store148_one:
+store189_one:
 	VMOVSS X1, (AX)
 
-store148_end:
+store189_end:
 done:
 	VZEROUPPER
 	RET
@@ -43333,36 +46718,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y3
 	VMULPS     Y3, Y4, Y3
 	CMPQ       DI, $0x04
-	JL         store149_few
+	JL         store190_few
 	VMOVUPS    X3, (AX)
-	JE         store149_end
+	JE         store190_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DI, $0x06
-	JL         store149_five
+	JL         store190_five
 	VMOVLPS    X3, 16(AX)
-	JE         store149_swap
+	JE         store190_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store149_swap
+	JMP        store190_swap
 
-store149_five:
+store190_five:
 	VMOVSS X3, 16(AX)
 
-store149_swap:
+store190_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store149_end
+	JMP        store190_end
 
-store149_few:
+store190_few:
 	CMPQ       DI, $0x02
-	JL         store149_one
+	JL         store190_one
 	VMOVLPS    X3, (AX)
-	JE         store149_end
+	JE         store190_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store149_end
+	JMP        store190_end
 
-store149_one:
+store190_one:
 	VMOVSS X3, (AX)
 
-store149_end:
+store190_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -43721,36 +47106,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store150_few
+	JL         store191_few
 	VMOVUPS    X3, (AX)
-	JE         store150_end
+	JE         store191_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store150_five
+	JL         store191_five
 	VMOVLPS    X3, 16(AX)
-	JE         store150_swap
+	JE         store191_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store150_swap
+	JMP        store191_swap
 
-store150_five:
+store191_five:
 	VMOVSS X3, 16(AX)
 
-store150_swap:
+store191_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store150_end
+	JMP        store191_end
 
-store150_few:
+store191_few:
 	CMPQ       DX, $0x02
-	JL         store150_one
+	JL         store191_one
 	VMOVLPS    X3, (AX)
-	JE         store150_end
+	JE         store191_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store150_end
+	JMP        store191_end
 
-store150_one:
+store191_one:
 	VMOVSS X3, (AX)
 
-store150_end:
+store191_end:
 done:
 	VZEROUPPER
 	RET
@@ -44092,57 +47477,57 @@ vectors_end:
 	VPXOR   X2, X2, X2
 	VPINSRW $0x00, (BX), X2, X2
 	CMPQ    CX, $0x01
-	JE      half151
+	JE      half192
 	VPINSRW $0x01, 2(BX), X2, X2
 	CMPQ    CX, $0x02
-	JE      half151
+	JE      half192
 	VPINSRW $0x02, 4(BX), X2, X2
 	CMPQ    CX, $0x03
-	JE      half151
+	JE      half192
 	VPINSRW $0x03, 6(BX), X2, X2
 	CMPQ    CX, $0x04
-	JE      half151
+	JE      half192
 	VPINSRW $0x04, 8(BX), X2, X2
 	CMPQ    CX, $0x05
-	JE      half151
+	JE      half192
 	VPINSRW $0x05, 10(BX), X2, X2
 	CMPQ    CX, $0x06
-	JE      half151
+	JE      half192
 	VPINSRW $0x06, 12(BX), X2, X2
 
-half151:
+half192:
 	VCVTPH2PS  X2, Y2
 	CMPQ       CX, $0x04
-	JL         store152_few
+	JL         store193_few
 	VMOVUPS    X2, (AX)
-	JE         store152_end
+	JE         store193_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       CX, $0x06
-	JL         store152_five
+	JL         store193_five
 	VMOVLPS    X2, 16(AX)
-	JE         store152_swap
+	JE         store193_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store152_swap
+	JMP        store193_swap
 
-store152_five:
+store193_five:
 	VMOVSS X2, 16(AX)
 
-store152_swap:
+store193_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store152_end
+	JMP        store193_end
 
-store152_few:
+store193_few:
 	CMPQ       CX, $0x02
-	JL         store152_one
+	JL         store193_one
 	VMOVLPS    X2, (AX)
-	JE         store152_end
+	JE         store193_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store152_end
+	JMP        store193_end
 
-store152_one:
+store193_one:
 	VMOVSS X2, (AX)
 
-store152_end:
+store193_end:
 done:
 	VZEROUPPER
 	RET
@@ -44245,25 +47630,25 @@ vectors_end:
 	VCVTPS2PH  $0x00, Y2, X1
 	VPEXTRW    $0x00, X1, (AX)
 	CMPQ       CX, $0x01
-	JE         half153
+	JE         half194
 	VPEXTRW    $0x01, X1, 2(AX)
 	CMPQ       CX, $0x02
-	JE         half153
+	JE         half194
 	VPEXTRW    $0x02, X1, 4(AX)
 	CMPQ       CX, $0x03
-	JE         half153
+	JE         half194
 	VPEXTRW    $0x03, X1, 6(AX)
 	CMPQ       CX, $0x04
-	JE         half153
+	JE         half194
 	VPEXTRW    $0x04, X1, 8(AX)
 	CMPQ       CX, $0x05
-	JE         half153
+	JE         half194
 	VPEXTRW    $0x05, X1, 10(AX)
 	CMPQ       CX, $0x06
-	JE         half153
+	JE         half194
 	VPEXTRW    $0x06, X1, 12(AX)
 
-half153:
+half194:
 done:
 	VZEROUPPER
 	RET

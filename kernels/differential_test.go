@@ -446,6 +446,19 @@ func roundsOver(t *testing.T, c *class) int {
 	return n * c.rounds
 }
 
+// agree runs trials of a kernel at all shapes of its class.
+func agree(t *testing.T, k *kernel, round int, w *workspace) {
+	pick := rand.New(rand.NewPCG(uint64(round), 0))
+	for i, s := range k.class.shapes {
+		c := trial{kernel: k, shape: s, offset: pick.IntN(16), typical: pick.IntN(3) > 0}
+		c.values, c.origin = drawn(mixes[pick.IntN(len(mixes))], uint64(round<<16|i))
+		if pairs := k.overlaps(s); len(pairs) > 0 && pick.IntN(2) == 0 {
+			c.same = pairs[pick.IntN(len(pairs))]
+		}
+		c.run(t, w)
+	}
+}
+
 // TestLevelsAgree runs every kernel on every level at every length, with
 // changing alignments and kinds of values, and compares bits with the generic
 // level. Guards around each operand and the inputs themselves must survive, and
@@ -459,15 +472,7 @@ func TestLevelsAgree(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			var w workspace
 			for round := range roundsOver(t, k.class) {
-				pick := rand.New(rand.NewPCG(uint64(round), 0))
-				for i, s := range k.class.shapes {
-					c := trial{kernel: k, shape: s, offset: pick.IntN(16), typical: pick.IntN(3) > 0}
-					c.values, c.origin = drawn(mixes[pick.IntN(len(mixes))], uint64(round<<16|i))
-					if pairs := k.overlaps(s); len(pairs) > 0 && pick.IntN(2) == 0 {
-						c.same = pairs[pick.IntN(len(pairs))]
-					}
-					c.run(t, &w)
-				}
+				agree(t, k, round, &w)
 			}
 			compared += w.compared
 		})

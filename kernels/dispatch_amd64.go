@@ -370,6 +370,10 @@ func colSumSquares(dst, x []float32, rows, stride, add int) {
 
 //go:noinline
 func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, keep float32) {
+	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
+		adaFisherAhead(w, m, grad, row, col, beta, add, step, lambda, decay, keep)
+		return
+	}
 	if len(w) == 0 {
 		return
 	}
@@ -396,7 +400,31 @@ func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, k
 }
 
 //go:noinline
+func adaFisherAhead(w, m, grad, row, col []float32, beta, add, step, lambda, decay, keep float32) {
+	if len(w) == 0 {
+		return
+	}
+	if len(w) > chunkLen || len(row) > rowChunk {
+		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+			adaFisherAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay, keep)
+		})
+		return
+	}
+	raceWrite(w)
+	raceWrite(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	asm.AdaFisherAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, decay, keep)
+}
+
+//go:noinline
 func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
+	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
+		adaFisherBoundedAhead(w, m, grad, row, col, beta, add, step, lambda, decay)
+		return
+	}
 	if len(w) == 0 {
 		return
 	}
@@ -423,7 +451,31 @@ func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, d
 }
 
 //go:noinline
+func adaFisherBoundedAhead(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
+	if len(w) == 0 {
+		return
+	}
+	if len(w) > chunkLen || len(row) > rowChunk {
+		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+			adaFisherBoundedAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay)
+		})
+		return
+	}
+	raceWrite(w)
+	raceWrite(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	asm.AdaFisherBoundedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, decay)
+}
+
+//go:noinline
 func calibrated(w, m, grad, row, col []float32, beta, add, share, step, keep float32) {
+	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
+		calibratedAhead(w, m, grad, row, col, beta, add, share, step, keep)
+		return
+	}
 	if len(w) == 0 {
 		return
 	}
@@ -450,7 +502,31 @@ func calibrated(w, m, grad, row, col []float32, beta, add, share, step, keep flo
 }
 
 //go:noinline
+func calibratedAhead(w, m, grad, row, col []float32, beta, add, share, step, keep float32) {
+	if len(w) == 0 {
+		return
+	}
+	if len(w) > chunkLen || len(row) > rowChunk {
+		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+			calibratedAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, share, step, keep)
+		})
+		return
+	}
+	raceWrite(w)
+	raceWrite(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	asm.CalibratedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, share, step, keep)
+}
+
+//go:noinline
 func calibratedCentred(w, m, grad, row, col, mean, shift, moved []float32, beta, add, share, step, keep float32) {
+	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
+		calibratedCentredAhead(w, m, grad, row, col, mean, shift, moved, beta, add, share, step, keep)
+		return
+	}
 	if len(w) == 0 {
 		return
 	}
@@ -477,6 +553,29 @@ func calibratedCentred(w, m, grad, row, col, mean, shift, moved []float32, beta,
 	default:
 		calibratedCentredRef(w, m, grad, row, col, mean, shift, moved, beta, add, share, step, keep)
 	}
+}
+
+//go:noinline
+func calibratedCentredAhead(w, m, grad, row, col, mean, shift, moved []float32, beta, add, share, step, keep float32) {
+	if len(w) == 0 {
+		return
+	}
+	if len(w) > chunkLen || len(row) > rowChunk {
+		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+			calibratedCentredAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], mean[r0:r1], shift[c0:c1], moved[c0:c1], beta, add, share, step, keep)
+		})
+		return
+	}
+	raceWrite(w)
+	raceWrite(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	raceRead(mean)
+	raceRead(shift)
+	raceWrite(moved)
+	asm.CalibratedCentredAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), unsafe.SliceData(mean), unsafe.SliceData(shift), unsafe.SliceData(moved), len(row), len(col), beta, add, share, step, keep)
 }
 
 //go:noinline
@@ -551,6 +650,10 @@ func updateSquaresCentred(dst, m, grad, row, col, mean, shift []float32, beta, a
 
 //go:noinline
 func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float32) {
+	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
+		sgdAhead(w, v, grad, momentum, add, gradPart, velPart, lr, decay)
+		return
+	}
 	for len(w) > chunkLen {
 		sgd(w[:chunkLen], v[:chunkLen], grad[:chunkLen], momentum, add, gradPart, velPart, lr, decay)
 		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
@@ -569,7 +672,23 @@ func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float
 }
 
 //go:noinline
+func sgdAhead(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float32) {
+	for len(w) > chunkLen {
+		sgdAhead(w[:chunkLen], v[:chunkLen], grad[:chunkLen], momentum, add, gradPart, velPart, lr, decay)
+		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	raceWrite(w)
+	raceWrite(v)
+	raceRead(grad)
+	asm.SgdAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), momentum, add, gradPart, velPart, lr, decay)
+}
+
+//go:noinline
 func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
+		adamAhead(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		return
+	}
 	for len(w) > chunkLen {
 		adam(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
@@ -589,7 +708,24 @@ func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, eps
 }
 
 //go:noinline
+func adamAhead(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	for len(w) > chunkLen {
+		adamAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	raceWrite(w)
+	raceWrite(m)
+	raceWrite(v)
+	raceRead(grad)
+	asm.AdamAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+}
+
+//go:noinline
 func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
+		adamBoundedAhead(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		return
+	}
 	for len(w) > chunkLen {
 		adamBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
 		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
@@ -609,7 +745,24 @@ func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correc
 }
 
 //go:noinline
+func adamBoundedAhead(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	for len(w) > chunkLen {
+		adamBoundedAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	raceWrite(w)
+	raceWrite(m)
+	raceWrite(v)
+	raceRead(grad)
+	asm.AdamBoundedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+}
+
+//go:noinline
 func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
+		amsGradAhead(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		return
+	}
 	for len(w) > chunkLen {
 		amsGrad(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
@@ -630,7 +783,25 @@ func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, corre
 }
 
 //go:noinline
+func amsGradAhead(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	for len(w) > chunkLen {
+		amsGradAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
+	}
+	raceWrite(w)
+	raceWrite(m)
+	raceWrite(v)
+	raceWrite(top)
+	raceRead(grad)
+	asm.AmsGradAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+}
+
+//go:noinline
 func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
+		amsGradBoundedAhead(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		return
+	}
 	for len(w) > chunkLen {
 		amsGradBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
 		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
@@ -651,7 +822,25 @@ func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step
 }
 
 //go:noinline
+func amsGradBoundedAhead(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	for len(w) > chunkLen {
+		amsGradBoundedAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
+	}
+	raceWrite(w)
+	raceWrite(m)
+	raceWrite(v)
+	raceWrite(top)
+	raceRead(grad)
+	asm.AmsGradBoundedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+}
+
+//go:noinline
 func adagrad(w, s, grad []float32, step, epsilon, decay float32) {
+	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
+		adagradAhead(w, s, grad, step, epsilon, decay)
+		return
+	}
 	for len(w) > chunkLen {
 		adagrad(w[:chunkLen], s[:chunkLen], grad[:chunkLen], step, epsilon, decay)
 		w, s, grad = w[chunkLen:], s[chunkLen:], grad[chunkLen:]
@@ -670,7 +859,23 @@ func adagrad(w, s, grad []float32, step, epsilon, decay float32) {
 }
 
 //go:noinline
+func adagradAhead(w, s, grad []float32, step, epsilon, decay float32) {
+	for len(w) > chunkLen {
+		adagradAhead(w[:chunkLen], s[:chunkLen], grad[:chunkLen], step, epsilon, decay)
+		w, s, grad = w[chunkLen:], s[chunkLen:], grad[chunkLen:]
+	}
+	raceWrite(w)
+	raceWrite(s)
+	raceRead(grad)
+	asm.AdagradAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(s), unsafe.SliceData(grad), len(w), step, epsilon, decay)
+}
+
+//go:noinline
 func rmsProp(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
+	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
+		rmsPropAhead(w, v, grad, alpha, add, epsilon, lr, decay)
+		return
+	}
 	for len(w) > chunkLen {
 		rmsProp(w[:chunkLen], v[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
 		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
@@ -689,7 +894,23 @@ func rmsProp(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
 }
 
 //go:noinline
+func rmsPropAhead(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
+	for len(w) > chunkLen {
+		rmsPropAhead(w[:chunkLen], v[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
+		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	raceWrite(w)
+	raceWrite(v)
+	raceRead(grad)
+	asm.RmsPropAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), alpha, add, epsilon, lr, decay)
+}
+
+//go:noinline
 func rmsPropCentered(w, v, a, grad []float32, alpha, add, epsilon, lr, decay float32) {
+	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
+		rmsPropCenteredAhead(w, v, a, grad, alpha, add, epsilon, lr, decay)
+		return
+	}
 	for len(w) > chunkLen {
 		rmsPropCentered(w[:chunkLen], v[:chunkLen], a[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
 		w, v, a, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], grad[chunkLen:]
@@ -709,7 +930,24 @@ func rmsPropCentered(w, v, a, grad []float32, alpha, add, epsilon, lr, decay flo
 }
 
 //go:noinline
+func rmsPropCenteredAhead(w, v, a, grad []float32, alpha, add, epsilon, lr, decay float32) {
+	for len(w) > chunkLen {
+		rmsPropCenteredAhead(w[:chunkLen], v[:chunkLen], a[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
+		w, v, a, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], grad[chunkLen:]
+	}
+	raceWrite(w)
+	raceWrite(v)
+	raceWrite(a)
+	raceRead(grad)
+	asm.RmsPropCenteredAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(a), unsafe.SliceData(grad), len(w), alpha, add, epsilon, lr, decay)
+}
+
+//go:noinline
 func rmsPropMomentum(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
+		rmsPropMomentumAhead(w, v, b, grad, alpha, add, epsilon, momentum, lr, decay)
+		return
+	}
 	for len(w) > chunkLen {
 		rmsPropMomentum(w[:chunkLen], v[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
 		w, v, b, grad = w[chunkLen:], v[chunkLen:], b[chunkLen:], grad[chunkLen:]
@@ -729,7 +967,24 @@ func rmsPropMomentum(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr,
 }
 
 //go:noinline
+func rmsPropMomentumAhead(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	for len(w) > chunkLen {
+		rmsPropMomentumAhead(w[:chunkLen], v[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
+		w, v, b, grad = w[chunkLen:], v[chunkLen:], b[chunkLen:], grad[chunkLen:]
+	}
+	raceWrite(w)
+	raceWrite(v)
+	raceWrite(b)
+	raceRead(grad)
+	asm.RmsPropMomentumAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(b), unsafe.SliceData(grad), len(w), alpha, add, epsilon, momentum, lr, decay)
+}
+
+//go:noinline
 func rmsPropCenteredMomentum(w, v, a, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
+		rmsPropCenteredMomentumAhead(w, v, a, b, grad, alpha, add, epsilon, momentum, lr, decay)
+		return
+	}
 	for len(w) > chunkLen {
 		rmsPropCenteredMomentum(w[:chunkLen], v[:chunkLen], a[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
 		w, v, a, b, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], b[chunkLen:], grad[chunkLen:]
@@ -750,7 +1005,25 @@ func rmsPropCenteredMomentum(w, v, a, b, grad []float32, alpha, add, epsilon, mo
 }
 
 //go:noinline
+func rmsPropCenteredMomentumAhead(w, v, a, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	for len(w) > chunkLen {
+		rmsPropCenteredMomentumAhead(w[:chunkLen], v[:chunkLen], a[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
+		w, v, a, b, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], b[chunkLen:], grad[chunkLen:]
+	}
+	raceWrite(w)
+	raceWrite(v)
+	raceWrite(a)
+	raceWrite(b)
+	raceRead(grad)
+	asm.RmsPropCenteredMomentumAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(grad), len(w), alpha, add, epsilon, momentum, lr, decay)
+}
+
+//go:noinline
 func lion(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
+	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
+		lionAhead(w, m, grad, beta1, add1, beta2, add2, step, keep)
+		return
+	}
 	for len(w) > chunkLen {
 		lion(w[:chunkLen], m[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, keep)
 		w, m, grad = w[chunkLen:], m[chunkLen:], grad[chunkLen:]
@@ -766,6 +1039,18 @@ func lion(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
 	default:
 		lionRef(w, m, grad, beta1, add1, beta2, add2, step, keep)
 	}
+}
+
+//go:noinline
+func lionAhead(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
+	for len(w) > chunkLen {
+		lionAhead(w[:chunkLen], m[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, keep)
+		w, m, grad = w[chunkLen:], m[chunkLen:], grad[chunkLen:]
+	}
+	raceWrite(w)
+	raceWrite(m)
+	raceRead(grad)
+	asm.LionAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, keep)
 }
 
 //go:noinline

@@ -4,16 +4,17 @@ package kernels
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-// lowerStreams makes vectors large that are not, until the end of the test.
-func lowerStreams(t *testing.T, n int) {
-	old := streamLen
-	streamLen = n
-	t.Cleanup(func() { streamLen = old })
+// lower makes vectors large that are not, until the end of the test.
+func lower(t *testing.T, large *int, n int) {
+	old := *large
+	*large = n
+	t.Cleanup(func() { *large = old })
 }
 
 // TestStreamsAgree runs all kernels of vectors at lengths about that from which on
@@ -22,7 +23,7 @@ func lowerStreams(t *testing.T, n int) {
 func TestStreamsAgree(t *testing.T) {
 	keepLevel(t)
 	const large = chunkLen + 7
-	lowerStreams(t, large)
+	lower(t, &streamLen, large)
 	var w workspace
 	for i := range table {
 		k := &table[i]
@@ -71,6 +72,28 @@ func TestStreams(t *testing.T) {
 		require.True(t, fillStream(dst, 1))
 		require.Equal(t, float32(1), dst[n-1])
 	}
+}
+
+// TestAheadAgrees runs the steps of optimizers with vectors of all lengths taken for
+// so large that they are fetched ahead.
+func TestAheadAgrees(t *testing.T) {
+	keepLevel(t)
+	lower(t, &aheadLen, 1)
+	var w workspace
+	steps := 0
+	for i := range table {
+		k := &table[i]
+		if !strings.Contains(k.name, "Step") {
+			continue
+		}
+		steps++
+		t.Run(k.name, func(t *testing.T) {
+			for round := range 4 {
+				agree(t, k, round, &w)
+			}
+		})
+	}
+	require.GreaterOrEqual(t, steps, 10)
 }
 
 func TestUntilLine(t *testing.T) {

@@ -17,7 +17,7 @@ type arch struct {
 	name       string
 	constraint string
 	levels     []string
-	streams    string // the level with stores past the caches
+	large      string // the level with routines for the largest vectors
 }
 
 var (
@@ -34,8 +34,11 @@ func stubs(kernels []*vec.Kernel, a arch, tiles []gemmLevel) *bytes.Buffer {
 		for _, l := range a.levels {
 			fmt.Fprintf(b, "\n//go:noescape\nfunc %s%s%s\n", k.Title(), l, strings.TrimPrefix(k.Signature(), "func"))
 		}
-		if a.streams != "" && k.Streams() {
-			fmt.Fprintf(b, "\n//go:noescape\nfunc %sStream%s%s\n", k.Title(), a.streams, strings.TrimPrefix(k.Signature(), "func"))
+		if a.large != "" && k.Streams() {
+			fmt.Fprintf(b, "\n//go:noescape\nfunc %sStream%s%s\n", k.Title(), a.large, strings.TrimPrefix(k.Signature(), "func"))
+		}
+		if a.large != "" && k.FetchesAhead() {
+			fmt.Fprintf(b, "\n//go:noescape\nfunc %sAhead%s%s\n", k.Title(), a.large, strings.TrimPrefix(k.Signature(), "func"))
 		}
 	}
 	for _, l := range tiles {
@@ -87,10 +90,13 @@ func dispatch(kernels []*vec.Kernel, a arch) *bytes.Buffer {
 			fmt.Fprintf(b, "%s%sRef(%s)\n}\n", ret, k.Name, names)
 			continue
 		}
-		if a.streams != "" && k.Streams() {
+		if a.large != "" && k.Streams() {
 			fmt.Fprintf(b, "if len(%s) >= streamLen && %sStream(%s) {\nreturn\n}\n", k.Slices[0].Name, k.Name, names)
 		}
-		chunks(b, k, names)
+		if a.large != "" && k.FetchesAhead() {
+			fmt.Fprintf(b, "if len(%s) >= aheadLen && len(%[1]s) < streamLen && CurrentLevel() == %[2]s {\n%[3]sAhead(%[4]s)\nreturn\n}\n", k.Slices[0].Name, a.large, k.Name, names)
+		}
+		chunks(b, k, k.Name, names)
 		races(b, k)
 		fmt.Fprintf(b, "switch CurrentLevel() {\n")
 		for i, l := range a.levels {
@@ -102,8 +108,11 @@ func dispatch(kernels []*vec.Kernel, a arch) *bytes.Buffer {
 			fmt.Fprintf(b, "case %s:\n%s\n", l, call)
 		}
 		fmt.Fprintf(b, "default:\n%s%sRef(%s)\n}\n}\n", ret, k.Name, names)
-		if a.streams != "" && k.Streams() {
-			stream(b, k, a.streams, params, names)
+		if a.large != "" && k.Streams() {
+			stream(b, k, a.large, params, names)
+		}
+		if a.large != "" && k.FetchesAhead() {
+			ahead(b, k, a.large, params, names)
 		}
 	}
 	return b
@@ -153,15 +162,23 @@ func stream(b *bytes.Buffer, k *vec.Kernel, level, params, names string) {
 	fmt.Fprintf(b, "asm.%sStream%s(%s)\n}\n", k.Title(), level, arguments(k))
 }
 
+// ahead writes the function that runs a kernel on large vectors, fetching ahead.
+func ahead(b *bytes.Buffer, k *vec.Kernel, level, params, names string) {
+	fmt.Fprintf(b, "\n//go:noinline\nfunc %sAhead(%s) {\n", k.Name, params)
+	chunks(b, k, k.Name+"Ahead", names)
+	races(b, k)
+	fmt.Fprintf(b, "asm.%sAhead%s(%s)\n}\n", k.Title(), level, arguments(k))
+}
+
 // chunks writes what a function of long vectors, or of a large matrix, does first: it
-// calls itself on pieces.
-func chunks(b *bytes.Buffer, k *vec.Kernel, names string) {
+// calls itself, by its name, on pieces.
+func chunks(b *bytes.Buffer, k *vec.Kernel, name, names string) {
 	call := func(cut func(*vec.Slice) string) string {
 		args := strings.Split(names, ", ")
 		for _, s := range k.Slices {
 			args[slices.Index(args, s.Name)] += cut(s)
 		}
-		return fmt.Sprintf("%s(%s)", k.Name, strings.Join(args, ", "))
+		return fmt.Sprintf("%s(%s)", name, strings.Join(args, ", "))
 	}
 	first := k.Slices[0].Name
 	if g := k.Grid(); g != nil {

@@ -38,6 +38,9 @@ func generate() error {
 		if k.Streams() {
 			k.LowerStream(avx2)
 		}
+		if k.FetchesAhead() {
+			k.LowerAhead(avx2)
+		}
 	}
 	for _, t := range []interface {
 		Tiles() []vec.Tile

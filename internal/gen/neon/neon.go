@@ -120,6 +120,7 @@ func (t *Target) MemoryVector(vec.Op, int, bool) bool { return false }
 func (t *Target) Streams() bool                    { return false }
 func (t *Target) StoreAround(vec.Reg, vec.GP, int) { panic("neon: no stores past the caches") }
 func (t *Target) Fence()                           {}
+func (t *Target) Fetch(vec.GP, int)                { panic("neon: no fetching ahead") }
 
 func (t *Target) Constant(d vec.Reg, bits uint32) {
 	t.op("MOVD $0x%08x, R%d", bits, scratch)

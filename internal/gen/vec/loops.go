@@ -40,6 +40,9 @@ func (l *lowering) each(body []*Value, n GP, unroll int, moving []*Slice, end st
 	if unroll > 1 {
 		t.SubJump(n, unroll*lanes, LT, l.prefix+"blocks_end")
 		t.Label(l.prefix + "blocks")
+		if l.ahead {
+			l.fetch(moving, unroll*lanes)
+		}
 		l.block(body, unroll, 0)
 		l.advance(moving, unroll*lanes)
 		t.SubJump(n, unroll*lanes, GE, l.prefix+"blocks")

@@ -358,6 +358,67 @@ func TestEachStream(t *testing.T) {
 	})
 }
 
+// TestAhead: blocks fetch each line of what moves once, and compute the same.
+func TestAhead(t *testing.T) {
+	var a, b, col *vec.Slice
+	var results []term
+	fetching := 0
+	trials(t, func(c *trial) {
+		k := c.f.k
+		a, b, col = k.InOut("a"), k.InOut("b"), k.In("col")
+		c.loads(a, func(at point) int { return at.col })
+		c.loads(b, func(at point) int { return at.col })
+		c.loads(col, func(at point) int { return at.col })
+		k.Rows(4, nil, col, []*vec.Slice{a, b}, []*vec.Slice{col}, func() {}, func() {
+			results = c.f.grow(2, c.r.IntN(3))
+			k.Store(a, results[0].v)
+			k.Store(b, results[1].v)
+		})
+	}, func(t *testing.T, c *trial) {
+		require.True(t, c.k.FetchesAhead())
+		require.NoError(t, c.m.refuse(c.k.LowerAhead))
+		for _, n := range append(c.lengths(4), 2000) {
+			if n == 0 {
+				continue
+			}
+			c.arguments(map[*vec.Slice]int{a: n, b: n, col: n})
+			c.m.args["rows"], c.m.args["cols"] = 1, n
+			c.m.run()
+			c.requireWords(t, a, func(i int) uint32 { return results[0].eval(point{col: i}) }, "n=%d", n)
+			c.requireWords(t, b, func(i int) uint32 { return results[1].eval(point{col: i}) }, "n=%d", n)
+			if n < 2000 || len(c.m.fetched) == 0 { // no registers for a block of several vectors
+				continue
+			}
+			fetching++
+			lines := map[int]int{}
+			for _, p := range c.m.fetched {
+				lines[p]++
+			}
+			for _, s := range []*vec.Slice{a, b} {
+				found := 0
+				for p := range 4 * n {
+					found += lines[c.m.args[s.Name]+1280+p]
+				}
+				require.InDelta(t, 4*n/64, found, 8, "lines of %s", s.Name)
+			}
+			require.Less(t, len(c.m.fetched), 3*4*n/64, "the columns' vector, which stays in the caches")
+		}
+	})
+	require.Positive(t, fetching)
+}
+
+// TestFetchesAhead: kernels that update several vectors have such a routine.
+func TestFetchesAhead(t *testing.T) {
+	describe := func(slices func(k *vec.Kernel) (to, from *vec.Slice)) bool {
+		return vec.Describe("copy", func(k *vec.Kernel) {
+			to, from := slices(k)
+			k.Each(2, func() { k.Store(to, k.Load(from)) })
+		}).FetchesAhead()
+	}
+	require.True(t, describe(func(k *vec.Kernel) (to, from *vec.Slice) { return k.InOut("to"), k.InOut("from") }))
+	require.False(t, describe(func(k *vec.Kernel) (to, from *vec.Slice) { return k.InOut("to"), k.In("from") }))
+}
+
 // TestStreams: an output that is read, or several, have no such routine.
 func TestStreams(t *testing.T) {
 	describe := func(slices func(k *vec.Kernel) (to, from *vec.Slice)) bool {

@@ -27,6 +27,7 @@ type machine struct {
 	jump     string  // set by the current instruction
 	unfenced bool    // stores past the caches are under way
 	around   int     // such stores so far
+	fetched  []int   // addresses
 
 	vectors  [][]uint32
 	opmasks  [][]uint32
@@ -262,6 +263,11 @@ func (m *machine) StoreAround(s vec.Reg, p vec.GP, offset int) {
 
 func (m *machine) Fence() { m.do(func() { m.unfenced = false }) }
 
+// Fetch may go past the memory.
+func (m *machine) Fetch(p vec.GP, offset int) {
+	m.do(func() { m.fetched = append(m.fetched, m.integers[p]+offset) })
+}
+
 // The machine's halves are words that take two bytes of memory: the memory holds
 // them in its lower or upper halves of words, and they are scrambled on the way.
 func (m *machine) LoadHalf(d vec.Reg, p vec.GP, offset int, partial bool) {
@@ -420,7 +426,7 @@ func (m *machine) reset() {
 		m.opmasks = append(m.opmasks, slices.Repeat([]uint32{poison}, m.lanes))
 	}
 	m.integers, m.results = map[vec.GP]int{}, map[int]uint32{}
-	m.active, m.jump, m.unfenced = nil, "", false
+	m.active, m.jump, m.unfenced, m.fetched = nil, "", false, nil
 }
 
 // run runs the program on the arguments that are set. It panics where the

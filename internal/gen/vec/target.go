@@ -77,6 +77,7 @@ type Target interface {
 	Store(s Reg, p GP, offset int, partial bool)
 	StoreAround(s Reg, p GP, offset int)                      // past the caches, to a multiple of 32 bytes; see Streams
 	Fence()                                                   // orders such stores before what follows
+	Fetch(p GP, offset int)                                   // into the first cache
 	LoadHalf(d Reg, p GP, offset int, partial bool)           // of float16, to float32
 	StoreHalf(s Reg, p GP, offset int, partial bool, tmp Reg) // rounded to nearest, ties to even
 

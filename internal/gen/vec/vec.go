@@ -220,6 +220,19 @@ func (k *Kernel) Streams() bool {
 		!slices.ContainsFunc(k.Slices[1:], func(s *Slice) bool { return s.Access != In })
 }
 
+// FetchesAhead reports whether the kernel has a routine for large vectors that fetches
+// them ahead: it updates several, and does so much with an element that a processor
+// doesn't look far enough ahead.
+func (k *Kernel) FetchesAhead() bool {
+	updated := 0
+	for _, s := range k.Slices {
+		if s.Access == InOut {
+			updated++
+		}
+	}
+	return updated > 1 && (k.each && !k.index || k.grid != nil)
+}
+
 // Grid returns the matrix that the kernel goes over, nil if it has another loop.
 func (k *Kernel) Grid() *Grid { return k.grid }
 

@@ -382,6 +382,10 @@ func (t *Target) StoreAround(s vec.Reg, p vec.GP, offset int) {
 
 func (t *Target) Fence() { t.SFENCE() }
 
+func (t *Target) Fetch(p vec.GP, offset int) {
+	t.PREFETCHT0(operand.Mem{Base: gp(p), Disp: offset})
+}
+
 // half is the register for the float16 form of a vector.
 func (t *Target) half(r vec.Reg) reg.VecPhysical {
 	if t.Wide {
