@@ -89,7 +89,7 @@ type result struct {
 type sampler struct {
 	run    timed
 	runs   int           // in a sample
-	warm   bool          // one more run comes before them
+	warm   bool          // runs that aren't timed come before them
 	sample time.Duration // that runs fill
 	// lacking says how much of the core there is not, see watch; nil where that is
 	// not asked.
@@ -122,11 +122,15 @@ const (
 	tries  = 40
 )
 
-// time times one sample. The run before it brings the operands back into the
-// cache that they fit in.
+// warmRuns bring the operands back into the caches from which the contender before has
+// put them, with memory of its own. One or two runs don't do that where the operands
+// nearly fill the third cache, which keeps some of what was there.
+const warmRuns = 4
+
+// time times one sample.
 func (s *sampler) time() (time.Duration, error) {
 	if s.warm {
-		if _, err := s.run(1); err != nil {
+		if _, err := s.run(warmRuns); err != nil {
 			return 0, err
 		}
 	}
