@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -116,6 +117,59 @@ func (run report) tables(w io.Writer) {
 			fmt.Fprintf(w, "\n## %s\n\n%s\n\n", s.title, s.note)
 			table(w, rows)
 		}
+	}
+	run.behind(w)
+}
+
+// behind lists where others are faster.
+func (run report) behind(w io.Writer) {
+	const clearly = 0.05
+	races := map[[2]string][]result{}
+	var order [][2]string
+	for _, x := range run.results {
+		k := [2]string{x.Kernel, x.Size}
+		if races[k] == nil {
+			order = append(order, k)
+		}
+		races[k] = append(races[k], x)
+	}
+	type gap struct {
+		ours, best result
+		share      float64
+	}
+	var gaps []gap
+	contested := 0
+	for _, k := range order {
+		var g gap
+		for _, x := range races[k] {
+			side := &g.best
+			if isOurs(x.Contender) {
+				side = &g.ours
+			}
+			if side.Contender == "" || x.better(side.Median) {
+				*side = x
+			}
+		}
+		if g.ours.Contender == "" || g.best.Contender == "" {
+			continue
+		}
+		contested++
+		if g.share = g.ours.Median / g.best.Median; g.ours.Unit == "us" || g.ours.Unit == "ns" {
+			g.share = 1 / g.share
+		}
+		if g.share < 1-clearly {
+			gaps = append(gaps, g)
+		}
+	}
+	slices.SortStableFunc(gaps, func(a, b gap) int { return cmp.Compare(a.share, b.share) })
+	fmt.Fprintf(w, "\n## Where others are faster\n\nThe rows in which somebody is faster than ours at its best by more than %g %%: %d of %d with others. bench/README.md says why.\n\n",
+		100*clearly, len(gaps), contested)
+	if len(gaps) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "| kernel | size | ours | the fastest | | ours / it |\n|---|---|---:|---|---:|---:|\n")
+	for _, g := range gaps {
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s %s | %.2f |\n", g.ours.Kernel, g.ours.Size, number(g.ours.Median), g.best.Contender, number(g.best.Median), g.best.Unit, g.share)
 	}
 }
 
