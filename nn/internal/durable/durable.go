@@ -53,12 +53,30 @@ func Previous(path string) string { return path + previous }
 // spare is the name that the old file has before it becomes the previous one.
 func spare(path string) string { return Previous(path) + temporary }
 
-// Target returns path, or what it points to if it is a symbolic link.
+// Target returns path, or, where a symbolic link is there, what it points to,
+// whether or not that exists.
 func Target(path string) (string, error) {
-	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		return filepath.EvalSymlinks(path)
+	const most = 40 // as many as Linux follows
+	for range most {
+		info, err := os.Lstat(path)
+		if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+			return path, nil
+		}
+		link, err := os.Readlink(path)
+		if err != nil {
+			return "", err
+		}
+		if !filepath.IsAbs(link) {
+			dir, _ := filepath.Split(path)
+			link = dir + link // and not Join: behind a link to a directory, .. is not what stands before it
+		}
+		dir, name := filepath.Split(link)
+		if dir, err = filepath.EvalSymlinks(dir); err != nil {
+			return "", err
+		}
+		path = filepath.Join(dir, name)
 	}
-	return path, nil
+	return "", fmt.Errorf("%s is one of more than %d symbolic links in a row", path, most)
 }
 
 // Replace gives the file at path, or the one that a symbolic link there points

@@ -289,16 +289,39 @@ func TestPermissions(t *testing.T) {
 
 func TestSymbolicLink(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, os.Mkdir(filepath.Join(dir, "sub"), 0o777))
-	target, link := filepath.Join(dir, "sub", "F"), filepath.Join(dir, "L")
-	require.NoError(t, os.Symlink(filepath.Join("sub", "F"), link))
-	require.ErrorIs(t, Replace(link, notDamaged, put("N")), fs.ErrNotExist)
-
-	require.NoError(t, os.WriteFile(target, []byte("O"), 0o666))
-	require.NoError(t, Replace(link, notDamaged, put("N")))
-	require.Equal(t, "N", content(t, target))
-	require.Equal(t, "O", content(t, target+".prev"))
-	require.Equal(t, []string{"L", "sub"}, names(t, dir))
+	for _, name := range []string{"sub", "sub/deep"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o777))
+	}
+	target := filepath.Join(dir, "sub", "F")
+	for name, to := range map[string]string{
+		"L":        filepath.Join("sub", "F"),
+		"absolute": target,
+		"twice":    "L",
+		"there":    filepath.Join("sub", "deep"),
+		"back":     "there/../F", // in sub, not beside there
+		"round":    "round",
+		"nowhere":  filepath.Join("none", "F"),
+	} {
+		require.NoError(t, os.Symlink(to, filepath.Join(dir, name)))
+	}
+	// Also through links to what is not there yet.
+	for _, name := range []string{"L", "absolute", "twice", "back"} {
+		require.NoError(t, os.RemoveAll(target))
+		require.NoError(t, os.RemoveAll(Previous(target)))
+		link := filepath.Join(dir, name)
+		require.NoError(t, Replace(link, notDamaged, put("O")), name)
+		require.Equal(t, "O", content(t, target), name)
+		require.NoError(t, Replace(link, notDamaged, put("N")), name)
+		require.Equal(t, "N", content(t, target), name)
+		require.Equal(t, "O", content(t, target+".prev"), name)
+	}
+	t.Chdir(dir)
+	require.NoError(t, Replace("L", nil, put("R")))
+	require.Equal(t, "R", content(t, target))
+	require.ErrorContains(t, Replace(filepath.Join(dir, "round"), notDamaged, put("N")), "symbolic links in a row")
+	require.ErrorIs(t, Replace(filepath.Join(dir, "nowhere"), notDamaged, put("N")), fs.ErrNotExist)
+	require.Equal(t, []string{"L", "absolute", "back", "nowhere", "round", "sub", "there", "twice"}, names(t, dir))
+	require.Equal(t, []string{"F", "F.prev", "deep"}, names(t, filepath.Join(dir, "sub")))
 }
 
 func TestInTheWay(t *testing.T) {
