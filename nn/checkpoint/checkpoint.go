@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 
 	"github.com/adafisher-go/adafisher/nn/internal/durable"
-	"github.com/adafisher-go/adafisher/nn/safetensors"
 )
 
 // Save makes c the content at path, and the file that was there the previous
@@ -34,10 +32,7 @@ func Save(path string, c *Content) error {
 
 // intact reports whether a file is a whole checkpoint, of whatever version.
 func intact(r io.ReaderAt, size int64) bool {
-	f, err := safetensors.NewFile(r, size)
-	if err == nil {
-		err = verify(f, r, size)
-	}
+	_, err := open(r, size)
 	return err == nil || errors.Is(err, errVersion)
 }
 
@@ -52,9 +47,10 @@ type Loaded struct {
 }
 
 // Load returns the content at path, or the previous one if the file at path is
-// missing or damaged. Everything is checked before it returns, see [Decode]. It
-// needs as much memory as the file has bytes, on a big-endian machine twice as
-// much. An error is [fs.ErrNotExist] only if there is neither file.
+// missing or damaged. Everything is checked before it returns, see [Decode], and
+// memory for the vectors is taken only after the checksum was found right. A
+// symbolic link at path is followed. An error is [fs.ErrNotExist] only if there is
+// neither file.
 //
 // There is no falling back from a file that may be good: one of a version that
 // this program doesn't know, or one that can't be opened, is an error.
@@ -116,14 +112,7 @@ func read(path string) (*Content, error) {
 	if info, err = f.Stat(); err != nil {
 		return nil, err
 	}
-	if info.Size() > math.MaxInt {
-		return nil, damaged{path, fmt.Errorf("%d bytes are too many", info.Size())}
-	}
-	b := make([]byte, info.Size())
-	if _, err := io.ReadFull(f, b); err != nil {
-		return nil, damaged{path, err}
-	}
-	c, err := decode(b)
+	c, err := decode(f, info.Size())
 	switch {
 	case errors.Is(err, errVersion):
 		return nil, fmt.Errorf("%s: %w", path, err)

@@ -233,6 +233,21 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// A file that says that it is enormous is damaged, not a reason for memory.
+func TestEnormousFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run.ckpt")
+	require.NoError(t, checkpoint.Save(path, small(1)))
+	require.NoError(t, checkpoint.Save(path, small(2)))
+	if err := os.Truncate(path, 1<<40); err != nil {
+		t.Skipf("a file with a hole of a TiB: %v", err)
+	}
+	l := load(t, path)
+	require.ErrorContains(t, l.Skipped, "the tensors end at ")
+	requireSame(t, small(1), &l.Content)
+	require.NoError(t, checkpoint.Save(path, small(3)))
+	requireSame(t, small(1), &load(t, path+".prev").Content)
+}
+
 // The errors say what is wrong, and only the absence of both files is
 // fs.ErrNotExist.
 func TestLoadErrors(t *testing.T) {
@@ -324,12 +339,12 @@ func TestHostileFiles(t *testing.T) {
 		{file(nil, safetensors.New("vectors", []float32{1}, 1)), `tensor "vectors" is not one of a checkpoint`},
 		{file(nil, safetensors.New("vectors/x", []float32{1})), `tensor "vectors/x" has 0 dimensions: want 1`},
 		{file(nil, safetensors.New("vectors/x", []float32{1}, 1, 1)), `tensor "vectors/x" has 2 dimensions: want 1`},
-		{file(nil, safetensors.New("vectors/x", []float64{1}, 1)), `tensor "vectors/x": it is of type F64: can't be read as float32`},
+		{file(nil, safetensors.New("vectors/x", []float64{1}, 1)), `tensor "vectors/x" is of type F64: want F32`},
 		{file(nil, safetensors.New("ints/x", []int64{1}, 1)), `tensor "ints/x" has 1 dimensions: want none`},
 		{file(nil, safetensors.New("ints/x", []uint64{1})), `tensor "ints/x": it is of type U64: can't be read as int64`},
 		{file(nil, safetensors.New("floats/x", []float32{1})), `it is of type F32: can't be read as float64`},
 		{file(nil, safetensors.New("uints/x", []int64{1})), `it is of type I64: can't be read as uint64`},
-		{file(nil, safetensors.New("bytes/x", []int8{1}, 1)), `it is of type I8: can't be read as uint8`},
+		{file(nil, safetensors.New("bytes/x", []int8{1}, 1)), `tensor "bytes/x" is of type I8: want U8`},
 		{file(nil, safetensors.New("zzz", []uint8{1}, 1)), `it is damaged: there is no checksum at its end`},
 		{file(nil, safetensors.NewRaw("b", safetensors.BOOL, []byte{1})), `it is damaged: there is no checksum at its end`},
 	} {
@@ -369,14 +384,25 @@ func TestSaveOverDamage(t *testing.T) {
 func TestSymbolicLink(t *testing.T) {
 	dir := t.TempDir()
 	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
-	require.NoError(t, checkpoint.Save(target, small(1)))
 	require.NoError(t, os.Symlink("target", link))
+	_, err := checkpoint.Load(link)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.NoError(t, checkpoint.Save(link, small(1)))
 	require.NoError(t, checkpoint.Save(link, small(2)))
-	require.NoError(t, os.Truncate(target, 10))
-	l := load(t, link)
-	require.Equal(t, target+".prev", l.Path)
-	requireSame(t, small(1), &l.Content)
-	require.Equal(t, []string{"link", "target", "target.prev"}, names(t, dir))
+	for _, damage := range []func() error{
+		func() error { return os.Truncate(target, 10) },
+		func() error { return os.Remove(target) },
+	} {
+		require.NoError(t, damage())
+		l := load(t, link)
+		require.Equal(t, target+".prev", l.Path)
+		require.Error(t, l.Skipped)
+		requireSame(t, small(1), &l.Content)
+	}
+	require.Equal(t, []string{"link", "target.prev"}, names(t, dir))
+	require.NoError(t, checkpoint.Save(link, small(3)))
+	requireSame(t, small(3), &load(t, target).Content)
+	requireSame(t, small(1), &load(t, target+".prev").Content)
 }
 
 // Load removes what a killed process has left.

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
+	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -92,7 +92,7 @@ func appendScalars[T safetensors.Element](tensors []safetensors.Tensor, kind str
 // the file that a checkpoint doesn't have. The maps that it returns are never
 // nil.
 func Decode(file []byte) (*Content, error) {
-	c, err := decode(slices.Clone(file))
+	c, err := decode(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
@@ -103,13 +103,13 @@ func Decode(file []byte) (*Content, error) {
 // not know.
 var errVersion = errors.New("unknown version")
 
-// decode returns the content of b, which shares its memory.
-func decode(b []byte) (*Content, error) {
-	f, err := safetensors.Parse(b)
-	if err != nil {
-		return nil, err
+// decode returns a copy of the content of the file that r holds.
+func decode(r io.ReaderAt, size int64) (*Content, error) {
+	if size > math.MaxInt {
+		return nil, fmt.Errorf("%d bytes are too many", size)
 	}
-	if err := verify(f, bytes.NewReader(b), int64(len(b))); err != nil {
+	f, err := open(r, size)
+	if err != nil {
 		return nil, err
 	}
 	c := &Content{
@@ -140,9 +140,9 @@ func decode(b []byte) (*Content, error) {
 		kind, name, named := strings.Cut(t.Name, "/")
 		switch {
 		case kind == vectors && named:
-			err = array(c.Vectors, name, t)
+			err = array(c.Vectors, name, t, safetensors.F32)
 		case kind == blobs && named:
-			err = array(c.Bytes, name, t)
+			err = array(c.Bytes, name, t, safetensors.U8)
 		case kind == floats && named:
 			err = scalar(c.Floats, name, t)
 		case kind == ints && named:
@@ -159,16 +159,16 @@ func decode(b []byte) (*Content, error) {
 	return c, nil
 }
 
-func array[T safetensors.Element](values map[string][]T, name string, t safetensors.Tensor) error {
-	if len(t.Shape) != 1 {
+func array[T safetensors.Element](values map[string][]T, name string, t safetensors.Tensor, want safetensors.DType) error {
+	switch {
+	case len(t.Shape) != 1:
 		return fmt.Errorf("tensor %.100q has %d dimensions: want 1", t.Name, len(t.Shape))
+	case t.DType != want: // another type could need far more memory than file
+		return fmt.Errorf("tensor %.100q is of type %s: want %s", t.Name, t.DType, want)
 	}
-	v, ok := safetensors.View[T](t)
-	if !ok {
-		v = make([]T, t.Len())
-		if err := safetensors.Read(t, v); err != nil {
-			return err
-		}
+	v := make([]T, t.Len())
+	if err := safetensors.Read(t, v); err != nil {
+		return err
 	}
 	values[name] = v
 	return nil
@@ -186,34 +186,39 @@ func scalar[T safetensors.Element](values map[string]T, name string, t safetenso
 	return nil
 }
 
-// verify checks that f, the file that r holds, is a whole checkpoint of a known
-// version.
-func verify(f *safetensors.File, r io.ReaderAt, size int64) error {
+// open reads the header of the file that r holds, and checks that it is a whole
+// checkpoint of a known version. However large the file says that it is, this
+// needs memory for the header alone.
+func open(r io.ReaderAt, size int64) (*safetensors.File, error) {
+	f, err := safetensors.NewFile(r, size)
+	if err != nil {
+		return nil, err
+	}
 	metadata := f.Metadata()
 	if metadata["format"] != format {
-		return fmt.Errorf("it is not a checkpoint: its format is %.100q", metadata["format"])
+		return nil, fmt.Errorf("it is not a checkpoint: its format is %.100q", metadata["format"])
 	}
 	tensors := f.Tensors()
 	if len(tensors) == 0 || tensors[len(tensors)-1].Name != digestName {
-		return errors.New("it is damaged: there is no checksum at its end")
+		return nil, errors.New("it is damaged: there is no checksum at its end")
 	}
 	want := make([]byte, sha256.Size)
 	if err := safetensors.Read(tensors[len(tensors)-1], want); err != nil {
-		return err
+		return nil, err
 	}
 	h := sha256.New()
 	n, err := io.Copy(h, io.NewSectionReader(r, 0, size-sha256.Size))
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case n != size-sha256.Size:
-		return io.ErrUnexpectedEOF
+		return nil, io.ErrUnexpectedEOF
 	}
 	if got := h.Sum(nil); !bytes.Equal(got, want) {
-		return fmt.Errorf("it is damaged: its SHA-256 is %x, it says %x", got, want)
+		return nil, fmt.Errorf("it is damaged: its SHA-256 is %x, it says %x", got, want)
 	}
 	if metadata["version"] != version {
-		return fmt.Errorf("%w: it is of version %.100q, this program reads version %q", errVersion, metadata["version"], version)
+		return nil, fmt.Errorf("%w: it is of version %.100q, this program reads version %q", errVersion, metadata["version"], version)
 	}
-	return nil
+	return f, nil
 }
