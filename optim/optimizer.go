@@ -23,6 +23,9 @@ type Optimizer interface {
 	// Name is the name of the rule, such as "AdamW".
 	Name() string
 
+	// Params are the parameters that it was made for, in the model's order.
+	Params() []*kron.Param
+
 	// NeedsStatistics says which statistics of the pass the next Step reads. It
 	// ignores them where that is none.
 	NeedsStatistics() kron.Collect
@@ -235,6 +238,15 @@ func (c *core) wrap(err error) error { return fmt.Errorf("optim: %s: %w", c.name
 
 // Name is the name of the rule.
 func (c *core) Name() string { return c.name }
+
+// Params returns the parameters that the optimizer was made for.
+func (c *core) Params() []*kron.Param {
+	params := make([]*kron.Param, len(c.slots))
+	for i := range c.slots {
+		params[i] = c.slots[i].param
+	}
+	return params
+}
 
 // NeedsStatistics is [kron.CollectNone]: the rule uses gradients alone.
 func (c *core) NeedsStatistics() kron.Collect { return kron.CollectNone }

@@ -28,6 +28,10 @@ func TestResume(t *testing.T) {
 			state := opt.State()
 			twin := n.clone()
 			resumed := r.on(t, twin)
+			require.Len(t, resumed.Params(), len(twin.Params()))
+			for i, p := range resumed.Params() {
+				require.Same(t, twin.Params()[i], p)
+			}
 			require.NoError(t, resumed.Restore(state))
 			require.Equal(t, state, resumed.State())
 			require.Equal(t, 0.0123, resumed.LR())

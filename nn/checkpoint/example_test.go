@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/adafisher-go/adafisher/nn"
 	"github.com/adafisher-go/adafisher/nn/checkpoint"
@@ -63,74 +63,11 @@ func Example() {
 	// 500 from run.ckpt.prev
 }
 
-// A run with its parameters, its optimizer and its random generator; the second
-// half comes from the checkpoint and gives the same bits.
-func ExampleContent() {
-	const steps = 20
+// A run stops after some epochs; another goes on from the file, and ends with the
+// same bits as if nothing had happened.
+func ExampleRun() {
+	const epochs = 6
 	x, labels := []float32{0, 0, 0, 1, 1, 0, 1, 1}, []int{0, 1, 1, 0}
-	start := func() (*nn.Model, *nn.Session, *optim.AdaFisher, *rand.PCG) {
-		model, err := nn.NewSequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2))
-		if err != nil {
-			log.Fatal(err)
-		}
-		session, err := model.NewSession(1)
-		if err != nil {
-			log.Fatal(err)
-		}
-		opt, err := optim.NewAdaFisher(model, optim.AdaFisherDefaults())
-		if err != nil {
-			log.Fatal(err)
-		}
-		return model, session, opt, rand.NewPCG(1, 2)
-	}
-	train := func(s *nn.Session, opt *optim.AdaFisher, random *rand.PCG, steps int) {
-		for range steps {
-			i := random.Uint64() % 4
-			if _, err := s.TrainSoftmaxCrossEntropy(opt, x[2*i:2*i+2], labels[i:i+1]); err != nil {
-				log.Fatal(err)
-			}
-		}
-	}
-	pack := func(model *nn.Model, opt *optim.AdaFisher, random *rand.PCG) *checkpoint.Content {
-		state := opt.State()
-		generator, err := random.MarshalBinary()
-		if err != nil {
-			log.Fatal(err)
-		}
-		c := &checkpoint.Content{
-			Strings: map[string]string{"rule": state.Rule},
-			Floats:  map[string]float64{"lr": state.LR},
-			Ints:    state.Counters,
-			Vectors: make(map[string][]float32),
-			Bytes:   map[string][]byte{"random": generator},
-		}
-		for name, v := range state.Vectors {
-			c.Vectors["optimizer/"+name] = v
-		}
-		for _, p := range model.Params() {
-			c.Vectors["model/"+p.Name] = p.Value
-		}
-		return c
-	}
-	unpack := func(c *checkpoint.Content, model *nn.Model, opt *optim.AdaFisher, random *rand.PCG) error {
-		state := &optim.State{
-			Rule:     c.Strings["rule"],
-			LR:       c.Floats["lr"],
-			Counters: c.Ints,
-			Vectors:  make(map[string][]float32),
-		}
-		for name := range opt.State().Vectors {
-			state.Vectors[name] = c.Vectors["optimizer/"+name]
-		}
-		if err := opt.Restore(state); err != nil {
-			return err
-		}
-		for _, p := range model.Params() {
-			copy(p.Value, c.Vectors["model/"+p.Name])
-		}
-		return random.UnmarshalBinary(c.Bytes["random"])
-	}
-
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
 		log.Fatal(err)
@@ -138,29 +75,71 @@ func ExampleContent() {
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "run.ckpt")
 
-	model, session, opt, random := start()
-	train(session, opt, random, steps/2)
-	if err := checkpoint.Save(path, pack(model, opt, random)); err != nil {
-		log.Fatal(err)
+	// train returns the model after the given epoch, and leaves a checkpoint.
+	train := func(last int64) *nn.Model {
+		model, err := nn.NewSequential(nn.Linear(2, 8), nn.BatchNorm(), nn.Tanh(), nn.Dropout(0.1), nn.Linear(8, 2))
+		if err != nil {
+			log.Fatal(err)
+		}
+		session, err := model.NewSession(2)
+		if err != nil {
+			log.Fatal(err)
+		}
+		opt, err := optim.NewAdaFisher(model, optim.AdaFisherDefaults())
+		if err != nil {
+			log.Fatal(err)
+		}
+		batches, err := nn.NewBatches(len(labels), 2, 1)
+		if err != nil {
+			log.Fatal(err)
+		}
+		run, err := checkpoint.NewRun(model, session, opt)
+		if err != nil {
+			log.Fatal(err)
+		}
+		epoch := int64(0)
+		loaded, err := checkpoint.Load(path)
+		if err == nil {
+			err = run.Restore(&loaded.Content)
+			epoch = loaded.Ints["epoch"]
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			log.Fatal(err) // not a reason to start anew
+		}
+		fmt.Println("from epoch", epoch)
+		for ; epoch < last; epoch++ {
+			for b := range batches.Epoch(int(epoch)) {
+				xs := append(slices.Clone(x[2*b[0]:][:2]), x[2*b[1]:][:2]...)
+				if _, err := session.TrainSoftmaxCrossEntropy(opt, xs, []int{labels[b[0]], labels[b[1]]}); err != nil {
+					log.Fatal(err)
+				}
+			}
+		}
+		content := run.Content()
+		content.Ints["epoch"] = epoch // a caller's own
+		if err := checkpoint.Save(path, content); err != nil {
+			log.Fatal(err)
+		}
+		return model
 	}
-	train(session, opt, random, steps/2)
 
-	resumed, session, opt, random := start()
-	loaded, err := checkpoint.Load(path)
-	if err != nil {
+	train(epochs / 2)
+	resumed := train(epochs)
+	if err := errors.Join(os.Remove(path), os.Remove(path+".prev")); err != nil {
 		log.Fatal(err)
 	}
-	if err := unpack(&loaded.Content, resumed, opt, random); err != nil {
-		log.Fatal(err)
-	}
-	train(session, opt, random, steps/2)
-
-	for i, p := range model.Params() {
-		fmt.Println(p.Name, fmt.Sprint(p.Value) == fmt.Sprint(resumed.Params()[i].Value))
+	whole := train(epochs)
+	for i, p := range whole.Params() {
+		fmt.Println(p.Name, slices.Equal(p.Value, resumed.Params()[i].Value))
 	}
 	// Output:
+	// from epoch 0
+	// from epoch 3
+	// from epoch 0
 	// 0.weight true
 	// 0.bias true
-	// 2.weight true
-	// 2.bias true
+	// 1.weight true
+	// 1.bias true
+	// 4.weight true
+	// 4.bias true
 }

@@ -1,8 +1,9 @@
 package serve_test
 
 import (
-	"maps"
+	"math"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -85,35 +86,59 @@ func TestRestoreRefuses(t *testing.T) {
 	good := newTrained(t, 1, nil)
 	good.feed(t, 0, 2)
 	r := newTrained(t, 2, nil)
+	_, err := r.predictor.Publish(r.model)
+	require.NoError(t, err)
 	before, state := values(r.model), r.optimizer.State()
 	require.EqualError(t, r.learner.Restore(nil), "serve: Restore: there is no checkpoint")
+	version := func(n uint64) func(*checkpoint.Content) {
+		return func(c *checkpoint.Content) { c.Uints["serve/version"] = n }
+	}
 	for want, spoil := range map[string]func(*checkpoint.Content){
-		"serve/version is missing or 0": func(c *checkpoint.Content) { delete(c.Uints, "serve/version") },
-		"0.weight is missing":           func(c *checkpoint.Content) { delete(c.Vectors, "model/0.weight") },
-		"1.running_var is missing":      func(c *checkpoint.Content) { delete(c.Vectors, "model/1.running_var") },
-		"4.bias has 2 numbers: want 3":  func(c *checkpoint.Content) { c.Vectors["model/4.bias"] = make([]float32, 2) },
-		"1.running_mean has a number that is not finite": func(c *checkpoint.Content) {
-			c.Vectors["model/1.running_mean"] = []float32{0, nan, 0, 0, 0, 0, 0, 0, 0}
-		},
-		"it has 9 parameters and buffers: want 8":        func(c *checkpoint.Content) { c.Vectors["model/more"] = nil },
-		`optim: AdaFisher: state: it is of "Adam": want`: func(c *checkpoint.Content) { c.Strings["optimizer/rule"] = "Adam" },
-		`optim: AdaFisher: state: vector "4.bias/momentum" i`: func(c *checkpoint.Content) {
-			delete(c.Vectors, "optimizer/4.bias/momentum")
-			c.Vectors["optimizer/x"] = nil
-		},
-		`optim: AdaFisher: state: it has 9 counters: want 7`: func(c *checkpoint.Content) { c.Ints["optimizer/x"] = 1; c.Ints["optimizer/y"] = 1 },
-		"optim: AdaFisher: LR is -1":                         func(c *checkpoint.Content) { c.Floats["optimizer/lr"] = -1 },
+		"serve/version is missing or 0: want 1 to 2^63":                    func(c *checkpoint.Content) { delete(c.Uints, "serve/version") },
+		"serve/version is missing or 18446744073709551615: want 1 to 2^63": version(math.MaxUint64),
+		"version 1 is older than the predictor's newest, 2":                version(1),
+		"checkpoint: Restore: model/0.weight is missing":                   func(c *checkpoint.Content) { delete(c.Vectors, "model/0.weight") },
+		"checkpoint: Restore: session/seed is missing":                     func(c *checkpoint.Content) { delete(c.Uints, "session/seed") },
 	} {
 		c := good.learner.Checkpoint()
-		spoilt := *c
-		spoilt.Vectors = maps.Clone(c.Vectors)
-		spoil(&spoilt)
-		require.ErrorContains(t, r.learner.Restore(&spoilt), "serve: Restore: "+want)
+		spoil(c)
+		require.EqualError(t, r.learner.Restore(c), "serve: Restore: "+want)
 		require.Equal(t, before, values(r.model), want)
 		require.Equal(t, state, r.optimizer.State(), want)
-		require.EqualValues(t, 1, r.predictor.Version())
+		require.EqualValues(t, 2, r.predictor.Version())
 	}
 	require.NoError(t, r.learner.Restore(good.learner.Checkpoint()))
 	require.Equal(t, values(good.model), values(r.model))
 	require.NotEqual(t, before, values(r.model))
+	require.EqualValues(t, 3, r.predictor.Version())
+}
+
+// What the run takes, the predictor may refuse: then the run is as it was, too.
+func TestRestoreTooLargeForFloat16(t *testing.T) {
+	good := newTrained(t, 1, nil)
+	good.feed(t, 0, 2)
+	m, err := nn.NewSequential(nn.Linear(2, 9), nn.BatchNorm(), nn.ReLU(), nn.Dropout(0.3), nn.Linear(9, 3))
+	require.NoError(t, err)
+	opt, p := adaFisher(t, m), predictor(t, m, serve.PredictorConfig{Float16: true})
+	l, err := serve.NewLearner(p, m, opt, serve.LearnerConfig{})
+	require.NoError(t, err)
+	l.Session().SetRandom(3, 4)
+	before, state := values(m), opt.State()
+
+	c := good.learner.Checkpoint()
+	small := c.Vectors["model/0.weight"]
+	large := slices.Clone(small)
+	large[1] = 1e5
+	c.Vectors["model/0.weight"] = large
+	require.ErrorContains(t, l.Restore(c), "weight 1 of 0.weight is 100000: float16 has numbers up to 65504")
+	require.Equal(t, before, values(m))
+	require.Equal(t, state, opt.State())
+	seed, forwards := l.Session().Random()
+	require.Equal(t, []uint64{3, 4}, []uint64{seed, forwards})
+	require.EqualValues(t, 1, p.Version())
+
+	c.Vectors["model/0.weight"] = small
+	require.NoError(t, l.Restore(c))
+	require.Equal(t, values(good.model), values(m))
+	require.EqualValues(t, 3, p.Version())
 }

@@ -7,11 +7,14 @@ import (
 	"log/slog"
 	"math"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/checkpoint"
 	"github.com/adafisher-go/adafisher/optim"
 )
 
@@ -19,8 +22,8 @@ import (
 // have it all.
 type Optimizer interface {
 	nn.Stepper
-	SaveState(*optim.State)
-	Restore(*optim.State) error
+	checkpoint.Optimizer
+	Params() []*kron.Param // that it can move
 }
 
 // Loss is what a [Learner] makes small.
@@ -116,9 +119,9 @@ type Rollback struct {
 type Learner struct {
 	predictor *Predictor
 	model     *nn.Model
-	values    []named // of model
 	session   *nn.Session
 	optimizer Optimizer
+	run       *checkpoint.Run // of these three
 	config    LearnerConfig
 	queue     queue
 	started   atomic.Bool
@@ -133,7 +136,6 @@ type Learner struct {
 
 	good        *nn.Model // as last published
 	goodState   optim.State
-	saved       optim.State // of the last Checkpoint
 	goodLoss    float64
 	validator   *nn.Predictor
 	delta       []float32 // one row of gradients that nobody needs
@@ -147,8 +149,8 @@ type Learner struct {
 // parameters, and publishes to p, which was made for m or a clone of it. While
 // Run runs, m and opt are the learner's alone.
 //
-// It fails if an option is not possible, m is not what p was made for, or the
-// optimizer can't restore what it saves.
+// It fails if an option is not possible, m is not what p was made for, opt is of
+// another model, or it can't restore what it saves.
 func NewLearner(p *Predictor, m *nn.Model, opt Optimizer, c LearnerConfig) (*Learner, error) {
 	l, err := newLearner(p, m, opt, c)
 	if err != nil {
@@ -169,6 +171,12 @@ func newLearner(p *Predictor, m *nn.Model, opt Optimizer, c LearnerConfig) (*Lea
 	if err := p.accepts(m); err != nil {
 		return nil, err
 	}
+	known := opt.Params()
+	for _, q := range m.Params() {
+		if !slices.Contains(known, q) {
+			return nil, fmt.Errorf("the optimizer is of another model: %s is not among its parameters", q.Name)
+		}
+	}
 	c.Batch = orDefault(c.Batch, 32)
 	c.Queue = orDefault(c.Queue, max(1024, c.Batch))
 	c.Wait = orDefault(c.Wait, 100*time.Millisecond)
@@ -180,12 +188,15 @@ func newLearner(p *Predictor, m *nn.Model, opt Optimizer, c LearnerConfig) (*Lea
 		c.Logger = slog.Default()
 	}
 	out := m.OutputShape()
-	l := &Learner{predictor: p, model: m, values: valuesOf(m), optimizer: opt, config: c, rows: out.Positions(), classes: out.Features()}
+	l := &Learner{predictor: p, model: m, optimizer: opt, config: c, rows: out.Positions(), classes: out.Features()}
 	var err error
 	if l.session, err = m.NewSession(c.Batch); err != nil {
 		return nil, err
 	}
 	l.session.SetPool(c.Pool)
+	if l.run, err = checkpoint.NewRun(m, l.session, opt); err != nil {
+		return nil, err
+	}
 	if l.good, err = m.Clone(); err != nil {
 		return nil, err
 	}
@@ -576,10 +587,7 @@ func (l *Learner) evaluate(x []float32, labels []int, targets []float32) (loss, 
 
 // rollback returns to the last version that was good.
 func (l *Learner) rollback(reason error) error {
-	if err := l.optimizer.Restore(&l.goodState); err != nil {
-		return fmt.Errorf("after %w: %w", reason, err)
-	}
-	if err := l.model.CopyFrom(l.good); err != nil {
+	if err := l.setBack(); err != nil {
 		return fmt.Errorf("after %w: %w", reason, err)
 	}
 	r := Rollback{reason, l.predictor.Version(), l.unpublished}
@@ -591,6 +599,14 @@ func (l *Learner) rollback(reason error) error {
 		l.config.OnRollback(r)
 	}
 	return nil
+}
+
+// setBack makes the model the one to return to.
+func (l *Learner) setBack() error {
+	if err := l.optimizer.Restore(&l.goodState); err != nil {
+		return err
+	}
+	return l.model.CopyFrom(l.good)
 }
 
 func finite(x float64) bool { return x-x == 0 }

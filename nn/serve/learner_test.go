@@ -421,6 +421,9 @@ func TestLearnerErrors(t *testing.T) {
 	for want, f := range map[string]func() (*serve.Learner, error){
 		"want a predictor, a model and an optimizer":            func() (*serve.Learner, error) { return serve.NewLearner(nil, m, opt, serve.LearnerConfig{}) },
 		"nn: SetModel: the models are not clones of each other": func() (*serve.Learner, error) { return serve.NewLearner(p, other, opt, serve.LearnerConfig{}) },
+		"the optimizer is of another model: 0.weight is not among its parameters": func() (*serve.Learner, error) {
+			return serve.NewLearner(p, m, adaFisher(t, other), serve.LearnerConfig{})
+		},
 		"unknown loss 7": func() (*serve.Learner, error) { return serve.NewLearner(p, m, opt, serve.LearnerConfig{Loss: 7}) },
 		"a batch, queue or time below 0: want 0 or more": func() (*serve.Learner, error) { return serve.NewLearner(p, m, opt, serve.LearnerConfig{Wait: -1}) },
 		"queue of 5 examples for batches of 6: want as many at least": func() (*serve.Learner, error) {

@@ -12,6 +12,8 @@ import (
 	"github.com/adafisher-go/adafisher/nn"
 )
 
+const maxSessions = 1 << 16 // to begin with
+
 // PredictorConfig are the options of a [Predictor].
 type PredictorConfig struct {
 	// Batch is the most samples that one pass works on; calls with more make
@@ -19,11 +21,12 @@ type PredictorConfig struct {
 	Batch int
 
 	// Sessions is how many calls at the same time there is memory for from the
-	// start; 0 is two for each processor that Go may use. More make it double.
+	// start, at most 65536; 0 is two for each processor that Go may use. More calls
+	// make it double.
 	Sessions int
 
 	// Version is the number of the first version, where a service goes on
-	// counting after a restart; 0 is 1.
+	// counting after a restart; 0 is 1, and 2^63 the largest.
 	Version uint64
 
 	// Float16 keeps the weights of linear layers as float16 numbers, which makes
@@ -33,9 +36,11 @@ type PredictorConfig struct {
 }
 
 // A Predictor predicts with the newest version of a model, from any number of
-// goroutines. A version is a copy of all values of the model, laid out for predicting,
-// with a number one above that of the version before it; it never changes. Each call works with one
-// version from beginning to end, the newest at its beginning, and says which.
+// goroutines. A version is a copy of all values of the model, laid out for
+// predicting; it never changes. Its number is one above that of the version before
+// it, or what [Learner.Restore] finds in a checkpoint, which is not below. Each
+// call works with one version from beginning to end, the newest at its beginning,
+// and says which.
 //
 // Calls take no lock, wait for nobody and allocate nothing, except where more of
 // them run at the same time than there are sessions.
@@ -68,7 +73,7 @@ type named struct {
 
 // NewPredictor returns a predictor whose first version is a copy of m.
 //
-// It fails if an option is negative, m has no layers or a value that is not
+// It fails if an option is out of its range, m has no layers or a value that is not
 // finite or too large for float16 if that is wanted, or a session needs more than
 // 16 GiB.
 func NewPredictor(m *nn.Model, c PredictorConfig) (*Predictor, error) {
@@ -78,6 +83,10 @@ func NewPredictor(m *nn.Model, c PredictorConfig) (*Predictor, error) {
 		return nil, fmt.Errorf("serve: %s: there is no model", call)
 	case c.Batch < 0 || c.Sessions < 0:
 		return nil, fmt.Errorf("serve: %s: batch of %d rows, %d sessions: want 0 or more", call, c.Batch, c.Sessions)
+	case c.Sessions > maxSessions:
+		return nil, fmt.Errorf("serve: %s: %d sessions: want at most %d", call, c.Sessions, maxSessions)
+	case c.Version > maxVersion:
+		return nil, fmt.Errorf("serve: %s: version %d: want at most 2^63", call, c.Version)
 	}
 	p := &Predictor{batch: orDefault(c.Batch, 32), pack: nn.PackConfig{Float16: c.Float16}}
 	v, err := p.newVersion(m)
@@ -163,10 +172,13 @@ func (p *Predictor) Publish(m *nn.Model) (uint64, error) {
 	return number, nil
 }
 
-// publishAs publishes m with a number of its own.
+// publishAs publishes m with a number of its own, which can't be below the newest.
 func (p *Predictor) publishAs(m *nn.Model, number uint64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if newest := p.newest.Load(); number < newest {
+		return fmt.Errorf("version %d is older than the predictor's newest, %d", number, newest)
+	}
 	return p.copyAs(m, number)
 }
 
@@ -232,7 +244,10 @@ func (p *Predictor) Published() time.Time { return time.Unix(0, p.published.Load
 func (p *Predictor) Predict(dst, x []float32) (version uint64, err error) {
 	s := p.Borrow()
 	defer s.Return()
-	return s.Version(), s.predictor.PredictInto(dst, x)
+	if err := s.predictor.PredictInto(dst, x); err != nil {
+		return s.Version(), fmt.Errorf("serve: Predict: %w", err)
+	}
+	return s.Version(), nil
 }
 
 // Classify stores for each row of outputs the index of its largest score, as
@@ -240,7 +255,10 @@ func (p *Predictor) Predict(dst, x []float32) (version uint64, err error) {
 func (p *Predictor) Classify(classes []int, x []float32) (version uint64, err error) {
 	s := p.Borrow()
 	defer s.Return()
-	return s.Version(), s.Classify(classes, x)
+	if err := s.Classify(classes, x); err != nil {
+		return s.Version(), fmt.Errorf("serve: Classify: %w", err)
+	}
+	return s.Version(), nil
 }
 
 // CopyTo copies the values of the newest version to m, a clone of the model that

@@ -170,6 +170,8 @@ func TestPredictorErrors(t *testing.T) {
 	for want, c := range map[string]serve.PredictorConfig{
 		"serve: NewPredictor: batch of -1 rows, 0 sessions: want 0 or more":                                     {Batch: -1},
 		"serve: NewPredictor: batch of 0 rows, -2 sessions: want 0 or more":                                     {Sessions: -2},
+		"serve: NewPredictor: 1125899906842624 sessions: want at most 65536":                                    {Sessions: 1 << 50},
+		"serve: NewPredictor: version 18446744073709551615: want at most 2^63":                                  {Version: math.MaxUint64},
 		"serve: NewPredictor: nn: NewPredictor: a batch of 9223372036854775807 rows needs more than 4294967296": {Batch: math.MaxInt},
 	} {
 		_, err := serve.NewPredictor(m, c)
@@ -187,9 +189,9 @@ func TestPredictorErrors(t *testing.T) {
 	for _, x := range [][]float32{x[:11], x[:8], {0, 0, 9, 0}} {
 		dst := []float32{7, 7, 7}
 		_, err := p.Predict(dst, x)
-		require.ErrorContains(t, err, "nn: PredictInto: ")
+		require.ErrorContains(t, err, "serve: Predict: nn: PredictInto: ")
 		_, err = p.Classify([]int{0}, x)
-		require.ErrorContains(t, err, "nn: Classify: ")
+		require.ErrorContains(t, err, "serve: Classify: nn: Classify: ")
 		require.Equal(t, []float32{7, 7, 7}, dst)
 	}
 
