@@ -2,6 +2,21 @@
 // whatever happens to the process or the machine, and when, the last content
 // that [Save] has acknowledged, or a newer one, can be loaded with the same bits.
 //
+// A [Run] is what training a model changes, as a content to save and to restore:
+//
+//	run, err := checkpoint.NewRun(model, session, opt)
+//	loaded, err := checkpoint.Load(path)
+//	if err == nil {
+//		err = run.Restore(&loaded.Content)
+//	}
+//	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+//		log.Fatal(err) // not a reason to start anew
+//	}
+//	...
+//	err = checkpoint.Save(path, run.Content())
+//
+// The learner of package serve saves itself.
+//
 // # Files
 //
 // A checkpoint at path is up to two files: path itself, and path.prev, the one
