@@ -29,10 +29,14 @@ func TestLearnerDoesntAllocate(t *testing.T) {
 			opt, err := rule(m)
 			require.NoError(t, err)
 			x, target := []float32{1, 2, 3}, []float32{0, 1, 0, 1}
+			validation := Validation{X: x, Labels: []int{1}}
+			if loss == SquaredError {
+				validation = Validation{X: x, Targets: target}
+			}
 			published := 0
 			l, err := NewLearner(p, m, opt, LearnerConfig{
 				Loss: loss, Batch: 2, Queue: 4, DropOldest: true, PublishSteps: 1, PublishEvery: time.Hour,
-				Validation: Validation{X: x, Labels: []int{1}, Targets: target},
+				Validation: validation,
 				OnPublish:  func(Publication) { published++ },
 			})
 			require.NoError(t, err)

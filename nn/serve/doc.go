@@ -26,7 +26,8 @@
 // An example that can't be learnt is an error to whoever brings it. A full queue
 // refuses, or drops the oldest. A model that is no longer good is set back to the
 // last published version, see [Learner]; [Learner.Stats] counts all of it. What a
-// crash must not take, [Learner.Checkpoint] gives to package checkpoint.
+// crash must not take goes to package checkpoint, by Save of [LearnerConfig], and
+// [Learner.Restore] goes on from there.
 //
 // # Numbers
 //

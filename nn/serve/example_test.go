@@ -68,9 +68,9 @@ func Example() {
 	// serve: Learn: label 0 is 7: want 0 to 1
 }
 
-// A service that keeps what it learns: the checkpoint is written with versions,
-// and at the next start the learner goes on from there.
-func ExampleLearner_Checkpoint() {
+// A service that keeps what it learns: at the next start the learner goes on from
+// its checkpoint.
+func ExampleLearner_Restore() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
 		log.Fatal(err)
@@ -91,16 +91,17 @@ func ExampleLearner_Checkpoint() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		saved := make(chan uint64)
-		var learner *serve.Learner
-		learner, err = serve.NewLearner(predictor, model, opt, serve.LearnerConfig{
+		saved := make(chan uint64, 1)
+		learner, err := serve.NewLearner(predictor, model, opt, serve.LearnerConfig{
 			Batch:        1,
-			PublishSteps: 1, // a real service saves every few seconds
-			OnPublish: func(p serve.Publication) {
-				if err := checkpoint.Save(path, learner.Checkpoint()); err != nil {
-					log.Print(err) // and goes on: the file is as it was
+			PublishSteps: 1,
+			SaveEvery:    time.Millisecond, // a real service leaves it at seconds
+			Save: func(c *checkpoint.Content) error {
+				if err := checkpoint.Save(path, c); err != nil {
+					return err
 				}
-				saved <- p.Version
+				saved <- c.Uints["serve/version"]
+				return nil
 			},
 		})
 		if err != nil {

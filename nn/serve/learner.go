@@ -48,8 +48,9 @@ type LearnerConfig struct {
 	Wait  time.Duration
 
 	// Queue is how many examples may wait, at least Batch; 0 is 1024, or Batch
-	// where that is more. When it is full, the newest is refused with [ErrFull],
-	// or with DropOldest the oldest is dropped.
+	// where that is more. It has memory for all of them, 16 GiB at most. When it is
+	// full, the newest is refused with [ErrFull], or with DropOldest the oldest is
+	// dropped.
 	Queue      int
 	DropOldest bool
 
@@ -59,6 +60,15 @@ type LearnerConfig struct {
 	PublishSteps int
 	PublishEvery time.Duration
 
+	// Save, if not nil, is given a checkpoint where a version has been published
+	// since the last one, but not before SaveEvery has passed since that or since the
+	// beginning of Run; 0 is 10 s. So a crash takes no more than was learnt in Wait,
+	// PublishEvery and SaveEvery. It also gets the last version when Run ends. It runs
+	// in Run's goroutine, and the checkpoint is its own until it returns. After an
+	// error it is called again SaveEvery later.
+	Save      func(*checkpoint.Content) error
+	SaveEvery time.Duration
+
 	Validation Validation
 
 	// Pool splits large matrix products of training; see [nn.Session.SetPool].
@@ -67,17 +77,18 @@ type LearnerConfig struct {
 	// OnPublish and OnRollback, if not nil, are called after a version has been
 	// published, and after the model has been set back. They run in Run's
 	// goroutine: model, optimizer and [Learner.Session] rest until they return,
-	// and may be saved or changed.
+	// and may be changed.
 	OnPublish  func(Publication)
 	OnRollback func(Rollback)
 
-	// Logger is told of each rollback; nil is slog's default.
+	// Logger is told of each rollback and each error of Save; nil is slog's default.
 	Logger *slog.Logger
 }
 
 // Validation are examples that a [Learner] looks at before it publishes a version,
 // and never trains on. Without X there are none. They are not copied, and must stay
-// as they are.
+// as they are. Their loss is the plain mean over all rows with a label, whatever
+// [nn.Session.SetCrossEntropy] has made of that of steps.
 type Validation struct {
 	X       []float32
 	Labels  []int     // for CrossEntropy
@@ -141,6 +152,8 @@ type Learner struct {
 	delta       []float32 // one row of gradients that nobody needs
 	unpublished uint64    // steps
 	lastPublish time.Time
+	unsaved     bool // there is a version that Save does not have
+	lastSave    time.Time
 
 	counters counters
 }
@@ -165,7 +178,7 @@ func newLearner(p *Predictor, m *nn.Model, opt Optimizer, c LearnerConfig) (*Lea
 		return nil, errors.New("want a predictor, a model and an optimizer")
 	case c.Loss != CrossEntropy && c.Loss != SquaredError:
 		return nil, fmt.Errorf("unknown loss %d", c.Loss)
-	case c.Batch < 0 || c.Queue < 0 || c.PublishSteps < 0 || c.Wait < 0 || c.PublishEvery < 0:
+	case c.Batch < 0 || c.Queue < 0 || c.PublishSteps < 0 || c.Wait < 0 || c.PublishEvery < 0 || c.SaveEvery < 0:
 		return nil, errors.New("a batch, queue or time below 0: want 0 or more")
 	}
 	if err := p.accepts(m); err != nil {
@@ -181,6 +194,7 @@ func newLearner(p *Predictor, m *nn.Model, opt Optimizer, c LearnerConfig) (*Lea
 	c.Queue = orDefault(c.Queue, max(1024, c.Batch))
 	c.Wait = orDefault(c.Wait, 100*time.Millisecond)
 	c.PublishEvery = orDefault(c.PublishEvery, time.Second)
+	c.SaveEvery = orDefault(c.SaveEvery, 10*time.Second)
 	if c.Queue < c.Batch {
 		return nil, fmt.Errorf("queue of %d examples for batches of %d: want as many at least", c.Queue, c.Batch)
 	}
@@ -207,7 +221,9 @@ func newLearner(p *Predictor, m *nn.Model, opt Optimizer, c LearnerConfig) (*Lea
 	if err := l.addValidation(); err != nil {
 		return nil, err
 	}
-	l.addQueue()
+	if err := l.addQueue(); err != nil {
+		return nil, err
+	}
 	return l, nil
 }
 
@@ -222,20 +238,21 @@ func (p *Predictor) accepts(m *nn.Model) error {
 	return err
 }
 
-func (l *Learner) addQueue() {
+// maxQueue is the most bytes of a queue: 16 GiB, and 1 GiB where int has 32 bits.
+const maxQueue = min(16<<30, math.MaxInt/2)
+
+func (l *Learner) addQueue() error {
 	c := &l.config
-	in, labels, targets := l.model.In(), 0, 0
-	switch c.Loss {
-	case CrossEntropy:
-		labels = l.rows
-	case SquaredError:
-		targets = l.model.Out()
+	in, labels, targets := l.model.In(), l.labelsOf(), l.targetsOf()
+	if c.Queue > maxQueue/(4*in+8*labels+4*targets) {
+		return fmt.Errorf("a queue of %d examples needs more than %d bytes", c.Queue, maxQueue)
 	}
 	l.queue.x, l.x = newRing[float32](in, c.Queue), make([]float32, c.Batch*in)
 	l.queue.labels, l.labels = newRing[int](labels, c.Queue), make([]int, c.Batch*labels)
 	l.queue.targets, l.targets = newRing[float32](targets, c.Queue), make([]float32, c.Batch*targets)
 	l.queue.room, l.queue.batch, l.queue.drop = c.Queue, c.Batch, c.DropOldest
 	l.queue.more = make(chan struct{}, 1)
+	return nil
 }
 
 func (l *Learner) addValidation() (err error) {
@@ -245,6 +262,9 @@ func (l *Learner) addValidation() (err error) {
 	l.delta = make([]float32, l.classes)
 	v := &l.config.Validation
 	if len(v.X) == 0 {
+		if len(v.Labels) > 0 || len(v.Targets) > 0 || v.MaxLoss != 0 {
+			return errors.New("validation: labels, targets or MaxLoss, and no X")
+		}
 		return nil
 	}
 	if !(v.MaxLoss >= 0) {
@@ -254,25 +274,39 @@ func (l *Learner) addValidation() (err error) {
 	if err != nil {
 		return fmt.Errorf("validation: %w", err)
 	}
+	in, labels, targets := l.model.In(), l.labelsOf(), l.targetsOf()
+	switch {
+	case len(v.Labels) != n*labels:
+		return fmt.Errorf("validation: %d labels for %d examples: want %d", len(v.Labels), n, n*labels)
+	case len(v.Targets) != n*targets:
+		return fmt.Errorf("validation: targets of %d numbers for %d examples: want %d", len(v.Targets), n, n*targets)
+	}
 	for i := range n {
-		in, out, rows := l.model.In(), l.model.Out(), l.rows
-		var labels []int
-		var target []float32
-		if l.config.Loss == CrossEntropy && len(v.Labels) == n*rows {
-			labels = v.Labels[i*rows:][:rows]
-		}
-		if l.config.Loss == SquaredError && len(v.Targets) == n*out {
-			target = v.Targets[i*out:][:out]
-		}
-		if err := l.check(v.X[i*in:][:in], labels, target); err != nil {
+		if err := l.check(v.X[i*in:][:in], v.Labels[i*labels:][:labels], v.Targets[i*targets:][:targets]); err != nil {
 			return fmt.Errorf("validation: example %d of %d: %w", i, n, err)
 		}
 	}
 	return nil
 }
 
-// Session returns the learner's session, whose random state a service saves and
-// sets. It belongs to Run's goroutine.
+// labelsOf returns how many labels an example has.
+func (l *Learner) labelsOf() int {
+	if l.config.Loss == CrossEntropy {
+		return l.rows
+	}
+	return 0
+}
+
+// targetsOf returns how many numbers its target has.
+func (l *Learner) targetsOf() int {
+	if l.config.Loss == SquaredError {
+		return l.model.Out()
+	}
+	return 0
+}
+
+// Session returns the learner's session: to set the loss of its steps, say. It
+// belongs to Run's goroutine.
 func (l *Learner) Session() *nn.Session { return l.session }
 
 // Learn puts a copy of one example in the queue: one sample and its label, or one
@@ -285,10 +319,10 @@ func (l *Learner) Session() *nn.Session { return l.session }
 // is full; and with [ErrStopped] after Run has ended.
 func (l *Learner) Learn(x []float32, labels ...int) error {
 	if l.config.Loss != CrossEntropy {
-		return l.refuse(errors.New("the learner wants targets: see LearnTarget"))
+		return l.refuse("Learn", errors.New("the learner wants targets: see LearnTarget"))
 	}
 	if err := l.check(x, labels, nil); err != nil {
-		return l.refuse(err)
+		return l.refuse("Learn", err)
 	}
 	return l.queue.add(x, labels, nil)
 }
@@ -300,17 +334,17 @@ func (l *Learner) Learn(x []float32, labels ...int) error {
 // that is not finite, or the learner works with labels.
 func (l *Learner) LearnTarget(x, target []float32) error {
 	if l.config.Loss != SquaredError {
-		return l.refuse(errors.New("the learner wants labels: see Learn"))
+		return l.refuse("LearnTarget", errors.New("the learner wants labels: see Learn"))
 	}
 	if err := l.check(x, nil, target); err != nil {
-		return l.refuse(err)
+		return l.refuse("LearnTarget", err)
 	}
 	return l.queue.add(x, nil, target)
 }
 
-func (l *Learner) refuse(err error) error {
+func (l *Learner) refuse(call string, err error) error {
 	l.counters.refused.Add(1)
-	return fmt.Errorf("serve: Learn: %w", err)
+	return fmt.Errorf("serve: %s: %w", call, err)
 }
 
 // check returns an error if an example can't be learnt.
@@ -362,10 +396,10 @@ func (l *Learner) checkLabels(labels []int) error {
 	return nil
 }
 
-// Run trains and publishes until ctx is done; then it finishes the step in hand,
-// publishes it, and returns nil. Examples that are still in the queue are lost. A
-// learner runs once: another call is an error, and so is an optimizer that can't
-// be set back.
+// Run trains, publishes and saves until ctx is done; then it finishes the step in
+// hand, publishes and saves it, and returns nil. Examples that are still in the
+// queue are lost. A learner runs once: another call is an error. So is an optimizer
+// that can't be set back, and a last version that can't be saved.
 func (l *Learner) Run(ctx context.Context) error {
 	if l.started.Swap(true) {
 		return errors.New("serve: Run: the learner has run already")
@@ -386,6 +420,11 @@ func (l *Learner) Run(ctx context.Context) error {
 	if err := l.publish(); err != nil {
 		return fmt.Errorf("serve: Run: %w", err)
 	}
+	if l.unsaved {
+		if err := l.config.Save(l.Checkpoint()); err != nil {
+			return fmt.Errorf("serve: Run: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -397,6 +436,7 @@ func (l *Learner) begin() error {
 	}
 	l.counters.validationLoss.Store(loss)
 	l.counters.validationAccuracy.Store(accuracy)
+	l.lastSave = time.Now()
 	return l.keep(loss)
 }
 
@@ -407,8 +447,8 @@ func (l *Learner) keep(loss float64) error {
 	return l.good.CopyFrom(l.model)
 }
 
-// wait returns when there is a batch to train on or a version to publish, and
-// false when ctx is done.
+// wait returns when there is a batch to train on or a version to publish or save,
+// and false when ctx is done.
 func (l *Learner) wait(ctx context.Context, timer *time.Timer) bool {
 	var since time.Time // when the first example was seen
 	for {
@@ -429,6 +469,9 @@ func (l *Learner) wait(ctx context.Context, timer *time.Timer) bool {
 		if l.unpublished > 0 {
 			pause = min(pause, l.config.PublishEvery-now.Sub(l.lastPublish))
 		}
+		if l.unsaved {
+			pause = min(pause, l.config.SaveEvery-now.Sub(l.lastSave))
+		}
 		if pause <= 0 {
 			return true
 		}
@@ -441,7 +484,8 @@ func (l *Learner) wait(ctx context.Context, timer *time.Timer) bool {
 	}
 }
 
-// advance does one step if there are examples, and publishes if it is time.
+// advance does one step if there are examples, and publishes and saves if it is
+// time.
 func (l *Learner) advance() error {
 	if n := l.queue.take(l.x, l.labels, l.targets); n > 0 {
 		l.examples = n
@@ -449,13 +493,30 @@ func (l *Learner) advance() error {
 			return l.rollback(err)
 		}
 	}
-	due := l.config.PublishSteps > 0 && l.unpublished >= uint64(l.config.PublishSteps) ||
-		time.Since(l.lastPublish) >= l.config.PublishEvery
-	if !due {
-		return nil
+	save := l.mustSave()
+	if save || l.mustPublish() {
+		if err := l.publish(); err != nil {
+			return err
+		}
+		save = l.mustSave() // with no step since the version
 	}
-	return l.publish()
+	if save {
+		l.lastSave = time.Now()
+		if err := l.config.Save(l.Checkpoint()); err != nil {
+			l.config.Logger.Error("checkpoint not saved", "error", err)
+		} else {
+			l.unsaved = false
+		}
+	}
+	return nil
 }
+
+func (l *Learner) mustPublish() bool {
+	c := &l.config
+	return c.PublishSteps > 0 && l.unpublished >= uint64(c.PublishSteps) || time.Since(l.lastPublish) >= c.PublishEvery
+}
+
+func (l *Learner) mustSave() bool { return l.unsaved && time.Since(l.lastSave) >= l.config.SaveEvery }
 
 // step trains on the first n examples of the batch.
 func (l *Learner) step(n int) error {
@@ -528,6 +589,7 @@ func (l *Learner) publish() error {
 	if err := l.keep(loss); err != nil {
 		return err
 	}
+	l.unsaved = l.config.Save != nil
 	c := &l.counters
 	c.validationLoss.Store(loss)
 	c.validationAccuracy.Store(accuracy)

@@ -9,12 +9,14 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/checkpoint"
 	"github.com/adafisher-go/adafisher/nn/serve"
 	"github.com/adafisher-go/adafisher/optim"
 )
@@ -204,8 +206,8 @@ func TestLearnerTargets(t *testing.T) {
 	require.Less(t, l.Stats().ValidationLoss, 1e-4)
 	require.Zero(t, l.Stats().ValidationAccuracy)
 	require.EqualError(t, l.Learn([]float32{1}, 0), "serve: Learn: the learner wants targets: see LearnTarget")
-	require.EqualError(t, l.LearnTarget([]float32{1}, []float32{nan}), "serve: Learn: target 0 is NaN: want finite numbers")
-	require.EqualError(t, l.LearnTarget([]float32{1}, nil), "serve: Learn: a target of 0 numbers: want 1")
+	require.EqualError(t, l.LearnTarget([]float32{1}, []float32{nan}), "serve: LearnTarget: target 0 is NaN: want finite numbers")
+	require.EqualError(t, l.LearnTarget([]float32{1}, nil), "serve: LearnTarget: a target of 0 numbers: want 1")
 }
 
 func TestExamplesAreRefusedAtTheDoor(t *testing.T) {
@@ -232,7 +234,7 @@ func TestExamplesAreRefusedAtTheDoor(t *testing.T) {
 	} {
 		require.EqualError(t, l.Learn(bad.x, bad.labels...), "serve: Learn: "+bad.want)
 	}
-	require.EqualError(t, l.LearnTarget(good, make([]float32, 18)), "serve: Learn: the learner wants labels: see Learn")
+	require.EqualError(t, l.LearnTarget(good, make([]float32, 18)), "serve: LearnTarget: the learner wants labels: see Learn")
 	require.Equal(t, serve.Stats{Refused: 11}, l.Stats())
 
 	// A caller may use its slices again.
@@ -289,6 +291,96 @@ func TestPublishByTime(t *testing.T) {
 	require.EqualValues(t, 2, p.Version(), "without a step there is nothing to publish")
 	stop()
 	require.EqualValues(t, 2, p.Version())
+}
+
+// TestSave: every version is saved, at once or as soon as that is due, also where
+// nothing comes after it; after an error again; and the last one at the end.
+func TestSave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := mlp(t, 2, 3)
+		type save struct {
+			second  int
+			version uint64
+		}
+		var saved []save
+		var log bytes.Buffer
+		begin := time.Now()
+		at := func(second int) { time.Sleep(time.Duration(second)*time.Second - time.Since(begin)) }
+		l, err := serve.NewLearner(predictor(t, m, serve.PredictorConfig{}), m, adaFisher(t, m), serve.LearnerConfig{
+			Batch: 1, PublishSteps: 1,
+			Save: func(c *checkpoint.Content) error {
+				saved = append(saved, save{int(time.Since(begin).Seconds()), c.Uints["serve/version"]})
+				if len(saved) == 4 {
+					return errors.New("no room")
+				}
+				return nil
+			},
+			Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		require.NoError(t, err)
+		stop := running(t, l)
+		for _, second := range []int{1, 12, 13, 40, 41, 101, 102} {
+			at(second)
+			require.NoError(t, l.Learn([]float32{1, 2}, 0))
+		}
+		at(103)
+		stop()
+		require.Equal(t, []save{{10, 2}, {20, 4}, {40, 5}, {50, 6}, {60, 6}, {101, 7}, {103, 8}}, saved)
+		require.Contains(t, log.String(), `level=ERROR msg="checkpoint not saved" error="no room"`)
+	})
+}
+
+// A checkpoint has the values of the version that it names, also where a step since
+// is not published when it is due.
+func TestSavedIsTheVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := mlp(t, 2, 3)
+		p := predictor(t, m, serve.PredictorConfig{})
+		served, err := m.Clone()
+		require.NoError(t, err)
+		var saved []uint64
+		l, err := serve.NewLearner(p, m, adaFisher(t, m), serve.LearnerConfig{
+			Batch: 1, PublishSteps: 2, PublishEvery: time.Hour, SaveEvery: time.Minute,
+			Save: func(c *checkpoint.Content) error {
+				saved = append(saved, c.Uints["serve/version"])
+				version, err := p.CopyTo(served)
+				require.NoError(t, err)
+				require.Equal(t, version, c.Uints["serve/version"])
+				for _, v := range served.Params() {
+					require.Equal(t, bits(v.Value), bits(c.Vectors["model/"+v.Name]))
+				}
+				return nil
+			},
+		})
+		require.NoError(t, err)
+		stop := running(t, l)
+		for range 3 {
+			require.NoError(t, l.Learn([]float32{1, 2}, 0))
+			synctest.Wait()
+		}
+		require.EqualValues(t, 2, p.Version())
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		require.Equal(t, []uint64{3}, saved)
+		stop()
+		require.Equal(t, []uint64{3}, saved)
+	})
+}
+
+// A last version that can't be saved is an error of Run.
+func TestLastSaveFails(t *testing.T) {
+	m := mlp(t, 2, 3)
+	l, err := serve.NewLearner(predictor(t, m, serve.PredictorConfig{}), m, adaFisher(t, m), serve.LearnerConfig{
+		Batch: 1, Save: func(*checkpoint.Content) error { return errors.New("no room") },
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(ctx) }()
+	require.NoError(t, l.Learn([]float32{1, 2}, 0))
+	until(t, func() bool { return l.Stats().Steps == 1 })
+	cancel()
+	require.EqualError(t, <-ended, "serve: Run: no room")
 }
 
 // meddler is an optimizer whose steps can be made to fail.
@@ -432,7 +524,25 @@ func TestLearnerErrors(t *testing.T) {
 		"validation: nn: CheckInput: an input of 3 numbers is not rows of": func() (*serve.Learner, error) {
 			return withValidation(p, m, opt, serve.Validation{X: []float32{1, 2, 3}})
 		},
-		"validation: example 0 of 1: 0 labels: want 1": func() (*serve.Learner, error) { return withValidation(p, m, opt, serve.Validation{X: []float32{1, 2}}) },
+		"a queue of 1125899906842624 examples needs more than 17179869184 bytes": func() (*serve.Learner, error) {
+			return serve.NewLearner(p, m, opt, serve.LearnerConfig{Queue: 1 << 50})
+		},
+		"validation: 0 labels for 1 examples: want 1": func() (*serve.Learner, error) { return withValidation(p, m, opt, serve.Validation{X: []float32{1, 2}}) },
+		"validation: 1 labels for 2 examples: want 2": func() (*serve.Learner, error) {
+			return withValidation(p, m, opt, serve.Validation{X: []float32{1, 2, 3, 4}, Labels: []int{0}})
+		},
+		"validation: targets of 3 numbers for 1 examples: want 0": func() (*serve.Learner, error) {
+			return withValidation(p, m, opt, serve.Validation{X: []float32{1, 2}, Labels: []int{0}, Targets: []float32{0, 1, 0}})
+		},
+		"validation: 1 labels for 1 examples: want 0": func() (*serve.Learner, error) {
+			return serve.NewLearner(p, m, opt, serve.LearnerConfig{Loss: serve.SquaredError, Validation: serve.Validation{X: []float32{1, 2}, Labels: []int{0}}})
+		},
+		"validation: targets of 2 numbers for 1 examples: want 3": func() (*serve.Learner, error) {
+			return serve.NewLearner(p, m, opt, serve.LearnerConfig{Loss: serve.SquaredError, Validation: serve.Validation{X: []float32{1, 2}, Targets: []float32{0, 1}}})
+		},
+		"validation: labels, targets or MaxLoss, and no X": func() (*serve.Learner, error) {
+			return withValidation(p, m, opt, serve.Validation{MaxLoss: 3})
+		},
 		"validation: example 1 of 2: label 0 is 3: want 0 to 2": func() (*serve.Learner, error) {
 			return withValidation(p, m, opt, serve.Validation{X: []float32{1, 2, 3, 4}, Labels: []int{0, 3}})
 		},

@@ -6,10 +6,10 @@ import (
 	"sync/atomic"
 )
 
-// Errors of [Learner.Learn] that say nothing about the example.
+// Errors of [Learner.Learn] and [Learner.LearnTarget] that say nothing about the example.
 var (
-	ErrFull    = errors.New("serve: Learn: the queue is full")
-	ErrStopped = errors.New("serve: Learn: the learner has stopped")
+	ErrFull    = errors.New("serve: the queue is full")
+	ErrStopped = errors.New("serve: the learner has stopped")
 )
 
 // A queue holds copies of examples in a ring.
