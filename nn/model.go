@@ -204,7 +204,7 @@ func (m *Model) CopyFrom(src *Model) error {
 }
 
 func (m *Model) checkClone(call string, other *Model) error {
-	if m.design == nil || other == nil || other.design != m.design {
+	if m == nil || m.design == nil || other == nil || other.design != m.design {
 		return fmt.Errorf("nn: %s: the models are not clones of each other", call)
 	}
 	return nil

@@ -114,6 +114,9 @@ func (p *PackedModel) NewPredictor(batch int) (*Predictor, error) {
 
 // NumBytes returns the memory of all values.
 func (p *PackedModel) NumBytes() int {
+	if p.model == nil {
+		return 0
+	}
 	n := 0
 	for _, q := range p.model.params {
 		n += 4 * len(q.Value)

@@ -154,6 +154,13 @@ func TestPackErrors(t *testing.T) {
 	require.NoError(t, plain.SetPacked(pack(t, m, nn.PackConfig{})))
 	_, err = half.NewPredictor(0)
 	require.EqualError(t, err, "nn: NewPredictor: a batch of 0 rows: want at least 1")
+
+	var none nn.PackedModel
+	_, err = none.NewPredictor(1)
+	require.EqualError(t, err, "nn: NewPredictor: the model has no layers")
+	require.EqualError(t, none.CopyFrom(m), "nn: CopyFrom"+clones)
+	require.EqualError(t, p.SetPacked(&none), "nn: SetPacked"+clones)
+	require.Zero(t, none.NumBytes())
 }
 
 func TestManyPredictorsOfOnePackedModel(t *testing.T) {

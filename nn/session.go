@@ -126,7 +126,7 @@ func (m *Model) newSession(batch int) (*Session, *plan, error) {
 }
 
 func (m *Model) checkBatch(call string, batch int) error {
-	if m.root == nil {
+	if m == nil || m.root == nil {
 		return fmt.Errorf("nn: %s: the model has no layers", call)
 	}
 	if batch < 1 {
