@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 	drop := f.Bool("drop-oldest", "drop the oldest example when the queue is full; else the newest is refused")
 	steps := f.Int("publish-steps", 10, 1, 1_000_000, "`number` of steps after which the model is published, and after a second in any case")
 	path := f.String("checkpoint", "", "`file` that keeps what was learnt; without it all is lost when the service stops")
-	every := f.Int("checkpoint-every", 10_000, 1, 86_400_000, "`milliseconds` between two checkpoints, at least")
+	every := f.Int("checkpoint-every", 10_000, 1, 86_400_000, "`milliseconds` between two checkpoints; what was published longer ago survives a crash")
 	rows := f.Int("max-rows", 256, 1, 1<<16, "`number` of inputs or examples in one request, at most")
 	body := f.Int("max-body", 1024, 1, 1<<20, "size of a request's body in `KiB`, at most")
 	timeout := f.Int("timeout", 10, 1, 3600, "`seconds` that reading a request or writing its answer may take")

@@ -26,10 +26,10 @@ type config struct {
 	dropOldest   bool
 	publishSteps int
 	publishEvery time.Duration
-	path         string // of the checkpoint; "" for none
-	saveEvery    time.Duration
-	token        string // of those who bring examples; "" for nobody
-	demo         int    // images a second; 0 for no demonstration
+	path         string        // of the checkpoint; "" for none
+	saveEvery    time.Duration // at least, see serve.LearnerConfig
+	token        string        // of those who bring examples; "" for nobody
+	demo         int           // images a second; 0 for no demonstration
 
 	limits limits
 	log    *slog.Logger
@@ -95,6 +95,11 @@ func newService(c config) (*service, error) {
 	if s.predictor, err = serve.NewPredictor(s.model, serve.PredictorConfig{}); err != nil {
 		return nil, err
 	}
+	s.store = &store{service: s, path: c.path}
+	save := s.store.save
+	if c.path == "" {
+		save = nil
+	}
 	s.learner, err = serve.NewLearner(s.predictor, s.model, s.optimizer, serve.LearnerConfig{
 		Batch:        c.batch,
 		Queue:        c.queue,
@@ -102,13 +107,13 @@ func newService(c config) (*service, error) {
 		PublishSteps: c.publishSteps,
 		PublishEvery: c.publishEvery,
 		Validation:   serve.Validation{X: s.held.X, Labels: s.held.Labels, MaxLoss: maxLoss},
-		OnPublish:    func(serve.Publication) { s.store.saveIfDue() },
+		Save:         save,
+		SaveEvery:    c.saveEvery,
 		Logger:       c.log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.store = &store{service: s, path: c.path, every: c.saveEvery}
 	if err := s.store.recover(); err != nil {
 		return nil, err
 	}
@@ -117,13 +122,13 @@ func newService(c config) (*service, error) {
 	return s, nil
 }
 
-// learn runs the learner until ctx is done, and saves what it has learnt.
+// learn runs the learner until ctx is done.
 func (s *service) learn(ctx context.Context) error {
 	if err := s.learner.Run(ctx); err != nil {
 		s.failed.Store(true)
 		return fmt.Errorf("learning: %w", err)
 	}
-	return s.store.saveLast()
+	return nil
 }
 
 // ready returns why the service should get no requests, nil if it should.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -14,11 +15,9 @@ import (
 type store struct {
 	service *service
 	path    string
-	every   time.Duration
 
 	last   atomic.Pointer[api.Checkpoint] // that is safe on the disk
 	failed atomic.Uint64                  // how often one could not be written
-	due    time.Time
 }
 
 // recover continues from the file, if there is one.
@@ -26,63 +25,52 @@ func (t *store) recover() error {
 	if t.path == "" {
 		return nil
 	}
+	learner, log := t.service.learner, t.service.log
 	loaded, err := checkpoint.Load(t.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		t.service.log.Info("no checkpoint yet", "path", t.path)
-		return t.save() // a directory that can't be written is better known now
+		log.Info("no checkpoint yet", "path", t.path)
+		return t.save(learner.Checkpoint()) // a directory that can't be written is better known now
 	}
 	if err != nil {
 		return err // not a reason to begin anew
 	}
 	if loaded.Skipped != nil {
-		t.service.log.Warn("the newest checkpoint is not the one", "reason", loaded.Skipped, "path", loaded.Path)
+		log.Warn("the newest checkpoint is not the one", "reason", loaded.Skipped, "path", loaded.Path)
 	}
-	if err := t.service.learner.Restore(&loaded.Content); err != nil {
+	if err := learner.Restore(&loaded.Content); err != nil {
 		return err
 	}
-	t.note(&loaded.Content)
-	t.service.log.Info("recovered", "path", loaded.Path, "version", t.service.predictor.Version())
+	var written time.Time
+	if info, err := os.Stat(loaded.Path); err == nil {
+		written = info.ModTime()
+	}
+	t.note(&loaded.Content, written)
+	log.Info("recovered", "path", loaded.Path, "version", t.service.predictor.Version())
+	if loaded.Skipped != nil {
+		// One good copy is one too few.
+		if err := t.save(learner.Checkpoint()); err != nil {
+			log.Error("checkpoint not saved", "error", err)
+		}
+	}
 	return nil
 }
 
-// saveIfDue is called with each version.
-func (t *store) saveIfDue() {
-	if t.path == "" || time.Now().Before(t.due) {
-		return
-	}
-	if err := t.save(); err != nil {
-		t.service.log.Error("no checkpoint", "error", err)
-	}
-}
-
-// saveLast saves what has been published since the last checkpoint.
-func (t *store) saveLast() error {
-	if last := t.last.Load(); last != nil && last.Version == t.service.predictor.Version() {
-		return nil
-	}
-	return t.save()
-}
-
-// save writes the learner's state. When it returns nil, the state is on the disk.
-func (t *store) save() error {
-	if t.path == "" {
-		return nil
-	}
-	t.due = time.Now().Add(t.every)
-	c := t.service.learner.Checkpoint()
+// save writes a checkpoint. When it returns nil, that is on the disk.
+func (t *store) save(c *checkpoint.Content) error {
 	if err := checkpoint.Save(t.path, c); err != nil {
 		t.failed.Add(1)
 		return err
 	}
-	t.note(c)
+	t.note(c, time.Now())
 	return nil
 }
 
-func (t *store) note(c *checkpoint.Content) {
+// note remembers a checkpoint that is on the disk.
+func (t *store) note(c *checkpoint.Content, written time.Time) {
 	t.last.Store(&api.Checkpoint{
 		Version: c.Uints["serve/version"],
 		Steps:   c.Ints["optimizer/steps"],
 		SHA256:  api.Digest(c),
-		Written: time.Now(),
+		Written: written,
 	})
 }

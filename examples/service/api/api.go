@@ -132,8 +132,8 @@ type Learning struct {
 type Checkpoint struct {
 	Version uint64    `json:"version"` // of the model in it
 	Steps   int64     `json:"steps"`   // of the optimizer, over all processes
-	SHA256  string    `json:"sha256"`  // of values and optimizer state
-	Written time.Time `json:"written"`
+	SHA256  string    `json:"sha256"`  // of the file
+	Written time.Time `json:"written"` // by whichever process
 }
 
 // History are the measurements of each second, oldest first: GET /v1/history.
