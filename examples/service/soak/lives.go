@@ -57,10 +57,38 @@ func (s *soak) start(ctx context.Context) (*life, error) {
 	if took > s.patience {
 		s.fault("a service answered only %v after its start", took)
 	}
-	if l.judge, err = newJudge(process.URL, l); err != nil {
+	m, err := client.Model(ctx)
+	if err == nil {
+		l.acked = s.resumed(m)
+		l.judge, err = newJudge(process.URL, l)
+	}
+	if err != nil {
 		return nil, errors.Join(err, process.Kill())
 	}
 	return l, nil
+}
+
+// resumed checks what a service says that has just started: nobody has taught it
+// yet, so it must have what the one before left on the disk. It returns what the
+// service acknowledges.
+func (s *soak) resumed(m api.Model) api.Checkpoint {
+	if m.Checkpoint == nil {
+		s.count(lostCheckpoints)
+		s.fault("the service has a file and says that it has none")
+		return s.onDisk
+	}
+	said, want := *m.Checkpoint, s.onDisk
+	switch {
+	case want.SHA256 == "":
+		s.count("starts from nothing")
+	case said.Version != want.Version || said.SHA256 != want.SHA256 || m.Version != want.Version:
+		s.count(lostCheckpoints)
+		s.fault("version %d was on the disk (%.8s), and the service started with version %d, and says that version %d is on the disk (%.8s)",
+			want.Version, want.SHA256, m.Version, said.Version, said.SHA256)
+	default:
+		s.count("starts from the checkpoint on the disk")
+	}
+	return said
 }
 
 // failed counts an error of a request; it is a fault unless the process was
@@ -189,13 +217,12 @@ func (s *soak) inspect(acked api.Checkpoint) {
 		s.fault("after a kill the newest file is damaged: %v", loaded.Skipped)
 	}
 	version := loaded.Uints["serve/version"]
+	s.onDisk = api.Checkpoint{Version: version, SHA256: api.Digest(&loaded.Content)}
 	switch {
-	case acked.SHA256 == "":
-		s.count("checkpoints loaded")
 	case version < acked.Version:
 		s.count(lostCheckpoints)
 		s.fault("version %d was acknowledged, and %d is on the disk", acked.Version, version)
-	case version == acked.Version && api.Digest(&loaded.Content) != acked.SHA256:
+	case version == acked.Version && s.onDisk.SHA256 != acked.SHA256:
 		s.count(lostCheckpoints)
 		s.fault("version %d on the disk has other bits than were acknowledged", version)
 	case version == acked.Version:
@@ -223,22 +250,14 @@ func (s *soak) living(ctx context.Context, deadline time.Time) error {
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	wait := l.work(working)
-	length := time.Until(deadline)
-	for i, share := range []float64{0.3, 0.7} {
-		pause(ctx, time.Duration(share*float64(length)))
-		if s.memory[i], err = l.process.Memory(); err != nil {
-			s.fault("the service that should live: %v: %v", err, l.process.Log())
-		}
-	}
+	pause(ctx, time.Until(deadline)*3/10) // for buffers and pools to fill
+	s.memory = l.weigh(ctx, deadline)
 	stop()
 	wait()
 	if err := ctx.Err(); err != nil {
 		return errors.Join(err, l.process.Kill())
 	}
-	// Go's heap breathes by a few MiB; what leaks would be far more.
-	if growth := s.memory[1] - s.memory[0]; growth > s.memory[0]/4+(8<<20) {
-		s.fault("memory grew from %.1f to %.1f MiB", mib(s.memory[0]), mib(s.memory[1]))
-	}
+	s.checkMemory()
 	l.mu.Lock()
 	l.finished = true
 	l.mu.Unlock()

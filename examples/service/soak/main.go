@@ -7,8 +7,8 @@
 // For the first two thirds of the time the service is killed with SIGKILL at
 // random moments and started again. Each time its checkpoint must hold, bit for
 // bit, what the service last said was on the disk, or something newer; no
-// temporary files may remain, and it must answer again soon. In the last third
-// it lives, and its memory must stay as it is.
+// temporary files may remain, and it must answer again soon, from that very
+// checkpoint. In the last third it lives, and its memory must stay as it is.
 //
 // All the time, each prediction is compared with the one that the weights of its
 // version give, bit for bit. The program ends with the counts, and fails if
@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/adafisher-go/adafisher/examples/internal/cli"
+	"github.com/adafisher-go/adafisher/examples/service/api"
 	"github.com/adafisher-go/adafisher/examples/service/harness"
 	"github.com/adafisher-go/adafisher/nn/data"
 	"github.com/adafisher-go/adafisher/nn/data/digits"
@@ -104,8 +105,9 @@ type soak struct {
 	faults  []string
 	nfaults int
 
+	onDisk       api.Checkpoint // that the last process left
 	longestStart time.Duration
-	memory       [2]int64 // of the service that lives, early and late
+	memory       []reading // of the service that lives
 }
 
 // count adds one to a line of the report.
@@ -151,7 +153,11 @@ func (s *soak) report(w io.Writer) error {
 		fmt.Fprintf(w, "%9d  %s\n", s.counts[what], what)
 	}
 	fmt.Fprintf(w, "%9s  longest time from start to answer\n", s.longestStart.Round(time.Millisecond))
-	fmt.Fprintf(w, "%5.1f MiB  memory of the service that lived, early; late %.1f MiB\n", mib(s.memory[0]), mib(s.memory[1]))
+	if n := len(s.memory); n > 0 {
+		first, last := s.memory[0], s.memory[n-1]
+		fmt.Fprintf(w, "%5.1f MiB  memory of the service that lived, late; early %.1f MiB\n", mib(last.resident), mib(first.resident))
+		fmt.Fprintf(w, "%5.1f MiB  alive in its heap, late; early %.1f MiB; growing by %.1f KiB/s\n", mib(last.live), mib(first.live), growth(s.memory)/1024)
+	}
 	for _, fault := range s.faults {
 		fmt.Fprintln(w, "FAULT:", fault)
 	}
@@ -162,4 +168,4 @@ func (s *soak) report(w io.Writer) error {
 	return err
 }
 
-func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
+func mib(bytes float64) float64 { return bytes / (1 << 20) }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/adafisher-go/adafisher/examples/service/api"
+	"github.com/adafisher-go/adafisher/nn/checkpoint"
 )
 
 // TestSoak is a short run. Busy and emulated machines get patience.
@@ -19,7 +20,7 @@ func TestSoak(t *testing.T) {
 	require.Contains(t, out.String(), "No fault.")
 	require.Contains(t, out.String(), "6  kills survived")
 	require.Contains(t, out.String(), " 0  "+wrongAnswers)
-	for _, line := range []string{"answers checked, with the bits of their version", "hostile requests refused: malformed", "examples accepted", "checkpoints acknowledged"} {
+	for _, line := range []string{"answers checked, with the bits of their version", "hostile requests refused: malformed", "examples accepted", "checkpoints acknowledged", " 6  starts from the checkpoint on the disk", "alive in its heap"} {
 		require.Contains(t, out.String(), line)
 	}
 }
@@ -47,6 +48,71 @@ func TestJudge(t *testing.T) {
 	s.inspect(api.Checkpoint{SHA256: "x", Version: 2})
 	require.Equal(t, 1, s.counts[lostCheckpoints])
 	require.ErrorContains(t, s.report(io.Discard), "faults, with seed")
+}
+
+// TestResumed: a service that forgets is a fault, whatever it forgets.
+func TestResumed(t *testing.T) {
+	disk := api.Checkpoint{Version: 7, SHA256: "aa"}
+	for _, c := range []struct {
+		before api.Checkpoint
+		after  api.Model
+		good   bool
+	}{
+		{api.Checkpoint{}, api.Model{Version: 1, Checkpoint: &api.Checkpoint{Version: 1, SHA256: "bb"}}, true},
+		{disk, api.Model{Version: 7, Checkpoint: &disk}, true},
+		{disk, api.Model{Version: 1, Checkpoint: &api.Checkpoint{Version: 1, SHA256: "bb"}}, false},
+		{disk, api.Model{Version: 7, Checkpoint: &api.Checkpoint{Version: 7, SHA256: "bb"}}, false},
+		{disk, api.Model{Version: 1, Checkpoint: &disk}, false},
+		{disk, api.Model{Version: 7}, false},
+		{api.Checkpoint{}, api.Model{Version: 1}, false},
+	} {
+		s := &soak{counts: make(map[string]int), onDisk: c.before}
+		acked := s.resumed(c.after)
+		if c.good {
+			require.Equal(t, *c.after.Checkpoint, acked)
+			require.Zero(t, s.nfaults)
+		} else {
+			require.Equal(t, 1, s.nfaults)
+			require.Equal(t, 1, s.counts[lostCheckpoints])
+		}
+	}
+
+	// What is on the disk is what a kill has left there.
+	s := &soak{counts: make(map[string]int), path: t.TempDir() + "/digits.ckpt"}
+	c := &checkpoint.Content{Uints: map[string]uint64{"serve/version": 9}}
+	require.NoError(t, checkpoint.Save(s.path, c))
+	s.inspect(api.Checkpoint{Version: 9, SHA256: api.Digest(c)})
+	require.Zero(t, s.nfaults)
+	require.Equal(t, api.Checkpoint{Version: 9, SHA256: api.Digest(c)}, s.onDisk)
+}
+
+// TestMemory: a heap that goes up and down is well, one that only grows is not,
+// however large it is.
+func TestMemory(t *testing.T) {
+	readings := func(seconds int, leak float64) (all []reading) {
+		for i := range 5 * seconds {
+			r := reading{seconds: float64(i) / 5, resident: 35e6, live: 4e6}
+			r.live += float64(i*i*7919%1000)*1e3 + leak*r.seconds
+			all = append(all, r)
+		}
+		return all
+	}
+	for _, seconds := range []int{2, 28, 800} {
+		s := &soak{memory: readings(seconds, 0)}
+		s.checkMemory()
+		require.Empty(t, s.faults)
+	}
+	s := &soak{memory: readings(28, 100e3)}
+	s.checkMemory()
+	require.Len(t, s.faults, 1)
+	require.Contains(t, s.faults[0], "the heap grew by ")
+	s = &soak{memory: readings(28, 0)}
+	s.memory[len(s.memory)-1].resident = 60e6
+	s.checkMemory()
+	require.Equal(t, []string{"memory grew from 33.4 to 57.2 MiB"}, s.faults)
+	s = new(soak)
+	s.checkMemory()
+	require.Len(t, s.faults, 1)
 }
 
 func newTestJudge(t *testing.T, l *life) *judge {
