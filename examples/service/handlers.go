@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"net/http"
@@ -128,18 +129,44 @@ func answer(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
-// limited refuses what is too much at the same time, and cuts bodies off.
-func (s *service) limited(h func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+// limited hands on the bodies of requests, and refuses what is too much: of a body,
+// of bodies that arrive, and of requests that are worked on, at the same time. A
+// client that is slow to send its body holds up nobody's work.
+func (s *service) limited(h func(w http.ResponseWriter, body []byte) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
+		body, err := s.receive(w, r)
+		if err != nil {
+			return err
+		}
 		select {
 		case s.slots <- struct{}{}:
 		default:
 			return refuse(http.StatusServiceUnavailable, "overloaded", "%d requests are in progress, the most there may be", cap(s.slots))
 		}
 		defer func() { <-s.slots }()
-		r.Body = http.MaxBytesReader(w, r.Body, s.limits.body)
-		return h(w, r)
+		return h(w, body)
 	}
+}
+
+// receive reads the body of a request.
+func (s *service) receive(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	select {
+	case s.arriving <- struct{}{}:
+	default:
+		return nil, refuse(http.StatusServiceUnavailable, "overloaded", "%d requests are arriving, the most there may be", cap(s.arriving))
+	}
+	defer func() { <-s.arriving }()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.limits.body))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		return body, nil
+	case errors.As(err, &tooLarge):
+		return nil, refuse(http.StatusRequestEntityTooLarge, "body_too_large", "the body has more than %d bytes", tooLarge.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, refuse(http.StatusRequestTimeout, "timeout", "the body took longer than %v", s.limits.timeout)
+	}
+	return nil, refuse(http.StatusBadRequest, "malformed", "%v", err)
 }
 
 // authorized demands the token.
@@ -156,21 +183,6 @@ func (s *service) authorized(h func(http.ResponseWriter, *http.Request) error) f
 		}
 		return h(w, r)
 	}
-}
-
-// read reads the body of a request.
-func (s *service) read(r *http.Request, v any) error {
-	err := api.Read(r.Body, v)
-	var tooLarge *http.MaxBytesError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &tooLarge):
-		return refuse(http.StatusRequestEntityTooLarge, "body_too_large", "the body has more than %d bytes", tooLarge.Limit)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return refuse(http.StatusRequestTimeout, "timeout", "the body took longer than %v", s.limits.timeout)
-	}
-	return refuse(http.StatusBadRequest, "malformed", "%v", err)
 }
 
 func (s *service) checkRows(n int) error {
@@ -202,10 +214,10 @@ func (p *scratchPool) get(in, out int) *scratch {
 
 func (p *scratchPool) put(s *scratch) { p.pool.Put(s) }
 
-func (s *service) predict(w http.ResponseWriter, r *http.Request) error {
+func (s *service) predict(w http.ResponseWriter, body []byte) error {
 	var request api.Predict
-	if err := s.read(r, &request); err != nil {
-		return err
+	if err := api.Read(bytes.NewReader(body), &request); err != nil {
+		return refuse(http.StatusBadRequest, "malformed", "%v", err)
 	}
 	inputs, err := request.All()
 	if err != nil {
@@ -239,10 +251,10 @@ func (s *service) predict(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, reply)
 }
 
-func (s *service) teach(w http.ResponseWriter, r *http.Request) error {
+func (s *service) teach(w http.ResponseWriter, body []byte) error {
 	var request api.Learn
-	if err := s.read(r, &request); err != nil {
-		return err
+	if err := api.Read(bytes.NewReader(body), &request); err != nil {
+		return refuse(http.StatusBadRequest, "malformed", "%v", err)
 	}
 	examples, err := request.All()
 	if err != nil {

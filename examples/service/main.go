@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 	rows := f.Int("max-rows", 256, 1, 1<<16, "`number` of inputs or examples in one request, at most")
 	body := f.Int("max-body", 1024, 1, 1<<20, "size of a request's body in `KiB`, at most")
 	timeout := f.Int("timeout", 10, 1, 3600, "`seconds` that reading a request or writing its answer may take")
-	concurrency := f.Int("concurrency", 64, 1, 1<<16, "`number` of requests in progress, at most")
+	concurrency := f.Int("concurrency", 64, 1, 1<<16, "`number` of requests that are worked on, at most; 16 times as many may be arriving")
 	format := f.Name("log", "text", []string{"text", "json"}, "`format` of the log")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

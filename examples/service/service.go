@@ -39,9 +39,13 @@ type config struct {
 type limits struct {
 	body        int64         // bytes
 	rows        int           // inputs or examples
-	concurrency int           // predictions and lessons at the same time
+	concurrency int           // predictions and lessons that are worked on at the same time
 	timeout     time.Duration // of reading a request, and of writing its answer
 }
+
+// arrivals is how many bodies may be on their way for each request that is worked
+// on: they cost little but memory.
+const arrivals = 16
 
 // A service is a model that answers requests and learns from them.
 type service struct {
@@ -54,7 +58,8 @@ type service struct {
 	held      data.Samples // never learnt from
 
 	digest   [sha256.Size]byte // of token
-	slots    chan struct{}     // one for each request in progress
+	slots    chan struct{}     // one for each request that is worked on
+	arriving chan struct{}     // one for each whose body is on its way
 	scratch  scratchPool
 	store    *store
 	history  *history
@@ -72,7 +77,12 @@ const maxLoss = 2
 // newService returns a service that goes on from its checkpoint, or else with an
 // untrained model.
 func newService(c config) (*service, error) {
-	s := &service{config: c, slots: make(chan struct{}, c.limits.concurrency), digest: sha256.Sum256([]byte(c.token))}
+	s := &service{
+		config:   c,
+		slots:    make(chan struct{}, c.limits.concurrency),
+		arriving: make(chan struct{}, arrivals*c.limits.concurrency),
+		digest:   sha256.Sum256([]byte(c.token)),
+	}
 	set, err := digits.Load("")
 	if err != nil {
 		return nil, err

@@ -270,12 +270,30 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestOverload holds as many requests as there may be, and then asks once more.
+// TestOverload has as many requests in progress as there may be, and as many
+// arriving, and then asks once more.
 func TestOverload(t *testing.T) {
 	s, server := start(t, testConfig())
+	ask := func() (int, string) {
+		return send(t, server, "POST", "/v1/predict", "", `{"input": `+image("0")+`}`)
+	}
+	for range cap(s.slots) {
+		s.slots <- struct{}{}
+	}
+	status, body := ask()
+	require.Equal(t, 503, status)
+	require.Contains(t, body, `"overloaded","message":"4 requests are in progress`)
+	status, _ = send(t, server, "GET", "/healthz", "", "")
+	require.Equal(t, 200, status, "health does not depend on load")
+	for range cap(s.slots) {
+		<-s.slots
+	}
+
+	// Clients that are slow to send keep nobody from an answer, unless they are very
+	// many.
 	var writers []*io.PipeWriter
 	var wg sync.WaitGroup
-	for range cap(s.slots) {
+	arrive := func() {
 		r, w := io.Pipe()
 		writers = append(writers, w)
 		wg.Go(func() {
@@ -291,20 +309,25 @@ func TestOverload(t *testing.T) {
 		})
 		_, err := w.Write([]byte(`{"input": `))
 		require.NoError(t, err)
+		require.Eventually(t, func() bool { return len(s.arriving) == len(writers) }, time.Minute, time.Millisecond)
 	}
-	require.Eventually(t, func() bool { return len(s.slots) == cap(s.slots) }, time.Minute, time.Millisecond)
-	status, body := send(t, server, "POST", "/v1/predict", "", `{"input": `+image("0")+`}`)
+	for len(writers) < cap(s.arriving)-1 {
+		arrive()
+	}
+	require.Greater(t, len(writers), 4*cap(s.slots))
+	status, body = ask()
+	require.Equal(t, 200, status, body)
+	arrive()
+	status, body = ask()
 	require.Equal(t, 503, status)
-	require.Contains(t, body, `"overloaded"`)
-	status, _ = send(t, server, "GET", "/healthz", "", "")
-	require.Equal(t, 200, status, "health does not depend on load")
+	require.Contains(t, body, `"overloaded","message":"64 requests are arriving`)
 	for _, w := range writers {
 		_, err := w.Write([]byte(image("0") + "}"))
 		require.NoError(t, err)
 		require.NoError(t, w.Close())
 	}
 	wg.Wait()
-	status, _ = send(t, server, "POST", "/v1/predict", "", `{"input": `+image("0")+`}`)
+	status, _ = ask()
 	require.Equal(t, 200, status)
 }
 
