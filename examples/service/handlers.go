@@ -335,7 +335,7 @@ func (s *service) recent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, api.History{Points: s.history.after(since)})
+	return answer(w, http.StatusOK, api.History{Started: s.history.started, Points: s.history.after(since)})
 }
 
 // example answers with an image of the held-out set, as the body of a prediction.

@@ -17,6 +17,7 @@ const historyLength = 600
 // history keeps what the page draws: a point for each second.
 type history struct {
 	service   *service
+	started   time.Time
 	latencies latencies
 
 	mu     sync.Mutex
@@ -25,7 +26,7 @@ type history struct {
 	last   serve.Stats
 }
 
-func newHistory(s *service) *history { return &history{service: s} }
+func newHistory(s *service) *history { return &history{service: s, started: time.Now()} }
 
 // run adds a point each second until ctx is done.
 func (h *history) run(ctx context.Context) {

@@ -241,12 +241,13 @@ func TestLearn(t *testing.T) {
 	_, body := send(t, server, "GET", "/v1/history", "", "")
 	var h api.History
 	require.NoError(t, json.Unmarshal([]byte(body), &h))
+	require.WithinDuration(t, time.Now(), h.Started, time.Minute)
 	require.Len(t, h.Points, 1)
 	require.EqualValues(t, 64, h.Points[0].Examples)
 	require.InDelta(t, 2.3, *h.Points[0].Loss, 0.5)
 	require.Nil(t, h.Points[0].P50)
 	_, body = send(t, server, "GET", "/v1/history?since=1", "", "")
-	require.JSONEq(t, `{"points": []}`, body)
+	require.JSONEq(t, fmt.Sprintf(`{"started": %q, "points": []}`, s.history.started.Format(time.RFC3339Nano)), body)
 
 	status, body := send(t, server, "GET", "/metrics", "", "")
 	require.Equal(t, 200, status)

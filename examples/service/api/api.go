@@ -139,12 +139,13 @@ type Checkpoint struct {
 // History are the measurements of each second, oldest first: GET /v1/history.
 // Query parameter since leaves out those up to a number.
 type History struct {
-	Points []Point `json:"points"`
+	Started time.Time `json:"started"` // when the process began to count
+	Points  []Point   `json:"points"`
 }
 
 // A Point is one second. What did not happen in it is null.
 type Point struct {
-	Number             uint64   `json:"n"`
+	Number             uint64   `json:"n"`    // from 1 on
 	Time               int64    `json:"time"` // Unix, in seconds
 	Loss               *float64 `json:"loss"` // mean over the examples learnt in it, before their steps
 	Accuracy           *float64 `json:"accuracy"`

@@ -4,6 +4,7 @@
 
 const shown = 300; // seconds
 const points = [];
+let started = ''; // of the service that the points are from
 let misses = 0;
 
 const percent = (x) => x === null || x === undefined ? null : 100 * x;
@@ -141,9 +142,13 @@ async function get(path) {
 async function update() {
   const since = points.length ? points[points.length - 1].n : 0;
   try {
-    const [history, model] = await Promise.all([get(`v1/history?since=${since}`), get('v1/model')]);
-    // After a restart the numbers begin again: so must the page.
-    if (points.length && model.version < points[points.length - 1].version) points.length = 0;
+    let [history, model] = await Promise.all([get(`v1/history?since=${since}`), get('v1/model')]);
+    if (history.started !== started) {
+      // Another process, whose numbers begin again: so must the page.
+      points.length = 0;
+      started = history.started;
+      if (since > 0) history = await get('v1/history');
+    }
     points.push(...history.points);
     points.splice(0, points.length - 2 * shown);
     misses = 0;
