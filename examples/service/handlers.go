@@ -45,13 +45,16 @@ var page embed.FS
 // handler returns all routes.
 func (s *service) handler() http.Handler {
 	mux := http.NewServeMux()
-	route := func(method, path string, h func(w http.ResponseWriter, r *http.Request) error) {
-		h = s.measured(path, h)
-		mux.HandleFunc(method+" "+path, func(w http.ResponseWriter, r *http.Request) { _ = h(w, r) })
+	handle := func(method, path string, h http.HandlerFunc) {
+		mux.HandleFunc(method+" "+path, h)
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Allow", method)
 			s.fail(w, refuse(http.StatusMethodNotAllowed, "method_not_allowed", "want %s", method))
 		})
+	}
+	route := func(method, path string, h func(w http.ResponseWriter, r *http.Request) error) {
+		h = s.measured(path, h)
+		handle(method, path, func(w http.ResponseWriter, r *http.Request) { _ = h(w, r) })
 	}
 	route(http.MethodPost, "/v1/predict", s.limited(s.predict))
 	route(http.MethodPost, "/v1/learn", s.authorized(s.limited(s.teach)))
@@ -59,24 +62,28 @@ func (s *service) handler() http.Handler {
 	route(http.MethodGet, "/v1/weights", s.weights)
 	route(http.MethodGet, "/v1/history", s.recent)
 	route(http.MethodGet, "/v1/example", s.example)
+	route(http.MethodGet, "/v1/lesson", s.lesson)
 	route(http.MethodGet, "/healthz", s.healthz)
 	route(http.MethodGet, "/readyz", s.readyz)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	handle(http.MethodGet, "/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}).ServeHTTP)
 
 	files, err := fs.Sub(page, "page")
 	if err != nil {
 		panic(err) // the directory is in the program
 	}
 	static := http.FileServerFS(files)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		if _, err := fs.Stat(files, strings.TrimPrefix(r.URL.Path, "/")); r.URL.Path != "/" && err != nil {
-			s.fail(w, refuse(http.StatusNotFound, "not_found", "there is nothing at this path"))
-			return
-		}
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		s.fail(w, refuse(http.StatusNotFound, "not_found", "there is nothing at this path"))
+	})
+	show := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		static.ServeHTTP(w, r)
-	})
+	}
+	handle(http.MethodGet, "/{$}", show)
+	for _, name := range []string{"/page.js", "/style.css"} {
+		handle(http.MethodGet, name, show)
+	}
 	return mux
 }
 
@@ -346,6 +353,16 @@ func (s *service) example(w http.ResponseWriter, r *http.Request) error {
 	}
 	in := s.model.In()
 	return answer(w, http.StatusOK, api.Predict{Input: s.held.X[int(i)*in:][:in]})
+}
+
+// lesson answers with an image of the stream and its label, as the body of a lesson.
+func (s *service) lesson(w http.ResponseWriter, r *http.Request) error {
+	i, err := parseQuery(r, "index", uint64(s.stream.Len()-1))
+	if err != nil {
+		return err
+	}
+	in := s.model.In()
+	return answer(w, http.StatusOK, api.Example{Input: s.stream.X[int(i)*in:][:in], Label: &s.stream.Labels[i]})
 }
 
 func parseQuery(r *http.Request, name string, last uint64) (uint64, error) {

@@ -32,7 +32,7 @@ const tokenVariable = "ADAFISHER_SERVICE_TOKEN"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	if os.Getenv("GOGC") == "" {
 		// A few megabytes live here: to collect at five times as much, not at twice,
 		// costs little memory, and requests meet a quarter of the collections.
@@ -66,6 +66,7 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 	rows := f.Int("max-rows", 256, 1, 1<<16, "`number` of inputs or examples in one request, at most")
 	body := f.Int("max-body", 1024, 1, 1<<20, "size of a request's body in `KiB`, at most")
 	timeout := f.Int("timeout", 10, 1, 3600, "`seconds` that reading a request or writing its answer may take")
+	drain := f.Int("drain", 0, 0, 3_600_000, "`milliseconds` between a signal to stop, from which on /readyz says so, and the end of listening")
 	concurrency := f.Int("concurrency", 64, 1, 1<<16, "`number` of requests that are worked on, at most; 16 times as many may be arriving")
 	format := f.Name("log", "text", []string{"text", "json"}, "`format` of the log")
 	if err := f.Parse(args); err != nil {
@@ -91,6 +92,7 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 		path:         *path,
 		saveEvery:    time.Duration(*every) * time.Millisecond,
 		token:        token,
+		drain:        time.Duration(*drain) * time.Millisecond,
 		limits: limits{
 			body:        int64(*body) << 10,
 			rows:        *rows,
@@ -112,8 +114,9 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 	return s.serve(ctx, listener)
 }
 
-// serve answers requests, and learns, until ctx is done. Then it finishes the
-// requests in progress and the step in hand, and writes a last checkpoint.
+// serve answers requests, and learns, until ctx is done, and for a while in which it
+// says that it is not ready. Then it finishes the requests in progress and the step
+// in hand, and writes a last checkpoint.
 func (s *service) serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           s.handler(),
@@ -158,6 +161,7 @@ func (s *service) serve(ctx context.Context, listener net.Listener) error {
 	<-ctx.Done()
 	s.stopping.Store(true)
 	s.log.Info("shutting down")
+	time.Sleep(s.drain)
 	patience, done := context.WithTimeout(context.Background(), s.limits.timeout)
 	defer done()
 	if err := server.Shutdown(patience); err != nil {

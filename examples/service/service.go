@@ -29,7 +29,8 @@ type config struct {
 	path         string        // of the checkpoint; "" for none
 	saveEvery    time.Duration // at least, see serve.LearnerConfig
 	token        string        // of those who bring examples; "" for nobody
-	demo         int           // images a second; 0 for no demonstration
+	drain        time.Duration
+	demo         int // images a second; 0 for no demonstration
 
 	limits limits
 	log    *slog.Logger

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -137,10 +138,16 @@ func TestRefusals(t *testing.T) {
 		{"POST", "/v1/predict", "", strings.Repeat("[", 60000), 400, "malformed", ""},
 		{"GET", "/v1/predict", "", "", 405, "method_not_allowed", "want POST"},
 		{"DELETE", "/v1/model", "", "", 405, "method_not_allowed", "want GET"},
+		{"POST", "/metrics", "", "", 405, "method_not_allowed", "want GET"},
+		{"POST", "/", "", "", 405, "method_not_allowed", "want GET"},
+		{"DELETE", "/page.js", "", "", 405, "method_not_allowed", "want GET"},
+		{"GET", "/index.html", "", "", 404, "not_found", ""},
+		{"DELETE", "/index.html", "", "", 404, "not_found", ""},
 		{"GET", "/v1/nothing", "", "", 404, "not_found", ""},
 		{"GET", "/../service.go", "", "", 404, "not_found", ""},
 		{"GET", "/v1/history?since=-1", "", "", 400, "malformed", `query parameter since is "-1"`},
 		{"GET", "/v1/example?index=360", "", "", 400, "malformed", "want an integer from 0 to 359"},
+		{"GET", "/v1/lesson?index=1437", "", "", 400, "malformed", "want an integer from 0 to 1436"},
 
 		{"POST", "/v1/learn", "", `{"input": ` + image("0") + `, "label": 1}`, 401, "unauthorized", ""},
 		{"POST", "/v1/learn", "Bearer wrong", `{"input": ` + image("0") + `, "label": 1}`, 401, "unauthorized", ""},
@@ -271,6 +278,21 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestLesson: what the service has to teach is what it takes, with the right label,
+// and not what it asks about.
+func TestLesson(t *testing.T) {
+	s, server := start(t, testConfig())
+	status, lesson := send(t, server, "GET", "/v1/lesson?index=5", "", "")
+	require.Equal(t, 200, status)
+	var l api.Learn
+	require.NoError(t, json.Unmarshal([]byte(lesson), &l))
+	require.Equal(t, s.stream.Labels[5], *l.Label)
+	require.Equal(t, s.stream.X[5*64:][:64], []float32(l.Input))
+	status, body := send(t, server, "POST", "/v1/learn", "Bearer "+secret, lesson)
+	require.Equal(t, 202, status, body)
+	require.Equal(t, 1, s.learner.Stats().Queued)
+}
+
 // TestOverload has as many requests in progress as there may be, and as many
 // arriving, and then asks once more.
 func TestOverload(t *testing.T) {
@@ -364,7 +386,7 @@ func TestRun(t *testing.T) {
 	var log lines
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, []string{"-listen", "127.0.0.1:0", "-demo", "-rate", "5000", "-timeout", "5"}, secret, io.Discard, &log)
+		ended <- run(ctx, []string{"-listen", "127.0.0.1:0", "-demo", "-rate", "5000", "-timeout", "20", "-drain", "1000"}, secret, io.Discard, &log)
 	}()
 	var base string
 	require.Eventually(t, func() bool {
@@ -388,7 +410,16 @@ func TestRun(t *testing.T) {
 	require.NoError(t, err)
 	time.Sleep(50 * time.Millisecond)
 	cancel()
-	time.Sleep(50 * time.Millisecond)
+	var refused *api.Refused
+	require.Eventually(t, func() bool { return errors.As(client.Ready(t.Context()), &refused) }, time.Minute, time.Millisecond)
+	require.Equal(t, "not_ready", refused.Failure.Error.Code)
+	require.Eventually(t, func() bool { // it listens no more
+		c, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	}, time.Minute, 10*time.Millisecond)
 	_, err = connection.Write([]byte(body[20:]))
 	require.NoError(t, err)
 	answer, err := io.ReadAll(connection)
