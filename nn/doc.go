@@ -5,9 +5,9 @@
 // their largest batch and allocate nothing in a step; one goroutine uses one of
 // them at a time, and any number of predictors may read the same model. A
 // [PackedModel] is a copy of a model's values laid out for predicting faster, with
-// float16 weights if wanted. Package
-// serve, below this one, has a predictor for all goroutines and a learner beside
-// it; package models has ready-made networks.
+// float16 weights if wanted. Of the packages below this one, serve has a predictor
+// for all goroutines and a learner beside it, checkpoint keeps the state of a run in
+// a file, and models has ready-made networks.
 //
 // # Layers
 //
@@ -50,10 +50,55 @@
 //	pool, err := kernels.NewPool(runtime.NumCPU())
 //	defer pool.Close()
 //	session.SetPool(pool)
-//	optimizer.SetPool(pool)
+//	opt.SetPool(pool)
 //
 // They then share the parts of each layer that are large enough. A predictor is for
 // one goroutine; a service has one for each of its own, see package nn/serve.
+//
+// # Learning, predicting, keeping
+//
+// A step of training, and a prediction of one row:
+//
+//	session, err := model.NewSession(32)
+//	opt, err := optim.NewAdaFisher(model, optim.AdaFisherDefaults())
+//
+//	loss, err := session.TrainSoftmaxCrossEntropy(opt, xs, labels)
+//
+//	packed, err := model.Pack(nn.PackConfig{})
+//	predictor, err := packed.NewPredictor(1)
+//	scores, err := predictor.Predict(x)
+//
+// In a service that learns from what it sees, with package serve:
+//
+//	server, err := serve.NewPredictor(model, serve.PredictorConfig{})
+//	learner, err := serve.NewLearner(server, model, opt, serve.LearnerConfig{PublishSteps: 10})
+//	go func() { stopped <- learner.Run(ctx) }()
+//
+//	err = learner.Learn(x, label)             // in any goroutine
+//
+//	version, err := server.Predict(scores, x) // in any other
+//
+// One that goes on where it was when it ended, however that was, with package
+// checkpoint (whose Run is for training step by step):
+//
+//	learner, err := serve.NewLearner(server, model, opt, serve.LearnerConfig{
+//		Save: func(c *checkpoint.Content) error { return checkpoint.Save(path, c) },
+//	})
+//	loaded, err := checkpoint.Load(path)
+//	if err == nil {
+//		err = learner.Restore(&loaded.Content)
+//	}
+//	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+//		log.Fatal(err) // not a reason to begin anew
+//	}
+//	go func() { stopped <- learner.Run(ctx) }()
+//
+// Weights that are part of the program, of this library or from PyTorch:
+//
+//	//go:embed testdata/model.safetensors
+//	var trained []byte
+//
+//	err = model.ReadSafetensors(trained)
 //
 // # Errors
 //

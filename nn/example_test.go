@@ -2,16 +2,27 @@ package nn_test
 
 import (
 	"bytes"
+	"context"
+	_ "embed"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log"
 	"os"
 	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/checkpoint"
 	"github.com/adafisher-go/adafisher/nn/data"
 	"github.com/adafisher-go/adafisher/nn/data/digits"
+	"github.com/adafisher-go/adafisher/nn/serve"
 	"github.com/adafisher-go/adafisher/optim"
 )
 
@@ -240,36 +251,239 @@ func ExampleNew() {
 	// nn: layer 0 (Conv2d): takes images of shape [height, width, 3], its input has shape [28 28 1]
 }
 
-// Weights that are part of the program: with //go:embed model.safetensors before
-// it, weights would be the contents of that file.
-func ExampleModel_ReadSafetensors() {
-	layers := []nn.Layer{nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)}
-	trained, err := nn.NewSequential(layers...)
+// exclusiveOr returns a model that has learnt the exclusive or of two bits.
+func exclusiveOr() *nn.Model {
+	model, err := nn.NewSequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2))
 	if err != nil {
 		log.Fatal(err)
 	}
-	trained.Init(7)
-	var file bytes.Buffer
-	if err := trained.WriteSafetensors(&file); err != nil {
+	session, err := model.NewSession(4)
+	if err != nil {
 		log.Fatal(err)
 	}
-	weights := file.Bytes()
+	x, labels := []float32{0, 0, 0, 1, 1, 0, 1, 1}, []int{0, 1, 1, 0}
+	for range 500 {
+		if _, err := session.TrainSoftmaxCrossEntropy(GradientDescent{LR: 0.5}, x, labels); err != nil {
+			log.Fatal(err)
+		}
+	}
+	return model
+}
 
-	model, err := nn.NewSequential(layers...)
+// TestEmbedded: testdata/model.safetensors is what exclusiveOr returns, on every
+// machine. UPDATE=1 in the environment writes it anew.
+func TestEmbedded(t *testing.T) {
+	var file bytes.Buffer
+	require.NoError(t, exclusiveOr().WriteSafetensors(&file))
+	if os.Getenv("UPDATE") != "" {
+		require.NoError(t, os.WriteFile("testdata/model.safetensors", file.Bytes(), 0o666))
+		return
+	}
+	require.Equal(t, trained, file.Bytes())
+}
+
+//go:embed testdata/model.safetensors
+var trained []byte
+
+// Weights that are part of the program: of this library or from PyTorch, which has
+// the same names and layouts.
+func ExampleModel_ReadSafetensors() {
+	model, err := nn.NewSequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2))
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := model.ReadSafetensors(weights); err != nil {
-		log.Fatal(err)
-	}
-	predictor, err := model.NewPredictor(1)
+	err = model.ReadSafetensors(trained)
 	if err != nil {
 		log.Fatal(err)
 	}
-	scores, err := predictor.Predict([]float32{1, 0, -1, 0.5})
+
+	packed, err := model.Pack(nn.PackConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(len(scores), "scores")
-	// Output: 2 scores
+	predictor, err := packed.NewPredictor(4)
+	if err != nil {
+		log.Fatal(err)
+	}
+	classes := make([]int, 4)
+	if err := predictor.Classify(classes, []float32{0, 0, 0, 1, 1, 0, 1, 1}); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(classes)
+	// Output: [0 1 1 0]
+}
+
+// digitsOf returns a batch of images of digits with their labels, and an image
+// that is not among them.
+func digitsOf(batch int) (xs []float32, labels []int, x []float32) {
+	images, err := digits.Load("")
+	if err != nil {
+		log.Fatal(err)
+	}
+	train, test, err := digits.Split(images, false)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return train.X[:batch*digits.Pixels], train.Labels[:batch], test.X[:digits.Pixels]
+}
+
+// A step of training, and a prediction.
+func Example_predict() {
+	xs, labels, x := digitsOf(32)
+
+	model, err := nn.NewSequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+	if err != nil {
+		log.Fatal(err)
+	}
+	session, err := model.NewSession(32)
+	if err != nil {
+		log.Fatal(err)
+	}
+	opt, err := optim.NewAdaFisher(model, optim.AdaFisherDefaults())
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	pool, err := kernels.NewPool(runtime.NumCPU())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pool.Close()
+	session.SetPool(pool)
+	opt.SetPool(pool)
+
+	loss, err := session.TrainSoftmaxCrossEntropy(opt, xs, labels)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	packed, err := model.Pack(nn.PackConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	predictor, err := packed.NewPredictor(1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	scores, err := predictor.Predict(x)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	fmt.Printf("loss %.2f, %d scores\n", loss, len(scores))
+	// Output: loss 2.37, 10 scores
+}
+
+// A model that predicts while it learns.
+func Example_learnOnline() {
+	xs, labels, x := digitsOf(320)
+	model, err := nn.NewSequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+	if err != nil {
+		log.Fatal(err)
+	}
+	opt, err := optim.NewAdaFisher(model, optim.AdaFisherDefaults())
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan error)
+	scores := make([]float32, 10)
+
+	server, err := serve.NewPredictor(model, serve.PredictorConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	learner, err := serve.NewLearner(server, model, opt, serve.LearnerConfig{PublishSteps: 10})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go func() { stopped <- learner.Run(ctx) }()
+
+	for i, label := range labels {
+		x := xs[i*64:][:64]
+
+		err = learner.Learn(x, label)
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	for server.Version() == 1 { // or go on with other things
+		time.Sleep(time.Millisecond)
+	}
+
+	version, err := server.Predict(scores, x)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	cancel()
+	if err := <-stopped; err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("learnt:", version > 1)
+	// Output: learnt: true
+}
+
+// A model that goes on learning where it was when the process ended, however that
+// was.
+func Example_checkpoint() {
+	dir, err := os.MkdirTemp("", "checkpoint")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "model.ckpt")
+	xs, labels, _ := digitsOf(1)
+
+	for range 2 { // lives of the process
+		model, err := nn.NewSequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+		if err != nil {
+			log.Fatal(err)
+		}
+		opt, err := optim.NewAdaFisher(model, optim.AdaFisherDefaults())
+		if err != nil {
+			log.Fatal(err)
+		}
+		server, err := serve.NewPredictor(model, serve.PredictorConfig{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		stopped := make(chan error)
+
+		learner, err := serve.NewLearner(server, model, opt, serve.LearnerConfig{
+			Save: func(c *checkpoint.Content) error { return checkpoint.Save(path, c) },
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		loaded, err := checkpoint.Load(path)
+		if err == nil {
+			err = learner.Restore(&loaded.Content)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			log.Fatal(err)
+		}
+		go func() { stopped <- learner.Run(ctx) }()
+
+		fmt.Println("version", server.Version())
+		if err := learner.Learn(xs, labels...); err != nil {
+			log.Fatal(err)
+		}
+		for learner.Stats().Steps == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+		if err := <-stopped; err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// version 1
+	// version 2
+}
+
+// What the kernels run on here, and could.
+func Example_level() {
+	fmt.Println(kernels.CurrentLevel(), kernels.Levels())
 }

@@ -5,15 +5,19 @@
 // A [Run] is what training a model changes, as a content to save and to restore:
 //
 //	run, err := checkpoint.NewRun(model, session, opt)
+//	epoch := int64(0)
 //	loaded, err := checkpoint.Load(path)
 //	if err == nil {
 //		err = run.Restore(&loaded.Content)
+//		epoch = loaded.Ints["epoch"]
 //	}
 //	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 //		log.Fatal(err) // not a reason to start anew
 //	}
-//	...
-//	err = checkpoint.Save(path, run.Content())
+//
+//	content := run.Content()
+//	content.Ints["epoch"] = epoch // a caller's own
+//	err = checkpoint.Save(path, content)
 //
 // The learner of package serve saves itself.
 //

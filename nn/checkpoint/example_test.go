@@ -93,6 +93,7 @@ func ExampleRun() {
 		if err != nil {
 			log.Fatal(err)
 		}
+
 		run, err := checkpoint.NewRun(model, session, opt)
 		if err != nil {
 			log.Fatal(err)
@@ -106,6 +107,7 @@ func ExampleRun() {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			log.Fatal(err) // not a reason to start anew
 		}
+
 		fmt.Println("from epoch", epoch)
 		for ; epoch < last; epoch++ {
 			for b := range batches.Epoch(int(epoch)) {
@@ -115,11 +117,14 @@ func ExampleRun() {
 				}
 			}
 		}
+
 		content := run.Content()
 		content.Ints["epoch"] = epoch // a caller's own
-		if err := checkpoint.Save(path, content); err != nil {
+		err = checkpoint.Save(path, content)
+		if err != nil {
 			log.Fatal(err)
 		}
+
 		return model
 	}
 

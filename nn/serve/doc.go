@@ -5,12 +5,13 @@
 // that never changes, with a number. A [Learner] trains the model itself on
 // examples that arrive one by one, and publishes versions of it.
 //
-//	predictor, err := serve.NewPredictor(model, serve.PredictorConfig{})
-//	learner, err := serve.NewLearner(predictor, model, opt, serve.LearnerConfig{PublishSteps: 10})
-//	go learner.Run(ctx)
+//	server, err := serve.NewPredictor(model, serve.PredictorConfig{})
+//	learner, err := serve.NewLearner(server, model, opt, serve.LearnerConfig{PublishSteps: 10})
+//	go func() { stopped <- learner.Run(ctx) }()
 //
-//	version, err := predictor.Predict(scores, x)  // in any goroutine
-//	err = learner.Learn(x, label)                 // in any other
+//	err = learner.Learn(x, label)             // in any goroutine
+//
+//	version, err := server.Predict(scores, x) // in any other
 //
 // # Versions
 //
