@@ -17,10 +17,13 @@ type Batches struct {
 }
 
 // NewBatches returns mini-batches of size samples out of n. It fails unless n
-// and size are positive.
+// and size are positive, and n is one that memory has room to index.
 func NewBatches(n, size int, seed uint64) (*Batches, error) {
 	if n < 1 || size < 1 {
 		return nil, fmt.Errorf("nn: NewBatches: batches of %d out of %d samples: want at least 1 of each", size, n)
+	}
+	if n > maxFloats/2 { // an index has twice the bytes of a number
+		return nil, fmt.Errorf("nn: NewBatches: batches of %d out of %d samples: want at most %d samples", size, n, maxFloats/2)
 	}
 	return &Batches{order: make([]int, n), size: min(size, n), seed: seed}, nil
 }

@@ -1,6 +1,7 @@
 package nn_test
 
 import (
+	"math"
 	"slices"
 	"testing"
 
@@ -99,7 +100,7 @@ func TestBatchesDontAllocate(t *testing.T) {
 }
 
 func TestBatchesErrors(t *testing.T) {
-	for _, c := range [][2]int{{0, 1}, {1, 0}, {-1, 1}, {1, -1}} {
+	for _, c := range [][2]int{{0, 1}, {1, 0}, {-1, 1}, {1, -1}, {math.MaxInt, 1}} {
 		_, err := nn.NewBatches(c[0], c[1], 1)
 		require.ErrorContains(t, err, "nn: NewBatches: batches of ")
 	}
