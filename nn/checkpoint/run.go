@@ -99,7 +99,7 @@ func (r *Run) Content() *Content {
 // it would have had there. It copies what it needs.
 //
 // It fails, and changes nothing, if a value is missing, has another length or is
-// not finite, if the model or the optimizer knows one too few, or if the optimizer
+// not finite, if there is one that is nothing in the model, or if the optimizer
 // refuses its state.
 func (r *Run) Restore(c *Content) error {
 	if err := r.restore(c); err != nil {
