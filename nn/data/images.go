@@ -54,10 +54,11 @@ func newImages(shape nn.Shape, classes int, pixels, labels []uint8) (*Images, er
 	return &Images{shape[0], shape[1], shape[2], classes, pixels, labels}, nil
 }
 
-// product returns n times the positive factors, or the largest int if it is more.
+// product returns n times the factors, none of them negative, or the largest int if
+// it is more.
 func product(n int, factors ...int) int {
 	for _, f := range factors {
-		if n > math.MaxInt/f {
+		if f > 0 && n > math.MaxInt/f {
 			return math.MaxInt
 		}
 		n *= f
@@ -134,7 +135,7 @@ func (s *Images) MeanStd() (mean, std []float32) {
 			counts[c][v]++
 		}
 	}
-	n := float64(len(s.pixels) / s.channels)
+	n := float64(s.Len() * s.height * s.width)
 	mean, std = make([]float32, s.channels), make([]float32, s.channels)
 	for c := range counts {
 		sum := int64(0)

@@ -108,6 +108,11 @@ func TestMeanStd(t *testing.T) {
 	mean, std = same.MeanStd()
 	require.Equal(t, []float32{0.2}, mean)
 	require.Equal(t, []float32{0}, std)
+
+	mean, std = new(Images).MeanStd()
+	require.Empty(t, mean)
+	require.Empty(t, std)
+	require.NoError(t, new(Images).Gather(nil, nil, 0, nil))
 }
 
 func TestHoldOut(t *testing.T) {

@@ -21,11 +21,19 @@ func (s Samples) Len() int { return len(s.Labels) }
 // Sizes returns the numbers and labels of a sample.
 func (s Samples) Sizes() (inputs, labels int) { return s.Features, 1 }
 
+// check returns an error unless X has Features numbers, at least 1, for each label.
+func (s Samples) check(call string) error {
+	if s.Features < 1 || len(s.X) != product(len(s.Labels), s.Features) {
+		return fmt.Errorf("data: %s: %d numbers for %d samples of %d features: want as many, and at least 1 feature", call, len(s.X), len(s.Labels), s.Features)
+	}
+	return nil
+}
+
 // Gather stores the samples with the given indices in x and labels, as [Source]
-// has it. It fails, too, unless X has Features numbers for each label.
+// has it. It fails, too, unless X has Features numbers, at least 1, for each label.
 func (s Samples) Gather(x []float32, labels []int, _ int, indices []int) error {
-	if len(s.X) != product(len(s.Labels), s.Features) {
-		return fmt.Errorf("data: Gather: %d numbers for %d samples of %d", len(s.X), len(s.Labels), s.Features)
+	if err := s.check("Gather"); err != nil {
+		return err
 	}
 	if err := checkGather(s.Len(), s.Features, 1, x, labels, indices); err != nil {
 		return err
@@ -41,8 +49,12 @@ func (s Samples) Gather(x []float32, labels []int, _ int, indices []int) error {
 // others, both in the order of s. Which ones follows from s.Len(), n and seed
 // alone: they are the first batch of [nn.Batches]' epoch 0.
 //
-// It fails unless n is from 1 to s.Len()-1.
+// It fails unless n is from 1 to s.Len()-1, and X has Features numbers, at least 1,
+// for each label.
 func (s Samples) HoldOut(n int, seed uint64) (rest, held Samples, err error) {
+	if err := s.check("HoldOut"); err != nil {
+		return Samples{}, Samples{}, err
+	}
 	if n < 1 || n >= s.Len() {
 		return Samples{}, Samples{}, fmt.Errorf("data: HoldOut: %d of %d samples: want at least 1 on both sides", n, s.Len())
 	}

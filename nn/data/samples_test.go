@@ -1,6 +1,7 @@
 package data_test
 
 import (
+	"math"
 	"slices"
 	"testing"
 
@@ -60,4 +61,21 @@ func TestSamplesGather(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 	require.Equal(t, []float32{5, 6, 1, 2}, x)
+}
+
+// No sizes of Samples, which have no constructor, make a call panic.
+func TestSamplesOfWrongSizes(t *testing.T) {
+	for _, s := range []data.Samples{
+		{Labels: make([]int, 10)},
+		{X: make([]float32, 1), Labels: make([]int, 10), Features: 5},
+		{X: make([]float32, 51), Labels: make([]int, 10), Features: 5},
+		{X: make([]float32, 50), Labels: make([]int, 10), Features: -5},
+		{X: make([]float32, 6), Labels: make([]int, 10), Features: math.MaxInt},
+		{Labels: make([]int, 10), Features: math.MinInt},
+		{},
+	} {
+		require.ErrorContains(t, s.Gather(nil, []int{0}, 0, []int{0}), "data: Gather: ")
+		_, _, err := s.HoldOut(3, 1)
+		require.ErrorContains(t, err, "data: HoldOut: ")
+	}
 }
