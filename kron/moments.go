@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/adafisher-go/adafisher/internal/float"
 	"github.com/adafisher-go/adafisher/kernels"
 )
 
@@ -145,7 +146,7 @@ func (m *Moments) settle() {
 		clear(a.projection)
 		return
 	}
-	correct := float32(1 / (1 - power(m.gamma, a.updates)))
+	correct := float32(1 / (1 - float.Power(m.gamma, a.updates)))
 	variance := m.spare
 	kernels.Scale(variance, a.h[:m.inputs], correct)
 	if len(a.mean) > 0 {
@@ -162,7 +163,7 @@ func (m *Moments) settle() {
 		kernels.Mul(a.projection, a.projection, a.centre)
 		mean := kernels.Sum(variance) / float32(m.inputs)
 		total := kernels.Dot(a.centre, a.projection) + float32((1+projectionDamping)*mean)
-		if total >= minNormal && total <= 1/minNormal {
+		if total >= float.MinNormal && total <= 1/float.MinNormal {
 			kernels.Scale(a.projection, a.projection, 1/total)
 		} else {
 			clear(a.projection)
@@ -170,31 +171,16 @@ func (m *Moments) settle() {
 	}
 }
 
-// minNormal is the smallest normal float32.
-const minNormal = 0x1p-126
-
 // invert stores (1+add)/(x/mean(x) + add), 1 if there is no mean.
 func (m *Moments) invert(dst, x []float32, add float32) {
 	ones := m.ones[:len(x)]
 	mean := kernels.Sum(x) / float32(len(x))
-	if !(mean >= minNormal && mean <= math.MaxFloat32) {
+	if !(mean >= float.MinNormal && mean <= math.MaxFloat32) {
 		copy(dst, ones)
 		return
 	}
 	kernels.ScaleAdd(dst, x, ones, float32(1/(1+float64(add))/float64(mean)), add/(1+add))
 	kernels.Div(dst, ones, dst)
-}
-
-// power returns b^k by repeated squaring, with the same bits everywhere.
-func power(b float64, k int64) float64 {
-	p := 1.0
-	for ; k > 0; k >>= 1 {
-		if k&1 == 1 {
-			p = float64(p * b)
-		}
-		b = float64(b * b)
-	}
-	return p
 }
 
 // Commit makes the averages of the last Stage or StageAverages current; if that
@@ -286,7 +272,7 @@ func (m *Moments) Report() Report {
 		}
 	}
 	slices.Sort(all)
-	correct := 1 / (1 - power(m.gamma, max(1, a.updates)))
+	correct := 1 / (1 - float.Power(m.gamma, max(1, a.updates)))
 	return Report{
 		Layer:        m.layer.Name,
 		Min:          all[0],

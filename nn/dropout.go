@@ -5,6 +5,7 @@ import (
 
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
+	"github.com/adafisher-go/adafisher/nn/internal/splitmix"
 )
 
 // Dropout describes the layer that sets each element to 0 with probability p in
@@ -63,14 +64,5 @@ type randomState struct{ origin, pass uint64 }
 
 // seed returns the seed of one place in the present pass.
 func (r randomState) seed(place uint64) uint64 {
-	return mix(mix(mix(r.origin)^r.pass) ^ place)
-}
-
-// mix is the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), after
-// one step of its counter.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
+	return splitmix.Mix(splitmix.Mix(splitmix.Mix(r.origin)^r.pass) ^ place)
 }

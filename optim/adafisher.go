@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/adafisher-go/adafisher/internal/float"
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 )
@@ -224,7 +225,7 @@ func (o *AdaFisher) update(s *slot, lo, hi int) {
 	scalars := kernels.AdaFisherParams{
 		Beta:   float32(c.Beta),
 		Add:    float32(1 - c.Beta),
-		Step:   float32(o.rate(s) / (1 - power(c.Beta, s.steps))),
+		Step:   float32(o.rate(s) / (1 - float.Power(c.Beta, s.steps))),
 		Lambda: float32(c.Lambda),
 	}
 	scalars.WeightDecay, scalars.Keep = o.split(s, c.WeightDecay, o.decoupled)

@@ -1,6 +1,9 @@
 package optim
 
-import "github.com/adafisher-go/adafisher/kernels"
+import (
+	"github.com/adafisher-go/adafisher/internal/float"
+	"github.com/adafisher-go/adafisher/kernels"
+)
 
 // AdamConfig is the configuration of [Adam].
 type AdamConfig struct {
@@ -98,8 +101,8 @@ func (c *core) adam(s *slot, lo, hi int, config *AdamConfig, decoupled bool) {
 		Add1:     float32(1 - config.Beta1),
 		Beta2:    float32(config.Beta2),
 		Add2:     float32(1 - config.Beta2),
-		Step:     float32(c.rate(s) / (1 - power(config.Beta1, s.steps))),
-		Correct2: float32(1 / (1 - power(config.Beta2, s.steps))),
+		Step:     float32(c.rate(s) / (1 - float.Power(config.Beta1, s.steps))),
+		Correct2: float32(1 / (1 - float.Power(config.Beta2, s.steps))),
 		Epsilon:  float32(config.Epsilon),
 	}
 	scalars.WeightDecay, scalars.Keep = c.split(s, config.WeightDecay, decoupled)

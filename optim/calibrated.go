@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/adafisher-go/adafisher/internal/float"
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 )
@@ -432,7 +433,7 @@ func (o *Calibrated) scalars(k int64) kernels.CalibratedParams {
 	return kernels.CalibratedParams{
 		Beta:  float32(beta),
 		Add:   float32(1 - beta),
-		Share: float32(beta / (1 - power(beta, k))),
+		Share: float32(beta / (1 - float.Power(beta, k))),
 	}
 }
 
@@ -477,19 +478,19 @@ func (o *Calibrated) scaleOf(s *slot) error {
 	var largest float64 // no update is larger
 	if c.UpdateRMS > 0 {
 		t.step = 0
-		if mean := total / float64(max(1, s.size)); mean >= minNormal {
+		if mean := total / float64(max(1, s.size)); mean >= float.MinNormal {
 			t.step = rate * c.UpdateRMS / math.Sqrt(mean)
 		}
 		largest = float64(math.Sqrt(total) * t.step)
 	} else {
 		q := float64(c.ScaleBeta*float64(s.moments[1][0])) + float64((1-c.ScaleBeta)*(total/float64(max(1, s.size))))
 		t.square = float32(q)
-		t.step = rate / (math.Sqrt(float64(t.square)/(1-power(c.ScaleBeta, k))) + calibratedEpsilon)
+		t.step = rate / (math.Sqrt(float64(t.square)/(1-float.Power(c.ScaleBeta, k))) + calibratedEpsilon)
 		lowRow, highRow := kernels.MinMax(t.row)
 		lowCol, highCol := kernels.MinMax(t.col)
 		peak := math.Sqrt(total) / float64(lowRow) / float64(lowCol) // of the gradient
 		t.peakNext = float64(c.Beta*t.peak) + float64((1-c.Beta)*peak)
-		share := c.Beta / (1 - power(c.Beta, k))
+		share := c.Beta / (1 - float.Power(c.Beta, k))
 		largest = (float64(share*t.peakNext) + float64((1-c.Beta)*peak)) * float64(highRow) * float64(highCol) * t.step
 	}
 	if t.mean != nil {

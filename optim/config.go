@@ -2,11 +2,9 @@ package optim
 
 import (
 	"fmt"
-)
 
-// minNormal is the smallest normal float32: a divisor below it would lose bits
-// or vanish when it is rounded.
-const minNormal = 0x1p-126
+	"github.com/adafisher-go/adafisher/internal/float"
+)
 
 // maxDecay is the largest weight decay.
 const maxDecay = 100
@@ -25,7 +23,7 @@ const (
 	fraction                       // [0, 1]
 	weightDecay                    // [0, maxDecay]
 	size                           // [0, 1e30]
-	divisor                        // [smallest normal float32, 1e30]
+	divisor                        // [smallest normal float32, 1e30]: what is smaller loses bits or vanishes as a float32
 	damping                        // [1e-8, 1e30]
 )
 
@@ -44,7 +42,7 @@ func checkSettings(optimizer string, settings ...setting) error {
 		case size:
 			ok, want = s.value >= 0 && s.value <= 1e30, "[0, 1e30]"
 		case divisor:
-			ok, want = s.value >= minNormal && s.value <= 1e30, "[1.2e-38, 1e30]"
+			ok, want = s.value >= float.MinNormal && s.value <= 1e30, "[1.2e-38, 1e30]"
 		case damping:
 			ok, want = s.value >= 1e-8 && s.value <= 1e30, "[1e-8, 1e30]"
 		}

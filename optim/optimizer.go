@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/adafisher-go/adafisher/internal/float"
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 )
@@ -176,7 +177,7 @@ func (c *core) init(m Model, r rule, name string, o settings) error {
 	if err := c.group(o.Groups, o.weightDecay); err != nil {
 		return c.wrap(err)
 	}
-	if !(o.ClipNorm >= 0 && o.ClipNorm <= o.maxGradient) || o.ClipNorm > 0 && o.ClipNorm < minNormal {
+	if !(o.ClipNorm >= 0 && o.ClipNorm <= o.maxGradient) || o.ClipNorm > 0 && o.ClipNorm < float.MinNormal {
 		return c.wrap(fmt.Errorf("ClipNorm is %v: want 0 or a number in [1.2e-38, %.3g]", o.ClipNorm, o.maxGradient))
 	}
 	c.clipNorm = float32(o.ClipNorm)
@@ -498,17 +499,4 @@ func (c *core) split(s *slot, decay float64, decoupled bool) (l2, keep float32) 
 		return 0, float32(1 - float64(c.rate(s)*decay))
 	}
 	return float32(decay), 1
-}
-
-// power returns b^k by repeated squaring: the same operations everywhere, and
-// nothing to save but k.
-func power(b float64, k int64) float64 {
-	p := 1.0
-	for ; k > 0; k >>= 1 {
-		if k&1 == 1 {
-			p = float64(p * b)
-		}
-		b = float64(b * b)
-	}
-	return p
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/adafisher-go/adafisher/internal/float"
 )
 
 // A Schedule gives a value for each step, counted from 0: a learning rate, or a
@@ -44,7 +46,7 @@ func StepDecay(from, factor float64, every int64) (Schedule, error) {
 	if err := checkFactor("StepDecay", factor); err != nil {
 		return nil, err
 	}
-	return func(step int64) float64 { return float64(from * power(factor, max(step, 0)/every)) }, nil
+	return func(step int64) float64 { return float64(from * float.Power(factor, max(step, 0)/every)) }, nil
 }
 
 // MultiStep multiplies the learning rate by a factor in [0, 1] at each of the given
@@ -67,7 +69,7 @@ func MultiStep(from, factor float64, at ...int64) (Schedule, error) {
 		if found {
 			passed++
 		}
-		return float64(from * power(factor, int64(passed)))
+		return float64(from * float.Power(factor, int64(passed)))
 	}, nil
 }
 
@@ -262,7 +264,7 @@ func pow(x, p float64) float64 {
 		return 0
 	}
 	if p == math.Trunc(p) {
-		return power(x, int64(p))
+		return float.Power(x, int64(p))
 	}
 	return exponential(float64(p * logarithm(x)))
 }

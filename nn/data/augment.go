@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+
+	"github.com/adafisher-go/adafisher/nn/internal/splitmix"
 )
 
 // A Transform changes images, at random or always in the same way. [Flip],
@@ -47,22 +49,17 @@ func (m Image) line(y int) []float32 {
 type Draws struct{ state uint64 }
 
 func newDraws(seed uint64, epoch, index, place int) Draws {
-	return Draws{mix(mix(mix(mix(seed)+uint64(epoch))+uint64(index)) + uint64(place))}
-}
-
-const golden = 0x9e3779b97f4a7c15
-
-func mix(z uint64) uint64 {
-	z += golden
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
+	key := splitmix.Mix(seed)
+	for _, n := range [...]int{epoch, index, place} {
+		key = splitmix.Mix(key + uint64(n))
+	}
+	return Draws{key}
 }
 
 // Uint64 returns the next draw. With it, Draws are a source for math/rand/v2.
 func (d *Draws) Uint64() uint64 {
-	z := mix(d.state)
-	d.state += golden
+	z := splitmix.Mix(d.state)
+	d.state += splitmix.Gamma
 	return z
 }
 
