@@ -3,6 +3,7 @@ package kron
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/adafisher-go/adafisher/kernels"
@@ -46,7 +47,7 @@ func (p factorPair) settle(v Variant) {
 // NewFactors returns factors whose averages are ones. It fails on a layer whose
 // shapes don't belong together, an unknown variant, or gamma outside [0,1).
 func NewFactors(l *Layer, v Variant, gamma float64) (*Factors, error) {
-	if err := l.check(); err != nil {
+	if err := l.Check(); err != nil {
 		return nil, err
 	}
 	if !v.valid() {
@@ -65,8 +66,8 @@ func NewFactors(l *Layer, v Variant, gamma float64) (*Factors, error) {
 	return f, nil
 }
 
-// check returns an error unless the layer's shapes belong together.
-func (l *Layer) check() error {
+// Check returns an error unless the layer's shapes belong together.
+func (l *Layer) Check() error {
 	if l == nil || l.Weight == nil {
 		return errors.New("kron: layer without a weight")
 	}
@@ -74,17 +75,37 @@ func (l *Layer) check() error {
 	if len(w.Shape) == 0 || slices.Min(w.Shape) < 1 {
 		return fmt.Errorf("kron: layer %s: shape of the weight is %v: want [in, out], or more dimensions of inputs", l.Name, w.Shape)
 	}
-	size := 1
+	size, fits := 1, true
 	for _, n := range w.Shape {
+		fits = fits && size <= math.MaxInt/n
 		size *= n
 	}
-	if len(w.Value) != size {
-		return fmt.Errorf("kron: layer %s: the weight has %d entries: want %d, as its shape %v", l.Name, len(w.Value), size, w.Shape)
+	if !fits || len(w.Value) != size {
+		return fmt.Errorf("kron: layer %s: the weight has %d entries: want as many as its shape %v", l.Name, len(w.Value), w.Shape)
 	}
 	if l.Bias != nil && len(l.Bias.Value) != l.Outputs() {
 		return fmt.Errorf("kron: layer %s: the bias has %d entries: want %d, as the weight's shape %v", l.Name, len(l.Bias.Value), l.Outputs(), w.Shape)
 	}
 	return nil
+}
+
+// checkEntries returns an error unless x has n entries, all of them from least to most.
+func (l *Layer) checkEntries(kind, name string, x []float32, n int, least, most float32) error {
+	if len(x) != n {
+		return fmt.Errorf("kron: layer %s: %s %s has %d entries: want %d", l.Name, kind, name, len(x), n)
+	}
+	if lo, _ := kernels.MinMax(x); lo >= least && kernels.AllFinite(x) {
+		return nil
+	}
+	i := slices.IndexFunc(x, func(v float32) bool { return !(v >= least && v <= most) })
+	if i < 0 {
+		return nil
+	}
+	want := "finite numbers"
+	if least == 0 {
+		want += ", 0 or more"
+	}
+	return fmt.Errorf("kron: layer %s: %s %s: entry %d is %v: want %s", l.Name, kind, name, i, x[i], want)
 }
 
 // Layer returns the layer that the factors belong to.
@@ -93,38 +114,29 @@ func (f *Factors) Layer() *Layer { return f.layer }
 // Stage computes the averages that follow from the raw factors of one batch.
 // The current ones stay until [Factors.Commit].
 //
-// It fails if st is of another layer, a length is wrong, or a next factor would
-// not be finite. So a NaN in a raw factor is always an error. An infinity (a
-// square beyond float32) is one in Paper alone: the variants that normalise
-// first replace +Inf by 1 and -Inf by 0, as the authors' code does.
+// It fails if st is of another layer, a length is wrong, or an entry is negative or
+// NaN, which no mean of squares is. An infinity (a square beyond float32) is an
+// error in Paper alone: the variants that normalise first replace it by 1, as the
+// authors' code does.
 func (f *Factors) Stage(st Statistics) error {
 	f.staged = false
 	if st.Layer != f.layer {
 		return fmt.Errorf("kron: statistics of another layer than %s", f.layer.Name)
 	}
 	for _, e := range [...]struct {
-		name                     string
-		raw, current, next, used []float32
+		name               string
+		raw, current, next []float32
 	}{
-		{"H", st.H, f.current.h, f.next.h, f.next.usedH},
-		{"S", st.S, f.current.s, f.next.s, f.next.usedS},
+		{"H", st.H, f.current.h, f.next.h},
+		{"S", st.S, f.current.s, f.next.s},
 	} {
-		if len(e.raw) != len(e.next) {
-			return fmt.Errorf("kron: layer %s: raw factor %s has %d entries: want %d", f.layer.Name, e.name, len(e.raw), len(e.next))
+		if err := f.layer.checkEntries("raw factor", e.name, e.raw, len(e.next), 0, f.variant.largest()); err != nil {
+			return err
 		}
 		copy(e.next, e.current)
 		f.variant.average(e.next, e.raw, f.gamma)
-		if f.variant == Paper {
-			kernels.MinMaxNormalize(e.used, e.next)
-		}
-		if !kernels.AllFinite(e.next) || !kernels.AllFinite(e.used) {
-			i := slices.IndexFunc(e.raw, f.variant.refuses)
-			if i < 0 {
-				return fmt.Errorf("kron: layer %s: the average of factor %s leaves the range of float32", f.layer.Name, e.name)
-			}
-			return fmt.Errorf("kron: layer %s: raw factor %s is not finite: entry %d is %v", f.layer.Name, e.name, i, e.raw[i])
-		}
 	}
+	f.next.settle(f.variant)
 	f.staged = true
 	return nil
 }
@@ -154,11 +166,8 @@ func (f *Factors) StageAverages(h, s []float32) error {
 		name      string
 		avg, next []float32
 	}{{"H", h, f.next.h}, {"S", s, f.next.s}} {
-		if len(e.avg) != len(e.next) {
-			return fmt.Errorf("kron: layer %s: average of factor %s has %d entries: want %d", f.layer.Name, e.name, len(e.avg), len(e.next))
-		}
-		if lo, _ := kernels.MinMax(e.avg); !kernels.AllFinite(e.avg) || lo < 0 {
-			return fmt.Errorf("kron: layer %s: average of factor %s has an entry that is negative or not finite", f.layer.Name, e.name)
+		if err := f.layer.checkEntries("average of factor", e.name, e.avg, len(e.next), 0, math.MaxFloat32); err != nil {
+			return err
 		}
 		copy(e.next, e.avg)
 	}

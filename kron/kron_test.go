@@ -2,6 +2,7 @@ package kron_test
 
 import (
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"testing"
 
@@ -185,10 +186,12 @@ func TestStageRefuses(t *testing.T) {
 		{"other layer", variants, kron.Statistics{Layer: newLayer(2, 2, false), H: ok, S: ok}, "another layer than 0"},
 		{"short H", variants, kron.Statistics{Layer: l, H: ok[:1], S: ok}, "layer 0: raw factor H has 1 entries: want 2"},
 		{"short S", variants, kron.Statistics{Layer: l, H: ok, S: ok[:1]}, "layer 0: raw factor S has 1 entries: want 2"},
-		{"NaN in H", variants, kron.Statistics{Layer: l, H: []float32{1, nan()}, S: ok}, "layer 0: raw factor H is not finite: entry 1 is NaN"},
-		{"NaN in S", variants, kron.Statistics{Layer: l, H: ok, S: []float32{inf(), nan()}}, "layer 0: raw factor S is not finite: entry"},
-		{"Inf in H", []kron.Variant{kron.Paper}, kron.Statistics{Layer: l, H: []float32{inf(), 1}, S: ok}, "raw factor H is not finite: entry 0 is +Inf"},
-		{"too wide", []kron.Variant{kron.Published, kron.PaperEMA}, kron.Statistics{Layer: l, H: []float32{-3e38, 3e38}, S: ok}, "factor H leaves the range of float32"},
+		{"NaN in H", variants, kron.Statistics{Layer: l, H: []float32{1, nan()}, S: ok}, "layer 0: raw factor H: entry 1 is NaN: want finite numbers, 0 or more"},
+		{"NaN in S", variants, kron.Statistics{Layer: l, H: ok, S: []float32{inf(), nan()}}, "layer 0: raw factor S: entry"},
+		{"Inf in H", []kron.Variant{kron.Paper}, kron.Statistics{Layer: l, H: []float32{inf(), 1}, S: ok}, "raw factor H: entry 0 is +Inf"},
+		{"negative H", variants, kron.Statistics{Layer: l, H: []float32{-5, 1}, S: ok}, "raw factor H: entry 0 is -5: want finite numbers, 0 or more"},
+		{"negative S", variants, kron.Statistics{Layer: l, H: ok, S: []float32{1, -1e-40}}, "raw factor S: entry 1 is -1e-40"},
+		{"-Inf in S", variants, kron.Statistics{Layer: l, H: ok, S: []float32{1, -inf()}}, "raw factor S: entry 1 is -Inf"},
 	} {
 		for _, v := range c.variants {
 			f, err := kron.NewFactors(l, v, 0.8)
@@ -233,8 +236,11 @@ func TestNewFactorsRefuses(t *testing.T) {
 
 	spoil := map[string]func(*kron.Layer){
 		"shape of the weight is []: want [in, out]": func(l *kron.Layer) { l.Weight.Shape = nil },
-		"the weight has 5 entries: want 6":          func(l *kron.Layer) { l.Weight.Value = l.Weight.Value[:5] },
-		"the bias has 2 entries: want 3":            func(l *kron.Layer) { l.Bias.Value = l.Bias.Value[:2] },
+		"the weight has 5 entries: want as many":    func(l *kron.Layer) { l.Weight.Value = l.Weight.Value[:5] },
+		"the weight has 0 entries: want as many": func(l *kron.Layer) {
+			l.Weight.Shape, l.Weight.Value = []int{1 << (bits.UintSize / 2), 1 << (bits.UintSize / 2)}, nil // 0 modulo 2^64
+		},
+		"the bias has 2 entries: want 3": func(l *kron.Layer) { l.Bias.Value = l.Bias.Value[:2] },
 	}
 	for message, f := range spoil {
 		l := newLayer(2, 3, true)
@@ -264,8 +270,8 @@ func TestStageAverages(t *testing.T) {
 
 		for message, bad := range map[string][2][]float32{
 			"average of factor H has 3 entries: want 4":                           {h[:3], s},
-			"average of factor S has an entry that is negative or not finite":     {h, {0, nan()}},
-			"layer 0: average of factor H has an entry that is negative or not f": {{1, 2, 3, -1}, s},
+			"average of factor S: entry 1 is NaN: want finite numbers, 0 or more": {h, {0, nan()}},
+			"layer 0: average of factor H: entry 3 is -1: want":                   {{1, 2, 3, -1}, s},
 		} {
 			require.ErrorContains(t, b.StageAverages(bad[0], bad[1]), message)
 			b.Commit()
@@ -273,6 +279,37 @@ func TestStageAverages(t *testing.T) {
 			require.Equal(t, wantH, gotH)
 			require.Equal(t, wantS, gotS)
 		}
+	}
+}
+
+// TestLargestFactors: what Stage has accepted no average of it leaves float32 for,
+// nor does a state of it.
+func TestLargestFactors(t *testing.T) {
+	l := newLayer(2, 2, false)
+	l.Extension = true // no means
+	huge := []float32{math.MaxFloat32, math.MaxFloat32}
+	for i := range 1000 {
+		gamma := float64(i) / 1000
+		for _, v := range variants {
+			f, err := kron.NewFactors(l, v, gamma)
+			require.NoError(t, err)
+			require.NoError(t, f.StageAverages(huge, huge))
+			f.Commit()
+			require.NoError(t, f.Stage(kron.Statistics{Layer: l, H: huge, S: huge}))
+			f.Commit()
+			h, s := f.Averages()
+			require.NoError(t, f.StageAverages(h, s))
+			h, s = f.Used()
+			require.True(t, kernels.AllFinite(h) && kernels.AllFinite(s))
+		}
+		m, err := kron.NewMoments(l, gamma, 0.03, true)
+		require.NoError(t, err)
+		require.NoError(t, m.StageAverages(huge, huge, nil, 1))
+		m.Commit()
+		require.NoError(t, m.Stage(kron.Statistics{Layer: l, H: huge, S: huge}))
+		m.Commit()
+		h, s, _, _ := m.Averages()
+		require.NoError(t, m.StageAverages(h, s, nil, 2))
 	}
 }
 

@@ -55,7 +55,7 @@ type averages struct {
 // fails on a layer whose shapes don't belong together, gamma outside [0,1), or a
 // damping outside [1e-12, 1e30]. Without centred, inputs are taken as having mean 0.
 func NewMoments(l *Layer, gamma, damping float64, centred bool) (*Moments, error) {
-	if err := l.check(); err != nil {
+	if err := l.Check(); err != nil {
 		return nil, err
 	}
 	if err := checkGamma(gamma); err != nil {
@@ -91,7 +91,8 @@ func (m *Moments) Layer() *Layer { return m.layer }
 
 // Stage computes the averages that follow from the moments of one batch. The current
 // ones stay until [Moments.Commit]. It fails if st is of another layer, a length is
-// wrong, or an average would not be finite.
+// wrong, an entry is not finite, or one of H or S, which are means of squares, is
+// negative.
 func (m *Moments) Stage(st Statistics) error {
 	m.staged = false
 	if st.Layer != m.layer {
@@ -108,23 +109,17 @@ func (m *Moments) Stage(st Statistics) error {
 	for _, e := range [...]struct {
 		name                  string
 		moment, current, next []float32
+		least                 float32
 	}{
-		{"H", st.H, m.current.h, next.h},
-		{"S", st.S, m.current.s, next.s},
-		{"Mean", st.Mean[:len(next.mean)], m.current.mean, next.mean},
+		{"H", st.H, m.current.h, next.h, 0},
+		{"S", st.S, m.current.s, next.s, 0},
+		{"Mean", st.Mean[:len(next.mean)], m.current.mean, next.mean, -math.MaxFloat32},
 	} {
-		if len(e.moment) != len(e.next) {
-			return fmt.Errorf("kron: layer %s: moment %s has %d entries: want %d", m.layer.Name, e.name, len(e.moment), len(e.next))
+		if err := m.layer.checkEntries("moment", e.name, e.moment, len(e.next), e.least, math.MaxFloat32); err != nil {
+			return err
 		}
 		copy(e.next, e.current)
 		kernels.EMA(e.next, e.moment, float32(m.gamma), float32(1-m.gamma))
-		if !kernels.AllFinite(e.next) {
-			i := slices.IndexFunc(e.moment, func(x float32) bool { return x-x != 0 })
-			if i < 0 {
-				return fmt.Errorf("kron: layer %s: the average of moment %s leaves the range of float32", m.layer.Name, e.name)
-			}
-			return fmt.Errorf("kron: layer %s: moment %s is not finite: entry %d is %v", m.layer.Name, e.name, i, e.moment[i])
-		}
 	}
 	next.updates = m.current.updates + 1
 	m.settle()
@@ -238,13 +233,10 @@ func (m *Moments) StageAverages(h, s, mean []float32, updates int64) error {
 	for _, e := range [...]struct {
 		name      string
 		avg, next []float32
-		square    bool
-	}{{"H", h, m.next.h, true}, {"S", s, m.next.s, true}, {"Mean", mean, m.next.mean, false}} {
-		if len(e.avg) != len(e.next) {
-			return fmt.Errorf("kron: layer %s: average of moment %s has %d entries: want %d", m.layer.Name, e.name, len(e.avg), len(e.next))
-		}
-		if lo, _ := kernels.MinMax(e.avg); !kernels.AllFinite(e.avg) || e.square && lo < 0 {
-			return fmt.Errorf("kron: layer %s: average of moment %s has an entry that is negative or not finite", m.layer.Name, e.name)
+		least     float32
+	}{{"H", h, m.next.h, 0}, {"S", s, m.next.s, 0}, {"Mean", mean, m.next.mean, -math.MaxFloat32}} {
+		if err := m.layer.checkEntries("average of moment", e.name, e.avg, len(e.next), e.least, math.MaxFloat32); err != nil {
+			return err
 		}
 		copy(e.next, e.avg)
 	}

@@ -133,13 +133,15 @@ func TestMomentsRefuse(t *testing.T) {
 	h, s, mean, updates := m.Averages()
 	require.EqualValues(t, 1, updates)
 	for message, spoil := range map[string]func(st *kron.Statistics){
-		"statistics of another layer than 0":        func(st *kron.Statistics) { st.Layer = newLayer(3, 2, true) },
-		"moment H has 3 entries: want 4":            func(st *kron.Statistics) { st.H = st.H[1:] },
-		"moment S has 3 entries: want 2":            func(st *kron.Statistics) { st.S = append(st.S, 1) },
-		"moment Mean has 0 entries: want 3":         func(st *kron.Statistics) { st.Mean = nil },
-		"moment Mean is not finite: entry 2 is NaN": func(st *kron.Statistics) { st.Mean[2] = nan() },
-		"moment H is not finite: entry 0 is +Inf":   func(st *kron.Statistics) { st.H[0] = inf() },
-		"moment S is not finite: entry 1 is NaN":    func(st *kron.Statistics) { st.S[1] = nan() },
+		"statistics of another layer than 0":                        func(st *kron.Statistics) { st.Layer = newLayer(3, 2, true) },
+		"moment H has 3 entries: want 4":                            func(st *kron.Statistics) { st.H = st.H[1:] },
+		"moment S has 3 entries: want 2":                            func(st *kron.Statistics) { st.S = append(st.S, 1) },
+		"moment Mean has 0 entries: want 3":                         func(st *kron.Statistics) { st.Mean = nil },
+		"moment Mean: entry 2 is NaN":                               func(st *kron.Statistics) { st.Mean[2] = nan() },
+		"moment H: entry 0 is +Inf":                                 func(st *kron.Statistics) { st.H[0] = inf() },
+		"moment H: entry 2 is -0.5: want finite numbers, 0 or more": func(st *kron.Statistics) { st.H[2] = -0.5 },
+		"moment S: entry 0 is -1: want":                             func(st *kron.Statistics) { st.S[0] = -1 },
+		"moment S: entry 1 is NaN":                                  func(st *kron.Statistics) { st.S[1] = nan() },
 	} {
 		st := momentsOf(rng, l)
 		spoil(&st)
@@ -149,11 +151,11 @@ func TestMomentsRefuse(t *testing.T) {
 		require.Equal(t, []any{h, s, mean, updates}, []any{h2, s2, mean2, updates2}, message)
 	}
 	for message, err := range map[string]error{
-		"have -1 updates":                                   m.StageAverages(h, s, mean, -1),
-		"average of moment H has 2":                         m.StageAverages(h[:2], s, mean, 1),
-		"average of moment Mean has 0":                      m.StageAverages(h, s, nil, 1),
-		"average of moment S has an entry that is negative": m.StageAverages(h, []float32{-1, 1}, mean, 1),
-		"average of moment Mean has an entry":               m.StageAverages(h, s, []float32{nan(), 1, 1}, 1),
+		"have -1 updates":                          m.StageAverages(h, s, mean, -1),
+		"average of moment H has 2":                m.StageAverages(h[:2], s, mean, 1),
+		"average of moment Mean has 0":             m.StageAverages(h, s, nil, 1),
+		"average of moment S: entry 0 is -1: want": m.StageAverages(h, []float32{-1, 1}, mean, 1),
+		"average of moment Mean: entry 0 is NaN":   m.StageAverages(h, s, []float32{nan(), 1, 1}, 1),
 	} {
 		require.ErrorContains(t, err, message)
 	}

@@ -75,10 +75,13 @@ func (v Variant) average(avg, raw []float32, gamma float64) {
 	}
 }
 
-// refuses reports whether x spoils an average: NaN does, and an infinity where
-// no min-max normalisation replaces it before.
-func (v Variant) refuses(x float32) bool {
-	return x != x || v == Paper && math.IsInf(float64(x), 0)
+// largest returns the largest raw factor that can be averaged: it is infinite where
+// min-max normalisation comes before.
+func (v Variant) largest() float32 {
+	if v == Paper {
+		return math.MaxFloat32
+	}
+	return float32(math.Inf(1))
 }
 
 // checkGamma returns an error unless gamma is in [0,1).

@@ -130,10 +130,10 @@ func TestCentredAllOrNothing(t *testing.T) {
 			c.message = "statistics of layer b are missing"
 		}
 		if c.name == "NaN in H" {
-			c.message = "layer b: moment H is not finite: entry 1 is NaN"
+			c.message = "layer b: moment H: entry 1 is NaN"
 		}
 		if c.name == "NaN in S" {
-			c.message = "layer a: moment S is not finite: entry 0 is NaN"
+			c.message = "layer a: moment S: entry 0 is NaN"
 		}
 		rng := rand.New(rand.NewPCG(102, 2))
 		n := newNetwork(rng, 5, 7)

@@ -76,7 +76,7 @@ func TestClippingIsAllOrNothing(t *testing.T) {
 		"gradient of scale: entry 2 is NaN: want finite numbers": func(p *kron.Pass) { gradientOf(p, "scale").Data[2] = nan },
 		"gradient of a.bias: entry 0 is -Inf: want finite":       func(p *kron.Pass) { gradientOf(p, "a.bias").Data[0] = -inf },
 		"the norm of the gradients is beyond float32":            func(p *kron.Pass) { kernels.Fill(gradientOf(p, "a.weight").Data, 3e38) },
-		"layer b: raw factor H is not finite: entry 1 is NaN":    func(p *kron.Pass) { p.Statistics[1].H[1] = nan },
+		"layer b: raw factor H: entry 1 is NaN":                  func(p *kron.Pass) { p.Statistics[1].H[1] = nan },
 		"statistics of layer a are missing":                      func(p *kron.Pass) { p.Statistics = p.Statistics[1:] },
 	} {
 		pass := n.pass(rng)

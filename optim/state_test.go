@@ -93,15 +93,15 @@ func TestRestoreRefuses(t *testing.T) {
 			spoils[`counter "b/updates" is missing`] = func(s *optim.State) { delete(s.Counters, "b/updates"); s.Counters["x"] = 1 }
 			spoils[`counter "a/updates" is -1: want 0 or more`] = func(s *optim.State) { s.Counters["a/updates"] = -1 }
 			spoils["layer b: average of moment S has 2 entries: want 3"] = func(s *optim.State) { s.Vectors["b/S"] = s.Vectors["b/S"][:2] }
-			spoils["layer a: average of moment H has an entry that is negative or not finite"] = func(s *optim.State) { s.Vectors["a/H"][0] = -1 }
+			spoils["layer a: average of moment H: entry 0 is -1: want finite numbers, 0 or more"] = func(s *optim.State) { s.Vectors["a/H"][0] = -1 }
 			if before.Vectors["a/mean"] != nil {
-				spoils["layer a: average of moment Mean has an entry that is negative or not finite"] = func(s *optim.State) { s.Vectors["a/mean"][0] = nan }
+				spoils["layer a: average of moment Mean: entry 0 is NaN: want finite numbers"] = func(s *optim.State) { s.Vectors["a/mean"][0] = nan }
 				spoils["layer b: average of moment Mean has 0 entries"] = func(s *optim.State) { delete(s.Vectors, "b/mean"); s.Vectors["c"] = nil }
 			}
 		}
 		if _, fisher := opt.(*optim.AdaFisher); fisher {
 			spoils["layer b: average of factor S has 2 entries: want 3"] = func(s *optim.State) { s.Vectors["b/S"] = s.Vectors["b/S"][:2] }
-			spoils["layer a: average of factor H has an entry that is negative or not finite"] = func(s *optim.State) { s.Vectors["a/H"][0] = nan }
+			spoils["layer a: average of factor H: entry 0 is NaN"] = func(s *optim.State) { s.Vectors["a/H"][0] = nan }
 			spoils["layer b: average of factor H has 0 entries"] = func(s *optim.State) { delete(s.Vectors, "b/H"); s.Vectors["c/H"] = nil }
 		}
 		for key := range before.Vectors {

@@ -69,11 +69,11 @@ var refusals = []refusal{
 		p.Statistics = p.Statistics[:1]
 		return p
 	}},
-	{"NaN in H", "layer b: raw factor H is not finite: entry 1 is NaN", true, func(_ *network, p *kron.Pass) *kron.Pass {
+	{"NaN in H", "layer b: raw factor H: entry 1 is NaN", true, func(_ *network, p *kron.Pass) *kron.Pass {
 		p.Statistics[1].H[1] = nan
 		return p
 	}},
-	{"NaN in S", "layer a: raw factor S is not finite: entry 0 is NaN", true, func(_ *network, p *kron.Pass) *kron.Pass {
+	{"NaN in S", "layer a: raw factor S: entry 0 is NaN", true, func(_ *network, p *kron.Pass) *kron.Pass {
 		p.Statistics[0].S[0] = nan
 		return p
 	}},
@@ -144,7 +144,7 @@ func TestInfiniteFactor(t *testing.T) {
 		pass := n.pass(rng)
 		pass.Statistics[0].H[2] = inf
 		if v == kron.Paper {
-			require.ErrorContains(t, opt.Step(pass), "layer a: raw factor H is not finite: entry 2 is +Inf")
+			require.ErrorContains(t, opt.Step(pass), "layer a: raw factor H: entry 2 is +Inf")
 			continue
 		}
 		same := n.clone()
