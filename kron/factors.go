@@ -50,8 +50,8 @@ func NewFactors(l *Layer, v Variant, gamma float64) (*Factors, error) {
 	if err := l.Check(); err != nil {
 		return nil, err
 	}
-	if !v.valid() {
-		return nil, fmt.Errorf("kron: unknown variant %v", v)
+	if err := v.Check(); err != nil {
+		return nil, err
 	}
 	if err := checkGamma(gamma); err != nil {
 		return nil, err

@@ -44,6 +44,14 @@ func (v Variant) String() string {
 	return fmt.Sprintf("Variant(%d)", int(v))
 }
 
+// Check returns an error unless v is one of the variants.
+func (v Variant) Check() error {
+	if !v.valid() {
+		return fmt.Errorf("kron: unknown variant %v", v)
+	}
+	return nil
+}
+
 func (v Variant) valid() bool { return v >= 0 && int(v) < len(variantNames) }
 
 // ParseVariant returns the variant with the given name: published, paper or

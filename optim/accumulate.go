@@ -62,8 +62,8 @@ type factorSum struct {
 	checked    uint64
 }
 
-// NewAccumulator returns an optimizer of the model that calls opt's Step for every
-// so many passes.
+// NewAccumulator returns an optimizer of the model that calls the Step of opt, another
+// one of it, for every so many passes.
 func NewAccumulator(m Model, opt Optimizer, passes int) (*Accumulator, error) {
 	const name = "Accumulator"
 	if opt == nil {
@@ -74,6 +74,9 @@ func NewAccumulator(m Model, opt Optimizer, passes int) (*Accumulator, error) {
 	}
 	params, err := checkModel(m)
 	if err != nil {
+		return nil, fmt.Errorf("optim: Accumulator: %w", err)
+	}
+	if err := checkSameModel(opt, params); err != nil {
 		return nil, fmt.Errorf("optim: Accumulator: %w", err)
 	}
 	a := &Accumulator{
@@ -90,8 +93,8 @@ func NewAccumulator(m Model, opt Optimizer, passes int) (*Accumulator, error) {
 	layers := m.Layers()
 	a.factors = make([]factorSum, len(layers))
 	for i, l := range layers {
-		if l == nil || l.Weight == nil || len(l.Weight.Shape) == 0 {
-			return nil, fmt.Errorf("optim: Accumulator: layer %d of the model has no weight", i)
+		if err := l.Check(); err != nil {
+			return nil, fmt.Errorf("optim: Accumulator: %w", err)
 		}
 		a.factors[i].statistics = kron.Statistics{Layer: l, H: make([]float32, l.Inputs()), S: make([]float32, l.Outputs())}
 		a.factors[i].means = make([]float32, l.Inputs())
@@ -102,12 +105,15 @@ func NewAccumulator(m Model, opt Optimizer, passes int) (*Accumulator, error) {
 	return a, nil
 }
 
+func (a *Accumulator) isFor(params []*kron.Param) bool { return hasKeys(a.index, params) }
+
 // Pending is how many passes are waiting for the next step.
 func (a *Accumulator) Pending() int { return a.pending }
 
 // Step adds a pass, or, where it is the last one of a step, takes the step with the
-// mean of all. A pass with a gradient that is not finite or a factor that is NaN,
-// or that doesn't belong to the model, is an error and is not added. Where the
+// mean of all. A pass with a gradient that is not finite, with statistics that are
+// NaN or negative squares, or that doesn't belong to the model, is an error and is
+// not added. Where the
 // optimizer refuses the step the passes are dropped, and nothing else has changed.
 func (a *Accumulator) Step(p *kron.Pass) error {
 	if err := a.checkPass(p); err != nil {
@@ -238,12 +244,18 @@ func (a *Accumulator) checkPass(p *kron.Pass) error {
 				st.Layer.Name, len(st.H), len(st.S), len(f.statistics.H), len(f.statistics.S))
 		case f.passes > 0 && len(st.Mean) != len(f.statistics.Mean) || len(st.Mean) > len(f.means):
 			return fmt.Errorf("statistics of layer %s: there are %d means, unlike in other passes", st.Layer.Name, len(st.Mean))
-		case isNaN(kernels.MaxAbs(st.H)) || isNaN(kernels.MaxAbs(st.S)) || isNaN(kernels.MaxAbs(st.Mean)):
-			return fmt.Errorf("statistics of layer %s: an entry is NaN", st.Layer.Name)
+		case !areSquares(st.H) || !areSquares(st.S) || isNaN(kernels.MaxAbs(st.Mean)):
+			return fmt.Errorf("statistics of layer %s: an entry is NaN, or negative in H or S", st.Layer.Name)
 		}
 		f.checked = a.check
 	}
 	return nil
+}
+
+// areSquares reports whether no entry is NaN or negative.
+func areSquares(x []float32) bool {
+	lo, _ := kernels.MinMax(x)
+	return lo >= 0 && !isNaN(kernels.MaxAbs(x))
 }
 
 func isNaN(x float32) bool { return x != x }

@@ -123,6 +123,10 @@ func TestAccumulatorBits(t *testing.T) {
 // TestAccumulatorRefuses: a refused pass is not added, and nothing moves.
 func TestAccumulatorRefuses(t *testing.T) {
 	more := []refusal{
+		{"negative H", "statistics of layer b: an entry is NaN, or negative in H or S", true, func(_ *network, p *kron.Pass) *kron.Pass {
+			p.Statistics[1].H[1] = -1
+			return p
+		}},
 		{"NaN in H", "statistics of layer b: an entry is NaN", true, func(_ *network, p *kron.Pass) *kron.Pass {
 			p.Statistics[1].H[1] = nan
 			return p
@@ -258,8 +262,12 @@ func TestAccumulatorConfig(t *testing.T) {
 	refuse(n, nil, 2, "optim: Accumulator: there is no optimizer")
 	refuse(n, opt, 0, "optim: Accumulator: the number of passes is 0: want 1 or more")
 	refuse(nil, opt, 2, "optim: Accumulator: there is no model")
+	refuse(n.clone(), opt, 2, "optim: Accumulator: SGD is for another model")
+	acc, err := optim.NewAccumulator(n, opt, 2)
+	require.NoError(t, err)
+	refuse(n.clone(), acc, 2, "optim: Accumulator: SGD is for another model")
 	n.layers[1] = nil
-	refuse(n, opt, 2, "optim: Accumulator: layer 1 of the model has no weight")
+	refuse(n, opt, 2, "optim: Accumulator: kron: layer without a weight")
 }
 
 func TestAccumulatorDoesNotAllocate(t *testing.T) {

@@ -2,7 +2,6 @@ package optim
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/adafisher-go/adafisher/internal/float"
 	"github.com/adafisher-go/adafisher/kernels"
@@ -73,24 +72,9 @@ type AdaFisher struct {
 	core
 	config    AdaFisherConfig
 	decoupled bool
-	layers    []layerFactors
-	byLayer   map[*kron.Layer]*layerFactors
-	ignored   map[*kron.Layer]bool // factored layers that the configuration leaves out
-	owners    []owner              // of each slot
+	layers    layers[*kron.Factors]
+	owners    []*factored[*kron.Factors] // of each slot, nil if no layer owns the parameter
 	zero      [1]float32
-}
-
-type layerFactors struct {
-	*kron.Factors
-	checked uint64 // the last check that met statistics of it
-
-	keyH, keyS string // of the averages in a State
-}
-
-// owner says which factors are the curvature of a parameter.
-type owner struct {
-	layer *layerFactors // nil if no layer owns the parameter
-	bias  bool
 }
 
 // NewAdaFisher returns an AdaFisher optimizer for the model's parameters.
@@ -116,6 +100,9 @@ func newAdaFisher(m Model, c AdaFisherConfig, name string, decoupled bool) (*Ada
 	if err := checkPositive(name, "TCov", c.TCov); err != nil {
 		return nil, err
 	}
+	if err := c.Variant.Check(); err != nil {
+		return nil, fmt.Errorf("optim: %s: %w", name, err)
+	}
 	o := &AdaFisher{config: c, decoupled: decoupled}
 	err = o.init(m, o, name, settings{c.LR, o.maxLR(c.Beta), c.WeightDecay, maxGradient, c.Options})
 	if err != nil {
@@ -123,8 +110,23 @@ func newAdaFisher(m Model, c AdaFisherConfig, name string, decoupled bool) (*Ada
 	}
 	o.stateRule = name + " " + c.Variant.String()
 	o.keep(moment{name: "momentum"})
-	if err := o.addLayers(m.Layers()); err != nil {
+	o.layers, err = newLayers(m, func(l *kron.Layer) (*kron.Factors, bool, error) {
+		if l != nil && l.Extension && !c.Extensions {
+			return nil, false, nil
+		}
+		f, err := kron.NewFactors(l, c.Variant, c.Gamma)
+		return f, true, err
+	})
+	if err != nil {
 		return nil, o.wrap(err)
+	}
+	o.owners = make([]*factored[*kron.Factors], len(o.slots))
+	for i := range o.slots {
+		s := &o.slots[i]
+		o.owners[i] = o.layers.owners[s.param]
+		if l := o.owners[i]; l != nil && s.param == l.averages.Layer().Weight {
+			s.unit = l.averages.Layer().Outputs()
+		}
 	}
 	return o, nil
 }
@@ -137,59 +139,6 @@ func (o *AdaFisher) maxLR(beta float64) float64 {
 // where the configuration would.
 func (o *AdaFisher) SetMomentum(beta float64) error {
 	return o.setMomentum(&o.config.Beta, "Beta", beta, o.maxLR(beta))
-}
-
-func (o *AdaFisher) addLayers(layers []*kron.Layer) error {
-	o.ignored = make(map[*kron.Layer]bool)
-	layers = slices.DeleteFunc(slices.Clone(layers), func(l *kron.Layer) bool {
-		skip := l != nil && l.Extension && !o.config.Extensions
-		if skip {
-			o.ignored[l] = true
-		}
-		return skip
-	})
-	o.layers = make([]layerFactors, len(layers))
-	o.byLayer = make(map[*kron.Layer]*layerFactors, len(layers))
-	o.owners = make([]owner, len(o.slots))
-	names := make(map[string]bool, len(layers))
-	for i, l := range layers {
-		f, err := kron.NewFactors(l, o.config.Variant, o.config.Gamma)
-		if err != nil {
-			return err
-		}
-		if names[l.Name] {
-			return fmt.Errorf("two layers of the model are named %q", l.Name)
-		}
-		names[l.Name] = true
-		o.layers[i] = layerFactors{Factors: f, keyH: l.Name + "/H", keyS: l.Name + "/S"}
-		o.byLayer[l] = &o.layers[i]
-		if err := o.own(l.Weight, owner{&o.layers[i], false}); err != nil {
-			return err
-		}
-		if l.Bias == nil {
-			continue
-		}
-		if err := o.own(l.Bias, owner{&o.layers[i], true}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (o *AdaFisher) own(p *kron.Param, by owner) error {
-	name := by.layer.Layer().Name
-	s := o.index[p]
-	if s == nil {
-		return fmt.Errorf("layer %s: its parameter %s is not one of the model", name, p.Name)
-	}
-	if other := o.owners[s.number].layer; other != nil {
-		return fmt.Errorf("layers %s and %s share the parameter %s", other.Layer().Name, name, p.Name)
-	}
-	o.owners[s.number] = by
-	if !by.bias {
-		s.unit = by.layer.Layer().Outputs()
-	}
-	return nil
 }
 
 // NeedsStatistics is [kron.CollectFactors] where the next step updates the factors:
@@ -207,14 +156,10 @@ func (o *AdaFisher) Step(p *kron.Pass) error {
 		return err
 	}
 	if o.NeedsStatistics() != kron.CollectNone {
-		if err := o.stage(p); err != nil {
+		if err := o.layers.stageMoving(p, &o.core); err != nil {
 			return o.wrap(err)
 		}
-		for _, st := range p.Statistics {
-			if l := o.byLayer[st.Layer]; l != nil {
-				l.Commit()
-			}
-		}
+		o.layers.commit(o.check)
 	}
 	o.move()
 	return nil
@@ -245,38 +190,15 @@ func (o *AdaFisher) update(s *slot, lo, hi int) {
 	kernels.AdaFisherStep(w, m, g, row, col, scalars)
 }
 
-// stage prepares the next factors of all layers, and changes none.
-func (o *AdaFisher) stage(p *kron.Pass) error {
-	for i, st := range p.Statistics {
-		if o.ignored[st.Layer] {
-			continue
-		}
-		l := o.byLayer[st.Layer]
-		if err := checkStatistics(i, st.Layer, l != nil, l != nil && l.checked == o.check); err != nil {
-			return err
-		}
-		if err := l.Stage(st); err != nil {
-			return err
-		}
-		l.checked = o.check
-	}
-	for _, s := range o.moving {
-		if l := o.owners[s.number].layer; l != nil && l.checked != o.check {
-			return fmt.Errorf("statistics of layer %s are missing: step %d updates the factors", l.Layer().Name, o.steps)
-		}
-	}
-	return nil
-}
-
 // factors returns the factors that belong to the rows and columns of a
 // parameter; nil if no layer owns it.
 func (o *AdaFisher) factors(s *slot) (row, col []float32) {
-	by := o.owners[s.number]
-	if by.layer == nil {
+	l := o.owners[s.number]
+	if l == nil {
 		return nil, nil
 	}
-	h, col := by.layer.Used()
-	if by.bias {
+	h, col := l.averages.Used()
+	if s.param == l.averages.Layer().Bias {
 		return h[len(h)-1:], col
 	}
 	return h[:s.size/len(col)], col
@@ -318,9 +240,9 @@ func (o *AdaFisher) State() *State {
 // [Optimizer].
 func (o *AdaFisher) SaveState(st *State) {
 	o.core.SaveState(st)
-	for i := range o.layers {
-		l := &o.layers[i]
-		h, s := l.Averages()
+	for i := range o.layers.list {
+		l := &o.layers.list[i]
+		h, s := l.averages.Averages()
 		st.save(l.keyH, h)
 		st.save(l.keyS, s)
 	}
@@ -328,18 +250,16 @@ func (o *AdaFisher) SaveState(st *State) {
 
 // Restore continues from a copy of st; see [Optimizer].
 func (o *AdaFisher) Restore(st *State) error {
-	if err := o.checkState(st, 2*len(o.layers), 0); err != nil {
+	if err := o.checkState(st, 2*len(o.layers.list), 0); err != nil {
 		return err
 	}
-	for i := range o.layers {
-		l := &o.layers[i]
-		if err := l.StageAverages(st.Vectors[l.keyH], st.Vectors[l.keyS]); err != nil {
+	for i := range o.layers.list {
+		l := &o.layers.list[i]
+		if err := l.averages.StageAverages(st.Vectors[l.keyH], st.Vectors[l.keyS]); err != nil {
 			return o.stateError(err)
 		}
 	}
-	for _, l := range o.layers {
-		l.Commit()
-	}
+	o.layers.commitAll()
 	o.load(st)
 	return nil
 }

@@ -2,7 +2,6 @@ package optim
 
 import (
 	"errors"
-	"fmt"
 	"math"
 
 	"github.com/adafisher-go/adafisher/internal/float"
@@ -107,8 +106,7 @@ func CalibratedRMSDefaults() CalibratedConfig {
 type Calibrated struct {
 	core
 	config  CalibratedConfig
-	layers  []layerMoments
-	byLayer map[*kron.Layer]*layerMoments
+	layers  layers[*kron.Moments]
 	tensors []tensor // of each slot
 	ones    []float32
 	scratch []float32
@@ -116,40 +114,9 @@ type Calibrated struct {
 	measurePart func(part int)
 }
 
-type layerMoments struct {
-	*kron.Moments
-	checked uint64 // the last check that met moments of it
-
-	keyH, keyS, keyMean, counter string // in a State
-}
-
-func newLayerMoments(m *kron.Moments) layerMoments {
-	name := m.Layer().Name
-	return layerMoments{Moments: m, keyH: name + "/H", keyS: name + "/S", keyMean: name + "/mean", counter: name + "/updates"}
-}
-
-// save stores a copy of the averages in a state.
-func (l *layerMoments) save(st *State) {
-	h, s, mean, updates := l.Averages()
-	st.save(l.keyH, h)
-	st.save(l.keyS, s)
-	if len(mean) > 0 {
-		st.save(l.keyMean, mean)
-	}
-	st.Counters[l.counter] = updates
-}
-
-// restore stages the averages of a state.
-func (l *layerMoments) restore(st *State) error {
-	if err := checkCounter(st, l.counter); err != nil {
-		return err
-	}
-	return l.StageAverages(st.Vectors[l.keyH], st.Vectors[l.keyS], st.Vectors[l.keyMean], st.Counters[l.counter])
-}
-
 // A tensor is what the rule knows of a parameter beside its slot.
 type tensor struct {
-	layer *layerMoments // nil if no layer owns it
+	layer *factored[*kron.Moments] // nil if no layer owns it
 	bias  bool
 	other int // number of the layer's bias or weight, -1 without
 	cols  int // of the matrix that a step takes it for
@@ -208,59 +175,27 @@ func NewCalibrated(m Model, c CalibratedConfig) (*Calibrated, error) {
 	if c.Uncentred {
 		o.stateRule += " uncentred"
 	}
+	o.layers, err = newLayers(m, func(l *kron.Layer) (*kron.Moments, bool, error) {
+		moments, err := kron.NewMoments(l, c.Gamma, c.Damping, !c.Uncentred)
+		return moments, true, err
+	})
+	if err != nil {
+		return nil, o.wrap(err)
+	}
 	o.tensors = make([]tensor, len(o.slots))
 	for i := range o.tensors {
-		o.tensors[i].other = -1
+		o.tensors[i] = tensor{layer: o.layers.owners[o.slots[i].param], other: -1}
 	}
-	if err := o.addLayers(m.Layers()); err != nil {
-		return nil, o.wrap(err)
+	for i := range o.layers.list {
+		if l := o.layers.list[i].averages.Layer(); l.Bias != nil {
+			weight, bias := o.index[l.Weight].number, o.index[l.Bias].number
+			o.tensors[weight].other, o.tensors[bias].other = bias, weight
+			o.tensors[bias].bias = true
+		}
 	}
 	o.shape()
 	o.measurePart = o.measure
 	return o, nil
-}
-
-func (o *Calibrated) addLayers(layers []*kron.Layer) error {
-	o.layers = make([]layerMoments, len(layers))
-	o.byLayer = make(map[*kron.Layer]*layerMoments, len(layers))
-	names := make(map[string]bool, len(layers))
-	for i, l := range layers {
-		m, err := kron.NewMoments(l, o.config.Gamma, o.config.Damping, !o.config.Uncentred)
-		if err != nil {
-			return err
-		}
-		if names[l.Name] {
-			return fmt.Errorf("two layers of the model are named %q", l.Name)
-		}
-		names[l.Name] = true
-		o.layers[i] = newLayerMoments(m)
-		o.byLayer[l] = &o.layers[i]
-		if err := o.own(l.Weight, &o.layers[i]); err != nil {
-			return err
-		}
-		if l.Bias == nil {
-			continue
-		}
-		if err := o.own(l.Bias, &o.layers[i]); err != nil {
-			return err
-		}
-		weight, bias := o.index[l.Weight].number, o.index[l.Bias].number
-		o.tensors[weight].other, o.tensors[bias].other = bias, weight
-		o.tensors[bias].bias = true
-	}
-	return nil
-}
-
-func (o *Calibrated) own(p *kron.Param, by *layerMoments) error {
-	s := o.index[p]
-	if s == nil {
-		return fmt.Errorf("layer %s: its parameter %s is not one of the model", by.Layer().Name, p.Name)
-	}
-	if other := o.tensors[s.number].layer; other != nil {
-		return fmt.Errorf("layers %s and %s share the parameter %s", other.Layer().Name, by.Layer().Name, p.Name)
-	}
-	o.tensors[s.number].layer = by
-	return nil
 }
 
 // shape makes each parameter a matrix, with room for what is summed over its parts.
@@ -271,7 +206,7 @@ func (o *Calibrated) shape() {
 		t.cols = s.size
 		switch n := len(s.param.Shape); {
 		case t.layer != nil:
-			t.cols = t.layer.Layer().Outputs()
+			t.cols = t.layer.averages.Layer().Outputs()
 		case n > 1 && s.param.Shape[n-1] > 0 && s.size%s.param.Shape[n-1] == 0:
 			t.cols = s.param.Shape[n-1]
 		}
@@ -287,7 +222,7 @@ func (o *Calibrated) shape() {
 		s.whole = t.bias
 		if t.layer == nil || t.bias {
 			longest = max(longest, rows, t.cols)
-		} else if len(t.layer.Preconditioner().Mean) > 0 {
+		} else if len(t.layer.averages.Preconditioner().Mean) > 0 {
 			t.projection = make([]float32, t.cols)
 			t.moved = make([]float32, (rows+calibratedRows-1)/calibratedRows*t.cols)
 			longest = max(longest, t.cols)
@@ -319,7 +254,7 @@ func (o *Calibrated) Step(p *kron.Pass) error {
 	}
 	update := o.NeedsStatistics() != kron.CollectNone
 	if update {
-		if err := o.stage(p); err != nil {
+		if err := o.layers.stageMoving(p, &o.core); err != nil {
 			return o.wrap(err)
 		}
 	}
@@ -327,9 +262,7 @@ func (o *Calibrated) Step(p *kron.Pass) error {
 		return err
 	}
 	if update {
-		for _, st := range p.Statistics {
-			o.byLayer[st.Layer].Commit()
-		}
+		o.layers.commit(o.check)
 	}
 	for _, s := range o.moving {
 		t := &o.tensors[s.number]
@@ -339,26 +272,6 @@ func (o *Calibrated) Step(p *kron.Pass) error {
 		}
 	}
 	o.move()
-	return nil
-}
-
-// stage prepares the next moments of all layers, and changes none.
-func (o *Calibrated) stage(p *kron.Pass) error {
-	for i, st := range p.Statistics {
-		l := o.byLayer[st.Layer]
-		if err := checkStatistics(i, st.Layer, l != nil, l != nil && l.checked == o.check); err != nil {
-			return err
-		}
-		if err := l.Stage(st); err != nil {
-			return err
-		}
-		l.checked = o.check
-	}
-	for _, s := range o.moving {
-		if l := o.tensors[s.number].layer; l != nil && l.checked != o.check {
-			return fmt.Errorf("statistics of layer %s are missing: step %d updates the moments", l.Layer().Name, o.steps)
-		}
-	}
 	return nil
 }
 
@@ -407,9 +320,9 @@ func (o *Calibrated) use(s *slot) {
 		t.row, t.col = o.ones[:rows], o.ones[:t.cols]
 		return
 	}
-	p := t.layer.Preconditioner()
+	p := t.layer.averages.Preconditioner()
 	if t.layer.checked == o.check {
-		p = t.layer.Staged()
+		p = t.layer.averages.Staged()
 	}
 	t.col = p.Col
 	if t.bias {
@@ -550,30 +463,24 @@ func (o *Calibrated) State() *State {
 // see [Optimizer].
 func (o *Calibrated) SaveState(st *State) {
 	o.core.SaveState(st)
-	for i := range o.layers {
-		o.layers[i].save(st)
-	}
+	saveMoments(&o.layers, st)
 }
 
 // Restore continues from a copy of st; see [Optimizer].
 func (o *Calibrated) Restore(st *State) error {
-	vectors := 2 * len(o.layers)
-	for i := range o.layers {
-		if _, _, mean, _ := o.layers[i].Averages(); len(mean) > 0 {
+	vectors := 2 * len(o.layers.list)
+	for i := range o.layers.list {
+		if _, _, mean, _ := o.layers.list[i].averages.Averages(); len(mean) > 0 {
 			vectors++
 		}
 	}
-	if err := o.checkState(st, vectors, len(o.layers)); err != nil {
+	if err := o.checkState(st, vectors, len(o.layers.list)); err != nil {
 		return err
 	}
-	for i := range o.layers {
-		if err := o.layers[i].restore(st); err != nil {
-			return o.stateError(err)
-		}
+	if err := stageMoments(&o.layers, st); err != nil {
+		return o.stateError(err)
 	}
-	for _, l := range o.layers {
-		l.Commit()
-	}
+	o.layers.commitAll()
 	o.load(st)
 	for i := range o.slots {
 		o.tensors[i].peak = float64(kernels.MaxAbs(o.slots[i].moments[0]))
@@ -587,10 +494,10 @@ func (o *Calibrated) Restore(st *State) error {
 // momentum was multiplied by in the last step; 0 before one. It sorts all of the
 // curvature and is meant for looking at, not for every step.
 func (o *Calibrated) Reports() []Report {
-	all := make([]Report, len(o.layers))
-	for i, l := range o.layers {
-		s := o.index[l.Layer().Weight]
-		r := Report{Report: l.Report(), LR: o.rate(s)}
+	all := make([]Report, len(o.layers.list))
+	for i, l := range o.layers.list {
+		s := o.index[l.averages.Layer().Weight]
+		r := Report{Report: l.averages.Report(), LR: o.rate(s)}
 		root := math.Sqrt(o.config.Damping)
 		r.Step = o.tensors[s.number].step * r.DampingShare * ((1 + root) / root) * ((1 + root) / root)
 		all[i] = r

@@ -26,88 +26,87 @@ import (
 // counts as none: then g is a projection of G, see [kron.Preconditioner], and b stays.
 // What decoupled weight decay takes from W, b makes up for, too.
 //
-// A pass needs the moments of all layers with a gradient of the weight. Centred keeps
-// the averages of the moments, and 4 bytes for each weight that it centres, to work
-// with.
+// A pass needs the moments of all layers with a gradient of the weight. It stays as
+// it is: the optimizer gets a copy, in which those gradients are centred. The norm
+// that its ClipNorm limits is of that copy. Centred keeps the averages of the
+// moments, and 4 bytes a weight for the copy.
 type Centred struct {
 	Optimizer
-	inner   string // of the optimizer's state
-	rule    string // of its own
-	layers  []centredLayer
-	byLayer map[*kron.Layer]*centredLayer // nil for layers that have no means
-	byParam map[*kron.Param]*centredLayer
-	check   uint64
-	pass    kron.Pass
+	inner     string // of the optimizer's state
+	rule      string // of its own
+	layers    layers[*kron.Moments]
+	centred   []centredLayer // one for each of layers
+	owners    map[*kron.Param]*centredLayer
+	gradients map[*kron.Param][]float32 // of the copy
+	pass      kron.Pass                 // the copy
+	check     uint64
 }
 
 // CentredGamma is the usual decay of the means.
 const CentredGamma = 0.95
 
 type centredLayer struct {
-	layerMoments
-	gradient      []float32 // of the weight, centred
+	*factored[*kron.Moments]
 	shift         []float32 // the projection, where there is no gradient of the bias
 	before, after []float32 // W'mu around a step
 
-	// Of the pass in progress; nil without.
+	// The gradients of the pass in progress, copied; nil without.
 	weight, bias []float32
-	at           int // of the weight's gradient in it
 }
 
-// NewCentred returns an optimizer that centres the gradients for opt, with means that
-// are averaged with the decay gamma in [0, 1).
+// NewCentred returns an optimizer that centres the gradients for opt, an optimizer of
+// the same model, with means that are averaged with the decay gamma in [0, 1).
 func NewCentred(m Model, opt Optimizer, gamma float64) (*Centred, error) {
+	fail := func(err error) (*Centred, error) { return nil, fmt.Errorf("optim: Centred: %w", err) }
 	if opt == nil {
-		return nil, errors.New("optim: Centred: there is no optimizer")
+		return fail(errors.New("there is no optimizer"))
 	}
-	if _, err := checkModel(m); err != nil {
-		return nil, fmt.Errorf("optim: Centred: %w", err)
+	params, err := checkModel(m)
+	if err != nil {
+		return fail(err)
+	}
+	if err := checkSameModel(opt, params); err != nil {
+		return fail(err)
 	}
 	if opt.NeedsStatistics() != kron.CollectNone {
-		return nil, fmt.Errorf("optim: Centred: %s takes statistics of its own", opt.Name())
+		return fail(fmt.Errorf("%s takes statistics of its own", opt.Name()))
 	}
-	layers := m.Layers()
 	c := &Centred{
 		Optimizer: opt,
 		inner:     opt.State().Rule,
-		layers:    make([]centredLayer, 0, len(layers)),
-		byLayer:   make(map[*kron.Layer]*centredLayer),
-		byParam:   make(map[*kron.Param]*centredLayer),
+		owners:    make(map[*kron.Param]*centredLayer),
+		gradients: make(map[*kron.Param][]float32, len(params)),
 	}
 	c.rule = c.inner + " centred"
-	for _, l := range layers {
+	c.layers, err = newLayers(m, func(l *kron.Layer) (*kron.Moments, bool, error) {
 		moments, err := kron.NewMoments(l, gamma, 1, true)
-		if err != nil {
-			return nil, fmt.Errorf("optim: Centred: %w", err)
+		return moments, err == nil && len(moments.Preconditioner().Mean) > 0, err
+	})
+	if err != nil {
+		return fail(err)
+	}
+	c.centred = make([]centredLayer, len(c.layers.list))
+	for i := range c.centred {
+		l := &c.layers.list[i]
+		out := l.averages.Layer().Outputs()
+		c.centred[i] = centredLayer{
+			factored: l,
+			shift:    make([]float32, out),
+			before:   make([]float32, out),
+			after:    make([]float32, out),
 		}
-		if _, ok := c.byLayer[l]; ok {
-			return nil, fmt.Errorf("optim: Centred: the model lists layer %s twice", l.Name)
+		c.owners[l.averages.Layer().Weight] = &c.centred[i]
+		if bias := l.averages.Layer().Bias; bias != nil {
+			c.owners[bias] = &c.centred[i]
 		}
-		c.byLayer[l] = nil
-		if len(moments.Preconditioner().Mean) == 0 {
-			continue
-		}
-		c.layers = append(c.layers, centredLayer{
-			layerMoments: newLayerMoments(moments),
-			gradient:     make([]float32, len(l.Weight.Value)),
-			shift:        make([]float32, l.Outputs()),
-			before:       make([]float32, l.Outputs()),
-			after:        make([]float32, l.Outputs()),
-		})
-		own := &c.layers[len(c.layers)-1]
-		c.byLayer[l] = own
-		for _, p := range []*kron.Param{l.Weight, l.Bias} {
-			if p == nil {
-				continue
-			}
-			if other := c.byParam[p]; other != nil {
-				return nil, fmt.Errorf("optim: Centred: layers %s and %s share the parameter %s", other.Layer().Name, l.Name, p.Name)
-			}
-			c.byParam[p] = own
-		}
+	}
+	for _, p := range params {
+		c.gradients[p] = make([]float32, len(p.Value))
 	}
 	return c, nil
 }
+
+func (c *Centred) isFor(params []*kron.Param) bool { return hasKeys(c.gradients, params) }
 
 // Name is that of the rule, and "centred".
 func (c *Centred) Name() string { return c.Optimizer.Name() + " centred" }
@@ -120,78 +119,64 @@ func (c *Centred) Step(p *kron.Pass) error {
 	if p == nil {
 		return c.wrap(errors.New("there is no pass"))
 	}
-	if err := c.stage(p); err != nil {
+	c.check++
+	if err := c.layers.stage(p, c.check); err != nil {
 		return c.wrap(err)
 	}
-	for i := range c.layers {
-		if l := &c.layers[i]; l.weight != nil {
-			l.centre()
-			c.pass.Gradients[l.at].Data = l.gradient
+	c.copy(p)
+	for i := range c.centred {
+		l := &c.centred[i]
+		if l.weight == nil {
+			continue
 		}
+		if l.checked != c.check {
+			return c.wrap(missingStatistics(l.averages.Layer(), c.Steps()))
+		}
+		l.centre()
 	}
 	if err := c.Optimizer.Step(&c.pass); err != nil {
 		return err
 	}
-	for i := range c.layers {
-		l := &c.layers[i]
-		if l.weight != nil && l.bias != nil {
-			bias := l.Layer().Bias.Value
+	for i := range c.centred {
+		if l := &c.centred[i]; l.weight != nil && l.bias != nil {
+			bias := l.averages.Layer().Bias.Value
 			l.outputs(l.after)
 			kernels.Sub(l.before, l.before, l.after)
 			kernels.Add(bias, bias, l.before)
 		}
-		if l.checked == c.check {
-			l.Commit()
-		}
 	}
+	c.layers.commit(c.check)
 	return nil
 }
 
 func (c *Centred) wrap(err error) error { return fmt.Errorf("optim: %s: %w", c.Name(), err) }
 
-// stage prepares the next moments, and notes what the pass has of each layer. What
-// else is wrong with the pass the optimizer will find.
-func (c *Centred) stage(p *kron.Pass) error {
-	c.check++
-	for i := range c.layers {
-		c.layers[i].weight, c.layers[i].bias = nil, nil
+// copy copies the gradients, and notes those of each layer. What can't be copied is
+// frozen, or wrong, which the optimizer will find.
+func (c *Centred) copy(p *kron.Pass) {
+	for i := range c.centred {
+		c.centred[i].weight, c.centred[i].bias = nil, nil
 	}
-	c.pass.Gradients = append(c.pass.Gradients[:0], p.Gradients...)
-	for i, g := range p.Gradients {
-		l := c.byParam[g.Param]
-		if l == nil || g.Param.Frozen || len(g.Data) != len(g.Param.Value) {
-			continue
+	c.pass.Gradients = c.pass.Gradients[:0]
+	for _, g := range p.Gradients {
+		if own := c.gradients[g.Param]; own != nil && !g.Param.Frozen && len(g.Data) == len(own) && len(g.Param.Value) == len(own) {
+			kernels.Copy(own, g.Data)
+			g.Data = own
+			if l := c.owners[g.Param]; l != nil {
+				if g.Param == l.averages.Layer().Bias {
+					l.bias = own
+				} else {
+					l.weight = own
+				}
+			}
 		}
-		if g.Param == l.Layer().Bias {
-			l.bias = g.Data
-		} else if len(g.Data) == len(l.gradient) {
-			l.weight, l.at = g.Data, i
-		}
+		c.pass.Gradients = append(c.pass.Gradients, g)
 	}
-	for i, st := range p.Statistics {
-		l, ok := c.byLayer[st.Layer]
-		if err := checkStatistics(i, st.Layer, ok, l != nil && l.checked == c.check); err != nil {
-			return err
-		}
-		if l == nil {
-			continue
-		}
-		if err := l.Stage(st); err != nil {
-			return err
-		}
-		l.checked = c.check
-	}
-	for i := range c.layers {
-		if l := &c.layers[i]; l.weight != nil && l.checked != c.check {
-			return fmt.Errorf("statistics of layer %s are missing", l.Layer().Name)
-		}
-	}
-	return nil
 }
 
-// centre stores the centred gradient of the weight.
+// centre centres the gradient of the weight.
 func (l *centredLayer) centre() {
-	p := l.Staged()
+	p := l.averages.Staged()
 	shift := l.bias
 	if shift == nil {
 		shift = l.shift
@@ -199,13 +184,12 @@ func (l *centredLayer) centre() {
 	} else {
 		l.outputs(l.before)
 	}
-	kernels.Copy(l.gradient, l.weight)
-	kernels.Ger(l.gradient, p.Mean, shift, -1)
+	kernels.Ger(l.weight, p.Mean, shift, -1)
 }
 
 // outputs stores W'mu, with the means of the pass in progress.
 func (l *centredLayer) outputs(dst []float32) {
-	l.product(dst, l.Staged().Mean, l.Layer().Weight.Value)
+	l.product(dst, l.averages.Staged().Mean, l.averages.Layer().Weight.Value)
 }
 
 // product stores dst = x*m for a matrix m of rows of as many numbers as dst has.
@@ -228,9 +212,7 @@ func (c *Centred) SaveState(st *State) {
 	}
 	c.Optimizer.SaveState(st)
 	st.Rule = c.rule
-	for i := range c.layers {
-		c.layers[i].save(st)
-	}
+	saveMoments(&c.layers, st)
 }
 
 // Restore continues from a copy of st; see [Optimizer].
@@ -241,12 +223,12 @@ func (c *Centred) Restore(st *State) error {
 	case st.Rule != c.rule:
 		return c.wrap(fmt.Errorf("state: it is of %q: want %q", st.Rule, c.rule))
 	}
+	if err := stageMoments(&c.layers, st); err != nil {
+		return c.wrap(fmt.Errorf("state: %w", err))
+	}
 	inner := &State{Rule: c.inner, LR: st.LR, Counters: maps.Clone(st.Counters), Vectors: maps.Clone(st.Vectors)}
-	for i := range c.layers {
-		l := &c.layers[i]
-		if err := l.restore(st); err != nil {
-			return c.wrap(fmt.Errorf("state: %w", err))
-		}
+	for i := range c.layers.list {
+		l := &c.layers.list[i]
 		delete(inner.Counters, l.counter)
 		for _, key := range []string{l.keyH, l.keyS, l.keyMean} {
 			delete(inner.Vectors, key)
@@ -255,8 +237,6 @@ func (c *Centred) Restore(st *State) error {
 	if err := c.Optimizer.Restore(inner); err != nil {
 		return err
 	}
-	for i := range c.layers {
-		c.layers[i].Commit()
-	}
+	c.layers.commitAll()
 	return nil
 }

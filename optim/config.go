@@ -19,7 +19,7 @@ type setting struct {
 type settingKind int
 
 const (
-	decay       settingKind = iota // [0, 1), and not 1 as a float32
+	decay       settingKind = iota // [0, 1) as a float32
 	fraction                       // [0, 1]
 	weightDecay                    // [0, maxDecay]
 	size                           // [0, 1e30]
@@ -34,7 +34,7 @@ func checkSettings(optimizer string, settings ...setting) error {
 		var want string
 		switch s.kind {
 		case decay:
-			ok, want = s.value >= 0 && float32(s.value) < 1, "[0, 1)"
+			ok, want = s.value >= 0 && float32(s.value) < 1, "[0, 1) as a float32"
 		case fraction:
 			ok, want = s.value >= 0 && s.value <= 1, "[0, 1]"
 		case weightDecay:

@@ -69,25 +69,25 @@ func TestConfigRefused(t *testing.T) {
 		construct  []constructor
 	}{
 		{"LR", "[0, 5.5e+07]", &a.LR, rates, []constructor{fisher, fisherW}},
-		{"Beta", "[0, 1)", &a.Beta, decays, []constructor{fisher, fisherW}},
+		{"Beta", "[0, 1) as a float32", &a.Beta, decays, []constructor{fisher, fisherW}},
 		{"Lambda", "[1.2e-38, 1e30]", &a.Lambda, divisors, []constructor{fisher, fisherW}},
-		{"Gamma", "[0, 1)", &a.Gamma, decays, []constructor{fisher, fisherW}},
+		{"Gamma", "[0, 1) as a float32", &a.Gamma, decays, []constructor{fisher, fisherW}},
 		{"WeightDecay", "[0, 100]", &a.WeightDecay, weights, []constructor{fisher, fisherW}},
 		{"UnownedCurvature", "[1.2e-38, 1e30]", &a.UnownedCurvature, divisors, []constructor{fisher, fisherW}},
 		{"LR", "[0, 2.75e+11]", &k.LR, rates, []constructor{calibrated}},
-		{"Beta", "[0, 1)", &k.Beta, decays, []constructor{calibrated}},
-		{"Gamma", "[0, 1)", &k.Gamma, decays, []constructor{calibrated}},
+		{"Beta", "[0, 1) as a float32", &k.Beta, decays, []constructor{calibrated}},
+		{"Gamma", "[0, 1) as a float32", &k.Gamma, decays, []constructor{calibrated}},
 		{"Damping", "[1e-8, 1e30]", &k.Damping, []float64{0, -1, 9e-9, 1e31, nan, inf}, []constructor{calibrated}},
 		{"WeightDecay", "[0, 100]", &k.WeightDecay, weights, []constructor{calibrated}},
-		{"ScaleBeta", "[0, 1)", &k.ScaleBeta, decays, []constructor{calibrated}},
+		{"ScaleBeta", "[0, 1) as a float32", &k.ScaleBeta, decays, []constructor{calibrated}},
 		{"UpdateRMS", "[0, 1]", &k.UpdateRMS, []float64{-0.1, 1.1, nan, inf}, []constructor{calibrated}},
 		{"LR", "[0, 2.75e+10]", &s.LR, rates, []constructor{sgd}},
-		{"Momentum", "[0, 1)", &s.Momentum, decays, []constructor{sgd}},
+		{"Momentum", "[0, 1) as a float32", &s.Momentum, decays, []constructor{sgd}},
 		{"Dampening", "[0, 1]", &s.Dampening, []float64{-0.1, 1.1, nan, inf}, []constructor{sgd}},
 		{"WeightDecay", "[0, 100]", &s.WeightDecay, weights, []constructor{sgd}},
 		{"LR", "[0, 2.75e+11]", &d.LR, rates, []constructor{adam, adamW}},
-		{"Beta1", "[0, 1)", &d.Beta1, decays, []constructor{adam, adamW}},
-		{"Beta2", "[0, 1)", &d.Beta2, decays, []constructor{adam, adamW}},
+		{"Beta1", "[0, 1) as a float32", &d.Beta1, decays, []constructor{adam, adamW}},
+		{"Beta2", "[0, 1) as a float32", &d.Beta2, decays, []constructor{adam, adamW}},
 		{"Epsilon", "[1.2e-38, 1e30]", &d.Epsilon, divisors, []constructor{adam, adamW}},
 		{"WeightDecay", "[0, 100]", &d.WeightDecay, weights, []constructor{adam, adamW}},
 		{"LR", "[0, 5.9e+10]", &g.LR, rates, []constructor{adagrad}},
@@ -96,18 +96,18 @@ func TestConfigRefused(t *testing.T) {
 		{"Epsilon", "[1.2e-38, 1e30]", &g.Epsilon, divisors, []constructor{adagrad}},
 		{"WeightDecay", "[0, 100]", &g.WeightDecay, weights, []constructor{adagrad}},
 		{"LR", "[0, 2.75e+11]", &r.LR, rates, []constructor{rmsProp}},
-		{"Alpha", "[0, 1)", &r.Alpha, decays, []constructor{rmsProp}},
+		{"Alpha", "[0, 1) as a float32", &r.Alpha, decays, []constructor{rmsProp}},
 		{"Epsilon", "[1.2e-38, 1e30]", &r.Epsilon, divisors, []constructor{rmsProp}},
-		{"Momentum", "[0, 1)", &r.Momentum, decays, []constructor{rmsProp}},
+		{"Momentum", "[0, 1) as a float32", &r.Momentum, decays, []constructor{rmsProp}},
 		{"WeightDecay", "[0, 100]", &r.WeightDecay, weights, []constructor{rmsProp}},
 		{"LR", "[0, 2.75e+11]", &l.LR, rates, []constructor{lion}},
-		{"Beta1", "[0, 1)", &l.Beta1, decays, []constructor{lion}},
-		{"Beta2", "[0, 1)", &l.Beta2, decays, []constructor{lion}},
+		{"Beta1", "[0, 1) as a float32", &l.Beta1, decays, []constructor{lion}},
+		{"Beta2", "[0, 1) as a float32", &l.Beta2, decays, []constructor{lion}},
 		{"WeightDecay", "[0, 100]", &l.WeightDecay, weights, []constructor{lion}},
 		{"LR", "[0, 2.75e+11]", &m.LR, rates, []constructor{muon}},
-		{"Momentum", "[0, 1)", &m.Momentum, decays, []constructor{muon}},
-		{"Beta1", "[0, 1)", &m.Beta1, decays, []constructor{muon}},
-		{"Beta2", "[0, 1)", &m.Beta2, decays, []constructor{muon}},
+		{"Momentum", "[0, 1) as a float32", &m.Momentum, decays, []constructor{muon}},
+		{"Beta1", "[0, 1) as a float32", &m.Beta1, decays, []constructor{muon}},
+		{"Beta2", "[0, 1) as a float32", &m.Beta2, decays, []constructor{muon}},
 		{"Epsilon", "[1.2e-38, 1e30]", &m.Epsilon, divisors, []constructor{muon}},
 		{"WeightDecay", "[0, 100]", &m.WeightDecay, weights, []constructor{muon}},
 	} {
@@ -131,6 +131,8 @@ func TestConfigRefused(t *testing.T) {
 	refuse(fisher, "optim: AdaFisher: TCov is 0: want 1 or more")
 	a.TCov, a.Variant = 1, 9
 	refuse(fisherW, "optim: AdaFisherW: kron: unknown variant Variant(9)")
+	_, err := fisher(&network{params: n.params})
+	require.EqualError(t, err, "optim: AdaFisher: kron: unknown variant Variant(9)", "also without layers")
 
 	k.TCov = -1
 	refuse(calibrated, "optim: Calibrated: TCov is -1: want 1 or more")

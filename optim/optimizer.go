@@ -235,6 +235,23 @@ func checkModel(m Model) ([]*kron.Param, error) {
 	return params, nil
 }
 
+// checkSameModel returns an error if an optimizer of this package is not for these
+// parameters.
+func checkSameModel(opt Optimizer, params []*kron.Param) error {
+	if o, ok := opt.(interface{ isFor([]*kron.Param) bool }); ok && !o.isFor(params) {
+		return fmt.Errorf("%s is for another model", opt.Name())
+	}
+	return nil
+}
+
+// isFor reports whether the optimizer is for these parameters, each there once.
+func (c *core) isFor(params []*kron.Param) bool { return hasKeys(c.index, params) }
+
+// hasKeys reports whether a map has these keys, each there once, and no others.
+func hasKeys[V any](m map[*kron.Param]V, keys []*kron.Param) bool {
+	return len(m) == len(keys) && !slices.ContainsFunc(keys, func(p *kron.Param) bool { _, ok := m[p]; return !ok })
+}
+
 func (c *core) wrap(err error) error { return fmt.Errorf("optim: %s: %w", c.name, err) }
 
 // Name is the name of the rule.
@@ -351,20 +368,6 @@ func checkGradient(g *kron.Gradient, size int, twice bool) error {
 		return fmt.Errorf("the parameter has %d entries now: it had %d", len(g.Param.Value), size)
 	case len(g.Data) != size:
 		return fmt.Errorf("length is %d: want %d", len(g.Data), size)
-	}
-	return nil
-}
-
-// checkStatistics returns an error unless statistics number i of a pass are those of a
-// layer of the model, which the pass has once.
-func checkStatistics(i int, l *kron.Layer, known, twice bool) error {
-	switch {
-	case l == nil:
-		return fmt.Errorf("statistics %d of the pass have no layer", i)
-	case !known:
-		return fmt.Errorf("statistics of layer %s: it is not one of the model", l.Name)
-	case twice:
-		return fmt.Errorf("statistics of layer %s: the pass has them twice", l.Name)
 	}
 	return nil
 }

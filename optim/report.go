@@ -15,11 +15,11 @@ type Report struct {
 // times the momentum. It sorts all of F and is meant for looking at, not for every
 // step.
 func (o *AdaFisher) Reports() []Report {
-	all := make([]Report, len(o.layers))
-	for i, l := range o.layers {
+	all := make([]Report, len(o.layers.list))
+	for i, l := range o.layers.list {
 		r := Report{
-			Report: l.Report(float32(o.config.Lambda)),
-			LR:     o.rate(o.index[l.Layer().Weight]),
+			Report: l.averages.Report(float32(o.config.Lambda)),
+			LR:     o.rate(o.index[l.averages.Layer().Weight]),
 		}
 		r.Step = r.LR * r.DampingShare / o.config.Lambda
 		all[i] = r

@@ -65,7 +65,7 @@ var refusals = []refusal{
 		p.Gradients[0].Param = nil
 		return p
 	}},
-	{"missing statistics", "statistics of layer b are missing: step 3 updates the factors", true, func(_ *network, p *kron.Pass) *kron.Pass {
+	{"missing statistics", "statistics of layer b are missing: step 3 updates their averages", true, func(_ *network, p *kron.Pass) *kron.Pass {
 		p.Statistics = p.Statistics[:1]
 		return p
 	}},
@@ -109,7 +109,7 @@ func TestAllOrNothing(t *testing.T) {
 			}
 			message := c.message
 			if opt.NeedsStatistics() == kron.CollectMoments {
-				message = strings.NewReplacer("raw factor", "moment", "factors", "moments").Replace(message)
+				message = strings.ReplaceAll(message, "raw factor", "moment")
 			}
 			for step := range 8 {
 				if step == 3 {
