@@ -75,15 +75,17 @@ func accumulatorEqualsWholeBatch(t *testing.T, calibrated bool) {
 }
 
 // TestAccumulatorBits: the step is that with the sum of the gradients, rounded, and
-// scaled; one pass alone is taken as it is.
+// scaled; one pass alone is taken as it is. So it is when fewer passes than planned
+// are flushed.
 func TestAccumulatorBits(t *testing.T) {
 	eachRule(t, func(t *testing.T, r rule) {
-		for passes := 1; passes <= 3; passes++ {
+		for _, c := range []struct{ passes, planned int }{{1, 1}, {2, 2}, {3, 3}, {1, 3}, {2, 3}} {
+			passes := c.passes
 			rng := rand.New(rand.NewPCG(62, 1))
 			n := newNetwork(rng, 5, 7)
 			twin := n.clone()
 			opt := r.on(t, n)
-			acc, err := optim.NewAccumulator(twin, r.on(t, twin), passes)
+			acc, err := optim.NewAccumulator(twin, r.on(t, twin), c.planned)
 			require.NoError(t, err)
 			for range 5 {
 				var sum *kron.Pass
@@ -112,9 +114,10 @@ func TestAccumulatorBits(t *testing.T) {
 					kernels.Scale(st.S, st.S, float32(1/(k*k*k)))
 					kernels.Scale(st.Mean, st.Mean, float32(1/k))
 				}
+				require.NoError(t, acc.Flush())
 				require.NoError(t, opt.Step(sum))
 			}
-			require.Equal(t, n.values(), twin.values(), "%d passes", passes)
+			require.Equal(t, n.values(), twin.values(), "%+v", c)
 			require.Equal(t, opt.State(), acc.State())
 		}
 	})

@@ -150,6 +150,10 @@ func TestCalibratedRefuses(t *testing.T) {
 			"gradient of a.weight: its step, measured with the inputs and gradients of its layer, leaves": func(p *kron.Pass) {
 				kernels.Fill(p.Statistics[0].Mean, 1e35)
 			},
+			"gradient of a.weight: its step, measured": func(p *kron.Pass) { // which is small, but the bias can't make up for it
+				clear(gradientOf(p, "a.bias").Data)
+				kernels.Fill(p.Statistics[0].Mean, 1e38)
+			},
 		} {
 			rng := rand.New(rand.NewPCG(93, 1))
 			n := newNetwork(rng, 5, 7)
@@ -164,6 +168,25 @@ func TestCalibratedRefuses(t *testing.T) {
 			require.Equal(t, before, n.values(), message)
 			require.Equal(t, state, opt.State(), message)
 		}
+	}
+}
+
+// TestCalibratedRestoresHugeMomentum: a step that float32 can't hold is refused, too,
+// where all that is large is the momentum of a state.
+func TestCalibratedRestoresHugeMomentum(t *testing.T) {
+	for form, c := range calibratedForms() {
+		rng := rand.New(rand.NewPCG(96, 1))
+		n := newNetwork(rng, 5, 7)
+		opt, err := optim.NewCalibrated(n, c)
+		require.NoError(t, err)
+		require.NoError(t, opt.Step(n.pass(rng)))
+		state := opt.State()
+		kernels.Fill(state.Vectors["scale/momentum"], 3e38)
+		require.NoError(t, opt.Restore(state))
+		before := n.values()
+		require.ErrorContains(t, opt.Step(n.pass(rng)), "gradient of scale: its step, measured", form)
+		require.Equal(t, before, n.values())
+		require.Equal(t, state, opt.State())
 	}
 }
 
