@@ -62,14 +62,14 @@ func accumulatorEqualsWholeBatch(t *testing.T, calibrated bool) {
 			require.NoError(t, err)
 			mean += loss / parts
 		}
-		require.InDelta(t, whole, mean, 1e-5)
+		require.InDelta(t, whole, mean, 1e-6)
 		require.EqualValues(t, step+1, acc.Steps())
 		for i, p := range m.Params() {
-			require.InDeltaSlice(t, p.Value, other.Params()[i].Value, 2e-5, "step %d, %s", step, p.Name)
+			require.InDeltaSlice(t, p.Value, other.Params()[i].Value, 5e-6, "step %d, %s", step, p.Name)
 		}
 		want, got := opt.State(), acc.State()
 		for key, v := range want.Vectors {
-			require.InDeltaSlice(t, v, got.Vectors[key], 2e-5, "step %d, %s", step, key)
+			require.InDeltaSlice(t, v, got.Vectors[key], 5e-6, "step %d, %s", step, key)
 		}
 	}
 }

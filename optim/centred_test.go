@@ -110,9 +110,8 @@ func TestCentredAgainstFloat64(t *testing.T) {
 			require.NoError(t, opt.Step(pass))
 			for _, p := range n.params {
 				for i, w := range want[p] {
-					// What is near 0 once centred moves as far as anything else in Adam.
-					if !(math.Abs(float64(p.Value[i])-w) <= 2e-4) {
-						require.InDelta(t, w, p.Value[i], 2e-4, "step %d, %s, entry %d", step, p.Name, i)
+					if !(math.Abs(float64(p.Value[i])-w) <= 5e-6) {
+						require.InDelta(t, w, p.Value[i], 5e-6, "step %d, %s, entry %d", step, p.Name, i)
 					}
 				}
 			}

@@ -43,8 +43,8 @@ func TestAgainstFloat64(t *testing.T) {
 				}
 				for _, p := range n.params {
 					for i, w := range want[p] {
-						if !(math.Abs(float64(p.Value[i])-w) <= 2e-5) {
-							require.InDelta(t, w, p.Value[i], 2e-5, "step %d, %s, entry %d", step, p.Name, i)
+						if !(math.Abs(float64(p.Value[i])-w) <= 1e-5) {
+							require.InDelta(t, w, p.Value[i], 1e-5, "step %d, %s, entry %d", step, p.Name, i)
 						}
 					}
 				}
