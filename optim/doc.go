@@ -63,7 +63,7 @@
 //     twice the state, was level with it but for the perceptron, 88.4 %. With the same
 //     centring, [NewCentred], AdamW came to 88.9 % there, tuned.
 //   - [NewMuon] for large batches and wide layers, with embeddings and the output
-//     layer under AdamW.
+//     layer under AdamW: see [NotHidden].
 //
 // Adagrad, for features that are seldom active, and RMSprop are there for their
 // users and to compare with.

@@ -18,7 +18,7 @@ type MuonConfig struct {
 	Iterations  int     // of the orthogonalisation, 1 or more
 
 	// AdamW lists matrices that AdamW moves all the same. The authors advise it for
-	// embeddings and for the output layer.
+	// embeddings and for the output layer: see [NotHidden].
 	AdamW []*kron.Param
 
 	Beta1, Beta2 float64 // decays of AdamW's moments, in [0, 1)
@@ -40,6 +40,32 @@ func MuonDefaults() MuonConfig {
 		Beta2:       0.95,
 		Epsilon:     1e-8,
 	}
+}
+
+// NotHidden returns the matrices that are no weight of a hidden layer: those of
+// embeddings and positions, and that of the output, which is taken to be the last
+// of the model's layers.
+//
+//	config := optim.MuonDefaults()
+//	config.AdamW = optim.NotHidden(model)
+func NotHidden(m Model) []*kron.Param {
+	if m == nil {
+		return nil
+	}
+	hidden := make(map[*kron.Param]bool)
+	layers := m.Layers()
+	for i, l := range layers {
+		if l != nil {
+			hidden[l.Weight] = !l.Extension && i < len(layers)-1
+		}
+	}
+	var others []*kron.Param
+	for _, p := range m.Params() {
+		if p != nil && len(p.Shape) > 1 && !hidden[p] {
+			others = append(others, p)
+		}
+	}
+	return others
 }
 
 // Muon is Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural

@@ -133,3 +133,16 @@ func TestMuonOfTinyGradients(t *testing.T) {
 		require.InDeltaSlice(t, first[0], n.params[0].Value, 1e-6)
 	}
 }
+
+func TestNotHidden(t *testing.T) {
+	n := newNetwork(rand.New(rand.NewPCG(34, 1)), 5, 7)
+	output := n.layers[1].Weight
+	require.Equal(t, []*kron.Param{output}, optim.NotHidden(n))
+	n.layers[0].Extension = true // an embedding
+	require.Equal(t, []*kron.Param{n.layers[0].Weight, output}, optim.NotHidden(n))
+	n.layers[0].Extension = false
+	positions := newParam(rand.New(rand.NewPCG(34, 2)), "positions", 2, 3)
+	n.params = append(n.params, positions)
+	require.Equal(t, []*kron.Param{output, positions}, optim.NotHidden(n))
+	require.Empty(t, optim.NotHidden(nil))
+}

@@ -28,6 +28,7 @@ import (
 	"github.com/adafisher-go/adafisher/nn/data"
 	"github.com/adafisher-go/adafisher/nn/data/opticks"
 	"github.com/adafisher-go/adafisher/nn/models"
+	"github.com/adafisher-go/adafisher/optim"
 )
 
 func main() { charlm().Main() }
@@ -97,13 +98,23 @@ character by character.`,
 // learningRate returns the learning rate of an optimizer where -lr doesn't say.
 // Those of AdamW, of AdaFisherW and of its variant paper-ema were tried with
 // -validate -epochs 3. The published variant, much like SGD with momentum, learns
-// slowly here.
+// slowly here. Calibrated has its default, which is for all networks; those of
+// Adagrad, RMSprop, Lion and Muon were best with the transformer of the study,
+// bench/results/study.
 func learningRate(optimizer string, variant kron.Variant) float64 {
 	switch optimizer {
+	case "Calibrated":
+		return optim.CalibratedDefaults().LR
 	case "SGD":
 		return 0.2
 	case "Adam", "AdamW":
 		return 2e-3
+	case "Adagrad", "Muon":
+		return 1e-2
+	case "RMSprop":
+		return 1e-3
+	case "Lion":
+		return 3e-4
 	}
 	if variant == kron.PaperEMA {
 		return 1e-2

@@ -4,6 +4,7 @@
 //
 //	go run ./examples/digits
 //	go run ./examples/digits -seeds 5
+//	go run ./examples/digits -optimizer calibrated,muon,adamw
 //	go run ./examples/digits -optimizer adafisher,adafisherw -variant paper-ema -plot paper.png
 //	go run ./examples/digits -json
 //	go run ./examples/digits -digest
@@ -14,6 +15,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/adafisher-go/adafisher/examples/internal/cli"
@@ -22,6 +24,8 @@ import (
 	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
 	"github.com/adafisher-go/adafisher/nn/data/digits"
+	"github.com/adafisher-go/adafisher/nn/models"
+	"github.com/adafisher-go/adafisher/optim"
 )
 
 func main() { describe().Main() }
@@ -53,13 +57,20 @@ by side: the same network, the same initial weights, the same batches.`,
 
 // learningRate returns the learning rate of an optimizer where -lr doesn't say:
 // of 1, 2 and 5 times the powers of ten the smallest whose accuracy with
-// -validate -seeds 5 is within a standard deviation of the best one's.
+// -validate -seeds 5 is within a standard deviation of the best one's. Calibrated
+// has its default, which is for all networks.
 func learningRate(optimizer string, variant kron.Variant) float64 {
 	switch optimizer {
+	case "Calibrated":
+		return optim.CalibratedDefaults().LR
 	case "SGD":
 		return 0.1
-	case "Adam", "AdamW":
+	case "Adam", "AdamW", "RMSprop", "Muon":
 		return 2e-3
+	case "Adagrad":
+		return 2e-2
+	case "Lion":
+		return 5e-4
 	}
 	switch variant {
 	case kron.Paper:
@@ -85,7 +96,9 @@ func load(file string, validate bool, hidden []int) (program.Task, error) {
 		widths += "-" + strconv.Itoa(n)
 	}
 	return program.Task{
-		Network: func() (*nn.Model, error) { return train.MLP(set.Features, hidden, set.Classes) },
+		Network: func() (*nn.Model, error) {
+			return models.MLP(slices.Concat([]int{set.Features}, hidden, []int{set.Classes})...)
+		},
 		Layers:  widths + "-" + strconv.Itoa(set.Classes) + " units",
 		Train:   rest,
 		Test:    held,

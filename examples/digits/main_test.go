@@ -43,9 +43,10 @@ Training: 3 epochs (each once through the data) in batches of 64, 1 run each, fr
 
 func TestSentence(t *testing.T) {
 	for names, want := range map[string]string{
-		"sgd":           "with SGD.",
-		"sgd,adam":      "with SGD and Adam.",
-		"sgd,adam,adaw": "",
+		"sgd":                                  "with SGD.",
+		"sgd,adam":                             "with SGD and Adam.",
+		"calibrated,muon,lion,rmsprop,adagrad": "with Calibrated, Muon, Lion, RMSprop and Adagrad.",
+		"sgd,adam,adaw":                        "",
 	} {
 		stdout, _, err := runDigits(t, "-epochs", "1", "-hidden", "2", "-optimizer", names)
 		if want == "" {
@@ -150,7 +151,7 @@ func TestWrongFlags(t *testing.T) {
 		{"-hidden 128,0", "-hidden", "want 1 to 6 integers from 1 to 2048"},
 		{"-seed -1", "-seed", "want an integer from 0 to 18446744073709551615"},
 		{"-seeds 101", "-seeds", "want an integer from 1 to 100"},
-		{"-optimizer lion", "-optimizer", "want one or several of AdaFisher, AdaFisherW, Adam, AdamW, SGD"},
+		{"-optimizer newton", "-optimizer", "want one or several of AdaFisher, AdaFisherW, Calibrated, SGD, Adam, AdamW, Adagrad, RMSprop, Lion, Muon"},
 		{"-variant v2", "-variant", "want one of published, paper, paper-ema"},
 		{"-plot a.pdf", "-plot", "want a file name that ends in .svg or .png"},
 		{"-plot no/a.svg", "-plot", "want a file in a directory that exists"},

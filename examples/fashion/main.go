@@ -25,6 +25,7 @@ import (
 	"github.com/adafisher-go/adafisher/nn"
 	"github.com/adafisher-go/adafisher/nn/data"
 	"github.com/adafisher-go/adafisher/nn/models"
+	"github.com/adafisher-go/adafisher/optim"
 )
 
 func main() { fashion().Main() }
@@ -58,14 +59,24 @@ Fashion-MNIST.`,
 }
 
 // learningRate returns the learning rate of an optimizer where -lr doesn't say.
-// That of AdaFisher reaches 91.5 % with -validate; those of the others are usual
-// ones, not searched for.
+// That of AdaFisher reaches 91.5 % with -validate; Calibrated has its default, which
+// is for all networks; those of SGD, Adam and AdamW are usual ones, not searched for,
+// and those of the others were best with the convolutional network of the study,
+// bench/results/study.
 func learningRate(optimizer string, variant kron.Variant) float64 {
 	switch optimizer {
+	case "Calibrated":
+		return optim.CalibratedDefaults().LR
 	case "SGD":
 		return 0.05
 	case "Adam", "AdamW":
 		return 2e-3
+	case "Adagrad":
+		return 0.3
+	case "RMSprop", "Muon":
+		return 1e-2
+	case "Lion":
+		return 3e-3
 	}
 	switch variant {
 	case kron.Published:

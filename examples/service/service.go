@@ -10,10 +10,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/adafisher-go/adafisher/examples/internal/train"
 	"github.com/adafisher-go/adafisher/nn"
 	"github.com/adafisher-go/adafisher/nn/data"
 	"github.com/adafisher-go/adafisher/nn/data/digits"
+	"github.com/adafisher-go/adafisher/nn/models"
 	"github.com/adafisher-go/adafisher/nn/serve"
 	"github.com/adafisher-go/adafisher/optim"
 )
@@ -91,7 +91,7 @@ func newService(c config) (*service, error) {
 	if s.stream, s.held, err = digits.Split(set, false); err != nil {
 		return nil, err
 	}
-	if s.model, err = train.MLP(digits.Pixels, []int{128, 64}, digits.Classes); err != nil {
+	if s.model, err = models.MLP(digits.Pixels, 128, 64, digits.Classes); err != nil {
 		return nil, err
 	}
 	s.model.Init(c.seed)

@@ -20,6 +20,7 @@ import (
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/nn"
 	"github.com/adafisher-go/adafisher/nn/data"
+	"github.com/adafisher-go/adafisher/nn/models"
 )
 
 // newResults trains two optimizers on a toy: points on a line, and their sign.
@@ -31,7 +32,7 @@ func newResults(t *testing.T, epochs, seeds int) (train.Config, []train.Result) 
 	}
 	c := train.Config{
 		Train: set, Test: set,
-		Network: func() (*nn.Model, error) { return train.MLP(1, []int{4}, 2) },
+		Network: func() (*nn.Model, error) { return models.MLP(1, 4, 2) },
 		Choices: []train.Choice{
 			{Optimizer: "AdaFisher", LR: 1e-3, TCov: 1},
 			{Optimizer: "SGD", LR: 0.05},

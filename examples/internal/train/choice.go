@@ -10,14 +10,16 @@ import (
 )
 
 // A Choice is an optimizer and what an example chooses about it. The rest are
-// the defaults of package optim, but for a momentum of 0.9 in SGD and a weight
-// decay of 0.01 in AdaFisherW.
+// the defaults of package optim, but for a momentum of 0.9 in SGD, a weight decay
+// of 0.01 in AdaFisherW, Lion and Muon, and Muon's AdamW for [optim.NotHidden].
 type Choice struct {
 	Optimizer string // one of Optimizers
 	LR        float64
 	Variant   kron.Variant // AdaFisher and AdaFisherW alone
 	TCov      int          // AdaFisher and AdaFisherW alone
 }
+
+const weightDecay = 0.01
 
 var constructors = []struct {
 	name     string
@@ -29,8 +31,18 @@ var constructors = []struct {
 	}},
 	{"AdaFisherW", true, func(m optim.Model, c Choice) (optim.Optimizer, error) {
 		config := c.adaFisher()
-		config.WeightDecay = 0.01
+		config.WeightDecay = weightDecay
 		return optim.NewAdaFisherW(m, config)
+	}},
+	{"Calibrated", false, func(m optim.Model, c Choice) (optim.Optimizer, error) {
+		config := optim.CalibratedDefaults()
+		config.LR = c.LR
+		return optim.NewCalibrated(m, config)
+	}},
+	{"SGD", false, func(m optim.Model, c Choice) (optim.Optimizer, error) {
+		config := optim.SGDDefaults()
+		config.LR, config.Momentum = c.LR, 0.9
+		return optim.NewSGD(m, config)
 	}},
 	{"Adam", false, func(m optim.Model, c Choice) (optim.Optimizer, error) {
 		config := optim.AdamDefaults()
@@ -42,10 +54,25 @@ var constructors = []struct {
 		config.LR = c.LR
 		return optim.NewAdamW(m, config)
 	}},
-	{"SGD", false, func(m optim.Model, c Choice) (optim.Optimizer, error) {
-		config := optim.SGDDefaults()
-		config.LR, config.Momentum = c.LR, 0.9
-		return optim.NewSGD(m, config)
+	{"Adagrad", false, func(m optim.Model, c Choice) (optim.Optimizer, error) {
+		config := optim.AdagradDefaults()
+		config.LR = c.LR
+		return optim.NewAdagrad(m, config)
+	}},
+	{"RMSprop", false, func(m optim.Model, c Choice) (optim.Optimizer, error) {
+		config := optim.RMSPropDefaults()
+		config.LR = c.LR
+		return optim.NewRMSProp(m, config)
+	}},
+	{"Lion", false, func(m optim.Model, c Choice) (optim.Optimizer, error) {
+		config := optim.LionDefaults()
+		config.LR, config.WeightDecay = c.LR, weightDecay
+		return optim.NewLion(m, config)
+	}},
+	{"Muon", false, func(m optim.Model, c Choice) (optim.Optimizer, error) {
+		config := optim.MuonDefaults()
+		config.LR, config.WeightDecay, config.AdamW = c.LR, weightDecay, optim.NotHidden(m)
+		return optim.NewMuon(m, config)
 	}},
 }
 

@@ -19,7 +19,6 @@ import (
 type Config struct {
 	Network     func() (*nn.Model, error)
 	Train, Test data.Source
-	Score       Score // what counts on Test
 	Choices     []Choice
 	Epochs      int
 	Batch       int
@@ -51,17 +50,6 @@ func (s Schedule) over(lr float64, steps int) (optim.Schedule, error) {
 		return nil, err
 	}
 	return optim.Warmup(warm, fall)
-}
-
-// MLP returns the multilayer perceptron with the given widths of hidden layers, a
-// ReLU after each.
-func MLP(features int, hidden []int, classes int) (*nn.Model, error) {
-	var layers []nn.Layer
-	for _, width := range hidden {
-		layers = append(layers, nn.Linear(features, width), nn.ReLU())
-		features = width
-	}
-	return nn.NewSequential(append(layers, nn.Linear(features, classes))...)
 }
 
 // Compare trains the network with each choice and seed, and returns one result
@@ -262,7 +250,7 @@ func (r *run) measure() (loss, accuracy float64, err error) {
 
 // curvature describes the layers' curvature where the optimizer has one.
 func (r *run) curvature() []optim.Report {
-	if o, ok := r.optimizer.(*optim.AdaFisher); ok {
+	if o, ok := r.optimizer.(interface{ Reports() []optim.Report }); ok {
 		return o.Reports()
 	}
 	return nil

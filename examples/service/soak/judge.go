@@ -8,11 +8,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/adafisher-go/adafisher/examples/internal/train"
 	"github.com/adafisher-go/adafisher/examples/service/api"
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/nn"
 	"github.com/adafisher-go/adafisher/nn/data/digits"
+	"github.com/adafisher-go/adafisher/nn/models"
 )
 
 // A judge compares answers with the weights of their versions, which it asks the
@@ -35,7 +35,7 @@ type verdict struct {
 }
 
 func newJudge(base string, l *life) (*judge, error) {
-	m, err := train.MLP(digits.Pixels, []int{128, 64}, digits.Classes)
+	m, err := models.MLP(digits.Pixels, 128, 64, digits.Classes)
 	if err != nil {
 		return nil, err
 	}
