@@ -138,15 +138,15 @@ func task(text string, vocabulary *data.Vocabulary, validate bool, sizes models.
 		return program.Task{}, err
 	}
 	const share = 0.1
-	tokens, held, err := data.Split(tokens, share)
+	rest, held, err := data.Split(tokens, share)
 	if err == nil && validate {
-		tokens, held, err = data.Split(tokens, share)
+		rest, held, err = data.Split(rest, share)
 	}
-	if err != nil {
-		return program.Task{}, err
+	if err != nil || len(held) <= context {
+		return program.Task{}, fmt.Errorf("the text has %d characters: want enough that a tenth of it, to be held back, is more than the %d that the network sees", len(tokens), context)
 	}
 	const drawSeed = 1 // where the windows of an epoch begin, whatever -seed is
-	rest, err := data.NewRandomWindows(tokens, context, drawSeed)
+	trainSet, err := data.NewRandomWindows(rest, context, drawSeed)
 	if err != nil {
 		return program.Task{}, err
 	}
@@ -158,7 +158,7 @@ func task(text string, vocabulary *data.Vocabulary, validate bool, sizes models.
 		Network: func() (*nn.Model, error) { return models.GPT(vocabulary.Len(), context, sizes) },
 		Layers: fmt.Sprintf("%d transformer blocks of %d features in %d heads, on %d characters out of %d",
 			sizes.Blocks, sizes.Width, sizes.Heads, context, vocabulary.Len()),
-		Train:   rest,
+		Train:   trainSet,
 		Test:    test,
 		Samples: fmt.Sprintf("windows of %d characters", context),
 		Score:   train.Perplexity,

@@ -65,13 +65,16 @@ func TestErrors(t *testing.T) {
 	file := verse(t)
 	short := filepath.Join(t.TempDir(), "short.txt")
 	require.NoError(t, os.WriteFile(short, []byte("abc"), 0o600))
+	line := filepath.Join(t.TempDir(), "line.txt") // as short as it may be, but for -validate
+	require.NoError(t, os.WriteFile(line, []byte(strings.Repeat("abcde fghi", 65)), 0o600))
 	for _, c := range []struct {
 		args   []string
 		want   string
 		status int
 	}{
 		{[]string{"-data", file, "-prompt", "Who?"}, "Encode: character 'W' at offset 0 is not one of the vocabulary's 16", 1},
-		{[]string{"-data", short}, "3 tokens", 1},
+		{[]string{"-data", short}, "the text has 3 characters: want enough that a tenth of it, to be held back, is more than the 64 that the network sees", 1},
+		{[]string{"-data", line, "-validate"}, "the text has 650 characters", 1},
 		{[]string{"-data", short + "x"}, "no such file", 1},
 		{[]string{"-data", file, "-width", "10"}, "nn: layer block0.attention (SelfAttention): 10 features in 4 heads", 1},
 		{[]string{"-blocks", "0"}, "want an integer from 1 to 48", 2},
