@@ -66,8 +66,9 @@ func AdaFisherDefaults() AdaFisherConfig {
 // In a step that updates the factors, the pass must have the statistics of
 // every layer with a gradient of a parameter that is not frozen.
 //
-// It keeps m, 4 bytes a weight, and beside it H and S, a number each for every
-// input and output of a layer.
+// It keeps m, 4 bytes a weight, and beside it H and S, a number for every input and
+// output of a layer: twice, since the next ones are prepared beside the current ones,
+// and in [kron.Paper] four times, with what their normalisation gives.
 type AdaFisher struct {
 	core
 	config    AdaFisherConfig
