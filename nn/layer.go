@@ -73,6 +73,7 @@ type builder struct {
 	init       initializer // of the weights in the layer at hand; nil is their own
 	first      bool        // the layer at hand reads the model's input
 	clash      string      // a name that was taken twice
+	nameless   bool        // the layer at hand has an empty name
 	uses       int         // of parameters so far, those of shared layers counted at each place
 }
 
@@ -93,7 +94,8 @@ func (e layerError) Unwrap() error { return e.error }
 func (b *builder) layer(own string, l Layer, in Shape) (built, error) {
 	outer := b.prefix
 	defer func() { b.prefix = outer }()
-	if name := nameOf(l, own); name != "" {
+	name := nameOf(l, own)
+	if b.nameless = name == ""; !b.nameless {
 		b.prefix += name + "."
 	}
 	return b.inside(l, in)
@@ -110,7 +112,7 @@ func (b *builder) inside(l Layer, in Shape) (built, error) {
 	m := b.model
 	at, params, uses := len(m.entries), len(m.params), b.uses
 	if _, ok := l.(wrapper); !ok {
-		m.entries = append(m.entries, entry{name: b.name(), kind: l.kind()})
+		m.entries = append(m.entries, entry{name: b.name(), kind: l.kind(), nameless: b.nameless})
 	}
 	inner, out, err := l.build(b, in)
 	switch {

@@ -91,7 +91,7 @@ func (s *Session) checkLabels(call string, labels []int, rows int) error {
 	some := false
 	for i, l := range labels {
 		if l != Ignore && uint(l) >= uint(classes) {
-			return fmt.Errorf("nn: %s: label %d is %d: want 0 to %d", call, i, l, classes-1)
+			return fmt.Errorf("nn: %s: label %d is %d: want 0 to %d, or %d to ignore it", call, i, l, classes-1, Ignore)
 		}
 		some = some || s.entropy.weight(l) > 0
 	}

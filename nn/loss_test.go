@@ -170,9 +170,9 @@ func TestCrossEntropyOptions(t *testing.T) {
 	_, err = s.SoftmaxCrossEntropy([]int{0})
 	require.EqualError(t, err, "nn: SoftmaxCrossEntropy: 1 labels for 2 rows")
 	_, err = s.SoftmaxCrossEntropy([]int{0, 3})
-	require.EqualError(t, err, "nn: SoftmaxCrossEntropy: label 1 is 3: want 0 to 2")
+	require.EqualError(t, err, "nn: SoftmaxCrossEntropy: label 1 is 3: want 0 to 2, or -100 to ignore it")
 	_, err = s.SoftmaxCrossEntropy([]int{-99, 0})
-	require.EqualError(t, err, "nn: SoftmaxCrossEntropy: label 0 is -99: want 0 to 2")
+	require.EqualError(t, err, "nn: SoftmaxCrossEntropy: label 0 is -99: want 0 to 2, or -100 to ignore it")
 }
 
 // Label smoothing against its definition, -sum of q*log p with the smoothed

@@ -312,6 +312,7 @@ func (m *Model) checkTokens(call string, x []float32) error {
 // An entry is one layer in the summary.
 type entry struct {
 	name, kind string
+	nameless   bool // the name is that of the layer around it
 	out        Shape
 	params     []*kron.Param
 }
@@ -319,7 +320,8 @@ type entry struct {
 // Summary returns a table of the layers: their names, kinds, the shapes of their
 // outputs, and their numbers of parameters. A layer that holds others stands
 // before them, with the parameters of all; those of a [Shared] layer count in its
-// first place.
+// first place. A layer whose name is empty has none in the table, and a Sequential
+// without a name, which only groups, isn't listed.
 func (m *Model) Summary() string {
 	rows := [][4]string{{"layer", "kind", "output", "parameters"}, {"", "input", fmt.Sprint(m.input), ""}}
 	for _, e := range m.entries {
@@ -327,8 +329,14 @@ func (m *Model) Summary() string {
 		for _, p := range e.params {
 			n += len(p.Value)
 		}
-		indent := strings.Repeat("  ", strings.Count(e.name, "."))
-		rows = append(rows, [4]string{indent + e.name, e.kind, fmt.Sprint(e.out), thousands(n)})
+		name := strings.Repeat("  ", strings.Count(e.name, ".")) + e.name
+		if e.nameless {
+			name = ""
+		}
+		if e.nameless && e.kind == sequence(nil).kind() {
+			continue
+		}
+		rows = append(rows, [4]string{name, e.kind, fmt.Sprint(e.out), thousands(n)})
 	}
 	rows = append(rows, [4]string{"total", "", fmt.Sprint(m.output), thousands(m.NumParams())})
 	var width [4]int

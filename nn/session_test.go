@@ -249,8 +249,8 @@ func TestSessionErrors(t *testing.T) {
 
 	require.EqualError(t, entropy(0), "nn: SoftmaxCrossEntropy: 1 labels for 2 rows")
 	require.EqualError(t, entropy(0, 0, 0), "nn: SoftmaxCrossEntropy: 3 labels for 2 rows")
-	require.EqualError(t, entropy(0, 2), "nn: SoftmaxCrossEntropy: label 1 is 2: want 0 to 1")
-	require.EqualError(t, entropy(-1, 1), "nn: SoftmaxCrossEntropy: label 0 is -1: want 0 to 1")
+	require.EqualError(t, entropy(0, 2), "nn: SoftmaxCrossEntropy: label 1 is 2: want 0 to 1, or -100 to ignore it")
+	require.EqualError(t, entropy(-1, 1), "nn: SoftmaxCrossEntropy: label 0 is -1: want 0 to 1, or -100 to ignore it")
 	require.EqualError(t, mse(3), "nn: MSE: 3 numbers for outputs of 2 rows with 2 features")
 	require.EqualError(t, s.SetOutputGradient(make([]float32, 5)), "nn: SetOutputGradient: 5 numbers for outputs of 2 rows with 2 features")
 	require.Error(t, backward(), "no loss was computed by those")
@@ -293,7 +293,7 @@ func TestTrainErrors(t *testing.T) {
 		{opt, x[:5], []int{0, 1}, "an input of 5 numbers is not rows of 3 features"},
 		{opt, make([]float32, 9), []int{0, 1, 1}, "an input of 3 rows: there is room for a batch of 2"},
 		{opt, x[:3], []int{0, 1}, "2 labels for 1 rows"},
-		{opt, x, []int{0, 2}, "label 1 is 2: want 0 to 1"},
+		{opt, x, []int{0, 2}, "label 1 is 2: want 0 to 1, or -100 to ignore it"},
 	} {
 		_, err := s.TrainSoftmaxCrossEntropy(c.opt, c.x, c.labels)
 		require.EqualError(t, err, "nn: TrainSoftmaxCrossEntropy: "+c.err)

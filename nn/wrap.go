@@ -90,7 +90,7 @@ func (s *shared) build(b *builder, in Shape) (module, Shape, error) {
 	if p.trains {
 		b.uses++
 	}
-	b.model.entries = append(b.model.entries, entry{name: b.name(), kind: s.kind() + " of " + p.name, out: p.out})
+	b.model.entries = append(b.model.entries, entry{name: b.name(), kind: s.kind() + " of " + p.name, nameless: b.nameless, out: p.out})
 	return p.module, p.out, nil
 }
 

@@ -2,6 +2,7 @@ package models_test
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -117,6 +118,8 @@ func TestErrors(t *testing.T) {
 		"models: MLP: 1 widths: want at least 2, features and classes":                       func() (*nn.Model, error) { return models.MLP(3) },
 		"models: CNN: image of shape [8 8], 1 widths: want [height, width, channels]":        func() (*nn.Model, error) { return models.CNN(nn.Shape{8, 8}, 2, 4) },
 		"models: ViT: image of shape [8 9 1] in patches of 4":                                func() (*nn.Model, error) { return models.ViT(nn.Shape{8, 9, 1}, 4, 2, sizes) },
+		"models: GPT: -3 blocks: want at least 1":                                            func() (*nn.Model, error) { return models.GPT(9, 5, models.Transformer{Blocks: -3, Width: 12}) },
+		"models: ViT: 0 blocks: want at least 1":                                             func() (*nn.Model, error) { return models.ViT(nn.Shape{8, 8, 1}, 4, 2, models.Transformer{Width: 12}) },
 		"nn: layer block0.attention (SelfAttention): 10 features in 3 heads":                 func() (*nn.Model, error) { return models.GPT(9, 5, models.Transformer{Blocks: 1, Width: 10, Heads: 3}) },
 		"nn: layer 0 (Conv2d): kernels: convolution with 0 output channels":                  func() (*nn.Model, error) { return models.CNN(nn.Shape{8, 8, 1}, 2, 0) },
 		"nn: layer embedding (Embedding): 0 tokens, 12 features: want 1 to 16777216 tokens,": func() (*nn.Model, error) { return models.GPT(0, 5, sizes) },
@@ -124,4 +127,33 @@ func TestErrors(t *testing.T) {
 		_, err := build()
 		require.ErrorContains(t, err, want)
 	}
+}
+
+// Each name is there once, and what has no name has none in the table.
+func TestSummary(t *testing.T) {
+	m, err := models.GPT(9, 5, models.Transformer{Blocks: 1, Width: 12, Heads: 3})
+	require.NoError(t, err)
+	const want = `
+layer                   kind           output  parameters
+                        input          [5]
+embedding               Embedding      [5 12]         108
+positions               Positions      [5 12]          60
+block0                  Sequential     [5 12]       1,884
+                        Residual       [5 12]         648
+  block0.norm1          LayerNorm      [5 12]          24
+  block0.attention      SelfAttention  [5 12]         624
+    block0.attention.q  Linear         [5 12]         156
+    block0.attention.k  Linear         [5 12]         156
+    block0.attention.v  Linear         [5 12]         156
+    block0.attention.o  Linear         [5 12]         156
+                        Residual       [5 12]       1,236
+  block0.norm2          LayerNorm      [5 12]          24
+  block0.up             Linear         [5 48]         624
+  block0.2              GELUTanh       [5 48]
+  block0.down           Linear         [5 12]         588
+norm                    LayerNorm      [5 12]          24
+head                    Linear         [5 9]          108
+total                                  [5 9]        2,184
+`
+	require.Equal(t, strings.TrimLeft(want, "\n"), m.Summary())
 }

@@ -9,7 +9,7 @@ import (
 
 // Transformer are the sizes of [ViT] and [GPT].
 type Transformer struct {
-	Blocks  int     // each an attention and a perceptron, with shortcuts
+	Blocks  int     // each an attention and a perceptron, with shortcuts; at least 1
 	Width   int     // features of a token
 	Heads   int     // of each attention
 	Dropout float64 // after each attention and each perceptron, and of the tokens
@@ -21,6 +21,9 @@ type Transformer struct {
 func ViT(image nn.Shape, patch, classes int, t Transformer) (*nn.Model, error) {
 	if len(image) != 3 || patch < 1 || image[0]%patch != 0 || image[1]%patch != 0 {
 		return nil, fmt.Errorf("models: ViT: image of shape %v in patches of %d: want [height, width, channels] and a patch that divides height and width", image, patch)
+	}
+	if err := t.check("ViT"); err != nil {
+		return nil, err
 	}
 	layers := []nn.Layer{
 		nn.Named("patches", nn.Conv2d(image.Features(), t.Width, nn.Conv{Kernel: nn.Square(patch), Stride: nn.Square(patch)})),
@@ -35,8 +38,12 @@ func ViT(image nn.Shape, patch, classes int, t Transformer) (*nn.Model, error) {
 // GPT returns a causal language model: the scores of the next token at each of
 // the given number of tokens, out of a vocabulary. It has the parts of GPT-1
 // (Radford et al., 2018), weights from N(0, 0.02), and the normalisations before
-// the attentions and perceptrons, as GPT-2 has them.
+// the attentions and perceptrons, as GPT-2 has them. Unlike both, it has an output
+// layer of its own, "head.weight", which is not the table of the embedding.
 func GPT(vocabulary, tokens int, t Transformer) (*nn.Model, error) {
+	if err := t.check("GPT"); err != nil {
+		return nil, err
+	}
 	layers := []nn.Layer{
 		nn.Named("embedding", nn.Embedding(vocabulary, t.Width)),
 		nn.Named("positions", nn.Positions()),
@@ -44,6 +51,14 @@ func GPT(vocabulary, tokens int, t Transformer) (*nn.Model, error) {
 	layers = append(t.dropout(layers), t.blocks(nn.GELUTanh(), true)...)
 	layers = append(layers, nn.Named("norm", nn.LayerNorm()), nn.Named("head", nn.LinearNoBias(t.Width, vocabulary)))
 	return nn.New(nn.Shape{tokens}, nn.Named("", nn.InitNormal(0.02, nn.Sequential(layers...))))
+}
+
+// check returns an error for what the layers don't check.
+func (t Transformer) check(model string) error {
+	if t.Blocks < 1 {
+		return fmt.Errorf("models: %s: %d blocks: want at least 1", model, t.Blocks)
+	}
+	return nil
 }
 
 // dropout returns the layers with one more at the end, if there is any.
