@@ -1,10 +1,8 @@
 package kron
 
 import (
-	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/adafisher-go/adafisher/kernels"
 )
@@ -64,48 +62,6 @@ func NewFactors(l *Layer, v Variant, gamma float64) (*Factors, error) {
 	}
 	f.current.settle(v)
 	return f, nil
-}
-
-// Check returns an error unless the layer's shapes belong together.
-func (l *Layer) Check() error {
-	if l == nil || l.Weight == nil {
-		return errors.New("kron: layer without a weight")
-	}
-	w := l.Weight
-	if len(w.Shape) == 0 || slices.Min(w.Shape) < 1 {
-		return fmt.Errorf("kron: layer %s: shape of the weight is %v: want [in, out], or more dimensions of inputs", l.Name, w.Shape)
-	}
-	size, fits := 1, true
-	for _, n := range w.Shape {
-		fits = fits && size <= math.MaxInt/n
-		size *= n
-	}
-	if !fits || len(w.Value) != size {
-		return fmt.Errorf("kron: layer %s: the weight has %d entries: want as many as its shape %v", l.Name, len(w.Value), w.Shape)
-	}
-	if l.Bias != nil && len(l.Bias.Value) != l.Outputs() {
-		return fmt.Errorf("kron: layer %s: the bias has %d entries: want %d, as the weight's shape %v", l.Name, len(l.Bias.Value), l.Outputs(), w.Shape)
-	}
-	return nil
-}
-
-// checkEntries returns an error unless x has n entries, all of them from least to most.
-func (l *Layer) checkEntries(kind, name string, x []float32, n int, least, most float32) error {
-	if len(x) != n {
-		return fmt.Errorf("kron: layer %s: %s %s has %d entries: want %d", l.Name, kind, name, len(x), n)
-	}
-	if lo, _ := kernels.MinMax(x); lo >= least && kernels.AllFinite(x) {
-		return nil
-	}
-	i := slices.IndexFunc(x, func(v float32) bool { return !(v >= least && v <= most) })
-	if i < 0 {
-		return nil
-	}
-	want := "finite numbers"
-	if least == 0 {
-		want += ", 0 or more"
-	}
-	return fmt.Errorf("kron: layer %s: %s %s: entry %d is %v: want %s", l.Name, kind, name, i, x[i], want)
 }
 
 // Layer returns the layer that the factors belong to.

@@ -1,5 +1,14 @@
 package kron
 
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/adafisher-go/adafisher/kernels"
+)
+
 // A Param is one named tensor of a model. Optimizers key their state by the
 // pointer, never by name, position or shape.
 type Param struct {
@@ -40,6 +49,48 @@ func (l *Layer) Inputs() int {
 
 // Outputs is the length of S.
 func (l *Layer) Outputs() int { return l.Weight.Shape[len(l.Weight.Shape)-1] }
+
+// Check returns an error unless the layer's shapes belong together.
+func (l *Layer) Check() error {
+	if l == nil || l.Weight == nil {
+		return errors.New("kron: layer without a weight")
+	}
+	w := l.Weight
+	if len(w.Shape) == 0 || slices.Min(w.Shape) < 1 {
+		return fmt.Errorf("kron: layer %s: shape of the weight is %v: want [in, out], or more dimensions of inputs", l.Name, w.Shape)
+	}
+	size, fits := 1, true
+	for _, n := range w.Shape {
+		fits = fits && size <= math.MaxInt/n
+		size *= n
+	}
+	if !fits || len(w.Value) != size {
+		return fmt.Errorf("kron: layer %s: the weight has %d entries: want as many as its shape %v", l.Name, len(w.Value), w.Shape)
+	}
+	if l.Bias != nil && len(l.Bias.Value) != l.Outputs() {
+		return fmt.Errorf("kron: layer %s: the bias has %d entries: want %d, as the weight's shape %v", l.Name, len(l.Bias.Value), l.Outputs(), w.Shape)
+	}
+	return nil
+}
+
+// checkEntries returns an error unless x has n entries, all of them from least to most.
+func (l *Layer) checkEntries(kind, name string, x []float32, n int, least, most float32) error {
+	if len(x) != n {
+		return fmt.Errorf("kron: layer %s: %s %s has %d entries: want %d", l.Name, kind, name, len(x), n)
+	}
+	if lo, _ := kernels.MinMax(x); lo >= least && kernels.AllFinite(x) {
+		return nil
+	}
+	i := slices.IndexFunc(x, func(v float32) bool { return !(v >= least && v <= most) })
+	if i < 0 {
+		return nil
+	}
+	want := "finite numbers"
+	if least == 0 {
+		want += ", 0 or more"
+	}
+	return fmt.Errorf("kron: layer %s: %s %s: entry %d is %v: want %s", l.Name, kind, name, i, x[i], want)
+}
 
 // Gradient is the gradient of the loss with respect to one parameter.
 type Gradient struct {
