@@ -388,3 +388,26 @@ func TestCurvatureOfParameters(t *testing.T) {
 	require.InEpsilon(t, 2e-3*inverse, reports[0].Step, 1e-6)
 	require.InEpsilon(t, 1e-3, reports[1].LR, 1e-12)
 }
+
+// TestRefusedStatisticsAreForgotten: those of layer a, which a refused pass had, too,
+// have no part in the next one, which says nothing of a.
+func TestRefusedStatisticsAreForgotten(t *testing.T) {
+	eachRule(t, func(t *testing.T, r rule) {
+		rng := rand.New(rand.NewPCG(25, 1))
+		n := newNetwork(rng, 5, 7)
+		twin := n.clone()
+		opt, calm := r.on(t, n), r.on(t, twin)
+		if opt.NeedsStatistics() == kron.CollectNone {
+			return
+		}
+		refused := n.pass(rng)
+		refused.Statistics[1].H[0] = nan
+		require.ErrorContains(t, opt.Step(refused), "layer b: ")
+		pass := n.pass(rng)
+		pass.Gradients = slices.DeleteFunc(pass.Gradients, func(g kron.Gradient) bool { return g.Param != n.layers[1].Weight })
+		pass.Statistics = pass.Statistics[1:]
+		require.NoError(t, calm.Step(n.transfer(pass, twin)))
+		require.NoError(t, opt.Step(pass))
+		require.Equal(t, calm.State(), opt.State())
+	})
+}
