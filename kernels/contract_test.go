@@ -44,6 +44,7 @@ func TestMismatchPanics(t *testing.T) {
 		packShort     = "kernels: Pack: data is shorter than the matrix"
 		half16Scratch = "kernels: Gemm: products with float16 need Scratch of GemmScratch elements"
 		short         = "kernels: matrix data is shorter than its shape needs"
+		noRow         = "kernels: Matrix.Row: no such row"
 		negative      = "kernels: matrix with a negative dimension"
 		transpose     = "kernels: Transpose: shape of dst is not that of the transpose of src"
 		colSums       = "kernels: ColSums: length of x is not a multiple of the length of dst"
@@ -68,6 +69,7 @@ func TestMismatchPanics(t *testing.T) {
 	packedHalf := Gemm{Scratch: v(GemmScratch)}.MultiplyPackedFloat16
 	half16 := func(rows, cols int) Float16Matrix { return NewFloat16Matrix(rows, cols, make([]uint16, rows*cols)) }
 	tooShort := Matrix{Rows: 2, Cols: 3, Stride: 3, Data: v(5)}
+	wraps := Matrix{Rows: 5, Cols: 16, Stride: 1 << 62, Data: v(16)} // 4 strides are 0 as an int
 	for _, c := range []struct {
 		message string
 		call    func()
@@ -172,6 +174,16 @@ func TestMismatchPanics(t *testing.T) {
 		{scratch, func() { Gemm{TransB: true}.Multiply(mat(2, 3), mat(2, 4), mat(3, 4)) }},
 		{scratch, func() { Gemm{TransB: true, Scratch: v(GemmScratch - 1)}.Multiply(mat(2, 3), mat(2, 4), mat(3, 4)) }},
 		{short, func() { NewMatrix(2, 3, v(5)) }},
+		{short, func() { NewMatrix(1<<32, 1<<32, nil) }},
+		{short, func() { NewMatrix(3, math.MaxInt, v(5)) }},
+		{short, func() { Gemm{}.Multiply(wraps, mat(5, 4), mat(4, 16)) }},
+		{short, func() { Gemm{}.Multiply(mat(5, 16), mat(5, 5), wraps) }},
+		{short, func() { Gemm{}.Multiply(mat(5, 16), wraps, mat(16, 16)) }},
+		{short, func() { Transpose(mat(16, 5), wraps) }},
+		{short, func() { Pack(v(80), wraps) }},
+		{short, func() { NewFloat16Matrix(1<<32, 1<<32, nil) }},
+		{noRow, func() { Matrix{Rows: 2, Cols: 3, Stride: 3, Data: v(30)}.Row(2) }},
+		{noRow, func() { Matrix{Rows: 2, Cols: 3, Stride: 3, Data: v(30)}.Row(-1) }},
 		{short, func() { Gemm{}.Multiply(mat(2, 3), mat(2, 4), Matrix{Rows: 4, Cols: 3, Stride: 5, Data: v(17)}) }},
 		{short, func() { Gemm{}.Multiply(mat(2, 3), Matrix{Rows: 2, Cols: 4, Stride: 4, Data: v(7)}, mat(4, 3)) }},
 		{short, func() { Gemm{}.Multiply(Matrix{Rows: 2, Cols: 3, Stride: 4, Data: v(6)}, mat(2, 4), mat(4, 3)) }},

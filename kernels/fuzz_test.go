@@ -4,8 +4,11 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math"
+	"math/big"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // trialHeader is the number of bytes before the values of a fuzzed trial.
@@ -105,6 +108,31 @@ func seeds(kernel int, shapes []shape, add func(data []byte)) {
 		add(values(head(4*i+s.pad, s.m, s.n, s.k), 0x3f800001, 0xbf7fffff, 0x39800800, 0xbe99999a, 0x40490fdb, 0xbfb504f3,
 			0x3dcccccd, 0xc02df854, 0x3f317218, 0xbd1234ab, 0x3fcf1bbd))
 	}
+}
+
+// FuzzMatrix holds what a matrix panics for against the definition: its last element
+// lies outside of its data.
+func FuzzMatrix(f *testing.F) {
+	for _, s := range [][4]int{
+		{3, 4, 5, 14}, {3, 4, 5, 13}, {1, 4, math.MaxInt, 4}, {2, 4, math.MaxInt, 100}, {5, 16, 1 << 62, 16},
+		{1 << 32, 1 << 32, 1 << 32, 0}, {math.MaxInt, 0, 0, 0}, {0, 7, 9, 0}, {-1, 2, 3, 9}, {2, 3, 2, 9}, {2, -1, 3, 9},
+	} {
+		f.Add(s[0], s[1], s[2], uint16(s[3]))
+	}
+	data := make([]float32, math.MaxUint16)
+	f.Fuzz(func(t *testing.T, rows, cols, stride int, length uint16) {
+		m := Matrix{Rows: rows, Cols: cols, Stride: stride, Data: data[:length]}
+		fits := rows >= 0 && cols >= 0 && stride >= cols
+		if fits && rows > 0 && cols > 0 {
+			last := new(big.Int).Mul(big.NewInt(int64(rows-1)), big.NewInt(int64(stride)))
+			fits = last.Add(last, big.NewInt(int64(cols))).Cmp(big.NewInt(int64(length))) <= 0
+		}
+		if fits {
+			require.NotPanics(t, m.check)
+		} else {
+			require.Panics(t, m.check)
+		}
+	})
 }
 
 func FuzzAxpy(f *testing.F)                { fuzz(f, "Axpy") }

@@ -242,6 +242,9 @@ func (g *Gemm) trivial(c *Matrix, k int) bool {
 
 // empty computes a product without outputs or with an empty sum.
 func (g *Gemm) empty(c *Matrix) {
+	if c.Cols == 0 { // any number of rows fits
+		return
+	}
 	for i := range c.Rows {
 		if !g.Accumulate {
 			clear(c.Row(i))

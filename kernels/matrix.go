@@ -1,5 +1,7 @@
 package kernels
 
+import "math/bits"
+
 // Matrix is a row-major view of float32 data: element (i, j) is
 // Data[i*Stride+j]. Stride is at least Cols.
 type Matrix struct {
@@ -14,8 +16,11 @@ func NewMatrix(rows, cols int, data []float32) Matrix {
 	return Matrix{Rows: rows, Cols: cols, Stride: cols, Data: data}
 }
 
-// Row returns row i; it is empty if m has no columns.
+// Row returns row i; it is empty if m has no columns. It panics if m has no row i.
 func (m Matrix) Row(i int) []float32 {
+	if uint(i) >= uint(m.Rows) {
+		panic("kernels: Matrix.Row: no such row")
+	}
 	if m.Cols == 0 {
 		return nil
 	}
@@ -32,7 +37,11 @@ func checkShape(rows, cols, stride, length int) {
 	if stride < cols {
 		panic("kernels: matrix stride is less than its columns")
 	}
-	if rows > 0 && cols > 0 && length < (rows-1)*stride+cols {
+	if rows == 0 || cols == 0 {
+		return
+	}
+	over, last := bits.Mul(uint(rows-1), uint(stride)) // where the last row begins
+	if length < cols || over > 0 || last > uint(length-cols) {
 		panic("kernels: matrix data is shorter than its shape needs")
 	}
 }
