@@ -6,31 +6,37 @@ package kernels
 // cache that it lies in; one of many rows keeps what it reads in the first cache.
 //
 // The order is the best for the level at the time of packing. Products at other
-// levels have the same bits.
-type PackedMatrix struct {
-	Rows, Cols int
-	packing[float32]
-}
+// levels have the same bits. The zero value is a matrix without elements.
+type PackedMatrix struct{ packing[float32] }
 
 // A PackedFloat16Matrix is a [PackedMatrix] of float16 numbers.
-type PackedFloat16Matrix struct {
-	Rows, Cols int
-	packing[uint16]
-}
+type PackedFloat16Matrix struct{ packing[uint16] }
+
+// Rows returns the rows of the matrix.
+func (p PackedMatrix) Rows() int { return p.rows }
+
+// Cols returns the columns of the matrix.
+func (p PackedMatrix) Cols() int { return p.cols }
+
+// Rows returns the rows of the matrix.
+func (p PackedFloat16Matrix) Rows() int { return p.rows }
+
+// Cols returns the columns of the matrix.
+func (p PackedFloat16Matrix) Cols() int { return p.cols }
 
 // A packing has the columns of a matrix in panels of some width, the last of what
 // remains, one after the other. Panels are contiguous and row-major.
 type packing[T any] struct {
-	width int
-	data  []T // of all panels
+	rows, cols, width int
+	data              []T // of all panels
 }
 
-// panel returns the part of a matrix of rows x cols that has column j in it, from
-// row k on, and its number of columns from j on. Its stride is its columns.
-func (p *packing[T]) panel(rows, cols, k, j int) (data []T, stride, left int) {
+// panel returns the part that has column j in it, from row k on, and its number of
+// columns from j on. Its stride is its columns.
+func (p *packing[T]) panel(k, j int) (data []T, stride, left int) {
 	first := j - j%p.width
-	stride = min(p.width, cols-first)
-	return p.data[first*rows+k*stride+j-first:], stride, first + stride - j
+	stride = min(p.width, p.cols-first)
+	return p.data[first*p.rows+k*stride+j-first:], stride, first + stride - j
 }
 
 func newPacking[T any](data []T, b *Matrix) packing[T] {
@@ -38,7 +44,7 @@ func newPacking[T any](data []T, b *Matrix) packing[T] {
 	if len(data) < n {
 		panic("kernels: Pack: data is shorter than the matrix")
 	}
-	return packing[T]{packWidth(), data[:n:n]}
+	return packing[T]{b.Rows, b.Cols, packWidth(), data[:n:n]}
 }
 
 // Pack copies b, in another order, to the first Rows*Cols elements of data, which
@@ -48,9 +54,9 @@ func newPacking[T any](data []T, b *Matrix) packing[T] {
 // It panics if data is shorter; it must not overlap b.
 func Pack(data []float32, b Matrix) PackedMatrix {
 	b.check()
-	p := PackedMatrix{b.Rows, b.Cols, newPacking(data, &b)}
-	for j := 0; j < b.Cols; j += p.width {
-		panel, stride, cols := p.panel(b.Rows, b.Cols, 0, j)
+	p := PackedMatrix{newPacking(data, &b)}
+	for j := 0; j < b.Cols && b.Rows > 0; j += p.width {
+		panel, stride, cols := p.panel(0, j)
 		for i := 0; i < b.Rows; i += rowChunk {
 			packRows(panel[i*stride:], &b, i, min(i+rowChunk, b.Rows), j, cols)
 		}
@@ -61,10 +67,10 @@ func Pack(data []float32, b Matrix) PackedMatrix {
 // PackFloat16 is [Pack] with numbers rounded as by [ToFloat16].
 func PackFloat16(data []uint16, b Matrix) PackedFloat16Matrix {
 	b.check()
-	p := PackedFloat16Matrix{b.Rows, b.Cols, newPacking(data, &b)}
+	p := PackedFloat16Matrix{newPacking(data, &b)}
 	var buffer [32 * packCols]float32
-	for j := 0; j < b.Cols; j += p.width {
-		panel, stride, cols := p.panel(b.Rows, b.Cols, 0, j)
+	for j := 0; j < b.Cols && b.Rows > 0; j += p.width {
+		panel, stride, cols := p.panel(0, j)
 		step := len(buffer) / stride
 		for i := 0; i < b.Rows; i += step {
 			end := min(i+step, b.Rows)
@@ -79,8 +85,8 @@ func PackFloat16(data []uint16, b Matrix) PackedFloat16Matrix {
 // MultiplyPacked is [Gemm.Multiply] with a packed B, with the same bits. There are no
 // transposed forms, and no Scratch is needed. It panics as Multiply does.
 func (g Gemm) MultiplyPacked(c, a Matrix, b PackedMatrix) {
-	g.plain(&c, &a, b.Rows, b.Cols)
-	m, n, k := a.Rows, b.Cols, a.Cols
+	g.plain(&c, &a, b.rows, b.cols)
+	m, n, k := a.Rows, b.cols, a.Cols
 	if g.trivial(&c, k) {
 		return
 	}
@@ -99,14 +105,14 @@ func (g Gemm) MultiplyPacked(c, a Matrix, b PackedMatrix) {
 // as if it were converted first. Scratch of GemmScratch elements is needed. There are
 // no transposed forms. It panics as Multiply does.
 func (g Gemm) MultiplyPackedFloat16(c, a Matrix, b PackedFloat16Matrix) {
-	g.multiplyFloat16(&c, &a, b.Rows, b.Cols, nil, &b)
+	g.multiplyFloat16(&c, &a, b.rows, b.cols, nil, &b)
 }
 
 func gemmPackedRef(c, a *Matrix, b *PackedMatrix, m, n, k int, g *Gemm) {
 	for i := range m {
 		row, left := c.Row(i), a.Row(i)
 		for j := range n {
-			panel, stride, _ := b.panel(k, n, 0, j)
+			panel, stride, _ := b.panel(0, j)
 			for k0 := 0; k0 < k; k0 += blockK {
 				s := float32(0)
 				for p := k0; p < min(k0+blockK, k); p++ {
@@ -127,7 +133,7 @@ func gemmPackedFloat16Ref(c, a *Matrix, b *PackedFloat16Matrix, m, n, k int, g *
 	for i := range m {
 		row, left := c.Row(i), a.Row(i)
 		for j := range n {
-			panel, stride, _ := b.panel(k, n, 0, j)
+			panel, stride, _ := b.panel(0, j)
 			for k0 := 0; k0 < k; k0 += blockK {
 				s := float32(0)
 				for p := k0; p < min(k0+blockK, k); p++ {

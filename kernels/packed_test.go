@@ -2,7 +2,9 @@ package kernels
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -66,6 +68,28 @@ func TestPackedProducts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The shape of a packed matrix is its own: nobody can make it one that its data is too
+// short for.
+func TestPackedShapes(t *testing.T) {
+	m := NewMatrix(4, 3, make([]float32, 12))
+	p, h := Pack(make([]float32, 12), m), PackFloat16(make([]uint16, 12), m)
+	require.Equal(t, [4]int{4, 3, 4, 3}, [4]int{p.Rows(), p.Cols(), h.Rows(), h.Cols()})
+	for _, packed := range []any{p, h} {
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(packed)) {
+			require.False(t, field.IsExported(), "%T.%s", packed, field.Name)
+		}
+	}
+	scratch := make([]float32, GemmScratch)
+	eachLevel(t, func(t *testing.T) {
+		empty := Matrix{Rows: 5}
+		Gemm{}.MultiplyPacked(empty, empty, PackedMatrix{})
+		Gemm{Scratch: scratch}.MultiplyPackedFloat16(empty, empty, PackedFloat16Matrix{})
+		Pack(nil, Matrix{Cols: math.MaxInt, Stride: math.MaxInt})
+		PackFloat16(nil, Matrix{Cols: math.MaxInt, Stride: math.MaxInt})
+		Gemm{}.Multiply(Matrix{Rows: math.MaxInt}, Matrix{Rows: math.MaxInt}, Matrix{})
+	})
 }
 
 // An activation in a product has the bits of its kernel after the product, in every

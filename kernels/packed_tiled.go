@@ -111,7 +111,7 @@ func multiplyPanels[T float32 | uint16](p *product, b *packing[T], first int, ki
 		whole := b.width == width && (kind == 0 || rows <= p.t.halfRows)
 		for k0 := 0; k0 < p.k; k0 += step {
 			for j := first; j < p.n; {
-				data, stride, cols := b.panel(p.k, p.n, k0, j)
+				data, stride, cols := b.panel(k0, j)
 				cols = min(cols, width)
 				blocks := 1 // in one call
 				if wide > 0 && p.n-j >= wide {

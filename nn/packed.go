@@ -178,9 +178,9 @@ func (w *linearWeight) pack(m kernels.Matrix, float16 bool) {
 // multiply computes c = a*w in the form g.
 func (w *linearWeight) multiply(g kernels.Gemm, c, a kernels.Matrix) {
 	switch {
-	case w.half.Rows > 0:
+	case w.half.Rows() > 0:
 		g.MultiplyPackedFloat16(c, a, w.half)
-	case w.packed.Rows > 0:
+	case w.packed.Rows() > 0:
 		g.MultiplyPacked(c, a, w.packed)
 	default:
 		g.Multiply(c, a, w.matrix())
