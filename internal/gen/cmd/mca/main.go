@@ -1,8 +1,11 @@
 // Command mca estimates the speed of the NEON kernels, for which a schedule is
 // simulated by llvm-mca (Debian's llvm-16): for the longest innermost loop of
 // each routine, the cycles of an iteration and the bound that the processor's
-// units set. These are estimates of a model, not measurements. Run it in the root
-// of the library: go run ./internal/gen/cmd/mca.
+// units set; for a matrix micro-kernel also the share of those cycles that its
+// multiply-adds alone would take. These are estimates of a model, not measurements:
+// llvm-mca 16 has the model of neoverse-n2 for neoverse-v1 too, cyclone's for apple-m1
+// and cortex-a57's for cortex-a76. Run it in the root of the library:
+// go run ./internal/gen/cmd/mca.
 package main
 
 import (
@@ -16,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -46,21 +50,26 @@ func main() {
 			log.Printf("%s has no loop", r.name)
 			continue
 		}
-		text, err := disassemble(loop)
-		if err != nil {
-			log.Fatalf("%s: %v", r.name, err)
-		}
 		fmt.Printf("| %s | %d |", r.name, len(loop))
 		for _, cpu := range list {
-			cycles, bound, err := simulate(text, cpu)
+			cycles, bound, err := simulate(loop, cpu)
 			if err != nil {
 				log.Fatalf("%s on %s: %v", r.name, cpu, err)
 			}
-			fmt.Printf(" %.1f of %.1f: %.2f |", cycles, bound, cycles/bound)
+			fmt.Printf(" %.1f of %.1f: %.2f", cycles, bound, cycles/bound)
+			if strings.HasPrefix(r.name, "Gemm") {
+				_, bound, err := simulate(multiplyAdds(loop), cpu)
+				if err != nil {
+					log.Fatalf("%s on %s: %v", r.name, cpu, err)
+				}
+				fmt.Printf(", FMA %.2f", bound/cycles)
+			}
+			fmt.Print(" |")
 		}
 		fmt.Println()
 	}
-	fmt.Println("\nCycles an iteration of the longest innermost loop, the bound of the processor's units, and their ratio; by llvm-mca, an estimate.")
+	fmt.Println("\nCycles an iteration of the longest innermost loop, the bound of the processor's units, and their ratio; " +
+		"FMA: the share of the cycles that the multiply-adds need. By llvm-mca, an estimate.")
 }
 
 // A routine is one of package asm.
@@ -128,12 +137,15 @@ func target(w uint32, i int) (int, bool) {
 	return 0, false
 }
 
-// innermost returns the longest loop without another one in it.
+const ret = 0xd65f03c0
+
+// innermost returns the longest loop without another one in it. A branch back over
+// a RET closes none: it leaves what is rare, which is after the RET.
 func innermost(code []uint32) []uint32 {
 	type span struct{ from, to int }
 	var loops []span
 	for i, w := range code {
-		if t, ok := target(w, i); ok && t <= i && t >= 0 {
+		if t, ok := target(w, i); ok && t <= i && t >= 0 && !slices.Contains(code[t:i], ret) {
 			loops = append(loops, span{t, i + 1})
 		}
 	}
@@ -148,6 +160,17 @@ func innermost(code []uint32) []uint32 {
 		}
 	}
 	return best
+}
+
+// multiplyAdds returns the instructions FMLA of four elements.
+func multiplyAdds(code []uint32) (all []uint32) {
+	for _, w := range code {
+		byElement, byVector := w&0xffc0f400 == 0x4f801000, w&0xffe0fc00 == 0x4e20cc00
+		if byElement || byVector {
+			all = append(all, w)
+		}
+	}
+	return all
 }
 
 // disassemble returns the text of a loop without its branches, which the
@@ -170,7 +193,11 @@ var (
 )
 
 // simulate returns the cycles of an iteration and their lower bound.
-func simulate(text, cpu string) (cycles, bound float64, err error) {
+func simulate(loop []uint32, cpu string) (cycles, bound float64, err error) {
+	text, err := disassemble(loop)
+	if err != nil {
+		return 0, 0, err
+	}
 	out, err := run(text, "llvm-mca-16", "-march=aarch64", "-mcpu="+cpu, "-iterations=1000")
 	if err != nil {
 		return 0, 0, err
