@@ -36,22 +36,26 @@ func softmax64(x []float32, alpha float32) (y []float64) {
 	return y
 }
 
-// TestSoftmaxRows compares with float64, with the softmax of a vector, and the
-// causal form with rows of growing length.
+// TestSoftmaxRows compares with float64, by the stated error, and with the softmax of
+// a vector.
 func TestSoftmaxRows(t *testing.T) {
 	r := rand.New(rand.NewPCG(50, 51))
 	eachLevel(t, func(t *testing.T) {
-		for _, s := range []shape{{m: 3, n: 1}, {m: 5, n: 7, pad: 2}, {m: 4, n: 64}, {m: 9, n: 100, pad: 3}, {m: 2, n: chunkLen + 70}} {
+		for turn, s := range []shape{{m: 3, n: 1}, {m: 5, n: 7, pad: 2}, {m: 4, n: 64}, {m: 9, n: 100, pad: 3}, {m: 2, n: chunkLen + 70}} {
 			for _, alpha := range []float32{1, 0.125, 3.7} {
-				x := withStride(r, s.m, s.n, s.n+s.pad, func(r *rand.Rand) float32 { return 4 * normal(r) })
+				spread, roundings := []float32{1, 4, 20}[turn%3], 2. // of the scores
+				if alpha == 1 {
+					roundings = 1
+				}
+				x := withStride(r, s.m, s.n, s.n+s.pad, func(r *rand.Rand) float32 { return spread * normal(r) })
 				y := withStride(r, s.m, s.n, s.n+2*s.pad, normal)
 				SoftmaxRows(y, x, alpha)
 				for i := range s.m {
 					exact := softmax64(x.Row(i), alpha)
 					_, hi := MinMax(x.Row(i))
 					for j, got := range y.Row(i) {
-						score := math.Abs(float64(alpha) * float64(x.Row(i)[j]-hi)) // rounded twice
-						bound := (4*0x1p-23 + (2*score+float64(s.n/64))*0x1p-24) * exact[j]
+						score := math.Abs(float64(alpha) * float64(x.Row(i)[j]-hi))
+						bound := (4*0x1p-23 + (roundings*score+float64(s.n/64))*0x1p-24) * exact[j]
 						require.InDelta(t, exact[j], float64(got), bound+0x1p-149, "%v, alpha %g, element %d,%d", s, alpha, i, j)
 					}
 					if alpha == 1 {
@@ -146,7 +150,6 @@ func TestSoftmaxRowsRules(t *testing.T) {
 			{1, []float32{-inf, -inf, -inf}, []float32{nan, nan, nan}},
 			{1, []float32{0, nan, 0}, []float32{nan, nan, nan}},
 			{1, []float32{0, inf, 0}, []float32{nan, nan, nan}},
-			{inf, []float32{0, 1, 0}, []float32{nan, nan, nan}},
 		} {
 			SoftmaxRows(NewMatrix(1, 3, y), NewMatrix(1, 3, c.x), c.alpha)
 			for j := range y {

@@ -1220,9 +1220,9 @@ func callRMSProp(a *args, w, v, mean, velocity, g []float32) result {
 	return result{}
 }
 
-// positive makes a drawn scalar one that is not negative and no NaN.
+// positive makes a drawn scalar one that is not negative, infinite or NaN.
 func positive(x float32) float32 {
-	if x != x {
+	if x-x != 0 {
 		return 1
 	}
 	return abs32(x)
