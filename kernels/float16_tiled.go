@@ -15,6 +15,8 @@ func multiplyFloat16(c, a *Matrix, b *Float16Matrix, m, n, k int, g *Gemm) {
 	if raceEnabled {
 		raceReadMatrix(a)
 		raceReadRows(b.Data[:(b.Rows-1)*b.Stride+b.Cols], b.Cols, b.Stride)
+		raceRead(g.Bias)
+		raceWrite(g.Scratch[:blockK*packCols])
 		raceWriteMatrix(c)
 	}
 	t := &tilings[l]

@@ -97,6 +97,7 @@ func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 	if raceEnabled {
 		raceReadMatrix(a)
 		raceReadMatrix(b)
+		raceRead(g.Bias)
 		raceWriteMatrix(c)
 	}
 	t := &tilings[l]
@@ -355,8 +356,11 @@ func (p *product) blocked() {
 	}
 	b := p.g.Scratch
 	if len(b) >= gemmScratchLarge {
+		raceWrite(b[:gemmScratchLarge])
 		blockN, blocks = blockCols, (p.m+p.t.leftRows-1)/p.t.leftRows
 		b, packedA = b[:blockK*blockCols], b[blockK*blockCols:gemmScratchLarge]
+	} else {
+		raceWrite(b[:blockK*width])
 	}
 	for k := 0; k < p.k; k += blockK {
 		kb := min(blockK, p.k-k)
@@ -456,6 +460,7 @@ func (p *product) swapPays() bool {
 // columns. A group of panels meets each row of op(B)^T while it is in the second cache.
 func (p *product) swapped() {
 	width := panelVectors * p.t.lanes
+	raceWrite(p.g.Scratch)
 	buffer, panels := p.g.Scratch[:swapBuffer], p.g.Scratch[swapBuffer:]
 	room := len(panels) / width
 	step := p.k
@@ -688,6 +693,10 @@ func transpose(l Level, dst, src *Matrix) {
 	if l == Generic {
 		transposeRef(dst, src)
 		return
+	}
+	if raceEnabled {
+		raceReadMatrix(src)
+		raceWriteMatrix(dst)
 	}
 	b := tilings[l].block
 	rows := src.Rows - src.Rows%b

@@ -96,6 +96,7 @@ func racePanels[T float32 | uint16](p *product, b *packing[T]) {
 	if raceEnabled {
 		raceReadMatrix(p.a)
 		raceRead(b.data)
+		raceRead(p.g.Bias)
 		raceWriteMatrix(p.c)
 	}
 }

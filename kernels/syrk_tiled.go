@@ -38,6 +38,10 @@ func (p *product) triangle(from, to int) {
 	case packs:
 		blockN, blockM = width, p.m
 	}
+	if packs || onTheWay {
+		raceWrite(b)
+		raceWrite(packedA)
+	}
 	for k := 0; k < p.k; k += blockK {
 		kb := min(blockK, p.k-k)
 		for j := from; j < to; j += blockN {
