@@ -142,7 +142,7 @@ check-format: ## Check that all Go files are formatted
 
 .PHONY: check-levels
 check-levels: # TestMain of the kernels prints the levels, or fails if one is missing
-	@found=$$(ADAFISHER_TEST_PRINT_LEVELS=1 go -C kernels test -count=1 | sed -n '2s/ //gp'); \
+	@found=$$(ADAFISHER_TEST_PRINT_LEVELS=1 go -C kernels test -count=1 | sed -n '2{s/ //g;p}'); \
 	[ "$$found" = '$(NATIVE)' ] || { echo "The library finds the levels $$found, the operating system reports $(NATIVE)."; exit 1; }; \
 	ADAFISHER_REQUIRE=$(REQUIRE) $(TEST) -run '^$$' ./kernels >/dev/null || { \
 		echo 'Not every level of $(REQUIRE) can be tested here: this machine has $(NATIVE).'; exit 1; }

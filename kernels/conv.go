@@ -76,10 +76,11 @@ func (c Conv2d) Check() error {
 	return nil
 }
 
-// defaults sets what is 0 to 1 where that is meant.
+// defaults sets what is 0 to 1 where that is meant, and a stride beyond the padded
+// image to its size, which is as far.
 func (c *Conv2d) defaults() {
-	for i := range 2 {
-		c.Stride[i] = max(c.Stride[i], 1)
+	for i, size := range [2]int{c.H, c.W} {
+		c.Stride[i] = max(1, min(c.Stride[i], size+2*c.Padding[i]))
 		c.Dilation[i] = max(c.Dilation[i], 1)
 	}
 	c.Groups = max(c.Groups, 1)

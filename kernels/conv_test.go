@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -364,4 +365,34 @@ func BenchmarkConv2d(b *testing.B) {
 			}
 		}
 	}
+}
+
+// TestConvHugeStride: a stride beyond the image is as good as one of its size.
+func TestConvHugeStride(t *testing.T) {
+	r := rand.New(rand.NewPCG(60, 61))
+	eachLevel(t, func(t *testing.T) {
+		for _, padding := range []int{0, 1} {
+			c := Conv2d{H: 3, W: 4, C: 5, Out: 6, Kernel: [2]int{2, 3}, Padding: [2]int{padding, padding}, Stride: [2]int{3 + 2*padding, 4 + 2*padding}}
+			require.Equal(t, [2]int{1, 1}, [2]int{c.OutH(), c.OutW()})
+			x, w, dy := draws(r, 2*c.InLen(), normal), draws(r, c.PatchLen()*c.Out, normal), draws(r, 2*c.OutLen(), normal)
+			all := func(c Conv2d) (results [5][]float32) {
+				require.NoError(t, c.Check())
+				scratch := make([]float32, c.Scratch(1))
+				for i, n := range []int{len(dy), len(x), len(w), c.PatchLen(), c.PatchLen()} {
+					results[i] = make([]float32, n)
+				}
+				c.Forward(results[0], x, w, nil, scratch)
+				c.InputGradient(results[1], dy, w, scratch)
+				c.WeightGradient(results[2], x, dy, scratch)
+				c.PatchSumSquares(results[3], x, scratch)
+				c.PatchSums(results[4], x, scratch)
+				return results
+			}
+			want := all(c)
+			for _, stride := range [][2]int{{math.MaxInt, math.MaxInt}, {math.MaxInt - 3, c.Stride[1]}, {c.Stride[0], math.MaxInt / 2}} {
+				c.Stride = stride
+				require.Equal(t, want, all(c), "%v", stride)
+			}
+		}
+	})
 }

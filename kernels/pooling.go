@@ -55,11 +55,14 @@ func (p Pooling2d) Check() error {
 	return nil
 }
 
+// defaults sets the strides that are 0, and one beyond the padded image to its size,
+// which is as far.
 func (p *Pooling2d) defaults() {
-	for i := range 2 {
+	for i, size := range [2]int{p.H, p.W} {
 		if p.Stride[i] == 0 {
 			p.Stride[i] = p.Kernel[i]
 		}
+		p.Stride[i] = max(1, min(p.Stride[i], size+2*p.Padding[i]))
 	}
 }
 

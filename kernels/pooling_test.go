@@ -294,3 +294,31 @@ func BenchmarkPooling2d(b *testing.B) {
 		}
 	}
 }
+
+// TestPoolingHugeStride: a stride beyond the image is as good as one of its size.
+func TestPoolingHugeStride(t *testing.T) {
+	r := rand.New(rand.NewPCG(62, 63))
+	eachLevel(t, func(t *testing.T) {
+		for _, padding := range []int{0, 1} {
+			p := Pooling2d{H: 3, W: 4, C: 5, Kernel: [2]int{2, 3}, Padding: [2]int{padding, padding}, Stride: [2]int{3 + 2*padding, 4 + 2*padding}}
+			x, dy := draws(r, 2*p.InLen(), normal), draws(r, 2*p.OutLen(), normal)
+			all := func(p Pooling2d) (results [4][]float32) {
+				require.NoError(t, p.Check())
+				index := make([]int32, len(dy))
+				for i, n := range []int{len(dy), len(x), len(dy), len(x)} {
+					results[i] = make([]float32, n)
+				}
+				p.Max(results[0], index, x)
+				p.MaxBackward(results[1], dy, index)
+				p.Average(results[2], x)
+				p.AverageBackward(results[3], dy)
+				return results
+			}
+			want := all(p)
+			for _, stride := range [][2]int{{math.MaxInt, math.MaxInt}, {math.MaxInt - 3, p.Stride[1]}, {p.Stride[0], math.MaxInt / 2}} {
+				p.Stride = stride
+				require.Equal(t, want, all(p), "%v", stride)
+			}
+		}
+	})
+}
