@@ -17,6 +17,8 @@ import (
 // the many short jobs of a training step find it awake; between steps that are
 // further apart it sleeps. A worker that comes too late is not waited for: what nobody
 // has begun the caller does itself.
+//
+// A nil pool and the zero value are a pool of one worker, the caller.
 type Pool struct {
 	workers []*worker  // the first is the caller
 	mu      sync.Mutex // held during a job
@@ -49,8 +51,8 @@ func (f tasks) run(part, _ int) { f(part) }
 
 // A worker does its own parts of a job, then what others have left of theirs.
 type worker struct {
-	next  atomic.Int32 // of its own parts
-	end   int32
+	next  atomic.Int64 // of its own parts
+	end   int64
 	state atomic.Uint32
 	wake  chan struct{} // ends its sleep
 	_     [64]byte      // the next worker is in another line of the cache
@@ -84,17 +86,20 @@ func NewPool(workers int) (*Pool, error) {
 	return p, nil
 }
 
-// Workers returns the number of workers, 1 for a nil pool.
+// Workers returns the number of workers, the caller included.
 func (p *Pool) Workers() int {
 	if p == nil {
 		return 1
 	}
-	return len(p.workers)
+	return max(1, len(p.workers))
 }
 
 // Close ends the goroutines after the job in hand. A closed pool still works, on
 // the caller's goroutine alone.
 func (p *Pool) Close() {
+	if p.Workers() == 1 {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.closed {
@@ -129,17 +134,19 @@ func (w *worker) wait() bool {
 }
 
 // Run calls f(0) to f(parts-1), in any order and some at the same time, and
-// returns when all have. f must neither use the pool nor panic. A nil pool calls
+// returns when all have. f must neither use the pool nor panic. One worker calls
 // them in order.
 func (p *Pool) Run(parts int, f func(part int)) {
-	if p == nil {
+	if p != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+	}
+	if p.Workers() == 1 {
 		for i := range parts {
 			f(i)
 		}
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.do(len(p.workers), parts, tasks(f))
 }
 
@@ -150,8 +157,8 @@ func (p *Pool) do(workers, parts int, t task) {
 		p.team = p.workers[:1]
 	}
 	for i, w := range p.team {
-		w.next.Store(int32(parts * i / len(p.team)))
-		w.end = int32(parts * (i + 1) / len(p.team))
+		w.next.Store(int64(parts) * int64(i) / int64(len(p.team)))
+		w.end = int64(parts) * int64(i+1) / int64(len(p.team))
 	}
 	others := p.team[1:]
 	p.left.Store(int32(len(others)))

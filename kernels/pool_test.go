@@ -29,13 +29,38 @@ func TestPoolRunsEveryPartOnce(t *testing.T) {
 		p.Run(3, func(int) { done++ }) // closed: in the caller's goroutine
 		require.Equal(t, 3, done)
 	}
-	done := 0
-	(*Pool)(nil).Run(2, func(int) { done++ })
-	require.Equal(t, 2, done)
-	require.Equal(t, 1, (*Pool)(nil).Workers())
+	for _, p := range []*Pool{nil, {}} {
+		done := 0
+		p.Run(2, func(int) { done++ })
+		require.Equal(t, 2, done)
+		require.Equal(t, 1, p.Workers())
+		a := NewMatrix(200, 200, make([]float32, 200*200))
+		p.Multiply(Gemm{}, NewMatrix(200, 200, make([]float32, 200*200)), a, a)
+		p.Close()
+	}
 	for _, n := range []int{-1, 0, maxWorkers + 1} {
 		_, err := NewPool(n)
 		require.ErrorContains(t, err, "want 1 to 1024")
+	}
+}
+
+// TestPoolOfManyParts: their number may be larger than an int32.
+func TestPoolOfManyParts(t *testing.T) {
+	for _, workers := range []int{1, 3} {
+		p := &Pool{}
+		for range workers {
+			p.workers = append(p.workers, &worker{wake: make(chan struct{}, 1)})
+		}
+		calls := 0
+		var caller sync.WaitGroup
+		caller.Go(func() {
+			p.Run(1<<32, func(int) {
+				calls++
+				runtime.Goexit() // all parts would take a minute
+			})
+		})
+		caller.Wait()
+		require.Equal(t, 1, calls, "%d workers", workers)
 	}
 }
 
