@@ -399,7 +399,7 @@ func (v *convolution) part(i int) (r convPart) {
 // convolve computes the outputs, with the workers where that pays.
 func (p *Pool) convolve(v *convolution) {
 	v.workers = min(p.Workers(), len(v.scratch)/convScratch(&v.Conv2d))
-	if v.workers < 2 || v.work() < poolFlops || v.split() < 2 {
+	if v.workers < 2 || v.work() < float64(poolFlops) || v.split() < 2 {
 		v.workers, v.lines, v.cols = 1, 1, 1
 		v.run(0, 0)
 		return

@@ -139,8 +139,8 @@ func GlobalNorm(xs [][]float32) float32 {
 	return float32(math.Sqrt(s))
 }
 
-// ClipGlobalNorm scales several slices together so that their [GlobalNorm] is
-// at most limit, and returns the norm before (Pascanu et al. 2013, "On the
+// ClipGlobalNorm scales several slices together so that their [GlobalNorm] is, but
+// for rounding, at most limit, and returns the norm before (Pascanu et al. 2013, "On the
 // difficulty of training recurrent neural networks", algorithm 1).
 //
 //	if norm > limit: xs[k][i] *= limit/norm

@@ -215,8 +215,8 @@ func spin(done func() bool) {
 // spinTime is a few times what wakes a goroutine that sleeps.
 const spinTime = 100 * time.Microsecond
 
-// poolFlops is the size of a product from which on waking others pays.
-const poolFlops = 1 << 20
+// poolFlops is the size of a product from which on waking others pays. Tests lower it.
+var poolFlops = 1 << 20
 
 // leastRows of a product are worth another worker.
 const leastRows = 16

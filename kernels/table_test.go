@@ -1189,7 +1189,7 @@ var table = append([]kernel{
 		operands: []operand{out("C", sizeNN), in("A", sizeKN)},
 		call:     func(a *args) result { Syrk{Trans: true, Accumulate: true}.Multiply(a.m[0], a.m[1]); return result{} },
 	},
-}, gemms()...)
+}, gemms(Gemm.Multiply)...)
 
 // formOf returns a form of a product without transpositions, which the shape
 // chooses, with Bias as operand 3 and Scratch as another.
@@ -1264,24 +1264,24 @@ var labelBuffer []int
 
 // gemms returns the forms of the matrix product: GemmNN to GemmTT, each with
 // and without Accumulate ("Acc") and Bias; and some with activations.
-func gemms() (rows []kernel) {
+func gemms(multiply func(g Gemm, c, a, b Matrix)) (rows []kernel) {
 	for _, acc := range []bool{false, true} {
 		for _, bias := range []bool{false, true} {
 			for _, ta := range []bool{false, true} {
 				for _, tb := range []bool{false, true} {
-					rows = append(rows, gemmKernel(Gemm{TransA: ta, TransB: tb, Accumulate: acc}, bias))
+					rows = append(rows, gemmKernel(multiply, Gemm{TransA: ta, TransB: tb, Accumulate: acc}, bias))
 				}
 			}
 		}
 	}
 	for _, g := range []Gemm{{}, {TransA: true, Accumulate: true}, {TransB: true}} {
 		g.Activation = ActivationReLU
-		rows = append(rows, gemmKernel(g, g.Accumulate))
+		rows = append(rows, gemmKernel(multiply, g, g.Accumulate))
 	}
-	return append(rows, gemmKernel(Gemm{Activation: ActivationGELUTanh}, true))
+	return append(rows, gemmKernel(multiply, Gemm{Activation: ActivationGELUTanh}, true))
 }
 
-func gemmKernel(g Gemm, bias bool) kernel {
+func gemmKernel(multiply func(g Gemm, c, a, b Matrix), g Gemm, bias bool) kernel {
 	name, a, b := "Gemm", in("A", sizeMK), in("B", sizeKN)
 	for _, trans := range []bool{g.TransA, g.TransB} {
 		if trans {
@@ -1320,7 +1320,7 @@ func gemmKernel(g Gemm, bias bool) kernel {
 			if bias {
 				g.Bias = a.v(len(ops) - 1)
 			}
-			g.Multiply(a.m[0], a.m[1], a.m[2])
+			multiply(g, a.m[0], a.m[1], a.m[2])
 			return result{}
 		},
 	}

@@ -369,14 +369,15 @@ func TestMissingCompiler(t *testing.T) {
 
 func TestBadFlags(t *testing.T) {
 	for args, want := range map[string]string{
-		"-rounds 0":       "-rounds 0: want at least 1",
-		"-sample 1ns":     "-sample 1ns: want 100µs to 1s",
-		"-sample 1h":      "-sample 1h0m0s: want 100µs to 1s",
-		"-match (":        "-match: error parsing regexp",
-		"-json -record x": "-json and -record exclude each other",
-		"-rounds x":       "invalid value",
-		"-speed 1":        "flag provided but not defined",
-		"more":            `unexpected argument "more"`,
+		"-rounds 0":             "-rounds 0: want at least 1",
+		"-sample 1ns":           "-sample 1ns: want 100µs to 1s",
+		"-sample 1h":            "-sample 1h0m0s: want 100µs to 1s",
+		"-match (":              "-match: error parsing regexp",
+		"-json -record x":       "-json and -record exclude each other",
+		"-match gemm -record x": "-match and -record exclude each other",
+		"-rounds x":             "invalid value",
+		"-speed 1":              "flag provided but not defined",
+		"more":                  `unexpected argument "more"`,
 	} {
 		_, err := parse(strings.Fields(args), io.Discard)
 		require.ErrorContains(t, err, want, args)

@@ -80,6 +80,9 @@ func parse(args []string, usage io.Writer) (options, error) {
 	if o.json && o.record != "" {
 		return o, errors.New("-json and -record exclude each other: -record writes the JSON to a file")
 	}
+	if *match != "" && o.record != "" {
+		return o, errors.New("-match and -record exclude each other: what is recorded is a whole run")
+	}
 	var err error
 	if o.match, err = regexp.Compile(*match); err != nil {
 		return o, fmt.Errorf("-match: %w", err)
