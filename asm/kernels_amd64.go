@@ -764,6 +764,18 @@ func SoftmaxBackwardAVX512(dx *float32, dy *float32, y *float32, s *float32, row
 func SoftmaxBackwardAVX2(dx *float32, dy *float32, y *float32, s *float32, rows int, cols int, dxStride int, dyStride int, yStride int, after int, grow int, alpha float32)
 
 //go:noescape
+func LogSoftmaxRowsAVX512(dst *float32, x *float32, m *float32, l *float32, rows int, cols int, dstStride int, xStride int, after int, grow int)
+
+//go:noescape
+func LogSoftmaxRowsAVX2(dst *float32, x *float32, m *float32, l *float32, rows int, cols int, dstStride int, xStride int, after int, grow int)
+
+//go:noescape
+func LogSoftmaxRowsBackwardAVX512(dx *float32, dy *float32, y *float32, s *float32, rows int, cols int, dxStride int, dyStride int, yStride int, after int, grow int)
+
+//go:noescape
+func LogSoftmaxRowsBackwardAVX2(dx *float32, dy *float32, y *float32, s *float32, rows int, cols int, dxStride int, dyStride int, yStride int, after int, grow int)
+
+//go:noescape
 func DotShiftedAVX512(acc *[64]float32, x *float32, y *float32, n int, shift float32) float32
 
 //go:noescape

@@ -45174,6 +45174,665 @@ same_block:
 	VZEROUPPER
 	RET
 
+// func LogSoftmaxRowsAVX2(dst *float32, x *float32, m *float32, l *float32, rows int, cols int, dstStride int, xStride int, after int, grow int)
+// Requires: AVX
+TEXT ·LogSoftmaxRowsAVX2(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ m+16(FP), CX
+	MOVQ l+24(FP), DX
+	MOVQ rows+32(FP), SI
+	MOVQ cols+40(FP), DI
+	MOVQ after+64(FP), R8
+
+row:
+	MOVQ         DI, R9
+	SUBQ         R8, R9
+	MOVQ         R9, R10
+	ANDQ         $+7, R9
+	LEAQ         partial_masks<>+0(SB), R11
+	NEGQ         R9
+	VMOVUPS      32(R11)(R9*4), Y0
+	NEGQ         R9
+	SUBQ         R9, R10
+	SHLQ         $0x02, R10
+	VBROADCASTSS (CX), Y2
+	ADDQ         $+4, CX
+	VBROADCASTSS (DX), Y1
+	ADDQ         $+4, DX
+	MOVQ         DI, R9
+	SUBQ         R8, R9
+	SUBQ         $+64, R9
+	JL           pass2_blocks_end
+
+pass2_blocks:
+	VMOVUPS (BX), Y3
+	VMOVUPS 32(BX), Y4
+	VMOVUPS 64(BX), Y5
+	VMOVUPS 96(BX), Y6
+	VMOVUPS 128(BX), Y7
+	VMOVUPS 160(BX), Y8
+	VMOVUPS 192(BX), Y9
+	VMOVUPS 224(BX), Y10
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y2, Y4, Y4
+	VSUBPS  Y2, Y5, Y5
+	VSUBPS  Y2, Y6, Y6
+	VSUBPS  Y2, Y7, Y7
+	VSUBPS  Y2, Y8, Y8
+	VSUBPS  Y2, Y9, Y9
+	VSUBPS  Y2, Y10, Y10
+	VSUBPS  Y1, Y3, Y3
+	VSUBPS  Y1, Y4, Y4
+	VSUBPS  Y1, Y5, Y5
+	VSUBPS  Y1, Y6, Y6
+	VSUBPS  Y1, Y7, Y7
+	VSUBPS  Y1, Y8, Y8
+	VSUBPS  Y1, Y9, Y9
+	VSUBPS  Y1, Y10, Y10
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y5, 64(AX)
+	VMOVUPS Y6, 96(AX)
+	VMOVUPS Y7, 128(AX)
+	VMOVUPS Y8, 160(AX)
+	VMOVUPS Y9, 192(AX)
+	VMOVUPS Y10, 224(AX)
+	ADDQ    $+256, BX
+	ADDQ    $+256, AX
+	SUBQ    $+64, R9
+	JGE     pass2_blocks
+
+pass2_blocks_end:
+	ADDQ $+64, R9
+	SUBQ $+8, R9
+	JL   pass2_vectors_end
+
+pass2_vectors:
+	VMOVUPS (BX), Y10
+	VSUBPS  Y2, Y10, Y10
+	VSUBPS  Y1, Y10, Y10
+	VMOVUPS Y10, (AX)
+	ADDQ    $+32, BX
+	ADDQ    $+32, AX
+	SUBQ    $+8, R9
+	JGE     pass2_vectors
+
+pass2_vectors_end:
+	ADDQ       $+8, R9
+	TESTQ      R9, R9
+	JE         pass2_end
+	VMASKMOVPS (BX), Y0, Y10
+	VSUBPS     Y2, Y10, Y10
+	VSUBPS     Y1, Y10, Y10
+	CMPQ       R9, $0x04
+	JL         store188_few
+	VMOVUPS    X10, (AX)
+	JE         store188_end
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	CMPQ       R9, $0x06
+	JL         store188_five
+	VMOVLPS    X10, 16(AX)
+	JE         store188_swap
+	VEXTRACTPS $0x02, X10, 24(AX)
+	JMP        store188_swap
+
+store188_five:
+	VMOVSS X10, 16(AX)
+
+store188_swap:
+	VPERM2F128 $0x01, Y10, Y10, Y10
+	JMP        store188_end
+
+store188_few:
+	CMPQ       R9, $0x02
+	JL         store188_one
+	VMOVLPS    X10, (AX)
+	JE         store188_end
+	VEXTRACTPS $0x02, X10, 8(AX)
+	JMP        store188_end
+
+store188_one:
+	VMOVSS X10, (AX)
+
+store188_end:
+pass2_end:
+	SUBQ  R10, BX
+	SUBQ  R10, AX
+	MOVQ  dstStride+48(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, AX
+	MOVQ  xStride+56(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, BX
+	MOVQ  grow+72(FP), R9
+	SUBQ  R9, R8
+	TESTQ R8, R8
+	JGE   same_block
+	ADDQ  DI, R8
+
+same_block:
+	SUBQ $+1, SI
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func LogSoftmaxRowsAVX512(dst *float32, x *float32, m *float32, l *float32, rows int, cols int, dstStride int, xStride int, after int, grow int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·LogSoftmaxRowsAVX512(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ m+16(FP), CX
+	MOVQ l+24(FP), DX
+	MOVQ rows+32(FP), SI
+	MOVQ cols+40(FP), DI
+	MOVQ after+64(FP), R8
+
+row:
+	MOVQ         DI, R9
+	SUBQ         R8, R9
+	MOVQ         R9, R10
+	ANDQ         $+15, R9
+	MOVL         $0x0000ffff, R11
+	BZHIL        R9, R11, R11
+	KMOVW        R11, K1
+	SUBQ         R9, R10
+	SHLQ         $0x02, R10
+	VBROADCASTSS (CX), Z1
+	ADDQ         $+4, CX
+	VBROADCASTSS (DX), Z0
+	ADDQ         $+4, DX
+	MOVQ         DI, R9
+	SUBQ         R8, R9
+	SUBQ         $+128, R9
+	JL           pass2_blocks_end
+
+pass2_blocks:
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	VMOVUPS 128(BX), Z4
+	VMOVUPS 192(BX), Z5
+	VMOVUPS 256(BX), Z6
+	VMOVUPS 320(BX), Z7
+	VMOVUPS 384(BX), Z8
+	VMOVUPS 448(BX), Z9
+	VSUBPS  Z1, Z2, Z2
+	VSUBPS  Z1, Z3, Z3
+	VSUBPS  Z1, Z4, Z4
+	VSUBPS  Z1, Z5, Z5
+	VSUBPS  Z1, Z6, Z6
+	VSUBPS  Z1, Z7, Z7
+	VSUBPS  Z1, Z8, Z8
+	VSUBPS  Z1, Z9, Z9
+	VSUBPS  Z0, Z2, Z2
+	VSUBPS  Z0, Z3, Z3
+	VSUBPS  Z0, Z4, Z4
+	VSUBPS  Z0, Z5, Z5
+	VSUBPS  Z0, Z6, Z6
+	VSUBPS  Z0, Z7, Z7
+	VSUBPS  Z0, Z8, Z8
+	VSUBPS  Z0, Z9, Z9
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z4, 128(AX)
+	VMOVUPS Z5, 192(AX)
+	VMOVUPS Z6, 256(AX)
+	VMOVUPS Z7, 320(AX)
+	VMOVUPS Z8, 384(AX)
+	VMOVUPS Z9, 448(AX)
+	ADDQ    $+512, BX
+	ADDQ    $+512, AX
+	SUBQ    $+128, R9
+	JGE     pass2_blocks
+
+pass2_blocks_end:
+	ADDQ $+128, R9
+	SUBQ $+16, R9
+	JL   pass2_vectors_end
+
+pass2_vectors:
+	VMOVUPS (BX), Z9
+	VSUBPS  Z1, Z9, Z9
+	VSUBPS  Z0, Z9, Z9
+	VMOVUPS Z9, (AX)
+	ADDQ    $+64, BX
+	ADDQ    $+64, AX
+	SUBQ    $+16, R9
+	JGE     pass2_vectors
+
+pass2_vectors_end:
+	ADDQ      $+16, R9
+	TESTQ     R9, R9
+	JE        pass2_end
+	VMOVUPS.Z (BX), K1, Z9
+	VSUBPS    Z1, Z9, Z9
+	VSUBPS    Z0, Z9, Z9
+	VMOVUPS   Z9, K1, (AX)
+
+pass2_end:
+	SUBQ  R10, BX
+	SUBQ  R10, AX
+	MOVQ  dstStride+48(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, AX
+	MOVQ  xStride+56(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, BX
+	MOVQ  grow+72(FP), R9
+	SUBQ  R9, R8
+	TESTQ R8, R8
+	JGE   same_block
+	ADDQ  DI, R8
+
+same_block:
+	SUBQ $+1, SI
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func LogSoftmaxRowsBackwardAVX2(dx *float32, dy *float32, y *float32, s *float32, rows int, cols int, dxStride int, dyStride int, yStride int, after int, grow int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·LogSoftmaxRowsBackwardAVX2(SB), NOSPLIT, $0-88
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         s+24(FP), DX
+	MOVQ         rows+32(FP), SI
+	MOVQ         cols+40(FP), DI
+	MOVQ         after+72(FP), R8
+	VBROADCASTSS lanes_42b20000<>+0(SB), Y3
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y4
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y5
+
+row:
+	MOVQ         DI, R9
+	SUBQ         R8, R9
+	MOVQ         R9, R10
+	ANDQ         $+7, R9
+	LEAQ         partial_masks<>+0(SB), R11
+	NEGQ         R9
+	VMOVUPS      32(R11)(R9*4), Y0
+	NEGQ         R9
+	SUBQ         R9, R10
+	SHLQ         $0x02, R10
+	VBROADCASTSS (DX), Y1
+	ADDQ         $+4, DX
+	MOVQ         DI, R9
+	SUBQ         R8, R9
+	SUBQ         $+16, R9
+	JL           pass1_blocks_end
+
+pass1_blocks:
+	VMINPS       (CX), Y3, Y2
+	VMINPS       32(CX), Y3, Y6
+	VMAXPS       Y2, Y4, Y2
+	VMAXPS       Y6, Y4, Y6
+	VBROADCASTSS lanes_4b4000fe<>+0(SB), Y7
+	VFMADD231PS  Y5, Y2, Y7
+	VBROADCASTSS lanes_4b4000fe<>+0(SB), Y8
+	VFMADD231PS  Y5, Y6, Y8
+	VSUBPS       lanes_4b4000fe<>+0(SB), Y7, Y9
+	VSUBPS       lanes_4b4000fe<>+0(SB), Y8, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y2
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y2
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y2, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y2, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y2, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y2, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
+	VPSRLD       $0x01, Y7, Y12
+	VPSLLD       $0x17, Y12, Y12
+	VPSLLD       $0x17, Y7, Y11
+	VPSUBD       Y12, Y11, Y11
+	VMULPS       Y12, Y2, Y7
+	VMULPS       Y11, Y7, Y7
+	VPSRLD       $0x01, Y8, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPSLLD       $0x17, Y8, Y2
+	VPSUBD       Y9, Y2, Y2
+	VMULPS       Y9, Y6, Y8
+	VMULPS       Y2, Y8, Y8
+	VFNMADD213PS (BX), Y1, Y7
+	VFNMADD213PS 32(BX), Y1, Y8
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, BX
+	ADDQ         $+64, AX
+	SUBQ         $+16, R9
+	JGE          pass1_blocks
+
+pass1_blocks_end:
+	ADDQ $+16, R9
+	SUBQ $+8, R9
+	JL   pass1_vectors_end
+
+pass1_vectors:
+	VMINPS       (CX), Y3, Y8
+	VMAXPS       Y8, Y4, Y8
+	VBROADCASTSS lanes_4b4000fe<>+0(SB), Y7
+	VFMADD231PS  Y5, Y8, Y7
+	VSUBPS       lanes_4b4000fe<>+0(SB), Y7, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
+	VPSRLD       $0x01, Y7, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y7, Y2
+	VPSUBD       Y6, Y2, Y2
+	VMULPS       Y6, Y8, Y7
+	VMULPS       Y2, Y7, Y7
+	VFNMADD213PS (BX), Y1, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, BX
+	ADDQ         $+32, AX
+	SUBQ         $+8, R9
+	JGE          pass1_vectors
+
+pass1_vectors_end:
+	ADDQ         $+8, R9
+	TESTQ        R9, R9
+	JE           pass1_end
+	VMASKMOVPS   (CX), Y0, Y7
+	VMINPS       Y7, Y3, Y7
+	VMAXPS       Y7, Y4, Y7
+	VBROADCASTSS lanes_4b4000fe<>+0(SB), Y10
+	VFMADD231PS  Y5, Y7, Y10
+	VSUBPS       lanes_4b4000fe<>+0(SB), Y10, Y8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y2
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y2
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y2
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y2
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y7
+	VPSRLD       $0x01, Y10, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VPSLLD       $0x17, Y10, Y6
+	VPSUBD       Y2, Y6, Y6
+	VMULPS       Y2, Y7, Y10
+	VMULPS       Y6, Y10, Y10
+	VMASKMOVPS   (BX), Y0, Y8
+	VFNMADD231PS Y1, Y10, Y8
+	CMPQ         R9, $0x04
+	JL           store189_few
+	VMOVUPS      X8, (AX)
+	JE           store189_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         R9, $0x06
+	JL           store189_five
+	VMOVLPS      X8, 16(AX)
+	JE           store189_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store189_swap
+
+store189_five:
+	VMOVSS X8, 16(AX)
+
+store189_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store189_end
+
+store189_few:
+	CMPQ       R9, $0x02
+	JL         store189_one
+	VMOVLPS    X8, (AX)
+	JE         store189_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store189_end
+
+store189_one:
+	VMOVSS X8, (AX)
+
+store189_end:
+pass1_end:
+	SUBQ  R10, CX
+	SUBQ  R10, BX
+	SUBQ  R10, AX
+	MOVQ  dxStride+48(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, AX
+	MOVQ  dyStride+56(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, BX
+	MOVQ  yStride+64(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, CX
+	MOVQ  grow+80(FP), R9
+	SUBQ  R9, R8
+	TESTQ R8, R8
+	JGE   same_block
+	ADDQ  DI, R8
+
+same_block:
+	SUBQ $+1, SI
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func LogSoftmaxRowsBackwardAVX512(dx *float32, dy *float32, y *float32, s *float32, rows int, cols int, dxStride int, dyStride int, yStride int, after int, grow int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·LogSoftmaxRowsBackwardAVX512(SB), NOSPLIT, $0-88
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         s+24(FP), DX
+	MOVQ         rows+32(FP), SI
+	MOVQ         cols+40(FP), DI
+	MOVQ         after+72(FP), R8
+	VBROADCASTSS lanes_42b20000<>+0(SB), Z2
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Z3
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z4
+	VBROADCASTSS lanes_4b4000fe<>+0(SB), Z5
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z6
+	VBROADCASTSS lanes_b102e308<>+0(SB), Z7
+	VBROADCASTSS lanes_3ab52284<>+0(SB), Z8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z9
+	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z10
+	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z11
+	VBROADCASTSS lanes_3efffffe<>+0(SB), Z12
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z13
+
+row:
+	MOVQ         DI, R9
+	SUBQ         R8, R9
+	MOVQ         R9, R10
+	ANDQ         $+15, R9
+	MOVL         $0x0000ffff, R11
+	BZHIL        R9, R11, R11
+	KMOVW        R11, K1
+	SUBQ         R9, R10
+	SHLQ         $0x02, R10
+	VBROADCASTSS (DX), Z0
+	ADDQ         $+4, DX
+	MOVQ         DI, R9
+	SUBQ         R8, R9
+	SUBQ         $+64, R9
+	JL           pass1_blocks_end
+
+pass1_blocks:
+	VMOVUPS      (CX), Z1
+	VMOVUPS      64(CX), Z14
+	VMOVUPS      128(CX), Z15
+	VMOVUPS      192(CX), Z16
+	VMINPS       Z1, Z2, Z1
+	VMINPS       Z14, Z2, Z14
+	VMINPS       Z15, Z2, Z15
+	VMINPS       Z16, Z2, Z16
+	VMAXPS       Z1, Z3, Z1
+	VMAXPS       Z14, Z3, Z14
+	VMAXPS       Z15, Z3, Z15
+	VMAXPS       Z16, Z3, Z16
+	VMOVAPS      Z5, Z17
+	VFMADD231PS  Z4, Z1, Z17
+	VMOVAPS      Z5, Z18
+	VFMADD231PS  Z4, Z14, Z18
+	VMOVAPS      Z5, Z19
+	VFMADD231PS  Z4, Z15, Z19
+	VMOVAPS      Z5, Z20
+	VFMADD231PS  Z4, Z16, Z20
+	VSUBPS       Z5, Z17, Z21
+	VSUBPS       Z5, Z18, Z22
+	VSUBPS       Z5, Z19, Z23
+	VSUBPS       Z5, Z20, Z24
+	VFNMADD231PS Z6, Z21, Z1
+	VFNMADD231PS Z6, Z22, Z14
+	VFNMADD231PS Z6, Z23, Z15
+	VFNMADD231PS Z6, Z24, Z16
+	VFNMADD231PS Z7, Z21, Z1
+	VFNMADD231PS Z7, Z22, Z14
+	VFNMADD231PS Z7, Z23, Z15
+	VFNMADD231PS Z7, Z24, Z16
+	VMOVAPS      Z9, Z25
+	VFMADD231PS  Z1, Z8, Z25
+	VMOVAPS      Z9, Z26
+	VFMADD231PS  Z14, Z8, Z26
+	VMOVAPS      Z9, Z27
+	VFMADD231PS  Z15, Z8, Z27
+	VMOVAPS      Z9, Z28
+	VFMADD231PS  Z16, Z8, Z28
+	VFMADD213PS  Z10, Z1, Z25
+	VFMADD213PS  Z10, Z14, Z26
+	VFMADD213PS  Z10, Z15, Z27
+	VFMADD213PS  Z10, Z16, Z28
+	VFMADD213PS  Z11, Z1, Z25
+	VFMADD213PS  Z11, Z14, Z26
+	VFMADD213PS  Z11, Z15, Z27
+	VFMADD213PS  Z11, Z16, Z28
+	VFMADD213PS  Z12, Z1, Z25
+	VFMADD213PS  Z12, Z14, Z26
+	VFMADD213PS  Z12, Z15, Z27
+	VFMADD213PS  Z12, Z16, Z28
+	VFMADD213PS  Z13, Z1, Z25
+	VFMADD213PS  Z13, Z14, Z26
+	VFMADD213PS  Z13, Z15, Z27
+	VFMADD213PS  Z13, Z16, Z28
+	VFMADD213PS  Z13, Z25, Z1
+	VFMADD213PS  Z13, Z26, Z14
+	VFMADD213PS  Z13, Z27, Z15
+	VFMADD213PS  Z13, Z28, Z16
+	VSCALEFPS    Z21, Z1, Z17
+	VSCALEFPS    Z22, Z14, Z18
+	VSCALEFPS    Z23, Z15, Z19
+	VSCALEFPS    Z24, Z16, Z20
+	VMOVUPS      (BX), Z24
+	VMOVUPS      64(BX), Z16
+	VMOVUPS      128(BX), Z23
+	VMOVUPS      192(BX), Z15
+	VFNMADD231PS Z0, Z17, Z24
+	VFNMADD231PS Z0, Z18, Z16
+	VFNMADD231PS Z0, Z19, Z23
+	VFNMADD231PS Z0, Z20, Z15
+	VMOVUPS      Z24, (AX)
+	VMOVUPS      Z16, 64(AX)
+	VMOVUPS      Z23, 128(AX)
+	VMOVUPS      Z15, 192(AX)
+	ADDQ         $+256, CX
+	ADDQ         $+256, BX
+	ADDQ         $+256, AX
+	SUBQ         $+64, R9
+	JGE          pass1_blocks
+
+pass1_blocks_end:
+	ADDQ $+64, R9
+	SUBQ $+16, R9
+	JL   pass1_vectors_end
+
+pass1_vectors:
+	VMOVUPS      (CX), Z15
+	VMINPS       Z15, Z2, Z15
+	VMAXPS       Z15, Z3, Z15
+	VMOVAPS      Z5, Z23
+	VFMADD231PS  Z4, Z15, Z23
+	VSUBPS       Z5, Z23, Z16
+	VFNMADD231PS Z6, Z16, Z15
+	VFNMADD231PS Z7, Z16, Z15
+	VMOVAPS      Z9, Z24
+	VFMADD231PS  Z15, Z8, Z24
+	VFMADD213PS  Z10, Z15, Z24
+	VFMADD213PS  Z11, Z15, Z24
+	VFMADD213PS  Z12, Z15, Z24
+	VFMADD213PS  Z13, Z15, Z24
+	VFMADD213PS  Z13, Z24, Z15
+	VSCALEFPS    Z16, Z15, Z23
+	VMOVUPS      (BX), Z16
+	VFNMADD231PS Z0, Z23, Z16
+	VMOVUPS      Z16, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, BX
+	ADDQ         $+64, AX
+	SUBQ         $+16, R9
+	JGE          pass1_vectors
+
+pass1_vectors_end:
+	ADDQ         $+16, R9
+	TESTQ        R9, R9
+	JE           pass1_end
+	VMOVUPS.Z    (CX), K1, Z16
+	VMINPS       Z16, Z2, Z16
+	VMAXPS       Z16, Z3, Z16
+	VMOVAPS      Z5, Z23
+	VFMADD231PS  Z4, Z16, Z23
+	VSUBPS       Z5, Z23, Z15
+	VFNMADD231PS Z6, Z15, Z16
+	VFNMADD231PS Z7, Z15, Z16
+	VMOVAPS      Z9, Z24
+	VFMADD231PS  Z16, Z8, Z24
+	VFMADD213PS  Z10, Z16, Z24
+	VFMADD213PS  Z11, Z16, Z24
+	VFMADD213PS  Z12, Z16, Z24
+	VFMADD213PS  Z13, Z16, Z24
+	VFMADD213PS  Z13, Z24, Z16
+	VSCALEFPS    Z15, Z16, Z23
+	VMOVUPS.Z    (BX), K1, Z15
+	VFNMADD231PS Z0, Z23, Z15
+	VMOVUPS      Z15, K1, (AX)
+
+pass1_end:
+	SUBQ  R10, CX
+	SUBQ  R10, BX
+	SUBQ  R10, AX
+	MOVQ  dxStride+48(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, AX
+	MOVQ  dyStride+56(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, BX
+	MOVQ  yStride+64(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, CX
+	MOVQ  grow+80(FP), R9
+	SUBQ  R9, R8
+	TESTQ R8, R8
+	JGE   same_block
+	ADDQ  DI, R8
+
+same_block:
+	SUBQ $+1, SI
+	JNE  row
+	VZEROUPPER
+	RET
+
 // func DotShiftedAVX2(acc *[64]float32, x *float32, y *float32, n int, shift float32) float32
 // Requires: AVX, FMA3
 TEXT ·DotShiftedAVX2(SB), NOSPLIT, $0-44
@@ -45761,72 +46420,72 @@ vectors_end:
 	VMASKMOVPS   (SI), Y11, Y12
 	VMULPS       Y12, Y13, Y12
 	CMPQ         R8, $0x04
-	JL           store188_few
+	JL           store190_few
 	VMOVUPS      X12, (BX)
-	JE           store188_end
+	JE           store190_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R8, $0x06
-	JL           store188_five
+	JL           store190_five
 	VMOVLPS      X12, 16(BX)
-	JE           store188_swap
+	JE           store190_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store188_swap
+	JMP          store190_swap
 
-store188_five:
+store190_five:
 	VMOVSS X12, 16(BX)
 
-store188_swap:
+store190_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store188_end
+	JMP        store190_end
 
-store188_few:
+store190_few:
 	CMPQ       R8, $0x02
-	JL         store188_one
+	JL         store190_one
 	VMOVLPS    X12, (BX)
-	JE         store188_end
+	JE         store190_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store188_end
+	JMP        store190_end
 
-store188_one:
+store190_one:
 	VMOVSS X12, (BX)
 
-store188_end:
+store190_end:
 	VMULPS      Y10, Y9, Y10
 	VFMSUB231PS Y1, Y7, Y10
 	VMASKMOVPS  (SI), Y11, Y1
 	VMULPS      Y1, Y0, Y1
 	VMULPS      Y1, Y10, Y1
 	CMPQ        R8, $0x04
-	JL          store189_few
+	JL          store191_few
 	VMOVUPS     X1, (AX)
-	JE          store189_end
+	JE          store191_end
 	VPERM2F128  $0x01, Y1, Y1, Y1
 	CMPQ        R8, $0x06
-	JL          store189_five
+	JL          store191_five
 	VMOVLPS     X1, 16(AX)
-	JE          store189_swap
+	JE          store191_swap
 	VEXTRACTPS  $0x02, X1, 24(AX)
-	JMP         store189_swap
+	JMP         store191_swap
 
-store189_five:
+store191_five:
 	VMOVSS X1, 16(AX)
 
-store189_swap:
+store191_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store189_end
+	JMP        store191_end
 
-store189_few:
+store191_few:
 	CMPQ       R8, $0x02
-	JL         store189_one
+	JL         store191_one
 	VMOVLPS    X1, (AX)
-	JE         store189_end
+	JE         store191_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store189_end
+	JMP        store191_end
 
-store189_one:
+store191_one:
 	VMOVSS X1, (AX)
 
-store189_end:
+store191_end:
 done:
 	VZEROUPPER
 	RET
@@ -46718,36 +47377,36 @@ vectors_end:
 	VMASKMOVPS (CX), Y0, Y3
 	VMULPS     Y3, Y4, Y3
 	CMPQ       DI, $0x04
-	JL         store190_few
+	JL         store192_few
 	VMOVUPS    X3, (AX)
-	JE         store190_end
+	JE         store192_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DI, $0x06
-	JL         store190_five
+	JL         store192_five
 	VMOVLPS    X3, 16(AX)
-	JE         store190_swap
+	JE         store192_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store190_swap
+	JMP        store192_swap
 
-store190_five:
+store192_five:
 	VMOVSS X3, 16(AX)
 
-store190_swap:
+store192_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store190_end
+	JMP        store192_end
 
-store190_few:
+store192_few:
 	CMPQ       DI, $0x02
-	JL         store190_one
+	JL         store192_one
 	VMOVLPS    X3, (AX)
-	JE         store190_end
+	JE         store192_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store190_end
+	JMP        store192_end
 
-store190_one:
+store192_one:
 	VMOVSS X3, (AX)
 
-store190_end:
+store192_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -47106,36 +47765,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store191_few
+	JL         store193_few
 	VMOVUPS    X3, (AX)
-	JE         store191_end
+	JE         store193_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store191_five
+	JL         store193_five
 	VMOVLPS    X3, 16(AX)
-	JE         store191_swap
+	JE         store193_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store191_swap
+	JMP        store193_swap
 
-store191_five:
+store193_five:
 	VMOVSS X3, 16(AX)
 
-store191_swap:
+store193_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store191_end
+	JMP        store193_end
 
-store191_few:
+store193_few:
 	CMPQ       DX, $0x02
-	JL         store191_one
+	JL         store193_one
 	VMOVLPS    X3, (AX)
-	JE         store191_end
+	JE         store193_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store191_end
+	JMP        store193_end
 
-store191_one:
+store193_one:
 	VMOVSS X3, (AX)
 
-store191_end:
+store193_end:
 done:
 	VZEROUPPER
 	RET
@@ -47477,57 +48136,57 @@ vectors_end:
 	VPXOR   X2, X2, X2
 	VPINSRW $0x00, (BX), X2, X2
 	CMPQ    CX, $0x01
-	JE      half192
+	JE      half194
 	VPINSRW $0x01, 2(BX), X2, X2
 	CMPQ    CX, $0x02
-	JE      half192
+	JE      half194
 	VPINSRW $0x02, 4(BX), X2, X2
 	CMPQ    CX, $0x03
-	JE      half192
+	JE      half194
 	VPINSRW $0x03, 6(BX), X2, X2
 	CMPQ    CX, $0x04
-	JE      half192
+	JE      half194
 	VPINSRW $0x04, 8(BX), X2, X2
 	CMPQ    CX, $0x05
-	JE      half192
+	JE      half194
 	VPINSRW $0x05, 10(BX), X2, X2
 	CMPQ    CX, $0x06
-	JE      half192
+	JE      half194
 	VPINSRW $0x06, 12(BX), X2, X2
 
-half192:
+half194:
 	VCVTPH2PS  X2, Y2
 	CMPQ       CX, $0x04
-	JL         store193_few
+	JL         store195_few
 	VMOVUPS    X2, (AX)
-	JE         store193_end
+	JE         store195_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       CX, $0x06
-	JL         store193_five
+	JL         store195_five
 	VMOVLPS    X2, 16(AX)
-	JE         store193_swap
+	JE         store195_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store193_swap
+	JMP        store195_swap
 
-store193_five:
+store195_five:
 	VMOVSS X2, 16(AX)
 
-store193_swap:
+store195_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store193_end
+	JMP        store195_end
 
-store193_few:
+store195_few:
 	CMPQ       CX, $0x02
-	JL         store193_one
+	JL         store195_one
 	VMOVLPS    X2, (AX)
-	JE         store193_end
+	JE         store195_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store193_end
+	JMP        store195_end
 
-store193_one:
+store195_one:
 	VMOVSS X2, (AX)
 
-store193_end:
+store195_end:
 done:
 	VZEROUPPER
 	RET
@@ -47630,25 +48289,25 @@ vectors_end:
 	VCVTPS2PH  $0x00, Y2, X1
 	VPEXTRW    $0x00, X1, (AX)
 	CMPQ       CX, $0x01
-	JE         half194
+	JE         half196
 	VPEXTRW    $0x01, X1, 2(AX)
 	CMPQ       CX, $0x02
-	JE         half194
+	JE         half196
 	VPEXTRW    $0x02, X1, 4(AX)
 	CMPQ       CX, $0x03
-	JE         half194
+	JE         half196
 	VPEXTRW    $0x03, X1, 6(AX)
 	CMPQ       CX, $0x04
-	JE         half194
+	JE         half196
 	VPEXTRW    $0x04, X1, 8(AX)
 	CMPQ       CX, $0x05
-	JE         half194
+	JE         half196
 	VPEXTRW    $0x05, X1, 10(AX)
 	CMPQ       CX, $0x06
-	JE         half194
+	JE         half196
 	VPEXTRW    $0x06, X1, 12(AX)
 
-half194:
+half196:
 done:
 	VZEROUPPER
 	RET

@@ -335,6 +335,12 @@ func RowDotsNEON(dst *float32, x *float32, y *float32, rows int, cols int, xStri
 func SoftmaxBackwardNEON(dx *float32, dy *float32, y *float32, s *float32, rows int, cols int, dxStride int, dyStride int, yStride int, after int, grow int, alpha float32)
 
 //go:noescape
+func LogSoftmaxRowsNEON(dst *float32, x *float32, m *float32, l *float32, rows int, cols int, dstStride int, xStride int, after int, grow int)
+
+//go:noescape
+func LogSoftmaxRowsBackwardNEON(dx *float32, dy *float32, y *float32, s *float32, rows int, cols int, dxStride int, dyStride int, yStride int, after int, grow int)
+
+//go:noescape
 func DotShiftedNEON(acc *[64]float32, x *float32, y *float32, n int, shift float32) float32
 
 //go:noescape

@@ -41060,6 +41060,610 @@ same_block:
 	BNE row
 	RET
 
+// func LogSoftmaxRowsNEON(dst *float32, x *float32, m *float32, l *float32, rows int, cols int, dstStride int, xStride int, after int, grow int)
+TEXT ·LogSoftmaxRowsNEON(SB), NOSPLIT, $0-80
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD m+16(FP), R2
+	MOVD l+24(FP), R3
+	MOVD rows+32(FP), R4
+	MOVD cols+40(FP), R5
+	MOVD after+64(FP), R6
+
+row:
+	MOVD R5, R7
+	SUB R6, R7
+	MOVD R7, R8
+	AND $3, R7
+	VDUP R7, V0.S4
+	SUB $0, R7, R26
+	VMOV R26, V0.S[0]
+	SUB $1, R7, R26
+	VMOV R26, V0.S[1]
+	SUB $2, R7, R26
+	VMOV R26, V0.S[2]
+	SUB $3, R7, R26
+	VMOV R26, V0.S[3]
+	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
+	SUB R7, R8
+	LSL $2, R8
+	VLD1R (R2), [V2.S4]
+	ADD $4, R2
+	VLD1R (R3), [V1.S4]
+	ADD $4, R3
+	MOVD R5, R7
+	SUB R6, R7
+	SUBS $32, R7
+	BLT pass2_blocks_end
+
+pass2_blocks:
+	FMOVQ 0(R1), F3
+	FMOVQ 16(R1), F4
+	FMOVQ 32(R1), F5
+	FMOVQ 48(R1), F6
+	FMOVQ 64(R1), F7
+	FMOVQ 80(R1), F8
+	FMOVQ 96(R1), F9
+	FMOVQ 112(R1), F10
+	WORD $0x4ea2d463 // FSUB V3.4S, V3.4S, V2.4S
+	WORD $0x4ea2d484 // FSUB V4.4S, V4.4S, V2.4S
+	WORD $0x4ea2d4a5 // FSUB V5.4S, V5.4S, V2.4S
+	WORD $0x4ea2d4c6 // FSUB V6.4S, V6.4S, V2.4S
+	WORD $0x4ea2d4e7 // FSUB V7.4S, V7.4S, V2.4S
+	WORD $0x4ea2d508 // FSUB V8.4S, V8.4S, V2.4S
+	WORD $0x4ea2d529 // FSUB V9.4S, V9.4S, V2.4S
+	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
+	WORD $0x4ea1d463 // FSUB V3.4S, V3.4S, V1.4S
+	WORD $0x4ea1d484 // FSUB V4.4S, V4.4S, V1.4S
+	WORD $0x4ea1d4a5 // FSUB V5.4S, V5.4S, V1.4S
+	WORD $0x4ea1d4c6 // FSUB V6.4S, V6.4S, V1.4S
+	WORD $0x4ea1d4e7 // FSUB V7.4S, V7.4S, V1.4S
+	WORD $0x4ea1d508 // FSUB V8.4S, V8.4S, V1.4S
+	WORD $0x4ea1d529 // FSUB V9.4S, V9.4S, V1.4S
+	WORD $0x4ea1d54a // FSUB V10.4S, V10.4S, V1.4S
+	FMOVQ F3, 0(R0)
+	FMOVQ F4, 16(R0)
+	FMOVQ F5, 32(R0)
+	FMOVQ F6, 48(R0)
+	FMOVQ F7, 64(R0)
+	FMOVQ F8, 80(R0)
+	FMOVQ F9, 96(R0)
+	FMOVQ F10, 112(R0)
+	ADD $128, R1
+	ADD $128, R0
+	SUBS $32, R7
+	BGE pass2_blocks
+
+pass2_blocks_end:
+	ADD $32, R7
+	SUBS $4, R7
+	BLT pass2_vectors_end
+
+pass2_vectors:
+	FMOVQ 0(R1), F10
+	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
+	WORD $0x4ea1d54a // FSUB V10.4S, V10.4S, V1.4S
+	FMOVQ F10, 0(R0)
+	ADD $16, R1
+	ADD $16, R0
+	SUBS $4, R7
+	BGE pass2_vectors
+
+pass2_vectors_end:
+	ADD $4, R7
+	CMP $0, R7
+	BEQ pass2_end
+	TBZ $1, R7, single2061
+	FMOVD 0(R1), F10
+	TBZ $0, R7, loaded2062
+	ADD $8, R1, R26
+	VLD1 (R26), V10.S[2]
+	B loaded2062
+
+single2061:
+	FMOVS 0(R1), F10
+
+loaded2062:
+	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
+	WORD $0x4ea1d54a // FSUB V10.4S, V10.4S, V1.4S
+	TBZ $1, R7, single2063
+	FMOVD F10, 0(R0)
+	TBZ $0, R7, stored2064
+	ADD $8, R0, R26
+	VST1 V10.S[2], (R26)
+	B stored2064
+
+single2063:
+	FMOVS F10, 0(R0)
+
+stored2064:
+
+pass2_end:
+	SUB R8, R1
+	SUB R8, R0
+	MOVD dstStride+48(FP), R7
+	LSL $2, R7
+	ADD R7, R0
+	MOVD xStride+56(FP), R7
+	LSL $2, R7
+	ADD R7, R1
+	MOVD grow+72(FP), R7
+	SUB R7, R6
+	CMP $0, R6
+	BGE same_block
+	ADD R5, R6
+
+same_block:
+	SUBS $1, R4
+	BNE row
+	RET
+
+// func LogSoftmaxRowsBackwardNEON(dx *float32, dy *float32, y *float32, s *float32, rows int, cols int, dxStride int, dyStride int, yStride int, after int, grow int)
+TEXT ·LogSoftmaxRowsBackwardNEON(SB), NOSPLIT, $0-88
+	MOVD dx+0(FP), R0
+	MOVD dy+8(FP), R1
+	MOVD y+16(FP), R2
+	MOVD s+24(FP), R3
+	MOVD rows+32(FP), R4
+	MOVD cols+40(FP), R5
+	MOVD after+72(FP), R6
+
+row:
+	MOVD R5, R7
+	SUB R6, R7
+	MOVD R7, R8
+	AND $3, R7
+	VDUP R7, V0.S4
+	SUB $0, R7, R26
+	VMOV R26, V0.S[0]
+	SUB $1, R7, R26
+	VMOV R26, V0.S[1]
+	SUB $2, R7, R26
+	VMOV R26, V0.S[2]
+	SUB $3, R7, R26
+	VMOV R26, V0.S[3]
+	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
+	SUB R7, R8
+	LSL $2, R8
+	VLD1R (R3), [V1.S4]
+	ADD $4, R3
+	MOVD R5, R7
+	SUB R6, R7
+	SUBS $16, R7
+	BLT pass1_blocks_end
+
+pass1_blocks:
+	FMOVQ 0(R2), F2
+	FMOVQ 16(R2), F3
+	FMOVQ 32(R2), F4
+	FMOVQ 48(R2), F5
+	MOVD $0x42b20000, R26
+	VDUP R26, V7.S4
+	WORD $0x6ea7e446 // FCMGT V6.4S, V2.4S, V7.4S
+	WORD $0x6ea61ce2 // BIT V2.16B, V7.16B, V6.16B
+	MOVD $0x42b20000, R26
+	VDUP R26, V6.S4
+	WORD $0x6ea6e467 // FCMGT V7.4S, V3.4S, V6.4S
+	WORD $0x6ea71cc3 // BIT V3.16B, V6.16B, V7.16B
+	MOVD $0x42b20000, R26
+	VDUP R26, V7.S4
+	WORD $0x6ea7e486 // FCMGT V6.4S, V4.4S, V7.4S
+	WORD $0x6ea61ce4 // BIT V4.16B, V7.16B, V6.16B
+	MOVD $0x42b20000, R26
+	VDUP R26, V6.S4
+	WORD $0x6ea6e4a7 // FCMGT V7.4S, V5.4S, V6.4S
+	WORD $0x6ea71cc5 // BIT V5.16B, V6.16B, V7.16B
+	MOVD $0xc2d00000, R26
+	VDUP R26, V7.S4
+	WORD $0x6ea2e4e6 // FCMGT V6.4S, V7.4S, V2.4S
+	WORD $0x6ea61ce2 // BIT V2.16B, V7.16B, V6.16B
+	MOVD $0xc2d00000, R26
+	VDUP R26, V6.S4
+	WORD $0x6ea3e4c7 // FCMGT V7.4S, V6.4S, V3.4S
+	WORD $0x6ea71cc3 // BIT V3.16B, V6.16B, V7.16B
+	MOVD $0xc2d00000, R26
+	VDUP R26, V7.S4
+	WORD $0x6ea4e4e6 // FCMGT V6.4S, V7.4S, V4.4S
+	WORD $0x6ea61ce4 // BIT V4.16B, V7.16B, V6.16B
+	MOVD $0xc2d00000, R26
+	VDUP R26, V6.S4
+	WORD $0x6ea5e4c7 // FCMGT V7.4S, V6.4S, V5.4S
+	WORD $0x6ea71cc5 // BIT V5.16B, V6.16B, V7.16B
+	MOVD $0x4b4000fe, R26
+	VDUP R26, V7.S4
+	VMOV V7.B16, V6.B16
+	MOVD $0x3fb8aa3b, R26
+	VDUP R26, V8.S4
+	VFMLA V8.S4, V2.S4, V6.S4
+	MOVD $0x4b4000fe, R26
+	VDUP R26, V7.S4
+	VMOV V7.B16, V8.B16
+	MOVD $0x3fb8aa3b, R26
+	VDUP R26, V9.S4
+	VFMLA V9.S4, V3.S4, V8.S4
+	MOVD $0x4b4000fe, R26
+	VDUP R26, V7.S4
+	VMOV V7.B16, V9.B16
+	MOVD $0x3fb8aa3b, R26
+	VDUP R26, V10.S4
+	VFMLA V10.S4, V4.S4, V9.S4
+	MOVD $0x4b4000fe, R26
+	VDUP R26, V7.S4
+	VMOV V7.B16, V10.B16
+	MOVD $0x3fb8aa3b, R26
+	VDUP R26, V11.S4
+	VFMLA V11.S4, V5.S4, V10.S4
+	MOVD $0x4b4000fe, R26
+	VDUP R26, V7.S4
+	WORD $0x4ea7d4cb // FSUB V11.4S, V6.4S, V7.4S
+	MOVD $0x4b4000fe, R26
+	VDUP R26, V12.S4
+	WORD $0x4eacd507 // FSUB V7.4S, V8.4S, V12.4S
+	MOVD $0x4b4000fe, R26
+	VDUP R26, V13.S4
+	WORD $0x4eadd52c // FSUB V12.4S, V9.4S, V13.4S
+	MOVD $0x4b4000fe, R26
+	VDUP R26, V14.S4
+	WORD $0x4eaed54d // FSUB V13.4S, V10.4S, V14.4S
+	MOVD $0x3f317218, R26
+	VDUP R26, V14.S4
+	VFMLS V14.S4, V11.S4, V2.S4
+	MOVD $0x3f317218, R26
+	VDUP R26, V14.S4
+	VFMLS V14.S4, V7.S4, V3.S4
+	MOVD $0x3f317218, R26
+	VDUP R26, V14.S4
+	VFMLS V14.S4, V12.S4, V4.S4
+	MOVD $0x3f317218, R26
+	VDUP R26, V14.S4
+	VFMLS V14.S4, V13.S4, V5.S4
+	MOVD $0xb102e308, R26
+	VDUP R26, V14.S4
+	VFMLS V14.S4, V11.S4, V2.S4
+	MOVD $0xb102e308, R26
+	VDUP R26, V14.S4
+	VFMLS V14.S4, V7.S4, V3.S4
+	MOVD $0xb102e308, R26
+	VDUP R26, V14.S4
+	VFMLS V14.S4, V12.S4, V4.S4
+	MOVD $0xb102e308, R26
+	VDUP R26, V14.S4
+	VFMLS V14.S4, V13.S4, V5.S4
+	MOVD $0x3c091cd5, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V14.B16
+	MOVD $0x3ab52284, R26
+	VDUP R26, V16.S4
+	VFMLA V2.S4, V16.S4, V14.S4
+	MOVD $0x3c091cd5, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V16.B16
+	MOVD $0x3ab52284, R26
+	VDUP R26, V17.S4
+	VFMLA V3.S4, V17.S4, V16.S4
+	MOVD $0x3c091cd5, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V17.B16
+	MOVD $0x3ab52284, R26
+	VDUP R26, V18.S4
+	VFMLA V4.S4, V18.S4, V17.S4
+	MOVD $0x3c091cd5, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V18.B16
+	MOVD $0x3ab52284, R26
+	VDUP R26, V19.S4
+	VFMLA V5.S4, V19.S4, V18.S4
+	MOVD $0x3d2aac5c, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V19.B16
+	VFMLA V2.S4, V14.S4, V19.S4
+	MOVD $0x3d2aac5c, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V14.B16
+	VFMLA V3.S4, V16.S4, V14.S4
+	MOVD $0x3d2aac5c, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V16.B16
+	VFMLA V4.S4, V17.S4, V16.S4
+	MOVD $0x3d2aac5c, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V17.B16
+	VFMLA V5.S4, V18.S4, V17.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V18.B16
+	VFMLA V2.S4, V19.S4, V18.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V19.B16
+	VFMLA V3.S4, V14.S4, V19.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V14.B16
+	VFMLA V4.S4, V16.S4, V14.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V16.B16
+	VFMLA V5.S4, V17.S4, V16.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V17.B16
+	VFMLA V2.S4, V18.S4, V17.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V18.B16
+	VFMLA V3.S4, V19.S4, V18.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V19.B16
+	VFMLA V4.S4, V14.S4, V19.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V14.B16
+	VFMLA V5.S4, V16.S4, V14.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V16.B16
+	VFMLA V2.S4, V17.S4, V16.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V17.B16
+	VFMLA V3.S4, V18.S4, V17.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V18.B16
+	VFMLA V4.S4, V19.S4, V18.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V19.B16
+	VFMLA V5.S4, V14.S4, V19.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V14.B16
+	VFMLA V2.S4, V16.S4, V14.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V16.S4
+	VMOV V16.B16, V2.B16
+	VFMLA V3.S4, V17.S4, V2.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V17.S4
+	VMOV V17.B16, V3.B16
+	VFMLA V4.S4, V18.S4, V3.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V18.S4
+	VMOV V18.B16, V4.B16
+	VFMLA V5.S4, V19.S4, V4.S4
+	VUSHR $1, V6.S4, V5.S4
+	VSHL $23, V5.S4, V5.S4
+	VSHL $23, V6.S4, V19.S4
+	VSUB V5.S4, V19.S4, V19.S4
+	WORD $0x6e25ddc6 // FMUL V6.4S, V14.4S, V5.4S
+	WORD $0x6e33dcc6 // FMUL V6.4S, V6.4S, V19.4S
+	VUSHR $1, V8.S4, V11.S4
+	VSHL $23, V11.S4, V11.S4
+	VSHL $23, V8.S4, V14.S4
+	VSUB V11.S4, V14.S4, V14.S4
+	WORD $0x6e2bdc48 // FMUL V8.4S, V2.4S, V11.4S
+	WORD $0x6e2edd08 // FMUL V8.4S, V8.4S, V14.4S
+	VUSHR $1, V9.S4, V7.S4
+	VSHL $23, V7.S4, V7.S4
+	VSHL $23, V9.S4, V2.S4
+	VSUB V7.S4, V2.S4, V2.S4
+	WORD $0x6e27dc69 // FMUL V9.4S, V3.4S, V7.4S
+	WORD $0x6e22dd29 // FMUL V9.4S, V9.4S, V2.4S
+	VUSHR $1, V10.S4, V12.S4
+	VSHL $23, V12.S4, V12.S4
+	VSHL $23, V10.S4, V3.S4
+	VSUB V12.S4, V3.S4, V3.S4
+	WORD $0x6e2cdc8a // FMUL V10.4S, V4.4S, V12.4S
+	WORD $0x6e23dd4a // FMUL V10.4S, V10.4S, V3.4S
+	FMOVQ 0(R1), F13
+	FMOVQ 16(R1), F4
+	FMOVQ 32(R1), F3
+	FMOVQ 48(R1), F12
+	VFMLS V1.S4, V6.S4, V13.S4
+	VFMLS V1.S4, V8.S4, V4.S4
+	VFMLS V1.S4, V9.S4, V3.S4
+	VFMLS V1.S4, V10.S4, V12.S4
+	FMOVQ F13, 0(R0)
+	FMOVQ F4, 16(R0)
+	FMOVQ F3, 32(R0)
+	FMOVQ F12, 48(R0)
+	ADD $64, R2
+	ADD $64, R1
+	ADD $64, R0
+	SUBS $16, R7
+	BGE pass1_blocks
+
+pass1_blocks_end:
+	ADD $16, R7
+	SUBS $4, R7
+	BLT pass1_vectors_end
+
+pass1_vectors:
+	FMOVQ 0(R2), F12
+	MOVD $0x42b20000, R26
+	VDUP R26, V4.S4
+	WORD $0x6ea4e583 // FCMGT V3.4S, V12.4S, V4.4S
+	WORD $0x6ea31c8c // BIT V12.16B, V4.16B, V3.16B
+	MOVD $0xc2d00000, R26
+	VDUP R26, V3.S4
+	WORD $0x6eace464 // FCMGT V4.4S, V3.4S, V12.4S
+	WORD $0x6ea41c6c // BIT V12.16B, V3.16B, V4.16B
+	MOVD $0x4b4000fe, R26
+	VDUP R26, V4.S4
+	VMOV V4.B16, V3.B16
+	MOVD $0x3fb8aa3b, R26
+	VDUP R26, V13.S4
+	VFMLA V13.S4, V12.S4, V3.S4
+	MOVD $0x4b4000fe, R26
+	VDUP R26, V4.S4
+	WORD $0x4ea4d46d // FSUB V13.4S, V3.4S, V4.4S
+	MOVD $0x3f317218, R26
+	VDUP R26, V4.S4
+	VFMLS V4.S4, V13.S4, V12.S4
+	MOVD $0xb102e308, R26
+	VDUP R26, V4.S4
+	VFMLS V4.S4, V13.S4, V12.S4
+	MOVD $0x3c091cd5, R26
+	VDUP R26, V10.S4
+	VMOV V10.B16, V4.B16
+	MOVD $0x3ab52284, R26
+	VDUP R26, V9.S4
+	VFMLA V12.S4, V9.S4, V4.S4
+	MOVD $0x3d2aac5c, R26
+	VDUP R26, V10.S4
+	VMOV V10.B16, V9.B16
+	VFMLA V12.S4, V4.S4, V9.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V10.S4
+	VMOV V10.B16, V4.B16
+	VFMLA V12.S4, V9.S4, V4.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V10.S4
+	VMOV V10.B16, V9.B16
+	VFMLA V12.S4, V4.S4, V9.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V10.S4
+	VMOV V10.B16, V4.B16
+	VFMLA V12.S4, V9.S4, V4.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V10.S4
+	VMOV V10.B16, V9.B16
+	VFMLA V12.S4, V4.S4, V9.S4
+	VUSHR $1, V3.S4, V12.S4
+	VSHL $23, V12.S4, V12.S4
+	VSHL $23, V3.S4, V4.S4
+	VSUB V12.S4, V4.S4, V4.S4
+	WORD $0x6e2cdd23 // FMUL V3.4S, V9.4S, V12.4S
+	WORD $0x6e24dc63 // FMUL V3.4S, V3.4S, V4.4S
+	FMOVQ 0(R1), F13
+	VFMLS V1.S4, V3.S4, V13.S4
+	FMOVQ F13, 0(R0)
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R0
+	SUBS $4, R7
+	BGE pass1_vectors
+
+pass1_vectors_end:
+	ADD $4, R7
+	CMP $0, R7
+	BEQ pass1_end
+	TBZ $1, R7, single2065
+	FMOVD 0(R2), F13
+	TBZ $0, R7, loaded2066
+	ADD $8, R2, R26
+	VLD1 (R26), V13.S[2]
+	B loaded2066
+
+single2065:
+	FMOVS 0(R2), F13
+
+loaded2066:
+	MOVD $0x42b20000, R26
+	VDUP R26, V9.S4
+	WORD $0x6ea9e5a3 // FCMGT V3.4S, V13.4S, V9.4S
+	WORD $0x6ea31d2d // BIT V13.16B, V9.16B, V3.16B
+	MOVD $0xc2d00000, R26
+	VDUP R26, V3.S4
+	WORD $0x6eade469 // FCMGT V9.4S, V3.4S, V13.4S
+	WORD $0x6ea91c6d // BIT V13.16B, V3.16B, V9.16B
+	MOVD $0x4b4000fe, R26
+	VDUP R26, V9.S4
+	VMOV V9.B16, V3.B16
+	MOVD $0x3fb8aa3b, R26
+	VDUP R26, V4.S4
+	VFMLA V4.S4, V13.S4, V3.S4
+	MOVD $0x4b4000fe, R26
+	VDUP R26, V9.S4
+	WORD $0x4ea9d464 // FSUB V4.4S, V3.4S, V9.4S
+	MOVD $0x3f317218, R26
+	VDUP R26, V9.S4
+	VFMLS V9.S4, V4.S4, V13.S4
+	MOVD $0xb102e308, R26
+	VDUP R26, V9.S4
+	VFMLS V9.S4, V4.S4, V13.S4
+	MOVD $0x3c091cd5, R26
+	VDUP R26, V12.S4
+	VMOV V12.B16, V9.B16
+	MOVD $0x3ab52284, R26
+	VDUP R26, V10.S4
+	VFMLA V13.S4, V10.S4, V9.S4
+	MOVD $0x3d2aac5c, R26
+	VDUP R26, V12.S4
+	VMOV V12.B16, V10.B16
+	VFMLA V13.S4, V9.S4, V10.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V12.S4
+	VMOV V12.B16, V9.B16
+	VFMLA V13.S4, V10.S4, V9.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V12.S4
+	VMOV V12.B16, V10.B16
+	VFMLA V13.S4, V9.S4, V10.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V12.S4
+	VMOV V12.B16, V9.B16
+	VFMLA V13.S4, V10.S4, V9.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V12.S4
+	VMOV V12.B16, V10.B16
+	VFMLA V13.S4, V9.S4, V10.S4
+	VUSHR $1, V3.S4, V13.S4
+	VSHL $23, V13.S4, V13.S4
+	VSHL $23, V3.S4, V9.S4
+	VSUB V13.S4, V9.S4, V9.S4
+	WORD $0x6e2ddd43 // FMUL V3.4S, V10.4S, V13.4S
+	WORD $0x6e29dc63 // FMUL V3.4S, V3.4S, V9.4S
+	TBZ $1, R7, single2067
+	FMOVD 0(R1), F4
+	TBZ $0, R7, loaded2068
+	ADD $8, R1, R26
+	VLD1 (R26), V4.S[2]
+	B loaded2068
+
+single2067:
+	FMOVS 0(R1), F4
+
+loaded2068:
+	VFMLS V1.S4, V3.S4, V4.S4
+	TBZ $1, R7, single2069
+	FMOVD F4, 0(R0)
+	TBZ $0, R7, stored2070
+	ADD $8, R0, R26
+	VST1 V4.S[2], (R26)
+	B stored2070
+
+single2069:
+	FMOVS F4, 0(R0)
+
+stored2070:
+
+pass1_end:
+	SUB R8, R2
+	SUB R8, R1
+	SUB R8, R0
+	MOVD dxStride+48(FP), R7
+	LSL $2, R7
+	ADD R7, R0
+	MOVD dyStride+56(FP), R7
+	LSL $2, R7
+	ADD R7, R1
+	MOVD yStride+64(FP), R7
+	LSL $2, R7
+	ADD R7, R2
+	MOVD grow+80(FP), R7
+	SUB R7, R6
+	CMP $0, R6
+	BGE same_block
+	ADD R5, R6
+
+same_block:
+	SUBS $1, R4
+	BNE row
+	RET
+
 // func DotShiftedNEON(acc *[64]float32, x *float32, y *float32, n int, shift float32) float32
 TEXT ·DotShiftedNEON(SB), NOSPLIT, $0-44
 	MOVD acc+0(FP), R0
@@ -41340,30 +41944,30 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2061
+	TBZ $1, R3, single2071
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2062
+	TBZ $0, R3, loaded2072
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2062
+	B loaded2072
 
-single2061:
+single2071:
 	FMOVS 0(R1), F22
 
-loaded2062:
+loaded2072:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2063
+	TBZ $1, R3, single2073
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2064
+	TBZ $0, R3, loaded2074
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2064
+	B loaded2074
 
-single2063:
+single2073:
 	FMOVS 0(R2), F19
 
-loaded2064:
+loaded2074:
 	VFMLA V19.S4, V22.S4, V2.S4
 	B fold
 
@@ -41380,30 +41984,30 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2065
+	TBZ $1, R3, single2075
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2066
+	TBZ $0, R3, loaded2076
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2066
+	B loaded2076
 
-single2065:
+single2075:
 	FMOVS 0(R1), F19
 
-loaded2066:
+loaded2076:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2067
+	TBZ $1, R3, single2077
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2068
+	TBZ $0, R3, loaded2078
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2068
+	B loaded2078
 
-single2067:
+single2077:
 	FMOVS 0(R2), F22
 
-loaded2068:
+loaded2078:
 	VFMLA V22.S4, V19.S4, V3.S4
 	B fold
 
@@ -41420,30 +42024,30 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2069
+	TBZ $1, R3, single2079
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2070
+	TBZ $0, R3, loaded2080
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2070
+	B loaded2080
 
-single2069:
+single2079:
 	FMOVS 0(R1), F22
 
-loaded2070:
+loaded2080:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2071
+	TBZ $1, R3, single2081
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2072
+	TBZ $0, R3, loaded2082
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2072
+	B loaded2082
 
-single2071:
+single2081:
 	FMOVS 0(R2), F19
 
-loaded2072:
+loaded2082:
 	VFMLA V19.S4, V22.S4, V4.S4
 	B fold
 
@@ -41460,30 +42064,30 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2073
+	TBZ $1, R3, single2083
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2074
+	TBZ $0, R3, loaded2084
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2074
+	B loaded2084
 
-single2073:
+single2083:
 	FMOVS 0(R1), F19
 
-loaded2074:
+loaded2084:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2075
+	TBZ $1, R3, single2085
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2076
+	TBZ $0, R3, loaded2086
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2076
+	B loaded2086
 
-single2075:
+single2085:
 	FMOVS 0(R2), F22
 
-loaded2076:
+loaded2086:
 	VFMLA V22.S4, V19.S4, V5.S4
 	B fold
 
@@ -41500,30 +42104,30 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2077
+	TBZ $1, R3, single2087
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2078
+	TBZ $0, R3, loaded2088
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2078
+	B loaded2088
 
-single2077:
+single2087:
 	FMOVS 0(R1), F22
 
-loaded2078:
+loaded2088:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2079
+	TBZ $1, R3, single2089
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2080
+	TBZ $0, R3, loaded2090
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2080
+	B loaded2090
 
-single2079:
+single2089:
 	FMOVS 0(R2), F19
 
-loaded2080:
+loaded2090:
 	VFMLA V19.S4, V22.S4, V6.S4
 	B fold
 
@@ -41540,30 +42144,30 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2081
+	TBZ $1, R3, single2091
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2082
+	TBZ $0, R3, loaded2092
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2082
+	B loaded2092
 
-single2081:
+single2091:
 	FMOVS 0(R1), F19
 
-loaded2082:
+loaded2092:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2083
+	TBZ $1, R3, single2093
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2084
+	TBZ $0, R3, loaded2094
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2084
+	B loaded2094
 
-single2083:
+single2093:
 	FMOVS 0(R2), F22
 
-loaded2084:
+loaded2094:
 	VFMLA V22.S4, V19.S4, V7.S4
 	B fold
 
@@ -41580,30 +42184,30 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2085
+	TBZ $1, R3, single2095
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2086
+	TBZ $0, R3, loaded2096
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2086
+	B loaded2096
 
-single2085:
+single2095:
 	FMOVS 0(R1), F22
 
-loaded2086:
+loaded2096:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2087
+	TBZ $1, R3, single2097
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2088
+	TBZ $0, R3, loaded2098
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2088
+	B loaded2098
 
-single2087:
+single2097:
 	FMOVS 0(R2), F19
 
-loaded2088:
+loaded2098:
 	VFMLA V19.S4, V22.S4, V8.S4
 	B fold
 
@@ -41620,30 +42224,30 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2089
+	TBZ $1, R3, single2099
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2090
+	TBZ $0, R3, loaded2100
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2090
+	B loaded2100
 
-single2089:
+single2099:
 	FMOVS 0(R1), F19
 
-loaded2090:
+loaded2100:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2091
+	TBZ $1, R3, single2101
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2092
+	TBZ $0, R3, loaded2102
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2092
+	B loaded2102
 
-single2091:
+single2101:
 	FMOVS 0(R2), F22
 
-loaded2092:
+loaded2102:
 	VFMLA V22.S4, V19.S4, V9.S4
 	B fold
 
@@ -41660,30 +42264,30 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2093
+	TBZ $1, R3, single2103
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2094
+	TBZ $0, R3, loaded2104
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2094
+	B loaded2104
 
-single2093:
+single2103:
 	FMOVS 0(R1), F22
 
-loaded2094:
+loaded2104:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2095
+	TBZ $1, R3, single2105
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2096
+	TBZ $0, R3, loaded2106
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2096
+	B loaded2106
 
-single2095:
+single2105:
 	FMOVS 0(R2), F19
 
-loaded2096:
+loaded2106:
 	VFMLA V19.S4, V22.S4, V10.S4
 	B fold
 
@@ -41700,30 +42304,30 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2097
+	TBZ $1, R3, single2107
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2098
+	TBZ $0, R3, loaded2108
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2098
+	B loaded2108
 
-single2097:
+single2107:
 	FMOVS 0(R1), F19
 
-loaded2098:
+loaded2108:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2099
+	TBZ $1, R3, single2109
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2100
+	TBZ $0, R3, loaded2110
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2100
+	B loaded2110
 
-single2099:
+single2109:
 	FMOVS 0(R2), F22
 
-loaded2100:
+loaded2110:
 	VFMLA V22.S4, V19.S4, V11.S4
 	B fold
 
@@ -41740,30 +42344,30 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2101
+	TBZ $1, R3, single2111
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2102
+	TBZ $0, R3, loaded2112
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2102
+	B loaded2112
 
-single2101:
+single2111:
 	FMOVS 0(R1), F22
 
-loaded2102:
+loaded2112:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2103
+	TBZ $1, R3, single2113
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2104
+	TBZ $0, R3, loaded2114
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2104
+	B loaded2114
 
-single2103:
+single2113:
 	FMOVS 0(R2), F19
 
-loaded2104:
+loaded2114:
 	VFMLA V19.S4, V22.S4, V12.S4
 	B fold
 
@@ -41780,30 +42384,30 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2105
+	TBZ $1, R3, single2115
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2106
+	TBZ $0, R3, loaded2116
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2106
+	B loaded2116
 
-single2105:
+single2115:
 	FMOVS 0(R1), F19
 
-loaded2106:
+loaded2116:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2107
+	TBZ $1, R3, single2117
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2108
+	TBZ $0, R3, loaded2118
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2108
+	B loaded2118
 
-single2107:
+single2117:
 	FMOVS 0(R2), F22
 
-loaded2108:
+loaded2118:
 	VFMLA V22.S4, V19.S4, V13.S4
 	B fold
 
@@ -41820,30 +42424,30 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2109
+	TBZ $1, R3, single2119
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2110
+	TBZ $0, R3, loaded2120
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2110
+	B loaded2120
 
-single2109:
+single2119:
 	FMOVS 0(R1), F22
 
-loaded2110:
+loaded2120:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2111
+	TBZ $1, R3, single2121
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2112
+	TBZ $0, R3, loaded2122
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2112
+	B loaded2122
 
-single2111:
+single2121:
 	FMOVS 0(R2), F19
 
-loaded2112:
+loaded2122:
 	VFMLA V19.S4, V22.S4, V14.S4
 	B fold
 
@@ -41860,30 +42464,30 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2113
+	TBZ $1, R3, single2123
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2114
+	TBZ $0, R3, loaded2124
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2114
+	B loaded2124
 
-single2113:
+single2123:
 	FMOVS 0(R1), F19
 
-loaded2114:
+loaded2124:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2115
+	TBZ $1, R3, single2125
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2116
+	TBZ $0, R3, loaded2126
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2116
+	B loaded2126
 
-single2115:
+single2125:
 	FMOVS 0(R2), F22
 
-loaded2116:
+loaded2126:
 	VFMLA V22.S4, V19.S4, V15.S4
 	B fold
 
@@ -41900,30 +42504,30 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2117
+	TBZ $1, R3, single2127
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2118
+	TBZ $0, R3, loaded2128
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2118
+	B loaded2128
 
-single2117:
+single2127:
 	FMOVS 0(R1), F22
 
-loaded2118:
+loaded2128:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2119
+	TBZ $1, R3, single2129
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2120
+	TBZ $0, R3, loaded2130
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2120
+	B loaded2130
 
-single2119:
+single2129:
 	FMOVS 0(R2), F19
 
-loaded2120:
+loaded2130:
 	VFMLA V19.S4, V22.S4, V16.S4
 	B fold
 
@@ -41940,30 +42544,30 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2121
+	TBZ $1, R3, single2131
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2122
+	TBZ $0, R3, loaded2132
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded2122
+	B loaded2132
 
-single2121:
+single2131:
 	FMOVS 0(R1), F19
 
-loaded2122:
+loaded2132:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2123
+	TBZ $1, R3, single2133
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2124
+	TBZ $0, R3, loaded2134
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2124
+	B loaded2134
 
-single2123:
+single2133:
 	FMOVS 0(R2), F22
 
-loaded2124:
+loaded2134:
 	VFMLA V22.S4, V19.S4, V17.S4
 
 fold:
@@ -42175,17 +42779,17 @@ vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R6, single2125
+	TBZ $1, R6, single2135
 	FMOVD 0(R2), F22
-	TBZ $0, R6, loaded2126
+	TBZ $0, R6, loaded2136
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2126
+	B loaded2136
 
-single2125:
+single2135:
 	FMOVS 0(R2), F22
 
-loaded2126:
+loaded2136:
 	VORR V22.B16, V1.B16, V23.B16
 	WORD $0x6eb7e459 // FCMGT V25.4S, V2.4S, V23.4S
 	WORD $0x6eb91c57 // BIT V23.16B, V2.16B, V25.16B
@@ -42247,28 +42851,28 @@ loaded2126:
 	VMOV V21.B16, V26.B16
 	WORD $0x6eb41f3a // BIT V26.16B, V25.16B, V20.16B
 	WORD $0x6eb41eb9 // BIT V25.16B, V21.16B, V20.16B
-	TBZ $1, R6, single2127
+	TBZ $1, R6, single2137
 	FMOVD 0(R3), F21
-	TBZ $0, R6, loaded2128
+	TBZ $0, R6, loaded2138
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2128
+	B loaded2138
 
-single2127:
+single2137:
 	FMOVS 0(R3), F21
 
-loaded2128:
-	TBZ $1, R6, single2129
+loaded2138:
+	TBZ $1, R6, single2139
 	FMOVD 0(R5), F20
-	TBZ $0, R6, loaded2130
+	TBZ $0, R6, loaded2140
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded2130
+	B loaded2140
 
-single2129:
+single2139:
 	FMOVS 0(R5), F20
 
-loaded2130:
+loaded2140:
 	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
 	WORD $0x4eb5d595 // FSUB V21.4S, V12.4S, V21.4S
 	MOVD $0x00000000, R26
@@ -42285,56 +42889,56 @@ loaded2130:
 	WORD $0x6ebd1f96 // BIT V22.16B, V28.16B, V29.16B
 	WORD $0x4e37d6d7 // FADD V23.4S, V22.4S, V23.4S
 	VFMLA V23.S4, V20.S4, V27.S4
-	TBZ $1, R6, single2131
+	TBZ $1, R6, single2141
 	FMOVD 0(R4), F23
-	TBZ $0, R6, loaded2132
+	TBZ $0, R6, loaded2142
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded2132
+	B loaded2142
 
-single2131:
+single2141:
 	FMOVS 0(R4), F23
 
-loaded2132:
+loaded2142:
 	WORD $0x6e37df77 // FMUL V23.4S, V27.4S, V23.4S
-	TBZ $1, R6, single2133
+	TBZ $1, R6, single2143
 	FMOVD F23, 0(R1)
-	TBZ $0, R6, stored2134
+	TBZ $0, R6, stored2144
 	ADD $8, R1, R26
 	VST1 V23.S[2], (R26)
-	B stored2134
+	B stored2144
 
-single2133:
+single2143:
 	FMOVS F23, 0(R1)
 
-stored2134:
+stored2144:
 	WORD $0x6e39de99 // FMUL V25.4S, V20.4S, V25.4S
 	WORD $0x6ea0fb39 // FNEG V25.4S, V25.4S
 	VFMLA V26.S4, V21.S4, V25.S4
-	TBZ $1, R6, single2135
+	TBZ $1, R6, single2145
 	FMOVD 0(R4), F26
-	TBZ $0, R6, loaded2136
+	TBZ $0, R6, loaded2146
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded2136
+	B loaded2146
 
-single2135:
+single2145:
 	FMOVS 0(R4), F26
 
-loaded2136:
+loaded2146:
 	WORD $0x6e3adc1a // FMUL V26.4S, V0.4S, V26.4S
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
-	TBZ $1, R6, single2137
+	TBZ $1, R6, single2147
 	FMOVD F26, 0(R0)
-	TBZ $0, R6, stored2138
+	TBZ $0, R6, stored2148
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored2138
+	B stored2148
 
-single2137:
+single2147:
 	FMOVS F26, 0(R0)
 
-stored2138:
+stored2148:
 
 done:
 	RET
@@ -42563,17 +43167,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2139
+	TBZ $1, R1, single2149
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded2140
+	TBZ $0, R1, loaded2150
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2140
+	B loaded2150
 
-single2139:
+single2149:
 	FMOVS 0(R0), F11
 
-loaded2140:
+loaded2150:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -42606,17 +43210,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2141
+	TBZ $1, R1, single2151
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded2142
+	TBZ $0, R1, loaded2152
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded2142
+	B loaded2152
 
-single2141:
+single2151:
 	FMOVS 0(R0), F14
 
-loaded2142:
+loaded2152:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -42649,17 +43253,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2143
+	TBZ $1, R1, single2153
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded2144
+	TBZ $0, R1, loaded2154
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2144
+	B loaded2154
 
-single2143:
+single2153:
 	FMOVS 0(R0), F11
 
-loaded2144:
+loaded2154:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -42692,17 +43296,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2145
+	TBZ $1, R1, single2155
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded2146
+	TBZ $0, R1, loaded2156
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded2146
+	B loaded2156
 
-single2145:
+single2155:
 	FMOVS 0(R0), F14
 
-loaded2146:
+loaded2156:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -42806,40 +43410,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single2147
+	TBZ $1, R5, single2157
 	FMOVD 0(R1), F7
-	TBZ $0, R5, loaded2148
+	TBZ $0, R5, loaded2158
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2148
+	B loaded2158
 
-single2147:
+single2157:
 	FMOVS 0(R1), F7
 
-loaded2148:
-	TBZ $1, R5, single2149
+loaded2158:
+	TBZ $1, R5, single2159
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded2150
+	TBZ $0, R5, loaded2160
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2150
+	B loaded2160
 
-single2149:
+single2159:
 	FMOVS 0(R2), F8
 
-loaded2150:
+loaded2160:
 	WORD $0x6e28dce8 // FMUL V8.4S, V7.4S, V8.4S
-	TBZ $1, R5, single2151
+	TBZ $1, R5, single2161
 	FMOVD F8, 0(R0)
-	TBZ $0, R5, stored2152
+	TBZ $0, R5, stored2162
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored2152
+	B stored2162
 
-single2151:
+single2161:
 	FMOVS F8, 0(R0)
 
-stored2152:
+stored2162:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -43122,44 +43726,44 @@ columns1_end:
 	MOVD add+48(FP), R6
 	CMP $2, R6
 	BNE partial_begin
-	TBZ $1, R3, single2153
+	TBZ $1, R3, single2163
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded2154
+	TBZ $0, R3, loaded2164
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2154
+	B loaded2164
 
-single2153:
+single2163:
 	FMOVS 0(R0), F7
 
-loaded2154:
+loaded2164:
 
 partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single2155
+	TBZ $1, R3, single2165
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded2156
+	TBZ $0, R3, loaded2166
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2156
+	B loaded2166
 
-single2155:
+single2165:
 	FMOVS 0(R1), F3
 
-loaded2156:
-	TBZ $1, R3, single2157
+loaded2166:
+	TBZ $1, R3, single2167
 	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded2158
+	TBZ $0, R3, loaded2168
 	ADD $8, R2, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2158
+	B loaded2168
 
-single2157:
+single2167:
 	FMOVS 0(R2), F0
 
-loaded2158:
+loaded2168:
 	VFMLA V0.S4, V3.S4, V7.S4
 	ADD R4, R1
 	ADD R4, R2
@@ -43168,31 +43772,31 @@ loaded2158:
 	MOVD add+48(FP), R6
 	CMP $1, R6
 	BNE partial_store
-	TBZ $1, R3, single2159
+	TBZ $1, R3, single2169
 	FMOVD 0(R0), F0
-	TBZ $0, R3, loaded2160
+	TBZ $0, R3, loaded2170
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2160
+	B loaded2170
 
-single2159:
+single2169:
 	FMOVS 0(R0), F0
 
-loaded2160:
+loaded2170:
 	WORD $0x4e27d407 // FADD V7.4S, V0.4S, V7.4S
 
 partial_store:
-	TBZ $1, R3, single2161
+	TBZ $1, R3, single2171
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored2162
+	TBZ $0, R3, stored2172
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored2162
+	B stored2172
 
-single2161:
+single2171:
 	FMOVS F7, 0(R0)
 
-stored2162:
+stored2172:
 
 done:
 	RET
@@ -43255,25 +43859,25 @@ vectors_end:
 	ADD $0, R1, R26
 	VLD1.P 2(R26), V2.H[0]
 	CMP $1, R2
-	BEQ loaded2163
+	BEQ loaded2173
 	VLD1.P 2(R26), V2.H[1]
 	CMP $2, R2
-	BEQ loaded2163
+	BEQ loaded2173
 	VLD1.P 2(R26), V2.H[2]
 
-loaded2163:
+loaded2173:
 	WORD $0x0e217842 // FCVTL V2.4S, V2.4H
-	TBZ $1, R2, single2164
+	TBZ $1, R2, single2174
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored2165
+	TBZ $0, R2, stored2175
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored2165
+	B stored2175
 
-single2164:
+single2174:
 	FMOVS F2, 0(R0)
 
-stored2165:
+stored2175:
 
 done:
 	RET
@@ -43332,28 +43936,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single2166
+	TBZ $1, R2, single2176
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded2167
+	TBZ $0, R2, loaded2177
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2167
+	B loaded2177
 
-single2166:
+single2176:
 	FMOVS 0(R1), F2
 
-loaded2167:
+loaded2177:
 	WORD $0x0e216841 // FCVTN V1.4H, V2.4S
 	ADD $0, R0, R26
 	VST1.P V1.H[0], 2(R26)
 	CMP $1, R2
-	BEQ stored2168
+	BEQ stored2178
 	VST1.P V1.H[1], 2(R26)
 	CMP $2, R2
-	BEQ stored2168
+	BEQ stored2178
 	VST1.P V1.H[2], 2(R26)
 
-stored2168:
+stored2178:
 
 done:
 	RET
@@ -43499,56 +44103,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single2169
+	TBZ $1, R20, single2179
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2170
+	TBZ $0, R20, loaded2180
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2170
+	B loaded2180
 
-single2169:
+single2179:
 	FMOVS 0(R10), F0
 
-loaded2170:
+loaded2180:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single2171
+	TBZ $1, R20, single2181
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2172
+	TBZ $0, R20, loaded2182
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2172
+	B loaded2182
 
-single2171:
+single2181:
 	FMOVS 0(R10), F0
 
-loaded2172:
+loaded2182:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single2173
+	TBZ $1, R20, single2183
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2174
+	TBZ $0, R20, loaded2184
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2174
+	B loaded2184
 
-single2173:
+single2183:
 	FMOVS 0(R10), F0
 
-loaded2174:
+loaded2184:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single2175
+	TBZ $1, R20, single2185
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2176
+	TBZ $0, R20, loaded2186
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2176
+	B loaded2186
 
-single2175:
+single2185:
 	FMOVS 0(R10), F0
 
-loaded2176:
+loaded2186:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	SUBS $4, R9
@@ -43561,17 +44165,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single2177
+	TBZ $1, R20, single2187
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2178
+	TBZ $0, R20, loaded2188
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2178
+	B loaded2188
 
-single2177:
+single2187:
 	FMOVS 0(R10), F0
 
-loaded2178:
+loaded2188:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -43585,34 +44189,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2179
+	TBZ $1, R20, single2189
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2180
+	TBZ $0, R20, loaded2190
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2180
+	B loaded2190
 
-single2179:
+single2189:
 	FMOVS 0(R21), F0
 
-loaded2180:
+loaded2190:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2181
+	TBZ $1, R20, single2191
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2182
+	TBZ $0, R20, loaded2192
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2182
+	B loaded2192
 
-single2181:
+single2191:
 	FMOVS 0(R21), F0
 
-loaded2182:
+loaded2192:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -43624,17 +44228,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2183
+	TBZ $1, R20, single2193
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2184
+	TBZ $0, R20, stored2194
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2184
+	B stored2194
 
-single2183:
+single2193:
 	FMOVS F31, 0(R21)
 
-stored2184:
+stored2194:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43829,62 +44433,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2185
+	TBZ $1, R20, single2195
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2186
+	TBZ $0, R20, loaded2196
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2186
+	B loaded2196
 
-single2185:
+single2195:
 	FMOVS 16(R10), F1
 
-loaded2186:
+loaded2196:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2187
+	TBZ $1, R20, single2197
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2188
+	TBZ $0, R20, loaded2198
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2188
+	B loaded2198
 
-single2187:
+single2197:
 	FMOVS 16(R10), F1
 
-loaded2188:
+loaded2198:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2189
+	TBZ $1, R20, single2199
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2190
+	TBZ $0, R20, loaded2200
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2190
+	B loaded2200
 
-single2189:
+single2199:
 	FMOVS 16(R10), F1
 
-loaded2190:
+loaded2200:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2191
+	TBZ $1, R20, single2201
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2192
+	TBZ $0, R20, loaded2202
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2192
+	B loaded2202
 
-single2191:
+single2201:
 	FMOVS 16(R10), F1
 
-loaded2192:
+loaded2202:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -43899,17 +44503,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2193
+	TBZ $1, R20, single2203
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2194
+	TBZ $0, R20, loaded2204
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2194
+	B loaded2204
 
-single2193:
+single2203:
 	FMOVS 16(R10), F1
 
-loaded2194:
+loaded2204:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -43927,17 +44531,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2195
+	TBZ $1, R20, single2205
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2196
+	TBZ $0, R20, loaded2206
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2196
+	B loaded2206
 
-single2195:
+single2205:
 	FMOVS 16(R21), F0
 
-loaded2196:
+loaded2206:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -43946,17 +44550,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2197
+	TBZ $1, R20, single2207
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2198
+	TBZ $0, R20, loaded2208
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2198
+	B loaded2208
 
-single2197:
+single2207:
 	FMOVS 16(R21), F0
 
-loaded2198:
+loaded2208:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -43971,17 +44575,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2199
+	TBZ $1, R20, single2209
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2200
+	TBZ $0, R20, stored2210
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2200
+	B stored2210
 
-single2199:
+single2209:
 	FMOVS F30, 16(R21)
 
-stored2200:
+stored2210:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44178,59 +44782,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single2201
+	TBZ $1, R20, single2211
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2202
+	TBZ $0, R20, loaded2212
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2202
+	B loaded2212
 
-single2201:
+single2211:
 	FMOVS 0(R10), F0
 
-loaded2202:
+loaded2212:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single2203
+	TBZ $1, R20, single2213
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2204
+	TBZ $0, R20, loaded2214
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2204
+	B loaded2214
 
-single2203:
+single2213:
 	FMOVS 0(R10), F0
 
-loaded2204:
+loaded2214:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single2205
+	TBZ $1, R20, single2215
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2206
+	TBZ $0, R20, loaded2216
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2206
+	B loaded2216
 
-single2205:
+single2215:
 	FMOVS 0(R10), F0
 
-loaded2206:
+loaded2216:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single2207
+	TBZ $1, R20, single2217
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2208
+	TBZ $0, R20, loaded2218
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2208
+	B loaded2218
 
-single2207:
+single2217:
 	FMOVS 0(R10), F0
 
-loaded2208:
+loaded2218:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -44246,17 +44850,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single2209
+	TBZ $1, R20, single2219
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2210
+	TBZ $0, R20, loaded2220
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2210
+	B loaded2220
 
-single2209:
+single2219:
 	FMOVS 0(R10), F0
 
-loaded2210:
+loaded2220:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -44271,48 +44875,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2211
+	TBZ $1, R20, single2221
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2212
+	TBZ $0, R20, loaded2222
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2212
+	B loaded2222
 
-single2211:
+single2221:
 	FMOVS 0(R21), F0
 
-loaded2212:
+loaded2222:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2213
+	TBZ $1, R20, single2223
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2214
+	TBZ $0, R20, loaded2224
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2214
+	B loaded2224
 
-single2213:
+single2223:
 	FMOVS 0(R21), F0
 
-loaded2214:
+loaded2224:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2215
+	TBZ $1, R20, single2225
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2216
+	TBZ $0, R20, loaded2226
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2216
+	B loaded2226
 
-single2215:
+single2225:
 	FMOVS 0(R21), F0
 
-loaded2216:
+loaded2226:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -44327,29 +44931,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2217
+	TBZ $1, R20, single2227
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2218
+	TBZ $0, R20, stored2228
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2218
+	B stored2228
 
-single2217:
+single2227:
 	FMOVS F31, 0(R21)
 
-stored2218:
+stored2228:
 	ADD R13, R21
-	TBZ $1, R20, single2219
+	TBZ $1, R20, single2229
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2220
+	TBZ $0, R20, stored2230
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2220
+	B stored2230
 
-single2219:
+single2229:
 	FMOVS F30, 0(R21)
 
-stored2220:
+stored2230:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44582,68 +45186,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2221
+	TBZ $1, R20, single2231
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2222
+	TBZ $0, R20, loaded2232
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2222
+	B loaded2232
 
-single2221:
+single2231:
 	FMOVS 16(R10), F1
 
-loaded2222:
+loaded2232:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2223
+	TBZ $1, R20, single2233
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2224
+	TBZ $0, R20, loaded2234
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2224
+	B loaded2234
 
-single2223:
+single2233:
 	FMOVS 16(R10), F1
 
-loaded2224:
+loaded2234:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2225
+	TBZ $1, R20, single2235
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2226
+	TBZ $0, R20, loaded2236
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2226
+	B loaded2236
 
-single2225:
+single2235:
 	FMOVS 16(R10), F1
 
-loaded2226:
+loaded2236:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2227
+	TBZ $1, R20, single2237
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2228
+	TBZ $0, R20, loaded2238
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2228
+	B loaded2238
 
-single2227:
+single2237:
 	FMOVS 16(R10), F1
 
-loaded2228:
+loaded2238:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -44662,17 +45266,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2229
+	TBZ $1, R20, single2239
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2230
+	TBZ $0, R20, loaded2240
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2230
+	B loaded2240
 
-single2229:
+single2239:
 	FMOVS 16(R10), F1
 
-loaded2230:
+loaded2240:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44692,34 +45296,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2231
+	TBZ $1, R20, single2241
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2232
+	TBZ $0, R20, loaded2242
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2232
+	B loaded2242
 
-single2231:
+single2241:
 	FMOVS 16(R21), F0
 
-loaded2232:
+loaded2242:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2233
+	TBZ $1, R20, single2243
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2234
+	TBZ $0, R20, loaded2244
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2234
+	B loaded2244
 
-single2233:
+single2243:
 	FMOVS 16(R21), F0
 
-loaded2234:
+loaded2244:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -44729,17 +45333,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2235
+	TBZ $1, R20, single2245
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2236
+	TBZ $0, R20, loaded2246
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2236
+	B loaded2246
 
-single2235:
+single2245:
 	FMOVS 16(R21), F0
 
-loaded2236:
+loaded2246:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -44759,30 +45363,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2237
+	TBZ $1, R20, single2247
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2238
+	TBZ $0, R20, stored2248
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2238
+	B stored2248
 
-single2237:
+single2247:
 	FMOVS F30, 16(R21)
 
-stored2238:
+stored2248:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2239
+	TBZ $1, R20, single2249
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2240
+	TBZ $0, R20, stored2250
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2240
+	B stored2250
 
-single2239:
+single2249:
 	FMOVS F28, 16(R21)
 
-stored2240:
+stored2250:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45003,62 +45607,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single2241
+	TBZ $1, R20, single2251
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2242
+	TBZ $0, R20, loaded2252
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2242
+	B loaded2252
 
-single2241:
+single2251:
 	FMOVS 0(R10), F0
 
-loaded2242:
+loaded2252:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single2243
+	TBZ $1, R20, single2253
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2244
+	TBZ $0, R20, loaded2254
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2244
+	B loaded2254
 
-single2243:
+single2253:
 	FMOVS 0(R10), F0
 
-loaded2244:
+loaded2254:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single2245
+	TBZ $1, R20, single2255
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2246
+	TBZ $0, R20, loaded2256
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2246
+	B loaded2256
 
-single2245:
+single2255:
 	FMOVS 0(R10), F0
 
-loaded2246:
+loaded2256:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single2247
+	TBZ $1, R20, single2257
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2248
+	TBZ $0, R20, loaded2258
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2248
+	B loaded2258
 
-single2247:
+single2257:
 	FMOVS 0(R10), F0
 
-loaded2248:
+loaded2258:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -45077,17 +45681,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single2249
+	TBZ $1, R20, single2259
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2250
+	TBZ $0, R20, loaded2260
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2250
+	B loaded2260
 
-single2249:
+single2259:
 	FMOVS 0(R10), F0
 
-loaded2250:
+loaded2260:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -45103,62 +45707,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2251
+	TBZ $1, R20, single2261
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2252
+	TBZ $0, R20, loaded2262
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2252
+	B loaded2262
 
-single2251:
+single2261:
 	FMOVS 0(R21), F0
 
-loaded2252:
+loaded2262:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2253
+	TBZ $1, R20, single2263
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2254
+	TBZ $0, R20, loaded2264
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2254
+	B loaded2264
 
-single2253:
+single2263:
 	FMOVS 0(R21), F0
 
-loaded2254:
+loaded2264:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2255
+	TBZ $1, R20, single2265
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2256
+	TBZ $0, R20, loaded2266
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2256
+	B loaded2266
 
-single2255:
+single2265:
 	FMOVS 0(R21), F0
 
-loaded2256:
+loaded2266:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2257
+	TBZ $1, R20, single2267
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2258
+	TBZ $0, R20, loaded2268
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2258
+	B loaded2268
 
-single2257:
+single2267:
 	FMOVS 0(R21), F0
 
-loaded2258:
+loaded2268:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -45176,41 +45780,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2259
+	TBZ $1, R20, single2269
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2260
+	TBZ $0, R20, stored2270
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2260
+	B stored2270
 
-single2259:
+single2269:
 	FMOVS F31, 0(R21)
 
-stored2260:
+stored2270:
 	ADD R13, R21
-	TBZ $1, R20, single2261
+	TBZ $1, R20, single2271
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2262
+	TBZ $0, R20, stored2272
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2262
+	B stored2272
 
-single2261:
+single2271:
 	FMOVS F30, 0(R21)
 
-stored2262:
+stored2272:
 	ADD R13, R21
-	TBZ $1, R20, single2263
+	TBZ $1, R20, single2273
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2264
+	TBZ $0, R20, stored2274
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2264
+	B stored2274
 
-single2263:
+single2273:
 	FMOVS F29, 0(R21)
 
-stored2264:
+stored2274:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45481,17 +46085,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2265
+	TBZ $1, R20, single2275
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2266
+	TBZ $0, R20, loaded2276
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2266
+	B loaded2276
 
-single2265:
+single2275:
 	FMOVS 16(R10), F1
 
-loaded2266:
+loaded2276:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45500,17 +46104,17 @@ loaded2266:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2267
+	TBZ $1, R20, single2277
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2268
+	TBZ $0, R20, loaded2278
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2268
+	B loaded2278
 
-single2267:
+single2277:
 	FMOVS 16(R10), F1
 
-loaded2268:
+loaded2278:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -45519,17 +46123,17 @@ loaded2268:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2269
+	TBZ $1, R20, single2279
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2270
+	TBZ $0, R20, loaded2280
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2270
+	B loaded2280
 
-single2269:
+single2279:
 	FMOVS 16(R10), F1
 
-loaded2270:
+loaded2280:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -45538,17 +46142,17 @@ loaded2270:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2271
+	TBZ $1, R20, single2281
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2272
+	TBZ $0, R20, loaded2282
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2272
+	B loaded2282
 
-single2271:
+single2281:
 	FMOVS 16(R10), F1
 
-loaded2272:
+loaded2282:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -45571,17 +46175,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2273
+	TBZ $1, R20, single2283
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2274
+	TBZ $0, R20, loaded2284
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2274
+	B loaded2284
 
-single2273:
+single2283:
 	FMOVS 16(R10), F1
 
-loaded2274:
+loaded2284:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45603,51 +46207,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2275
+	TBZ $1, R20, single2285
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2276
+	TBZ $0, R20, loaded2286
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2276
+	B loaded2286
 
-single2275:
+single2285:
 	FMOVS 16(R21), F0
 
-loaded2276:
+loaded2286:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2277
+	TBZ $1, R20, single2287
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2278
+	TBZ $0, R20, loaded2288
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2278
+	B loaded2288
 
-single2277:
+single2287:
 	FMOVS 16(R21), F0
 
-loaded2278:
+loaded2288:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2279
+	TBZ $1, R20, single2289
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2280
+	TBZ $0, R20, loaded2290
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2280
+	B loaded2290
 
-single2279:
+single2289:
 	FMOVS 16(R21), F0
 
-loaded2280:
+loaded2290:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -45658,17 +46262,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2281
+	TBZ $1, R20, single2291
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2282
+	TBZ $0, R20, loaded2292
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2282
+	B loaded2292
 
-single2281:
+single2291:
 	FMOVS 16(R21), F0
 
-loaded2282:
+loaded2292:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -45693,43 +46297,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2283
+	TBZ $1, R20, single2293
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2284
+	TBZ $0, R20, stored2294
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2284
+	B stored2294
 
-single2283:
+single2293:
 	FMOVS F30, 16(R21)
 
-stored2284:
+stored2294:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2285
+	TBZ $1, R20, single2295
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2286
+	TBZ $0, R20, stored2296
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2286
+	B stored2296
 
-single2285:
+single2295:
 	FMOVS F28, 16(R21)
 
-stored2286:
+stored2296:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2287
+	TBZ $1, R20, single2297
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2288
+	TBZ $0, R20, stored2298
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2288
+	B stored2298
 
-single2287:
+single2297:
 	FMOVS F26, 16(R21)
 
-stored2288:
+stored2298:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45974,65 +46578,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single2289
+	TBZ $1, R20, single2299
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2290
+	TBZ $0, R20, loaded2300
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2290
+	B loaded2300
 
-single2289:
+single2299:
 	FMOVS 0(R10), F0
 
-loaded2290:
+loaded2300:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single2291
+	TBZ $1, R20, single2301
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2292
+	TBZ $0, R20, loaded2302
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2292
+	B loaded2302
 
-single2291:
+single2301:
 	FMOVS 0(R10), F0
 
-loaded2292:
+loaded2302:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single2293
+	TBZ $1, R20, single2303
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2294
+	TBZ $0, R20, loaded2304
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2294
+	B loaded2304
 
-single2293:
+single2303:
 	FMOVS 0(R10), F0
 
-loaded2294:
+loaded2304:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single2295
+	TBZ $1, R20, single2305
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2296
+	TBZ $0, R20, loaded2306
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2296
+	B loaded2306
 
-single2295:
+single2305:
 	FMOVS 0(R10), F0
 
-loaded2296:
+loaded2306:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -46054,17 +46658,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single2297
+	TBZ $1, R20, single2307
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2298
+	TBZ $0, R20, loaded2308
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2298
+	B loaded2308
 
-single2297:
+single2307:
 	FMOVS 0(R10), F0
 
-loaded2298:
+loaded2308:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -46081,76 +46685,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2299
+	TBZ $1, R20, single2309
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2300
+	TBZ $0, R20, loaded2310
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2300
+	B loaded2310
 
-single2299:
+single2309:
 	FMOVS 0(R21), F0
 
-loaded2300:
+loaded2310:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2301
+	TBZ $1, R20, single2311
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2302
+	TBZ $0, R20, loaded2312
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2302
+	B loaded2312
 
-single2301:
+single2311:
 	FMOVS 0(R21), F0
 
-loaded2302:
+loaded2312:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2303
+	TBZ $1, R20, single2313
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2304
+	TBZ $0, R20, loaded2314
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2304
+	B loaded2314
 
-single2303:
+single2313:
 	FMOVS 0(R21), F0
 
-loaded2304:
+loaded2314:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2305
+	TBZ $1, R20, single2315
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2306
+	TBZ $0, R20, loaded2316
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2306
+	B loaded2316
 
-single2305:
+single2315:
 	FMOVS 0(R21), F0
 
-loaded2306:
+loaded2316:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2307
+	TBZ $1, R20, single2317
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2308
+	TBZ $0, R20, loaded2318
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2308
+	B loaded2318
 
-single2307:
+single2317:
 	FMOVS 0(R21), F0
 
-loaded2308:
+loaded2318:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -46171,53 +46775,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2309
+	TBZ $1, R20, single2319
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2310
+	TBZ $0, R20, stored2320
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2310
+	B stored2320
 
-single2309:
+single2319:
 	FMOVS F31, 0(R21)
 
-stored2310:
+stored2320:
 	ADD R13, R21
-	TBZ $1, R20, single2311
+	TBZ $1, R20, single2321
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2312
+	TBZ $0, R20, stored2322
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2312
+	B stored2322
 
-single2311:
+single2321:
 	FMOVS F30, 0(R21)
 
-stored2312:
+stored2322:
 	ADD R13, R21
-	TBZ $1, R20, single2313
+	TBZ $1, R20, single2323
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2314
+	TBZ $0, R20, stored2324
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2314
+	B stored2324
 
-single2313:
+single2323:
 	FMOVS F29, 0(R21)
 
-stored2314:
+stored2324:
 	ADD R13, R21
-	TBZ $1, R20, single2315
+	TBZ $1, R20, single2325
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2316
+	TBZ $0, R20, stored2326
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2316
+	B stored2326
 
-single2315:
+single2325:
 	FMOVS F28, 0(R21)
 
-stored2316:
+stored2326:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46526,17 +47130,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2317
+	TBZ $1, R20, single2327
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2318
+	TBZ $0, R20, loaded2328
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2318
+	B loaded2328
 
-single2317:
+single2327:
 	FMOVS 16(R10), F1
 
-loaded2318:
+loaded2328:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46547,17 +47151,17 @@ loaded2318:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2319
+	TBZ $1, R20, single2329
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2320
+	TBZ $0, R20, loaded2330
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2320
+	B loaded2330
 
-single2319:
+single2329:
 	FMOVS 16(R10), F1
 
-loaded2320:
+loaded2330:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -46568,17 +47172,17 @@ loaded2320:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2321
+	TBZ $1, R20, single2331
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2322
+	TBZ $0, R20, loaded2332
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2322
+	B loaded2332
 
-single2321:
+single2331:
 	FMOVS 16(R10), F1
 
-loaded2322:
+loaded2332:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -46589,17 +47193,17 @@ loaded2322:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2323
+	TBZ $1, R20, single2333
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2324
+	TBZ $0, R20, loaded2334
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2324
+	B loaded2334
 
-single2323:
+single2333:
 	FMOVS 16(R10), F1
 
-loaded2324:
+loaded2334:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -46626,17 +47230,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2325
+	TBZ $1, R20, single2335
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2326
+	TBZ $0, R20, loaded2336
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2326
+	B loaded2336
 
-single2325:
+single2335:
 	FMOVS 16(R10), F1
 
-loaded2326:
+loaded2336:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46660,68 +47264,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2327
+	TBZ $1, R20, single2337
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2328
+	TBZ $0, R20, loaded2338
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2328
+	B loaded2338
 
-single2327:
+single2337:
 	FMOVS 16(R21), F0
 
-loaded2328:
+loaded2338:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2329
+	TBZ $1, R20, single2339
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2330
+	TBZ $0, R20, loaded2340
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2330
+	B loaded2340
 
-single2329:
+single2339:
 	FMOVS 16(R21), F0
 
-loaded2330:
+loaded2340:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2331
+	TBZ $1, R20, single2341
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2332
+	TBZ $0, R20, loaded2342
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2332
+	B loaded2342
 
-single2331:
+single2341:
 	FMOVS 16(R21), F0
 
-loaded2332:
+loaded2342:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2333
+	TBZ $1, R20, single2343
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2334
+	TBZ $0, R20, loaded2344
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2334
+	B loaded2344
 
-single2333:
+single2343:
 	FMOVS 16(R21), F0
 
-loaded2334:
+loaded2344:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -46733,17 +47337,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2335
+	TBZ $1, R20, single2345
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2336
+	TBZ $0, R20, loaded2346
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2336
+	B loaded2346
 
-single2335:
+single2345:
 	FMOVS 16(R21), F0
 
-loaded2336:
+loaded2346:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -46773,56 +47377,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2337
+	TBZ $1, R20, single2347
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2338
+	TBZ $0, R20, stored2348
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2338
+	B stored2348
 
-single2337:
+single2347:
 	FMOVS F30, 16(R21)
 
-stored2338:
+stored2348:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2339
+	TBZ $1, R20, single2349
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2340
+	TBZ $0, R20, stored2350
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2340
+	B stored2350
 
-single2339:
+single2349:
 	FMOVS F28, 16(R21)
 
-stored2340:
+stored2350:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2341
+	TBZ $1, R20, single2351
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2342
+	TBZ $0, R20, stored2352
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2342
+	B stored2352
 
-single2341:
+single2351:
 	FMOVS F26, 16(R21)
 
-stored2342:
+stored2352:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2343
+	TBZ $1, R20, single2353
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2344
+	TBZ $0, R20, stored2354
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2344
+	B stored2354
 
-single2343:
+single2353:
 	FMOVS F24, 16(R21)
 
-stored2344:
+stored2354:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47091,68 +47695,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single2345
+	TBZ $1, R20, single2355
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2346
+	TBZ $0, R20, loaded2356
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2346
+	B loaded2356
 
-single2345:
+single2355:
 	FMOVS 0(R10), F0
 
-loaded2346:
+loaded2356:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single2347
+	TBZ $1, R20, single2357
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2348
+	TBZ $0, R20, loaded2358
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2348
+	B loaded2358
 
-single2347:
+single2357:
 	FMOVS 0(R10), F0
 
-loaded2348:
+loaded2358:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single2349
+	TBZ $1, R20, single2359
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2350
+	TBZ $0, R20, loaded2360
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2350
+	B loaded2360
 
-single2349:
+single2359:
 	FMOVS 0(R10), F0
 
-loaded2350:
+loaded2360:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single2351
+	TBZ $1, R20, single2361
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2352
+	TBZ $0, R20, loaded2362
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2352
+	B loaded2362
 
-single2351:
+single2361:
 	FMOVS 0(R10), F0
 
-loaded2352:
+loaded2362:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -47177,17 +47781,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single2353
+	TBZ $1, R20, single2363
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2354
+	TBZ $0, R20, loaded2364
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2354
+	B loaded2364
 
-single2353:
+single2363:
 	FMOVS 0(R10), F0
 
-loaded2354:
+loaded2364:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -47205,79 +47809,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2355
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2356
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2356
-
-single2355:
-	FMOVS 0(R21), F0
-
-loaded2356:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2357
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2358
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2358
-
-single2357:
-	FMOVS 0(R21), F0
-
-loaded2358:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2359
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2360
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2360
-
-single2359:
-	FMOVS 0(R21), F0
-
-loaded2360:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2361
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2362
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2362
-
-single2361:
-	FMOVS 0(R21), F0
-
-loaded2362:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2363
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2364
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2364
-
-single2363:
-	FMOVS 0(R21), F0
-
-loaded2364:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
 	TBZ $1, R20, single2365
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2366
@@ -47289,6 +47820,79 @@ single2365:
 	FMOVS 0(R21), F0
 
 loaded2366:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2367
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2368
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2368
+
+single2367:
+	FMOVS 0(R21), F0
+
+loaded2368:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2369
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2370
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2370
+
+single2369:
+	FMOVS 0(R21), F0
+
+loaded2370:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2371
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2372
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2372
+
+single2371:
+	FMOVS 0(R21), F0
+
+loaded2372:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2373
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2374
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2374
+
+single2373:
+	FMOVS 0(R21), F0
+
+loaded2374:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2375
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2376
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2376
+
+single2375:
+	FMOVS 0(R21), F0
+
+loaded2376:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47312,65 +47916,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2367
+	TBZ $1, R20, single2377
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2368
+	TBZ $0, R20, stored2378
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2368
+	B stored2378
 
-single2367:
+single2377:
 	FMOVS F31, 0(R21)
 
-stored2368:
+stored2378:
 	ADD R13, R21
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2379
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2370
+	TBZ $0, R20, stored2380
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2370
+	B stored2380
 
-single2369:
+single2379:
 	FMOVS F30, 0(R21)
 
-stored2370:
+stored2380:
 	ADD R13, R21
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2381
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2372
+	TBZ $0, R20, stored2382
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2372
+	B stored2382
 
-single2371:
+single2381:
 	FMOVS F29, 0(R21)
 
-stored2372:
+stored2382:
 	ADD R13, R21
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2383
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2374
+	TBZ $0, R20, stored2384
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2374
+	B stored2384
 
-single2373:
+single2383:
 	FMOVS F28, 0(R21)
 
-stored2374:
+stored2384:
 	ADD R13, R21
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2385
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2376
+	TBZ $0, R20, stored2386
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2376
+	B stored2386
 
-single2375:
+single2385:
 	FMOVS F27, 0(R21)
 
-stored2376:
+stored2386:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47717,17 +48321,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2387
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2378
+	TBZ $0, R20, loaded2388
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2378
+	B loaded2388
 
-single2377:
+single2387:
 	FMOVS 16(R10), F1
 
-loaded2378:
+loaded2388:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47740,17 +48344,17 @@ loaded2378:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2389
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2380
+	TBZ $0, R20, loaded2390
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2380
+	B loaded2390
 
-single2379:
+single2389:
 	FMOVS 16(R10), F1
 
-loaded2380:
+loaded2390:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -47763,17 +48367,17 @@ loaded2380:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2391
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2382
+	TBZ $0, R20, loaded2392
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2382
+	B loaded2392
 
-single2381:
+single2391:
 	FMOVS 16(R10), F1
 
-loaded2382:
+loaded2392:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -47786,17 +48390,17 @@ loaded2382:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2393
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2384
+	TBZ $0, R20, loaded2394
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2384
+	B loaded2394
 
-single2383:
+single2393:
 	FMOVS 16(R10), F1
 
-loaded2384:
+loaded2394:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -47827,17 +48431,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2395
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2386
+	TBZ $0, R20, loaded2396
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2386
+	B loaded2396
 
-single2385:
+single2395:
 	FMOVS 16(R10), F1
 
-loaded2386:
+loaded2396:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47863,85 +48467,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2397
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2388
+	TBZ $0, R20, loaded2398
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2388
+	B loaded2398
 
-single2387:
+single2397:
 	FMOVS 16(R21), F0
 
-loaded2388:
+loaded2398:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2399
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2390
+	TBZ $0, R20, loaded2400
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2390
+	B loaded2400
 
-single2389:
+single2399:
 	FMOVS 16(R21), F0
 
-loaded2390:
+loaded2400:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2401
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2392
+	TBZ $0, R20, loaded2402
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2392
+	B loaded2402
 
-single2391:
+single2401:
 	FMOVS 16(R21), F0
 
-loaded2392:
+loaded2402:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2403
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2394
+	TBZ $0, R20, loaded2404
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2394
+	B loaded2404
 
-single2393:
+single2403:
 	FMOVS 16(R21), F0
 
-loaded2394:
+loaded2404:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2405
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2396
+	TBZ $0, R20, loaded2406
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2396
+	B loaded2406
 
-single2395:
+single2405:
 	FMOVS 16(R21), F0
 
-loaded2396:
+loaded2406:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -47954,17 +48558,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2407
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2398
+	TBZ $0, R20, loaded2408
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2398
+	B loaded2408
 
-single2397:
+single2407:
 	FMOVS 16(R21), F0
 
-loaded2398:
+loaded2408:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -47999,69 +48603,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2409
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2400
+	TBZ $0, R20, stored2410
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2400
+	B stored2410
 
-single2399:
+single2409:
 	FMOVS F30, 16(R21)
 
-stored2400:
+stored2410:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2411
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2402
+	TBZ $0, R20, stored2412
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2402
+	B stored2412
 
-single2401:
+single2411:
 	FMOVS F28, 16(R21)
 
-stored2402:
+stored2412:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2413
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2404
+	TBZ $0, R20, stored2414
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2404
+	B stored2414
 
-single2403:
+single2413:
 	FMOVS F26, 16(R21)
 
-stored2404:
+stored2414:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2415
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2406
+	TBZ $0, R20, stored2416
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2406
+	B stored2416
 
-single2405:
+single2415:
 	FMOVS F24, 16(R21)
 
-stored2406:
+stored2416:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2417
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2408
+	TBZ $0, R20, stored2418
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2408
+	B stored2418
 
-single2407:
+single2417:
 	FMOVS F22, 16(R21)
 
-stored2408:
+stored2418:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48354,17 +48958,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2419
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2410
+	TBZ $0, R20, loaded2420
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2410
+	B loaded2420
 
-single2409:
+single2419:
 	FMOVS 0(R10), F0
 
-loaded2410:
+loaded2420:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -48372,17 +48976,17 @@ loaded2410:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2421
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2412
+	TBZ $0, R20, loaded2422
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2412
+	B loaded2422
 
-single2411:
+single2421:
 	FMOVS 0(R10), F0
 
-loaded2412:
+loaded2422:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -48390,17 +48994,17 @@ loaded2412:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2423
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2414
+	TBZ $0, R20, loaded2424
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2414
+	B loaded2424
 
-single2413:
+single2423:
 	FMOVS 0(R10), F0
 
-loaded2414:
+loaded2424:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -48408,17 +49012,17 @@ loaded2414:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2425
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2416
+	TBZ $0, R20, loaded2426
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2416
+	B loaded2426
 
-single2415:
+single2425:
 	FMOVS 0(R10), F0
 
-loaded2416:
+loaded2426:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -48446,17 +49050,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2427
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2418
+	TBZ $0, R20, loaded2428
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2418
+	B loaded2428
 
-single2417:
+single2427:
 	FMOVS 0(R10), F0
 
-loaded2418:
+loaded2428:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -48475,76 +49079,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2419
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2420
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2420
-
-single2419:
-	FMOVS 0(R21), F0
-
-loaded2420:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2421
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2422
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2422
-
-single2421:
-	FMOVS 0(R21), F0
-
-loaded2422:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2423
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2424
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2424
-
-single2423:
-	FMOVS 0(R21), F0
-
-loaded2424:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2425
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2426
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2426
-
-single2425:
-	FMOVS 0(R21), F0
-
-loaded2426:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2427
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2428
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2428
-
-single2427:
-	FMOVS 0(R21), F0
-
-loaded2428:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2429
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2430
@@ -48556,12 +49090,9 @@ single2429:
 	FMOVS 0(R21), F0
 
 loaded2430:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single2431
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2432
@@ -48573,6 +49104,79 @@ single2431:
 	FMOVS 0(R21), F0
 
 loaded2432:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2433
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2434
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2434
+
+single2433:
+	FMOVS 0(R21), F0
+
+loaded2434:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2435
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2436
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2436
+
+single2435:
+	FMOVS 0(R21), F0
+
+loaded2436:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2437
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2438
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2438
+
+single2437:
+	FMOVS 0(R21), F0
+
+loaded2438:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2439
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2440
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2440
+
+single2439:
+	FMOVS 0(R21), F0
+
+loaded2440:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2441
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2442
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2442
+
+single2441:
+	FMOVS 0(R21), F0
+
+loaded2442:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -48599,77 +49203,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2433
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2434
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2434
-
-single2433:
-	FMOVS F31, 0(R21)
-
-stored2434:
-	ADD R13, R21
-	TBZ $1, R20, single2435
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2436
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2436
-
-single2435:
-	FMOVS F30, 0(R21)
-
-stored2436:
-	ADD R13, R21
-	TBZ $1, R20, single2437
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2438
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2438
-
-single2437:
-	FMOVS F29, 0(R21)
-
-stored2438:
-	ADD R13, R21
-	TBZ $1, R20, single2439
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2440
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2440
-
-single2439:
-	FMOVS F28, 0(R21)
-
-stored2440:
-	ADD R13, R21
-	TBZ $1, R20, single2441
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2442
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2442
-
-single2441:
-	FMOVS F27, 0(R21)
-
-stored2442:
-	ADD R13, R21
 	TBZ $1, R20, single2443
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2444
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2444
 
 single2443:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2444:
+	ADD R13, R21
+	TBZ $1, R20, single2445
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2446
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2446
+
+single2445:
+	FMOVS F30, 0(R21)
+
+stored2446:
+	ADD R13, R21
+	TBZ $1, R20, single2447
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2448
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2448
+
+single2447:
+	FMOVS F29, 0(R21)
+
+stored2448:
+	ADD R13, R21
+	TBZ $1, R20, single2449
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2450
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2450
+
+single2449:
+	FMOVS F28, 0(R21)
+
+stored2450:
+	ADD R13, R21
+	TBZ $1, R20, single2451
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2452
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2452
+
+single2451:
+	FMOVS F27, 0(R21)
+
+stored2452:
+	ADD R13, R21
+	TBZ $1, R20, single2453
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2454
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2454
+
+single2453:
+	FMOVS F26, 0(R21)
+
+stored2454:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49054,17 +49658,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2455
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2446
+	TBZ $0, R20, loaded2456
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2446
+	B loaded2456
 
-single2445:
+single2455:
 	FMOVS 16(R10), F1
 
-loaded2446:
+loaded2456:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49079,17 +49683,17 @@ loaded2446:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2457
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2448
+	TBZ $0, R20, loaded2458
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2448
+	B loaded2458
 
-single2447:
+single2457:
 	FMOVS 16(R10), F1
 
-loaded2448:
+loaded2458:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -49104,17 +49708,17 @@ loaded2448:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2459
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2450
+	TBZ $0, R20, loaded2460
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2450
+	B loaded2460
 
-single2449:
+single2459:
 	FMOVS 16(R10), F1
 
-loaded2450:
+loaded2460:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -49129,17 +49733,17 @@ loaded2450:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2461
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2452
+	TBZ $0, R20, loaded2462
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2452
+	B loaded2462
 
-single2451:
+single2461:
 	FMOVS 16(R10), F1
 
-loaded2452:
+loaded2462:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -49174,17 +49778,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2463
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2454
+	TBZ $0, R20, loaded2464
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2454
+	B loaded2464
 
-single2453:
+single2463:
 	FMOVS 16(R10), F1
 
-loaded2454:
+loaded2464:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49212,91 +49816,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2455
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2456
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2456
-
-single2455:
-	FMOVS 16(R21), F0
-
-loaded2456:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2457
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2458
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2458
-
-single2457:
-	FMOVS 16(R21), F0
-
-loaded2458:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2459
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2460
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2460
-
-single2459:
-	FMOVS 16(R21), F0
-
-loaded2460:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2461
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2462
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2462
-
-single2461:
-	FMOVS 16(R21), F0
-
-loaded2462:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2463
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2464
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2464
-
-single2463:
-	FMOVS 16(R21), F0
-
-loaded2464:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2465
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2466
@@ -49308,6 +49827,91 @@ single2465:
 	FMOVS 16(R21), F0
 
 loaded2466:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2467
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2468
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2468
+
+single2467:
+	FMOVS 16(R21), F0
+
+loaded2468:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2469
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2470
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2470
+
+single2469:
+	FMOVS 16(R21), F0
+
+loaded2470:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2471
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2472
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2472
+
+single2471:
+	FMOVS 16(R21), F0
+
+loaded2472:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2473
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2474
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2474
+
+single2473:
+	FMOVS 16(R21), F0
+
+loaded2474:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2475
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2476
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2476
+
+single2475:
+	FMOVS 16(R21), F0
+
+loaded2476:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -49321,17 +49925,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2467
+	TBZ $1, R20, single2477
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2468
+	TBZ $0, R20, loaded2478
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2468
+	B loaded2478
 
-single2467:
+single2477:
 	FMOVS 16(R21), F0
 
-loaded2468:
+loaded2478:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -49371,82 +49975,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2469
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2470
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2470
-
-single2469:
-	FMOVS F30, 16(R21)
-
-stored2470:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2471
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2472
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2472
-
-single2471:
-	FMOVS F28, 16(R21)
-
-stored2472:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2473
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2474
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2474
-
-single2473:
-	FMOVS F26, 16(R21)
-
-stored2474:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2475
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2476
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2476
-
-single2475:
-	FMOVS F24, 16(R21)
-
-stored2476:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2477
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2478
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2478
-
-single2477:
-	FMOVS F22, 16(R21)
-
-stored2478:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2479
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2480
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2480
 
 single2479:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2480:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2481
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2482
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2482
+
+single2481:
+	FMOVS F28, 16(R21)
+
+stored2482:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2483
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2484
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2484
+
+single2483:
+	FMOVS F26, 16(R21)
+
+stored2484:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2485
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2486
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2486
+
+single2485:
+	FMOVS F24, 16(R21)
+
+stored2486:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2487
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2488
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2488
+
+single2487:
+	FMOVS F22, 16(R21)
+
+stored2488:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2489
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2490
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2490
+
+single2489:
+	FMOVS F20, 16(R21)
+
+stored2490:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49763,17 +50367,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single2481
+	TBZ $1, R20, single2491
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2482
+	TBZ $0, R20, loaded2492
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2482
+	B loaded2492
 
-single2481:
+single2491:
 	FMOVS 0(R10), F0
 
-loaded2482:
+loaded2492:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -49782,17 +50386,17 @@ loaded2482:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single2483
+	TBZ $1, R20, single2493
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2484
+	TBZ $0, R20, loaded2494
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2484
+	B loaded2494
 
-single2483:
+single2493:
 	FMOVS 0(R10), F0
 
-loaded2484:
+loaded2494:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -49801,17 +50405,17 @@ loaded2484:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single2485
+	TBZ $1, R20, single2495
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2486
+	TBZ $0, R20, loaded2496
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2486
+	B loaded2496
 
-single2485:
+single2495:
 	FMOVS 0(R10), F0
 
-loaded2486:
+loaded2496:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -49820,17 +50424,17 @@ loaded2486:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2497
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2488
+	TBZ $0, R20, loaded2498
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2488
+	B loaded2498
 
-single2487:
+single2497:
 	FMOVS 0(R10), F0
 
-loaded2488:
+loaded2498:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -49861,17 +50465,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2499
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2490
+	TBZ $0, R20, loaded2500
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2490
+	B loaded2500
 
-single2489:
+single2499:
 	FMOVS 0(R10), F0
 
-loaded2490:
+loaded2500:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -49891,76 +50495,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2491
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2492
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2492
-
-single2491:
-	FMOVS 0(R21), F0
-
-loaded2492:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2493
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2494
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2494
-
-single2493:
-	FMOVS 0(R21), F0
-
-loaded2494:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2495
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2496
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2496
-
-single2495:
-	FMOVS 0(R21), F0
-
-loaded2496:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2497
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2498
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2498
-
-single2497:
-	FMOVS 0(R21), F0
-
-loaded2498:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2499
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2500
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2500
-
-single2499:
-	FMOVS 0(R21), F0
-
-loaded2500:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2501
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2502
@@ -49972,8 +50506,8 @@ single2501:
 	FMOVS 0(R21), F0
 
 loaded2502:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2503
 	FMOVD 0(R21), F0
@@ -49986,12 +50520,9 @@ single2503:
 	FMOVS 0(R21), F0
 
 loaded2504:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single2505
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2506
@@ -50003,6 +50534,79 @@ single2505:
 	FMOVS 0(R21), F0
 
 loaded2506:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2507
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2508
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2508
+
+single2507:
+	FMOVS 0(R21), F0
+
+loaded2508:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2509
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2510
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2510
+
+single2509:
+	FMOVS 0(R21), F0
+
+loaded2510:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2511
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2512
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2512
+
+single2511:
+	FMOVS 0(R21), F0
+
+loaded2512:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2513
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2514
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2514
+
+single2513:
+	FMOVS 0(R21), F0
+
+loaded2514:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2515
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2516
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2516
+
+single2515:
+	FMOVS 0(R21), F0
+
+loaded2516:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -50032,89 +50636,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2507
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2508
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2508
-
-single2507:
-	FMOVS F31, 0(R21)
-
-stored2508:
-	ADD R13, R21
-	TBZ $1, R20, single2509
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2510
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2510
-
-single2509:
-	FMOVS F30, 0(R21)
-
-stored2510:
-	ADD R13, R21
-	TBZ $1, R20, single2511
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2512
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2512
-
-single2511:
-	FMOVS F29, 0(R21)
-
-stored2512:
-	ADD R13, R21
-	TBZ $1, R20, single2513
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2514
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2514
-
-single2513:
-	FMOVS F28, 0(R21)
-
-stored2514:
-	ADD R13, R21
-	TBZ $1, R20, single2515
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2516
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2516
-
-single2515:
-	FMOVS F27, 0(R21)
-
-stored2516:
-	ADD R13, R21
 	TBZ $1, R20, single2517
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2518
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2518
 
 single2517:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2518:
 	ADD R13, R21
 	TBZ $1, R20, single2519
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2520
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2520
 
 single2519:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2520:
+	ADD R13, R21
+	TBZ $1, R20, single2521
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2522
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2522
+
+single2521:
+	FMOVS F29, 0(R21)
+
+stored2522:
+	ADD R13, R21
+	TBZ $1, R20, single2523
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2524
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2524
+
+single2523:
+	FMOVS F28, 0(R21)
+
+stored2524:
+	ADD R13, R21
+	TBZ $1, R20, single2525
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2526
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2526
+
+single2525:
+	FMOVS F27, 0(R21)
+
+stored2526:
+	ADD R13, R21
+	TBZ $1, R20, single2527
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2528
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2528
+
+single2527:
+	FMOVS F26, 0(R21)
+
+stored2528:
+	ADD R13, R21
+	TBZ $1, R20, single2529
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2530
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2530
+
+single2529:
+	FMOVS F25, 0(R21)
+
+stored2530:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50537,17 +51141,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2531
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2522
+	TBZ $0, R20, loaded2532
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2522
+	B loaded2532
 
-single2521:
+single2531:
 	FMOVS 16(R10), F1
 
-loaded2522:
+loaded2532:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -50564,17 +51168,17 @@ loaded2522:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2533
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2524
+	TBZ $0, R20, loaded2534
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2524
+	B loaded2534
 
-single2523:
+single2533:
 	FMOVS 16(R10), F1
 
-loaded2524:
+loaded2534:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -50591,17 +51195,17 @@ loaded2524:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2535
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2526
+	TBZ $0, R20, loaded2536
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2526
+	B loaded2536
 
-single2525:
+single2535:
 	FMOVS 16(R10), F1
 
-loaded2526:
+loaded2536:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -50618,17 +51222,17 @@ loaded2526:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2537
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2528
+	TBZ $0, R20, loaded2538
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2528
+	B loaded2538
 
-single2527:
+single2537:
 	FMOVS 16(R10), F1
 
-loaded2528:
+loaded2538:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -50667,17 +51271,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2539
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2530
+	TBZ $0, R20, loaded2540
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2530
+	B loaded2540
 
-single2529:
+single2539:
 	FMOVS 16(R10), F1
 
-loaded2530:
+loaded2540:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -50707,91 +51311,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2531
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2532
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2532
-
-single2531:
-	FMOVS 16(R21), F0
-
-loaded2532:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2533
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2534
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2534
-
-single2533:
-	FMOVS 16(R21), F0
-
-loaded2534:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2535
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2536
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2536
-
-single2535:
-	FMOVS 16(R21), F0
-
-loaded2536:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2537
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2538
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2538
-
-single2537:
-	FMOVS 16(R21), F0
-
-loaded2538:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2539
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2540
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2540
-
-single2539:
-	FMOVS 16(R21), F0
-
-loaded2540:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2541
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2542
@@ -50803,12 +51322,12 @@ single2541:
 	FMOVS 16(R21), F0
 
 loaded2542:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2543
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2544
@@ -50820,6 +51339,91 @@ single2543:
 	FMOVS 16(R21), F0
 
 loaded2544:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2545
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2546
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2546
+
+single2545:
+	FMOVS 16(R21), F0
+
+loaded2546:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2547
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2548
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2548
+
+single2547:
+	FMOVS 16(R21), F0
+
+loaded2548:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2549
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2550
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2550
+
+single2549:
+	FMOVS 16(R21), F0
+
+loaded2550:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2551
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2552
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2552
+
+single2551:
+	FMOVS 16(R21), F0
+
+loaded2552:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2553
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2554
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2554
+
+single2553:
+	FMOVS 16(R21), F0
+
+loaded2554:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -50834,17 +51438,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2545
+	TBZ $1, R20, single2555
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2546
+	TBZ $0, R20, loaded2556
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2546
+	B loaded2556
 
-single2545:
+single2555:
 	FMOVS 16(R21), F0
 
-loaded2546:
+loaded2556:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -50889,95 +51493,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2547
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2548
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2548
-
-single2547:
-	FMOVS F30, 16(R21)
-
-stored2548:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2549
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2550
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2550
-
-single2549:
-	FMOVS F28, 16(R21)
-
-stored2550:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2551
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2552
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2552
-
-single2551:
-	FMOVS F26, 16(R21)
-
-stored2552:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2553
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2554
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2554
-
-single2553:
-	FMOVS F24, 16(R21)
-
-stored2554:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2555
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2556
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2556
-
-single2555:
-	FMOVS F22, 16(R21)
-
-stored2556:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2557
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2558
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2558
 
 single2557:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2558:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2559
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2560
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2560
 
 single2559:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2560:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2561
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2562
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2562
+
+single2561:
+	FMOVS F26, 16(R21)
+
+stored2562:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2563
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2564
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2564
+
+single2563:
+	FMOVS F24, 16(R21)
+
+stored2564:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2565
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2566
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2566
+
+single2565:
+	FMOVS F22, 16(R21)
+
+stored2566:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2567
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2568
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2568
+
+single2567:
+	FMOVS F20, 16(R21)
+
+stored2568:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2569
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2570
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2570
+
+single2569:
+	FMOVS F18, 16(R21)
+
+stored2570:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51318,17 +51922,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single2561
+	TBZ $1, R20, single2571
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2562
+	TBZ $0, R20, loaded2572
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2562
+	B loaded2572
 
-single2561:
+single2571:
 	FMOVS 0(R10), F0
 
-loaded2562:
+loaded2572:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -51338,17 +51942,17 @@ loaded2562:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single2563
+	TBZ $1, R20, single2573
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2564
+	TBZ $0, R20, loaded2574
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2564
+	B loaded2574
 
-single2563:
+single2573:
 	FMOVS 0(R10), F0
 
-loaded2564:
+loaded2574:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -51358,17 +51962,17 @@ loaded2564:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single2565
+	TBZ $1, R20, single2575
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2566
+	TBZ $0, R20, loaded2576
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2566
+	B loaded2576
 
-single2565:
+single2575:
 	FMOVS 0(R10), F0
 
-loaded2566:
+loaded2576:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -51378,17 +51982,17 @@ loaded2566:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single2567
+	TBZ $1, R20, single2577
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2568
+	TBZ $0, R20, loaded2578
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2568
+	B loaded2578
 
-single2567:
+single2577:
 	FMOVS 0(R10), F0
 
-loaded2568:
+loaded2578:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -51422,17 +52026,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single2569
+	TBZ $1, R20, single2579
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2570
+	TBZ $0, R20, loaded2580
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2570
+	B loaded2580
 
-single2569:
+single2579:
 	FMOVS 0(R10), F0
 
-loaded2570:
+loaded2580:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -51453,76 +52057,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2571
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2572
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2572
-
-single2571:
-	FMOVS 0(R21), F0
-
-loaded2572:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2573
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2574
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2574
-
-single2573:
-	FMOVS 0(R21), F0
-
-loaded2574:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2575
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2576
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2576
-
-single2575:
-	FMOVS 0(R21), F0
-
-loaded2576:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2577
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2578
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2578
-
-single2577:
-	FMOVS 0(R21), F0
-
-loaded2578:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2579
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2580
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2580
-
-single2579:
-	FMOVS 0(R21), F0
-
-loaded2580:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2581
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2582
@@ -51534,8 +52068,8 @@ single2581:
 	FMOVS 0(R21), F0
 
 loaded2582:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2583
 	FMOVD 0(R21), F0
@@ -51548,8 +52082,8 @@ single2583:
 	FMOVS 0(R21), F0
 
 loaded2584:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2585
 	FMOVD 0(R21), F0
@@ -51562,12 +52096,9 @@ single2585:
 	FMOVS 0(R21), F0
 
 loaded2586:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single2587
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2588
@@ -51579,6 +52110,79 @@ single2587:
 	FMOVS 0(R21), F0
 
 loaded2588:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2589
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2590
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2590
+
+single2589:
+	FMOVS 0(R21), F0
+
+loaded2590:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2591
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2592
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2592
+
+single2591:
+	FMOVS 0(R21), F0
+
+loaded2592:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2593
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2594
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2594
+
+single2593:
+	FMOVS 0(R21), F0
+
+loaded2594:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2595
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2596
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2596
+
+single2595:
+	FMOVS 0(R21), F0
+
+loaded2596:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2597
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2598
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2598
+
+single2597:
+	FMOVS 0(R21), F0
+
+loaded2598:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -51611,101 +52215,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2589
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2590
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2590
-
-single2589:
-	FMOVS F31, 0(R21)
-
-stored2590:
-	ADD R13, R21
-	TBZ $1, R20, single2591
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2592
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2592
-
-single2591:
-	FMOVS F30, 0(R21)
-
-stored2592:
-	ADD R13, R21
-	TBZ $1, R20, single2593
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2594
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2594
-
-single2593:
-	FMOVS F29, 0(R21)
-
-stored2594:
-	ADD R13, R21
-	TBZ $1, R20, single2595
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2596
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2596
-
-single2595:
-	FMOVS F28, 0(R21)
-
-stored2596:
-	ADD R13, R21
-	TBZ $1, R20, single2597
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2598
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2598
-
-single2597:
-	FMOVS F27, 0(R21)
-
-stored2598:
-	ADD R13, R21
 	TBZ $1, R20, single2599
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2600
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2600
 
 single2599:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2600:
 	ADD R13, R21
 	TBZ $1, R20, single2601
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2602
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2602
 
 single2601:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2602:
 	ADD R13, R21
 	TBZ $1, R20, single2603
-	FMOVD F24, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2604
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2604
 
 single2603:
-	FMOVS F24, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2604:
+	ADD R13, R21
+	TBZ $1, R20, single2605
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2606
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2606
+
+single2605:
+	FMOVS F28, 0(R21)
+
+stored2606:
+	ADD R13, R21
+	TBZ $1, R20, single2607
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2608
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2608
+
+single2607:
+	FMOVS F27, 0(R21)
+
+stored2608:
+	ADD R13, R21
+	TBZ $1, R20, single2609
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2610
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2610
+
+single2609:
+	FMOVS F26, 0(R21)
+
+stored2610:
+	ADD R13, R21
+	TBZ $1, R20, single2611
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2612
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2612
+
+single2611:
+	FMOVS F25, 0(R21)
+
+stored2612:
+	ADD R13, R21
+	TBZ $1, R20, single2613
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2614
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2614
+
+single2613:
+	FMOVS F24, 0(R21)
+
+stored2614:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52166,17 +52770,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2605
+	TBZ $1, R20, single2615
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2606
+	TBZ $0, R20, loaded2616
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2606
+	B loaded2616
 
-single2605:
+single2615:
 	FMOVS 16(R10), F1
 
-loaded2606:
+loaded2616:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -52195,17 +52799,17 @@ loaded2606:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2607
+	TBZ $1, R20, single2617
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2608
+	TBZ $0, R20, loaded2618
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2608
+	B loaded2618
 
-single2607:
+single2617:
 	FMOVS 16(R10), F1
 
-loaded2608:
+loaded2618:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -52224,17 +52828,17 @@ loaded2608:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2619
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2610
+	TBZ $0, R20, loaded2620
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2610
+	B loaded2620
 
-single2609:
+single2619:
 	FMOVS 16(R10), F1
 
-loaded2610:
+loaded2620:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -52253,17 +52857,17 @@ loaded2610:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2611
+	TBZ $1, R20, single2621
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2612
+	TBZ $0, R20, loaded2622
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2612
+	B loaded2622
 
-single2611:
+single2621:
 	FMOVS 16(R10), F1
 
-loaded2612:
+loaded2622:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -52306,17 +52910,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2613
+	TBZ $1, R20, single2623
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2614
+	TBZ $0, R20, loaded2624
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2614
+	B loaded2624
 
-single2613:
+single2623:
 	FMOVS 16(R10), F1
 
-loaded2614:
+loaded2624:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -52348,91 +52952,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2615
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2616
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2616
-
-single2615:
-	FMOVS 16(R21), F0
-
-loaded2616:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2617
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2618
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2618
-
-single2617:
-	FMOVS 16(R21), F0
-
-loaded2618:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2619
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2620
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2620
-
-single2619:
-	FMOVS 16(R21), F0
-
-loaded2620:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2621
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2622
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2622
-
-single2621:
-	FMOVS 16(R21), F0
-
-loaded2622:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2623
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2624
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2624
-
-single2623:
-	FMOVS 16(R21), F0
-
-loaded2624:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2625
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2626
@@ -52444,12 +52963,12 @@ single2625:
 	FMOVS 16(R21), F0
 
 loaded2626:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2627
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2628
@@ -52461,12 +52980,12 @@ single2627:
 	FMOVS 16(R21), F0
 
 loaded2628:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2629
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2630
@@ -52478,6 +52997,91 @@ single2629:
 	FMOVS 16(R21), F0
 
 loaded2630:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2631
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2632
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2632
+
+single2631:
+	FMOVS 16(R21), F0
+
+loaded2632:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2633
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2634
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2634
+
+single2633:
+	FMOVS 16(R21), F0
+
+loaded2634:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2635
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2636
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2636
+
+single2635:
+	FMOVS 16(R21), F0
+
+loaded2636:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2637
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2638
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2638
+
+single2637:
+	FMOVS 16(R21), F0
+
+loaded2638:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2639
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2640
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2640
+
+single2639:
+	FMOVS 16(R21), F0
+
+loaded2640:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -52493,17 +53097,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2631
+	TBZ $1, R20, single2641
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2632
+	TBZ $0, R20, loaded2642
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2632
+	B loaded2642
 
-single2631:
+single2641:
 	FMOVS 16(R21), F0
 
-loaded2632:
+loaded2642:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -52553,108 +53157,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2633
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2634
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2634
-
-single2633:
-	FMOVS F30, 16(R21)
-
-stored2634:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2635
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2636
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2636
-
-single2635:
-	FMOVS F28, 16(R21)
-
-stored2636:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2637
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2638
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2638
-
-single2637:
-	FMOVS F26, 16(R21)
-
-stored2638:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2639
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2640
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2640
-
-single2639:
-	FMOVS F24, 16(R21)
-
-stored2640:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2641
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2642
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2642
-
-single2641:
-	FMOVS F22, 16(R21)
-
-stored2642:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2643
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2644
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2644
 
 single2643:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2644:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2645
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2646
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2646
 
 single2645:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2646:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2647
-	FMOVD F16, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2648
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2648
 
 single2647:
-	FMOVS F16, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2648:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2649
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2650
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2650
+
+single2649:
+	FMOVS F24, 16(R21)
+
+stored2650:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2651
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2652
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2652
+
+single2651:
+	FMOVS F22, 16(R21)
+
+stored2652:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2653
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2654
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2654
+
+single2653:
+	FMOVS F20, 16(R21)
+
+stored2654:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2655
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2656
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2656
+
+single2655:
+	FMOVS F18, 16(R21)
+
+stored2656:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2657
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2658
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2658
+
+single2657:
+	FMOVS F16, 16(R21)
+
+stored2658:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53410,17 +54014,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2649
+	TBZ $1, R20, single2659
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2650
+	TBZ $0, R20, loaded2660
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2650
+	B loaded2660
 
-single2649:
+single2659:
 	FMOVS 0(R10), F0
 
-loaded2650:
+loaded2660:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -53432,34 +54036,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2651
+	TBZ $1, R20, single2661
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2652
+	TBZ $0, R20, loaded2662
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2652
+	B loaded2662
 
-single2651:
+single2661:
 	FMOVS 0(R21), F0
 
-loaded2652:
+loaded2662:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2653
+	TBZ $1, R20, single2663
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2654
+	TBZ $0, R20, loaded2664
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2654
+	B loaded2664
 
-single2653:
+single2663:
 	FMOVS 0(R21), F0
 
-loaded2654:
+loaded2664:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -53471,17 +54075,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2655
+	TBZ $1, R20, single2665
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2656
+	TBZ $0, R20, stored2666
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2656
+	B stored2666
 
-single2655:
+single2665:
 	FMOVS F31, 0(R21)
 
-stored2656:
+stored2666:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53638,17 +54242,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2657
+	TBZ $1, R20, single2667
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2658
+	TBZ $0, R20, loaded2668
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2658
+	B loaded2668
 
-single2657:
+single2667:
 	FMOVS 16(R10), F1
 
-loaded2658:
+loaded2668:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -53664,17 +54268,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2659
+	TBZ $1, R20, single2669
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2660
+	TBZ $0, R20, loaded2670
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2660
+	B loaded2670
 
-single2659:
+single2669:
 	FMOVS 16(R21), F0
 
-loaded2660:
+loaded2670:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -53683,17 +54287,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2661
+	TBZ $1, R20, single2671
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2662
+	TBZ $0, R20, loaded2672
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2662
+	B loaded2672
 
-single2661:
+single2671:
 	FMOVS 16(R21), F0
 
-loaded2662:
+loaded2672:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -53708,17 +54312,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2663
+	TBZ $1, R20, single2673
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2664
+	TBZ $0, R20, stored2674
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2664
+	B stored2674
 
-single2663:
+single2673:
 	FMOVS F30, 16(R21)
 
-stored2664:
+stored2674:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53874,17 +54478,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2665
+	TBZ $1, R20, single2675
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2666
+	TBZ $0, R20, loaded2676
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2666
+	B loaded2676
 
-single2665:
+single2675:
 	FMOVS 0(R10), F0
 
-loaded2666:
+loaded2676:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -53897,48 +54501,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2667
+	TBZ $1, R20, single2677
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2668
+	TBZ $0, R20, loaded2678
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2668
+	B loaded2678
 
-single2667:
+single2677:
 	FMOVS 0(R21), F0
 
-loaded2668:
+loaded2678:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2669
+	TBZ $1, R20, single2679
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2670
+	TBZ $0, R20, loaded2680
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2670
+	B loaded2680
 
-single2669:
+single2679:
 	FMOVS 0(R21), F0
 
-loaded2670:
+loaded2680:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2671
+	TBZ $1, R20, single2681
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2672
+	TBZ $0, R20, loaded2682
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2672
+	B loaded2682
 
-single2671:
+single2681:
 	FMOVS 0(R21), F0
 
-loaded2672:
+loaded2682:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -53953,29 +54557,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2673
+	TBZ $1, R20, single2683
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2674
+	TBZ $0, R20, stored2684
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2674
+	B stored2684
 
-single2673:
+single2683:
 	FMOVS F31, 0(R21)
 
-stored2674:
+stored2684:
 	ADD R13, R21
-	TBZ $1, R20, single2675
+	TBZ $1, R20, single2685
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2676
+	TBZ $0, R20, stored2686
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2676
+	B stored2686
 
-single2675:
+single2685:
 	FMOVS F30, 0(R21)
 
-stored2676:
+stored2686:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54154,17 +54758,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2677
+	TBZ $1, R20, single2687
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2678
+	TBZ $0, R20, loaded2688
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2678
+	B loaded2688
 
-single2677:
+single2687:
 	FMOVS 16(R10), F1
 
-loaded2678:
+loaded2688:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -54182,34 +54786,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2679
+	TBZ $1, R20, single2689
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2680
+	TBZ $0, R20, loaded2690
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2680
+	B loaded2690
 
-single2679:
+single2689:
 	FMOVS 16(R21), F0
 
-loaded2680:
+loaded2690:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2681
+	TBZ $1, R20, single2691
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2682
+	TBZ $0, R20, loaded2692
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2682
+	B loaded2692
 
-single2681:
+single2691:
 	FMOVS 16(R21), F0
 
-loaded2682:
+loaded2692:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -54219,17 +54823,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2683
+	TBZ $1, R20, single2693
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2684
+	TBZ $0, R20, loaded2694
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2684
+	B loaded2694
 
-single2683:
+single2693:
 	FMOVS 16(R21), F0
 
-loaded2684:
+loaded2694:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -54249,30 +54853,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2685
+	TBZ $1, R20, single2695
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2686
+	TBZ $0, R20, stored2696
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2686
+	B stored2696
 
-single2685:
+single2695:
 	FMOVS F30, 16(R21)
 
-stored2686:
+stored2696:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2687
+	TBZ $1, R20, single2697
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2688
+	TBZ $0, R20, stored2698
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2688
+	B stored2698
 
-single2687:
+single2697:
 	FMOVS F28, 16(R21)
 
-stored2688:
+stored2698:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54444,17 +55048,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2689
+	TBZ $1, R20, single2699
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2690
+	TBZ $0, R20, loaded2700
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2690
+	B loaded2700
 
-single2689:
+single2699:
 	FMOVS 0(R10), F0
 
-loaded2690:
+loaded2700:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -54468,62 +55072,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2691
+	TBZ $1, R20, single2701
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2692
+	TBZ $0, R20, loaded2702
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2692
+	B loaded2702
 
-single2691:
+single2701:
 	FMOVS 0(R21), F0
 
-loaded2692:
+loaded2702:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2693
+	TBZ $1, R20, single2703
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2694
+	TBZ $0, R20, loaded2704
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2694
+	B loaded2704
 
-single2693:
+single2703:
 	FMOVS 0(R21), F0
 
-loaded2694:
+loaded2704:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2695
+	TBZ $1, R20, single2705
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2696
+	TBZ $0, R20, loaded2706
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2696
+	B loaded2706
 
-single2695:
+single2705:
 	FMOVS 0(R21), F0
 
-loaded2696:
+loaded2706:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2697
+	TBZ $1, R20, single2707
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2698
+	TBZ $0, R20, loaded2708
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2698
+	B loaded2708
 
-single2697:
+single2707:
 	FMOVS 0(R21), F0
 
-loaded2698:
+loaded2708:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -54541,41 +55145,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2699
+	TBZ $1, R20, single2709
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2700
+	TBZ $0, R20, stored2710
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2700
+	B stored2710
 
-single2699:
+single2709:
 	FMOVS F31, 0(R21)
 
-stored2700:
+stored2710:
 	ADD R13, R21
-	TBZ $1, R20, single2701
+	TBZ $1, R20, single2711
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2702
+	TBZ $0, R20, stored2712
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2702
+	B stored2712
 
-single2701:
+single2711:
 	FMOVS F30, 0(R21)
 
-stored2702:
+stored2712:
 	ADD R13, R21
-	TBZ $1, R20, single2703
+	TBZ $1, R20, single2713
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2704
+	TBZ $0, R20, stored2714
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2704
+	B stored2714
 
-single2703:
+single2713:
 	FMOVS F29, 0(R21)
 
-stored2704:
+stored2714:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54780,17 +55384,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2705
+	TBZ $1, R20, single2715
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2706
+	TBZ $0, R20, loaded2716
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2706
+	B loaded2716
 
-single2705:
+single2715:
 	FMOVS 16(R10), F1
 
-loaded2706:
+loaded2716:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -54810,51 +55414,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2707
+	TBZ $1, R20, single2717
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2708
+	TBZ $0, R20, loaded2718
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2708
+	B loaded2718
 
-single2707:
+single2717:
 	FMOVS 16(R21), F0
 
-loaded2708:
+loaded2718:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2709
+	TBZ $1, R20, single2719
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2710
+	TBZ $0, R20, loaded2720
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2710
+	B loaded2720
 
-single2709:
+single2719:
 	FMOVS 16(R21), F0
 
-loaded2710:
+loaded2720:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2711
+	TBZ $1, R20, single2721
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2712
+	TBZ $0, R20, loaded2722
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2712
+	B loaded2722
 
-single2711:
+single2721:
 	FMOVS 16(R21), F0
 
-loaded2712:
+loaded2722:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -54865,17 +55469,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2713
+	TBZ $1, R20, single2723
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2714
+	TBZ $0, R20, loaded2724
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2714
+	B loaded2724
 
-single2713:
+single2723:
 	FMOVS 16(R21), F0
 
-loaded2714:
+loaded2724:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -54900,43 +55504,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2725
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2716
+	TBZ $0, R20, stored2726
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2716
+	B stored2726
 
-single2715:
+single2725:
 	FMOVS F30, 16(R21)
 
-stored2716:
+stored2726:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2717
+	TBZ $1, R20, single2727
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2718
+	TBZ $0, R20, stored2728
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2718
+	B stored2728
 
-single2717:
+single2727:
 	FMOVS F28, 16(R21)
 
-stored2718:
+stored2728:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2719
+	TBZ $1, R20, single2729
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2720
+	TBZ $0, R20, stored2730
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2720
+	B stored2730
 
-single2719:
+single2729:
 	FMOVS F26, 16(R21)
 
-stored2720:
+stored2730:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55116,17 +55720,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2721
+	TBZ $1, R20, single2731
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2722
+	TBZ $0, R20, loaded2732
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2722
+	B loaded2732
 
-single2721:
+single2731:
 	FMOVS 0(R10), F0
 
-loaded2722:
+loaded2732:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -55141,76 +55745,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2723
+	TBZ $1, R20, single2733
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2724
+	TBZ $0, R20, loaded2734
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2724
+	B loaded2734
 
-single2723:
+single2733:
 	FMOVS 0(R21), F0
 
-loaded2724:
+loaded2734:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2725
+	TBZ $1, R20, single2735
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2726
+	TBZ $0, R20, loaded2736
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2726
+	B loaded2736
 
-single2725:
+single2735:
 	FMOVS 0(R21), F0
 
-loaded2726:
+loaded2736:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2727
+	TBZ $1, R20, single2737
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2728
+	TBZ $0, R20, loaded2738
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2728
+	B loaded2738
 
-single2727:
+single2737:
 	FMOVS 0(R21), F0
 
-loaded2728:
+loaded2738:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2729
+	TBZ $1, R20, single2739
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2730
+	TBZ $0, R20, loaded2740
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2730
+	B loaded2740
 
-single2729:
+single2739:
 	FMOVS 0(R21), F0
 
-loaded2730:
+loaded2740:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2731
+	TBZ $1, R20, single2741
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2732
+	TBZ $0, R20, loaded2742
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2732
+	B loaded2742
 
-single2731:
+single2741:
 	FMOVS 0(R21), F0
 
-loaded2732:
+loaded2742:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -55231,53 +55835,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2733
+	TBZ $1, R20, single2743
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2734
+	TBZ $0, R20, stored2744
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2734
+	B stored2744
 
-single2733:
+single2743:
 	FMOVS F31, 0(R21)
 
-stored2734:
+stored2744:
 	ADD R13, R21
-	TBZ $1, R20, single2735
+	TBZ $1, R20, single2745
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2736
+	TBZ $0, R20, stored2746
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2736
+	B stored2746
 
-single2735:
+single2745:
 	FMOVS F30, 0(R21)
 
-stored2736:
+stored2746:
 	ADD R13, R21
-	TBZ $1, R20, single2737
+	TBZ $1, R20, single2747
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2738
+	TBZ $0, R20, stored2748
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2738
+	B stored2748
 
-single2737:
+single2747:
 	FMOVS F29, 0(R21)
 
-stored2738:
+stored2748:
 	ADD R13, R21
-	TBZ $1, R20, single2739
+	TBZ $1, R20, single2749
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2740
+	TBZ $0, R20, stored2750
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2740
+	B stored2750
 
-single2739:
+single2749:
 	FMOVS F28, 0(R21)
 
-stored2740:
+stored2750:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55500,17 +56104,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2741
+	TBZ $1, R20, single2751
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2742
+	TBZ $0, R20, loaded2752
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2742
+	B loaded2752
 
-single2741:
+single2751:
 	FMOVS 16(R10), F1
 
-loaded2742:
+loaded2752:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -55532,68 +56136,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2743
+	TBZ $1, R20, single2753
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2744
+	TBZ $0, R20, loaded2754
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2744
+	B loaded2754
 
-single2743:
+single2753:
 	FMOVS 16(R21), F0
 
-loaded2744:
+loaded2754:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2745
+	TBZ $1, R20, single2755
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2746
+	TBZ $0, R20, loaded2756
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2746
+	B loaded2756
 
-single2745:
+single2755:
 	FMOVS 16(R21), F0
 
-loaded2746:
+loaded2756:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2747
+	TBZ $1, R20, single2757
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2748
+	TBZ $0, R20, loaded2758
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2748
+	B loaded2758
 
-single2747:
+single2757:
 	FMOVS 16(R21), F0
 
-loaded2748:
+loaded2758:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2749
+	TBZ $1, R20, single2759
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2750
+	TBZ $0, R20, loaded2760
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2750
+	B loaded2760
 
-single2749:
+single2759:
 	FMOVS 16(R21), F0
 
-loaded2750:
+loaded2760:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -55605,17 +56209,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2751
+	TBZ $1, R20, single2761
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2752
+	TBZ $0, R20, loaded2762
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2752
+	B loaded2762
 
-single2751:
+single2761:
 	FMOVS 16(R21), F0
 
-loaded2752:
+loaded2762:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -55645,56 +56249,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2753
+	TBZ $1, R20, single2763
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2754
+	TBZ $0, R20, stored2764
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2754
+	B stored2764
 
-single2753:
+single2763:
 	FMOVS F30, 16(R21)
 
-stored2754:
+stored2764:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2755
+	TBZ $1, R20, single2765
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2756
+	TBZ $0, R20, stored2766
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2756
+	B stored2766
 
-single2755:
+single2765:
 	FMOVS F28, 16(R21)
 
-stored2756:
+stored2766:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2757
+	TBZ $1, R20, single2767
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2758
+	TBZ $0, R20, stored2768
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2758
+	B stored2768
 
-single2757:
+single2767:
 	FMOVS F26, 16(R21)
 
-stored2758:
+stored2768:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2759
+	TBZ $1, R20, single2769
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2760
+	TBZ $0, R20, stored2770
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2760
+	B stored2770
 
-single2759:
+single2769:
 	FMOVS F24, 16(R21)
 
-stored2760:
+stored2770:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55888,17 +56492,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2761
+	TBZ $1, R20, single2771
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2762
+	TBZ $0, R20, loaded2772
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2762
+	B loaded2772
 
-single2761:
+single2771:
 	FMOVS 0(R10), F0
 
-loaded2762:
+loaded2772:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -55914,79 +56518,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2763
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2764
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2764
-
-single2763:
-	FMOVS 0(R21), F0
-
-loaded2764:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2765
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2766
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2766
-
-single2765:
-	FMOVS 0(R21), F0
-
-loaded2766:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2767
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2768
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2768
-
-single2767:
-	FMOVS 0(R21), F0
-
-loaded2768:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2769
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2770
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2770
-
-single2769:
-	FMOVS 0(R21), F0
-
-loaded2770:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2771
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2772
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2772
-
-single2771:
-	FMOVS 0(R21), F0
-
-loaded2772:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
 	TBZ $1, R20, single2773
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2774
@@ -55998,6 +56529,79 @@ single2773:
 	FMOVS 0(R21), F0
 
 loaded2774:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2775
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2776
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2776
+
+single2775:
+	FMOVS 0(R21), F0
+
+loaded2776:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2777
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2778
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2778
+
+single2777:
+	FMOVS 0(R21), F0
+
+loaded2778:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2779
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2780
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2780
+
+single2779:
+	FMOVS 0(R21), F0
+
+loaded2780:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2781
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2782
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2782
+
+single2781:
+	FMOVS 0(R21), F0
+
+loaded2782:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2783
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2784
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2784
+
+single2783:
+	FMOVS 0(R21), F0
+
+loaded2784:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -56021,65 +56625,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2775
+	TBZ $1, R20, single2785
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2776
+	TBZ $0, R20, stored2786
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2776
+	B stored2786
 
-single2775:
+single2785:
 	FMOVS F31, 0(R21)
 
-stored2776:
+stored2786:
 	ADD R13, R21
-	TBZ $1, R20, single2777
+	TBZ $1, R20, single2787
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2778
+	TBZ $0, R20, stored2788
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2778
+	B stored2788
 
-single2777:
+single2787:
 	FMOVS F30, 0(R21)
 
-stored2778:
+stored2788:
 	ADD R13, R21
-	TBZ $1, R20, single2779
+	TBZ $1, R20, single2789
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2780
+	TBZ $0, R20, stored2790
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2780
+	B stored2790
 
-single2779:
+single2789:
 	FMOVS F29, 0(R21)
 
-stored2780:
+stored2790:
 	ADD R13, R21
-	TBZ $1, R20, single2781
+	TBZ $1, R20, single2791
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2782
+	TBZ $0, R20, stored2792
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2782
+	B stored2792
 
-single2781:
+single2791:
 	FMOVS F28, 0(R21)
 
-stored2782:
+stored2792:
 	ADD R13, R21
-	TBZ $1, R20, single2783
+	TBZ $1, R20, single2793
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2784
+	TBZ $0, R20, stored2794
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2784
+	B stored2794
 
-single2783:
+single2793:
 	FMOVS F27, 0(R21)
 
-stored2784:
+stored2794:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56326,17 +56930,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2785
+	TBZ $1, R20, single2795
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2786
+	TBZ $0, R20, loaded2796
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2786
+	B loaded2796
 
-single2785:
+single2795:
 	FMOVS 16(R10), F1
 
-loaded2786:
+loaded2796:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -56360,85 +56964,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2787
+	TBZ $1, R20, single2797
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2788
+	TBZ $0, R20, loaded2798
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2788
+	B loaded2798
 
-single2787:
+single2797:
 	FMOVS 16(R21), F0
 
-loaded2788:
+loaded2798:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2789
+	TBZ $1, R20, single2799
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2790
+	TBZ $0, R20, loaded2800
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2790
+	B loaded2800
 
-single2789:
+single2799:
 	FMOVS 16(R21), F0
 
-loaded2790:
+loaded2800:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2791
+	TBZ $1, R20, single2801
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2792
+	TBZ $0, R20, loaded2802
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2792
+	B loaded2802
 
-single2791:
+single2801:
 	FMOVS 16(R21), F0
 
-loaded2792:
+loaded2802:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2793
+	TBZ $1, R20, single2803
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2794
+	TBZ $0, R20, loaded2804
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2794
+	B loaded2804
 
-single2793:
+single2803:
 	FMOVS 16(R21), F0
 
-loaded2794:
+loaded2804:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2795
+	TBZ $1, R20, single2805
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2796
+	TBZ $0, R20, loaded2806
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2796
+	B loaded2806
 
-single2795:
+single2805:
 	FMOVS 16(R21), F0
 
-loaded2796:
+loaded2806:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -56451,17 +57055,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2797
+	TBZ $1, R20, single2807
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2798
+	TBZ $0, R20, loaded2808
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2798
+	B loaded2808
 
-single2797:
+single2807:
 	FMOVS 16(R21), F0
 
-loaded2798:
+loaded2808:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -56496,69 +57100,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2799
+	TBZ $1, R20, single2809
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2800
+	TBZ $0, R20, stored2810
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2800
+	B stored2810
 
-single2799:
+single2809:
 	FMOVS F30, 16(R21)
 
-stored2800:
+stored2810:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2801
+	TBZ $1, R20, single2811
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2802
+	TBZ $0, R20, stored2812
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2802
+	B stored2812
 
-single2801:
+single2811:
 	FMOVS F28, 16(R21)
 
-stored2802:
+stored2812:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2803
+	TBZ $1, R20, single2813
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2804
+	TBZ $0, R20, stored2814
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2804
+	B stored2814
 
-single2803:
+single2813:
 	FMOVS F26, 16(R21)
 
-stored2804:
+stored2814:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2805
+	TBZ $1, R20, single2815
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2806
+	TBZ $0, R20, stored2816
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2806
+	B stored2816
 
-single2805:
+single2815:
 	FMOVS F24, 16(R21)
 
-stored2806:
+stored2816:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2807
+	TBZ $1, R20, single2817
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2808
+	TBZ $0, R20, stored2818
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2808
+	B stored2818
 
-single2807:
+single2817:
 	FMOVS F22, 16(R21)
 
-stored2808:
+stored2818:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56764,17 +57368,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2809
+	TBZ $1, R20, single2819
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2810
+	TBZ $0, R20, loaded2820
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2810
+	B loaded2820
 
-single2809:
+single2819:
 	FMOVS 0(R10), F0
 
-loaded2810:
+loaded2820:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -56791,76 +57395,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2811
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2812
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2812
-
-single2811:
-	FMOVS 0(R21), F0
-
-loaded2812:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2813
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2814
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2814
-
-single2813:
-	FMOVS 0(R21), F0
-
-loaded2814:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2815
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2816
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2816
-
-single2815:
-	FMOVS 0(R21), F0
-
-loaded2816:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2817
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2818
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2818
-
-single2817:
-	FMOVS 0(R21), F0
-
-loaded2818:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2819
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2820
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2820
-
-single2819:
-	FMOVS 0(R21), F0
-
-loaded2820:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2821
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2822
@@ -56872,12 +57406,9 @@ single2821:
 	FMOVS 0(R21), F0
 
 loaded2822:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single2823
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2824
@@ -56889,6 +57420,79 @@ single2823:
 	FMOVS 0(R21), F0
 
 loaded2824:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2825
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2826
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2826
+
+single2825:
+	FMOVS 0(R21), F0
+
+loaded2826:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2827
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2828
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2828
+
+single2827:
+	FMOVS 0(R21), F0
+
+loaded2828:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2829
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2830
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2830
+
+single2829:
+	FMOVS 0(R21), F0
+
+loaded2830:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2831
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2832
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2832
+
+single2831:
+	FMOVS 0(R21), F0
+
+loaded2832:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2833
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2834
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2834
+
+single2833:
+	FMOVS 0(R21), F0
+
+loaded2834:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -56915,77 +57519,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2825
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2826
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2826
-
-single2825:
-	FMOVS F31, 0(R21)
-
-stored2826:
-	ADD R13, R21
-	TBZ $1, R20, single2827
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2828
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2828
-
-single2827:
-	FMOVS F30, 0(R21)
-
-stored2828:
-	ADD R13, R21
-	TBZ $1, R20, single2829
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2830
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2830
-
-single2829:
-	FMOVS F29, 0(R21)
-
-stored2830:
-	ADD R13, R21
-	TBZ $1, R20, single2831
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2832
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2832
-
-single2831:
-	FMOVS F28, 0(R21)
-
-stored2832:
-	ADD R13, R21
-	TBZ $1, R20, single2833
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2834
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2834
-
-single2833:
-	FMOVS F27, 0(R21)
-
-stored2834:
-	ADD R13, R21
 	TBZ $1, R20, single2835
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2836
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2836
 
 single2835:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2836:
+	ADD R13, R21
+	TBZ $1, R20, single2837
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2838
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2838
+
+single2837:
+	FMOVS F30, 0(R21)
+
+stored2838:
+	ADD R13, R21
+	TBZ $1, R20, single2839
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2840
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2840
+
+single2839:
+	FMOVS F29, 0(R21)
+
+stored2840:
+	ADD R13, R21
+	TBZ $1, R20, single2841
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2842
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2842
+
+single2841:
+	FMOVS F28, 0(R21)
+
+stored2842:
+	ADD R13, R21
+	TBZ $1, R20, single2843
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2844
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2844
+
+single2843:
+	FMOVS F27, 0(R21)
+
+stored2844:
+	ADD R13, R21
+	TBZ $1, R20, single2845
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2846
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2846
+
+single2845:
+	FMOVS F26, 0(R21)
+
+stored2846:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57254,17 +57858,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2837
+	TBZ $1, R20, single2847
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2838
+	TBZ $0, R20, loaded2848
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2838
+	B loaded2848
 
-single2837:
+single2847:
 	FMOVS 16(R10), F1
 
-loaded2838:
+loaded2848:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -57290,91 +57894,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2839
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2840
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2840
-
-single2839:
-	FMOVS 16(R21), F0
-
-loaded2840:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2841
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2842
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2842
-
-single2841:
-	FMOVS 16(R21), F0
-
-loaded2842:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2843
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2844
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2844
-
-single2843:
-	FMOVS 16(R21), F0
-
-loaded2844:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2845
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2846
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2846
-
-single2845:
-	FMOVS 16(R21), F0
-
-loaded2846:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2847
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2848
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2848
-
-single2847:
-	FMOVS 16(R21), F0
-
-loaded2848:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2849
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2850
@@ -57386,6 +57905,91 @@ single2849:
 	FMOVS 16(R21), F0
 
 loaded2850:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2851
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2852
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2852
+
+single2851:
+	FMOVS 16(R21), F0
+
+loaded2852:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2853
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2854
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2854
+
+single2853:
+	FMOVS 16(R21), F0
+
+loaded2854:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2855
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2856
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2856
+
+single2855:
+	FMOVS 16(R21), F0
+
+loaded2856:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2857
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2858
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2858
+
+single2857:
+	FMOVS 16(R21), F0
+
+loaded2858:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2859
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2860
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2860
+
+single2859:
+	FMOVS 16(R21), F0
+
+loaded2860:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -57399,17 +58003,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2851
+	TBZ $1, R20, single2861
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2852
+	TBZ $0, R20, loaded2862
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2852
+	B loaded2862
 
-single2851:
+single2861:
 	FMOVS 16(R21), F0
 
-loaded2852:
+loaded2862:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -57449,82 +58053,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2853
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2854
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2854
-
-single2853:
-	FMOVS F30, 16(R21)
-
-stored2854:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2855
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2856
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2856
-
-single2855:
-	FMOVS F28, 16(R21)
-
-stored2856:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2857
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2858
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2858
-
-single2857:
-	FMOVS F26, 16(R21)
-
-stored2858:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2859
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2860
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2860
-
-single2859:
-	FMOVS F24, 16(R21)
-
-stored2860:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2861
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2862
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2862
-
-single2861:
-	FMOVS F22, 16(R21)
-
-stored2862:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2863
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2864
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2864
 
 single2863:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2864:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2865
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2866
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2866
+
+single2865:
+	FMOVS F28, 16(R21)
+
+stored2866:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2867
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2868
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2868
+
+single2867:
+	FMOVS F26, 16(R21)
+
+stored2868:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2869
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2870
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2870
+
+single2869:
+	FMOVS F24, 16(R21)
+
+stored2870:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2871
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2872
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2872
+
+single2871:
+	FMOVS F22, 16(R21)
+
+stored2872:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2873
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2874
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2874
+
+single2873:
+	FMOVS F20, 16(R21)
+
+stored2874:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57746,17 +58350,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2865
+	TBZ $1, R20, single2875
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2866
+	TBZ $0, R20, loaded2876
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2866
+	B loaded2876
 
-single2865:
+single2875:
 	FMOVS 0(R10), F0
 
-loaded2866:
+loaded2876:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -57774,76 +58378,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2867
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2868
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2868
-
-single2867:
-	FMOVS 0(R21), F0
-
-loaded2868:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2869
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2870
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2870
-
-single2869:
-	FMOVS 0(R21), F0
-
-loaded2870:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2871
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2872
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2872
-
-single2871:
-	FMOVS 0(R21), F0
-
-loaded2872:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2873
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2874
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2874
-
-single2873:
-	FMOVS 0(R21), F0
-
-loaded2874:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2875
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2876
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2876
-
-single2875:
-	FMOVS 0(R21), F0
-
-loaded2876:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2877
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2878
@@ -57855,8 +58389,8 @@ single2877:
 	FMOVS 0(R21), F0
 
 loaded2878:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2879
 	FMOVD 0(R21), F0
@@ -57869,12 +58403,9 @@ single2879:
 	FMOVS 0(R21), F0
 
 loaded2880:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single2881
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2882
@@ -57886,6 +58417,79 @@ single2881:
 	FMOVS 0(R21), F0
 
 loaded2882:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2883
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2884
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2884
+
+single2883:
+	FMOVS 0(R21), F0
+
+loaded2884:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2885
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2886
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2886
+
+single2885:
+	FMOVS 0(R21), F0
+
+loaded2886:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2887
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2888
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2888
+
+single2887:
+	FMOVS 0(R21), F0
+
+loaded2888:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2889
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2890
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2890
+
+single2889:
+	FMOVS 0(R21), F0
+
+loaded2890:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2891
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2892
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2892
+
+single2891:
+	FMOVS 0(R21), F0
+
+loaded2892:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -57915,89 +58519,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2883
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2884
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2884
-
-single2883:
-	FMOVS F31, 0(R21)
-
-stored2884:
-	ADD R13, R21
-	TBZ $1, R20, single2885
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2886
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2886
-
-single2885:
-	FMOVS F30, 0(R21)
-
-stored2886:
-	ADD R13, R21
-	TBZ $1, R20, single2887
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2888
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2888
-
-single2887:
-	FMOVS F29, 0(R21)
-
-stored2888:
-	ADD R13, R21
-	TBZ $1, R20, single2889
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2890
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2890
-
-single2889:
-	FMOVS F28, 0(R21)
-
-stored2890:
-	ADD R13, R21
-	TBZ $1, R20, single2891
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2892
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2892
-
-single2891:
-	FMOVS F27, 0(R21)
-
-stored2892:
-	ADD R13, R21
 	TBZ $1, R20, single2893
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2894
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2894
 
 single2893:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2894:
 	ADD R13, R21
 	TBZ $1, R20, single2895
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2896
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2896
 
 single2895:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2896:
+	ADD R13, R21
+	TBZ $1, R20, single2897
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2898
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2898
+
+single2897:
+	FMOVS F29, 0(R21)
+
+stored2898:
+	ADD R13, R21
+	TBZ $1, R20, single2899
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2900
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2900
+
+single2899:
+	FMOVS F28, 0(R21)
+
+stored2900:
+	ADD R13, R21
+	TBZ $1, R20, single2901
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2902
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2902
+
+single2901:
+	FMOVS F27, 0(R21)
+
+stored2902:
+	ADD R13, R21
+	TBZ $1, R20, single2903
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2904
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2904
+
+single2903:
+	FMOVS F26, 0(R21)
+
+stored2904:
+	ADD R13, R21
+	TBZ $1, R20, single2905
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2906
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2906
+
+single2905:
+	FMOVS F25, 0(R21)
+
+stored2906:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58292,17 +58896,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2897
+	TBZ $1, R20, single2907
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2898
+	TBZ $0, R20, loaded2908
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2898
+	B loaded2908
 
-single2897:
+single2907:
 	FMOVS 16(R10), F1
 
-loaded2898:
+loaded2908:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -58330,91 +58934,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2899
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2900
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2900
-
-single2899:
-	FMOVS 16(R21), F0
-
-loaded2900:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2901
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2902
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2902
-
-single2901:
-	FMOVS 16(R21), F0
-
-loaded2902:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2903
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2904
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2904
-
-single2903:
-	FMOVS 16(R21), F0
-
-loaded2904:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2905
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2906
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2906
-
-single2905:
-	FMOVS 16(R21), F0
-
-loaded2906:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2907
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2908
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2908
-
-single2907:
-	FMOVS 16(R21), F0
-
-loaded2908:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2909
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2910
@@ -58426,12 +58945,12 @@ single2909:
 	FMOVS 16(R21), F0
 
 loaded2910:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2911
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2912
@@ -58443,6 +58962,91 @@ single2911:
 	FMOVS 16(R21), F0
 
 loaded2912:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2913
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2914
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2914
+
+single2913:
+	FMOVS 16(R21), F0
+
+loaded2914:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2915
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2916
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2916
+
+single2915:
+	FMOVS 16(R21), F0
+
+loaded2916:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2917
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2918
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2918
+
+single2917:
+	FMOVS 16(R21), F0
+
+loaded2918:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2919
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2920
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2920
+
+single2919:
+	FMOVS 16(R21), F0
+
+loaded2920:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2921
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2922
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2922
+
+single2921:
+	FMOVS 16(R21), F0
+
+loaded2922:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -58457,17 +59061,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2913
+	TBZ $1, R20, single2923
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2914
+	TBZ $0, R20, loaded2924
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2914
+	B loaded2924
 
-single2913:
+single2923:
 	FMOVS 16(R21), F0
 
-loaded2914:
+loaded2924:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -58512,95 +59116,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2915
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2916
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2916
-
-single2915:
-	FMOVS F30, 16(R21)
-
-stored2916:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2917
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2918
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2918
-
-single2917:
-	FMOVS F28, 16(R21)
-
-stored2918:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2919
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2920
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2920
-
-single2919:
-	FMOVS F26, 16(R21)
-
-stored2920:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2921
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2922
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2922
-
-single2921:
-	FMOVS F24, 16(R21)
-
-stored2922:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2923
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2924
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2924
-
-single2923:
-	FMOVS F22, 16(R21)
-
-stored2924:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2925
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2926
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2926
 
 single2925:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2926:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2927
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2928
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2928
 
 single2927:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2928:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2929
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2930
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2930
+
+single2929:
+	FMOVS F26, 16(R21)
+
+stored2930:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2931
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2932
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2932
+
+single2931:
+	FMOVS F24, 16(R21)
+
+stored2932:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2933
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2934
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2934
+
+single2933:
+	FMOVS F22, 16(R21)
+
+stored2934:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2935
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2936
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2936
+
+single2935:
+	FMOVS F20, 16(R21)
+
+stored2936:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2937
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2938
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2938
+
+single2937:
+	FMOVS F18, 16(R21)
+
+stored2938:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58830,17 +59434,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2929
+	TBZ $1, R20, single2939
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2930
+	TBZ $0, R20, loaded2940
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2930
+	B loaded2940
 
-single2929:
+single2939:
 	FMOVS 0(R10), F0
 
-loaded2930:
+loaded2940:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -58859,76 +59463,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2931
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2932
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2932
-
-single2931:
-	FMOVS 0(R21), F0
-
-loaded2932:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2933
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2934
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2934
-
-single2933:
-	FMOVS 0(R21), F0
-
-loaded2934:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2935
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2936
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2936
-
-single2935:
-	FMOVS 0(R21), F0
-
-loaded2936:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2937
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2938
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2938
-
-single2937:
-	FMOVS 0(R21), F0
-
-loaded2938:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2939
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2940
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2940
-
-single2939:
-	FMOVS 0(R21), F0
-
-loaded2940:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single2941
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2942
@@ -58940,8 +59474,8 @@ single2941:
 	FMOVS 0(R21), F0
 
 loaded2942:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2943
 	FMOVD 0(R21), F0
@@ -58954,8 +59488,8 @@ single2943:
 	FMOVS 0(R21), F0
 
 loaded2944:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2945
 	FMOVD 0(R21), F0
@@ -58968,12 +59502,9 @@ single2945:
 	FMOVS 0(R21), F0
 
 loaded2946:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single2947
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2948
@@ -58985,6 +59516,79 @@ single2947:
 	FMOVS 0(R21), F0
 
 loaded2948:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2949
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2950
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2950
+
+single2949:
+	FMOVS 0(R21), F0
+
+loaded2950:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2951
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2952
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2952
+
+single2951:
+	FMOVS 0(R21), F0
+
+loaded2952:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2953
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2954
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2954
+
+single2953:
+	FMOVS 0(R21), F0
+
+loaded2954:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2955
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2956
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2956
+
+single2955:
+	FMOVS 0(R21), F0
+
+loaded2956:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single2957
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2958
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2958
+
+single2957:
+	FMOVS 0(R21), F0
+
+loaded2958:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -59017,101 +59621,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2949
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2950
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2950
-
-single2949:
-	FMOVS F31, 0(R21)
-
-stored2950:
-	ADD R13, R21
-	TBZ $1, R20, single2951
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2952
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2952
-
-single2951:
-	FMOVS F30, 0(R21)
-
-stored2952:
-	ADD R13, R21
-	TBZ $1, R20, single2953
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2954
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2954
-
-single2953:
-	FMOVS F29, 0(R21)
-
-stored2954:
-	ADD R13, R21
-	TBZ $1, R20, single2955
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2956
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2956
-
-single2955:
-	FMOVS F28, 0(R21)
-
-stored2956:
-	ADD R13, R21
-	TBZ $1, R20, single2957
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2958
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2958
-
-single2957:
-	FMOVS F27, 0(R21)
-
-stored2958:
-	ADD R13, R21
 	TBZ $1, R20, single2959
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2960
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2960
 
 single2959:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2960:
 	ADD R13, R21
 	TBZ $1, R20, single2961
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2962
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2962
 
 single2961:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2962:
 	ADD R13, R21
 	TBZ $1, R20, single2963
-	FMOVD F24, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2964
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2964
 
 single2963:
-	FMOVS F24, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2964:
+	ADD R13, R21
+	TBZ $1, R20, single2965
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2966
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2966
+
+single2965:
+	FMOVS F28, 0(R21)
+
+stored2966:
+	ADD R13, R21
+	TBZ $1, R20, single2967
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2968
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2968
+
+single2967:
+	FMOVS F27, 0(R21)
+
+stored2968:
+	ADD R13, R21
+	TBZ $1, R20, single2969
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2970
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2970
+
+single2969:
+	FMOVS F26, 0(R21)
+
+stored2970:
+	ADD R13, R21
+	TBZ $1, R20, single2971
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2972
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2972
+
+single2971:
+	FMOVS F25, 0(R21)
+
+stored2972:
+	ADD R13, R21
+	TBZ $1, R20, single2973
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2974
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2974
+
+single2973:
+	FMOVS F24, 0(R21)
+
+stored2974:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59424,17 +60028,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2965
+	TBZ $1, R20, single2975
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2966
+	TBZ $0, R20, loaded2976
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2966
+	B loaded2976
 
-single2965:
+single2975:
 	FMOVS 16(R10), F1
 
-loaded2966:
+loaded2976:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -59464,91 +60068,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2967
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2968
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2968
-
-single2967:
-	FMOVS 16(R21), F0
-
-loaded2968:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2969
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2970
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2970
-
-single2969:
-	FMOVS 16(R21), F0
-
-loaded2970:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2971
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2972
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2972
-
-single2971:
-	FMOVS 16(R21), F0
-
-loaded2972:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2973
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2974
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2974
-
-single2973:
-	FMOVS 16(R21), F0
-
-loaded2974:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2975
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2976
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2976
-
-single2975:
-	FMOVS 16(R21), F0
-
-loaded2976:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single2977
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2978
@@ -59560,12 +60079,12 @@ single2977:
 	FMOVS 16(R21), F0
 
 loaded2978:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2979
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2980
@@ -59577,12 +60096,12 @@ single2979:
 	FMOVS 16(R21), F0
 
 loaded2980:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2981
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2982
@@ -59594,6 +60113,91 @@ single2981:
 	FMOVS 16(R21), F0
 
 loaded2982:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2983
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2984
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2984
+
+single2983:
+	FMOVS 16(R21), F0
+
+loaded2984:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2985
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2986
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2986
+
+single2985:
+	FMOVS 16(R21), F0
+
+loaded2986:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2987
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2988
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2988
+
+single2987:
+	FMOVS 16(R21), F0
+
+loaded2988:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2989
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2990
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2990
+
+single2989:
+	FMOVS 16(R21), F0
+
+loaded2990:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2991
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2992
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2992
+
+single2991:
+	FMOVS 16(R21), F0
+
+loaded2992:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -59609,17 +60213,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2983
+	TBZ $1, R20, single2993
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2984
+	TBZ $0, R20, loaded2994
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2984
+	B loaded2994
 
-single2983:
+single2993:
 	FMOVS 16(R21), F0
 
-loaded2984:
+loaded2994:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -59669,108 +60273,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2985
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2986
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2986
-
-single2985:
-	FMOVS F30, 16(R21)
-
-stored2986:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2987
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2988
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2988
-
-single2987:
-	FMOVS F28, 16(R21)
-
-stored2988:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2989
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2990
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2990
-
-single2989:
-	FMOVS F26, 16(R21)
-
-stored2990:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2991
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2992
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2992
-
-single2991:
-	FMOVS F24, 16(R21)
-
-stored2992:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2993
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2994
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2994
-
-single2993:
-	FMOVS F22, 16(R21)
-
-stored2994:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single2995
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2996
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2996
 
 single2995:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2996:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2997
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2998
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2998
 
 single2997:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2998:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2999
-	FMOVD F16, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored3000
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored3000
 
 single2999:
-	FMOVS F16, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored3000:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single3001
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored3002
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3002
+
+single3001:
+	FMOVS F24, 16(R21)
+
+stored3002:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single3003
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored3004
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored3004
+
+single3003:
+	FMOVS F22, 16(R21)
+
+stored3004:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single3005
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored3006
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored3006
+
+single3005:
+	FMOVS F20, 16(R21)
+
+stored3006:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single3007
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored3008
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored3008
+
+single3007:
+	FMOVS F18, 16(R21)
+
+stored3008:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single3009
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored3010
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored3010
+
+single3009:
+	FMOVS F16, 16(R21)
+
+stored3010:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60316,29 +60920,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single3001
+	TBZ $1, R20, single3011
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3002
+	TBZ $0, R20, loaded3012
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3002
+	B loaded3012
 
-single3001:
+single3011:
 	FMOVS 0(R10), F0
 
-loaded3002:
+loaded3012:
 	ADD R12, R10
-	TBZ $1, R20, single3003
+	TBZ $1, R20, single3013
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3004
+	TBZ $0, R20, loaded3014
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3004
+	B loaded3014
 
-single3003:
+single3013:
 	FMOVS 0(R0), F1
 
-loaded3004:
+loaded3014:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -60350,34 +60954,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3005
+	TBZ $1, R20, single3015
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3006
+	TBZ $0, R20, loaded3016
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3006
+	B loaded3016
 
-single3005:
+single3015:
 	FMOVS 0(R21), F0
 
-loaded3006:
+loaded3016:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3007
+	TBZ $1, R20, single3017
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3008
+	TBZ $0, R20, loaded3018
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3008
+	B loaded3018
 
-single3007:
+single3017:
 	FMOVS 0(R21), F0
 
-loaded3008:
+loaded3018:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -60389,17 +60993,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3009
+	TBZ $1, R20, single3019
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3010
+	TBZ $0, R20, stored3020
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3010
+	B stored3020
 
-single3009:
+single3019:
 	FMOVS F31, 0(R21)
 
-stored3010:
+stored3020:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60557,31 +61161,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3011
+	TBZ $1, R20, single3021
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3012
+	TBZ $0, R20, loaded3022
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3012
+	B loaded3022
 
-single3011:
+single3021:
 	FMOVS 16(R10), F1
 
-loaded3012:
+loaded3022:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3013
+	TBZ $1, R20, single3023
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3014
+	TBZ $0, R20, loaded3024
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3014
+	B loaded3024
 
-single3013:
+single3023:
 	FMOVS 16(R0), F3
 
-loaded3014:
+loaded3024:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -60596,17 +61200,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3015
+	TBZ $1, R20, single3025
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3016
+	TBZ $0, R20, loaded3026
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3016
+	B loaded3026
 
-single3015:
+single3025:
 	FMOVS 16(R21), F0
 
-loaded3016:
+loaded3026:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -60615,17 +61219,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single3017
+	TBZ $1, R20, single3027
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3018
+	TBZ $0, R20, loaded3028
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3018
+	B loaded3028
 
-single3017:
+single3027:
 	FMOVS 16(R21), F0
 
-loaded3018:
+loaded3028:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -60640,17 +61244,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3019
+	TBZ $1, R20, single3029
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3020
+	TBZ $0, R20, stored3030
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3020
+	B stored3030
 
-single3019:
+single3029:
 	FMOVS F30, 16(R21)
 
-stored3020:
+stored3030:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60811,42 +61415,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single3021
+	TBZ $1, R20, single3031
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3022
+	TBZ $0, R20, loaded3032
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3022
+	B loaded3032
 
-single3021:
+single3031:
 	FMOVS 0(R10), F0
 
-loaded3022:
+loaded3032:
 	ADD R12, R10
-	TBZ $1, R20, single3023
+	TBZ $1, R20, single3033
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3024
+	TBZ $0, R20, loaded3034
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3024
+	B loaded3034
 
-single3023:
+single3033:
 	FMOVS 0(R0), F1
 
-loaded3024:
+loaded3034:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3025
+	TBZ $1, R20, single3035
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3026
+	TBZ $0, R20, loaded3036
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3026
+	B loaded3036
 
-single3025:
+single3035:
 	FMOVS 0(R1), F1
 
-loaded3026:
+loaded3036:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -60858,48 +61462,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3027
+	TBZ $1, R20, single3037
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3028
+	TBZ $0, R20, loaded3038
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3028
+	B loaded3038
 
-single3027:
+single3037:
 	FMOVS 0(R21), F0
 
-loaded3028:
+loaded3038:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3029
+	TBZ $1, R20, single3039
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3030
+	TBZ $0, R20, loaded3040
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3030
+	B loaded3040
 
-single3029:
+single3039:
 	FMOVS 0(R21), F0
 
-loaded3030:
+loaded3040:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3031
+	TBZ $1, R20, single3041
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3032
+	TBZ $0, R20, loaded3042
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3032
+	B loaded3042
 
-single3031:
+single3041:
 	FMOVS 0(R21), F0
 
-loaded3032:
+loaded3042:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -60914,29 +61518,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3033
+	TBZ $1, R20, single3043
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3034
+	TBZ $0, R20, stored3044
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3034
+	B stored3044
 
-single3033:
+single3043:
 	FMOVS F31, 0(R21)
 
-stored3034:
+stored3044:
 	ADD R13, R21
-	TBZ $1, R20, single3035
+	TBZ $1, R20, single3045
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3036
+	TBZ $0, R20, stored3046
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3036
+	B stored3046
 
-single3035:
+single3045:
 	FMOVS F30, 0(R21)
 
-stored3036:
+stored3046:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61123,46 +61727,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3037
+	TBZ $1, R20, single3047
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3038
+	TBZ $0, R20, loaded3048
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3038
+	B loaded3048
 
-single3037:
+single3047:
 	FMOVS 16(R10), F1
 
-loaded3038:
+loaded3048:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3039
+	TBZ $1, R20, single3049
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3040
+	TBZ $0, R20, loaded3050
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3040
+	B loaded3050
 
-single3039:
+single3049:
 	FMOVS 16(R0), F3
 
-loaded3040:
+loaded3050:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3041
+	TBZ $1, R20, single3051
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3042
+	TBZ $0, R20, loaded3052
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3042
+	B loaded3052
 
-single3041:
+single3051:
 	FMOVS 16(R1), F3
 
-loaded3042:
+loaded3052:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -61177,34 +61781,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3043
+	TBZ $1, R20, single3053
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3044
+	TBZ $0, R20, loaded3054
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3044
+	B loaded3054
 
-single3043:
+single3053:
 	FMOVS 16(R21), F0
 
-loaded3044:
+loaded3054:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3045
+	TBZ $1, R20, single3055
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3046
+	TBZ $0, R20, loaded3056
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3046
+	B loaded3056
 
-single3045:
+single3055:
 	FMOVS 16(R21), F0
 
-loaded3046:
+loaded3056:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -61214,17 +61818,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single3047
+	TBZ $1, R20, single3057
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3048
+	TBZ $0, R20, loaded3058
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3048
+	B loaded3058
 
-single3047:
+single3057:
 	FMOVS 16(R21), F0
 
-loaded3048:
+loaded3058:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -61244,30 +61848,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3049
+	TBZ $1, R20, single3059
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3050
+	TBZ $0, R20, stored3060
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3050
+	B stored3060
 
-single3049:
+single3059:
 	FMOVS F30, 16(R21)
 
-stored3050:
+stored3060:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3051
+	TBZ $1, R20, single3061
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3052
+	TBZ $0, R20, stored3062
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3052
+	B stored3062
 
-single3051:
+single3061:
 	FMOVS F28, 16(R21)
 
-stored3052:
+stored3062:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61446,55 +62050,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single3053
+	TBZ $1, R20, single3063
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3054
+	TBZ $0, R20, loaded3064
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3054
+	B loaded3064
 
-single3053:
+single3063:
 	FMOVS 0(R10), F0
 
-loaded3054:
+loaded3064:
 	ADD R12, R10
-	TBZ $1, R20, single3055
+	TBZ $1, R20, single3065
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3056
+	TBZ $0, R20, loaded3066
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3056
+	B loaded3066
 
-single3055:
+single3065:
 	FMOVS 0(R0), F1
 
-loaded3056:
+loaded3066:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3057
+	TBZ $1, R20, single3067
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3058
+	TBZ $0, R20, loaded3068
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3058
+	B loaded3068
 
-single3057:
+single3067:
 	FMOVS 0(R1), F1
 
-loaded3058:
+loaded3068:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3059
+	TBZ $1, R20, single3069
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3060
+	TBZ $0, R20, loaded3070
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3060
+	B loaded3070
 
-single3059:
+single3069:
 	FMOVS 0(R2), F1
 
-loaded3060:
+loaded3070:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -61506,62 +62110,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3061
+	TBZ $1, R20, single3071
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3062
+	TBZ $0, R20, loaded3072
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3062
+	B loaded3072
 
-single3061:
+single3071:
 	FMOVS 0(R21), F0
 
-loaded3062:
+loaded3072:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3063
+	TBZ $1, R20, single3073
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3064
+	TBZ $0, R20, loaded3074
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3064
+	B loaded3074
 
-single3063:
+single3073:
 	FMOVS 0(R21), F0
 
-loaded3064:
+loaded3074:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3065
+	TBZ $1, R20, single3075
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3066
+	TBZ $0, R20, loaded3076
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3066
+	B loaded3076
 
-single3065:
+single3075:
 	FMOVS 0(R21), F0
 
-loaded3066:
+loaded3076:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3067
+	TBZ $1, R20, single3077
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3068
+	TBZ $0, R20, loaded3078
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3068
+	B loaded3078
 
-single3067:
+single3077:
 	FMOVS 0(R21), F0
 
-loaded3068:
+loaded3078:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -61579,41 +62183,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3069
+	TBZ $1, R20, single3079
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3070
+	TBZ $0, R20, stored3080
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3070
+	B stored3080
 
-single3069:
+single3079:
 	FMOVS F31, 0(R21)
 
-stored3070:
+stored3080:
 	ADD R13, R21
-	TBZ $1, R20, single3071
+	TBZ $1, R20, single3081
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3072
+	TBZ $0, R20, stored3082
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3072
+	B stored3082
 
-single3071:
+single3081:
 	FMOVS F30, 0(R21)
 
-stored3072:
+stored3082:
 	ADD R13, R21
-	TBZ $1, R20, single3073
+	TBZ $1, R20, single3083
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3074
+	TBZ $0, R20, stored3084
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3074
+	B stored3084
 
-single3073:
+single3083:
 	FMOVS F29, 0(R21)
 
-stored3074:
+stored3084:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61829,61 +62433,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3075
+	TBZ $1, R20, single3085
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3076
+	TBZ $0, R20, loaded3086
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3076
+	B loaded3086
 
-single3075:
+single3085:
 	FMOVS 16(R10), F1
 
-loaded3076:
+loaded3086:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3077
+	TBZ $1, R20, single3087
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3078
+	TBZ $0, R20, loaded3088
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3078
+	B loaded3088
 
-single3077:
+single3087:
 	FMOVS 16(R0), F3
 
-loaded3078:
+loaded3088:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3079
+	TBZ $1, R20, single3089
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3080
+	TBZ $0, R20, loaded3090
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3080
+	B loaded3090
 
-single3079:
+single3089:
 	FMOVS 16(R1), F3
 
-loaded3080:
+loaded3090:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3081
+	TBZ $1, R20, single3091
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3082
+	TBZ $0, R20, loaded3092
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3082
+	B loaded3092
 
-single3081:
+single3091:
 	FMOVS 16(R2), F3
 
-loaded3082:
+loaded3092:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -61898,51 +62502,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3083
+	TBZ $1, R20, single3093
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3084
+	TBZ $0, R20, loaded3094
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3084
+	B loaded3094
 
-single3083:
+single3093:
 	FMOVS 16(R21), F0
 
-loaded3084:
+loaded3094:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3085
+	TBZ $1, R20, single3095
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3086
+	TBZ $0, R20, loaded3096
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3086
+	B loaded3096
 
-single3085:
+single3095:
 	FMOVS 16(R21), F0
 
-loaded3086:
+loaded3096:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3087
+	TBZ $1, R20, single3097
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3088
+	TBZ $0, R20, loaded3098
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3088
+	B loaded3098
 
-single3087:
+single3097:
 	FMOVS 16(R21), F0
 
-loaded3088:
+loaded3098:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -61953,17 +62557,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single3089
+	TBZ $1, R20, single3099
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3090
+	TBZ $0, R20, loaded3100
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3090
+	B loaded3100
 
-single3089:
+single3099:
 	FMOVS 16(R21), F0
 
-loaded3090:
+loaded3100:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -61988,43 +62592,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3091
+	TBZ $1, R20, single3101
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3092
+	TBZ $0, R20, stored3102
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3092
+	B stored3102
 
-single3091:
+single3101:
 	FMOVS F30, 16(R21)
 
-stored3092:
+stored3102:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3093
+	TBZ $1, R20, single3103
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3094
+	TBZ $0, R20, stored3104
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3094
+	B stored3104
 
-single3093:
+single3103:
 	FMOVS F28, 16(R21)
 
-stored3094:
+stored3104:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3095
+	TBZ $1, R20, single3105
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3096
+	TBZ $0, R20, stored3106
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3096
+	B stored3106
 
-single3095:
+single3105:
 	FMOVS F26, 16(R21)
 
-stored3096:
+stored3106:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62221,68 +62825,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single3097
+	TBZ $1, R20, single3107
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3098
+	TBZ $0, R20, loaded3108
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3098
+	B loaded3108
 
-single3097:
+single3107:
 	FMOVS 0(R10), F0
 
-loaded3098:
+loaded3108:
 	ADD R12, R10
-	TBZ $1, R20, single3099
+	TBZ $1, R20, single3109
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3100
+	TBZ $0, R20, loaded3110
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3100
+	B loaded3110
 
-single3099:
+single3109:
 	FMOVS 0(R0), F1
 
-loaded3100:
+loaded3110:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3101
+	TBZ $1, R20, single3111
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3102
+	TBZ $0, R20, loaded3112
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3102
+	B loaded3112
 
-single3101:
+single3111:
 	FMOVS 0(R1), F1
 
-loaded3102:
+loaded3112:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3103
+	TBZ $1, R20, single3113
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3104
+	TBZ $0, R20, loaded3114
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3104
+	B loaded3114
 
-single3103:
+single3113:
 	FMOVS 0(R2), F1
 
-loaded3104:
+loaded3114:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3105
+	TBZ $1, R20, single3115
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded3106
+	TBZ $0, R20, loaded3116
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3106
+	B loaded3116
 
-single3105:
+single3115:
 	FMOVS 0(R3), F1
 
-loaded3106:
+loaded3116:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -62294,76 +62898,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3107
+	TBZ $1, R20, single3117
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3108
+	TBZ $0, R20, loaded3118
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3108
+	B loaded3118
 
-single3107:
+single3117:
 	FMOVS 0(R21), F0
 
-loaded3108:
+loaded3118:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3109
+	TBZ $1, R20, single3119
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3110
+	TBZ $0, R20, loaded3120
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3110
+	B loaded3120
 
-single3109:
+single3119:
 	FMOVS 0(R21), F0
 
-loaded3110:
+loaded3120:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3111
+	TBZ $1, R20, single3121
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3112
+	TBZ $0, R20, loaded3122
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3112
+	B loaded3122
 
-single3111:
+single3121:
 	FMOVS 0(R21), F0
 
-loaded3112:
+loaded3122:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3113
+	TBZ $1, R20, single3123
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3114
+	TBZ $0, R20, loaded3124
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3114
+	B loaded3124
 
-single3113:
+single3123:
 	FMOVS 0(R21), F0
 
-loaded3114:
+loaded3124:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3115
+	TBZ $1, R20, single3125
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3116
+	TBZ $0, R20, loaded3126
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3116
+	B loaded3126
 
-single3115:
+single3125:
 	FMOVS 0(R21), F0
 
-loaded3116:
+loaded3126:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -62384,53 +62988,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3117
+	TBZ $1, R20, single3127
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3118
+	TBZ $0, R20, stored3128
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3118
+	B stored3128
 
-single3117:
+single3127:
 	FMOVS F31, 0(R21)
 
-stored3118:
+stored3128:
 	ADD R13, R21
-	TBZ $1, R20, single3119
+	TBZ $1, R20, single3129
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3120
+	TBZ $0, R20, stored3130
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3120
+	B stored3130
 
-single3119:
+single3129:
 	FMOVS F30, 0(R21)
 
-stored3120:
+stored3130:
 	ADD R13, R21
-	TBZ $1, R20, single3121
+	TBZ $1, R20, single3131
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3122
+	TBZ $0, R20, stored3132
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3122
+	B stored3132
 
-single3121:
+single3131:
 	FMOVS F29, 0(R21)
 
-stored3122:
+stored3132:
 	ADD R13, R21
-	TBZ $1, R20, single3123
+	TBZ $1, R20, single3133
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3124
+	TBZ $0, R20, stored3134
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3124
+	B stored3134
 
-single3123:
+single3133:
 	FMOVS F28, 0(R21)
 
-stored3124:
+stored3134:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62675,76 +63279,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3125
+	TBZ $1, R20, single3135
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3126
+	TBZ $0, R20, loaded3136
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3126
+	B loaded3136
 
-single3125:
+single3135:
 	FMOVS 16(R10), F1
 
-loaded3126:
+loaded3136:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3127
+	TBZ $1, R20, single3137
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3128
+	TBZ $0, R20, loaded3138
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3128
+	B loaded3138
 
-single3127:
+single3137:
 	FMOVS 16(R0), F3
 
-loaded3128:
+loaded3138:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3129
+	TBZ $1, R20, single3139
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3130
+	TBZ $0, R20, loaded3140
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3130
+	B loaded3140
 
-single3129:
+single3139:
 	FMOVS 16(R1), F3
 
-loaded3130:
+loaded3140:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3131
+	TBZ $1, R20, single3141
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3132
+	TBZ $0, R20, loaded3142
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3132
+	B loaded3142
 
-single3131:
+single3141:
 	FMOVS 16(R2), F3
 
-loaded3132:
+loaded3142:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3133
+	TBZ $1, R20, single3143
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded3134
+	TBZ $0, R20, loaded3144
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3134
+	B loaded3144
 
-single3133:
+single3143:
 	FMOVS 16(R3), F3
 
-loaded3134:
+loaded3144:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -62759,68 +63363,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3135
+	TBZ $1, R20, single3145
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3136
+	TBZ $0, R20, loaded3146
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3136
+	B loaded3146
 
-single3135:
+single3145:
 	FMOVS 16(R21), F0
 
-loaded3136:
+loaded3146:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3137
+	TBZ $1, R20, single3147
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3138
+	TBZ $0, R20, loaded3148
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3138
+	B loaded3148
 
-single3137:
+single3147:
 	FMOVS 16(R21), F0
 
-loaded3138:
+loaded3148:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3139
+	TBZ $1, R20, single3149
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3140
+	TBZ $0, R20, loaded3150
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3140
+	B loaded3150
 
-single3139:
+single3149:
 	FMOVS 16(R21), F0
 
-loaded3140:
+loaded3150:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3141
+	TBZ $1, R20, single3151
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3142
+	TBZ $0, R20, loaded3152
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3142
+	B loaded3152
 
-single3141:
+single3151:
 	FMOVS 16(R21), F0
 
-loaded3142:
+loaded3152:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -62832,17 +63436,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single3143
+	TBZ $1, R20, single3153
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3144
+	TBZ $0, R20, loaded3154
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3144
+	B loaded3154
 
-single3143:
+single3153:
 	FMOVS 16(R21), F0
 
-loaded3144:
+loaded3154:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -62872,56 +63476,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3145
+	TBZ $1, R20, single3155
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3146
+	TBZ $0, R20, stored3156
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3146
+	B stored3156
 
-single3145:
+single3155:
 	FMOVS F30, 16(R21)
 
-stored3146:
+stored3156:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3147
+	TBZ $1, R20, single3157
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3148
+	TBZ $0, R20, stored3158
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3148
+	B stored3158
 
-single3147:
+single3157:
 	FMOVS F28, 16(R21)
 
-stored3148:
+stored3158:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3149
+	TBZ $1, R20, single3159
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3150
+	TBZ $0, R20, stored3160
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3150
+	B stored3160
 
-single3149:
+single3159:
 	FMOVS F26, 16(R21)
 
-stored3150:
+stored3160:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3151
+	TBZ $1, R20, single3161
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3152
+	TBZ $0, R20, stored3162
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3152
+	B stored3162
 
-single3151:
+single3161:
 	FMOVS F24, 16(R21)
 
-stored3152:
+stored3162:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63136,81 +63740,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single3153
+	TBZ $1, R20, single3163
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3154
+	TBZ $0, R20, loaded3164
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3154
-
-single3153:
-	FMOVS 0(R10), F0
-
-loaded3154:
-	ADD R12, R10
-	TBZ $1, R20, single3155
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3156
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3156
-
-single3155:
-	FMOVS 0(R0), F1
-
-loaded3156:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single3157
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3158
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3158
-
-single3157:
-	FMOVS 0(R1), F1
-
-loaded3158:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single3159
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3160
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3160
-
-single3159:
-	FMOVS 0(R2), F1
-
-loaded3160:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single3161
-	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded3162
-	ADD $8, R3, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3162
-
-single3161:
-	FMOVS 0(R3), F1
-
-loaded3162:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single3163
-	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded3164
-	ADD $8, R4, R26
-	VLD1 (R26), V1.S[2]
 	B loaded3164
 
 single3163:
-	FMOVS 0(R4), F1
+	FMOVS 0(R10), F0
 
 loaded3164:
+	ADD R12, R10
+	TBZ $1, R20, single3165
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded3166
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3166
+
+single3165:
+	FMOVS 0(R0), F1
+
+loaded3166:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single3167
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded3168
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3168
+
+single3167:
+	FMOVS 0(R1), F1
+
+loaded3168:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single3169
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded3170
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3170
+
+single3169:
+	FMOVS 0(R2), F1
+
+loaded3170:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single3171
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded3172
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3172
+
+single3171:
+	FMOVS 0(R3), F1
+
+loaded3172:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single3173
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded3174
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3174
+
+single3173:
+	FMOVS 0(R4), F1
+
+loaded3174:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -63222,79 +63826,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3165
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3166
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3166
-
-single3165:
-	FMOVS 0(R21), F0
-
-loaded3166:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single3167
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3168
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3168
-
-single3167:
-	FMOVS 0(R21), F0
-
-loaded3168:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single3169
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3170
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3170
-
-single3169:
-	FMOVS 0(R21), F0
-
-loaded3170:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single3171
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3172
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3172
-
-single3171:
-	FMOVS 0(R21), F0
-
-loaded3172:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single3173
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3174
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3174
-
-single3173:
-	FMOVS 0(R21), F0
-
-loaded3174:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
 	TBZ $1, R20, single3175
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3176
@@ -63306,6 +63837,79 @@ single3175:
 	FMOVS 0(R21), F0
 
 loaded3176:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single3177
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3178
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3178
+
+single3177:
+	FMOVS 0(R21), F0
+
+loaded3178:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single3179
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3180
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3180
+
+single3179:
+	FMOVS 0(R21), F0
+
+loaded3180:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single3181
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3182
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3182
+
+single3181:
+	FMOVS 0(R21), F0
+
+loaded3182:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3183
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3184
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3184
+
+single3183:
+	FMOVS 0(R21), F0
+
+loaded3184:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3185
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3186
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3186
+
+single3185:
+	FMOVS 0(R21), F0
+
+loaded3186:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -63329,65 +63933,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3177
+	TBZ $1, R20, single3187
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3178
+	TBZ $0, R20, stored3188
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3178
+	B stored3188
 
-single3177:
+single3187:
 	FMOVS F31, 0(R21)
 
-stored3178:
+stored3188:
 	ADD R13, R21
-	TBZ $1, R20, single3179
+	TBZ $1, R20, single3189
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3180
+	TBZ $0, R20, stored3190
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3180
+	B stored3190
 
-single3179:
+single3189:
 	FMOVS F30, 0(R21)
 
-stored3180:
+stored3190:
 	ADD R13, R21
-	TBZ $1, R20, single3181
+	TBZ $1, R20, single3191
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3182
+	TBZ $0, R20, stored3192
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3182
+	B stored3192
 
-single3181:
+single3191:
 	FMOVS F29, 0(R21)
 
-stored3182:
+stored3192:
 	ADD R13, R21
-	TBZ $1, R20, single3183
+	TBZ $1, R20, single3193
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3184
+	TBZ $0, R20, stored3194
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3184
+	B stored3194
 
-single3183:
+single3193:
 	FMOVS F28, 0(R21)
 
-stored3184:
+stored3194:
 	ADD R13, R21
-	TBZ $1, R20, single3185
+	TBZ $1, R20, single3195
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3186
+	TBZ $0, R20, stored3196
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3186
+	B stored3196
 
-single3185:
+single3195:
 	FMOVS F27, 0(R21)
 
-stored3186:
+stored3196:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63661,91 +64265,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3187
+	TBZ $1, R20, single3197
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3188
+	TBZ $0, R20, loaded3198
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3188
+	B loaded3198
 
-single3187:
+single3197:
 	FMOVS 16(R10), F1
 
-loaded3188:
+loaded3198:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3189
+	TBZ $1, R20, single3199
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3190
+	TBZ $0, R20, loaded3200
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3190
+	B loaded3200
 
-single3189:
+single3199:
 	FMOVS 16(R0), F3
 
-loaded3190:
+loaded3200:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3191
+	TBZ $1, R20, single3201
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3192
+	TBZ $0, R20, loaded3202
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3192
+	B loaded3202
 
-single3191:
+single3201:
 	FMOVS 16(R1), F3
 
-loaded3192:
+loaded3202:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3193
+	TBZ $1, R20, single3203
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3194
+	TBZ $0, R20, loaded3204
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3194
+	B loaded3204
 
-single3193:
+single3203:
 	FMOVS 16(R2), F3
 
-loaded3194:
+loaded3204:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3195
+	TBZ $1, R20, single3205
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded3196
+	TBZ $0, R20, loaded3206
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3196
+	B loaded3206
 
-single3195:
+single3205:
 	FMOVS 16(R3), F3
 
-loaded3196:
+loaded3206:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3197
+	TBZ $1, R20, single3207
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded3198
+	TBZ $0, R20, loaded3208
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3198
+	B loaded3208
 
-single3197:
+single3207:
 	FMOVS 16(R4), F3
 
-loaded3198:
+loaded3208:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -63760,85 +64364,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3199
+	TBZ $1, R20, single3209
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3200
+	TBZ $0, R20, loaded3210
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3200
+	B loaded3210
 
-single3199:
+single3209:
 	FMOVS 16(R21), F0
 
-loaded3200:
+loaded3210:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3201
+	TBZ $1, R20, single3211
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3202
+	TBZ $0, R20, loaded3212
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3202
+	B loaded3212
 
-single3201:
+single3211:
 	FMOVS 16(R21), F0
 
-loaded3202:
+loaded3212:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3203
+	TBZ $1, R20, single3213
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3204
+	TBZ $0, R20, loaded3214
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3204
+	B loaded3214
 
-single3203:
+single3213:
 	FMOVS 16(R21), F0
 
-loaded3204:
+loaded3214:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3205
+	TBZ $1, R20, single3215
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3206
+	TBZ $0, R20, loaded3216
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3206
+	B loaded3216
 
-single3205:
+single3215:
 	FMOVS 16(R21), F0
 
-loaded3206:
+loaded3216:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3207
+	TBZ $1, R20, single3217
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3208
+	TBZ $0, R20, loaded3218
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3208
+	B loaded3218
 
-single3207:
+single3217:
 	FMOVS 16(R21), F0
 
-loaded3208:
+loaded3218:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -63851,17 +64455,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single3209
+	TBZ $1, R20, single3219
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3210
+	TBZ $0, R20, loaded3220
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3210
+	B loaded3220
 
-single3209:
+single3219:
 	FMOVS 16(R21), F0
 
-loaded3210:
+loaded3220:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -63896,69 +64500,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3211
+	TBZ $1, R20, single3221
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3212
+	TBZ $0, R20, stored3222
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3212
+	B stored3222
 
-single3211:
+single3221:
 	FMOVS F30, 16(R21)
 
-stored3212:
+stored3222:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3213
+	TBZ $1, R20, single3223
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3214
+	TBZ $0, R20, stored3224
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3214
+	B stored3224
 
-single3213:
+single3223:
 	FMOVS F28, 16(R21)
 
-stored3214:
+stored3224:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3215
+	TBZ $1, R20, single3225
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3216
+	TBZ $0, R20, stored3226
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3216
+	B stored3226
 
-single3215:
+single3225:
 	FMOVS F26, 16(R21)
 
-stored3216:
+stored3226:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3217
+	TBZ $1, R20, single3227
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3218
+	TBZ $0, R20, stored3228
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3218
+	B stored3228
 
-single3217:
+single3227:
 	FMOVS F24, 16(R21)
 
-stored3218:
+stored3228:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3219
+	TBZ $1, R20, single3229
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3220
+	TBZ $0, R20, stored3230
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3220
+	B stored3230
 
-single3219:
+single3229:
 	FMOVS F22, 16(R21)
 
-stored3220:
+stored3230:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64191,94 +64795,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single3221
+	TBZ $1, R20, single3231
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3222
+	TBZ $0, R20, loaded3232
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3222
-
-single3221:
-	FMOVS 0(R10), F0
-
-loaded3222:
-	ADD R12, R10
-	TBZ $1, R20, single3223
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3224
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3224
-
-single3223:
-	FMOVS 0(R0), F1
-
-loaded3224:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single3225
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3226
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3226
-
-single3225:
-	FMOVS 0(R1), F1
-
-loaded3226:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single3227
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3228
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3228
-
-single3227:
-	FMOVS 0(R2), F1
-
-loaded3228:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single3229
-	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded3230
-	ADD $8, R3, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3230
-
-single3229:
-	FMOVS 0(R3), F1
-
-loaded3230:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single3231
-	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded3232
-	ADD $8, R4, R26
-	VLD1 (R26), V1.S[2]
 	B loaded3232
 
 single3231:
-	FMOVS 0(R4), F1
+	FMOVS 0(R10), F0
 
 loaded3232:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
+	ADD R12, R10
 	TBZ $1, R20, single3233
-	FMOVD 0(R5), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded3234
-	ADD $8, R5, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded3234
 
 single3233:
-	FMOVS 0(R5), F1
+	FMOVS 0(R0), F1
 
 loaded3234:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single3235
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded3236
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3236
+
+single3235:
+	FMOVS 0(R1), F1
+
+loaded3236:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single3237
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded3238
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3238
+
+single3237:
+	FMOVS 0(R2), F1
+
+loaded3238:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single3239
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded3240
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3240
+
+single3239:
+	FMOVS 0(R3), F1
+
+loaded3240:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single3241
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded3242
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3242
+
+single3241:
+	FMOVS 0(R4), F1
+
+loaded3242:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single3243
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded3244
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3244
+
+single3243:
+	FMOVS 0(R5), F1
+
+loaded3244:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -64290,76 +64894,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3235
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3236
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3236
-
-single3235:
-	FMOVS 0(R21), F0
-
-loaded3236:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single3237
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3238
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3238
-
-single3237:
-	FMOVS 0(R21), F0
-
-loaded3238:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single3239
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3240
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3240
-
-single3239:
-	FMOVS 0(R21), F0
-
-loaded3240:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single3241
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3242
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3242
-
-single3241:
-	FMOVS 0(R21), F0
-
-loaded3242:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single3243
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3244
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3244
-
-single3243:
-	FMOVS 0(R21), F0
-
-loaded3244:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single3245
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3246
@@ -64371,12 +64905,9 @@ single3245:
 	FMOVS 0(R21), F0
 
 loaded3246:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single3247
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3248
@@ -64388,6 +64919,79 @@ single3247:
 	FMOVS 0(R21), F0
 
 loaded3248:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single3249
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3250
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3250
+
+single3249:
+	FMOVS 0(R21), F0
+
+loaded3250:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single3251
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3252
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3252
+
+single3251:
+	FMOVS 0(R21), F0
+
+loaded3252:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3253
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3254
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3254
+
+single3253:
+	FMOVS 0(R21), F0
+
+loaded3254:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single3255
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3256
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3256
+
+single3255:
+	FMOVS 0(R21), F0
+
+loaded3256:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3257
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3258
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3258
+
+single3257:
+	FMOVS 0(R21), F0
+
+loaded3258:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -64414,77 +65018,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3249
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3250
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored3250
-
-single3249:
-	FMOVS F31, 0(R21)
-
-stored3250:
-	ADD R13, R21
-	TBZ $1, R20, single3251
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3252
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3252
-
-single3251:
-	FMOVS F30, 0(R21)
-
-stored3252:
-	ADD R13, R21
-	TBZ $1, R20, single3253
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3254
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored3254
-
-single3253:
-	FMOVS F29, 0(R21)
-
-stored3254:
-	ADD R13, R21
-	TBZ $1, R20, single3255
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3256
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3256
-
-single3255:
-	FMOVS F28, 0(R21)
-
-stored3256:
-	ADD R13, R21
-	TBZ $1, R20, single3257
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3258
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored3258
-
-single3257:
-	FMOVS F27, 0(R21)
-
-stored3258:
-	ADD R13, R21
 	TBZ $1, R20, single3259
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored3260
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored3260
 
 single3259:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored3260:
+	ADD R13, R21
+	TBZ $1, R20, single3261
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored3262
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored3262
+
+single3261:
+	FMOVS F30, 0(R21)
+
+stored3262:
+	ADD R13, R21
+	TBZ $1, R20, single3263
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored3264
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored3264
+
+single3263:
+	FMOVS F29, 0(R21)
+
+stored3264:
+	ADD R13, R21
+	TBZ $1, R20, single3265
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored3266
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored3266
+
+single3265:
+	FMOVS F28, 0(R21)
+
+stored3266:
+	ADD R13, R21
+	TBZ $1, R20, single3267
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored3268
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored3268
+
+single3267:
+	FMOVS F27, 0(R21)
+
+stored3268:
+	ADD R13, R21
+	TBZ $1, R20, single3269
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored3270
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3270
+
+single3269:
+	FMOVS F26, 0(R21)
+
+stored3270:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64787,106 +65391,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3261
+	TBZ $1, R20, single3271
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3262
+	TBZ $0, R20, loaded3272
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3262
-
-single3261:
-	FMOVS 16(R10), F1
-
-loaded3262:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3263
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3264
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3264
-
-single3263:
-	FMOVS 16(R0), F3
-
-loaded3264:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3265
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3266
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3266
-
-single3265:
-	FMOVS 16(R1), F3
-
-loaded3266:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3267
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3268
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3268
-
-single3267:
-	FMOVS 16(R2), F3
-
-loaded3268:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3269
-	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded3270
-	ADD $24, R3, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3270
-
-single3269:
-	FMOVS 16(R3), F3
-
-loaded3270:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3271
-	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded3272
-	ADD $24, R4, R26
-	VLD1 (R26), V3.S[2]
 	B loaded3272
 
 single3271:
-	FMOVS 16(R4), F3
+	FMOVS 16(R10), F1
 
 loaded3272:
-	VFMLA V1.S4, V3.S4, V22.S4
-	ADD R24, R4
-	FMOVQ 0(R5), F2
-	VFMLA V0.S4, V2.S4, V21.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single3273
-	FMOVD 16(R5), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded3274
-	ADD $24, R5, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded3274
 
 single3273:
-	FMOVS 16(R5), F3
+	FMOVS 16(R0), F3
 
 loaded3274:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single3275
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded3276
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3276
+
+single3275:
+	FMOVS 16(R1), F3
+
+loaded3276:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single3277
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded3278
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3278
+
+single3277:
+	FMOVS 16(R2), F3
+
+loaded3278:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single3279
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded3280
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3280
+
+single3279:
+	FMOVS 16(R3), F3
+
+loaded3280:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single3281
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded3282
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3282
+
+single3281:
+	FMOVS 16(R4), F3
+
+loaded3282:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single3283
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded3284
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3284
+
+single3283:
+	FMOVS 16(R5), F3
+
+loaded3284:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -64901,91 +65505,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3275
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3276
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3276
-
-single3275:
-	FMOVS 16(R21), F0
-
-loaded3276:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3277
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3278
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3278
-
-single3277:
-	FMOVS 16(R21), F0
-
-loaded3278:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3279
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3280
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3280
-
-single3279:
-	FMOVS 16(R21), F0
-
-loaded3280:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3281
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3282
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3282
-
-single3281:
-	FMOVS 16(R21), F0
-
-loaded3282:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3283
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3284
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3284
-
-single3283:
-	FMOVS 16(R21), F0
-
-loaded3284:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single3285
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3286
@@ -64997,6 +65516,91 @@ single3285:
 	FMOVS 16(R21), F0
 
 loaded3286:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single3287
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3288
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3288
+
+single3287:
+	FMOVS 16(R21), F0
+
+loaded3288:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single3289
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3290
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3290
+
+single3289:
+	FMOVS 16(R21), F0
+
+loaded3290:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single3291
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3292
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3292
+
+single3291:
+	FMOVS 16(R21), F0
+
+loaded3292:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single3293
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3294
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3294
+
+single3293:
+	FMOVS 16(R21), F0
+
+loaded3294:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single3295
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3296
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3296
+
+single3295:
+	FMOVS 16(R21), F0
+
+loaded3296:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -65010,17 +65614,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single3287
+	TBZ $1, R20, single3297
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3288
+	TBZ $0, R20, loaded3298
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3288
+	B loaded3298
 
-single3287:
+single3297:
 	FMOVS 16(R21), F0
 
-loaded3288:
+loaded3298:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -65060,82 +65664,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3289
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3290
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3290
-
-single3289:
-	FMOVS F30, 16(R21)
-
-stored3290:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3291
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3292
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3292
-
-single3291:
-	FMOVS F28, 16(R21)
-
-stored3292:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3293
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3294
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored3294
-
-single3293:
-	FMOVS F26, 16(R21)
-
-stored3294:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3295
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3296
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored3296
-
-single3295:
-	FMOVS F24, 16(R21)
-
-stored3296:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3297
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3298
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored3298
-
-single3297:
-	FMOVS F22, 16(R21)
-
-stored3298:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single3299
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored3300
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored3300
 
 single3299:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored3300:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single3301
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored3302
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored3302
+
+single3301:
+	FMOVS F28, 16(R21)
+
+stored3302:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single3303
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored3304
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3304
+
+single3303:
+	FMOVS F26, 16(R21)
+
+stored3304:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single3305
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored3306
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3306
+
+single3305:
+	FMOVS F24, 16(R21)
+
+stored3306:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single3307
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored3308
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored3308
+
+single3307:
+	FMOVS F22, 16(R21)
+
+stored3308:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single3309
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored3310
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored3310
+
+single3309:
+	FMOVS F20, 16(R21)
+
+stored3310:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -65386,107 +65990,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single3301
+	TBZ $1, R20, single3311
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3302
+	TBZ $0, R20, loaded3312
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3302
-
-single3301:
-	FMOVS 0(R10), F0
-
-loaded3302:
-	ADD R12, R10
-	TBZ $1, R20, single3303
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3304
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3304
-
-single3303:
-	FMOVS 0(R0), F1
-
-loaded3304:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single3305
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3306
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3306
-
-single3305:
-	FMOVS 0(R1), F1
-
-loaded3306:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single3307
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3308
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3308
-
-single3307:
-	FMOVS 0(R2), F1
-
-loaded3308:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single3309
-	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded3310
-	ADD $8, R3, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3310
-
-single3309:
-	FMOVS 0(R3), F1
-
-loaded3310:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single3311
-	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded3312
-	ADD $8, R4, R26
-	VLD1 (R26), V1.S[2]
 	B loaded3312
 
 single3311:
-	FMOVS 0(R4), F1
+	FMOVS 0(R10), F0
 
 loaded3312:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
+	ADD R12, R10
 	TBZ $1, R20, single3313
-	FMOVD 0(R5), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded3314
-	ADD $8, R5, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded3314
 
 single3313:
-	FMOVS 0(R5), F1
+	FMOVS 0(R0), F1
 
 loaded3314:
-	VFMLA V0.S4, V1.S4, V26.S4
-	ADD R24, R5
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
 	TBZ $1, R20, single3315
-	FMOVD 0(R6), F1
+	FMOVD 0(R1), F1
 	TBZ $0, R20, loaded3316
-	ADD $8, R6, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
 	B loaded3316
 
 single3315:
-	FMOVS 0(R6), F1
+	FMOVS 0(R1), F1
 
 loaded3316:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single3317
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded3318
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3318
+
+single3317:
+	FMOVS 0(R2), F1
+
+loaded3318:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single3319
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded3320
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3320
+
+single3319:
+	FMOVS 0(R3), F1
+
+loaded3320:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single3321
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded3322
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3322
+
+single3321:
+	FMOVS 0(R4), F1
+
+loaded3322:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single3323
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded3324
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3324
+
+single3323:
+	FMOVS 0(R5), F1
+
+loaded3324:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single3325
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded3326
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3326
+
+single3325:
+	FMOVS 0(R6), F1
+
+loaded3326:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -65498,76 +66102,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3317
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3318
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3318
-
-single3317:
-	FMOVS 0(R21), F0
-
-loaded3318:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single3319
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3320
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3320
-
-single3319:
-	FMOVS 0(R21), F0
-
-loaded3320:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single3321
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3322
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3322
-
-single3321:
-	FMOVS 0(R21), F0
-
-loaded3322:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single3323
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3324
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3324
-
-single3323:
-	FMOVS 0(R21), F0
-
-loaded3324:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single3325
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3326
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3326
-
-single3325:
-	FMOVS 0(R21), F0
-
-loaded3326:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single3327
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3328
@@ -65579,8 +66113,8 @@ single3327:
 	FMOVS 0(R21), F0
 
 loaded3328:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single3329
 	FMOVD 0(R21), F0
@@ -65593,12 +66127,9 @@ single3329:
 	FMOVS 0(R21), F0
 
 loaded3330:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single3331
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3332
@@ -65610,6 +66141,79 @@ single3331:
 	FMOVS 0(R21), F0
 
 loaded3332:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single3333
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3334
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3334
+
+single3333:
+	FMOVS 0(R21), F0
+
+loaded3334:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3335
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3336
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3336
+
+single3335:
+	FMOVS 0(R21), F0
+
+loaded3336:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single3337
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3338
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3338
+
+single3337:
+	FMOVS 0(R21), F0
+
+loaded3338:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single3339
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3340
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3340
+
+single3339:
+	FMOVS 0(R21), F0
+
+loaded3340:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3341
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3342
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3342
+
+single3341:
+	FMOVS 0(R21), F0
+
+loaded3342:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -65639,89 +66243,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3333
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3334
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored3334
-
-single3333:
-	FMOVS F31, 0(R21)
-
-stored3334:
-	ADD R13, R21
-	TBZ $1, R20, single3335
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3336
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3336
-
-single3335:
-	FMOVS F30, 0(R21)
-
-stored3336:
-	ADD R13, R21
-	TBZ $1, R20, single3337
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3338
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored3338
-
-single3337:
-	FMOVS F29, 0(R21)
-
-stored3338:
-	ADD R13, R21
-	TBZ $1, R20, single3339
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3340
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3340
-
-single3339:
-	FMOVS F28, 0(R21)
-
-stored3340:
-	ADD R13, R21
-	TBZ $1, R20, single3341
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3342
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored3342
-
-single3341:
-	FMOVS F27, 0(R21)
-
-stored3342:
-	ADD R13, R21
 	TBZ $1, R20, single3343
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored3344
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored3344
 
 single3343:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored3344:
 	ADD R13, R21
 	TBZ $1, R20, single3345
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored3346
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored3346
 
 single3345:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored3346:
+	ADD R13, R21
+	TBZ $1, R20, single3347
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored3348
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored3348
+
+single3347:
+	FMOVS F29, 0(R21)
+
+stored3348:
+	ADD R13, R21
+	TBZ $1, R20, single3349
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored3350
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored3350
+
+single3349:
+	FMOVS F28, 0(R21)
+
+stored3350:
+	ADD R13, R21
+	TBZ $1, R20, single3351
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored3352
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored3352
+
+single3351:
+	FMOVS F27, 0(R21)
+
+stored3352:
+	ADD R13, R21
+	TBZ $1, R20, single3353
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored3354
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3354
+
+single3353:
+	FMOVS F26, 0(R21)
+
+stored3354:
+	ADD R13, R21
+	TBZ $1, R20, single3355
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored3356
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored3356
+
+single3355:
+	FMOVS F25, 0(R21)
+
+stored3356:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -66053,121 +66657,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3347
+	TBZ $1, R20, single3357
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3348
+	TBZ $0, R20, loaded3358
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3348
-
-single3347:
-	FMOVS 16(R10), F1
-
-loaded3348:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3349
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3350
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3350
-
-single3349:
-	FMOVS 16(R0), F3
-
-loaded3350:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3351
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3352
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3352
-
-single3351:
-	FMOVS 16(R1), F3
-
-loaded3352:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3353
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3354
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3354
-
-single3353:
-	FMOVS 16(R2), F3
-
-loaded3354:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3355
-	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded3356
-	ADD $24, R3, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3356
-
-single3355:
-	FMOVS 16(R3), F3
-
-loaded3356:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3357
-	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded3358
-	ADD $24, R4, R26
-	VLD1 (R26), V3.S[2]
 	B loaded3358
 
 single3357:
-	FMOVS 16(R4), F3
+	FMOVS 16(R10), F1
 
 loaded3358:
-	VFMLA V1.S4, V3.S4, V22.S4
-	ADD R24, R4
-	FMOVQ 0(R5), F2
-	VFMLA V0.S4, V2.S4, V21.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single3359
-	FMOVD 16(R5), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded3360
-	ADD $24, R5, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded3360
 
 single3359:
-	FMOVS 16(R5), F3
+	FMOVS 16(R0), F3
 
 loaded3360:
-	VFMLA V1.S4, V3.S4, V20.S4
-	ADD R24, R5
-	FMOVQ 0(R6), F2
-	VFMLA V0.S4, V2.S4, V19.S4
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
 	TBZ $1, R20, single3361
-	FMOVD 16(R6), F3
+	FMOVD 16(R1), F3
 	TBZ $0, R20, loaded3362
-	ADD $24, R6, R26
+	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
 	B loaded3362
 
 single3361:
-	FMOVS 16(R6), F3
+	FMOVS 16(R1), F3
 
 loaded3362:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single3363
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded3364
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3364
+
+single3363:
+	FMOVS 16(R2), F3
+
+loaded3364:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single3365
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded3366
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3366
+
+single3365:
+	FMOVS 16(R3), F3
+
+loaded3366:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single3367
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded3368
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3368
+
+single3367:
+	FMOVS 16(R4), F3
+
+loaded3368:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single3369
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded3370
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3370
+
+single3369:
+	FMOVS 16(R5), F3
+
+loaded3370:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	TBZ $1, R20, single3371
+	FMOVD 16(R6), F3
+	TBZ $0, R20, loaded3372
+	ADD $24, R6, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3372
+
+single3371:
+	FMOVS 16(R6), F3
+
+loaded3372:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -66182,91 +66786,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3363
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3364
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3364
-
-single3363:
-	FMOVS 16(R21), F0
-
-loaded3364:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3365
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3366
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3366
-
-single3365:
-	FMOVS 16(R21), F0
-
-loaded3366:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3367
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3368
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3368
-
-single3367:
-	FMOVS 16(R21), F0
-
-loaded3368:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3369
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3370
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3370
-
-single3369:
-	FMOVS 16(R21), F0
-
-loaded3370:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3371
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3372
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3372
-
-single3371:
-	FMOVS 16(R21), F0
-
-loaded3372:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single3373
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3374
@@ -66278,12 +66797,12 @@ single3373:
 	FMOVS 16(R21), F0
 
 loaded3374:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single3375
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3376
@@ -66295,6 +66814,91 @@ single3375:
 	FMOVS 16(R21), F0
 
 loaded3376:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single3377
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3378
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3378
+
+single3377:
+	FMOVS 16(R21), F0
+
+loaded3378:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single3379
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3380
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3380
+
+single3379:
+	FMOVS 16(R21), F0
+
+loaded3380:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single3381
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3382
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3382
+
+single3381:
+	FMOVS 16(R21), F0
+
+loaded3382:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single3383
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3384
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3384
+
+single3383:
+	FMOVS 16(R21), F0
+
+loaded3384:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single3385
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3386
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3386
+
+single3385:
+	FMOVS 16(R21), F0
+
+loaded3386:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -66309,17 +66913,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single3377
+	TBZ $1, R20, single3387
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3378
+	TBZ $0, R20, loaded3388
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3378
+	B loaded3388
 
-single3377:
+single3387:
 	FMOVS 16(R21), F0
 
-loaded3378:
+loaded3388:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -66364,95 +66968,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3379
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3380
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3380
-
-single3379:
-	FMOVS F30, 16(R21)
-
-stored3380:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3381
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3382
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3382
-
-single3381:
-	FMOVS F28, 16(R21)
-
-stored3382:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3383
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3384
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored3384
-
-single3383:
-	FMOVS F26, 16(R21)
-
-stored3384:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3385
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3386
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored3386
-
-single3385:
-	FMOVS F24, 16(R21)
-
-stored3386:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3387
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3388
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored3388
-
-single3387:
-	FMOVS F22, 16(R21)
-
-stored3388:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single3389
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored3390
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored3390
 
 single3389:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored3390:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single3391
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored3392
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored3392
 
 single3391:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored3392:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single3393
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored3394
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3394
+
+single3393:
+	FMOVS F26, 16(R21)
+
+stored3394:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single3395
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored3396
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3396
+
+single3395:
+	FMOVS F24, 16(R21)
+
+stored3396:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single3397
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored3398
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored3398
+
+single3397:
+	FMOVS F22, 16(R21)
+
+stored3398:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single3399
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored3400
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored3400
+
+single3399:
+	FMOVS F20, 16(R21)
+
+stored3400:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single3401
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored3402
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored3402
+
+single3401:
+	FMOVS F18, 16(R21)
+
+stored3402:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -66721,120 +67325,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single3393
+	TBZ $1, R20, single3403
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3394
+	TBZ $0, R20, loaded3404
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3394
-
-single3393:
-	FMOVS 0(R10), F0
-
-loaded3394:
-	ADD R12, R10
-	TBZ $1, R20, single3395
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3396
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3396
-
-single3395:
-	FMOVS 0(R0), F1
-
-loaded3396:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single3397
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded3398
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3398
-
-single3397:
-	FMOVS 0(R1), F1
-
-loaded3398:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single3399
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded3400
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3400
-
-single3399:
-	FMOVS 0(R2), F1
-
-loaded3400:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single3401
-	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded3402
-	ADD $8, R3, R26
-	VLD1 (R26), V1.S[2]
-	B loaded3402
-
-single3401:
-	FMOVS 0(R3), F1
-
-loaded3402:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single3403
-	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded3404
-	ADD $8, R4, R26
-	VLD1 (R26), V1.S[2]
 	B loaded3404
 
 single3403:
-	FMOVS 0(R4), F1
+	FMOVS 0(R10), F0
 
 loaded3404:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
+	ADD R12, R10
 	TBZ $1, R20, single3405
-	FMOVD 0(R5), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded3406
-	ADD $8, R5, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded3406
 
 single3405:
-	FMOVS 0(R5), F1
+	FMOVS 0(R0), F1
 
 loaded3406:
-	VFMLA V0.S4, V1.S4, V26.S4
-	ADD R24, R5
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
 	TBZ $1, R20, single3407
-	FMOVD 0(R6), F1
+	FMOVD 0(R1), F1
 	TBZ $0, R20, loaded3408
-	ADD $8, R6, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
 	B loaded3408
 
 single3407:
-	FMOVS 0(R6), F1
+	FMOVS 0(R1), F1
 
 loaded3408:
-	VFMLA V0.S4, V1.S4, V25.S4
-	ADD R24, R6
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
 	TBZ $1, R20, single3409
-	FMOVD 0(R7), F1
+	FMOVD 0(R2), F1
 	TBZ $0, R20, loaded3410
-	ADD $8, R7, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
 	B loaded3410
 
 single3409:
-	FMOVS 0(R7), F1
+	FMOVS 0(R2), F1
 
 loaded3410:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single3411
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded3412
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3412
+
+single3411:
+	FMOVS 0(R3), F1
+
+loaded3412:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single3413
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded3414
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3414
+
+single3413:
+	FMOVS 0(R4), F1
+
+loaded3414:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single3415
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded3416
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3416
+
+single3415:
+	FMOVS 0(R5), F1
+
+loaded3416:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single3417
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded3418
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3418
+
+single3417:
+	FMOVS 0(R6), F1
+
+loaded3418:
+	VFMLA V0.S4, V1.S4, V25.S4
+	ADD R24, R6
+	TBZ $1, R20, single3419
+	FMOVD 0(R7), F1
+	TBZ $0, R20, loaded3420
+	ADD $8, R7, R26
+	VLD1 (R26), V1.S[2]
+	B loaded3420
+
+single3419:
+	FMOVS 0(R7), F1
+
+loaded3420:
 	VFMLA V0.S4, V1.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -66846,76 +67450,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3411
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3412
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3412
-
-single3411:
-	FMOVS 0(R21), F0
-
-loaded3412:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single3413
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3414
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3414
-
-single3413:
-	FMOVS 0(R21), F0
-
-loaded3414:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single3415
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3416
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3416
-
-single3415:
-	FMOVS 0(R21), F0
-
-loaded3416:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single3417
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3418
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3418
-
-single3417:
-	FMOVS 0(R21), F0
-
-loaded3418:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single3419
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3420
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3420
-
-single3419:
-	FMOVS 0(R21), F0
-
-loaded3420:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
 	TBZ $1, R20, single3421
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3422
@@ -66927,8 +67461,8 @@ single3421:
 	FMOVS 0(R21), F0
 
 loaded3422:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single3423
 	FMOVD 0(R21), F0
@@ -66941,8 +67475,8 @@ single3423:
 	FMOVS 0(R21), F0
 
 loaded3424:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single3425
 	FMOVD 0(R21), F0
@@ -66955,12 +67489,9 @@ single3425:
 	FMOVS 0(R21), F0
 
 loaded3426:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, rectify
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single3427
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded3428
@@ -66972,6 +67503,79 @@ single3427:
 	FMOVS 0(R21), F0
 
 loaded3428:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single3429
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3430
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3430
+
+single3429:
+	FMOVS 0(R21), F0
+
+loaded3430:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single3431
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3432
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3432
+
+single3431:
+	FMOVS 0(R21), F0
+
+loaded3432:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single3433
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3434
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3434
+
+single3433:
+	FMOVS 0(R21), F0
+
+loaded3434:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single3435
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3436
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3436
+
+single3435:
+	FMOVS 0(R21), F0
+
+loaded3436:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, rectify
+	TBZ $1, R20, single3437
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded3438
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3438
+
+single3437:
+	FMOVS 0(R21), F0
+
+loaded3438:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -67004,101 +67608,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3429
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3430
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored3430
-
-single3429:
-	FMOVS F31, 0(R21)
-
-stored3430:
-	ADD R13, R21
-	TBZ $1, R20, single3431
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3432
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3432
-
-single3431:
-	FMOVS F30, 0(R21)
-
-stored3432:
-	ADD R13, R21
-	TBZ $1, R20, single3433
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3434
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored3434
-
-single3433:
-	FMOVS F29, 0(R21)
-
-stored3434:
-	ADD R13, R21
-	TBZ $1, R20, single3435
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3436
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3436
-
-single3435:
-	FMOVS F28, 0(R21)
-
-stored3436:
-	ADD R13, R21
-	TBZ $1, R20, single3437
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3438
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored3438
-
-single3437:
-	FMOVS F27, 0(R21)
-
-stored3438:
-	ADD R13, R21
 	TBZ $1, R20, single3439
-	FMOVD F26, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored3440
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored3440
 
 single3439:
-	FMOVS F26, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored3440:
 	ADD R13, R21
 	TBZ $1, R20, single3441
-	FMOVD F25, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored3442
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored3442
 
 single3441:
-	FMOVS F25, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored3442:
 	ADD R13, R21
 	TBZ $1, R20, single3443
-	FMOVD F24, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored3444
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored3444
 
 single3443:
-	FMOVS F24, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored3444:
+	ADD R13, R21
+	TBZ $1, R20, single3445
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored3446
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored3446
+
+single3445:
+	FMOVS F28, 0(R21)
+
+stored3446:
+	ADD R13, R21
+	TBZ $1, R20, single3447
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored3448
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored3448
+
+single3447:
+	FMOVS F27, 0(R21)
+
+stored3448:
+	ADD R13, R21
+	TBZ $1, R20, single3449
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored3450
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored3450
+
+single3449:
+	FMOVS F26, 0(R21)
+
+stored3450:
+	ADD R13, R21
+	TBZ $1, R20, single3451
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored3452
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored3452
+
+single3451:
+	FMOVS F25, 0(R21)
+
+stored3452:
+	ADD R13, R21
+	TBZ $1, R20, single3453
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored3454
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3454
+
+single3453:
+	FMOVS F24, 0(R21)
+
+stored3454:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -67459,136 +68063,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3445
+	TBZ $1, R20, single3455
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3446
+	TBZ $0, R20, loaded3456
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3446
-
-single3445:
-	FMOVS 16(R10), F1
-
-loaded3446:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3447
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3448
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3448
-
-single3447:
-	FMOVS 16(R0), F3
-
-loaded3448:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3449
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded3450
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3450
-
-single3449:
-	FMOVS 16(R1), F3
-
-loaded3450:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3451
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded3452
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3452
-
-single3451:
-	FMOVS 16(R2), F3
-
-loaded3452:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3453
-	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded3454
-	ADD $24, R3, R26
-	VLD1 (R26), V3.S[2]
-	B loaded3454
-
-single3453:
-	FMOVS 16(R3), F3
-
-loaded3454:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3455
-	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded3456
-	ADD $24, R4, R26
-	VLD1 (R26), V3.S[2]
 	B loaded3456
 
 single3455:
-	FMOVS 16(R4), F3
+	FMOVS 16(R10), F1
 
 loaded3456:
-	VFMLA V1.S4, V3.S4, V22.S4
-	ADD R24, R4
-	FMOVQ 0(R5), F2
-	VFMLA V0.S4, V2.S4, V21.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single3457
-	FMOVD 16(R5), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded3458
-	ADD $24, R5, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded3458
 
 single3457:
-	FMOVS 16(R5), F3
+	FMOVS 16(R0), F3
 
 loaded3458:
-	VFMLA V1.S4, V3.S4, V20.S4
-	ADD R24, R5
-	FMOVQ 0(R6), F2
-	VFMLA V0.S4, V2.S4, V19.S4
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
 	TBZ $1, R20, single3459
-	FMOVD 16(R6), F3
+	FMOVD 16(R1), F3
 	TBZ $0, R20, loaded3460
-	ADD $24, R6, R26
+	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
 	B loaded3460
 
 single3459:
-	FMOVS 16(R6), F3
+	FMOVS 16(R1), F3
 
 loaded3460:
-	VFMLA V1.S4, V3.S4, V18.S4
-	ADD R24, R6
-	FMOVQ 0(R7), F2
-	VFMLA V0.S4, V2.S4, V17.S4
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
 	TBZ $1, R20, single3461
-	FMOVD 16(R7), F3
+	FMOVD 16(R2), F3
 	TBZ $0, R20, loaded3462
-	ADD $24, R7, R26
+	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
 	B loaded3462
 
 single3461:
-	FMOVS 16(R7), F3
+	FMOVS 16(R2), F3
 
 loaded3462:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single3463
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded3464
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3464
+
+single3463:
+	FMOVS 16(R3), F3
+
+loaded3464:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single3465
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded3466
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3466
+
+single3465:
+	FMOVS 16(R4), F3
+
+loaded3466:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single3467
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded3468
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3468
+
+single3467:
+	FMOVS 16(R5), F3
+
+loaded3468:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	TBZ $1, R20, single3469
+	FMOVD 16(R6), F3
+	TBZ $0, R20, loaded3470
+	ADD $24, R6, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3470
+
+single3469:
+	FMOVS 16(R6), F3
+
+loaded3470:
+	VFMLA V1.S4, V3.S4, V18.S4
+	ADD R24, R6
+	FMOVQ 0(R7), F2
+	VFMLA V0.S4, V2.S4, V17.S4
+	TBZ $1, R20, single3471
+	FMOVD 16(R7), F3
+	TBZ $0, R20, loaded3472
+	ADD $24, R7, R26
+	VLD1 (R26), V3.S[2]
+	B loaded3472
+
+single3471:
+	FMOVS 16(R7), F3
+
+loaded3472:
 	VFMLA V1.S4, V3.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -67603,91 +68207,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3463
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3464
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3464
-
-single3463:
-	FMOVS 16(R21), F0
-
-loaded3464:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3465
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3466
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3466
-
-single3465:
-	FMOVS 16(R21), F0
-
-loaded3466:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3467
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3468
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3468
-
-single3467:
-	FMOVS 16(R21), F0
-
-loaded3468:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3469
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3470
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3470
-
-single3469:
-	FMOVS 16(R21), F0
-
-loaded3470:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3471
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3472
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded3472
-
-single3471:
-	FMOVS 16(R21), F0
-
-loaded3472:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
 	TBZ $1, R20, single3473
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3474
@@ -67699,12 +68218,12 @@ single3473:
 	FMOVS 16(R21), F0
 
 loaded3474:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single3475
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3476
@@ -67716,12 +68235,12 @@ single3475:
 	FMOVS 16(R21), F0
 
 loaded3476:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single3477
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded3478
@@ -67733,6 +68252,91 @@ single3477:
 	FMOVS 16(R21), F0
 
 loaded3478:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single3479
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3480
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3480
+
+single3479:
+	FMOVS 16(R21), F0
+
+loaded3480:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single3481
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3482
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3482
+
+single3481:
+	FMOVS 16(R21), F0
+
+loaded3482:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single3483
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3484
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3484
+
+single3483:
+	FMOVS 16(R21), F0
+
+loaded3484:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single3485
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3486
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3486
+
+single3485:
+	FMOVS 16(R21), F0
+
+loaded3486:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single3487
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded3488
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded3488
+
+single3487:
+	FMOVS 16(R21), F0
+
+loaded3488:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -67748,17 +68352,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single3479
+	TBZ $1, R20, single3489
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3480
+	TBZ $0, R20, loaded3490
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3480
+	B loaded3490
 
-single3479:
+single3489:
 	FMOVS 16(R21), F0
 
-loaded3480:
+loaded3490:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -67808,108 +68412,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3481
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3482
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored3482
-
-single3481:
-	FMOVS F30, 16(R21)
-
-stored3482:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3483
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3484
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored3484
-
-single3483:
-	FMOVS F28, 16(R21)
-
-stored3484:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3485
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3486
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored3486
-
-single3485:
-	FMOVS F26, 16(R21)
-
-stored3486:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3487
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3488
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored3488
-
-single3487:
-	FMOVS F24, 16(R21)
-
-stored3488:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3489
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3490
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored3490
-
-single3489:
-	FMOVS F22, 16(R21)
-
-stored3490:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
 	TBZ $1, R20, single3491
-	FMOVD F20, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored3492
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored3492
 
 single3491:
-	FMOVS F20, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored3492:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single3493
-	FMOVD F18, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored3494
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored3494
 
 single3493:
-	FMOVS F18, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored3494:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single3495
-	FMOVD F16, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored3496
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored3496
 
 single3495:
-	FMOVS F16, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored3496:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single3497
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored3498
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored3498
+
+single3497:
+	FMOVS F24, 16(R21)
+
+stored3498:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single3499
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored3500
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored3500
+
+single3499:
+	FMOVS F22, 16(R21)
+
+stored3500:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single3501
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored3502
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored3502
+
+single3501:
+	FMOVS F20, 16(R21)
+
+stored3502:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single3503
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored3504
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored3504
+
+single3503:
+	FMOVS F18, 16(R21)
+
+stored3504:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single3505
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored3506
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored3506
+
+single3505:
+	FMOVS F16, 16(R21)
+
+stored3506:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

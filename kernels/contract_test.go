@@ -50,10 +50,11 @@ func TestMismatchPanics(t *testing.T) {
 		colSums       = "kernels: ColSums: length of x is not a multiple of the length of dst"
 		colSqSums     = "kernels: ColSumSquares: length of x is not a multiple of the length of dst"
 
-		softmaxBack = "kernels: SoftmaxRowsBackward: shapes of dx, dy and y differ"
-		causalBack  = "kernels: CausalSoftmaxRowsBackward: shapes of dx, dy and y differ"
-		gather      = "kernels: GatherRows: shapes of dst, table and indices don't match"
-		scatter     = "kernels: ScatterAddRows: shapes of table, src and indices don't match"
+		softmaxBack    = "kernels: SoftmaxRowsBackward: shapes of dx, dy and y differ"
+		logSoftmaxBack = "kernels: LogSoftmaxRowsBackward: shapes of dx, dy and y differ"
+		causalBack     = "kernels: CausalSoftmaxRowsBackward: shapes of dx, dy and y differ"
+		gather         = "kernels: GatherRows: shapes of dst, table and indices don't match"
+		scatter        = "kernels: ScatterAddRows: shapes of table, src and indices don't match"
 
 		crossRows      = "kernels: SoftmaxCrossEntropyRows: "
 		sigmoidEntropy = "kernels: SigmoidCrossEntropy: "
@@ -288,6 +289,17 @@ func TestMismatchPanics(t *testing.T) {
 		{short, func() { SoftmaxRowsBackward(tooShort, mat(2, 3), mat(2, 3), 1) }},
 		{short, func() { SoftmaxRowsBackward(mat(2, 3), tooShort, mat(2, 3), 1) }},
 		{short, func() { SoftmaxRowsBackward(mat(2, 3), mat(2, 3), tooShort, 1) }},
+		{"kernels: LogSoftmaxRows: shapes of dst and x differ", func() { LogSoftmaxRows(mat(2, 3), mat(3, 3)) }},
+		{"kernels: LogSoftmaxRows: shapes of dst and x differ", func() { LogSoftmaxRows(mat(2, 3), mat(2, 4)) }},
+		{short, func() { LogSoftmaxRows(mat(2, 3), tooShort) }},
+		{short, func() { LogSoftmaxRows(tooShort, mat(2, 3)) }},
+		{logSoftmaxBack, func() { LogSoftmaxRowsBackward(mat(2, 3), mat(2, 2), mat(2, 3)) }},
+		{logSoftmaxBack, func() { LogSoftmaxRowsBackward(mat(2, 3), mat(1, 3), mat(2, 3)) }},
+		{logSoftmaxBack, func() { LogSoftmaxRowsBackward(mat(2, 2), mat(2, 3), mat(2, 3)) }},
+		{logSoftmaxBack, func() { LogSoftmaxRowsBackward(mat(1, 3), mat(2, 3), mat(2, 3)) }},
+		{short, func() { LogSoftmaxRowsBackward(tooShort, mat(2, 3), mat(2, 3)) }},
+		{short, func() { LogSoftmaxRowsBackward(mat(2, 3), tooShort, mat(2, 3)) }},
+		{short, func() { LogSoftmaxRowsBackward(mat(2, 3), mat(2, 3), tooShort) }},
 		{causalBack, func() { CausalSoftmaxRowsBackward(mat(3, 3), mat(6, 3), mat(3, 3), 1) }},
 		{causalBack, func() { CausalSoftmaxRowsBackward(mat(3, 3), mat(3, 1), mat(3, 3), 1) }},
 		{causalBack, func() { CausalSoftmaxRowsBackward(mat(6, 3), mat(3, 3), mat(3, 3), 1) }},

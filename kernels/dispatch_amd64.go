@@ -2939,6 +2939,38 @@ func softmaxBackward(dx, dy, y, s []float32, cols, dxStride, dyStride, yStride, 
 }
 
 //go:noinline
+func logSoftmaxRows(dst, x, m, l []float32, cols, dstStride, xStride, after, grow int) {
+	raceWriteRows(dst, cols, dstStride)
+	raceReadRows(x, cols, xStride)
+	raceRead(m)
+	raceRead(l)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.LogSoftmaxRowsAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(m), unsafe.SliceData(l), len(m), cols, dstStride, xStride, after, grow)
+	case AVX2:
+		asm.LogSoftmaxRowsAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(m), unsafe.SliceData(l), len(m), cols, dstStride, xStride, after, grow)
+	default:
+		logSoftmaxRowsRef(dst, x, m, l, cols, dstStride, xStride, after, grow)
+	}
+}
+
+//go:noinline
+func logSoftmaxRowsBackward(dx, dy, y, s []float32, cols, dxStride, dyStride, yStride, after, grow int) {
+	raceWriteRows(dx, cols, dxStride)
+	raceReadRows(dy, cols, dyStride)
+	raceReadRows(y, cols, yStride)
+	raceRead(s)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.LogSoftmaxRowsBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), unsafe.SliceData(s), len(s), cols, dxStride, dyStride, yStride, after, grow)
+	case AVX2:
+		asm.LogSoftmaxRowsBackwardAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), unsafe.SliceData(s), len(s), cols, dxStride, dyStride, yStride, after, grow)
+	default:
+		logSoftmaxRowsBackwardRef(dx, dy, y, s, cols, dxStride, dyStride, yStride, after, grow)
+	}
+}
+
+//go:noinline
 func dotShifted(acc *[lanes]float32, x, y []float32, shift float32) float32 {
 	if len(x) > chunkLen {
 		var own [lanes]float32

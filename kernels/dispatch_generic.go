@@ -555,6 +555,16 @@ func softmaxBackward(dx, dy, y, s []float32, cols, dxStride, dyStride, yStride, 
 }
 
 //go:noinline
+func logSoftmaxRows(dst, x, m, l []float32, cols, dstStride, xStride, after, grow int) {
+	logSoftmaxRowsRef(dst, x, m, l, cols, dstStride, xStride, after, grow)
+}
+
+//go:noinline
+func logSoftmaxRowsBackward(dx, dy, y, s []float32, cols, dxStride, dyStride, yStride, after, grow int) {
+	logSoftmaxRowsBackwardRef(dx, dy, y, s, cols, dxStride, dyStride, yStride, after, grow)
+}
+
+//go:noinline
 func dotShifted(acc *[lanes]float32, x, y []float32, shift float32) float32 {
 	return dotShiftedRef(acc, x, y, shift)
 }

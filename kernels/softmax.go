@@ -314,6 +314,83 @@ func logSoftmaxBackwardRef(dx, dy, y []float32, s float32) {
 	}
 }
 
+// LogSoftmaxRows stores the [LogSoftmax] of each row of x.
+//
+//	m        = max(x[i,:])
+//	dst[i,j] = (x[i,j]-m) - log(sum(exp(x[i,:]-m)))      sum by 64 lanes, as Sum
+//
+// dst may be x. It panics if the shapes differ or a matrix is shorter than its shape.
+func LogSoftmaxRows(dst, x Matrix) {
+	dst.check()
+	x.check()
+	if dst.Rows != x.Rows || dst.Cols != x.Cols {
+		panic("kernels: LogSoftmaxRows: shapes of dst and x differ")
+	}
+	if x.Cols > stepElements {
+		for i := range x.Rows {
+			LogSoftmax(dst.Row(i), x.Row(i))
+		}
+		return
+	}
+	logSoftmaxMatrix(&dst, &x)
+}
+
+func logSoftmaxMatrix(dst, x *Matrix) {
+	var maxima, sums [stepRows]float32
+	var exps [stepElements]float32 // dst may be x
+	x.eachStep(0, func(r0, r1, _ int) {
+		from, to, e, m, s := x.span(r0, r1), dst.span(r0, r1), exps[:(r1-r0)*x.Cols], maxima[:r1-r0], sums[:r1-r0]
+		rowMaxima(m, from, x.Cols, x.Stride, 0, 0)
+		expRows(e, from, m, x.Cols, x.Cols, x.Stride, 0, 0, 1)
+		rowSums(s, e, x.Cols, x.Cols, 0, 0)
+		log(s, s)
+		logSoftmaxRows(to, from, m, s, x.Cols, dst.Stride, x.Stride, 0, 0)
+	})
+}
+
+func logSoftmaxRowsRef(dst, x, m, l []float32, cols, dstStride, xStride, after, grow int) {
+	eachRef(len(m), cols, after, grow, func(i, n int) {
+		logSoftmaxRef(dst[i*dstStride:][:n], x[i*xStride:][:n], m[i], l[i])
+	})
+}
+
+// LogSoftmaxRowsBackward stores the gradient at the input of [LogSoftmaxRows] from the
+// gradient dy at its output y. dx may be dy.
+//
+//	dx[i,j] = fma(-exp(y[i,j]), sum(dy[i,:]), dy[i,j])      sum as Sum, exp as Exp
+//
+// It panics if the shapes differ or a matrix is shorter than its shape.
+func LogSoftmaxRowsBackward(dx, dy, y Matrix) {
+	dx.check()
+	dy.check()
+	y.check()
+	if dx.Rows != y.Rows || dx.Cols != y.Cols || dy.Rows != y.Rows || dy.Cols != y.Cols {
+		panic("kernels: LogSoftmaxRowsBackward: shapes of dx, dy and y differ")
+	}
+	if y.Cols > stepElements {
+		for i := range y.Rows {
+			LogSoftmaxBackward(dx.Row(i), dy.Row(i), y.Row(i))
+		}
+		return
+	}
+	logSoftmaxMatrixBackward(&dx, &dy, &y)
+}
+
+func logSoftmaxMatrixBackward(dx, dy, y *Matrix) {
+	var sums [stepRows]float32
+	y.eachStep(0, func(r0, r1, _ int) {
+		d, s := dy.span(r0, r1), sums[:r1-r0]
+		rowSums(s, d, y.Cols, dy.Stride, 0, 0)
+		logSoftmaxRowsBackward(dx.span(r0, r1), d, y.span(r0, r1), s, y.Cols, dx.Stride, dy.Stride, y.Stride, 0, 0)
+	})
+}
+
+func logSoftmaxRowsBackwardRef(dx, dy, y, s []float32, cols, dxStride, dyStride, yStride, after, grow int) {
+	eachRef(len(s), cols, after, grow, func(i, n int) {
+		logSoftmaxBackwardRef(dx[i*dxStride:][:n], dy[i*dyStride:][:n], y[i*yStride:][:n], s[i])
+	})
+}
+
 // expSums stores exp(alpha*(x-m)) and returns its sum.
 func expSums(dst, x []float32, m, alpha float32) float32 {
 	if len(x) <= chunkLen {

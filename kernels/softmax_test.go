@@ -158,3 +158,24 @@ func TestSoftmaxRowsRules(t *testing.T) {
 		}
 	})
 }
+
+// TestLogSoftmaxRows: each row is that of the vectors' kernels, for which there are
+// tests against the definition.
+func TestLogSoftmaxRows(t *testing.T) {
+	r := rand.New(rand.NewPCG(56, 57))
+	eachLevel(t, func(t *testing.T) {
+		for _, s := range []shape{{m: 3, n: 1}, {m: 500, n: 10, pad: 2}, {m: 4, n: 64}, {m: 9, n: 100, pad: 3}, {m: 2, n: stepElements, pad: 1}, {m: 3, n: stepElements + 1}} {
+			x, dy := withStride(r, s.m, s.n, s.n+s.pad, normal), withStride(r, s.m, s.n, s.n+3*s.pad, normal)
+			y, dx := withStride(r, s.m, s.n, s.n+2*s.pad, normal), withStride(r, s.m, s.n, s.n, normal)
+			LogSoftmaxRows(y, x)
+			LogSoftmaxRowsBackward(dx, dy, y)
+			want := make([]float32, s.n)
+			for i := range s.m {
+				LogSoftmax(want, x.Row(i))
+				require.Equal(t, want, y.Row(i), "%v, row %d", s, i)
+				LogSoftmaxBackward(want, dy.Row(i), y.Row(i))
+				require.Equal(t, want, dx.Row(i), "%v, row %d", s, i)
+			}
+		}
+	})
+}

@@ -1056,6 +1056,14 @@ var table = append([]kernel{
 			return result{}
 		},
 	}, {
+		name: "LogSoftmaxRows", class: &strips, bytes: 8,
+		operands: []operand{out("dst", sizeMN), in("x", sizeMN)},
+		call:     func(a *args) result { LogSoftmaxRows(a.m[0], a.m[1]); return result{} },
+	}, {
+		name: "LogSoftmaxRowsBackward", class: &strips, bytes: 12, apart: true, together: [][2]int{{0, 1}},
+		operands: []operand{out("dx", sizeMN), in("dy", sizeMN), in("y", sizeMN)},
+		call:     func(a *args) result { LogSoftmaxRowsBackward(a.m[0], a.m[1], a.m[2]); return result{} },
+	}, {
 		// The shape chooses what is given.
 		name: "SoftmaxCrossEntropyRows", class: &grids, bytes: 8, apart: true, together: [][2]int{{1, 2}},
 		operands: []operand{out("losses", sizeM), out("dx", sizeMN), in("x", sizeMN), in("weights", sizeM), in("classWeights", sizeN)},

@@ -129,6 +129,8 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("scaleRows", scaleRows),
 		vec.Describe("rowDots", rowDots),
 		vec.Describe("softmaxBackward", softmaxBackward),
+		vec.Describe("logSoftmaxRows", logSoftmaxRows),
+		vec.Describe("logSoftmaxRowsBackward", logSoftmaxRowsBackward),
 		vec.Describe("dotShifted", dotShifted),
 		vec.Describe("sigmoidCrossEntropy", sigmoidCrossEntropy),
 		vec.Describe("firstInvalid", firstInvalid),

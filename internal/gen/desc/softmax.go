@@ -61,6 +61,24 @@ func softmaxBackward(k *vec.Kernel) {
 	})
 }
 
+// dst = (x-m[i]) - l[i]
+func logSoftmaxRows(k *vec.Kernel) {
+	dst, x, m, l := k.Out("dst"), k.In("x"), k.In("m"), k.In("l")
+	k.StridedPasses(m, []*vec.Slice{dst, x}, nil, func() {
+		hi, log := k.Row(m), k.Row(l)
+		k.Over(8, func() { k.Store(dst, k.Sub(k.Sub(k.Load(x), hi), log)) })
+	})
+}
+
+// dx = fma(-exp(y), s[i], dy)
+func logSoftmaxRowsBackward(k *vec.Kernel) {
+	dx, dy, y, s := k.Out("dx"), k.In("dy"), k.In("y"), k.In("s")
+	k.StridedPasses(s, []*vec.Slice{dx, dy, y}, nil, func() {
+		sum := k.Row(s)
+		k.Over(4, func() { k.Store(dx, k.FNMA(exp(k, k.Load(y)), sum, k.Load(dy))) })
+	})
+}
+
 // lane = fma(x-shift, y, lane)
 func dotShifted(k *vec.Kernel) {
 	x, y := k.In("x"), k.In("y")
