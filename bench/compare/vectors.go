@@ -426,6 +426,27 @@ var streaming = []kernel{
 		name: "colaffine", pattern: roof.Copy, c: "colaffine",
 		ours: func(o *operands) { kernels.ColAffine(o.C, o.A, o.Col, o.Col) },
 	}, {
+		name: "colaffine relu", pattern: roof.Copy, c: "colaffine_relu",
+		ours: func(o *operands) { kernels.ColAffineReLU(o.C, o.A, o.Col, o.Col) },
+	}, {
+		name: "colmul", pattern: roof.Copy, c: "colmul",
+		ours: func(o *operands) { kernels.ColMul(o.C, o.A, o.Col) },
+	}, {
+		name: "coldots", pattern: roof.ReadBoth, c: "coldots",
+		ours: func(o *operands) { kernels.ColDots(o.E[:o.N], o.A, o.B) },
+	}, {
+		name: "softmax rows", pattern: roof.Copy, c: "softmax_rows",
+		ours: func(o *operands) { kernels.SoftmaxRows(matrix(o, o.C), matrix(o, o.A), 1) },
+	}, {
+		name: "softmax rows backward", pattern: roof.Combine, c: "softmax_rows_backward",
+		ours: func(o *operands) { kernels.SoftmaxRowsBackward(matrix(o, o.C), matrix(o, o.A), matrix(o, o.B), 1) },
+	}, {
+		name: "log softmax rows", pattern: roof.Copy, c: "logsoftmax_rows",
+		ours: func(o *operands) { kernels.LogSoftmaxRows(matrix(o, o.C), matrix(o, o.A)) },
+	}, {
+		name: "log softmax rows backward", pattern: roof.Combine, c: "logsoftmax_rows_backward",
+		ours: func(o *operands) { kernels.LogSoftmaxRowsBackward(matrix(o, o.C), matrix(o, o.A), matrix(o, o.B)) },
+	}, {
 		name: "bias relu", pattern: roof.Copy, c: "biasrelu",
 		ours: func(o *operands) { kernels.BiasReLU(o.C, o.A, o.Col) },
 	}, {
@@ -438,6 +459,9 @@ var streaming = []kernel{
 		},
 	},
 }
+
+// matrix returns an operand of a race as its m x n matrix.
+func matrix(o *operands, x []float32) kernels.Matrix { return kernels.NewMatrix(o.M, o.N, x) }
 
 // dropoutSeed has the keys that the plain loop holds.
 const dropoutSeed = 0

@@ -334,6 +334,49 @@ void layernorm_backward(struct operands *o) {
 }
 
 void colaffine(struct operands *o) { MATRIX; EACH c[i * n + j] = a[i * n + j] * col[j] + col[j]; }
+void colaffine_relu(struct operands *o) { MATRIX; EACH { float v = a[i * n + j] * col[j] + col[j]; c[i * n + j] = v < 0 ? 0 : v; } }
+void colmul(struct operands *o) { MATRIX; EACH c[i * n + j] = a[i * n + j] * col[j]; }
+
+void coldots(struct operands *o) {
+	MATRIX;
+	for (long j = 0; j < n; j++) e[j] = 0;
+	EACH e[j] += a[i * n + j] * b[i * n + j];
+}
+
+void softmax_rows(struct operands *o) {
+	MATRIX;
+	for (long i = 0; i < m; i++) {
+		float top, r = 1 / exponentials(a + i * n, c + i * n, n, &top);
+		for (long j = 0; j < n; j++) c[i * n + j] *= r;
+	}
+}
+
+void softmax_rows_backward(struct operands *o) {
+	MATRIX;
+	for (long i = 0; i < m; i++) {
+		float t = 0;
+		for (long j = 0; j < n; j++) t += a[i * n + j] * b[i * n + j];
+		for (long j = 0; j < n; j++) c[i * n + j] = b[i * n + j] * (a[i * n + j] - t);
+	}
+}
+
+void logsoftmax_rows(struct operands *o) {
+	MATRIX;
+	for (long i = 0; i < m; i++) {
+		float top, t = logf(exponentials(a + i * n, c + i * n, n, &top));
+		for (long j = 0; j < n; j++) c[i * n + j] = a[i * n + j] - top - t;
+	}
+}
+
+void logsoftmax_rows_backward(struct operands *o) {
+	MATRIX;
+	for (long i = 0; i < m; i++) {
+		float t = 0;
+		for (long j = 0; j < n; j++) t += a[i * n + j];
+		for (long j = 0; j < n; j++) c[i * n + j] = a[i * n + j] - expf(b[i * n + j]) * t;
+	}
+}
+
 void biasrelu(struct operands *o) { MATRIX; EACH { float v = a[i * n + j] + col[j]; c[i * n + j] = v < 0 ? 0 : v; } }
 void biastanh(struct operands *o) { MATRIX; EACH c[i * n + j] = tanhf(a[i * n + j] + col[j]); }
 void precondition(struct operands *o) { MATRIX; float lambda = o->s[0]; EACH c[i * n + j] = a[i * n + j] / (row[i] * col[j] + lambda); }
