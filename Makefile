@@ -192,6 +192,10 @@ fuzz: ## Fuzz each fuzz target for FUZZTIME=30s
 agree: ## Compare a billion results of the kernels with the reference, bit for bit; ROUNDS=10 is the effort
 	ADAFISHER_REQUIRE=$(REQUIRE) ADAFISHER_TEST_ROUNDS=$(ROUNDS) $(TEST) -v -run '^TestLevelsAgree$$' ./kernels | grep -v '^=== \|^    --- PASS'
 
+.PHONY: exhaustive
+exhaustive: ## Measure the errors of functions for all 2^32 arguments, in some hours; make test takes a sample
+	ADAFISHER_TEST_EXHAUSTIVE=1 go test -count=1 -timeout 24h -v -run '^TestErrors$$' ./kernels
+
 .PHONY: onnx
 onnx: $(ORT) ## Run exported models in ONNX Runtime, which npm brings, and compare what they predict
 	ONNXRUNTIME=$(ORT) $(TEST) -v ./bench/ort

@@ -50,7 +50,7 @@ var sweeps = []sweep{
 	{"Softplus", Softplus, func(x float64) float64 {
 		return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x)))
 	}, [...]float64{1.861, 1.493, 0.87, 0.86}},
-	{"Tanh", Tanh, math.Tanh, [...]float64{1.933, 1.545, 1, 1}},
+	{"Tanh", Tanh, math.Tanh, [...]float64{1.933, 1.545, 0, 0}},
 	{"Sigmoid", Sigmoid, logistic, [...]float64{2.333, 2.403, 0.87, 0.86}},
 	{"SiLU", SiLU, func(x float64) float64 { return x * logistic(x) }, [...]float64{3.24, 3.35, 47, 52.1}},
 	{"GELU", GELU, func(x float64) float64 { return x * normalDistribution(x) }, [...]float64{4, 5, 9.2, 8.1}},
