@@ -338,6 +338,28 @@ func TestRender(t *testing.T) {
 	require.Contains(t, string(chart), "streaming kernels, 8 MiB")
 }
 
+// TestResultsAreRendered: the tables and the charts in bench/results are those of the
+// results beside them.
+func TestResultsAreRendered(t *testing.T) {
+	recorded, err := filepath.Glob("../results/*.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, recorded)
+	for _, path := range recorded {
+		results, err := os.ReadFile(path)
+		require.NoError(t, err)
+		again := filepath.Join(t.TempDir(), filepath.Base(path))
+		require.NoError(t, os.WriteFile(again, results, 0o644))
+		require.NoError(t, render(again))
+		for _, kind := range []string{".md", ".svg"} {
+			want, err := os.ReadFile(strings.TrimSuffix(again, ".json") + kind)
+			require.NoError(t, err)
+			got, err := os.ReadFile(strings.TrimSuffix(path, ".json") + kind)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(want, got), "%s is not what -render makes of %s", kind, path)
+		}
+	}
+}
+
 func TestRenderErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                     "first object: EOF",
