@@ -101,6 +101,9 @@ func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 		raceWriteMatrix(c)
 	}
 	t := &tilings[l]
+	if n == 1 && g.columnAsRow(t, c, a, b, m, k, alpha) {
+		return
+	}
 	if n <= panelVectors*t.lanes && k <= blockK && !g.TransB && m > len(t.wide) && m <= blockRows2 {
 		singlePanel(l, t, c, a, b, m, n, k, alpha, g)
 		return
@@ -120,6 +123,21 @@ func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 	default:
 		p.direct()
 	}
+}
+
+// columnAsRow computes a product of a single column as that of a row, C^T = op(B)^T *
+// op(A)^T, whose lanes are outputs. It reports whether it did.
+func (g *Gemm) columnAsRow(t *tiling, c, a, b *Matrix, m, k int, alpha float32) bool {
+	contiguous := c.Stride == 1 && (g.TransB || b.Stride == 1)
+	possible := g.TransA || t.dots && m >= dotGroup || len(g.Scratch) >= gemmScratch
+	if m == 1 || !contiguous || !possible || g.Bias != nil {
+		return false
+	}
+	row := Gemm{TransB: !g.TransA, Accumulate: g.Accumulate, Activation: g.Activation, Scratch: g.Scratch}
+	ct := Matrix{Rows: 1, Cols: m, Stride: m, Data: c.Data}
+	bt := Matrix{Rows: 1, Cols: k, Stride: k, Data: b.Data}
+	multiply(&ct, &bt, a, 1, m, k, alpha, &row)
+	return true
 }
 
 // singlePanel computes a product of one panel and one block of k: a direct call,

@@ -473,6 +473,11 @@ func productShapes() (s []shape) {
 	for i := range s {
 		s[i].pad = []int{0, 1, 3, 16, 0}[i%5]
 	}
+	for _, m := range []int{2, 7, 8, 9, 33, 40, 75} { // a contiguous column
+		for _, k := range []int{2, 5, 16, 21, blockK, blockK + 1, 2*blockK + 3} {
+			s = append(s, shape{m: m, n: 1, k: k})
+		}
+	}
 	return s
 }
 
