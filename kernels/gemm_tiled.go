@@ -546,9 +546,11 @@ const (
 	dotGroup  = 8
 	dotStrip  = 4 * dotGroup
 	dotStrips = 32
+	dotsFetch = 1 << 20 // elements of B from which on the next strip is fetched ahead
 )
 
-// dots multiplies a single row by rows of B, as they lie.
+// dots multiplies a single row by rows of B, as they lie. What comes next is fetched if B
+// is too large for the second cache: the order of reading is none that a processor foresees.
 func (p *product) dots() {
 	c, a := p.c.Row(0), p.a.Data[:p.k]
 	whole := p.n - p.n%dotGroup
@@ -571,16 +573,19 @@ func (p *product) dots() {
 
 // dotRange computes columns from j on for one block of k.
 func (p *product) dotRange(c, a []float32, k, j int) {
-	add := 0
+	add, fetch := 0, 0
 	if k > 0 || p.g.Accumulate {
 		add = 1
+	}
+	if p.n*p.k >= dotsFetch {
+		fetch = 1
 	}
 	for len(c) > 0 {
 		groups, strips := 1, len(c)/dotGroup
 		if len(c) >= dotStrip {
 			groups, strips = dotStrip/dotGroup, min(len(c)/dotStrip, dotStrips)
 		}
-		dots(p.level, groups, &c[0], &a[k], &p.b.Data[j*p.b.Stride+k], 4*p.b.Stride, min(blockK, p.k-k), strips, add)
+		dots(p.level, groups, &c[0], &a[k], &p.b.Data[j*p.b.Stride+k], 4*p.b.Stride, min(blockK, p.k-k), strips, add, fetch)
 		n := groups * dotGroup * strips
 		c, j = c[n:], j+n
 	}

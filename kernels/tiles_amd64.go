@@ -62,12 +62,12 @@ func packHalf(l Level, dst *float32, src *uint16, stride, rows int) {
 // 8 rows.
 //
 //go:noinline
-func dots(l Level, groups int, c, x, b *float32, stride, k, strips, add int) {
+func dots(l Level, groups int, c, x, b *float32, stride, k, strips, add, fetch int) {
 	switch {
 	case l == AVX2 && groups == 4:
-		asm.Dots32AVX2(c, x, b, stride, k, strips, add)
+		asm.Dots32AVX2(c, x, b, stride, k, strips, add, fetch)
 	case l == AVX2 && groups == 1:
-		asm.Dots8AVX2(c, x, b, stride, k, strips, add)
+		asm.Dots8AVX2(c, x, b, stride, k, strips, add, fetch)
 	default:
 		panic("kernels: no such strips")
 	}

@@ -54,7 +54,7 @@ func packHalf(l Level, dst *float32, src *uint16, stride, rows int) {
 // 8 rows.
 //
 //go:noinline
-func dots(l Level, groups int, c, x, b *float32, stride, k, strips, add int) {
+func dots(l Level, groups int, c, x, b *float32, stride, k, strips, add, fetch int) {
 	switch {
 	default:
 		panic("kernels: no such strips")

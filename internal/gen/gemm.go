@@ -55,7 +55,7 @@ func gemmDispatch(a arch, levels []gemmLevel) *bytes.Buffer {
 	fmt.Fprintf(b, "\n// dots multiplies a row x by the transpose of a matrix b, strips of some groups of\n// 8 rows.\n//\n//go:noinline\nfunc dots(l Level, groups int, %s {\nswitch {\n", strings.TrimPrefix(vec.DotsSignature, "func("))
 	for _, l := range levels {
 		for _, groups := range l.dots {
-			fmt.Fprintf(b, "case l == %s && groups == %d:\nasm.Dots%d%s(c, x, b, stride, k, strips, add)\n", l.name, groups, 8*groups, l.name)
+			fmt.Fprintf(b, "case l == %s && groups == %d:\nasm.Dots%d%s(c, x, b, stride, k, strips, add, fetch)\n", l.name, groups, 8*groups, l.name)
 		}
 	}
 	fmt.Fprint(b, "default:\npanic(\"kernels: no such strips\")\n}\n}\n")

@@ -192,7 +192,7 @@ const PackLeftSignature = "func(dst, src *float32, stride, tiles, k int)"
 
 // DotsSignature is the type of the routines that multiply a row x by the transpose of a
 // matrix b whose rows are at a stride in bytes, in strips of some rows.
-const DotsSignature = "func(c, x, b *float32, stride, k, strips, add int)"
+const DotsSignature = "func(c, x, b *float32, stride, k, strips, add, fetch int)"
 
 // PackHalfSignature is that of routines that also convert from float16.
 const PackHalfSignature = "func(dst *float32, src *uint16, stride, rows int)"

@@ -22,12 +22,13 @@ func (t *Target) DotGroups() []int { return []int{4, 1} }
 //
 // The lanes of a vector are the outputs of a group: four k of its rows are transposed
 // at a time. Two groups use up a line of each row before the next ones' turn, as the
-// lines of more rows, which often share sets of the first cache, don't fit in.
+// lines of more rows, which often share sets of the first cache, don't fit in. If fetch
+// is 1, the next strip is fetched meanwhile, as it lies without gaps.
 func (t *Target) Dots(groups int) {
 	t.Function(fmt.Sprint("Dots", 8*groups, t.Suffix()))
 	t.SignatureExpr(vec.DotsSignature)
 	t.Attributes(attr.NOSPLIT)
-	x, k, next := reg.RAX, reg.RBX, reg.RDX
+	x, k, next, ahead := reg.RAX, reg.RBX, reg.RDX, reg.RCX
 	one, three, five, seven := reg.RSI, reg.RDI, reg.R8, reg.R9
 	group := []reg.GPPhysical{reg.R10, reg.R11, reg.R12, reg.R13}[:groups]
 	row := func(base reg.Register, r, disp int) operand.Mem {
@@ -59,18 +60,23 @@ func (t *Target) Dots(groups int) {
 	for g := range groups {
 		t.VXORPS(sum(g), sum(g), sum(g))
 	}
+	t.LEAQ(operand.Mem{Base: group[0], Index: next, Scale: 1}, ahead)
 	t.MOVQ(t.addr("x"), x)
 	t.MOVQ(t.addr("k"), k)
-	// four multiplies four k of a group.
-	four := func(g, k int) {
-		for r := range 4 {
-			t.VMOVUPS(row(group[g], r, 4*k), xmm(r))
-			t.VINSERTF128(operand.U8(1), row(group[g], r+4, 4*k), ymm(r), ymm(r))
-		}
-		t.transpose4(ymm, 0)
+	// four multiplies four k of some groups.
+	four := func(k, from, to int) {
 		for i := range 4 {
 			t.VBROADCASTSS(operand.Mem{Base: x, Disp: 4 * (k + i)}, ymm(4+i))
-			t.VFMADD231PS(ymm(4+i), ymm(i), sum(g))
+		}
+		for g := from; g < to; g++ {
+			for r := range 4 {
+				t.VMOVUPS(row(group[g], r, 4*k), xmm(r))
+				t.VINSERTF128(operand.U8(1), row(group[g], r+4, 4*k), ymm(r), ymm(r))
+			}
+			t.transpose4(ymm, 0)
+			for i := range 4 {
+				t.VFMADD231PS(ymm(4+i), ymm(i), sum(g))
+			}
 		}
 	}
 	advance := func(n int) {
@@ -83,12 +89,16 @@ func (t *Target) Dots(groups int) {
 	t.SUBQ(operand.I8(line), k)
 	t.JL(operand.LabelRef("fours"))
 	t.Label("line")
+	t.CMPQ(t.addr("fetch"), operand.I8(0))
+	t.JE(operand.LabelRef("fetched"))
+	for i := range 8 * groups {
+		t.PREFETCHT1(operand.Mem{Base: ahead, Disp: 64 * i})
+	}
+	t.ADDQ(operand.I32(int32(64*8*groups)), ahead)
+	t.Label("fetched")
 	for g := 0; g < groups; g += 2 {
-		pair := min(2, groups-g)
 		for i := 0; i < line; i += 4 {
-			for _, g := range []int{g, g + 1}[:pair] {
-				four(g, i)
-			}
+			four(i, g, min(g+2, groups))
 		}
 	}
 	advance(line)
@@ -98,9 +108,7 @@ func (t *Target) Dots(groups int) {
 	t.ADDQ(operand.I8(line-4), k)
 	t.JL(operand.LabelRef("ones"))
 	t.Label("four")
-	for g := range groups {
-		four(g, 0)
-	}
+	four(0, 0, groups)
 	advance(4)
 	t.SUBQ(operand.I8(4), k)
 	t.JGE(operand.LabelRef("four"))
