@@ -58,7 +58,7 @@ type where struct {
 	CPU    string `json:"cpu"`
 	Level  string `json:"level"` // of the kernels
 	Go     string `json:"go"`
-	Commit string `json:"commit"` // with "-dirty" behind it where files differed
+	Commit string `json:"commit"` // with modified behind it where files differed
 	Date   string `json:"date"`
 }
 
@@ -67,7 +67,7 @@ type point struct {
 	Step       int     `json:"step"`
 	TrainLoss  float64 `json:"train_loss"` // mean since the last point
 	Validation score   `json:"validation"`
-	Test       *score  `json:"test,omitempty"` // nil with the seed that learning rates are chosen with
+	Test       *score  `json:"test,omitempty"` // nil with the seeds that learning rates are chosen with
 }
 
 // A score is what was measured on held-out samples.
@@ -98,6 +98,8 @@ func here() where {
 	}
 }
 
+const modified = "-dirty"
+
 // commit returns the commit of the working directory, whatever results it holds.
 func commit() string {
 	head, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()
@@ -107,7 +109,7 @@ func commit() string {
 	name := strings.TrimSpace(string(head))
 	changes, err := exec.Command("git", "status", "--porcelain", "--", ":(top)", ":(top,exclude)bench/results").Output()
 	if err != nil || len(changes) > 0 {
-		name += "-dirty"
+		name += modified
 	}
 	return name
 }

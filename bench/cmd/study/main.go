@@ -42,6 +42,7 @@ type options struct {
 	jobs   int
 	report bool
 	list   bool
+	dirty  bool
 }
 
 func main() {
@@ -73,6 +74,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	f.StringVar(&o.data, "data", "", "`directory` of Fashion-MNIST, in place of ADAFISHER_DATA and /usr/share/datasets")
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "`number` of runs at a time; each uses one core, and its result does not depend on it")
 	f.BoolVar(&o.report, "report", false, "run nothing: write the report of the results so far")
+	f.BoolVar(&o.dirty, "dirty", false, "run although files differ from the commit, and mark the lines so; -quick does that anyway")
 	f.BoolVar(&o.list, "list", false, "print tasks and optimizers, and run nothing")
 	taskNames := f.String("tasks", "", "comma-separated `names` of tasks; all by default")
 	ruleNames := f.String("optimizers", "", "comma-separated `names` of optimizers; all by default. Adam's steps are timed always")
@@ -91,7 +93,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 		return o, fmt.Errorf("-jobs %d: want 1 to 1024", o.jobs)
 	}
 	if *short {
-		o.scale = quick
+		o.scale, o.dirty = quick, true
 	}
 	if o.out == "" {
 		o.out = filepath.Join("bench", "results", "study")
@@ -145,6 +147,9 @@ func do(ctx context.Context, o options, w io.Writer) error {
 	}
 	s := &study{scale: o.scale, store: store, data: o.data, rules: o.rules, jobs: o.jobs, progress: w}
 	if !o.report {
+		if err := o.mayRun(store.where.Commit); err != nil {
+			return err
+		}
 		if err := s.all(ctx, o.tasks, func() error { return report(store) }); err != nil {
 			return err
 		}
@@ -153,6 +158,14 @@ func do(ctx context.Context, o options, w io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(w, "The report is in %s.\n", filepath.Join(o.out, reportName))
+	return nil
+}
+
+// mayRun returns an error if lines would name a commit that has not made them.
+func (o options) mayRun(commit string) error {
+	if name, ok := strings.CutSuffix(commit, modified); ok && !o.dirty {
+		return fmt.Errorf("files differ from commit %s: commit them, or say -dirty", name)
+	}
 	return nil
 }
 

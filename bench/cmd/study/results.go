@@ -14,13 +14,45 @@ type outcome struct {
 	cost    *line
 	steps   int     // of runs with the task's batch
 	lr      float64 // of the final runs
-	trials  []*line // with the tuning seed and the task's batch, by learning rate
-	batches []*line // with the tuning seed and the rate of the final runs, by batch
+	trials  []*line // with the first tuning seed and the task's batch, by learning rate
+	again   []*line // with the other tuning seeds
+	batches []*line // with the first tuning seed and the rate of the final runs, by batch
 	finals  []*line // with the other seeds
 }
 
 // untuned reports whether the rule has its usual rate, without trials.
 func (o *outcome) untuned() bool { return strings.HasSuffix(o.rule, untuned) }
+
+// A candidate is a learning rate, and what the runs that choose it gave.
+type candidate struct {
+	lr   float64
+	loss spread // on the validation samples, which tells more than the accuracy on few
+}
+
+// rank sorts the learning rates of runs with tuning seeds, the best first: those tried
+// with the most seeds, of them those with the fewest failures, of them the one with the
+// least mean loss. Rates that only failed are left out.
+func rank(tuned []*line) []candidate {
+	byRate := make(map[float64][]*line)
+	var all []candidate
+	for _, l := range tuned {
+		if byRate[l.LR] == nil {
+			all = append(all, candidate{lr: l.LR})
+		}
+		byRate[l.LR] = append(byRate[l.LR], l)
+	}
+	for i := range all {
+		all[i].loss = spreadOf(byRate[all[i].lr], validationLoss)
+	}
+	all = slices.DeleteFunc(all, func(c candidate) bool { return c.loss.n == 0 })
+	slices.SortStableFunc(all, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(b.loss.n+b.loss.failed, a.loss.n+a.loss.failed),
+			cmp.Compare(a.loss.failed, b.loss.failed), cmp.Compare(a.loss.mean, b.loss.mean))
+	})
+	return all
+}
+
+func validationLoss(l *line) float64 { return l.last().Validation.Loss }
 
 // A taskResult is what the lines say of one task, the best optimizer first.
 type taskResult struct {
@@ -28,10 +60,8 @@ type taskResult struct {
 	outcomes []*outcome
 }
 
-// gather sorts the lines of a store; tasks without a final run are left out. Where
-// there are final runs with several learning rates, because the trials have become
-// more, those with the rate of the last line count. Runs of different budgets are an
-// error.
+// gather sorts the lines of a store; tasks without a final run are left out. Runs of
+// different budgets are an error.
 func gather(s *store) ([]taskResult, error) {
 	var all []taskResult
 	for _, t := range tasks {
@@ -57,30 +87,39 @@ func gather(s *store) ([]taskResult, error) {
 			switch {
 			case l.Kind == "cost":
 				o.cost = l
-			case l.Seed != tuningSeed:
+			case !tuning(l.Seed):
 				o.finals = append(o.finals, l)
-				o.lr = l.LR
-			case l.Batch == t.batch:
-				o.trials = append(o.trials, l)
-			}
-		}
-		for _, l := range s.order {
-			if o := byRule[l.Optimizer]; l.Task == t.name && l.Kind == "run" && l.Seed == tuningSeed && l.LR == o.lr {
+			case l.Seed != trying:
+				o.again = append(o.again, l)
+			default:
 				o.batches = append(o.batches, l)
+				if l.Batch == t.batch {
+					o.trials = append(o.trials, l)
+				}
 			}
 		}
 		for _, r := range rules {
-			if o, of := byRule[r.name], byRule[r.of]; o != nil && of != nil {
-				o.cost = of.cost
+			if of := byRule[r.of]; of != nil && r.untuned() {
+				o := &outcome{rule: r.name, cost: of.cost, steps: of.steps, lr: r.rates.at(0), finals: slices.Clone(of.finals)}
+				result.outcomes = append(result.outcomes, o)
 			}
 		}
 		for _, o := range result.outcomes {
-			o.finals = slices.DeleteFunc(o.finals, func(l *line) bool { return l.LR != o.lr })
+			if ranked := rank(slices.Concat(o.trials, o.again)); len(ranked) > 0 {
+				o.lr = ranked[0].lr
+			}
+			other := func(l *line) bool { return l.LR != o.lr }
+			o.batches, o.finals = slices.DeleteFunc(o.batches, other), slices.DeleteFunc(o.finals, other)
 			slices.SortFunc(o.trials, func(a, b *line) int { return cmp.Compare(a.LR, b.LR) })
 			slices.SortFunc(o.batches, func(a, b *line) int { return cmp.Compare(a.Batch, b.Batch) })
 			slices.SortFunc(o.finals, func(a, b *line) int { return cmp.Compare(a.Seed, b.Seed) })
 		}
-		result.outcomes = slices.DeleteFunc(result.outcomes, func(o *outcome) bool { return o.cost == nil || len(o.trials) == 0 })
+		result.outcomes = slices.DeleteFunc(result.outcomes, func(o *outcome) bool {
+			if o.untuned() {
+				return len(o.finals) == 0
+			}
+			return o.cost == nil || len(o.trials) < 2 // one trial is none
+		})
 		slices.SortStableFunc(result.outcomes, func(a, b *outcome) int {
 			x, y := a.final(t), b.final(t)
 			if x.ok() != y.ok() {
@@ -127,10 +166,15 @@ func (s spread) ok() bool { return s.n > 0 && s.failed == 0 }
 
 // finalOf returns the spread of a quantity of the last points.
 func (o *outcome) finalOf(of func(l *line) float64) spread {
+	return spreadOf(o.finals, of)
+}
+
+// spreadOf returns the spread of a quantity over runs.
+func spreadOf(lines []*line, of func(l *line) float64) spread {
 	s := spread{low: math.Inf(1), high: math.Inf(-1)}
 	var values []float64
-	for _, l := range o.finals {
-		if l.Failed != "" {
+	for _, l := range lines {
+		if l = l.judged(); l.Failed != "" {
 			s.failed++
 			continue
 		}

@@ -20,8 +20,9 @@ type rule struct {
 	rates rates  // learning rates to try
 	state string // what it keeps for each weight, in numbers
 
-	// of names the rule that this one is, at its usual learning rate on every task: it
-	// has no trials and no costs of its own.
+	// of names the rule that this one is a form of, and whose costs it has. A rule named
+	// untuned is that one at its usual learning rate on every task: it has no runs of its
+	// own either.
 	of string
 
 	// period is the number of steps after which the work of a step repeats; 0 is 1.
@@ -34,6 +35,8 @@ type rule struct {
 const (
 	reference = "Adam"
 	adamW     = "AdamW"
+	nesterov  = "SGD Nesterov"
+	muon      = "Muon"
 	published = "AdaFisher"
 
 	calibrated    = "AdaFisher calibrated"
@@ -47,9 +50,19 @@ const tcov = 10
 // What tells the name of a rule at its usual rate.
 const untuned = " untuned"
 
+func (r rule) untuned() bool { return r.name == r.of+untuned }
+
+// runs names the rule whose runs are those of this one.
+func (r rule) runs() string {
+	if r.untuned() {
+		return r.of
+	}
+	return r.name
+}
+
 const weightDecay = 0.01 // of all rules with decoupled weight decay
 
-var rules = append(tuned, usual(calibrated), usual(calibratedRMS))
+var rules = append(tuned, usual(nesterov), usual(adamW), usual(muon), usual(calibrated), usual(calibratedRMS))
 
 // usual returns a rule without its trials.
 func usual(name string) rule {
@@ -67,7 +80,7 @@ var tuned = []rule{
 			return plain(optim.NewSGD(m, c))
 		},
 	}, {
-		name: "SGD Nesterov", about: "momentum 0.9", rates: decades(1e-1), state: "1",
+		name: nesterov, about: "momentum 0.9", rates: decades(1e-1), state: "1",
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.SGDDefaults()
 			c.LR, c.Momentum, c.Nesterov = lr, 0.9, true
@@ -120,7 +133,7 @@ var tuned = []rule{
 			return plain(optim.NewLion(m, c))
 		},
 	}, {
-		name: "Muon", about: "weight decay 0.01; AdamW for embeddings, output layer, biases and normalisations", rates: decades(1e-2), state: "1",
+		name: muon, about: "weight decay 0.01; AdamW for embeddings, output layer, biases and normalisations", rates: decades(1e-2), state: "1",
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.MuonDefaults()
 			c.LR, c.WeightDecay, c.AdamW = lr, weightDecay, notHidden(m)

@@ -15,6 +15,7 @@ import (
 // A scale is how much of the study is done.
 type scale struct {
 	trials  int           // learning rates that each rule may try
+	again   int           // further seeds with which the two best of them are tried
 	points  int           // measurements in a run, one at its end
 	timed   time.Duration // for which the steps of each rule are timed, at least
 	steps   func(t task) int
@@ -28,12 +29,15 @@ type scale struct {
 }
 
 var full = scale{
-	trials:  5,
-	points:  10,
-	timed:   3 * time.Second,
-	steps:   func(t task) int { return t.steps },
-	seeds:   func(t task) int { return t.seeds },
-	rules:   func(task, rule) bool { return true },
+	trials: 5,
+	again:  1,
+	points: 10,
+	timed:  3 * time.Second,
+	steps:  func(t task) int { return t.steps },
+	seeds:  func(t task) int { return t.seeds },
+	rules: func(t task, r rule) bool {
+		return len(t.rules) == 0 || slices.Contains(t.rules, r.costs())
+	},
 	robust:  func(t task) bool { return t.robust },
 	offsets: []int{-4, -3, -2, -1, 0, 1, 2, 3, 4},
 	batches: []int{32, 64, 128, 256, 512, 1024},
@@ -44,14 +48,15 @@ var full = scale{
 // quick is for a first look. The digits have all rules.
 var quick = scale{
 	trials: 3,
+	again:  1,
 	points: 4,
 	timed:  300 * time.Millisecond,
 	steps: func(t task) int {
-		return map[string]int{"digits": 200, "fashion-mlp": 150, "fashion-cnn": 40, "opticks": 60}[t.name]
+		return map[string]int{"digits": 200, "fashion-mlp": 150, "fashion-cnn": 40, "opticks": 60, "fashion-vit": 80, "fashion-resnet": 60}[t.name]
 	},
 	seeds: func(task) int { return 2 },
 	rules: func(t task, r rule) bool {
-		return t.name == "digits" || slices.Contains([]string{"SGD", reference, adamW, published, calibrated + untuned, "K-FAC"}, r.name)
+		return full.rules(t, r) && (t.name == "digits" || slices.Contains([]string{"SGD", reference, adamW, published, calibrated + untuned, "K-FAC"}, r.name))
 	},
 	robust:  func(t task) bool { return t.name == "digits" },
 	offsets: []int{-4, -2, 0, 2, 4},
@@ -79,7 +84,7 @@ func (s *study) takePart(t task) []rule {
 // line that says so.
 func (s *study) all(ctx context.Context, tasks []task, done func() error) error {
 	for _, stages := range [][]stage{
-		{{"learning rates", s.trialKeys}, {"final runs", s.finalKeys}},
+		{{"learning rates", s.trialKeys}, {"the best of them again", s.againKeys}, {"final runs", s.finalKeys}},
 		{{"ablations", s.ablationKeys}},
 		{{"robustness", s.robustKeys}},
 	} {
@@ -172,37 +177,68 @@ func (s *study) ruleSteps(t task, r rule, batch int) int {
 }
 
 func (s *study) key(t task, r rule, lr float64, batch int, seed uint64) key {
-	return key{Task: t.name, Optimizer: r.name, LR: lr, Batch: batch, Seed: seed, Steps: s.ruleSteps(t, r, batch)}
+	return key{Task: t.name, Optimizer: r.runs(), LR: lr, Batch: batch, Seed: seed, Steps: s.ruleSteps(t, r, batch)}
 }
 
 func (s *study) trialKeys(t task) []key {
 	var keys []key
 	for _, r := range s.takePart(t) {
+		if r.untuned() {
+			continue
+		}
 		for _, lr := range r.trials(s.trials) {
-			keys = append(keys, s.key(t, r, lr, t.batch, tuningSeed))
+			keys = append(keys, s.key(t, r, lr, t.batch, trying))
 		}
 	}
 	return keys
 }
 
-// best returns the learning rate with the least validation loss among the trials,
-// which tells more than the accuracy on few samples; ok is false if all of them
-// failed.
-func (s *study) best(t task, r rule) (lr float64, ok bool) {
-	var found *line
-	for _, lr := range r.trials(s.trials) {
-		l := s.store.find(s.key(t, r, lr, t.batch, tuningSeed))
-		if l == nil || l.Failed != "" {
+// againKeys are the runs with further seeds of the two best trials of each rule: one
+// run by itself may be an accident.
+func (s *study) againKeys(t task) []key {
+	var keys []key
+	for _, r := range s.takePart(t) {
+		if r.untuned() {
 			continue
 		}
-		if found == nil || l.last().Validation.Loss < found.last().Validation.Loss {
-			found = l
+		ranked := rank(s.tuned(t, r, 0))
+		for _, c := range ranked[:min(2, len(ranked))] {
+			for seed := range s.again {
+				keys = append(keys, s.key(t, r, c.lr, t.batch, confirming+uint64(seed)))
+			}
 		}
 	}
-	if found == nil {
+	return keys
+}
+
+// tuned returns the runs that choose the learning rate of a rule, as far as they are
+// done: all trials, and those with so many further seeds.
+func (s *study) tuned(t task, r rule, again int) []*line {
+	var all []*line
+	for _, lr := range r.trials(s.trials) {
+		seeds := []uint64{trying}
+		for seed := range again {
+			seeds = append(seeds, confirming+uint64(seed))
+		}
+		for _, seed := range seeds {
+			if l := s.store.find(s.key(t, r, lr, t.batch, seed)); l != nil {
+				all = append(all, l)
+			}
+		}
+	}
+	return all
+}
+
+// best returns the learning rate of a rule's final runs; ok is false if none worked.
+func (s *study) best(t task, r rule) (lr float64, ok bool) {
+	if r.untuned() {
+		return r.rates.at(0), true
+	}
+	ranked := rank(s.tuned(t, r, s.again))
+	if len(ranked) == 0 {
 		return 0, false
 	}
-	return found.LR, true
+	return ranked[0].lr, true
 }
 
 func (s *study) finalKeys(t task) []key {
@@ -229,7 +265,7 @@ func (s *study) robustKeys(t task) []key {
 		}
 		keys = append(keys, s.rateKeys(t, r, lr)...)
 		for _, batch := range s.batches {
-			keys = append(keys, s.key(t, r, lr, batch, tuningSeed))
+			keys = append(keys, s.key(t, r, lr, batch, trying))
 		}
 	}
 	return keys
@@ -240,7 +276,7 @@ func (s *study) rateKeys(t task, r rule, lr float64) []key {
 	var keys []key
 	centre, _ := r.rates.number(lr) // lr is one of them
 	for _, k := range s.offsets {
-		keys = append(keys, s.key(t, r, r.rates.at(centre+k), t.batch, tuningSeed))
+		keys = append(keys, s.key(t, r, r.rates.at(centre+k), t.batch, trying))
 	}
 	return keys
 }

@@ -14,9 +14,16 @@ import (
 	"github.com/adafisher-go/adafisher/optim"
 )
 
-// tuningSeed is the seed of the runs that choose learning rates. They never see the
-// test samples; the runs with other seeds do.
-const tuningSeed = 0
+// Seeds of the runs that choose learning rates, which never see the test samples: the
+// first one tries all rates, those from confirming on try the best again. The runs with
+// other seeds, from 1 on, see the test.
+const (
+	trying     = 0
+	confirming = 101
+)
+
+// tuning reports whether a seed is of the runs that choose learning rates.
+func tuning(seed uint64) bool { return seed == trying || seed >= confirming }
 
 // run trains as the key says, and measures at so many points. A training that fails, or whose loss is no number, is
 // a result; an error is something else.
@@ -84,7 +91,7 @@ func run(ctx context.Context, t task, w workload, k key, points int) (*line, err
 		if done := step + 1; done*points/k.Steps > step*points/k.Steps {
 			p := point{Step: done, TrainLoss: short(sum / float64(n))}
 			sum, n = 0, 0
-			if p.Validation, err = validation.measure(); err == nil && k.Seed != tuningSeed {
+			if p.Validation, err = validation.measure(); err == nil && !tuning(k.Seed) {
 				p.Test = new(score)
 				*p.Test, err = test.measure()
 			}
