@@ -36,6 +36,10 @@ var ablations = []rule{
 	},
 }
 
+// retuned are the ablations that leave out nothing. They are not run where nothing was
+// chosen.
+var retuned = []string{ablated + "less damping", ablated + "more damping", ablated + "moments every 10 steps"}
+
 // What the name of an ablation begins with.
 const ablated = "calibrated: "
 
@@ -60,9 +64,16 @@ func (s *study) ablationKeys(t task) []key {
 		return nil
 	}
 	var keys []key
+	seeds := s.ablationSeeds
+	if t.fresh {
+		seeds = min(seeds, t.seeds)
+	}
 	for _, r := range ablations {
+		if t.fresh && slices.Contains(retuned, r.name) {
+			continue
+		}
 		lr := r.trials(1)[0]
-		for seed := range s.ablationSeeds {
+		for seed := range seeds {
 			keys = append(keys, s.key(t, r, lr, t.batch, uint64(seed+1)))
 		}
 	}

@@ -41,6 +41,7 @@ type options struct {
 	rules  []rule
 	jobs   int
 	report bool
+	time   bool
 	list   bool
 	dirty  bool
 }
@@ -75,6 +76,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "`number` of runs at a time; each uses one core, and its result does not depend on it")
 	f.BoolVar(&o.report, "report", false, "run nothing: write the report of the results so far")
 	f.BoolVar(&o.dirty, "dirty", false, "run although files differ from the commit, and mark the lines so; -quick does that anyway")
+	f.BoolVar(&o.time, "time", false, "time the steps of all optimizers anew, and run nothing; the numbers of steps in runs stay")
 	f.BoolVar(&o.list, "list", false, "print tasks and optimizers, and run nothing")
 	taskNames := f.String("tasks", "", "comma-separated `names` of tasks; all by default")
 	ruleNames := f.String("optimizers", "", "comma-separated `names` of optimizers; all by default. Adam's steps are timed always")
@@ -150,7 +152,12 @@ func do(ctx context.Context, o options, w io.Writer) error {
 		if err := o.mayRun(store.where.Commit); err != nil {
 			return err
 		}
-		if err := s.all(ctx, o.tasks, func() error { return report(store) }); err != nil {
+		if o.time {
+			err = s.timeAll(ctx, o.tasks)
+		} else {
+			err = s.all(ctx, o.tasks, func() error { return report(store) })
+		}
+		if err != nil {
 			return err
 		}
 	}

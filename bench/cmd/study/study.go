@@ -17,7 +17,7 @@ type scale struct {
 	trials  int           // learning rates that each rule may try
 	again   int           // further seeds with which the two best of them are tried
 	points  int           // measurements in a run, one at its end
-	timed   time.Duration // for which the steps of each rule are timed, at least
+	timed   time.Duration // for which Adam's steps are timed, at least
 	steps   func(t task) int
 	seeds   func(t task) int
 	rules   func(t task, r rule) bool // which take part
@@ -50,7 +50,7 @@ var quick = scale{
 	trials: 3,
 	again:  1,
 	points: 4,
-	timed:  300 * time.Millisecond,
+	timed:  100 * time.Millisecond,
 	steps: func(t task) int {
 		return map[string]int{"digits": 200, "fashion-mlp": 150, "fashion-cnn": 40, "opticks": 60, "fashion-vit": 80, "fashion-resnet": 60}[t.name]
 	},
@@ -120,7 +120,7 @@ func (s *study) task(ctx context.Context, t task, stages []stage) error {
 	if err != nil {
 		return err
 	}
-	if err := s.costs(ctx, t, w); err != nil {
+	if err := s.costs(ctx, t, w, s.untimed(t)); err != nil {
 		return err
 	}
 	for _, stage := range stages {
@@ -131,34 +131,48 @@ func (s *study) task(ctx context.Context, t task, stages []stage) error {
 	return nil
 }
 
-// costs measures the steps of the rules that have not been.
-func (s *study) costs(ctx context.Context, t task, w workload) error {
-	var missing []rule
-	for _, r := range s.takePart(t) {
-		if s.store.find(costKey(t, r)) != nil {
-			continue
-		}
-		r, err := ruleNamed(r.costs())
+// untimed returns the rules whose steps have not been timed.
+func (s *study) untimed(t task) []rule {
+	return slices.DeleteFunc(s.takePart(t), func(r rule) bool { return s.store.find(costKey(t, r)) != nil })
+}
+
+// timeAll times the steps of all rules anew, of each task in one session. The number
+// of steps that they have stays.
+func (s *study) timeAll(ctx context.Context, tasks []task) error {
+	for _, t := range tasks {
+		w, err := t.load(s.data)
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(missing, func(other rule) bool { return other.name == r.name }) {
-			missing = append(missing, r)
+		if err := s.costs(ctx, t, w, s.takePart(t)); err != nil {
+			return err
 		}
 	}
-	if len(missing) == 0 {
+	return nil
+}
+
+// costs times the steps of rules.
+func (s *study) costs(ctx context.Context, t task, w workload, rules []rule) error {
+	rules = slices.DeleteFunc(slices.Clone(rules), func(r rule) bool {
+		return r.untuned() && slices.ContainsFunc(rules, func(other rule) bool { return other.name == r.of })
+	})
+	for i, r := range rules {
+		timed, err := ruleNamed(r.costs())
+		if err != nil {
+			return err
+		}
+		rules[i] = timed
+	}
+	if len(rules) == 0 {
 		return nil
 	}
-	fmt.Fprintf(s.progress, "%s: what a step costs, %d optimizers\n", t.name, len(missing))
-	lines, err := measureCosts(ctx, t, w, missing, s.timed)
+	fmt.Fprintf(s.progress, "%s: what a step costs, %d optimizers\n", t.name, len(rules))
+	lines, err := measureCosts(ctx, t, w, rules, s.timed)
 	if err != nil {
 		return err
 	}
 	for _, l := range lines {
-		if s.store.find(l.key) != nil {
-			continue // Adam's, that was measured again as the yardstick
-		}
-		fmt.Fprintf(s.progress, "  %-33s  %8.0f us, %.2f of Adam's, %.2g allocations\n", l.Optimizer, l.Micros, l.Ratio, *l.Allocs)
+		fmt.Fprintf(s.progress, "  %-33s  %8.0f us (%.1f %% between the quartiles), %.3f of Adam's, %.2g allocations\n", l.Optimizer, l.Micros, 100*l.Spread, l.Ratio, *l.Allocs)
 		if err := s.store.add(l); err != nil {
 			return err
 		}

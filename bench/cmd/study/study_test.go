@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
 	"github.com/adafisher-go/adafisher/nn/models"
 	"github.com/adafisher-go/adafisher/optim"
@@ -354,7 +355,7 @@ func TestProtocol(t *testing.T) {
 	}
 	tuned, usual := s.rules[3], s.rules[4]
 	require.NoError(t, s.store.add(&line{Kind: "cost", key: costKey(task, tuned), Micros: 100, Ratio: 2, Allocs: &allocs}))
-	require.NoError(t, s.costs(t.Context(), task, w), "nothing is left to measure")
+	require.Empty(t, s.untimed(task), "nothing is left to measure")
 	require.Nil(t, s.store.find(key{Task: task.name, Optimizer: usual.name, Batch: task.batch}))
 	require.Equal(t, 300, s.ruleSteps(task, usual, 64))
 	require.Len(t, s.trialKeys(task), 5*4)
@@ -398,6 +399,15 @@ func TestAblations(t *testing.T) {
 	}
 	keys := s.ablationKeys(task)
 	require.Len(t, keys, 2*len(ablations))
+	vit, err := taskNamed("fashion-vit")
+	require.NoError(t, err)
+	require.NoError(t, s.store.add(&line{Kind: "cost", key: costKey(vit, whole), Micros: 100, Ratio: 1, Allocs: &allocs}))
+	s.scale.rules = full.rules
+	require.Len(t, s.ablationKeys(vit), 2*(len(ablations)-3))
+	for _, name := range retuned {
+		_, err := ruleNamed(name)
+		require.NoError(t, err)
+	}
 	for i, k := range keys {
 		lr := optim.CalibratedDefaults().LR
 		if strings.HasSuffix(k.Optimizer, "RMS") {
@@ -424,13 +434,55 @@ func TestCosts(t *testing.T) {
 	require.NoError(t, err)
 	sgd, err := ruleNamed("SGD")
 	require.NoError(t, err)
-	lines, err := measureCosts(t.Context(), task, w, []rule{sgd}, time.Millisecond)
+	kfac, err := ruleNamed("K-FAC")
 	require.NoError(t, err)
-	require.Len(t, lines, 2, "Adam's steps are the yardstick")
+	lines, err := measureCosts(t.Context(), task, w, []rule{sgd, kfac}, time.Millisecond)
+	require.NoError(t, err)
+	require.Len(t, lines, 3, "Adam's steps are the yardstick")
 	for _, l := range lines {
 		require.NoError(t, l.check())
-		require.Equal(t, l.Optimizer == reference, l.Ratio == 1 && l.Optimizer == reference)
-		require.Less(t, *l.Allocs, 1.0)
+		require.Equal(t, l.Optimizer == reference, l.Ratio == 1)
+		require.Equal(t, lines[0].Rounds, l.Rounds, "all have as many turns")
+		require.Zero(t, l.Rounds%5, "and K-FAC as many of each kind")
+		require.Less(t, *l.Allocs, 2.0)
+	}
+}
+
+// A step costs the mean of its kinds of turns, by their medians: one turn that was
+// disturbed changes nothing, and the one that inverts counts once in five.
+func TestCost(t *testing.T) {
+	r := &racer{rule: rule{period: 50}}
+	for _, inverting := range []float64{40, 1000, 42} {
+		r.micros = append(r.micros, 10, 12, 10, 14, inverting)
+	}
+	r.micros[10] = 90
+	micros, spread := r.cost()
+	require.Equal(t, (10.0+12+10+14+42)/5, micros)
+	require.InDelta(t, (40.0/5+(521.0-41)/5)/micros, spread, 1e-12)
+	require.Equal(t, 2.5, quantile([]float64{4, 1, 2, 3}, 0.5))
+	require.Equal(t, 3.0, quantile([]float64{3}, 0.75))
+}
+
+// Steps that are timed anew change no budget.
+func TestTimeAll(t *testing.T) {
+	task, err := taskNamed("digits")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	s := tiny(t, dir, io.Discard)
+	allocs := 0.0
+	for _, r := range s.rules {
+		require.NoError(t, s.store.add(&line{Kind: "cost", key: costKey(task, r), Micros: 100, Ratio: 4, Allocs: &allocs}))
+	}
+	require.NoError(t, s.timeAll(t.Context(), only(task)))
+	reread := tiny(t, dir, io.Discard)
+	for _, s := range []*study{s, reread} {
+		require.Len(t, s.store.order, 6)
+		for _, r := range s.rules {
+			require.Equal(t, 4, s.ruleSteps(task, r, 64), "a quarter of 12, and a point each")
+		}
+		for _, l := range s.store.order[3:] {
+			require.Equal(t, l.Optimizer == reference, l.Ratio == 1)
+		}
 	}
 }
 
@@ -577,3 +629,45 @@ func TestParse(t *testing.T) {
 func only(t task) []task { return []task{t} }
 
 func nothing() error { return nil }
+
+// The discs of a layer, on rows written out: those of its inputs, of these less their
+// means, and of the gradients at its outputs.
+func TestDiscs(t *testing.T) {
+	layer := &kron.Layer{Name: "a", Weight: &kron.Param{Name: "a.weight", Shape: []int{2, 2}, Value: make([]float32, 4)}}
+	require.Equal(t, 2, layer.Outputs())
+	d, err := discsOf(nn.Observation{Layer: layer, X: []float32{1, 2, 3, 2}, DY: []float32{1, 0, 0, 0}})
+	require.NoError(t, err)
+	// The inputs' factor is {5, 4; 4, 4}, less means {1, 0; 0, 0}.
+	require.Equal(t, &discs{Inputs: [3]float64{0.85, 0.9, 0.95}}, d)
+
+	// On a network: all its linear layers and convolutions, and no parameter moves.
+	m, err := models.CNN(nn.Shape{6, 6, 1}, 3, 4)
+	require.NoError(t, err)
+	m.Init(1)
+	s, err := m.NewSession(4)
+	require.NoError(t, err)
+	x := make([]float32, 4*m.In())
+	for i := range x {
+		x[i] = float32(i * i % 7)
+	}
+	var before [][]float32
+	for _, p := range m.Params() {
+		before = append(before, slices.Clone(p.Value))
+	}
+	all, err := observe(s, x, []int{0, 1, 2, 0})
+	require.NoError(t, err)
+	for i, p := range m.Params() {
+		require.Equal(t, before[i], p.Value)
+	}
+	var names []string
+	for name, d := range all {
+		names = append(names, name)
+		for _, quartiles := range [][3]float64{d.Inputs, d.Centred, d.Outputs} {
+			require.Positive(t, quartiles[0], name)
+			require.True(t, slices.IsSorted(quartiles[:]), name)
+		}
+		require.Less(t, d.Centred[1], d.Inputs[1], "%s: inputs that are not negative have means", name)
+	}
+	slices.Sort(names)
+	require.Equal(t, []string{"0", "3", "7"}, names)
+}

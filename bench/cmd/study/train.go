@@ -102,8 +102,23 @@ func run(ctx context.Context, t task, w workload, k key, points int) (*line, err
 			l.Points = append(l.Points, p)
 		}
 	}
-	for _, report := range reports(trainer) {
-		l.Layers = append(l.Layers, layer{report.Layer, short(report.DampingShare), short(report.Spread()), short(report.TraceH), short(report.TraceS)})
+	layers := reports(trainer)
+	var seen map[string]*discs
+	if len(layers) > 0 && !tuning(k.Seed) {
+		x, labels, err := batches.Batch(0, 0)
+		if err != nil {
+			return nil, err
+		}
+		if seen, err = observe(session, x, labels); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range layers {
+		l.Layers = append(l.Layers, layer{
+			Name: r.Layer, DampingShare: short(r.DampingShare), Spread: short(r.Spread()),
+			TraceH: short(r.TraceH), TraceS: short(r.TraceS),
+			Step: short(r.Step / r.LR), Discs: seen[r.Layer],
+		})
 	}
 	return l, nil
 }
