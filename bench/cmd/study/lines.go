@@ -69,7 +69,7 @@ type point struct {
 	Step       int     `json:"step"`
 	TrainLoss  float64 `json:"train_loss"` // mean since the last point
 	Validation score   `json:"validation"`
-	Test       *score  `json:"test,omitempty"` // nil with the seeds that learning rates are chosen with
+	Test       *score  `json:"test,omitempty"` // nil in trials
 }
 
 // A score is what was measured on held-out samples.

@@ -14,28 +14,26 @@ type outcome struct {
 	cost    *line
 	steps   int     // of runs with the task's batch
 	lr      float64 // of the final runs
-	trials  []*line // with the first tuning seed and the task's batch, by learning rate
-	again   []*line // with the other tuning seeds
-	batches []*line // with the first tuning seed and the rate of the final runs, by batch
+	trials  []*line // with the trial seed and the task's batch, by learning rate
+	batches []*line // with the trial seed and the rate of the final runs, by batch
 	finals  []*line // with the other seeds
 }
 
 // untuned reports whether the rule has its usual rate, without trials.
 func (o *outcome) untuned() bool { return strings.HasSuffix(o.rule, untuned) }
 
-// A candidate is a learning rate, and what the runs that choose it gave.
+// A candidate is a learning rate, and what the runs with it gave.
 type candidate struct {
 	lr   float64
 	loss spread // on the validation samples, which tells more than the accuracy on few
 }
 
-// rank sorts the learning rates of runs with tuning seeds, the best first: those tried
-// with the most seeds, of them those with the fewest failures, of them the one with the
-// least mean loss. Rates that only failed are left out.
-func rank(tuned []*line) []candidate {
+// rank sorts the learning rates of runs, the best first: by the number of failures, and
+// by the mean loss. Rates that only failed are left out.
+func rank(runs []*line) []candidate {
 	byRate := make(map[float64][]*line)
 	var all []candidate
-	for _, l := range tuned {
+	for _, l := range runs {
 		if byRate[l.LR] == nil {
 			all = append(all, candidate{lr: l.LR})
 		}
@@ -46,10 +44,25 @@ func rank(tuned []*line) []candidate {
 	}
 	all = slices.DeleteFunc(all, func(c candidate) bool { return c.loss.n == 0 })
 	slices.SortStableFunc(all, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(b.loss.n+b.loss.failed, a.loss.n+a.loss.failed),
-			cmp.Compare(a.loss.failed, b.loss.failed), cmp.Compare(a.loss.mean, b.loss.mean))
+		return cmp.Or(cmp.Compare(a.loss.failed, b.loss.failed), cmp.Compare(a.loss.mean, b.loss.mean))
 	})
 	return all
+}
+
+// chosen returns the rate of the final runs that count: of those with the most seeds the
+// best, the trial among its runs; 0 if there is none.
+func (o *outcome) chosen() float64 {
+	seeds := make(map[float64]int)
+	most := 1
+	for _, l := range o.finals {
+		seeds[l.LR]++
+		most = max(most, seeds[l.LR])
+	}
+	runs := slices.DeleteFunc(slices.Concat(o.trials, o.finals), func(l *line) bool { return seeds[l.LR] < most })
+	if ranked := rank(runs); len(ranked) > 0 {
+		return ranked[0].lr
+	}
+	return 0
 }
 
 func validationLoss(l *line) float64 { return l.last().Validation.Loss }
@@ -87,10 +100,8 @@ func gather(s *store) ([]taskResult, error) {
 			switch {
 			case l.Kind == "cost":
 				o.cost = l
-			case !tuning(l.Seed):
+			case l.Seed != trialSeed:
 				o.finals = append(o.finals, l)
-			case l.Seed != trying:
-				o.again = append(o.again, l)
 			default:
 				o.batches = append(o.batches, l)
 				if l.Batch == t.batch {
@@ -105,8 +116,8 @@ func gather(s *store) ([]taskResult, error) {
 			}
 		}
 		for _, o := range result.outcomes {
-			if ranked := rank(slices.Concat(o.trials, o.again)); len(ranked) > 0 {
-				o.lr = ranked[0].lr
+			if !o.untuned() {
+				o.lr = o.chosen()
 			}
 			other := func(l *line) bool { return l.LR != o.lr }
 			o.batches, o.finals = slices.DeleteFunc(o.batches, other), slices.DeleteFunc(o.finals, other)

@@ -15,7 +15,6 @@ import (
 // A scale is how much of the study is done.
 type scale struct {
 	trials  int           // learning rates that each rule may try
-	again   int           // further seeds with which the two best of them are tried
 	points  int           // measurements in a run, one at its end
 	timed   time.Duration // for which Adam's steps are timed, at least
 	steps   func(t task) int
@@ -30,7 +29,6 @@ type scale struct {
 
 var full = scale{
 	trials: 5,
-	again:  1,
 	points: 10,
 	timed:  3 * time.Second,
 	steps:  func(t task) int { return t.steps },
@@ -48,7 +46,6 @@ var full = scale{
 // quick is for a first look. The digits have all rules.
 var quick = scale{
 	trials: 3,
-	again:  1,
 	points: 4,
 	timed:  100 * time.Millisecond,
 	steps: func(t task) int {
@@ -84,7 +81,7 @@ func (s *study) takePart(t task) []rule {
 // line that says so.
 func (s *study) all(ctx context.Context, tasks []task, done func() error) error {
 	for _, stages := range [][]stage{
-		{{"learning rates", s.trialKeys}, {"the best of them again", s.againKeys}, {"final runs", s.finalKeys}},
+		{{"learning rates", s.trialKeys}, {"final runs", s.finalKeys}},
 		{{"ablations", s.ablationKeys}},
 		{{"robustness", s.robustKeys}},
 	} {
@@ -108,7 +105,8 @@ func (s *study) all(ctx context.Context, tasks []task, done func() error) error 
 	return nil
 }
 
-// A stage is runs that need the results of the stage before.
+// A stage is runs that need the results of the stage before, or of its own: those that
+// it asks for until all are done.
 type stage struct {
 	name string
 	keys func(task) []key
@@ -124,8 +122,10 @@ func (s *study) task(ctx context.Context, t task, stages []stage) error {
 		return err
 	}
 	for _, stage := range stages {
-		if err := s.runAll(ctx, t, w, stage.name, stage.keys(t)); err != nil {
-			return err
+		for keys := stage.keys(t); s.missing(keys) != nil; keys = stage.keys(t) {
+			if err := s.runAll(ctx, t, w, stage.name, keys); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -201,60 +201,36 @@ func (s *study) trialKeys(t task) []key {
 			continue
 		}
 		for _, lr := range r.trials(s.trials) {
-			keys = append(keys, s.key(t, r, lr, t.batch, trying))
+			keys = append(keys, s.key(t, r, lr, t.batch, trialSeed))
 		}
 	}
 	return keys
 }
 
-// againKeys are the runs with further seeds of the two best trials of each rule: one
-// run by itself may be an accident.
-func (s *study) againKeys(t task) []key {
-	var keys []key
-	for _, r := range s.takePart(t) {
-		if r.untuned() {
-			continue
-		}
-		ranked := rank(s.tuned(t, r, 0))
-		for _, c := range ranked[:min(2, len(ranked))] {
-			for seed := range s.again {
-				keys = append(keys, s.key(t, r, c.lr, t.batch, confirming+uint64(seed)))
-			}
-		}
-	}
-	return keys
-}
-
-// tuned returns the runs that choose the learning rate of a rule, as far as they are
-// done: all trials, and those with so many further seeds.
-func (s *study) tuned(t task, r rule, again int) []*line {
-	var all []*line
-	for _, lr := range r.trials(s.trials) {
-		seeds := []uint64{trying}
-		for seed := range again {
-			seeds = append(seeds, confirming+uint64(seed))
-		}
-		for _, seed := range seeds {
-			if l := s.store.find(s.key(t, r, lr, t.batch, seed)); l != nil {
-				all = append(all, l)
-			}
-		}
-	}
-	return all
-}
-
-// best returns the learning rate of a rule's final runs; ok is false if none worked.
+// best returns the learning rate of a rule whose runs so far have the least mean loss
+// on the validation samples; ok is false if none worked.
 func (s *study) best(t task, r rule) (lr float64, ok bool) {
 	if r.untuned() {
 		return r.rates.at(0), true
 	}
-	ranked := rank(s.tuned(t, r, s.again))
+	var done []*line
+	for _, lr := range r.trials(s.trials) {
+		for seed := range 1 + s.seeds(t) {
+			if l := s.store.find(s.key(t, r, lr, t.batch, uint64(seed))); l != nil {
+				done = append(done, l)
+			}
+		}
+	}
+	ranked := rank(done)
 	if len(ranked) == 0 {
 		return 0, false
 	}
 	return ranked[0].lr, true
 }
 
+// finalKeys are the runs with the best rates so far. Once these are done another rate
+// may be the best, because one trial can be an accident; a study goes on until the best
+// of each rule has all seeds.
 func (s *study) finalKeys(t task) []key {
 	var keys []key
 	for _, r := range s.takePart(t) {
@@ -279,7 +255,7 @@ func (s *study) robustKeys(t task) []key {
 		}
 		keys = append(keys, s.rateKeys(t, r, lr)...)
 		for _, batch := range s.batches {
-			keys = append(keys, s.key(t, r, lr, batch, trying))
+			keys = append(keys, s.key(t, r, lr, batch, trialSeed))
 		}
 	}
 	return keys
@@ -290,23 +266,28 @@ func (s *study) rateKeys(t task, r rule, lr float64) []key {
 	var keys []key
 	centre, _ := r.rates.number(lr) // lr is one of them
 	for _, k := range s.offsets {
-		keys = append(keys, s.key(t, r, r.rates.at(centre+k), t.batch, trying))
+		keys = append(keys, s.key(t, r, r.rates.at(centre+k), t.batch, trialSeed))
 	}
 	return keys
 }
 
-// runAll does the runs that are missing, some at a time.
-func (s *study) runAll(ctx context.Context, t task, w workload, stage string, keys []key) error {
-	var missing []key
-	work := 0.0 // estimated seconds
+// missing returns the runs that are not done, each once.
+func (s *study) missing(keys []key) []key {
+	var all []key
 	for _, k := range keys {
-		if s.store.find(k) == nil && !slices.Contains(missing, k) {
-			missing = append(missing, k)
-			work += s.estimate(t, k)
+		if s.store.find(k) == nil && !slices.Contains(all, k) {
+			all = append(all, k)
 		}
 	}
-	if len(missing) == 0 {
-		return nil
+	return all
+}
+
+// runAll does the runs that are missing, some at a time.
+func (s *study) runAll(ctx context.Context, t task, w workload, stage string, keys []key) error {
+	missing := s.missing(keys)
+	work := 0.0 // estimated seconds
+	for _, k := range missing {
+		work += s.estimate(t, k)
 	}
 	fmt.Fprintf(s.progress, "%s: %s, %d of %d runs to do\n", t.name, stage, len(missing), len(keys))
 	ctx, cancel := context.WithCancelCause(ctx)

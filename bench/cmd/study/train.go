@@ -14,16 +14,9 @@ import (
 	"github.com/adafisher-go/adafisher/optim"
 )
 
-// Seeds of the runs that choose learning rates, which never see the test samples: the
-// first one tries all rates, those from confirming on try the best again. The runs with
-// other seeds, from 1 on, see the test.
-const (
-	trying     = 0
-	confirming = 101
-)
-
-// tuning reports whether a seed is of the runs that choose learning rates.
-func tuning(seed uint64) bool { return seed == trying || seed >= confirming }
+// trialSeed is the seed of the runs that try learning rates. They never see the test
+// samples; the runs with other seeds, from 1 on, do.
+const trialSeed = 0
 
 // run trains as the key says, and measures at so many points. A training that fails, or whose loss is no number, is
 // a result; an error is something else.
@@ -91,7 +84,7 @@ func run(ctx context.Context, t task, w workload, k key, points int) (*line, err
 		if done := step + 1; done*points/k.Steps > step*points/k.Steps {
 			p := point{Step: done, TrainLoss: short(sum / float64(n))}
 			sum, n = 0, 0
-			if p.Validation, err = validation.measure(); err == nil && !tuning(k.Seed) {
+			if p.Validation, err = validation.measure(); err == nil && k.Seed != trialSeed {
 				p.Test = new(score)
 				*p.Test, err = test.measure()
 			}
@@ -104,7 +97,7 @@ func run(ctx context.Context, t task, w workload, k key, points int) (*line, err
 	}
 	layers := reports(trainer)
 	var seen map[string]*discs
-	if len(layers) > 0 && !tuning(k.Seed) {
+	if len(layers) > 0 && k.Seed != trialSeed {
 		x, labels, err := batches.Batch(0, 0)
 		if err != nil {
 			return nil, err
