@@ -22,7 +22,7 @@ var ablations = []rule{
 	ablation("moments every 10 steps", "with gamma 0.8", func(c *optim.CalibratedConfig) { c.TCov, c.Gamma = 10, 0.8 }),
 	ablation("RMS", "an UpdateRMS of 0.3, at its usual rate", func(c *optim.CalibratedConfig) { *c = optim.CalibratedRMSDefaults() }),
 	{
-		name: ablated + "element-wise", of: calibrated, state: "2", rates: usual(calibrated).rates,
+		name: ablated + "element-wise", of: calibrated, rates: usual(calibrated).rates,
 		about: "Adam's second moment of each weight, beta2 0.99, in place of curvature and centring",
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := yardstick.ElementwiseDefaults()
@@ -50,7 +50,7 @@ func ablation(name, about string, change func(*optim.CalibratedConfig)) rule {
 	if c.UpdateRMS > 0 {
 		form = calibratedRMS
 	}
-	return rule{name: ablated + name, about: about, of: calibrated, state: "1", rates: usual(form).rates,
+	return rule{name: ablated + name, about: about, of: calibrated, rates: usual(form).rates,
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := c
 			c.LR = lr

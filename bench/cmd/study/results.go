@@ -11,12 +11,14 @@ import (
 // An outcome is what the lines of a store say of one optimizer at one task.
 type outcome struct {
 	rule    string
-	cost    *line
+	cost    *line   // the last one
+	budget  float64 // the ratio of the first cost to Adam's, which set the steps
 	steps   int     // of runs with the task's batch
 	lr      float64 // of the final runs
-	trials  []*line // with the trial seed and the task's batch, by learning rate
+	runs    []*line // with the task's batch
+	trials  []*line // of runs, those with the trial seed, by learning rate
 	batches []*line // with the trial seed and the rate of the final runs, by batch
-	finals  []*line // with the other seeds
+	finals  []*line // of runs, those with the other seeds and the rate lr
 }
 
 // untuned reports whether the rule has its usual rate, without trials.
@@ -58,7 +60,7 @@ func (o *outcome) chosen() float64 {
 		seeds[l.LR]++
 		most = max(most, seeds[l.LR])
 	}
-	runs := slices.DeleteFunc(slices.Concat(o.trials, o.finals), func(l *line) bool { return seeds[l.LR] < most })
+	runs := slices.DeleteFunc(slices.Clone(o.runs), func(l *line) bool { return seeds[l.LR] < most })
 	if ranked := rank(runs); len(ranked) > 0 {
 		return ranked[0].lr
 	}
@@ -67,10 +69,42 @@ func (o *outcome) chosen() float64 {
 
 func validationLoss(l *line) float64 { return l.last().Validation.Loss }
 
-// A taskResult is what the lines say of one task, the best optimizer first.
+// A taskResult is what the lines say of one task.
 type taskResult struct {
 	task
-	outcomes []*outcome
+	outcomes []*outcome // of the rules with trials, the best first
+	usual    []*outcome // of the untuned rules
+	adam     *line      // the last cost of a step of Adam
+}
+
+// adamSteps returns how many steps of Adam the budget is.
+func (r *taskResult) adamSteps() float64 {
+	if o := r.find(reference); o != nil && o.steps > 0 {
+		return float64(o.steps)
+	}
+	least := slices.MinFunc(r.drawn(), func(a, b *outcome) int { return cmp.Compare(a.budget, b.budget) })
+	return math.Round(float64(least.steps) * least.budget)
+}
+
+// timeShare returns what share of the budget an outcome's steps take.
+func (r *taskResult) timeShare(o *outcome) float64 {
+	return float64(o.steps) * o.cost.Ratio / r.adamSteps()
+}
+
+// seconds returns what a step takes. The ratio to Adam's is of one session; the times of
+// sessions differ.
+func (r *taskResult) seconds(o *outcome) float64 { return o.cost.Ratio * r.adam.Micros / 1e6 }
+
+// drawn returns the outcomes, with those of the untuned rules that are not among them
+// under another name.
+func (r *taskResult) drawn() []*outcome {
+	all := slices.Clone(r.outcomes)
+	for _, o := range r.usual {
+		if of := r.find(strings.TrimSuffix(o.rule, untuned)); of == nil || of.lr != o.lr {
+			all = append(all, o)
+		}
+	}
+	return all
 }
 
 // gather sorts the lines of a store; tasks without a final run are left out. Runs of
@@ -96,10 +130,17 @@ func gather(s *store) ([]taskResult, error) {
 					return nil, fmt.Errorf("%s: %s has runs of %d and of %d steps: remove those of one budget", s.path(t.name), o.rule, o.steps, l.Steps)
 				}
 				o.steps = l.Steps
+				o.runs = append(o.runs, l)
 			}
 			switch {
 			case l.Kind == "cost":
+				if o.cost == nil {
+					o.budget = l.Ratio
+				}
 				o.cost = l
+				if l.Optimizer == reference {
+					result.adam = l
+				}
 			case l.Seed != trialSeed:
 				o.finals = append(o.finals, l)
 			default:
@@ -110,25 +151,23 @@ func gather(s *store) ([]taskResult, error) {
 			}
 		}
 		for _, r := range rules {
-			if of := byRule[r.of]; of != nil && r.untuned() {
-				o := &outcome{rule: r.name, cost: of.cost, steps: of.steps, lr: r.rates.at(0), finals: slices.Clone(of.finals)}
-				result.outcomes = append(result.outcomes, o)
+			if of := byRule[r.of]; of != nil && r.untuned() && of.cost != nil {
+				o := &outcome{rule: r.name, cost: of.cost, budget: of.budget, steps: of.steps, lr: r.rates.at(0), finals: slices.Clone(of.finals)}
+				result.usual = append(result.usual, o)
 			}
 		}
 		for _, o := range result.outcomes {
-			if !o.untuned() {
-				o.lr = o.chosen()
-			}
+			o.lr = o.chosen()
+		}
+		for _, o := range slices.Concat(result.outcomes, result.usual) {
 			other := func(l *line) bool { return l.LR != o.lr }
 			o.batches, o.finals = slices.DeleteFunc(o.batches, other), slices.DeleteFunc(o.finals, other)
 			slices.SortFunc(o.trials, func(a, b *line) int { return cmp.Compare(a.LR, b.LR) })
 			slices.SortFunc(o.batches, func(a, b *line) int { return cmp.Compare(a.Batch, b.Batch) })
 			slices.SortFunc(o.finals, func(a, b *line) int { return cmp.Compare(a.Seed, b.Seed) })
 		}
+		result.usual = slices.DeleteFunc(result.usual, func(o *outcome) bool { return len(o.finals) == 0 })
 		result.outcomes = slices.DeleteFunc(result.outcomes, func(o *outcome) bool {
-			if o.untuned() {
-				return len(o.finals) == 0
-			}
 			return o.cost == nil || len(o.trials) < 2 // one trial is none
 		})
 		slices.SortStableFunc(result.outcomes, func(a, b *outcome) int {
@@ -141,7 +180,7 @@ func gather(s *store) ([]taskResult, error) {
 			}
 			return cmp.Compare(x.mean, y.mean)
 		})
-		if slices.ContainsFunc(result.outcomes, func(o *outcome) bool { return len(o.finals) > 0 }) {
+		if result.adam != nil && slices.ContainsFunc(result.drawn(), func(o *outcome) bool { return len(o.finals) > 0 }) {
 			all = append(all, result)
 		}
 	}
@@ -170,6 +209,14 @@ type spread struct {
 	mean, std float64 // sample standard deviation, 0 for one run
 	low, high float64
 	n, failed int // runs that count, and runs that failed
+}
+
+// text writes the mean, with the deviation if there is one, in the form of number.
+func (s spread) text(number func(float64) string) string {
+	if s.n < 2 {
+		return number(s.mean)
+	}
+	return number(s.mean) + " ± " + number(s.std)
 }
 
 // ok reports whether all runs count.
@@ -216,7 +263,7 @@ func (o *outcome) cell(t task) string {
 	s := o.final(t)
 	var parts []string
 	if s.n > 0 {
-		parts = append(parts, t.metric.number(s.mean)+" ± "+t.metric.number(s.std))
+		parts = append(parts, s.text(t.metric.number))
 	}
 	if s.failed > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %d failed", s.failed, s.n+s.failed))
@@ -236,22 +283,14 @@ func (o *outcome) missing() string {
 }
 
 // edge reports whether a rate beyond those tried, or tried only afterwards, may be
-// better than the one of the final runs: it has no neighbour on one side, or a
-// better one.
+// better than the one of the final runs: it has no neighbour on one side, or there is
+// one with a smaller loss.
 func (o *outcome) edge() bool {
 	i := slices.IndexFunc(o.trials, func(l *line) bool { return l.LR == o.lr })
-	if i < 0 || o.trials[i].Failed != "" || o.untuned() {
+	if i < 0 || o.untuned() {
 		return false
 	}
-	for _, k := range []int{i - 1, i + 1} {
-		if k < 0 || k == len(o.trials) {
-			return true
-		}
-		if l := o.trials[k]; l.Failed == "" && l.last().Validation.Loss < o.trials[i].last().Validation.Loss {
-			return true
-		}
-	}
-	return false
+	return i == 0 || i == len(o.trials)-1 || rank(o.runs)[0].lr != o.lr
 }
 
 // A comparison says how two spreads of a metric stand to each other.
@@ -286,11 +325,12 @@ func (c comparison) String() string {
 
 // find returns the outcome of an optimizer, or nil.
 func (r *taskResult) find(rule string) *outcome {
-	i := slices.IndexFunc(r.outcomes, func(o *outcome) bool { return o.rule == rule })
-	if i < 0 {
-		return nil
+	for _, o := range slices.Concat(r.outcomes, r.usual) {
+		if o.rule == rule {
+			return o
+		}
 	}
-	return r.outcomes[i]
+	return nil
 }
 
 // tolerance says within what a run is as good as the best.

@@ -14,9 +14,9 @@ import (
 
 // A scale is how much of the study is done.
 type scale struct {
-	trials  int           // learning rates that each rule may try
-	points  int           // measurements in a run, one at its end
-	timed   time.Duration // for which Adam's steps are timed, at least
+	trials  int              // learning rates that each rule may try
+	points  func(t task) int // measurements in a run, one at its end
+	timed   time.Duration    // for which Adam's steps are timed, at least
 	steps   func(t task) int
 	seeds   func(t task) int
 	rules   func(t task, r rule) bool // which take part
@@ -29,10 +29,15 @@ type scale struct {
 
 var full = scale{
 	trials: 5,
-	points: 10,
-	timed:  3 * time.Second,
-	steps:  func(t task) int { return t.steps },
-	seeds:  func(t task) int { return t.seeds },
+	points: func(t task) int {
+		if t.fresh {
+			return 5
+		}
+		return 10
+	},
+	timed: 3 * time.Second,
+	steps: func(t task) int { return t.steps },
+	seeds: func(t task) int { return t.seeds },
 	rules: func(t task, r rule) bool {
 		return len(t.rules) == 0 || slices.Contains(t.rules, r.costs())
 	},
@@ -46,7 +51,7 @@ var full = scale{
 // quick is for a first look. The digits have all rules.
 var quick = scale{
 	trials: 3,
-	points: 4,
+	points: func(task) int { return 4 },
 	timed:  100 * time.Millisecond,
 	steps: func(t task) int {
 		return map[string]int{"digits": 200, "fashion-mlp": 150, "fashion-cnn": 40, "opticks": 60, "fashion-vit": 80, "fashion-resnet": 60}[t.name]
@@ -187,7 +192,7 @@ func costKey(t task, r rule) key { return key{Task: t.name, Optimizer: r.costs()
 func (s *study) ruleSteps(t task, r rule, batch int) int {
 	cost := s.store.find(costKey(t, r))
 	n := float64(s.steps(t)) / cost.Ratio * float64(t.batch) / float64(batch)
-	return max(s.points, int(math.Round(n)))
+	return max(s.points(t), int(math.Round(n)))
 }
 
 func (s *study) key(t task, r rule, lr float64, batch int, seed uint64) key {
@@ -299,7 +304,7 @@ func (s *study) runAll(ctx context.Context, t task, w workload, stage string, ke
 	for range min(s.jobs, len(missing)) {
 		workers.Go(func() {
 			for k := range queue {
-				l, err := run(ctx, t, w, k, s.points)
+				l, err := run(ctx, t, w, k, s.points(t))
 				if err == nil {
 					l.Parallel = s.jobs
 					err = s.store.add(l)

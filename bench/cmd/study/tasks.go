@@ -116,14 +116,14 @@ var tasks = []task{
 		},
 		load: fashion,
 	}, {
-		name: "fashion-vit", title: "Fashion-MNIST, ViT", metric: accuracy, batch: 64, steps: 500, seeds: 3, fresh: true, rules: freshRules,
+		name: "fashion-vit", title: "Fashion-MNIST, ViT", metric: accuracy, batch: 64, steps: 400, seeds: 3, fresh: true, rules: freshRules,
 		about: "vision transformer of 2 blocks, width 64, 4 heads, on 16 patches of 7x7, on Fashion-MNIST, normalised: split as for the MLP",
 		network: func() (*nn.Model, error) {
 			return models.ViT(nn.Shape{28, 28, 1}, 7, 10, models.Transformer{Blocks: 2, Width: 64, Heads: 4})
 		},
 		load: fashion,
 	}, {
-		name: "fashion-resnet", title: "Fashion-MNIST, ResNet", metric: accuracy, batch: 64, steps: 500, seeds: 3, fresh: true, rules: freshRules,
+		name: "fashion-resnet", title: "Fashion-MNIST, ResNet", metric: accuracy, batch: 64, steps: 400, seeds: 3, fresh: true, rules: freshRules,
 		about:   "3x3 convolution to 16 channels with stride 2, residual blocks of two 3x3 convolutions to 16 and, with stride 2, to 32 channels, each with batch normalisation, the mean over the image and a linear layer, on Fashion-MNIST, normalised: split as for the MLP",
 		network: residual,
 		load:    fashion,
