@@ -28,9 +28,9 @@ type racer struct {
 const turnSteps = tcov
 
 // measureCosts times the steps of the rules, Adam's among them, in turns of as many
-// steps each, which whatever else the machine does disturbs alike: rounds of them, and
-// for the given time of Adam's at least. The medians of the turns count.
-func measureCosts(ctx context.Context, t task, w workload, rules []rule, timed time.Duration) ([]*line, error) {
+// steps each, which whatever else the machine does disturbs alike: in at least so many
+// rounds of turns, and for the given time of Adam's. The medians of the turns count.
+func measureCosts(ctx context.Context, t task, w workload, rules []rule, least int, timed time.Duration) ([]*line, error) {
 	batches, err := data.NewLoader(w.train, t.batch, 0)
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func measureCosts(ctx context.Context, t task, w workload, rules []rule, timed t
 		cycle = max(cycle, one.kinds())
 	}
 	adam := racers[slices.IndexFunc(racers, func(r *racer) bool { return r.rule.name == base.name })]
-	for rounds, spent := 0, time.Duration(0); rounds < minCycles*cycle || rounds%cycle != 0 || spent < timed; rounds++ {
+	for rounds, spent := 0, time.Duration(0); rounds < least || rounds%cycle != 0 || spent < timed; rounds++ {
 		for _, r := range racers {
 			if err := ctx.Err(); err != nil {
 				return nil, err
@@ -88,10 +88,10 @@ func measureCosts(ctx context.Context, t task, w workload, rules []rule, timed t
 	var lines []*line
 	for _, r := range racers {
 		micros, spread := r.cost()
-		least := slices.Min(r.allocs)
+		allocs := slices.Min(r.allocs)
 		lines = append(lines, &line{
 			Kind: "cost", key: key{Task: t.name, Optimizer: r.rule.name, Batch: t.batch},
-			Micros: short(micros), Spread: short(spread), Rounds: len(r.micros), Allocs: &least,
+			Micros: short(micros), Spread: short(spread), Rounds: len(r.micros), Allocs: &allocs,
 		})
 	}
 	yardstick, _ := adam.cost()
@@ -100,9 +100,6 @@ func measureCosts(ctx context.Context, t task, w workload, rules []rule, timed t
 	}
 	return lines, nil
 }
-
-// minCycles is how often each kind of turn is timed at least.
-const minCycles = 3
 
 // kinds returns of how many turns the work differs.
 func (r *racer) kinds() int { return max(1, r.rule.period/turnSteps) }

@@ -396,7 +396,7 @@ func costs(path string, results []taskResult) error {
 	x := axis{scale: math.Log2, low: 0.5, high: max(4, worst*2), ticks: ticks, name: plainNumber}
 	for i, r := range results {
 		p := plot.New()
-		p.Title.Text = fmt.Sprintf("%s (Adam: %s us)", r.title, plainNumber(math.Round(r.adam.Micros)))
+		p.Title.Text = fmt.Sprintf("%s (Adam: %.0f us)", r.title, r.adam.Micros)
 		p.Title.TextStyle.Font.Size, p.Title.TextStyle.Color = 10, ink
 		small(p)
 		x.apply(&p.X)
@@ -490,7 +490,7 @@ type panel struct {
 
 // byLayer draws panels with a line for each layer, and a legend above them.
 func byLayer(path, title string, names []string, panels []panel, legend []string, styles []draw.GlyphStyle) error {
-	const room, width, line, head, foot = 3.2 * vg.Centimeter, 9.4 * vg.Centimeter, 0.5 * vg.Centimeter, 1.9 * vg.Centimeter, 1.3 * vg.Centimeter
+	const room, width, line, head, foot = 3.8 * vg.Centimeter, 9.4 * vg.Centimeter, 0.5 * vg.Centimeter, 1.9 * vg.Centimeter, 1.3 * vg.Centimeter
 	height := vg.Length(len(names))*line + foot
 	image := vgsvg.New(room+vg.Length(len(panels))*width, height+head)
 	page := draw.New(image)

@@ -1,10 +1,11 @@
-// Command study compares the optimizers that people compare with AdaFisher, on four
+// Command study compares the optimizers that people compare with AdaFisher, on six
 // tasks with real data, and writes a report with plots.
 //
 //	go run ./bench/cmd/study            all of it, some hours
 //	go run ./bench/cmd/study -quick     a first look, some minutes
 //	go run ./bench/cmd/study -list      tasks and optimizers
 //	go run ./bench/cmd/study -report    the report alone, of the results so far
+//	go run ./bench/cmd/study -time      steps timed anew, and the report
 //
 // Each run appends one line of JSON to its task's file in the directory of results.
 // A study that was stopped goes on where it was when it is started again. To do an
@@ -25,7 +26,7 @@ import (
 	"strings"
 )
 
-const about = `study compares the optimizers that people compare with AdaFisher, on four tasks with
+const about = `study compares the optimizers that people compare with AdaFisher, on six tasks with
 real data: it measures what a step of each costs, gives all of them the same time and
 the same number of learning rates to try, and trains with the best from several seeds.
 It appends one line of JSON a run to files in the directory of results, goes on where

@@ -113,7 +113,7 @@ func (w *writer) summary(results []taskResult) {
 		}
 	}
 	if len(edges) > 0 {
-		w.line("- Learning rates that may not be the best, because the best has no neighbour on one side or the robustness runs found a better one: %s.", strings.Join(edges, ", "))
+		w.line("- Learning rates that may not be the best, because the best has no neighbour on one side or a rate tried since is better: %s.", strings.Join(edges, ", "))
 	}
 	w.line("")
 }

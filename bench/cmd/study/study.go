@@ -16,7 +16,8 @@ import (
 type scale struct {
 	trials  int              // learning rates that each rule may try
 	points  func(t task) int // measurements in a run, one at its end
-	timed   time.Duration    // for which Adam's steps are timed, at least
+	rounds  int              // in which steps are timed, at least
+	timed   time.Duration    // for which Adam's are, at least
 	steps   func(t task) int
 	seeds   func(t task) int
 	rules   func(t task, r rule) bool // which take part
@@ -35,9 +36,10 @@ var full = scale{
 		}
 		return 10
 	},
-	timed: 3 * time.Second,
-	steps: func(t task) int { return t.steps },
-	seeds: func(t task) int { return t.seeds },
+	rounds: 15,
+	timed:  time.Second,
+	steps:  func(t task) int { return t.steps },
+	seeds:  func(t task) int { return t.seeds },
 	rules: func(t task, r rule) bool {
 		return len(t.rules) == 0 || slices.Contains(t.rules, r.costs())
 	},
@@ -52,6 +54,7 @@ var full = scale{
 var quick = scale{
 	trials: 3,
 	points: func(task) int { return 4 },
+	rounds: 5,
 	timed:  100 * time.Millisecond,
 	steps: func(t task) int {
 		return map[string]int{"digits": 200, "fashion-mlp": 150, "fashion-cnn": 40, "opticks": 60, "fashion-vit": 80, "fashion-resnet": 60}[t.name]
@@ -172,7 +175,7 @@ func (s *study) costs(ctx context.Context, t task, w workload, rules []rule) err
 		return nil
 	}
 	fmt.Fprintf(s.progress, "%s: what a step costs, %d optimizers\n", t.name, len(rules))
-	lines, err := measureCosts(ctx, t, w, rules, s.timed)
+	lines, err := measureCosts(ctx, t, w, rules, s.rounds, s.timed)
 	if err != nil {
 		return err
 	}

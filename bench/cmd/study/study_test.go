@@ -437,7 +437,7 @@ func TestCosts(t *testing.T) {
 	require.NoError(t, err)
 	kfac, err := ruleNamed("K-FAC")
 	require.NoError(t, err)
-	lines, err := measureCosts(t.Context(), task, w, []rule{sgd, kfac}, time.Millisecond)
+	lines, err := measureCosts(t.Context(), task, w, []rule{sgd, kfac}, 3, time.Millisecond)
 	require.NoError(t, err)
 	require.Len(t, lines, 3, "Adam's steps are the yardstick")
 	for _, l := range lines {
