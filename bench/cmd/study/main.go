@@ -71,7 +71,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	o := options{scale: full}
 	f := flag.NewFlagSet("study", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	short := f.Bool("quick", false, "a first look: fewer steps, rates and seeds, and few optimizers but on the digits")
+	short := f.Bool("quick", false, "a first look: four tasks, fewer steps, rates and seeds, and few optimizers but on the digits")
 	f.StringVar(&o.out, "out", "", "`directory` of the results (default bench/results/study, with -quick bench/results/study-quick)")
 	f.StringVar(&o.data, "data", "", "`directory` of Fashion-MNIST, in place of ADAFISHER_DATA and /usr/share/datasets")
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "`number` of runs at a time; each uses one core, and its result does not depend on it")
