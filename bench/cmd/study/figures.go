@@ -618,7 +618,7 @@ func logAxis(label string, low, high float64) axis {
 	for k := first; k <= last; k += 1 + (last-first)/7 {
 		a.ticks = append(a.ticks, math.Pow10(k))
 	}
-	if last-first < 3 {
+	if last-first <= 3 {
 		for k := first; k < last; k++ {
 			a.ticks = append(a.ticks, 2*math.Pow10(k), 5*math.Pow10(k))
 		}
