@@ -186,8 +186,8 @@ func (w *writer) aim(results []taskResult) {
 		sum.within += count(behind <= most)
 		sum.better += count(against == ahead)
 		sum.small += count(state <= aimState)
-		rows = append(rows, fmt.Sprintf("| %s | %s | %s %s | %s | %+.2f %s: %s | %v: %s | %.3f: %s |", r.title, chosen,
-			r.outcomes[i].rule, b.text(r.metric.number), f.text(r.metric.number), behind, unit, met(behind <= most), against, met(against == ahead), state, met(state <= aimState)))
+		rows = append(rows, fmt.Sprintf("| %s | %s | %s %s | %s | %+.2f %s: %s | %v | %.3f: %s |", r.title, chosen,
+			r.outcomes[i].rule, b.text(r.metric.number), f.text(r.metric.number), behind, unit, met(behind <= most), against, state, met(state <= aimState)))
 	}
 	if len(rows) == 0 {
 		return
@@ -197,9 +197,9 @@ func (w *writer) aim(results []taskResult) {
 	w.line("| task | used to choose the default | best of the others | AdaFisher calibrated untuned | behind by | tuned AdamW | state over SGD's |")
 	w.line("|---|---|---:|---:|---:|---:|---:|")
 	w.line("%s\n", strings.Join(rows, "\n"))
-	for i, kind := range []string{"tasks used to choose the default", "fresh tasks"} {
+	for i, kind := range []string{"tasks used to choose the default", "tasks for which nothing was chosen"} {
 		if n := reached[i]; n.tasks > 0 {
-			w.line("Of %d %s it is within the bound on %d, clearly ahead of tuned AdamW on %d, and within the state on %d.", n.tasks, kind, n.within, n.better, n.small)
+			w.line("- Of the %s within the bound on %d of %d, clearly ahead of tuned AdamW on %d, within the state on %d.", kind, n.within, n.tasks, n.better, n.small)
 		}
 	}
 	w.line("")
