@@ -490,7 +490,8 @@ type panel struct {
 
 // byLayer draws panels with a line for each layer, and a legend above them.
 func byLayer(path, title string, names []string, panels []panel, legend []string, styles []draw.GlyphStyle) error {
-	const room, width, line, head, foot = 3.8 * vg.Centimeter, 9.4 * vg.Centimeter, 0.5 * vg.Centimeter, 1.9 * vg.Centimeter, 1.3 * vg.Centimeter
+	const room, all, line, head, foot = 3.8 * vg.Centimeter, 28 * vg.Centimeter, 0.5 * vg.Centimeter, 1.9 * vg.Centimeter, 1.3 * vg.Centimeter
+	width := all / vg.Length(max(2, len(panels)))
 	height := vg.Length(len(names))*line + foot
 	image := vgsvg.New(room+vg.Length(len(panels))*width, height+head)
 	page := draw.New(image)
@@ -504,8 +505,8 @@ func byLayer(path, title string, names []string, panels []panel, legend []string
 		var ticks plot.ConstantTicks
 		for _, name := range names {
 			label := "  "
-			if i == 0 {
-				label = name + label
+			if i == 0 { // a browser's letters may be wider than these
+				label = name + strings.Repeat(" ", 2+len(name)/6)
 			}
 			ticks = append(ticks, plot.Tick{Value: place(name), Label: label})
 		}

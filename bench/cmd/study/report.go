@@ -288,8 +288,12 @@ func curvatureSentence(results []taskResult, name string) string {
 	if where == "" {
 		return ""
 	}
-	return fmt.Sprintf("With %s damping makes up at least %.1f %% of the curvature of every layer at the end of a run (the least in layer %s), and the largest entry is at most %.3f times the smallest (layer %s).",
-		name, math.Floor(1000*least)/10, where, most, at)
+	times := fmt.Sprintf("%.3f", most)
+	if most >= 100 {
+		times = fmt.Sprintf("%.0f", most)
+	}
+	return fmt.Sprintf("With %s damping makes up at least %.1f %% of the curvature of every layer at the end of a run (the least in layer %s), and the largest entry is at most %s times the smallest (layer %s).",
+		name, math.Floor(1000*least)/10, where, times, at)
 }
 
 func (w *writer) protocol(results []taskResult) {
