@@ -170,7 +170,6 @@ func (w *writer) aim(results []taskResult) {
 		if r.metric == perplexity {
 			behind, most, unit = 100*(f.mean/b.mean-1), aimPercent, "%"
 		}
-		against := r.metric.compare(f, a)
 		state, err := stateRatio(r.task)
 		if err != nil && w.err == nil {
 			w.err = err
@@ -184,18 +183,22 @@ func (w *writer) aim(results []taskResult) {
 		}
 		sum.tasks++
 		sum.within += count(behind <= most)
-		sum.better += count(against == ahead)
+		sum.better += count(r.metric.compare(f, a) == ahead)
 		sum.small += count(state <= aimState)
-		rows = append(rows, fmt.Sprintf("| %s | %s | %s %s | %s | %+.2f %s: %s | %v | %.3f: %s |", r.title, chosen,
-			r.outcomes[i].rule, b.text(r.metric.number), f.text(r.metric.number), behind, unit, met(behind <= most), against, state, met(state <= aimState)))
+		plain := ""
+		if o := r.find(adamW + untuned); o != nil && o.final(r.task).ok() {
+			plain = r.against(f, o)
+		}
+		rows = append(rows, fmt.Sprintf("| %s | %s | %s %s | %s | %+.2f %s: %s | %s | %s | %.3f: %s |", r.title, chosen,
+			r.outcomes[i].rule, b.text(r.metric.number), f.text(r.metric.number), behind, unit, met(behind <= most), r.against(f, adam), plain, state, met(state <= aimState)))
 	}
 	if len(rows) == 0 {
 		return
 	}
 	w.line("## What AdaFisher calibrated was to reach\n")
 	w.line("At its one default setting: within %v points of accuracy, or %v %% of perplexity, of the best tuned optimizer of the others on each of the first four tasks, and ahead of tuned AdamW on three of them, with at most %v times the state of SGD with momentum. The others are all but its tuned and its RMS form.\n", aimPoints, aimPercent, aimState)
-	w.line("| task | used to choose the default | best of the others | AdaFisher calibrated untuned | behind by | tuned AdamW | state over SGD's |")
-	w.line("|---|---|---:|---:|---:|---:|---:|")
+	w.line("| task | used to choose the default | best of the others | AdaFisher calibrated untuned | behind by | tuned AdamW | untuned AdamW | state over SGD's |")
+	w.line("|---|---|---:|---:|---:|---:|---:|---:|")
 	w.line("%s\n", strings.Join(rows, "\n"))
 	for i, kind := range []string{"tasks used to choose the default", "tasks for which nothing was chosen"} {
 		if n := reached[i]; n.tasks > 0 {
@@ -210,6 +213,12 @@ func (w *writer) aim(results []taskResult) {
 		}
 		w.line("%s\n", text)
 	}
+}
+
+// against says how a result compares with that of an optimizer.
+func (r *taskResult) against(f spread, o *outcome) string {
+	g := o.final(r.task)
+	return fmt.Sprintf("%v %s", r.metric.compare(f, g), r.metric.number(g.mean))
 }
 
 func met(yes bool) string {
