@@ -307,7 +307,7 @@ func curvatureSentence(results []taskResult, name string) string {
 
 func (w *writer) protocol(results []taskResult) {
 	w.line("## What was done\n")
-	w.line("All optimizers get the same time on a task: that of a number of Adam's steps. The cost of a step is CPU time of the process; the first that was measured sets how many steps an optimizer has, so that a run repeats to the bit. The tables of the tasks have the share of Adam's time that these steps take by the last measurement, see \"What a step costs\"%s.\n", timeShares(results))
+	w.line("All optimizers get the same time on a task: that of a number of Adam's steps. The cost of a step is CPU time of the process; the first that was measured sets how many steps an optimizer has, so that a run repeats to the bit. The tables of the tasks have the share of Adam's time that these steps take by the last measurement, see \"What a step costs\"%s.%s\n", timeShares(results), leastTimes(results))
 	w.line("Each optimizer tries the same number of learning rates, half a decade apart, around a centre that is the same for all tasks, with seed 0. The one with the least loss on the validation samples, which take no part in training, is then trained from the other seeds. If its mean loss over all its runs turns out above that of another rate, that one is trained from these seeds too, until the rate with the least mean has all seeds: it is the one that counts. A failed run weighs more than any loss. The test samples, which choose nothing, are seen by the runs with the other seeds alone. The rate warms up over a twentieth of the steps and follows half a cosine down to a hundredth. All else is as the settings below say, the same for all tasks. Rules named untuned are the same rules at their usual rate, the centre, on all tasks; they have no rank.\n")
 	w.line("| task | | batch | Adam's steps | rates tried | seeds |")
 	w.line("|---|---|---:|---:|---:|---:|")
@@ -344,6 +344,21 @@ func timeShares(results []taskResult) string {
 		return ""
 	}
 	return ": " + span(shares)
+}
+
+// leastTimes says where numbers of steps are from costs that were not medians: those have
+// no spread.
+func leastTimes(results []taskResult) string {
+	var names []string
+	for _, r := range results {
+		if slices.ContainsFunc(r.drawn(), func(o *outcome) bool { return o.first.Spread == 0 }) {
+			names = append(names, r.name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" On %s the first costs were the least of several rounds of unequal length, not medians as now.", strings.Join(names, ", "))
 }
 
 func (w *writer) table(results []taskResult) {

@@ -12,7 +12,7 @@ import (
 type outcome struct {
 	rule    string
 	cost    *line   // the last one
-	budget  float64 // the ratio of the first cost to Adam's, which set the steps
+	first   *line   // the first cost, which set the steps
 	steps   int     // of runs with the task's batch
 	lr      float64 // of the final runs
 	runs    []*line // with the task's batch
@@ -82,8 +82,8 @@ func (r *taskResult) adamSteps() float64 {
 	if o := r.find(reference); o != nil && o.steps > 0 {
 		return float64(o.steps)
 	}
-	least := slices.MinFunc(r.drawn(), func(a, b *outcome) int { return cmp.Compare(a.budget, b.budget) })
-	return math.Round(float64(least.steps) * least.budget)
+	least := slices.MinFunc(r.drawn(), func(a, b *outcome) int { return cmp.Compare(a.first.Ratio, b.first.Ratio) })
+	return math.Round(float64(least.steps) * least.first.Ratio)
 }
 
 // timeShare returns what share of the budget an outcome's steps take.
@@ -135,7 +135,7 @@ func gather(s *store) ([]taskResult, error) {
 			switch {
 			case l.Kind == "cost":
 				if o.cost == nil {
-					o.budget = l.Ratio
+					o.first = l
 				}
 				o.cost = l
 				if l.Optimizer == reference {
@@ -152,7 +152,7 @@ func gather(s *store) ([]taskResult, error) {
 		}
 		for _, r := range rules {
 			if of := byRule[r.of]; of != nil && r.untuned() && of.cost != nil {
-				o := &outcome{rule: r.name, cost: of.cost, budget: of.budget, steps: of.steps, lr: r.rates.at(0), finals: slices.Clone(of.finals)}
+				o := &outcome{rule: r.name, cost: of.cost, first: of.first, steps: of.steps, lr: r.rates.at(0), finals: slices.Clone(of.finals)}
 				result.usual = append(result.usual, o)
 			}
 		}
