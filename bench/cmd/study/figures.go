@@ -380,17 +380,21 @@ func chance(t task) float64 {
 // costs draws what a step costs, in steps of Adam: a plot a task.
 func costs(path string, results []taskResult) error {
 	const width, line, head = 12.8 * vg.Centimeter, 0.48 * vg.Centimeter, 1.1 * vg.Centimeter
-	most, worst := 0, 1.0
-	for _, r := range results {
-		most = max(most, len(r.costly()))
+	most, worst := make([]int, (len(results)+1)/2), 1.0 // most bars in each row of plots
+	for i, r := range results {
+		most[i/2] = max(most[i/2], len(r.costly()))
 		for _, o := range r.costly() {
 			worst = max(worst, o.cost.Ratio)
 		}
 	}
-	height := vg.Length(most+4) * line
-	rows := (len(results) + 1) / 2
-	image := vgsvg.New(2*width, vg.Length(rows)*height+head)
+	heightOf := func(bars int) vg.Length { return vg.Length(bars+4) * line }
+	sum := vg.Length(head)
+	for _, bars := range most {
+		sum += heightOf(bars)
+	}
+	image := vgsvg.New(2*width, sum)
 	page := draw.New(image)
+	top := page.Max.Y - head
 	heading(page, "What a training step costs, in steps of Adam (logarithmic)")
 	ticks := []float64{0.5, 1, 2, 4, 8, 16, 32, 64}
 	x := axis{scale: math.Log2, low: 0.5, high: max(4, worst*2), ticks: ticks, name: plainNumber}
@@ -431,11 +435,13 @@ func costs(path string, results []taskResult) error {
 		}
 		marks.Offset = vg.Point{X: 3}
 		p.Add(marks)
-		p.Y.Tick.Marker, p.Y.Min, p.Y.Max = names, float64(len(outcomes)-most)-0.7, float64(len(outcomes))-0.3
+		p.Y.Tick.Marker, p.Y.Min, p.Y.Max = names, float64(len(outcomes)-most[i/2])-0.7, float64(len(outcomes))-0.3
 		p.Y.Tick.Label.Font.Size = 8.5
-		row, col := i/2, i%2
-		left, top := vg.Length(col)*width, page.Max.Y-head-vg.Length(row)*height
+		left, height := vg.Length(i%2)*width, heightOf(most[i/2])
 		p.Draw(draw.Crop(page, left+3, left+width-8-page.Max.X, top-height+3, top-page.Max.Y-3))
+		if i%2 == 1 {
+			top -= height
+		}
 	}
 	return save(image, path)
 }
