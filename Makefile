@@ -215,7 +215,7 @@ compare: ## Measure kernels, training and predictions beside other libraries, in
 	go run ./bench/compare $(or $(strip $(COMPARE)),-record bench/results)
 
 .PHONY: study
-study: ## Compare the optimizers on four tasks, into bench/results/study; QUICK=1 takes minutes, STUDY=-help lists flags
+study: ## Compare the optimizers on six tasks, into bench/results/study; QUICK=1 takes minutes, STUDY=-help lists flags
 	go run ./bench/cmd/study $(if $(QUICK),-quick) $(STUDY)
 
 .PHONY: mca

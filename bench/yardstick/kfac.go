@@ -255,6 +255,19 @@ func (l *kfacLayer) room(rows int) []float32 {
 
 func square(x []float32, n int) kernels.Matrix { return kernels.NewMatrix(n, n, x) }
 
+// Patches returns what each output position of the samples in x sees, one a row, with
+// the inputs in the order of the weight.
+func Patches(x []float32, c kernels.Conv2d) []float32 {
+	width := c.Kernel[0] * c.Kernel[1] * c.C
+	size := c.OutH() * c.OutW() * width
+	samples := len(x) / c.InLen()
+	all := make([]float32, samples*size)
+	for n := range samples {
+		im2col(all[n*size:][:size], width, x[n*c.InLen():][:c.InLen()], c)
+	}
+	return all
+}
+
 // im2col stores in each row of dst, at multiples of stride, what one output
 // position of an image sees, in the order of the weight: kernel row, kernel column,
 // channel.

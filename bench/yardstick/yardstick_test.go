@@ -590,3 +590,10 @@ func TestErrors(t *testing.T) {
 		require.ErrorContains(t, build(), want)
 	}
 }
+
+// What each output position sees, of two samples, with zeros beyond the edge.
+func TestPatches(t *testing.T) {
+	c := kernels.Conv2d{H: 1, W: 3, C: 1, Out: 1, Kernel: [2]int{1, 2}, Padding: [2]int{0, 1}}
+	require.Equal(t, 4, c.OutW())
+	require.Equal(t, []float32{0, 1, 1, 2, 2, 3, 3, 0, 0, 4, 4, 5, 5, 6, 6, 0}, Patches([]float32{1, 2, 3, 4, 5, 6}, c))
+}

@@ -22,7 +22,7 @@ var ablations = []rule{
 	ablation("moments every 10 steps", "with gamma 0.8", func(c *optim.CalibratedConfig) { c.TCov, c.Gamma = 10, 0.8 }),
 	ablation("RMS", "an UpdateRMS of 0.3, at its usual rate", func(c *optim.CalibratedConfig) { *c = optim.CalibratedRMSDefaults() }),
 	{
-		name: ablated + "element-wise", of: calibrated, state: "2", rates: usual(calibrated).rates,
+		name: ablated + "element-wise", of: calibrated, rates: usual(calibrated).rates,
 		about: "Adam's second moment of each weight, beta2 0.99, in place of curvature and centring",
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := yardstick.ElementwiseDefaults()
@@ -36,6 +36,10 @@ var ablations = []rule{
 	},
 }
 
+// retuned are the ablations that leave out nothing. They are not run where nothing was
+// chosen.
+var retuned = []string{ablated + "less damping", ablated + "more damping", ablated + "moments every 10 steps"}
+
 // What the name of an ablation begins with.
 const ablated = "calibrated: "
 
@@ -46,7 +50,7 @@ func ablation(name, about string, change func(*optim.CalibratedConfig)) rule {
 	if c.UpdateRMS > 0 {
 		form = calibratedRMS
 	}
-	return rule{name: ablated + name, about: about, of: calibrated, state: "1", rates: usual(form).rates,
+	return rule{name: ablated + name, about: about, of: calibrated, rates: usual(form).rates,
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := c
 			c.LR = lr
@@ -60,9 +64,16 @@ func (s *study) ablationKeys(t task) []key {
 		return nil
 	}
 	var keys []key
+	seeds := s.ablationSeeds
+	if t.fresh {
+		seeds = min(seeds, t.seeds)
+	}
 	for _, r := range ablations {
+		if t.fresh && slices.Contains(retuned, r.name) {
+			continue
+		}
 		lr := r.trials(1)[0]
-		for seed := range s.ablationSeeds {
+		for seed := range seeds {
 			keys = append(keys, s.key(t, r, lr, t.batch, uint64(seed+1)))
 		}
 	}

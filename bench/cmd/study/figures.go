@@ -231,19 +231,19 @@ func (r *taskResult) overTime(path string, bySteps bool) error {
 	var curves []curve
 	last, top := 0.0, 0.0
 	bestFinal, worstFinal := math.NaN(), math.NaN()
-	for _, o := range r.outcomes {
+	for _, o := range r.drawn() {
 		final := o.final(r.task)
 		if final.n == 0 {
 			continue
 		}
-		c := curve{rule: o.rule, note: r.metric.number(final.mean) + " ± " + r.metric.number(final.std)}
+		c := curve{rule: o.rule, note: final.text(r.metric.number)}
 		var ok []*line
 		for _, l := range o.finals {
 			if l.Failed == "" {
 				ok = append(ok, l)
 			}
 		}
-		unit := o.cost.Micros / 1e6
+		unit := r.seconds(o)
 		if bySteps {
 			unit = 1
 		}
@@ -264,7 +264,9 @@ func (r *taskResult) overTime(path string, bySteps bool) error {
 		if math.IsNaN(bestFinal) {
 			bestFinal = final.mean
 		}
-		worstFinal = final.mean
+		if !o.untuned() || math.IsNaN(worstFinal) {
+			worstFinal = final.mean
+		}
 	}
 	x := axis{label: "seconds", scale: identity, high: last, ticks: round(last), name: plainNumber}
 	what := "time"
@@ -281,7 +283,7 @@ func (r *taskResult) overTime(path string, bySteps bool) error {
 
 func (r *taskResult) seedsRun() int {
 	n := 0
-	for _, o := range r.outcomes {
+	for _, o := range r.drawn() {
 		n = max(n, len(o.finals))
 	}
 	return n
@@ -317,7 +319,7 @@ func (r *taskResult) robustness(path string, byBatch bool) (bool, error) {
 		if byBatch {
 			lines = o.batches
 		}
-		if o.lr == 0 || o.untuned() {
+		if o.lr == 0 {
 			continue
 		}
 		c := curve{rule: o.rule, note: "best " + plainNumber(o.lr)}
@@ -378,28 +380,32 @@ func chance(t task) float64 {
 // costs draws what a step costs, in steps of Adam: a plot a task.
 func costs(path string, results []taskResult) error {
 	const width, line, head = 12.8 * vg.Centimeter, 0.48 * vg.Centimeter, 1.1 * vg.Centimeter
-	most, worst := 0, 1.0
-	for _, r := range results {
-		most = max(most, len(r.outcomes))
-		for _, o := range r.outcomes {
+	most, worst := make([]int, (len(results)+1)/2), 1.0 // most bars in each row of plots
+	for i, r := range results {
+		most[i/2] = max(most[i/2], len(r.costly()))
+		for _, o := range r.costly() {
 			worst = max(worst, o.cost.Ratio)
 		}
 	}
-	height := vg.Length(most+4) * line
-	rows := (len(results) + 1) / 2
-	image := vgsvg.New(2*width, vg.Length(rows)*height+head)
+	heightOf := func(bars int) vg.Length { return vg.Length(bars+4) * line }
+	sum := vg.Length(head)
+	for _, bars := range most {
+		sum += heightOf(bars)
+	}
+	image := vgsvg.New(2*width, sum)
 	page := draw.New(image)
+	top := page.Max.Y - head
 	heading(page, "What a training step costs, in steps of Adam (logarithmic)")
 	ticks := []float64{0.5, 1, 2, 4, 8, 16, 32, 64}
 	x := axis{scale: math.Log2, low: 0.5, high: max(4, worst*2), ticks: ticks, name: plainNumber}
 	for i, r := range results {
 		p := plot.New()
-		p.Title.Text = fmt.Sprintf("%s (Adam: %s us)", r.title, plainNumber(math.Round(r.adamMicros())))
+		p.Title.Text = fmt.Sprintf("%s (Adam: %.0f us)", r.title, r.adam.Micros)
 		p.Title.TextStyle.Font.Size, p.Title.TextStyle.Color = 10, ink
 		small(p)
 		x.apply(&p.X)
 		addGrid(p)
-		outcomes := slices.Clone(r.outcomes)
+		outcomes := r.costly()
 		slices.SortFunc(outcomes, func(a, b *outcome) int {
 			if a.cost.Ratio > b.cost.Ratio {
 				return -1
@@ -429,30 +435,27 @@ func costs(path string, results []taskResult) error {
 		}
 		marks.Offset = vg.Point{X: 3}
 		p.Add(marks)
-		p.Y.Tick.Marker, p.Y.Min, p.Y.Max = names, float64(len(outcomes)-most)-0.7, float64(len(outcomes))-0.3
+		p.Y.Tick.Marker, p.Y.Min, p.Y.Max = names, float64(len(outcomes)-most[i/2])-0.7, float64(len(outcomes))-0.3
 		p.Y.Tick.Label.Font.Size = 8.5
-		row, col := i/2, i%2
-		left, top := vg.Length(col)*width, page.Max.Y-head-vg.Length(row)*height
+		left, height := vg.Length(i%2)*width, heightOf(most[i/2])
 		p.Draw(draw.Crop(page, left+3, left+width-8-page.Max.X, top-height+3, top-page.Max.Y-3))
+		if i%2 == 1 {
+			top -= height
+		}
 	}
 	return save(image, path)
 }
 
-func (r *taskResult) adamMicros() float64 {
-	if o := r.find(reference); o != nil {
-		return o.cost.Micros
-	}
-	return r.outcomes[0].cost.Micros / r.outcomes[0].cost.Ratio
+// costly returns the outcomes with different costs.
+func (r *taskResult) costly() []*outcome {
+	return slices.DeleteFunc(r.drawn(), func(o *outcome) bool {
+		return o.untuned() && r.find(strings.TrimSuffix(o.rule, untuned)) != nil
+	})
 }
 
 // curvatures returns the outcomes that report curvature.
 func (r *taskResult) curvatures() []*outcome {
-	var all []*outcome
-	for _, o := range r.outcomes {
-		if len(o.layers()) > 0 && !o.untuned() {
-			all = append(all, o)
-		}
-	}
+	all := slices.DeleteFunc(r.costly(), func(o *outcome) bool { return len(o.layers()) == 0 })
 	slices.SortFunc(all, func(a, b *outcome) int { return strings.Compare(a.rule, b.rule) })
 	return all
 }
@@ -467,15 +470,88 @@ func (o *outcome) layers() []layer {
 	return nil
 }
 
-// curvature draws each layer's share of damping in F, and the spread of F.
+// layerNames returns the names of all layers, those that only some outcomes have
+// before the ones that they stand before there.
+func layerNames(outcomes []*outcome) []string {
+	var names []string
+	for _, o := range outcomes {
+		at := 0
+		for _, l := range o.layers() {
+			if i := slices.Index(names, l.Name); i >= 0 {
+				at = i + 1
+				continue
+			}
+			names = slices.Insert(names, at, l.Name)
+			at++
+		}
+	}
+	return names
+}
+
+// A panel is one of the plots beside each other in a figure of layers.
+type panel struct {
+	axis axis
+	draw func(p *plot.Plot, place func(name string) float64) error
+}
+
+// byLayer draws panels with a line for each layer, and a legend above them.
+func byLayer(path, title string, names []string, panels []panel, legend []string, styles []draw.GlyphStyle) error {
+	const room, all, line, head, foot = 3.8 * vg.Centimeter, 28 * vg.Centimeter, 0.5 * vg.Centimeter, 1.9 * vg.Centimeter, 1.3 * vg.Centimeter
+	width := all / vg.Length(max(2, len(panels)))
+	height := vg.Length(len(names))*line + foot
+	image := vgsvg.New(room+vg.Length(len(panels))*width, height+head)
+	page := draw.New(image)
+	heading(page, title)
+	place := placesOf(names)
+	for i, part := range panels {
+		p := plot.New()
+		small(p)
+		p.X.Label.Text = part.axis.label
+		part.axis.apply(&p.X)
+		var ticks plot.ConstantTicks
+		for _, name := range names {
+			label := "  "
+			if i == 0 { // a browser's letters may be wider than these
+				label = name + strings.Repeat(" ", 2+len(name)/6)
+			}
+			ticks = append(ticks, plot.Tick{Value: place(name), Label: label})
+		}
+		p.Y.Tick.Marker, p.Y.Min, p.Y.Max = ticks, 0.5-float64(len(names)), 0.5
+		p.Y.Tick.Label.Font.Size = 8.5
+		addGrid(p)
+		if err := part.draw(p, place); err != nil {
+			return err
+		}
+		left, right := room+vg.Length(i)*width, room+vg.Length(i+1)*width
+		if i == 0 {
+			left = 0
+		}
+		p.Draw(draw.Crop(page, left+3, right-12-page.Max.X, 3, -head))
+	}
+	style := text.Style{Color: ink, Font: font.From(plot.DefaultFont, 9), Handler: plot.DefaultTextHandler}
+	at := vg.Length(10)
+	for k, name := range legend {
+		y := page.Max.Y - 36
+		page.DrawGlyph(styles[k%len(styles)], vg.Point{X: at, Y: y + 3})
+		page.FillText(style, vg.Point{X: at + 7, Y: y}, name)
+		at += style.Width(name) + 26
+	}
+	return save(image, path)
+}
+
+// placesOf returns where the line of each layer is, the first on top.
+func placesOf(names []string) func(name string) float64 {
+	return func(name string) float64 { return -float64(slices.Index(names, name)) }
+}
+
+// apart is how far from the line of its layer what stands at place k of n is drawn, so
+// that equal values can be told from one.
+func apart(k, n int) float64 { return 0.12 * (float64(n-1)/2 - float64(k)) }
+
+// curvature draws each layer's share of damping in F, the spread of F, and the step that
+// follows.
 func (r *taskResult) curvature(path string) error {
 	outcomes := r.curvatures()
-	names := outcomes[0].layers()
-	const width, line, head, foot = 25.6 * vg.Centimeter, 0.5 * vg.Centimeter, 1.9 * vg.Centimeter, 1.3 * vg.Centimeter
-	height := vg.Length(len(names))*line + foot
-	image := vgsvg.New(width, height+head)
-	page := draw.New(image)
-	heading(page, r.title+": curvature of each layer at the end of a final run")
 	styles := []draw.GlyphStyle{
 		{Color: vermilion, Radius: 3, Shape: draw.CircleGlyph{}},
 		{Color: blue, Radius: 3, Shape: draw.SquareGlyph{}},
@@ -484,53 +560,139 @@ func (r *taskResult) curvature(path string) error {
 		{Color: ink, Radius: 3.4, Shape: draw.PlusGlyph{}},
 		{Color: ink, Radius: 3, Shape: draw.RingGlyph{}},
 	}
-	widest := 10.0
+	widest, least, most := 10.0, math.Inf(1), 0.0
+	var legend []string
 	for _, o := range outcomes {
+		legend = append(legend, o.rule)
 		for _, l := range o.layers() {
 			widest = max(widest, l.Spread)
-		}
-	}
-	share := axis{label: "share of F that is damping (%)", scale: identity, high: 100, ticks: []float64{0, 25, 50, 75, 100}, name: plainNumber}
-	ratio := axis{label: "spread of F: largest over smallest (logarithmic)", scale: math.Log10, low: 1, high: widest * 1.3,
-		ticks: []float64{1, 10, 100, 1e3, 1e4, 1e5, 1e6}, name: func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }}
-	for i, part := range []struct {
-		axis axis
-		of   func(l layer) float64
-	}{{share, func(l layer) float64 { return 100 * l.DampingShare }}, {ratio, func(l layer) float64 { return l.Spread }}} {
-		p := plot.New()
-		small(p)
-		p.X.Label.Text = part.axis.label
-		part.axis.apply(&p.X)
-		var ticks plot.ConstantTicks
-		for k, l := range names {
-			ticks = append(ticks, plot.Tick{Value: -float64(k), Label: l.Name + "  "})
-		}
-		p.Y.Tick.Marker, p.Y.Min, p.Y.Max = ticks, 0.5-float64(len(names)), 0.5
-		p.Y.Tick.Label.Font.Size = 8.5
-		addGrid(p)
-		for k, o := range outcomes {
-			var points plotter.XYs
-			for at, l := range o.layers() {
-				// A little apart, so that equal values can be told from one.
-				points = append(points, plotter.XY{X: part.axis.place(part.of(l)), Y: -float64(at) + 0.12*(float64(len(outcomes)-1)/2-float64(k))})
+			if l.Step > 0 {
+				least, most = min(least, o.lr*l.Step), max(most, o.lr*l.Step)
 			}
-			dots, err := plotter.NewScatter(points)
-			if err != nil {
-				return err
-			}
-			dots.GlyphStyle = styles[k%len(styles)]
-			p.Add(dots)
 		}
-		left := vg.Length(i) * width / 2
-		p.Draw(draw.Crop(page, left+3, left+width/2-12-page.Max.X, 3, -head))
 	}
-	style := text.Style{Color: ink, Font: font.From(plot.DefaultFont, 9), Handler: plot.DefaultTextHandler}
-	at := vg.Length(10)
-	for k, o := range outcomes {
-		y := page.Max.Y - 36
-		page.DrawGlyph(styles[k%len(styles)], vg.Point{X: at, Y: y + 3})
-		page.FillText(style, vg.Point{X: at + 7, Y: y}, o.rule)
-		at += style.Width(o.rule) + 26
+	panels := []panel{
+		{axis: axis{label: "share of F that is damping (%)", scale: identity, high: 100, ticks: []float64{0, 25, 50, 75, 100}, name: plainNumber}},
+		{axis: logAxis("spread of F: largest over smallest (logarithmic)", 1, widest*1.3)},
 	}
-	return save(image, path)
+	values := []func(o *outcome, l layer) float64{
+		func(o *outcome, l layer) float64 { return 100 * l.DampingShare },
+		func(o *outcome, l layer) float64 { return l.Spread },
+	}
+	if most > 0 {
+		panels = append(panels, panel{axis: logAxis("effective step (logarithmic)", least/1.3, most*1.3)})
+		values = append(values, func(o *outcome, l layer) float64 { return o.lr * l.Step })
+	}
+	for i := range panels {
+		panels[i].draw = func(p *plot.Plot, place func(name string) float64) error {
+			for k, o := range outcomes {
+				points := pointsOf(o, values[i], panels[i].axis, place)
+				if len(points) == 0 {
+					continue
+				}
+				for at := range points {
+					points[at].Y += apart(k, len(outcomes))
+				}
+				dots, err := plotter.NewScatter(points)
+				if err != nil {
+					return err
+				}
+				dots.GlyphStyle = styles[k%len(styles)]
+				p.Add(dots)
+			}
+			return nil
+		}
+	}
+	return byLayer(path, r.title+": curvature of each layer at the end of a final run", layerNames(outcomes), panels, legend, styles)
+}
+
+// pointsOf returns a point for each layer of an outcome that has a value.
+func pointsOf(o *outcome, value func(o *outcome, l layer) float64, x axis, place func(name string) float64) plotter.XYs {
+	var points plotter.XYs
+	for _, l := range o.layers() {
+		if v := value(o, l); v > 0 {
+			points = append(points, plotter.XY{X: x.place(v), Y: place(l.Name)})
+		}
+	}
+	return points
+}
+
+// logAxis returns a logarithmic axis with a tick for each power of ten, or each other
+// one where they are many.
+func logAxis(label string, low, high float64) axis {
+	a := axis{label: label, scale: math.Log10, low: low, high: high, name: plainNumber}
+	first, last := int(math.Floor(math.Log10(low))), int(math.Ceil(math.Log10(high)))
+	for k := first; k <= last; k += 1 + (last-first)/7 {
+		a.ticks = append(a.ticks, math.Pow10(k))
+	}
+	if last-first <= 3 {
+		for k := first; k < last; k++ {
+			a.ticks = append(a.ticks, 2*math.Pow10(k), 5*math.Pow10(k))
+		}
+	}
+	return a
+}
+
+// discs returns the layers with discs of the first final run of AdaFisher calibrated.
+func (r *taskResult) discs() []layer {
+	for _, name := range []string{calibrated, calibrated + untuned} {
+		if o := r.find(name); o != nil {
+			if layers := slices.DeleteFunc(slices.Clone(o.layers()), func(l layer) bool { return l.Discs == nil }); len(layers) > 0 {
+				return layers
+			}
+		}
+	}
+	return nil
+}
+
+// drawDiscs draws the radii of Gershgorin's discs in units of their centres.
+func (r *taskResult) drawDiscs(path string) error {
+	layers := r.discs()
+	styles := []draw.GlyphStyle{
+		{Color: blue, Radius: 3, Shape: draw.SquareGlyph{}},
+		{Color: vermilion, Radius: 3, Shape: draw.CircleGlyph{}},
+		{Color: green, Radius: 3.4, Shape: draw.PyramidGlyph{}},
+	}
+	legend := []string{"inputs", "inputs less their means", "gradients at the outputs"}
+	var names []string
+	low, high := 1.0, 1.0
+	quartiles := func(l layer) [][3]float64 { return [][3]float64{l.Discs.Inputs, l.Discs.Centred, l.Discs.Outputs} }
+	for _, l := range layers {
+		names = append(names, l.Name)
+		for _, q := range quartiles(l) {
+			if q[0] > 0 {
+				low, high = min(low, q[0]), max(high, q[2])
+			}
+		}
+	}
+	x := logAxis("radius over centre: median, and from quartile to quartile (logarithmic)", low/1.3, high*1.3)
+	part := panel{x, func(p *plot.Plot, place func(name string) float64) error {
+		for _, l := range layers {
+			for k, q := range quartiles(l) {
+				if q[0] == 0 {
+					continue
+				}
+				at := place(l.Name) + 2*apart(k, len(legend))
+				bar, err := plotter.NewLine(plotter.XYs{{X: x.place(q[0]), Y: at}, {X: x.place(q[2]), Y: at}})
+				if err != nil {
+					return err
+				}
+				bar.Color, bar.Width = styles[k].Color, 1.6
+				dot, err := plotter.NewScatter(plotter.XYs{{X: x.place(q[1]), Y: at}})
+				if err != nil {
+					return err
+				}
+				dot.GlyphStyle = styles[k]
+				p.Add(bar, dot)
+			}
+		}
+		one, err := plotter.NewLine(plotter.XYs{{X: 0, Y: 0.5}, {X: 0, Y: 0.5 - float64(len(names))}})
+		if err != nil {
+			return err
+		}
+		one.Color, one.Width = ink, 0.8
+		p.Add(one)
+		return nil
+	}}
+	return byLayer(path, r.title+": Gershgorin's discs, AdaFisher calibrated", names, []panel{part}, legend, styles)
 }

@@ -33,13 +33,15 @@ type line struct {
 	Parallel int     `json:"parallel,omitempty"` // runs at a time
 
 	// Of a cost.
-	Micros float64  `json:"us_per_step,omitempty"`     // CPU time, the least of the rounds
+	Micros float64  `json:"us_per_step,omitempty"`     // CPU time, by the medians of the rounds
 	Ratio  float64  `json:"ratio,omitempty"`           // to the step of Adam
+	Spread float64  `json:"spread,omitempty"`          // between the quartiles of the rounds, over Micros
 	Rounds int      `json:"rounds,omitempty"`          // of the measurement
 	Allocs *float64 `json:"allocs_per_step,omitempty"` // of heap objects, by the whole process; the least of the rounds
 }
 
-// A key says what a line is about: no two lines of a study have the same.
+// A key says what a line is about. No two lines of a study have the same, but for
+// costs: the first one sets how many steps a rule has, the last one says what they take.
 type key struct {
 	Task      string  `json:"task"`
 	Optimizer string  `json:"optimizer"`
@@ -58,7 +60,7 @@ type where struct {
 	CPU    string `json:"cpu"`
 	Level  string `json:"level"` // of the kernels
 	Go     string `json:"go"`
-	Commit string `json:"commit"` // with "-dirty" behind it where files differed
+	Commit string `json:"commit"` // with modified behind it where files differed
 	Date   string `json:"date"`
 }
 
@@ -67,7 +69,7 @@ type point struct {
 	Step       int     `json:"step"`
 	TrainLoss  float64 `json:"train_loss"` // mean since the last point
 	Validation score   `json:"validation"`
-	Test       *score  `json:"test,omitempty"` // nil with the seed that learning rates are chosen with
+	Test       *score  `json:"test,omitempty"` // nil in trials
 }
 
 // A score is what was measured on held-out samples.
@@ -83,6 +85,8 @@ type layer struct {
 	Spread       float64 `json:"spread"`        // the largest F over the smallest
 	TraceH       float64 `json:"trace_h"`       // of the averages that F is made from
 	TraceS       float64 `json:"trace_s"`
+	Step         float64 `json:"step,omitempty"`  // mean over F of 1/F: what the learning rate is multiplied by
+	Discs        *discs  `json:"discs,omitempty"` // of linear layers and convolutions, in final runs
 }
 
 func (l *line) last() point { return l.Points[len(l.Points)-1] }
@@ -98,6 +102,8 @@ func here() where {
 	}
 }
 
+const modified = "-dirty"
+
 // commit returns the commit of the working directory, whatever results it holds.
 func commit() string {
 	head, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()
@@ -107,7 +113,7 @@ func commit() string {
 	name := strings.TrimSpace(string(head))
 	changes, err := exec.Command("git", "status", "--porcelain", "--", ":(top)", ":(top,exclude)bench/results").Output()
 	if err != nil || len(changes) > 0 {
-		name += "-dirty"
+		name += modified
 	}
 	return name
 }
@@ -177,15 +183,18 @@ func (l *line) check() error {
 	return nil
 }
 
-// put keeps a line, unless there is one with its key.
+// put keeps a line, unless it is a run and there is one with its key.
 func (s *store) put(l *line) {
-	if s.lines[l.key] == nil {
+	first := s.lines[l.key] == nil
+	if first {
 		s.lines[l.key] = l
+	}
+	if first || l.Kind == "cost" {
 		s.order = append(s.order, l)
 	}
 }
 
-// find returns the line with a key, or nil.
+// find returns the first line with a key, or nil.
 func (s *store) find(k key) *line {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()

@@ -1,10 +1,11 @@
-// Command study compares the optimizers that people compare with AdaFisher, on four
+// Command study compares the optimizers that people compare with AdaFisher, on six
 // tasks with real data, and writes a report with plots.
 //
 //	go run ./bench/cmd/study            all of it, some hours
 //	go run ./bench/cmd/study -quick     a first look, some minutes
 //	go run ./bench/cmd/study -list      tasks and optimizers
 //	go run ./bench/cmd/study -report    the report alone, of the results so far
+//	go run ./bench/cmd/study -time      steps timed anew, and the report
 //
 // Each run appends one line of JSON to its task's file in the directory of results.
 // A study that was stopped goes on where it was when it is started again. To do an
@@ -25,7 +26,7 @@ import (
 	"strings"
 )
 
-const about = `study compares the optimizers that people compare with AdaFisher, on four tasks with
+const about = `study compares the optimizers that people compare with AdaFisher, on six tasks with
 real data: it measures what a step of each costs, gives all of them the same time and
 the same number of learning rates to try, and trains with the best from several seeds.
 It appends one line of JSON a run to files in the directory of results, goes on where
@@ -41,7 +42,9 @@ type options struct {
 	rules  []rule
 	jobs   int
 	report bool
+	time   bool
 	list   bool
+	dirty  bool
 }
 
 func main() {
@@ -68,11 +71,13 @@ func parse(args []string, usage io.Writer) (options, error) {
 	o := options{scale: full}
 	f := flag.NewFlagSet("study", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	short := f.Bool("quick", false, "a first look: fewer steps, rates and seeds, and few optimizers but on the digits")
+	short := f.Bool("quick", false, "a first look: four tasks, fewer steps, rates and seeds, and few optimizers but on the digits")
 	f.StringVar(&o.out, "out", "", "`directory` of the results (default bench/results/study, with -quick bench/results/study-quick)")
 	f.StringVar(&o.data, "data", "", "`directory` of Fashion-MNIST, in place of ADAFISHER_DATA and /usr/share/datasets")
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "`number` of runs at a time; each uses one core, and its result does not depend on it")
 	f.BoolVar(&o.report, "report", false, "run nothing: write the report of the results so far")
+	f.BoolVar(&o.dirty, "dirty", false, "run although files differ from the commit, and mark the lines so; -quick does that anyway")
+	f.BoolVar(&o.time, "time", false, "time the steps of all optimizers anew, and run nothing; the numbers of steps in runs stay")
 	f.BoolVar(&o.list, "list", false, "print tasks and optimizers, and run nothing")
 	taskNames := f.String("tasks", "", "comma-separated `names` of tasks; all by default")
 	ruleNames := f.String("optimizers", "", "comma-separated `names` of optimizers; all by default. Adam's steps are timed always")
@@ -91,7 +96,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 		return o, fmt.Errorf("-jobs %d: want 1 to 1024", o.jobs)
 	}
 	if *short {
-		o.scale = quick
+		o.scale, o.dirty = quick, true
 	}
 	if o.out == "" {
 		o.out = filepath.Join("bench", "results", "study")
@@ -145,7 +150,15 @@ func do(ctx context.Context, o options, w io.Writer) error {
 	}
 	s := &study{scale: o.scale, store: store, data: o.data, rules: o.rules, jobs: o.jobs, progress: w}
 	if !o.report {
-		if err := s.all(ctx, o.tasks, func() error { return report(store) }); err != nil {
+		if err := o.mayRun(store.where.Commit); err != nil {
+			return err
+		}
+		if o.time {
+			err = s.timeAll(ctx, o.tasks)
+		} else {
+			err = s.all(ctx, o.tasks, func() error { return report(store) })
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -153,6 +166,14 @@ func do(ctx context.Context, o options, w io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(w, "The report is in %s.\n", filepath.Join(o.out, reportName))
+	return nil
+}
+
+// mayRun returns an error if lines would name a commit that has not made them.
+func (o options) mayRun(commit string) error {
+	if name, ok := strings.CutSuffix(commit, modified); ok && !o.dirty {
+		return fmt.Errorf("files differ from commit %s: commit them, or say -dirty", name)
+	}
 	return nil
 }
 

@@ -35,7 +35,8 @@ func report(s *store) error {
 		w.line("No task has a final run yet.")
 	} else {
 		w.summary(results)
-		w.protocol(results, s)
+		w.aim(results)
+		w.protocol(results)
 		w.table(results)
 		for i := range results {
 			w.task(&results[i])
@@ -72,7 +73,7 @@ func (w *writer) figure(name, alt string, draw func(path string) error) {
 }
 
 // spokenOf are the rules that the summary compares with the others.
-var spokenOf = []string{published, calibrated, calibrated + untuned}
+var spokenOf = []string{published, calibrated}
 
 func (w *writer) summary(results []taskResult) {
 	w.line("## In short\n")
@@ -85,21 +86,20 @@ func (w *writer) summary(results []taskResult) {
 				best = append(best, fmt.Sprintf("%s%s %s", []string{"best is ", "then ", "then "}[i], o.rule, o.cell(r.task)))
 			}
 		}
-		text += " " + strings.Join(best, ", ") + "."
+		if len(best) > 0 {
+			text += " " + strings.Join(best, ", ") + "."
+		}
 		for _, name := range spokenOf {
-			if o := r.find(name); o != nil {
-				text += " " + r.sentence(o)
+			for _, name := range []string{name, name + untuned} {
+				if o := r.find(name); o != nil {
+					text += " " + r.sentence(o)
+				}
 			}
 		}
 		w.line("%s", text)
 	}
+	w.line("- %s", costSentence(results))
 	for _, name := range spokenOf {
-		if strings.HasSuffix(name, untuned) {
-			continue
-		}
-		if text := costSentence(results, name); text != "" {
-			w.line("- %s", text)
-		}
 		if text := curvatureSentence(results, name); text != "" {
 			w.line("- %s", text)
 		}
@@ -113,26 +113,26 @@ func (w *writer) summary(results []taskResult) {
 		}
 	}
 	if len(edges) > 0 {
-		w.line("- Learning rates that may not be the best, because the best trial has no neighbour on one side or the robustness runs found a better one: %s.", strings.Join(edges, ", "))
+		w.line("- Learning rates that may not be the best, because the best has no neighbour on one side or a rate tried since is better: %s.", strings.Join(edges, ", "))
 	}
 	w.line("")
 }
 
 // sentence says where an optimizer stands, and how it compares with the usual ones.
 func (r *taskResult) sentence(o *outcome) string {
+	if of := r.find(strings.TrimSuffix(o.rule, untuned)); o.untuned() && of != nil && of.lr == o.lr {
+		return fmt.Sprintf("Its rate is the usual one, %s.", plainNumber(o.lr))
+	}
 	f := o.final(r.task)
 	if f.n == 0 {
 		return fmt.Sprintf("%s: %s.", o.rule, o.cell(r.task))
 	}
-	place := 1
-	for i, other := range r.outcomes {
-		if other == o {
-			place = i + 1
-		}
+	text := fmt.Sprintf("%s has %s", o.rule, o.cell(r.task))
+	if i := slices.Index(r.outcomes, o); i >= 0 {
+		text = fmt.Sprintf("%s is number %d of %d with %s", o.rule, i+1, len(r.outcomes), o.cell(r.task))
 	}
-	text := fmt.Sprintf("%s is number %d of %d with %s", o.rule, place, len(r.outcomes), o.cell(r.task))
 	var to []string
-	for _, name := range []string{adamW, "SGD"} {
+	for _, name := range []string{adamW, "SGD", nesterov, muon} {
 		if other := r.find(name); other != nil {
 			if g := other.final(r.task); g.ok() && f.ok() {
 				to = append(to, fmt.Sprintf("%v %s (%s)", r.metric.compare(f, g), name, r.metric.number(g.mean)))
@@ -145,33 +145,130 @@ func (r *taskResult) sentence(o *outcome) string {
 	return text + "."
 }
 
-func costSentence(results []taskResult, name string) string {
-	var own []float64
-	var others []string
+// What was asked of AdaFisher calibrated at its one default setting.
+const (
+	aimPoints  = 0.3  // of accuracy, that it may be behind the best of the others
+	aimPercent = 1    // of perplexity, likewise
+	aimState   = 1.05 // times the state of SGD with momentum
+)
+
+// aim compares AdaFisher calibrated with what was asked of it.
+func (w *writer) aim(results []taskResult) {
+	var rows, seen, fresh []string
+	var reached [2]struct{ tasks, within, better, small int } // the first tasks, and the fresh ones
 	for _, r := range results {
-		if o := r.find(name); o != nil {
-			own = append(own, o.cost.Ratio)
+		own, adam := r.find(calibrated+untuned), r.find(adamW)
+		i := slices.IndexFunc(r.outcomes, func(o *outcome) bool { return !strings.HasPrefix(o.rule, calibrated) })
+		if own == nil || adam == nil || i < 0 {
+			continue
+		}
+		f, a, b := own.final(r.task), adam.final(r.task), r.outcomes[i].final(r.task)
+		if !f.ok() || !a.ok() || !b.ok() {
+			continue
+		}
+		behind, most, unit := b.mean-f.mean, float64(aimPoints), "points"
+		if r.metric == perplexity {
+			behind, most, unit = 100*(f.mean/b.mean-1), aimPercent, "%"
+		}
+		state, err := stateRatio(r.task)
+		if err != nil && w.err == nil {
+			w.err = err
+		}
+		chosen, sum := "yes", &reached[0]
+		if r.fresh {
+			chosen, sum = "no", &reached[1]
+			fresh = append(fresh, r.name)
+		} else {
+			seen = append(seen, r.name)
+		}
+		sum.tasks++
+		sum.within += count(behind <= most)
+		sum.better += count(r.metric.compare(f, a) == ahead)
+		sum.small += count(state <= aimState)
+		plain := ""
+		if o := r.find(adamW + untuned); o != nil && o.final(r.task).ok() {
+			plain = r.against(f, o)
+		}
+		rows = append(rows, fmt.Sprintf("| %s | %s | %s %s | %s | %+.2f %s: %s | %s | %s | %.3f: %s |", r.title, chosen,
+			r.outcomes[i].rule, b.text(r.metric.number), f.text(r.metric.number), behind, unit, met(behind <= most), r.against(f, adam), plain, state, met(state <= aimState)))
+	}
+	if len(rows) == 0 {
+		return
+	}
+	w.line("## What AdaFisher calibrated was to reach\n")
+	w.line("At its one default setting: within %v points of accuracy, or %v %% of perplexity, of the best tuned optimizer of the others on each of the first four tasks, and ahead of tuned AdamW on three of them, with at most %v times the state of SGD with momentum. The others are all but its tuned and its RMS form.\n", aimPoints, aimPercent, aimState)
+	w.line("| task | used to choose the default | best of the others | AdaFisher calibrated untuned | behind by | tuned AdamW | untuned AdamW | state over SGD's |")
+	w.line("|---|---|---:|---:|---:|---:|---:|---:|")
+	w.line("%s\n", strings.Join(rows, "\n"))
+	for i, kind := range []string{"tasks used to choose the default", "tasks for which nothing was chosen"} {
+		if n := reached[i]; n.tasks > 0 {
+			w.line("- Of the %s within the bound on %d of %d, clearly ahead of tuned AdamW on %d, within the state on %d.", kind, n.within, n.tasks, n.better, n.small)
 		}
 	}
-	if len(own) == 0 {
-		return ""
+	w.line("")
+	if len(seen) > 0 {
+		text := fmt.Sprintf("The default, a learning rate and a damping, and the parts of the rule were chosen in experiments before the study with data and networks like those of %s; so these don't show what it does elsewhere.", strings.Join(seen, ", "))
+		if len(fresh) > 0 {
+			text += fmt.Sprintf(" For %s nothing was chosen, though the images are those of other tasks.", strings.Join(fresh, " and "))
+		}
+		w.line("%s\n", text)
 	}
-	for _, other := range []string{"SGD", "K-FAC", "Shampoo", "AdaHessian"} {
+}
+
+// against says how a result compares with that of an optimizer.
+func (r *taskResult) against(f spread, o *outcome) string {
+	g := o.final(r.task)
+	return fmt.Sprintf("%v %s", r.metric.compare(f, g), r.metric.number(g.mean))
+}
+
+func met(yes bool) string {
+	if yes {
+		return "reached"
+	}
+	return "missed"
+}
+
+func count(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// stateRatio returns how many times the state of SGD AdaFisher calibrated keeps.
+func stateRatio(t task) (float64, error) {
+	var n [2]float64
+	for i, name := range []string{calibrated, "SGD"} {
+		r, err := ruleNamed(name)
+		if err != nil {
+			return 0, err
+		}
+		if n[i], _, err = kept(r, t); err != nil {
+			return 0, err
+		}
+	}
+	return n[0] / n[1], nil
+}
+
+// costSentence says what steps cost.
+func costSentence(results []taskResult) string {
+	var all []string
+	for _, name := range []string{published, calibrated, "SGD", muon, "K-FAC", "Shampoo", "AdaHessian"} {
 		var ratios []float64
 		for _, r := range results {
-			if o := r.find(other); o != nil {
+			o := r.find(name)
+			if o == nil {
+				o = r.find(name + untuned)
+			}
+			if o != nil {
 				ratios = append(ratios, o.cost.Ratio)
 			}
 		}
 		if len(ratios) > 0 {
-			others = append(others, fmt.Sprintf("of %s %s", other, span(ratios)))
+			all = append(all, fmt.Sprintf("of %s %s", name, span(ratios)))
 		}
 	}
-	text := fmt.Sprintf("A step of %s costs %s times that of Adam", name, span(own))
-	if len(others) > 0 {
-		text += "; " + strings.Join(others, ", ")
-	}
-	return text + "."
+	return fmt.Sprintf("A step in steps of Adam: %s.", strings.Join(all, ", "))
 }
 
 func span(x []float64) string {
@@ -200,25 +297,24 @@ func curvatureSentence(results []taskResult, name string) string {
 	if where == "" {
 		return ""
 	}
-	return fmt.Sprintf("With %s damping makes up at least %.1f %% of the curvature of every layer at the end of a run (the least in layer %s), and the largest entry is at most %.3f times the smallest (layer %s).",
-		name, math.Floor(1000*least)/10, where, most, at)
+	times := fmt.Sprintf("%.3f", most)
+	if most >= 100 {
+		times = fmt.Sprintf("%.0f", most)
+	}
+	return fmt.Sprintf("With %s damping makes up at least %.1f %% of the curvature of every layer at the end of a run (the least in layer %s), and the largest entry is at most %s times the smallest (layer %s).",
+		name, math.Floor(1000*least)/10, where, times, at)
 }
 
-func (w *writer) protocol(results []taskResult, s *store) {
+func (w *writer) protocol(results []taskResult) {
 	w.line("## What was done\n")
-	w.line("All optimizers get the same time on a task: that of a number of Adam's steps. What a step costs is measured first, all optimizers in turns, by the CPU time of the process; the number of steps follows from the ratio to Adam's. So a busy machine doesn't favour any, and a run repeats to the bit.\n")
-	w.line("Each optimizer tries the same number of learning rates, half a decade apart, around a centre that is the same for all tasks, with seed 0; the one with the least loss on the validation samples, which take no part in training, is then trained from the other seeds, and only those runs see the test samples. The rate warms up over a twentieth of the steps and follows half a cosine down to a hundredth. All else is as the settings below say, the same for all tasks. Rules named untuned are there with their usual rate on all tasks, beside the same rules with trials.\n")
+	w.line("All optimizers get the same time on a task: that of a number of Adam's steps. The cost of a step is CPU time of the process; the first that was measured sets how many steps an optimizer has, so that a run repeats to the bit. The tables of the tasks have the share of Adam's time that these steps take by the last measurement, see \"What a step costs\"%s.%s\n", timeShares(results), leastTimes(results))
+	w.line("Each optimizer tries the same number of learning rates, half a decade apart, around a centre that is the same for all tasks, with seed 0. The one with the least loss on the validation samples, which take no part in training, is then trained from the other seeds. If its mean loss over all its runs turns out above that of another rate, that one is trained from these seeds too, until the rate with the least mean has all seeds: it is the one that counts. A failed run weighs more than any loss. The test samples, which choose nothing, are seen by the runs with the other seeds alone. The rate warms up over a twentieth of the steps and follows half a cosine down to a hundredth. All else is as the settings below say, the same for all tasks. Rules named untuned are the same rules at their usual rate, the centre, on all tasks; they have no rank.\n")
 	w.line("| task | | batch | Adam's steps | rates tried | seeds |")
 	w.line("|---|---|---:|---:|---:|---:|")
 	for _, r := range results {
-		steps, rates := "", 0
-		if o := r.find(reference); o != nil {
-			for _, l := range o.finals {
-				steps = fmt.Sprint(l.Steps)
-			}
-		}
+		rates := 0
 		for _, o := range r.outcomes {
-			if !o.untuned() && (rates == 0 || len(o.trials) < rates) {
+			if rates == 0 || len(o.trials) < rates {
 				rates = len(o.trials)
 			}
 		}
@@ -229,64 +325,87 @@ func (w *writer) protocol(results []taskResult, s *store) {
 		if rates > 0 {
 			tried = fmt.Sprint(rates)
 		}
-		w.line("| %s | %s | %d | %s | %s | %d |", r.name, r.about, r.batch, steps, tried, r.seedsRun())
+		w.line("| %s | %s | %d | %.0f | %s | %d |", r.name, r.about, r.batch, r.adamSteps(), tried, r.seedsRun())
 	}
 	w.line("")
 }
 
-func (w *writer) table(results []taskResult) {
-	w.line("## Results on the test samples\n")
-	w.line("Mean and standard deviation over the seeds; the best of each task in bold.\n")
-	head, rule := "| optimizer | numbers a weight |", "|---|---|"
+// timeShares says how far from equal the times are.
+func timeShares(results []taskResult) string {
+	var shares []float64
 	for _, r := range results {
-		head += fmt.Sprintf(" %s, %s |", r.title, r.metric)
-		rule += "---:|"
-	}
-	w.line("%s\n%s", head, rule)
-	for _, x := range rules {
-		row, some := fmt.Sprintf("| %s | %s |", x.name, x.state), false
-		for _, r := range results {
-			o := r.find(x.name)
-			switch {
-			case o == nil:
-				row += " |"
-			default:
-				some = true
-				text := o.cell(r.task)
-				if o == r.outcomes[0] {
-					text = "**" + text + "**"
-				}
-				row += " " + text + " |"
+		for _, o := range r.drawn() {
+			if len(o.finals) > 0 {
+				shares = append(shares, r.timeShare(o))
 			}
 		}
-		if some {
-			w.line("%s", row)
+	}
+	if len(shares) == 0 {
+		return ""
+	}
+	return ": " + span(shares)
+}
+
+// leastTimes says where numbers of steps are from costs that were not medians: those have
+// no spread.
+func leastTimes(results []taskResult) string {
+	var names []string
+	for _, r := range results {
+		if slices.ContainsFunc(r.drawn(), func(o *outcome) bool { return o.first.Spread == 0 }) {
+			names = append(names, r.name)
 		}
 	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" On %s the first costs were the least of several rounds of unequal length, not medians as now.", strings.Join(names, ", "))
+}
+
+func (w *writer) table(results []taskResult) {
+	w.line("## Results on the test samples\n")
+	w.line("Mean and standard deviation over the seeds; in bold the best of each task among the rules with trials.\n")
+	results = slices.Clone(results)
+	for i := range results {
+		results[i].title += ", " + results[i].metric.String()
+	}
+	w.byTask("optimizer", results, func(x rule, r *taskResult) string {
+		o := r.find(x.name)
+		if o == nil {
+			return ""
+		}
+		text := o.cell(r.task)
+		if len(r.outcomes) > 0 && !o.untuned() {
+			best, f := r.outcomes[0].final(r.task), o.final(r.task)
+			if f.ok() && best.ok() && r.metric.number(f.mean) == r.metric.number(best.mean) {
+				text = "**" + text + "**"
+			}
+		}
+		return text
+	})
 	w.line("")
 }
 
 func (w *writer) task(r *taskResult) {
 	w.line("## %s\n", r.title)
-	w.line("| optimizer | learning rate | steps | ms/step | test %s | test loss | last training loss |", r.metric)
-	w.line("|---|---:|---:|---:|---:|---:|---:|")
-	for _, o := range r.outcomes {
-		rate, steps, loss, train := "", "", "", ""
+	w.line("| optimizer | learning rate | steps | ms/step | time | test %s | test loss | last training loss |", r.metric)
+	w.line("|---|---:|---:|---:|---:|---:|---:|---:|")
+	for _, o := range slices.Concat(r.outcomes, r.usual) {
+		rate, steps, share, loss, train := "", "", "", "", ""
 		if len(o.finals) > 0 {
-			rate, steps = plainNumber(o.lr), fmt.Sprint(o.finals[0].Steps)
+			rate, steps, share = plainNumber(o.lr), fmt.Sprint(o.steps), fmt.Sprintf("%.2f", r.timeShare(o))
 			if o.edge() {
 				rate += " (edge)"
 			}
 		}
 		if f := o.finalLoss(); f.n > 0 {
-			loss = fmt.Sprintf("%.4f ± %.4f", f.mean, f.std)
+			loss = f.text(func(v float64) string { return fmt.Sprintf("%.4f", v) })
 			train = fmt.Sprintf("%.4f", o.finalOf(func(l *line) float64 { return l.last().TrainLoss }).mean)
 		}
-		w.line("| %s | %s | %s | %.3f | %s | %s | %s |", o.rule, rate, steps, o.cost.Micros/1e3, o.cell(r.task), loss, train)
+		w.line("| %s | %s | %s | %.3f | %s | %s | %s | %s |", o.rule, rate, steps, r.seconds(o)*1e3, share, o.cell(r.task), loss, train)
 	}
 	w.line("")
 	var failed []string
-	for _, o := range r.outcomes {
+	for _, o := range r.drawn() {
 		for _, l := range o.finals {
 			if l.Failed != "" {
 				failed = append(failed, fmt.Sprintf("- %s, seed %d: %s", o.rule, l.Seed, l.Failed))
@@ -362,8 +481,19 @@ func (w *writer) byTask(lead string, results []taskResult, cell func(x rule, r *
 
 func (w *writer) costs(results []taskResult) {
 	w.line("## What a step costs\n")
-	w.line("CPU time of a training step in steps of Adam, forward and backward pass included: the least of several rounds, in which all took turns, each of as many steps as the work takes to repeat, so that inverses and roots count in full.\n")
+	w.line("CPU time of a training step in steps of Adam, forward and backward pass included. All optimizers of a task take turns of %d steps; the medians of the turns count. Where work repeats only after more steps, as with inverses and roots, each kind of turn has its median, and the mean of these counts. In brackets what lies between the quartiles of the turns, in percent of the cost.\n", turnSteps)
 	w.figure("cost.svg", "cost of a step", func(path string) error { return costs(path, results) })
+	w.byTask("cost of a step in steps of Adam", results, func(x rule, r *taskResult) string {
+		o := r.find(x.name)
+		if o == nil || o.untuned() {
+			return ""
+		}
+		if o.cost.Spread == 0 {
+			return fmt.Sprintf("%.3f", o.cost.Ratio)
+		}
+		return fmt.Sprintf("%.3f (%.0f)", o.cost.Ratio, 100*o.cost.Spread)
+	})
+	w.line("")
 	w.byTask("heap objects allocated a step", results, func(x rule, r *taskResult) string {
 		if o := r.find(x.name); o != nil && !o.untuned() {
 			return fmt.Sprintf("%.2g", *o.cost.Allocs)
@@ -375,9 +505,9 @@ func (w *writer) costs(results []taskResult) {
 
 func (w *writer) memory(results []taskResult) {
 	w.line("## What an optimizer keeps\n")
-	w.line("Numbers for each weight that it needs from step to step, as a checkpoint has them: moments of the weights, and statistics of the layers, which are many where a layer has a wide input and few outputs. The yardsticks are not among them: see the table of results.\n")
+	w.line("Numbers for each weight that it needs from step to step, as a checkpoint has them: moments of the weights, and statistics of the layers, which are many where a layer has a wide input and few outputs. The yardsticks K-FAC, Shampoo and AdaHessian have no checkpoints and are not among them.\n")
 	w.byTask("optimizer", results, func(x rule, r *taskResult) string {
-		if x.of != "" { // it keeps what the rule with trials does
+		if x.untuned() || r.find(x.name) == nil && r.find(x.name+untuned) == nil { // untuned it keeps as much
 			return ""
 		}
 		n, ok, err := kept(x, r.task)
@@ -426,10 +556,22 @@ func (w *writer) curvature(results []taskResult) {
 		}
 		if first {
 			w.line("## Curvature\n")
-			w.line("What AdaFisher divides by, F = H*S + lambda, at the end of the first final run: which share of it is the damping lambda (the mean of lambda/F), and how far its entries differ. A layer at 100 %% takes steps of momentum SGD. Calibrated, F is proportional to (D + sqrt(c))*(S + sqrt(c)), with D and S in units of their means in the layer, and the damping is what it is where D and S are 0.\n")
+			w.line("What AdaFisher divides by, F = H*S + lambda, at the end of the first final run: which share of it is the damping lambda (the mean of lambda/F), and how far its entries differ. A layer at 100 %% takes steps of momentum SGD. The effective step is the mean over F of 1/F, times the largest learning rate: what the momentum is multiplied by. Calibrated, F is proportional to (D + sqrt(c))*(S + sqrt(c)), with D and S in units of their means in the layer, and the damping is what it is where D and S are 0.\n")
 			first = false
 		}
-		w.figure(r.name+"-curvature.svg", "damping and spread of the curvature", r.curvature)
+		w.figure(r.name+"-curvature.svg", "damping and spread of the curvature, and the effective step", r.curvature)
+	}
+	first = true
+	for i := range results {
+		r := &results[i]
+		if len(r.discs()) == 0 {
+			continue
+		}
+		if first {
+			w.line("The diagonals that AdaFisher takes of its factors leave out what the discs of Gershgorin measure: in each row of a full factor the sum of all other entries, in units of the diagonal one. Below 1 the diagonal outweighs the rest. On one batch, at the end of the first final run of AdaFisher calibrated, quartiles over the rows: of the layer's inputs, of these less their means, as calibrated takes them, and of the gradients at its outputs.\n")
+			first = false
+		}
+		w.figure(r.name+"-discs.svg", "Gershgorin's discs of the factors", r.drawDiscs)
 	}
 }
 
@@ -454,6 +596,13 @@ func (w *writer) settings(results []taskResult) {
 // origin lists what machines and commits the lines are from.
 func (w *writer) origin(s *store) {
 	w.line("## Machine\n")
+	changed := 0
+	for _, l := range s.order {
+		changed += count(strings.HasSuffix(l.Commit, modified))
+	}
+	if changed > 0 {
+		w.line("%d of %d lines are from files that differed from the commit, with %s behind its name.\n", changed, len(s.order), modified)
+	}
 	type source struct{ cpu, level, goVersion, commit string }
 	count := make(map[source]int)
 	var order []source

@@ -11,27 +11,104 @@ import (
 // An outcome is what the lines of a store say of one optimizer at one task.
 type outcome struct {
 	rule    string
-	cost    *line
+	cost    *line   // the last one
+	first   *line   // the first cost, which set the steps
 	steps   int     // of runs with the task's batch
 	lr      float64 // of the final runs
-	trials  []*line // with the tuning seed and the task's batch, by learning rate
-	batches []*line // with the tuning seed and the rate of the final runs, by batch
-	finals  []*line // with the other seeds
+	runs    []*line // with the task's batch
+	trials  []*line // of runs, those with the trial seed, by learning rate
+	batches []*line // with the trial seed and the rate of the final runs, by batch
+	finals  []*line // of runs, those with the other seeds and the rate lr
 }
 
 // untuned reports whether the rule has its usual rate, without trials.
 func (o *outcome) untuned() bool { return strings.HasSuffix(o.rule, untuned) }
 
-// A taskResult is what the lines say of one task, the best optimizer first.
-type taskResult struct {
-	task
-	outcomes []*outcome
+// A candidate is a learning rate, and what the runs with it gave.
+type candidate struct {
+	lr   float64
+	loss spread // on the validation samples, which tells more than the accuracy on few
 }
 
-// gather sorts the lines of a store; tasks without a final run are left out. Where
-// there are final runs with several learning rates, because the trials have become
-// more, those with the rate of the last line count. Runs of different budgets are an
-// error.
+// rank sorts the learning rates of runs, the best first: by the number of failures, and
+// by the mean loss. Rates that only failed are left out.
+func rank(runs []*line) []candidate {
+	byRate := make(map[float64][]*line)
+	var all []candidate
+	for _, l := range runs {
+		if byRate[l.LR] == nil {
+			all = append(all, candidate{lr: l.LR})
+		}
+		byRate[l.LR] = append(byRate[l.LR], l)
+	}
+	for i := range all {
+		all[i].loss = spreadOf(byRate[all[i].lr], validationLoss)
+	}
+	all = slices.DeleteFunc(all, func(c candidate) bool { return c.loss.n == 0 })
+	slices.SortStableFunc(all, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.loss.failed, b.loss.failed), cmp.Compare(a.loss.mean, b.loss.mean))
+	})
+	return all
+}
+
+// chosen returns the rate of the final runs that count: of those with the most seeds the
+// best, the trial among its runs; 0 if there is none.
+func (o *outcome) chosen() float64 {
+	seeds := make(map[float64]int)
+	most := 1
+	for _, l := range o.finals {
+		seeds[l.LR]++
+		most = max(most, seeds[l.LR])
+	}
+	runs := slices.DeleteFunc(slices.Clone(o.runs), func(l *line) bool { return seeds[l.LR] < most })
+	if ranked := rank(runs); len(ranked) > 0 {
+		return ranked[0].lr
+	}
+	return 0
+}
+
+func validationLoss(l *line) float64 { return l.last().Validation.Loss }
+
+// A taskResult is what the lines say of one task.
+type taskResult struct {
+	task
+	outcomes []*outcome // of the rules with trials, the best first
+	usual    []*outcome // of the untuned rules
+	adam     *line      // the last cost of a step of Adam
+}
+
+// adamSteps returns how many steps of Adam the budget is.
+func (r *taskResult) adamSteps() float64 {
+	if o := r.find(reference); o != nil && o.steps > 0 {
+		return float64(o.steps)
+	}
+	least := slices.MinFunc(r.drawn(), func(a, b *outcome) int { return cmp.Compare(a.first.Ratio, b.first.Ratio) })
+	return math.Round(float64(least.steps) * least.first.Ratio)
+}
+
+// timeShare returns what share of the budget an outcome's steps take.
+func (r *taskResult) timeShare(o *outcome) float64 {
+	return float64(o.steps) * o.cost.Ratio / r.adamSteps()
+}
+
+// seconds returns what a step takes. The ratio to Adam's is of one session; the times of
+// sessions differ.
+func (r *taskResult) seconds(o *outcome) float64 { return o.cost.Ratio * r.adam.Micros / 1e6 }
+
+// drawn returns the outcomes, with those of the untuned rules that are not among them
+// under another name.
+func (r *taskResult) drawn() []*outcome {
+	all := slices.Clone(r.outcomes)
+	for _, o := range r.usual {
+		if of := r.find(strings.TrimSuffix(o.rule, untuned)); of == nil || of.lr != o.lr {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+// gather sorts the lines of a store; tasks without a final run are left out. Runs of
+// different budgets are an error.
 func gather(s *store) ([]taskResult, error) {
 	var all []taskResult
 	for _, t := range tasks {
@@ -53,34 +130,46 @@ func gather(s *store) ([]taskResult, error) {
 					return nil, fmt.Errorf("%s: %s has runs of %d and of %d steps: remove those of one budget", s.path(t.name), o.rule, o.steps, l.Steps)
 				}
 				o.steps = l.Steps
+				o.runs = append(o.runs, l)
 			}
 			switch {
 			case l.Kind == "cost":
+				if o.cost == nil {
+					o.first = l
+				}
 				o.cost = l
-			case l.Seed != tuningSeed:
+				if l.Optimizer == reference {
+					result.adam = l
+				}
+			case l.Seed != trialSeed:
 				o.finals = append(o.finals, l)
-				o.lr = l.LR
-			case l.Batch == t.batch:
-				o.trials = append(o.trials, l)
-			}
-		}
-		for _, l := range s.order {
-			if o := byRule[l.Optimizer]; l.Task == t.name && l.Kind == "run" && l.Seed == tuningSeed && l.LR == o.lr {
+			default:
 				o.batches = append(o.batches, l)
+				if l.Batch == t.batch {
+					o.trials = append(o.trials, l)
+				}
 			}
 		}
 		for _, r := range rules {
-			if o, of := byRule[r.name], byRule[r.of]; o != nil && of != nil {
-				o.cost = of.cost
+			if of := byRule[r.of]; of != nil && r.untuned() && of.cost != nil {
+				o := &outcome{rule: r.name, cost: of.cost, first: of.first, steps: of.steps, lr: r.rates.at(0), finals: slices.Clone(of.finals)}
+				result.usual = append(result.usual, o)
 			}
 		}
 		for _, o := range result.outcomes {
-			o.finals = slices.DeleteFunc(o.finals, func(l *line) bool { return l.LR != o.lr })
+			o.lr = o.chosen()
+		}
+		for _, o := range slices.Concat(result.outcomes, result.usual) {
+			other := func(l *line) bool { return l.LR != o.lr }
+			o.batches, o.finals = slices.DeleteFunc(o.batches, other), slices.DeleteFunc(o.finals, other)
 			slices.SortFunc(o.trials, func(a, b *line) int { return cmp.Compare(a.LR, b.LR) })
 			slices.SortFunc(o.batches, func(a, b *line) int { return cmp.Compare(a.Batch, b.Batch) })
 			slices.SortFunc(o.finals, func(a, b *line) int { return cmp.Compare(a.Seed, b.Seed) })
 		}
-		result.outcomes = slices.DeleteFunc(result.outcomes, func(o *outcome) bool { return o.cost == nil || len(o.trials) == 0 })
+		result.usual = slices.DeleteFunc(result.usual, func(o *outcome) bool { return len(o.finals) == 0 })
+		result.outcomes = slices.DeleteFunc(result.outcomes, func(o *outcome) bool {
+			return o.cost == nil || len(o.trials) < 2 // one trial is none
+		})
 		slices.SortStableFunc(result.outcomes, func(a, b *outcome) int {
 			x, y := a.final(t), b.final(t)
 			if x.ok() != y.ok() {
@@ -91,7 +180,7 @@ func gather(s *store) ([]taskResult, error) {
 			}
 			return cmp.Compare(x.mean, y.mean)
 		})
-		if slices.ContainsFunc(result.outcomes, func(o *outcome) bool { return len(o.finals) > 0 }) {
+		if result.adam != nil && slices.ContainsFunc(result.drawn(), func(o *outcome) bool { return len(o.finals) > 0 }) {
 			all = append(all, result)
 		}
 	}
@@ -122,15 +211,28 @@ type spread struct {
 	n, failed int // runs that count, and runs that failed
 }
 
+// text writes the mean, with the deviation if there is one, in the form of number.
+func (s spread) text(number func(float64) string) string {
+	if s.n < 2 {
+		return number(s.mean)
+	}
+	return number(s.mean) + " ± " + number(s.std)
+}
+
 // ok reports whether all runs count.
 func (s spread) ok() bool { return s.n > 0 && s.failed == 0 }
 
 // finalOf returns the spread of a quantity of the last points.
 func (o *outcome) finalOf(of func(l *line) float64) spread {
+	return spreadOf(o.finals, of)
+}
+
+// spreadOf returns the spread of a quantity over runs.
+func spreadOf(lines []*line, of func(l *line) float64) spread {
 	s := spread{low: math.Inf(1), high: math.Inf(-1)}
 	var values []float64
-	for _, l := range o.finals {
-		if l.Failed != "" {
+	for _, l := range lines {
+		if l = l.judged(); l.Failed != "" {
 			s.failed++
 			continue
 		}
@@ -161,7 +263,7 @@ func (o *outcome) cell(t task) string {
 	s := o.final(t)
 	var parts []string
 	if s.n > 0 {
-		parts = append(parts, t.metric.number(s.mean)+" ± "+t.metric.number(s.std))
+		parts = append(parts, s.text(t.metric.number))
 	}
 	if s.failed > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %d failed", s.failed, s.n+s.failed))
@@ -181,22 +283,14 @@ func (o *outcome) missing() string {
 }
 
 // edge reports whether a rate beyond those tried, or tried only afterwards, may be
-// better than the one of the final runs: it has no neighbour on one side, or a
-// better one.
+// better than the one of the final runs: it has no neighbour on one side, or there is
+// one with a smaller loss.
 func (o *outcome) edge() bool {
 	i := slices.IndexFunc(o.trials, func(l *line) bool { return l.LR == o.lr })
-	if i < 0 || o.trials[i].Failed != "" || o.untuned() {
+	if i < 0 || o.untuned() {
 		return false
 	}
-	for _, k := range []int{i - 1, i + 1} {
-		if k < 0 || k == len(o.trials) {
-			return true
-		}
-		if l := o.trials[k]; l.Failed == "" && l.last().Validation.Loss < o.trials[i].last().Validation.Loss {
-			return true
-		}
-	}
-	return false
+	return i == 0 || i == len(o.trials)-1 || rank(o.runs)[0].lr != o.lr
 }
 
 // A comparison says how two spreads of a metric stand to each other.
@@ -231,11 +325,12 @@ func (c comparison) String() string {
 
 // find returns the outcome of an optimizer, or nil.
 func (r *taskResult) find(rule string) *outcome {
-	i := slices.IndexFunc(r.outcomes, func(o *outcome) bool { return o.rule == rule })
-	if i < 0 {
-		return nil
+	for _, o := range slices.Concat(r.outcomes, r.usual) {
+		if o.rule == rule {
+			return o
+		}
 	}
-	return r.outcomes[i]
+	return nil
 }
 
 // tolerance says within what a run is as good as the best.

@@ -18,10 +18,10 @@ type rule struct {
 	name  string
 	about string // its settings, but for the learning rate
 	rates rates  // learning rates to try
-	state string // what it keeps for each weight, in numbers
 
-	// of names the rule that this one is, at its usual learning rate on every task: it
-	// has no trials and no costs of its own.
+	// of names the rule that this one is a form of, and whose costs it has. A rule named
+	// untuned is that one at its usual learning rate on every task: it has no runs of its
+	// own either.
 	of string
 
 	// period is the number of steps after which the work of a step repeats; 0 is 1.
@@ -34,6 +34,8 @@ type rule struct {
 const (
 	reference = "Adam"
 	adamW     = "AdamW"
+	nesterov  = "SGD Nesterov"
+	muon      = "Muon"
 	published = "AdaFisher"
 
 	calibrated    = "AdaFisher calibrated"
@@ -47,9 +49,19 @@ const tcov = 10
 // What tells the name of a rule at its usual rate.
 const untuned = " untuned"
 
+func (r rule) untuned() bool { return r.name == r.of+untuned }
+
+// runs names the rule whose runs are those of this one.
+func (r rule) runs() string {
+	if r.untuned() {
+		return r.of
+	}
+	return r.name
+}
+
 const weightDecay = 0.01 // of all rules with decoupled weight decay
 
-var rules = append(tuned, usual(calibrated), usual(calibratedRMS))
+var rules = append(tuned, usual(nesterov), usual(adamW), usual(muon), usual(calibrated), usual(calibratedRMS))
 
 // usual returns a rule without its trials.
 func usual(name string) rule {
@@ -60,49 +72,49 @@ func usual(name string) rule {
 
 var tuned = []rule{
 	{
-		name: "SGD", about: "momentum 0.9", rates: decades(1e-1), state: "1",
+		name: "SGD", about: "momentum 0.9", rates: decades(1e-1),
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.SGDDefaults()
 			c.LR, c.Momentum = lr, 0.9
 			return plain(optim.NewSGD(m, c))
 		},
 	}, {
-		name: "SGD Nesterov", about: "momentum 0.9", rates: decades(1e-1), state: "1",
+		name: nesterov, about: "momentum 0.9", rates: decades(1e-1),
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.SGDDefaults()
 			c.LR, c.Momentum, c.Nesterov = lr, 0.9, true
 			return plain(optim.NewSGD(m, c))
 		},
 	}, {
-		name: "Adagrad", about: "the defaults of package optim", rates: decades(3e-2), state: "1",
+		name: "Adagrad", about: "the defaults of package optim", rates: decades(3e-2),
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.AdagradDefaults()
 			c.LR = lr
 			return plain(optim.NewAdagrad(m, c))
 		},
 	}, {
-		name: "RMSprop", about: "the defaults of package optim", rates: decades(1e-3), state: "1",
+		name: "RMSprop", about: "the defaults of package optim", rates: decades(1e-3),
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.RMSPropDefaults()
 			c.LR = lr
 			return plain(optim.NewRMSProp(m, c))
 		},
 	}, {
-		name: reference, about: "the defaults of package optim", rates: decades(3e-3), state: "2",
+		name: reference, about: "the defaults of package optim", rates: decades(3e-3),
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.AdamDefaults()
 			c.LR = lr
 			return plain(optim.NewAdam(m, c))
 		},
 	}, {
-		name: adamW, about: "weight decay 0.01", rates: decades(3e-3), state: "2",
+		name: adamW, about: "weight decay 0.01", rates: decades(3e-3),
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.AdamWDefaults()
 			c.LR, c.WeightDecay = lr, weightDecay
 			return plain(optim.NewAdamW(m, c))
 		},
 	}, {
-		name: "AdamW centred", about: "AdamW on centred inputs, weight decay 0.01", rates: decades(3e-3), state: "2",
+		name: "AdamW centred", about: "AdamW on centred inputs, weight decay 0.01", rates: decades(3e-3),
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.AdamWDefaults()
 			c.LR, c.WeightDecay = lr, weightDecay
@@ -113,54 +125,54 @@ var tuned = []rule{
 			return plain(optim.NewCentred(m, adam, optim.CentredGamma))
 		},
 	}, {
-		name: "Lion", about: "weight decay 0.01", rates: decades(1e-3), state: "1",
+		name: "Lion", about: "weight decay 0.01", rates: decades(1e-3),
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.LionDefaults()
 			c.LR, c.WeightDecay = lr, weightDecay
 			return plain(optim.NewLion(m, c))
 		},
 	}, {
-		name: "Muon", about: "weight decay 0.01; AdamW for embeddings, output layer, biases and normalisations", rates: decades(1e-2), state: "1",
+		name: muon, about: "weight decay 0.01; AdamW for embeddings, output layer, biases and normalisations", rates: decades(1e-2),
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.MuonDefaults()
 			c.LR, c.WeightDecay, c.AdamW = lr, weightDecay, notHidden(m)
 			return plain(optim.NewMuon(m, c))
 		},
 	}, {
-		name: published, about: "published variant, factors every 10 steps", rates: decades(1e-3), state: "1", period: tcov,
+		name: published, about: "published variant, factors every 10 steps", rates: decades(1e-3), period: tcov,
 		build: adaFisher(kron.Published, false),
 	}, {
-		name: "AdaFisherW", about: "published variant, weight decay 0.01, factors every 10 steps", rates: decades(1e-3), state: "1", period: tcov,
+		name: "AdaFisherW", about: "published variant, weight decay 0.01, factors every 10 steps", rates: decades(1e-3), period: tcov,
 		build: adaFisher(kron.Published, true),
 	}, {
-		name: "AdaFisher paper", about: "the paper's printed algorithm, factors every 10 steps", rates: decades(1e-2), state: "1", period: tcov,
+		name: "AdaFisher paper", about: "the paper's printed algorithm, factors every 10 steps", rates: decades(1e-2), period: tcov,
 		build: adaFisher(kron.Paper, false),
 	}, {
-		name: "AdaFisher paper-ema", about: "min-max first, then the paper's average, factors every 10 steps", rates: decades(3e-2), state: "1", period: tcov,
+		name: "AdaFisher paper-ema", about: "min-max first, then the paper's average, factors every 10 steps", rates: decades(3e-2), period: tcov,
 		build: adaFisher(kron.PaperEMA, false),
 	}, {
-		name: calibrated, about: "the defaults of package optim", rates: rates{5, 15, -3}, state: "1",
+		name: calibrated, about: "the defaults of package optim", rates: rates{5, 15, -3},
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.CalibratedDefaults()
 			c.LR = lr
 			return plain(optim.NewCalibrated(m, c))
 		},
 	}, {
-		name: calibratedRMS, about: "the RMS defaults of package optim", rates: decades(3e-3), state: "1",
+		name: calibratedRMS, about: "the RMS defaults of package optim", rates: decades(3e-3),
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.CalibratedRMSDefaults()
 			c.LR = lr
 			return plain(optim.NewCalibrated(m, c))
 		},
 	}, {
-		name: "K-FAC", about: "full factors every 10 steps, inverses every 50, damping 0.03, momentum 0.9, KL clip 1e-3", rates: decades(1e-1), state: "1 + 4 matrices a layer", period: 50,
+		name: "K-FAC", about: "full factors every 10 steps, inverses every 50, damping 0.03, momentum 0.9, KL clip 1e-3", rates: decades(1e-1), period: 50,
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := yardstick.KFACDefaults()
 			c.LR = lr
 			return yardstick.NewKFAC(m, c)
 		},
 	}, {
-		name: "Shampoo", about: "factors every 10 steps, roots every 50, momentum 0.9", rates: decades(1e-1), state: "1 + 2 matrices a dimension", period: 50,
+		name: "Shampoo", about: "factors every 10 steps, roots every 50, momentum 0.9", rates: decades(1e-1), period: 50,
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := yardstick.ShampooDefaults()
 			c.LR = lr
@@ -171,7 +183,7 @@ var tuned = []rule{
 			return yardstick.NewTrainer(s), nil
 		},
 	}, {
-		name: "AdaHessian", about: "Hessian every step by differences of gradients, betas 0.9 and 0.999", rates: rates{1.5, 5, -1}, state: "2",
+		name: "AdaHessian", about: "Hessian every step by differences of gradients, betas 0.9 and 0.999", rates: rates{1.5, 5, -1},
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := yardstick.AdaHessianDefaults()
 			c.LR = lr

@@ -14,9 +14,10 @@ import (
 
 // A scale is how much of the study is done.
 type scale struct {
-	trials  int           // learning rates that each rule may try
-	points  int           // measurements in a run, one at its end
-	timed   time.Duration // for which the steps of each rule are timed, at least
+	trials  int              // learning rates that each rule may try
+	points  func(t task) int // measurements in a run, one at its end
+	rounds  int              // in which steps are timed, at least
+	timed   time.Duration    // for which Adam's are, at least
 	steps   func(t task) int
 	seeds   func(t task) int
 	rules   func(t task, r rule) bool // which take part
@@ -28,12 +29,20 @@ type scale struct {
 }
 
 var full = scale{
-	trials:  5,
-	points:  10,
-	timed:   3 * time.Second,
-	steps:   func(t task) int { return t.steps },
-	seeds:   func(t task) int { return t.seeds },
-	rules:   func(task, rule) bool { return true },
+	trials: 5,
+	points: func(t task) int {
+		if t.fresh {
+			return 5
+		}
+		return 10
+	},
+	rounds: 15,
+	timed:  time.Second,
+	steps:  func(t task) int { return t.steps },
+	seeds:  func(t task) int { return t.seeds },
+	rules: func(t task, r rule) bool {
+		return len(t.rules) == 0 || slices.Contains(t.rules, r.costs())
+	},
 	robust:  func(t task) bool { return t.robust },
 	offsets: []int{-4, -3, -2, -1, 0, 1, 2, 3, 4},
 	batches: []int{32, 64, 128, 256, 512, 1024},
@@ -41,17 +50,18 @@ var full = scale{
 	ablationSeeds: 5,
 }
 
-// quick is for a first look. The digits have all rules.
+// quick is for a first look: at the first tasks alone, of which the digits have all rules.
 var quick = scale{
 	trials: 3,
-	points: 4,
-	timed:  300 * time.Millisecond,
+	points: func(task) int { return 4 },
+	rounds: 5,
+	timed:  100 * time.Millisecond,
 	steps: func(t task) int {
 		return map[string]int{"digits": 200, "fashion-mlp": 150, "fashion-cnn": 40, "opticks": 60}[t.name]
 	},
 	seeds: func(task) int { return 2 },
 	rules: func(t task, r rule) bool {
-		return t.name == "digits" || slices.Contains([]string{"SGD", reference, adamW, published, calibrated + untuned, "K-FAC"}, r.name)
+		return !t.fresh && (t.name == "digits" || slices.Contains([]string{"SGD", reference, adamW, published, calibrated + untuned, "K-FAC"}, r.name))
 	},
 	robust:  func(t task) bool { return t.name == "digits" },
 	offsets: []int{-4, -2, 0, 2, 4},
@@ -103,7 +113,8 @@ func (s *study) all(ctx context.Context, tasks []task, done func() error) error 
 	return nil
 }
 
-// A stage is runs that need the results of the stage before.
+// A stage is runs that need the results of the stage before, or of its own: those that
+// it asks for until all are done.
 type stage struct {
 	name string
 	keys func(task) []key
@@ -111,49 +122,68 @@ type stage struct {
 
 // task does what is missing of one task's stages.
 func (s *study) task(ctx context.Context, t task, stages []stage) error {
+	if len(s.takePart(t)) == 0 {
+		return nil
+	}
 	w, err := t.load(s.data)
 	if err != nil {
 		return err
 	}
-	if err := s.costs(ctx, t, w); err != nil {
+	if err := s.costs(ctx, t, w, s.untimed(t)); err != nil {
 		return err
 	}
 	for _, stage := range stages {
-		if err := s.runAll(ctx, t, w, stage.name, stage.keys(t)); err != nil {
+		for keys := stage.keys(t); s.missing(keys) != nil; keys = stage.keys(t) {
+			if err := s.runAll(ctx, t, w, stage.name, keys); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// untimed returns the rules whose steps have not been timed.
+func (s *study) untimed(t task) []rule {
+	return slices.DeleteFunc(s.takePart(t), func(r rule) bool { return s.store.find(costKey(t, r)) != nil })
+}
+
+// timeAll times the steps of all rules anew, of each task in one session. The number
+// of steps that they have stays.
+func (s *study) timeAll(ctx context.Context, tasks []task) error {
+	for _, t := range tasks {
+		w, err := t.load(s.data)
+		if err != nil {
+			return err
+		}
+		if err := s.costs(ctx, t, w, s.takePart(t)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// costs measures the steps of the rules that have not been.
-func (s *study) costs(ctx context.Context, t task, w workload) error {
-	var missing []rule
-	for _, r := range s.takePart(t) {
-		if s.store.find(costKey(t, r)) != nil {
-			continue
-		}
-		r, err := ruleNamed(r.costs())
+// costs times the steps of rules.
+func (s *study) costs(ctx context.Context, t task, w workload, rules []rule) error {
+	rules = slices.DeleteFunc(slices.Clone(rules), func(r rule) bool {
+		return r.untuned() && slices.ContainsFunc(rules, func(other rule) bool { return other.name == r.of })
+	})
+	for i, r := range rules {
+		timed, err := ruleNamed(r.costs())
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(missing, func(other rule) bool { return other.name == r.name }) {
-			missing = append(missing, r)
-		}
+		rules[i] = timed
 	}
-	if len(missing) == 0 {
+	if len(rules) == 0 {
 		return nil
 	}
-	fmt.Fprintf(s.progress, "%s: what a step costs, %d optimizers\n", t.name, len(missing))
-	lines, err := measureCosts(ctx, t, w, missing, s.timed)
+	fmt.Fprintf(s.progress, "%s: what a step costs, %d optimizers\n", t.name, len(rules))
+	lines, err := measureCosts(ctx, t, w, rules, s.rounds, s.timed)
 	if err != nil {
 		return err
 	}
 	for _, l := range lines {
-		if s.store.find(l.key) != nil {
-			continue // Adam's, that was measured again as the yardstick
-		}
-		fmt.Fprintf(s.progress, "  %-33s  %8.0f us, %.2f of Adam's, %.2g allocations\n", l.Optimizer, l.Micros, l.Ratio, *l.Allocs)
+		fmt.Fprintf(s.progress, "  %-33s  %8.0f us (%.1f %% between the quartiles), %.3f of Adam's, %.2g allocations\n", l.Optimizer, l.Micros, 100*l.Spread, l.Ratio, *l.Allocs)
 		if err := s.store.add(l); err != nil {
 			return err
 		}
@@ -168,43 +198,50 @@ func costKey(t task, r rule) key { return key{Task: t.name, Optimizer: r.costs()
 func (s *study) ruleSteps(t task, r rule, batch int) int {
 	cost := s.store.find(costKey(t, r))
 	n := float64(s.steps(t)) / cost.Ratio * float64(t.batch) / float64(batch)
-	return max(s.points, int(math.Round(n)))
+	return max(s.points(t), int(math.Round(n)))
 }
 
 func (s *study) key(t task, r rule, lr float64, batch int, seed uint64) key {
-	return key{Task: t.name, Optimizer: r.name, LR: lr, Batch: batch, Seed: seed, Steps: s.ruleSteps(t, r, batch)}
+	return key{Task: t.name, Optimizer: r.runs(), LR: lr, Batch: batch, Seed: seed, Steps: s.ruleSteps(t, r, batch)}
 }
 
 func (s *study) trialKeys(t task) []key {
 	var keys []key
 	for _, r := range s.takePart(t) {
+		if r.untuned() {
+			continue
+		}
 		for _, lr := range r.trials(s.trials) {
-			keys = append(keys, s.key(t, r, lr, t.batch, tuningSeed))
+			keys = append(keys, s.key(t, r, lr, t.batch, trialSeed))
 		}
 	}
 	return keys
 }
 
-// best returns the learning rate with the least validation loss among the trials,
-// which tells more than the accuracy on few samples; ok is false if all of them
-// failed.
+// best returns the learning rate of a rule whose runs so far have the least mean loss
+// on the validation samples; ok is false if none worked.
 func (s *study) best(t task, r rule) (lr float64, ok bool) {
-	var found *line
+	if r.untuned() {
+		return r.rates.at(0), true
+	}
+	var done []*line
 	for _, lr := range r.trials(s.trials) {
-		l := s.store.find(s.key(t, r, lr, t.batch, tuningSeed))
-		if l == nil || l.Failed != "" {
-			continue
-		}
-		if found == nil || l.last().Validation.Loss < found.last().Validation.Loss {
-			found = l
+		for seed := range 1 + s.seeds(t) {
+			if l := s.store.find(s.key(t, r, lr, t.batch, uint64(seed))); l != nil {
+				done = append(done, l)
+			}
 		}
 	}
-	if found == nil {
+	ranked := rank(done)
+	if len(ranked) == 0 {
 		return 0, false
 	}
-	return found.LR, true
+	return ranked[0].lr, true
 }
 
+// finalKeys are the runs with the best rates so far. Once these are done another rate
+// may be the best, because one trial can be an accident; a study goes on until the best
+// of each rule has all seeds.
 func (s *study) finalKeys(t task) []key {
 	var keys []key
 	for _, r := range s.takePart(t) {
@@ -229,7 +266,7 @@ func (s *study) robustKeys(t task) []key {
 		}
 		keys = append(keys, s.rateKeys(t, r, lr)...)
 		for _, batch := range s.batches {
-			keys = append(keys, s.key(t, r, lr, batch, tuningSeed))
+			keys = append(keys, s.key(t, r, lr, batch, trialSeed))
 		}
 	}
 	return keys
@@ -240,23 +277,28 @@ func (s *study) rateKeys(t task, r rule, lr float64) []key {
 	var keys []key
 	centre, _ := r.rates.number(lr) // lr is one of them
 	for _, k := range s.offsets {
-		keys = append(keys, s.key(t, r, r.rates.at(centre+k), t.batch, tuningSeed))
+		keys = append(keys, s.key(t, r, r.rates.at(centre+k), t.batch, trialSeed))
 	}
 	return keys
 }
 
-// runAll does the runs that are missing, some at a time.
-func (s *study) runAll(ctx context.Context, t task, w workload, stage string, keys []key) error {
-	var missing []key
-	work := 0.0 // estimated seconds
+// missing returns the runs that are not done, each once.
+func (s *study) missing(keys []key) []key {
+	var all []key
 	for _, k := range keys {
-		if s.store.find(k) == nil && !slices.Contains(missing, k) {
-			missing = append(missing, k)
-			work += s.estimate(t, k)
+		if s.store.find(k) == nil && !slices.Contains(all, k) {
+			all = append(all, k)
 		}
 	}
-	if len(missing) == 0 {
-		return nil
+	return all
+}
+
+// runAll does the runs that are missing, some at a time.
+func (s *study) runAll(ctx context.Context, t task, w workload, stage string, keys []key) error {
+	missing := s.missing(keys)
+	work := 0.0 // estimated seconds
+	for _, k := range missing {
+		work += s.estimate(t, k)
 	}
 	fmt.Fprintf(s.progress, "%s: %s, %d of %d runs to do\n", t.name, stage, len(missing), len(keys))
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -268,7 +310,7 @@ func (s *study) runAll(ctx context.Context, t task, w workload, stage string, ke
 	for range min(s.jobs, len(missing)) {
 		workers.Go(func() {
 			for k := range queue {
-				l, err := run(ctx, t, w, k, s.points)
+				l, err := run(ctx, t, w, k, s.points(t))
 				if err == nil {
 					l.Parallel = s.jobs
 					err = s.store.add(l)

@@ -48,6 +48,12 @@ type task struct {
 	seeds       int // of the final runs
 	robust      bool
 
+	// fresh says that nothing was chosen on the task: neither a default of Calibrated nor
+	// which rules take part. rules are those that do, beside their untuned forms; all if
+	// there are none.
+	fresh bool
+	rules []string
+
 	network func() (*nn.Model, error)
 
 	// load returns the data. Its error matches fs.ErrNotExist where a data set is not
@@ -109,7 +115,39 @@ var tasks = []task{
 				nn.Flatten(), nn.Linear(7*7*32, 10))
 		},
 		load: fashion,
+	}, {
+		name: "fashion-vit", title: "Fashion-MNIST, ViT", metric: accuracy, batch: 64, steps: 400, seeds: 3, fresh: true, rules: freshRules,
+		about: "vision transformer of 2 blocks, width 64, 4 heads, on 16 patches of 7x7, on Fashion-MNIST, normalised: split as for the MLP",
+		network: func() (*nn.Model, error) {
+			return models.ViT(nn.Shape{28, 28, 1}, 7, 10, models.Transformer{Blocks: 2, Width: 64, Heads: 4})
+		},
+		load: fashion,
+	}, {
+		name: "fashion-resnet", title: "Fashion-MNIST, ResNet", metric: accuracy, batch: 64, steps: 400, seeds: 3, fresh: true, rules: freshRules,
+		about:   "3x3 convolution to 16 channels with stride 2, residual blocks of two 3x3 convolutions to 16 and, with stride 2, to 32 channels, each with batch normalisation, the mean over the image and a linear layer, on Fashion-MNIST, normalised: split as for the MLP",
+		network: residual,
+		load:    fashion,
 	},
+}
+
+// freshRules take part in the tasks on which nothing was chosen: what AdaFisher
+// calibrated has to be compared with.
+var freshRules = []string{nesterov, adamW, muon, calibrated}
+
+// residual returns a small network of the kind of models.ResNet20.
+func residual() (*nn.Model, error) {
+	conv := func(in, out, kernel, stride int) nn.Layer {
+		c := nn.Conv{Kernel: nn.Square(kernel), Stride: nn.Square(stride), Padding: nn.Square(kernel / 2), NoBias: true}
+		return nn.Sequential(nn.Conv2d(in, out, c), nn.BatchNorm())
+	}
+	body := func(in, out, stride int) []nn.Layer {
+		return []nn.Layer{conv(in, out, 3, stride), nn.ReLU(), conv(out, out, 3, 1)}
+	}
+	return nn.New(nn.Shape{28, 28, 1},
+		conv(1, 16, 3, 2), nn.ReLU(),
+		nn.Residual(body(16, 16, 1)...), nn.ReLU(),
+		nn.ResidualVia(conv(16, 32, 1, 2), body(16, 32, 2)...), nn.ReLU(),
+		nn.Mean(), nn.Linear(32, 10))
 }
 
 func fashion(dir string) (workload, error) {

@@ -14,9 +14,9 @@ import (
 	"github.com/adafisher-go/adafisher/optim"
 )
 
-// tuningSeed is the seed of the runs that choose learning rates. They never see the
-// test samples; the runs with other seeds do.
-const tuningSeed = 0
+// trialSeed is the seed of the runs that try learning rates. They never see the test
+// samples; the runs with other seeds, from 1 on, do.
+const trialSeed = 0
 
 // run trains as the key says, and measures at so many points. A training that fails, or whose loss is no number, is
 // a result; an error is something else.
@@ -84,7 +84,7 @@ func run(ctx context.Context, t task, w workload, k key, points int) (*line, err
 		if done := step + 1; done*points/k.Steps > step*points/k.Steps {
 			p := point{Step: done, TrainLoss: short(sum / float64(n))}
 			sum, n = 0, 0
-			if p.Validation, err = validation.measure(); err == nil && k.Seed != tuningSeed {
+			if p.Validation, err = validation.measure(); err == nil && k.Seed != trialSeed {
 				p.Test = new(score)
 				*p.Test, err = test.measure()
 			}
@@ -95,8 +95,23 @@ func run(ctx context.Context, t task, w workload, k key, points int) (*line, err
 			l.Points = append(l.Points, p)
 		}
 	}
-	for _, report := range reports(trainer) {
-		l.Layers = append(l.Layers, layer{report.Layer, short(report.DampingShare), short(report.Spread()), short(report.TraceH), short(report.TraceS)})
+	layers := reports(trainer)
+	var seen map[string]*discs
+	if len(layers) > 0 && k.Seed != trialSeed {
+		x, labels, err := batches.Batch(0, 0)
+		if err != nil {
+			return nil, err
+		}
+		if seen, err = observe(session, x, labels); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range layers {
+		l.Layers = append(l.Layers, layer{
+			Name: r.Layer, DampingShare: short(r.DampingShare), Spread: short(r.Spread()),
+			TraceH: short(r.TraceH), TraceS: short(r.TraceS),
+			Step: short(r.Step / r.LR), Discs: seen[r.Layer],
+		})
 	}
 	return l, nil
 }
