@@ -135,7 +135,7 @@ var tuned = []rule{
 		name: muon, about: "weight decay 0.01; AdamW for embeddings, output layer, biases and normalisations", rates: decades(1e-2),
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := optim.MuonDefaults()
-			c.LR, c.WeightDecay, c.AdamW = lr, weightDecay, notHidden(m)
+			c.LR, c.WeightDecay, c.AdamW = lr, weightDecay, optim.NotHidden(m)
 			return plain(optim.NewMuon(m, c))
 		},
 	}, {
@@ -220,24 +220,6 @@ func adaFisher(v kron.Variant, decoupled bool) func(m *nn.Model, lr float64) (ya
 		}
 		return plain(optim.NewAdaFisher(m, c))
 	}
-}
-
-// notHidden returns the matrices that Muon's authors advise to leave to AdamW: those
-// of embeddings and positions, and that of the output.
-func notHidden(m *nn.Model) []*kron.Param {
-	hidden := make(map[*kron.Param]bool)
-	layers := m.Layers()
-	for _, l := range layers {
-		hidden[l.Weight] = !l.Extension
-	}
-	hidden[layers[len(layers)-1].Weight] = false
-	var others []*kron.Param
-	for _, p := range m.Params() {
-		if len(p.Shape) >= 2 && !hidden[p] {
-			others = append(others, p)
-		}
-	}
-	return others
 }
 
 // rates are learning rates of half a decade each: low and high, of one decade,
