@@ -53,9 +53,9 @@
 //     layers that the library knows: it is made to need no search. In the study,
 //     bench/results/study, it was without one clearly ahead of AdamW without one on all
 //     six tasks. Against tuned optimizers it was level with the best on the digits, and
-//     ahead of them with a perceptron on Fashion-MNIST: 89.2 % against 88.9 % of the
-//     next, AdamW on centred inputs, and 88.6 % of AdamW. With a convolutional network
-//     there it was level with AdamW, 90.8 % against 90.5 %, and behind Muon, 91.2 %;
+//     ahead of them with a perceptron on Fashion-MNIST: 89.2 % against 88.9 % of AdamW
+//     on centred inputs and 88.6 % of AdamW. With a convolutional network there it was
+//     level with AdamW, 90.8 % against 90.5 %, and behind Muon, 91.2 %;
 //     with a transformer on Newton's Opticks it was ahead of AdamW, a perplexity of 5.59
 //     against 5.87, and behind Muon, 4.74. But its defaults were chosen with data and
 //     networks like these. Of two more networks on Fashion-MNIST, for which nothing was
