@@ -309,6 +309,7 @@ func round(last float64) []float64 {
 // multiples of the best, or over the batch. It reports whether there was anything
 // to draw.
 func (r *taskResult) robustness(path string, byBatch bool) (bool, error) {
+	const lowest, highest = 1e-2, 1e2 // learning rates, in multiples of the best
 	var curves []curve
 	best := math.NaN()
 	widest := 0
@@ -327,6 +328,9 @@ func (r *taskResult) robustness(path string, byBatch bool) (bool, error) {
 			c.note = ""
 		}
 		for _, l := range lines {
+			if far := l.LR / o.lr; far < lowest*(1-1e-9) || far > highest*(1+1e-9) {
+				continue // from when another rate was the best
+			}
 			v := worst
 			if l.Failed == "" {
 				v = r.metric.of(l.last().Validation)
@@ -350,7 +354,7 @@ func (r *taskResult) robustness(path string, byBatch bool) (bool, error) {
 	if len(curves) == 0 || byBatch && len(batches) < 2 {
 		return false, nil
 	}
-	x := axis{label: "learning rate / best", scale: math.Log10, low: 1e-2, high: 1e2, ticks: []float64{1e-2, 1e-1, 1, 1e1, 1e2},
+	x := axis{label: "learning rate / best", scale: math.Log10, low: lowest, high: highest, ticks: []float64{1e-2, 1e-1, 1, 1e1, 1e2},
 		name: func(v float64) string {
 			return map[float64]string{1e-2: "1/100", 1e-1: "1/10", 1: "1", 1e1: "10", 1e2: "100"}[v]
 		}}
