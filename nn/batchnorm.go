@@ -54,7 +54,7 @@ func (l batchNorm) build(b *builder, in Shape) (module, Shape, error) {
 
 type batchNormModule struct {
 	weight, bias   *kron.Param
-	mean, variance *Buffer
+	mean, variance *kron.Buffer
 	layer          *kron.Layer // nil if unfactored
 	positions      int         // of a sample
 	epsilon        float32

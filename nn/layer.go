@@ -168,11 +168,12 @@ func (b *builder) bias(init initializer, n int) *kron.Param {
 	return b.param("bias", init, nil, n)
 }
 
-// buffer adds a buffer of n numbers to the layer at hand.
-func (b *builder) buffer(name string, first float32, n int) *Buffer {
-	v := &Buffer{Name: b.prefix + name, Value: make([]float32, n), first: first}
+// buffer adds a buffer of n numbers, first at the start, to the layer at hand.
+func (b *builder) buffer(name string, first float32, n int) *kron.Buffer {
+	v := &kron.Buffer{Name: b.prefix + name, Value: make([]float32, n)}
 	b.claim(v.Name)
 	b.model.buffers = append(b.model.buffers, v)
+	b.model.firsts = append(b.model.firsts, first)
 	return v
 }
 

@@ -24,7 +24,8 @@ type Model struct {
 	params       []*kron.Param
 	inits        []initializer // of each parameter
 	permutations [][]int       // of each parameter, to PyTorch's order of dimensions
-	buffers      []*Buffer
+	buffers      []*kron.Buffer
+	firsts       []float32 // of each buffer, what Init sets
 	layers       []*kron.Layer
 	linears      []*linearWeight
 	entries      []entry // what Summary lists
@@ -36,14 +37,6 @@ type Model struct {
 type design struct {
 	input  Shape
 	layers sequence
-}
-
-// A Buffer is a named tensor of a model that training changes but no optimizer
-// sees: a running mean of batch normalisation.
-type Buffer struct {
-	Name  string // as PyTorch names it: "1.running_mean"
-	Value []float32
-	first float32 // what Init sets
 }
 
 // New returns a model that applies the layers in order to samples of the given
@@ -163,8 +156,8 @@ func (m *Model) Init(seed uint64) {
 	for i, p := range m.params {
 		m.inits[i](p.Value, r)
 	}
-	for _, b := range m.buffers {
-		kernels.Fill(b.Value, b.first)
+	for i, b := range m.buffers {
+		kernels.Fill(b.Value, m.firsts[i])
 	}
 }
 
@@ -252,7 +245,7 @@ func (m *Model) Params() []*kron.Param { return slices.Clone(m.params) }
 
 // Buffers returns the buffers in the order of the layers. The elements of Value
 // may be written.
-func (m *Model) Buffers() []*Buffer { return slices.Clone(m.buffers) }
+func (m *Model) Buffers() []*kron.Buffer { return slices.Clone(m.buffers) }
 
 // Layers returns the layers with Kronecker-factored curvature, in order.
 func (m *Model) Layers() []*kron.Layer { return slices.Clone(m.layers) }
