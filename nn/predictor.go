@@ -56,8 +56,9 @@ func (p *Predictor) SetModel(m *Model) error {
 
 // Predict returns the model's outputs for x, which is row-major with In features
 // a row and between 1 and the predictor's batch of rows. The result has Out
-// features a row and the bits that a session's Forward gives; it belongs to the
-// predictor, until its next call. x must not be a slice that the predictor
+// features a row, and the bits that a session's Forward gives where the model has
+// neither batch normalisation nor dropout, which are others in training. It belongs
+// to the predictor, until its next call. x must not be a slice that the predictor
 // returned. A NaN in x gives NaN, not an error.
 func (p *Predictor) Predict(x []float32) ([]float32, error) {
 	rows, err := p.model.checkInput("Predict", x, p.batch)

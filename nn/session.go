@@ -143,9 +143,11 @@ func (s *Session) SetRandom(seed, forwards uint64) { s.random = randomState{seed
 // Random returns the random state; see [Session.SetRandom].
 func (s *Session) Random() (seed, forwards uint64) { return s.random.origin, s.random.pass }
 
-// Forward computes the outputs of x, which is row-major with In numbers a row
-// and between 1 and the session's batch of rows. The result has Out numbers a
-// row; it belongs to the session, until its next Forward.
+// Forward computes the outputs of x in training: batch normalisation takes the
+// moments of the batch, dropout drops. For predictions and their loss, take a
+// [Predictor]. x is row-major with In numbers a row and between 1 and the session's
+// batch of rows. The result has Out numbers a row; it belongs to the session, until
+// its next Forward.
 //
 // The session keeps x, for Backward: it must not change until then, nor be a
 // slice that the session returned. A NaN in x gives NaN, not an error; a token

@@ -164,17 +164,18 @@ func ExampleEMA() {
 			log.Fatal(err)
 		}
 	}
-	ema.Swap()
-	if _, err := session.Forward(x); err != nil {
-		log.Fatal(err)
-	}
-	loss, err := session.SoftmaxCrossEntropy(labels)
+	predictor, err := model.NewPredictor(len(labels))
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("loss with the averages %.3f\n", loss)
+	classes := make([]int, len(labels))
 	ema.Swap()
-	// Output: loss with the averages 0.002
+	if err := predictor.Classify(classes, x); err != nil {
+		log.Fatal(err)
+	}
+	ema.Swap()
+	fmt.Println("classes with the averages:", classes)
+	// Output: classes with the averages: [0 1 1 0]
 }
 
 // Stop, and go on later with the very same bits: the weights, the optimizer's
