@@ -178,8 +178,9 @@ func ExampleEMA() {
 	// Output: classes with the averages: [0 1 1 0]
 }
 
-// Stop, and go on later with the very same bits: the weights, the optimizer's
-// state and the configuration are all that is needed.
+// Stop, and go on later with the very same bits: beside the weights, the optimizer's
+// state and its configuration are all that this network needs. For one with batch
+// normalisation or dropout, and to save it all to a file, see package nn/checkpoint.
 func ExampleState() {
 	model, session := newXor()
 	train := func(opt optim.Optimizer, steps int) {

@@ -7,10 +7,13 @@ import (
 	"github.com/adafisher-go/adafisher/kernels"
 )
 
-// A State is what an optimizer carries from one step to the next, by name. With
-// the parameters themselves, and an optimizer of the same configuration, it
-// continues a run with the very same bits. Apart from the learning rate it holds
-// no hyper-parameters.
+// A State is what an optimizer carries from one step to the next, by name. With it,
+// an optimizer of the same configuration goes on with the very same bits. Apart from
+// the learning rate it holds no hyper-parameters.
+//
+// A whole run has more than that: the parameters, the running moments of batch
+// normalisation, the random numbers of dropout, averages of the weights. A
+// checkpoint.Run of package nn/checkpoint saves and restores them all.
 type State struct {
 	Rule     string               // what the state belongs to: "AdamW", "AdaFisher published"
 	LR       float64              // learning rate of the next step
