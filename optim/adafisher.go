@@ -63,6 +63,10 @@ func AdaFisherDefaults() AdaFisherConfig {
 // [AdaFisher.Reports] shows it for each layer. In the other variants F reaches
 // up to 1, and LR must be tuned anew.
 //
+// In all variants a layer with a single output, the last one of a scalar regression
+// or a binary classifier, has F = Lambda before long, and moves by LR/Lambda times
+// the momentum: see package kron. [Calibrated] has a curvature there, too.
+//
 // In a step that updates the factors, the pass must have the statistics of
 // every layer with a gradient of a parameter that is not frozen.
 //
