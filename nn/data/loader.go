@@ -43,6 +43,7 @@ type Loader struct {
 	source         Source
 	n, batch       int // samples in all and in a batch
 	inputs, labels int // of a sample
+	dropLast       bool
 
 	batches *nn.Batches // the whole epoch in one
 	order   []int       // of the epoch at hand; nil before the first
@@ -82,13 +83,22 @@ func NewLoader(source Source, batch int, seed uint64) (*Loader, error) {
 	}, nil
 }
 
+// DropLast sets whether an epoch leaves out its last batch where that is not of the
+// full size, as [nn.Batches.DropLast] does; it doesn't at first.
+func (l *Loader) DropLast(on bool) { l.dropLast = on }
+
 // Len returns the number of batches in an epoch.
-func (l *Loader) Len() int { return (l.n + l.batch - 1) / l.batch }
+func (l *Loader) Len() int {
+	if l.dropLast {
+		return l.n / l.batch
+	}
+	return (l.n + l.batch - 1) / l.batch
+}
 
 // Batch returns the inputs and labels of a batch, from 0 to Len()-1, of an epoch:
 // one row a sample. All batches have the full size but the last, which has what
-// is left; together they have each sample once. The slices belong to the loader,
-// until its next Batch.
+// is left; together they have each sample once. [Loader.DropLast] keeps to those of
+// the full size. The slices belong to the loader, until its next Batch.
 //
 // What it returns follows from the source, the size of the batches, the seed, and
 // the two numbers alone. To resume a run, go on with the batch after the last.

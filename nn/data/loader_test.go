@@ -52,6 +52,32 @@ func TestLoader(t *testing.T) {
 	}
 }
 
+func TestLoaderDropsLast(t *testing.T) {
+	for n := 1; n <= 12; n++ {
+		for size := 1; size <= 14; size++ {
+			loader, err := NewLoader(numbered{n: n, inputs: 1, labels: 1}, size, 5)
+			require.NoError(t, err)
+			loader.DropLast(true)
+			batches, err := nn.NewBatches(n, size, 5)
+			require.NoError(t, err)
+			batches.DropLast(true)
+			b := 0
+			for indices := range batches.Epoch(2) {
+				x, _, err := loader.Batch(2, b)
+				require.NoError(t, err)
+				require.Len(t, x, min(size, n))
+				for r, i := range indices {
+					require.Equal(t, float32(i), x[r])
+				}
+				b++
+			}
+			require.Equal(t, b, loader.Len())
+			_, _, err = loader.Batch(2, b)
+			require.ErrorContains(t, err, "data: Batch: batch ")
+		}
+	}
+}
+
 // Any batch of any epoch comes without those before it.
 func TestLoaderResumes(t *testing.T) {
 	images, err := someImages(t, 23, 8, 8, 1, 4).Transform(3, all(1)...)
