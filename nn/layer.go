@@ -3,6 +3,7 @@ package nn
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/adafisher-go/adafisher/kron"
 )
@@ -196,6 +197,13 @@ func (b *builder) name() string {
 		return ""
 	}
 	return b.prefix[:len(b.prefix)-1]
+}
+
+// trainsOnPairs says that the layer at hand, of this kind, can't train on one sample.
+func (b *builder) trainsOnPairs(kind string) {
+	if b.model.pairs == "" {
+		b.model.pairs = fmt.Sprintf("%s (%s)", strings.TrimPrefix(b.where(), "nn: "), kind)
+	}
 }
 
 // where says in an error which layer is at hand.

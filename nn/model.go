@@ -30,6 +30,7 @@ type Model struct {
 	linears      []*linearWeight
 	entries      []entry // what Summary lists
 	scratch      int     // workspace of each worker
+	pairs        string  // a layer that trains on two samples at least, if not empty
 }
 
 // A design is what a model is made from, again and again. Models of one design
@@ -249,6 +250,23 @@ func (m *Model) Buffers() []*kron.Buffer { return slices.Clone(m.buffers) }
 
 // Layers returns the layers with Kronecker-factored curvature, in order.
 func (m *Model) Layers() []*kron.Layer { return slices.Clone(m.layers) }
+
+// MinBatch returns the least number of samples that a session can train on: 2 if a
+// [BatchNorm] takes its moments over the batch alone, else 1.
+func (m *Model) MinBatch() int {
+	if m.pairs != "" {
+		return 2
+	}
+	return 1
+}
+
+// checkMinBatch returns an error if there are too few samples to train on.
+func (m *Model) checkMinBatch(call string, rows int) error {
+	if rows >= m.MinBatch() {
+		return nil
+	}
+	return fmt.Errorf("nn: %s: a batch of %d row: %s takes moments over the rows: want at least %d", call, rows, m.pairs, m.MinBatch())
+}
 
 // CheckInput returns the number of samples in x. It fails unless x consists of
 // one or more whole samples and, where the model begins with an [Embedding], of

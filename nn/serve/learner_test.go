@@ -330,6 +330,38 @@ func TestSave(t *testing.T) {
 	})
 }
 
+// An example that a model can't train on alone waits for another, also when a version
+// is due.
+func TestLearnerWaitsForPairs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, err := nn.NewSequential(nn.Linear(2, 4), nn.BatchNorm(), nn.Linear(4, 3))
+		require.NoError(t, err)
+		l, err := serve.NewLearner(predictor(t, m, serve.PredictorConfig{}), m, adaFisher(t, m), serve.LearnerConfig{Batch: 4})
+		require.NoError(t, err)
+		stop := running(t, l)
+		x, labels := blobs(8)
+		learn := func(examples, queued, steps int) {
+			for i := range examples {
+				require.NoError(t, l.Learn(x[i], labels[i]))
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			s := l.Stats()
+			require.Equal(t, queued, s.Queued)
+			require.EqualValues(t, steps, s.Steps)
+			require.Zero(t, s.Rollbacks)
+		}
+		learn(1, 1, 0)
+		learn(1, 0, 1)
+		learn(5, 1, 2)
+		learn(2, 0, 3)
+		stop()
+
+		_, err = serve.NewLearner(predictor(t, m, serve.PredictorConfig{}), m, adaFisher(t, m), serve.LearnerConfig{Batch: 1})
+		require.ErrorContains(t, err, "layer 1 (BatchNorm) takes moments over the rows: want at least 2")
+	})
+}
+
 // A checkpoint has the values of the version that it names, also where a step since
 // is not published when it is due.
 func TestSavedIsTheVersion(t *testing.T) {
