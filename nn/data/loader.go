@@ -56,10 +56,16 @@ type Loader struct {
 // NewLoader returns mini-batches of batch samples, or of all if there are fewer.
 // The seed draws their order; that of an augmentation is its own.
 //
-// It fails unless the source has samples and batch is positive.
+// It fails unless the source has samples and batch is positive; for [Samples] also
+// where their sizes don't belong together, or a label is not one of the classes.
 func NewLoader(source Source, batch int, seed uint64) (*Loader, error) {
 	if source == nil {
 		return nil, errors.New("data: NewLoader: there is no source")
+	}
+	if s, ok := source.(interface{ checkAll(call string) error }); ok {
+		if err := s.checkAll("NewLoader"); err != nil {
+			return nil, err
+		}
 	}
 	n := source.Len()
 	inputs, labels := source.Sizes()

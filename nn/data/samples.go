@@ -10,7 +10,7 @@ import (
 // an image nor a text. Nothing here changes them.
 type Samples struct {
 	X        []float32 // row-major, Features numbers a sample
-	Labels   []int     // from 0 to Classes-1, one a sample
+	Labels   []int     // from 0 to Classes-1, or [nn.Ignore]; one a sample
 	Features int
 	Classes  int
 }
@@ -25,6 +25,19 @@ func (s Samples) Sizes() (inputs, labels int) { return s.Features, 1 }
 func (s Samples) check(call string) error {
 	if s.Features < 1 || len(s.X) != product(len(s.Labels), s.Features) {
 		return fmt.Errorf("data: %s: %d numbers for %d samples of %d features: want as many, and at least 1 feature", call, len(s.X), len(s.Labels), s.Features)
+	}
+	return nil
+}
+
+// checkAll is check that looks at each label, too.
+func (s Samples) checkAll(call string) error {
+	if err := s.check(call); err != nil {
+		return err
+	}
+	for i, l := range s.Labels {
+		if l != nn.Ignore && uint(l) >= uint(max(s.Classes, 0)) {
+			return fmt.Errorf("data: %s: label %d is %d: want 0 to %d, or %d to ignore it", call, i, l, s.Classes-1, nn.Ignore)
+		}
 	}
 	return nil
 }

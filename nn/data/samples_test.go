@@ -1,12 +1,14 @@
 package data_test
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/adafisher-go/adafisher/nn"
 	"github.com/adafisher-go/adafisher/nn/data"
 )
 
@@ -63,6 +65,21 @@ func TestSamplesGather(t *testing.T) {
 	require.Equal(t, []float32{5, 6, 1, 2}, x)
 }
 
+// A loader looks at all labels before the first batch.
+func TestSamplesLabels(t *testing.T) {
+	s := data.Samples{X: make([]float32, 4), Labels: []int{0, nn.Ignore, 2, 1}, Features: 1, Classes: 3}
+	_, err := data.NewLoader(s, 2, 1)
+	require.NoError(t, err)
+	for _, label := range []int{3, -1, math.MaxInt, math.MinInt} {
+		s.Labels[2] = label
+		_, err := data.NewLoader(s, 2, 1)
+		require.EqualError(t, err, fmt.Sprintf("data: NewLoader: label 2 is %d: want 0 to 2, or -100 to ignore it", label))
+	}
+	s.Classes = -1
+	_, err = data.NewLoader(s, 2, 1)
+	require.ErrorContains(t, err, "data: NewLoader: label 0 is 0: want ")
+}
+
 // No sizes of Samples, which have no constructor, make a call panic.
 func TestSamplesOfWrongSizes(t *testing.T) {
 	for _, s := range []data.Samples{
@@ -77,5 +94,9 @@ func TestSamplesOfWrongSizes(t *testing.T) {
 		require.ErrorContains(t, s.Gather(nil, []int{0}, 0, []int{0}), "data: Gather: ")
 		_, _, err := s.HoldOut(3, 1)
 		require.ErrorContains(t, err, "data: HoldOut: ")
+		_, err = data.NewLoader(s, 2, 1)
+		require.ErrorContains(t, err, "data: NewLoader: ")
+		_, err = data.NewLoader(&s, 2, 1)
+		require.ErrorContains(t, err, "data: NewLoader: ")
 	}
 }
