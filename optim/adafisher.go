@@ -125,6 +125,9 @@ func newAdaFisher(m Model, c AdaFisherConfig, name string, decoupled bool) (*Ada
 	if err != nil {
 		return nil, o.wrap(err)
 	}
+	for _, l := range o.layers.list {
+		o.names.vectors = append(o.names.vectors, l.keyH, l.keyS)
+	}
 	o.owners = make([]*factored[*kron.Factors], len(o.slots))
 	for i := range o.slots {
 		s := &o.slots[i]
@@ -255,7 +258,7 @@ func (o *AdaFisher) SaveState(st *State) {
 
 // Restore continues from a copy of st; see [Optimizer].
 func (o *AdaFisher) Restore(st *State) error {
-	if err := o.checkState(st, 2*len(o.layers.list), 0); err != nil {
+	if err := o.checkState(st); err != nil {
 		return err
 	}
 	for i := range o.layers.list {

@@ -40,7 +40,7 @@ type EMA struct {
 	params   []*kron.Param
 	buffers  []*kron.Buffer
 	averages [][]float32
-	keys     []string // of the averages in a State
+	names    stateNames // of State; vectors in the order of params
 	updates  int64
 	swapped  bool // the averages are in the model and the weights in averages
 }
@@ -57,13 +57,13 @@ func NewEMA(m Model, decayOf float64) (*EMA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("optim: EMA: %w", err)
 	}
-	e := &EMA{decay: decayOf, params: params, buffers: buffersOf(m)}
+	e := &EMA{decay: decayOf, params: params, buffers: buffersOf(m), names: stateNames{counters: []string{stepsKey}}}
 	for _, p := range params {
 		if err := checkWeights(p); err != nil {
 			return nil, err
 		}
 		e.averages = append(e.averages, slices.Clone(p.Value))
-		e.keys = append(e.keys, p.Name+"/average")
+		e.names.vectors = append(e.names.vectors, p.Name+"/average")
 	}
 	return e, nil
 }
@@ -201,7 +201,7 @@ func (e *EMA) State() *State {
 func (e *EMA) SaveState(st *State) {
 	st.begin(emaName)
 	st.Counters[stepsKey] = e.updates
-	for i, key := range e.keys {
+	for i, key := range e.names.vectors {
 		st.save(key, e.average(i))
 	}
 }
@@ -218,18 +218,19 @@ func (e *EMA) Restore(st *State) error {
 		return fail(errors.New("there is none"))
 	case st.Rule != emaName:
 		return fail(fmt.Errorf("it is of %q: want %q", st.Rule, emaName))
-	case len(st.Counters) != 1 || len(st.Vectors) != len(e.params):
-		return fail(fmt.Errorf("it has %d counters and %d vectors: want 1 and %d", len(st.Counters), len(st.Vectors), len(e.params)))
+	}
+	if err := e.names.check(st); err != nil {
+		return fail(err)
 	}
 	if err := checkCounter(st, stepsKey); err != nil {
 		return fail(err)
 	}
-	for i, key := range e.keys {
+	for i, key := range e.names.vectors {
 		if err := checkVector(st, key, len(e.averages[i]), false); err != nil {
 			return fail(err)
 		}
 	}
-	for i, key := range e.keys {
+	for i, key := range e.names.vectors {
 		copy(e.averages[i], st.Vectors[key])
 	}
 	e.updates = st.Counters[stepsKey]

@@ -269,10 +269,9 @@ func TestEMARefuses(t *testing.T) {
 	require.EqualError(t, ema.Restore(nil), "optim: EMA: state: there is none")
 	for message, spoil := range map[string]func(*optim.State){
 		`it is of "Adam": want "EMA"`:                             func(s *optim.State) { s.Rule = "Adam" },
-		"it has 2 counters and 4 vectors: want 1 and 4":           func(s *optim.State) { s.Counters["x"] = 1 },
-		"it has 1 counters and 3 vectors: want 1 and 4":           func(s *optim.State) { delete(s.Vectors, "scale/average") },
+		`counter "x" is unknown`:                                  func(s *optim.State) { s.Counters["x"] = 1 },
 		`counter "steps" is -1: want 0 or more`:                   func(s *optim.State) { s.Counters["steps"] = -1 },
-		`vector "scale/average" is missing`:                       func(s *optim.State) { delete(s.Vectors, "scale/average"); s.Vectors["x"] = nil },
+		`vector "scale/average" is missing`:                       func(s *optim.State) { delete(s.Vectors, "scale/average") },
 		`vector "a.bias/average" has 6 entries: want 7`:           func(s *optim.State) { s.Vectors["a.bias/average"] = s.Vectors["a.bias/average"][1:] },
 		`vector "a.bias/average" has an entry that is not finite`: func(s *optim.State) { s.Vectors["a.bias/average"][3] = nan },
 	} {
