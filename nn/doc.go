@@ -23,7 +23,8 @@
 // that names the layer and the shapes where they don't fit.
 //
 // A session trains: batch normalisation takes the moments of the batch, dropout
-// drops. A predictor does neither, and takes the running averages.
+// drops. A predictor does neither, and takes the running averages. The loss of what
+// it predicts is [CrossEntropy.Loss], [MSE] or [BinaryCrossEntropy.Loss].
 //
 // # Layout
 //

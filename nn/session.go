@@ -148,8 +148,8 @@ func (s *Session) SetRandom(seed, forwards uint64) { s.random = randomState{seed
 func (s *Session) Random() (seed, forwards uint64) { return s.random.origin, s.random.pass }
 
 // Forward computes the outputs of x in training: batch normalisation takes the
-// moments of the batch, dropout drops. For predictions and their loss, take a
-// [Predictor]. x is row-major with In numbers a row and between [Model.MinBatch], 1
+// moments of the batch, dropout drops. For predictions take a [Predictor], and for
+// their loss [CrossEntropy.Loss], [MSE] or [BinaryCrossEntropy.Loss]. x is row-major with In numbers a row and between [Model.MinBatch], 1
 // for most models, and the session's batch of rows. The result has Out numbers a row;
 // it belongs to the session, until its next Forward.
 //

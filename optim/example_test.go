@@ -168,14 +168,18 @@ func ExampleEMA() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	classes := make([]int, len(labels))
 	ema.Swap()
-	if err := predictor.Classify(classes, x); err != nil {
+	scores, err := predictor.Predict(x)
+	if err != nil {
 		log.Fatal(err)
 	}
 	ema.Swap()
-	fmt.Println("classes with the averages:", classes)
-	// Output: classes with the averages: [0 1 1 0]
+	loss, err := nn.CrossEntropy{}.Loss(scores, labels)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("loss with the averages %.3f\n", loss)
+	// Output: loss with the averages 0.002
 }
 
 // Stop, and go on later with the very same bits: beside the weights, the optimizer's
