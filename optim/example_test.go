@@ -44,13 +44,12 @@ func Example() {
 		}
 	}
 	fmt.Printf("loss %.3f\n", loss)
-	for _, r := range opt.Reports() {
-		fmt.Printf("layer %s: lambda is %.0f %% of F\n", r.Layer, 100*r.DampingShare)
-	}
+	fmt.Print(optim.FormatReports(opt.Reports()))
 	// Output:
 	// loss 0.005
-	// layer 0: lambda is 99 % of F
-	// layer 2: lambda is 100 % of F
+	// layer  damping      min F   median F      max F     spread       step
+	// 0       99.5 %      0.001      0.001    0.00107       1.07      0.995
+	// 2      100.0 %      0.001      0.001      0.001          1          1
 }
 
 // A warm-up and a cosine, no weight decay for biases, and clipped gradients.
