@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -33,8 +34,8 @@ type Model struct {
 	pairs        string  // a layer that trains on two samples at least, if not empty
 }
 
-// A design is what a model is made from, again and again. Models of one design
-// can read each other's values.
+// A design is what a model is made from, again and again. Models of one design, or
+// of equal ones, can read each other's values.
 type design struct {
 	input  Shape
 	layers sequence
@@ -181,11 +182,13 @@ func (m *Model) Clone() (*Model, error) {
 	return c, c.CopyFrom(m)
 }
 
-// CopyFrom copies all values, those of parameters and of buffers, from src. It
-// allocates nothing. It fails, and copies nothing, unless m and src are clones of
-// one model, or one of them is that model.
+// CopyFrom copies all values, those of parameters and of buffers, from src, a model of
+// the same layers: a clone, or one that was made by the same calls. Between clones
+// it allocates nothing. It fails, and copies nothing, where the layers differ, be it
+// in their names alone; [Model.LoadStateDict] goes by the names and shapes of
+// parameters.
 func (m *Model) CopyFrom(src *Model) error {
-	if err := m.checkClone("CopyFrom", src); err != nil {
+	if err := m.checkLayers("CopyFrom", src); err != nil {
 		return err
 	}
 	for i, p := range m.params {
@@ -197,14 +200,25 @@ func (m *Model) CopyFrom(src *Model) error {
 	return nil
 }
 
-func (m *Model) checkClone(call string, other *Model) error {
-	if m == nil || m.design == nil || other == nil || other.design != m.design {
-		return fmt.Errorf("nn: %s: the models are not clones of each other", call)
+// checkLayers returns an error unless both models are of the same layers.
+func (m *Model) checkLayers(call string, other *Model) error {
+	if m == nil || m.design == nil || other == nil || other.design == nil || !m.hasLayersOf(other) {
+		return fmt.Errorf("nn: %s: the models are not of the same layers", call)
 	}
 	return nil
 }
 
-// read makes m, which may have no values of its own, use those of another clone.
+func (m *Model) hasLayersOf(other *Model) bool {
+	if m.design == other.design {
+		return true
+	}
+	// Equal descriptions may be shared in different places, as their kinds say.
+	same := func(a, b entry) bool { return a.name == b.name && a.kind == b.kind }
+	return reflect.DeepEqual(m.design, other.design) && slices.EqualFunc(m.entries, other.entries, same)
+}
+
+// read makes m, which may have no values of its own, use those of another model of the
+// same layers.
 func (m *Model) read(other *Model) {
 	for i, p := range m.params {
 		p.Value = other.params[i].Value

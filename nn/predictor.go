@@ -43,11 +43,12 @@ func (m *Model) newPredictor(batch int, float16 bool) (*Predictor, *plan, error)
 	return p, buffers, nil
 }
 
-// SetModel makes the predictor read another model from the next call on, a clone
-// of the one that it was made for. It copies and allocates nothing. It fails, and
-// changes nothing, if m is no such clone.
+// SetModel makes the predictor read another model from the next call on, one of the
+// same layers as that which it was made for, see [Model.CopyFrom]. It copies nothing,
+// and between clones allocates nothing. It fails, and changes nothing, where the
+// layers differ.
 func (p *Predictor) SetModel(m *Model) error {
-	if err := p.model.checkClone("SetModel", m); err != nil {
+	if err := p.model.checkLayers("SetModel", m); err != nil {
 		return err
 	}
 	p.model.read(m)

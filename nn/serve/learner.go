@@ -160,8 +160,8 @@ type Learner struct {
 }
 
 // NewLearner returns a learner that trains m with opt, an optimizer of m's
-// parameters, and publishes to p, which was made for m or a clone of it. While
-// Run runs, m and opt are the learner's alone.
+// parameters, and publishes to p, which was made for m or a model of the same layers.
+// While Run runs, m and opt are the learner's alone.
 //
 // It fails if an option is not possible, m is not what p was made for, opt is of
 // another model, or it can't restore what it saves.

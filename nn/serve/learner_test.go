@@ -543,8 +543,8 @@ func TestLearnerErrors(t *testing.T) {
 	opt := adaFisher(t, m)
 	other := mlp(t, 2, 3)
 	for want, f := range map[string]func() (*serve.Learner, error){
-		"want a predictor, a model and an optimizer":            func() (*serve.Learner, error) { return serve.NewLearner(nil, m, opt, serve.LearnerConfig{}) },
-		"nn: SetModel: the models are not clones of each other": func() (*serve.Learner, error) { return serve.NewLearner(p, other, opt, serve.LearnerConfig{}) },
+		"want a predictor, a model and an optimizer":          func() (*serve.Learner, error) { return serve.NewLearner(nil, m, opt, serve.LearnerConfig{}) },
+		"nn: SetModel: the models are not of the same layers": func() (*serve.Learner, error) { return serve.NewLearner(p, mlp(t, 2, 4), opt, serve.LearnerConfig{}) },
 		"the optimizer is of another model: 0.weight is not among its parameters": func() (*serve.Learner, error) {
 			return serve.NewLearner(p, m, adaFisher(t, other), serve.LearnerConfig{})
 		},
