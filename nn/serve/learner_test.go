@@ -340,21 +340,21 @@ func TestLearnerWaitsForPairs(t *testing.T) {
 		require.NoError(t, err)
 		stop := running(t, l)
 		x, labels := blobs(8)
-		learn := func(examples, queued, steps int) {
+		learn := func(examples int, pause time.Duration, queued, steps int) {
 			for i := range examples {
 				require.NoError(t, l.Learn(x[i], labels[i]))
 			}
-			time.Sleep(time.Minute)
+			time.Sleep(pause)
 			synctest.Wait()
 			s := l.Stats()
 			require.Equal(t, queued, s.Queued)
 			require.EqualValues(t, steps, s.Steps)
 			require.Zero(t, s.Rollbacks)
 		}
-		learn(1, 1, 0)
-		learn(1, 0, 1)
-		learn(5, 1, 2)
-		learn(2, 0, 3)
+		learn(1, time.Minute, 1, 0)
+		learn(1, 200*time.Millisecond, 0, 1) // publishes
+		learn(5, time.Minute, 1, 2)          // publishes a second after that, with one in the queue
+		learn(2, time.Minute, 0, 3)
 		stop()
 
 		_, err = serve.NewLearner(predictor(t, m, serve.PredictorConfig{}), m, adaFisher(t, m), serve.LearnerConfig{Batch: 1})
