@@ -32,6 +32,14 @@
 // as a warm-up.
 // [Factors.Report] shows for each layer how much of F is lambda.
 //
+// Min-max normalisation leaves nothing of a factor whose entries are equal: all
+// become 0. So in every variant S vanishes for a layer with one output, and, but for
+// rounding, for one with two under a softmax, whose gradients are each other's
+// negatives; and H for one input without bias. F is then lambda, in Published and
+// PaperEMA once the first averages, which are ones, have decayed: such a layer, the
+// last of a scalar regression or a binary classifier, never has any curvature.
+// [Moments] are not normalised so.
+//
 // # Moments
 //
 // [Moments] are another curvature from the same passes, of our own: mean squares

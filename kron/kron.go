@@ -10,12 +10,20 @@ import (
 )
 
 // A Param is one named tensor of a model. Optimizers key their state by the
-// pointer, never by name, position or shape.
+// pointer, never by name, position or shape; a saved state has the names, which
+// must be unique in a model for that.
 type Param struct {
 	Name   string    // as PyTorch names it: "0.weight"
 	Shape  []int     // of Value, row-major; a Linear weight is [in, out]
 	Value  []float32 // the weights themselves
 	Frozen bool      // optimizers leave it alone
+}
+
+// A Buffer is one named tensor of a model that training changes but no optimizer
+// sees: a running mean of batch normalisation.
+type Buffer struct {
+	Name  string // as PyTorch names it: "1.running_mean"
+	Value []float32
 }
 
 // A Layer is a layer with Kronecker-factored curvature. Its weight is a matrix

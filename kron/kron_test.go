@@ -66,6 +66,40 @@ func TestLinearFactors(t *testing.T) {
 	}
 }
 
+// TestOneOutput: min-max normalisation leaves nothing of a single entry, which moments
+// keep.
+func TestOneOutput(t *testing.T) {
+	const gamma, lambda = 0.75, 1e-3
+	rng := rand.New(rand.NewPCG(5, 1))
+	l := newLayer(4, 1, true)
+	st := kron.Statistics{Layer: l, H: squares(rng, 5), S: []float32{0.7}, Mean: make([]float32, 4)}
+	for _, v := range variants {
+		f, err := kron.NewFactors(l, v, gamma)
+		require.NoError(t, err)
+		keep, _ := v.Coefficients(gamma)
+		want := float32(1)
+		for range 60 {
+			require.NoError(t, f.Stage(st))
+			f.Commit()
+			want = float32(want * keep)
+			if v == kron.Paper || want < 0x1p-126 { // flushed
+				want = 0
+			}
+			_, s := f.Used()
+			require.Equal(t, []float32{want}, s, "%v", v)
+		}
+		r := f.Report(lambda)
+		require.InDelta(t, 1, r.DampingShare, 1e-4, "%v", v)
+	}
+
+	m, err := kron.NewMoments(l, gamma, 0.03, false)
+	require.NoError(t, err)
+	require.NoError(t, m.Stage(st))
+	m.Commit()
+	r := m.Report()
+	require.Greater(t, r.Spread(), 1.0)
+}
+
 func TestLinearFactorsRefuseWrongLengths(t *testing.T) {
 	five := []float32{7, 7, 7, 7, 7}
 	for _, c := range []struct{ factor, data, rows int }{

@@ -10,10 +10,11 @@ import (
 // Batches cuts the indices of n samples into mini-batches, in an order that is
 // drawn anew for each epoch. It serves one goroutine at a time.
 type Batches struct {
-	order []int
-	size  int
-	seed  uint64
-	rng   rand.PCG
+	order    []int
+	size     int
+	dropLast bool
+	seed     uint64
+	rng      rand.PCG
 }
 
 // NewBatches returns mini-batches of size samples out of n. It fails unless n
@@ -28,9 +29,14 @@ func NewBatches(n, size int, seed uint64) (*Batches, error) {
 	return &Batches{order: make([]int, n), size: min(size, n), seed: seed}, nil
 }
 
+// DropLast sets whether an epoch leaves out its last batch where that is not of the
+// full size; it doesn't at first. The samples left out are others in each epoch.
+func (b *Batches) DropLast(on bool) { b.dropLast = on }
+
 // Epoch yields the batches of one epoch, each of at least 1 index and all but
 // the last of the full size; together they hold each index from 0 to n-1 once.
-// A batch belongs to b, until the next call of Epoch.
+// [Batches.DropLast] keeps to those of the full size. A batch belongs to b, until the
+// next call of Epoch.
 //
 // The order follows from n, the seed and the number of the epoch alone, on every
 // machine, so that a run can resume at any epoch: a Fisher-Yates shuffle of 0,
@@ -40,8 +46,12 @@ func NewBatches(n, size int, seed uint64) (*Batches, error) {
 func (b *Batches) Epoch(epoch int) iter.Seq[[]int] {
 	return func(yield func([]int) bool) {
 		b.shuffle(epoch)
-		for lo := 0; lo < len(b.order); lo += b.size {
-			if !yield(b.order[lo:min(lo+b.size, len(b.order))]) {
+		end := len(b.order)
+		if b.dropLast {
+			end -= end % b.size
+		}
+		for lo := 0; lo < end; lo += b.size {
+			if !yield(b.order[lo:min(lo+b.size, end)]) {
 				return
 			}
 		}

@@ -48,6 +48,23 @@ func TestBatches(t *testing.T) {
 	}
 }
 
+func TestBatchesDropLast(t *testing.T) {
+	for n := 1; n <= 20; n++ {
+		for size := 1; size <= 22; size++ {
+			b := batches(t, n, size, 5)
+			whole, _ := epoch(t, b, 3)
+			b.DropLast(true)
+			order, sizes := epoch(t, b, 3)
+			full := min(size, n)
+			require.Equal(t, slices.Repeat([]int{full}, n/full), sizes)
+			require.Equal(t, whole[:n/full*full], order, "what stays is in its place")
+			b.DropLast(false)
+			again, _ := epoch(t, b, 3)
+			require.Equal(t, whole, again)
+		}
+	}
+}
+
 func TestBatchesRepeat(t *testing.T) {
 	b := batches(t, 100, 32, 1)
 	first, _ := epoch(t, b, 0)

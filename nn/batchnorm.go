@@ -16,6 +16,10 @@ import (
 //
 //	y = (x-mean) / sqrt(variance+1e-5) * weight + bias
 //
+// A batch must have two positions at least: one number has no variance. So a model
+// with a BatchNorm of plain features trains on two rows or more; see
+// [Model.MinBatch], and [Batches.DropLast] for what is left of an epoch.
+//
 // On images it has Kronecker factors; on other shapes it has none, as in the
 // authors' code.
 func BatchNorm() Layer { return BatchNormWith(normEpsilon, 0.1) }
@@ -49,12 +53,15 @@ func (l batchNorm) build(b *builder, in Shape) (module, Shape, error) {
 	if len(in) == 3 {
 		m.layer = b.factored(m.weight, m.bias)
 	}
+	if m.positions == 1 {
+		b.trainsOnPairs(l.kind())
+	}
 	return m, in, nil
 }
 
 type batchNormModule struct {
 	weight, bias   *kron.Param
-	mean, variance *Buffer
+	mean, variance *kron.Buffer
 	layer          *kron.Layer // nil if unfactored
 	positions      int         // of a sample
 	epsilon        float32
@@ -194,13 +201,11 @@ func (t *batchNormTrainer) sumSquares(dy, y []float32) {
 	}
 }
 
-// stage computes the running averages after the last forward. The variance of
-// one position alone is taken as it is.
+// stage computes the running averages after the last forward, which had two
+// positions at least.
 func (t *batchNormTrainer) stage(rows int) bool {
-	unbiased := t.add
-	if n := float64(rows * t.positions); n > 1 {
-		unbiased = float32(float64(t.add) * (n / (n - 1)))
-	}
+	n := float64(rows * t.positions)
+	unbiased := float32(float64(t.add) * (n / (n - 1)))
 	kernels.Copy(t.nextMean, t.mean.Value)
 	kernels.EMA(t.nextMean, t.batchMean, t.keep, t.add)
 	kernels.Copy(t.nextVariance, t.variance.Value)

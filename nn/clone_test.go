@@ -106,8 +106,8 @@ func TestCloneErrors(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, c.Summary(), "ReLU", "the model keeps its own list of layers")
 
-	twin := sequential(t, nn.Linear(2, 3), nn.ReLU())
-	const want = ": the models are not clones of each other"
+	twin := sequential(t, nn.Linear(2, 3), nn.Tanh())
+	const want = ": the models are not of the same layers"
 	before := values(m)
 	scramble(twin, 2)
 	require.EqualError(t, m.CopyFrom(twin), "nn: CopyFrom"+want)
@@ -128,6 +128,44 @@ func TestCloneErrors(t *testing.T) {
 	y, err = p.Predict([]float32{1, 2})
 	require.NoError(t, err)
 	require.Equal(t, bits(before), bits(y))
+}
+
+// Models that the same calls make can take each other's values; those that compute
+// something else can't, though their parameters have the same names and shapes.
+func TestSameLayers(t *testing.T) {
+	for name, s := range specimens(t) {
+		twin := specimens(t)[name].model
+		scramble(twin, 5)
+		require.NoError(t, s.model.CopyFrom(twin), name)
+		require.Equal(t, bits(values(twin)), bits(values(s.model)), name)
+		p, err := s.model.NewPredictor(5)
+		require.NoError(t, err)
+		scramble(twin, 6)
+		require.NoError(t, p.SetModel(twin), name)
+		fresh, err := twin.NewPredictor(5)
+		require.NoError(t, err)
+		want, err := fresh.Predict(s.x)
+		require.NoError(t, err)
+		got, err := p.Predict(s.x)
+		require.NoError(t, err)
+		require.Equal(t, bits(want), bits(got), name)
+	}
+
+	linear := nn.Linear(3, 3)
+	a, b := nn.Shared(linear), nn.Shared(linear)
+	m := sequential(t, a, b, b, a)
+	require.NoError(t, m.CopyFrom(sequential(t, b, a, a, b)))
+	for _, layers := range [][]nn.Layer{
+		{a, b, a, b},
+		{a, b, b, b},
+		{linear, linear, linear, linear},
+		{a, nn.Named("1", b), b, a},
+		{a, b, nn.Dropout(0.1), b, a},
+	} {
+		require.ErrorContains(t, m.CopyFrom(sequential(t, layers...)), "not of the same layers")
+	}
+	m = sequential(t, linear, nn.Dropout(0.1))
+	require.ErrorContains(t, m.CopyFrom(sequential(t, linear, nn.Dropout(0.2))), "not of the same layers")
 }
 
 func TestSetModel(t *testing.T) {

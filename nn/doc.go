@@ -22,8 +22,14 @@
 // that they wrap. Each checks the shape that it gets, and [New] returns an error
 // that names the layer and the shapes where they don't fit.
 //
+// A model has layers of this package alone. What a program computes by itself can
+// stand between two models that one optimizer trains: [Session.InputGradient] of the
+// upper one leads, by the program's own gradient, to [Session.SetOutputGradient] of
+// the lower one. See the example of a layer of one's own.
+//
 // A session trains: batch normalisation takes the moments of the batch, dropout
-// drops. A predictor does neither, and takes the running averages.
+// drops. A predictor does neither, and takes the running averages. The loss of what
+// it predicts is [CrossEntropy.Loss], [MSE] or [BinaryCrossEntropy.Loss].
 //
 // # Layout
 //

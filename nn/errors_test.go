@@ -284,6 +284,43 @@ func TestBatchNormAverages(t *testing.T) {
 	require.Equal(t, before, bits(values(m)))
 }
 
+// One number has no moments: neither a session nor a pass of a single row is possible,
+// and what refuses it has not moved.
+func TestBatchNormOfOneRow(t *testing.T) {
+	m := sequential(t, nn.Linear(2, 3), nn.Named("norm", nn.BatchNorm()), nn.BatchNorm(), nn.Linear(3, 2))
+	require.Equal(t, 2, m.MinBatch())
+	const want = ": a batch of 1 row: layer norm (BatchNorm) takes moments over the rows: want at least 2"
+	_, err := m.NewSession(1)
+	require.EqualError(t, err, "nn: NewSession"+want)
+	s := session(t, m, 3)
+	before := bits(values(m))
+	x, opt := []float32{1, 2}, &plainSGD{lr: 1}
+	_, err = s.Forward(x)
+	require.EqualError(t, err, "nn: Forward"+want)
+	_, err = s.TrainSoftmaxCrossEntropy(opt, x, []int{1})
+	require.EqualError(t, err, "nn: TrainSoftmaxCrossEntropy"+want)
+	_, err = s.TrainMSE(opt, x, x)
+	require.EqualError(t, err, "nn: TrainMSE"+want)
+	_, err = s.TrainBinaryCrossEntropy(opt, x, []float32{0, 1})
+	require.EqualError(t, err, "nn: TrainBinaryCrossEntropy"+want)
+	_, forwards := s.Random()
+	require.Zero(t, forwards)
+	require.Equal(t, before, bits(values(m)))
+
+	p, err := m.NewPredictor(1)
+	require.NoError(t, err)
+	_, err = p.Predict(x)
+	require.NoError(t, err)
+
+	for _, shape := range []nn.Shape{{2, 3}, {1, 2, 3}} {
+		m := model(t, shape, nn.BatchNorm())
+		require.Equal(t, 1, m.MinBatch())
+		_, err := session(t, m, 1).Forward(make([]float32, m.In()))
+		require.NoError(t, err)
+	}
+	require.Equal(t, 2, model(t, nn.Shape{1, 1, 3}, nn.BatchNorm()).MinBatch())
+}
+
 // A batch normalisation in two places moves its averages by the moments of both.
 func TestSharedBatchNormAverages(t *testing.T) {
 	norm := nn.Shared(nn.BatchNorm())

@@ -224,6 +224,109 @@ func ExampleStepper() {
 	// 0.bias: [-1.000]
 }
 
+// joined are networks that one optimizer trains together.
+type joined []*nn.Model
+
+func (j joined) Params() (all []*kron.Param) {
+	for _, m := range j {
+		all = append(all, m.Params()...)
+	}
+	return all
+}
+
+func (j joined) Layers() (all []*kron.Layer) {
+	for _, m := range j {
+		all = append(all, m.Layers()...)
+	}
+	return all
+}
+
+// A layer of one's own, y = x^2, stands between two models: they learn the product of
+// two numbers, a*b = ((a+b)^2 - (a-b)^2)/4.
+func Example_ownLayer() {
+	const batch, hidden = 25, 4
+	below, err := nn.NewSequential(nn.Named("below", nn.Linear(2, hidden)))
+	if err != nil {
+		log.Fatal(err)
+	}
+	above, err := nn.NewSequential(nn.Named("above", nn.Linear(hidden, 1)))
+	if err != nil {
+		log.Fatal(err)
+	}
+	lower, err := below.NewSession(batch)
+	if err != nil {
+		log.Fatal(err)
+	}
+	upper, err := above.NewSession(batch)
+	if err != nil {
+		log.Fatal(err)
+	}
+	upper.CollectInputGradient(true)
+	opt, err := optim.NewCalibrated(joined{below, above}, optim.CalibratedDefaults())
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	var x, target []float32
+	for i := range batch {
+		a, b := float32(i%5-2)/2, float32(i/5-2)/2
+		x, target = append(x, a, b), append(target, a*b)
+	}
+	squares, delta := make([]float32, batch*hidden), make([]float32, batch*hidden)
+	var pass kron.Pass
+	step := func() (float32, error) {
+		h, err := lower.Forward(x)
+		if err != nil {
+			return 0, err
+		}
+		kernels.Mul(squares, h, h)
+		if _, err := upper.Forward(squares); err != nil {
+			return 0, err
+		}
+		loss, err := upper.MSE(target)
+		if err != nil {
+			return 0, err
+		}
+
+		lower.CollectStatistics(opt.NeedsStatistics())
+		upper.CollectStatistics(opt.NeedsStatistics())
+		p, err := upper.Backward()
+		if err != nil {
+			return 0, err
+		}
+		pass.Gradients = append(pass.Gradients[:0], p.Gradients...)
+		pass.Statistics = append(pass.Statistics[:0], p.Statistics...)
+		dy, err := upper.InputGradient()
+		if err != nil {
+			return 0, err
+		}
+		kernels.Mul(delta, dy, h)
+		kernels.Scale(delta, delta, 2)
+		if err := lower.SetOutputGradient(delta); err != nil {
+			return 0, err
+		}
+		if p, err = lower.Backward(); err != nil {
+			return 0, err
+		}
+		pass.Gradients = append(pass.Gradients, p.Gradients...)
+		pass.Statistics = append(pass.Statistics, p.Statistics...)
+		return loss, opt.Step(&pass)
+	}
+	for i := range 401 {
+		loss, err := step()
+		if err != nil {
+			log.Fatal(err)
+		}
+		if i%200 == 0 {
+			fmt.Printf("step %d: loss %.4f\n", i, loss)
+		}
+	}
+	// Output:
+	// step 0: loss 0.3569
+	// step 200: loss 0.0002
+	// step 400: loss 0.0000
+}
+
 // A convolutional network, and what it consists of.
 func ExampleNew() {
 	model, err := nn.New(nn.Shape{28, 28, 1},

@@ -3,6 +3,7 @@ package nn
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/adafisher-go/adafisher/kron"
 )
@@ -168,11 +169,12 @@ func (b *builder) bias(init initializer, n int) *kron.Param {
 	return b.param("bias", init, nil, n)
 }
 
-// buffer adds a buffer of n numbers to the layer at hand.
-func (b *builder) buffer(name string, first float32, n int) *Buffer {
-	v := &Buffer{Name: b.prefix + name, Value: make([]float32, n), first: first}
+// buffer adds a buffer of n numbers, first at the start, to the layer at hand.
+func (b *builder) buffer(name string, first float32, n int) *kron.Buffer {
+	v := &kron.Buffer{Name: b.prefix + name, Value: make([]float32, n)}
 	b.claim(v.Name)
 	b.model.buffers = append(b.model.buffers, v)
+	b.model.firsts = append(b.model.firsts, first)
 	return v
 }
 
@@ -195,6 +197,13 @@ func (b *builder) name() string {
 		return ""
 	}
 	return b.prefix[:len(b.prefix)-1]
+}
+
+// trainsOnPairs says that the layer at hand, of this kind, can't train on one sample.
+func (b *builder) trainsOnPairs(kind string) {
+	if b.model.pairs == "" {
+		b.model.pairs = fmt.Sprintf("%s (%s)", strings.TrimPrefix(b.where(), "nn: "), kind)
+	}
 }
 
 // where says in an error which layer is at hand.

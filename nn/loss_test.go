@@ -299,3 +299,59 @@ func TestTrainBinaryCrossEntropy(t *testing.T) {
 	_, err = sa.TrainBinaryCrossEntropy(opt, x, target[:3])
 	require.ErrorContains(t, err, "nn: TrainBinaryCrossEntropy: 3 numbers for outputs of 2 rows")
 }
+
+// The losses of a prediction have the bits of a session's.
+func TestLossesOfPredictions(t *testing.T) {
+	const rows, classes = 7, 3
+	r := rand.New(rand.NewPCG(35, 1))
+	s := scoresOf(t, nn.Shape{classes}, rows)
+	y := uniform(r, rows*classes)
+	labels := []int{0, 2, nn.Ignore, 1, 1, 2, 0}
+	equal := func(want float32, err error) func(float32, error) {
+		t.Helper()
+		require.NoError(t, err)
+		return func(got float32, err error) {
+			t.Helper()
+			require.NoError(t, err)
+			require.Equal(t, math.Float32bits(want), math.Float32bits(got))
+		}
+	}
+	_, err := s.Forward(y)
+	require.NoError(t, err)
+	for _, c := range []nn.CrossEntropy{{}, {Smoothing: 0.1}, {ClassWeights: []float32{1, 0, 3}}, {ClassWeights: []float32{1, 2, 3}, Smoothing: 0.3}} {
+		require.NoError(t, s.SetCrossEntropy(c))
+		equal(s.SoftmaxCrossEntropy(labels))(c.Loss(y, labels))
+	}
+	target := uniform(r, len(y))
+	equal(s.MSE(target))(nn.MSE(y, target))
+	for i, v := range target {
+		target[i] = float32(math.Abs(float64(v)))
+	}
+	for _, b := range []nn.BinaryCrossEntropy{{}, {PosWeights: []float32{1, 2, 0.5}}} {
+		require.NoError(t, s.SetBinaryCrossEntropy(b))
+		equal(s.BinaryCrossEntropy(target))(b.Loss(y, target))
+	}
+
+	for want, loss := range map[string]func() (float32, error){
+		"CrossEntropy.Loss: 21 outputs for 6 labels: want a row of scores for each": func() (float32, error) { return nn.CrossEntropy{}.Loss(y, labels[:6]) },
+		"CrossEntropy.Loss: 21 outputs for 0 labels: want a row of scores for each": func() (float32, error) { return nn.CrossEntropy{}.Loss(y, nil) },
+		"CrossEntropy.Loss: 0 outputs for 7 labels: want a row of scores for each":  func() (float32, error) { return nn.CrossEntropy{}.Loss(nil, labels) },
+		"CrossEntropy.Loss: label 0 is 3: want 0 to 2, or -100 to ignore it":        func() (float32, error) { return nn.CrossEntropy{}.Loss(y[:3], []int{3}) },
+		"CrossEntropy.Loss: no row counts: the labels have weight 0 or are Ignore":  func() (float32, error) { return nn.CrossEntropy{}.Loss(y[:3], []int{nn.Ignore}) },
+		"CrossEntropy.Loss: 2 class weights for 3 classes": func() (float32, error) {
+			return nn.CrossEntropy{ClassWeights: make([]float32, 2)}.Loss(y, labels)
+		},
+		"CrossEntropy.Loss: smoothing is 2: want a number in [0, 1]":              func() (float32, error) { return nn.CrossEntropy{Smoothing: 2}.Loss(y, labels) },
+		"MSE: 20 targets for 21 outputs: want as many, and at least 1":            func() (float32, error) { return nn.MSE(y, target[1:]) },
+		"MSE: 0 targets for 0 outputs: want as many, and at least 1":              func() (float32, error) { return nn.MSE(nil, nil) },
+		"BinaryCrossEntropy.Loss: 20 targets for 21 outputs: want as many":        func() (float32, error) { return nn.BinaryCrossEntropy{}.Loss(y, target[1:]) },
+		"BinaryCrossEntropy.Loss: 0 targets for 0 outputs: want as many":          func() (float32, error) { return nn.BinaryCrossEntropy{}.Loss(nil, nil) },
+		"BinaryCrossEntropy.Loss: target 0 is 2: want a number from 0 to 1":       func() (float32, error) { return nn.BinaryCrossEntropy{}.Loss(y[:1], []float32{2}) },
+		"BinaryCrossEntropy.Loss: weight of output 0 is -1: want a finite number": func() (float32, error) { return nn.BinaryCrossEntropy{[]float32{-1}}.Loss(y, target) },
+		"BinaryCrossEntropy.Loss: 2 weights for rows of 21 outputs in all":        func() (float32, error) { return nn.BinaryCrossEntropy{make([]float32, 2)}.Loss(y, target) },
+		"BinaryCrossEntropy.Loss: 0 weights for rows of 21 outputs in all":        func() (float32, error) { return nn.BinaryCrossEntropy{make([]float32, 0)}.Loss(y, target) },
+	} {
+		_, err := loss()
+		require.ErrorContains(t, err, "nn: "+want)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -24,26 +25,20 @@ type Model struct {
 	params       []*kron.Param
 	inits        []initializer // of each parameter
 	permutations [][]int       // of each parameter, to PyTorch's order of dimensions
-	buffers      []*Buffer
+	buffers      []*kron.Buffer
+	firsts       []float32 // of each buffer, what Init sets
 	layers       []*kron.Layer
 	linears      []*linearWeight
 	entries      []entry // what Summary lists
 	scratch      int     // workspace of each worker
+	pairs        string  // a layer that trains on two samples at least, if not empty
 }
 
-// A design is what a model is made from, again and again. Models of one design
-// can read each other's values.
+// A design is what a model is made from, again and again. Models of one design, or
+// of equal ones, can read each other's values.
 type design struct {
 	input  Shape
 	layers sequence
-}
-
-// A Buffer is a named tensor of a model that training changes but no optimizer
-// sees: a running mean of batch normalisation.
-type Buffer struct {
-	Name  string // as PyTorch names it: "1.running_mean"
-	Value []float32
-	first float32 // what Init sets
 }
 
 // New returns a model that applies the layers in order to samples of the given
@@ -163,8 +158,8 @@ func (m *Model) Init(seed uint64) {
 	for i, p := range m.params {
 		m.inits[i](p.Value, r)
 	}
-	for _, b := range m.buffers {
-		kernels.Fill(b.Value, b.first)
+	for i, b := range m.buffers {
+		kernels.Fill(b.Value, m.firsts[i])
 	}
 }
 
@@ -187,11 +182,13 @@ func (m *Model) Clone() (*Model, error) {
 	return c, c.CopyFrom(m)
 }
 
-// CopyFrom copies all values, those of parameters and of buffers, from src. It
-// allocates nothing. It fails, and copies nothing, unless m and src are clones of
-// one model, or one of them is that model.
+// CopyFrom copies all values, those of parameters and of buffers, from src, a model of
+// the same layers: a clone, or one that was made by the same calls. Between clones
+// it allocates nothing. It fails, and copies nothing, where the layers differ, be it
+// in their names alone; [Model.LoadStateDict] goes by the names and shapes of
+// parameters.
 func (m *Model) CopyFrom(src *Model) error {
-	if err := m.checkClone("CopyFrom", src); err != nil {
+	if err := m.checkLayers("CopyFrom", src); err != nil {
 		return err
 	}
 	for i, p := range m.params {
@@ -203,14 +200,25 @@ func (m *Model) CopyFrom(src *Model) error {
 	return nil
 }
 
-func (m *Model) checkClone(call string, other *Model) error {
-	if m == nil || m.design == nil || other == nil || other.design != m.design {
-		return fmt.Errorf("nn: %s: the models are not clones of each other", call)
+// checkLayers returns an error unless both models are of the same layers.
+func (m *Model) checkLayers(call string, other *Model) error {
+	if m == nil || m.design == nil || other == nil || other.design == nil || !m.hasLayersOf(other) {
+		return fmt.Errorf("nn: %s: the models are not of the same layers", call)
 	}
 	return nil
 }
 
-// read makes m, which may have no values of its own, use those of another clone.
+func (m *Model) hasLayersOf(other *Model) bool {
+	if m.design == other.design {
+		return true
+	}
+	// Equal descriptions may be shared in different places, as their kinds say.
+	same := func(a, b entry) bool { return a.name == b.name && a.kind == b.kind }
+	return reflect.DeepEqual(m.design, other.design) && slices.EqualFunc(m.entries, other.entries, same)
+}
+
+// read makes m, which may have no values of its own, use those of another model of the
+// same layers.
 func (m *Model) read(other *Model) {
 	for i, p := range m.params {
 		p.Value = other.params[i].Value
@@ -252,10 +260,27 @@ func (m *Model) Params() []*kron.Param { return slices.Clone(m.params) }
 
 // Buffers returns the buffers in the order of the layers. The elements of Value
 // may be written.
-func (m *Model) Buffers() []*Buffer { return slices.Clone(m.buffers) }
+func (m *Model) Buffers() []*kron.Buffer { return slices.Clone(m.buffers) }
 
 // Layers returns the layers with Kronecker-factored curvature, in order.
 func (m *Model) Layers() []*kron.Layer { return slices.Clone(m.layers) }
+
+// MinBatch returns the least number of samples that a session can train on: 2 if a
+// [BatchNorm] takes its moments over the batch alone, else 1.
+func (m *Model) MinBatch() int {
+	if m.pairs != "" {
+		return 2
+	}
+	return 1
+}
+
+// checkMinBatch returns an error if there are too few samples to train on.
+func (m *Model) checkMinBatch(call string, rows int) error {
+	if rows >= m.MinBatch() {
+		return nil
+	}
+	return fmt.Errorf("nn: %s: a batch of %d row: %s takes moments over the rows: want at least %d", call, rows, m.pairs, m.MinBatch())
+}
 
 // CheckInput returns the number of samples in x. It fails unless x consists of
 // one or more whole samples and, where the model begins with an [Embedding], of

@@ -60,15 +60,16 @@ func (m *Model) Pack(c PackConfig) (*PackedModel, error) {
 	return p, nil
 }
 
-// CopyFrom makes p the values that m has now, m being the model that it was made of,
-// or a clone. No predictor may read p during the call. It allocates nothing.
+// CopyFrom makes p the values that m has now, m being the model that it was made of, or
+// one of the same layers, see [Model.CopyFrom]. No predictor may read p during the
+// call. It allocates nothing where m is that model or a clone.
 //
-// It fails, and changes nothing, if m is another model, or a weight that shall be
+// It fails, and changes nothing, if m has other layers, or a weight that shall be
 // float16 is no finite number below 65520.
 func (p *PackedModel) CopyFrom(m *Model) error { return p.copyFrom("CopyFrom", m) }
 
 func (p *PackedModel) copyFrom(call string, m *Model) error {
-	if err := p.model.checkClone(call, m); err != nil {
+	if err := p.model.checkLayers(call, m); err != nil {
 		return err
 	}
 	if p.float16 {
@@ -130,16 +131,17 @@ func (p *PackedModel) NumBytes() int {
 	return n
 }
 
-// SetPacked makes the predictor read a packed model from the next call on, one of the
-// model that the predictor was made for, or of a clone. It copies and allocates
-// nothing. It fails, and changes nothing, if p is of another model, or has float16
-// weights and the predictor was made for float32 ones.
+// SetPacked makes the predictor read a packed model from the next call on, of the same
+// layers as the model that it was made for, see [Model.CopyFrom]. It copies nothing, and
+// allocates nothing where one is a clone of the other. It fails, and changes nothing,
+// where the layers differ, or m has float16 weights and the predictor was made for
+// float32 ones.
 func (p *Predictor) SetPacked(m *PackedModel) error {
 	const call = "SetPacked"
 	if m == nil {
 		return fmt.Errorf("nn: %s: there is no model", call)
 	}
-	if err := p.model.checkClone(call, m.model); err != nil {
+	if err := p.model.checkLayers(call, m.model); err != nil {
 		return err
 	}
 	if m.float16 && !p.float16 {

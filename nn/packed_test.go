@@ -142,8 +142,9 @@ func TestPackErrors(t *testing.T) {
 		require.NoError(t, half.CopyFrom(m))
 	}
 
-	const clones = ": the models are not clones of each other"
-	twin := sequential(t, nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+	const clones = ": the models are not of the same layers"
+	require.NoError(t, half.CopyFrom(sequential(t, nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))))
+	twin := sequential(t, nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
 	require.EqualError(t, half.CopyFrom(twin), "nn: CopyFrom"+clones)
 	require.EqualError(t, half.CopyFrom(nil), "nn: CopyFrom"+clones)
 	require.EqualError(t, p.SetPacked(pack(t, twin, float16)), "nn: SetPacked"+clones)

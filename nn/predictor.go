@@ -43,11 +43,12 @@ func (m *Model) newPredictor(batch int, float16 bool) (*Predictor, *plan, error)
 	return p, buffers, nil
 }
 
-// SetModel makes the predictor read another model from the next call on, a clone
-// of the one that it was made for. It copies and allocates nothing. It fails, and
-// changes nothing, if m is no such clone.
+// SetModel makes the predictor read another model from the next call on, one of the
+// same layers as that which it was made for, see [Model.CopyFrom]. It copies nothing,
+// and between clones allocates nothing. It fails, and changes nothing, where the
+// layers differ.
 func (p *Predictor) SetModel(m *Model) error {
-	if err := p.model.checkClone("SetModel", m); err != nil {
+	if err := p.model.checkLayers("SetModel", m); err != nil {
 		return err
 	}
 	p.model.read(m)
@@ -56,8 +57,9 @@ func (p *Predictor) SetModel(m *Model) error {
 
 // Predict returns the model's outputs for x, which is row-major with In features
 // a row and between 1 and the predictor's batch of rows. The result has Out
-// features a row and the bits that a session's Forward gives; it belongs to the
-// predictor, until its next call. x must not be a slice that the predictor
+// features a row, and the bits that a session's Forward gives where the model has
+// neither batch normalisation nor dropout, which are others in training. It belongs
+// to the predictor, until its next call. x must not be a slice that the predictor
 // returned. A NaN in x gives NaN, not an error.
 func (p *Predictor) Predict(x []float32) ([]float32, error) {
 	rows, err := p.model.checkInput("Predict", x, p.batch)

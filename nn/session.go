@@ -83,7 +83,8 @@ type averager interface {
 // NewSession returns a session for training m with batches of at most batch
 // rows. To predict alone, a [Predictor] is smaller.
 //
-// It fails if batch is not positive or the session needs more than 16 GiB.
+// It fails if batch is less than [Model.MinBatch] or the session needs more than
+// 16 GiB.
 func (m *Model) NewSession(batch int) (*Session, error) {
 	s, _, err := m.newSession(batch)
 	return s, err
@@ -92,6 +93,9 @@ func (m *Model) NewSession(batch int) (*Session, error) {
 // newSession also returns the plan of the session's buffers.
 func (m *Model) newSession(batch int) (*Session, *plan, error) {
 	if err := m.checkBatch("NewSession", batch); err != nil {
+		return nil, nil, err
+	}
+	if err := m.checkMinBatch("NewSession", batch); err != nil {
 		return nil, nil, err
 	}
 	s := &Session{
@@ -143,19 +147,31 @@ func (s *Session) SetRandom(seed, forwards uint64) { s.random = randomState{seed
 // Random returns the random state; see [Session.SetRandom].
 func (s *Session) Random() (seed, forwards uint64) { return s.random.origin, s.random.pass }
 
-// Forward computes the outputs of x, which is row-major with In numbers a row
-// and between 1 and the session's batch of rows. The result has Out numbers a
-// row; it belongs to the session, until its next Forward.
+// Forward computes the outputs of x in training: batch normalisation takes the
+// moments of the batch, dropout drops. For predictions take a [Predictor], and for
+// their loss [CrossEntropy.Loss], [MSE] or [BinaryCrossEntropy.Loss]. x is row-major with In numbers a row and between [Model.MinBatch], 1
+// for most models, and the session's batch of rows. The result has Out numbers a row;
+// it belongs to the session, until its next Forward.
 //
 // The session keeps x, for Backward: it must not change until then, nor be a
 // slice that the session returned. A NaN in x gives NaN, not an error; a token
 // that the model has no embedding for is an error.
 func (s *Session) Forward(x []float32) ([]float32, error) {
-	rows, err := s.model.checkInput("Forward", x, s.batch)
+	rows, err := s.checkInput("Forward", x)
 	if err != nil {
 		return nil, err
 	}
 	return s.forward(x, rows), nil
+}
+
+// checkInput returns the samples in x, which must be as many as the session can train
+// on.
+func (s *Session) checkInput(call string, x []float32) (rows int, err error) {
+	rows, err = s.model.checkInput(call, x, s.batch)
+	if err == nil {
+		err = s.model.checkMinBatch(call, rows)
+	}
+	return rows, err
 }
 
 func (s *Session) forward(x []float32, rows int) []float32 {

@@ -73,7 +73,7 @@ func (s *Session) checkStep(call string, opt Stepper, x []float32) (rows int, er
 	if opt == nil {
 		return 0, fmt.Errorf("nn: %s: there is no optimizer", call)
 	}
-	return s.model.checkInput(call, x, s.batch)
+	return s.checkInput(call, x)
 }
 
 func (s *Session) step(opt Stepper, loss float32) (float32, error) {

@@ -63,6 +63,10 @@ func AdaFisherDefaults() AdaFisherConfig {
 // [AdaFisher.Reports] shows it for each layer. In the other variants F reaches
 // up to 1, and LR must be tuned anew.
 //
+// In all variants a layer with a single output, the last one of a scalar regression
+// or a binary classifier, has F = Lambda before long, and moves by LR/Lambda times
+// the momentum: see package kron. [Calibrated] has a curvature there, too.
+//
 // In a step that updates the factors, the pass must have the statistics of
 // every layer with a gradient of a parameter that is not frozen.
 //
@@ -120,6 +124,9 @@ func newAdaFisher(m Model, c AdaFisherConfig, name string, decoupled bool) (*Ada
 	})
 	if err != nil {
 		return nil, o.wrap(err)
+	}
+	for _, l := range o.layers.list {
+		o.names.vectors = append(o.names.vectors, l.keyH, l.keyS)
 	}
 	o.owners = make([]*factored[*kron.Factors], len(o.slots))
 	for i := range o.slots {
@@ -251,7 +258,7 @@ func (o *AdaFisher) SaveState(st *State) {
 
 // Restore continues from a copy of st; see [Optimizer].
 func (o *AdaFisher) Restore(st *State) error {
-	if err := o.checkState(st, 2*len(o.layers.list), 0); err != nil {
+	if err := o.checkState(st); err != nil {
 		return err
 	}
 	for i := range o.layers.list {

@@ -182,6 +182,7 @@ func NewCalibrated(m Model, c CalibratedConfig) (*Calibrated, error) {
 	if err != nil {
 		return nil, o.wrap(err)
 	}
+	nameMoments(&o.layers, &o.names)
 	o.tensors = make([]tensor, len(o.slots))
 	for i := range o.tensors {
 		o.tensors[i] = tensor{layer: o.layers.owners[o.slots[i].param], other: -1}
@@ -468,13 +469,7 @@ func (o *Calibrated) SaveState(st *State) {
 
 // Restore continues from a copy of st; see [Optimizer].
 func (o *Calibrated) Restore(st *State) error {
-	vectors := 2 * len(o.layers.list)
-	for i := range o.layers.list {
-		if _, _, mean, _ := o.layers.list[i].averages.Averages(); len(mean) > 0 {
-			vectors++
-		}
-	}
-	if err := o.checkState(st, vectors, len(o.layers.list)); err != nil {
+	if err := o.checkState(st); err != nil {
 		return err
 	}
 	if err := stageMoments(&o.layers, st); err != nil {

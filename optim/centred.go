@@ -35,6 +35,7 @@ type Centred struct {
 	inner     string // of the optimizer's state
 	rule      string // of its own
 	layers    layers[*kron.Moments]
+	names     stateNames     // of what a state has beside the optimizer's
 	centred   []centredLayer // one for each of layers
 	owners    map[*kron.Param]*centredLayer
 	gradients map[*kron.Param][]float32 // of the copy
@@ -85,6 +86,7 @@ func NewCentred(m Model, opt Optimizer, gamma float64) (*Centred, error) {
 	if err != nil {
 		return fail(err)
 	}
+	nameMoments(&c.layers, &c.names)
 	c.centred = make([]centredLayer, len(c.layers.list))
 	for i := range c.centred {
 		l := &c.layers.list[i]
@@ -223,16 +225,18 @@ func (c *Centred) Restore(st *State) error {
 	case st.Rule != c.rule:
 		return c.wrap(fmt.Errorf("state: it is of %q: want %q", st.Rule, c.rule))
 	}
+	if err := errors.Join(c.names.missing(st)...); err != nil {
+		return c.wrap(fmt.Errorf("state: %w", err))
+	}
 	if err := stageMoments(&c.layers, st); err != nil {
 		return c.wrap(fmt.Errorf("state: %w", err))
 	}
 	inner := &State{Rule: c.inner, LR: st.LR, Counters: maps.Clone(st.Counters), Vectors: maps.Clone(st.Vectors)}
-	for i := range c.layers.list {
-		l := &c.layers.list[i]
-		delete(inner.Counters, l.counter)
-		for _, key := range []string{l.keyH, l.keyS, l.keyMean} {
-			delete(inner.Vectors, key)
-		}
+	for _, name := range c.names.counters {
+		delete(inner.Counters, name)
+	}
+	for _, name := range c.names.vectors {
+		delete(inner.Vectors, name)
 	}
 	if err := c.Optimizer.Restore(inner); err != nil {
 		return err

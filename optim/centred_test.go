@@ -162,9 +162,9 @@ func TestCentredState(t *testing.T) {
 	for message, spoil := range map[string]func(*optim.State){
 		`it is of "Adam": want "Adam centred"`: func(s *optim.State) { s.Rule = "Adam" },
 		`counter "a/updates" is missing`:       func(s *optim.State) { delete(s.Counters, "a/updates") },
-		"average of moment Mean has 0 entries": func(s *optim.State) { delete(s.Vectors, "b/mean") },
+		`vector "b/mean" is missing`:           func(s *optim.State) { delete(s.Vectors, "b/mean") },
 		`vector "b.weight/first_moment"`:       func(s *optim.State) { s.Vectors["b.weight/first_moment"][0] = nan },
-		"it has 6 counters: want 5":            func(s *optim.State) { s.Counters["more"] = 1 },
+		`counter "more" is unknown`:            func(s *optim.State) { s.Counters["more"] = 1 },
 	} {
 		state := opt.State()
 		spoil(state)

@@ -48,7 +48,8 @@
 //   - [NewAdaFisherW], half the state, with [kron.Paper] and a learning rate searched
 //     from 1e-3 on. With the published variant, the default, it is close to SGD with a
 //     Momentum and a Dampening of 0.9 and a learning rate of 1: see [AdaFisher].
-//     [AdaFisher.Reports] tells how far the curvature matters.
+//     [AdaFisher.Reports], and [FormatReports] in a table, tell how far the curvature
+//     matters.
 //   - [NewCalibrated] at its defaults, half the state, where the network consists of
 //     layers that the library knows: it is made to need no search. In the study,
 //     bench/results/study, it was without one clearly ahead of AdamW without one on all

@@ -25,12 +25,22 @@ import (
 //
 //	average = d*average + (1-d)*weight
 //
-// It keeps 4 bytes a weight. An EMA serves one goroutine, the one that trains.
+// Before the first, the averages are the weights that the model had in NewEMA.
+//
+// The averages are those of parameters alone. Buffers, such as the running mean and
+// variance of batch normalisation, are averages already: averaged weights are used
+// with the buffers that the model has. A model with buffers has a method Buffers, as
+// that of package nn.
+//
+// It keeps 4 bytes a weight. An EMA serves one goroutine, the one that trains; a
+// checkpoint.Run of package nn/checkpoint saves and restores it with the rest of
+// the run.
 type EMA struct {
 	decay    float64
 	params   []*kron.Param
+	buffers  []*kron.Buffer
 	averages [][]float32
-	keys     []string // of the averages in a State
+	names    stateNames // of State; vectors in the order of params
 	updates  int64
 	swapped  bool // the averages are in the model and the weights in averages
 }
@@ -38,7 +48,7 @@ type EMA struct {
 const emaName = "EMA"
 
 // NewEMA returns averages of the model's parameters with a decay in [0, 1); usual
-// ones are 0.99 to 0.9999.
+// ones are 0.99 to 0.9999. It fails if a weight is not finite.
 func NewEMA(m Model, decayOf float64) (*EMA, error) {
 	if err := checkSettings(emaName, setting{"the decay", decayOf, decay}); err != nil {
 		return nil, err
@@ -47,10 +57,13 @@ func NewEMA(m Model, decayOf float64) (*EMA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("optim: EMA: %w", err)
 	}
-	e := &EMA{decay: decayOf, params: params}
+	e := &EMA{decay: decayOf, params: params, buffers: buffersOf(m), names: stateNames{counters: []string{stepsKey}}}
 	for _, p := range params {
+		if err := checkWeights(p); err != nil {
+			return nil, err
+		}
 		e.averages = append(e.averages, slices.Clone(p.Value))
-		e.keys = append(e.keys, p.Name+"/average")
+		e.names.vectors = append(e.names.vectors, p.Name+"/average")
 	}
 	return e, nil
 }
@@ -65,8 +78,8 @@ func (e *EMA) Update() error {
 		if err := e.checkSize(i, p); err != nil {
 			return err
 		}
-		if !kernels.AllFinite(p.Value) {
-			return fmt.Errorf("optim: EMA: parameter %s has an entry that is not finite", p.Name)
+		if err := checkWeights(p); err != nil {
+			return err
 		}
 	}
 	// What is added complements the rounded decay: else the averages would be off by up
@@ -86,6 +99,21 @@ func (e *EMA) Update() error {
 	return nil
 }
 
+func checkWeights(p *kron.Param) error {
+	if !kernels.AllFinite(p.Value) {
+		return fmt.Errorf("optim: EMA: parameter %s has an entry that is not finite", p.Name)
+	}
+	return nil
+}
+
+// buffersOf returns the buffers of a model, if it has any.
+func buffersOf(m Model) []*kron.Buffer {
+	if m, ok := m.(interface{ Buffers() []*kron.Buffer }); ok {
+		return m.Buffers()
+	}
+	return nil
+}
+
 func (e *EMA) checkSize(i int, p *kron.Param) error {
 	if len(p.Value) != len(e.averages[i]) {
 		return fmt.Errorf("optim: EMA: parameter %s has %d entries: want %d", p.Name, len(p.Value), len(e.averages[i]))
@@ -94,7 +122,8 @@ func (e *EMA) checkSize(i int, p *kron.Param) error {
 }
 
 // Swap exchanges the averages and the model's weights; a second call brings both
-// back. No pass, step or Update may come between.
+// back. No training step or Update may come between, and to evaluate, take a
+// predictor: a session's passes are those of training. The model's buffers stay.
 func (e *EMA) Swap() {
 	var buffer [1 << 10]float32
 	for i, p := range e.params {
@@ -121,9 +150,9 @@ func (e *EMA) average(i int) []float32 {
 	return e.averages[i]
 }
 
-// CopyTo copies the averages into another model, whose parameters have the same
-// names and lengths, such as one that serves. If they haven't, it fails and changes
-// nothing.
+// CopyTo copies the averages, and the buffers as the trained model has them, into
+// another model, such as one that serves. Its parameters and buffers must have the
+// same names and lengths; if they haven't, it fails and changes nothing.
 func (e *EMA) CopyTo(m Model) error {
 	params, err := checkModel(m)
 	if err != nil {
@@ -140,8 +169,21 @@ func (e *EMA) CopyTo(m Model) error {
 			return err
 		}
 	}
+	buffers := buffersOf(m)
+	if len(buffers) != len(e.buffers) {
+		return fmt.Errorf("optim: EMA: CopyTo: the model has %d buffers: want %d", len(buffers), len(e.buffers))
+	}
+	for i, b := range buffers {
+		if from := e.buffers[i]; b.Name != from.Name || len(b.Value) != len(from.Value) {
+			return fmt.Errorf("optim: EMA: CopyTo: buffer %d of the model is %s with %d entries: want %s with %d",
+				i, b.Name, len(b.Value), from.Name, len(from.Value))
+		}
+	}
 	for i, p := range params {
 		kernels.Copy(p.Value, e.average(i))
+	}
+	for i, b := range buffers {
+		copy(b.Value, e.buffers[i].Value)
 	}
 	return nil
 }
@@ -159,7 +201,7 @@ func (e *EMA) State() *State {
 func (e *EMA) SaveState(st *State) {
 	st.begin(emaName)
 	st.Counters[stepsKey] = e.updates
-	for i, key := range e.keys {
+	for i, key := range e.names.vectors {
 		st.save(key, e.average(i))
 	}
 }
@@ -176,18 +218,19 @@ func (e *EMA) Restore(st *State) error {
 		return fail(errors.New("there is none"))
 	case st.Rule != emaName:
 		return fail(fmt.Errorf("it is of %q: want %q", st.Rule, emaName))
-	case len(st.Counters) != 1 || len(st.Vectors) != len(e.params):
-		return fail(fmt.Errorf("it has %d counters and %d vectors: want 1 and %d", len(st.Counters), len(st.Vectors), len(e.params)))
+	}
+	if err := e.names.check(st); err != nil {
+		return fail(err)
 	}
 	if err := checkCounter(st, stepsKey); err != nil {
 		return fail(err)
 	}
-	for i, key := range e.keys {
+	for i, key := range e.names.vectors {
 		if err := checkVector(st, key, len(e.averages[i]), false); err != nil {
 			return fail(err)
 		}
 	}
-	for i, key := range e.keys {
+	for i, key := range e.names.vectors {
 		copy(e.averages[i], st.Vectors[key])
 	}
 	e.updates = st.Counters[stepsKey]

@@ -44,13 +44,12 @@ func Example() {
 		}
 	}
 	fmt.Printf("loss %.3f\n", loss)
-	for _, r := range opt.Reports() {
-		fmt.Printf("layer %s: lambda is %.0f %% of F\n", r.Layer, 100*r.DampingShare)
-	}
+	fmt.Print(optim.FormatReports(opt.Reports()))
 	// Output:
 	// loss 0.005
-	// layer 0: lambda is 99 % of F
-	// layer 2: lambda is 100 % of F
+	// layer  damping      min F   median F      max F     spread       step
+	// 0       99.5 %      0.001      0.001    0.00107       1.07      0.995
+	// 2      100.0 %      0.001      0.001      0.001          1          1
 }
 
 // A warm-up and a cosine, no weight decay for biases, and clipped gradients.
@@ -164,21 +163,27 @@ func ExampleEMA() {
 			log.Fatal(err)
 		}
 	}
-	ema.Swap()
-	if _, err := session.Forward(x); err != nil {
+	predictor, err := model.NewPredictor(len(labels))
+	if err != nil {
 		log.Fatal(err)
 	}
-	loss, err := session.SoftmaxCrossEntropy(labels)
+	ema.Swap()
+	scores, err := predictor.Predict(x)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ema.Swap()
+	loss, err := nn.CrossEntropy{}.Loss(scores, labels)
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Printf("loss with the averages %.3f\n", loss)
-	ema.Swap()
 	// Output: loss with the averages 0.002
 }
 
-// Stop, and go on later with the very same bits: the weights, the optimizer's
-// state and the configuration are all that is needed.
+// Stop, and go on later with the very same bits: beside the weights, the optimizer's
+// state and its configuration are all that this network needs. For one with batch
+// normalisation or dropout, and to save it all to a file, see package nn/checkpoint.
 func ExampleState() {
 	model, session := newXor()
 	train := func(opt optim.Optimizer, steps int) {

@@ -143,6 +143,17 @@ func (ls *layers[A]) commitAll() {
 	}
 }
 
+// nameMoments adds the names that moments have in a state.
+func nameMoments(ls *layers[*kron.Moments], to *stateNames) {
+	for _, l := range ls.list {
+		to.counters = append(to.counters, l.counter)
+		to.vectors = append(to.vectors, l.keyH, l.keyS)
+		if _, _, mean, _ := l.averages.Averages(); len(mean) > 0 {
+			to.vectors = append(to.vectors, l.keyMean)
+		}
+	}
+}
+
 // saveMoments stores a copy of the moments in a state.
 func saveMoments(ls *layers[*kron.Moments], st *State) {
 	for i := range ls.list {

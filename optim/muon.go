@@ -130,13 +130,13 @@ func NewMuon(m Model, c MuonConfig) (*Muon, error) {
 	for i := range o.slots {
 		s := &o.slots[i]
 		if len(s.param.Shape) < 2 || slices.Contains(c.AdamW, s.param) {
-			s.keep(firstMoment, secondMoment)
+			o.keepFor(s, firstMoment, secondMoment)
 			continue
 		}
 		if last := s.param.Shape[len(s.param.Shape)-1]; last < 1 || s.size%last != 0 {
 			return nil, o.wrap(fmt.Errorf("parameter %s has %d entries and shape %v", s.param.Name, s.size, s.param.Shape))
 		}
-		s.keep(moment{name: "momentum"})
+		o.keepFor(s, moment{name: "momentum"})
 		s.whole = true
 		rows, cols := s.matrix()
 		size, side = max(size, s.size), max(side, min(rows, cols))

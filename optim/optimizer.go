@@ -12,8 +12,11 @@ import (
 	"github.com/adafisher-go/adafisher/kron"
 )
 
-// A Model is what an optimizer needs to know of a network. The lists must stay
-// as they are while an optimizer uses them.
+// A Model is what an optimizer needs to know of a network: an nn.Model, or a type of
+// the caller's own, as for two networks that are trained as one. The lists must stay
+// as they are while an optimizer uses them. Each parameter and each layer is there
+// once, under a name of its own, which a [State] knows it by: parameters of two
+// networks need different names.
 type Model interface {
 	Params() []*kron.Param
 	Layers() []*kron.Layer // those with Kronecker-factored curvature
@@ -101,6 +104,7 @@ type core struct {
 	steps int64
 	slots []slot
 	index map[*kron.Param]*slot
+	names stateNames
 
 	// The step in progress.
 	check  uint64      // its number, refused ones included
@@ -168,11 +172,13 @@ func (c *core) init(m Model, r rule, name string, o settings) error {
 	if err != nil {
 		return c.wrap(err)
 	}
+	c.names.counters = append(c.names.counters, stepsKey)
 	c.slots = make([]slot, len(params))
 	c.index = make(map[*kron.Param]*slot, len(params))
 	for i, p := range params {
 		c.slots[i] = slot{param: p, number: i, size: len(p.Value), lr: 1, decay: 1, unit: lineUnit, counter: p.Name + "/" + stepsKey}
 		c.index[p] = &c.slots[i]
+		c.names.counters = append(c.names.counters, c.slots[i].counter)
 	}
 	if err := c.group(o.Groups, o.weightDecay); err != nil {
 		return c.wrap(err)
@@ -190,8 +196,8 @@ func (c *core) init(m Model, r rule, name string, o settings) error {
 	return nil
 }
 
-// keep makes moments for the parameter.
-func (s *slot) keep(kinds ...moment) {
+// keepFor makes moments for one parameter.
+func (c *core) keepFor(s *slot, kinds ...moment) {
 	s.kinds = kinds
 	for _, k := range kinds {
 		n := s.size
@@ -201,12 +207,13 @@ func (s *slot) keep(kinds ...moment) {
 		s.moments = append(s.moments, make([]float32, n))
 		s.keys = append(s.keys, s.param.Name+"/"+k.name)
 	}
+	c.names.vectors = append(c.names.vectors, s.keys...)
 }
 
 // keep makes moments for every parameter.
 func (c *core) keep(kinds ...moment) {
 	for i := range c.slots {
-		c.slots[i].keep(kinds...)
+		c.keepFor(&c.slots[i], kinds...)
 	}
 }
 

@@ -1,6 +1,11 @@
 package optim
 
-import "github.com/adafisher-go/adafisher/kron"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/adafisher-go/adafisher/kron"
+)
 
 // A Report says what a layer's curvature makes of the next step.
 type Report struct {
@@ -25,4 +30,21 @@ func (o *AdaFisher) Reports() []Report {
 		all[i] = r
 	}
 	return all
+}
+
+// FormatReports returns a table of reports, one line a layer: which share of F is
+// damping, the smallest, median and largest F, how many times the largest is the
+// smallest, and the mean step. For a person to read; programs take the fields.
+func FormatReports(reports []Report) string {
+	width := len("layer")
+	for _, r := range reports {
+		width = max(width, len(r.Layer))
+	}
+	var s strings.Builder
+	fmt.Fprintf(&s, "%-*s  %7s  %9s  %9s  %9s  %9s  %9s\n", width, "layer", "damping", "min F", "median F", "max F", "spread", "step")
+	for _, r := range reports {
+		fmt.Fprintf(&s, "%-*s  %5.1f %%  %9.3g  %9.3g  %9.3g  %9.3g  %9.3g\n",
+			width, r.Layer, 100*r.DampingShare, r.Min, r.Median, r.Max, r.Spread(), r.Step)
+	}
+	return s.String()
 }

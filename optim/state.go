@@ -3,14 +3,19 @@ package optim
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/adafisher-go/adafisher/kernels"
 )
 
-// A State is what an optimizer carries from one step to the next, by name. With
-// the parameters themselves, and an optimizer of the same configuration, it
-// continues a run with the very same bits. Apart from the learning rate it holds
-// no hyper-parameters.
+// A State is what an optimizer carries from one step to the next, by name. With it,
+// an optimizer of the same configuration goes on with the very same bits. Apart from
+// the learning rate it holds no hyper-parameters.
+//
+// A whole run has more than that: the parameters, the running moments of batch
+// normalisation, the random numbers of dropout, averages of the weights. A
+// checkpoint.Run of package nn/checkpoint saves and restores them all.
 type State struct {
 	Rule     string               // what the state belongs to: "AdamW", "AdaFisher published"
 	LR       float64              // learning rate of the next step
@@ -54,16 +59,16 @@ func (s *State) save(key string, v []float32) { s.Vectors[key] = append(s.Vector
 
 // Restore continues from a copy of st; see [Optimizer].
 func (c *core) Restore(st *State) error {
-	if err := c.checkState(st, 0, 0); err != nil {
+	if err := c.checkState(st); err != nil {
 		return err
 	}
 	c.load(st)
 	return nil
 }
 
-// checkState returns an error unless st belongs to this rule and model; there are so
-// many vectors in it beside the moments, and counters beside those of steps.
-func (c *core) checkState(st *State, vectors, counters int) error {
+// checkState returns an error unless st belongs to this rule and model; the values of
+// layers are for the caller to check.
+func (c *core) checkState(st *State) error {
 	if st == nil {
 		return c.stateError(errors.New("there is none"))
 	}
@@ -73,15 +78,8 @@ func (c *core) checkState(st *State, vectors, counters int) error {
 	if err := c.checkLR(st.LR, c.maxLR); err != nil {
 		return err
 	}
-	if got, want := len(st.Counters), 1+len(c.slots)+counters; got != want {
-		return c.stateError(fmt.Errorf("it has %d counters: want %d", got, want))
-	}
-	want := vectors
-	for i := range c.slots {
-		want += len(c.slots[i].moments)
-	}
-	if got := len(st.Vectors); got != want {
-		return c.stateError(fmt.Errorf("it has %d vectors: want %d", got, want))
+	if err := c.names.check(st); err != nil {
+		return c.stateError(err)
 	}
 	if err := checkCounter(st, stepsKey); err != nil {
 		return c.stateError(err)
@@ -104,22 +102,60 @@ func (c *core) stateError(err error) error {
 	return fmt.Errorf("optim: %s: state: %w", c.name, err)
 }
 
+// stateNames are the names of the counters and vectors in a state, each there once.
+type stateNames struct{ counters, vectors []string }
+
+// check returns an error that lists what is missing in a state, and what is unknown.
+func (n *stateNames) check(st *State) error {
+	errs := n.missing(st)
+	if errs == nil && len(st.Counters) == len(n.counters) && len(st.Vectors) == len(n.vectors) {
+		return nil
+	}
+	errs = unknown(errs, "counter", st.Counters, n.counters)
+	return errors.Join(unknown(errs, "vector", st.Vectors, n.vectors)...)
+}
+
+// missing returns an error for each name that a state lacks.
+func (n *stateNames) missing(st *State) (errs []error) {
+	for _, name := range n.counters {
+		if _, ok := st.Counters[name]; !ok {
+			errs = append(errs, fmt.Errorf("counter %q is missing", name))
+		}
+	}
+	for _, name := range n.vectors {
+		if _, ok := st.Vectors[name]; !ok {
+			errs = append(errs, fmt.Errorf("vector %q is missing", name))
+		}
+	}
+	return errs
+}
+
+// unknown adds an error for each of the names in got that is not one of want.
+func unknown[V any](errs []error, kind string, got map[string]V, want []string) []error {
+	known := make(map[string]bool, len(want))
+	for _, name := range want {
+		known[name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(got)) {
+		if !known[name] {
+			errs = append(errs, fmt.Errorf("%s %q is unknown", kind, name))
+		}
+	}
+	return errs
+}
+
+// checkCounter and checkVector check what a state has.
+
 func checkCounter(st *State, key string) error {
-	n, ok := st.Counters[key]
-	switch {
-	case !ok:
-		return fmt.Errorf("counter %q is missing", key)
-	case n < 0:
+	if n := st.Counters[key]; n < 0 {
 		return fmt.Errorf("counter %q is %d: want 0 or more", key, n)
 	}
 	return nil
 }
 
 func checkVector(st *State, key string, n int, square bool) error {
-	v, ok := st.Vectors[key]
+	v := st.Vectors[key]
 	switch {
-	case !ok:
-		return fmt.Errorf("vector %q is missing", key)
 	case len(v) != n:
 		return fmt.Errorf("vector %q has %d entries: want %d", key, len(v), n)
 	case !kernels.AllFinite(v):

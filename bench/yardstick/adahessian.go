@@ -45,7 +45,7 @@ type AdaHessian struct {
 	rate
 	config  AdaHessianConfig
 	params  []*kron.Param
-	buffers []*nn.Buffer
+	buffers []*kron.Buffer
 	steps   int64
 	random  *rand.Rand
 

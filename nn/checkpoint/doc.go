@@ -19,7 +19,8 @@
 //	content.Ints["epoch"] = epoch // a caller's own
 //	err = checkpoint.Save(path, content)
 //
-// The learner of package serve saves itself.
+// [Run.SetEMA] adds averages of the weights. The learner of package serve saves
+// itself.
 //
 // # Files
 //

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/adafisher-go/adafisher/kernels"
@@ -14,9 +15,10 @@ import (
 const (
 	ofModel     = "model/"
 	ofOptimizer = "optimizer/"
+	ofEMA       = "ema/"
 
-	lrName       = ofOptimizer + "lr"
-	ruleName     = ofOptimizer + "rule"
+	lrName       = "lr" // of a state
+	ruleName     = "rule"
 	seedName     = "session/seed"
 	forwardsName = "session/forwards"
 )
@@ -33,8 +35,10 @@ type Optimizer interface {
 type Run struct {
 	session   *nn.Session
 	optimizer Optimizer
+	ema       *optim.EMA  // nil without
 	values    []named     // of the model
 	state     optim.State // of the last Content
+	averages  optim.State // likewise
 }
 
 // named are the values of a parameter or a buffer.
@@ -59,6 +63,10 @@ func NewRun(m *nn.Model, s *nn.Session, opt Optimizer) (*Run, error) {
 	return r, nil
 }
 
+// SetEMA makes averages of the model's weights a part of the run; nil, as at first,
+// is none.
+func (r *Run) SetEMA(ema *optim.EMA) { r.ema = ema }
+
 // Content returns the state of the run between two steps:
 //
 //	Vectors  model/NAME        each parameter and buffer, in the model's own layout
@@ -69,38 +77,69 @@ func NewRun(m *nn.Model, s *nn.Session, opt Optimizer) (*Run, error) {
 //	Uints    session/seed      what dropout draws from: see [nn.Session.Random]
 //	         session/forwards
 //
+// and, with an EMA, its state as the optimizer's, under ema/. The parameters are the
+// trained ones, also while the averages are in the model.
+//
 // A caller may add others: the number of the epoch, say. The content shares its
-// memory with the run: save it before the next step, and the next Content.
+// memory with the run: save it before the next step, Swap or Content.
 func (r *Run) Content() *Content {
-	r.optimizer.SaveState(&r.state)
 	seed, forwards := r.session.Random()
 	c := &Content{
 		Vectors: make(map[string][]float32),
-		Floats:  map[string]float64{lrName: r.state.LR},
+		Floats:  make(map[string]float64),
 		Ints:    make(map[string]int64),
 		Uints:   map[string]uint64{seedName: seed, forwardsName: forwards},
 		Bytes:   make(map[string][]byte),
-		Strings: map[string]string{ruleName: r.state.Rule},
+		Strings: make(map[string]string),
+	}
+	r.optimizer.SaveState(&r.state)
+	c.add(ofOptimizer, &r.state)
+	swapped := false
+	if r.ema != nil {
+		r.ema.SaveState(&r.averages)
+		c.add(ofEMA, &r.averages)
+		if swapped = r.ema.Swapped(); swapped {
+			r.ema.Swap()
+			defer r.ema.Swap()
+		}
 	}
 	for _, v := range r.values {
+		if swapped {
+			v.value = slices.Clone(v.value)
+		}
 		c.Vectors[ofModel+v.name] = v.value
-	}
-	for name, v := range r.state.Vectors {
-		c.Vectors[ofOptimizer+name] = v
-	}
-	for name, n := range r.state.Counters {
-		c.Ints[ofOptimizer+name] = n
 	}
 	return c
 }
 
+// add shares the parts of a state under a prefix of their names.
+func (c *Content) add(prefix string, st *optim.State) {
+	c.Strings[prefix+ruleName], c.Floats[prefix+lrName] = st.Rule, st.LR
+	for name, v := range st.Vectors {
+		c.Vectors[prefix+name] = v
+	}
+	for name, n := range st.Counters {
+		c.Ints[prefix+name] = n
+	}
+}
+
+// state returns what add has added.
+func (c *Content) state(prefix string) (*optim.State, error) {
+	st := &optim.State{Counters: cut(c.Ints, prefix), Vectors: cut(c.Vectors, prefix)}
+	if err := need(c.Strings, prefix+ruleName, &st.Rule); err != nil {
+		return nil, err
+	}
+	return st, need(c.Floats, prefix+lrName, &st.LR)
+}
+
 // Restore makes the run continue from the content of another, of the same layers
 // and with an optimizer of the same configuration: what follows has the bits that
-// it would have had there. It copies what it needs.
+// it would have had there. It copies what it needs. A run with an EMA needs the
+// content of one with an EMA; one without leaves averages alone.
 //
 // It fails, and changes nothing, if a value is missing, has another length or is
-// not finite, if there is one that is nothing in the model, or if the optimizer
-// refuses its state.
+// not finite, if there is one that is nothing in the model, or if the optimizer or
+// the EMA refuses its state, as an EMA does whose averages are in the model.
 func (r *Run) Restore(c *Content) error {
 	if err := r.restore(c); err != nil {
 		return fmt.Errorf("checkpoint: Restore: %w", err)
@@ -112,11 +151,12 @@ func (r *Run) restore(c *Content) error {
 	if c == nil {
 		return errors.New("there is no content")
 	}
-	state := &optim.State{Counters: cut(c.Ints, ofOptimizer), Vectors: cut(c.Vectors, ofOptimizer)}
+	state, err := c.state(ofOptimizer)
+	if err != nil {
+		return err
+	}
 	var seed, forwards uint64
 	for _, err := range []error{
-		need(c.Strings, ruleName, &state.Rule),
-		need(c.Floats, lrName, &state.LR),
 		need(c.Uints, seedName, &seed),
 		need(c.Uints, forwardsName, &forwards),
 	} {
@@ -139,13 +179,32 @@ func (r *Run) restore(c *Content) error {
 	if n := len(cut(c.Vectors, ofModel)); n != len(r.values) {
 		return fmt.Errorf("it has %d parameters and buffers: want %d", n, len(r.values))
 	}
-	if err := r.optimizer.Restore(state); err != nil {
+	if err := r.restoreStates(state, c); err != nil {
 		return err
 	}
 	for i, v := range r.values {
 		copy(v.value, saved[i])
 	}
 	r.session.SetRandom(seed, forwards)
+	return nil
+}
+
+// restoreStates restores the optimizer and the EMA, both or none.
+func (r *Run) restoreStates(state *optim.State, c *Content) error {
+	if r.ema == nil {
+		return r.optimizer.Restore(state)
+	}
+	averages, err := c.state(ofEMA)
+	if err != nil {
+		return err
+	}
+	before := r.ema.State()
+	if err := r.ema.Restore(averages); err != nil {
+		return err
+	}
+	if err := r.optimizer.Restore(state); err != nil {
+		return errors.Join(err, r.ema.Restore(before))
+	}
 	return nil
 }
 

@@ -19,6 +19,7 @@ type run struct {
 	model   *nn.Model
 	session *nn.Session
 	opt     *optim.AdaFisher
+	ema     *optim.EMA // nil without
 }
 
 func newRun(t *testing.T, seed uint64) *run {
@@ -33,7 +34,17 @@ func newRun(t *testing.T, seed uint64) *run {
 	require.NoError(t, err)
 	r, err := checkpoint.NewRun(m, s, opt)
 	require.NoError(t, err)
-	return &run{r, m, s, opt}
+	return &run{r, m, s, opt, nil}
+}
+
+// average gives the run averages of its weights.
+func (r *run) average(t *testing.T) *run {
+	t.Helper()
+	ema, err := optim.NewEMA(r.model, 0.9)
+	require.NoError(t, err)
+	r.SetEMA(ema)
+	r.ema = ema
+	return r
 }
 
 func (r *run) train(t *testing.T, steps int) {
@@ -41,6 +52,9 @@ func (r *run) train(t *testing.T, steps int) {
 	for range steps {
 		_, err := r.session.TrainSoftmaxCrossEntropy(r.opt, []float32{0, 0, 0, 1, 1, 0, 1, 1}, []int{0, 1, 2, 0})
 		require.NoError(t, err)
+		if r.ema != nil {
+			require.NoError(t, r.ema.Update())
+		}
 	}
 }
 
@@ -51,16 +65,68 @@ func (r *run) bits(t *testing.T) []byte {
 }
 
 func TestRunGoesOn(t *testing.T) {
-	whole, half, rest := newRun(t, 1), newRun(t, 1), newRun(t, 2)
-	whole.train(t, 9)
-	half.train(t, 4)
-	file := half.bits(t)
-	content, err := checkpoint.Decode(file)
-	require.NoError(t, err)
-	require.NoError(t, rest.Restore(content))
-	require.Equal(t, file, rest.bits(t))
-	rest.train(t, 5)
-	require.True(t, bytes.Equal(whole.bits(t), rest.bits(t)))
+	for name, averaged := range map[string]bool{"alone": false, "averaged": true} {
+		t.Run(name, func(t *testing.T) {
+			whole, half, rest := newRun(t, 1), newRun(t, 1), newRun(t, 2)
+			if averaged {
+				for _, r := range []*run{whole, half, rest} {
+					r.average(t)
+				}
+			}
+			whole.train(t, 9)
+			half.train(t, 4)
+			file := half.bits(t)
+			content, err := checkpoint.Decode(file)
+			require.NoError(t, err)
+			require.NoError(t, rest.Restore(content))
+			require.Equal(t, file, rest.bits(t))
+			rest.train(t, 5)
+			require.True(t, bytes.Equal(whole.bits(t), rest.bits(t)))
+		})
+	}
+}
+
+// A run in whose model the averages are saves what it is without them there, and
+// leaves them there.
+func TestRunSavesTrainedWeights(t *testing.T) {
+	r := newRun(t, 1).average(t)
+	r.train(t, 4)
+	file := r.bits(t)
+	r.ema.Swap()
+	averages := r.model.StateDict()
+	content := r.Content()
+	require.Equal(t, file, encode(t, content))
+	require.Equal(t, averages, r.model.StateDict())
+	require.ErrorContains(t, r.Restore(content), "swap back before")
+	require.Equal(t, averages, r.model.StateDict())
+	r.ema.Swap()
+	require.Equal(t, file, encode(t, content))
+	require.Equal(t, file, r.bits(t))
+}
+
+// The optimizer and the averages are restored, or neither of them.
+func TestRunRefusesAverages(t *testing.T) {
+	good, r := newRun(t, 1).average(t), newRun(t, 2).average(t)
+	good.train(t, 3)
+	r.train(t, 2)
+	before := r.bits(t)
+	for want, spoil := range map[string]func(*checkpoint.Content){
+		"ema/rule is missing":                            func(c *checkpoint.Content) { delete(c.Strings, "ema/rule") },
+		"ema/lr is missing":                              func(c *checkpoint.Content) { delete(c.Floats, "ema/lr") },
+		`optim: EMA: state: vector "4.bias/average" has`: func(c *checkpoint.Content) { c.Vectors["ema/4.bias/average"] = nil },
+		`optim: AdaFisher: state: it is of "Adam": want`: func(c *checkpoint.Content) { c.Strings["optimizer/rule"] = "Adam" },
+	} {
+		c := good.Content()
+		spoil(c)
+		require.ErrorContains(t, r.Restore(c), "checkpoint: Restore: "+want)
+		require.Equal(t, before, r.bits(t), want)
+	}
+
+	alone := newRun(t, 2)
+	require.ErrorContains(t, r.Restore(alone.Content()), "ema/rule is missing")
+	require.NoError(t, alone.Restore(good.Content()))
+	good.SetEMA(nil)
+	require.Equal(t, good.bits(t), alone.bits(t))
 }
 
 func TestRunRefuses(t *testing.T) {
@@ -84,7 +150,7 @@ func TestRunRefuses(t *testing.T) {
 			c.Vectors["optimizer/x"] = nil
 			delete(c.Vectors, "optimizer/4.bias/momentum")
 		},
-		`optim: AdaFisher: state: it has 9 counters: want 7`:  func(c *checkpoint.Content) { c.Ints["optimizer/x"], c.Ints["optimizer/y"] = 1, 1 },
+		`optim: AdaFisher: state: counter "x" is unknown`:     func(c *checkpoint.Content) { c.Ints["optimizer/x"], c.Ints["optimizer/y"] = 1, 1 },
 		`optim: AdaFisher: state: counter "steps" is missing`: func(c *checkpoint.Content) { c.Ints["optimizer/x"] = 1; delete(c.Ints, "optimizer/steps") },
 		"optim: AdaFisher: LR is -1":                          func(c *checkpoint.Content) { c.Floats["optimizer/lr"] = -1 },
 	} {

@@ -15,8 +15,9 @@
 //
 // A [Source] gives samples by number, and many at a time. [Images] are one, kept
 // as bytes and converted batch by batch; [Transformed] images and the [Windows]
-// of a text are others, and a program may have its own. A [Loader] cuts any of
-// them into mini-batches.
+// of a text are others, and [Samples] are for a caller's own numbers, with labels or
+// with the targets of a regression. A program may have its own source. A [Loader]
+// cuts any of them into mini-batches.
 //
 // # Layout
 //

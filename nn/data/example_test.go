@@ -9,6 +9,7 @@ import (
 	"github.com/adafisher-go/adafisher/nn"
 	"github.com/adafisher-go/adafisher/nn/data"
 	"github.com/adafisher-go/adafisher/nn/data/opticks"
+	"github.com/adafisher-go/adafisher/optim"
 )
 
 // Images of clothes, moved and mirrored at random, train a model for an epoch.
@@ -98,6 +99,58 @@ func ExampleLoader() {
 	// Output:
 	// [[6 1 2] [5 3 0] [4] [2 1 5] [3 4 0] [6]]
 	// [[3 4 0] [6]]
+}
+
+// A regression: a line through samples of the caller's own, with some held out.
+func ExampleSamples() {
+	samples := data.Samples{Features: 1, Outputs: 1}
+	for i := range 20 {
+		x := float32(i) / 10
+		samples.X, samples.Targets = append(samples.X, x), append(samples.Targets, float32(3*x)-1)
+	}
+	train, held, err := samples.HoldOut(4, 1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	loader, err := data.NewLoader(train, 8, 1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	model, err := nn.NewSequential(nn.Linear(1, 1))
+	if err != nil {
+		log.Fatal(err)
+	}
+	session, err := model.NewSession(8)
+	if err != nil {
+		log.Fatal(err)
+	}
+	opt, err := optim.NewSGD(model, optim.SGDConfig{LR: 0.1, Momentum: 0.9})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for epoch := range 100 {
+		for b := range loader.Len() {
+			x, targets, err := loader.BatchTargets(epoch, b)
+			if err != nil {
+				log.Fatal(err)
+			}
+			if _, err := session.TrainMSE(opt, x, targets); err != nil {
+				log.Fatal(err)
+			}
+		}
+	}
+	predictor, err := model.NewPredictor(held.Len())
+	if err != nil {
+		log.Fatal(err)
+	}
+	y, err := predictor.Predict(held.X)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%.2f\n%.2f\n", held.Targets, y)
+	// Output:
+	// [-0.40 1.70 2.90 3.20]
+	// [-0.40 1.70 2.90 3.20]
 }
 
 // Newton's Opticks, character by character: from each to the next.

@@ -43,7 +43,8 @@ type LearnerConfig struct {
 
 	// Batch is the most examples in a step; 0 is 32. An example waits for others
 	// to fill a batch no longer than Wait, unless steps are in its way; 0 is 100
-	// ms.
+	// ms. Where the model trains on two or more, see [nn.Model.MinBatch], one alone
+	// waits for another.
 	Batch int
 	Wait  time.Duration
 
@@ -159,8 +160,8 @@ type Learner struct {
 }
 
 // NewLearner returns a learner that trains m with opt, an optimizer of m's
-// parameters, and publishes to p, which was made for m or a clone of it. While
-// Run runs, m and opt are the learner's alone.
+// parameters, and publishes to p, which was made for m or a model of the same layers.
+// While Run runs, m and opt are the learner's alone.
 //
 // It fails if an option is not possible, m is not what p was made for, opt is of
 // another model, or it can't restore what it saves.
@@ -251,6 +252,7 @@ func (l *Learner) addQueue() error {
 	l.queue.labels, l.labels = newRing[int](labels, c.Queue), make([]int, c.Batch*labels)
 	l.queue.targets, l.targets = newRing[float32](targets, c.Queue), make([]float32, c.Batch*targets)
 	l.queue.room, l.queue.batch, l.queue.drop = c.Queue, c.Batch, c.DropOldest
+	l.queue.least = l.model.MinBatch()
 	l.queue.more = make(chan struct{}, 1)
 	return nil
 }
@@ -460,7 +462,7 @@ func (l *Learner) wait(ctx context.Context, timer *time.Timer) bool {
 		switch queued := int(l.queue.queued.Load()); {
 		case queued >= l.config.Batch:
 			return true
-		case queued > 0:
+		case queued >= l.queue.least:
 			if since.IsZero() {
 				since = now
 			}

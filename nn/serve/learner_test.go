@@ -330,6 +330,38 @@ func TestSave(t *testing.T) {
 	})
 }
 
+// An example that a model can't train on alone waits for another, also when a version
+// is due.
+func TestLearnerWaitsForPairs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, err := nn.NewSequential(nn.Linear(2, 4), nn.BatchNorm(), nn.Linear(4, 3))
+		require.NoError(t, err)
+		l, err := serve.NewLearner(predictor(t, m, serve.PredictorConfig{}), m, adaFisher(t, m), serve.LearnerConfig{Batch: 4})
+		require.NoError(t, err)
+		stop := running(t, l)
+		x, labels := blobs(8)
+		learn := func(examples int, pause time.Duration, queued, steps int) {
+			for i := range examples {
+				require.NoError(t, l.Learn(x[i], labels[i]))
+			}
+			time.Sleep(pause)
+			synctest.Wait()
+			s := l.Stats()
+			require.Equal(t, queued, s.Queued)
+			require.EqualValues(t, steps, s.Steps)
+			require.Zero(t, s.Rollbacks)
+		}
+		learn(1, time.Minute, 1, 0)
+		learn(1, 200*time.Millisecond, 0, 1) // publishes
+		learn(5, time.Minute, 1, 2)          // publishes a second after that, with one in the queue
+		learn(2, time.Minute, 0, 3)
+		stop()
+
+		_, err = serve.NewLearner(predictor(t, m, serve.PredictorConfig{}), m, adaFisher(t, m), serve.LearnerConfig{Batch: 1})
+		require.ErrorContains(t, err, "layer 1 (BatchNorm) takes moments over the rows: want at least 2")
+	})
+}
+
 // A checkpoint has the values of the version that it names, also where a step since
 // is not published when it is due.
 func TestSavedIsTheVersion(t *testing.T) {
@@ -511,8 +543,8 @@ func TestLearnerErrors(t *testing.T) {
 	opt := adaFisher(t, m)
 	other := mlp(t, 2, 3)
 	for want, f := range map[string]func() (*serve.Learner, error){
-		"want a predictor, a model and an optimizer":            func() (*serve.Learner, error) { return serve.NewLearner(nil, m, opt, serve.LearnerConfig{}) },
-		"nn: SetModel: the models are not clones of each other": func() (*serve.Learner, error) { return serve.NewLearner(p, other, opt, serve.LearnerConfig{}) },
+		"want a predictor, a model and an optimizer":          func() (*serve.Learner, error) { return serve.NewLearner(nil, m, opt, serve.LearnerConfig{}) },
+		"nn: SetModel: the models are not of the same layers": func() (*serve.Learner, error) { return serve.NewLearner(p, mlp(t, 2, 4), opt, serve.LearnerConfig{}) },
 		"the optimizer is of another model: 0.weight is not among its parameters": func() (*serve.Learner, error) {
 			return serve.NewLearner(p, m, adaFisher(t, other), serve.LearnerConfig{})
 		},

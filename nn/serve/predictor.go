@@ -153,14 +153,14 @@ func (v *version) check() error {
 }
 
 // Publish makes a copy of m's values the newest version and returns its number.
-// m must be a clone of the model that the predictor was made for, or that model;
-// nobody may change it during the call.
+// m must have the same layers as the model that the predictor was made for, see
+// [nn.Model.CopyFrom]; nobody may change it during the call.
 //
 // Calls of Predict that have begun go on with their version. Its memory is used
 // again once they have all returned; so Publish allocates only where more old
 // versions are in use than ever before, at most one for each session.
 //
-// It fails, and the newest version remains, if m is another model or has a value
+// It fails, and the newest version remains, if m has other layers or a value
 // that is not finite, or that the predictor can't keep as float16.
 func (p *Predictor) Publish(m *nn.Model) (uint64, error) {
 	p.mu.Lock()
@@ -261,10 +261,10 @@ func (p *Predictor) Classify(classes []int, x []float32) (version uint64, err er
 	return s.Version(), nil
 }
 
-// CopyTo copies the values of the newest version to m, a clone of the model that
-// the predictor was made for, and returns its number. It takes no lock.
+// CopyTo copies the values of the newest version to m, a model of the same layers as
+// the one that the predictor was made for, and returns its number. It takes no lock.
 //
-// It fails, and copies nothing, if m is another model.
+// It fails, and copies nothing, if m has other layers.
 func (p *Predictor) CopyTo(m *nn.Model) (version uint64, err error) {
 	if m == nil {
 		return 0, errors.New("serve: CopyTo: there is no model")

@@ -25,8 +25,9 @@ type queue struct {
 	stopped bool
 
 	drop  bool // the oldest when there is no room
+	least int  // examples that a step needs
 	batch int
-	more  chan struct{} // the queue is no longer empty, or has a batch
+	more  chan struct{} // the queue has enough for a step, or a batch
 
 	queued  atomic.Int64 // count
 	full    atomic.Uint64
@@ -64,7 +65,7 @@ func (q *queue) add(x []float32, labels []int, target []float32) error {
 	copy(q.labels.at(last), labels)
 	copy(q.targets.at(last), target)
 	q.queued.Store(int64(q.count))
-	if q.count == 1 || q.count == q.batch {
+	if q.count == q.least || q.count == q.batch {
 		select {
 		case q.more <- struct{}{}:
 		default:
@@ -73,11 +74,15 @@ func (q *queue) add(x []float32, labels []int, target []float32) error {
 	return nil
 }
 
-// take moves up to a batch of the oldest examples to where they are asked for.
+// take moves up to a batch of the oldest examples to where they are asked for, if they
+// are enough for a step.
 func (q *queue) take(x []float32, labels []int, targets []float32) (examples int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := min(q.batch, q.count)
+	if n < q.least {
+		return 0
+	}
 	for i := range n {
 		at := (q.first + i) % q.room
 		copy(x[i*q.x.size:], q.x.at(at))
