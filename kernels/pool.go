@@ -235,9 +235,10 @@ type productTask struct {
 	workers int
 }
 
-// Multiply is g.Multiply, split among the workers where the product is large. With
-// TransB each worker takes an equal share of Scratch, which must be at least
-// GemmScratch long for it to take part. The result has the same bits.
+// Multiply is g.Multiply, split among the workers where the product is large. Each
+// worker takes an equal share of Scratch: large products are fastest if that is
+// GemmScratchLarge. With TransB it must be at least GemmScratch long for a worker to take
+// part. The result has the same bits.
 func (p *Pool) Multiply(g Gemm, c, a, b Matrix) {
 	m, n, k := g.shape(&c, &a, &b)
 	t := productTask{c: c, a: a, b: b, m: m, n: n, k: k, g: g, workers: p.Workers()}

@@ -207,6 +207,8 @@ func rest() {
 
 func workers(p *peers, pool *kernels.Pool, n int) race {
 	f := newFactors(n, n, n, kernels.Gemm{})
+	each := f.form // a workspace for each worker
+	each.Scratch = allocate(pool.Workers() * kernels.GemmScratchLarge)
 	var one, two *roofline
 	if len(roof.Vectors) > 0 {
 		const passes = 1e6 // long beside the start of a worker
@@ -220,7 +222,7 @@ func workers(p *peers, pool *kernels.Pool, n int) race {
 	const together = 5e9 // operations
 	r := race{size: f.size(), unit: "GFLOP/s", procs: 2, fewer: n >= patient, several: max(2, int(together/f.flops())), operands: f.operands, contenders: []contender{
 		{kernel: "gemm NN, 1 worker", name: ourName(level), roof: one, prepare: rest, run: wall.each(func() { f.form.Multiply(f.c, f.a, f.b) })},
-		{kernel: "gemm NN, 2 workers", name: ourName(level), roof: two, prepare: rest, run: wall.each(func() { pool.Multiply(f.form, f.c, f.a, f.b) })},
+		{kernel: "gemm NN, 2 workers", name: ourName(level), roof: two, prepare: rest, run: wall.each(func() { pool.Multiply(each, f.c, f.a, f.b) })},
 	}}
 	if p.blas != nil {
 		if routine, ok := p.blas.Routine("gemm"); ok {
