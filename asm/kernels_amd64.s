@@ -130066,14 +130066,19 @@ strip:
 	VXORPS Y13, Y13, Y13
 	VXORPS Y14, Y14, Y14
 	VXORPS Y15, Y15, Y15
+	MOVQ   fetch+56(FP), CX
+	TESTQ  CX, CX
+	JE     sums
 	LEAQ   (R10)(DX*1), CX
-	MOVQ   x+8(FP), AX
-	MOVQ   k+32(FP), BX
-	SUBQ   $+16, BX
-	JL     fours
+
+sums:
+	MOVQ x+8(FP), AX
+	MOVQ k+32(FP), BX
+	SUBQ $+16, BX
+	JL   fours
 
 line:
-	CMPQ       fetch+56(FP), $+0
+	TESTQ      CX, CX
 	JE         fetched
 	PREFETCHT1 (CX)
 	PREFETCHT1 64(CX)
@@ -130665,14 +130670,19 @@ TEXT ·Dots8AVX2(SB), NOSPLIT, $16-64
 
 strip:
 	VXORPS Y12, Y12, Y12
+	MOVQ   fetch+56(FP), CX
+	TESTQ  CX, CX
+	JE     sums
 	LEAQ   (R10)(DX*1), CX
-	MOVQ   x+8(FP), AX
-	MOVQ   k+32(FP), BX
-	SUBQ   $+16, BX
-	JL     fours
+
+sums:
+	MOVQ x+8(FP), AX
+	MOVQ k+32(FP), BX
+	SUBQ $+16, BX
+	JL   fours
 
 line:
-	CMPQ       fetch+56(FP), $+0
+	TESTQ      CX, CX
 	JE         fetched
 	PREFETCHT1 (CX)
 	PREFETCHT1 64(CX)

@@ -60,7 +60,11 @@ func (t *Target) Dots(groups int) {
 	for g := range groups {
 		t.VXORPS(sum(g), sum(g), sum(g))
 	}
+	t.MOVQ(t.addr("fetch"), ahead) // 0, or what is fetched
+	t.TESTQ(ahead, ahead)
+	t.JE(operand.LabelRef("sums"))
 	t.LEAQ(operand.Mem{Base: group[0], Index: next, Scale: 1}, ahead)
+	t.Label("sums")
 	t.MOVQ(t.addr("x"), x)
 	t.MOVQ(t.addr("k"), k)
 	// four multiplies four k of some groups.
@@ -89,7 +93,7 @@ func (t *Target) Dots(groups int) {
 	t.SUBQ(operand.I8(line), k)
 	t.JL(operand.LabelRef("fours"))
 	t.Label("line")
-	t.CMPQ(t.addr("fetch"), operand.I8(0))
+	t.TESTQ(ahead, ahead)
 	t.JE(operand.LabelRef("fetched"))
 	for i := range 8 * groups {
 		t.PREFETCHT1(operand.Mem{Base: ahead, Disp: 64 * i})
