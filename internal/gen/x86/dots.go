@@ -23,7 +23,8 @@ func (t *Target) DotGroups() []int { return []int{4, 1} }
 // The lanes of a vector are the outputs of a group: four k of its rows are transposed
 // at a time. Two groups use up a line of each row before the next ones' turn, as the
 // lines of more rows, which often share sets of the first cache, don't fit in. If fetch
-// is 1, the next strip is fetched meanwhile, as it lies without gaps.
+// is 1, as many bytes as a strip has are fetched meanwhile from where the next begins:
+// all of that, if rows follow each other and have one block of k; else some rows of it.
 func (t *Target) Dots(groups int) {
 	t.Function(fmt.Sprint("Dots", 8*groups, t.Suffix()))
 	t.SignatureExpr(vec.DotsSignature)
