@@ -116,7 +116,7 @@ func AdaFisherAVX512(w *float32, m *float32, grad *float32, row *float32, col *f
 func AdaFisherAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
 
 //go:noescape
-func AdaFisherAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
+func AdaFisherAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, distance int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
 
 //go:noescape
 func AdaFisherBoundedAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
@@ -125,7 +125,7 @@ func AdaFisherBoundedAVX512(w *float32, m *float32, grad *float32, row *float32,
 func AdaFisherBoundedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
 
 //go:noescape
-func AdaFisherBoundedAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
+func AdaFisherBoundedAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, distance int, beta float32, add float32, step float32, lambda float32, decay float32)
 
 //go:noescape
 func CalibratedAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
@@ -134,7 +134,7 @@ func CalibratedAVX512(w *float32, m *float32, grad *float32, row *float32, col *
 func CalibratedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
 
 //go:noescape
-func CalibratedAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+func CalibratedAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, distance int, beta float32, add float32, share float32, step float32, keep float32)
 
 //go:noescape
 func CalibratedCentredAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, moved *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
@@ -143,7 +143,7 @@ func CalibratedCentredAVX512(w *float32, m *float32, grad *float32, row *float32
 func CalibratedCentredAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, moved *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
 
 //go:noescape
-func CalibratedCentredAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, moved *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+func CalibratedCentredAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, moved *float32, rows int, cols int, distance int, beta float32, add float32, share float32, step float32, keep float32)
 
 //go:noescape
 func GradientSquaresAVX512(dst *float32, grad *float32, row *float32, col *float32, rows int, cols int)
@@ -176,7 +176,7 @@ func SgdAVX512(w *float32, v *float32, grad *float32, n int, momentum float32, a
 func SgdAVX2(w *float32, v *float32, grad *float32, n int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
 
 //go:noescape
-func SgdAheadAVX2(w *float32, v *float32, grad *float32, n int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
+func SgdAheadAVX2(w *float32, v *float32, grad *float32, n int, distance int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
 
 //go:noescape
 func AdamAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
@@ -185,7 +185,7 @@ func AdamAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 
 func AdamAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
 
 //go:noescape
-func AdamAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+func AdamAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
 
 //go:noescape
 func AdamBoundedAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
@@ -194,7 +194,7 @@ func AdamBoundedAVX512(w *float32, m *float32, v *float32, grad *float32, n int,
 func AdamBoundedAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
 
 //go:noescape
-func AdamBoundedAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+func AdamBoundedAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
 
 //go:noescape
 func AmsGradAVX512(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
@@ -203,7 +203,7 @@ func AmsGradAVX512(w *float32, m *float32, v *float32, top *float32, grad *float
 func AmsGradAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
 
 //go:noescape
-func AmsGradAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+func AmsGradAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
 
 //go:noescape
 func AmsGradBoundedAVX512(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
@@ -212,7 +212,7 @@ func AmsGradBoundedAVX512(w *float32, m *float32, v *float32, top *float32, grad
 func AmsGradBoundedAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
 
 //go:noescape
-func AmsGradBoundedAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+func AmsGradBoundedAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
 
 //go:noescape
 func AdagradAVX512(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)
@@ -221,7 +221,7 @@ func AdagradAVX512(w *float32, s *float32, grad *float32, n int, step float32, e
 func AdagradAVX2(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)
 
 //go:noescape
-func AdagradAheadAVX2(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)
+func AdagradAheadAVX2(w *float32, s *float32, grad *float32, n int, distance int, step float32, epsilon float32, decay float32)
 
 //go:noescape
 func RmsPropAVX512(w *float32, v *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
@@ -230,7 +230,7 @@ func RmsPropAVX512(w *float32, v *float32, grad *float32, n int, alpha float32, 
 func RmsPropAVX2(w *float32, v *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
 
 //go:noescape
-func RmsPropAheadAVX2(w *float32, v *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+func RmsPropAheadAVX2(w *float32, v *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
 
 //go:noescape
 func RmsPropCenteredAVX512(w *float32, v *float32, a *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
@@ -239,7 +239,7 @@ func RmsPropCenteredAVX512(w *float32, v *float32, a *float32, grad *float32, n 
 func RmsPropCenteredAVX2(w *float32, v *float32, a *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
 
 //go:noescape
-func RmsPropCenteredAheadAVX2(w *float32, v *float32, a *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+func RmsPropCenteredAheadAVX2(w *float32, v *float32, a *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
 
 //go:noescape
 func RmsPropMomentumAVX512(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
@@ -248,7 +248,7 @@ func RmsPropMomentumAVX512(w *float32, v *float32, b *float32, grad *float32, n 
 func RmsPropMomentumAVX2(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
 
 //go:noescape
-func RmsPropMomentumAheadAVX2(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+func RmsPropMomentumAheadAVX2(w *float32, v *float32, b *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
 
 //go:noescape
 func RmsPropCenteredMomentumAVX512(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
@@ -257,7 +257,7 @@ func RmsPropCenteredMomentumAVX512(w *float32, v *float32, a *float32, b *float3
 func RmsPropCenteredMomentumAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
 
 //go:noescape
-func RmsPropCenteredMomentumAheadAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+func RmsPropCenteredMomentumAheadAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
 
 //go:noescape
 func LionAVX512(w *float32, m *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, keep float32)
@@ -266,7 +266,7 @@ func LionAVX512(w *float32, m *float32, grad *float32, n int, beta1 float32, add
 func LionAVX2(w *float32, m *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, keep float32)
 
 //go:noescape
-func LionAheadAVX2(w *float32, m *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, keep float32)
+func LionAheadAVX2(w *float32, m *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, keep float32)
 
 //go:noescape
 func ReluAVX512(dst *float32, x *float32, n int)

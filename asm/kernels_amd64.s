@@ -5562,9 +5562,9 @@ row_end:
 	VZEROUPPER
 	RET
 
-// func AdaFisherAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
+// func AdaFisherAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, distance int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·AdaFisherAheadAVX2(SB), NOSPLIT, $0-80
+TEXT ·AdaFisherAheadAVX2(SB), NOSPLIT, $0-88
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         grad+16(FP), CX
@@ -5572,35 +5572,37 @@ TEXT ·AdaFisherAheadAVX2(SB), NOSPLIT, $0-80
 	MOVQ         col+32(FP), SI
 	MOVQ         rows+40(FP), DI
 	MOVQ         cols+48(FP), R8
-	VBROADCASTSS beta+56(FP), Y0
-	VBROADCASTSS add+60(FP), Y1
-	VBROADCASTSS step+64(FP), Y2
-	VBROADCASTSS lambda+68(FP), Y3
-	VBROADCASTSS decay+72(FP), Y4
-	VBROADCASTSS keep+76(FP), Y5
-	MOVQ         R8, R9
-	ANDQ         $+7, R9
+	MOVQ         distance+56(FP), R9
+	VBROADCASTSS beta+64(FP), Y0
+	VBROADCASTSS add+68(FP), Y1
+	VBROADCASTSS step+72(FP), Y2
+	VBROADCASTSS lambda+76(FP), Y3
+	VBROADCASTSS decay+80(FP), Y4
+	VBROADCASTSS keep+84(FP), Y5
+	MOVQ         R8, R10
+	ANDQ         $+7, R10
 	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         R9
-	VMOVUPS      32(SI)(R9*4), Y6
-	NEGQ         R9
+	NEGQ         R10
+	VMOVUPS      32(SI)(R10*4), Y6
+	NEGQ         R10
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
 
 row:
 	VBROADCASTSS (DX), Y7
 	ADDQ         $+4, DX
-	MOVQ         R8, R9
+	MOVQ         R8, R10
 	MOVQ         col+32(FP), SI
-	SUBQ         $+32, R9
+	SUBQ         $+32, R10
 	JL           blocks_end
+	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   1280(AX)
-	PREFETCHT0   1344(AX)
-	PREFETCHT0   1280(BX)
-	PREFETCHT0   1344(BX)
-	PREFETCHT0   1280(CX)
-	PREFETCHT0   1344(CX)
+	PREFETCHT0   (AX)(R9*1)
+	PREFETCHT0   64(AX)(R9*1)
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT0   64(BX)(R9*1)
+	PREFETCHT0   (CX)(R9*1)
+	PREFETCHT0   64(CX)(R9*1)
 	VMOVUPS      (AX), Y8
 	VMOVUPS      (CX), Y10
 	VFMADD231PS  Y8, Y4, Y10
@@ -5661,12 +5663,12 @@ blocks:
 	ADDQ         $+128, BX
 	ADDQ         $+128, CX
 	ADDQ         $+128, SI
-	SUBQ         $+32, R9
+	SUBQ         $+32, R10
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+32, R9
-	SUBQ $+8, R9
+	ADDQ $+32, R10
+	SUBQ $+8, R10
 	JL   vectors_end
 
 vectors:
@@ -5688,12 +5690,12 @@ vectors:
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $+32, SI
-	SUBQ         $+8, R9
+	SUBQ         $+8, R10
 	JGE          vectors
 
 vectors_end:
-	ADDQ        $+8, R9
-	TESTQ       R9, R9
+	ADDQ        $+8, R10
+	TESTQ       R10, R10
 	JE          row_end
 	VMASKMOVPS  (AX), Y6, Y8
 	VMASKMOVPS  (CX), Y6, Y11
@@ -5703,12 +5705,12 @@ vectors_end:
 	VFMADD231PS Y10, Y0, Y11
 	VANDPS      Y9, Y11, Y10
 	VPSIGND     Y10, Y11, Y11
-	CMPQ        R9, $0x04
+	CMPQ        R10, $0x04
 	JL          store21_few
 	VMOVUPS     X11, (BX)
 	JE          store21_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        R9, $0x06
+	CMPQ        R10, $0x06
 	JL          store21_five
 	VMOVLPS     X11, 16(BX)
 	JE          store21_swap
@@ -5723,7 +5725,7 @@ store21_swap:
 	JMP        store21_end
 
 store21_few:
-	CMPQ       R9, $0x02
+	CMPQ       R10, $0x02
 	JL         store21_one
 	VMOVLPS    X11, (BX)
 	JE         store21_end
@@ -5739,12 +5741,12 @@ store21_end:
 	VDIVPS       Y10, Y11, Y10
 	VMULPS       Y8, Y5, Y8
 	VFNMADD231PS Y10, Y2, Y8
-	CMPQ         R9, $0x04
+	CMPQ         R10, $0x04
 	JL           store22_few
 	VMOVUPS      X8, (AX)
 	JE           store22_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
-	CMPQ         R9, $0x06
+	CMPQ         R10, $0x06
 	JL           store22_five
 	VMOVLPS      X8, 16(AX)
 	JE           store22_swap
@@ -5759,7 +5761,7 @@ store22_swap:
 	JMP        store22_end
 
 store22_few:
-	CMPQ       R9, $0x02
+	CMPQ       R10, $0x02
 	JL         store22_one
 	VMOVLPS    X8, (AX)
 	JE         store22_end
@@ -5770,10 +5772,10 @@ store22_one:
 	VMOVSS X8, (AX)
 
 store22_end:
-	SHLQ $0x02, R9
-	ADDQ R9, AX
-	ADDQ R9, BX
-	ADDQ R9, CX
+	SHLQ $0x02, R10
+	ADDQ R10, AX
+	ADDQ R10, BX
+	ADDQ R10, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -6194,9 +6196,9 @@ DATA lanes_0a000000<>+24(SB)/4, $0x0a000000
 DATA lanes_0a000000<>+28(SB)/4, $0x0a000000
 GLOBL lanes_0a000000<>(SB), RODATA|NOPTR, $32
 
-// func AdaFisherBoundedAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
+// func AdaFisherBoundedAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, distance int, beta float32, add float32, step float32, lambda float32, decay float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·AdaFisherBoundedAheadAVX2(SB), NOSPLIT, $0-76
+TEXT ·AdaFisherBoundedAheadAVX2(SB), NOSPLIT, $0-84
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         grad+16(FP), CX
@@ -6204,34 +6206,36 @@ TEXT ·AdaFisherBoundedAheadAVX2(SB), NOSPLIT, $0-76
 	MOVQ         col+32(FP), SI
 	MOVQ         rows+40(FP), DI
 	MOVQ         cols+48(FP), R8
-	VBROADCASTSS beta+56(FP), Y0
-	VBROADCASTSS add+60(FP), Y1
-	VBROADCASTSS step+64(FP), Y2
-	VBROADCASTSS lambda+68(FP), Y3
-	VBROADCASTSS decay+72(FP), Y4
-	MOVQ         R8, R9
-	ANDQ         $+7, R9
+	MOVQ         distance+56(FP), R9
+	VBROADCASTSS beta+64(FP), Y0
+	VBROADCASTSS add+68(FP), Y1
+	VBROADCASTSS step+72(FP), Y2
+	VBROADCASTSS lambda+76(FP), Y3
+	VBROADCASTSS decay+80(FP), Y4
+	MOVQ         R8, R10
+	ANDQ         $+7, R10
 	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         R9
-	VMOVUPS      32(SI)(R9*4), Y5
-	NEGQ         R9
+	NEGQ         R10
+	VMOVUPS      32(SI)(R10*4), Y5
+	NEGQ         R10
 
 row:
 	VBROADCASTSS (DX), Y6
 	ADDQ         $+4, DX
 	VMULPS       lanes_33800000<>+0(SB), Y2, Y7
-	MOVQ         R8, R9
+	MOVQ         R8, R10
 	MOVQ         col+32(FP), SI
-	SUBQ         $+24, R9
+	SUBQ         $+24, R10
 	JL           blocks_end
+	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   1280(AX)
-	PREFETCHT0   1344(AX)
-	PREFETCHT0   1280(BX)
-	PREFETCHT0   1344(BX)
-	PREFETCHT0   1280(CX)
-	PREFETCHT0   1344(CX)
+	PREFETCHT0   (AX)(R9*1)
+	PREFETCHT0   64(AX)(R9*1)
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT0   64(BX)(R9*1)
+	PREFETCHT0   (CX)(R9*1)
+	PREFETCHT0   64(CX)(R9*1)
 	VMOVUPS      (AX), Y8
 	VMOVUPS      (CX), Y9
 	VFMADD231PS  Y8, Y4, Y9
@@ -6275,12 +6279,12 @@ blocks:
 	ADDQ         $+96, BX
 	ADDQ         $+96, CX
 	ADDQ         $+96, SI
-	SUBQ         $+24, R9
+	SUBQ         $+24, R10
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+24, R9
-	SUBQ $+8, R9
+	ADDQ $+24, R10
+	SUBQ $+8, R10
 	JL   vectors_end
 
 vectors:
@@ -6301,12 +6305,12 @@ vectors:
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $+32, SI
-	SUBQ         $+8, R9
+	SUBQ         $+8, R10
 	JGE          vectors
 
 vectors_end:
-	ADDQ        $+8, R9
-	TESTQ       R9, R9
+	ADDQ        $+8, R10
+	TESTQ       R10, R10
 	JE          row_end
 	VMASKMOVPS  (AX), Y5, Y8
 	VMASKMOVPS  (CX), Y5, Y9
@@ -6316,12 +6320,12 @@ vectors_end:
 	VFMADD231PS Y10, Y0, Y9
 	VANDPS      lanes_7f800000<>+0(SB), Y9, Y10
 	VPSIGND     Y10, Y9, Y9
-	CMPQ        R9, $0x04
+	CMPQ        R10, $0x04
 	JL          store25_few
 	VMOVUPS     X9, (BX)
 	JE          store25_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
-	CMPQ        R9, $0x06
+	CMPQ        R10, $0x06
 	JL          store25_five
 	VMOVLPS     X9, 16(BX)
 	JE          store25_swap
@@ -6336,7 +6340,7 @@ store25_swap:
 	JMP        store25_end
 
 store25_few:
-	CMPQ       R9, $0x02
+	CMPQ       R10, $0x02
 	JL         store25_one
 	VMOVLPS    X9, (BX)
 	JE         store25_end
@@ -6351,12 +6355,12 @@ store25_end:
 	VFMADD213PS  Y3, Y6, Y10
 	VDIVPS       Y10, Y9, Y11
 	VFNMADD231PS Y11, Y2, Y8
-	CMPQ         R9, $0x04
+	CMPQ         R10, $0x04
 	JL           store26_few
 	VMOVUPS      X8, (AX)
 	JE           store26_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
-	CMPQ         R9, $0x06
+	CMPQ         R10, $0x06
 	JL           store26_five
 	VMOVLPS      X8, 16(AX)
 	JE           store26_swap
@@ -6371,7 +6375,7 @@ store26_swap:
 	JMP        store26_end
 
 store26_few:
-	CMPQ       R9, $0x02
+	CMPQ       R10, $0x02
 	JL         store26_one
 	VMOVLPS    X8, (AX)
 	JE         store26_end
@@ -6382,10 +6386,10 @@ store26_one:
 	VMOVSS X8, (AX)
 
 store26_end:
-	SHLQ $0x02, R9
-	ADDQ R9, AX
-	ADDQ R9, BX
-	ADDQ R9, CX
+	SHLQ $0x02, R10
+	ADDQ R10, AX
+	ADDQ R10, BX
+	ADDQ R10, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -6746,9 +6750,9 @@ row_end:
 	VZEROUPPER
 	RET
 
-// func CalibratedAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+// func CalibratedAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, distance int, beta float32, add float32, share float32, step float32, keep float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·CalibratedAheadAVX2(SB), NOSPLIT, $0-76
+TEXT ·CalibratedAheadAVX2(SB), NOSPLIT, $0-84
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         grad+16(FP), CX
@@ -6756,35 +6760,37 @@ TEXT ·CalibratedAheadAVX2(SB), NOSPLIT, $0-76
 	MOVQ         col+32(FP), SI
 	MOVQ         rows+40(FP), DI
 	MOVQ         cols+48(FP), R8
-	VBROADCASTSS beta+56(FP), Y0
-	VBROADCASTSS add+60(FP), Y1
-	VBROADCASTSS share+64(FP), Y2
-	VBROADCASTSS step+68(FP), Y3
-	VBROADCASTSS keep+72(FP), Y4
-	MOVQ         R8, R9
-	ANDQ         $+7, R9
+	MOVQ         distance+56(FP), R9
+	VBROADCASTSS beta+64(FP), Y0
+	VBROADCASTSS add+68(FP), Y1
+	VBROADCASTSS share+72(FP), Y2
+	VBROADCASTSS step+76(FP), Y3
+	VBROADCASTSS keep+80(FP), Y4
+	MOVQ         R8, R10
+	ANDQ         $+7, R10
 	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         R9
-	VMOVUPS      32(SI)(R9*4), Y5
-	NEGQ         R9
+	NEGQ         R10
+	VMOVUPS      32(SI)(R10*4), Y5
+	NEGQ         R10
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
 
 row:
 	VBROADCASTSS (DX), Y6
 	ADDQ         $+4, DX
 	VMULPS       Y6, Y3, Y7
-	MOVQ         R8, R9
+	MOVQ         R8, R10
 	MOVQ         col+32(FP), SI
-	SUBQ         $+32, R9
+	SUBQ         $+32, R10
 	JL           blocks_end
+	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0  1280(AX)
-	PREFETCHT0  1344(AX)
-	PREFETCHT0  1280(BX)
-	PREFETCHT0  1344(BX)
-	PREFETCHT0  1280(CX)
-	PREFETCHT0  1344(CX)
+	PREFETCHT0  (AX)(R9*1)
+	PREFETCHT0  64(AX)(R9*1)
+	PREFETCHT0  (BX)(R9*1)
+	PREFETCHT0  64(BX)(R9*1)
+	PREFETCHT0  (CX)(R9*1)
+	PREFETCHT0  64(CX)(R9*1)
 	VMOVUPS     (AX), Y8
 	VMULPS      (CX), Y1, Y10
 	VMOVUPS     (BX), Y11
@@ -6837,12 +6843,12 @@ blocks:
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
 	ADDQ        $+128, SI
-	SUBQ        $+32, R9
+	SUBQ        $+32, R10
 	JGE         blocks
 
 blocks_end:
-	ADDQ $+32, R9
-	SUBQ $+8, R9
+	ADDQ $+32, R10
+	SUBQ $+8, R10
 	JL   vectors_end
 
 vectors:
@@ -6862,12 +6868,12 @@ vectors:
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $+32, SI
-	SUBQ        $+8, R9
+	SUBQ        $+8, R10
 	JGE         vectors
 
 vectors_end:
-	ADDQ        $+8, R9
-	TESTQ       R9, R9
+	ADDQ        $+8, R10
+	TESTQ       R10, R10
 	JE          row_end
 	VMASKMOVPS  (AX), Y5, Y10
 	VMASKMOVPS  (CX), Y5, Y8
@@ -6876,12 +6882,12 @@ vectors_end:
 	VFMADD213PS Y8, Y0, Y11
 	VANDPS      Y9, Y11, Y12
 	VPSIGND     Y12, Y11, Y11
-	CMPQ        R9, $0x04
+	CMPQ        R10, $0x04
 	JL          store29_few
 	VMOVUPS     X11, (BX)
 	JE          store29_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        R9, $0x06
+	CMPQ        R10, $0x06
 	JL          store29_five
 	VMOVLPS     X11, 16(BX)
 	JE          store29_swap
@@ -6896,7 +6902,7 @@ store29_swap:
 	JMP        store29_end
 
 store29_few:
-	CMPQ       R9, $0x02
+	CMPQ       R10, $0x02
 	JL         store29_one
 	VMOVLPS    X11, (BX)
 	JE         store29_end
@@ -6912,12 +6918,12 @@ store29_end:
 	VMASKMOVPS  (SI), Y5, Y11
 	VMULPS      Y11, Y8, Y11
 	VFMSUB231PS Y10, Y4, Y11
-	CMPQ        R9, $0x04
+	CMPQ        R10, $0x04
 	JL          store30_few
 	VMOVUPS     X11, (AX)
 	JE          store30_end
 	VPERM2F128  $0x01, Y11, Y11, Y11
-	CMPQ        R9, $0x06
+	CMPQ        R10, $0x06
 	JL          store30_five
 	VMOVLPS     X11, 16(AX)
 	JE          store30_swap
@@ -6932,7 +6938,7 @@ store30_swap:
 	JMP        store30_end
 
 store30_few:
-	CMPQ       R9, $0x02
+	CMPQ       R10, $0x02
 	JL         store30_one
 	VMOVLPS    X11, (AX)
 	JE         store30_end
@@ -6943,10 +6949,10 @@ store30_one:
 	VMOVSS X11, (AX)
 
 store30_end:
-	SHLQ $0x02, R9
-	ADDQ R9, AX
-	ADDQ R9, BX
-	ADDQ R9, CX
+	SHLQ $0x02, R10
+	ADDQ R10, AX
+	ADDQ R10, BX
+	ADDQ R10, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -7385,9 +7391,9 @@ row_end:
 	VZEROUPPER
 	RET
 
-// func CalibratedCentredAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, moved *float32, rows int, cols int, beta float32, add float32, share float32, step float32, keep float32)
+// func CalibratedCentredAheadAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, mean *float32, shift *float32, moved *float32, rows int, cols int, distance int, beta float32, add float32, share float32, step float32, keep float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·CalibratedCentredAheadAVX2(SB), NOSPLIT, $0-100
+TEXT ·CalibratedCentredAheadAVX2(SB), NOSPLIT, $0-108
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         grad+16(FP), CX
@@ -7398,17 +7404,18 @@ TEXT ·CalibratedCentredAheadAVX2(SB), NOSPLIT, $0-100
 	MOVQ         moved+56(FP), R9
 	MOVQ         rows+64(FP), R10
 	MOVQ         cols+72(FP), R11
-	VBROADCASTSS beta+80(FP), Y0
-	VBROADCASTSS add+84(FP), Y1
-	VBROADCASTSS share+88(FP), Y2
-	VBROADCASTSS step+92(FP), Y3
-	VBROADCASTSS keep+96(FP), Y4
-	MOVQ         R11, R12
-	ANDQ         $+7, R12
+	MOVQ         distance+80(FP), R12
+	VBROADCASTSS beta+88(FP), Y0
+	VBROADCASTSS add+92(FP), Y1
+	VBROADCASTSS share+96(FP), Y2
+	VBROADCASTSS step+100(FP), Y3
+	VBROADCASTSS keep+104(FP), Y4
+	MOVQ         R11, R13
+	ANDQ         $+7, R13
 	LEAQ         partial_masks<>+0(SB), SI
-	NEGQ         R12
-	VMOVUPS      32(SI)(R12*4), Y5
-	NEGQ         R12
+	NEGQ         R13
+	VMOVUPS      32(SI)(R13*4), Y5
+	NEGQ         R13
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y10
 
 row:
@@ -7417,17 +7424,18 @@ row:
 	VBROADCASTSS (DX), Y7
 	ADDQ         $+4, DX
 	VMULPS       Y7, Y3, Y8
-	MOVQ         R11, R12
+	MOVQ         R11, R13
 	MOVQ         col+32(FP), SI
 	MOVQ         shift+48(FP), R8
 	MOVQ         moved+56(FP), R9
-	SUBQ         $+16, R12
+	SUBQ         $+16, R13
 	JL           blocks_end
+	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   1280(AX)
-	PREFETCHT0   1280(BX)
-	PREFETCHT0   1280(CX)
+	PREFETCHT0   (AX)(R12*1)
+	PREFETCHT0   (BX)(R12*1)
+	PREFETCHT0   (CX)(R12*1)
 	VMOVUPS      (AX), Y9
 	VMOVUPS      (R8), Y11
 	VFNMADD213PS (CX), Y6, Y11
@@ -7468,12 +7476,12 @@ blocks:
 	ADDQ         $+64, SI
 	ADDQ         $+64, R8
 	ADDQ         $+64, R9
-	SUBQ         $+16, R12
+	SUBQ         $+16, R13
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+16, R12
-	SUBQ $+8, R12
+	ADDQ $+16, R13
+	SUBQ $+8, R13
 	JL   vectors_end
 
 vectors:
@@ -7500,12 +7508,12 @@ vectors:
 	ADDQ         $+32, SI
 	ADDQ         $+32, R8
 	ADDQ         $+32, R9
-	SUBQ         $+8, R12
+	SUBQ         $+8, R13
 	JGE          vectors
 
 vectors_end:
-	ADDQ         $+8, R12
-	TESTQ        R12, R12
+	ADDQ         $+8, R13
+	TESTQ        R13, R13
 	JE           row_end
 	VMASKMOVPS   (AX), Y5, Y11
 	VMASKMOVPS   (CX), Y5, Y9
@@ -7516,12 +7524,12 @@ vectors_end:
 	VFMADD213PS  Y9, Y0, Y12
 	VANDPS       Y10, Y12, Y13
 	VPSIGND      Y13, Y12, Y12
-	CMPQ         R12, $0x04
+	CMPQ         R13, $0x04
 	JL           store34_few
 	VMOVUPS      X12, (BX)
 	JE           store34_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
-	CMPQ         R12, $0x06
+	CMPQ         R13, $0x06
 	JL           store34_five
 	VMOVLPS      X12, 16(BX)
 	JE           store34_swap
@@ -7536,7 +7544,7 @@ store34_swap:
 	JMP        store34_end
 
 store34_few:
-	CMPQ       R12, $0x02
+	CMPQ       R13, $0x02
 	JL         store34_one
 	VMOVLPS    X12, (BX)
 	JE         store34_end
@@ -7553,12 +7561,12 @@ store34_end:
 	VMULPS      Y12, Y9, Y12
 	VMASKMOVPS  (R9), Y5, Y9
 	VFMADD231PS Y12, Y6, Y9
-	CMPQ        R12, $0x04
+	CMPQ        R13, $0x04
 	JL          store35_few
 	VMOVUPS     X9, (R9)
 	JE          store35_end
 	VPERM2F128  $0x01, Y9, Y9, Y9
-	CMPQ        R12, $0x06
+	CMPQ        R13, $0x06
 	JL          store35_five
 	VMOVLPS     X9, 16(R9)
 	JE          store35_swap
@@ -7573,7 +7581,7 @@ store35_swap:
 	JMP        store35_end
 
 store35_few:
-	CMPQ       R12, $0x02
+	CMPQ       R13, $0x02
 	JL         store35_one
 	VMOVLPS    X9, (R9)
 	JE         store35_end
@@ -7585,12 +7593,12 @@ store35_one:
 
 store35_end:
 	VFMSUB231PS Y11, Y4, Y12
-	CMPQ        R12, $0x04
+	CMPQ        R13, $0x04
 	JL          store36_few
 	VMOVUPS     X12, (AX)
 	JE          store36_end
 	VPERM2F128  $0x01, Y12, Y12, Y12
-	CMPQ        R12, $0x06
+	CMPQ        R13, $0x06
 	JL          store36_five
 	VMOVLPS     X12, 16(AX)
 	JE          store36_swap
@@ -7605,7 +7613,7 @@ store36_swap:
 	JMP        store36_end
 
 store36_few:
-	CMPQ       R12, $0x02
+	CMPQ       R13, $0x02
 	JL         store36_one
 	VMOVLPS    X12, (AX)
 	JE         store36_end
@@ -7616,10 +7624,10 @@ store36_one:
 	VMOVSS X12, (AX)
 
 store36_end:
-	SHLQ $0x02, R12
-	ADDQ R12, AX
-	ADDQ R12, BX
-	ADDQ R12, CX
+	SHLQ $0x02, R13
+	ADDQ R13, AX
+	ADDQ R13, BX
+	ADDQ R13, CX
 
 row_end:
 	SUBQ $+1, R10
@@ -10198,30 +10206,32 @@ done:
 	VZEROUPPER
 	RET
 
-// func SgdAheadAVX2(w *float32, v *float32, grad *float32, n int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
+// func SgdAheadAVX2(w *float32, v *float32, grad *float32, n int, distance int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·SgdAheadAVX2(SB), NOSPLIT, $0-56
+TEXT ·SgdAheadAVX2(SB), NOSPLIT, $0-64
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
 	MOVQ         grad+16(FP), CX
 	MOVQ         n+24(FP), DX
-	VBROADCASTSS momentum+32(FP), Y0
-	VBROADCASTSS add+36(FP), Y1
-	VBROADCASTSS gradPart+40(FP), Y2
-	VBROADCASTSS velPart+44(FP), Y3
-	VBROADCASTSS lr+48(FP), Y4
-	VBROADCASTSS decay+52(FP), Y5
+	MOVQ         distance+32(FP), SI
+	VBROADCASTSS momentum+40(FP), Y0
+	VBROADCASTSS add+44(FP), Y1
+	VBROADCASTSS gradPart+48(FP), Y2
+	VBROADCASTSS velPart+52(FP), Y3
+	VBROADCASTSS lr+56(FP), Y4
+	VBROADCASTSS decay+60(FP), Y5
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
 	SUBQ         $+32, DX
 	JL           blocks_end
+	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   1280(AX)
-	PREFETCHT0   1344(AX)
-	PREFETCHT0   1280(BX)
-	PREFETCHT0   1344(BX)
-	PREFETCHT0   1280(CX)
-	PREFETCHT0   1344(CX)
+	PREFETCHT0   (AX)(SI*1)
+	PREFETCHT0   64(AX)(SI*1)
+	PREFETCHT0   (BX)(SI*1)
+	PREFETCHT0   64(BX)(SI*1)
+	PREFETCHT0   (CX)(SI*1)
+	PREFETCHT0   64(CX)(SI*1)
 	VMOVUPS      (AX), Y6
 	VMOVUPS      32(AX), Y8
 	VMOVUPS      (CX), Y9
@@ -10304,9 +10314,9 @@ vectors_end:
 	ADDQ        $+8, DX
 	TESTQ       DX, DX
 	JE          done
-	LEAQ        partial_masks<>+0(SB), SI
+	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        DX
-	VMOVUPS     32(SI)(DX*4), Y6
+	VMOVUPS     32(DI)(DX*4), Y6
 	NEGQ        DX
 	VMASKMOVPS  (AX), Y6, Y8
 	VMASKMOVPS  (CX), Y6, Y9
@@ -10805,31 +10815,33 @@ done:
 	VZEROUPPER
 	RET
 
-// func AdamAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+// func AdamAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·AdamAheadAVX2(SB), NOSPLIT, $0-76
+TEXT ·AdamAheadAVX2(SB), NOSPLIT, $0-84
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
 	MOVQ         grad+24(FP), DX
 	MOVQ         n+32(FP), SI
-	VBROADCASTSS beta1+40(FP), Y0
-	VBROADCASTSS add1+44(FP), Y1
-	VBROADCASTSS beta2+48(FP), Y2
-	VBROADCASTSS add2+52(FP), Y3
-	VBROADCASTSS step+56(FP), Y4
-	VBROADCASTSS correct2+60(FP), Y5
-	VBROADCASTSS epsilon+64(FP), Y6
-	VBROADCASTSS decay+68(FP), Y7
-	VBROADCASTSS keep+72(FP), Y8
+	MOVQ         distance+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Y0
+	VBROADCASTSS add1+52(FP), Y1
+	VBROADCASTSS beta2+56(FP), Y2
+	VBROADCASTSS add2+60(FP), Y3
+	VBROADCASTSS step+64(FP), Y4
+	VBROADCASTSS correct2+68(FP), Y5
+	VBROADCASTSS epsilon+72(FP), Y6
+	VBROADCASTSS decay+76(FP), Y7
+	VBROADCASTSS keep+80(FP), Y8
 	SUBQ         $+16, SI
 	JL           blocks_end
+	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   1280(AX)
-	PREFETCHT0   1280(BX)
-	PREFETCHT0   1280(CX)
-	PREFETCHT0   1280(DX)
+	PREFETCHT0   (AX)(DI*1)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   (DX)(DI*1)
 	VMOVUPS      (AX), Y9
 	VMOVUPS      (DX), Y10
 	VFMADD231PS  Y9, Y7, Y10
@@ -10917,9 +10929,9 @@ vectors_end:
 	ADDQ        $+8, SI
 	TESTQ       SI, SI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), DI
+	LEAQ        partial_masks<>+0(SB), R8
 	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y9
+	VMOVUPS     32(R8)(SI*4), Y9
 	NEGQ        SI
 	VMASKMOVPS  (AX), Y9, Y10
 	VMASKMOVPS  (DX), Y9, Y11
@@ -11467,32 +11479,34 @@ DATA lanes_39800000<>+24(SB)/4, $0x39800000
 DATA lanes_39800000<>+28(SB)/4, $0x39800000
 GLOBL lanes_39800000<>(SB), RODATA|NOPTR, $32
 
-// func AdamBoundedAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+// func AdamBoundedAheadAVX2(w *float32, m *float32, v *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·AdamBoundedAheadAVX2(SB), NOSPLIT, $0-80
+TEXT ·AdamBoundedAheadAVX2(SB), NOSPLIT, $0-88
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
 	MOVQ         grad+24(FP), DX
 	MOVQ         n+32(FP), SI
-	VBROADCASTSS beta1+40(FP), Y0
-	VBROADCASTSS add1+44(FP), Y1
-	VBROADCASTSS beta2+48(FP), Y2
-	VBROADCASTSS add2+52(FP), Y3
-	VBROADCASTSS step+56(FP), Y4
-	VBROADCASTSS correct2+60(FP), Y5
-	VBROADCASTSS epsilon+64(FP), Y6
-	VBROADCASTSS decay+68(FP), Y7
-	VBROADCASTSS keep+72(FP), Y8
-	VBROADCASTSS scaled2+76(FP), Y9
+	MOVQ         distance+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Y0
+	VBROADCASTSS add1+52(FP), Y1
+	VBROADCASTSS beta2+56(FP), Y2
+	VBROADCASTSS add2+60(FP), Y3
+	VBROADCASTSS step+64(FP), Y4
+	VBROADCASTSS correct2+68(FP), Y5
+	VBROADCASTSS epsilon+72(FP), Y6
+	VBROADCASTSS decay+76(FP), Y7
+	VBROADCASTSS keep+80(FP), Y8
+	VBROADCASTSS scaled2+84(FP), Y9
 	SUBQ         $+16, SI
 	JL           blocks_end
+	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   1280(AX)
-	PREFETCHT0   1280(BX)
-	PREFETCHT0   1280(CX)
-	PREFETCHT0   1280(DX)
+	PREFETCHT0   (AX)(DI*1)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   (DX)(DI*1)
 	VMOVUPS      (AX), Y10
 	VMOVUPS      (DX), Y11
 	VFMADD231PS  Y10, Y7, Y11
@@ -11580,9 +11594,9 @@ vectors_end:
 	ADDQ        $+8, SI
 	TESTQ       SI, SI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), DI
+	LEAQ        partial_masks<>+0(SB), R8
 	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y10
+	VMOVUPS     32(R8)(SI*4), Y10
 	NEGQ        SI
 	VMASKMOVPS  (AX), Y10, Y13
 	VMASKMOVPS  (DX), Y10, Y12
@@ -12204,33 +12218,35 @@ done:
 	VZEROUPPER
 	RET
 
-// func AmsGradAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+// func AmsGradAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·AmsGradAheadAVX2(SB), NOSPLIT, $0-84
+TEXT ·AmsGradAheadAVX2(SB), NOSPLIT, $0-92
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
 	MOVQ         top+24(FP), DX
 	MOVQ         grad+32(FP), SI
 	MOVQ         n+40(FP), DI
-	VBROADCASTSS beta1+48(FP), Y0
-	VBROADCASTSS add1+52(FP), Y1
-	VBROADCASTSS beta2+56(FP), Y2
-	VBROADCASTSS add2+60(FP), Y3
-	VBROADCASTSS step+64(FP), Y4
-	VBROADCASTSS correct2+68(FP), Y5
-	VBROADCASTSS epsilon+72(FP), Y6
-	VBROADCASTSS decay+76(FP), Y7
-	VBROADCASTSS keep+80(FP), Y8
+	MOVQ         distance+48(FP), R8
+	VBROADCASTSS beta1+56(FP), Y0
+	VBROADCASTSS add1+60(FP), Y1
+	VBROADCASTSS beta2+64(FP), Y2
+	VBROADCASTSS add2+68(FP), Y3
+	VBROADCASTSS step+72(FP), Y4
+	VBROADCASTSS correct2+76(FP), Y5
+	VBROADCASTSS epsilon+80(FP), Y6
+	VBROADCASTSS decay+84(FP), Y7
+	VBROADCASTSS keep+88(FP), Y8
 	SUBQ         $+16, DI
 	JL           blocks_end
+	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   1280(AX)
-	PREFETCHT0   1280(BX)
-	PREFETCHT0   1280(CX)
-	PREFETCHT0   1280(DX)
-	PREFETCHT0   1280(SI)
+	PREFETCHT0   (AX)(R8*1)
+	PREFETCHT0   (BX)(R8*1)
+	PREFETCHT0   (CX)(R8*1)
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   (SI)(R8*1)
 	VMOVUPS      (AX), Y9
 	VMOVUPS      (SI), Y10
 	VFMADD231PS  Y9, Y7, Y10
@@ -12332,9 +12348,9 @@ vectors_end:
 	ADDQ        $+8, DI
 	TESTQ       DI, DI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
+	LEAQ        partial_masks<>+0(SB), R9
 	NEGQ        DI
-	VMOVUPS     32(R8)(DI*4), Y9
+	VMOVUPS     32(R9)(DI*4), Y9
 	NEGQ        DI
 	VMASKMOVPS  (AX), Y9, Y10
 	VMASKMOVPS  (SI), Y9, Y11
@@ -12960,34 +12976,36 @@ root_again3:
 	VADDPS  Z6, Z15, Z15
 	JMP     root_done3
 
-// func AmsGradBoundedAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+// func AmsGradBoundedAheadAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·AmsGradBoundedAheadAVX2(SB), NOSPLIT, $0-88
+TEXT ·AmsGradBoundedAheadAVX2(SB), NOSPLIT, $0-96
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         v+16(FP), CX
 	MOVQ         top+24(FP), DX
 	MOVQ         grad+32(FP), SI
 	MOVQ         n+40(FP), DI
-	VBROADCASTSS beta1+48(FP), Y0
-	VBROADCASTSS add1+52(FP), Y1
-	VBROADCASTSS beta2+56(FP), Y2
-	VBROADCASTSS add2+60(FP), Y3
-	VBROADCASTSS step+64(FP), Y4
-	VBROADCASTSS correct2+68(FP), Y5
-	VBROADCASTSS epsilon+72(FP), Y6
-	VBROADCASTSS decay+76(FP), Y7
-	VBROADCASTSS keep+80(FP), Y8
-	VBROADCASTSS scaled2+84(FP), Y9
+	MOVQ         distance+48(FP), R8
+	VBROADCASTSS beta1+56(FP), Y0
+	VBROADCASTSS add1+60(FP), Y1
+	VBROADCASTSS beta2+64(FP), Y2
+	VBROADCASTSS add2+68(FP), Y3
+	VBROADCASTSS step+72(FP), Y4
+	VBROADCASTSS correct2+76(FP), Y5
+	VBROADCASTSS epsilon+80(FP), Y6
+	VBROADCASTSS decay+84(FP), Y7
+	VBROADCASTSS keep+88(FP), Y8
+	VBROADCASTSS scaled2+92(FP), Y9
 	SUBQ         $+16, DI
 	JL           blocks_end
+	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   1280(AX)
-	PREFETCHT0   1280(BX)
-	PREFETCHT0   1280(CX)
-	PREFETCHT0   1280(DX)
-	PREFETCHT0   1280(SI)
+	PREFETCHT0   (AX)(R8*1)
+	PREFETCHT0   (BX)(R8*1)
+	PREFETCHT0   (CX)(R8*1)
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   (SI)(R8*1)
 	VMOVUPS      (AX), Y10
 	VMOVUPS      (SI), Y11
 	VFMADD231PS  Y10, Y7, Y11
@@ -13089,9 +13107,9 @@ vectors_end:
 	ADDQ        $+8, DI
 	TESTQ       DI, DI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
+	LEAQ        partial_masks<>+0(SB), R9
 	NEGQ        DI
-	VMOVUPS     32(R8)(DI*4), Y10
+	VMOVUPS     32(R9)(DI*4), Y10
 	NEGQ        DI
 	VMASKMOVPS  (AX), Y10, Y13
 	VMASKMOVPS  (SI), Y10, Y12
@@ -13551,27 +13569,29 @@ done:
 	VZEROUPPER
 	RET
 
-// func AdagradAheadAVX2(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)
+// func AdagradAheadAVX2(w *float32, s *float32, grad *float32, n int, distance int, step float32, epsilon float32, decay float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·AdagradAheadAVX2(SB), NOSPLIT, $0-44
+TEXT ·AdagradAheadAVX2(SB), NOSPLIT, $0-52
 	MOVQ         w+0(FP), AX
 	MOVQ         s+8(FP), BX
 	MOVQ         grad+16(FP), CX
 	MOVQ         n+24(FP), DX
-	VBROADCASTSS step+32(FP), Y0
-	VBROADCASTSS epsilon+36(FP), Y1
-	VBROADCASTSS decay+40(FP), Y2
+	MOVQ         distance+32(FP), SI
+	VBROADCASTSS step+40(FP), Y0
+	VBROADCASTSS epsilon+44(FP), Y1
+	VBROADCASTSS decay+48(FP), Y2
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y4
 	SUBQ         $+32, DX
 	JL           blocks_end
+	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   1280(AX)
-	PREFETCHT0   1344(AX)
-	PREFETCHT0   1280(BX)
-	PREFETCHT0   1344(BX)
-	PREFETCHT0   1280(CX)
-	PREFETCHT0   1344(CX)
+	PREFETCHT0   (AX)(SI*1)
+	PREFETCHT0   64(AX)(SI*1)
+	PREFETCHT0   (BX)(SI*1)
+	PREFETCHT0   64(BX)(SI*1)
+	PREFETCHT0   (CX)(SI*1)
+	PREFETCHT0   64(CX)(SI*1)
 	VMOVUPS      (AX), Y3
 	VMOVUPS      32(AX), Y5
 	VMOVUPS      (CX), Y6
@@ -13659,9 +13679,9 @@ vectors_end:
 	ADDQ        $+8, DX
 	TESTQ       DX, DX
 	JE          done
-	LEAQ        partial_masks<>+0(SB), SI
+	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        DX
-	VMOVUPS     32(SI)(DX*4), Y3
+	VMOVUPS     32(DI)(DX*4), Y3
 	NEGQ        DX
 	VMASKMOVPS  (AX), Y3, Y6
 	VMASKMOVPS  (CX), Y3, Y5
@@ -14069,29 +14089,31 @@ done:
 	VZEROUPPER
 	RET
 
-// func RmsPropAheadAVX2(w *float32, v *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+// func RmsPropAheadAVX2(w *float32, v *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·RmsPropAheadAVX2(SB), NOSPLIT, $0-52
+TEXT ·RmsPropAheadAVX2(SB), NOSPLIT, $0-60
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
 	MOVQ         grad+16(FP), CX
 	MOVQ         n+24(FP), DX
-	VBROADCASTSS alpha+32(FP), Y0
-	VBROADCASTSS add+36(FP), Y1
-	VBROADCASTSS epsilon+40(FP), Y2
-	VBROADCASTSS lr+44(FP), Y3
-	VBROADCASTSS decay+48(FP), Y4
+	MOVQ         distance+32(FP), SI
+	VBROADCASTSS alpha+40(FP), Y0
+	VBROADCASTSS add+44(FP), Y1
+	VBROADCASTSS epsilon+48(FP), Y2
+	VBROADCASTSS lr+52(FP), Y3
+	VBROADCASTSS decay+56(FP), Y4
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y6
 	SUBQ         $+32, DX
 	JL           blocks_end
+	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   1280(AX)
-	PREFETCHT0   1344(AX)
-	PREFETCHT0   1280(BX)
-	PREFETCHT0   1344(BX)
-	PREFETCHT0   1280(CX)
-	PREFETCHT0   1344(CX)
+	PREFETCHT0   (AX)(SI*1)
+	PREFETCHT0   64(AX)(SI*1)
+	PREFETCHT0   (BX)(SI*1)
+	PREFETCHT0   64(BX)(SI*1)
+	PREFETCHT0   (CX)(SI*1)
+	PREFETCHT0   64(CX)(SI*1)
 	VMOVUPS      (AX), Y5
 	VMOVUPS      32(AX), Y7
 	VMOVUPS      (CX), Y8
@@ -14184,9 +14206,9 @@ vectors_end:
 	ADDQ        $+8, DX
 	TESTQ       DX, DX
 	JE          done
-	LEAQ        partial_masks<>+0(SB), SI
+	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        DX
-	VMOVUPS     32(SI)(DX*4), Y5
+	VMOVUPS     32(DI)(DX*4), Y5
 	NEGQ        DX
 	VMASKMOVPS  (AX), Y5, Y8
 	VMASKMOVPS  (CX), Y5, Y7
@@ -14675,27 +14697,29 @@ done:
 	VZEROUPPER
 	RET
 
-// func RmsPropCenteredAheadAVX2(w *float32, v *float32, a *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+// func RmsPropCenteredAheadAVX2(w *float32, v *float32, a *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·RmsPropCenteredAheadAVX2(SB), NOSPLIT, $0-60
+TEXT ·RmsPropCenteredAheadAVX2(SB), NOSPLIT, $0-68
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
 	MOVQ         a+16(FP), CX
 	MOVQ         grad+24(FP), DX
 	MOVQ         n+32(FP), SI
-	VBROADCASTSS alpha+40(FP), Y0
-	VBROADCASTSS add+44(FP), Y1
-	VBROADCASTSS epsilon+48(FP), Y2
-	VBROADCASTSS lr+52(FP), Y3
-	VBROADCASTSS decay+56(FP), Y4
+	MOVQ         distance+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Y0
+	VBROADCASTSS add+52(FP), Y1
+	VBROADCASTSS epsilon+56(FP), Y2
+	VBROADCASTSS lr+60(FP), Y3
+	VBROADCASTSS decay+64(FP), Y4
 	SUBQ         $+16, SI
 	JL           blocks_end
+	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   1280(AX)
-	PREFETCHT0   1280(BX)
-	PREFETCHT0   1280(CX)
-	PREFETCHT0   1280(DX)
+	PREFETCHT0   (AX)(DI*1)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   (DX)(DI*1)
 	VMOVUPS      (AX), Y5
 	VMOVUPS      32(AX), Y6
 	VMOVUPS      (DX), Y7
@@ -14783,9 +14807,9 @@ vectors_end:
 	ADDQ        $+8, SI
 	TESTQ       SI, SI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), DI
+	LEAQ        partial_masks<>+0(SB), R8
 	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y6
+	VMOVUPS     32(R8)(SI*4), Y6
 	NEGQ        SI
 	VMASKMOVPS  (AX), Y6, Y11
 	VMASKMOVPS  (DX), Y6, Y5
@@ -15290,29 +15314,31 @@ done:
 	VZEROUPPER
 	RET
 
-// func RmsPropMomentumAheadAVX2(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// func RmsPropMomentumAheadAVX2(w *float32, v *float32, b *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·RmsPropMomentumAheadAVX2(SB), NOSPLIT, $0-64
+TEXT ·RmsPropMomentumAheadAVX2(SB), NOSPLIT, $0-72
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
 	MOVQ         b+16(FP), CX
 	MOVQ         grad+24(FP), DX
 	MOVQ         n+32(FP), SI
-	VBROADCASTSS alpha+40(FP), Y0
-	VBROADCASTSS add+44(FP), Y1
-	VBROADCASTSS epsilon+48(FP), Y2
-	VBROADCASTSS momentum+52(FP), Y3
-	VBROADCASTSS lr+56(FP), Y4
-	VBROADCASTSS decay+60(FP), Y5
+	MOVQ         distance+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Y0
+	VBROADCASTSS add+52(FP), Y1
+	VBROADCASTSS epsilon+56(FP), Y2
+	VBROADCASTSS momentum+60(FP), Y3
+	VBROADCASTSS lr+64(FP), Y4
+	VBROADCASTSS decay+68(FP), Y5
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
 	SUBQ         $+16, SI
 	JL           blocks_end
+	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   1280(AX)
-	PREFETCHT0   1280(BX)
-	PREFETCHT0   1280(CX)
-	PREFETCHT0   1280(DX)
+	PREFETCHT0   (AX)(DI*1)
+	PREFETCHT0   (BX)(DI*1)
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   (DX)(DI*1)
 	VMOVUPS      (AX), Y6
 	VMOVUPS      32(AX), Y8
 	VMOVUPS      (DX), Y9
@@ -15391,9 +15417,9 @@ vectors_end:
 	ADDQ        $+8, SI
 	TESTQ       SI, SI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), DI
+	LEAQ        partial_masks<>+0(SB), R8
 	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y8
+	VMOVUPS     32(R8)(SI*4), Y8
 	NEGQ        SI
 	VMASKMOVPS  (AX), Y8, Y12
 	VMASKMOVPS  (DX), Y8, Y6
@@ -16000,32 +16026,34 @@ done:
 	VZEROUPPER
 	RET
 
-// func RmsPropCenteredMomentumAheadAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// func RmsPropCenteredMomentumAheadAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, distance int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·RmsPropCenteredMomentumAheadAVX2(SB), NOSPLIT, $0-72
+TEXT ·RmsPropCenteredMomentumAheadAVX2(SB), NOSPLIT, $0-80
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), BX
 	MOVQ         a+16(FP), CX
 	MOVQ         b+24(FP), DX
 	MOVQ         grad+32(FP), SI
 	MOVQ         n+40(FP), DI
-	VBROADCASTSS alpha+48(FP), Y0
-	VBROADCASTSS add+52(FP), Y1
-	VBROADCASTSS epsilon+56(FP), Y2
-	VBROADCASTSS momentum+60(FP), Y3
-	VBROADCASTSS lr+64(FP), Y4
-	VBROADCASTSS decay+68(FP), Y5
+	MOVQ         distance+48(FP), R8
+	VBROADCASTSS alpha+56(FP), Y0
+	VBROADCASTSS add+60(FP), Y1
+	VBROADCASTSS epsilon+64(FP), Y2
+	VBROADCASTSS momentum+68(FP), Y3
+	VBROADCASTSS lr+72(FP), Y4
+	VBROADCASTSS decay+76(FP), Y5
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
 	VBROADCASTSS lanes_00000000<>+0(SB), Y8
 	SUBQ         $+16, DI
 	JL           blocks_end
+	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   1280(AX)
-	PREFETCHT0   1280(BX)
-	PREFETCHT0   1280(CX)
-	PREFETCHT0   1280(DX)
-	PREFETCHT0   1280(SI)
+	PREFETCHT0   (AX)(R8*1)
+	PREFETCHT0   (BX)(R8*1)
+	PREFETCHT0   (CX)(R8*1)
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   (SI)(R8*1)
 	VMOVUPS      (AX), Y6
 	VMOVUPS      (SI), Y9
 	VFMADD231PS  Y6, Y5, Y9
@@ -16124,9 +16152,9 @@ vectors_end:
 	ADDQ        $+8, DI
 	TESTQ       DI, DI
 	JE          done
-	LEAQ        partial_masks<>+0(SB), R8
+	LEAQ        partial_masks<>+0(SB), R9
 	NEGQ        DI
-	VMOVUPS     32(R8)(DI*4), Y6
+	VMOVUPS     32(R9)(DI*4), Y6
 	NEGQ        DI
 	VMASKMOVPS  (AX), Y6, Y9
 	VMASKMOVPS  (SI), Y6, Y10
@@ -16585,27 +16613,29 @@ done:
 	VZEROUPPER
 	RET
 
-// func LionAheadAVX2(w *float32, m *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, keep float32)
+// func LionAheadAVX2(w *float32, m *float32, grad *float32, n int, distance int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, keep float32)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·LionAheadAVX2(SB), NOSPLIT, $0-56
+TEXT ·LionAheadAVX2(SB), NOSPLIT, $0-64
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         grad+16(FP), CX
 	MOVQ         n+24(FP), DX
-	VBROADCASTSS beta1+32(FP), Y0
-	VBROADCASTSS add1+36(FP), Y1
-	VBROADCASTSS beta2+40(FP), Y2
-	VBROADCASTSS add2+44(FP), Y3
-	VBROADCASTSS step+48(FP), Y4
-	VBROADCASTSS keep+52(FP), Y5
+	MOVQ         distance+32(FP), SI
+	VBROADCASTSS beta1+40(FP), Y0
+	VBROADCASTSS add1+44(FP), Y1
+	VBROADCASTSS beta2+48(FP), Y2
+	VBROADCASTSS add2+52(FP), Y3
+	VBROADCASTSS step+56(FP), Y4
+	VBROADCASTSS keep+60(FP), Y5
 	VBROADCASTSS lanes_7f800000<>+0(SB), Y7
 	SUBQ         $+16, DX
 	JL           blocks_end
+	PCALIGN      $0x40
 
 blocks:
-	PREFETCHT0   1280(AX)
-	PREFETCHT0   1280(BX)
-	PREFETCHT0   1280(CX)
+	PREFETCHT0   (AX)(SI*1)
+	PREFETCHT0   (BX)(SI*1)
+	PREFETCHT0   (CX)(SI*1)
 	VMOVUPS      (CX), Y6
 	VMOVUPS      32(CX), Y8
 	VMOVUPS      (BX), Y9
@@ -16679,9 +16709,9 @@ vectors_end:
 	ADDQ        $+8, DX
 	TESTQ       DX, DX
 	JE          done
-	LEAQ        partial_masks<>+0(SB), SI
+	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        DX
-	VMOVUPS     32(SI)(DX*4), Y8
+	VMOVUPS     32(DI)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (CX), Y8, Y12
 	VMASKMOVPS  (BX), Y8, Y6

@@ -370,8 +370,9 @@ func colSumSquares(dst, x []float32, rows, stride, add int) {
 
 //go:noinline
 func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, keep float32) {
-	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
-		adaFisherAhead(w, m, grad, row, col, beta, add, step, lambda, decay, keep)
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		adaFisherAhead(w, m, grad, row, col, distance, beta, add, step, lambda, decay, keep)
 		return
 	}
 	if len(w) == 0 {
@@ -400,14 +401,14 @@ func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, k
 }
 
 //go:noinline
-func adaFisherAhead(w, m, grad, row, col []float32, beta, add, step, lambda, decay, keep float32) {
+func adaFisherAhead(w, m, grad, row, col []float32, distance int, beta, add, step, lambda, decay, keep float32) {
 	if len(w) == 0 {
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
 		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
 			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			adaFisherAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay, keep)
+			adaFisherAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], distance, beta, add, step, lambda, decay, keep)
 		})
 		return
 	}
@@ -416,13 +417,14 @@ func adaFisherAhead(w, m, grad, row, col []float32, beta, add, step, lambda, dec
 	raceRead(grad)
 	raceRead(row)
 	raceRead(col)
-	asm.AdaFisherAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, decay, keep)
+	asm.AdaFisherAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), distance, beta, add, step, lambda, decay, keep)
 }
 
 //go:noinline
 func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
-	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
-		adaFisherBoundedAhead(w, m, grad, row, col, beta, add, step, lambda, decay)
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		adaFisherBoundedAhead(w, m, grad, row, col, distance, beta, add, step, lambda, decay)
 		return
 	}
 	if len(w) == 0 {
@@ -451,14 +453,14 @@ func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, d
 }
 
 //go:noinline
-func adaFisherBoundedAhead(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
+func adaFisherBoundedAhead(w, m, grad, row, col []float32, distance int, beta, add, step, lambda, decay float32) {
 	if len(w) == 0 {
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
 		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
 			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			adaFisherBoundedAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay)
+			adaFisherBoundedAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], distance, beta, add, step, lambda, decay)
 		})
 		return
 	}
@@ -467,13 +469,14 @@ func adaFisherBoundedAhead(w, m, grad, row, col []float32, beta, add, step, lamb
 	raceRead(grad)
 	raceRead(row)
 	raceRead(col)
-	asm.AdaFisherBoundedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, decay)
+	asm.AdaFisherBoundedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), distance, beta, add, step, lambda, decay)
 }
 
 //go:noinline
 func calibrated(w, m, grad, row, col []float32, beta, add, share, step, keep float32) {
-	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
-		calibratedAhead(w, m, grad, row, col, beta, add, share, step, keep)
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		calibratedAhead(w, m, grad, row, col, distance, beta, add, share, step, keep)
 		return
 	}
 	if len(w) == 0 {
@@ -502,14 +505,14 @@ func calibrated(w, m, grad, row, col []float32, beta, add, share, step, keep flo
 }
 
 //go:noinline
-func calibratedAhead(w, m, grad, row, col []float32, beta, add, share, step, keep float32) {
+func calibratedAhead(w, m, grad, row, col []float32, distance int, beta, add, share, step, keep float32) {
 	if len(w) == 0 {
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
 		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
 			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			calibratedAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, share, step, keep)
+			calibratedAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], distance, beta, add, share, step, keep)
 		})
 		return
 	}
@@ -518,13 +521,14 @@ func calibratedAhead(w, m, grad, row, col []float32, beta, add, share, step, kee
 	raceRead(grad)
 	raceRead(row)
 	raceRead(col)
-	asm.CalibratedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, share, step, keep)
+	asm.CalibratedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), distance, beta, add, share, step, keep)
 }
 
 //go:noinline
 func calibratedCentred(w, m, grad, row, col, mean, shift, moved []float32, beta, add, share, step, keep float32) {
-	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
-		calibratedCentredAhead(w, m, grad, row, col, mean, shift, moved, beta, add, share, step, keep)
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		calibratedCentredAhead(w, m, grad, row, col, mean, shift, moved, distance, beta, add, share, step, keep)
 		return
 	}
 	if len(w) == 0 {
@@ -556,14 +560,14 @@ func calibratedCentred(w, m, grad, row, col, mean, shift, moved []float32, beta,
 }
 
 //go:noinline
-func calibratedCentredAhead(w, m, grad, row, col, mean, shift, moved []float32, beta, add, share, step, keep float32) {
+func calibratedCentredAhead(w, m, grad, row, col, mean, shift, moved []float32, distance int, beta, add, share, step, keep float32) {
 	if len(w) == 0 {
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
 		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
 			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			calibratedCentredAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], mean[r0:r1], shift[c0:c1], moved[c0:c1], beta, add, share, step, keep)
+			calibratedCentredAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], mean[r0:r1], shift[c0:c1], moved[c0:c1], distance, beta, add, share, step, keep)
 		})
 		return
 	}
@@ -575,7 +579,7 @@ func calibratedCentredAhead(w, m, grad, row, col, mean, shift, moved []float32, 
 	raceRead(mean)
 	raceRead(shift)
 	raceWrite(moved)
-	asm.CalibratedCentredAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), unsafe.SliceData(mean), unsafe.SliceData(shift), unsafe.SliceData(moved), len(row), len(col), beta, add, share, step, keep)
+	asm.CalibratedCentredAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), unsafe.SliceData(mean), unsafe.SliceData(shift), unsafe.SliceData(moved), len(row), len(col), distance, beta, add, share, step, keep)
 }
 
 //go:noinline
@@ -650,8 +654,9 @@ func updateSquaresCentred(dst, m, grad, row, col, mean, shift []float32, beta, a
 
 //go:noinline
 func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float32) {
-	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
-		sgdAhead(w, v, grad, momentum, add, gradPart, velPart, lr, decay)
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		sgdAhead(w, v, grad, distance, momentum, add, gradPart, velPart, lr, decay)
 		return
 	}
 	for len(w) > chunkLen {
@@ -672,21 +677,22 @@ func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float
 }
 
 //go:noinline
-func sgdAhead(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float32) {
+func sgdAhead(w, v, grad []float32, distance int, momentum, add, gradPart, velPart, lr, decay float32) {
 	for len(w) > chunkLen {
-		sgdAhead(w[:chunkLen], v[:chunkLen], grad[:chunkLen], momentum, add, gradPart, velPart, lr, decay)
+		sgdAhead(w[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, momentum, add, gradPart, velPart, lr, decay)
 		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
 	}
 	raceWrite(w)
 	raceWrite(v)
 	raceRead(grad)
-	asm.SgdAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), momentum, add, gradPart, velPart, lr, decay)
+	asm.SgdAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), distance, momentum, add, gradPart, velPart, lr, decay)
 }
 
 //go:noinline
 func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
-	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
-		adamAhead(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		adamAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 		return
 	}
 	for len(w) > chunkLen {
@@ -708,22 +714,23 @@ func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, eps
 }
 
 //go:noinline
-func adamAhead(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func adamAhead(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
 	for len(w) > chunkLen {
-		adamAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		adamAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
 	}
 	raceWrite(w)
 	raceWrite(m)
 	raceWrite(v)
 	raceRead(grad)
-	asm.AdamAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	asm.AdamAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 }
 
 //go:noinline
 func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
-	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
-		adamBoundedAhead(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		adamBoundedAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
 		return
 	}
 	for len(w) > chunkLen {
@@ -745,22 +752,23 @@ func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correc
 }
 
 //go:noinline
-func adamBoundedAhead(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func adamBoundedAhead(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
 	for len(w) > chunkLen {
-		adamBoundedAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		adamBoundedAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
 		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
 	}
 	raceWrite(w)
 	raceWrite(m)
 	raceWrite(v)
 	raceRead(grad)
-	asm.AdamBoundedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	asm.AdamBoundedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
 }
 
 //go:noinline
 func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
-	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
-		amsGradAhead(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		amsGradAhead(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 		return
 	}
 	for len(w) > chunkLen {
@@ -783,9 +791,9 @@ func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, corre
 }
 
 //go:noinline
-func amsGradAhead(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func amsGradAhead(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
 	for len(w) > chunkLen {
-		amsGradAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		amsGradAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
 	}
 	raceWrite(w)
@@ -793,13 +801,14 @@ func amsGradAhead(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, 
 	raceWrite(v)
 	raceWrite(top)
 	raceRead(grad)
-	asm.AmsGradAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	asm.AmsGradAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 }
 
 //go:noinline
 func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
-	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
-		amsGradBoundedAhead(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		amsGradBoundedAhead(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
 		return
 	}
 	for len(w) > chunkLen {
@@ -822,9 +831,9 @@ func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step
 }
 
 //go:noinline
-func amsGradBoundedAhead(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func amsGradBoundedAhead(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
 	for len(w) > chunkLen {
-		amsGradBoundedAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		amsGradBoundedAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
 		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
 	}
 	raceWrite(w)
@@ -832,13 +841,14 @@ func amsGradBoundedAhead(w, m, v, top, grad []float32, beta1, add1, beta2, add2,
 	raceWrite(v)
 	raceWrite(top)
 	raceRead(grad)
-	asm.AmsGradBoundedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	asm.AmsGradBoundedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
 }
 
 //go:noinline
 func adagrad(w, s, grad []float32, step, epsilon, decay float32) {
-	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
-		adagradAhead(w, s, grad, step, epsilon, decay)
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		adagradAhead(w, s, grad, distance, step, epsilon, decay)
 		return
 	}
 	for len(w) > chunkLen {
@@ -859,21 +869,22 @@ func adagrad(w, s, grad []float32, step, epsilon, decay float32) {
 }
 
 //go:noinline
-func adagradAhead(w, s, grad []float32, step, epsilon, decay float32) {
+func adagradAhead(w, s, grad []float32, distance int, step, epsilon, decay float32) {
 	for len(w) > chunkLen {
-		adagradAhead(w[:chunkLen], s[:chunkLen], grad[:chunkLen], step, epsilon, decay)
+		adagradAhead(w[:chunkLen], s[:chunkLen], grad[:chunkLen], distance, step, epsilon, decay)
 		w, s, grad = w[chunkLen:], s[chunkLen:], grad[chunkLen:]
 	}
 	raceWrite(w)
 	raceWrite(s)
 	raceRead(grad)
-	asm.AdagradAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(s), unsafe.SliceData(grad), len(w), step, epsilon, decay)
+	asm.AdagradAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(s), unsafe.SliceData(grad), len(w), distance, step, epsilon, decay)
 }
 
 //go:noinline
 func rmsProp(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
-	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
-		rmsPropAhead(w, v, grad, alpha, add, epsilon, lr, decay)
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		rmsPropAhead(w, v, grad, distance, alpha, add, epsilon, lr, decay)
 		return
 	}
 	for len(w) > chunkLen {
@@ -894,21 +905,22 @@ func rmsProp(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
 }
 
 //go:noinline
-func rmsPropAhead(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
+func rmsPropAhead(w, v, grad []float32, distance int, alpha, add, epsilon, lr, decay float32) {
 	for len(w) > chunkLen {
-		rmsPropAhead(w[:chunkLen], v[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
+		rmsPropAhead(w[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, alpha, add, epsilon, lr, decay)
 		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
 	}
 	raceWrite(w)
 	raceWrite(v)
 	raceRead(grad)
-	asm.RmsPropAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), alpha, add, epsilon, lr, decay)
+	asm.RmsPropAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), distance, alpha, add, epsilon, lr, decay)
 }
 
 //go:noinline
 func rmsPropCentered(w, v, a, grad []float32, alpha, add, epsilon, lr, decay float32) {
-	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
-		rmsPropCenteredAhead(w, v, a, grad, alpha, add, epsilon, lr, decay)
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		rmsPropCenteredAhead(w, v, a, grad, distance, alpha, add, epsilon, lr, decay)
 		return
 	}
 	for len(w) > chunkLen {
@@ -930,22 +942,23 @@ func rmsPropCentered(w, v, a, grad []float32, alpha, add, epsilon, lr, decay flo
 }
 
 //go:noinline
-func rmsPropCenteredAhead(w, v, a, grad []float32, alpha, add, epsilon, lr, decay float32) {
+func rmsPropCenteredAhead(w, v, a, grad []float32, distance int, alpha, add, epsilon, lr, decay float32) {
 	for len(w) > chunkLen {
-		rmsPropCenteredAhead(w[:chunkLen], v[:chunkLen], a[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
+		rmsPropCenteredAhead(w[:chunkLen], v[:chunkLen], a[:chunkLen], grad[:chunkLen], distance, alpha, add, epsilon, lr, decay)
 		w, v, a, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], grad[chunkLen:]
 	}
 	raceWrite(w)
 	raceWrite(v)
 	raceWrite(a)
 	raceRead(grad)
-	asm.RmsPropCenteredAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(a), unsafe.SliceData(grad), len(w), alpha, add, epsilon, lr, decay)
+	asm.RmsPropCenteredAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(a), unsafe.SliceData(grad), len(w), distance, alpha, add, epsilon, lr, decay)
 }
 
 //go:noinline
 func rmsPropMomentum(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
-	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
-		rmsPropMomentumAhead(w, v, b, grad, alpha, add, epsilon, momentum, lr, decay)
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		rmsPropMomentumAhead(w, v, b, grad, distance, alpha, add, epsilon, momentum, lr, decay)
 		return
 	}
 	for len(w) > chunkLen {
@@ -967,22 +980,23 @@ func rmsPropMomentum(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr,
 }
 
 //go:noinline
-func rmsPropMomentumAhead(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+func rmsPropMomentumAhead(w, v, b, grad []float32, distance int, alpha, add, epsilon, momentum, lr, decay float32) {
 	for len(w) > chunkLen {
-		rmsPropMomentumAhead(w[:chunkLen], v[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
+		rmsPropMomentumAhead(w[:chunkLen], v[:chunkLen], b[:chunkLen], grad[:chunkLen], distance, alpha, add, epsilon, momentum, lr, decay)
 		w, v, b, grad = w[chunkLen:], v[chunkLen:], b[chunkLen:], grad[chunkLen:]
 	}
 	raceWrite(w)
 	raceWrite(v)
 	raceWrite(b)
 	raceRead(grad)
-	asm.RmsPropMomentumAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(b), unsafe.SliceData(grad), len(w), alpha, add, epsilon, momentum, lr, decay)
+	asm.RmsPropMomentumAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(b), unsafe.SliceData(grad), len(w), distance, alpha, add, epsilon, momentum, lr, decay)
 }
 
 //go:noinline
 func rmsPropCenteredMomentum(w, v, a, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
-	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
-		rmsPropCenteredMomentumAhead(w, v, a, b, grad, alpha, add, epsilon, momentum, lr, decay)
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		rmsPropCenteredMomentumAhead(w, v, a, b, grad, distance, alpha, add, epsilon, momentum, lr, decay)
 		return
 	}
 	for len(w) > chunkLen {
@@ -1005,9 +1019,9 @@ func rmsPropCenteredMomentum(w, v, a, b, grad []float32, alpha, add, epsilon, mo
 }
 
 //go:noinline
-func rmsPropCenteredMomentumAhead(w, v, a, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+func rmsPropCenteredMomentumAhead(w, v, a, b, grad []float32, distance int, alpha, add, epsilon, momentum, lr, decay float32) {
 	for len(w) > chunkLen {
-		rmsPropCenteredMomentumAhead(w[:chunkLen], v[:chunkLen], a[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
+		rmsPropCenteredMomentumAhead(w[:chunkLen], v[:chunkLen], a[:chunkLen], b[:chunkLen], grad[:chunkLen], distance, alpha, add, epsilon, momentum, lr, decay)
 		w, v, a, b, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], b[chunkLen:], grad[chunkLen:]
 	}
 	raceWrite(w)
@@ -1015,13 +1029,14 @@ func rmsPropCenteredMomentumAhead(w, v, a, b, grad []float32, alpha, add, epsilo
 	raceWrite(a)
 	raceWrite(b)
 	raceRead(grad)
-	asm.RmsPropCenteredMomentumAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(grad), len(w), alpha, add, epsilon, momentum, lr, decay)
+	asm.RmsPropCenteredMomentumAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(grad), len(w), distance, alpha, add, epsilon, momentum, lr, decay)
 }
 
 //go:noinline
 func lion(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
-	if len(w) >= aheadLen && len(w) < streamLen && CurrentLevel() == AVX2 {
-		lionAhead(w, m, grad, beta1, add1, beta2, add2, step, keep)
+	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
+		distance := fetchDistance(len(w))
+		lionAhead(w, m, grad, distance, beta1, add1, beta2, add2, step, keep)
 		return
 	}
 	for len(w) > chunkLen {
@@ -1042,15 +1057,15 @@ func lion(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
 }
 
 //go:noinline
-func lionAhead(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
+func lionAhead(w, m, grad []float32, distance int, beta1, add1, beta2, add2, step, keep float32) {
 	for len(w) > chunkLen {
-		lionAhead(w[:chunkLen], m[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, keep)
+		lionAhead(w[:chunkLen], m[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, keep)
 		w, m, grad = w[chunkLen:], m[chunkLen:], grad[chunkLen:]
 	}
 	raceWrite(w)
 	raceWrite(m)
 	raceRead(grad)
-	asm.LionAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, keep)
+	asm.LionAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), len(w), distance, beta1, add1, beta2, add2, step, keep)
 }
 
 //go:noinline

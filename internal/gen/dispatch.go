@@ -38,7 +38,7 @@ func stubs(kernels []*vec.Kernel, a arch, tiles []gemmLevel) *bytes.Buffer {
 			fmt.Fprintf(b, "\n//go:noescape\nfunc %sStream%s%s\n", k.Title(), a.large, strings.TrimPrefix(k.Signature(), "func"))
 		}
 		if a.large != "" && k.FetchesAhead() {
-			fmt.Fprintf(b, "\n//go:noescape\nfunc %sAhead%s%s\n", k.Title(), a.large, strings.TrimPrefix(k.Signature(), "func"))
+			fmt.Fprintf(b, "\n//go:noescape\nfunc %s%s%s\n", k.Ahead().Title(), a.large, strings.TrimPrefix(k.Ahead().Signature(), "func"))
 		}
 	}
 	for _, l := range tiles {
@@ -94,7 +94,7 @@ func dispatch(kernels []*vec.Kernel, a arch) *bytes.Buffer {
 			fmt.Fprintf(b, "if len(%s) >= streamLen && %sStream(%s) {\nreturn\n}\n", k.Slices[0].Name, k.Name, names)
 		}
 		if a.large != "" && k.FetchesAhead() {
-			fmt.Fprintf(b, "if len(%s) >= aheadLen && len(%[1]s) < streamLen && CurrentLevel() == %[2]s {\n%[3]sAhead(%[4]s)\nreturn\n}\n", k.Slices[0].Name, a.large, k.Name, names)
+			aheadCall(b, k, a.large)
 		}
 		chunks(b, k, k.Name, names)
 		races(b, k)
@@ -112,7 +112,7 @@ func dispatch(kernels []*vec.Kernel, a arch) *bytes.Buffer {
 			stream(b, k, a.large, params, names)
 		}
 		if a.large != "" && k.FetchesAhead() {
-			ahead(b, k, a.large, params, names)
+			ahead(b, k.Ahead(), a.large)
 		}
 	}
 	return b
@@ -162,12 +162,20 @@ func stream(b *bytes.Buffer, k *vec.Kernel, level, params, names string) {
 	fmt.Fprintf(b, "asm.%sStream%s(%s)\n}\n", k.Title(), level, arguments(k))
 }
 
+// aheadCall writes what leaves large vectors to the routine that fetches ahead.
+func aheadCall(b *bytes.Buffer, k *vec.Kernel, level string) {
+	first, a := k.Slices[0].Name, k.Ahead()
+	_, names := parameters(a)
+	fmt.Fprintf(b, "if len(%s) >= aheadLen && CurrentLevel() == %s {\ndistance := fetchDistance(len(%[1]s))\n%[3]s(%[4]s)\nreturn\n}\n", first, level, a.Name, names)
+}
+
 // ahead writes the function that runs a kernel on large vectors, fetching ahead.
-func ahead(b *bytes.Buffer, k *vec.Kernel, level, params, names string) {
-	fmt.Fprintf(b, "\n//go:noinline\nfunc %sAhead(%s) {\n", k.Name, params)
-	chunks(b, k, k.Name+"Ahead", names)
+func ahead(b *bytes.Buffer, k *vec.Kernel, level string) {
+	params, names := parameters(k)
+	fmt.Fprintf(b, "\n//go:noinline\nfunc %s(%s) {\n", k.Name, params)
+	chunks(b, k, k.Name, names)
 	races(b, k)
-	fmt.Fprintf(b, "asm.%sAhead%s(%s)\n}\n", k.Title(), level, arguments(k))
+	fmt.Fprintf(b, "asm.%s%s(%s)\n}\n", k.Title(), level, arguments(k))
 }
 
 // chunks writes what a function of long vectors, or of a large matrix, does first: it

@@ -39,7 +39,7 @@ func generate() error {
 			k.LowerStream(avx2)
 		}
 		if k.FetchesAhead() {
-			k.LowerAhead(avx2)
+			k.Ahead().Lower(avx2)
 		}
 	}
 	for _, t := range []interface {

@@ -117,10 +117,10 @@ func (t *Target) BroadcastAt(d vec.Reg, p vec.GP) {
 // MemoryVector: no instruction computes with memory.
 func (t *Target) MemoryVector(vec.Op, int, bool) bool { return false }
 
-func (t *Target) Streams() bool                    { return false }
-func (t *Target) StoreAround(vec.Reg, vec.GP, int) { panic("neon: no stores past the caches") }
-func (t *Target) Fence()                           {}
-func (t *Target) Fetch(vec.GP, int)                { panic("neon: no fetching ahead") }
+func (t *Target) Streams() bool                        { return false }
+func (t *Target) StoreAround(vec.Reg, vec.GP, int)     { panic("neon: no stores past the caches") }
+func (t *Target) Fence()                               {}
+func (t *Target) Fetch(p, distance vec.GP, offset int) { panic("neon: no fetching ahead") }
 
 func (t *Target) Constant(d vec.Reg, bits uint32) {
 	t.op("MOVD $0x%08x, R%d", bits, scratch)
@@ -144,6 +144,7 @@ func (t *Target) StoreAt(s vec.Reg, p vec.GP) { t.op("FMOVS F%d, (R%d)", s, gp(p
 func (t *Target) Narrow(bool)                 {}
 func (t *Target) Spread(d vec.Reg)            { t.op("VDUP V%d.S[0], V%d.S4", d, d) }
 
+func (t *Target) Loop(name string)       { t.Label(name) }
 func (t *Target) Label(name string)      { fmt.Fprintf(&t.out, "\n%s:\n", name) }
 func (t *Target) Jump(label string)      { t.op("B %s", label) }
 func (t *Target) MoveInt(d, s vec.GP)    { t.op("MOVD R%d, R%d", gp(s), gp(d)) }

@@ -39,9 +39,11 @@ func (l *lowering) each(body []*Value, n GP, unroll int, moving []*Slice, end st
 	}
 	if unroll > 1 {
 		t.SubJump(n, unroll*lanes, LT, l.prefix+"blocks_end")
-		t.Label(l.prefix + "blocks")
-		if l.ahead {
+		if l.k.distance != nil {
+			t.Loop(l.prefix + "blocks")
 			l.fetch(moving, unroll*lanes)
+		} else {
+			t.Label(l.prefix + "blocks")
 		}
 		l.block(body, unroll, 0)
 		l.advance(moving, unroll*lanes)

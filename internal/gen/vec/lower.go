@@ -20,7 +20,6 @@ type lowering struct {
 	prefix  string // of the labels of a loop
 	index   Reg    // the numbers of the next vector's elements, where the body uses them
 	around  bool   // stores go past the caches
-	ahead   bool   // blocks fetch what later ones load
 	vector  int    // that the first copy of a body works on, where all are not run at once
 }
 
@@ -43,15 +42,6 @@ func (k *Kernel) LowerStream(t Target) {
 		l.advance(k.Slices, k.block*t.Lanes())
 		t.SubJump(k.Ints[0].gp, k.block*t.Lanes(), NE, "blocks")
 		t.Fence()
-	})
-}
-
-// LowerAhead emits a kernel that FetchesAhead a second time, with blocks that fetch
-// what later ones load.
-func (k *Kernel) LowerAhead(t Target) {
-	k.lower(t, "Ahead", func(l *lowering) {
-		l.ahead = true
-		k.loop(l)
 	})
 }
 
@@ -168,10 +158,6 @@ func (l *lowering) advance(moving []*Slice, elements int) {
 	}
 }
 
-// fetchDistance is how far ahead of a block's loads those are that it fetches, in
-// bytes; see aheadLen in package kernels.
-const fetchDistance = 1280
-
 // fetch fetches the lines of the vectors that a later block loads.
 func (l *lowering) fetch(moving []*Slice, elements int) {
 	for _, s := range moving {
@@ -179,7 +165,7 @@ func (l *lowering) fetch(moving []*Slice, elements int) {
 			continue // each row loads it
 		}
 		for offset := 0; offset < s.size()*elements; offset += 64 {
-			l.t.Fetch(s.ptr, fetchDistance+offset)
+			l.t.Fetch(s.ptr, l.k.distance.gp, offset)
 		}
 	}
 }

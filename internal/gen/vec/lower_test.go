@@ -376,13 +376,13 @@ func TestAhead(t *testing.T) {
 		})
 	}, func(t *testing.T, c *trial) {
 		require.True(t, c.k.FetchesAhead())
-		require.NoError(t, c.m.refuse(c.k.LowerAhead))
+		require.NoError(t, c.m.refuse(c.k.Ahead().Lower))
 		for _, n := range append(c.lengths(4), 2000) {
 			if n == 0 {
 				continue
 			}
 			c.arguments(map[*vec.Slice]int{a: n, b: n, col: n})
-			c.m.args["rows"], c.m.args["cols"] = 1, n
+			c.m.args["rows"], c.m.args["cols"], c.m.args["distance"] = 1, n, 1280
 			c.m.run()
 			c.requireWords(t, a, func(i int) uint32 { return results[0].eval(point{col: i}) }, "n=%d", n)
 			c.requireWords(t, b, func(i int) uint32 { return results[1].eval(point{col: i}) }, "n=%d", n)

@@ -159,6 +159,8 @@ func (m *machine) StoreAt(s vec.Reg, p vec.GP) {
 func (m *machine) Narrow(on bool)   { m.narrow = on }
 func (m *machine) Spread(d vec.Reg) { m.do(func() { m.fill(d, m.vectors[d][0]) }) }
 
+func (m *machine) Loop(name string) { m.Label(name) }
+
 func (m *machine) Label(name string) {
 	if _, ok := m.labels[name]; ok {
 		panic("label " + name + " twice")
@@ -264,8 +266,8 @@ func (m *machine) StoreAround(s vec.Reg, p vec.GP, offset int) {
 func (m *machine) Fence() { m.do(func() { m.unfenced = false }) }
 
 // Fetch may go past the memory.
-func (m *machine) Fetch(p vec.GP, offset int) {
-	m.do(func() { m.fetched = append(m.fetched, m.integers[p]+offset) })
+func (m *machine) Fetch(p, distance vec.GP, offset int) {
+	m.do(func() { m.fetched = append(m.fetched, m.integers[p]+m.integers[distance]+offset) })
 }
 
 // The machine's halves are words that take two bytes of memory: the memory holds

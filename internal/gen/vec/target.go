@@ -61,6 +61,7 @@ type Target interface {
 	Narrow(on bool)               // from now on, Emit may leave out all lanes but the first
 
 	Label(name string)
+	Loop(name string) // a label at the beginning of a cache line, where that pays
 	Jump(label string)
 	AddImm(r GP, n int)
 	SubJump(r GP, n int, c Cond, label string) // r -= n, jumps if r is c
@@ -77,7 +78,7 @@ type Target interface {
 	Store(s Reg, p GP, offset int, partial bool)
 	StoreAround(s Reg, p GP, offset int)                      // past the caches, to a multiple of 32 bytes; see Streams
 	Fence()                                                   // orders such stores before what follows
-	Fetch(p GP, offset int)                                   // into the first cache
+	Fetch(p, distance GP, offset int)                         // into the first cache
 	LoadHalf(d Reg, p GP, offset int, partial bool)           // of float16, to float32
 	StoreHalf(s Reg, p GP, offset int, partial bool, tmp Reg) // rounded to nearest, ties to even
 

@@ -162,17 +162,18 @@ type Kernel struct {
 	Scalars []*Value
 	Results []string
 
-	row   []*Value // operations done once a row
-	body  []*Value
-	start *Value    // of the element numbers; nil for 0
-	index bool      // the body uses element numbers
-	each  bool      // the loop is Each
-	block int       // vectors of a block of Each
-	grid  *Grid     // the loop is Rows
-	after *Int      // of strided passes: elements after those of a row
-	clear []*Slice  // matrices in which these are set to +0
-	into  *[]*Value // where operations are recorded: row or body
-	loop  func(*lowering)
+	row      []*Value // operations done once a row
+	body     []*Value
+	start    *Value    // of the element numbers; nil for 0
+	index    bool      // the body uses element numbers
+	each     bool      // the loop is Each
+	block    int       // vectors of a block of Each
+	grid     *Grid     // the loop is Rows
+	after    *Int      // of strided passes: elements after those of a row
+	clear    []*Slice  // matrices in which these are set to +0
+	distance *Int      // of what is fetched ahead, in bytes; nil without
+	into     *[]*Value // where operations are recorded: row or body
+	loop     func(*lowering)
 }
 
 // A Grid is the matrix that Rows goes over.
@@ -231,6 +232,16 @@ func (k *Kernel) FetchesAhead() bool {
 		}
 	}
 	return updated > 1 && (k.each && !k.index || k.grid != nil)
+}
+
+// Ahead returns the routine of a kernel that FetchesAhead: its blocks fetch what
+// later ones load, as many bytes ahead as the argument distance says.
+func (k *Kernel) Ahead() *Kernel {
+	a := *k
+	a.Name += "Ahead"
+	a.distance = &Int{Name: "distance"}
+	a.Ints = append(slices.Clip(a.Ints), a.distance)
+	return &a
 }
 
 // Grid returns the matrix that the kernel goes over, nil if it has another loop.

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/mmcloughlin/avo/attr"
-	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 
@@ -53,15 +52,6 @@ func (s strides) at(base reg.Register, i, disp int) operand.Mem {
 }
 
 func (t *Target) field(offset int) operand.Mem { return operand.Mem{Base: gemmArgs, Disp: offset} }
-
-// alignedLabel emits a label, with AVX2 at the beginning of a cache line: short products
-// are up to a tenth faster.
-func (t *Target) alignedLabel(name string) {
-	if !t.Wide {
-		t.Instruction(&ir.Instruction{Opcode: "PCALIGN", Operands: []operand.Op{operand.Imm(64)}})
-	}
-	t.Label(name)
-}
 
 // Gemm emits the micro-kernel of a shape:
 //
@@ -246,7 +236,7 @@ func (t *Target) Gemm(s vec.Tile) {
 	t.Label("line")
 	t.MOVQ(t.field(vec.TileCount), reg.RAX)
 	t.MOVQ(reg.RAX, left)
-	t.alignedLabel("tile")
+	t.Loop("tile")
 	t.MOVQ(t.field(vec.TileB), gemmB)
 	if panels > 5 {
 		t.LEAQ(gemmBS.at(gemmB, 4, 0), farB)
@@ -411,7 +401,7 @@ func (t *Target) Gemm(s vec.Tile) {
 				t.Label("ahead")
 				t.MOVQ(gemmC, c0)
 				t.MOVQ(aheadAt, ahead)
-				t.alignedLabel("prefetching")
+				t.Loop("prefetching")
 				for u := range unroll {
 					multiply(u, 0, s.Rows)
 					if u%2 == 0 {
@@ -432,7 +422,7 @@ func (t *Target) Gemm(s vec.Tile) {
 				t.JMP(operand.LabelRef("rest"))
 			})
 		}
-		t.alignedLabel("unrolled")
+		t.Loop("unrolled")
 		for u := range unroll {
 			multiply(u, 0, s.Rows)
 			if prefetches && u%2 == 0 {
@@ -646,7 +636,7 @@ func (t *Target) Gemm(s vec.Tile) {
 				store(from, to)
 			}
 		}
-		t.alignedLabel("drain")
+		t.Loop("drain")
 		t.CMPQ(ends, operand.I8(nothing))
 		t.JNE(operand.LabelRef("ends"))
 		drain(func(from, to int) {})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 
@@ -234,6 +235,15 @@ func (t *Target) Spread(d vec.Reg) { t.VBROADCASTSS(vectors[d], t.v(d)) }
 // Narrow: divisions and roots of a short vector are faster.
 func (t *Target) Narrow(on bool) { t.narrow = on }
 
+// Loop emits a label, with AVX2 at the beginning of a cache line: short products, and
+// steps that fetch ahead, are up to a tenth faster. Others are not.
+func (t *Target) Loop(name string) {
+	if !t.Wide {
+		t.Instruction(&ir.Instruction{Opcode: "PCALIGN", Operands: []operand.Op{operand.Imm(64)}})
+	}
+	t.Label(name)
+}
+
 func (t *Target) Label(name string)      { t.Context.Label(name) }
 func (t *Target) Jump(label string)      { t.JMP(operand.LabelRef(label)) }
 func (t *Target) AddImm(r vec.GP, n int) { t.ADDQ(operand.I32(int32(n)), gp(r)) }
@@ -382,8 +392,8 @@ func (t *Target) StoreAround(s vec.Reg, p vec.GP, offset int) {
 
 func (t *Target) Fence() { t.SFENCE() }
 
-func (t *Target) Fetch(p vec.GP, offset int) {
-	t.PREFETCHT0(operand.Mem{Base: gp(p), Disp: offset})
+func (t *Target) Fetch(p, distance vec.GP, offset int) {
+	t.PREFETCHT0(operand.Mem{Base: gp(p), Index: gp(distance), Scale: 1, Disp: offset})
 }
 
 // half is the register for the float16 form of a vector.
