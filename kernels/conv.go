@@ -33,13 +33,13 @@ type Conv2d struct {
 	Groups   int    // of channels; 0 means 1
 }
 
-// maxElements bounds images and weights, so that offsets in bytes can't overflow.
+// maxElements bounds images and weights, so that offsets in bytes can't overflow 31 bits.
 const maxElements = math.MaxInt32 / 8
 
 // Check returns an error if there is no such convolution: a size is not positive,
 // the padding is negative, the channels can't be split into the groups, the window
-// is larger than the padded image, or an image or the weights have more than 2^28
-// elements.
+// is larger than the padded image, or the weights or a padded image with the channels of
+// the input or the output have 2^28 elements or more.
 func (c Conv2d) Check() error {
 	switch {
 	case c.H < 1 || c.W < 1 || c.C < 1:
@@ -71,7 +71,7 @@ func (c Conv2d) Check() error {
 	padded := (float64(c.H) + 2*float64(c.Padding[0])) * (float64(c.W) + 2*float64(c.Padding[1]))
 	weights := float64(c.Kernel[0]) * float64(c.Kernel[1]) * float64(c.C/c.Groups) * float64(c.Out)
 	if most := max(padded*float64(max(c.C, c.Out)), weights); most > maxElements {
-		return fmt.Errorf("kernels: convolution with %.0f elements in an image or the weights: want at most %d", most, maxElements)
+		return fmt.Errorf("kernels: convolution with %.0f elements in a padded image or the weights: want at most %d", most, maxElements)
 	}
 	return nil
 }

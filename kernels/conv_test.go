@@ -168,7 +168,7 @@ func TestConvolutionSizes(t *testing.T) {
 		"from 6 to 10 channels in 5 groups: want multiples of the groups":            func(c *Conv2d) { c.Groups = 5 },
 		"window of 35 rows is larger than the padded image, 34":                      func(c *Conv2d) { c.Kernel[0] = 18 },
 		"window of 33 columns is larger than the padded image, 30":                   func(c *Conv2d) { c.Kernel[1], c.Dilation[1] = 3, 16 },
-		"with 268437480 elements in an image or the weights: want at most 268435455": func(c *Conv2d) { c.Out = 263174 },
+		"with 268437480 elements in a padded image or the weights: want at most 268435455": func(c *Conv2d) { c.Out = 263174 },
 	} {
 		bad := c
 		change(&bad)

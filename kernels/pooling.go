@@ -33,7 +33,7 @@ const maxPlaces = 1 << 24
 
 // Check returns an error if there is no such pooling: a size is not positive, the
 // padding is negative or more than half the window, the window is larger than the
-// padded image, an image has more than 2^28 elements or a window more than 2^24.
+// padded image, an image has 2^28 elements or more, or a window more than 2^24.
 func (p Pooling2d) Check() error {
 	switch {
 	case p.H < 1 || p.W < 1 || p.C < 1:
