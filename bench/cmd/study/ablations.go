@@ -64,16 +64,12 @@ func (s *study) ablationKeys(t task) []key {
 		return nil
 	}
 	var keys []key
-	seeds := s.ablationSeeds
-	if t.fresh {
-		seeds = min(seeds, t.seeds)
-	}
 	for _, r := range ablations {
 		if t.fresh && slices.Contains(retuned, r.name) {
 			continue
 		}
 		lr := r.trials(1)[0]
-		for seed := range seeds {
+		for seed := range s.ablationSeeds {
 			keys = append(keys, s.key(t, r, lr, t.batch, uint64(seed+1)))
 		}
 	}
