@@ -10,8 +10,9 @@ import "unsafe"
 // needed may be nil.
 type Operands struct {
 	A, B           []float32 // inputs
-	C, D, E        []float32 // outputs
+	C, D, E, F     []float32 // outputs
 	Row, Col       []float32 // inputs of M and N elements
+	Index          []float32 // input of whole numbers, or their memory
 	M, N, K        int       // vectors have M*N elements; a product is M x K by K x N
 	S              [12]float32
 	TransA, TransB bool

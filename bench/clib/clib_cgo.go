@@ -193,8 +193,8 @@ func (*BLAS) Core() string { return C.GoString(C.get_blas_core()) }
 // returned.
 func (r Routine) Repeat(o *Operands, times int) {
 	c := C.struct_operands{
-		a: pointer(o.A), b: pointer(o.B), c: pointer(o.C), d: pointer(o.D), e: pointer(o.E),
-		row: pointer(o.Row), col: pointer(o.Col),
+		a: pointer(o.A), b: pointer(o.B), c: pointer(o.C), d: pointer(o.D), e: pointer(o.E), f: pointer(o.F),
+		row: pointer(o.Row), col: pointer(o.Col), index: pointer(o.Index),
 		m: C.long(o.M), n: C.long(o.N), k: C.long(o.K),
 		trans_a: truth(o.TransA), trans_b: truth(o.TransB),
 	}

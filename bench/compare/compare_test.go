@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/adafisher-go/adafisher/bench/internal/host"
 	"github.com/adafisher-go/adafisher/bench/roof"
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/nn"
@@ -35,8 +36,8 @@ func keepLevel(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, kernels.SetLevel(level)) })
 }
 
-// TestContendersAgree: what is compared is the same work. The others sum in
-// other orders.
+// TestContendersAgree: what is compared is the same work. Contenders say how close they
+// are to our first level; our other levels have the same bits.
 func TestContendersAgree(t *testing.T) {
 	p := libraries(t)
 	workers, err := workerRaces(p)
@@ -44,19 +45,19 @@ func TestContendersAgree(t *testing.T) {
 	if len(workers) > 0 {
 		workers = workers[:1]
 	}
-	all := slices.Concat(vectorRaces(p), smallRaces(), productRaces(p), symmetricRaces(p), convolutionRaces(p), workers)
+	all := slices.Concat(vectorRaces(p), smallRaces(), productRaces(p), outerRaces(p), storedRaces(p), symmetricRaces(p), convolutionRaces(p), workers)
 	for _, r := range all {
 		o := r.operands
 		if r.fewer || r.size == "8 MiB" || r.size == "512 x 512 x 512" {
 			continue
 		}
-		type values struct{ c, d, e, out []float32 }
+		type values struct{ c, d, e, f, out []float32 }
 		var want *values
 		for _, c := range r.contenders {
+			reset(o)
 			if c.prepare != nil {
 				c.prepare()
 			}
-			reset(o)
 			before := slices.Concat(o.A, o.B, o.Row, o.Col)
 			_, err := c.run(1)
 			require.NoError(t, err)
@@ -64,19 +65,20 @@ func TestContendersAgree(t *testing.T) {
 			if c.result != nil {
 				c.result()
 			}
-			got := values{slices.Clone(o.C), slices.Clone(o.D), slices.Clone(o.E), slices.Clone(o.Out[:])}
+			got := values{slices.Clone(o.C), slices.Clone(o.D), slices.Clone(o.E), slices.Clone(o.F), slices.Clone(o.Out[:])}
 			if want == nil {
 				want = &got
 				continue
 			}
-			for name, x := range map[string][2][]float32{"C": {want.c, got.c}, "D": {want.d, got.d}, "E": {want.e, got.e}, "Out": {want.out, got.out}} {
+			for name, x := range map[string][2][]float32{"C": {want.c, got.c}, "D": {want.d, got.d}, "E": {want.e, got.e}, "F": {want.f, got.f}, "Out": {want.out, got.out}} {
 				largest := 0.0
 				for _, v := range x[0] {
 					largest = max(largest, math.Abs(float64(v)))
 				}
 				for i, v := range x[0] {
-					if d := math.Abs(float64(v - x[1][i])); !(d <= 1e-3*largest) {
-						require.InDelta(t, v, x[1][i], 1e-3*largest, "%s %s by %s, %s[%d]", c.kernel, r.size, c.name, name, i)
+					within := c.within * 0x1p-24 * largest
+					if d := math.Abs(float64(v - x[1][i])); !(d <= within) {
+						require.InDelta(t, v, x[1][i], within, "%s %s by %s, %s[%d]", c.kernel, r.size, c.name, name, i)
 					}
 				}
 			}
@@ -266,6 +268,7 @@ func TestJSON(t *testing.T) {
 	run, err := read(strings.NewReader(text))
 	require.NoError(t, err)
 	require.NotEmpty(t, run.machine.name())
+	require.Equal(t, host.Commit(), run.machine.Commit)
 	require.Positive(t, run.machine.Cores)
 	contenders := map[string]bool{}
 	for _, x := range run.results {
@@ -299,7 +302,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-const recorded = `{"cpu":"Some CPU @ 3 GHz","model":"family 6, model 207","cores":2,"caches":{"L2":"2048K","L1":"48K"},"system":"linux/amd64","vectors":["AVX-512"],"go":"go1.26","gcc":"12.2.0","clock":"CPU time","rounds":15,"sample":"2ms","date":"2026-01-02T03:04:05Z","missing":["OpenBLAS: not\nfound"]}
+const recorded = `{"cpu":"Some CPU @ 3 GHz","model":"family 6, model 207","cores":2,"caches":{"L2":"2048K","L1":"48K"},"system":"linux/amd64","vectors":["AVX-512"],"go":"go1.26","gcc":"12.2.0","clock":"CPU time","rounds":15,"sample":"2ms","date":"2026-01-02T03:04:05Z","commit":"0123456789ab-dirty","missing":["OpenBLAS: not\nfound"]}
 {"kernel":"roof read","size":"4 KiB","contender":"roof/AVX-512","median":300,"unit":"GB/s","roof_ratio":null,"p25":299,"p75":301,"rounds":15}
 {"kernel":"dot","size":"4 KiB","contender":"adafisher/avx512","median":200,"unit":"GB/s","roof_ratio":0.8,"p25":199,"p75":201,"roof":250,"rounds":15}
 {"kernel":"dot","size":"4 KiB","contender":"gonum","median":50,"unit":"GB/s","roof_ratio":0.2,"p25":49,"p75":51,"roof":250,"rounds":15}
@@ -320,6 +323,7 @@ func TestRender(t *testing.T) {
 	for _, want := range []string{
 		"# Some CPU @ 3 GHz\n",
 		"- caches: L1 48K, L2 2048K\n",
+		"- commit: 0123456789ab-dirty\n",
 		"- missing: OpenBLAS: not found\n",
 		"## Streaming kernels\n",
 		"| kernel | size | roof | adafisher/avx512 | gonum | gcc -O3 |\n|---|---|---:|---:|---:|---:|\n" +

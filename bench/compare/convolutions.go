@@ -26,12 +26,12 @@ func convolutionRaces(p *peers) []race {
 		rows, k := n*c.OutH()*c.OutW(), c.PatchLen()
 		scratch, bias := allocate(c.Scratch(1)), allocate(c.Out)
 		size := fmt.Sprintf("%d x %dx%dx%d to %d by %dx%d", n, c.H, c.W, c.C, c.Out, c.Kernel[0], c.Kernel[1])
-		add := func(name string, o *operands, run func(), peers ...contender) {
+		add := func(name string, o *operands, contenders []contender) {
 			flops := 2 * float64(rows) * float64(k) * float64(c.Out)
-			r := race{size: size, unit: "GFLOP/s", fewer: flops > 1e9, operands: o, contenders: append(ours(run), peers...)}
+			r := race{size: size, unit: "GFLOP/s", fewer: flops > 1e9, operands: o, contenders: append(contenders, p.patches(c, o)...)}
 			for i := range r.contenders {
 				x := &r.contenders[i]
-				x.kernel, x.work = name, flops
+				x.kernel, x.work, x.within = name, flops, within(x.name, few+sumBound(o.K))
 				if len(roof.Vectors) > 0 {
 					x.roof = fmaRoof(roof.Vectors[0])
 				}
@@ -39,13 +39,45 @@ func convolutionRaces(p *peers) []race {
 			all = append(all, r)
 		}
 		y := &operands{A: allocate(n * c.InLen()), B: allocate(k * c.Out), C: allocate(rows * c.Out), M: rows, N: c.Out, K: k}
-		add("convolution", y, func() { c.Forward(y.C, y.A, y.B, bias, scratch) }, p.patches(c, y)...)
+		add("convolution", y, ours(func() { c.Forward(y.C, y.A, y.B, bias, scratch) }))
 		dx := &operands{A: allocate(rows * c.Out), B: allocate(k * c.Out), C: allocate(n * c.InLen()), M: rows, N: k, K: c.Out, TransB: true}
-		add("convolution, gradient of the input", dx, func() { c.InputGradient(dx.C, dx.A, dx.B, scratch) }, p.patches(c, dx)...)
+		add("convolution, gradient of the input", dx, ours(func() { c.InputGradient(dx.C, dx.A, dx.B, scratch) }))
 		dw := &operands{A: allocate(n * c.InLen()), B: allocate(rows * c.Out), C: allocate(k * c.Out), M: k, N: c.Out, K: rows, TransA: true}
-		add("convolution, gradient of the weights", dw, func() { c.WeightGradient(dw.C, dw.A, dw.B, scratch) }, p.patches(c, dw)...)
+		add("convolution, gradient of the weights", dw, ours(func() { c.WeightGradient(dw.C, dw.A, dw.B, scratch) }))
+
+		patches := func(name, routine string, contenders []contender, o *operands) {
+			r := race{size: size, unit: "GB/s", fewer: true, operands: o, contenders: append(contenders, p.patchSums(c, routine, o)...)}
+			work := float64(4 * len(o.A))
+			top := memoryRoof(roof.Read, work, o.A)
+			for i := range r.contenders {
+				x := &r.contenders[i]
+				x.kernel, x.roof, x.work, x.within = name, top, work, within(x.name, overColumns(o))
+			}
+			all = append(all, r)
+		}
+		sums := &operands{A: y.A, E: allocate(k), M: rows, N: k}
+		patches("patch sums", "colsums", ours(func() { c.PatchSums(sums.E, sums.A, scratch) }), sums)
+		patches("patch sum squares", "colsumsquares", ours(func() { c.PatchSumSquares(sums.E, sums.A, scratch) }), sums)
 	}
 	return all
+}
+
+// patchSums returns a routine of plain C on the patches of the inputs, where there is one.
+func (p *peers) patchSums(c kernels.Conv2d, routine string, o *operands) []contender {
+	patches := *o
+	patches.A = allocate(o.M * o.N)
+	contenders := p.c(routine, &patches)
+	for i := range contenders {
+		x := &contenders[i]
+		reduce := x.run
+		x.name += " on patches"
+		x.run = cpu.repeated(func() error {
+			copyPatches(c, patches.A, o.A)
+			_, err := reduce(1)
+			return err
+		})
+	}
+	return contenders
 }
 
 // patches returns OpenBLAS on the patches of the inputs, if it is there: for the

@@ -35,6 +35,7 @@ type machine struct {
 	Rounds       int               `json:"rounds"`
 	Sample       string            `json:"sample"`
 	Date         string            `json:"date"`
+	Commit       string            `json:"commit,omitempty"`  // that was measured, see host.Commit; "" in old runs
 	Missing      []string          `json:"missing,omitempty"` // contenders, with the reason
 }
 
@@ -50,6 +51,7 @@ func describe(p *peers, o options) machine {
 		Rounds:  o.rounds,
 		Sample:  o.sample.String(),
 		Date:    time.Now().UTC().Format(time.RFC3339),
+		Commit:  host.Commit(),
 		Missing: p.missing,
 	}
 	if info := host.Info(); info["cpu family"] != "" {

@@ -135,6 +135,8 @@ func races(p *peers) ([]race, error) {
 	all := append(roofRaces(), vectorRaces(p)...)
 	all = append(all, smallRaces()...)
 	all = append(all, productRaces(p)...)
+	all = append(all, outerRaces(p)...)
+	all = append(all, storedRaces(p)...)
 	all = append(all, symmetricRaces(p)...)
 	all = append(all, convolutionRaces(p)...)
 	training, err := trainingRaces(p)

@@ -30,6 +30,7 @@ type contender struct {
 	prepare      func()    // before runs that are timed; nil for nothing
 	run          timed
 	work         float64 // bytes or operations of a run
+	within       float64 // how far from ours results may be, see bound
 	result       func()  // brings the result into the operands, for tests; nil if it is there
 }
 

@@ -6,7 +6,7 @@ import (
 	"github.com/adafisher-go/adafisher/bench/clib"
 )
 
-// operands are the memory and the parameters of a race. Runs write to C, D, E
+// operands are the memory and the parameters of a race. Runs write to C, D, E, F
 // and Out alone, and so that they can be repeated without end.
 type operands = clib.Operands
 
@@ -21,9 +21,10 @@ func newOperands(m, n int) *operands {
 	}
 }
 
-// reset fills the operands with numbers from 0.5 to 1.5.
+// reset fills the operands with numbers from 0.5 to 1.5, multiples of 1/64, which float16
+// has.
 func reset(o *operands) {
-	for k, s := range [][]float32{o.A, o.B, o.C, o.D, o.E, o.Row, o.Col} {
+	for k, s := range [][]float32{o.A, o.B, o.C, o.D, o.E, o.Row, o.Col, o.F} {
 		for i := range s {
 			s[i] = 0.5 + float32((i*(7+2*k)+k)%64)/64
 		}

@@ -35,6 +35,9 @@ var loopFlags = [][]string{
 	{"-Ofast", "-march=native", "-mprefer-vector-width=512"},
 }
 
+// exactC is plain C without -ffast-math: it does what it is told.
+var exactC = "gcc " + loopFlags[0][0]
+
 // findLibraries builds and loads what there is. close must be called at the end.
 func findLibraries() (*peers, error) {
 	dir, err := os.MkdirTemp("", "compare")

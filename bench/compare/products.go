@@ -58,6 +58,62 @@ func productRaces(p *peers) []race {
 	return all
 }
 
+// outerShapes are rows and columns on both sides of outer products: of batches with the
+// inputs and gradients of layers.
+var outerShapes = [][3]int{{32, 784, 512}, {128, 784, 512}, {128, 512, 10}}
+
+// outerRaces returns the races of sums of outer products, which are added to a matrix.
+func outerRaces(p *peers) []race {
+	var all []race
+	for _, s := range outerShapes {
+		f := newFactors(s[1], s[0], s[2], moreWeights)
+		contenders := ours(func() { kernels.OuterProducts(f.c, f.a, f.b, 1) })
+		contenders = append(contenders, p.c("gemm", f.operands)...)
+		contenders = append(contenders, goPeer(gonum, f.gonum()))
+		all = append(all, f.race("outer products", f.roof(), contenders))
+	}
+	return all
+}
+
+// storedShapes are batch, inputs and outputs of layers that predict.
+var storedShapes = [][3]int{{1, 784, 512}, {32, 784, 512}, {128, 784, 512}}
+
+// storedRaces returns the races of products with weights that are packed, of float16, or
+// both. Others have the weights as they are: OpenBLAS has no packed ones, and plain C the
+// float16 ones in rows.
+func storedRaces(p *peers) []race {
+	var all []race
+	for _, s := range storedShapes {
+		f := newFactors(s[0], s[1], s[2], forward)
+		half := f // B is the same numbers, of float16
+		half.operands = new(operands)
+		*half.operands = *f.operands
+		half.B = allocate(len(f.B) / 2)
+		data, halfData := allocate(len(f.B)), view[uint16](allocate(len(f.B)/2), len(f.B))
+		numbers := view[uint16](half.B, len(f.B))
+		weights := kernels.NewFloat16Matrix(f.K, f.N, numbers)
+		var packed kernels.PackedMatrix
+		var packedHalf kernels.PackedFloat16Matrix
+		// A level has the order that is best for it.
+		prepared := func(contenders []contender) []contender {
+			for i := range contenders {
+				level := contenders[i].prepare
+				contenders[i].prepare = func() {
+					level()
+					kernels.ToFloat16(numbers, f.B)
+					packed, packedHalf = kernels.Pack(data, f.b), kernels.PackFloat16(halfData, f.b)
+				}
+			}
+			return contenders
+		}
+		all = append(all,
+			f.race("gemm packed", f.roof(), append(prepared(ours(func() { f.form.MultiplyPacked(f.c, f.a, packed) })), p.c("gemm", f.operands)...)),
+			f.race("gemm float16", half.roof(), append(prepared(ours(func() { f.form.MultiplyFloat16(f.c, f.a, weights) })), p.c("gemm_float16", half.operands)...)),
+			f.race("gemm packed float16", half.roof(), append(prepared(ours(func() { f.form.MultiplyPackedFloat16(f.c, f.a, packedHalf) })), p.c("gemm_float16", half.operands)...)))
+	}
+	return all
+}
+
 // symmetricShapes are the rows and columns of the matrices of which the factors of
 // layers are made.
 var symmetricShapes = [][2]int{{32, 64}, {128, 512}, {128, 784}, {1024, 512}}
@@ -80,7 +136,7 @@ func symmetricRaces(p *peers) []race {
 		}
 		for i := range contenders {
 			r := &contenders[i]
-			r.kernel, r.roof, r.work = "syrk", top, float64(n*(n+1)*k)
+			r.kernel, r.roof, r.work, r.within = "syrk", top, float64(n*(n+1)*k), within(r.name, few+sumBound(k))
 			r.result = func() { // BLAS leaves the lower triangle alone
 				for i := range n {
 					for j := range i {
@@ -145,12 +201,18 @@ func product(p *peers, m, k, n int, form kernels.Gemm) race {
 		x, y := dense(f.A, m, k), dense(f.B, k, n)
 		contenders = append(contenders, spagoMaps(f.C, func() mat.Matrix { return x.Mul(y) }))
 	}
-	top := f.roof()
+	r := f.race(productName(form), f.roof(), contenders)
+	r.fewer = hurry
+	return r
+}
+
+// race returns the race of contenders for a product.
+func (f factors) race(name string, top *roofline, contenders []contender) race {
 	for i := range contenders {
 		c := &contenders[i]
-		c.kernel, c.roof, c.work = productName(form), top, f.flops()
+		c.kernel, c.roof, c.work, c.within = name, top, f.flops(), within(c.name, few+sumBound(f.K))
 	}
-	return race{contenders: contenders, size: f.size(), unit: "GFLOP/s", fewer: hurry, operands: f.operands}
+	return race{contenders: contenders, size: f.size(), unit: "GFLOP/s", operands: f.operands}
 }
 
 // roof is that of multiply-adds, or for a batch of one row that of the weights'
@@ -238,7 +300,8 @@ func workers(p *peers, pool *kernels.Pool, n int) race {
 	}
 	r.contenders = append(r.contenders, contender{kernel: r.contenders[1].kernel, name: gonum, roof: two, run: wall.each(f.gonum())})
 	for i := range r.contenders {
-		r.contenders[i].work = f.flops()
+		c := &r.contenders[i]
+		c.work, c.within = f.flops(), within(c.name, few+sumBound(n))
 	}
 	return r
 }

@@ -103,6 +103,7 @@ func (run report) tables(w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "\n- %s; %d rounds of %s of %s, contenders in turn; medians\n", m.Date, m.Rounds, m.Sample, m.Clock)
+	fmt.Fprintf(w, "- commit: %s\n", cmp.Or(m.Commit, "unknown"))
 	for _, missing := range m.Missing {
 		fmt.Fprintf(w, "- missing: %s\n", strings.Join(strings.Fields(missing), " "))
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
+	"unsafe"
 
 	"github.com/nlpodyssey/spago/mat"
 	"github.com/viterin/vek/vek32"
@@ -15,7 +17,9 @@ import (
 // A kernel streams over vectors or over the elements of a matrix.
 type kernel struct {
 	name    string
-	pattern roof.Pattern // what it does to memory
+	pattern roof.Pattern      // what it does to memory
+	bytes   float64           // that it must move for an element; 0 for those of the pattern
+	shape   func(o *operands) // another one than the size has, and what it needs besides; nil for none
 	scalars []float32
 	ours    func(o *operands)
 	gonum   func(o *operands)           // nil where the library has no such kernel
@@ -23,6 +27,38 @@ type kernel struct {
 	spago   func(o *operands) contender // the same
 	c       string                      // routine of plain C and of OpenBLAS
 	large   bool                        // measured in memory too
+	within  bound                       // of plain C with -O3; nil for the same bits
+	result  func(o *operands)           // brings results into one form, for tests; nil if they are
+}
+
+// A bound is how far results may be from ours, in units of 2^-24 of an operand's largest
+// number.
+type bound func(o *operands) float64
+
+// few is enough for a function that isn't rounded correctly, or a few operations in
+// another order.
+const few = 8
+
+func approximate(*operands) float64   { return few }
+func overAll(o *operands) float64     { return few + sumBound(len(o.A)) }
+func overRows(o *operands) float64    { return few + sumBound(o.N) }
+func overColumns(o *operands) float64 { return few + sumBound(o.M) }
+
+// sumBound is for n numbers of one sign in another order. n is what it can be; roundings
+// that are like random ones come to less than a few roots of n.
+func sumBound(n int) float64 { return min(float64(n), few*math.Sqrt(float64(n))) }
+
+// within is how far from ours a contender may be where plain C with -O3 may be as far as
+// it says. The other levels have our bits; other libraries may estimate, and don't all
+// multiply and add at once.
+func within(contender string, plain float64) float64 {
+	switch {
+	case isOurs(contender):
+		return 0
+	case contender != exactC:
+		plain += few
+	}
+	return plain
 }
 
 // streams returns the operands that a pattern walks over: outputs C, D and E,
@@ -93,6 +129,9 @@ func (k kernel) race(p *peers, size string, memory *operands) race {
 	o := new(operands)
 	*o = *memory
 	copy(o.S[:], k.scalars)
+	if k.shape != nil {
+		k.shape(o)
+	}
 	contenders := ours(func() { k.ours(o) })
 	contenders = append(contenders, p.c(k.c, o)...)
 	if k.gonum != nil {
@@ -106,9 +145,19 @@ func (k kernel) race(p *peers, size string, memory *operands) race {
 	}
 	work := float64(k.pattern.Bytes() * len(o.A))
 	top := memoryRoof(k.pattern, work, streams(k.pattern, o)...)
+	if k.bytes > 0 {
+		work = k.bytes * float64(len(o.A))
+	}
+	plain := 0.0
+	if k.within != nil {
+		plain = k.within(o)
+	}
 	for i := range contenders {
 		c := &contenders[i]
-		c.kernel, c.roof, c.work = k.name, top, work
+		c.kernel, c.roof, c.work, c.within = k.name, top, work, within(c.name, plain)
+		if k.result != nil {
+			c.result = func() { k.result(o) }
+		}
 	}
 	return race{contenders: contenders, size: size, unit: "GB/s", fewer: size == largest, operands: o}
 }
@@ -126,6 +175,8 @@ var (
 	sgdParams    = kernels.SGDParams{Momentum: 0.9, Add: 1, VelPart: 1, LR: small}
 	lionParams   = kernels.LionParams{Beta1: 0.9, Add1: 0.1, Beta2: 0.99, Add2: 0.01, Step: small, Keep: 1 - small}
 	gradParams   = kernels.AdagradParams{Step: small, Epsilon: 1e-10}
+	adamScalars  = []float32{adamParams.Beta1, adamParams.Add1, adamParams.Beta2, adamParams.Add2, adamParams.Step, adamParams.Correct2, adamParams.Epsilon, adamParams.WeightDecay, adamParams.Keep}
+	calibScalars = []float32{calibParams.Beta, calibParams.Add, calibParams.Share, calibParams.Step, calibParams.Keep}
 	rmsParams    = kernels.RMSPropParams{Alpha: 0.99, Add: 0.01, Epsilon: 1e-8, LR: small}
 )
 
@@ -222,7 +273,7 @@ var streaming = []kernel{
 		ours: unary(kernels.Sqrt), vek: unary(mapInto(vek32.Sqrt_Into)),
 		spago: spagoMap(func(x *mat.Dense[float32]) mat.Matrix { return x.Sqrt() }),
 	}, {
-		name: "rsqrt", pattern: roof.Copy, c: "rsqrt",
+		name: "rsqrt", pattern: roof.Copy, within: approximate, c: "rsqrt",
 		ours: unary(kernels.RSqrt),
 	}, {
 		name: "relu", pattern: roof.Copy, large: true, c: "relu",
@@ -235,7 +286,7 @@ var streaming = []kernel{
 		name: "dropout", pattern: roof.Copy, c: "dropout",
 		ours: func(o *operands) { kernels.Dropout(o.C, o.A, 0.5, dropoutSeed, 0) },
 	}, {
-		name: "dot", pattern: roof.ReadBoth, large: true, c: "dot",
+		name: "dot", pattern: roof.ReadBoth, large: true, within: overAll, c: "dot",
 		ours:  func(o *operands) { o.Out[0] = kernels.Dot(o.A, o.B) },
 		gonum: func(o *operands) { o.Out[0] = blas32.Dot(vec(o.A), vec(o.B)) },
 		vek:   func(o *operands) { o.Out[0] = vek32.Dot(o.A, o.B) },
@@ -244,23 +295,54 @@ var streaming = []kernel{
 			return spagoMaps(o.Out[:1], func() mat.Matrix { return x.DotUnitary(y) })
 		},
 	}, {
-		name: "sum", pattern: roof.Read, large: true, c: "sum",
+		name: "sum", pattern: roof.Read, large: true, within: overAll, c: "sum",
 		ours: reduction(kernels.Sum), vek: reduction(vek32.Sum),
 		spago: func(o *operands) contender {
 			x := dense(o.A)
 			return spagoMaps(o.Out[:1], func() mat.Matrix { return x.Sum() })
 		},
 	}, {
-		name: "sumsquares", pattern: roof.Read, c: "sumsquares",
+		name: "sumsquares", pattern: roof.Read, within: overAll, c: "sumsquares",
 		ours: reduction(kernels.SumSquares),
 	}, {
-		name: "l1norm", pattern: roof.Read, c: "l1norm",
+		name: "l1norm", pattern: roof.Read, within: overAll, c: "l1norm",
 		ours:  reduction(kernels.L1Norm),
 		gonum: func(o *operands) { o.Out[0] = blas32.Asum(vec(o.A)) },
 	}, {
-		name: "l2norm", pattern: roof.Read, c: "l2norm",
+		name: "l2norm", pattern: roof.Read, within: overAll, c: "l2norm",
 		ours: reduction(kernels.L2Norm), vek: reduction(vek32.Norm),
 		gonum: func(o *operands) { o.Out[0] = blas32.Nrm2(vec(o.A)) },
+	}, {
+		name: "global norm", pattern: roof.ReadBoth, within: overAll, c: "globalnorm",
+		ours: func(o *operands) {
+			xs := [2][]float32{o.A, o.B}
+			o.Out[0] = kernels.GlobalNorm(xs[:])
+		},
+		gonum: func(o *operands) { o.Out[0] = hypot(blas32.Nrm2(vec(o.A)), blas32.Nrm2(vec(o.B))) },
+		vek:   func(o *operands) { o.Out[0] = hypot(vek32.Norm(o.A), vek32.Norm(o.B)) },
+	}, {
+		// A second vector, of one number that is large, keeps the norm what it is: the
+		// limit is always passed, by little.
+		name: "clip global norm", pattern: roof.Modify, within: overAll, c: "clipglobalnorm", scalars: []float32{1e9, 1e9 - 1e3},
+		ours: func(o *operands) {
+			o.D[0] = o.S[0]
+			xs := [2][]float32{o.C, o.D[:1]}
+			o.Out[0] = kernels.ClipGlobalNorm(xs[:], o.S[1])
+		},
+		gonum: func(o *operands) {
+			o.Out[0] = hypot(blas32.Nrm2(vec(o.C)), o.S[0])
+			if o.Out[0] > o.S[1] {
+				o.D[0] = o.S[0] * (o.S[1] / o.Out[0])
+				blas32.Scal(o.S[1]/o.Out[0], vec(o.C))
+			}
+		},
+		vek: func(o *operands) {
+			o.Out[0] = hypot(vek32.Norm(o.C), o.S[0])
+			if o.Out[0] > o.S[1] {
+				o.D[0] = o.S[0] * (o.S[1] / o.Out[0])
+				vek32.MulNumber_Inplace(o.C, o.S[1]/o.Out[0])
+			}
+		},
 	}, {
 		name: "maxabs", pattern: roof.Read, c: "maxabs",
 		ours:  reduction(kernels.MaxAbs),
@@ -290,40 +372,52 @@ var streaming = []kernel{
 			}
 		},
 	}, {
+		name: "invalid index", pattern: roof.Read, c: "invalid_index", shape: indices,
+		ours: func(o *operands) { o.Out[0] = float32(kernels.InvalidIndex(o.Index, o.M)) },
+	}, {
+		name: "count indices", pattern: roof.Update, c: "count_indices", shape: indices,
+		ours: func(o *operands) { kernels.CountIndices(o.C, o.Index) },
+	}, {
+		name: "from float16", pattern: roof.Copy, bytes: 6, c: "from_float16",
+		ours: func(o *operands) { kernels.FromFloat16(o.C, halves(o.A)) },
+	}, {
+		name: "to float16", pattern: roof.Copy, bytes: 6, c: "to_float16",
+		ours: func(o *operands) { kernels.ToFloat16(halves(o.C), o.A) },
+	}, {
 		name: "minmax normalize", pattern: roof.Copy, c: "minmaxnormalize",
 		ours: unary(kernels.MinMaxNormalize),
 	}, {
 		name: "minmax ema", pattern: roof.Update, c: "minmaxema", scalars: []float32{0.9, 0.1},
 		ours: func(o *operands) { kernels.MinMaxEMA(o.C, o.A, o.S[0], o.S[1]) },
 	}, {
-		name: "exp", pattern: roof.Copy, large: true, c: "exponential",
+		name: "exp", pattern: roof.Copy, large: true, within: approximate, c: "exponential",
 		ours: unary(kernels.Exp), vek: unary(mapInto(vek32.Exp_Into)),
 		spago: spagoMap(func(x *mat.Dense[float32]) mat.Matrix { return x.Exp() }),
 	}, {
-		name: "log", pattern: roof.Copy, c: "logarithm",
+		name: "log", pattern: roof.Copy, within: approximate, c: "logarithm",
 		ours: unary(kernels.Log), vek: unary(mapInto(vek32.Log_Into)),
 		spago: spagoMap(func(x *mat.Dense[float32]) mat.Matrix { return x.Log() }),
 	}, {
-		name: "tanh", pattern: roof.Copy, large: true, c: "hyperbolic_tangent",
+		name: "tanh", pattern: roof.Copy, large: true, within: approximate, c: "hyperbolic_tangent",
 		ours: unary(kernels.Tanh),
 	}, {
-		name: "erf", pattern: roof.Copy, c: "errorfunction",
+		name: "erf", pattern: roof.Copy, within: approximate, c: "errorfunction",
 		ours: unary(kernels.Erf),
 	}, {
-		name: "sigmoid", pattern: roof.Copy, c: "sigmoid",
+		name: "sigmoid", pattern: roof.Copy, within: approximate, c: "sigmoid",
 		ours:  unary(kernels.Sigmoid),
 		spago: spagoMap(func(x *mat.Dense[float32]) mat.Matrix { return x.Sigmoid() }),
 	}, {
-		name: "silu", pattern: roof.Copy, c: "silu",
+		name: "silu", pattern: roof.Copy, within: approximate, c: "silu",
 		ours: unary(kernels.SiLU),
 	}, {
-		name: "gelu", pattern: roof.Copy, c: "gelu",
+		name: "gelu", pattern: roof.Copy, within: approximate, c: "gelu",
 		ours: unary(kernels.GELU),
 	}, {
-		name: "gelu tanh", pattern: roof.Copy, c: "gelutanh",
+		name: "gelu tanh", pattern: roof.Copy, within: approximate, c: "gelutanh",
 		ours: unary(kernels.GELUTanh),
 	}, {
-		name: "softplus", pattern: roof.Copy, c: "softplus",
+		name: "softplus", pattern: roof.Copy, within: approximate, c: "softplus",
 		ours: unary(kernels.Softplus),
 	}, {
 		name: "tanh backward", pattern: roof.Combine, c: "tanh_backward",
@@ -332,27 +426,32 @@ var streaming = []kernel{
 		name: "sigmoid backward", pattern: roof.Combine, c: "sigmoid_backward",
 		ours: binary(kernels.SigmoidBackward),
 	}, {
-		name: "silu backward", pattern: roof.Combine, c: "silu_backward",
+		name: "silu backward", pattern: roof.Combine, within: approximate, c: "silu_backward",
 		ours: binary(kernels.SiLUBackward),
 	}, {
-		name: "gelu backward", pattern: roof.Combine, c: "gelu_backward",
+		name: "gelu backward", pattern: roof.Combine, within: approximate, c: "gelu_backward",
 		ours: binary(kernels.GELUBackward),
 	}, {
-		name: "gelu tanh backward", pattern: roof.Combine, c: "gelutanh_backward",
+		name: "gelu tanh backward", pattern: roof.Combine, within: approximate, c: "gelutanh_backward",
 		ours: binary(kernels.GELUTanhBackward),
 	}, {
-		name: "softmax", pattern: roof.Copy, c: "softmax",
+		name: "softmax", pattern: roof.Copy, within: overAll, c: "softmax",
 		ours:  unary(kernels.Softmax),
 		spago: spagoMap(func(x *mat.Dense[float32]) mat.Matrix { return x.Softmax() }),
 	}, {
-		name: "log softmax", pattern: roof.Copy, c: "logsoftmax",
+		name: "log softmax", pattern: roof.Copy, within: overAll, c: "logsoftmax",
 		ours: unary(kernels.LogSoftmax),
 	}, {
-		name: "log softmax backward", pattern: roof.Combine, c: "logsoftmax_backward",
+		name: "log softmax backward", pattern: roof.Combine, within: overAll, c: "logsoftmax_backward",
 		ours: binary(kernels.LogSoftmaxBackward),
 	}, {
-		name: "softmax cross entropy", pattern: roof.Copy, c: "softmax_cross_entropy", scalars: []float32{1. / 32},
+		name: "softmax cross entropy", pattern: roof.Copy, within: overAll, c: "softmax_cross_entropy", scalars: []float32{1. / 32},
 		ours: func(o *operands) { o.Out[0] = kernels.SoftmaxCrossEntropy(o.C, o.A, 0, o.S[0]) },
+	}, {
+		name: "sigmoid cross entropy", pattern: roof.Combine, within: overAll, c: "sigmoid_cross_entropy", scalars: []float32{1. / 32},
+		ours: func(o *operands) {
+			o.Out[0] = kernels.SigmoidCrossEntropy(o.C, o.A, o.B, kernels.SigmoidCrossEntropyParams{Scale: o.S[0]})
+		},
 	}, {
 		name: "sgd", pattern: roof.Update2, large: true, c: "sgd", scalars: []float32{sgdParams.Momentum, sgdParams.Add, sgdParams.VelPart, sgdParams.GradPart, sgdParams.LR, sgdParams.WeightDecay},
 		ours: func(o *operands) { kernels.SGDStep(o.C, o.D, o.A, sgdParams) },
@@ -382,14 +481,30 @@ var streaming = []kernel{
 		},
 	}, {
 		name: "calibrated", pattern: roof.Update2, large: true, c: "calibrated",
-		scalars: []float32{calibParams.Beta, calibParams.Add, calibParams.Share, calibParams.Step, calibParams.Keep},
+		scalars: calibScalars,
 		ours: func(o *operands) {
 			kernels.CalibratedStep(o.C, o.D, o.A, o.Row, o.Col, nil, nil, nil, calibParams)
 		},
 	}, {
+		name: "calibrated centred", pattern: roof.Update2, c: "calibrated_centred",
+		scalars: calibScalars,
+		ours: func(o *operands) {
+			kernels.CalibratedStep(o.C, o.D, o.A, o.Row, o.Col, o.Row, o.Col, o.E[:o.N], calibParams)
+		},
+	}, {
+		name: "calibrated squares", pattern: roof.ReadBoth, within: overRows, c: "calibrated_squares",
+		scalars: calibScalars,
+		ours: func(o *operands) {
+			kernels.CalibratedSquares(o.E[:o.M], o.B, o.A, o.Row, o.Col, nil, nil, calibParams)
+		},
+	}, {
 		name: "adam", pattern: roof.Update3, large: true, c: "adam",
-		scalars: []float32{adamParams.Beta1, adamParams.Add1, adamParams.Beta2, adamParams.Add2, adamParams.Step, adamParams.Correct2, adamParams.Epsilon, adamParams.WeightDecay, adamParams.Keep},
+		scalars: adamScalars,
 		ours:    func(o *operands) { kernels.AdamStep(o.C, o.D, o.E, o.A, adamParams) },
+	}, {
+		name: "amsgrad", pattern: roof.Update3, bytes: 36, c: "amsgrad", shape: another,
+		scalars: adamScalars,
+		ours:    func(o *operands) { kernels.AMSGradStep(o.C, o.D, o.E, o.F, o.A, adamParams) },
 	}, {
 		name: "precondition", pattern: roof.Copy, c: "precondition", scalars: []float32{fisherParams.Lambda},
 		ours: func(o *operands) { kernels.Precondition(o.C, o.A, o.Row, o.Col, o.S[0]) },
@@ -400,27 +515,37 @@ var streaming = []kernel{
 			blas32.Ger(o.S[0], vec(o.Row), vec(o.Col), blas32.General{Rows: o.M, Cols: o.N, Stride: o.N, Data: o.C})
 		},
 	}, {
-		name: "colsums", pattern: roof.Read, c: "colsums",
+		name: "colsums", pattern: roof.Read, within: overColumns, c: "colsums",
 		ours: columns(kernels.ColSums),
 	}, {
-		name: "colsumsquares", pattern: roof.Read, large: true, c: "colsumsquares",
+		name: "colsumsquares", pattern: roof.Read, large: true, within: overColumns, c: "colsumsquares",
 		ours: columns(kernels.ColSumSquares),
 	}, {
-		name: "col mean variance", pattern: roof.Read, c: "colmeanvariance",
+		name: "col mean variance", pattern: roof.Read, within: overColumns, c: "colmeanvariance",
 		ours: func(o *operands) { kernels.ColMeanVariance(o.D[:o.N], o.E[:o.N], o.A) },
 	}, {
-		name: "rowsums", pattern: roof.Read, c: "rowsums",
+		name: "rowsums", pattern: roof.Read, within: overRows, c: "rowsums",
 		ours: func(o *operands) { kernels.RowSums(o.E[:o.M], o.A) },
 	}, {
-		name: "row mean variance", pattern: roof.Read, c: "rowmeanvariance",
+		name: "row mean variance", pattern: roof.Read, within: overRows, c: "rowmeanvariance",
 		ours: func(o *operands) { kernels.RowMeanVariance(o.D[:o.M], o.E[:o.M], o.A) },
 	}, {
-		name: "layernorm", pattern: roof.Copy, c: "layernorm",
+		name: "layernorm", pattern: roof.Copy, within: overRows, c: "layernorm",
 		ours: func(o *operands) { kernels.LayerNorm(o.C, o.D[:o.M], o.E[:o.M], o.A, o.Col, o.Col, 1e-5) },
 	}, {
-		name: "layernorm backward", pattern: roof.Combine, c: "layernorm_backward",
+		name: "layernorm backward", pattern: roof.Combine, within: overColumns, c: "layernorm_backward",
 		ours: func(o *operands) {
 			kernels.LayerNormBackward(o.C, o.D[:o.N], o.E[:o.N], o.A, o.B, o.Row, o.Row, o.Col)
+		},
+	}, {
+		name: "batchnorm backward", pattern: roof.Combine, within: overColumns, c: "batchnorm_backward",
+		ours: func(o *operands) {
+			kernels.BatchNormBackward(o.C, o.D[:o.N], o.E[:o.N], o.A, o.B, o.Col, o.Col, o.Col)
+		},
+	}, {
+		name: "batchnorm relu backward", pattern: roof.Combine, within: overColumns, c: "batchnorm_relu_backward",
+		ours: func(o *operands) {
+			kernels.BatchNormReLUBackward(o.C, o.D[:o.N], o.E[:o.N], o.A, o.B, o.Col, o.Col, o.Col, o.Col, o.Col)
 		},
 	}, {
 		name: "colaffine", pattern: roof.Copy, c: "colaffine",
@@ -432,32 +557,160 @@ var streaming = []kernel{
 		name: "colmul", pattern: roof.Copy, c: "colmul",
 		ours: func(o *operands) { kernels.ColMul(o.C, o.A, o.Col) },
 	}, {
-		name: "coldots", pattern: roof.ReadBoth, c: "coldots",
+		name: "coldots", pattern: roof.ReadBoth, within: overColumns, c: "coldots",
 		ours: func(o *operands) { kernels.ColDots(o.E[:o.N], o.A, o.B) },
 	}, {
-		name: "softmax rows", pattern: roof.Copy, c: "softmax_rows",
+		name: "softmax rows", pattern: roof.Copy, within: overRows, c: "softmax_rows",
 		ours: func(o *operands) { kernels.SoftmaxRows(matrix(o, o.C), matrix(o, o.A), 1) },
 	}, {
-		name: "softmax rows backward", pattern: roof.Combine, c: "softmax_rows_backward",
+		name: "softmax rows backward", pattern: roof.Combine, within: overRows, c: "softmax_rows_backward",
 		ours: func(o *operands) { kernels.SoftmaxRowsBackward(matrix(o, o.C), matrix(o, o.A), matrix(o, o.B), 1) },
 	}, {
-		name: "log softmax rows", pattern: roof.Copy, c: "logsoftmax_rows",
+		name: "causal softmax rows", pattern: roof.Copy, bytes: 6, within: overRows, c: "causal_softmax_rows", shape: squares,
+		ours: func(o *operands) { kernels.CausalSoftmaxRows(matrix(o, o.C), matrix(o, o.A), 1) },
+	}, {
+		name: "causal softmax rows backward", pattern: roof.Combine, bytes: 8, within: overRows, c: "causal_softmax_rows_backward", shape: squares,
+		ours: func(o *operands) {
+			kernels.CausalSoftmaxRowsBackward(matrix(o, o.C), matrix(o, o.A), matrix(o, o.B), 1)
+		},
+	}, {
+		name: "softmax cross entropy rows", pattern: roof.Copy, within: overRows, c: "softmax_cross_entropy_rows", scalars: []float32{1. / 32}, shape: labelled,
+		ours: func(o *operands) {
+			kernels.SoftmaxCrossEntropyRows(o.E[:o.M], o.C, o.A, view[int](o.Index, o.M), kernels.CrossEntropyParams{Scale: o.S[0]})
+		},
+	}, {
+		name: "log softmax rows", pattern: roof.Copy, within: overRows, c: "logsoftmax_rows",
 		ours: func(o *operands) { kernels.LogSoftmaxRows(matrix(o, o.C), matrix(o, o.A)) },
 	}, {
-		name: "log softmax rows backward", pattern: roof.Combine, c: "logsoftmax_rows_backward",
+		name: "log softmax rows backward", pattern: roof.Combine, within: overRows, c: "logsoftmax_rows_backward",
 		ours: func(o *operands) { kernels.LogSoftmaxRowsBackward(matrix(o, o.C), matrix(o, o.A), matrix(o, o.B)) },
 	}, {
 		name: "bias relu", pattern: roof.Copy, c: "biasrelu",
 		ours: func(o *operands) { kernels.BiasReLU(o.C, o.A, o.Col) },
 	}, {
-		name: "bias tanh", pattern: roof.Copy, c: "biastanh",
+		name: "bias tanh", pattern: roof.Copy, within: approximate, c: "biastanh",
 		ours: func(o *operands) { kernels.BiasTanh(o.C, o.A, o.Col) },
 	}, {
 		name: "transpose", pattern: roof.Copy, c: "transpose",
 		ours: func(o *operands) {
 			kernels.Transpose(kernels.NewMatrix(o.N, o.M, o.C), kernels.NewMatrix(o.M, o.N, o.A))
 		},
+	}, {
+		name: "gather rows", pattern: roof.Copy, c: "gather_rows", shape: tokens,
+		ours: func(o *operands) { kernels.GatherRows(matrix(o, o.C), matrix(o, o.A), o.Index) },
+	}, {
+		name: "scatter add rows", pattern: roof.Update, c: "scatter_add_rows", shape: tokens,
+		ours: func(o *operands) { kernels.ScatterAddRows(matrix(o, o.C), matrix(o, o.A), o.Index) },
+	}, {
+		name: "max pool", pattern: roof.Read, bytes: 6, c: "max_pool", shape: images,
+		ours: func(o *operands) { pooling(o).Max(pooled(o, o.C), view[int32](o.D, len(o.A)/4), o.A) },
+	}, {
+		name: "max pool backward", pattern: roof.Write, bytes: 6, c: "max_pool_backward", shape: images,
+		ours: func(o *operands) { pooling(o).MaxBackward(o.C, pooled(o, o.A), view[int32](o.Index, len(o.A)/4)) },
+	}, {
+		name: "average pool", pattern: roof.Read, bytes: 5, c: "average_pool", shape: images,
+		ours: func(o *operands) { pooling(o).Average(pooled(o, o.C), o.A) },
+	}, {
+		name: "average pool backward", pattern: roof.Write, bytes: 5, c: "average_pool_backward", shape: images,
+		ours: func(o *operands) { pooling(o).AverageBackward(o.C, pooled(o, o.A)) },
+	}, {
+		name: "global average pool", pattern: roof.Read, c: "global_average_pool", shape: wholeImages,
+		ours: func(o *operands) { kernels.GlobalAveragePool(o.C[:o.M*o.K], o.A, o.K) },
+	}, {
+		name: "global average pool backward", pattern: roof.Write, c: "global_average_pool_backward", shape: wholeImages,
+		ours: func(o *operands) { kernels.GlobalAveragePoolBackward(o.C, o.A[:o.M*o.K], o.K) },
+	}, {
+		name: "pack", pattern: roof.Copy, c: "pack",
+		result: func(o *operands) { slices.Sort(o.C) }, // levels have orders of their own
+		ours:   func(o *operands) { kernels.Pack(o.C, matrix(o, o.A)) },
+	}, {
+		name: "pack float16", pattern: roof.Copy, bytes: 6, c: "pack_float16",
+		result: func(o *operands) { slices.Sort(halves(o.C)) },
+		ours:   func(o *operands) { kernels.PackFloat16(halves(o.C), matrix(o, o.A)) },
 	},
+}
+
+func hypot(x, y float32) float32 { return float32(math.Hypot(float64(x), float64(y))) }
+
+// another makes one vector more.
+func another(o *operands) { o.F = allocate(len(o.A)) }
+
+// squares is the shape of the scores of attention: of as many positions as make one
+// square or two.
+func squares(o *operands) {
+	for o.N = 1; 4*o.N*o.N <= len(o.A); o.N *= 2 {
+	}
+	o.M = len(o.A) / o.N
+}
+
+// labelled has a label for each row.
+func labelled(o *operands) {
+	o.Index = allocate(2 * o.M)
+	for i, x := range scattered(o.M, o.N) {
+		view[int](o.Index, o.M)[i] = x
+	}
+}
+
+// tokens is the shape of an embedding: rows of 64, each of which is taken once.
+func tokens(o *operands) {
+	o.M, o.N = len(o.A)/64, 64
+	o.Index = allocate(o.M)
+	for i, x := range scattered(o.M, o.M) {
+		o.Index[i] = float32(x)
+	}
+}
+
+// indices is a vector of the indices of as many elements.
+func indices(o *operands) {
+	o.M, o.N = len(o.A), 1
+	o.Index = allocate(o.M)
+	for i, x := range scattered(o.M, o.M) {
+		o.Index[i] = float32(x)
+	}
+}
+
+// scattered returns n numbers below a power of two, no two in a row of as many the same.
+func scattered(n, below int) []int {
+	x := make([]int, n)
+	for i := range x {
+		x[i] = i * 0x9e3779b1 % below
+	}
+	return x
+}
+
+// images is the shape of pools of 2 x 2 pixels: an image of 8x8x16, or some of 32x32x64.
+// Each place in a pool has the maximum of some.
+func images(o *operands) {
+	o.N, o.K = 4, 16
+	if len(o.A) > 4*o.N*o.N*o.K {
+		o.N, o.K = 16, 64
+	}
+	o.M = len(o.A) / (4 * o.N * o.K)
+	o.Index = allocate(len(o.A) / 4)
+	for i, x := range scattered(len(o.Index), 4) {
+		view[int32](o.Index, len(o.Index))[i] = int32(x)
+	}
+}
+
+func pooling(o *operands) kernels.Pooling2d {
+	return kernels.Pooling2d{H: 2 * o.N, W: 2 * o.N, C: o.K, Kernel: [2]int{2, 2}}
+}
+
+// pooled is the part of an operand that the pools fill.
+func pooled(o *operands, x []float32) []float32 { return x[:len(o.A)/4] }
+
+// wholeImages is the shape of images of 8x8x16, or of 8x8x64.
+func wholeImages(o *operands) {
+	o.N, o.K = 64, min(len(o.A)/64, 64)
+	o.M = len(o.A) / (o.N * o.K)
+}
+
+// halves is the memory of a vector for as many float16 numbers.
+func halves(x []float32) []uint16 { return view[uint16](x, len(x)) }
+
+// view is the memory of a vector for n numbers of another type.
+func view[T any](x []float32, n int) []T {
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(x))), n)
 }
 
 // matrix returns an operand of a race as its m x n matrix.
@@ -579,7 +832,8 @@ func smallRaces() []race {
 				r.contenders = append(r.contenders, contender{kernel: k.name, name: vekName(), run: cpu.every(k.vek)})
 			}
 			for i := range r.contenders {
-				r.contenders[i].work = 1
+				c := &r.contenders[i]
+				c.work, c.within = 1, within(c.name, few+sumBound(n))
 			}
 			all = append(all, r)
 		}

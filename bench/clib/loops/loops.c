@@ -1,6 +1,6 @@
 // The kernels as plain C loops, for the compiler to vectorise. A loop has the
 // operands and the scalars of the kernel in package kernels that it is named
-// after.
+// after, and multiplies and adds at once where that does, for the same bits.
 #include "operands.h"
 #include <float.h>
 #include <immintrin.h>
@@ -29,7 +29,7 @@ static inline float flush(float x) { return fabsf(x) < FLT_MIN ? 0 : x; }
 
 MAP(axpy, c[i] += s0 * a[i])
 MAP(scale, c[i] *= s0)
-MAP(ema, c[i] = flush(s0 * c[i] + s1 * a[i]))
+MAP(ema, c[i] = flush(fmaf(s0, c[i], s1 * a[i])))
 MAP(copy, c[i] = a[i])
 MAP(fill, c[i] = s0)
 MAP(add, c[i] = a[i] + b[i])
@@ -37,7 +37,7 @@ MAP(sub, c[i] = a[i] - b[i])
 MAP(mul, c[i] = a[i] * b[i])
 MAP(divide, c[i] = a[i] / b[i])
 MAP(muladd, c[i] += a[i] * b[i])
-MAP(scaleadd, c[i] = s0 * a[i] + s1 * b[i])
+MAP(scaleadd, c[i] = fmaf(s0, a[i], s1 * b[i]))
 MAP(clamp, float v = a[i] < s0 ? s0 : a[i]; c[i] = v > s1 ? s1 : v)
 MAP(absolute, c[i] = fabsf(a[i]))
 MAP(squareroot, c[i] = sqrtf(a[i]))
@@ -75,9 +75,9 @@ void sgd(struct operands *o) {
 	VECTORS;
 	const float momentum = s[0], add = s[1], velocity = s[2], gradient = s[3], rate = s[4], decay = s[5];
 	for (long i = 0; i < len; i++) {
-		float g = decay * c[i] + a[i], v = flush(momentum * d[i] + add * g);
+		float g = decay * c[i] + a[i], v = flush(fmaf(momentum, d[i], add * g));
 		d[i] = v;
-		c[i] -= rate * (velocity * v + gradient * g);
+		c[i] -= rate * fmaf(velocity, v, gradient * g);
 	}
 }
 
@@ -85,10 +85,24 @@ void adam(struct operands *o) {
 	VECTORS;
 	const float b1 = s[0], add1 = s[1], b2 = s[2], add2 = s[3], step = s[4], correct = s[5], epsilon = s[6], decay = s[7], keep = s[8];
 	for (long i = 0; i < len; i++) {
-		float g = decay * c[i] + a[i], m = flush(b1 * d[i] + add1 * g), v = flush(b2 * e[i] + add2 * g * g);
+		float g = decay * c[i] + a[i], m = flush(fmaf(b1, d[i], add1 * g)), v = flush(fmaf(b2, e[i], add2 * g * g));
 		d[i] = m;
 		e[i] = v;
-		c[i] = keep * c[i] - step * (m / (sqrtf(v * correct) + epsilon));
+		c[i] = fmaf(-step, m / (sqrtf(v * correct) + epsilon), keep * c[i]);
+	}
+}
+
+void amsgrad(struct operands *o) {
+	VECTORS;
+	float *restrict f = o->f;
+	const float b1 = s[0], add1 = s[1], b2 = s[2], add2 = s[3], step = s[4], correct = s[5], epsilon = s[6], decay = s[7], keep = s[8];
+	for (long i = 0; i < len; i++) {
+		float g = decay * c[i] + a[i], m = flush(fmaf(b1, d[i], add1 * g)), v = flush(fmaf(b2, e[i], add2 * g * g));
+		float top = flush(v > f[i] ? v : f[i]);
+		d[i] = m;
+		e[i] = v;
+		f[i] = top;
+		c[i] = fmaf(-step, m / (sqrtf(top * correct) + epsilon), keep * c[i]);
 	}
 }
 
@@ -96,9 +110,9 @@ void lion(struct operands *o) {
 	VECTORS;
 	const float b1 = s[0], add1 = s[1], b2 = s[2], add2 = s[3], step = s[4], keep = s[5];
 	for (long i = 0; i < len; i++) {
-		float u = b1 * d[i] + add1 * a[i];
-		d[i] = flush(b2 * d[i] + add2 * a[i]);
-		c[i] = keep * c[i] - (u > 0 ? step : u < 0 ? -step : 0);
+		float u = fmaf(b1, d[i], add1 * a[i]);
+		d[i] = flush(fmaf(b2, d[i], add2 * a[i]));
+		c[i] = fmaf(-step, u > 0 ? 1 : u < 0 ? -1 : 0, keep * c[i]);
 	}
 }
 
@@ -116,7 +130,7 @@ void rmsprop(struct operands *o) {
 	VECTORS;
 	const float alpha = s[0], add = s[1], epsilon = s[2], rate = s[3], decay = s[4];
 	for (long i = 0; i < len; i++) {
-		float g = decay * c[i] + a[i], v = flush(alpha * d[i] + add * g * g);
+		float g = decay * c[i] + a[i], v = flush(fmaf(alpha, d[i], add * g * g));
 		d[i] = v;
 		c[i] -= rate * (g / (sqrtf(v) + epsilon));
 	}
@@ -130,9 +144,9 @@ void adafisher(struct operands *o) {
 	for (long i = 0; i < o->m; i++)
 		for (long j = 0; j < n; j++) {
 			long k = i * n + j;
-			float g = decay * c[k] + a[k], m = flush(beta * d[k] + add * g);
+			float g = decay * c[k] + a[k], m = flush(fmaf(beta, d[k], add * g));
 			d[k] = m;
-			c[k] = keep * c[k] - step * (m / (row[i] * col[j] + lambda));
+			c[k] = fmaf(-step, m / (row[i] * col[j] + lambda), keep * c[k]);
 		}
 }
 
@@ -144,10 +158,43 @@ void calibrated(struct operands *o) {
 	for (long i = 0; i < o->m; i++)
 		for (long j = 0; j < n; j++) {
 			long k = i * n + j;
-			float g = add * a[k], m = flush(beta * d[k] + g);
+			float g = add * a[k], m = flush(fmaf(beta, d[k], g));
 			d[k] = m;
-			c[k] = keep * c[k] - step * row[i] * (share * m + g) * col[j];
+			c[k] = fmaf(keep, c[k], -(step * row[i] * fmaf(share, m, g) * col[j]));
 		}
+}
+
+// The means of the inputs are row, the gradient at the bias col.
+void calibrated_centred(struct operands *o) {
+	VECTORS;
+	const float beta = s[0], add = s[1], share = s[2], step = s[3], keep = s[4];
+	const float *restrict col = o->col;
+	const long n = o->n;
+	for (long i = 0; i < o->m; i++, a += n, c += n, d += n) {
+		const float row = o->row[i];
+		for (long j = 0; j < n; j++) {
+			float g = add * (a[j] - row * col[j]), m = flush(fmaf(beta, d[j], g));
+			float u = step * row * fmaf(share, m, g) * col[j];
+			d[j] = m;
+			e[j] += row * u;
+			c[j] = fmaf(keep, c[j], -u);
+		}
+	}
+}
+
+void calibrated_squares(struct operands *o) {
+	VECTORS;
+	const float beta = s[0], add = s[1], share = s[2];
+	const float *restrict row = o->row, *restrict col = o->col;
+	const long n = o->n;
+	for (long i = 0; i < o->m; i++) {
+		float t = 0;
+		for (long j = 0; j < n; j++) {
+			float g = add * a[i * n + j], x = fmaf(share, flush(fmaf(beta, b[i * n + j], g)), g) * col[j];
+			t += x * x;
+		}
+		e[i] = row[i] * row[i] * t;
+	}
 }
 
 #define REDUCE(name, first, statement, result)               \
@@ -163,7 +210,23 @@ REDUCE(sum, 0, t += a[i], t)
 REDUCE(sumsquares, 0, t += a[i] * a[i], t)
 REDUCE(l1norm, 0, t += fabsf(a[i]), t)
 REDUCE(l2norm, 0, t += a[i] * a[i], sqrtf(t))
+REDUCE(globalnorm, 0, t += a[i] * a[i] + b[i] * b[i], sqrtf(t))
 REDUCE(maxabs, 0, t = fabsf(a[i]) > t ? fabsf(a[i]) : t, t)
+
+// clipglobalnorm takes c with another vector, of one element.
+void clipglobalnorm(struct operands *o) {
+	VECTORS;
+	d[0] = s[0];
+	float t = d[0] * d[0];
+	for (long i = 0; i < len; i++) t += c[i] * c[i];
+	t = sqrtf(t);
+	if (t > s[1]) {
+		const float factor = s[1] / t;
+		d[0] *= factor;
+		for (long i = 0; i < len; i++) c[i] *= factor;
+	}
+	o->out[0] = t;
+}
 
 void minmax(struct operands *o) {
 	VECTORS;
@@ -194,6 +257,43 @@ void allfinite(struct operands *o) {
 	}
 	o->out[0] = !bad;
 }
+
+// invalid_index looks for the place only if there is one.
+void invalid_index(struct operands *o) {
+	const long m = o->m;
+	const float *restrict index = o->index;
+	int bad = 0;
+	for (long i = 0; i < m; i++) bad |= !(index[i] >= 0 && index[i] < m && index[i] == (float)(int)index[i]);
+	o->out[0] = -1;
+	if (bad)
+		for (long i = m; i--;)
+			if (!(index[i] >= 0 && index[i] < m && index[i] == (float)(int)index[i])) o->out[0] = i;
+}
+
+void count_indices(struct operands *o) {
+	const long m = o->m;
+	const float *restrict index = o->index;
+	float *restrict c = o->c;
+	for (long i = 0; i < m; i++) c[(long)index[i]] += 1;
+}
+
+// Of float16 numbers gcc 12 would convert one at a time: eight, by an intrinsic.
+#ifdef __F16C__
+static inline __m256 from_half(const uint16_t *x) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)x)); }
+static inline void to_half(uint16_t *dst, const float *x) { _mm_storeu_si128((__m128i *)dst, _mm256_cvtps_ph(_mm256_loadu_ps(x), _MM_FROUND_TO_NEAREST_INT)); }
+
+void from_float16(struct operands *o) {
+	VECTORS;
+	const uint16_t *half = (const uint16_t *)a;
+	for (long i = 0; i + 8 <= len; i += 8) _mm256_storeu_ps(c + i, from_half(half + i));
+}
+
+void to_float16(struct operands *o) {
+	VECTORS;
+	uint16_t *half = (uint16_t *)c;
+	for (long i = 0; i + 8 <= len; i += 8) to_half(half + i, a + i);
+}
+#endif
 
 void minmaxnormalize(struct operands *o) {
 	minmax(o);
@@ -244,6 +344,18 @@ void softmax_cross_entropy(struct operands *o) {
 	for (long i = 0; i < len; i++) c[i] *= r;
 	c[0] -= s[0];
 	o->out[0] = logf(t) - (a[0] - top);
+}
+
+void sigmoid_cross_entropy(struct operands *o) {
+	VECTORS;
+	const float scale = s[0];
+	float t = 0;
+	for (long i = 0; i < len; i++) {
+		float x = a[i], y = b[i], exponential = expf(-fabsf(x)), r = 1 / (1 + exponential);
+		c[i] = scale * ((x < 0 ? exponential * r : r) - y);
+		t += (x > 0 ? x : 0) - x * y + log1pf(exponential);
+	}
+	o->out[0] = t;
 }
 
 #define MATRIX                                               \
@@ -333,6 +445,37 @@ void layernorm_backward(struct operands *o) {
 	}
 }
 
+// The means, 1/sqrt(variance+eps) and gamma, and below scale and shift, are col.
+void batchnorm_backward(struct operands *o) {
+	MATRIX;
+	for (long j = 0; j < n; j++) d[j] = e[j] = 0;
+	EACH {
+		float g = a[i * n + j];
+		e[j] += g;
+		d[j] += g * (b[i * n + j] - col[j]);
+	}
+	for (long j = 0; j < n; j++) d[j] *= col[j];
+	EACH {
+		float g = a[i * n + j], x = b[i * n + j] - col[j];
+		c[i * n + j] = col[j] * col[j] * (g - e[j] / m - x * (d[j] / m * col[j]));
+	}
+}
+
+void batchnorm_relu_backward(struct operands *o) {
+	MATRIX;
+	for (long j = 0; j < n; j++) d[j] = e[j] = 0;
+	EACH {
+		float x = b[i * n + j], g = x * col[j] + col[j] > 0 ? a[i * n + j] : 0;
+		e[j] += g;
+		d[j] += g * (x - col[j]);
+	}
+	for (long j = 0; j < n; j++) d[j] *= col[j];
+	EACH {
+		float x = b[i * n + j], g = x * col[j] + col[j] > 0 ? a[i * n + j] : 0;
+		c[i * n + j] = col[j] * col[j] * (g - e[j] / m - (x - col[j]) * (d[j] / m * col[j]));
+	}
+}
+
 void colaffine(struct operands *o) { MATRIX; EACH c[i * n + j] = a[i * n + j] * col[j] + col[j]; }
 void colaffine_relu(struct operands *o) { MATRIX; EACH { float v = a[i * n + j] * col[j] + col[j]; c[i * n + j] = v < 0 ? 0 : v; } }
 void colmul(struct operands *o) { MATRIX; EACH c[i * n + j] = a[i * n + j] * col[j]; }
@@ -360,6 +503,39 @@ void softmax_rows_backward(struct operands *o) {
 	}
 }
 
+// Of causal attention: row i of a square block has i+1 elements.
+void causal_softmax_rows(struct operands *o) {
+	MATRIX;
+	for (long i = 0; i < m; i++) {
+		const long len = i % n + 1;
+		float top, r = 1 / exponentials(a + i * n, c + i * n, len, &top);
+		for (long j = 0; j < len; j++) c[i * n + j] *= r;
+		for (long j = len; j < n; j++) c[i * n + j] = 0;
+	}
+}
+
+void causal_softmax_rows_backward(struct operands *o) {
+	MATRIX;
+	for (long i = 0; i < m; i++) {
+		const long len = i % n + 1;
+		float t = 0;
+		for (long j = 0; j < len; j++) t += a[i * n + j] * b[i * n + j];
+		for (long j = 0; j < len; j++) c[i * n + j] = b[i * n + j] * (a[i * n + j] - t);
+		for (long j = len; j < n; j++) c[i * n + j] = 0;
+	}
+}
+
+void softmax_cross_entropy_rows(struct operands *o) {
+	MATRIX;
+	for (long i = 0; i < m; i++) {
+		const long label = ((const long *)o->index)[i];
+		float top, t = exponentials(a + i * n, c + i * n, n, &top), r = o->s[0] / t;
+		for (long j = 0; j < n; j++) c[i * n + j] *= r;
+		c[i * n + label] -= o->s[0];
+		e[i] = logf(t) - (a[i * n + label] - top);
+	}
+}
+
 void logsoftmax_rows(struct operands *o) {
 	MATRIX;
 	for (long i = 0; i < m; i++) {
@@ -381,6 +557,112 @@ void biasrelu(struct operands *o) { MATRIX; EACH { float v = a[i * n + j] + col[
 void biastanh(struct operands *o) { MATRIX; EACH c[i * n + j] = tanhf(a[i * n + j] + col[j]); }
 void precondition(struct operands *o) { MATRIX; float lambda = o->s[0]; EACH c[i * n + j] = a[i * n + j] / (row[i] * col[j] + lambda); }
 void transpose(struct operands *o) { MATRIX; EACH c[j * m + i] = a[i * n + j]; }
+
+void gather_rows(struct operands *o) {
+	MATRIX;
+	for (long i = 0; i < m; i++) memcpy(c + i * n, a + (long)o->index[i] * n, n * sizeof *c);
+}
+
+void scatter_add_rows(struct operands *o) {
+	MATRIX;
+	for (long i = 0; i < m; i++) {
+		float *restrict sum = c + (long)o->index[i] * n;
+		const float *restrict x = a + i * n;
+		for (long j = 0; j < n; j++) sum[j] += x[j];
+	}
+}
+
+// pack copies a in panels of columns, for products.
+enum { panel = 16 };
+void pack(struct operands *o) {
+	MATRIX;
+	for (long p = 0; p < n; p += panel)
+		for (long i = 0; i < m; i++)
+			for (long j = 0; j < panel; j++) c[p * m + i * panel + j] = a[i * n + p + j];
+}
+
+#ifdef __F16C__
+void pack_float16(struct operands *o) {
+	MATRIX;
+	uint16_t *half = (uint16_t *)c;
+	for (long p = 0; p < n; p += panel)
+		for (long i = 0; i < m; i++)
+			for (long j = 0; j < panel; j += 8) to_half(half + p * m + i * panel + j, a + i * n + p + j);
+}
+#endif
+
+// Pools of 2 x 2 pixels: m x n of them, with k channels, from rows of 2n pixels.
+#define POOLS                                                \
+	MATRIX;                                                  \
+	const long k = o->k, down = 2 * n * k;                   \
+	for (long i = 0; i < m; i++)                             \
+		for (long j = 0; j < n; j++)
+
+void max_pool(struct operands *o) {
+	int *restrict place = (int *)o->d;
+	POOLS {
+		const float *restrict x = a + 2 * i * down + 2 * j * k;
+		float *restrict y = c + (i * n + j) * k;
+		int *restrict p = place + (i * n + j) * k;
+		for (long h = 0; h < k; h++) {
+			float t = x[h];
+			int at = 0;
+			if (x[h + k] > t) t = x[h + k], at = 1;
+			if (x[h + down] > t) t = x[h + down], at = 2;
+			if (x[h + down + k] > t) t = x[h + down + k], at = 3;
+			y[h] = t;
+			p[h] = at;
+		}
+	}
+}
+
+void max_pool_backward(struct operands *o) {
+	const int *restrict place = (const int *)o->index;
+	POOLS {
+		float *restrict x = c + 2 * i * down + 2 * j * k;
+		const float *restrict y = a + (i * n + j) * k;
+		const int *restrict p = place + (i * n + j) * k;
+		for (int at = 0; at < 4; at++)
+			for (long h = 0; h < k; h++) x[at / 2 * down + at % 2 * k + h] = p[h] == at ? y[h] : 0;
+	}
+}
+
+void average_pool(struct operands *o) {
+	POOLS {
+		const float *restrict x = a + 2 * i * down + 2 * j * k;
+		float *restrict y = c + (i * n + j) * k;
+		for (long h = 0; h < k; h++) y[h] = (x[h] + x[h + k] + x[h + down] + x[h + down + k]) / 4;
+	}
+}
+
+void average_pool_backward(struct operands *o) {
+	POOLS {
+		float *restrict x = c + 2 * i * down + 2 * j * k;
+		const float *restrict y = a + (i * n + j) * k;
+		for (long h = 0; h < k; h++) x[h] = x[h + k] = x[h + down] = x[h + down + k] = y[h] / 4;
+	}
+}
+
+// Of m images with n pixels and k channels.
+void global_average_pool(struct operands *o) {
+	MATRIX;
+	const long k = o->k;
+	for (long i = 0; i < m; i++) {
+		float *restrict y = c + i * k;
+		for (long h = 0; h < k; h++) y[h] = 0;
+		for (long j = 0; j < n; j++)
+			for (long h = 0; h < k; h++) y[h] += a[(i * n + j) * k + h];
+		for (long h = 0; h < k; h++) y[h] /= n;
+	}
+}
+
+void global_average_pool_backward(struct operands *o) {
+	MATRIX;
+	const long k = o->k;
+	for (long i = 0; i < m; i++)
+		for (long j = 0; j < n; j++)
+			for (long h = 0; h < k; h++) c[(i * n + j) * k + h] = a[i * k + h] / n;
+}
 
 void ger(struct operands *o) {
 	MATRIX;
@@ -413,6 +695,21 @@ void gemm(struct operands *o) {
 			for (long j = 0; j < n; j++) c[i * n + j] += t * b[p * n + j];
 		}
 }
+
+#if defined __F16C__ && defined __FMA__
+// gemm_float16 is A*B with B of float16, and columns in multiples of eight.
+void gemm_float16(struct operands *o) {
+	const long m = o->m, n = o->n, k = o->k;
+	const uint16_t *half = (const uint16_t *)o->b;
+	memset(o->c, 0, sizeof *o->c * m * n);
+	for (long i = 0; i < m; i++)
+		for (long p = 0; p < k; p++) {
+			const __m256 t = _mm256_set1_ps(o->a[i * k + p]);
+			float *c = o->c + i * n;
+			for (long j = 0; j + 8 <= n; j += 8) _mm256_storeu_ps(c + j, _mm256_fmadd_ps(t, from_half(half + p * n + j), _mm256_loadu_ps(c + j)));
+		}
+}
+#endif
 
 // tile computes rows of C, up to 8, and 32 columns, of which the masks tell those
 // that exist.

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
@@ -60,7 +58,7 @@ type where struct {
 	CPU    string `json:"cpu"`
 	Level  string `json:"level"` // of the kernels
 	Go     string `json:"go"`
-	Commit string `json:"commit"` // with modified behind it where files differed
+	Commit string `json:"commit"` // see host.Commit
 	Date   string `json:"date"`
 }
 
@@ -97,25 +95,9 @@ func here() where {
 		CPU:    host.CPU(),
 		Level:  kernels.CurrentLevel().String(),
 		Go:     runtime.Version(),
-		Commit: commit(),
+		Commit: host.Commit(),
 		Date:   time.Now().UTC().Format(time.DateOnly),
 	}
-}
-
-const modified = "-dirty"
-
-// commit returns the commit of the working directory, whatever results it holds.
-func commit() string {
-	head, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()
-	if err != nil {
-		return "unknown"
-	}
-	name := strings.TrimSpace(string(head))
-	changes, err := exec.Command("git", "status", "--porcelain", "--", ":(top)", ":(top,exclude)bench/results").Output()
-	if err != nil || len(changes) > 0 {
-		name += modified
-	}
-	return name
 }
 
 // A store keeps the lines of a study: one file a task, to which lines are appended

@@ -24,6 +24,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/adafisher-go/adafisher/bench/internal/host"
 )
 
 const about = `study compares the optimizers that people compare with AdaFisher, on six tasks with
@@ -171,7 +173,7 @@ func do(ctx context.Context, o options, w io.Writer) error {
 
 // mayRun returns an error if lines would name a commit that has not made them.
 func (o options) mayRun(commit string) error {
-	if name, ok := strings.CutSuffix(commit, modified); ok && !o.dirty {
+	if name, ok := strings.CutSuffix(commit, host.Dirty); ok && !o.dirty {
 		return fmt.Errorf("files differ from commit %s: commit them, or say -dirty", name)
 	}
 	return nil

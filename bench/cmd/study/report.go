@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/adafisher-go/adafisher/bench/internal/host"
 	"github.com/adafisher-go/adafisher/bench/yardstick"
 	"github.com/adafisher-go/adafisher/optim"
 )
@@ -598,10 +599,10 @@ func (w *writer) origin(s *store) {
 	w.line("## Machine\n")
 	changed := 0
 	for _, l := range s.order {
-		changed += count(strings.HasSuffix(l.Commit, modified))
+		changed += count(strings.HasSuffix(l.Commit, host.Dirty))
 	}
 	if changed > 0 {
-		w.line("%d of %d lines are from files that differed from the commit, with %s behind its name.\n", changed, len(s.order), modified)
+		w.line("%d of %d lines are from files that differed from the commit, with %s behind its name.\n", changed, len(s.order), host.Dirty)
 	}
 	type source struct{ cpu, level, goVersion, commit string }
 	count := make(map[source]int)
