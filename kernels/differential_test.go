@@ -21,6 +21,7 @@ type trial struct {
 	offset  int    // operand i starts offset*(2i+1) elements after a 64-byte boundary
 	same    [2]int // operands that are one slice; none if equal
 	typical bool   // use the kernel's typical scalars, not drawn ones
+	pool    *Pool  // for kernels that take one; nil for none
 	values  func() func() float32
 	origin  string // of the values
 }
@@ -185,7 +186,7 @@ func (c *trial) check(w *workspace) error {
 	}
 
 	level := Generic
-	run := func(data []float32, shared bool) (r result, err error) {
+	run := func(data []float32, shared, pooled bool) (r result, err error) {
 		copy(data, w.before)
 		a := w.args(c.shape, scalars, data)
 		if shared {
@@ -199,9 +200,13 @@ func (c *trial) check(w *workspace) error {
 				err = fmt.Errorf("%s\npanic: %v", c.title(level, scalars), p)
 			}
 		}()
+		if pooled {
+			c.kernel.pooled(c.pool, a)
+			return r, nil
+		}
 		return c.kernel.call(a), nil
 	}
-	want, err := run(w.want, false)
+	want, err := run(w.want, false, false)
 	if err != nil {
 		return err
 	}
@@ -209,11 +214,11 @@ func (c *trial) check(w *workspace) error {
 		return c.report(w, level, scalars, p, w.before[p], w.want[p])
 	}
 	for _, level = range Levels() {
-		shared := c.same[0] != c.same[1]
-		if level == Generic && !shared {
+		shared, pooled := c.same[0] != c.same[1], c.pool != nil && c.kernel.pooled != nil
+		if level == Generic && !shared && (!pooled || len(Levels()) > 1) { // it is slow
 			continue
 		}
-		got, err := run(w.got, shared)
+		got, err := run(w.got, shared, pooled)
 		if err != nil {
 			return err
 		}
@@ -285,6 +290,9 @@ func (c *trial) title(l Level, scalars []float32) string {
 	s := fmt.Sprintf("%s at %s: %v, offset %d, values %s", c.kernel.name, l, c.shape, c.offset, c.origin)
 	if out, in := c.same[0], c.same[1]; out != in {
 		s += fmt.Sprintf(", %s is %s", c.kernel.operands[out].name, c.kernel.operands[in].name)
+	}
+	if c.pool != nil {
+		s += fmt.Sprintf(", %d workers", c.pool.Workers())
 	}
 	for i, x := range scalars {
 		s += fmt.Sprintf("\nscalar %d: %s", i, show(x))

@@ -55,23 +55,43 @@ func fuzzed(kernels []*kernel, data []byte) trial {
 }
 
 // fuzz fuzzes one kernel of the table in all its forms, which a word after the
-// name tells apart; "Gemm" stands for all forms of the matrix product.
+// name tells apart; "Gemm" stands for all forms of the matrix product. One that has
+// workers is fuzzed with their number: a byte n for n mod 4 beside the caller.
 func fuzz(f *testing.F, name string) {
 	var chosen []*kernel
+	pooled := false
 	for i := range table {
 		if n := table[i].name; n == name || strings.HasPrefix(n, name+" ") || name == "Gemm" && strings.HasPrefix(n, name) {
 			chosen = append(chosen, &table[i])
+			pooled = pooled || table[i].pooled != nil
 		}
-	}
-	for i, k := range chosen {
-		seeds(i, k.class.seeds, func(data []byte) { f.Add(data) })
 	}
 	keepLevel(f)
 	var w workspace
-	f.Fuzz(func(t *testing.T, data []byte) {
+	add := func(data []byte) { f.Add(data) }
+	target := any(func(t *testing.T, data []byte) {
 		c := fuzzed(chosen, data)
 		c.run(t, &w)
 	})
+	if pooled {
+		added, pools := 0, smallPools(f)
+		add = func(data []byte) {
+			f.Add(data, byte(0))
+			f.Add(data, byte(1+added%3))
+			added++
+		}
+		target = func(t *testing.T, data []byte, others byte) {
+			c := fuzzed(chosen, data)
+			if n := others % 4; n > 0 {
+				c.pool = pools[n]
+			}
+			c.run(t, &w)
+		}
+	}
+	for i, k := range chosen {
+		seeds(i, k.class.seeds, add)
+	}
+	f.Fuzz(target)
 }
 
 // seeds adds trials of one kernel: shapes around the widths of vectors and

@@ -137,26 +137,7 @@ func TestProductsOfZeros(t *testing.T) {
 // each in one form, by one to four workers, with strides and values that are drawn.
 func TestSmallProducts(t *testing.T) {
 	keepLevel(t)
-	defer func(flops int) { poolFlops = flops }(poolFlops)
-	poolFlops = 1
-	var pools [4]*Pool
-	for i := range pools {
-		var err error
-		pools[i], err = NewPool(i + 1)
-		require.NoError(t, err)
-		defer pools[i].Close()
-	}
-	pool, scratch := pools[0], make([]float32, len(pools)*GemmScratch)
-	forms := gemms(func(g Gemm, c, a, b Matrix) {
-		if CurrentLevel() == Generic {
-			g.Multiply(c, a, b)
-			return
-		}
-		if g.TransB {
-			g.Scratch = scratch
-		}
-		pool.Multiply(g, c, a, b)
-	})
+	pools, forms := smallPools(t), gemms()
 	const sizes = 41
 	step := 1
 	if testing.Short() {
@@ -166,8 +147,8 @@ func TestSmallProducts(t *testing.T) {
 	pick := rand.New(rand.NewPCG(94, 95))
 	for size := 0; size < sizes*sizes*sizes; size += step {
 		d := digits(size, sizes, sizes, sizes)
-		pool = pools[pick.IntN(len(pools))]
-		c := trial{kernel: &forms[pick.IntN(len(forms))], shape: shape{m: d[0], n: d[1], k: d[2], pad: pick.IntN(4)}, offset: pick.IntN(16)}
+		pool := pools[pick.IntN(len(pools))]
+		c := trial{kernel: &forms[pick.IntN(len(forms))], pool: pool, shape: shape{m: d[0], n: d[1], k: d[2], pad: pick.IntN(4)}, offset: pick.IntN(16)}
 		c.values, c.origin = drawn(mixes[pick.IntN(len(mixes))], uint64(size))
 		c.run(t, &w)
 	}

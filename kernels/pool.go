@@ -215,11 +215,12 @@ func spin(done func() bool) {
 // spinTime is a few times what wakes a goroutine that sleeps.
 const spinTime = 100 * time.Microsecond
 
-// poolFlops is the size of a product from which on waking others pays. Tests lower it.
-var poolFlops = 1 << 20
-
-// leastRows of a product are worth another worker.
-const leastRows = 16
+// What pays to wake others for. Tests lower it.
+var (
+	poolFlops    = 1 << 20 // of a product
+	poolElements = 1 << 15 // of matrices
+	leastRows    = 16      // of a product, for each worker
+)
 
 // workerParts is how many parts a worker has of kernels on rows, so that one which is
 // held up can leave some to the others.
@@ -297,9 +298,6 @@ func (t *productTask) run(part, worker int) {
 	}
 	g.multiply(&c, &a, &b, m, n, t.k, 1)
 }
-
-// poolElements is how many elements of matrices are worth waking others.
-const poolElements = 1 << 15
 
 // worth reports whether a kernel on so many elements is to be split.
 func (p *Pool) worth(elements int) bool { return p.Workers() > 1 && elements >= poolElements }

@@ -11,6 +11,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// smallPools returns pools of one to four workers that split all work, however small.
+func smallPools(t testing.TB) (pools [4]*Pool) {
+	flops, elements, rows := poolFlops, poolElements, leastRows
+	poolFlops, poolElements, leastRows = 1, 1, 1
+	t.Cleanup(func() { poolFlops, poolElements, leastRows = flops, elements, rows })
+	for i := range pools {
+		p, err := NewPool(i + 1)
+		require.NoError(t, err)
+		t.Cleanup(p.Close)
+		pools[i] = p
+	}
+	return pools
+}
+
 func TestPoolRunsEveryPartOnce(t *testing.T) {
 	for _, workers := range []int{1, 2, 3, 16} {
 		p, err := NewPool(workers)

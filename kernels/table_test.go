@@ -130,6 +130,7 @@ type kernel struct {
 	apart    bool      // outputs may not be the same slices as inputs
 	together [][2]int  // but these outputs and inputs may
 	call     func(a *args) result
+	pooled   func(p *Pool, a *args) // the same with a pool; nil without such a method
 }
 
 // class says which shapes a kernel is tested and measured at.
@@ -790,6 +791,7 @@ var table = append([]kernel{
 		name: "ColSums", class: &columns, bytes: 4, apart: true,
 		operands: []operand{out("dst", sizeN), in("x", sizeMN)},
 		call:     func(a *args) result { ColSums(a.v(0), a.v(1)); return result{} },
+		pooled:   func(p *Pool, a *args) { p.ColSums(a.v(0), a.v(1)) },
 	}, {
 		name: "ColSumSquares", class: &columns, bytes: 4, apart: true,
 		operands: []operand{out("dst", sizeN), in("x", sizeMN)},
@@ -911,6 +913,7 @@ var table = append([]kernel{
 		name: "ColMeanVariance", class: &columns, bytes: 8, apart: true,
 		operands: []operand{out("mean", sizeN), out("variance", sizeN), in("x", sizeMN)},
 		call:     func(a *args) result { ColMeanVariance(a.v(0), a.v(1), a.v(2)); return result{} },
+		pooled:   func(p *Pool, a *args) { p.ColMeanVariance(a.v(0), a.v(1), a.v(2)) },
 	}, {
 		name: "LayerNorm", class: &grids, bytes: 8,
 		operands: []operand{out("dst", sizeMN), out("mean", sizeM), out("rstd", sizeM),
@@ -936,6 +939,9 @@ var table = append([]kernel{
 			BatchNormBackward(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5), a.v(6), a.v(7))
 			return result{}
 		},
+		pooled: func(p *Pool, a *args) {
+			p.BatchNormBackward(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5), a.v(6), a.v(7))
+		},
 	}, {
 		name: "BatchNormReLUBackward", class: &columns, bytes: 20, apart: true, together: [][2]int{{0, 3}, {0, 4}},
 		operands: []operand{out("dx", sizeMN), out("dgamma", sizeN), out("dbeta", sizeN),
@@ -945,18 +951,21 @@ var table = append([]kernel{
 			BatchNormReLUBackward(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5), a.v(6), a.v(7), a.v(8), a.v(9))
 			return result{}
 		},
+		pooled: func(p *Pool, a *args) {
+			p.BatchNormReLUBackward(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5), a.v(6), a.v(7), a.v(8), a.v(9))
+		},
 	}, {
 		name: "Conv2dForward", class: &convolutions, apart: true,
 		operands: []operand{out("y", sizeOutputs), in("x", sizeImages), in("w", sizeWeights), in("bias", sizeOut),
 			{"scratch", scratch, sizeConvScratch}},
 		call: func(a *args) result {
 			c, _ := convolutionOf(a.shape)
-			bias := a.v(3)
-			if a.shape.m%3 == 0 {
-				bias = nil
-			}
-			c.Forward(a.v(0), a.v(1), a.v(2), bias, a.v(4))
+			c.Forward(a.v(0), a.v(1), a.v(2), convolutionBias(a), a.v(4))
 			return result{}
+		},
+		pooled: func(p *Pool, a *args) {
+			c, _ := convolutionOf(a.shape)
+			p.ConvForward(c, a.v(0), a.v(1), a.v(2), convolutionBias(a), shared(c.Scratch(p.Workers())))
 		},
 	}, {
 		name: "Conv2dInputGradient", class: &convolutions, apart: true,
@@ -966,6 +975,10 @@ var table = append([]kernel{
 			c.InputGradient(a.v(0), a.v(1), a.v(2), a.v(3))
 			return result{}
 		},
+		pooled: func(p *Pool, a *args) {
+			c, _ := convolutionOf(a.shape)
+			p.ConvInputGradient(c, a.v(0), a.v(1), a.v(2), shared(c.Scratch(p.Workers())))
+		},
 	}, {
 		name: "Conv2dWeightGradient", class: &convolutions, apart: true,
 		operands: []operand{out("dw", sizeWeights), in("x", sizeImages), in("dy", sizeOutputs), {"scratch", scratch, sizeConvScratch}},
@@ -973,6 +986,10 @@ var table = append([]kernel{
 			c, _ := convolutionOf(a.shape)
 			c.WeightGradient(a.v(0), a.v(1), a.v(2), a.v(3))
 			return result{}
+		},
+		pooled: func(p *Pool, a *args) {
+			c, _ := convolutionOf(a.shape)
+			p.ConvWeightGradient(c, a.v(0), a.v(1), a.v(2), shared(c.Scratch(p.Workers())))
 		},
 	}, {
 		name: "Conv2dPatchSumSquares", class: &convolutions, apart: true,
@@ -982,6 +999,10 @@ var table = append([]kernel{
 			c.PatchSumSquares(a.v(0), a.v(1), a.v(2))
 			return result{}
 		},
+		pooled: func(p *Pool, a *args) {
+			c, _ := convolutionOf(a.shape)
+			p.ConvPatchSumSquares(c, a.v(0), a.v(1), shared(c.Scratch(p.Workers())))
+		},
 	}, {
 		name: "Conv2dPatchSums", class: &convolutions, apart: true,
 		operands: []operand{out("dst", sizePatch), in("x", sizeImages), {"scratch", scratch, sizeConvScratch}},
@@ -989,6 +1010,10 @@ var table = append([]kernel{
 			c, _ := convolutionOf(a.shape)
 			c.PatchSums(a.v(0), a.v(1), a.v(2))
 			return result{}
+		},
+		pooled: func(p *Pool, a *args) {
+			c, _ := convolutionOf(a.shape)
+			p.ConvPatchSums(c, a.v(0), a.v(1), shared(c.Scratch(p.Workers())))
 		},
 	}, {
 		name: "Pooling2dMax", class: &poolings, apart: true,
@@ -1182,27 +1207,57 @@ var table = append([]kernel{
 		name: "OuterProducts", class: &products, apart: true,
 		operands: []operand{out("a", sizeMN), in("x", sizeKM), in("y", sizeKN)}, scalars: []float32{0.03},
 		call: func(a *args) result { OuterProducts(a.m[0], a.m[1], a.m[2], a.s[0]); return result{} },
-	}, {
-		name: "Syrk", class: &symmetric, apart: true,
-		operands: []operand{out("C", sizeNN), in("A", sizeNK), {"Scratch", scratch, sizeScratch}},
-		call:     func(a *args) result { Syrk{Scratch: a.v(2)}.Multiply(a.m[0], a.m[1]); return result{} },
-	}, {
-		name: "Syrk accumulated", class: &symmetric, apart: true,
-		operands: []operand{out("C", sizeNN), in("A", sizeNK), {"Scratch", scratch, sizeScratch}},
-		call: func(a *args) result {
-			Syrk{Accumulate: true, Scratch: a.v(2)}.Multiply(a.m[0], a.m[1])
-			return result{}
-		},
-	}, {
-		name: "Syrk transposed", class: &symmetric, apart: true,
-		operands: []operand{out("C", sizeNN), in("A", sizeKN)},
-		call:     func(a *args) result { Syrk{Trans: true}.Multiply(a.m[0], a.m[1]); return result{} },
-	}, {
-		name: "Syrk transposed accumulated", class: &symmetric, apart: true,
-		operands: []operand{out("C", sizeNN), in("A", sizeKN)},
-		call:     func(a *args) result { Syrk{Trans: true, Accumulate: true}.Multiply(a.m[0], a.m[1]); return result{} },
 	},
-}, gemms(Gemm.Multiply)...)
+}, append(syrks(), gemms()...)...)
+
+// syrks returns the forms of the symmetric product.
+func syrks() (rows []kernel) {
+	for _, trans := range []bool{false, true} {
+		for _, acc := range []bool{false, true} {
+			k := kernel{name: "Syrk", class: &symmetric, apart: true, operands: []operand{out("C", sizeNN), in("A", sizeKN)}}
+			if trans {
+				k.name += " transposed"
+			} else {
+				k.operands = []operand{out("C", sizeNN), in("A", sizeNK), {"Scratch", scratch, sizeScratch}}
+			}
+			if acc {
+				k.name += " accumulated"
+			}
+			form := func(scratch []float32) Syrk { return Syrk{Trans: trans, Accumulate: acc, Scratch: scratch} }
+			k.call = func(a *args) result {
+				var scratch []float32
+				if !trans {
+					scratch = a.v(2)
+				}
+				form(scratch).Multiply(a.m[0], a.m[1])
+				return result{}
+			}
+			k.pooled = func(p *Pool, a *args) {
+				p.MultiplySymmetric(form(shared(p.Workers()*GemmScratch)), a.m[0], a.m[1])
+			}
+			rows = append(rows, k)
+		}
+	}
+	return rows
+}
+
+// convolutionBias returns operand 3, or nil.
+func convolutionBias(a *args) []float32 {
+	if a.shape.m%3 == 0 {
+		return nil
+	}
+	return a.v(3)
+}
+
+// shared returns workspace for workers, valid until the next call.
+func shared(n int) []float32 {
+	if len(sharedBuffer) < n {
+		sharedBuffer = make([]float32, n)
+	}
+	return sharedBuffer[:n]
+}
+
+var sharedBuffer []float32
 
 // formOf returns a form of a product without transpositions, which the shape
 // chooses, with Bias as operand 3 and Scratch as another.
@@ -1277,24 +1332,24 @@ var labelBuffer []int
 
 // gemms returns the forms of the matrix product: GemmNN to GemmTT, each with
 // and without Accumulate ("Acc") and Bias; and some with activations.
-func gemms(multiply func(g Gemm, c, a, b Matrix)) (rows []kernel) {
+func gemms() (rows []kernel) {
 	for _, acc := range []bool{false, true} {
 		for _, bias := range []bool{false, true} {
 			for _, ta := range []bool{false, true} {
 				for _, tb := range []bool{false, true} {
-					rows = append(rows, gemmKernel(multiply, Gemm{TransA: ta, TransB: tb, Accumulate: acc}, bias))
+					rows = append(rows, gemmKernel(Gemm{TransA: ta, TransB: tb, Accumulate: acc}, bias))
 				}
 			}
 		}
 	}
 	for _, g := range []Gemm{{}, {TransA: true, Accumulate: true}, {TransB: true}} {
 		g.Activation = ActivationReLU
-		rows = append(rows, gemmKernel(multiply, g, g.Accumulate))
+		rows = append(rows, gemmKernel(g, g.Accumulate))
 	}
-	return append(rows, gemmKernel(multiply, Gemm{Activation: ActivationGELUTanh}, true))
+	return append(rows, gemmKernel(Gemm{Activation: ActivationGELUTanh}, true))
 }
 
-func gemmKernel(multiply func(g Gemm, c, a, b Matrix), g Gemm, bias bool) kernel {
+func gemmKernel(g Gemm, bias bool) kernel {
 	name, a, b := "Gemm", in("A", sizeMK), in("B", sizeKN)
 	for _, trans := range []bool{g.TransA, g.TransB} {
 		if trans {
@@ -1323,18 +1378,26 @@ func gemmKernel(multiply func(g Gemm, c, a, b Matrix), g Gemm, bias bool) kernel
 	if g.Activation != ActivationNone {
 		name += fmt.Sprint("Act", g.Activation)
 	}
+	form := func(a *args, scratch []float32) Gemm {
+		g := g
+		g.Scratch = scratch
+		if bias {
+			g.Bias = a.v(len(ops) - 1)
+		}
+		return g
+	}
 	return kernel{
 		name: name, class: &products, apart: true, operands: ops,
 		call: func(a *args) result {
-			g := g
+			var scratch []float32
 			if g.TransB {
-				g.Scratch = a.v(3)
+				scratch = a.v(3)
 			}
-			if bias {
-				g.Bias = a.v(len(ops) - 1)
-			}
-			multiply(g, a.m[0], a.m[1], a.m[2])
+			form(a, scratch).Multiply(a.m[0], a.m[1], a.m[2])
 			return result{}
+		},
+		pooled: func(p *Pool, a *args) {
+			p.Multiply(form(a, shared(p.Workers()*GemmScratch)), a.m[0], a.m[1], a.m[2])
 		},
 	}
 }
