@@ -46,8 +46,17 @@ func GatherRows(dst, table Matrix, indices []float32) {
 	if InvalidIndex(indices, table.Rows) >= 0 {
 		panic("kernels: GatherRows: index out of range, or not whole")
 	}
+	n := dst.Cols
+	if n == 0 {
+		return
+	}
 	for i, v := range indices {
-		Copy(dst.Row(i), table.Row(int(v)))
+		to, row := dst.Data[i*dst.Stride:][:n], table.Data[int(v)*table.Stride:][:n]
+		if n > chunkLen {
+			Copy(to, row)
+		} else {
+			copy(to, row) // rows are often too short for a kernel
+		}
 	}
 }
 
@@ -67,9 +76,13 @@ func ScatterAddRows(table, src Matrix, indices []float32) {
 	if InvalidIndex(indices, table.Rows) >= 0 {
 		panic("kernels: ScatterAddRows: index out of range, or not whole")
 	}
+	n := src.Cols
+	if n == 0 {
+		return
+	}
 	for i, v := range indices {
-		row := table.Row(int(v))
-		Add(row, row, src.Row(i))
+		row := table.Data[int(v)*table.Stride:][:n]
+		add(row, row, src.Data[i*src.Stride:][:n])
 	}
 }
 
