@@ -137,8 +137,8 @@ func answer(w http.ResponseWriter, status int, v any) error {
 }
 
 // limited hands on the bodies of requests, and refuses what is too much: of a body,
-// of bodies that arrive, and of requests that are worked on, at the same time. A
-// client that is slow to send its body holds up nobody's work.
+// and of requests that are worked on at the same time. A client that is slow to send
+// its body holds up nobody's work.
 func (s *service) limited(h func(w http.ResponseWriter, body []byte) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		body, err := s.receive(w, r)
@@ -155,21 +155,21 @@ func (s *service) limited(h func(w http.ResponseWriter, body []byte) error) func
 	}
 }
 
-// receive reads the body of a request.
+// receive reads the body of a request. Where too many arrive at the same time it gives
+// up the one that began first.
 func (s *service) receive(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	select {
-	case s.arriving <- struct{}{}:
-	default:
-		return nil, refuse(http.StatusServiceUnavailable, "overloaded", "%d requests are arriving, the most there may be", cap(s.arriving))
-	}
-	defer func() { <-s.arriving }()
+	controller := http.NewResponseController(w)
+	s.arriving.see(controller)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.limits.body))
+	stayed := s.arriving.leave(controller)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
 		return body, nil
 	case errors.As(err, &tooLarge):
 		return nil, refuse(http.StatusRequestEntityTooLarge, "body_too_large", "the body has more than %d bytes", tooLarge.Limit)
+	case !stayed:
+		return nil, refuse(http.StatusRequestTimeout, "too_slow", "%d requests that began later are arriving, the most there may be", s.arriving.room)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, refuse(http.StatusRequestTimeout, "timeout", "the body took longer than %v", s.limits.timeout)
 	}

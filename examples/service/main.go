@@ -38,6 +38,10 @@ func main() {
 		// costs little memory, and requests meet a quarter of the collections.
 		debug.SetGCPercent(400)
 	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		// Bodies that clients are slow to send may be 256 MiB by the usual limits.
+		debug.SetMemoryLimit(512 << 20)
+	}
 	err := run(ctx, os.Args[1:], os.Getenv(tokenVariable), os.Stdout, os.Stderr)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "service:", err)
@@ -64,10 +68,11 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 	path := f.String("checkpoint", "", "`file` that keeps what was learnt; without it all is lost when the service stops")
 	every := f.Int("checkpoint-every", 10_000, 1, 86_400_000, "`milliseconds` between two checkpoints; what was published longer ago survives a crash")
 	rows := f.Int("max-rows", 256, 1, 1<<16, "`number` of inputs or examples in one request, at most")
-	body := f.Int("max-body", 1024, 1, 1<<20, "size of a request's body in `KiB`, at most")
+	body := f.Int("max-body", 256, 1, 1<<20, "size of a request's body in `KiB`, at most")
 	timeout := f.Int("timeout", 10, 1, 3600, "`seconds` that reading a request or writing its answer may take")
 	drain := f.Int("drain", 0, 0, 3_600_000, "`milliseconds` between a signal to stop, from which on /readyz says so, and the end of listening")
-	concurrency := f.Int("concurrency", 64, 1, 1<<16, "`number` of requests that are worked on, at most; 16 times as many may be arriving")
+	concurrency := f.Int("concurrency", 64, 1, 1<<16, "`number` of requests that are worked on, at most; when 16 times as many are arriving, the oldest of them gives way to the next")
+	connections := f.Int("connections", 4096, 1, 1<<20, "`number` of open connections, at most; then the one that was quiet the longest gives way to the next")
 	format := f.Name("log", "text", []string{"text", "json"}, "`format` of the log")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -97,6 +102,7 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 			body:        int64(*body) << 10,
 			rows:        *rows,
 			concurrency: *concurrency,
+			connections: *connections,
 			timeout:     time.Duration(*timeout) * time.Second,
 		},
 		log: slog.New(handler),
@@ -114,6 +120,16 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 	return s.serve(ctx, listener)
 }
 
+// watch follows a connection.
+func (s *service) watch(c net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew, http.StateActive, http.StateIdle:
+		s.open.see(c)
+	case http.StateClosed, http.StateHijacked:
+		s.open.leave(c)
+	}
+}
+
 // serve answers requests, and learns, until ctx is done, and for a while in which it
 // says that it is not ready. Then it finishes the requests in progress and the step
 // in hand, and writes a last checkpoint.
@@ -125,6 +141,7 @@ func (s *service) serve(ctx context.Context, listener net.Listener) error {
 		WriteTimeout:      2 * s.limits.timeout,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
+		ConnState:         s.watch,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // what clients do wrong
 	}
 	base := "http://" + listener.Addr().String()

@@ -38,7 +38,8 @@ func newMetrics(s *service) *metrics {
 	gauge("model_version", "Number of the newest version.", func() float64 { return float64(s.predictor.Version()) })
 	gauge("model_age_seconds", "Time since the newest version was published.", func() float64 { return time.Since(s.predictor.Published()).Seconds() })
 	gauge("requests_in_progress", "Predictions and lessons that are worked on.", func() float64 { return float64(len(s.slots)) })
-	gauge("requests_arriving", "Predictions and lessons whose bodies are on their way.", func() float64 { return float64(len(s.arriving)) })
+	gauge("requests_arriving", "Predictions and lessons whose bodies are on their way.", func() float64 { return float64(s.arriving.size()) })
+	gauge("connections_open", "Connections of clients.", func() float64 { return float64(s.open.size()) })
 	stat := func(name, help string, f func(serve.Stats) float64) {
 		gauge(name, help, func() float64 { return f(s.learner.Stats()) })
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,11 +43,12 @@ type limits struct {
 	body        int64         // bytes
 	rows        int           // inputs or examples
 	concurrency int           // predictions and lessons that are worked on at the same time
+	connections int           // open ones
 	timeout     time.Duration // of reading a request, and of writing its answer
 }
 
 // arrivals is how many bodies may be on their way for each request that is worked
-// on: they cost little but memory.
+// on: they cost memory alone.
 const arrivals = 16
 
 // A service is a model that answers requests and learns from them.
@@ -58,9 +61,10 @@ type service struct {
 	stream    data.Samples // to learn from in the demonstration
 	held      data.Samples // never learnt from
 
-	digest   [sha256.Size]byte // of token
-	slots    chan struct{}     // one for each request that is worked on
-	arriving chan struct{}     // one for each whose body is on its way
+	digest   [sha256.Size]byte                // of token
+	slots    chan struct{}                    // one for each request that is worked on
+	arriving *crowd[*http.ResponseController] // whose bodies are on their way
+	open     *crowd[net.Conn]
 	scratch  scratchPool
 	store    *store
 	history  *history
@@ -75,13 +79,17 @@ type service struct {
 // one below it. Guessing gives log(10) = 2.3.
 const maxLoss = 2
 
+// longAgo is a deadline that ends what waits.
+var longAgo = time.Unix(1, 0)
+
 // newService returns a service that goes on from its checkpoint, or else with an
 // untrained model.
 func newService(c config) (*service, error) {
 	s := &service{
 		config:   c,
 		slots:    make(chan struct{}, c.limits.concurrency),
-		arriving: make(chan struct{}, arrivals*c.limits.concurrency),
+		arriving: newCrowd(arrivals*c.limits.concurrency, func(c *http.ResponseController) { _ = c.SetReadDeadline(longAgo) }),
+		open:     newCrowd(c.limits.connections, func(c net.Conn) { _ = c.Close() }),
 		digest:   sha256.Sum256([]byte(c.token)),
 	}
 	set, err := digits.Load("")

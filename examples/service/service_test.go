@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -29,7 +30,7 @@ const secret = "correct horse"
 func testConfig() config {
 	return config{
 		seed: 1, batch: 32, queue: 64, publishSteps: 10, publishEvery: time.Second, token: secret,
-		limits: limits{body: 64 << 10, rows: 8, concurrency: 4, timeout: 2 * time.Second},
+		limits: limits{body: 64 << 10, rows: 8, concurrency: 4, connections: 64, timeout: 2 * time.Second},
 		log:    slog.New(slog.DiscardHandler),
 	}
 }
@@ -293,17 +294,14 @@ func TestLesson(t *testing.T) {
 	require.Equal(t, 1, s.learner.Stats().Queued)
 }
 
-// TestOverload has as many requests in progress as there may be, and as many
-// arriving, and then asks once more.
+// TestOverload has as many requests in progress as there may be, and then asks once
+// more.
 func TestOverload(t *testing.T) {
 	s, server := start(t, testConfig())
-	ask := func() (int, string) {
-		return send(t, server, "POST", "/v1/predict", "", `{"input": `+image("0")+`}`)
-	}
 	for range cap(s.slots) {
 		s.slots <- struct{}{}
 	}
-	status, body := ask()
+	status, body := send(t, server, "POST", "/v1/predict", "", `{"input": `+image("0")+`}`)
 	require.Equal(t, 503, status)
 	require.Contains(t, body, `"overloaded","message":"4 requests are in progress`)
 	status, _ = send(t, server, "GET", "/healthz", "", "")
@@ -311,47 +309,93 @@ func TestOverload(t *testing.T) {
 	for range cap(s.slots) {
 		<-s.slots
 	}
+	status, _ = send(t, server, "POST", "/v1/predict", "", `{"input": `+image("0")+`}`)
+	require.Equal(t, 200, status)
+}
 
-	// Clients that are slow to send keep nobody from an answer, unless they are very
-	// many.
-	var writers []*io.PipeWriter
-	var wg sync.WaitGroup
-	arrive := func() {
-		r, w := io.Pipe()
-		writers = append(writers, w)
-		wg.Go(func() {
-			response, err := http.Post(server.URL+"/v1/predict", "application/json", r)
-			if err != nil {
+// TestSlowClients has many times as many clients as the service has places for, all
+// of one address, that never send the rest of what they began, and others meanwhile
+// that do.
+func TestSlowClients(t *testing.T) {
+	c := testConfig()
+	c.limits.timeout = time.Minute // gives up nobody in this test
+	c.limits.connections = 200
+	s, err := newService(c)
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.serve(ctx, listener) }()
+	var all []net.Conn
+	hangUp := func() {
+		for _, connection := range all {
+			connection.Close()
+		}
+	}
+	defer hangUp()
+	begin := func(text string) net.Conn {
+		connection, err := net.Dial("tcp", listener.Addr().String())
+		require.NoError(t, err)
+		all = append(all, connection)
+		require.NoError(t, connection.SetDeadline(time.Now().Add(time.Minute)))
+		_, err = io.WriteString(connection, text)
+		require.NoError(t, err)
+		return connection
+	}
+	answer := func(connection net.Conn) string {
+		text, err := io.ReadAll(connection)
+		require.NoError(t, err)
+		return string(text)
+	}
+	predict := func(times int) {
+		client := api.NewClient("http://"+listener.Addr().String(), "", 1)
+		defer client.Close()
+		for range times {
+			if _, err := client.Predict(t.Context(), api.Predict{Input: s.held.X[:64]}); err != nil {
 				t.Error(err)
 				return
 			}
-			response.Body.Close()
-			if response.StatusCode != 200 {
-				t.Error(response.Status)
-			}
-		})
-		_, err := w.Write([]byte(`{"input": `))
-		require.NoError(t, err)
-		require.Eventually(t, func() bool { return len(s.arriving) == len(writers) }, time.Minute, time.Millisecond)
+		}
 	}
-	for len(writers) < cap(s.arriving)-1 {
-		arrive()
+
+	body := `{"input": ` + image("0") + `}`
+	half := fmt.Sprintf("POST /v1/predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body[:20])
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() { predict(300) })
 	}
-	require.Greater(t, len(writers), 4*cap(s.slots))
-	status, body = ask()
-	require.Equal(t, 200, status, body)
-	arrive()
-	status, body = ask()
-	require.Equal(t, 503, status)
-	require.Contains(t, body, `"overloaded","message":"64 requests are arriving`)
-	for _, w := range writers {
-		_, err := w.Write([]byte(image("0") + "}"))
-		require.NoError(t, err)
-		require.NoError(t, w.Close())
+	places := arrivals * c.limits.concurrency
+	var slow []net.Conn
+	for range 3 * places / 2 {
+		slow = append(slow, begin(half))
 	}
 	wg.Wait()
-	status, _ = ask()
-	require.Equal(t, 200, status)
+	predict(1)
+	require.LessOrEqual(t, s.arriving.size(), places)
+	require.Contains(t, answer(slow[0]), `{"error":{"code":"too_slow","message":"64 requests that began later are arriving`)
+	last := slow[len(slow)-1]
+	_, err = io.WriteString(last, body[20:])
+	require.NoError(t, err)
+	require.Contains(t, answer(last), "200 OK", "slow is not yet too slow")
+
+	// Those who owe even the header, or the body of a request that has none, cost a
+	// connection each.
+	for _, text := range []string{"POST /v1/predict HTTP/1.1\r\nHost: ", "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n", ""} {
+		first := begin(text)
+		for range c.limits.connections {
+			begin(text)
+		}
+		predict(1)
+		_, err := io.ReadAll(first)
+		require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "it was not closed")
+		require.LessOrEqual(t, s.open.size(), c.limits.connections)
+	}
+	hangUp()
+	cancel()
+	require.NoError(t, <-ended)
+	require.Zero(t, s.open.size())
+	require.Zero(t, s.arriving.size())
 }
 
 // lines is a log that can be read while it is written.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -31,11 +32,15 @@ type life struct {
 	finished bool           // the process is about to be killed: errors are no faults
 }
 
+// concurrency is what the service may work on at the same time: more than the soak
+// asks for.
+const concurrency = 8
+
 // start starts the service and waits until it answers.
 func (s *soak) start(ctx context.Context) (*life, error) {
 	begin := time.Now()
 	process, err := harness.Start(s.program,
-		"-checkpoint", s.path, "-checkpoint-every", "20", "-publish-steps", "4", "-queue", "256", "-max-body", "160", "-timeout", "2")
+		"-checkpoint", s.path, "-checkpoint-every", "20", "-publish-steps", "4", "-queue", "256", "-max-body", "160", "-timeout", "2", "-concurrency", strconv.Itoa(concurrency))
 	if err != nil {
 		return nil, err
 	}
@@ -124,6 +129,7 @@ func (l *life) work(ctx context.Context) (wait func()) {
 	wg.Go(func() { l.teach(ctx) })
 	wg.Go(func() { l.watch(ctx) })
 	wg.Go(func() { l.judge.run(ctx) })
+	wg.Go(func() { l.flood(ctx) })
 	for worker := range uint64(2) {
 		wg.Go(func() { l.attack(ctx, worker) })
 	}
