@@ -40,6 +40,9 @@
 // last of a scalar regression or a binary classifier, never has any curvature.
 // [Moments] are not normalised so.
 //
+// [Factors] and [Moments] come from their constructors. Their zero values and nil are
+// not usable: methods that return an error say so, and others may panic.
+//
 // # Moments
 //
 // [Moments] are another curvature from the same passes, of our own: mean squares

@@ -1,6 +1,7 @@
 package kron
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -64,6 +65,14 @@ func NewFactors(l *Layer, v Variant, gamma float64) (*Factors, error) {
 	return f, nil
 }
 
+// made returns an error if f is nil or zero.
+func (f *Factors) made() error {
+	if f == nil || f.layer == nil {
+		return errors.New("kron: the factors are nil or zero: want those of NewFactors")
+	}
+	return nil
+}
+
 // Layer returns the layer that the factors belong to.
 func (f *Factors) Layer() *Layer { return f.layer }
 
@@ -75,6 +84,9 @@ func (f *Factors) Layer() *Layer { return f.layer }
 // error in Paper alone: the variants that normalise first replace it by 1, as the
 // authors' code does.
 func (f *Factors) Stage(st Statistics) error {
+	if err := f.made(); err != nil {
+		return err
+	}
 	f.staged = false
 	if st.Layer != f.layer {
 		return fmt.Errorf("kron: statistics of another layer than %s", f.layer.Name)
@@ -117,6 +129,9 @@ func (f *Factors) Averages() (h, s []float32) { return f.current.h, f.current.s 
 // layer, as the next averages: Commit then resumes from them. It fails unless
 // they have this layer's lengths and are finite and not negative.
 func (f *Factors) StageAverages(h, s []float32) error {
+	if err := f.made(); err != nil {
+		return err
+	}
 	f.staged = false
 	for _, e := range [...]struct {
 		name      string
@@ -139,6 +154,9 @@ func (f *Factors) StageAverages(h, s []float32) error {
 //
 // It fails if dst is not Inputs*Outputs long.
 func (f *Factors) Curvature(dst []float32, lambda float32) error {
+	if err := f.made(); err != nil {
+		return err
+	}
 	if h, s := f.Used(); len(dst) != len(h)*len(s) {
 		return fmt.Errorf("kron: layer %s: Curvature: length of dst is %d: want %d", f.layer.Name, len(dst), len(h)*len(s))
 	}

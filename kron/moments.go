@@ -1,6 +1,7 @@
 package kron
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -86,6 +87,14 @@ func NewMoments(l *Layer, gamma, damping float64, centred bool) (*Moments, error
 // hasMean reports whether the layer's moments have the means of its inputs.
 func (l *Layer) hasMean() bool { return len(l.Weight.Shape) > 1 && !l.Extension }
 
+// made returns an error if m is nil or zero.
+func (m *Moments) made() error {
+	if m == nil || m.layer == nil {
+		return errors.New("kron: the moments are nil or zero: want those of NewMoments")
+	}
+	return nil
+}
+
 // Layer returns the layer that the moments belong to.
 func (m *Moments) Layer() *Layer { return m.layer }
 
@@ -94,6 +103,9 @@ func (m *Moments) Layer() *Layer { return m.layer }
 // wrong, an entry is not finite, or one of H or S, which are means of squares, is
 // negative.
 func (m *Moments) Stage(st Statistics) error {
+	if err := m.made(); err != nil {
+		return err
+	}
 	m.staged = false
 	if st.Layer != m.layer {
 		return fmt.Errorf("kron: statistics of another layer than %s", m.layer.Name)
@@ -226,6 +238,9 @@ func (m *Moments) Averages() (h, s, mean []float32, updates int64) {
 // layer, as the next ones: Commit then resumes from them. It fails unless they have
 // this layer's lengths, are finite, and those of squares not negative.
 func (m *Moments) StageAverages(h, s, mean []float32, updates int64) error {
+	if err := m.made(); err != nil {
+		return err
+	}
 	m.staged = false
 	if updates < 0 {
 		return fmt.Errorf("kron: layer %s: the moments have %d updates: want 0 or more", m.layer.Name, updates)

@@ -111,4 +111,8 @@
 // No call panics on a caller's sizes or data. A call that refuses its arguments
 // has changed nothing; a training step that its optimizer refuses has changed no
 // parameter and no running average.
+//
+// A [Model], [Session], [Predictor] or [PackedModel] comes from the call that makes
+// it. Zero values and nil are not usable: methods that return an error say so, and
+// others may panic.
 package nn

@@ -31,7 +31,11 @@ type CrossEntropy struct {
 // unless there is one weight for each class, finite and at least 0, and the
 // smoothing is from 0 to 1.
 func (s *Session) SetCrossEntropy(c CrossEntropy) error {
-	if err := c.check("SetCrossEntropy", s.model.output.Features()); err != nil {
+	const call = "SetCrossEntropy"
+	if err := s.made(call); err != nil {
+		return err
+	}
+	if err := c.check(call, s.model.output.Features()); err != nil {
 		return err
 	}
 	s.entropy = CrossEntropy{ClassWeights: slices.Clone(c.ClassWeights), Smoothing: c.Smoothing}
@@ -102,8 +106,8 @@ func (c CrossEntropy) weight(label int) float32 {
 // 0.
 func (s *Session) SoftmaxCrossEntropy(labels []int) (float32, error) {
 	const call = "SoftmaxCrossEntropy"
-	if s.rows == 0 {
-		return 0, fmt.Errorf("nn: %s: %w", call, errNoForward)
+	if err := s.checkForward(call); err != nil {
+		return 0, err
 	}
 	if err := s.checkLabels(call, labels, s.rows); err != nil {
 		return 0, err
@@ -179,8 +183,8 @@ func (c CrossEntropy) mean(losses, counts, dy, y []float32, labels []int) float3
 // It fails without a Forward, or if target has another length than the outputs.
 func (s *Session) MSE(target []float32) (float32, error) {
 	const call = "MSE"
-	if s.rows == 0 {
-		return 0, fmt.Errorf("nn: %s: %w", call, errNoForward)
+	if err := s.checkForward(call); err != nil {
+		return 0, err
 	}
 	if err := s.checkOutputs(call, target, s.rows); err != nil {
 		return 0, err
@@ -240,6 +244,9 @@ type BinaryCrossEntropy struct {
 // there is one weight for each output, finite and at least 0.
 func (s *Session) SetBinaryCrossEntropy(b BinaryCrossEntropy) error {
 	const call = "SetBinaryCrossEntropy"
+	if err := s.made(call); err != nil {
+		return err
+	}
 	if n := s.model.Out(); b.PosWeights != nil && len(b.PosWeights) != n {
 		return fmt.Errorf("nn: %s: %d weights for %d outputs", call, len(b.PosWeights), n)
 	}
@@ -305,8 +312,8 @@ func (b BinaryCrossEntropy) mean(dy, y, target []float32) float32 {
 // a number in it is not from 0 to 1.
 func (s *Session) BinaryCrossEntropy(target []float32) (float32, error) {
 	const call = "BinaryCrossEntropy"
-	if s.rows == 0 {
-		return 0, fmt.Errorf("nn: %s: %w", call, errNoForward)
+	if err := s.checkForward(call); err != nil {
+		return 0, err
 	}
 	if err := s.checkProbabilities(call, target, s.rows); err != nil {
 		return 0, err
@@ -342,8 +349,8 @@ func (s *Session) binaryCrossEntropy(target []float32) float32 {
 // It fails without a Forward, or if dy has another length than the outputs.
 func (s *Session) SetOutputGradient(dy []float32) error {
 	const call = "SetOutputGradient"
-	if s.rows == 0 {
-		return fmt.Errorf("nn: %s: %w", call, errNoForward)
+	if err := s.checkForward(call); err != nil {
+		return err
 	}
 	if err := s.checkOutputs(call, dy, s.rows); err != nil {
 		return err

@@ -111,6 +111,14 @@ func NewSequential(layers ...Layer) (*Model, error) {
 	return nil, errors.New("nn: no layer fixes the number of features: a sequence needs at least one Linear")
 }
 
+// made returns an error if m is nil or zero.
+func (m *Model) made(call string) error {
+	if m == nil || m.root == nil {
+		return fmt.Errorf("nn: %s: the model has no layers", call)
+	}
+	return nil
+}
+
 func allParams(*kron.Param) bool { return true }
 
 // allocate gives each buffer, and each parameter that is wanted, its values, in one
@@ -166,8 +174,8 @@ func (m *Model) Init(seed uint64) {
 // Clone returns a model of its own with the same layers, values and frozen
 // parameters. It fails if m has no layers.
 func (m *Model) Clone() (*Model, error) {
-	if m.design == nil {
-		return nil, errors.New("nn: Clone: the model has no layers")
+	if err := m.made("Clone"); err != nil {
+		return nil, err
 	}
 	c, err := m.design.assemble()
 	if err != nil {
@@ -202,7 +210,7 @@ func (m *Model) CopyFrom(src *Model) error {
 
 // checkLayers returns an error unless both models are of the same layers.
 func (m *Model) checkLayers(call string, other *Model) error {
-	if m == nil || m.design == nil || other == nil || other.design == nil || !m.hasLayersOf(other) {
+	if m.made(call) != nil || other.made(call) != nil || !m.hasLayersOf(other) {
 		return fmt.Errorf("nn: %s: the models are not of the same layers", call)
 	}
 	return nil
@@ -300,6 +308,9 @@ func (m *Model) checkInput(call string, x []float32, batch int) (rows int, err e
 }
 
 func (m *Model) rowsOf(call string, x []float32, batch int) (int, error) {
+	if err := m.made(call); err != nil {
+		return 0, err
+	}
 	in := m.In()
 	if len(x) == 0 {
 		return 0, fmt.Errorf("nn: %s: the input is empty: want %s", call, m.samples())

@@ -27,6 +27,9 @@ import (
 // a name is not UTF-8; and if the file would have 2 GiB or more, the limit of the
 // format.
 func (m *Model) SaveONNX(path string) error {
+	if err := m.made("SaveONNX"); err != nil {
+		return err
+	}
 	file, err := m.onnx()
 	if err == nil {
 		err = durable.Replace(path, nil, func(w io.Writer) error { return onnx.Write(w, file) })
@@ -40,6 +43,9 @@ func (m *Model) SaveONNX(path string) error {
 // WriteONNX writes what [Model.SaveONNX] does to w. It makes no copy of the
 // weights.
 func (m *Model) WriteONNX(w io.Writer) error {
+	if err := m.made("WriteONNX"); err != nil {
+		return err
+	}
 	file, err := m.onnx()
 	if err == nil {
 		err = onnx.Write(w, file)
@@ -57,9 +63,6 @@ const onnxInput, onnxOutput = "input", "output"
 
 // onnx returns the model as a graph.
 func (m *Model) onnx() (*onnx.Graph, error) {
-	if m.root == nil {
-		return nil, errors.New("the model has no layers")
-	}
 	g := &onnxGraph{taken: map[string]bool{onnxInput: true, onnxOutput: true}, made: make(map[string]string)}
 	for _, e := range m.state() {
 		g.taken[e.name] = true

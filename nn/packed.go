@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/adafisher-go/adafisher/kernels"
@@ -36,8 +35,8 @@ type PackedModel struct {
 // It fails if m has no layers, or a weight that shall be float16 is no finite number
 // below 65520.
 func (m *Model) Pack(c PackConfig) (*PackedModel, error) {
-	if m.design == nil {
-		return nil, errors.New("nn: Pack: the model has no layers")
+	if err := m.made("Pack"); err != nil {
+		return nil, err
 	}
 	own, err := m.design.assemble()
 	if err != nil {
@@ -60,6 +59,14 @@ func (m *Model) Pack(c PackConfig) (*PackedModel, error) {
 	return p, nil
 }
 
+// made returns an error if p is nil or zero.
+func (p *PackedModel) made(call string) error {
+	if p == nil || p.model == nil {
+		return fmt.Errorf("nn: %s: the packed model is nil or zero: want one of Pack", call)
+	}
+	return nil
+}
+
 // CopyFrom makes p the values that m has now, m being the model that it was made of, or
 // one of the same layers, see [Model.CopyFrom]. No predictor may read p during the
 // call. It allocates nothing where m is that model or a clone.
@@ -69,6 +76,9 @@ func (m *Model) Pack(c PackConfig) (*PackedModel, error) {
 func (p *PackedModel) CopyFrom(m *Model) error { return p.copyFrom("CopyFrom", m) }
 
 func (p *PackedModel) copyFrom(call string, m *Model) error {
+	if err := p.made(call); err != nil {
+		return err
+	}
 	if err := p.model.checkLayers(call, m); err != nil {
 		return err
 	}
@@ -109,6 +119,9 @@ func checkFloat16(call string, p *kron.Param) error {
 // NewPredictor returns a predictor of p for batches of at most batch rows. It fails
 // as [Model.NewPredictor] does.
 func (p *PackedModel) NewPredictor(batch int) (*Predictor, error) {
+	if err := p.made("NewPredictor"); err != nil {
+		return nil, err
+	}
 	made, _, err := p.model.newPredictor(batch, p.float16)
 	return made, err
 }
@@ -138,6 +151,9 @@ func (p *PackedModel) NumBytes() int {
 // float32 ones.
 func (p *Predictor) SetPacked(m *PackedModel) error {
 	const call = "SetPacked"
+	if err := p.made(call); err != nil {
+		return err
+	}
 	if m == nil {
 		return fmt.Errorf("nn: %s: there is no model", call)
 	}

@@ -158,8 +158,8 @@ func TestPackErrors(t *testing.T) {
 
 	var none nn.PackedModel
 	_, err = none.NewPredictor(1)
-	require.EqualError(t, err, "nn: NewPredictor: the model has no layers")
-	require.EqualError(t, none.CopyFrom(m), "nn: CopyFrom"+clones)
+	require.EqualError(t, err, "nn: NewPredictor: the packed model is nil or zero: want one of Pack")
+	require.EqualError(t, none.CopyFrom(m), "nn: CopyFrom: the packed model is nil or zero: want one of Pack")
 	require.EqualError(t, p.SetPacked(&none), "nn: SetPacked"+clones)
 	require.Zero(t, none.NumBytes())
 }

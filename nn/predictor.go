@@ -43,12 +43,24 @@ func (m *Model) newPredictor(batch int, float16 bool) (*Predictor, *plan, error)
 	return p, buffers, nil
 }
 
+// made returns an error if p is nil or zero.
+func (p *Predictor) made(call string) error {
+	if p == nil || p.model == nil {
+		return fmt.Errorf("nn: %s: the predictor is nil or zero: want one of NewPredictor", call)
+	}
+	return nil
+}
+
 // SetModel makes the predictor read another model from the next call on, one of the
 // same layers as that which it was made for, see [Model.CopyFrom]. It copies nothing,
 // and between clones allocates nothing. It fails, and changes nothing, where the
 // layers differ.
 func (p *Predictor) SetModel(m *Model) error {
-	if err := p.model.checkLayers("SetModel", m); err != nil {
+	const call = "SetModel"
+	if err := p.made(call); err != nil {
+		return err
+	}
+	if err := p.model.checkLayers(call, m); err != nil {
 		return err
 	}
 	p.model.read(m)
@@ -62,7 +74,11 @@ func (p *Predictor) SetModel(m *Model) error {
 // to the predictor, until its next call. x must not be a slice that the predictor
 // returned. A NaN in x gives NaN, not an error.
 func (p *Predictor) Predict(x []float32) ([]float32, error) {
-	rows, err := p.model.checkInput("Predict", x, p.batch)
+	const call = "Predict"
+	if err := p.made(call); err != nil {
+		return nil, err
+	}
+	rows, err := p.model.checkInput(call, x, p.batch)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +98,9 @@ func (p *Predictor) forward(x []float32, rows int) []float32 {
 // exactly their outputs, or x has a token that the model has no embedding for.
 func (p *Predictor) PredictInto(dst, x []float32) error {
 	const call = "PredictInto"
+	if err := p.made(call); err != nil {
+		return err
+	}
 	in, out := p.model.In(), p.model.Out()
 	if len(x)%in != 0 {
 		return fmt.Errorf("nn: %s: an input of %d numbers is not %s", call, len(x), p.model.samples())
@@ -107,11 +126,15 @@ func (p *Predictor) PredictInto(dst, x []float32) error {
 // It fails, and stores nothing, if x has another length than classes asks for, or
 // a token that the model has no embedding for.
 func (p *Predictor) Classify(classes []int, x []float32) error {
+	const call = "Classify"
+	if err := p.made(call); err != nil {
+		return err
+	}
 	in, scores, positions := p.model.In(), p.model.output.Features(), p.model.output.Positions()
 	if len(classes)%positions != 0 || len(x)/in != len(classes)/positions || len(x)%in != 0 {
-		return fmt.Errorf("nn: Classify: an input of %d numbers for %d rows of %d features", len(x), len(classes), in)
+		return fmt.Errorf("nn: %s: an input of %d numbers for %d rows of %d features", call, len(x), len(classes), in)
 	}
-	if err := p.model.checkTokens("Classify", x); err != nil {
+	if err := p.model.checkTokens(call, x); err != nil {
 		return err
 	}
 	for len(classes) > 0 {

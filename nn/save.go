@@ -12,6 +12,9 @@ import (
 // appears under its name when it is complete; until then, and after an error, one
 // that was there before is as it was.
 func (m *Model) Save(path string) error {
+	if err := m.made("Save"); err != nil {
+		return err
+	}
 	if err := safetensors.WriteFile(path, m.tensors(), savedMetadata); err != nil {
 		return fmt.Errorf("nn: Save: %w", err)
 	}
@@ -20,6 +23,9 @@ func (m *Model) Save(path string) error {
 
 // WriteSafetensors writes what [Model.Save] does to w.
 func (m *Model) WriteSafetensors(w io.Writer) error {
+	if err := m.made("WriteSafetensors"); err != nil {
+		return err
+	}
 	if err := safetensors.Write(w, m.tensors(), savedMetadata); err != nil {
 		return fmt.Errorf("nn: WriteSafetensors: %w", err)
 	}
@@ -44,6 +50,9 @@ func (m *Model) tensors() []safetensors.Tensor {
 // It fails, and changes nothing, on a file that is not of the format, and as
 // [Model.LoadStateDict] does, with a list of all that doesn't match.
 func (m *Model) Load(path string) error {
+	if err := m.made("Load"); err != nil {
+		return err
+	}
 	f, err := safetensors.Open(path)
 	if err != nil {
 		return fmt.Errorf("nn: Load: %w", err)
@@ -58,6 +67,9 @@ func (m *Model) Load(path string) error {
 // ReadSafetensors does what [Model.Load] does from a file in memory, one that is
 // embedded in the program for instance.
 func (m *Model) ReadSafetensors(file []byte) error {
+	if err := m.made("ReadSafetensors"); err != nil {
+		return err
+	}
 	f, err := safetensors.Parse(file)
 	if err == nil {
 		err = m.load(f)

@@ -129,9 +129,28 @@ func (m *Model) newSession(batch int) (*Session, *plan, error) {
 	return s, p, nil
 }
 
+// made returns an error if s is nil or zero.
+func (s *Session) made(call string) error {
+	if s == nil || s.model == nil {
+		return fmt.Errorf("nn: %s: the session is nil or zero: want one of NewSession", call)
+	}
+	return nil
+}
+
+// checkForward returns an error if there was no Forward.
+func (s *Session) checkForward(call string) error {
+	if err := s.made(call); err != nil {
+		return err
+	}
+	if s.rows == 0 {
+		return fmt.Errorf("nn: %s: %w", call, errNoForward)
+	}
+	return nil
+}
+
 func (m *Model) checkBatch(call string, batch int) error {
-	if m == nil || m.root == nil {
-		return fmt.Errorf("nn: %s: the model has no layers", call)
+	if err := m.made(call); err != nil {
+		return err
 	}
 	if batch < 1 {
 		return fmt.Errorf("nn: %s: a batch of %d rows: want at least 1", call, batch)
@@ -167,6 +186,9 @@ func (s *Session) Forward(x []float32) ([]float32, error) {
 // checkInput returns the samples in x, which must be as many as the session can train
 // on.
 func (s *Session) checkInput(call string, x []float32) (rows int, err error) {
+	if err := s.made(call); err != nil {
+		return 0, err
+	}
 	rows, err = s.model.checkInput(call, x, s.batch)
 	if err == nil {
 		err = s.model.checkMinBatch(call, rows)
@@ -241,6 +263,9 @@ func (s *Session) CollectInputGradient(on bool) {
 // running averages of batch normalisation, unless one would not be finite. Between Forward and Backward
 // neither the input nor the parameters may change.
 func (s *Session) Backward() (*kron.Pass, error) {
+	if err := s.made("Backward"); err != nil {
+		return nil, err
+	}
 	if !s.hasLoss {
 		return nil, errors.New("nn: Backward: no loss since the last Forward or Backward")
 	}
@@ -308,6 +333,9 @@ func (s *Session) settle() {
 // shape of that input. It belongs to the session, until its next Forward or
 // Backward. It fails unless the last Backward collected it.
 func (s *Session) InputGradient() ([]float32, error) {
+	if err := s.made("InputGradient"); err != nil {
+		return nil, err
+	}
 	if s.inputGradient == nil {
 		return nil, errors.New("nn: InputGradient: no Backward since the last Forward collected it")
 	}

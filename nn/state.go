@@ -36,6 +36,9 @@ func (m *Model) StateDict() []Tensor {
 // is there twice, has another shape or length than it should, or belongs to
 // nothing in the model.
 func (m *Model) LoadStateDict(tensors []Tensor) error {
+	if err := m.made("LoadStateDict"); err != nil {
+		return err
+	}
 	given := make(map[string]Tensor, len(tensors))
 	var all []outline
 	for _, t := range tensors {

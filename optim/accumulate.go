@@ -105,6 +105,14 @@ func NewAccumulator(m Model, opt Optimizer, passes int) (*Accumulator, error) {
 	return a, nil
 }
 
+// made returns an error if a is nil or zero.
+func (a *Accumulator) made() error {
+	if a == nil || a.Optimizer == nil {
+		return errUnmade
+	}
+	return nil
+}
+
 func (a *Accumulator) isFor(params []*kron.Param) bool { return hasKeys(a.index, params) }
 
 // Pending is how many passes are waiting for the next step.
@@ -116,6 +124,9 @@ func (a *Accumulator) Pending() int { return a.pending }
 // not added. Where the
 // optimizer refuses the step the passes are dropped, and nothing else has changed.
 func (a *Accumulator) Step(p *kron.Pass) error {
+	if err := a.made(); err != nil {
+		return err
+	}
 	if err := a.checkPass(p); err != nil {
 		return fmt.Errorf("optim: Accumulator: %w", err)
 	}
@@ -156,6 +167,9 @@ func (a *Accumulator) Step(p *kron.Pass) error {
 // Flush takes a step with the mean of the pending passes, if there are any, as at
 // the end of an epoch.
 func (a *Accumulator) Flush() error {
+	if err := a.made(); err != nil {
+		return err
+	}
 	if a.pending == 0 {
 		return nil
 	}
@@ -176,8 +190,19 @@ func (a *Accumulator) Drop() {
 	}
 }
 
+// SetLR changes the learning rate of the optimizer.
+func (a *Accumulator) SetLR(lr float64) error {
+	if err := a.made(); err != nil {
+		return err
+	}
+	return a.Optimizer.SetLR(lr)
+}
+
 // Restore continues from a state of the optimizer, and drops the pending passes.
 func (a *Accumulator) Restore(st *State) error {
+	if err := a.made(); err != nil {
+		return err
+	}
 	if err := a.Optimizer.Restore(st); err != nil {
 		return err
 	}

@@ -152,7 +152,7 @@ func (o *AdaFisher) SetMomentum(beta float64) error {
 // NeedsStatistics is [kron.CollectFactors] where the next step updates the factors:
 // the first one, and every TCov steps.
 func (o *AdaFisher) NeedsStatistics() kron.Collect {
-	if o.steps%int64(o.config.TCov) == 0 {
+	if every := int64(o.config.TCov); every > 0 && o.steps%every == 0 {
 		return kron.CollectFactors
 	}
 	return kron.CollectNone
@@ -216,6 +216,9 @@ func (o *AdaFisher) factors(s *slot) (row, col []float32) {
 // the layout of p. It fails on a parameter of another model and on a wrong
 // length.
 func (o *AdaFisher) Curvature(dst []float32, p *kron.Param) error {
+	if err := o.made(); err != nil {
+		return err
+	}
 	s := o.index[p]
 	if s == nil {
 		return fmt.Errorf("optim: %s: Curvature: the parameter is not one of the model", o.name)

@@ -242,7 +242,7 @@ func (o *Calibrated) SetMomentum(beta float64) error {
 // NeedsStatistics is [kron.CollectMoments] where the next step updates the moments: in
 // the first one, and every TCov steps.
 func (o *Calibrated) NeedsStatistics() kron.Collect {
-	if o.steps%int64(o.config.TCov) == 0 {
+	if every := int64(o.config.TCov); every > 0 && o.steps%every == 0 {
 		return kron.CollectMoments
 	}
 	return kron.CollectNone

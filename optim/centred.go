@@ -108,6 +108,14 @@ func NewCentred(m Model, opt Optimizer, gamma float64) (*Centred, error) {
 	return c, nil
 }
 
+// made returns an error if c is nil or zero.
+func (c *Centred) made() error {
+	if c == nil || c.Optimizer == nil {
+		return errUnmade
+	}
+	return nil
+}
+
 func (c *Centred) isFor(params []*kron.Param) bool { return hasKeys(c.gradients, params) }
 
 // Name is that of the rule, and "centred".
@@ -118,6 +126,9 @@ func (c *Centred) NeedsStatistics() kron.Collect { return kron.CollectMoments }
 
 // Step does one step; see [Optimizer].
 func (c *Centred) Step(p *kron.Pass) error {
+	if err := c.made(); err != nil {
+		return err
+	}
 	if p == nil {
 		return c.wrap(errors.New("there is no pass"))
 	}
@@ -149,6 +160,14 @@ func (c *Centred) Step(p *kron.Pass) error {
 	}
 	c.layers.commit(c.check)
 	return nil
+}
+
+// SetLR changes the learning rate of the optimizer.
+func (c *Centred) SetLR(lr float64) error {
+	if err := c.made(); err != nil {
+		return err
+	}
+	return c.Optimizer.SetLR(lr)
 }
 
 func (c *Centred) wrap(err error) error { return fmt.Errorf("optim: %s: %w", c.Name(), err) }
@@ -219,6 +238,9 @@ func (c *Centred) SaveState(st *State) {
 
 // Restore continues from a copy of st; see [Optimizer].
 func (c *Centred) Restore(st *State) error {
+	if err := c.made(); err != nil {
+		return err
+	}
 	switch {
 	case st == nil:
 		return c.wrap(errors.New("state: there is none"))

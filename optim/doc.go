@@ -115,6 +115,10 @@
 // been useless. Adagrad's sum of squares only grows: it would take thousands of
 // gradients of 1e15.
 //
+// Optimizers and averages come from their constructors. Their zero values are not
+// usable: methods that return an error say so, and others may panic, as do those of a
+// nil rule.
+//
 // # Numbers
 //
 // Scalars are float64 in the configuration, combined in float64, and rounded to

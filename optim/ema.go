@@ -68,9 +68,20 @@ func NewEMA(m Model, decayOf float64) (*EMA, error) {
 	return e, nil
 }
 
+// made returns an error if e is nil or zero.
+func (e *EMA) made() error {
+	if e == nil || e.params == nil {
+		return errors.New("optim: EMA: it is nil or zero: want one of NewEMA")
+	}
+	return nil
+}
+
 // Update takes the model's weights into the averages. It fails while they are
 // swapped, and if a weight is not finite; then the averages stay as they are.
 func (e *EMA) Update() error {
+	if err := e.made(); err != nil {
+		return err
+	}
 	if e.swapped {
 		return errors.New("optim: EMA: Update while the averages are in the model: swap back before")
 	}
@@ -154,6 +165,9 @@ func (e *EMA) average(i int) []float32 {
 // another model, such as one that serves. Its parameters and buffers must have the
 // same names and lengths; if they haven't, it fails and changes nothing.
 func (e *EMA) CopyTo(m Model) error {
+	if err := e.made(); err != nil {
+		return err
+	}
 	params, err := checkModel(m)
 	if err != nil {
 		return fmt.Errorf("optim: EMA: CopyTo: %w", err)
@@ -210,6 +224,9 @@ func (e *EMA) SaveState(st *State) {
 // swapped, and on a state of something else or of another model; then nothing has
 // changed.
 func (e *EMA) Restore(st *State) error {
+	if err := e.made(); err != nil {
+		return err
+	}
 	fail := func(err error) error { return fmt.Errorf("optim: EMA: state: %w", err) }
 	switch {
 	case e.swapped:

@@ -259,6 +259,16 @@ func hasKeys[V any](m map[*kron.Param]V, keys []*kron.Param) bool {
 	return len(m) == len(keys) && !slices.ContainsFunc(keys, func(p *kron.Param) bool { _, ok := m[p]; return !ok })
 }
 
+// made returns an error if c is zero.
+func (c *core) made() error {
+	if c.rule == nil {
+		return errUnmade
+	}
+	return nil
+}
+
+var errUnmade = errors.New("optim: the optimizer is nil or zero: want one of its constructor")
+
 func (c *core) wrap(err error) error { return fmt.Errorf("optim: %s: %w", c.name, err) }
 
 // Name is the name of the rule.
@@ -294,6 +304,9 @@ func (c *core) SetLR(lr float64) error {
 // checkLR returns an error unless lr times the factor of every group is at most
 // maxLR, and 2^38, which decoupled weight decay needs.
 func (c *core) checkLR(lr, maxLR float64) error {
+	if err := c.made(); err != nil {
+		return err
+	}
 	factor := 1.0
 	for i := range c.slots {
 		factor = max(factor, c.slots[i].lr)
@@ -306,6 +319,9 @@ func (c *core) checkLR(lr, maxLR float64) error {
 
 // setMomentum changes a decay, and with it the largest learning rate.
 func (c *core) setMomentum(field *float64, name string, to, maxLR float64) error {
+	if err := c.made(); err != nil {
+		return err
+	}
 	if err := checkSettings(c.name, setting{name, to, decay}); err != nil {
 		return err
 	}
@@ -330,6 +346,9 @@ func (c *core) Step(p *kron.Pass) error {
 
 // prepare checks a pass and notes what it moves; nothing else has changed after it.
 func (c *core) prepare(p *kron.Pass) error {
+	if err := c.made(); err != nil {
+		return err
+	}
 	if p == nil {
 		return c.wrap(errors.New("there is no pass"))
 	}

@@ -69,6 +69,9 @@ func (c *core) Restore(st *State) error {
 // checkState returns an error unless st belongs to this rule and model; the values of
 // layers are for the caller to check.
 func (c *core) checkState(st *State) error {
+	if err := c.made(); err != nil {
+		return err
+	}
 	if st == nil {
 		return c.stateError(errors.New("there is none"))
 	}

@@ -31,7 +31,7 @@ type Optimizer interface {
 }
 
 // A Run is the training of a model: all that a step reads and changes, apart from
-// its examples.
+// its examples. It comes from [NewRun]: its zero value is not usable.
 type Run struct {
 	session   *nn.Session
 	optimizer Optimizer
@@ -148,7 +148,10 @@ func (r *Run) Restore(c *Content) error {
 }
 
 func (r *Run) restore(c *Content) error {
-	if c == nil {
+	switch {
+	case r == nil || r.session == nil:
+		return errors.New("the run is nil or zero: want one of NewRun")
+	case c == nil:
 		return errors.New("there is no content")
 	}
 	state, err := c.state(ofOptimizer)

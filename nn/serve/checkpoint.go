@@ -32,6 +32,9 @@ func (l *Learner) Checkpoint() *checkpoint.Content {
 // version's number is missing, below that of the predictor's newest version or
 // above 2^63, or the predictor can't keep the model as float16.
 func (l *Learner) Restore(c *checkpoint.Content) error {
+	if err := l.made("Restore"); err != nil {
+		return err
+	}
 	if err := l.restore(c); err != nil {
 		return fmt.Errorf("serve: Restore: %w", err)
 	}

@@ -30,6 +30,9 @@
 // crash must not take goes to package checkpoint, by Save of [LearnerConfig], and
 // [Learner.Restore] goes on from there.
 //
+// Zero values and nil are not usable: methods that return an error say so, and others
+// may panic.
+//
 // # Numbers
 //
 // An answer has the bits that an [nn.Predictor] gives for the version that it

@@ -175,7 +175,7 @@ func NewLearner(p *Predictor, m *nn.Model, opt Optimizer, c LearnerConfig) (*Lea
 
 func newLearner(p *Predictor, m *nn.Model, opt Optimizer, c LearnerConfig) (*Learner, error) {
 	switch {
-	case p == nil || m == nil || opt == nil:
+	case p.made("") != nil || m == nil || opt == nil:
 		return nil, errors.New("want a predictor, a model and an optimizer")
 	case c.Loss != CrossEntropy && c.Loss != SquaredError:
 		return nil, fmt.Errorf("unknown loss %d", c.Loss)
@@ -226,6 +226,14 @@ func newLearner(p *Predictor, m *nn.Model, opt Optimizer, c LearnerConfig) (*Lea
 		return nil, err
 	}
 	return l, nil
+}
+
+// made returns an error if l is nil or zero.
+func (l *Learner) made(call string) error {
+	if l == nil || l.model == nil {
+		return fmt.Errorf("serve: %s: the learner is nil or zero: want one of NewLearner", call)
+	}
+	return nil
 }
 
 // accepts returns an error unless m can be published.
@@ -320,11 +328,15 @@ func (l *Learner) Session() *nn.Session { return l.session }
 // all are Ignore, or the learner works with targets; with [ErrFull] if the queue
 // is full; and with [ErrStopped] after Run has ended.
 func (l *Learner) Learn(x []float32, labels ...int) error {
+	const call = "Learn"
+	if err := l.made(call); err != nil {
+		return err
+	}
 	if l.config.Loss != CrossEntropy {
-		return l.refuse("Learn", errors.New("the learner wants targets: see LearnTarget"))
+		return l.refuse(call, errors.New("the learner wants targets: see LearnTarget"))
 	}
 	if err := l.check(x, labels, nil); err != nil {
-		return l.refuse("Learn", err)
+		return l.refuse(call, err)
 	}
 	return l.queue.add(x, labels, nil)
 }
@@ -335,11 +347,15 @@ func (l *Learner) Learn(x []float32, labels ...int) error {
 // It fails as [Learner.Learn] does, and if target has another size or a number
 // that is not finite, or the learner works with labels.
 func (l *Learner) LearnTarget(x, target []float32) error {
+	const call = "LearnTarget"
+	if err := l.made(call); err != nil {
+		return err
+	}
 	if l.config.Loss != SquaredError {
-		return l.refuse("LearnTarget", errors.New("the learner wants labels: see Learn"))
+		return l.refuse(call, errors.New("the learner wants labels: see Learn"))
 	}
 	if err := l.check(x, nil, target); err != nil {
-		return l.refuse("LearnTarget", err)
+		return l.refuse(call, err)
 	}
 	return l.queue.add(x, nil, target)
 }
@@ -403,6 +419,9 @@ func (l *Learner) checkLabels(labels []int) error {
 // queue are lost. A learner runs once: another call is an error. So is an optimizer
 // that can't be set back, and a last version that can't be saved.
 func (l *Learner) Run(ctx context.Context) error {
+	if err := l.made("Run"); err != nil {
+		return err
+	}
 	if l.started.Swap(true) {
 		return errors.New("serve: Run: the learner has run already")
 	}

@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -106,6 +105,14 @@ func NewPredictor(m *nn.Model, c PredictorConfig) (*Predictor, error) {
 	return p, nil
 }
 
+// made returns an error if p is nil or zero.
+func (p *Predictor) made(call string) error {
+	if p == nil || p.batch == 0 {
+		return fmt.Errorf("serve: %s: the predictor is nil or zero: want one of NewPredictor", call)
+	}
+	return nil
+}
+
 func orDefault[T int | uint64 | time.Duration](v, initial T) T {
 	if v == 0 {
 		return initial
@@ -163,6 +170,9 @@ func (v *version) check() error {
 // It fails, and the newest version remains, if m has other layers or a value
 // that is not finite, or that the predictor can't keep as float16.
 func (p *Predictor) Publish(m *nn.Model) (uint64, error) {
+	if err := p.made("Publish"); err != nil {
+		return 0, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	number := p.newest.Load() + 1
@@ -242,10 +252,14 @@ func (p *Predictor) Published() time.Time { return time.Unix(0, p.published.Load
 // It fails, and stores nothing, if a length is wrong, or x has a token that the
 // model has no embedding for.
 func (p *Predictor) Predict(dst, x []float32) (version uint64, err error) {
+	const call = "Predict"
+	if err := p.made(call); err != nil {
+		return 0, err
+	}
 	s := p.Borrow()
 	defer s.Return()
 	if err := s.predictor.PredictInto(dst, x); err != nil {
-		return s.Version(), fmt.Errorf("serve: Predict: %w", err)
+		return s.Version(), fmt.Errorf("serve: %s: %w", call, err)
 	}
 	return s.Version(), nil
 }
@@ -253,10 +267,14 @@ func (p *Predictor) Predict(dst, x []float32) (version uint64, err error) {
 // Classify stores for each row of outputs the index of its largest score, as
 // [nn.Predictor.Classify] does, and returns the version that they are from.
 func (p *Predictor) Classify(classes []int, x []float32) (version uint64, err error) {
+	const call = "Classify"
+	if err := p.made(call); err != nil {
+		return 0, err
+	}
 	s := p.Borrow()
 	defer s.Return()
-	if err := s.Classify(classes, x); err != nil {
-		return s.Version(), fmt.Errorf("serve: Classify: %w", err)
+	if err := s.predictor.Classify(classes, x); err != nil {
+		return s.Version(), fmt.Errorf("serve: %s: %w", call, err)
 	}
 	return s.Version(), nil
 }
@@ -266,13 +284,17 @@ func (p *Predictor) Classify(classes []int, x []float32) (version uint64, err er
 //
 // It fails, and copies nothing, if m has other layers.
 func (p *Predictor) CopyTo(m *nn.Model) (version uint64, err error) {
+	const call = "CopyTo"
+	if err := p.made(call); err != nil {
+		return 0, err
+	}
 	if m == nil {
-		return 0, errors.New("serve: CopyTo: there is no model")
+		return 0, fmt.Errorf("serve: %s: there is no model", call)
 	}
 	s := p.Borrow()
 	defer s.Return()
 	if err := m.CopyFrom(s.bound.model); err != nil {
-		return 0, fmt.Errorf("serve: CopyTo: %w", err)
+		return 0, fmt.Errorf("serve: %s: %w", call, err)
 	}
 	return s.Version(), nil
 }

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"errors"
 	"math/rand/v2"
 	"sync/atomic"
 	"unsafe"
@@ -103,11 +104,23 @@ func (s *Session) Version() uint64 { return s.bound.number }
 
 // Predict returns the model's outputs for x, as [nn.Predictor.Predict] does: they
 // belong to the session, until its next call or its return.
-func (s *Session) Predict(x []float32) ([]float32, error) { return s.predictor.Predict(x) }
+func (s *Session) Predict(x []float32) ([]float32, error) {
+	if s == nil || s.owner == nil {
+		return nil, errNotBorrowed
+	}
+	return s.predictor.Predict(x)
+}
 
 // Classify stores for each row of outputs the index of its largest score, as
 // [nn.Predictor.Classify] does.
-func (s *Session) Classify(classes []int, x []float32) error { return s.predictor.Classify(classes, x) }
+func (s *Session) Classify(classes []int, x []float32) error {
+	if s == nil || s.owner == nil {
+		return errNotBorrowed
+	}
+	return s.predictor.Classify(classes, x)
+}
+
+var errNotBorrowed = errors.New("serve: the session is nil or zero: want one of Borrow")
 
 // Return gives the session back.
 func (s *Session) Return() { s.reading.Store(nil) }
