@@ -181,4 +181,5 @@ func BenchmarkFromFloat16(b *testing.B)               { benchmark(b, "FromFloat1
 func BenchmarkToFloat16(b *testing.B)                 { benchmark(b, "ToFloat16") }
 func BenchmarkPack(b *testing.B)                      { benchmark(b, "Pack") }
 func BenchmarkPackFloat16(b *testing.B)               { benchmark(b, "PackFloat16") }
+func BenchmarkPackTransposed(b *testing.B)            { benchmark(b, "PackTransposed") }
 func BenchmarkGemmFloat16(b *testing.B)               { benchmark(b, "GemmFloat16") }

@@ -342,6 +342,8 @@ func TestMismatchPanics(t *testing.T) {
 		{shapes, func() { Gemm{}.MultiplyPacked(mat(3, 3), mat(2, 4), Pack(v(12), mat(4, 3))) }},
 		{biasLen, func() { Gemm{Bias: v(2)}.MultiplyPacked(mat(2, 3), mat(2, 4), Pack(v(12), mat(4, 3))) }},
 		{plainForm, func() { Gemm{TransA: true}.MultiplyPacked(mat(4, 4), mat(4, 4), Pack(v(16), mat(4, 4))) }},
+		{shapes, func() { new(Pool).MultiplyPacked(Gemm{}, mat(2, 3), mat(2, 4), Pack(v(15), mat(5, 3))) }},
+		{plainForm, func() { new(Pool).MultiplyPacked(Gemm{TransA: true}, mat(4, 4), mat(4, 4), Pack(v(16), mat(4, 4))) }},
 		{plainForm, func() { Gemm{TransB: true}.MultiplyPacked(mat(4, 4), mat(4, 4), Pack(v(16), mat(4, 4))) }},
 		{shapes, func() { packedHalf(mat(2, 3), mat(2, 4), PackFloat16(make([]uint16, 15), mat(5, 3))) }},
 		{half16Scratch, func() {

@@ -194,6 +194,7 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 			Gemm{Bias: bias[:], Activation: ActivationGELU}.MultiplyPacked(
 				NewMatrix(8, 8, c[:]), NewMatrix(8, 8, a[:]), Pack(packed[:], NewMatrix(8, 8, b[:])))
 		},
+		"PackTransposed": func() { var b, packed array; PackTransposed(packed[:], NewMatrix(8, 8, b[:])) },
 		"MultiplyPackedFloat16": func() {
 			var c, a, b array
 			var packed [n]uint16

@@ -263,4 +263,5 @@ func FuzzColDots(f *testing.F)                   { fuzz(f, "ColDots") }
 func FuzzFromFloat16(f *testing.F)               { fuzz(f, "FromFloat16") }
 func FuzzPack(f *testing.F)                      { fuzz(f, "Pack") }
 func FuzzPackFloat16(f *testing.F)               { fuzz(f, "PackFloat16") }
+func FuzzPackTransposed(f *testing.F)            { fuzz(f, "PackTransposed") }
 func FuzzToFloat16(f *testing.F)                 { fuzz(f, "ToFloat16") }

@@ -7,22 +7,22 @@ package kernels
 //
 // The order is the best for the level at the time of packing. Products at other
 // levels have the same bits. The zero value is a matrix without elements.
-type PackedMatrix struct{ packing[float32] }
+type PackedMatrix struct{ packing packing[float32] }
 
 // A PackedFloat16Matrix is a [PackedMatrix] of float16 numbers.
-type PackedFloat16Matrix struct{ packing[uint16] }
+type PackedFloat16Matrix struct{ packing packing[uint16] }
 
 // Rows returns the rows of the matrix.
-func (p PackedMatrix) Rows() int { return p.rows }
+func (p PackedMatrix) Rows() int { return p.packing.rows }
 
 // Cols returns the columns of the matrix.
-func (p PackedMatrix) Cols() int { return p.cols }
+func (p PackedMatrix) Cols() int { return p.packing.cols }
 
 // Rows returns the rows of the matrix.
-func (p PackedFloat16Matrix) Rows() int { return p.rows }
+func (p PackedFloat16Matrix) Rows() int { return p.packing.rows }
 
 // Cols returns the columns of the matrix.
-func (p PackedFloat16Matrix) Cols() int { return p.cols }
+func (p PackedFloat16Matrix) Cols() int { return p.packing.cols }
 
 // A packing has the columns of a matrix in panels of some width, the last of what
 // remains, one after the other. Panels are contiguous and row-major.
@@ -39,12 +39,19 @@ func (p *packing[T]) panel(k, j int) (data []T, stride, left int) {
 	return p.data[first*p.rows+k*stride+j-first:], stride, first + stride - j
 }
 
-func newPacking[T any](data []T, b *Matrix) packing[T] {
-	n := b.Rows * b.Cols
+func newPacking[T any](data []T, rows, cols int) packing[T] {
+	n := rows * cols
 	if len(data) < n {
 		panic("kernels: Pack: data is shorter than the matrix")
 	}
-	return packing[T]{b.Rows, b.Cols, packWidth(), data[:n:n]}
+	return packing[T]{rows, cols, packWidth(), data[:n:n]}
+}
+
+// columns returns some of the columns, from the first of a panel on.
+func (p PackedMatrix) columns(from, to int) PackedMatrix {
+	b := p.packing
+	b.cols, b.data = to-from, b.data[from*b.rows:to*b.rows]
+	return PackedMatrix{b}
 }
 
 // Pack copies b, in another order, to the first Rows*Cols elements of data, which
@@ -54,22 +61,38 @@ func newPacking[T any](data []T, b *Matrix) packing[T] {
 // It panics if data is shorter; it must not overlap b.
 func Pack(data []float32, b Matrix) PackedMatrix {
 	b.check()
-	p := PackedMatrix{newPacking(data, &b)}
-	for j := 0; j < b.Cols && b.Rows > 0; j += p.width {
+	p := newPacking(data, b.Rows, b.Cols)
+	for j := 0; j < p.cols && p.rows > 0; j += p.width {
 		panel, stride, cols := p.panel(0, j)
 		for i := 0; i < b.Rows; i += rowChunk {
 			packRows(panel[i*stride:], &b, i, min(i+rowChunk, b.Rows), j, cols)
 		}
 	}
-	return p
+	return PackedMatrix{p}
+}
+
+// PackTransposed is [Pack] of the transpose of b, which it makes on the way: for a
+// weight that lies as PyTorch's do, [out, in].
+func PackTransposed(data []float32, b Matrix) PackedMatrix {
+	b.check()
+	p := newPacking(data, b.Cols, b.Rows)
+	for j := 0; j < p.cols && p.rows > 0; j += p.width {
+		panel, stride, cols := p.panel(0, j)
+		for i := 0; i < p.rows; i += rowChunk {
+			rows := min(rowChunk, p.rows-i)
+			transpose(CurrentLevel(), &Matrix{Rows: rows, Cols: cols, Stride: stride, Data: panel[i*stride:]},
+				&Matrix{Rows: cols, Cols: rows, Stride: b.Stride, Data: b.Data[j*b.Stride+i:]})
+		}
+	}
+	return PackedMatrix{p}
 }
 
 // PackFloat16 is [Pack] with numbers rounded as by [ToFloat16].
 func PackFloat16(data []uint16, b Matrix) PackedFloat16Matrix {
 	b.check()
-	p := PackedFloat16Matrix{newPacking(data, &b)}
+	p := newPacking(data, b.Rows, b.Cols)
 	var buffer [32 * packCols]float32
-	for j := 0; j < b.Cols && b.Rows > 0; j += p.width {
+	for j := 0; j < p.cols && p.rows > 0; j += p.width {
 		panel, stride, cols := p.panel(0, j)
 		step := len(buffer) / stride
 		for i := 0; i < b.Rows; i += step {
@@ -79,19 +102,19 @@ func PackFloat16(data []uint16, b Matrix) PackedFloat16Matrix {
 			ToFloat16(panel[i*stride:][:n], buffer[:n])
 		}
 	}
-	return p
+	return PackedFloat16Matrix{p}
 }
 
 // MultiplyPacked is [Gemm.Multiply] with a packed B, with the same bits. There are no
 // transposed forms, and no Scratch is needed. It panics as Multiply does.
 func (g Gemm) MultiplyPacked(c, a Matrix, b PackedMatrix) {
-	g.plain(&c, &a, b.rows, b.cols)
-	m, n, k := a.Rows, b.cols, a.Cols
+	g.plain(&c, &a, b.Rows(), b.Cols())
+	m, n, k := a.Rows, b.Cols(), a.Cols
 	if g.trivial(&c, k) {
 		return
 	}
-	if n <= b.width { // in order
-		g.multiply(&c, &a, &Matrix{Rows: k, Cols: n, Stride: n, Data: b.data}, m, n, k, 1)
+	if n <= b.packing.width { // in order
+		g.multiply(&c, &a, &Matrix{Rows: k, Cols: n, Stride: n, Data: b.packing.data}, m, n, k, 1)
 		return
 	}
 	for i, step := 0, g.step(m, n); i < m; i += step {
@@ -105,14 +128,14 @@ func (g Gemm) MultiplyPacked(c, a Matrix, b PackedMatrix) {
 // as if it were converted first. Scratch of GemmScratch elements is needed. There are
 // no transposed forms. It panics as Multiply does.
 func (g Gemm) MultiplyPackedFloat16(c, a Matrix, b PackedFloat16Matrix) {
-	g.multiplyFloat16(&c, &a, b.rows, b.cols, nil, &b)
+	g.multiplyFloat16(&c, &a, b.Rows(), b.Cols(), nil, &b)
 }
 
 func gemmPackedRef(c, a *Matrix, b *PackedMatrix, m, n, k int, g *Gemm) {
 	for i := range m {
 		row, left := c.Row(i), a.Row(i)
 		for j := range n {
-			panel, stride, _ := b.panel(0, j)
+			panel, stride, _ := b.packing.panel(0, j)
 			for k0 := 0; k0 < k; k0 += blockK {
 				s := float32(0)
 				for p := k0; p < min(k0+blockK, k); p++ {
@@ -133,7 +156,7 @@ func gemmPackedFloat16Ref(c, a *Matrix, b *PackedFloat16Matrix, m, n, k int, g *
 	for i := range m {
 		row, left := c.Row(i), a.Row(i)
 		for j := range n {
-			panel, stride, _ := b.panel(0, j)
+			panel, stride, _ := b.packing.panel(0, j)
 			for k0 := 0; k0 < k; k0 += blockK {
 				s := float32(0)
 				for p := k0; p < min(k0+blockK, k); p++ {

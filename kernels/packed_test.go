@@ -70,6 +70,69 @@ func TestPackedProducts(t *testing.T) {
 	}
 }
 
+// Workers give a product with a packed matrix the bits that one alone gives it, split
+// by rows and by columns, and whatever level it was packed at.
+func TestPackedProductsByWorkers(t *testing.T) {
+	keepLevel(t)
+	defer func(flops int) { poolFlops = flops }(poolFlops)
+	poolFlops = 1
+	var pools []*Pool
+	for _, workers := range []int{1, 2, 3, 16} {
+		pool, err := NewPool(workers)
+		require.NoError(t, err)
+		defer pool.Close()
+		pools = append(pools, pool)
+	}
+	r := rand.New(rand.NewPCG(96, 97))
+	for turn, s := range []shape{
+		{m: 1, n: 33, k: 9}, {m: 1, n: 200, k: 300, pad: 3}, {m: 3, n: 1, k: 5}, {m: 5, n: 130, k: 40, pad: 1}, {m: 32, n: 31, k: 7}, {m: 40, n: 40, k: 20, pad: 2},
+		{m: 70, n: 6, k: 260}, {m: 257, n: 70, k: 3, pad: 5}, {m: 4, n: 40, k: 0}, {m: 0, n: 40, k: 3}, {m: 40, n: 0, k: 3},
+	} {
+		a, b := withStride(r, s.m, s.k, s.k+s.pad, special), withStride(r, s.k, s.n, s.n+s.pad, special)
+		start := withStride(r, s.m, s.n, s.n+s.pad, special)
+		g := Gemm{Accumulate: turn%2 == 0, Bias: draws(r, s.n, normal), Activation: Activation(turn % 3)}
+		var want []float32
+		for _, packed := range Levels() {
+			require.NoError(t, SetLevel(packed))
+			p := Pack(make([]float32, s.k*s.n), b)
+			for _, l := range Levels() {
+				require.NoError(t, SetLevel(l))
+				for _, pool := range append([]*Pool{nil}, pools...) {
+					c := start
+					c.Data = slices.Clone(start.Data)
+					pool.MultiplyPacked(g, c, a, p)
+					if want == nil {
+						want = slices.Clone(start.Data)
+						c := start
+						c.Data = want
+						g.Multiply(c, a, b)
+					}
+					require.True(t, equalFloats(want, c.Data), "%v, packed at %s, at %s, %d workers", s, packed, l, pool.Workers())
+				}
+			}
+		}
+	}
+}
+
+// A transpose is packed as the matrix itself is.
+func TestPackTransposed(t *testing.T) {
+	r := rand.New(rand.NewPCG(94, 95))
+	eachLevel(t, func(t *testing.T) {
+		for _, s := range []shape{{n: 1, k: 1}, {n: 7, k: 3, pad: 2}, {n: 16, k: 16}, {n: 33, k: 9, pad: 2}, {n: 70, k: 52}, {n: 131, k: 25, pad: 3}, {n: 40, k: 2*rowChunk + 5}, {n: 0, k: 3}, {n: 3, k: 0}} {
+			b := withStride(r, s.n, s.k, s.k+s.pad, special)
+			transposed := NewMatrix(s.k, s.n, make([]float32, s.k*s.n))
+			Transpose(transposed, b)
+			want, got := Pack(make([]float32, s.k*s.n), transposed), PackTransposed(make([]float32, s.k*s.n+1), b)
+			require.Equal(t, [2]int{s.k, s.n}, [2]int{got.Rows(), got.Cols()})
+			require.Equal(t, want.packing.width, got.packing.width)
+			require.True(t, equalFloats(want.packing.data, got.packing.data), s)
+		}
+	})
+	require.PanicsWithValue(t, "kernels: Pack: data is shorter than the matrix", func() {
+		PackTransposed(make([]float32, 5), NewMatrix(2, 3, make([]float32, 6)))
+	})
+}
+
 // The shape of a packed matrix is its own: nobody can make it one that its data is too
 // short for.
 func TestPackedShapes(t *testing.T) {

@@ -69,8 +69,8 @@ func multiplyPacked(c, a *Matrix, b *PackedMatrix, m, n, k int, g *Gemm) {
 	p.alpha, p.g = 1, g
 	racePanels(&p, &b.packing)
 	first, width := 0, panelVectors*p.t.lanes
-	if b.width == width {
-		first = p.lined(b.data, width, width*k, true)
+	if b.packing.width == width {
+		first = p.lined(b.packing.data, width, width*k, true)
 	}
 	if first < n {
 		multiplyPanels(&p, &b.packing, first, 0)

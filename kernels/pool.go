@@ -229,6 +229,7 @@ const workerParts = 2
 // productTask is a product, split by rows or by columns.
 type productTask struct {
 	c, a, b Matrix
+	packed  PackedMatrix // in place of b, if it is none without elements
 	m, n, k int
 	g       Gemm
 	parts   int
@@ -250,9 +251,27 @@ func (p *Pool) Multiply(g Gemm, c, a, b Matrix) {
 		g.run(&c, &a, &b, 1)
 		return
 	}
+	p.multiply(&t)
+}
+
+// MultiplyPacked is g.MultiplyPacked, split among the workers where the product is
+// large. The result has the same bits.
+func (p *Pool) MultiplyPacked(g Gemm, c, a Matrix, b PackedMatrix) {
+	g.plain(&c, &a, b.Rows(), b.Cols())
+	g.Scratch = nil
+	t := productTask{c: c, a: a, packed: b, m: c.Rows, n: c.Cols, k: a.Cols, g: g, workers: p.Workers()}
+	if t.split(); t.parts < 2 || 2*t.m*t.n*t.k < poolFlops {
+		g.MultiplyPacked(c, a, b)
+		return
+	}
+	p.multiply(&t)
+}
+
+// multiply does a product in parts.
+func (p *Pool) multiply(t *productTask) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.product = t
+	p.product = *t
 	p.do(t.workers, t.parts, &p.product)
 	p.product = productTask{}
 }
@@ -269,7 +288,7 @@ func (t *productTask) split() {
 
 // run computes a range of rows, or of columns in multiples of a panel.
 func (t *productTask) run(part, worker int) {
-	c, a, b, g := t.c, t.a, t.b, t.g
+	c, a, b, packed, g := t.c, t.a, t.b, t.packed, t.g
 	scratch := len(g.Scratch) / t.workers
 	g.Scratch = g.Scratch[worker*scratch:][:scratch]
 	m, n := t.m, t.n
@@ -278,9 +297,12 @@ func (t *productTask) run(part, worker int) {
 		from, to := panels*part/t.parts*packCols, min(panels*(part+1)/t.parts*packCols, n)
 		n = to - from
 		c.Data, c.Cols = c.Data[from:], n
-		if g.TransB {
+		switch {
+		case packed.Rows() > 0:
+			packed = packed.columns(from, to)
+		case g.TransB:
 			b.Data, b.Rows = b.Data[from*b.Stride:], n
-		} else {
+		default:
 			b.Data, b.Cols = b.Data[from:], n
 		}
 		if g.Bias != nil {
@@ -295,6 +317,10 @@ func (t *productTask) run(part, worker int) {
 		} else {
 			a.Data, a.Rows = a.Data[from*a.Stride:], m
 		}
+	}
+	if packed.Rows() > 0 {
+		g.MultiplyPacked(c, a, packed)
+		return
 	}
 	g.multiply(&c, &a, &b, m, n, t.k, 1)
 }

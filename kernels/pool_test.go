@@ -189,6 +189,8 @@ func TestPoolProductsDoNotAllocate(t *testing.T) {
 	g := Gemm{}
 	m := func(x []float32) Matrix { return NewMatrix(256, 256, x) }
 	require.Zero(t, testing.AllocsPerRun(20, func() { p.Multiply(g, m(c), m(a), m(b)) }))
+	packed := Pack(make([]float32, 256*256), m(b))
+	require.Zero(t, testing.AllocsPerRun(20, func() { p.MultiplyPacked(g, m(c), m(a), packed) }))
 }
 
 // Kernels of columns and rows have the same bits for any number of workers, also

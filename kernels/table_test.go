@@ -1197,6 +1197,15 @@ var table = append([]kernel{
 			return result{}
 		},
 	}, {
+		name: "PackTransposed", class: &products, apart: true,
+		operands: []operand{out("C", sizeMN), in("A", sizeMK), in("B", sizeNK), in("Bias", sizeN), {"Packed", scratch, sizeKN}},
+		call: func(a *args) result {
+			g := formOf(a, 4)
+			g.Scratch = nil
+			g.MultiplyPacked(a.m[0], a.m[1], PackTransposed(a.v(4), a.m[2]))
+			return result{}
+		},
+	}, {
 		name: "PackFloat16", class: &products, apart: true,
 		operands: []operand{out("C", sizeMN), in("A", sizeMK), in("B", sizeKN), in("Bias", sizeN), {"Packed", scratch, sizeKN}, {"Scratch", scratch, sizeScratch}},
 		call: func(a *args) result {
