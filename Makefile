@@ -207,8 +207,8 @@ $(ORT): # from npm's package, which has it for these processors
 	mv $(@F) $@
 
 .PHONY: bench
-bench: ## Measure the kernels and the optimizers on every level
-	go test -run '^$$' -bench . ./kernels ./optim
+bench: ## Measure the kernels and the optimizers on every level, and predictions of a service
+	go test -run '^$$' -bench . ./kernels ./optim ./nn/serve
 
 .PHONY: compare
 compare: ## Measure kernels, training and predictions beside other libraries, into bench/results; COMPARE=-help lists flags

@@ -281,6 +281,8 @@ func (p *Predictor) Classify(classes []int, x []float32) (version uint64, err er
 
 // CopyTo copies the values of the newest version to m, a model of the same layers as
 // the one that the predictor was made for, and returns its number. It takes no lock.
+// A model that a learner trains meanwhile is saved or exported so: by way of a clone
+// that was made before.
 //
 // It fails, and copies nothing, if m has other layers.
 func (p *Predictor) CopyTo(m *nn.Model) (version uint64, err error) {
