@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"sync"
 	"testing"
 	"unsafe"
 
@@ -34,4 +35,40 @@ func TestAnnouncedTooLate(t *testing.T) {
 
 func TestSessionsAreApart(t *testing.T) {
 	require.EqualValues(t, 128, unsafe.Sizeof(Session{}))
+}
+
+// A goroutine gets the session that it had before, and others begin to look at other
+// places.
+func TestPlaces(t *testing.T) {
+	m, err := nn.NewSequential(nn.Linear(2, 3))
+	require.NoError(t, err)
+	p, err := NewPredictor(m, PredictorConfig{Sessions: 64})
+	require.NoError(t, err)
+	borrow := func() *Session {
+		s := p.Borrow()
+		s.Return()
+		return s
+	}
+	borrow() // which may move the stack
+	first, second := borrow(), borrow()
+	require.Same(t, first, second)
+
+	places, wait := make(chan int), make(chan struct{})
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			places <- place(64)
+			<-wait // so that no other has this stack
+		})
+	}
+	seen := make(map[int]bool)
+	for range 64 {
+		at := <-places
+		require.Less(t, at, 64)
+		seen[at] = true
+	}
+	close(wait)
+	wg.Wait()
+	require.Greater(t, len(seen), 16) // 64 at random have 40
+	require.Zero(t, place(1))
 }
