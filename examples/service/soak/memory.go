@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,8 +58,12 @@ func liveHeap(ctx context.Context, client *api.Client) (float64, error) {
 }
 
 // growth returns the slope of the line through the live heaps that has the least
-// squares, in bytes a second.
+// squares, in bytes a second. Before the first collection they are not known.
 func growth(all []reading) float64 {
+	all = slices.DeleteFunc(slices.Clone(all), func(r reading) bool { return r.live == 0 })
+	if len(all) == 0 {
+		return 0
+	}
 	var t, y, tt, ty float64
 	for _, r := range all {
 		t += r.seconds
