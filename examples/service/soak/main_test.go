@@ -104,12 +104,12 @@ func TestMemory(t *testing.T) {
 	}
 	late := readings(2, 0) // the first collection is
 	for i := range 6 {
-		late[i].live = 0
+		late[i].live = 100e3
 	}
 	s := &soak{memory: late}
 	s.checkMemory()
 	require.Empty(t, s.faults)
-	s = &soak{memory: readings(28, 100e3)}
+	s = &soak{memory: readings(28, 150e3)}
 	s.checkMemory()
 	require.Len(t, s.faults, 1)
 	require.Contains(t, s.faults[0], "the heap grew by ")

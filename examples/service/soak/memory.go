@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,10 +57,13 @@ func liveHeap(ctx context.Context, client *api.Client) (float64, error) {
 }
 
 // growth returns the slope of the line through the live heaps that has the least
-// squares, in bytes a second. Before the first collection they are not known.
+// squares, in bytes a second. It leaves out those of a collection before the first
+// reading: the service may have been about to fill its buffers.
 func growth(all []reading) float64 {
-	all = slices.DeleteFunc(slices.Clone(all), func(r reading) bool { return r.live == 0 })
-	if len(all) == 0 {
+	for len(all) > 1 && all[1].live == all[0].live {
+		all = all[1:]
+	}
+	if all = all[1:]; len(all) == 0 {
 		return 0
 	}
 	var t, y, tt, ty float64
@@ -81,8 +83,8 @@ func growth(all []reading) float64 {
 }
 
 // breath is by how much the live heap goes up and down with the requests that a
-// collection meets, twice over.
-const breath = 2 << 20
+// collection meets, half-sent ones among them, twice over.
+const breath = 3 << 20
 
 // checkMemory notes a fault if the service's memory has grown.
 func (s *soak) checkMemory() {

@@ -180,7 +180,7 @@ func (l *life) flood(ctx context.Context) {
 			c.Close()
 		}
 	}()
-	for ; ctx.Err() == nil; pause(ctx, time.Millisecond) {
+	for ctx.Err() == nil {
 		c := l.dial(ctx)
 		if c == nil {
 			return
@@ -200,6 +200,7 @@ func (l *life) flood(ctx context.Context) {
 		}
 		all[0].Close()
 		all = all[1:]
+		pause(ctx, time.Millisecond)
 	}
 }
 
