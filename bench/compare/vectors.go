@@ -624,6 +624,10 @@ var streaming = []kernel{
 		result: func(o *operands) { slices.Sort(o.C) }, // levels have orders of their own
 		ours:   func(o *operands) { kernels.Pack(o.C, matrix(o, o.A)) },
 	}, {
+		name: "pack transposed", pattern: roof.Copy, c: "transpose",
+		result: func(o *operands) { slices.Sort(o.C) },
+		ours:   func(o *operands) { kernels.PackTransposed(o.C, matrix(o, o.A)) },
+	}, {
 		name: "pack float16", pattern: roof.Copy, bytes: 6, c: "pack_float16",
 		result: func(o *operands) { slices.Sort(halves(o.C)) },
 		ours:   func(o *operands) { kernels.PackFloat16(halves(o.C), matrix(o, o.A)) },
