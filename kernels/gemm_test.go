@@ -37,9 +37,13 @@ func TestLargeProducts(t *testing.T) {
 		{50, 40, 300, 24},     // rows of B that share sets of the cache
 		{60, 170, 530, 0},     // three blocks of k
 		{1, 1099, 530, 1},     // a single row
+		{1, 203, 512, 0},      // with two blocks of k at a time
+		{1, 83, 1300, 748},    // with four, and what remains
+		{1, 100, 300, 212},    // with too few for that
+		{1, 16500, 256, 0},    // with a B that is far away
 	} {
 		for mode := range 8 {
-			if testing.Short() && mode%4 != turn%4 { // each mode with a shape or two
+			if testing.Short() && (mode%4 != turn%4 || s.n*s.k > 1<<22) { // each mode with a shape or two
 				continue
 			}
 			g := Gemm{TransA: mode&1 != 0, TransB: mode&2 != 0, Accumulate: mode&4 != 0}

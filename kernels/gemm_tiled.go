@@ -540,29 +540,40 @@ func (p *product) swappedBlock(buffer []float32, i, j, rows, cols, k0, end int, 
 	transpose(p.level, &block, &ct)
 }
 
-// A dotGroup is so many rows of B, a dotStrip several groups; dotStrips are at most as
-// many as one call takes, for preemption.
+// A dotGroup is so many rows of B, a dotStrip so many chains of multiply-adds, for groups
+// of rows and blocks of k. A call takes at most dotStrips strips, for preemption.
 const (
 	dotGroup  = 8
-	dotStrip  = 4 * dotGroup
+	dotStrip  = 4
 	dotStrips = 32
-	dotsFetch = 1 << 20 // elements of B from which on the next strip is fetched ahead
 )
 
-// dots multiplies a single row by rows of B, as they lie. What comes next is fetched if B
-// is too large for the second cache: the order of reading is none that a processor foresees.
+// dots multiplies a single row by rows of B, as they lie: some of them by one block of k
+// after the other, as many as the first cache has room for if their lines share its sets.
 func (p *product) dots() {
 	c, a := p.c.Row(0), p.a.Data[:p.k]
-	whole := p.n - p.n%dotGroup
-	var last [dotGroup]float32 // columns, if the last ones are no whole group
-	copy(last[:], c[p.n-dotGroup:])
-	for k := 0; k < p.k; k += blockK {
-		p.dotRange(c[:whole], a, k, 0)
-		if whole < p.n {
-			p.dotRange(last[:], a, k, p.n-dotGroup)
-		}
+	stride := 4 * p.b.Stride
+	blocks := max(1, min(4096, stride&-stride)/(4096/dotStrip))
+	groups := dotStrip / blocks
+	step := groups * dotGroup
+	if p.k <= blocks*blockK {
+		step *= dotStrips
 	}
-	copy(c[whole:], last[dotGroup-(p.n-whole):])
+	whole := p.n - p.n%dotGroup
+	for j := 0; j < whole; {
+		n, groups, blocks := min(step, whole-j), groups, blocks
+		if n -= n % (groups * dotGroup); n == 0 {
+			n, groups, blocks = dotGroup, 1, 1
+		}
+		p.dotRows(c[j:j+n], a, j, groups, blocks)
+		j += n
+	}
+	if whole < p.n { // the last columns are no whole group
+		var last [dotGroup]float32
+		copy(last[:], c[p.n-dotGroup:])
+		p.dotRows(last[:], a, p.n-dotGroup, 1, 1)
+		copy(c[whole:], last[dotGroup-(p.n-whole):])
+	}
 	if p.g.Bias != nil {
 		axpy(c, p.g.Bias, 1)
 	}
@@ -571,23 +582,26 @@ func (p *product) dots() {
 	}
 }
 
-// dotRange computes columns from j on for one block of k.
-func (p *product) dotRange(c, a []float32, k, j int) {
-	add, fetch := 0, 0
-	if k > 0 || p.g.Accumulate {
-		add = 1
-	}
+// dotsFetch is how many elements B has if it is too large for the third cache, so that
+// the next strip is fetched ahead: the order of reading is none that a processor foresees.
+const dotsFetch = 1 << 22
+
+// dotRows computes columns from j on, as many as strips have.
+func (p *product) dotRows(c, a []float32, j, groups, blocks int) {
+	fetch := 0
 	if p.n*p.k >= dotsFetch {
 		fetch = 1
 	}
-	for len(c) > 0 {
-		groups, strips := 1, len(c)/dotGroup
-		if len(c) >= dotStrip {
-			groups, strips = dotStrip/dotGroup, min(len(c)/dotStrip, dotStrips)
+	for k := 0; k < p.k; {
+		if p.k-k < blocks*blockK && blocks > 1 {
+			groups, blocks = 1, 1
 		}
-		dots(p.level, groups, &c[0], &a[k], &p.b.Data[j*p.b.Stride+k], 4*p.b.Stride, min(blockK, p.k-k), strips, add, fetch)
-		n := groups * dotGroup * strips
-		c, j = c[n:], j+n
+		kb, add := min(blockK, p.k-k), 0
+		if k > 0 || p.g.Accumulate {
+			add = 1
+		}
+		dots(p.level, groups, blocks, &c[0], &a[k], &p.b.Data[j*p.b.Stride+k], 4*p.b.Stride, kb, len(c)/(groups*dotGroup), add, fetch)
+		k += blocks * kb
 	}
 }
 

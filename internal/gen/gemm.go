@@ -14,7 +14,7 @@ type gemmLevel struct {
 	tiles []vec.Tile
 	moves string // the level whose transposition and planes serve this one
 	packs []int  // heights of the tiles that A is packed for
-	dots  []int  // groups of 8 rows that are multiplied at a time
+	dots  []vec.DotStrip
 }
 
 // tileStruct declares asm.Tile.
@@ -52,10 +52,10 @@ func gemmDispatch(a arch, levels []gemmLevel) *bytes.Buffer {
 	call("converts rows of two vectors of float16, at a stride in elements,\n// into consecutive memory.",
 		"packHalf", vec.PackHalfSignature, "dst, src, stride, rows",
 		"PackHalf", func(l gemmLevel) string { return l.name })
-	fmt.Fprintf(b, "\n// dots multiplies a row x by the transpose of a matrix b, strips of some groups of\n// 8 rows.\n//\n//go:noinline\nfunc dots(l Level, groups int, %s {\nswitch {\n", strings.TrimPrefix(vec.DotsSignature, "func("))
+	fmt.Fprintf(b, "\n// dots multiplies a row x by the transpose of a matrix b, strips of some groups of\n// 8 rows and blocks of k.\n//\n//go:noinline\nfunc dots(l Level, groups, blocks int, %s {\nswitch {\n", strings.TrimPrefix(vec.DotsSignature, "func("))
 	for _, l := range levels {
-		for _, groups := range l.dots {
-			fmt.Fprintf(b, "case l == %s && groups == %d:\nasm.Dots%d%s(c, x, b, stride, k, strips, add, fetch)\n", l.name, groups, 8*groups, l.name)
+		for _, s := range l.dots {
+			fmt.Fprintf(b, "case l == %s && groups == %d && blocks == %d:\nasm.%s%s(c, x, b, stride, k, strips, add, fetch)\n", l.name, s.Groups, s.Blocks, s.Name(), l.name)
 		}
 	}
 	fmt.Fprint(b, "default:\npanic(\"kernels: no such strips\")\n}\n}\n")
