@@ -1355,6 +1355,9 @@ func Dots8x4AVX2(c, x, b *float32, stride, k, strips, add, fetch int)
 func Dots8x1AVX2(c, x, b *float32, stride, k, strips, add, fetch int)
 
 //go:noescape
+func CombineAVX2(c, x, b *float32, stride, k, n, more int)
+
+//go:noescape
 func PackRows4AVX2(dst, src *float32, stride, tiles, k int)
 
 //go:noescape

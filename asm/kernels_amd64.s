@@ -133034,6 +133034,245 @@ fetching:
 	PREFETCHT1   512(CX)(R9*1)
 	JMP          next
 
+// func CombineAVX2(c *float32, x *float32, b *float32, stride int, k int, n int, more int)
+// Requires: AVX, FMA3
+TEXT ·CombineAVX2(SB), NOSPLIT, $0-56
+	MOVQ         c+0(FP), DI
+	MOVQ         x+8(FP), AX
+	MOVQ         b+16(FP), R10
+	MOVQ         stride+24(FP), SI
+	MOVQ         k+32(FP), BX
+	MOVQ         n+40(FP), DX
+	SHLQ         $0x02, DX
+	ADDQ         DX, DI
+	ADDQ         DX, R10
+	NEGQ         DX
+	MOVQ         more+48(FP), CX
+	TESTQ        CX, CX
+	JNE          next
+	SUBQ         $+4, BX
+	JL           few
+	VBROADCASTSS (AX), Y8
+	VBROADCASTSS 4(AX), Y9
+	LEAQ         (R10)(SI*1), R11
+	VBROADCASTSS 8(AX), Y10
+	LEAQ         (R11)(SI*1), R12
+	VBROADCASTSS 12(AX), Y11
+	LEAQ         (R12)(SI*1), R13
+	MOVQ         DX, CX
+	ADDQ         $+128, CX
+	JG           firstrest
+	SUBQ         $+128, CX
+
+firstvectors:
+	VPXOR       X0, X0, X0
+	VFMADD231PS (R10)(CX*1), Y8, Y0
+	VFMADD231PS (R11)(CX*1), Y9, Y0
+	VFMADD231PS (R12)(CX*1), Y10, Y0
+	VFMADD231PS (R13)(CX*1), Y11, Y0
+	VMOVUPS     Y0, (DI)(CX*1)
+	VPXOR       X1, X1, X1
+	VFMADD231PS 32(R10)(CX*1), Y8, Y1
+	VFMADD231PS 32(R11)(CX*1), Y9, Y1
+	VFMADD231PS 32(R12)(CX*1), Y10, Y1
+	VFMADD231PS 32(R13)(CX*1), Y11, Y1
+	VMOVUPS     Y1, 32(DI)(CX*1)
+	VPXOR       X2, X2, X2
+	VFMADD231PS 64(R10)(CX*1), Y8, Y2
+	VFMADD231PS 64(R11)(CX*1), Y9, Y2
+	VFMADD231PS 64(R12)(CX*1), Y10, Y2
+	VFMADD231PS 64(R13)(CX*1), Y11, Y2
+	VMOVUPS     Y2, 64(DI)(CX*1)
+	VPXOR       X3, X3, X3
+	VFMADD231PS 96(R10)(CX*1), Y8, Y3
+	VFMADD231PS 96(R11)(CX*1), Y9, Y3
+	VFMADD231PS 96(R12)(CX*1), Y10, Y3
+	VFMADD231PS 96(R13)(CX*1), Y11, Y3
+	VMOVUPS     Y3, 96(DI)(CX*1)
+	ADDQ        $+128, CX
+	CMPQ        CX, $-128
+	JLE         firstvectors
+	TESTQ       CX, CX
+	JE          firstend
+	JMP         firstvector
+
+firstrest:
+	SUBQ $+128, CX
+
+firstvector:
+	VPXOR       X0, X0, X0
+	VFMADD231PS (R10)(CX*1), Y8, Y0
+	VFMADD231PS (R11)(CX*1), Y9, Y0
+	VFMADD231PS (R12)(CX*1), Y10, Y0
+	VFMADD231PS (R13)(CX*1), Y11, Y0
+	VMOVUPS     Y0, (DI)(CX*1)
+	ADDQ        $+32, CX
+	JNE         firstvector
+
+firstend:
+	ADDQ $+16, AX
+	LEAQ (R13)(SI*1), R10
+	JMP  next
+
+few:
+	VBROADCASTSS (AX), Y8
+	MOVQ         DX, CX
+	ADDQ         $+128, CX
+	JG           singlerest
+	SUBQ         $+128, CX
+
+singlevectors:
+	VPXOR       X0, X0, X0
+	VFMADD231PS (R10)(CX*1), Y8, Y0
+	VMOVUPS     Y0, (DI)(CX*1)
+	VPXOR       X1, X1, X1
+	VFMADD231PS 32(R10)(CX*1), Y8, Y1
+	VMOVUPS     Y1, 32(DI)(CX*1)
+	VPXOR       X2, X2, X2
+	VFMADD231PS 64(R10)(CX*1), Y8, Y2
+	VMOVUPS     Y2, 64(DI)(CX*1)
+	VPXOR       X3, X3, X3
+	VFMADD231PS 96(R10)(CX*1), Y8, Y3
+	VMOVUPS     Y3, 96(DI)(CX*1)
+	ADDQ        $+128, CX
+	CMPQ        CX, $-128
+	JLE         singlevectors
+	TESTQ       CX, CX
+	JE          singleend
+	JMP         singlevector
+
+singlerest:
+	SUBQ $+128, CX
+
+singlevector:
+	VPXOR       X0, X0, X0
+	VFMADD231PS (R10)(CX*1), Y8, Y0
+	VMOVUPS     Y0, (DI)(CX*1)
+	ADDQ        $+32, CX
+	JNE         singlevector
+
+singleend:
+	ADDQ $+4, AX
+	LEAQ (R10)(SI*1), R10
+	ADDQ $+3, BX
+	JE   done
+	JMP  one
+
+rows:
+	VBROADCASTSS (AX), Y8
+	VBROADCASTSS 4(AX), Y9
+	LEAQ         (R10)(SI*1), R11
+	VBROADCASTSS 8(AX), Y10
+	LEAQ         (R11)(SI*1), R12
+	VBROADCASTSS 12(AX), Y11
+	LEAQ         (R12)(SI*1), R13
+	MOVQ         DX, CX
+	ADDQ         $+128, CX
+	JG           rowsrest
+	SUBQ         $+128, CX
+
+rowsvectors:
+	VMOVUPS     (DI)(CX*1), Y0
+	VFMADD231PS (R10)(CX*1), Y8, Y0
+	VFMADD231PS (R11)(CX*1), Y9, Y0
+	VFMADD231PS (R12)(CX*1), Y10, Y0
+	VFMADD231PS (R13)(CX*1), Y11, Y0
+	VMOVUPS     Y0, (DI)(CX*1)
+	VMOVUPS     32(DI)(CX*1), Y1
+	VFMADD231PS 32(R10)(CX*1), Y8, Y1
+	VFMADD231PS 32(R11)(CX*1), Y9, Y1
+	VFMADD231PS 32(R12)(CX*1), Y10, Y1
+	VFMADD231PS 32(R13)(CX*1), Y11, Y1
+	VMOVUPS     Y1, 32(DI)(CX*1)
+	VMOVUPS     64(DI)(CX*1), Y2
+	VFMADD231PS 64(R10)(CX*1), Y8, Y2
+	VFMADD231PS 64(R11)(CX*1), Y9, Y2
+	VFMADD231PS 64(R12)(CX*1), Y10, Y2
+	VFMADD231PS 64(R13)(CX*1), Y11, Y2
+	VMOVUPS     Y2, 64(DI)(CX*1)
+	VMOVUPS     96(DI)(CX*1), Y3
+	VFMADD231PS 96(R10)(CX*1), Y8, Y3
+	VFMADD231PS 96(R11)(CX*1), Y9, Y3
+	VFMADD231PS 96(R12)(CX*1), Y10, Y3
+	VFMADD231PS 96(R13)(CX*1), Y11, Y3
+	VMOVUPS     Y3, 96(DI)(CX*1)
+	ADDQ        $+128, CX
+	CMPQ        CX, $-128
+	JLE         rowsvectors
+	TESTQ       CX, CX
+	JE          rowsend
+	JMP         rowsvector
+
+rowsrest:
+	SUBQ $+128, CX
+
+rowsvector:
+	VMOVUPS     (DI)(CX*1), Y0
+	VFMADD231PS (R10)(CX*1), Y8, Y0
+	VFMADD231PS (R11)(CX*1), Y9, Y0
+	VFMADD231PS (R12)(CX*1), Y10, Y0
+	VFMADD231PS (R13)(CX*1), Y11, Y0
+	VMOVUPS     Y0, (DI)(CX*1)
+	ADDQ        $+32, CX
+	JNE         rowsvector
+
+rowsend:
+	ADDQ $+16, AX
+	LEAQ (R13)(SI*1), R10
+
+next:
+	SUBQ $+4, BX
+	JGE  rows
+	ADDQ $+4, BX
+	JE   done
+
+one:
+	VBROADCASTSS (AX), Y8
+	MOVQ         DX, CX
+	ADDQ         $+128, CX
+	JG           onerest
+	SUBQ         $+128, CX
+
+onevectors:
+	VMOVUPS     (DI)(CX*1), Y0
+	VFMADD231PS (R10)(CX*1), Y8, Y0
+	VMOVUPS     Y0, (DI)(CX*1)
+	VMOVUPS     32(DI)(CX*1), Y1
+	VFMADD231PS 32(R10)(CX*1), Y8, Y1
+	VMOVUPS     Y1, 32(DI)(CX*1)
+	VMOVUPS     64(DI)(CX*1), Y2
+	VFMADD231PS 64(R10)(CX*1), Y8, Y2
+	VMOVUPS     Y2, 64(DI)(CX*1)
+	VMOVUPS     96(DI)(CX*1), Y3
+	VFMADD231PS 96(R10)(CX*1), Y8, Y3
+	VMOVUPS     Y3, 96(DI)(CX*1)
+	ADDQ        $+128, CX
+	CMPQ        CX, $-128
+	JLE         onevectors
+	TESTQ       CX, CX
+	JE          oneend
+	JMP         onevector
+
+onerest:
+	SUBQ $+128, CX
+
+onevector:
+	VMOVUPS     (DI)(CX*1), Y0
+	VFMADD231PS (R10)(CX*1), Y8, Y0
+	VMOVUPS     Y0, (DI)(CX*1)
+	ADDQ        $+32, CX
+	JNE         onevector
+
+oneend:
+	ADDQ $+4, AX
+	LEAQ (R10)(SI*1), R10
+	SUBQ $+1, BX
+	JNE  one
+
+done:
+	VZEROUPPER
+	RET
+
 // func TransposeAVX2(dst *float32, src *float32, dstStride int, srcStride int, blocks int, strips int)
 // Requires: AVX
 TEXT ·TransposeAVX2(SB), NOSPLIT, $0-48

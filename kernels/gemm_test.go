@@ -37,6 +37,7 @@ func TestLargeProducts(t *testing.T) {
 		{50, 40, 300, 24},     // rows of B that share sets of the cache
 		{60, 170, 530, 0},     // three blocks of k
 		{1, 1099, 530, 1},     // a single row
+		{1, 200, 259, 5},      // the last block of three k
 		{1, 203, 512, 0},      // with two blocks of k at a time
 		{1, 83, 1300, 748},    // with four, and what remains
 		{1, 100, 300, 212},    // with too few for that

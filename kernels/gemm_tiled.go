@@ -44,13 +44,13 @@ type tiling struct {
 	leftRows   int    // of a packed block of A, which stays in the second cache
 	leftPanels int    // of B, that are too few to pack A for; half as many if it lies by columns
 	narrow     int    // columns of C up to which its transpose is computed
-	dots       bool   // there are routines that multiply a row by rows of B
+	oneRow     bool   // there are routines for products of a single row
 }
 
 var tilings = [...]tiling{
 	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, halfRows: 28, leftRows: 256, leftPanels: 2, narrow: 16},
 	AVX2: {lanes: 8, rows: 6, tall: 12, laneRows: 6, onceRows: 4, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30, // on ports that multiply-adds leave free
-		packs: true, leftRows: 192, leftPanels: 16, narrow: 12, dots: true},
+		packs: true, leftRows: 192, leftPanels: 16, narrow: 12, oneRow: true},
 	NEON: {lanes: 4, rows: 8, tall: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, halfRows: 16, leftRows: 256, leftPanels: 2, narrow: 4},
 }
 
@@ -114,7 +114,7 @@ func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 	p.m, p.n, p.k = m, n, k
 	p.alpha, p.g = alpha, g
 	switch {
-	case m == 1 && t.dots && g.TransB && (!g.TransA || a.Stride == 1) && n >= dotGroup:
+	case m == 1 && t.oneRow && g.TransB && (!g.TransA || a.Stride == 1) && n >= dotGroup:
 		p.dots()
 	case g.Bias == nil && len(g.Scratch) >= gemmScratch && p.swapPays():
 		p.swapped()
@@ -129,7 +129,7 @@ func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 // op(A)^T, whose lanes are outputs. It reports whether it did.
 func (g *Gemm) columnAsRow(t *tiling, c, a, b *Matrix, m, k int, alpha float32) bool {
 	contiguous := c.Stride == 1 && (g.TransB || b.Stride == 1)
-	possible := g.TransA || t.dots && m >= dotGroup || len(g.Scratch) >= gemmScratch
+	possible := g.TransA || t.oneRow && m >= dotGroup || len(g.Scratch) >= gemmScratch
 	if m == 1 || !contiguous || !possible || g.Bias != nil {
 		return false
 	}
@@ -315,7 +315,10 @@ func (p *product) lined(b []float32, stride, distance int, packed bool) (cols in
 
 // direct multiplies operands where they lie.
 func (p *product) direct() {
-	first := p.lined(p.b.Data, p.b.Stride, panelVectors*p.t.lanes, false)
+	first := p.combined()
+	if first == 0 {
+		first = p.lined(p.b.Data, p.b.Stride, panelVectors*p.t.lanes, false)
+	}
 	for k := 0; k < p.k; k += blockK {
 		kb := min(blockK, p.k-k)
 		step := p.m
@@ -538,6 +541,49 @@ func (p *product) swappedBlock(buffer []float32, i, j, rows, cols, k0, end int, 
 		}
 	}
 	transpose(p.level, &block, &ct)
+}
+
+// minCombineCols is the least columns for which rows of a B that isn't small are faster
+// than panels, and combineElements how many of B one call reads, for preemption.
+const (
+	minCombineCols  = 128
+	combineElements = 1 << 17
+)
+
+// combined computes the columns that fill vectors of a product of a single row from whole
+// rows of B, in the order in which they lie, and returns their number.
+func (p *product) combined() (cols int) {
+	sums, once := p.g.Scratch, p.k <= blockK && !p.g.Accumulate
+	switch {
+	case p.m > 1, !p.t.oneRow, p.g.TransA && p.a.Stride > 1:
+		return 0
+	case p.n < minCombineCols, p.k*p.n <= smallB, !once && len(sums) < p.n:
+		return 0
+	}
+	cols = p.n - p.n%p.t.lanes
+	c := p.c.Data[:cols]
+	step := max(4, combineElements/cols&^3) // rows
+	for k := 0; k < p.k; k += blockK {
+		end, s := min(k+blockK, p.k), c
+		adds := k > 0 || p.g.Accumulate
+		if adds {
+			s = sums[:cols]
+			raceWrite(s)
+		}
+		for i, more := k, 0; i < end; i, more = i+step, 1 {
+			combine(p.level, &s[0], &p.a.Data[i], &p.b.Data[i*p.b.Stride], 4*p.b.Stride, min(step, end-i), cols, more)
+		}
+		if adds {
+			axpy(c, s, p.alpha)
+		}
+	}
+	if p.g.Bias != nil {
+		axpy(c, p.g.Bias[:cols], 1)
+	}
+	if p.g.Activation == ActivationReLU {
+		ReLU(c, c)
+	}
+	return cols
 }
 
 // A dotGroup is so many rows of B, a dotStrip so many chains of multiply-adds, for groups

@@ -77,6 +77,18 @@ func dots(l Level, groups, blocks int, c, x, b *float32, stride, k, strips, add,
 	}
 }
 
+// combine multiplies a row x by rows of a matrix b, in whole vectors.
+//
+//go:noinline
+func combine(l Level, c, x, b *float32, stride, k, n, more int) {
+	switch l {
+	case AVX2:
+		asm.CombineAVX2(c, x, b, stride, k, n, more)
+	default:
+		panic("kernels: no such level")
+	}
+}
+
 // packTileRows copies tiles of so many rows of A, which lies by rows at a stride in
 // elements, to consecutive columns.
 //

@@ -53,6 +53,9 @@ func stubs(kernels []*vec.Kernel, a arch, tiles []gemmLevel) *bytes.Buffer {
 		for _, s := range l.dots {
 			fmt.Fprintf(b, "\n//go:noescape\nfunc %s%s%s\n", s.Name(), l.name, strings.TrimPrefix(vec.DotsSignature, "func"))
 		}
+		if l.dots != nil {
+			fmt.Fprintf(b, "\n//go:noescape\nfunc Combine%s%s\n", l.name, strings.TrimPrefix(vec.CombineSignature, "func"))
+		}
 		for _, height := range l.packs {
 			for _, order := range []string{"Rows", "Cols"} {
 				fmt.Fprintf(b, "\n//go:noescape\nfunc Pack%s%d%s%s\n", order, height, l.name, strings.TrimPrefix(vec.PackLeftSignature, "func"))

@@ -12,9 +12,9 @@ import (
 type gemmLevel struct {
 	name  string // of the level in package kernels
 	tiles []vec.Tile
-	moves string // the level whose transposition and planes serve this one
-	packs []int  // heights of the tiles that A is packed for
-	dots  []vec.DotStrip
+	moves string         // the level whose transposition and planes serve this one
+	packs []int          // heights of the tiles that A is packed for
+	dots  []vec.DotStrip // of products of a single row, if there are routines for those
 }
 
 // tileStruct declares asm.Tile.
@@ -59,6 +59,13 @@ func gemmDispatch(a arch, levels []gemmLevel) *bytes.Buffer {
 		}
 	}
 	fmt.Fprint(b, "default:\npanic(\"kernels: no such strips\")\n}\n}\n")
+	fmt.Fprintf(b, "\n// combine multiplies a row x by rows of a matrix b, in whole vectors.\n//\n//go:noinline\nfunc combine(l Level, %s {\nswitch l {\n", strings.TrimPrefix(vec.CombineSignature, "func("))
+	for _, l := range levels {
+		if l.dots != nil {
+			fmt.Fprintf(b, "case %s:\nasm.Combine%s(c, x, b, stride, k, n, more)\n", l.name, l.name)
+		}
+	}
+	fmt.Fprint(b, "default:\npanic(\"kernels: no such level\")\n}\n}\n")
 	for _, order := range []string{"Rows", "Cols"} {
 		fmt.Fprintf(b, "\n// packTile%s copies tiles of so many rows of A, which lies by %s at a stride in\n// elements, to consecutive columns.\n//\n//go:noinline\nfunc packTile%s(l Level, height int, %s {\nswitch {\n",
 			order, map[string]string{"Rows": "rows", "Cols": "columns"}[order], order, strings.TrimPrefix(vec.PackLeftSignature, "func("))

@@ -61,6 +61,7 @@ func generate() error {
 	for _, s := range avx2.DotStrips() {
 		avx2.Dots(s)
 	}
+	avx2.Combine()
 	avx2.Transpose()
 	arm.Transpose()
 	for _, group := range vec.Planes {

@@ -202,6 +202,10 @@ func (s DotStrip) Name() string { return fmt.Sprintf("Dots%dx%d", 8*s.Groups, s.
 // each, Block if there are several.
 const DotsSignature = "func(c, x, b *float32, stride, k, strips, add, fetch int)"
 
+// CombineSignature is the type of the routine that multiplies a row x by k rows of a matrix
+// b at a stride in bytes, n columns in whole vectors; more is 1 to go on with sums. k and n are at least 1.
+const CombineSignature = "func(c, x, b *float32, stride, k, n, more int)"
+
 // PackHalfSignature is that of routines that also convert from float16.
 const PackHalfSignature = "func(dst *float32, src *uint16, stride, rows int)"
 
