@@ -160,6 +160,9 @@ func (t *Target) Gemm(s vec.Tile) {
 		for r := range s.Rows {
 			for v := range s.Vectors {
 				a := elemA(v)
+				if partial(v) { // a part that is loaded waits for the rest of its register
+					a = elemA(v + r)
+				}
 				load(a, R(r), 16*v, partial(v))
 				t.op("VFMLA V%d.S4, V%d.S4, V%d.S4", rowB(v), a, acc(r, v))
 			}
