@@ -1343,10 +1343,19 @@ func Planes2AVX2(dst, src *float32, plane, stride, vectors, pixels int)
 func Planes4AVX2(dst, src *float32, plane, stride, vectors, pixels int)
 
 //go:noescape
-func Dots32AVX2(c, x, b *float32, stride, k, strips, add, fetch int)
+func Dots32x1AVX2(c, x, b *float32, stride, k, strips, add, fetch int)
 
 //go:noescape
-func Dots8AVX2(c, x, b *float32, stride, k, strips, add, fetch int)
+func Dots16x2AVX2(c, x, b *float32, stride, k, strips, add, fetch int)
+
+//go:noescape
+func Dots8x4AVX2(c, x, b *float32, stride, k, strips, add, fetch int)
+
+//go:noescape
+func Dots8x1AVX2(c, x, b *float32, stride, k, strips, add, fetch int)
+
+//go:noescape
+func CombineAVX2(c, x, b *float32, stride, k, n, more int)
 
 //go:noescape
 func PackRows4AVX2(dst, src *float32, stride, tiles, k int)

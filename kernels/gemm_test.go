@@ -37,9 +37,14 @@ func TestLargeProducts(t *testing.T) {
 		{50, 40, 300, 24},     // rows of B that share sets of the cache
 		{60, 170, 530, 0},     // three blocks of k
 		{1, 1099, 530, 1},     // a single row
+		{1, 200, 259, 5},      // the last block of three k
+		{1, 203, 512, 0},      // with two blocks of k at a time
+		{1, 83, 1300, 748},    // with four, and what remains
+		{1, 100, 300, 212},    // with too few for that
+		{1, 16500, 256, 0},    // with a B that is far away
 	} {
 		for mode := range 8 {
-			if testing.Short() && mode%4 != turn%4 { // each mode with a shape or two
+			if testing.Short() && (mode%4 != turn%4 || s.n*s.k > 1<<22) { // each mode with a shape or two
 				continue
 			}
 			g := Gemm{TransA: mode&1 != 0, TransB: mode&2 != 0, Accumulate: mode&4 != 0}
@@ -65,6 +70,11 @@ func TestLargeProducts(t *testing.T) {
 					g.Multiply(c, a, b)
 					if want == nil {
 						want = c.Data
+						for i := range s.m { // what lies between rows stays
+							for j := s.n; j < c.Stride; j++ {
+								require.Equal(t, start.Data[i*c.Stride+j], c.Data[i*c.Stride+j], "%s: C[%d,%d] at %v", name, i, j, l)
+							}
+						}
 						// Entries by the contract, without the reference's loops.
 						for range 40 {
 							i, j := random.IntN(s.m), random.IntN(s.n)

@@ -44,13 +44,13 @@ type tiling struct {
 	leftRows   int    // of a packed block of A, which stays in the second cache
 	leftPanels int    // of B, that are too few to pack A for; half as many if it lies by columns
 	narrow     int    // columns of C up to which its transpose is computed
-	dots       bool   // there are routines that multiply a row by rows of B
+	oneRow     bool   // there are routines for products of a single row
 }
 
 var tilings = [...]tiling{
 	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, halfRows: 28, leftRows: 256, leftPanels: 2, narrow: 16},
 	AVX2: {lanes: 8, rows: 6, tall: 12, laneRows: 6, onceRows: 4, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30, // on ports that multiply-adds leave free
-		packs: true, leftRows: 192, leftPanels: 16, narrow: 12, dots: true},
+		packs: true, leftRows: 192, leftPanels: 16, narrow: 12, oneRow: true},
 	NEON: {lanes: 4, rows: 8, tall: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, halfRows: 16, leftRows: 256, leftPanels: 2, narrow: 4},
 }
 
@@ -114,7 +114,7 @@ func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 	p.m, p.n, p.k = m, n, k
 	p.alpha, p.g = alpha, g
 	switch {
-	case m == 1 && t.dots && g.TransB && (!g.TransA || a.Stride == 1) && n >= dotGroup:
+	case m == 1 && t.oneRow && g.TransB && (!g.TransA || a.Stride == 1) && n >= dotGroup:
 		p.dots()
 	case g.Bias == nil && len(g.Scratch) >= gemmScratch && p.swapPays():
 		p.swapped()
@@ -129,7 +129,7 @@ func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 // op(A)^T, whose lanes are outputs. It reports whether it did.
 func (g *Gemm) columnAsRow(t *tiling, c, a, b *Matrix, m, k int, alpha float32) bool {
 	contiguous := c.Stride == 1 && (g.TransB || b.Stride == 1)
-	possible := g.TransA || t.dots && m >= dotGroup || len(g.Scratch) >= gemmScratch
+	possible := g.TransA || t.oneRow && m >= dotGroup || len(g.Scratch) >= gemmScratch
 	if m == 1 || !contiguous || !possible || g.Bias != nil {
 		return false
 	}
@@ -315,7 +315,10 @@ func (p *product) lined(b []float32, stride, distance int, packed bool) (cols in
 
 // direct multiplies operands where they lie.
 func (p *product) direct() {
-	first := p.lined(p.b.Data, p.b.Stride, panelVectors*p.t.lanes, false)
+	first := p.combined()
+	if first == 0 {
+		first = p.lined(p.b.Data, p.b.Stride, panelVectors*p.t.lanes, false)
+	}
 	for k := 0; k < p.k; k += blockK {
 		kb := min(blockK, p.k-k)
 		step := p.m
@@ -540,29 +543,83 @@ func (p *product) swappedBlock(buffer []float32, i, j, rows, cols, k0, end int, 
 	transpose(p.level, &block, &ct)
 }
 
-// A dotGroup is so many rows of B, a dotStrip several groups; dotStrips are at most as
-// many as one call takes, for preemption.
+// minCombineCols is the least columns for which rows of a B that isn't small are faster
+// than panels, and combineElements how many of B one call reads, for preemption.
 const (
-	dotGroup  = 8
-	dotStrip  = 4 * dotGroup
-	dotStrips = 32
-	dotsFetch = 1 << 20 // elements of B from which on the next strip is fetched ahead
+	minCombineCols  = 128
+	combineElements = 1 << 17
 )
 
-// dots multiplies a single row by rows of B, as they lie. What comes next is fetched if B
-// is too large for the second cache: the order of reading is none that a processor foresees.
-func (p *product) dots() {
-	c, a := p.c.Row(0), p.a.Data[:p.k]
-	whole := p.n - p.n%dotGroup
-	var last [dotGroup]float32 // columns, if the last ones are no whole group
-	copy(last[:], c[p.n-dotGroup:])
+// combined computes the columns that fill vectors of a product of a single row from whole
+// rows of B, in the order in which they lie, and returns their number.
+func (p *product) combined() (cols int) {
+	sums, once := p.g.Scratch, p.k <= blockK && !p.g.Accumulate
+	switch {
+	case p.m > 1, !p.t.oneRow, p.g.TransA && p.a.Stride > 1:
+		return 0
+	case p.n < minCombineCols, p.k*p.n <= smallB, !once && len(sums) < p.n:
+		return 0
+	}
+	cols = p.n - p.n%p.t.lanes
+	c := p.c.Data[:cols]
+	step := max(4, combineElements/cols&^3) // rows
 	for k := 0; k < p.k; k += blockK {
-		p.dotRange(c[:whole], a, k, 0)
-		if whole < p.n {
-			p.dotRange(last[:], a, k, p.n-dotGroup)
+		end, s := min(k+blockK, p.k), c
+		adds := k > 0 || p.g.Accumulate
+		if adds {
+			s = sums[:cols]
+			raceWrite(s)
+		}
+		for i, more := k, 0; i < end; i, more = i+step, 1 {
+			combine(p.level, &s[0], &p.a.Data[i], &p.b.Data[i*p.b.Stride], 4*p.b.Stride, min(step, end-i), cols, more)
+		}
+		if adds {
+			axpy(c, s, p.alpha)
 		}
 	}
-	copy(c[whole:], last[dotGroup-(p.n-whole):])
+	if p.g.Bias != nil {
+		axpy(c, p.g.Bias[:cols], 1)
+	}
+	if p.g.Activation == ActivationReLU {
+		ReLU(c, c)
+	}
+	return cols
+}
+
+// A dotGroup is so many rows of B, a dotStrip so many chains of multiply-adds, for groups
+// of rows and blocks of k. A call takes at most dotStrips strips, for preemption.
+const (
+	dotGroup  = 8
+	dotStrip  = 4
+	dotStrips = 32
+)
+
+// dots multiplies a single row by rows of B, as they lie: some of them by one block of k
+// after the other, as many as the first cache has room for if their lines share its sets.
+func (p *product) dots() {
+	c, a := p.c.Row(0), p.a.Data[:p.k]
+	stride := 4 * p.b.Stride
+	blocks := max(1, min(4096, stride&-stride)/(4096/dotStrip))
+	groups := dotStrip / blocks
+	step := groups * dotGroup
+	if p.k <= blocks*blockK {
+		step *= dotStrips
+	}
+	whole := p.n - p.n%dotGroup
+	for j := 0; j < whole; {
+		n, groups, blocks := min(step, whole-j), groups, blocks
+		if n -= n % (groups * dotGroup); n == 0 {
+			n, groups, blocks = dotGroup, 1, 1
+		}
+		p.dotRows(c[j:j+n], a, j, groups, blocks)
+		j += n
+	}
+	if whole < p.n { // the last columns are no whole group
+		var last [dotGroup]float32
+		copy(last[:], c[p.n-dotGroup:])
+		p.dotRows(last[:], a, p.n-dotGroup, 1, 1)
+		copy(c[whole:], last[dotGroup-(p.n-whole):])
+	}
 	if p.g.Bias != nil {
 		axpy(c, p.g.Bias, 1)
 	}
@@ -571,23 +628,26 @@ func (p *product) dots() {
 	}
 }
 
-// dotRange computes columns from j on for one block of k.
-func (p *product) dotRange(c, a []float32, k, j int) {
-	add, fetch := 0, 0
-	if k > 0 || p.g.Accumulate {
-		add = 1
-	}
+// dotsFetch is how many elements B has if it is too large for the third cache, so that
+// the next strip is fetched ahead: the order of reading is none that a processor foresees.
+const dotsFetch = 1 << 22
+
+// dotRows computes columns from j on, as many as strips have.
+func (p *product) dotRows(c, a []float32, j, groups, blocks int) {
+	fetch := 0
 	if p.n*p.k >= dotsFetch {
 		fetch = 1
 	}
-	for len(c) > 0 {
-		groups, strips := 1, len(c)/dotGroup
-		if len(c) >= dotStrip {
-			groups, strips = dotStrip/dotGroup, min(len(c)/dotStrip, dotStrips)
+	for k := 0; k < p.k; {
+		if p.k-k < blocks*blockK && blocks > 1 {
+			groups, blocks = 1, 1
 		}
-		dots(p.level, groups, &c[0], &a[k], &p.b.Data[j*p.b.Stride+k], 4*p.b.Stride, min(blockK, p.k-k), strips, add, fetch)
-		n := groups * dotGroup * strips
-		c, j = c[n:], j+n
+		kb, add := min(blockK, p.k-k), 0
+		if k > 0 || p.g.Accumulate {
+			add = 1
+		}
+		dots(p.level, groups, blocks, &c[0], &a[k], &p.b.Data[j*p.b.Stride+k], 4*p.b.Stride, kb, len(c)/(groups*dotGroup), add, fetch)
+		k += blocks * kb
 	}
 }
 

@@ -474,6 +474,9 @@ func productShapes() (s []shape) {
 	for i := range s {
 		s[i].pad = []int{0, 1, 3, 16, 0}[i%5]
 	}
+	s = append(s, // a single row: of B in whole rows, of B^T with blocks side by side
+		shape{m: 1, n: 133, k: 130}, shape{m: 1, n: 170, k: 103, pad: 3},
+		shape{m: 1, n: 20, k: 2 * blockK}, shape{m: 1, n: 12, k: 4 * blockK})
 	for _, m := range []int{2, 7, 8, 9, 33, 40, 75} { // a contiguous column
 		for _, k := range []int{2, 5, 16, 21, blockK, blockK + 1, 2*blockK + 3} {
 			s = append(s, shape{m: m, n: 1, k: k})
@@ -514,7 +517,8 @@ func fencedProducts() (s []shape) {
 	for i := range 70 {
 		s = append(s, shape{m: 1 + i%7, n: i, k: 1 + i%9}, shape{m: i % 20, n: 1 + i%40, k: i, pad: i % 3})
 	}
-	return append(s, shape{m: 3, n: 5, k: blockK + 1}, shape{m: 5, n: 3, k: blockK})
+	return append(s, shape{m: 3, n: 5, k: blockK + 1}, shape{m: 5, n: 3, k: blockK},
+		shape{m: 1, n: 133, k: 130}, shape{m: 1, n: 20, k: 2 * blockK}, shape{m: 1, n: 12, k: 4 * blockK})
 }
 
 // table lists every public kernel.

@@ -59,17 +59,33 @@ func packHalf(l Level, dst *float32, src *uint16, stride, rows int) {
 }
 
 // dots multiplies a row x by the transpose of a matrix b, strips of some groups of
-// 8 rows.
+// 8 rows and blocks of k.
 //
 //go:noinline
-func dots(l Level, groups int, c, x, b *float32, stride, k, strips, add, fetch int) {
+func dots(l Level, groups, blocks int, c, x, b *float32, stride, k, strips, add, fetch int) {
 	switch {
-	case l == AVX2 && groups == 4:
-		asm.Dots32AVX2(c, x, b, stride, k, strips, add, fetch)
-	case l == AVX2 && groups == 1:
-		asm.Dots8AVX2(c, x, b, stride, k, strips, add, fetch)
+	case l == AVX2 && groups == 4 && blocks == 1:
+		asm.Dots32x1AVX2(c, x, b, stride, k, strips, add, fetch)
+	case l == AVX2 && groups == 2 && blocks == 2:
+		asm.Dots16x2AVX2(c, x, b, stride, k, strips, add, fetch)
+	case l == AVX2 && groups == 1 && blocks == 4:
+		asm.Dots8x4AVX2(c, x, b, stride, k, strips, add, fetch)
+	case l == AVX2 && groups == 1 && blocks == 1:
+		asm.Dots8x1AVX2(c, x, b, stride, k, strips, add, fetch)
 	default:
 		panic("kernels: no such strips")
+	}
+}
+
+// combine multiplies a row x by rows of a matrix b, in whole vectors.
+//
+//go:noinline
+func combine(l Level, c, x, b *float32, stride, k, n, more int) {
+	switch l {
+	case AVX2:
+		asm.CombineAVX2(c, x, b, stride, k, n, more)
+	default:
+		panic("kernels: no such level")
 	}
 }
 

@@ -51,13 +51,23 @@ func packHalf(l Level, dst *float32, src *uint16, stride, rows int) {
 }
 
 // dots multiplies a row x by the transpose of a matrix b, strips of some groups of
-// 8 rows.
+// 8 rows and blocks of k.
 //
 //go:noinline
-func dots(l Level, groups int, c, x, b *float32, stride, k, strips, add, fetch int) {
+func dots(l Level, groups, blocks int, c, x, b *float32, stride, k, strips, add, fetch int) {
 	switch {
 	default:
 		panic("kernels: no such strips")
+	}
+}
+
+// combine multiplies a row x by rows of a matrix b, in whole vectors.
+//
+//go:noinline
+func combine(l Level, c, x, b *float32, stride, k, n, more int) {
+	switch l {
+	default:
+		panic("kernels: no such level")
 	}
 }
 

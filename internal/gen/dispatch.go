@@ -50,8 +50,11 @@ func stubs(kernels []*vec.Kernel, a arch, tiles []gemmLevel) *bytes.Buffer {
 				fmt.Fprintf(b, "\n//go:noescape\nfunc Planes%d%s%s\n", group, l.name, strings.TrimPrefix(vec.PlanesSignature, "func"))
 			}
 		}
-		for _, groups := range l.dots {
-			fmt.Fprintf(b, "\n//go:noescape\nfunc Dots%d%s%s\n", 8*groups, l.name, strings.TrimPrefix(vec.DotsSignature, "func"))
+		for _, s := range l.dots {
+			fmt.Fprintf(b, "\n//go:noescape\nfunc %s%s%s\n", s.Name(), l.name, strings.TrimPrefix(vec.DotsSignature, "func"))
+		}
+		if l.dots != nil {
+			fmt.Fprintf(b, "\n//go:noescape\nfunc Combine%s%s\n", l.name, strings.TrimPrefix(vec.CombineSignature, "func"))
 		}
 		for _, height := range l.packs {
 			for _, order := range []string{"Rows", "Cols"} {

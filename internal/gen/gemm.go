@@ -12,9 +12,9 @@ import (
 type gemmLevel struct {
 	name  string // of the level in package kernels
 	tiles []vec.Tile
-	moves string // the level whose transposition and planes serve this one
-	packs []int  // heights of the tiles that A is packed for
-	dots  []int  // groups of 8 rows that are multiplied at a time
+	moves string         // the level whose transposition and planes serve this one
+	packs []int          // heights of the tiles that A is packed for
+	dots  []vec.DotStrip // of products of a single row, if there are routines for those
 }
 
 // tileStruct declares asm.Tile.
@@ -52,13 +52,20 @@ func gemmDispatch(a arch, levels []gemmLevel) *bytes.Buffer {
 	call("converts rows of two vectors of float16, at a stride in elements,\n// into consecutive memory.",
 		"packHalf", vec.PackHalfSignature, "dst, src, stride, rows",
 		"PackHalf", func(l gemmLevel) string { return l.name })
-	fmt.Fprintf(b, "\n// dots multiplies a row x by the transpose of a matrix b, strips of some groups of\n// 8 rows.\n//\n//go:noinline\nfunc dots(l Level, groups int, %s {\nswitch {\n", strings.TrimPrefix(vec.DotsSignature, "func("))
+	fmt.Fprintf(b, "\n// dots multiplies a row x by the transpose of a matrix b, strips of some groups of\n// 8 rows and blocks of k.\n//\n//go:noinline\nfunc dots(l Level, groups, blocks int, %s {\nswitch {\n", strings.TrimPrefix(vec.DotsSignature, "func("))
 	for _, l := range levels {
-		for _, groups := range l.dots {
-			fmt.Fprintf(b, "case l == %s && groups == %d:\nasm.Dots%d%s(c, x, b, stride, k, strips, add, fetch)\n", l.name, groups, 8*groups, l.name)
+		for _, s := range l.dots {
+			fmt.Fprintf(b, "case l == %s && groups == %d && blocks == %d:\nasm.%s%s(c, x, b, stride, k, strips, add, fetch)\n", l.name, s.Groups, s.Blocks, s.Name(), l.name)
 		}
 	}
 	fmt.Fprint(b, "default:\npanic(\"kernels: no such strips\")\n}\n}\n")
+	fmt.Fprintf(b, "\n// combine multiplies a row x by rows of a matrix b, in whole vectors.\n//\n//go:noinline\nfunc combine(l Level, %s {\nswitch l {\n", strings.TrimPrefix(vec.CombineSignature, "func("))
+	for _, l := range levels {
+		if l.dots != nil {
+			fmt.Fprintf(b, "case %s:\nasm.Combine%s(c, x, b, stride, k, n, more)\n", l.name, l.name)
+		}
+	}
+	fmt.Fprint(b, "default:\npanic(\"kernels: no such level\")\n}\n}\n")
 	for _, order := range []string{"Rows", "Cols"} {
 		fmt.Fprintf(b, "\n// packTile%s copies tiles of so many rows of A, which lies by %s at a stride in\n// elements, to consecutive columns.\n//\n//go:noinline\nfunc packTile%s(l Level, height int, %s {\nswitch {\n",
 			order, map[string]string{"Rows": "rows", "Cols": "columns"}[order], order, strings.TrimPrefix(vec.PackLeftSignature, "func("))

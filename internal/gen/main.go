@@ -58,9 +58,10 @@ func generate() error {
 		avx2.PackRows(height)
 		avx2.PackCols(height)
 	}
-	for _, groups := range avx2.DotGroups() {
-		avx2.Dots(groups)
+	for _, s := range avx2.DotStrips() {
+		avx2.Dots(s)
 	}
+	avx2.Combine()
 	avx2.Transpose()
 	arm.Transpose()
 	for _, group := range vec.Planes {
@@ -80,7 +81,7 @@ func generate() error {
 		}
 	}
 	tiles := map[string][]gemmLevel{
-		"amd64": {{"AVX512", avx512.Tiles(), "AVX2", nil, nil}, {"AVX2", avx2.Tiles(), "AVX2", avx2.PackHeights(), avx2.DotGroups()}},
+		"amd64": {{"AVX512", avx512.Tiles(), "AVX2", nil, nil}, {"AVX2", avx2.Tiles(), "AVX2", avx2.PackHeights(), avx2.DotStrips()}},
 		"arm64": {{"NEON", arm.Tiles(), "NEON", nil, nil}},
 	}
 	if err := writeGo("asm/tile.go", tileStruct()); err != nil {

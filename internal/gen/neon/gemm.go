@@ -128,8 +128,14 @@ func (t *Target) Gemm(s vec.Tile) {
 			t.Zero(vec.Reg(acc(r, v)))
 		}
 	}
-	// multiply adds the products of one k: element i(r) of register a(r).
-	multiply := func(a func(r int) (V, int)) {
+	// multiply adds the products of k u of those unrolled: element i(r) of register a(r).
+	multiply := func(u int, a func(r int) (V, int)) {
+		rowB := func(v int) V {
+			if partial(v) && u > 0 { // a part that is loaded waits for the rest of its register
+				return elemA(s.Rows - 1 + u)
+			}
+			return rowB(v)
+		}
 		for v := range s.Vectors {
 			from, offset := place(v)
 			switch {
@@ -160,6 +166,9 @@ func (t *Target) Gemm(s vec.Tile) {
 		for r := range s.Rows {
 			for v := range s.Vectors {
 				a := elemA(v)
+				if partial(v) { // see multiply
+					a = elemA(v + r)
+				}
 				load(a, R(r), 16*v, partial(v))
 				t.op("VFMLA V%d.S4, V%d.S4, V%d.S4", rowB(v), a, acc(r, v))
 			}
@@ -171,7 +180,7 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.Label("single")
 		t.loadElements(elemA(0), 0, s.Rows)
 		t.op("ADD R%d, R0", gemmStrideA)
-		multiply(func(r int) (V, int) { return elemA(r / 4), r % 4 })
+		multiply(0, func(r int) (V, int) { return elemA(r / 4), r % 4 })
 		t.op("SUBS $1, R%d", gemmK)
 		t.op("BNE single")
 	default:
@@ -184,7 +193,7 @@ func (t *Target) Gemm(s vec.Tile) {
 			t.op("VLD1.P 16(R%d), [V%d.B16]", r, elemA(r))
 		}
 		for u := range 4 {
-			multiply(func(r int) (V, int) { return elemA(r), u })
+			multiply(u, func(r int) (V, int) { return elemA(r), u })
 		}
 		t.op("SUBS $4, R%d", gemmK)
 		t.op("BGE unrolled")
@@ -196,7 +205,7 @@ func (t *Target) Gemm(s vec.Tile) {
 			t.op("FMOVS (R%d), F%d", r, elemA(r))
 			t.op("ADD $4, R%d", r)
 		}
-		multiply(func(r int) (V, int) { return elemA(r), 0 })
+		multiply(0, func(r int) (V, int) { return elemA(r), 0 })
 		t.op("SUBS $1, R%d", gemmK)
 		t.op("BNE single")
 		t.Label("finish")

@@ -190,9 +190,21 @@ const PackSignature = "func(dst, src *float32, stride, rows int)"
 // columns are at a stride in elements, to consecutive columns of k.
 const PackLeftSignature = "func(dst, src *float32, stride, tiles, k int)"
 
+// A DotStrip is the shape of one routine that multiplies a row by rows of a matrix: so
+// many groups of 8 rows at a time, and blocks of k.
+type DotStrip struct{ Groups, Blocks int }
+
+// Name is that of the routine in package asm, without the level.
+func (s DotStrip) Name() string { return fmt.Sprintf("Dots%dx%d", 8*s.Groups, s.Blocks) }
+
 // DotsSignature is the type of the routines that multiply a row x by the transpose of a
-// matrix b whose rows are at a stride in bytes, in strips of some rows.
+// matrix b whose rows are at a stride in bytes, in strips of some rows. A block has k of
+// each, Block if there are several.
 const DotsSignature = "func(c, x, b *float32, stride, k, strips, add, fetch int)"
+
+// CombineSignature is the type of the routine that multiplies a row x by k rows of a matrix
+// b at a stride in bytes, n columns in whole vectors; more is 1 to go on with sums. k and n are at least 1.
+const CombineSignature = "func(c, x, b *float32, stride, k, n, more int)"
 
 // PackHalfSignature is that of routines that also convert from float16.
 const PackHalfSignature = "func(dst *float32, src *uint16, stride, rows int)"
