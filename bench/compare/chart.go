@@ -28,7 +28,7 @@ var bars = []struct {
 func isOurs(name string) bool { return strings.HasPrefix(name, "adafisher/") }
 
 func isC(name string) bool {
-	return slices.ContainsFunc([]string{"gcc ", "C ", "OpenBLAS", "PyTorch "}, func(c string) bool { return strings.HasPrefix(name, c) })
+	return slices.ContainsFunc([]string{"gcc ", "C ", "OpenBLAS", "PyTorch ", "ONNX Runtime "}, func(c string) bool { return strings.HasPrefix(name, c) })
 }
 
 // chart writes bars of the ratio to the roof: a panel for each size of vectors,

@@ -423,10 +423,14 @@ func (t *Target) StoreHalf(s vec.Reg, p vec.GP, offset int, partial bool, tmp ve
 	const nearest = operand.U8(0)
 	m := operand.Mem{Base: gp(p), Disp: offset}
 	switch {
-	case !partial:
+	case t.Wide && !partial:
 		t.VCVTPS2PH(nearest, t.v(s), m)
 	case t.Wide:
 		t.VCVTPS2PH(nearest, t.v(s), reg.K1, m)
+	case !partial: // a Zen 3 takes twice the time straight into memory
+		x := t.half(tmp)
+		t.VCVTPS2PH(nearest, t.v(s), x)
+		t.VMOVDQU(x, m)
 	default:
 		x := t.half(tmp)
 		t.VCVTPS2PH(nearest, t.v(s), x)
