@@ -16,17 +16,17 @@ TEXT ·AxpyAVX2(SB), NOSPLIT, $0-28
 
 blocks:
 	VMOVUPS     (AX), Y1
-	VMOVUPS     32(AX), Y2
-	VMOVUPS     64(AX), Y3
-	VMOVUPS     96(AX), Y4
 	VFMADD231PS (BX), Y0, Y1
-	VFMADD231PS 32(BX), Y0, Y2
-	VFMADD231PS 64(BX), Y0, Y3
-	VFMADD231PS 96(BX), Y0, Y4
 	VMOVUPS     Y1, (AX)
-	VMOVUPS     Y2, 32(AX)
-	VMOVUPS     Y3, 64(AX)
-	VMOVUPS     Y4, 96(AX)
+	VMOVUPS     32(AX), Y1
+	VFMADD231PS 32(BX), Y0, Y1
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     64(AX), Y1
+	VFMADD231PS 64(BX), Y0, Y1
+	VMOVUPS     Y1, 64(AX)
+	VMOVUPS     96(AX), Y1
+	VFMADD231PS 96(BX), Y0, Y1
+	VMOVUPS     Y1, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	SUBQ        $+32, CX
@@ -38,9 +38,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (AX), Y4
-	VFMADD231PS (BX), Y0, Y4
-	VMOVUPS     Y4, (AX)
+	VMOVUPS     (AX), Y1
+	VFMADD231PS (BX), Y0, Y1
+	VMOVUPS     Y1, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	SUBQ        $+8, CX
@@ -52,40 +52,40 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y4
+	VMOVUPS     32(DX)(CX*4), Y1
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y4, Y3
-	VMASKMOVPS  (AX), Y4, Y2
-	VFMADD231PS Y3, Y0, Y2
+	VMASKMOVPS  (BX), Y1, Y2
+	VMASKMOVPS  (AX), Y1, Y3
+	VFMADD231PS Y2, Y0, Y3
 	CMPQ        CX, $0x04
 	JL          store1_few
-	VMOVUPS     X2, (AX)
+	VMOVUPS     X3, (AX)
 	JE          store1_end
-	VPERM2F128  $0x01, Y2, Y2, Y2
+	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        CX, $0x06
 	JL          store1_five
-	VMOVLPS     X2, 16(AX)
+	VMOVLPS     X3, 16(AX)
 	JE          store1_swap
-	VEXTRACTPS  $0x02, X2, 24(AX)
+	VEXTRACTPS  $0x02, X3, 24(AX)
 	JMP         store1_swap
 
 store1_five:
-	VMOVSS X2, 16(AX)
+	VMOVSS X3, 16(AX)
 
 store1_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store1_end
 
 store1_few:
 	CMPQ       CX, $0x02
 	JL         store1_one
-	VMOVLPS    X2, (AX)
+	VMOVLPS    X3, (AX)
 	JE         store1_end
-	VEXTRACTPS $0x02, X2, 8(AX)
+	VEXTRACTPS $0x02, X3, 8(AX)
 	JMP        store1_end
 
 store1_one:
-	VMOVSS X2, (AX)
+	VMOVSS X3, (AX)
 
 store1_end:
 done:
@@ -185,13 +185,13 @@ TEXT ·ScaleAVX2(SB), NOSPLIT, $0-28
 
 blocks:
 	VMULPS  (BX), Y0, Y1
-	VMULPS  32(BX), Y0, Y2
-	VMULPS  64(BX), Y0, Y3
-	VMULPS  96(BX), Y0, Y4
 	VMOVUPS Y1, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
+	VMULPS  32(BX), Y0, Y1
+	VMOVUPS Y1, 32(AX)
+	VMULPS  64(BX), Y0, Y1
+	VMOVUPS Y1, 64(AX)
+	VMULPS  96(BX), Y0, Y1
+	VMOVUPS Y1, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	SUBQ    $+32, CX
@@ -203,8 +203,8 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMULPS  (BX), Y0, Y4
-	VMOVUPS Y4, (AX)
+	VMULPS  (BX), Y0, Y1
+	VMOVUPS Y1, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -216,39 +216,39 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y4
+	VMOVUPS    32(DX)(CX*4), Y1
 	NEGQ       CX
-	VMASKMOVPS (BX), Y4, Y3
-	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS (BX), Y1, Y2
+	VMULPS     Y2, Y0, Y2
 	CMPQ       CX, $0x04
 	JL         store2_few
-	VMOVUPS    X3, (AX)
+	VMOVUPS    X2, (AX)
 	JE         store2_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       CX, $0x06
 	JL         store2_five
-	VMOVLPS    X3, 16(AX)
+	VMOVLPS    X2, 16(AX)
 	JE         store2_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
+	VEXTRACTPS $0x02, X2, 24(AX)
 	JMP        store2_swap
 
 store2_five:
-	VMOVSS X3, 16(AX)
+	VMOVSS X2, 16(AX)
 
 store2_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store2_end
 
 store2_few:
 	CMPQ       CX, $0x02
 	JL         store2_one
-	VMOVLPS    X3, (AX)
+	VMOVLPS    X2, (AX)
 	JE         store2_end
-	VEXTRACTPS $0x02, X3, 8(AX)
+	VEXTRACTPS $0x02, X2, 8(AX)
 	JMP        store2_end
 
 store2_one:
-	VMOVSS X3, (AX)
+	VMOVSS X2, (AX)
 
 store2_end:
 done:
@@ -322,13 +322,13 @@ TEXT ·ScaleStreamAVX2(SB), NOSPLIT, $0-28
 
 blocks:
 	VMULPS   (BX), Y0, Y1
-	VMULPS   32(BX), Y0, Y2
-	VMULPS   64(BX), Y0, Y3
-	VMULPS   96(BX), Y0, Y4
 	VMOVNTPS Y1, (AX)
-	VMOVNTPS Y2, 32(AX)
-	VMOVNTPS Y3, 64(AX)
-	VMOVNTPS Y4, 96(AX)
+	VMULPS   32(BX), Y0, Y1
+	VMOVNTPS Y1, 32(AX)
+	VMULPS   64(BX), Y0, Y1
+	VMOVNTPS Y1, 64(AX)
+	VMULPS   96(BX), Y0, Y1
+	VMOVNTPS Y1, 96(AX)
 	ADDQ     $+128, AX
 	ADDQ     $+128, BX
 	SUBQ     $+32, CX
@@ -351,25 +351,25 @@ TEXT ·EmaAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMULPS      (BX), Y1, Y2
-	VMULPS      32(BX), Y1, Y4
-	VMULPS      64(BX), Y1, Y5
-	VMULPS      96(BX), Y1, Y6
 	VFMADD231PS (AX), Y0, Y2
-	VFMADD231PS 32(AX), Y0, Y4
-	VFMADD231PS 64(AX), Y0, Y5
-	VFMADD231PS 96(AX), Y0, Y6
-	VANDPS      Y3, Y2, Y7
-	VPSIGND     Y7, Y2, Y2
-	VANDPS      Y3, Y4, Y7
-	VPSIGND     Y7, Y4, Y4
-	VANDPS      Y3, Y5, Y7
-	VPSIGND     Y7, Y5, Y5
-	VANDPS      Y3, Y6, Y7
-	VPSIGND     Y7, Y6, Y6
+	VANDPS      Y3, Y2, Y4
+	VPSIGND     Y4, Y2, Y2
 	VMOVUPS     Y2, (AX)
-	VMOVUPS     Y4, 32(AX)
-	VMOVUPS     Y5, 64(AX)
-	VMOVUPS     Y6, 96(AX)
+	VMULPS      32(BX), Y1, Y2
+	VFMADD231PS 32(AX), Y0, Y2
+	VANDPS      Y3, Y2, Y4
+	VPSIGND     Y4, Y2, Y2
+	VMOVUPS     Y2, 32(AX)
+	VMULPS      64(BX), Y1, Y2
+	VFMADD231PS 64(AX), Y0, Y2
+	VANDPS      Y3, Y2, Y4
+	VPSIGND     Y4, Y2, Y2
+	VMOVUPS     Y2, 64(AX)
+	VMULPS      96(BX), Y1, Y2
+	VFMADD231PS 96(AX), Y0, Y2
+	VANDPS      Y3, Y2, Y4
+	VPSIGND     Y4, Y2, Y2
+	VMOVUPS     Y2, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	SUBQ        $+32, CX
@@ -381,11 +381,11 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMULPS      (BX), Y1, Y6
-	VFMADD231PS (AX), Y0, Y6
-	VANDPS      Y3, Y6, Y5
-	VPSIGND     Y5, Y6, Y6
-	VMOVUPS     Y6, (AX)
+	VMULPS      (BX), Y1, Y2
+	VFMADD231PS (AX), Y0, Y2
+	VANDPS      Y3, Y2, Y4
+	VPSIGND     Y4, Y2, Y2
+	VMOVUPS     Y2, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	SUBQ        $+8, CX
@@ -397,43 +397,43 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y6
+	VMOVUPS     32(DX)(CX*4), Y2
 	NEGQ        CX
-	VMASKMOVPS  (AX), Y6, Y5
-	VMASKMOVPS  (BX), Y6, Y4
-	VMULPS      Y4, Y1, Y4
-	VFMADD231PS Y5, Y0, Y4
-	VANDPS      Y3, Y4, Y5
-	VPSIGND     Y5, Y4, Y4
+	VMASKMOVPS  (AX), Y2, Y4
+	VMASKMOVPS  (BX), Y2, Y5
+	VMULPS      Y5, Y1, Y5
+	VFMADD231PS Y4, Y0, Y5
+	VANDPS      Y3, Y5, Y4
+	VPSIGND     Y4, Y5, Y5
 	CMPQ        CX, $0x04
 	JL          store3_few
-	VMOVUPS     X4, (AX)
+	VMOVUPS     X5, (AX)
 	JE          store3_end
-	VPERM2F128  $0x01, Y4, Y4, Y4
+	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        CX, $0x06
 	JL          store3_five
-	VMOVLPS     X4, 16(AX)
+	VMOVLPS     X5, 16(AX)
 	JE          store3_swap
-	VEXTRACTPS  $0x02, X4, 24(AX)
+	VEXTRACTPS  $0x02, X5, 24(AX)
 	JMP         store3_swap
 
 store3_five:
-	VMOVSS X4, 16(AX)
+	VMOVSS X5, 16(AX)
 
 store3_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	JMP        store3_end
 
 store3_few:
 	CMPQ       CX, $0x02
 	JL         store3_one
-	VMOVLPS    X4, (AX)
+	VMOVLPS    X5, (AX)
 	JE         store3_end
-	VEXTRACTPS $0x02, X4, 8(AX)
+	VEXTRACTPS $0x02, X5, 8(AX)
 	JMP        store3_end
 
 store3_one:
-	VMOVSS X4, (AX)
+	VMOVSS X5, (AX)
 
 store3_end:
 done:
@@ -2154,24 +2154,24 @@ TEXT ·NormalizeAVX2(SB), NOSPLIT, $0-36
 
 blocks:
 	VMOVUPS     (BX), Y6
-	VMOVUPS     32(BX), Y8
-	VSUBPS      Y0, Y6, Y9
-	VSUBPS      Y0, Y8, Y10
-	VDIVPS      Y1, Y9, Y9
-	VDIVPS      Y1, Y10, Y10
-	VMOVUPS     Y9, (AX)
-	VMOVUPS     Y10, 32(AX)
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, (AX)
 	VFMADD231PS Y7, Y6, Y2
-	VFMADD231PS Y7, Y8, Y3
-	VMOVUPS     64(BX), Y8
+	VMOVUPS     32(BX), Y6
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, 32(AX)
+	VFMADD231PS Y7, Y6, Y3
+	VMOVUPS     64(BX), Y6
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, 64(AX)
+	VFMADD231PS Y7, Y6, Y4
 	VMOVUPS     96(BX), Y6
-	VSUBPS      Y0, Y8, Y10
-	VSUBPS      Y0, Y6, Y9
-	VDIVPS      Y1, Y10, Y10
-	VDIVPS      Y1, Y9, Y9
-	VMOVUPS     Y10, 64(AX)
-	VMOVUPS     Y9, 96(AX)
-	VFMADD231PS Y7, Y8, Y4
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, 96(AX)
 	VFMADD231PS Y7, Y6, Y5
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
@@ -3136,17 +3136,17 @@ row:
 
 blocks:
 	VMOVUPS     (AX), Y4
-	VMOVUPS     32(AX), Y5
-	VMOVUPS     64(AX), Y6
-	VMOVUPS     96(AX), Y7
 	VFMADD231PS (CX), Y3, Y4
-	VFMADD231PS 32(CX), Y3, Y5
-	VFMADD231PS 64(CX), Y3, Y6
-	VFMADD231PS 96(CX), Y3, Y7
 	VMOVUPS     Y4, (AX)
-	VMOVUPS     Y5, 32(AX)
-	VMOVUPS     Y6, 64(AX)
-	VMOVUPS     Y7, 96(AX)
+	VMOVUPS     32(AX), Y4
+	VFMADD231PS 32(CX), Y3, Y4
+	VMOVUPS     Y4, 32(AX)
+	VMOVUPS     64(AX), Y4
+	VFMADD231PS 64(CX), Y3, Y4
+	VMOVUPS     Y4, 64(AX)
+	VMOVUPS     96(AX), Y4
+	VFMADD231PS 96(CX), Y3, Y4
+	VMOVUPS     Y4, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, CX
 	SUBQ        $+32, DI
@@ -3158,9 +3158,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (AX), Y7
-	VFMADD231PS (CX), Y3, Y7
-	VMOVUPS     Y7, (AX)
+	VMOVUPS     (AX), Y4
+	VFMADD231PS (CX), Y3, Y4
+	VMOVUPS     Y4, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	SUBQ        $+8, DI
@@ -3170,38 +3170,38 @@ vectors_end:
 	ADDQ        $+8, DI
 	TESTQ       DI, DI
 	JE          row_end
-	VMASKMOVPS  (CX), Y1, Y7
-	VMASKMOVPS  (AX), Y1, Y6
-	VFMADD231PS Y7, Y3, Y6
+	VMASKMOVPS  (CX), Y1, Y4
+	VMASKMOVPS  (AX), Y1, Y5
+	VFMADD231PS Y4, Y3, Y5
 	CMPQ        DI, $0x04
 	JL          store12_few
-	VMOVUPS     X6, (AX)
+	VMOVUPS     X5, (AX)
 	JE          store12_end
-	VPERM2F128  $0x01, Y6, Y6, Y6
+	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        DI, $0x06
 	JL          store12_five
-	VMOVLPS     X6, 16(AX)
+	VMOVLPS     X5, 16(AX)
 	JE          store12_swap
-	VEXTRACTPS  $0x02, X6, 24(AX)
+	VEXTRACTPS  $0x02, X5, 24(AX)
 	JMP         store12_swap
 
 store12_five:
-	VMOVSS X6, 16(AX)
+	VMOVSS X5, 16(AX)
 
 store12_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	JMP        store12_end
 
 store12_few:
 	CMPQ       DI, $0x02
 	JL         store12_one
-	VMOVLPS    X6, (AX)
+	VMOVLPS    X5, (AX)
 	JE         store12_end
-	VEXTRACTPS $0x02, X6, 8(AX)
+	VEXTRACTPS $0x02, X5, 8(AX)
 	JMP        store12_end
 
 store12_one:
-	VMOVSS X6, (AX)
+	VMOVSS X5, (AX)
 
 store12_end:
 	SHLQ $0x02, DI
@@ -3317,17 +3317,17 @@ row:
 
 blocks:
 	VMOVUPS     (CX), Y2
-	VMOVUPS     32(CX), Y4
-	VMOVUPS     64(CX), Y5
-	VMOVUPS     96(CX), Y6
 	VFMADD213PS Y3, Y1, Y2
-	VFMADD213PS Y3, Y1, Y4
-	VFMADD213PS Y3, Y1, Y5
-	VFMADD213PS Y3, Y1, Y6
 	VMOVUPS     Y2, (AX)
-	VMOVUPS     Y4, 32(AX)
-	VMOVUPS     Y5, 64(AX)
-	VMOVUPS     Y6, 96(AX)
+	VMOVUPS     32(CX), Y2
+	VFMADD213PS Y3, Y1, Y2
+	VMOVUPS     Y2, 32(AX)
+	VMOVUPS     64(CX), Y2
+	VFMADD213PS Y3, Y1, Y2
+	VMOVUPS     Y2, 64(AX)
+	VMOVUPS     96(CX), Y2
+	VFMADD213PS Y3, Y1, Y2
+	VMOVUPS     Y2, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, CX
 	SUBQ        $+32, DI
@@ -3339,9 +3339,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Y6
-	VFMADD213PS Y3, Y1, Y6
-	VMOVUPS     Y6, (AX)
+	VMOVUPS     (CX), Y2
+	VFMADD213PS Y3, Y1, Y2
+	VMOVUPS     Y2, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	SUBQ        $+8, DI
@@ -3351,37 +3351,37 @@ vectors_end:
 	ADDQ        $+8, DI
 	TESTQ       DI, DI
 	JE          row_end
-	VMASKMOVPS  (CX), Y0, Y6
-	VFMADD213PS Y3, Y1, Y6
+	VMASKMOVPS  (CX), Y0, Y2
+	VFMADD213PS Y3, Y1, Y2
 	CMPQ        DI, $0x04
 	JL          store13_few
-	VMOVUPS     X6, (AX)
+	VMOVUPS     X2, (AX)
 	JE          store13_end
-	VPERM2F128  $0x01, Y6, Y6, Y6
+	VPERM2F128  $0x01, Y2, Y2, Y2
 	CMPQ        DI, $0x06
 	JL          store13_five
-	VMOVLPS     X6, 16(AX)
+	VMOVLPS     X2, 16(AX)
 	JE          store13_swap
-	VEXTRACTPS  $0x02, X6, 24(AX)
+	VEXTRACTPS  $0x02, X2, 24(AX)
 	JMP         store13_swap
 
 store13_five:
-	VMOVSS X6, 16(AX)
+	VMOVSS X2, 16(AX)
 
 store13_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store13_end
 
 store13_few:
 	CMPQ       DI, $0x02
 	JL         store13_one
-	VMOVLPS    X6, (AX)
+	VMOVLPS    X2, (AX)
 	JE         store13_end
-	VEXTRACTPS $0x02, X6, 8(AX)
+	VEXTRACTPS $0x02, X2, 8(AX)
 	JMP        store13_end
 
 store13_one:
-	VMOVSS X6, (AX)
+	VMOVSS X2, (AX)
 
 store13_end:
 	SHLQ $0x02, DI
@@ -3491,21 +3491,21 @@ row:
 
 blocks:
 	VMOVUPS     (CX), Y3
-	VMOVUPS     32(CX), Y5
-	VMOVUPS     64(CX), Y6
-	VMOVUPS     96(CX), Y7
 	VFMADD213PS Y4, Y2, Y3
-	VFMADD213PS Y4, Y2, Y5
-	VFMADD213PS Y4, Y2, Y6
-	VFMADD213PS Y4, Y2, Y7
 	VFMADD213PS (AX), Y0, Y3
-	VFMADD213PS 32(AX), Y0, Y5
-	VFMADD213PS 64(AX), Y0, Y6
-	VFMADD213PS 96(AX), Y0, Y7
 	VMOVUPS     Y3, (AX)
-	VMOVUPS     Y5, 32(AX)
-	VMOVUPS     Y6, 64(AX)
-	VMOVUPS     Y7, 96(AX)
+	VMOVUPS     32(CX), Y3
+	VFMADD213PS Y4, Y2, Y3
+	VFMADD213PS 32(AX), Y0, Y3
+	VMOVUPS     Y3, 32(AX)
+	VMOVUPS     64(CX), Y3
+	VFMADD213PS Y4, Y2, Y3
+	VFMADD213PS 64(AX), Y0, Y3
+	VMOVUPS     Y3, 64(AX)
+	VMOVUPS     96(CX), Y3
+	VFMADD213PS Y4, Y2, Y3
+	VFMADD213PS 96(AX), Y0, Y3
+	VMOVUPS     Y3, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, CX
 	SUBQ        $+32, DI
@@ -3517,10 +3517,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Y7
-	VFMADD213PS Y4, Y2, Y7
-	VFMADD213PS (AX), Y0, Y7
-	VMOVUPS     Y7, (AX)
+	VMOVUPS     (CX), Y3
+	VFMADD213PS Y4, Y2, Y3
+	VFMADD213PS (AX), Y0, Y3
+	VMOVUPS     Y3, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	SUBQ        $+8, DI
@@ -3530,39 +3530,39 @@ vectors_end:
 	ADDQ        $+8, DI
 	TESTQ       DI, DI
 	JE          row_end
-	VMASKMOVPS  (CX), Y1, Y7
-	VFMADD213PS Y4, Y2, Y7
-	VMASKMOVPS  (AX), Y1, Y6
-	VFMADD231PS Y7, Y0, Y6
+	VMASKMOVPS  (CX), Y1, Y3
+	VFMADD213PS Y4, Y2, Y3
+	VMASKMOVPS  (AX), Y1, Y5
+	VFMADD231PS Y3, Y0, Y5
 	CMPQ        DI, $0x04
 	JL          store14_few
-	VMOVUPS     X6, (AX)
+	VMOVUPS     X5, (AX)
 	JE          store14_end
-	VPERM2F128  $0x01, Y6, Y6, Y6
+	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        DI, $0x06
 	JL          store14_five
-	VMOVLPS     X6, 16(AX)
+	VMOVLPS     X5, 16(AX)
 	JE          store14_swap
-	VEXTRACTPS  $0x02, X6, 24(AX)
+	VEXTRACTPS  $0x02, X5, 24(AX)
 	JMP         store14_swap
 
 store14_five:
-	VMOVSS X6, 16(AX)
+	VMOVSS X5, 16(AX)
 
 store14_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	JMP        store14_end
 
 store14_few:
 	CMPQ       DI, $0x02
 	JL         store14_one
-	VMOVLPS    X6, (AX)
+	VMOVLPS    X5, (AX)
 	JE         store14_end
-	VEXTRACTPS $0x02, X6, 8(AX)
+	VEXTRACTPS $0x02, X5, 8(AX)
 	JMP        store14_end
 
 store14_one:
-	VMOVSS X6, (AX)
+	VMOVSS X5, (AX)
 
 store14_end:
 	SHLQ $0x02, DI
@@ -3685,25 +3685,25 @@ row:
 
 blocks:
 	VMOVUPS     (BX), Y3
+	VMOVUPS     (DX), Y4
+	VFMADD213PS Y0, Y2, Y4
+	VDIVPS      Y4, Y3, Y4
+	VMOVUPS     Y4, (AX)
 	VMOVUPS     32(BX), Y4
-	VMOVUPS     64(BX), Y5
-	VMOVUPS     96(BX), Y6
-	VMOVUPS     (DX), Y7
-	VMOVUPS     32(DX), Y8
-	VMOVUPS     64(DX), Y9
-	VMOVUPS     96(DX), Y10
-	VFMADD213PS Y0, Y2, Y7
-	VFMADD213PS Y0, Y2, Y8
-	VFMADD213PS Y0, Y2, Y9
-	VFMADD213PS Y0, Y2, Y10
-	VDIVPS      Y7, Y3, Y7
-	VDIVPS      Y8, Y4, Y8
-	VDIVPS      Y9, Y5, Y9
-	VDIVPS      Y10, Y6, Y10
-	VMOVUPS     Y7, (AX)
-	VMOVUPS     Y8, 32(AX)
-	VMOVUPS     Y9, 64(AX)
-	VMOVUPS     Y10, 96(AX)
+	VMOVUPS     32(DX), Y3
+	VFMADD213PS Y0, Y2, Y3
+	VDIVPS      Y3, Y4, Y3
+	VMOVUPS     Y3, 32(AX)
+	VMOVUPS     64(BX), Y3
+	VMOVUPS     64(DX), Y4
+	VFMADD213PS Y0, Y2, Y4
+	VDIVPS      Y4, Y3, Y4
+	VMOVUPS     Y4, 64(AX)
+	VMOVUPS     96(BX), Y4
+	VMOVUPS     96(DX), Y3
+	VFMADD213PS Y0, Y2, Y3
+	VDIVPS      Y3, Y4, Y3
+	VMOVUPS     Y3, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, DX
@@ -3716,11 +3716,11 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y10
-	VMOVUPS     (DX), Y9
-	VFMADD213PS Y0, Y2, Y9
-	VDIVPS      Y9, Y10, Y9
-	VMOVUPS     Y9, (AX)
+	VMOVUPS     (BX), Y3
+	VMOVUPS     (DX), Y4
+	VFMADD213PS Y0, Y2, Y4
+	VDIVPS      Y4, Y3, Y4
+	VMOVUPS     Y4, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
@@ -3731,39 +3731,39 @@ vectors_end:
 	ADDQ        $+8, R8
 	TESTQ       R8, R8
 	JE          row_end
-	VMASKMOVPS  (BX), Y1, Y9
-	VMASKMOVPS  (DX), Y1, Y10
-	VFMADD213PS Y0, Y2, Y10
-	VDIVPS      Y10, Y9, Y10
+	VMASKMOVPS  (BX), Y1, Y4
+	VMASKMOVPS  (DX), Y1, Y3
+	VFMADD213PS Y0, Y2, Y3
+	VDIVPS      Y3, Y4, Y3
 	CMPQ        R8, $0x04
 	JL          store15_few
-	VMOVUPS     X10, (AX)
+	VMOVUPS     X3, (AX)
 	JE          store15_end
-	VPERM2F128  $0x01, Y10, Y10, Y10
+	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        R8, $0x06
 	JL          store15_five
-	VMOVLPS     X10, 16(AX)
+	VMOVLPS     X3, 16(AX)
 	JE          store15_swap
-	VEXTRACTPS  $0x02, X10, 24(AX)
+	VEXTRACTPS  $0x02, X3, 24(AX)
 	JMP         store15_swap
 
 store15_five:
-	VMOVSS X10, 16(AX)
+	VMOVSS X3, 16(AX)
 
 store15_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store15_end
 
 store15_few:
 	CMPQ       R8, $0x02
 	JL         store15_one
-	VMOVLPS    X10, (AX)
+	VMOVLPS    X3, (AX)
 	JE         store15_end
-	VEXTRACTPS $0x02, X10, 8(AX)
+	VEXTRACTPS $0x02, X3, 8(AX)
 	JMP        store15_end
 
 store15_one:
-	VMOVSS X10, (AX)
+	VMOVSS X3, (AX)
 
 store15_end:
 	SHLQ $0x02, R8
@@ -16807,13 +16807,13 @@ TEXT ·ReluAVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VMAXPS  (BX), Y1, Y0
-	VMAXPS  32(BX), Y1, Y2
-	VMAXPS  64(BX), Y1, Y3
-	VMAXPS  96(BX), Y1, Y4
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
+	VMAXPS  32(BX), Y1, Y0
+	VMOVUPS Y0, 32(AX)
+	VMAXPS  64(BX), Y1, Y0
+	VMOVUPS Y0, 64(AX)
+	VMAXPS  96(BX), Y1, Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	SUBQ    $+32, CX
@@ -16825,8 +16825,8 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMAXPS  (BX), Y1, Y4
-	VMOVUPS Y4, (AX)
+	VMAXPS  (BX), Y1, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -16838,39 +16838,39 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y4
+	VMOVUPS    32(DX)(CX*4), Y0
 	NEGQ       CX
-	VMASKMOVPS (BX), Y4, Y3
-	VMAXPS     Y3, Y1, Y3
+	VMASKMOVPS (BX), Y0, Y2
+	VMAXPS     Y2, Y1, Y2
 	CMPQ       CX, $0x04
 	JL         store101_few
-	VMOVUPS    X3, (AX)
+	VMOVUPS    X2, (AX)
 	JE         store101_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       CX, $0x06
 	JL         store101_five
-	VMOVLPS    X3, 16(AX)
+	VMOVLPS    X2, 16(AX)
 	JE         store101_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
+	VEXTRACTPS $0x02, X2, 24(AX)
 	JMP        store101_swap
 
 store101_five:
-	VMOVSS X3, 16(AX)
+	VMOVSS X2, 16(AX)
 
 store101_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store101_end
 
 store101_few:
 	CMPQ       CX, $0x02
 	JL         store101_one
-	VMOVLPS    X3, (AX)
+	VMOVLPS    X2, (AX)
 	JE         store101_end
-	VEXTRACTPS $0x02, X3, 8(AX)
+	VEXTRACTPS $0x02, X2, 8(AX)
 	JMP        store101_end
 
 store101_one:
-	VMOVSS X3, (AX)
+	VMOVSS X2, (AX)
 
 store101_end:
 done:
@@ -16944,13 +16944,13 @@ TEXT ·ReluStreamAVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VMAXPS   (BX), Y1, Y0
-	VMAXPS   32(BX), Y1, Y2
-	VMAXPS   64(BX), Y1, Y3
-	VMAXPS   96(BX), Y1, Y4
 	VMOVNTPS Y0, (AX)
-	VMOVNTPS Y2, 32(AX)
-	VMOVNTPS Y3, 64(AX)
-	VMOVNTPS Y4, 96(AX)
+	VMAXPS   32(BX), Y1, Y0
+	VMOVNTPS Y0, 32(AX)
+	VMAXPS   64(BX), Y1, Y0
+	VMOVNTPS Y0, 64(AX)
+	VMAXPS   96(BX), Y1, Y0
+	VMOVNTPS Y0, 96(AX)
 	ADDQ     $+128, AX
 	ADDQ     $+128, BX
 	SUBQ     $+32, CX
@@ -16972,17 +16972,17 @@ TEXT ·ReluBackwardAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VCMPPS  $0x01, (CX), Y1, Y0
-	VCMPPS  $0x01, 32(CX), Y1, Y2
-	VCMPPS  $0x01, 64(CX), Y1, Y3
-	VCMPPS  $0x01, 96(CX), Y1, Y4
 	VANDPS  (BX), Y0, Y0
-	VANDPS  32(BX), Y2, Y2
-	VANDPS  64(BX), Y3, Y3
-	VANDPS  96(BX), Y4, Y4
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
+	VCMPPS  $0x01, 32(CX), Y1, Y0
+	VANDPS  32(BX), Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VCMPPS  $0x01, 64(CX), Y1, Y0
+	VANDPS  64(BX), Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VCMPPS  $0x01, 96(CX), Y1, Y0
+	VANDPS  96(BX), Y0, Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -16995,9 +16995,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VCMPPS  $0x01, (CX), Y1, Y4
-	VANDPS  (BX), Y4, Y4
-	VMOVUPS Y4, (AX)
+	VCMPPS  $0x01, (CX), Y1, Y0
+	VANDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -17010,41 +17010,41 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y4
+	VMOVUPS    32(SI)(DX*4), Y0
 	NEGQ       DX
-	VMASKMOVPS (CX), Y4, Y3
-	VCMPPS     $0x01, Y3, Y1, Y3
-	VMASKMOVPS (BX), Y4, Y2
-	VANDPS     Y2, Y3, Y2
+	VMASKMOVPS (CX), Y0, Y2
+	VCMPPS     $0x01, Y2, Y1, Y2
+	VMASKMOVPS (BX), Y0, Y3
+	VANDPS     Y3, Y2, Y3
 	CMPQ       DX, $0x04
 	JL         store102_few
-	VMOVUPS    X2, (AX)
+	VMOVUPS    X3, (AX)
 	JE         store102_end
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
 	JL         store102_five
-	VMOVLPS    X2, 16(AX)
+	VMOVLPS    X3, 16(AX)
 	JE         store102_swap
-	VEXTRACTPS $0x02, X2, 24(AX)
+	VEXTRACTPS $0x02, X3, 24(AX)
 	JMP        store102_swap
 
 store102_five:
-	VMOVSS X2, 16(AX)
+	VMOVSS X3, 16(AX)
 
 store102_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store102_end
 
 store102_few:
 	CMPQ       DX, $0x02
 	JL         store102_one
-	VMOVLPS    X2, (AX)
+	VMOVLPS    X3, (AX)
 	JE         store102_end
-	VEXTRACTPS $0x02, X2, 8(AX)
+	VEXTRACTPS $0x02, X3, 8(AX)
 	JMP        store102_end
 
 store102_one:
-	VMOVSS X2, (AX)
+	VMOVSS X3, (AX)
 
 store102_end:
 done:
@@ -17134,17 +17134,17 @@ TEXT ·ReluBackwardStreamAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VCMPPS   $0x01, (CX), Y1, Y0
-	VCMPPS   $0x01, 32(CX), Y1, Y2
-	VCMPPS   $0x01, 64(CX), Y1, Y3
-	VCMPPS   $0x01, 96(CX), Y1, Y4
 	VANDPS   (BX), Y0, Y0
-	VANDPS   32(BX), Y2, Y2
-	VANDPS   64(BX), Y3, Y3
-	VANDPS   96(BX), Y4, Y4
 	VMOVNTPS Y0, (AX)
-	VMOVNTPS Y2, 32(AX)
-	VMOVNTPS Y3, 64(AX)
-	VMOVNTPS Y4, 96(AX)
+	VCMPPS   $0x01, 32(CX), Y1, Y0
+	VANDPS   32(BX), Y0, Y0
+	VMOVNTPS Y0, 32(AX)
+	VCMPPS   $0x01, 64(CX), Y1, Y0
+	VANDPS   64(BX), Y0, Y0
+	VMOVNTPS Y0, 64(AX)
+	VCMPPS   $0x01, 96(CX), Y1, Y0
+	VANDPS   96(BX), Y0, Y0
+	VMOVNTPS Y0, 96(AX)
 	ADDQ     $+128, AX
 	ADDQ     $+128, BX
 	ADDQ     $+128, CX
@@ -17603,21 +17603,21 @@ TEXT ·TanhBackwardAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y2
-	VMOVUPS      64(CX), Y3
-	VMOVUPS      96(CX), Y4
 	VFNMADD213PS Y1, Y0, Y0
-	VFNMADD213PS Y1, Y2, Y2
-	VFNMADD213PS Y1, Y3, Y3
-	VFNMADD213PS Y1, Y4, Y4
 	VMULPS       (BX), Y0, Y0
-	VMULPS       32(BX), Y2, Y2
-	VMULPS       64(BX), Y3, Y3
-	VMULPS       96(BX), Y4, Y4
 	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y2, 32(AX)
-	VMOVUPS      Y3, 64(AX)
-	VMOVUPS      Y4, 96(AX)
+	VMOVUPS      32(CX), Y0
+	VFNMADD213PS Y1, Y0, Y0
+	VMULPS       32(BX), Y0, Y0
+	VMOVUPS      Y0, 32(AX)
+	VMOVUPS      64(CX), Y0
+	VFNMADD213PS Y1, Y0, Y0
+	VMULPS       64(BX), Y0, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMOVUPS      96(CX), Y0
+	VFNMADD213PS Y1, Y0, Y0
+	VMULPS       96(BX), Y0, Y0
+	VMOVUPS      Y0, 96(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
 	ADDQ         $+128, CX
@@ -17630,10 +17630,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y4
-	VFNMADD213PS Y1, Y4, Y4
-	VMULPS       (BX), Y4, Y4
-	VMOVUPS      Y4, (AX)
+	VMOVUPS      (CX), Y0
+	VFNMADD213PS Y1, Y0, Y0
+	VMULPS       (BX), Y0, Y0
+	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -17646,41 +17646,41 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y4
+	VMOVUPS      32(SI)(DX*4), Y0
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y4, Y3
-	VMASKMOVPS   (BX), Y4, Y2
-	VFNMADD213PS Y1, Y3, Y3
-	VMULPS       Y3, Y2, Y3
+	VMASKMOVPS   (CX), Y0, Y2
+	VMASKMOVPS   (BX), Y0, Y3
+	VFNMADD213PS Y1, Y2, Y2
+	VMULPS       Y2, Y3, Y2
 	CMPQ         DX, $0x04
 	JL           store104_few
-	VMOVUPS      X3, (AX)
+	VMOVUPS      X2, (AX)
 	JE           store104_end
-	VPERM2F128   $0x01, Y3, Y3, Y3
+	VPERM2F128   $0x01, Y2, Y2, Y2
 	CMPQ         DX, $0x06
 	JL           store104_five
-	VMOVLPS      X3, 16(AX)
+	VMOVLPS      X2, 16(AX)
 	JE           store104_swap
-	VEXTRACTPS   $0x02, X3, 24(AX)
+	VEXTRACTPS   $0x02, X2, 24(AX)
 	JMP          store104_swap
 
 store104_five:
-	VMOVSS X3, 16(AX)
+	VMOVSS X2, 16(AX)
 
 store104_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store104_end
 
 store104_few:
 	CMPQ       DX, $0x02
 	JL         store104_one
-	VMOVLPS    X3, (AX)
+	VMOVLPS    X2, (AX)
 	JE         store104_end
-	VEXTRACTPS $0x02, X3, 8(AX)
+	VEXTRACTPS $0x02, X2, 8(AX)
 	JMP        store104_end
 
 store104_one:
-	VMOVSS X3, (AX)
+	VMOVSS X2, (AX)
 
 store104_end:
 done:
@@ -17770,21 +17770,21 @@ TEXT ·TanhBackwardStreamAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y2
-	VMOVUPS      64(CX), Y3
-	VMOVUPS      96(CX), Y4
 	VFNMADD213PS Y1, Y0, Y0
-	VFNMADD213PS Y1, Y2, Y2
-	VFNMADD213PS Y1, Y3, Y3
-	VFNMADD213PS Y1, Y4, Y4
 	VMULPS       (BX), Y0, Y0
-	VMULPS       32(BX), Y2, Y2
-	VMULPS       64(BX), Y3, Y3
-	VMULPS       96(BX), Y4, Y4
 	VMOVNTPS     Y0, (AX)
-	VMOVNTPS     Y2, 32(AX)
-	VMOVNTPS     Y3, 64(AX)
-	VMOVNTPS     Y4, 96(AX)
+	VMOVUPS      32(CX), Y0
+	VFNMADD213PS Y1, Y0, Y0
+	VMULPS       32(BX), Y0, Y0
+	VMOVNTPS     Y0, 32(AX)
+	VMOVUPS      64(CX), Y0
+	VFNMADD213PS Y1, Y0, Y0
+	VMULPS       64(BX), Y0, Y0
+	VMOVNTPS     Y0, 64(AX)
+	VMOVUPS      96(CX), Y0
+	VFNMADD213PS Y1, Y0, Y0
+	VMULPS       96(BX), Y0, Y0
+	VMOVNTPS     Y0, 96(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
 	ADDQ         $+128, CX
@@ -20160,13 +20160,13 @@ TEXT ·SqrtAVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VSQRTPS (BX), Y0
-	VSQRTPS 32(BX), Y1
-	VSQRTPS 64(BX), Y2
-	VSQRTPS 96(BX), Y3
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
+	VSQRTPS 32(BX), Y0
+	VMOVUPS Y0, 32(AX)
+	VSQRTPS 64(BX), Y0
+	VMOVUPS Y0, 64(AX)
+	VSQRTPS 96(BX), Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	SUBQ    $+32, CX
@@ -20178,8 +20178,8 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VSQRTPS (BX), Y3
-	VMOVUPS Y3, (AX)
+	VSQRTPS (BX), Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -20191,39 +20191,39 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y3
+	VMOVUPS    32(DX)(CX*4), Y0
 	NEGQ       CX
-	VMASKMOVPS (BX), Y3, Y2
-	VSQRTPS    Y2, Y2
+	VMASKMOVPS (BX), Y0, Y1
+	VSQRTPS    Y1, Y1
 	CMPQ       CX, $0x04
 	JL         store123_few
-	VMOVUPS    X2, (AX)
+	VMOVUPS    X1, (AX)
 	JE         store123_end
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
 	JL         store123_five
-	VMOVLPS    X2, 16(AX)
+	VMOVLPS    X1, 16(AX)
 	JE         store123_swap
-	VEXTRACTPS $0x02, X2, 24(AX)
+	VEXTRACTPS $0x02, X1, 24(AX)
 	JMP        store123_swap
 
 store123_five:
-	VMOVSS X2, 16(AX)
+	VMOVSS X1, 16(AX)
 
 store123_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	VPERM2F128 $0x01, Y1, Y1, Y1
 	JMP        store123_end
 
 store123_few:
 	CMPQ       CX, $0x02
 	JL         store123_one
-	VMOVLPS    X2, (AX)
+	VMOVLPS    X1, (AX)
 	JE         store123_end
-	VEXTRACTPS $0x02, X2, 8(AX)
+	VEXTRACTPS $0x02, X1, 8(AX)
 	JMP        store123_end
 
 store123_one:
-	VMOVSS X2, (AX)
+	VMOVSS X1, (AX)
 
 store123_end:
 done:
@@ -20295,13 +20295,13 @@ TEXT ·SqrtStreamAVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VSQRTPS  (BX), Y0
-	VSQRTPS  32(BX), Y1
-	VSQRTPS  64(BX), Y2
-	VSQRTPS  96(BX), Y3
 	VMOVNTPS Y0, (AX)
-	VMOVNTPS Y1, 32(AX)
-	VMOVNTPS Y2, 64(AX)
-	VMOVNTPS Y3, 96(AX)
+	VSQRTPS  32(BX), Y0
+	VMOVNTPS Y0, 32(AX)
+	VSQRTPS  64(BX), Y0
+	VMOVNTPS Y0, 64(AX)
+	VSQRTPS  96(BX), Y0
+	VMOVNTPS Y0, 96(AX)
 	ADDQ     $+128, AX
 	ADDQ     $+128, BX
 	SUBQ     $+32, CX
@@ -22100,21 +22100,21 @@ TEXT ·SigmoidBackwardAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
-	VMOVUPS      64(CX), Y2
-	VMOVUPS      96(CX), Y3
 	VFNMADD213PS Y0, Y0, Y0
-	VFNMADD213PS Y1, Y1, Y1
-	VFNMADD213PS Y2, Y2, Y2
-	VFNMADD213PS Y3, Y3, Y3
 	VMULPS       (BX), Y0, Y0
-	VMULPS       32(BX), Y1, Y1
-	VMULPS       64(BX), Y2, Y2
-	VMULPS       96(BX), Y3, Y3
 	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      32(CX), Y0
+	VFNMADD213PS Y0, Y0, Y0
+	VMULPS       32(BX), Y0, Y0
+	VMOVUPS      Y0, 32(AX)
+	VMOVUPS      64(CX), Y0
+	VFNMADD213PS Y0, Y0, Y0
+	VMULPS       64(BX), Y0, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMOVUPS      96(CX), Y0
+	VFNMADD213PS Y0, Y0, Y0
+	VMULPS       96(BX), Y0, Y0
+	VMOVUPS      Y0, 96(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
 	ADDQ         $+128, CX
@@ -22127,10 +22127,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y3
-	VFNMADD213PS Y3, Y3, Y3
-	VMULPS       (BX), Y3, Y3
-	VMOVUPS      Y3, (AX)
+	VMOVUPS      (CX), Y0
+	VFNMADD213PS Y0, Y0, Y0
+	VMULPS       (BX), Y0, Y0
+	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -22143,41 +22143,41 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y3
+	VMOVUPS      32(SI)(DX*4), Y0
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y3, Y2
-	VMASKMOVPS   (BX), Y3, Y1
-	VFNMADD213PS Y2, Y2, Y2
-	VMULPS       Y2, Y1, Y2
+	VMASKMOVPS   (CX), Y0, Y1
+	VMASKMOVPS   (BX), Y0, Y2
+	VFNMADD213PS Y1, Y1, Y1
+	VMULPS       Y1, Y2, Y1
 	CMPQ         DX, $0x04
 	JL           store128_few
-	VMOVUPS      X2, (AX)
+	VMOVUPS      X1, (AX)
 	JE           store128_end
-	VPERM2F128   $0x01, Y2, Y2, Y2
+	VPERM2F128   $0x01, Y1, Y1, Y1
 	CMPQ         DX, $0x06
 	JL           store128_five
-	VMOVLPS      X2, 16(AX)
+	VMOVLPS      X1, 16(AX)
 	JE           store128_swap
-	VEXTRACTPS   $0x02, X2, 24(AX)
+	VEXTRACTPS   $0x02, X1, 24(AX)
 	JMP          store128_swap
 
 store128_five:
-	VMOVSS X2, 16(AX)
+	VMOVSS X1, 16(AX)
 
 store128_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	VPERM2F128 $0x01, Y1, Y1, Y1
 	JMP        store128_end
 
 store128_few:
 	CMPQ       DX, $0x02
 	JL         store128_one
-	VMOVLPS    X2, (AX)
+	VMOVLPS    X1, (AX)
 	JE         store128_end
-	VEXTRACTPS $0x02, X2, 8(AX)
+	VEXTRACTPS $0x02, X1, 8(AX)
 	JMP        store128_end
 
 store128_one:
-	VMOVSS X2, (AX)
+	VMOVSS X1, (AX)
 
 store128_end:
 done:
@@ -22265,21 +22265,21 @@ TEXT ·SigmoidBackwardStreamAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
-	VMOVUPS      64(CX), Y2
-	VMOVUPS      96(CX), Y3
 	VFNMADD213PS Y0, Y0, Y0
-	VFNMADD213PS Y1, Y1, Y1
-	VFNMADD213PS Y2, Y2, Y2
-	VFNMADD213PS Y3, Y3, Y3
 	VMULPS       (BX), Y0, Y0
-	VMULPS       32(BX), Y1, Y1
-	VMULPS       64(BX), Y2, Y2
-	VMULPS       96(BX), Y3, Y3
 	VMOVNTPS     Y0, (AX)
-	VMOVNTPS     Y1, 32(AX)
-	VMOVNTPS     Y2, 64(AX)
-	VMOVNTPS     Y3, 96(AX)
+	VMOVUPS      32(CX), Y0
+	VFNMADD213PS Y0, Y0, Y0
+	VMULPS       32(BX), Y0, Y0
+	VMOVNTPS     Y0, 32(AX)
+	VMOVUPS      64(CX), Y0
+	VFNMADD213PS Y0, Y0, Y0
+	VMULPS       64(BX), Y0, Y0
+	VMOVNTPS     Y0, 64(AX)
+	VMOVUPS      96(CX), Y0
+	VFNMADD213PS Y0, Y0, Y0
+	VMULPS       96(BX), Y0, Y0
+	VMOVNTPS     Y0, 96(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
 	ADDQ         $+128, CX
@@ -26163,21 +26163,21 @@ TEXT ·LogSoftmaxAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS (BX), Y2
-	VMOVUPS 32(BX), Y3
-	VMOVUPS 64(BX), Y4
-	VMOVUPS 96(BX), Y5
 	VSUBPS  Y0, Y2, Y2
-	VSUBPS  Y0, Y3, Y3
-	VSUBPS  Y0, Y4, Y4
-	VSUBPS  Y0, Y5, Y5
 	VSUBPS  Y1, Y2, Y2
-	VSUBPS  Y1, Y3, Y3
-	VSUBPS  Y1, Y4, Y4
-	VSUBPS  Y1, Y5, Y5
 	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	VMOVUPS Y4, 64(AX)
-	VMOVUPS Y5, 96(AX)
+	VMOVUPS 32(BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS 64(BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS 96(BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	SUBQ    $+32, CX
@@ -26189,10 +26189,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y5
-	VSUBPS  Y0, Y5, Y5
-	VSUBPS  Y1, Y5, Y5
-	VMOVUPS Y5, (AX)
+	VMOVUPS (BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -26204,40 +26204,40 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y5
+	VMOVUPS    32(DX)(CX*4), Y2
 	NEGQ       CX
-	VMASKMOVPS (BX), Y5, Y4
-	VSUBPS     Y0, Y4, Y4
-	VSUBPS     Y1, Y4, Y4
+	VMASKMOVPS (BX), Y2, Y3
+	VSUBPS     Y0, Y3, Y3
+	VSUBPS     Y1, Y3, Y3
 	CMPQ       CX, $0x04
 	JL         store135_few
-	VMOVUPS    X4, (AX)
+	VMOVUPS    X3, (AX)
 	JE         store135_end
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
 	JL         store135_five
-	VMOVLPS    X4, 16(AX)
+	VMOVLPS    X3, 16(AX)
 	JE         store135_swap
-	VEXTRACTPS $0x02, X4, 24(AX)
+	VEXTRACTPS $0x02, X3, 24(AX)
 	JMP        store135_swap
 
 store135_five:
-	VMOVSS X4, 16(AX)
+	VMOVSS X3, 16(AX)
 
 store135_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store135_end
 
 store135_few:
 	CMPQ       CX, $0x02
 	JL         store135_one
-	VMOVLPS    X4, (AX)
+	VMOVLPS    X3, (AX)
 	JE         store135_end
-	VEXTRACTPS $0x02, X4, 8(AX)
+	VEXTRACTPS $0x02, X3, 8(AX)
 	JMP        store135_end
 
 store135_one:
-	VMOVSS X4, (AX)
+	VMOVSS X3, (AX)
 
 store135_end:
 done:
@@ -26319,21 +26319,21 @@ TEXT ·LogSoftmaxStreamAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS  (BX), Y2
-	VMOVUPS  32(BX), Y3
-	VMOVUPS  64(BX), Y4
-	VMOVUPS  96(BX), Y5
 	VSUBPS   Y0, Y2, Y2
-	VSUBPS   Y0, Y3, Y3
-	VSUBPS   Y0, Y4, Y4
-	VSUBPS   Y0, Y5, Y5
 	VSUBPS   Y1, Y2, Y2
-	VSUBPS   Y1, Y3, Y3
-	VSUBPS   Y1, Y4, Y4
-	VSUBPS   Y1, Y5, Y5
 	VMOVNTPS Y2, (AX)
-	VMOVNTPS Y3, 32(AX)
-	VMOVNTPS Y4, 64(AX)
-	VMOVNTPS Y5, 96(AX)
+	VMOVUPS  32(BX), Y2
+	VSUBPS   Y0, Y2, Y2
+	VSUBPS   Y1, Y2, Y2
+	VMOVNTPS Y2, 32(AX)
+	VMOVUPS  64(BX), Y2
+	VSUBPS   Y0, Y2, Y2
+	VSUBPS   Y1, Y2, Y2
+	VMOVNTPS Y2, 64(AX)
+	VMOVUPS  96(BX), Y2
+	VSUBPS   Y0, Y2, Y2
+	VSUBPS   Y1, Y2, Y2
+	VMOVNTPS Y2, 96(AX)
 	ADDQ     $+128, AX
 	ADDQ     $+128, BX
 	SUBQ     $+32, CX
@@ -26688,17 +26688,17 @@ TEXT ·AddAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
 	VADDPS  (BX), Y0, Y0
-	VADDPS  32(BX), Y1, Y1
-	VADDPS  64(BX), Y2, Y2
-	VADDPS  96(BX), Y3, Y3
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
+	VMOVUPS 32(CX), Y0
+	VADDPS  32(BX), Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(CX), Y0
+	VADDPS  64(BX), Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(CX), Y0
+	VADDPS  96(BX), Y0, Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -26711,9 +26711,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (CX), Y3
-	VADDPS  (BX), Y3, Y3
-	VMOVUPS Y3, (AX)
+	VMOVUPS (CX), Y0
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -26726,40 +26726,40 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y3
+	VMOVUPS    32(SI)(DX*4), Y0
 	NEGQ       DX
-	VMASKMOVPS (BX), Y3, Y2
-	VMASKMOVPS (CX), Y3, Y1
-	VADDPS     Y1, Y2, Y1
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y2
+	VADDPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
 	JL         store137_few
-	VMOVUPS    X1, (AX)
+	VMOVUPS    X2, (AX)
 	JE         store137_end
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
 	JL         store137_five
-	VMOVLPS    X1, 16(AX)
+	VMOVLPS    X2, 16(AX)
 	JE         store137_swap
-	VEXTRACTPS $0x02, X1, 24(AX)
+	VEXTRACTPS $0x02, X2, 24(AX)
 	JMP        store137_swap
 
 store137_five:
-	VMOVSS X1, 16(AX)
+	VMOVSS X2, 16(AX)
 
 store137_swap:
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store137_end
 
 store137_few:
 	CMPQ       DX, $0x02
 	JL         store137_one
-	VMOVLPS    X1, (AX)
+	VMOVLPS    X2, (AX)
 	JE         store137_end
-	VEXTRACTPS $0x02, X1, 8(AX)
+	VEXTRACTPS $0x02, X2, 8(AX)
 	JMP        store137_end
 
 store137_one:
-	VMOVSS X1, (AX)
+	VMOVSS X2, (AX)
 
 store137_end:
 done:
@@ -26841,17 +26841,17 @@ TEXT ·AddStreamAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS  (CX), Y0
-	VMOVUPS  32(CX), Y1
-	VMOVUPS  64(CX), Y2
-	VMOVUPS  96(CX), Y3
 	VADDPS   (BX), Y0, Y0
-	VADDPS   32(BX), Y1, Y1
-	VADDPS   64(BX), Y2, Y2
-	VADDPS   96(BX), Y3, Y3
 	VMOVNTPS Y0, (AX)
-	VMOVNTPS Y1, 32(AX)
-	VMOVNTPS Y2, 64(AX)
-	VMOVNTPS Y3, 96(AX)
+	VMOVUPS  32(CX), Y0
+	VADDPS   32(BX), Y0, Y0
+	VMOVNTPS Y0, 32(AX)
+	VMOVUPS  64(CX), Y0
+	VADDPS   64(BX), Y0, Y0
+	VMOVNTPS Y0, 64(AX)
+	VMOVUPS  96(CX), Y0
+	VADDPS   96(BX), Y0, Y0
+	VMOVNTPS Y0, 96(AX)
 	ADDQ     $+128, AX
 	ADDQ     $+128, BX
 	ADDQ     $+128, CX
@@ -26873,17 +26873,17 @@ TEXT ·SubAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
 	VSUBPS  (CX), Y0, Y0
-	VSUBPS  32(CX), Y1, Y1
-	VSUBPS  64(CX), Y2, Y2
-	VSUBPS  96(CX), Y3, Y3
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
+	VMOVUPS 32(BX), Y0
+	VSUBPS  32(CX), Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(BX), Y0
+	VSUBPS  64(CX), Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(BX), Y0
+	VSUBPS  96(CX), Y0, Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -26896,9 +26896,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y3
-	VSUBPS  (CX), Y3, Y3
-	VMOVUPS Y3, (AX)
+	VMOVUPS (BX), Y0
+	VSUBPS  (CX), Y0, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -26911,40 +26911,40 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y3
+	VMOVUPS    32(SI)(DX*4), Y0
 	NEGQ       DX
-	VMASKMOVPS (BX), Y3, Y2
-	VMASKMOVPS (CX), Y3, Y1
-	VSUBPS     Y1, Y2, Y1
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y2
+	VSUBPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
 	JL         store138_few
-	VMOVUPS    X1, (AX)
+	VMOVUPS    X2, (AX)
 	JE         store138_end
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
 	JL         store138_five
-	VMOVLPS    X1, 16(AX)
+	VMOVLPS    X2, 16(AX)
 	JE         store138_swap
-	VEXTRACTPS $0x02, X1, 24(AX)
+	VEXTRACTPS $0x02, X2, 24(AX)
 	JMP        store138_swap
 
 store138_five:
-	VMOVSS X1, 16(AX)
+	VMOVSS X2, 16(AX)
 
 store138_swap:
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store138_end
 
 store138_few:
 	CMPQ       DX, $0x02
 	JL         store138_one
-	VMOVLPS    X1, (AX)
+	VMOVLPS    X2, (AX)
 	JE         store138_end
-	VEXTRACTPS $0x02, X1, 8(AX)
+	VEXTRACTPS $0x02, X2, 8(AX)
 	JMP        store138_end
 
 store138_one:
-	VMOVSS X1, (AX)
+	VMOVSS X2, (AX)
 
 store138_end:
 done:
@@ -27026,17 +27026,17 @@ TEXT ·SubStreamAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS  (BX), Y0
-	VMOVUPS  32(BX), Y1
-	VMOVUPS  64(BX), Y2
-	VMOVUPS  96(BX), Y3
 	VSUBPS   (CX), Y0, Y0
-	VSUBPS   32(CX), Y1, Y1
-	VSUBPS   64(CX), Y2, Y2
-	VSUBPS   96(CX), Y3, Y3
 	VMOVNTPS Y0, (AX)
-	VMOVNTPS Y1, 32(AX)
-	VMOVNTPS Y2, 64(AX)
-	VMOVNTPS Y3, 96(AX)
+	VMOVUPS  32(BX), Y0
+	VSUBPS   32(CX), Y0, Y0
+	VMOVNTPS Y0, 32(AX)
+	VMOVUPS  64(BX), Y0
+	VSUBPS   64(CX), Y0, Y0
+	VMOVNTPS Y0, 64(AX)
+	VMOVUPS  96(BX), Y0
+	VSUBPS   96(CX), Y0, Y0
+	VMOVNTPS Y0, 96(AX)
 	ADDQ     $+128, AX
 	ADDQ     $+128, BX
 	ADDQ     $+128, CX
@@ -27058,17 +27058,17 @@ TEXT ·MulAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
 	VMULPS  (BX), Y0, Y0
-	VMULPS  32(BX), Y1, Y1
-	VMULPS  64(BX), Y2, Y2
-	VMULPS  96(BX), Y3, Y3
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
+	VMOVUPS 32(CX), Y0
+	VMULPS  32(BX), Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(CX), Y0
+	VMULPS  64(BX), Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(CX), Y0
+	VMULPS  96(BX), Y0, Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -27081,9 +27081,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (CX), Y3
-	VMULPS  (BX), Y3, Y3
-	VMOVUPS Y3, (AX)
+	VMOVUPS (CX), Y0
+	VMULPS  (BX), Y0, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -27096,40 +27096,40 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y3
+	VMOVUPS    32(SI)(DX*4), Y0
 	NEGQ       DX
-	VMASKMOVPS (BX), Y3, Y2
-	VMASKMOVPS (CX), Y3, Y1
-	VMULPS     Y1, Y2, Y1
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y2
+	VMULPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
 	JL         store139_few
-	VMOVUPS    X1, (AX)
+	VMOVUPS    X2, (AX)
 	JE         store139_end
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
 	JL         store139_five
-	VMOVLPS    X1, 16(AX)
+	VMOVLPS    X2, 16(AX)
 	JE         store139_swap
-	VEXTRACTPS $0x02, X1, 24(AX)
+	VEXTRACTPS $0x02, X2, 24(AX)
 	JMP        store139_swap
 
 store139_five:
-	VMOVSS X1, 16(AX)
+	VMOVSS X2, 16(AX)
 
 store139_swap:
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store139_end
 
 store139_few:
 	CMPQ       DX, $0x02
 	JL         store139_one
-	VMOVLPS    X1, (AX)
+	VMOVLPS    X2, (AX)
 	JE         store139_end
-	VEXTRACTPS $0x02, X1, 8(AX)
+	VEXTRACTPS $0x02, X2, 8(AX)
 	JMP        store139_end
 
 store139_one:
-	VMOVSS X1, (AX)
+	VMOVSS X2, (AX)
 
 store139_end:
 done:
@@ -27211,17 +27211,17 @@ TEXT ·MulStreamAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS  (CX), Y0
-	VMOVUPS  32(CX), Y1
-	VMOVUPS  64(CX), Y2
-	VMOVUPS  96(CX), Y3
 	VMULPS   (BX), Y0, Y0
-	VMULPS   32(BX), Y1, Y1
-	VMULPS   64(BX), Y2, Y2
-	VMULPS   96(BX), Y3, Y3
 	VMOVNTPS Y0, (AX)
-	VMOVNTPS Y1, 32(AX)
-	VMOVNTPS Y2, 64(AX)
-	VMOVNTPS Y3, 96(AX)
+	VMOVUPS  32(CX), Y0
+	VMULPS   32(BX), Y0, Y0
+	VMOVNTPS Y0, 32(AX)
+	VMOVUPS  64(CX), Y0
+	VMULPS   64(BX), Y0, Y0
+	VMOVNTPS Y0, 64(AX)
+	VMOVUPS  96(CX), Y0
+	VMULPS   96(BX), Y0, Y0
+	VMOVNTPS Y0, 96(AX)
 	ADDQ     $+128, AX
 	ADDQ     $+128, BX
 	ADDQ     $+128, CX
@@ -27243,17 +27243,17 @@ TEXT ·DivAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
 	VDIVPS  (CX), Y0, Y0
-	VDIVPS  32(CX), Y1, Y1
-	VDIVPS  64(CX), Y2, Y2
-	VDIVPS  96(CX), Y3, Y3
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
+	VMOVUPS 32(BX), Y0
+	VDIVPS  32(CX), Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(BX), Y0
+	VDIVPS  64(CX), Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(BX), Y0
+	VDIVPS  96(CX), Y0, Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -27266,9 +27266,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y3
-	VDIVPS  (CX), Y3, Y3
-	VMOVUPS Y3, (AX)
+	VMOVUPS (BX), Y0
+	VDIVPS  (CX), Y0, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -27281,40 +27281,40 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y3
+	VMOVUPS    32(SI)(DX*4), Y0
 	NEGQ       DX
-	VMASKMOVPS (BX), Y3, Y2
-	VMASKMOVPS (CX), Y3, Y1
-	VDIVPS     Y1, Y2, Y1
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y2
+	VDIVPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
 	JL         store140_few
-	VMOVUPS    X1, (AX)
+	VMOVUPS    X2, (AX)
 	JE         store140_end
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
 	JL         store140_five
-	VMOVLPS    X1, 16(AX)
+	VMOVLPS    X2, 16(AX)
 	JE         store140_swap
-	VEXTRACTPS $0x02, X1, 24(AX)
+	VEXTRACTPS $0x02, X2, 24(AX)
 	JMP        store140_swap
 
 store140_five:
-	VMOVSS X1, 16(AX)
+	VMOVSS X2, 16(AX)
 
 store140_swap:
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store140_end
 
 store140_few:
 	CMPQ       DX, $0x02
 	JL         store140_one
-	VMOVLPS    X1, (AX)
+	VMOVLPS    X2, (AX)
 	JE         store140_end
-	VEXTRACTPS $0x02, X1, 8(AX)
+	VEXTRACTPS $0x02, X2, 8(AX)
 	JMP        store140_end
 
 store140_one:
-	VMOVSS X1, (AX)
+	VMOVSS X2, (AX)
 
 store140_end:
 done:
@@ -27396,17 +27396,17 @@ TEXT ·DivStreamAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS  (BX), Y0
-	VMOVUPS  32(BX), Y1
-	VMOVUPS  64(BX), Y2
-	VMOVUPS  96(BX), Y3
 	VDIVPS   (CX), Y0, Y0
-	VDIVPS   32(CX), Y1, Y1
-	VDIVPS   64(CX), Y2, Y2
-	VDIVPS   96(CX), Y3, Y3
 	VMOVNTPS Y0, (AX)
-	VMOVNTPS Y1, 32(AX)
-	VMOVNTPS Y2, 64(AX)
-	VMOVNTPS Y3, 96(AX)
+	VMOVUPS  32(BX), Y0
+	VDIVPS   32(CX), Y0, Y0
+	VMOVNTPS Y0, 32(AX)
+	VMOVUPS  64(BX), Y0
+	VDIVPS   64(CX), Y0, Y0
+	VMOVNTPS Y0, 64(AX)
+	VMOVUPS  96(BX), Y0
+	VDIVPS   96(CX), Y0, Y0
+	VMOVNTPS Y0, 96(AX)
 	ADDQ     $+128, AX
 	ADDQ     $+128, BX
 	ADDQ     $+128, CX
@@ -27429,21 +27429,21 @@ TEXT ·MulAddAVX2(SB), NOSPLIT, $0-40
 
 blocks:
 	VMOVUPS     (CX), Y0
+	VMOVUPS     (DX), Y1
+	VFMADD231PS (BX), Y0, Y1
+	VMOVUPS     Y1, (AX)
 	VMOVUPS     32(CX), Y1
-	VMOVUPS     64(CX), Y2
-	VMOVUPS     96(CX), Y3
-	VMOVUPS     (DX), Y4
-	VMOVUPS     32(DX), Y5
-	VMOVUPS     64(DX), Y6
-	VMOVUPS     96(DX), Y7
-	VFMADD231PS (BX), Y0, Y4
-	VFMADD231PS 32(BX), Y1, Y5
-	VFMADD231PS 64(BX), Y2, Y6
-	VFMADD231PS 96(BX), Y3, Y7
-	VMOVUPS     Y4, (AX)
-	VMOVUPS     Y5, 32(AX)
-	VMOVUPS     Y6, 64(AX)
-	VMOVUPS     Y7, 96(AX)
+	VMOVUPS     32(DX), Y0
+	VFMADD231PS 32(BX), Y1, Y0
+	VMOVUPS     Y0, 32(AX)
+	VMOVUPS     64(CX), Y0
+	VMOVUPS     64(DX), Y1
+	VFMADD231PS 64(BX), Y0, Y1
+	VMOVUPS     Y1, 64(AX)
+	VMOVUPS     96(CX), Y1
+	VMOVUPS     96(DX), Y0
+	VFMADD231PS 96(BX), Y1, Y0
+	VMOVUPS     Y0, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -27457,10 +27457,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Y7
-	VMOVUPS     (DX), Y6
-	VFMADD231PS (BX), Y7, Y6
-	VMOVUPS     Y6, (AX)
+	VMOVUPS     (CX), Y0
+	VMOVUPS     (DX), Y1
+	VFMADD231PS (BX), Y0, Y1
+	VMOVUPS     Y1, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -27474,41 +27474,41 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y6
+	VMOVUPS     32(DI)(SI*4), Y1
 	NEGQ        SI
-	VMASKMOVPS  (BX), Y6, Y7
-	VMASKMOVPS  (CX), Y6, Y5
-	VMASKMOVPS  (DX), Y6, Y4
-	VFMADD231PS Y5, Y7, Y4
+	VMASKMOVPS  (BX), Y1, Y0
+	VMASKMOVPS  (CX), Y1, Y2
+	VMASKMOVPS  (DX), Y1, Y3
+	VFMADD231PS Y2, Y0, Y3
 	CMPQ        SI, $0x04
 	JL          store141_few
-	VMOVUPS     X4, (AX)
+	VMOVUPS     X3, (AX)
 	JE          store141_end
-	VPERM2F128  $0x01, Y4, Y4, Y4
+	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        SI, $0x06
 	JL          store141_five
-	VMOVLPS     X4, 16(AX)
+	VMOVLPS     X3, 16(AX)
 	JE          store141_swap
-	VEXTRACTPS  $0x02, X4, 24(AX)
+	VEXTRACTPS  $0x02, X3, 24(AX)
 	JMP         store141_swap
 
 store141_five:
-	VMOVSS X4, 16(AX)
+	VMOVSS X3, 16(AX)
 
 store141_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store141_end
 
 store141_few:
 	CMPQ       SI, $0x02
 	JL         store141_one
-	VMOVLPS    X4, (AX)
+	VMOVLPS    X3, (AX)
 	JE         store141_end
-	VEXTRACTPS $0x02, X4, 8(AX)
+	VEXTRACTPS $0x02, X3, 8(AX)
 	JMP        store141_end
 
 store141_one:
-	VMOVSS X4, (AX)
+	VMOVSS X3, (AX)
 
 store141_end:
 done:
@@ -27600,21 +27600,21 @@ TEXT ·MulAddStreamAVX2(SB), NOSPLIT, $0-40
 
 blocks:
 	VMOVUPS     (CX), Y0
+	VMOVUPS     (DX), Y1
+	VFMADD231PS (BX), Y0, Y1
+	VMOVNTPS    Y1, (AX)
 	VMOVUPS     32(CX), Y1
-	VMOVUPS     64(CX), Y2
-	VMOVUPS     96(CX), Y3
-	VMOVUPS     (DX), Y4
-	VMOVUPS     32(DX), Y5
-	VMOVUPS     64(DX), Y6
-	VMOVUPS     96(DX), Y7
-	VFMADD231PS (BX), Y0, Y4
-	VFMADD231PS 32(BX), Y1, Y5
-	VFMADD231PS 64(BX), Y2, Y6
-	VFMADD231PS 96(BX), Y3, Y7
-	VMOVNTPS    Y4, (AX)
-	VMOVNTPS    Y5, 32(AX)
-	VMOVNTPS    Y6, 64(AX)
-	VMOVNTPS    Y7, 96(AX)
+	VMOVUPS     32(DX), Y0
+	VFMADD231PS 32(BX), Y1, Y0
+	VMOVNTPS    Y0, 32(AX)
+	VMOVUPS     64(CX), Y0
+	VMOVUPS     64(DX), Y1
+	VFMADD231PS 64(BX), Y0, Y1
+	VMOVNTPS    Y1, 64(AX)
+	VMOVUPS     96(CX), Y1
+	VMOVUPS     96(DX), Y0
+	VFMADD231PS 96(BX), Y1, Y0
+	VMOVNTPS    Y0, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -27639,17 +27639,17 @@ TEXT ·ScaleAddAVX2(SB), NOSPLIT, $0-40
 
 blocks:
 	VMULPS      (CX), Y1, Y2
-	VMULPS      32(CX), Y1, Y3
-	VMULPS      64(CX), Y1, Y4
-	VMULPS      96(CX), Y1, Y5
 	VFMADD231PS (BX), Y0, Y2
-	VFMADD231PS 32(BX), Y0, Y3
-	VFMADD231PS 64(BX), Y0, Y4
-	VFMADD231PS 96(BX), Y0, Y5
 	VMOVUPS     Y2, (AX)
-	VMOVUPS     Y3, 32(AX)
-	VMOVUPS     Y4, 64(AX)
-	VMOVUPS     Y5, 96(AX)
+	VMULPS      32(CX), Y1, Y2
+	VFMADD231PS 32(BX), Y0, Y2
+	VMOVUPS     Y2, 32(AX)
+	VMULPS      64(CX), Y1, Y2
+	VFMADD231PS 64(BX), Y0, Y2
+	VMOVUPS     Y2, 64(AX)
+	VMULPS      96(CX), Y1, Y2
+	VFMADD231PS 96(BX), Y0, Y2
+	VMOVUPS     Y2, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -27662,9 +27662,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMULPS      (CX), Y1, Y5
-	VFMADD231PS (BX), Y0, Y5
-	VMOVUPS     Y5, (AX)
+	VMULPS      (CX), Y1, Y2
+	VFMADD231PS (BX), Y0, Y2
+	VMOVUPS     Y2, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -27677,41 +27677,41 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(SI)(DX*4), Y5
+	VMOVUPS     32(SI)(DX*4), Y2
 	NEGQ        DX
-	VMASKMOVPS  (BX), Y5, Y4
-	VMASKMOVPS  (CX), Y5, Y3
-	VMULPS      Y3, Y1, Y3
-	VFMADD231PS Y4, Y0, Y3
+	VMASKMOVPS  (BX), Y2, Y3
+	VMASKMOVPS  (CX), Y2, Y4
+	VMULPS      Y4, Y1, Y4
+	VFMADD231PS Y3, Y0, Y4
 	CMPQ        DX, $0x04
 	JL          store142_few
-	VMOVUPS     X3, (AX)
+	VMOVUPS     X4, (AX)
 	JE          store142_end
-	VPERM2F128  $0x01, Y3, Y3, Y3
+	VPERM2F128  $0x01, Y4, Y4, Y4
 	CMPQ        DX, $0x06
 	JL          store142_five
-	VMOVLPS     X3, 16(AX)
+	VMOVLPS     X4, 16(AX)
 	JE          store142_swap
-	VEXTRACTPS  $0x02, X3, 24(AX)
+	VEXTRACTPS  $0x02, X4, 24(AX)
 	JMP         store142_swap
 
 store142_five:
-	VMOVSS X3, 16(AX)
+	VMOVSS X4, 16(AX)
 
 store142_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y4, Y4, Y4
 	JMP        store142_end
 
 store142_few:
 	CMPQ       DX, $0x02
 	JL         store142_one
-	VMOVLPS    X3, (AX)
+	VMOVLPS    X4, (AX)
 	JE         store142_end
-	VEXTRACTPS $0x02, X3, 8(AX)
+	VEXTRACTPS $0x02, X4, 8(AX)
 	JMP        store142_end
 
 store142_one:
-	VMOVSS X3, (AX)
+	VMOVSS X4, (AX)
 
 store142_end:
 done:
@@ -27803,17 +27803,17 @@ TEXT ·ScaleAddStreamAVX2(SB), NOSPLIT, $0-40
 
 blocks:
 	VMULPS      (CX), Y1, Y2
-	VMULPS      32(CX), Y1, Y3
-	VMULPS      64(CX), Y1, Y4
-	VMULPS      96(CX), Y1, Y5
 	VFMADD231PS (BX), Y0, Y2
-	VFMADD231PS 32(BX), Y0, Y3
-	VFMADD231PS 64(BX), Y0, Y4
-	VFMADD231PS 96(BX), Y0, Y5
 	VMOVNTPS    Y2, (AX)
-	VMOVNTPS    Y3, 32(AX)
-	VMOVNTPS    Y4, 64(AX)
-	VMOVNTPS    Y5, 96(AX)
+	VMULPS      32(CX), Y1, Y2
+	VFMADD231PS 32(BX), Y0, Y2
+	VMOVNTPS    Y2, 32(AX)
+	VMULPS      64(CX), Y1, Y2
+	VFMADD231PS 64(BX), Y0, Y2
+	VMOVNTPS    Y2, 64(AX)
+	VMULPS      96(CX), Y1, Y2
+	VFMADD231PS 96(BX), Y0, Y2
+	VMOVNTPS    Y2, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -27834,21 +27834,21 @@ TEXT ·CopyVectorAVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	VMOVUPS 160(BX), Y5
-	VMOVUPS 192(BX), Y6
-	VMOVUPS 224(BX), Y7
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
-	VMOVUPS Y4, 128(AX)
-	VMOVUPS Y5, 160(AX)
-	VMOVUPS Y6, 192(AX)
-	VMOVUPS Y7, 224(AX)
+	VMOVUPS 32(BX), Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(BX), Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(BX), Y0
+	VMOVUPS Y0, 96(AX)
+	VMOVUPS 128(BX), Y0
+	VMOVUPS Y0, 128(AX)
+	VMOVUPS 160(BX), Y0
+	VMOVUPS Y0, 160(AX)
+	VMOVUPS 192(BX), Y0
+	VMOVUPS Y0, 192(AX)
+	VMOVUPS 224(BX), Y0
+	VMOVUPS Y0, 224(AX)
 	ADDQ    $+256, AX
 	ADDQ    $+256, BX
 	SUBQ    $+64, CX
@@ -27860,8 +27860,8 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y7
-	VMOVUPS Y7, (AX)
+	VMOVUPS (BX), Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -27873,38 +27873,38 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y7
+	VMOVUPS    32(DX)(CX*4), Y0
 	NEGQ       CX
-	VMASKMOVPS (BX), Y7, Y6
+	VMASKMOVPS (BX), Y0, Y1
 	CMPQ       CX, $0x04
 	JL         store143_few
-	VMOVUPS    X6, (AX)
+	VMOVUPS    X1, (AX)
 	JE         store143_end
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
 	JL         store143_five
-	VMOVLPS    X6, 16(AX)
+	VMOVLPS    X1, 16(AX)
 	JE         store143_swap
-	VEXTRACTPS $0x02, X6, 24(AX)
+	VEXTRACTPS $0x02, X1, 24(AX)
 	JMP        store143_swap
 
 store143_five:
-	VMOVSS X6, 16(AX)
+	VMOVSS X1, 16(AX)
 
 store143_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	VPERM2F128 $0x01, Y1, Y1, Y1
 	JMP        store143_end
 
 store143_few:
 	CMPQ       CX, $0x02
 	JL         store143_one
-	VMOVLPS    X6, (AX)
+	VMOVLPS    X1, (AX)
 	JE         store143_end
-	VEXTRACTPS $0x02, X6, 8(AX)
+	VEXTRACTPS $0x02, X1, 8(AX)
 	JMP        store143_end
 
 store143_one:
-	VMOVSS X6, (AX)
+	VMOVSS X1, (AX)
 
 store143_end:
 done:
@@ -27978,21 +27978,21 @@ TEXT ·CopyVectorStreamAVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VMOVUPS  (BX), Y0
-	VMOVUPS  32(BX), Y1
-	VMOVUPS  64(BX), Y2
-	VMOVUPS  96(BX), Y3
-	VMOVUPS  128(BX), Y4
-	VMOVUPS  160(BX), Y5
-	VMOVUPS  192(BX), Y6
-	VMOVUPS  224(BX), Y7
 	VMOVNTPS Y0, (AX)
-	VMOVNTPS Y1, 32(AX)
-	VMOVNTPS Y2, 64(AX)
-	VMOVNTPS Y3, 96(AX)
-	VMOVNTPS Y4, 128(AX)
-	VMOVNTPS Y5, 160(AX)
-	VMOVNTPS Y6, 192(AX)
-	VMOVNTPS Y7, 224(AX)
+	VMOVUPS  32(BX), Y0
+	VMOVNTPS Y0, 32(AX)
+	VMOVUPS  64(BX), Y0
+	VMOVNTPS Y0, 64(AX)
+	VMOVUPS  96(BX), Y0
+	VMOVNTPS Y0, 96(AX)
+	VMOVUPS  128(BX), Y0
+	VMOVNTPS Y0, 128(AX)
+	VMOVUPS  160(BX), Y0
+	VMOVNTPS Y0, 160(AX)
+	VMOVUPS  192(BX), Y0
+	VMOVNTPS Y0, 192(AX)
+	VMOVUPS  224(BX), Y0
+	VMOVNTPS Y0, 224(AX)
 	ADDQ     $+256, AX
 	ADDQ     $+256, BX
 	SUBQ     $+64, CX
@@ -28159,17 +28159,17 @@ TEXT ·ClampAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMAXPS  (BX), Y0, Y2
-	VMAXPS  32(BX), Y0, Y3
-	VMAXPS  64(BX), Y0, Y4
-	VMAXPS  96(BX), Y0, Y5
 	VMINPS  Y2, Y1, Y2
-	VMINPS  Y3, Y1, Y3
-	VMINPS  Y4, Y1, Y4
-	VMINPS  Y5, Y1, Y5
 	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	VMOVUPS Y4, 64(AX)
-	VMOVUPS Y5, 96(AX)
+	VMAXPS  32(BX), Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, 32(AX)
+	VMAXPS  64(BX), Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, 64(AX)
+	VMAXPS  96(BX), Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	SUBQ    $+32, CX
@@ -28181,9 +28181,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMAXPS  (BX), Y0, Y5
-	VMINPS  Y5, Y1, Y5
-	VMOVUPS Y5, (AX)
+	VMAXPS  (BX), Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -28195,40 +28195,40 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y5
+	VMOVUPS    32(DX)(CX*4), Y2
 	NEGQ       CX
-	VMASKMOVPS (BX), Y5, Y4
-	VMAXPS     Y4, Y0, Y4
-	VMINPS     Y4, Y1, Y4
+	VMASKMOVPS (BX), Y2, Y3
+	VMAXPS     Y3, Y0, Y3
+	VMINPS     Y3, Y1, Y3
 	CMPQ       CX, $0x04
 	JL         store145_few
-	VMOVUPS    X4, (AX)
+	VMOVUPS    X3, (AX)
 	JE         store145_end
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
 	JL         store145_five
-	VMOVLPS    X4, 16(AX)
+	VMOVLPS    X3, 16(AX)
 	JE         store145_swap
-	VEXTRACTPS $0x02, X4, 24(AX)
+	VEXTRACTPS $0x02, X3, 24(AX)
 	JMP        store145_swap
 
 store145_five:
-	VMOVSS X4, 16(AX)
+	VMOVSS X3, 16(AX)
 
 store145_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store145_end
 
 store145_few:
 	CMPQ       CX, $0x02
 	JL         store145_one
-	VMOVLPS    X4, (AX)
+	VMOVLPS    X3, (AX)
 	JE         store145_end
-	VEXTRACTPS $0x02, X4, 8(AX)
+	VEXTRACTPS $0x02, X3, 8(AX)
 	JMP        store145_end
 
 store145_one:
-	VMOVSS X4, (AX)
+	VMOVSS X3, (AX)
 
 store145_end:
 done:
@@ -28310,17 +28310,17 @@ TEXT ·ClampStreamAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMAXPS   (BX), Y0, Y2
-	VMAXPS   32(BX), Y0, Y3
-	VMAXPS   64(BX), Y0, Y4
-	VMAXPS   96(BX), Y0, Y5
 	VMINPS   Y2, Y1, Y2
-	VMINPS   Y3, Y1, Y3
-	VMINPS   Y4, Y1, Y4
-	VMINPS   Y5, Y1, Y5
 	VMOVNTPS Y2, (AX)
-	VMOVNTPS Y3, 32(AX)
-	VMOVNTPS Y4, 64(AX)
-	VMOVNTPS Y5, 96(AX)
+	VMAXPS   32(BX), Y0, Y2
+	VMINPS   Y2, Y1, Y2
+	VMOVNTPS Y2, 32(AX)
+	VMAXPS   64(BX), Y0, Y2
+	VMINPS   Y2, Y1, Y2
+	VMOVNTPS Y2, 64(AX)
+	VMAXPS   96(BX), Y0, Y2
+	VMINPS   Y2, Y1, Y2
+	VMOVNTPS Y2, 96(AX)
 	ADDQ     $+128, AX
 	ADDQ     $+128, BX
 	SUBQ     $+32, CX
@@ -28341,13 +28341,13 @@ TEXT ·AbsAVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VANDNPS (BX), Y1, Y0
-	VANDNPS 32(BX), Y1, Y2
-	VANDNPS 64(BX), Y1, Y3
-	VANDNPS 96(BX), Y1, Y4
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
+	VANDNPS 32(BX), Y1, Y0
+	VMOVUPS Y0, 32(AX)
+	VANDNPS 64(BX), Y1, Y0
+	VMOVUPS Y0, 64(AX)
+	VANDNPS 96(BX), Y1, Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	SUBQ    $+32, CX
@@ -28359,8 +28359,8 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VANDNPS (BX), Y1, Y4
-	VMOVUPS Y4, (AX)
+	VANDNPS (BX), Y1, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -28372,39 +28372,39 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y4
+	VMOVUPS    32(DX)(CX*4), Y0
 	NEGQ       CX
-	VMASKMOVPS (BX), Y4, Y3
-	VANDNPS    Y3, Y1, Y3
+	VMASKMOVPS (BX), Y0, Y2
+	VANDNPS    Y2, Y1, Y2
 	CMPQ       CX, $0x04
 	JL         store146_few
-	VMOVUPS    X3, (AX)
+	VMOVUPS    X2, (AX)
 	JE         store146_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       CX, $0x06
 	JL         store146_five
-	VMOVLPS    X3, 16(AX)
+	VMOVLPS    X2, 16(AX)
 	JE         store146_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
+	VEXTRACTPS $0x02, X2, 24(AX)
 	JMP        store146_swap
 
 store146_five:
-	VMOVSS X3, 16(AX)
+	VMOVSS X2, 16(AX)
 
 store146_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store146_end
 
 store146_few:
 	CMPQ       CX, $0x02
 	JL         store146_one
-	VMOVLPS    X3, (AX)
+	VMOVLPS    X2, (AX)
 	JE         store146_end
-	VEXTRACTPS $0x02, X3, 8(AX)
+	VEXTRACTPS $0x02, X2, 8(AX)
 	JMP        store146_end
 
 store146_one:
-	VMOVSS X3, (AX)
+	VMOVSS X2, (AX)
 
 store146_end:
 done:
@@ -28478,13 +28478,13 @@ TEXT ·AbsStreamAVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VANDNPS  (BX), Y1, Y0
-	VANDNPS  32(BX), Y1, Y2
-	VANDNPS  64(BX), Y1, Y3
-	VANDNPS  96(BX), Y1, Y4
 	VMOVNTPS Y0, (AX)
-	VMOVNTPS Y2, 32(AX)
-	VMOVNTPS Y3, 64(AX)
-	VMOVNTPS Y4, 96(AX)
+	VANDNPS  32(BX), Y1, Y0
+	VMOVNTPS Y0, 32(AX)
+	VANDNPS  64(BX), Y1, Y0
+	VMOVNTPS Y0, 64(AX)
+	VANDNPS  96(BX), Y1, Y0
+	VMOVNTPS Y0, 96(AX)
 	ADDQ     $+128, AX
 	ADDQ     $+128, BX
 	SUBQ     $+32, CX
@@ -32360,29 +32360,29 @@ pass6_fold:
 
 pass16_blocks:
 	VMOVUPS     (DX), Y10
-	VMOVUPS     32(DX), Y12
-	VMOVUPS     64(DX), Y5
-	VMOVUPS     96(DX), Y6
 	VSUBPS      Y4, Y10, Y10
-	VSUBPS      Y4, Y12, Y12
-	VSUBPS      Y4, Y5, Y5
-	VSUBPS      Y4, Y6, Y6
 	VMULPS      Y3, Y10, Y10
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (SI), Y10, Y12
+	VMOVUPS     Y12, (AX)
+	VMOVUPS     32(DX), Y12
+	VSUBPS      Y4, Y12, Y12
 	VMULPS      Y3, Y12, Y12
-	VMULPS      Y3, Y5, Y5
-	VMULPS      Y3, Y6, Y6
-	VMOVUPS     (DI), Y7
-	VMOVUPS     32(DI), Y8
-	VMOVUPS     64(DI), Y9
-	VMOVUPS     96(DI), Y11
-	VFMADD231PS (SI), Y10, Y7
-	VFMADD231PS 32(SI), Y12, Y8
-	VFMADD231PS 64(SI), Y5, Y9
-	VFMADD231PS 96(SI), Y6, Y11
-	VMOVUPS     Y7, (AX)
-	VMOVUPS     Y8, 32(AX)
-	VMOVUPS     Y9, 64(AX)
-	VMOVUPS     Y11, 96(AX)
+	VMOVUPS     32(DI), Y10
+	VFMADD231PS 32(SI), Y12, Y10
+	VMOVUPS     Y10, 32(AX)
+	VMOVUPS     64(DX), Y10
+	VSUBPS      Y4, Y10, Y10
+	VMULPS      Y3, Y10, Y10
+	VMOVUPS     64(DI), Y12
+	VFMADD231PS 64(SI), Y10, Y12
+	VMOVUPS     Y12, 64(AX)
+	VMOVUPS     96(DX), Y12
+	VSUBPS      Y4, Y12, Y12
+	VMULPS      Y3, Y12, Y12
+	VMOVUPS     96(DI), Y10
+	VFMADD231PS 96(SI), Y12, Y10
+	VMOVUPS     Y10, 96(AX)
 	ADDQ        $+128, DX
 	ADDQ        $+128, SI
 	ADDQ        $+128, DI
@@ -32396,12 +32396,12 @@ pass16_blocks_end:
 	JL   pass16_vectors_end
 
 pass16_vectors:
-	VMOVUPS     (DX), Y11
-	VSUBPS      Y4, Y11, Y11
-	VMULPS      Y3, Y11, Y11
-	VMOVUPS     (DI), Y9
-	VFMADD231PS (SI), Y11, Y9
-	VMOVUPS     Y9, (AX)
+	VMOVUPS     (DX), Y10
+	VSUBPS      Y4, Y10, Y10
+	VMULPS      Y3, Y10, Y10
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (SI), Y10, Y12
+	VMOVUPS     Y12, (AX)
 	ADDQ        $+32, DX
 	ADDQ        $+32, SI
 	ADDQ        $+32, DI
@@ -32413,41 +32413,41 @@ pass16_vectors_end:
 	ADDQ        $+8, R10
 	TESTQ       R10, R10
 	JE          pass16_end
-	VMASKMOVPS  (DX), Y2, Y9
-	VSUBPS      Y4, Y9, Y9
-	VMULPS      Y3, Y9, Y9
-	VMASKMOVPS  (SI), Y2, Y11
-	VMASKMOVPS  (DI), Y2, Y8
-	VFMADD231PS Y11, Y9, Y8
+	VMASKMOVPS  (DX), Y2, Y12
+	VSUBPS      Y4, Y12, Y12
+	VMULPS      Y3, Y12, Y12
+	VMASKMOVPS  (SI), Y2, Y10
+	VMASKMOVPS  (DI), Y2, Y5
+	VFMADD231PS Y10, Y12, Y5
 	CMPQ        R10, $0x04
 	JL          store147_few
-	VMOVUPS     X8, (AX)
+	VMOVUPS     X5, (AX)
 	JE          store147_end
-	VPERM2F128  $0x01, Y8, Y8, Y8
+	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        R10, $0x06
 	JL          store147_five
-	VMOVLPS     X8, 16(AX)
+	VMOVLPS     X5, 16(AX)
 	JE          store147_swap
-	VEXTRACTPS  $0x02, X8, 24(AX)
+	VEXTRACTPS  $0x02, X5, 24(AX)
 	JMP         store147_swap
 
 store147_five:
-	VMOVSS X8, 16(AX)
+	VMOVSS X5, 16(AX)
 
 store147_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	JMP        store147_end
 
 store147_few:
 	CMPQ       R10, $0x02
 	JL         store147_one
-	VMOVLPS    X8, (AX)
+	VMOVLPS    X5, (AX)
 	JE         store147_end
-	VEXTRACTPS $0x02, X8, 8(AX)
+	VEXTRACTPS $0x02, X5, 8(AX)
 	JMP        store147_end
 
 store147_one:
-	VMOVSS X8, (AX)
+	VMOVSS X5, (AX)
 
 store147_end:
 pass16_end:
@@ -34007,29 +34007,29 @@ TEXT ·LayerNormAVX2(SB), NOSPLIT, $0-48
 
 blocks:
 	VMOVUPS     (BX), Y2
-	VMOVUPS     32(BX), Y3
-	VMOVUPS     64(BX), Y4
-	VMOVUPS     96(BX), Y5
 	VSUBPS      Y0, Y2, Y2
-	VSUBPS      Y0, Y3, Y3
-	VSUBPS      Y0, Y4, Y4
-	VSUBPS      Y0, Y5, Y5
 	VMULPS      Y1, Y2, Y2
+	VMOVUPS     (DX), Y3
+	VFMADD231PS (CX), Y2, Y3
+	VMOVUPS     Y3, (AX)
+	VMOVUPS     32(BX), Y3
+	VSUBPS      Y0, Y3, Y3
 	VMULPS      Y1, Y3, Y3
-	VMULPS      Y1, Y4, Y4
-	VMULPS      Y1, Y5, Y5
-	VMOVUPS     (DX), Y6
-	VMOVUPS     32(DX), Y7
-	VMOVUPS     64(DX), Y8
-	VMOVUPS     96(DX), Y9
-	VFMADD231PS (CX), Y2, Y6
-	VFMADD231PS 32(CX), Y3, Y7
-	VFMADD231PS 64(CX), Y4, Y8
-	VFMADD231PS 96(CX), Y5, Y9
-	VMOVUPS     Y6, (AX)
-	VMOVUPS     Y7, 32(AX)
-	VMOVUPS     Y8, 64(AX)
-	VMOVUPS     Y9, 96(AX)
+	VMOVUPS     32(DX), Y2
+	VFMADD231PS 32(CX), Y3, Y2
+	VMOVUPS     Y2, 32(AX)
+	VMOVUPS     64(BX), Y2
+	VSUBPS      Y0, Y2, Y2
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     64(DX), Y3
+	VFMADD231PS 64(CX), Y2, Y3
+	VMOVUPS     Y3, 64(AX)
+	VMOVUPS     96(BX), Y3
+	VSUBPS      Y0, Y3, Y3
+	VMULPS      Y1, Y3, Y3
+	VMOVUPS     96(DX), Y2
+	VFMADD231PS 96(CX), Y3, Y2
+	VMOVUPS     Y2, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -34043,12 +34043,12 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y9
-	VSUBPS      Y0, Y9, Y9
-	VMULPS      Y1, Y9, Y9
-	VMOVUPS     (DX), Y8
-	VFMADD231PS (CX), Y9, Y8
-	VMOVUPS     Y8, (AX)
+	VMOVUPS     (BX), Y2
+	VSUBPS      Y0, Y2, Y2
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     (DX), Y3
+	VFMADD231PS (CX), Y2, Y3
+	VMOVUPS     Y3, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -34062,43 +34062,43 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y8
+	VMOVUPS     32(DI)(SI*4), Y3
 	NEGQ        SI
-	VMASKMOVPS  (BX), Y8, Y9
-	VSUBPS      Y0, Y9, Y9
-	VMULPS      Y1, Y9, Y9
-	VMASKMOVPS  (CX), Y8, Y7
-	VMASKMOVPS  (DX), Y8, Y6
-	VFMADD231PS Y7, Y9, Y6
+	VMASKMOVPS  (BX), Y3, Y2
+	VSUBPS      Y0, Y2, Y2
+	VMULPS      Y1, Y2, Y2
+	VMASKMOVPS  (CX), Y3, Y4
+	VMASKMOVPS  (DX), Y3, Y5
+	VFMADD231PS Y4, Y2, Y5
 	CMPQ        SI, $0x04
 	JL          store151_few
-	VMOVUPS     X6, (AX)
+	VMOVUPS     X5, (AX)
 	JE          store151_end
-	VPERM2F128  $0x01, Y6, Y6, Y6
+	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        SI, $0x06
 	JL          store151_five
-	VMOVLPS     X6, 16(AX)
+	VMOVLPS     X5, 16(AX)
 	JE          store151_swap
-	VEXTRACTPS  $0x02, X6, 24(AX)
+	VEXTRACTPS  $0x02, X5, 24(AX)
 	JMP         store151_swap
 
 store151_five:
-	VMOVSS X6, 16(AX)
+	VMOVSS X5, 16(AX)
 
 store151_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	JMP        store151_end
 
 store151_few:
 	CMPQ       SI, $0x02
 	JL         store151_one
-	VMOVLPS    X6, (AX)
+	VMOVLPS    X5, (AX)
 	JE         store151_end
-	VEXTRACTPS $0x02, X6, 8(AX)
+	VEXTRACTPS $0x02, X5, 8(AX)
 	JMP        store151_end
 
 store151_one:
-	VMOVSS X6, (AX)
+	VMOVSS X5, (AX)
 
 store151_end:
 done:
@@ -34206,29 +34206,29 @@ TEXT ·LayerNormStreamAVX2(SB), NOSPLIT, $0-48
 
 blocks:
 	VMOVUPS     (BX), Y2
-	VMOVUPS     32(BX), Y3
-	VMOVUPS     64(BX), Y4
-	VMOVUPS     96(BX), Y5
 	VSUBPS      Y0, Y2, Y2
-	VSUBPS      Y0, Y3, Y3
-	VSUBPS      Y0, Y4, Y4
-	VSUBPS      Y0, Y5, Y5
 	VMULPS      Y1, Y2, Y2
+	VMOVUPS     (DX), Y3
+	VFMADD231PS (CX), Y2, Y3
+	VMOVNTPS    Y3, (AX)
+	VMOVUPS     32(BX), Y3
+	VSUBPS      Y0, Y3, Y3
 	VMULPS      Y1, Y3, Y3
-	VMULPS      Y1, Y4, Y4
-	VMULPS      Y1, Y5, Y5
-	VMOVUPS     (DX), Y6
-	VMOVUPS     32(DX), Y7
-	VMOVUPS     64(DX), Y8
-	VMOVUPS     96(DX), Y9
-	VFMADD231PS (CX), Y2, Y6
-	VFMADD231PS 32(CX), Y3, Y7
-	VFMADD231PS 64(CX), Y4, Y8
-	VFMADD231PS 96(CX), Y5, Y9
-	VMOVNTPS    Y6, (AX)
-	VMOVNTPS    Y7, 32(AX)
-	VMOVNTPS    Y8, 64(AX)
-	VMOVNTPS    Y9, 96(AX)
+	VMOVUPS     32(DX), Y2
+	VFMADD231PS 32(CX), Y3, Y2
+	VMOVNTPS    Y2, 32(AX)
+	VMOVUPS     64(BX), Y2
+	VSUBPS      Y0, Y2, Y2
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     64(DX), Y3
+	VFMADD231PS 64(CX), Y2, Y3
+	VMOVNTPS    Y3, 64(AX)
+	VMOVUPS     96(BX), Y3
+	VSUBPS      Y0, Y3, Y3
+	VMULPS      Y1, Y3, Y3
+	VMOVUPS     96(DX), Y2
+	VFMADD231PS 96(CX), Y3, Y2
+	VMOVNTPS    Y2, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -37328,21 +37328,21 @@ TEXT ·ShiftedMeansAVX2(SB), NOSPLIT, $0-36
 
 blocks:
 	VMOVUPS (CX), Y1
-	VMOVUPS 32(CX), Y2
-	VMOVUPS (AX), Y3
-	VMOVUPS 32(AX), Y4
-	VDIVPS  Y0, Y3, Y3
-	VDIVPS  Y0, Y4, Y4
-	VADDPS  Y3, Y1, Y5
-	VADDPS  Y4, Y2, Y6
-	VMOVUPS Y5, (AX)
-	VMOVUPS Y6, 32(AX)
-	VSUBPS  Y1, Y5, Y1
-	VSUBPS  Y2, Y6, Y2
+	VMOVUPS (AX), Y2
+	VDIVPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y3
+	VMOVUPS Y3, (AX)
 	VSUBPS  Y1, Y3, Y1
-	VSUBPS  Y2, Y4, Y2
+	VSUBPS  Y1, Y2, Y1
 	VMOVUPS Y1, (BX)
-	VMOVUPS Y2, 32(BX)
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 32(AX), Y2
+	VDIVPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y3
+	VMOVUPS Y3, 32(AX)
+	VSUBPS  Y1, Y3, Y1
+	VSUBPS  Y1, Y2, Y1
+	VMOVUPS Y1, 32(BX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	ADDQ    $+64, CX
@@ -37355,14 +37355,14 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (CX), Y2
-	VMOVUPS (AX), Y1
-	VDIVPS  Y0, Y1, Y1
-	VADDPS  Y1, Y2, Y4
-	VMOVUPS Y4, (AX)
-	VSUBPS  Y2, Y4, Y2
-	VSUBPS  Y2, Y1, Y2
-	VMOVUPS Y2, (BX)
+	VMOVUPS (CX), Y1
+	VMOVUPS (AX), Y2
+	VDIVPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y3
+	VMOVUPS Y3, (AX)
+	VSUBPS  Y1, Y3, Y1
+	VSUBPS  Y1, Y2, Y1
+	VMOVUPS Y1, (BX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -37375,74 +37375,74 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y2
+	VMOVUPS    32(SI)(DX*4), Y1
 	NEGQ       DX
-	VMASKMOVPS (CX), Y2, Y1
-	VMASKMOVPS (AX), Y2, Y4
-	VDIVPS     Y0, Y4, Y4
-	VADDPS     Y4, Y1, Y3
+	VMASKMOVPS (CX), Y1, Y2
+	VMASKMOVPS (AX), Y1, Y3
+	VDIVPS     Y0, Y3, Y3
+	VADDPS     Y3, Y2, Y4
 	CMPQ       DX, $0x04
 	JL         store159_few
-	VMOVUPS    X3, (AX)
+	VMOVUPS    X4, (AX)
 	JE         store159_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       DX, $0x06
 	JL         store159_five
-	VMOVLPS    X3, 16(AX)
+	VMOVLPS    X4, 16(AX)
 	JE         store159_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
+	VEXTRACTPS $0x02, X4, 24(AX)
 	JMP        store159_swap
 
 store159_five:
-	VMOVSS X3, 16(AX)
+	VMOVSS X4, 16(AX)
 
 store159_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y4, Y4, Y4
 	JMP        store159_end
 
 store159_few:
 	CMPQ       DX, $0x02
 	JL         store159_one
-	VMOVLPS    X3, (AX)
+	VMOVLPS    X4, (AX)
 	JE         store159_end
-	VEXTRACTPS $0x02, X3, 8(AX)
+	VEXTRACTPS $0x02, X4, 8(AX)
 	JMP        store159_end
 
 store159_one:
-	VMOVSS X3, (AX)
+	VMOVSS X4, (AX)
 
 store159_end:
-	VSUBPS     Y1, Y3, Y1
-	VSUBPS     Y1, Y4, Y1
+	VSUBPS     Y2, Y4, Y2
+	VSUBPS     Y2, Y3, Y2
 	CMPQ       DX, $0x04
 	JL         store160_few
-	VMOVUPS    X1, (BX)
+	VMOVUPS    X2, (BX)
 	JE         store160_end
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
 	JL         store160_five
-	VMOVLPS    X1, 16(BX)
+	VMOVLPS    X2, 16(BX)
 	JE         store160_swap
-	VEXTRACTPS $0x02, X1, 24(BX)
+	VEXTRACTPS $0x02, X2, 24(BX)
 	JMP        store160_swap
 
 store160_five:
-	VMOVSS X1, 16(BX)
+	VMOVSS X2, 16(BX)
 
 store160_swap:
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store160_end
 
 store160_few:
 	CMPQ       DX, $0x02
 	JL         store160_one
-	VMOVLPS    X1, (BX)
+	VMOVLPS    X2, (BX)
 	JE         store160_end
-	VEXTRACTPS $0x02, X1, 8(BX)
+	VEXTRACTPS $0x02, X2, 8(BX)
 	JMP        store160_end
 
 store160_one:
-	VMOVSS X1, (BX)
+	VMOVSS X2, (BX)
 
 store160_end:
 done:
@@ -37536,19 +37536,19 @@ TEXT ·CorrectedVariancesAVX2(SB), NOSPLIT, $0-28
 
 blocks:
 	VMOVUPS (BX), Y1
-	VMOVUPS 32(BX), Y3
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y5
-	VDIVPS  Y0, Y4, Y4
-	VDIVPS  Y0, Y5, Y5
+	VMOVUPS (AX), Y3
+	VDIVPS  Y0, Y3, Y3
 	VMULPS  Y1, Y1, Y1
-	VMULPS  Y3, Y3, Y3
-	VSUBPS  Y1, Y4, Y1
-	VSUBPS  Y3, Y5, Y3
+	VSUBPS  Y1, Y3, Y1
 	VMAXPS  Y1, Y2, Y1
-	VMAXPS  Y3, Y2, Y3
 	VMOVUPS Y1, (AX)
-	VMOVUPS Y3, 32(AX)
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 32(AX), Y3
+	VDIVPS  Y0, Y3, Y3
+	VMULPS  Y1, Y1, Y1
+	VSUBPS  Y1, Y3, Y1
+	VMAXPS  Y1, Y2, Y1
+	VMOVUPS Y1, 32(AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	SUBQ    $+16, CX
@@ -37560,13 +37560,13 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y3
-	VMOVUPS (AX), Y1
-	VDIVPS  Y0, Y1, Y1
-	VMULPS  Y3, Y3, Y3
-	VSUBPS  Y3, Y1, Y3
-	VMAXPS  Y3, Y2, Y3
-	VMOVUPS Y3, (AX)
+	VMOVUPS (BX), Y1
+	VMOVUPS (AX), Y3
+	VDIVPS  Y0, Y3, Y3
+	VMULPS  Y1, Y1, Y1
+	VSUBPS  Y1, Y3, Y1
+	VMAXPS  Y1, Y2, Y1
+	VMOVUPS Y1, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -37578,43 +37578,43 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y3
+	VMOVUPS    32(DX)(CX*4), Y1
 	NEGQ       CX
-	VMASKMOVPS (BX), Y3, Y1
-	VMASKMOVPS (AX), Y3, Y5
-	VDIVPS     Y0, Y5, Y5
-	VMULPS     Y1, Y1, Y1
-	VSUBPS     Y1, Y5, Y1
-	VMAXPS     Y1, Y2, Y1
+	VMASKMOVPS (BX), Y1, Y3
+	VMASKMOVPS (AX), Y1, Y4
+	VDIVPS     Y0, Y4, Y4
+	VMULPS     Y3, Y3, Y3
+	VSUBPS     Y3, Y4, Y3
+	VMAXPS     Y3, Y2, Y3
 	CMPQ       CX, $0x04
 	JL         store161_few
-	VMOVUPS    X1, (AX)
+	VMOVUPS    X3, (AX)
 	JE         store161_end
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
 	JL         store161_five
-	VMOVLPS    X1, 16(AX)
+	VMOVLPS    X3, 16(AX)
 	JE         store161_swap
-	VEXTRACTPS $0x02, X1, 24(AX)
+	VEXTRACTPS $0x02, X3, 24(AX)
 	JMP        store161_swap
 
 store161_five:
-	VMOVSS X1, 16(AX)
+	VMOVSS X3, 16(AX)
 
 store161_swap:
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store161_end
 
 store161_few:
 	CMPQ       CX, $0x02
 	JL         store161_one
-	VMOVLPS    X1, (AX)
+	VMOVLPS    X3, (AX)
 	JE         store161_end
-	VEXTRACTPS $0x02, X1, 8(AX)
+	VEXTRACTPS $0x02, X3, 8(AX)
 	JMP        store161_end
 
 store161_one:
-	VMOVSS X1, (AX)
+	VMOVSS X3, (AX)
 
 store161_end:
 done:
@@ -37714,21 +37714,21 @@ row:
 
 blocks:
 	VMOVUPS     (CX), Y1
+	VMOVUPS     (DX), Y2
+	VFMADD231PS (BX), Y1, Y2
+	VMOVUPS     Y2, (AX)
 	VMOVUPS     32(CX), Y2
-	VMOVUPS     64(CX), Y3
-	VMOVUPS     96(CX), Y4
-	VMOVUPS     (DX), Y5
-	VMOVUPS     32(DX), Y6
-	VMOVUPS     64(DX), Y7
-	VMOVUPS     96(DX), Y8
-	VFMADD231PS (BX), Y1, Y5
-	VFMADD231PS 32(BX), Y2, Y6
-	VFMADD231PS 64(BX), Y3, Y7
-	VFMADD231PS 96(BX), Y4, Y8
-	VMOVUPS     Y5, (AX)
-	VMOVUPS     Y6, 32(AX)
-	VMOVUPS     Y7, 64(AX)
-	VMOVUPS     Y8, 96(AX)
+	VMOVUPS     32(DX), Y1
+	VFMADD231PS 32(BX), Y2, Y1
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     64(CX), Y1
+	VMOVUPS     64(DX), Y2
+	VFMADD231PS 64(BX), Y1, Y2
+	VMOVUPS     Y2, 64(AX)
+	VMOVUPS     96(CX), Y2
+	VMOVUPS     96(DX), Y1
+	VFMADD231PS 96(BX), Y2, Y1
+	VMOVUPS     Y1, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -37742,10 +37742,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Y8
-	VMOVUPS     (DX), Y7
-	VFMADD231PS (BX), Y8, Y7
-	VMOVUPS     Y7, (AX)
+	VMOVUPS     (CX), Y1
+	VMOVUPS     (DX), Y2
+	VFMADD231PS (BX), Y1, Y2
+	VMOVUPS     Y2, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -37757,39 +37757,39 @@ vectors_end:
 	ADDQ        $+8, R8
 	TESTQ       R8, R8
 	JE          row_end
-	VMASKMOVPS  (BX), Y0, Y7
-	VMASKMOVPS  (CX), Y0, Y8
-	VMASKMOVPS  (DX), Y0, Y6
-	VFMADD231PS Y8, Y7, Y6
+	VMASKMOVPS  (BX), Y0, Y2
+	VMASKMOVPS  (CX), Y0, Y1
+	VMASKMOVPS  (DX), Y0, Y3
+	VFMADD231PS Y1, Y2, Y3
 	CMPQ        R8, $0x04
 	JL          store162_few
-	VMOVUPS     X6, (AX)
+	VMOVUPS     X3, (AX)
 	JE          store162_end
-	VPERM2F128  $0x01, Y6, Y6, Y6
+	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        R8, $0x06
 	JL          store162_five
-	VMOVLPS     X6, 16(AX)
+	VMOVLPS     X3, 16(AX)
 	JE          store162_swap
-	VEXTRACTPS  $0x02, X6, 24(AX)
+	VEXTRACTPS  $0x02, X3, 24(AX)
 	JMP         store162_swap
 
 store162_five:
-	VMOVSS X6, 16(AX)
+	VMOVSS X3, 16(AX)
 
 store162_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store162_end
 
 store162_few:
 	CMPQ       R8, $0x02
 	JL         store162_one
-	VMOVLPS    X6, (AX)
+	VMOVLPS    X3, (AX)
 	JE         store162_end
-	VEXTRACTPS $0x02, X6, 8(AX)
+	VEXTRACTPS $0x02, X3, 8(AX)
 	JMP        store162_end
 
 store162_one:
-	VMOVSS X6, (AX)
+	VMOVSS X3, (AX)
 
 store162_end:
 	SHLQ $0x02, R8
@@ -37915,25 +37915,25 @@ row:
 
 blocks:
 	VMOVUPS     (CX), Y1
+	VMOVUPS     (DX), Y3
+	VFMADD231PS (BX), Y1, Y3
+	VMAXPS      Y3, Y2, Y3
+	VMOVUPS     Y3, (AX)
 	VMOVUPS     32(CX), Y3
-	VMOVUPS     64(CX), Y4
-	VMOVUPS     96(CX), Y5
-	VMOVUPS     (DX), Y6
-	VMOVUPS     32(DX), Y7
-	VMOVUPS     64(DX), Y8
-	VMOVUPS     96(DX), Y9
-	VFMADD231PS (BX), Y1, Y6
-	VFMADD231PS 32(BX), Y3, Y7
-	VFMADD231PS 64(BX), Y4, Y8
-	VFMADD231PS 96(BX), Y5, Y9
-	VMAXPS      Y6, Y2, Y6
-	VMAXPS      Y7, Y2, Y7
-	VMAXPS      Y8, Y2, Y8
-	VMAXPS      Y9, Y2, Y9
-	VMOVUPS     Y6, (AX)
-	VMOVUPS     Y7, 32(AX)
-	VMOVUPS     Y8, 64(AX)
-	VMOVUPS     Y9, 96(AX)
+	VMOVUPS     32(DX), Y1
+	VFMADD231PS 32(BX), Y3, Y1
+	VMAXPS      Y1, Y2, Y1
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     64(CX), Y1
+	VMOVUPS     64(DX), Y3
+	VFMADD231PS 64(BX), Y1, Y3
+	VMAXPS      Y3, Y2, Y3
+	VMOVUPS     Y3, 64(AX)
+	VMOVUPS     96(CX), Y3
+	VMOVUPS     96(DX), Y1
+	VFMADD231PS 96(BX), Y3, Y1
+	VMAXPS      Y1, Y2, Y1
+	VMOVUPS     Y1, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -37947,11 +37947,11 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Y9
-	VMOVUPS     (DX), Y8
-	VFMADD231PS (BX), Y9, Y8
-	VMAXPS      Y8, Y2, Y8
-	VMOVUPS     Y8, (AX)
+	VMOVUPS     (CX), Y1
+	VMOVUPS     (DX), Y3
+	VFMADD231PS (BX), Y1, Y3
+	VMAXPS      Y3, Y2, Y3
+	VMOVUPS     Y3, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -37963,40 +37963,40 @@ vectors_end:
 	ADDQ        $+8, R8
 	TESTQ       R8, R8
 	JE          row_end
-	VMASKMOVPS  (BX), Y0, Y8
-	VMASKMOVPS  (CX), Y0, Y9
-	VMASKMOVPS  (DX), Y0, Y7
-	VFMADD231PS Y9, Y8, Y7
-	VMAXPS      Y7, Y2, Y7
+	VMASKMOVPS  (BX), Y0, Y3
+	VMASKMOVPS  (CX), Y0, Y1
+	VMASKMOVPS  (DX), Y0, Y4
+	VFMADD231PS Y1, Y3, Y4
+	VMAXPS      Y4, Y2, Y4
 	CMPQ        R8, $0x04
 	JL          store163_few
-	VMOVUPS     X7, (AX)
+	VMOVUPS     X4, (AX)
 	JE          store163_end
-	VPERM2F128  $0x01, Y7, Y7, Y7
+	VPERM2F128  $0x01, Y4, Y4, Y4
 	CMPQ        R8, $0x06
 	JL          store163_five
-	VMOVLPS     X7, 16(AX)
+	VMOVLPS     X4, 16(AX)
 	JE          store163_swap
-	VEXTRACTPS  $0x02, X7, 24(AX)
+	VEXTRACTPS  $0x02, X4, 24(AX)
 	JMP         store163_swap
 
 store163_five:
-	VMOVSS X7, 16(AX)
+	VMOVSS X4, 16(AX)
 
 store163_swap:
-	VPERM2F128 $0x01, Y7, Y7, Y7
+	VPERM2F128 $0x01, Y4, Y4, Y4
 	JMP        store163_end
 
 store163_few:
 	CMPQ       R8, $0x02
 	JL         store163_one
-	VMOVLPS    X7, (AX)
+	VMOVLPS    X4, (AX)
 	JE         store163_end
-	VEXTRACTPS $0x02, X7, 8(AX)
+	VEXTRACTPS $0x02, X4, 8(AX)
 	JMP        store163_end
 
 store163_one:
-	VMOVSS X7, (AX)
+	VMOVSS X4, (AX)
 
 store163_end:
 	SHLQ $0x02, R8
@@ -38127,21 +38127,21 @@ row:
 
 blocks:
 	VMOVUPS (CX), Y1
-	VMOVUPS 32(CX), Y3
-	VMOVUPS 64(CX), Y4
-	VMOVUPS 96(CX), Y5
 	VADDPS  (BX), Y1, Y1
-	VADDPS  32(BX), Y3, Y3
-	VADDPS  64(BX), Y4, Y4
-	VADDPS  96(BX), Y5, Y5
 	VMAXPS  Y1, Y2, Y1
-	VMAXPS  Y3, Y2, Y3
-	VMAXPS  Y4, Y2, Y4
-	VMAXPS  Y5, Y2, Y5
 	VMOVUPS Y1, (AX)
-	VMOVUPS Y3, 32(AX)
-	VMOVUPS Y4, 64(AX)
-	VMOVUPS Y5, 96(AX)
+	VMOVUPS 32(CX), Y1
+	VADDPS  32(BX), Y1, Y1
+	VMAXPS  Y1, Y2, Y1
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS 64(CX), Y1
+	VADDPS  64(BX), Y1, Y1
+	VMAXPS  Y1, Y2, Y1
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS 96(CX), Y1
+	VADDPS  96(BX), Y1, Y1
+	VMAXPS  Y1, Y2, Y1
+	VMOVUPS Y1, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -38154,10 +38154,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (CX), Y5
-	VADDPS  (BX), Y5, Y5
-	VMAXPS  Y5, Y2, Y5
-	VMOVUPS Y5, (AX)
+	VMOVUPS (CX), Y1
+	VADDPS  (BX), Y1, Y1
+	VMAXPS  Y1, Y2, Y1
+	VMOVUPS Y1, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -38168,39 +38168,39 @@ vectors_end:
 	ADDQ       $+8, DI
 	TESTQ      DI, DI
 	JE         row_end
-	VMASKMOVPS (BX), Y0, Y5
-	VMASKMOVPS (CX), Y0, Y4
-	VADDPS     Y4, Y5, Y4
-	VMAXPS     Y4, Y2, Y4
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y3
+	VADDPS     Y3, Y1, Y3
+	VMAXPS     Y3, Y2, Y3
 	CMPQ       DI, $0x04
 	JL         store164_few
-	VMOVUPS    X4, (AX)
+	VMOVUPS    X3, (AX)
 	JE         store164_end
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DI, $0x06
 	JL         store164_five
-	VMOVLPS    X4, 16(AX)
+	VMOVLPS    X3, 16(AX)
 	JE         store164_swap
-	VEXTRACTPS $0x02, X4, 24(AX)
+	VEXTRACTPS $0x02, X3, 24(AX)
 	JMP        store164_swap
 
 store164_five:
-	VMOVSS X4, 16(AX)
+	VMOVSS X3, 16(AX)
 
 store164_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store164_end
 
 store164_few:
 	CMPQ       DI, $0x02
 	JL         store164_one
-	VMOVLPS    X4, (AX)
+	VMOVLPS    X3, (AX)
 	JE         store164_end
-	VEXTRACTPS $0x02, X4, 8(AX)
+	VEXTRACTPS $0x02, X3, 8(AX)
 	JMP        store164_end
 
 store164_one:
-	VMOVSS X4, (AX)
+	VMOVSS X3, (AX)
 
 store164_end:
 	SHLQ $0x02, DI
@@ -44201,21 +44201,21 @@ row:
 
 pass1_blocks:
 	VMULPS  (BX), Y1, Y2
-	VMULPS  32(BX), Y1, Y3
-	VMULPS  64(BX), Y1, Y4
-	VMULPS  96(BX), Y1, Y5
-	VMULPS  128(BX), Y1, Y6
-	VMULPS  160(BX), Y1, Y7
-	VMULPS  192(BX), Y1, Y8
-	VMULPS  224(BX), Y1, Y9
 	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	VMOVUPS Y4, 64(AX)
-	VMOVUPS Y5, 96(AX)
-	VMOVUPS Y6, 128(AX)
-	VMOVUPS Y7, 160(AX)
-	VMOVUPS Y8, 192(AX)
-	VMOVUPS Y9, 224(AX)
+	VMULPS  32(BX), Y1, Y2
+	VMOVUPS Y2, 32(AX)
+	VMULPS  64(BX), Y1, Y2
+	VMOVUPS Y2, 64(AX)
+	VMULPS  96(BX), Y1, Y2
+	VMOVUPS Y2, 96(AX)
+	VMULPS  128(BX), Y1, Y2
+	VMOVUPS Y2, 128(AX)
+	VMULPS  160(BX), Y1, Y2
+	VMOVUPS Y2, 160(AX)
+	VMULPS  192(BX), Y1, Y2
+	VMOVUPS Y2, 192(AX)
+	VMULPS  224(BX), Y1, Y2
+	VMOVUPS Y2, 224(AX)
 	ADDQ    $+256, BX
 	ADDQ    $+256, AX
 	SUBQ    $+64, R8
@@ -44227,8 +44227,8 @@ pass1_blocks_end:
 	JL   pass1_vectors_end
 
 pass1_vectors:
-	VMULPS  (BX), Y1, Y9
-	VMOVUPS Y9, (AX)
+	VMULPS  (BX), Y1, Y2
+	VMOVUPS Y2, (AX)
 	ADDQ    $+32, BX
 	ADDQ    $+32, AX
 	SUBQ    $+8, R8
@@ -44238,37 +44238,37 @@ pass1_vectors_end:
 	ADDQ       $+8, R8
 	TESTQ      R8, R8
 	JE         pass1_end
-	VMASKMOVPS (BX), Y0, Y9
-	VMULPS     Y1, Y9, Y9
+	VMASKMOVPS (BX), Y0, Y2
+	VMULPS     Y1, Y2, Y2
 	CMPQ       R8, $0x04
 	JL         store184_few
-	VMOVUPS    X9, (AX)
+	VMOVUPS    X2, (AX)
 	JE         store184_end
-	VPERM2F128 $0x01, Y9, Y9, Y9
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R8, $0x06
 	JL         store184_five
-	VMOVLPS    X9, 16(AX)
+	VMOVLPS    X2, 16(AX)
 	JE         store184_swap
-	VEXTRACTPS $0x02, X9, 24(AX)
+	VEXTRACTPS $0x02, X2, 24(AX)
 	JMP        store184_swap
 
 store184_five:
-	VMOVSS X9, 16(AX)
+	VMOVSS X2, 16(AX)
 
 store184_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store184_end
 
 store184_few:
 	CMPQ       R8, $0x02
 	JL         store184_one
-	VMOVLPS    X9, (AX)
+	VMOVLPS    X2, (AX)
 	JE         store184_end
-	VEXTRACTPS $0x02, X9, 8(AX)
+	VEXTRACTPS $0x02, X2, 8(AX)
 	JMP        store184_end
 
 store184_one:
-	VMOVSS X9, (AX)
+	VMOVSS X2, (AX)
 
 store184_end:
 pass1_end:
@@ -44897,25 +44897,25 @@ row:
 
 pass1_blocks:
 	VMOVUPS (BX), Y3
-	VMOVUPS 32(BX), Y4
-	VMOVUPS 64(BX), Y5
-	VMOVUPS 96(BX), Y6
 	VSUBPS  Y2, Y3, Y3
-	VSUBPS  Y2, Y4, Y4
-	VSUBPS  Y2, Y5, Y5
-	VSUBPS  Y2, Y6, Y6
 	VMULPS  (CX), Y3, Y3
-	VMULPS  32(CX), Y4, Y4
-	VMULPS  64(CX), Y5, Y5
-	VMULPS  96(CX), Y6, Y6
 	VMULPS  Y3, Y0, Y3
-	VMULPS  Y4, Y0, Y4
-	VMULPS  Y5, Y0, Y5
-	VMULPS  Y6, Y0, Y6
 	VMOVUPS Y3, (AX)
-	VMOVUPS Y4, 32(AX)
-	VMOVUPS Y5, 64(AX)
-	VMOVUPS Y6, 96(AX)
+	VMOVUPS 32(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  32(CX), Y3, Y3
+	VMULPS  Y3, Y0, Y3
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS 64(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  64(CX), Y3, Y3
+	VMULPS  Y3, Y0, Y3
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS 96(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  96(CX), Y3, Y3
+	VMULPS  Y3, Y0, Y3
+	VMOVUPS Y3, 96(AX)
 	ADDQ    $+128, CX
 	ADDQ    $+128, BX
 	ADDQ    $+128, AX
@@ -44928,11 +44928,11 @@ pass1_blocks_end:
 	JL   pass1_vectors_end
 
 pass1_vectors:
-	VMOVUPS (BX), Y6
-	VSUBPS  Y2, Y6, Y6
-	VMULPS  (CX), Y6, Y6
-	VMULPS  Y6, Y0, Y6
-	VMOVUPS Y6, (AX)
+	VMOVUPS (BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  (CX), Y3, Y3
+	VMULPS  Y3, Y0, Y3
+	VMOVUPS Y3, (AX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, BX
 	ADDQ    $+32, AX
@@ -44943,40 +44943,40 @@ pass1_vectors_end:
 	ADDQ       $+8, R9
 	TESTQ      R9, R9
 	JE         pass1_end
-	VMASKMOVPS (CX), Y1, Y6
-	VMASKMOVPS (BX), Y1, Y5
-	VSUBPS     Y2, Y5, Y5
-	VMULPS     Y5, Y6, Y5
-	VMULPS     Y5, Y0, Y5
+	VMASKMOVPS (CX), Y1, Y3
+	VMASKMOVPS (BX), Y1, Y4
+	VSUBPS     Y2, Y4, Y4
+	VMULPS     Y4, Y3, Y4
+	VMULPS     Y4, Y0, Y4
 	CMPQ       R9, $0x04
 	JL         store186_few
-	VMOVUPS    X5, (AX)
+	VMOVUPS    X4, (AX)
 	JE         store186_end
-	VPERM2F128 $0x01, Y5, Y5, Y5
+	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R9, $0x06
 	JL         store186_five
-	VMOVLPS    X5, 16(AX)
+	VMOVLPS    X4, 16(AX)
 	JE         store186_swap
-	VEXTRACTPS $0x02, X5, 24(AX)
+	VEXTRACTPS $0x02, X4, 24(AX)
 	JMP        store186_swap
 
 store186_five:
-	VMOVSS X5, 16(AX)
+	VMOVSS X4, 16(AX)
 
 store186_swap:
-	VPERM2F128 $0x01, Y5, Y5, Y5
+	VPERM2F128 $0x01, Y4, Y4, Y4
 	JMP        store186_end
 
 store186_few:
 	CMPQ       R9, $0x02
 	JL         store186_one
-	VMOVLPS    X5, (AX)
+	VMOVLPS    X4, (AX)
 	JE         store186_end
-	VEXTRACTPS $0x02, X5, 8(AX)
+	VEXTRACTPS $0x02, X4, 8(AX)
 	JMP        store186_end
 
 store186_one:
-	VMOVSS X5, (AX)
+	VMOVSS X4, (AX)
 
 store186_end:
 pass1_end:
@@ -45237,37 +45237,37 @@ row:
 
 pass2_blocks:
 	VMOVUPS (BX), Y3
-	VMOVUPS 32(BX), Y4
-	VMOVUPS 64(BX), Y5
-	VMOVUPS 96(BX), Y6
-	VMOVUPS 128(BX), Y7
-	VMOVUPS 160(BX), Y8
-	VMOVUPS 192(BX), Y9
-	VMOVUPS 224(BX), Y10
 	VSUBPS  Y2, Y3, Y3
-	VSUBPS  Y2, Y4, Y4
-	VSUBPS  Y2, Y5, Y5
-	VSUBPS  Y2, Y6, Y6
-	VSUBPS  Y2, Y7, Y7
-	VSUBPS  Y2, Y8, Y8
-	VSUBPS  Y2, Y9, Y9
-	VSUBPS  Y2, Y10, Y10
 	VSUBPS  Y1, Y3, Y3
-	VSUBPS  Y1, Y4, Y4
-	VSUBPS  Y1, Y5, Y5
-	VSUBPS  Y1, Y6, Y6
-	VSUBPS  Y1, Y7, Y7
-	VSUBPS  Y1, Y8, Y8
-	VSUBPS  Y1, Y9, Y9
-	VSUBPS  Y1, Y10, Y10
 	VMOVUPS Y3, (AX)
-	VMOVUPS Y4, 32(AX)
-	VMOVUPS Y5, 64(AX)
-	VMOVUPS Y6, 96(AX)
-	VMOVUPS Y7, 128(AX)
-	VMOVUPS Y8, 160(AX)
-	VMOVUPS Y9, 192(AX)
-	VMOVUPS Y10, 224(AX)
+	VMOVUPS 32(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS 64(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS 96(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, 96(AX)
+	VMOVUPS 128(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, 128(AX)
+	VMOVUPS 160(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, 160(AX)
+	VMOVUPS 192(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, 192(AX)
+	VMOVUPS 224(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, 224(AX)
 	ADDQ    $+256, BX
 	ADDQ    $+256, AX
 	SUBQ    $+64, R9
@@ -45279,10 +45279,10 @@ pass2_blocks_end:
 	JL   pass2_vectors_end
 
 pass2_vectors:
-	VMOVUPS (BX), Y10
-	VSUBPS  Y2, Y10, Y10
-	VSUBPS  Y1, Y10, Y10
-	VMOVUPS Y10, (AX)
+	VMOVUPS (BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, (AX)
 	ADDQ    $+32, BX
 	ADDQ    $+32, AX
 	SUBQ    $+8, R9
@@ -45292,38 +45292,38 @@ pass2_vectors_end:
 	ADDQ       $+8, R9
 	TESTQ      R9, R9
 	JE         pass2_end
-	VMASKMOVPS (BX), Y0, Y10
-	VSUBPS     Y2, Y10, Y10
-	VSUBPS     Y1, Y10, Y10
+	VMASKMOVPS (BX), Y0, Y3
+	VSUBPS     Y2, Y3, Y3
+	VSUBPS     Y1, Y3, Y3
 	CMPQ       R9, $0x04
 	JL         store188_few
-	VMOVUPS    X10, (AX)
+	VMOVUPS    X3, (AX)
 	JE         store188_end
-	VPERM2F128 $0x01, Y10, Y10, Y10
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
 	JL         store188_five
-	VMOVLPS    X10, 16(AX)
+	VMOVLPS    X3, 16(AX)
 	JE         store188_swap
-	VEXTRACTPS $0x02, X10, 24(AX)
+	VEXTRACTPS $0x02, X3, 24(AX)
 	JMP        store188_swap
 
 store188_five:
-	VMOVSS X10, 16(AX)
+	VMOVSS X3, 16(AX)
 
 store188_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store188_end
 
 store188_few:
 	CMPQ       R9, $0x02
 	JL         store188_one
-	VMOVLPS    X10, (AX)
+	VMOVLPS    X3, (AX)
 	JE         store188_end
-	VEXTRACTPS $0x02, X10, 8(AX)
+	VEXTRACTPS $0x02, X3, 8(AX)
 	JMP        store188_end
 
 store188_one:
-	VMOVSS X10, (AX)
+	VMOVSS X3, (AX)
 
 store188_end:
 pass2_end:
@@ -47367,17 +47367,17 @@ row:
 
 blocks:
 	VMOVUPS (CX), Y1
-	VMOVUPS 32(CX), Y2
-	VMOVUPS 64(CX), Y3
-	VMOVUPS 96(CX), Y4
 	VMULPS  (BX), Y1, Y1
-	VMULPS  32(BX), Y2, Y2
-	VMULPS  64(BX), Y3, Y3
-	VMULPS  96(BX), Y4, Y4
 	VMOVUPS Y1, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
+	VMOVUPS 32(CX), Y1
+	VMULPS  32(BX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS 64(CX), Y1
+	VMULPS  64(BX), Y1, Y1
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS 96(CX), Y1
+	VMULPS  96(BX), Y1, Y1
+	VMOVUPS Y1, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -47390,9 +47390,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (CX), Y4
-	VMULPS  (BX), Y4, Y4
-	VMOVUPS Y4, (AX)
+	VMOVUPS (CX), Y1
+	VMULPS  (BX), Y1, Y1
+	VMOVUPS Y1, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -47403,38 +47403,38 @@ vectors_end:
 	ADDQ       $+8, DI
 	TESTQ      DI, DI
 	JE         row_end
-	VMASKMOVPS (BX), Y0, Y4
-	VMASKMOVPS (CX), Y0, Y3
-	VMULPS     Y3, Y4, Y3
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y2
+	VMULPS     Y2, Y1, Y2
 	CMPQ       DI, $0x04
 	JL         store192_few
-	VMOVUPS    X3, (AX)
+	VMOVUPS    X2, (AX)
 	JE         store192_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
 	JL         store192_five
-	VMOVLPS    X3, 16(AX)
+	VMOVLPS    X2, 16(AX)
 	JE         store192_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
+	VEXTRACTPS $0x02, X2, 24(AX)
 	JMP        store192_swap
 
 store192_five:
-	VMOVSS X3, 16(AX)
+	VMOVSS X2, 16(AX)
 
 store192_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store192_end
 
 store192_few:
 	CMPQ       DI, $0x02
 	JL         store192_one
-	VMOVLPS    X3, (AX)
+	VMOVLPS    X2, (AX)
 	JE         store192_end
-	VEXTRACTPS $0x02, X3, 8(AX)
+	VEXTRACTPS $0x02, X2, 8(AX)
 	JMP        store192_end
 
 store192_one:
-	VMOVSS X3, (AX)
+	VMOVSS X2, (AX)
 
 store192_end:
 	SHLQ $0x02, DI
@@ -48130,13 +48130,13 @@ TEXT ·FromFloat16AVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VCVTPH2PS (BX), Y0
-	VCVTPH2PS 16(BX), Y1
-	VCVTPH2PS 32(BX), Y2
-	VCVTPH2PS 48(BX), Y3
 	VMOVUPS   Y0, (AX)
-	VMOVUPS   Y1, 32(AX)
-	VMOVUPS   Y2, 64(AX)
-	VMOVUPS   Y3, 96(AX)
+	VCVTPH2PS 16(BX), Y0
+	VMOVUPS   Y0, 32(AX)
+	VCVTPH2PS 32(BX), Y0
+	VMOVUPS   Y0, 64(AX)
+	VCVTPH2PS 48(BX), Y0
+	VMOVUPS   Y0, 96(AX)
 	ADDQ      $+128, AX
 	ADDQ      $+64, BX
 	SUBQ      $+32, CX
@@ -48148,8 +48148,8 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VCVTPH2PS (BX), Y3
-	VMOVUPS   Y3, (AX)
+	VCVTPH2PS (BX), Y0
+	VMOVUPS   Y0, (AX)
 	ADDQ      $+32, AX
 	ADDQ      $+16, BX
 	SUBQ      $+8, CX
@@ -48161,60 +48161,60 @@ vectors_end:
 	JE      done
 	LEAQ    partial_masks<>+0(SB), DX
 	NEGQ    CX
-	VMOVUPS 32(DX)(CX*4), Y3
+	VMOVUPS 32(DX)(CX*4), Y0
 	NEGQ    CX
-	VPXOR   X2, X2, X2
-	VPINSRW $0x00, (BX), X2, X2
+	VPXOR   X1, X1, X1
+	VPINSRW $0x00, (BX), X1, X1
 	CMPQ    CX, $0x01
 	JE      half194
-	VPINSRW $0x01, 2(BX), X2, X2
+	VPINSRW $0x01, 2(BX), X1, X1
 	CMPQ    CX, $0x02
 	JE      half194
-	VPINSRW $0x02, 4(BX), X2, X2
+	VPINSRW $0x02, 4(BX), X1, X1
 	CMPQ    CX, $0x03
 	JE      half194
-	VPINSRW $0x03, 6(BX), X2, X2
+	VPINSRW $0x03, 6(BX), X1, X1
 	CMPQ    CX, $0x04
 	JE      half194
-	VPINSRW $0x04, 8(BX), X2, X2
+	VPINSRW $0x04, 8(BX), X1, X1
 	CMPQ    CX, $0x05
 	JE      half194
-	VPINSRW $0x05, 10(BX), X2, X2
+	VPINSRW $0x05, 10(BX), X1, X1
 	CMPQ    CX, $0x06
 	JE      half194
-	VPINSRW $0x06, 12(BX), X2, X2
+	VPINSRW $0x06, 12(BX), X1, X1
 
 half194:
-	VCVTPH2PS  X2, Y2
+	VCVTPH2PS  X1, Y1
 	CMPQ       CX, $0x04
 	JL         store195_few
-	VMOVUPS    X2, (AX)
+	VMOVUPS    X1, (AX)
 	JE         store195_end
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
 	JL         store195_five
-	VMOVLPS    X2, 16(AX)
+	VMOVLPS    X1, 16(AX)
 	JE         store195_swap
-	VEXTRACTPS $0x02, X2, 24(AX)
+	VEXTRACTPS $0x02, X1, 24(AX)
 	JMP        store195_swap
 
 store195_five:
-	VMOVSS X2, 16(AX)
+	VMOVSS X1, 16(AX)
 
 store195_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	VPERM2F128 $0x01, Y1, Y1, Y1
 	JMP        store195_end
 
 store195_few:
 	CMPQ       CX, $0x02
 	JL         store195_one
-	VMOVLPS    X2, (AX)
+	VMOVLPS    X1, (AX)
 	JE         store195_end
-	VEXTRACTPS $0x02, X2, 8(AX)
+	VEXTRACTPS $0x02, X1, 8(AX)
 	JMP        store195_end
 
 store195_one:
-	VMOVSS X2, (AX)
+	VMOVSS X1, (AX)
 
 store195_end:
 done:
@@ -48282,17 +48282,17 @@ TEXT ·ToFloat16AVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VMOVUPS   (BX), Y0
-	VMOVUPS   32(BX), Y1
-	VMOVUPS   64(BX), Y2
-	VMOVUPS   96(BX), Y3
-	VCVTPS2PH $0x00, Y0, X4
-	VMOVDQU   X4, (AX)
-	VCVTPS2PH $0x00, Y1, X0
-	VMOVDQU   X0, 16(AX)
-	VCVTPS2PH $0x00, Y2, X1
+	VCVTPS2PH $0x00, Y0, X1
+	VMOVDQU   X1, (AX)
+	VMOVUPS   32(BX), Y0
+	VCVTPS2PH $0x00, Y0, X1
+	VMOVDQU   X1, 16(AX)
+	VMOVUPS   64(BX), Y0
+	VCVTPS2PH $0x00, Y0, X1
 	VMOVDQU   X1, 32(AX)
-	VCVTPS2PH $0x00, Y3, X2
-	VMOVDQU   X2, 48(AX)
+	VMOVUPS   96(BX), Y0
+	VCVTPS2PH $0x00, Y0, X1
+	VMOVDQU   X1, 48(AX)
 	ADDQ      $+64, AX
 	ADDQ      $+128, BX
 	SUBQ      $+32, CX
@@ -48304,9 +48304,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS   (BX), Y3
-	VCVTPS2PH $0x00, Y3, X2
-	VMOVDQU   X2, (AX)
+	VMOVUPS   (BX), Y0
+	VCVTPS2PH $0x00, Y0, X1
+	VMOVDQU   X1, (AX)
 	ADDQ      $+16, AX
 	ADDQ      $+32, BX
 	SUBQ      $+8, CX
@@ -48318,29 +48318,29 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y3
+	VMOVUPS    32(DX)(CX*4), Y0
 	NEGQ       CX
-	VMASKMOVPS (BX), Y3, Y2
-	VCVTPS2PH  $0x00, Y2, X1
-	VPEXTRW    $0x00, X1, (AX)
+	VMASKMOVPS (BX), Y0, Y1
+	VCVTPS2PH  $0x00, Y1, X2
+	VPEXTRW    $0x00, X2, (AX)
 	CMPQ       CX, $0x01
 	JE         half196
-	VPEXTRW    $0x01, X1, 2(AX)
+	VPEXTRW    $0x01, X2, 2(AX)
 	CMPQ       CX, $0x02
 	JE         half196
-	VPEXTRW    $0x02, X1, 4(AX)
+	VPEXTRW    $0x02, X2, 4(AX)
 	CMPQ       CX, $0x03
 	JE         half196
-	VPEXTRW    $0x03, X1, 6(AX)
+	VPEXTRW    $0x03, X2, 6(AX)
 	CMPQ       CX, $0x04
 	JE         half196
-	VPEXTRW    $0x04, X1, 8(AX)
+	VPEXTRW    $0x04, X2, 8(AX)
 	CMPQ       CX, $0x05
 	JE         half196
-	VPEXTRW    $0x05, X1, 10(AX)
+	VPEXTRW    $0x05, X2, 10(AX)
 	CMPQ       CX, $0x06
 	JE         half196
-	VPEXTRW    $0x06, X1, 12(AX)
+	VPEXTRW    $0x06, X2, 12(AX)
 
 half196:
 done:

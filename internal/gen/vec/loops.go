@@ -67,14 +67,27 @@ func (l *lowering) each(body []*Value, n GP, unroll int, moving []*Slice, end st
 	l.partialRun(body, 0)
 }
 
+// shortBody is a number of operations that take about as long as their loads and
+// stores.
+const shortBody = 8
+
 // block lowers n copies of a body, as many beside each other as there are registers
-// for. Copy j works on accumulators first+j.
+// for, or one after the other where that is better. Copy j works on accumulators
+// first+j.
 func (l *lowering) block(body []*Value, n, first int) {
-	group := l.fit(body, n)
+	group := 1
+	if !l.t.MixesStores() || len(body) > shortBody || !stores(body) {
+		group = l.fit(body, n)
+	}
 	for l.vector = 0; l.vector < n; l.vector += group {
 		l.run(body, group, first+l.vector)
 	}
 	l.vector = 0
+}
+
+// stores reports whether a body has a store.
+func stores(body []*Value) bool {
+	return slices.ContainsFunc(body, func(v *Value) bool { return v.op == opStore })
 }
 
 // preparePartial sets up the mask of a partial vector of n elements.
