@@ -218,6 +218,9 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 		l.ints()
 		l.uniforms(count*len(accs) + 7)
 		l.startIndex()
+		if carry {
+			l.few(acc, n.gp, accs[0].Fold, states[0])
+		}
 		for i, s := range states {
 			s.regs = make([]Reg, count)
 			for j := range s.regs {
@@ -250,6 +253,42 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 			t.Result(i, s.regs[0])
 		}
 	}
+}
+
+// few emits what a sum in 64 lanes is of at most a vector, where no lanes are carried:
+// the others are +0. Adding them changes nothing but a sum of -0, which so many
+// products that underflow have, to +0; the last addition does so.
+func (l *lowering) few(acc, n GP, fold Op, state *Value) {
+	t, lanes := l.t, l.t.Lanes()
+	t.CmpJump(n, lanes+1, GE, "many")
+	t.CmpJump(acc, 0, NE, "many")
+	t.CmpJump(n, 0, EQ, "many")
+	state.regs = []Reg{l.reg()}
+	t.Zero(state.regs[0])
+	t.CmpJump(n, lanes, LT, "few")
+	l.run(l.k.body, 1, 0)
+	t.Jump("few_lanes")
+	t.Label("few")
+	if t.PartialInVector() {
+		l.mask = l.reg()
+	}
+	t.Partial(n, l.mask, l.spare)
+	l.partialRun(l.k.body, 0)
+	if t.PartialInVector() {
+		l.release(l.mask)
+	}
+	t.Label("few_lanes")
+	l.fold(fold, state.regs)
+	zero := l.reg()
+	t.Zero(zero)
+	t.Narrow(true)
+	l.emit(fold, state.regs[0], []Operand{{Reg: state.regs[0]}, {Reg: zero}}, 0, 0)
+	t.Narrow(false)
+	t.Result(0, state.regs[0])
+	t.End()
+	t.Label("many")
+	l.release(zero)
+	l.release(state.regs[0])
 }
 
 // accumulate emits the loop of a reduction over n elements into accumulators of
