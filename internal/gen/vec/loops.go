@@ -255,9 +255,9 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 	}
 }
 
-// few emits what a sum in 64 lanes is of at most a vector, where no lanes are carried:
-// the others are +0. Adding them changes nothing but a sum of -0, which so many
-// products that underflow have, to +0; the last addition does so.
+// few emits a sum in 64 lanes of at most a vector where no lanes are carried. The other
+// lanes are +0. To add them turns a sum of -0, which so many products that underflow may
+// have, to +0, as the last addition does, and changes no other.
 func (l *lowering) few(acc, n GP, fold Op, state *Value) {
 	t, lanes := l.t, l.t.Lanes()
 	t.CmpJump(n, lanes+1, GE, "many")
