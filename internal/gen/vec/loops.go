@@ -76,7 +76,7 @@ const shortBody = 8
 // first+j.
 func (l *lowering) block(body []*Value, n, first int) {
 	group := 1
-	if !l.t.MixesStores() || len(body) > shortBody || !stores(body) {
+	if !l.t.MixesStores() || l.around || len(body) > shortBody || !stores(body) {
 		group = l.fit(body, n)
 	}
 	for l.vector = 0; l.vector < n; l.vector += group {
