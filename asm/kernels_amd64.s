@@ -16,17 +16,17 @@ TEXT ·AxpyAVX2(SB), NOSPLIT, $0-28
 
 blocks:
 	VMOVUPS     (AX), Y1
-	VMOVUPS     32(AX), Y2
-	VMOVUPS     64(AX), Y3
-	VMOVUPS     96(AX), Y4
 	VFMADD231PS (BX), Y0, Y1
-	VFMADD231PS 32(BX), Y0, Y2
-	VFMADD231PS 64(BX), Y0, Y3
-	VFMADD231PS 96(BX), Y0, Y4
 	VMOVUPS     Y1, (AX)
-	VMOVUPS     Y2, 32(AX)
-	VMOVUPS     Y3, 64(AX)
-	VMOVUPS     Y4, 96(AX)
+	VMOVUPS     32(AX), Y1
+	VFMADD231PS 32(BX), Y0, Y1
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     64(AX), Y1
+	VFMADD231PS 64(BX), Y0, Y1
+	VMOVUPS     Y1, 64(AX)
+	VMOVUPS     96(AX), Y1
+	VFMADD231PS 96(BX), Y0, Y1
+	VMOVUPS     Y1, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	SUBQ        $+32, CX
@@ -38,9 +38,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (AX), Y4
-	VFMADD231PS (BX), Y0, Y4
-	VMOVUPS     Y4, (AX)
+	VMOVUPS     (AX), Y1
+	VFMADD231PS (BX), Y0, Y1
+	VMOVUPS     Y1, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	SUBQ        $+8, CX
@@ -52,40 +52,40 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y4
+	VMOVUPS     32(DX)(CX*4), Y1
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y4, Y3
-	VMASKMOVPS  (AX), Y4, Y2
-	VFMADD231PS Y3, Y0, Y2
+	VMASKMOVPS  (BX), Y1, Y2
+	VMASKMOVPS  (AX), Y1, Y3
+	VFMADD231PS Y2, Y0, Y3
 	CMPQ        CX, $0x04
 	JL          store1_few
-	VMOVUPS     X2, (AX)
+	VMOVUPS     X3, (AX)
 	JE          store1_end
-	VPERM2F128  $0x01, Y2, Y2, Y2
+	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        CX, $0x06
 	JL          store1_five
-	VMOVLPS     X2, 16(AX)
+	VMOVLPS     X3, 16(AX)
 	JE          store1_swap
-	VEXTRACTPS  $0x02, X2, 24(AX)
+	VEXTRACTPS  $0x02, X3, 24(AX)
 	JMP         store1_swap
 
 store1_five:
-	VMOVSS X2, 16(AX)
+	VMOVSS X3, 16(AX)
 
 store1_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store1_end
 
 store1_few:
 	CMPQ       CX, $0x02
 	JL         store1_one
-	VMOVLPS    X2, (AX)
+	VMOVLPS    X3, (AX)
 	JE         store1_end
-	VEXTRACTPS $0x02, X2, 8(AX)
+	VEXTRACTPS $0x02, X3, 8(AX)
 	JMP        store1_end
 
 store1_one:
-	VMOVSS X2, (AX)
+	VMOVSS X3, (AX)
 
 store1_end:
 done:
@@ -185,13 +185,13 @@ TEXT ·ScaleAVX2(SB), NOSPLIT, $0-28
 
 blocks:
 	VMULPS  (BX), Y0, Y1
-	VMULPS  32(BX), Y0, Y2
-	VMULPS  64(BX), Y0, Y3
-	VMULPS  96(BX), Y0, Y4
 	VMOVUPS Y1, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
+	VMULPS  32(BX), Y0, Y1
+	VMOVUPS Y1, 32(AX)
+	VMULPS  64(BX), Y0, Y1
+	VMOVUPS Y1, 64(AX)
+	VMULPS  96(BX), Y0, Y1
+	VMOVUPS Y1, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	SUBQ    $+32, CX
@@ -203,8 +203,8 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMULPS  (BX), Y0, Y4
-	VMOVUPS Y4, (AX)
+	VMULPS  (BX), Y0, Y1
+	VMOVUPS Y1, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -216,39 +216,39 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y4
+	VMOVUPS    32(DX)(CX*4), Y1
 	NEGQ       CX
-	VMASKMOVPS (BX), Y4, Y3
-	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS (BX), Y1, Y2
+	VMULPS     Y2, Y0, Y2
 	CMPQ       CX, $0x04
 	JL         store2_few
-	VMOVUPS    X3, (AX)
+	VMOVUPS    X2, (AX)
 	JE         store2_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       CX, $0x06
 	JL         store2_five
-	VMOVLPS    X3, 16(AX)
+	VMOVLPS    X2, 16(AX)
 	JE         store2_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
+	VEXTRACTPS $0x02, X2, 24(AX)
 	JMP        store2_swap
 
 store2_five:
-	VMOVSS X3, 16(AX)
+	VMOVSS X2, 16(AX)
 
 store2_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store2_end
 
 store2_few:
 	CMPQ       CX, $0x02
 	JL         store2_one
-	VMOVLPS    X3, (AX)
+	VMOVLPS    X2, (AX)
 	JE         store2_end
-	VEXTRACTPS $0x02, X3, 8(AX)
+	VEXTRACTPS $0x02, X2, 8(AX)
 	JMP        store2_end
 
 store2_one:
-	VMOVSS X3, (AX)
+	VMOVSS X2, (AX)
 
 store2_end:
 done:
@@ -351,25 +351,25 @@ TEXT ·EmaAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMULPS      (BX), Y1, Y2
-	VMULPS      32(BX), Y1, Y4
-	VMULPS      64(BX), Y1, Y5
-	VMULPS      96(BX), Y1, Y6
 	VFMADD231PS (AX), Y0, Y2
-	VFMADD231PS 32(AX), Y0, Y4
-	VFMADD231PS 64(AX), Y0, Y5
-	VFMADD231PS 96(AX), Y0, Y6
-	VANDPS      Y3, Y2, Y7
-	VPSIGND     Y7, Y2, Y2
-	VANDPS      Y3, Y4, Y7
-	VPSIGND     Y7, Y4, Y4
-	VANDPS      Y3, Y5, Y7
-	VPSIGND     Y7, Y5, Y5
-	VANDPS      Y3, Y6, Y7
-	VPSIGND     Y7, Y6, Y6
+	VANDPS      Y3, Y2, Y4
+	VPSIGND     Y4, Y2, Y2
 	VMOVUPS     Y2, (AX)
-	VMOVUPS     Y4, 32(AX)
-	VMOVUPS     Y5, 64(AX)
-	VMOVUPS     Y6, 96(AX)
+	VMULPS      32(BX), Y1, Y2
+	VFMADD231PS 32(AX), Y0, Y2
+	VANDPS      Y3, Y2, Y4
+	VPSIGND     Y4, Y2, Y2
+	VMOVUPS     Y2, 32(AX)
+	VMULPS      64(BX), Y1, Y2
+	VFMADD231PS 64(AX), Y0, Y2
+	VANDPS      Y3, Y2, Y4
+	VPSIGND     Y4, Y2, Y2
+	VMOVUPS     Y2, 64(AX)
+	VMULPS      96(BX), Y1, Y2
+	VFMADD231PS 96(AX), Y0, Y2
+	VANDPS      Y3, Y2, Y4
+	VPSIGND     Y4, Y2, Y2
+	VMOVUPS     Y2, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	SUBQ        $+32, CX
@@ -381,11 +381,11 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMULPS      (BX), Y1, Y6
-	VFMADD231PS (AX), Y0, Y6
-	VANDPS      Y3, Y6, Y5
-	VPSIGND     Y5, Y6, Y6
-	VMOVUPS     Y6, (AX)
+	VMULPS      (BX), Y1, Y2
+	VFMADD231PS (AX), Y0, Y2
+	VANDPS      Y3, Y2, Y4
+	VPSIGND     Y4, Y2, Y2
+	VMOVUPS     Y2, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	SUBQ        $+8, CX
@@ -397,43 +397,43 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DX
 	NEGQ        CX
-	VMOVUPS     32(DX)(CX*4), Y6
+	VMOVUPS     32(DX)(CX*4), Y2
 	NEGQ        CX
-	VMASKMOVPS  (AX), Y6, Y5
-	VMASKMOVPS  (BX), Y6, Y4
-	VMULPS      Y4, Y1, Y4
-	VFMADD231PS Y5, Y0, Y4
-	VANDPS      Y3, Y4, Y5
-	VPSIGND     Y5, Y4, Y4
+	VMASKMOVPS  (AX), Y2, Y4
+	VMASKMOVPS  (BX), Y2, Y5
+	VMULPS      Y5, Y1, Y5
+	VFMADD231PS Y4, Y0, Y5
+	VANDPS      Y3, Y5, Y4
+	VPSIGND     Y4, Y5, Y5
 	CMPQ        CX, $0x04
 	JL          store3_few
-	VMOVUPS     X4, (AX)
+	VMOVUPS     X5, (AX)
 	JE          store3_end
-	VPERM2F128  $0x01, Y4, Y4, Y4
+	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        CX, $0x06
 	JL          store3_five
-	VMOVLPS     X4, 16(AX)
+	VMOVLPS     X5, 16(AX)
 	JE          store3_swap
-	VEXTRACTPS  $0x02, X4, 24(AX)
+	VEXTRACTPS  $0x02, X5, 24(AX)
 	JMP         store3_swap
 
 store3_five:
-	VMOVSS X4, 16(AX)
+	VMOVSS X5, 16(AX)
 
 store3_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	JMP        store3_end
 
 store3_few:
 	CMPQ       CX, $0x02
 	JL         store3_one
-	VMOVLPS    X4, (AX)
+	VMOVLPS    X5, (AX)
 	JE         store3_end
-	VEXTRACTPS $0x02, X4, 8(AX)
+	VEXTRACTPS $0x02, X5, 8(AX)
 	JMP        store3_end
 
 store3_one:
-	VMOVSS X4, (AX)
+	VMOVSS X5, (AX)
 
 store3_end:
 done:
@@ -536,14 +536,52 @@ done:
 // func DotAVX2(acc *[64]float32, x *float32, y *float32, n int) float32
 // Requires: AVX, FMA3
 TEXT ·DotAVX2(SB), NOSPLIT, $0-36
-	MOVQ    acc+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    y+16(FP), CX
-	MOVQ    n+24(FP), DX
+	MOVQ        acc+0(FP), AX
+	MOVQ        x+8(FP), BX
+	MOVQ        y+16(FP), CX
+	MOVQ        n+24(FP), DX
+	CMPQ        DX, $+9
+	JGE         many
+	TESTQ       AX, AX
+	JNE         many
+	TESTQ       DX, DX
+	JE          many
+	VPXOR       X0, X0, X0
+	CMPQ        DX, $+8
+	JL          few
+	VMOVUPS     (CX), Y1
+	VFMADD231PS (BX), Y1, Y0
+	JMP         few_lanes
+
+few:
+	LEAQ         partial_masks<>+0(SB), SI
+	NEGQ         DX
+	VMOVUPS      32(SI)(DX*4), Y1
+	NEGQ         DX
+	VMASKMOVPS   (BX), Y1, Y2
+	VBROADCASTSS lanes_80000000<>+0(SB), Y3
+	VBLENDVPS    Y1, Y2, Y3, Y2
+	VMASKMOVPS   (CX), Y1, Y3
+	VFMADD231PS  Y3, Y2, Y0
+
+few_lanes:
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X1
+	VADDPS       X1, X0, X0
+	VSHUFPS      $0x01, X0, X0, X1
+	VADDPS       X1, X0, X0
+	VPXOR        X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+many:
 	VPXOR   X0, X0, X0
 	VPXOR   X1, X1, X1
-	VPXOR   X2, X2, X2
 	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
 	VPXOR   X4, X4, X4
 	VPXOR   X5, X5, X5
 	VPXOR   X6, X6, X6
@@ -552,8 +590,8 @@ TEXT ·DotAVX2(SB), NOSPLIT, $0-36
 	JE      start
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
-	VMOVUPS 64(AX), Y2
-	VMOVUPS 96(AX), Y3
+	VMOVUPS 64(AX), Y3
+	VMOVUPS 96(AX), Y2
 	VMOVUPS 128(AX), Y4
 	VMOVUPS 160(AX), Y5
 	VMOVUPS 192(AX), Y6
@@ -571,8 +609,8 @@ blocks:
 	VMOVUPS     96(CX), Y12
 	VFMADD231PS (BX), Y8, Y0
 	VFMADD231PS 32(BX), Y10, Y1
-	VFMADD231PS 64(BX), Y11, Y2
-	VFMADD231PS 96(BX), Y12, Y3
+	VFMADD231PS 64(BX), Y11, Y3
+	VFMADD231PS 96(BX), Y12, Y2
 	VMOVUPS     128(CX), Y12
 	VMOVUPS     160(CX), Y11
 	VMOVUPS     192(CX), Y10
@@ -605,14 +643,14 @@ blocks_end:
 	CMPQ        DX, $+8
 	JL          partial2
 	VMOVUPS     (CX), Y8
-	VFMADD231PS (BX), Y8, Y2
+	VFMADD231PS (BX), Y8, Y3
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial3
 	VMOVUPS     (CX), Y8
-	VFMADD231PS (BX), Y8, Y3
+	VFMADD231PS (BX), Y8, Y2
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
@@ -682,7 +720,7 @@ partial2:
 	VMASKMOVPS  (BX), Y8, Y10
 	VBLENDVPS   Y8, Y10, Y9, Y10
 	VMASKMOVPS  (CX), Y8, Y11
-	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y10, Y3
 	JMP         fold
 
 partial3:
@@ -695,7 +733,7 @@ partial3:
 	VMASKMOVPS  (BX), Y8, Y11
 	VBLENDVPS   Y8, Y11, Y9, Y11
 	VMASKMOVPS  (CX), Y8, Y10
-	VFMADD231PS Y10, Y11, Y3
+	VFMADD231PS Y10, Y11, Y2
 	JMP         fold
 
 partial4:
@@ -754,8 +792,8 @@ fold:
 	JE      tree
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y2, 96(AX)
 	VMOVUPS Y4, 128(AX)
 	VMOVUPS Y5, 160(AX)
 	VMOVUPS Y6, 192(AX)
@@ -764,10 +802,10 @@ fold:
 tree:
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
-	VADDPS       Y6, Y2, Y2
-	VADDPS       Y7, Y3, Y3
-	VADDPS       Y2, Y0, Y0
-	VADDPS       Y3, Y1, Y1
+	VADDPS       Y6, Y3, Y3
+	VADDPS       Y7, Y2, Y2
+	VADDPS       Y3, Y0, Y0
+	VADDPS       Y2, Y1, Y1
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X8
 	VADDPS       X8, X0, X0
@@ -792,10 +830,50 @@ GLOBL lanes_80000000<>(SB), RODATA|NOPTR, $32
 // func DotAVX512(acc *[64]float32, x *float32, y *float32, n int) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·DotAVX512(SB), NOSPLIT, $0-36
-	MOVQ    acc+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    y+16(FP), CX
-	MOVQ    n+24(FP), DX
+	MOVQ        acc+0(FP), AX
+	MOVQ        x+8(FP), BX
+	MOVQ        y+16(FP), CX
+	MOVQ        n+24(FP), DX
+	CMPQ        DX, $+17
+	JGE         many
+	TESTQ       AX, AX
+	JNE         many
+	TESTQ       DX, DX
+	JE          many
+	VPXOR       X0, X0, X0
+	CMPQ        DX, $+16
+	JL          few
+	VMOVUPS     (BX), Z1
+	VMOVUPS     (CX), Z2
+	VFMADD231PS Z2, Z1, Z0
+	JMP         few_lanes
+
+few:
+	MOVL         $0x0000ffff, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (BX), K1, Z2
+	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	VBLENDMPS    Z2, Z1, K1, Z2
+	VMOVUPS.Z    (CX), K1, Z1
+	VFMADD231PS  Z1, Z2, Z0
+
+few_lanes:
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X1
+	VADDPS        X1, X0, X0
+	VSHUFPS       $0x01, X0, X0, X1
+	VADDPS        X1, X0, X0
+	VPXOR         X1, X1, X1
+	VADDPS        X1, X0, X0
+	VMOVSS        X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+many:
 	VPXOR   X0, X0, X0
 	VPXOR   X1, X1, X1
 	VPXOR   X2, X2, X2
@@ -940,9 +1018,43 @@ tree:
 // func SumAVX2(acc *[64]float32, x *float32, n int) float32
 // Requires: AVX
 TEXT ·SumAVX2(SB), NOSPLIT, $0-28
-	MOVQ    acc+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
+	MOVQ   acc+0(FP), AX
+	MOVQ   x+8(FP), BX
+	MOVQ   n+16(FP), CX
+	CMPQ   CX, $+9
+	JGE    many
+	TESTQ  AX, AX
+	JNE    many
+	TESTQ  CX, CX
+	JE     many
+	VPXOR  X0, X0, X0
+	CMPQ   CX, $+8
+	JL     few
+	VADDPS (BX), Y0, Y0
+	JMP    few_lanes
+
+few:
+	LEAQ       partial_masks<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y1
+	NEGQ       CX
+	VMASKMOVPS (BX), Y1, Y2
+	VADDPS     Y2, Y0, Y0
+
+few_lanes:
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X1
+	VADDPS       X1, X0, X0
+	VSHUFPS      $0x01, X0, X0, X1
+	VADDPS       X1, X0, X0
+	VPXOR        X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+many:
 	VPXOR   X0, X0, X0
 	VPXOR   X1, X1, X1
 	VPXOR   X2, X2, X2
@@ -1146,6 +1258,42 @@ TEXT ·SumAVX512(SB), NOSPLIT, $0-28
 	MOVQ    acc+0(FP), AX
 	MOVQ    x+8(FP), BX
 	MOVQ    n+16(FP), CX
+	CMPQ    CX, $+17
+	JGE     many
+	TESTQ   AX, AX
+	JNE     many
+	TESTQ   CX, CX
+	JE      many
+	VPXOR   X0, X0, X0
+	CMPQ    CX, $+16
+	JL      few
+	VMOVUPS (BX), Z1
+	VADDPS  Z1, Z0, Z0
+	JMP     few_lanes
+
+few:
+	MOVL      $0x0000ffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+
+few_lanes:
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X1
+	VADDPS        X1, X0, X0
+	VSHUFPS       $0x01, X0, X0, X1
+	VADDPS        X1, X0, X0
+	VPXOR         X1, X1, X1
+	VADDPS        X1, X0, X0
+	VMOVSS        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+many:
 	VPXOR   X0, X0, X0
 	VPXOR   X1, X1, X1
 	VPXOR   X2, X2, X2
@@ -1268,9 +1416,44 @@ tree:
 // func SumSquaresAVX2(acc *[64]float32, x *float32, n int) float32
 // Requires: AVX, FMA3
 TEXT ·SumSquaresAVX2(SB), NOSPLIT, $0-28
-	MOVQ    acc+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
+	MOVQ        acc+0(FP), AX
+	MOVQ        x+8(FP), BX
+	MOVQ        n+16(FP), CX
+	CMPQ        CX, $+9
+	JGE         many
+	TESTQ       AX, AX
+	JNE         many
+	TESTQ       CX, CX
+	JE          many
+	VPXOR       X0, X0, X0
+	CMPQ        CX, $+8
+	JL          few
+	VMOVUPS     (BX), Y1
+	VFMADD231PS Y1, Y1, Y0
+	JMP         few_lanes
+
+few:
+	LEAQ        partial_masks<>+0(SB), DX
+	NEGQ        CX
+	VMOVUPS     32(DX)(CX*4), Y1
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y1, Y2
+	VFMADD231PS Y2, Y2, Y0
+
+few_lanes:
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X1
+	VADDPS       X1, X0, X0
+	VSHUFPS      $0x01, X0, X0, X1
+	VADDPS       X1, X0, X0
+	VPXOR        X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+many:
 	VPXOR   X0, X0, X0
 	VPXOR   X1, X1, X1
 	VPXOR   X2, X2, X2
@@ -1487,9 +1670,45 @@ tree:
 // func SumSquaresAVX512(acc *[64]float32, x *float32, n int) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·SumSquaresAVX512(SB), NOSPLIT, $0-28
-	MOVQ    acc+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
+	MOVQ        acc+0(FP), AX
+	MOVQ        x+8(FP), BX
+	MOVQ        n+16(FP), CX
+	CMPQ        CX, $+17
+	JGE         many
+	TESTQ       AX, AX
+	JNE         many
+	TESTQ       CX, CX
+	JE          many
+	VPXOR       X0, X0, X0
+	CMPQ        CX, $+16
+	JL          few
+	VMOVUPS     (BX), Z1
+	VFMADD231PS Z1, Z1, Z0
+	JMP         few_lanes
+
+few:
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (BX), K1, Z1
+	VFMADD231PS Z1, Z1, Z0
+
+few_lanes:
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X1
+	VADDPS        X1, X0, X0
+	VSHUFPS       $0x01, X0, X0, X1
+	VADDPS        X1, X0, X0
+	VPXOR         X1, X1, X1
+	VADDPS        X1, X0, X0
+	VMOVSS        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+many:
 	VPXOR   X0, X0, X0
 	VPXOR   X1, X1, X1
 	VPXOR   X2, X2, X2
@@ -2154,24 +2373,24 @@ TEXT ·NormalizeAVX2(SB), NOSPLIT, $0-36
 
 blocks:
 	VMOVUPS     (BX), Y6
-	VMOVUPS     32(BX), Y8
-	VSUBPS      Y0, Y6, Y9
-	VSUBPS      Y0, Y8, Y10
-	VDIVPS      Y1, Y9, Y9
-	VDIVPS      Y1, Y10, Y10
-	VMOVUPS     Y9, (AX)
-	VMOVUPS     Y10, 32(AX)
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, (AX)
 	VFMADD231PS Y7, Y6, Y2
-	VFMADD231PS Y7, Y8, Y3
-	VMOVUPS     64(BX), Y8
+	VMOVUPS     32(BX), Y6
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, 32(AX)
+	VFMADD231PS Y7, Y6, Y3
+	VMOVUPS     64(BX), Y6
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, 64(AX)
+	VFMADD231PS Y7, Y6, Y4
 	VMOVUPS     96(BX), Y6
-	VSUBPS      Y0, Y8, Y10
-	VSUBPS      Y0, Y6, Y9
-	VDIVPS      Y1, Y10, Y10
-	VDIVPS      Y1, Y9, Y9
-	VMOVUPS     Y10, 64(AX)
-	VMOVUPS     Y9, 96(AX)
-	VFMADD231PS Y7, Y8, Y4
+	VSUBPS      Y0, Y6, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     Y8, 96(AX)
 	VFMADD231PS Y7, Y6, Y5
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
@@ -3136,17 +3355,17 @@ row:
 
 blocks:
 	VMOVUPS     (AX), Y4
-	VMOVUPS     32(AX), Y5
-	VMOVUPS     64(AX), Y6
-	VMOVUPS     96(AX), Y7
 	VFMADD231PS (CX), Y3, Y4
-	VFMADD231PS 32(CX), Y3, Y5
-	VFMADD231PS 64(CX), Y3, Y6
-	VFMADD231PS 96(CX), Y3, Y7
 	VMOVUPS     Y4, (AX)
-	VMOVUPS     Y5, 32(AX)
-	VMOVUPS     Y6, 64(AX)
-	VMOVUPS     Y7, 96(AX)
+	VMOVUPS     32(AX), Y4
+	VFMADD231PS 32(CX), Y3, Y4
+	VMOVUPS     Y4, 32(AX)
+	VMOVUPS     64(AX), Y4
+	VFMADD231PS 64(CX), Y3, Y4
+	VMOVUPS     Y4, 64(AX)
+	VMOVUPS     96(AX), Y4
+	VFMADD231PS 96(CX), Y3, Y4
+	VMOVUPS     Y4, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, CX
 	SUBQ        $+32, DI
@@ -3158,9 +3377,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (AX), Y7
-	VFMADD231PS (CX), Y3, Y7
-	VMOVUPS     Y7, (AX)
+	VMOVUPS     (AX), Y4
+	VFMADD231PS (CX), Y3, Y4
+	VMOVUPS     Y4, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	SUBQ        $+8, DI
@@ -3170,38 +3389,38 @@ vectors_end:
 	ADDQ        $+8, DI
 	TESTQ       DI, DI
 	JE          row_end
-	VMASKMOVPS  (CX), Y1, Y7
-	VMASKMOVPS  (AX), Y1, Y6
-	VFMADD231PS Y7, Y3, Y6
+	VMASKMOVPS  (CX), Y1, Y4
+	VMASKMOVPS  (AX), Y1, Y5
+	VFMADD231PS Y4, Y3, Y5
 	CMPQ        DI, $0x04
 	JL          store12_few
-	VMOVUPS     X6, (AX)
+	VMOVUPS     X5, (AX)
 	JE          store12_end
-	VPERM2F128  $0x01, Y6, Y6, Y6
+	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        DI, $0x06
 	JL          store12_five
-	VMOVLPS     X6, 16(AX)
+	VMOVLPS     X5, 16(AX)
 	JE          store12_swap
-	VEXTRACTPS  $0x02, X6, 24(AX)
+	VEXTRACTPS  $0x02, X5, 24(AX)
 	JMP         store12_swap
 
 store12_five:
-	VMOVSS X6, 16(AX)
+	VMOVSS X5, 16(AX)
 
 store12_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	JMP        store12_end
 
 store12_few:
 	CMPQ       DI, $0x02
 	JL         store12_one
-	VMOVLPS    X6, (AX)
+	VMOVLPS    X5, (AX)
 	JE         store12_end
-	VEXTRACTPS $0x02, X6, 8(AX)
+	VEXTRACTPS $0x02, X5, 8(AX)
 	JMP        store12_end
 
 store12_one:
-	VMOVSS X6, (AX)
+	VMOVSS X5, (AX)
 
 store12_end:
 	SHLQ $0x02, DI
@@ -3317,17 +3536,17 @@ row:
 
 blocks:
 	VMOVUPS     (CX), Y2
-	VMOVUPS     32(CX), Y4
-	VMOVUPS     64(CX), Y5
-	VMOVUPS     96(CX), Y6
 	VFMADD213PS Y3, Y1, Y2
-	VFMADD213PS Y3, Y1, Y4
-	VFMADD213PS Y3, Y1, Y5
-	VFMADD213PS Y3, Y1, Y6
 	VMOVUPS     Y2, (AX)
-	VMOVUPS     Y4, 32(AX)
-	VMOVUPS     Y5, 64(AX)
-	VMOVUPS     Y6, 96(AX)
+	VMOVUPS     32(CX), Y2
+	VFMADD213PS Y3, Y1, Y2
+	VMOVUPS     Y2, 32(AX)
+	VMOVUPS     64(CX), Y2
+	VFMADD213PS Y3, Y1, Y2
+	VMOVUPS     Y2, 64(AX)
+	VMOVUPS     96(CX), Y2
+	VFMADD213PS Y3, Y1, Y2
+	VMOVUPS     Y2, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, CX
 	SUBQ        $+32, DI
@@ -3339,9 +3558,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Y6
-	VFMADD213PS Y3, Y1, Y6
-	VMOVUPS     Y6, (AX)
+	VMOVUPS     (CX), Y2
+	VFMADD213PS Y3, Y1, Y2
+	VMOVUPS     Y2, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	SUBQ        $+8, DI
@@ -3351,37 +3570,37 @@ vectors_end:
 	ADDQ        $+8, DI
 	TESTQ       DI, DI
 	JE          row_end
-	VMASKMOVPS  (CX), Y0, Y6
-	VFMADD213PS Y3, Y1, Y6
+	VMASKMOVPS  (CX), Y0, Y2
+	VFMADD213PS Y3, Y1, Y2
 	CMPQ        DI, $0x04
 	JL          store13_few
-	VMOVUPS     X6, (AX)
+	VMOVUPS     X2, (AX)
 	JE          store13_end
-	VPERM2F128  $0x01, Y6, Y6, Y6
+	VPERM2F128  $0x01, Y2, Y2, Y2
 	CMPQ        DI, $0x06
 	JL          store13_five
-	VMOVLPS     X6, 16(AX)
+	VMOVLPS     X2, 16(AX)
 	JE          store13_swap
-	VEXTRACTPS  $0x02, X6, 24(AX)
+	VEXTRACTPS  $0x02, X2, 24(AX)
 	JMP         store13_swap
 
 store13_five:
-	VMOVSS X6, 16(AX)
+	VMOVSS X2, 16(AX)
 
 store13_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store13_end
 
 store13_few:
 	CMPQ       DI, $0x02
 	JL         store13_one
-	VMOVLPS    X6, (AX)
+	VMOVLPS    X2, (AX)
 	JE         store13_end
-	VEXTRACTPS $0x02, X6, 8(AX)
+	VEXTRACTPS $0x02, X2, 8(AX)
 	JMP        store13_end
 
 store13_one:
-	VMOVSS X6, (AX)
+	VMOVSS X2, (AX)
 
 store13_end:
 	SHLQ $0x02, DI
@@ -3491,21 +3710,21 @@ row:
 
 blocks:
 	VMOVUPS     (CX), Y3
-	VMOVUPS     32(CX), Y5
-	VMOVUPS     64(CX), Y6
-	VMOVUPS     96(CX), Y7
 	VFMADD213PS Y4, Y2, Y3
-	VFMADD213PS Y4, Y2, Y5
-	VFMADD213PS Y4, Y2, Y6
-	VFMADD213PS Y4, Y2, Y7
 	VFMADD213PS (AX), Y0, Y3
-	VFMADD213PS 32(AX), Y0, Y5
-	VFMADD213PS 64(AX), Y0, Y6
-	VFMADD213PS 96(AX), Y0, Y7
 	VMOVUPS     Y3, (AX)
-	VMOVUPS     Y5, 32(AX)
-	VMOVUPS     Y6, 64(AX)
-	VMOVUPS     Y7, 96(AX)
+	VMOVUPS     32(CX), Y3
+	VFMADD213PS Y4, Y2, Y3
+	VFMADD213PS 32(AX), Y0, Y3
+	VMOVUPS     Y3, 32(AX)
+	VMOVUPS     64(CX), Y3
+	VFMADD213PS Y4, Y2, Y3
+	VFMADD213PS 64(AX), Y0, Y3
+	VMOVUPS     Y3, 64(AX)
+	VMOVUPS     96(CX), Y3
+	VFMADD213PS Y4, Y2, Y3
+	VFMADD213PS 96(AX), Y0, Y3
+	VMOVUPS     Y3, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, CX
 	SUBQ        $+32, DI
@@ -3517,10 +3736,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Y7
-	VFMADD213PS Y4, Y2, Y7
-	VFMADD213PS (AX), Y0, Y7
-	VMOVUPS     Y7, (AX)
+	VMOVUPS     (CX), Y3
+	VFMADD213PS Y4, Y2, Y3
+	VFMADD213PS (AX), Y0, Y3
+	VMOVUPS     Y3, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	SUBQ        $+8, DI
@@ -3530,39 +3749,39 @@ vectors_end:
 	ADDQ        $+8, DI
 	TESTQ       DI, DI
 	JE          row_end
-	VMASKMOVPS  (CX), Y1, Y7
-	VFMADD213PS Y4, Y2, Y7
-	VMASKMOVPS  (AX), Y1, Y6
-	VFMADD231PS Y7, Y0, Y6
+	VMASKMOVPS  (CX), Y1, Y3
+	VFMADD213PS Y4, Y2, Y3
+	VMASKMOVPS  (AX), Y1, Y5
+	VFMADD231PS Y3, Y0, Y5
 	CMPQ        DI, $0x04
 	JL          store14_few
-	VMOVUPS     X6, (AX)
+	VMOVUPS     X5, (AX)
 	JE          store14_end
-	VPERM2F128  $0x01, Y6, Y6, Y6
+	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        DI, $0x06
 	JL          store14_five
-	VMOVLPS     X6, 16(AX)
+	VMOVLPS     X5, 16(AX)
 	JE          store14_swap
-	VEXTRACTPS  $0x02, X6, 24(AX)
+	VEXTRACTPS  $0x02, X5, 24(AX)
 	JMP         store14_swap
 
 store14_five:
-	VMOVSS X6, 16(AX)
+	VMOVSS X5, 16(AX)
 
 store14_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	JMP        store14_end
 
 store14_few:
 	CMPQ       DI, $0x02
 	JL         store14_one
-	VMOVLPS    X6, (AX)
+	VMOVLPS    X5, (AX)
 	JE         store14_end
-	VEXTRACTPS $0x02, X6, 8(AX)
+	VEXTRACTPS $0x02, X5, 8(AX)
 	JMP        store14_end
 
 store14_one:
-	VMOVSS X6, (AX)
+	VMOVSS X5, (AX)
 
 store14_end:
 	SHLQ $0x02, DI
@@ -3685,25 +3904,25 @@ row:
 
 blocks:
 	VMOVUPS     (BX), Y3
+	VMOVUPS     (DX), Y4
+	VFMADD213PS Y0, Y2, Y4
+	VDIVPS      Y4, Y3, Y4
+	VMOVUPS     Y4, (AX)
 	VMOVUPS     32(BX), Y4
-	VMOVUPS     64(BX), Y5
-	VMOVUPS     96(BX), Y6
-	VMOVUPS     (DX), Y7
-	VMOVUPS     32(DX), Y8
-	VMOVUPS     64(DX), Y9
-	VMOVUPS     96(DX), Y10
-	VFMADD213PS Y0, Y2, Y7
-	VFMADD213PS Y0, Y2, Y8
-	VFMADD213PS Y0, Y2, Y9
-	VFMADD213PS Y0, Y2, Y10
-	VDIVPS      Y7, Y3, Y7
-	VDIVPS      Y8, Y4, Y8
-	VDIVPS      Y9, Y5, Y9
-	VDIVPS      Y10, Y6, Y10
-	VMOVUPS     Y7, (AX)
-	VMOVUPS     Y8, 32(AX)
-	VMOVUPS     Y9, 64(AX)
-	VMOVUPS     Y10, 96(AX)
+	VMOVUPS     32(DX), Y3
+	VFMADD213PS Y0, Y2, Y3
+	VDIVPS      Y3, Y4, Y3
+	VMOVUPS     Y3, 32(AX)
+	VMOVUPS     64(BX), Y3
+	VMOVUPS     64(DX), Y4
+	VFMADD213PS Y0, Y2, Y4
+	VDIVPS      Y4, Y3, Y4
+	VMOVUPS     Y4, 64(AX)
+	VMOVUPS     96(BX), Y4
+	VMOVUPS     96(DX), Y3
+	VFMADD213PS Y0, Y2, Y3
+	VDIVPS      Y3, Y4, Y3
+	VMOVUPS     Y3, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, DX
@@ -3716,11 +3935,11 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y10
-	VMOVUPS     (DX), Y9
-	VFMADD213PS Y0, Y2, Y9
-	VDIVPS      Y9, Y10, Y9
-	VMOVUPS     Y9, (AX)
+	VMOVUPS     (BX), Y3
+	VMOVUPS     (DX), Y4
+	VFMADD213PS Y0, Y2, Y4
+	VDIVPS      Y4, Y3, Y4
+	VMOVUPS     Y4, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, DX
@@ -3731,39 +3950,39 @@ vectors_end:
 	ADDQ        $+8, R8
 	TESTQ       R8, R8
 	JE          row_end
-	VMASKMOVPS  (BX), Y1, Y9
-	VMASKMOVPS  (DX), Y1, Y10
-	VFMADD213PS Y0, Y2, Y10
-	VDIVPS      Y10, Y9, Y10
+	VMASKMOVPS  (BX), Y1, Y4
+	VMASKMOVPS  (DX), Y1, Y3
+	VFMADD213PS Y0, Y2, Y3
+	VDIVPS      Y3, Y4, Y3
 	CMPQ        R8, $0x04
 	JL          store15_few
-	VMOVUPS     X10, (AX)
+	VMOVUPS     X3, (AX)
 	JE          store15_end
-	VPERM2F128  $0x01, Y10, Y10, Y10
+	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        R8, $0x06
 	JL          store15_five
-	VMOVLPS     X10, 16(AX)
+	VMOVLPS     X3, 16(AX)
 	JE          store15_swap
-	VEXTRACTPS  $0x02, X10, 24(AX)
+	VEXTRACTPS  $0x02, X3, 24(AX)
 	JMP         store15_swap
 
 store15_five:
-	VMOVSS X10, 16(AX)
+	VMOVSS X3, 16(AX)
 
 store15_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store15_end
 
 store15_few:
 	CMPQ       R8, $0x02
 	JL         store15_one
-	VMOVLPS    X10, (AX)
+	VMOVLPS    X3, (AX)
 	JE         store15_end
-	VEXTRACTPS $0x02, X10, 8(AX)
+	VEXTRACTPS $0x02, X3, 8(AX)
 	JMP        store15_end
 
 store15_one:
-	VMOVSS X10, (AX)
+	VMOVSS X3, (AX)
 
 store15_end:
 	SHLQ $0x02, R8
@@ -16807,13 +17026,13 @@ TEXT ·ReluAVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VMAXPS  (BX), Y1, Y0
-	VMAXPS  32(BX), Y1, Y2
-	VMAXPS  64(BX), Y1, Y3
-	VMAXPS  96(BX), Y1, Y4
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
+	VMAXPS  32(BX), Y1, Y0
+	VMOVUPS Y0, 32(AX)
+	VMAXPS  64(BX), Y1, Y0
+	VMOVUPS Y0, 64(AX)
+	VMAXPS  96(BX), Y1, Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	SUBQ    $+32, CX
@@ -16825,8 +17044,8 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMAXPS  (BX), Y1, Y4
-	VMOVUPS Y4, (AX)
+	VMAXPS  (BX), Y1, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -16838,39 +17057,39 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y4
+	VMOVUPS    32(DX)(CX*4), Y0
 	NEGQ       CX
-	VMASKMOVPS (BX), Y4, Y3
-	VMAXPS     Y3, Y1, Y3
+	VMASKMOVPS (BX), Y0, Y2
+	VMAXPS     Y2, Y1, Y2
 	CMPQ       CX, $0x04
 	JL         store101_few
-	VMOVUPS    X3, (AX)
+	VMOVUPS    X2, (AX)
 	JE         store101_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       CX, $0x06
 	JL         store101_five
-	VMOVLPS    X3, 16(AX)
+	VMOVLPS    X2, 16(AX)
 	JE         store101_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
+	VEXTRACTPS $0x02, X2, 24(AX)
 	JMP        store101_swap
 
 store101_five:
-	VMOVSS X3, 16(AX)
+	VMOVSS X2, 16(AX)
 
 store101_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store101_end
 
 store101_few:
 	CMPQ       CX, $0x02
 	JL         store101_one
-	VMOVLPS    X3, (AX)
+	VMOVLPS    X2, (AX)
 	JE         store101_end
-	VEXTRACTPS $0x02, X3, 8(AX)
+	VEXTRACTPS $0x02, X2, 8(AX)
 	JMP        store101_end
 
 store101_one:
-	VMOVSS X3, (AX)
+	VMOVSS X2, (AX)
 
 store101_end:
 done:
@@ -16972,17 +17191,17 @@ TEXT ·ReluBackwardAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VCMPPS  $0x01, (CX), Y1, Y0
-	VCMPPS  $0x01, 32(CX), Y1, Y2
-	VCMPPS  $0x01, 64(CX), Y1, Y3
-	VCMPPS  $0x01, 96(CX), Y1, Y4
 	VANDPS  (BX), Y0, Y0
-	VANDPS  32(BX), Y2, Y2
-	VANDPS  64(BX), Y3, Y3
-	VANDPS  96(BX), Y4, Y4
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
+	VCMPPS  $0x01, 32(CX), Y1, Y0
+	VANDPS  32(BX), Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VCMPPS  $0x01, 64(CX), Y1, Y0
+	VANDPS  64(BX), Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VCMPPS  $0x01, 96(CX), Y1, Y0
+	VANDPS  96(BX), Y0, Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -16995,9 +17214,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VCMPPS  $0x01, (CX), Y1, Y4
-	VANDPS  (BX), Y4, Y4
-	VMOVUPS Y4, (AX)
+	VCMPPS  $0x01, (CX), Y1, Y0
+	VANDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -17010,41 +17229,41 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y4
+	VMOVUPS    32(SI)(DX*4), Y0
 	NEGQ       DX
-	VMASKMOVPS (CX), Y4, Y3
-	VCMPPS     $0x01, Y3, Y1, Y3
-	VMASKMOVPS (BX), Y4, Y2
-	VANDPS     Y2, Y3, Y2
+	VMASKMOVPS (CX), Y0, Y2
+	VCMPPS     $0x01, Y2, Y1, Y2
+	VMASKMOVPS (BX), Y0, Y3
+	VANDPS     Y3, Y2, Y3
 	CMPQ       DX, $0x04
 	JL         store102_few
-	VMOVUPS    X2, (AX)
+	VMOVUPS    X3, (AX)
 	JE         store102_end
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
 	JL         store102_five
-	VMOVLPS    X2, 16(AX)
+	VMOVLPS    X3, 16(AX)
 	JE         store102_swap
-	VEXTRACTPS $0x02, X2, 24(AX)
+	VEXTRACTPS $0x02, X3, 24(AX)
 	JMP        store102_swap
 
 store102_five:
-	VMOVSS X2, 16(AX)
+	VMOVSS X3, 16(AX)
 
 store102_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store102_end
 
 store102_few:
 	CMPQ       DX, $0x02
 	JL         store102_one
-	VMOVLPS    X2, (AX)
+	VMOVLPS    X3, (AX)
 	JE         store102_end
-	VEXTRACTPS $0x02, X2, 8(AX)
+	VEXTRACTPS $0x02, X3, 8(AX)
 	JMP        store102_end
 
 store102_one:
-	VMOVSS X2, (AX)
+	VMOVSS X3, (AX)
 
 store102_end:
 done:
@@ -17603,21 +17822,21 @@ TEXT ·TanhBackwardAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y2
-	VMOVUPS      64(CX), Y3
-	VMOVUPS      96(CX), Y4
 	VFNMADD213PS Y1, Y0, Y0
-	VFNMADD213PS Y1, Y2, Y2
-	VFNMADD213PS Y1, Y3, Y3
-	VFNMADD213PS Y1, Y4, Y4
 	VMULPS       (BX), Y0, Y0
-	VMULPS       32(BX), Y2, Y2
-	VMULPS       64(BX), Y3, Y3
-	VMULPS       96(BX), Y4, Y4
 	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y2, 32(AX)
-	VMOVUPS      Y3, 64(AX)
-	VMOVUPS      Y4, 96(AX)
+	VMOVUPS      32(CX), Y0
+	VFNMADD213PS Y1, Y0, Y0
+	VMULPS       32(BX), Y0, Y0
+	VMOVUPS      Y0, 32(AX)
+	VMOVUPS      64(CX), Y0
+	VFNMADD213PS Y1, Y0, Y0
+	VMULPS       64(BX), Y0, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMOVUPS      96(CX), Y0
+	VFNMADD213PS Y1, Y0, Y0
+	VMULPS       96(BX), Y0, Y0
+	VMOVUPS      Y0, 96(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
 	ADDQ         $+128, CX
@@ -17630,10 +17849,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y4
-	VFNMADD213PS Y1, Y4, Y4
-	VMULPS       (BX), Y4, Y4
-	VMOVUPS      Y4, (AX)
+	VMOVUPS      (CX), Y0
+	VFNMADD213PS Y1, Y0, Y0
+	VMULPS       (BX), Y0, Y0
+	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -17646,41 +17865,41 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y4
+	VMOVUPS      32(SI)(DX*4), Y0
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y4, Y3
-	VMASKMOVPS   (BX), Y4, Y2
-	VFNMADD213PS Y1, Y3, Y3
-	VMULPS       Y3, Y2, Y3
+	VMASKMOVPS   (CX), Y0, Y2
+	VMASKMOVPS   (BX), Y0, Y3
+	VFNMADD213PS Y1, Y2, Y2
+	VMULPS       Y2, Y3, Y2
 	CMPQ         DX, $0x04
 	JL           store104_few
-	VMOVUPS      X3, (AX)
+	VMOVUPS      X2, (AX)
 	JE           store104_end
-	VPERM2F128   $0x01, Y3, Y3, Y3
+	VPERM2F128   $0x01, Y2, Y2, Y2
 	CMPQ         DX, $0x06
 	JL           store104_five
-	VMOVLPS      X3, 16(AX)
+	VMOVLPS      X2, 16(AX)
 	JE           store104_swap
-	VEXTRACTPS   $0x02, X3, 24(AX)
+	VEXTRACTPS   $0x02, X2, 24(AX)
 	JMP          store104_swap
 
 store104_five:
-	VMOVSS X3, 16(AX)
+	VMOVSS X2, 16(AX)
 
 store104_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	JMP        store104_end
 
 store104_few:
 	CMPQ       DX, $0x02
 	JL         store104_one
-	VMOVLPS    X3, (AX)
+	VMOVLPS    X2, (AX)
 	JE         store104_end
-	VEXTRACTPS $0x02, X3, 8(AX)
+	VEXTRACTPS $0x02, X2, 8(AX)
 	JMP        store104_end
 
 store104_one:
-	VMOVSS X3, (AX)
+	VMOVSS X2, (AX)
 
 store104_end:
 done:
@@ -17803,24 +18022,131 @@ TEXT ·ExpSumAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+24(FP), DX
 	VBROADCASTSS m+32(FP), Y0
 	VBROADCASTSS alpha+36(FP), Y1
-	VPXOR        X2, X2, X2
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
-	VPXOR        X5, X5, X5
-	VPXOR        X6, X6, X6
-	VPXOR        X7, X7, X7
-	VPXOR        X8, X8, X8
-	VPXOR        X9, X9, X9
+	CMPQ         DX, $+9
+	JGE          many
 	TESTQ        AX, AX
-	JE           start
-	VMOVUPS      (AX), Y2
-	VMOVUPS      32(AX), Y3
-	VMOVUPS      64(AX), Y4
-	VMOVUPS      96(AX), Y5
-	VMOVUPS      128(AX), Y6
-	VMOVUPS      160(AX), Y7
-	VMOVUPS      192(AX), Y8
-	VMOVUPS      224(AX), Y9
+	JNE          many
+	TESTQ        DX, DX
+	JE           many
+	VPXOR        X2, X2, X2
+	CMPQ         DX, $+8
+	JL           few
+	VMOVUPS      (CX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y1, Y3, Y3
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y3
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y3, Y4
+	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y5, Y3
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y5, Y3
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y3
+	VPSLLD       $0x17, Y4, Y6
+	VMULPS       Y6, Y3, Y4
+	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
+	VMOVUPS      Y4, (BX)
+	VADDPS       Y4, Y2, Y2
+	JMP          few_lanes
+
+few:
+	LEAQ         partial_masks<>+0(SB), SI
+	NEGQ         DX
+	VMOVUPS      32(SI)(DX*4), Y4
+	NEGQ         DX
+	VMASKMOVPS   (CX), Y4, Y5
+	VSUBPS       Y0, Y5, Y5
+	VMULPS       Y1, Y5, Y5
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y3
+	VMAXPS       Y5, Y3, Y5
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y3
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y5, Y3
+	VSUBPS       lanes_4b40009f<>+0(SB), Y3, Y6
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y6, Y5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y6, Y5
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y5
+	VPSLLD       $0x17, Y3, Y7
+	VMULPS       Y7, Y5, Y3
+	VMULPS       lanes_2f800000<>+0(SB), Y3, Y3
+	CMPQ         DX, $0x04
+	JL           store105_few
+	VMOVUPS      X3, (BX)
+	JE           store105_end
+	VPERM2F128   $0x01, Y3, Y3, Y3
+	CMPQ         DX, $0x06
+	JL           store105_five
+	VMOVLPS      X3, 16(BX)
+	JE           store105_swap
+	VEXTRACTPS   $0x02, X3, 24(BX)
+	JMP          store105_swap
+
+store105_five:
+	VMOVSS X3, 16(BX)
+
+store105_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store105_end
+
+store105_few:
+	CMPQ       DX, $0x02
+	JL         store105_one
+	VMOVLPS    X3, (BX)
+	JE         store105_end
+	VEXTRACTPS $0x02, X3, 8(BX)
+	JMP        store105_end
+
+store105_one:
+	VMOVSS X3, (BX)
+
+store105_end:
+	VBROADCASTSS lanes_00000000<>+0(SB), Y6
+	VBLENDVPS    Y4, Y3, Y6, Y3
+	VADDPS       Y3, Y2, Y2
+
+few_lanes:
+	VEXTRACTF128 $0x01, Y2, X4
+	VADDPS       X4, X2, X2
+	VSHUFPS      $0x0e, X2, X2, X4
+	VADDPS       X4, X2, X2
+	VSHUFPS      $0x01, X2, X2, X4
+	VADDPS       X4, X2, X2
+	VPXOR        X4, X4, X4
+	VADDPS       X4, X2, X2
+	VMOVSS       X2, ret+40(FP)
+	VZEROUPPER
+	RET
+
+many:
+	VPXOR   X2, X2, X2
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X7, X7, X7
+	VPXOR   X8, X8, X8
+	VPXOR   X9, X9, X9
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y4
+	VMOVUPS 64(AX), Y3
+	VMOVUPS 96(AX), Y6
+	VMOVUPS 128(AX), Y5
+	VMOVUPS 160(AX), Y7
+	VMOVUPS 192(AX), Y8
+	VMOVUPS 224(AX), Y9
 
 start:
 	SUBQ $+64, DX
@@ -17870,7 +18196,7 @@ blocks:
 	VMULPS       Y13, Y11, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	VMOVUPS      Y12, 32(BX)
-	VADDPS       Y12, Y3, Y3
+	VADDPS       Y12, Y4, Y4
 	VMOVUPS      64(CX), Y12
 	VSUBPS       Y0, Y12, Y12
 	VMULPS       Y1, Y12, Y12
@@ -17892,7 +18218,7 @@ blocks:
 	VMULPS       Y13, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	VMOVUPS      Y10, 64(BX)
-	VADDPS       Y10, Y4, Y4
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      96(CX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VMULPS       Y1, Y10, Y10
@@ -17914,7 +18240,7 @@ blocks:
 	VMULPS       Y13, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMOVUPS      Y11, 96(BX)
-	VADDPS       Y11, Y5, Y5
+	VADDPS       Y11, Y6, Y6
 	VMOVUPS      128(CX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VMULPS       Y1, Y11, Y11
@@ -17936,7 +18262,7 @@ blocks:
 	VMULPS       Y13, Y11, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	VMOVUPS      Y12, 128(BX)
-	VADDPS       Y12, Y6, Y6
+	VADDPS       Y12, Y5, Y5
 	VMOVUPS      160(CX), Y12
 	VSUBPS       Y0, Y12, Y12
 	VMULPS       Y1, Y12, Y12
@@ -18060,7 +18386,7 @@ blocks_end:
 	VMULPS       Y13, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMOVUPS      Y11, (BX)
-	VADDPS       Y11, Y3, Y3
+	VADDPS       Y11, Y4, Y4
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
@@ -18087,7 +18413,7 @@ blocks_end:
 	VMULPS       Y13, Y11, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	VMOVUPS      Y12, (BX)
-	VADDPS       Y12, Y4, Y4
+	VADDPS       Y12, Y3, Y3
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
@@ -18114,7 +18440,7 @@ blocks_end:
 	VMULPS       Y13, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	VMOVUPS      Y10, (BX)
-	VADDPS       Y10, Y5, Y5
+	VADDPS       Y10, Y6, Y6
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
@@ -18141,7 +18467,7 @@ blocks_end:
 	VMULPS       Y13, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMOVUPS      Y11, (BX)
-	VADDPS       Y11, Y6, Y6
+	VADDPS       Y11, Y5, Y5
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
@@ -18256,36 +18582,36 @@ partial0:
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         DX, $0x04
-	JL           store105_few
+	JL           store106_few
 	VMOVUPS      X10, (BX)
-	JE           store105_end
+	JE           store106_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DX, $0x06
-	JL           store105_five
+	JL           store106_five
 	VMOVLPS      X10, 16(BX)
-	JE           store105_swap
+	JE           store106_swap
 	VEXTRACTPS   $0x02, X10, 24(BX)
-	JMP          store105_swap
+	JMP          store106_swap
 
-store105_five:
+store106_five:
 	VMOVSS X10, 16(BX)
 
-store105_swap:
+store106_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store105_end
+	JMP        store106_end
 
-store105_few:
+store106_few:
 	CMPQ       DX, $0x02
-	JL         store105_one
+	JL         store106_one
 	VMOVLPS    X10, (BX)
-	JE         store105_end
+	JE         store106_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store105_end
+	JMP        store106_end
 
-store105_one:
+store106_one:
 	VMOVSS X10, (BX)
 
-store105_end:
+store106_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y2, Y2
@@ -18319,39 +18645,39 @@ partial1:
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
 	CMPQ         DX, $0x04
-	JL           store106_few
+	JL           store107_few
 	VMOVUPS      X13, (BX)
-	JE           store106_end
+	JE           store107_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store106_five
+	JL           store107_five
 	VMOVLPS      X13, 16(BX)
-	JE           store106_swap
+	JE           store107_swap
 	VEXTRACTPS   $0x02, X13, 24(BX)
-	JMP          store106_swap
+	JMP          store107_swap
 
-store106_five:
+store107_five:
 	VMOVSS X13, 16(BX)
 
-store106_swap:
+store107_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store106_end
+	JMP        store107_end
 
-store106_few:
+store107_few:
 	CMPQ       DX, $0x02
-	JL         store106_one
+	JL         store107_one
 	VMOVLPS    X13, (BX)
-	JE         store106_end
+	JE         store107_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store106_end
+	JMP        store107_end
 
-store106_one:
+store107_one:
 	VMOVSS X13, (BX)
 
-store106_end:
+store107_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
-	VADDPS       Y13, Y3, Y3
+	VADDPS       Y13, Y4, Y4
 	JMP          fold
 
 partial2:
@@ -18382,39 +18708,39 @@ partial2:
 	VMULPS       Y14, Y13, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	CMPQ         DX, $0x04
-	JL           store107_few
+	JL           store108_few
 	VMOVUPS      X12, (BX)
-	JE           store107_end
+	JE           store108_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store107_five
+	JL           store108_five
 	VMOVLPS      X12, 16(BX)
-	JE           store107_swap
+	JE           store108_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store107_swap
+	JMP          store108_swap
 
-store107_five:
+store108_five:
 	VMOVSS X12, 16(BX)
 
-store107_swap:
+store108_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store107_end
+	JMP        store108_end
 
-store107_few:
+store108_few:
 	CMPQ       DX, $0x02
-	JL         store107_one
+	JL         store108_one
 	VMOVLPS    X12, (BX)
-	JE         store107_end
+	JE         store108_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store107_end
+	JMP        store108_end
 
-store107_one:
+store108_one:
 	VMOVSS X12, (BX)
 
-store107_end:
+store108_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y10
 	VBLENDVPS    Y11, Y12, Y10, Y12
-	VADDPS       Y12, Y4, Y4
+	VADDPS       Y12, Y3, Y3
 	JMP          fold
 
 partial3:
@@ -18445,39 +18771,39 @@ partial3:
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         DX, $0x04
-	JL           store108_few
+	JL           store109_few
 	VMOVUPS      X10, (BX)
-	JE           store108_end
+	JE           store109_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DX, $0x06
-	JL           store108_five
+	JL           store109_five
 	VMOVLPS      X10, 16(BX)
-	JE           store108_swap
+	JE           store109_swap
 	VEXTRACTPS   $0x02, X10, 24(BX)
-	JMP          store108_swap
+	JMP          store109_swap
 
-store108_five:
+store109_five:
 	VMOVSS X10, 16(BX)
 
-store108_swap:
+store109_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store108_end
+	JMP        store109_end
 
-store108_few:
+store109_few:
 	CMPQ       DX, $0x02
-	JL         store108_one
+	JL         store109_one
 	VMOVLPS    X10, (BX)
-	JE         store108_end
+	JE         store109_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store108_end
+	JMP        store109_end
 
-store108_one:
+store109_one:
 	VMOVSS X10, (BX)
 
-store108_end:
+store109_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
-	VADDPS       Y10, Y5, Y5
+	VADDPS       Y10, Y6, Y6
 	JMP          fold
 
 partial4:
@@ -18508,39 +18834,39 @@ partial4:
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
 	CMPQ         DX, $0x04
-	JL           store109_few
+	JL           store110_few
 	VMOVUPS      X13, (BX)
-	JE           store109_end
+	JE           store110_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store109_five
+	JL           store110_five
 	VMOVLPS      X13, 16(BX)
-	JE           store109_swap
+	JE           store110_swap
 	VEXTRACTPS   $0x02, X13, 24(BX)
-	JMP          store109_swap
+	JMP          store110_swap
 
-store109_five:
+store110_five:
 	VMOVSS X13, 16(BX)
 
-store109_swap:
+store110_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store109_end
+	JMP        store110_end
 
-store109_few:
+store110_few:
 	CMPQ       DX, $0x02
-	JL         store109_one
+	JL         store110_one
 	VMOVLPS    X13, (BX)
-	JE         store109_end
+	JE         store110_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store109_end
+	JMP        store110_end
 
-store109_one:
+store110_one:
 	VMOVSS X13, (BX)
 
-store109_end:
+store110_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
-	VADDPS       Y13, Y6, Y6
+	VADDPS       Y13, Y5, Y5
 	JMP          fold
 
 partial5:
@@ -18571,36 +18897,36 @@ partial5:
 	VMULPS       Y14, Y13, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	CMPQ         DX, $0x04
-	JL           store110_few
+	JL           store111_few
 	VMOVUPS      X12, (BX)
-	JE           store110_end
+	JE           store111_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store110_five
+	JL           store111_five
 	VMOVLPS      X12, 16(BX)
-	JE           store110_swap
+	JE           store111_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store110_swap
+	JMP          store111_swap
 
-store110_five:
+store111_five:
 	VMOVSS X12, 16(BX)
 
-store110_swap:
+store111_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store110_end
+	JMP        store111_end
 
-store110_few:
+store111_few:
 	CMPQ       DX, $0x02
-	JL         store110_one
+	JL         store111_one
 	VMOVLPS    X12, (BX)
-	JE         store110_end
+	JE         store111_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store110_end
+	JMP        store111_end
 
-store110_one:
+store111_one:
 	VMOVSS X12, (BX)
 
-store110_end:
+store111_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y10
 	VBLENDVPS    Y11, Y12, Y10, Y12
 	VADDPS       Y12, Y7, Y7
@@ -18634,36 +18960,36 @@ partial6:
 	VMULPS       Y14, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         DX, $0x04
-	JL           store111_few
+	JL           store112_few
 	VMOVUPS      X10, (BX)
-	JE           store111_end
+	JE           store112_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         DX, $0x06
-	JL           store111_five
+	JL           store112_five
 	VMOVLPS      X10, 16(BX)
-	JE           store111_swap
+	JE           store112_swap
 	VEXTRACTPS   $0x02, X10, 24(BX)
-	JMP          store111_swap
+	JMP          store112_swap
 
-store111_five:
+store112_five:
 	VMOVSS X10, 16(BX)
 
-store111_swap:
+store112_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store111_end
+	JMP        store112_end
 
-store111_few:
+store112_few:
 	CMPQ       DX, $0x02
-	JL         store111_one
+	JL         store112_one
 	VMOVLPS    X10, (BX)
-	JE         store111_end
+	JE         store112_end
 	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store111_end
+	JMP        store112_end
 
-store111_one:
+store112_one:
 	VMOVSS X10, (BX)
 
-store111_end:
+store112_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y11, Y10, Y13, Y10
 	VADDPS       Y10, Y8, Y8
@@ -18697,36 +19023,36 @@ partial7:
 	VMULPS       Y14, Y10, Y13
 	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
 	CMPQ         DX, $0x04
-	JL           store112_few
+	JL           store113_few
 	VMOVUPS      X13, (BX)
-	JE           store112_end
+	JE           store113_end
 	VPERM2F128   $0x01, Y13, Y13, Y13
 	CMPQ         DX, $0x06
-	JL           store112_five
+	JL           store113_five
 	VMOVLPS      X13, 16(BX)
-	JE           store112_swap
+	JE           store113_swap
 	VEXTRACTPS   $0x02, X13, 24(BX)
-	JMP          store112_swap
+	JMP          store113_swap
 
-store112_five:
+store113_five:
 	VMOVSS X13, 16(BX)
 
-store112_swap:
+store113_swap:
 	VPERM2F128 $0x01, Y13, Y13, Y13
-	JMP        store112_end
+	JMP        store113_end
 
-store112_few:
+store113_few:
 	CMPQ       DX, $0x02
-	JL         store112_one
+	JL         store113_one
 	VMOVLPS    X13, (BX)
-	JE         store112_end
+	JE         store113_end
 	VEXTRACTPS $0x02, X13, 8(BX)
-	JMP        store112_end
+	JMP        store113_end
 
-store112_one:
+store113_one:
 	VMOVSS X13, (BX)
 
-store112_end:
+store113_end:
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y11, Y13, Y12, Y13
 	VADDPS       Y13, Y9, Y9
@@ -18735,22 +19061,22 @@ fold:
 	TESTQ   AX, AX
 	JE      tree
 	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	VMOVUPS Y4, 64(AX)
-	VMOVUPS Y5, 96(AX)
-	VMOVUPS Y6, 128(AX)
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y6, 96(AX)
+	VMOVUPS Y5, 128(AX)
 	VMOVUPS Y7, 160(AX)
 	VMOVUPS Y8, 192(AX)
 	VMOVUPS Y9, 224(AX)
 
 tree:
-	VADDPS       Y6, Y2, Y2
-	VADDPS       Y7, Y3, Y3
-	VADDPS       Y8, Y4, Y4
-	VADDPS       Y9, Y5, Y5
-	VADDPS       Y4, Y2, Y2
-	VADDPS       Y5, Y3, Y3
+	VADDPS       Y5, Y2, Y2
+	VADDPS       Y7, Y4, Y4
+	VADDPS       Y8, Y3, Y3
+	VADDPS       Y9, Y6, Y6
 	VADDPS       Y3, Y2, Y2
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y4, Y2, Y2
 	VEXTRACTF128 $0x01, Y2, X11
 	VADDPS       X11, X2, X2
 	VSHUFPS      $0x0e, X2, X2, X11
@@ -18874,22 +19200,96 @@ GLOBL lanes_2f800000<>(SB), RODATA|NOPTR, $32
 // func ExpSumAVX512(acc *[64]float32, dst *float32, x *float32, n int, m float32, alpha float32) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·ExpSumAVX512(SB), NOSPLIT, $0-44
-	MOVQ         acc+0(FP), AX
-	MOVQ         dst+8(FP), BX
-	MOVQ         x+16(FP), CX
-	MOVQ         n+24(FP), DX
-	VBROADCASTSS m+32(FP), Z0
-	VBROADCASTSS alpha+36(FP), Z1
-	VPXOR        X2, X2, X2
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
-	VPXOR        X5, X5, X5
-	TESTQ        AX, AX
-	JE           start
-	VMOVUPS      (AX), Z2
-	VMOVUPS      64(AX), Z3
-	VMOVUPS      128(AX), Z4
-	VMOVUPS      192(AX), Z5
+	MOVQ              acc+0(FP), AX
+	MOVQ              dst+8(FP), BX
+	MOVQ              x+16(FP), CX
+	MOVQ              n+24(FP), DX
+	VBROADCASTSS      m+32(FP), Z0
+	VBROADCASTSS      alpha+36(FP), Z1
+	CMPQ              DX, $+17
+	JGE               many
+	TESTQ             AX, AX
+	JNE               many
+	TESTQ             DX, DX
+	JE                many
+	VPXOR             X2, X2, X2
+	CMPQ              DX, $+16
+	JL                few
+	VMOVUPS           (CX), Z3
+	VSUBPS            Z0, Z3, Z3
+	VMULPS            Z1, Z3, Z3
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z4
+	VMAXPS            Z3, Z4, Z3
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z4
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z3, Z4
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z4, Z5
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z5, Z3
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z5, Z3
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z6
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z3
+	VSCALEFPS         Z5, Z3, Z4
+	VMOVUPS           Z4, (BX)
+	VADDPS            Z4, Z2, Z2
+	JMP               few_lanes
+
+few:
+	MOVL              $0x0000ffff, SI
+	BZHIL             DX, SI, SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (CX), K1, Z4
+	VSUBPS            Z0, Z4, Z4
+	VMULPS            Z1, Z4, Z4
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z5
+	VMAXPS            Z4, Z5, Z4
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z5
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z4, Z5
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z5, Z3
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z3, Z4
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z3, Z4
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z6
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z4
+	VSCALEFPS         Z3, Z4, Z5
+	VMOVUPS           Z5, K1, (BX)
+	VBROADCASTSS      lanes_00000000<>+0(SB), Z3
+	VBLENDMPS         Z5, Z3, K1, Z5
+	VADDPS            Z5, Z2, Z2
+
+few_lanes:
+	VEXTRACTF64X4 $0x01, Z2, Y5
+	VADDPS        Y5, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X5
+	VADDPS        X5, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X5
+	VADDPS        X5, X2, X2
+	VSHUFPS       $0x01, X2, X2, X5
+	VADDPS        X5, X2, X2
+	VPXOR         X5, X5, X5
+	VADDPS        X5, X2, X2
+	VMOVSS        X2, ret+40(FP)
+	VZEROUPPER
+	RET
+
+many:
+	VPXOR   X2, X2, X2
+	VPXOR   X5, X5, X5
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z5
+	VMOVUPS 128(AX), Z3
+	VMOVUPS 192(AX), Z4
 
 start:
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Z7
@@ -18976,9 +19376,9 @@ blocks:
 	VMOVUPS          Z19, 128(BX)
 	VMOVUPS          Z20, 192(BX)
 	VADDPS           Z17, Z2, Z2
-	VADDPS           Z18, Z3, Z3
-	VADDPS           Z19, Z4, Z4
-	VADDPS           Z20, Z5, Z5
+	VADDPS           Z18, Z5, Z5
+	VADDPS           Z19, Z3, Z3
+	VADDPS           Z20, Z4, Z4
 	ADDQ             $+256, BX
 	ADDQ             $+256, CX
 	SUBQ             $+64, DX
@@ -19030,7 +19430,7 @@ blocks_end:
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
 	VSCALEFPS        Z20, Z19, Z18
 	VMOVUPS          Z18, (BX)
-	VADDPS           Z18, Z3, Z3
+	VADDPS           Z18, Z5, Z5
 	ADDQ             $+64, BX
 	ADDQ             $+64, CX
 	ADDQ             $-16, DX
@@ -19054,7 +19454,7 @@ blocks_end:
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z18
 	VSCALEFPS        Z19, Z18, Z20
 	VMOVUPS          Z20, (BX)
-	VADDPS           Z20, Z4, Z4
+	VADDPS           Z20, Z3, Z3
 	ADDQ             $+64, BX
 	ADDQ             $+64, CX
 	ADDQ             $-16, DX
@@ -19078,7 +19478,7 @@ blocks_end:
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
 	VSCALEFPS        Z18, Z20, Z19
 	VMOVUPS          Z19, (BX)
-	VADDPS           Z19, Z5, Z5
+	VADDPS           Z19, Z4, Z4
 	ADDQ             $+64, BX
 	ADDQ             $+64, CX
 	ADDQ             $-16, DX
@@ -19139,7 +19539,7 @@ partial1:
 	VMOVUPS          Z20, K1, (BX)
 	VBROADCASTSS     lanes_00000000<>+0(SB), Z19
 	VBLENDMPS        Z20, Z19, K1, Z20
-	VADDPS           Z20, Z3, Z3
+	VADDPS           Z20, Z5, Z5
 	JMP              fold
 
 partial2:
@@ -19168,7 +19568,7 @@ partial2:
 	VMOVUPS          Z19, K1, (BX)
 	VBROADCASTSS     lanes_00000000<>+0(SB), Z18
 	VBLENDMPS        Z19, Z18, K1, Z19
-	VADDPS           Z19, Z4, Z4
+	VADDPS           Z19, Z3, Z3
 	JMP              fold
 
 partial3:
@@ -19197,20 +19597,20 @@ partial3:
 	VMOVUPS          Z18, K1, (BX)
 	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
 	VBLENDMPS        Z18, Z20, K1, Z18
-	VADDPS           Z18, Z5, Z5
+	VADDPS           Z18, Z4, Z4
 
 fold:
 	TESTQ   AX, AX
 	JE      tree
 	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	VMOVUPS Z4, 128(AX)
-	VMOVUPS Z5, 192(AX)
+	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
 
 tree:
-	VADDPS        Z4, Z2, Z2
-	VADDPS        Z5, Z3, Z3
 	VADDPS        Z3, Z2, Z2
+	VADDPS        Z4, Z5, Z5
+	VADDPS        Z5, Z2, Z2
 	VEXTRACTF64X4 $0x01, Z2, Y18
 	VADDPS        Y18, Y2, Y2
 	VEXTRACTF32X4 $0x01, Y2, X18
@@ -19347,36 +19747,36 @@ vectors_end:
 	VMULPS       Y6, Y10, Y8
 	VMULPS       Y9, Y8, Y8
 	CMPQ         CX, $0x04
-	JL           store113_few
+	JL           store114_few
 	VMOVUPS      X8, (AX)
-	JE           store113_end
+	JE           store114_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store113_five
+	JL           store114_five
 	VMOVLPS      X8, 16(AX)
-	JE           store113_swap
+	JE           store114_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store113_swap
+	JMP          store114_swap
 
-store113_five:
+store114_five:
 	VMOVSS X8, 16(AX)
 
-store113_swap:
+store114_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store113_end
+	JMP        store114_end
 
-store113_few:
+store114_few:
 	CMPQ       CX, $0x02
-	JL         store113_one
+	JL         store114_one
 	VMOVLPS    X8, (AX)
-	JE         store113_end
+	JE         store114_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store113_end
+	JMP        store114_end
 
-store113_one:
+store114_one:
 	VMOVSS X8, (AX)
 
-store113_end:
+store114_end:
 done:
 	VZEROUPPER
 	RET
@@ -19578,36 +19978,36 @@ blocks:
 	VPOR      Y9, Y8, Y8
 	VMOVMSKPS Y7, R13
 	TESTL     R13, R13
-	JNE       significand_odd114
+	JNE       significand_odd115
 	VPADDD    Y3, Y0, Y10
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y9
 
-significand_done114:
+significand_done115:
 	VMOVMSKPS Y8, R13
 	TESTL     R13, R13
-	JNE       significand_odd115
+	JNE       significand_odd116
 	VPADDD    Y3, Y6, Y11
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y6, Y12
 
-significand_done115:
+significand_done116:
 	VMOVMSKPS Y7, R13
 	TESTL     R13, R13
-	JNE       exponent_odd116
+	JNE       exponent_odd117
 	VPSUBD    Y9, Y0, Y7
 	VPSRAD    $0x17, Y7, Y7
 	VCVTDQ2PS Y7, Y7
 
-exponent_done116:
+exponent_done117:
 	VMOVMSKPS Y8, R13
 	TESTL     R13, R13
-	JNE       exponent_odd117
+	JNE       exponent_odd118
 	VPSUBD    Y12, Y6, Y8
 	VPSRAD    $0x17, Y8, Y8
 	VCVTDQ2PS Y8, Y8
 
-exponent_done117:
+exponent_done118:
 	VSUBPS       Y4, Y9, Y9
 	VSUBPS       Y4, Y12, Y12
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y6
@@ -19653,20 +20053,20 @@ vectors:
 	VPOR      Y8, Y9, Y9
 	VMOVMSKPS Y9, R13
 	TESTL     R13, R13
-	JNE       significand_odd118
+	JNE       significand_odd119
 	VPADDD    Y3, Y12, Y7
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y12, Y8
 
-significand_done118:
+significand_done119:
 	VMOVMSKPS Y9, R13
 	TESTL     R13, R13
-	JNE       exponent_odd119
+	JNE       exponent_odd120
 	VPSUBD    Y8, Y12, Y9
 	VPSRAD    $0x17, Y9, Y9
 	VCVTDQ2PS Y9, Y9
 
-exponent_done119:
+exponent_done120:
 	VSUBPS       Y4, Y8, Y8
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y12
 	VFMADD231PS  Y8, Y5, Y12
@@ -19700,20 +20100,20 @@ vectors_end:
 	VPOR       Y7, Y12, Y12
 	VMOVMSKPS  Y12, R13
 	TESTL      R13, R13
-	JNE        significand_odd120
+	JNE        significand_odd121
 	VPADDD     Y3, Y9, Y10
 	VPAND      Y1, Y10, Y10
 	VPSUBD     Y10, Y9, Y7
 
-significand_done120:
+significand_done121:
 	VMOVMSKPS Y12, R13
 	TESTL     R13, R13
-	JNE       exponent_odd121
+	JNE       exponent_odd122
 	VPSUBD    Y7, Y9, Y12
 	VPSRAD    $0x17, Y12, Y12
 	VCVTDQ2PS Y12, Y12
 
-exponent_done121:
+exponent_done122:
 	VSUBPS       Y4, Y7, Y7
 	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y9
 	VFMADD231PS  Y7, Y5, Y9
@@ -19728,41 +20128,41 @@ exponent_done121:
 	VFMADD231PS  Y9, Y10, Y7
 	VFMADD231PS  lanes_3f317218<>+0(SB), Y12, Y7
 	CMPQ         CX, $0x04
-	JL           store122_few
+	JL           store123_few
 	VMOVUPS      X7, (AX)
-	JE           store122_end
+	JE           store123_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         CX, $0x06
-	JL           store122_five
+	JL           store123_five
 	VMOVLPS      X7, 16(AX)
-	JE           store122_swap
+	JE           store123_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store122_swap
+	JMP          store123_swap
 
-store122_five:
+store123_five:
 	VMOVSS X7, 16(AX)
 
-store122_swap:
+store123_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store122_end
+	JMP        store123_end
 
-store122_few:
+store123_few:
 	CMPQ       CX, $0x02
-	JL         store122_one
+	JL         store123_one
 	VMOVLPS    X7, (AX)
-	JE         store122_end
+	JE         store123_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store122_end
+	JMP        store123_end
 
-store122_one:
+store123_one:
 	VMOVSS X7, (AX)
 
-store122_end:
+store123_end:
 done:
 	VZEROUPPER
 	RET
 
-significand_odd114:
+significand_odd115:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y12
 	VMULPS    lanes_4b800000<>+0(SB), Y0, Y11
 	VBLENDVPS Y12, Y11, Y0, Y11
@@ -19772,9 +20172,9 @@ significand_odd114:
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y11, Y9
 	VORPS     Y12, Y9, Y9
-	JMP       significand_done114
+	JMP       significand_done115
 
-significand_odd115:
+significand_odd116:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y13
 	VMULPS    lanes_4b800000<>+0(SB), Y6, Y10
 	VBLENDVPS Y13, Y10, Y6, Y10
@@ -19784,9 +20184,9 @@ significand_odd115:
 	VPAND     Y1, Y11, Y11
 	VPSUBD    Y11, Y10, Y12
 	VORPS     Y13, Y12, Y12
-	JMP       significand_done115
+	JMP       significand_done116
 
-exponent_odd116:
+exponent_odd117:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y11
 	VMULPS    lanes_4b800000<>+0(SB), Y0, Y10
 	VBLENDVPS Y11, Y10, Y0, Y10
@@ -19800,9 +20200,9 @@ exponent_odd116:
 	VBLENDVPS Y13, lanes_ff800000<>+0(SB), Y10, Y10
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y0, Y13
 	VBLENDVPS Y13, Y0, Y10, Y7
-	JMP       exponent_done116
+	JMP       exponent_done117
 
-exponent_odd117:
+exponent_odd118:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y10
 	VMULPS    lanes_4b800000<>+0(SB), Y6, Y11
 	VBLENDVPS Y10, Y11, Y6, Y11
@@ -19816,9 +20216,9 @@ exponent_odd117:
 	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y11, Y11
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y6, Y0
 	VBLENDVPS Y0, Y6, Y11, Y8
-	JMP       exponent_done117
+	JMP       exponent_done118
 
-significand_odd118:
+significand_odd119:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y0
 	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
 	VBLENDVPS Y0, Y10, Y12, Y10
@@ -19828,9 +20228,9 @@ significand_odd118:
 	VPAND     Y1, Y7, Y7
 	VPSUBD    Y7, Y10, Y8
 	VORPS     Y0, Y8, Y8
-	JMP       significand_done118
+	JMP       significand_done119
 
-exponent_odd119:
+exponent_odd120:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y7
 	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
 	VBLENDVPS Y7, Y10, Y12, Y10
@@ -19844,9 +20244,9 @@ exponent_odd119:
 	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y10, Y10
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y12, Y0
 	VBLENDVPS Y0, Y12, Y10, Y9
-	JMP       exponent_done119
+	JMP       exponent_done120
 
-significand_odd120:
+significand_odd121:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y6
 	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
 	VBLENDVPS Y6, Y0, Y9, Y0
@@ -19856,9 +20256,9 @@ significand_odd120:
 	VPAND     Y1, Y10, Y10
 	VPSUBD    Y10, Y0, Y7
 	VORPS     Y6, Y7, Y7
-	JMP       significand_done120
+	JMP       significand_done121
 
-exponent_odd121:
+exponent_odd122:
 	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y10
 	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
 	VBLENDVPS Y10, Y0, Y9, Y0
@@ -19872,7 +20272,7 @@ exponent_odd121:
 	VBLENDVPS Y6, lanes_ff800000<>+0(SB), Y0, Y0
 	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y9, Y6
 	VBLENDVPS Y6, Y9, Y0, Y12
-	JMP       exponent_done121
+	JMP       exponent_done122
 
 DATA lanes_00800000<>+0(SB)/4, $0x00800000
 DATA lanes_00800000<>+4(SB)/4, $0x00800000
@@ -20160,13 +20560,13 @@ TEXT ·SqrtAVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VSQRTPS (BX), Y0
-	VSQRTPS 32(BX), Y1
-	VSQRTPS 64(BX), Y2
-	VSQRTPS 96(BX), Y3
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
+	VSQRTPS 32(BX), Y0
+	VMOVUPS Y0, 32(AX)
+	VSQRTPS 64(BX), Y0
+	VMOVUPS Y0, 64(AX)
+	VSQRTPS 96(BX), Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	SUBQ    $+32, CX
@@ -20178,8 +20578,8 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VSQRTPS (BX), Y3
-	VMOVUPS Y3, (AX)
+	VSQRTPS (BX), Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -20191,41 +20591,41 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y3
+	VMOVUPS    32(DX)(CX*4), Y0
 	NEGQ       CX
-	VMASKMOVPS (BX), Y3, Y2
-	VSQRTPS    Y2, Y2
+	VMASKMOVPS (BX), Y0, Y1
+	VSQRTPS    Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store123_few
-	VMOVUPS    X2, (AX)
-	JE         store123_end
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	JL         store124_few
+	VMOVUPS    X1, (AX)
+	JE         store124_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store123_five
-	VMOVLPS    X2, 16(AX)
-	JE         store123_swap
-	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store123_swap
+	JL         store124_five
+	VMOVLPS    X1, 16(AX)
+	JE         store124_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store124_swap
 
-store123_five:
-	VMOVSS X2, 16(AX)
+store124_five:
+	VMOVSS X1, 16(AX)
 
-store123_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store123_end
+store124_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store124_end
 
-store123_few:
+store124_few:
 	CMPQ       CX, $0x02
-	JL         store123_one
-	VMOVLPS    X2, (AX)
-	JE         store123_end
-	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store123_end
+	JL         store124_one
+	VMOVLPS    X1, (AX)
+	JE         store124_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store124_end
 
-store123_one:
-	VMOVSS X2, (AX)
+store124_one:
+	VMOVSS X1, (AX)
 
-store123_end:
+store124_end:
 done:
 	VZEROUPPER
 	RET
@@ -20425,36 +20825,36 @@ vectors_end:
 	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y5, Y5
 	VBLENDVPS    Y5, Y7, Y6, Y6
 	CMPQ         CX, $0x04
-	JL           store124_few
+	JL           store125_few
 	VMOVUPS      X6, (AX)
-	JE           store124_end
+	JE           store125_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         CX, $0x06
-	JL           store124_five
+	JL           store125_five
 	VMOVLPS      X6, 16(AX)
-	JE           store124_swap
+	JE           store125_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store124_swap
+	JMP          store125_swap
 
-store124_five:
+store125_five:
 	VMOVSS X6, 16(AX)
 
-store124_swap:
+store125_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store124_end
+	JMP        store125_end
 
-store124_few:
+store125_few:
 	CMPQ       CX, $0x02
-	JL         store124_one
+	JL         store125_one
 	VMOVLPS    X6, (AX)
-	JE         store124_end
+	JE         store125_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store124_end
+	JMP        store125_end
 
-store124_one:
+store125_one:
 	VMOVSS X6, (AX)
 
-store124_end:
+store125_end:
 done:
 	VZEROUPPER
 	RET
@@ -20733,36 +21133,36 @@ vectors_end:
 	VANDPS       Y1, Y0, Y6
 	VORPS        Y6, Y8, Y8
 	CMPQ         CX, $0x04
-	JL           store125_few
+	JL           store126_few
 	VMOVUPS      X8, (AX)
-	JE           store125_end
+	JE           store126_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store125_five
+	JL           store126_five
 	VMOVLPS      X8, 16(AX)
-	JE           store125_swap
+	JE           store126_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store125_swap
+	JMP          store126_swap
 
-store125_five:
+store126_five:
 	VMOVSS X8, 16(AX)
 
-store125_swap:
+store126_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store125_end
+	JMP        store126_end
 
-store125_few:
+store126_few:
 	CMPQ       CX, $0x02
-	JL         store125_one
+	JL         store126_one
 	VMOVLPS    X8, (AX)
-	JE         store125_end
+	JE         store126_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store125_end
+	JMP        store126_end
 
-store125_one:
+store126_one:
 	VMOVSS X8, (AX)
 
-store125_end:
+store126_end:
 done:
 	VZEROUPPER
 	RET
@@ -21369,36 +21769,36 @@ vectors_end:
 	VMAXPS       Y8, Y6, Y8
 	VADDPS       Y7, Y8, Y7
 	CMPQ         CX, $0x04
-	JL           store126_few
+	JL           store127_few
 	VMOVUPS      X7, (AX)
-	JE           store126_end
+	JE           store127_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         CX, $0x06
-	JL           store126_five
+	JL           store127_five
 	VMOVLPS      X7, 16(AX)
-	JE           store126_swap
+	JE           store127_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store126_swap
+	JMP          store127_swap
 
-store126_five:
+store127_five:
 	VMOVSS X7, 16(AX)
 
-store126_swap:
+store127_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store126_end
+	JMP        store127_end
 
-store126_few:
+store127_few:
 	CMPQ       CX, $0x02
-	JL         store126_one
+	JL         store127_one
 	VMOVLPS    X7, (AX)
-	JE         store126_end
+	JE         store127_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store126_end
+	JMP        store127_end
 
-store126_one:
+store127_one:
 	VMOVSS X7, (AX)
 
-store126_end:
+store127_end:
 done:
 	VZEROUPPER
 	RET
@@ -21875,36 +22275,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
 	VDIVPS       Y7, Y8, Y7
 	CMPQ         CX, $0x04
-	JL           store127_few
+	JL           store128_few
 	VMOVUPS      X7, (AX)
-	JE           store127_end
+	JE           store128_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         CX, $0x06
-	JL           store127_five
+	JL           store128_five
 	VMOVLPS      X7, 16(AX)
-	JE           store127_swap
+	JE           store128_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store127_swap
+	JMP          store128_swap
 
-store127_five:
+store128_five:
 	VMOVSS X7, 16(AX)
 
-store127_swap:
+store128_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store127_end
+	JMP        store128_end
 
-store127_few:
+store128_few:
 	CMPQ       CX, $0x02
-	JL         store127_one
+	JL         store128_one
 	VMOVLPS    X7, (AX)
-	JE         store127_end
+	JE         store128_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store127_end
+	JMP        store128_end
 
-store127_one:
+store128_one:
 	VMOVSS X7, (AX)
 
-store127_end:
+store128_end:
 done:
 	VZEROUPPER
 	RET
@@ -22100,21 +22500,21 @@ TEXT ·SigmoidBackwardAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
-	VMOVUPS      64(CX), Y2
-	VMOVUPS      96(CX), Y3
 	VFNMADD213PS Y0, Y0, Y0
-	VFNMADD213PS Y1, Y1, Y1
-	VFNMADD213PS Y2, Y2, Y2
-	VFNMADD213PS Y3, Y3, Y3
 	VMULPS       (BX), Y0, Y0
-	VMULPS       32(BX), Y1, Y1
-	VMULPS       64(BX), Y2, Y2
-	VMULPS       96(BX), Y3, Y3
 	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      32(CX), Y0
+	VFNMADD213PS Y0, Y0, Y0
+	VMULPS       32(BX), Y0, Y0
+	VMOVUPS      Y0, 32(AX)
+	VMOVUPS      64(CX), Y0
+	VFNMADD213PS Y0, Y0, Y0
+	VMULPS       64(BX), Y0, Y0
+	VMOVUPS      Y0, 64(AX)
+	VMOVUPS      96(CX), Y0
+	VFNMADD213PS Y0, Y0, Y0
+	VMULPS       96(BX), Y0, Y0
+	VMOVUPS      Y0, 96(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
 	ADDQ         $+128, CX
@@ -22127,10 +22527,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y3
-	VFNMADD213PS Y3, Y3, Y3
-	VMULPS       (BX), Y3, Y3
-	VMOVUPS      Y3, (AX)
+	VMOVUPS      (CX), Y0
+	VFNMADD213PS Y0, Y0, Y0
+	VMULPS       (BX), Y0, Y0
+	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -22143,43 +22543,43 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(SI)(DX*4), Y3
+	VMOVUPS      32(SI)(DX*4), Y0
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y3, Y2
-	VMASKMOVPS   (BX), Y3, Y1
-	VFNMADD213PS Y2, Y2, Y2
-	VMULPS       Y2, Y1, Y2
+	VMASKMOVPS   (CX), Y0, Y1
+	VMASKMOVPS   (BX), Y0, Y2
+	VFNMADD213PS Y1, Y1, Y1
+	VMULPS       Y1, Y2, Y1
 	CMPQ         DX, $0x04
-	JL           store128_few
-	VMOVUPS      X2, (AX)
-	JE           store128_end
-	VPERM2F128   $0x01, Y2, Y2, Y2
+	JL           store129_few
+	VMOVUPS      X1, (AX)
+	JE           store129_end
+	VPERM2F128   $0x01, Y1, Y1, Y1
 	CMPQ         DX, $0x06
-	JL           store128_five
-	VMOVLPS      X2, 16(AX)
-	JE           store128_swap
-	VEXTRACTPS   $0x02, X2, 24(AX)
-	JMP          store128_swap
+	JL           store129_five
+	VMOVLPS      X1, 16(AX)
+	JE           store129_swap
+	VEXTRACTPS   $0x02, X1, 24(AX)
+	JMP          store129_swap
 
-store128_five:
-	VMOVSS X2, 16(AX)
+store129_five:
+	VMOVSS X1, 16(AX)
 
-store128_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store128_end
+store129_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store129_end
 
-store128_few:
+store129_few:
 	CMPQ       DX, $0x02
-	JL         store128_one
-	VMOVLPS    X2, (AX)
-	JE         store128_end
-	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store128_end
+	JL         store129_one
+	VMOVLPS    X1, (AX)
+	JE         store129_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store129_end
 
-store128_one:
-	VMOVSS X2, (AX)
+store129_one:
+	VMOVSS X1, (AX)
 
-store128_end:
+store129_end:
 done:
 	VZEROUPPER
 	RET
@@ -22428,36 +22828,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
 	VDIVPS       Y0, Y6, Y0
 	CMPQ         CX, $0x04
-	JL           store129_few
+	JL           store130_few
 	VMOVUPS      X0, (AX)
-	JE           store129_end
+	JE           store130_end
 	VPERM2F128   $0x01, Y0, Y0, Y0
 	CMPQ         CX, $0x06
-	JL           store129_five
+	JL           store130_five
 	VMOVLPS      X0, 16(AX)
-	JE           store129_swap
+	JE           store130_swap
 	VEXTRACTPS   $0x02, X0, 24(AX)
-	JMP          store129_swap
+	JMP          store130_swap
 
-store129_five:
+store130_five:
 	VMOVSS X0, 16(AX)
 
-store129_swap:
+store130_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store129_end
+	JMP        store130_end
 
-store129_few:
+store130_few:
 	CMPQ       CX, $0x02
-	JL         store129_one
+	JL         store130_one
 	VMOVLPS    X0, (AX)
-	JE         store129_end
+	JE         store130_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store129_end
+	JMP        store130_end
 
-store129_one:
+store130_one:
 	VMOVSS X0, (AX)
 
-store129_end:
+store130_end:
 done:
 	VZEROUPPER
 	RET
@@ -22787,36 +23187,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y6, Y12
 	VMULPS       Y12, Y10, Y12
 	CMPQ         DX, $0x04
-	JL           store130_few
+	JL           store131_few
 	VMOVUPS      X12, (AX)
-	JE           store130_end
+	JE           store131_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         DX, $0x06
-	JL           store130_five
+	JL           store131_five
 	VMOVLPS      X12, 16(AX)
-	JE           store130_swap
+	JE           store131_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store130_swap
+	JMP          store131_swap
 
-store130_five:
+store131_five:
 	VMOVSS X12, 16(AX)
 
-store130_swap:
+store131_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store130_end
+	JMP        store131_end
 
-store130_few:
+store131_few:
 	CMPQ       DX, $0x02
-	JL         store130_one
+	JL         store131_one
 	VMOVLPS    X12, (AX)
-	JE         store130_end
+	JE         store131_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store130_end
+	JMP        store131_end
 
-store130_one:
+store131_one:
 	VMOVSS X12, (AX)
 
-store130_end:
+store131_end:
 done:
 	VZEROUPPER
 	RET
@@ -23296,36 +23696,36 @@ vectors_end:
 	VBLENDVPS    Y2, Y11, Y8, Y8
 	VMULPS       Y8, Y10, Y8
 	CMPQ         CX, $0x04
-	JL           store131_few
+	JL           store132_few
 	VMOVUPS      X8, (AX)
-	JE           store131_end
+	JE           store132_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         CX, $0x06
-	JL           store131_five
+	JL           store132_five
 	VMOVLPS      X8, 16(AX)
-	JE           store131_swap
+	JE           store132_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store131_swap
+	JMP          store132_swap
 
-store131_five:
+store132_five:
 	VMOVSS X8, 16(AX)
 
-store131_swap:
+store132_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store131_end
+	JMP        store132_end
 
-store131_few:
+store132_few:
 	CMPQ       CX, $0x02
-	JL         store131_one
+	JL         store132_one
 	VMOVLPS    X8, (AX)
-	JE         store131_end
+	JE         store132_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store131_end
+	JMP        store132_end
 
-store131_one:
+store132_one:
 	VMOVSS X8, (AX)
 
-store131_end:
+store132_end:
 done:
 	VZEROUPPER
 	RET
@@ -23808,36 +24208,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y7, Y6
 	VMULPS       Y6, Y8, Y6
 	CMPQ         DX, $0x04
-	JL           store132_few
+	JL           store133_few
 	VMOVUPS      X6, (AX)
-	JE           store132_end
+	JE           store133_end
 	VPERM2F128   $0x01, Y6, Y6, Y6
 	CMPQ         DX, $0x06
-	JL           store132_five
+	JL           store133_five
 	VMOVLPS      X6, 16(AX)
-	JE           store132_swap
+	JE           store133_swap
 	VEXTRACTPS   $0x02, X6, 24(AX)
-	JMP          store132_swap
+	JMP          store133_swap
 
-store132_five:
+store133_five:
 	VMOVSS X6, 16(AX)
 
-store132_swap:
+store133_swap:
 	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store132_end
+	JMP        store133_end
 
-store132_few:
+store133_few:
 	CMPQ       DX, $0x02
-	JL         store132_one
+	JL         store133_one
 	VMOVLPS    X6, (AX)
-	JE         store132_end
+	JE         store133_end
 	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store132_end
+	JMP        store133_end
 
-store132_one:
+store133_one:
 	VMOVSS X6, (AX)
 
-store132_end:
+store133_end:
 done:
 	VZEROUPPER
 	RET
@@ -24301,36 +24701,36 @@ vectors_end:
 	VADDPS       lanes_3f800000<>+0(SB), Y12, Y12
 	VDIVPS       Y12, Y0, Y12
 	CMPQ         CX, $0x04
-	JL           store133_few
+	JL           store134_few
 	VMOVUPS      X12, (AX)
-	JE           store133_end
+	JE           store134_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         CX, $0x06
-	JL           store133_five
+	JL           store134_five
 	VMOVLPS      X12, 16(AX)
-	JE           store133_swap
+	JE           store134_swap
 	VEXTRACTPS   $0x02, X12, 24(AX)
-	JMP          store133_swap
+	JMP          store134_swap
 
-store133_five:
+store134_five:
 	VMOVSS X12, 16(AX)
 
-store133_swap:
+store134_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store133_end
+	JMP        store134_end
 
-store133_few:
+store134_few:
 	CMPQ       CX, $0x02
-	JL         store133_one
+	JL         store134_one
 	VMOVLPS    X12, (AX)
-	JE         store133_end
+	JE         store134_end
 	VEXTRACTPS $0x02, X12, 8(AX)
-	JMP        store133_end
+	JMP        store134_end
 
-store133_one:
+store134_one:
 	VMOVSS X12, (AX)
 
-store133_end:
+store134_end:
 done:
 	VZEROUPPER
 	RET
@@ -24730,36 +25130,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y11, Y0
 	VMULPS       Y0, Y10, Y0
 	CMPQ         DX, $0x04
-	JL           store134_few
+	JL           store135_few
 	VMOVUPS      X0, (AX)
-	JE           store134_end
+	JE           store135_end
 	VPERM2F128   $0x01, Y0, Y0, Y0
 	CMPQ         DX, $0x06
-	JL           store134_five
+	JL           store135_five
 	VMOVLPS      X0, 16(AX)
-	JE           store134_swap
+	JE           store135_swap
 	VEXTRACTPS   $0x02, X0, 24(AX)
-	JMP          store134_swap
+	JMP          store135_swap
 
-store134_five:
+store135_five:
 	VMOVSS X0, 16(AX)
 
-store134_swap:
+store135_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store134_end
+	JMP        store135_end
 
-store134_few:
+store135_few:
 	CMPQ       DX, $0x02
-	JL         store134_one
+	JL         store135_one
 	VMOVLPS    X0, (AX)
-	JE         store134_end
+	JE         store135_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store134_end
+	JMP        store135_end
 
-store134_one:
+store135_one:
 	VMOVSS X0, (AX)
 
-store134_end:
+store135_end:
 done:
 	VZEROUPPER
 	RET
@@ -25167,24 +25567,97 @@ TEXT ·ExpTotalAVX2(SB), NOSPLIT, $0-36
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS m+24(FP), Y0
-	VPXOR        X1, X1, X1
-	VPXOR        X2, X2, X2
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
-	VPXOR        X5, X5, X5
-	VPXOR        X6, X6, X6
-	VPXOR        X7, X7, X7
-	VPXOR        X8, X8, X8
+	CMPQ         CX, $+9
+	JGE          many
 	TESTQ        AX, AX
-	JE           start
-	VMOVUPS      (AX), Y1
-	VMOVUPS      32(AX), Y2
-	VMOVUPS      64(AX), Y3
-	VMOVUPS      96(AX), Y4
-	VMOVUPS      128(AX), Y5
-	VMOVUPS      160(AX), Y6
-	VMOVUPS      192(AX), Y7
-	VMOVUPS      224(AX), Y8
+	JNE          many
+	TESTQ        CX, CX
+	JE           many
+	VPXOR        X1, X1, X1
+	CMPQ         CX, $+8
+	JL           few
+	VMOVUPS      (BX), Y2
+	VSUBPS       Y0, Y2, Y2
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y2
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y3
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y2, Y3
+	VSUBPS       lanes_4b40009f<>+0(SB), Y3, Y4
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y4, Y2
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y4, Y2
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y5
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y2
+	VPSLLD       $0x17, Y3, Y5
+	VMULPS       Y5, Y2, Y3
+	VMULPS       lanes_2f800000<>+0(SB), Y3, Y3
+	VADDPS       Y3, Y1, Y1
+	JMP          few_lanes
+
+few:
+	LEAQ         partial_masks<>+0(SB), DX
+	NEGQ         CX
+	VMOVUPS      32(DX)(CX*4), Y3
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y3, Y4
+	VSUBPS       Y0, Y4, Y4
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y2
+	VMAXPS       Y4, Y2, Y4
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y2
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y2
+	VSUBPS       lanes_4b40009f<>+0(SB), Y2, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y5, Y4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y5, Y4
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y4
+	VPSLLD       $0x17, Y2, Y6
+	VMULPS       Y6, Y4, Y2
+	VMULPS       lanes_2f800000<>+0(SB), Y2, Y2
+	VBROADCASTSS lanes_00000000<>+0(SB), Y5
+	VBLENDVPS    Y3, Y2, Y5, Y2
+	VADDPS       Y2, Y1, Y1
+
+few_lanes:
+	VEXTRACTF128 $0x01, Y1, X3
+	VADDPS       X3, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X3
+	VADDPS       X3, X1, X1
+	VSHUFPS      $0x01, X1, X1, X3
+	VADDPS       X3, X1, X1
+	VPXOR        X3, X3, X3
+	VADDPS       X3, X1, X1
+	VMOVSS       X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+many:
+	VPXOR   X1, X1, X1
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X6, X6, X6
+	VPXOR   X7, X7, X7
+	VPXOR   X8, X8, X8
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Y1
+	VMOVUPS 32(AX), Y3
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y5
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y6
+	VMOVUPS 192(AX), Y7
+	VMOVUPS 224(AX), Y8
 
 start:
 	SUBQ $+64, CX
@@ -25230,7 +25703,7 @@ blocks:
 	VPSLLD       $0x17, Y11, Y12
 	VMULPS       Y12, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VADDPS       Y11, Y2, Y2
+	VADDPS       Y11, Y3, Y3
 	VMOVUPS      64(BX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
@@ -25250,7 +25723,7 @@ blocks:
 	VPSLLD       $0x17, Y9, Y12
 	VMULPS       Y12, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VADDPS       Y9, Y3, Y3
+	VADDPS       Y9, Y2, Y2
 	VMOVUPS      96(BX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
@@ -25270,7 +25743,7 @@ blocks:
 	VPSLLD       $0x17, Y10, Y12
 	VMULPS       Y12, Y9, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VADDPS       Y10, Y4, Y4
+	VADDPS       Y10, Y5, Y5
 	VMOVUPS      128(BX), Y10
 	VSUBPS       Y0, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
@@ -25290,7 +25763,7 @@ blocks:
 	VPSLLD       $0x17, Y11, Y12
 	VMULPS       Y12, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VADDPS       Y11, Y5, Y5
+	VADDPS       Y11, Y4, Y4
 	VMOVUPS      160(BX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
@@ -25402,7 +25875,7 @@ blocks_end:
 	VPSLLD       $0x17, Y10, Y12
 	VMULPS       Y12, Y9, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VADDPS       Y10, Y2, Y2
+	VADDPS       Y10, Y3, Y3
 	ADDQ         $+32, BX
 	ADDQ         $-8, CX
 	CMPQ         CX, $+8
@@ -25426,7 +25899,7 @@ blocks_end:
 	VPSLLD       $0x17, Y11, Y12
 	VMULPS       Y12, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VADDPS       Y11, Y3, Y3
+	VADDPS       Y11, Y2, Y2
 	ADDQ         $+32, BX
 	ADDQ         $-8, CX
 	CMPQ         CX, $+8
@@ -25450,7 +25923,7 @@ blocks_end:
 	VPSLLD       $0x17, Y9, Y12
 	VMULPS       Y12, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VADDPS       Y9, Y4, Y4
+	VADDPS       Y9, Y5, Y5
 	ADDQ         $+32, BX
 	ADDQ         $-8, CX
 	CMPQ         CX, $+8
@@ -25474,7 +25947,7 @@ blocks_end:
 	VPSLLD       $0x17, Y10, Y12
 	VMULPS       Y12, Y9, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VADDPS       Y10, Y5, Y5
+	VADDPS       Y10, Y4, Y4
 	ADDQ         $+32, BX
 	ADDQ         $-8, CX
 	CMPQ         CX, $+8
@@ -25610,7 +26083,7 @@ partial1:
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y11
 	VBLENDVPS    Y10, Y12, Y11, Y12
-	VADDPS       Y12, Y2, Y2
+	VADDPS       Y12, Y3, Y3
 	JMP          fold
 
 partial2:
@@ -25641,7 +26114,7 @@ partial2:
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y9
 	VBLENDVPS    Y10, Y11, Y9, Y11
-	VADDPS       Y11, Y3, Y3
+	VADDPS       Y11, Y2, Y2
 	JMP          fold
 
 partial3:
@@ -25672,7 +26145,7 @@ partial3:
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y10, Y9, Y12, Y9
-	VADDPS       Y9, Y4, Y4
+	VADDPS       Y9, Y5, Y5
 	JMP          fold
 
 partial4:
@@ -25703,7 +26176,7 @@ partial4:
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y11
 	VBLENDVPS    Y10, Y12, Y11, Y12
-	VADDPS       Y12, Y5, Y5
+	VADDPS       Y12, Y4, Y4
 	JMP          fold
 
 partial5:
@@ -25802,22 +26275,22 @@ fold:
 	TESTQ   AX, AX
 	JE      tree
 	VMOVUPS Y1, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
-	VMOVUPS Y5, 128(AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y5, 96(AX)
+	VMOVUPS Y4, 128(AX)
 	VMOVUPS Y6, 160(AX)
 	VMOVUPS Y7, 192(AX)
 	VMOVUPS Y8, 224(AX)
 
 tree:
-	VADDPS       Y5, Y1, Y1
-	VADDPS       Y6, Y2, Y2
-	VADDPS       Y7, Y3, Y3
-	VADDPS       Y8, Y4, Y4
-	VADDPS       Y3, Y1, Y1
-	VADDPS       Y4, Y2, Y2
+	VADDPS       Y4, Y1, Y1
+	VADDPS       Y6, Y3, Y3
+	VADDPS       Y7, Y2, Y2
+	VADDPS       Y8, Y5, Y5
 	VADDPS       Y2, Y1, Y1
+	VADDPS       Y5, Y3, Y3
+	VADDPS       Y3, Y1, Y1
 	VEXTRACTF128 $0x01, Y1, X10
 	VADDPS       X10, X1, X1
 	VSHUFPS      $0x0e, X1, X1, X10
@@ -25831,20 +26304,90 @@ tree:
 // func ExpTotalAVX512(acc *[64]float32, x *float32, n int, m float32) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·ExpTotalAVX512(SB), NOSPLIT, $0-36
-	MOVQ         acc+0(FP), AX
-	MOVQ         x+8(FP), BX
-	MOVQ         n+16(FP), CX
-	VBROADCASTSS m+24(FP), Z0
-	VPXOR        X1, X1, X1
-	VPXOR        X2, X2, X2
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
-	TESTQ        AX, AX
-	JE           start
-	VMOVUPS      (AX), Z1
-	VMOVUPS      64(AX), Z2
-	VMOVUPS      128(AX), Z3
-	VMOVUPS      192(AX), Z4
+	MOVQ              acc+0(FP), AX
+	MOVQ              x+8(FP), BX
+	MOVQ              n+16(FP), CX
+	VBROADCASTSS      m+24(FP), Z0
+	CMPQ              CX, $+17
+	JGE               many
+	TESTQ             AX, AX
+	JNE               many
+	TESTQ             CX, CX
+	JE                many
+	VPXOR             X1, X1, X1
+	CMPQ              CX, $+16
+	JL                few
+	VMOVUPS           (BX), Z2
+	VSUBPS            Z0, Z2, Z2
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z3
+	VMAXPS            Z2, Z3, Z2
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z3
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z2, Z3
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z3, Z4
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z4, Z2
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z4, Z2
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z5
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z5, Z2
+	VSCALEFPS         Z4, Z2, Z3
+	VADDPS            Z3, Z1, Z1
+	JMP               few_lanes
+
+few:
+	MOVL              $0x0000ffff, DX
+	BZHIL             CX, DX, DX
+	KMOVW             DX, K1
+	VMOVUPS.Z         (BX), K1, Z3
+	VSUBPS            Z0, Z3, Z3
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z4
+	VMAXPS            Z3, Z4, Z3
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z4
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z3, Z4
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z4, Z2
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z2, Z3
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z2, Z3
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z5
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z5, Z3
+	VSCALEFPS         Z2, Z3, Z4
+	VBROADCASTSS      lanes_00000000<>+0(SB), Z2
+	VBLENDMPS         Z4, Z2, K1, Z4
+	VADDPS            Z4, Z1, Z1
+
+few_lanes:
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPS        Y4, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X4
+	VADDPS        X4, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X4
+	VADDPS        X4, X1, X1
+	VSHUFPS       $0x01, X1, X1, X4
+	VADDPS        X4, X1, X1
+	VPXOR         X4, X4, X4
+	VADDPS        X4, X1, X1
+	VMOVSS        X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+many:
+	VPXOR   X1, X1, X1
+	VPXOR   X4, X4, X4
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Z1
+	VMOVUPS 64(AX), Z4
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z3
 
 start:
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Z6
@@ -25924,9 +26467,9 @@ blocks:
 	VSCALEFPS        Z23, Z15, Z19
 	VSCALEFPS        Z24, Z16, Z20
 	VADDPS           Z17, Z1, Z1
-	VADDPS           Z18, Z2, Z2
-	VADDPS           Z19, Z3, Z3
-	VADDPS           Z20, Z4, Z4
+	VADDPS           Z18, Z4, Z4
+	VADDPS           Z19, Z2, Z2
+	VADDPS           Z20, Z3, Z3
 	ADDQ             $+256, BX
 	SUBQ             $+64, CX
 	JGE              blocks
@@ -25972,7 +26515,7 @@ blocks_end:
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
 	VSCALEFPS        Z20, Z19, Z18
-	VADDPS           Z18, Z2, Z2
+	VADDPS           Z18, Z4, Z4
 	ADDQ             $+64, BX
 	ADDQ             $-16, CX
 	CMPQ             CX, $+16
@@ -25993,7 +26536,7 @@ blocks_end:
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z17
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z18
 	VSCALEFPS        Z19, Z18, Z20
-	VADDPS           Z20, Z3, Z3
+	VADDPS           Z20, Z2, Z2
 	ADDQ             $+64, BX
 	ADDQ             $-16, CX
 	CMPQ             CX, $+16
@@ -26014,7 +26557,7 @@ blocks_end:
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
 	VSCALEFPS        Z18, Z20, Z19
-	VADDPS           Z19, Z4, Z4
+	VADDPS           Z19, Z3, Z3
 	ADDQ             $+64, BX
 	ADDQ             $-16, CX
 	JMP              fold
@@ -26070,7 +26613,7 @@ partial1:
 	VSCALEFPS        Z19, Z18, Z20
 	VBROADCASTSS     lanes_00000000<>+0(SB), Z19
 	VBLENDMPS        Z20, Z19, K1, Z20
-	VADDPS           Z20, Z2, Z2
+	VADDPS           Z20, Z4, Z4
 	JMP              fold
 
 partial2:
@@ -26097,7 +26640,7 @@ partial2:
 	VSCALEFPS        Z18, Z20, Z19
 	VBROADCASTSS     lanes_00000000<>+0(SB), Z18
 	VBLENDMPS        Z19, Z18, K1, Z19
-	VADDPS           Z19, Z3, Z3
+	VADDPS           Z19, Z2, Z2
 	JMP              fold
 
 partial3:
@@ -26124,20 +26667,20 @@ partial3:
 	VSCALEFPS        Z20, Z19, Z18
 	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
 	VBLENDMPS        Z18, Z20, K1, Z18
-	VADDPS           Z18, Z4, Z4
+	VADDPS           Z18, Z3, Z3
 
 fold:
 	TESTQ   AX, AX
 	JE      tree
 	VMOVUPS Z1, (AX)
-	VMOVUPS Z2, 64(AX)
-	VMOVUPS Z3, 128(AX)
-	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
 
 tree:
-	VADDPS        Z3, Z1, Z1
-	VADDPS        Z4, Z2, Z2
 	VADDPS        Z2, Z1, Z1
+	VADDPS        Z3, Z4, Z4
+	VADDPS        Z4, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y18
 	VADDPS        Y18, Y1, Y1
 	VEXTRACTF32X4 $0x01, Y1, X18
@@ -26163,21 +26706,21 @@ TEXT ·LogSoftmaxAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS (BX), Y2
-	VMOVUPS 32(BX), Y3
-	VMOVUPS 64(BX), Y4
-	VMOVUPS 96(BX), Y5
 	VSUBPS  Y0, Y2, Y2
-	VSUBPS  Y0, Y3, Y3
-	VSUBPS  Y0, Y4, Y4
-	VSUBPS  Y0, Y5, Y5
 	VSUBPS  Y1, Y2, Y2
-	VSUBPS  Y1, Y3, Y3
-	VSUBPS  Y1, Y4, Y4
-	VSUBPS  Y1, Y5, Y5
 	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	VMOVUPS Y4, 64(AX)
-	VMOVUPS Y5, 96(AX)
+	VMOVUPS 32(BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS 64(BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS 96(BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	SUBQ    $+32, CX
@@ -26189,10 +26732,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y5
-	VSUBPS  Y0, Y5, Y5
-	VSUBPS  Y1, Y5, Y5
-	VMOVUPS Y5, (AX)
+	VMOVUPS (BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -26204,42 +26747,42 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y5
+	VMOVUPS    32(DX)(CX*4), Y2
 	NEGQ       CX
-	VMASKMOVPS (BX), Y5, Y4
-	VSUBPS     Y0, Y4, Y4
-	VSUBPS     Y1, Y4, Y4
+	VMASKMOVPS (BX), Y2, Y3
+	VSUBPS     Y0, Y3, Y3
+	VSUBPS     Y1, Y3, Y3
 	CMPQ       CX, $0x04
-	JL         store135_few
-	VMOVUPS    X4, (AX)
-	JE         store135_end
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	JL         store136_few
+	VMOVUPS    X3, (AX)
+	JE         store136_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store135_five
-	VMOVLPS    X4, 16(AX)
-	JE         store135_swap
-	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store135_swap
+	JL         store136_five
+	VMOVLPS    X3, 16(AX)
+	JE         store136_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store136_swap
 
-store135_five:
-	VMOVSS X4, 16(AX)
+store136_five:
+	VMOVSS X3, 16(AX)
 
-store135_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store135_end
+store136_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store136_end
 
-store135_few:
+store136_few:
 	CMPQ       CX, $0x02
-	JL         store135_one
-	VMOVLPS    X4, (AX)
-	JE         store135_end
-	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store135_end
+	JL         store136_one
+	VMOVLPS    X3, (AX)
+	JE         store136_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store136_end
 
-store135_one:
-	VMOVSS X4, (AX)
+store136_one:
+	VMOVSS X3, (AX)
 
-store135_end:
+store136_end:
 done:
 	VZEROUPPER
 	RET
@@ -26474,36 +27017,36 @@ vectors_end:
 	VMASKMOVPS   (BX), Y7, Y1
 	VFNMADD231PS Y0, Y8, Y1
 	CMPQ         DX, $0x04
-	JL           store136_few
+	JL           store137_few
 	VMOVUPS      X1, (AX)
-	JE           store136_end
+	JE           store137_end
 	VPERM2F128   $0x01, Y1, Y1, Y1
 	CMPQ         DX, $0x06
-	JL           store136_five
+	JL           store137_five
 	VMOVLPS      X1, 16(AX)
-	JE           store136_swap
+	JE           store137_swap
 	VEXTRACTPS   $0x02, X1, 24(AX)
-	JMP          store136_swap
+	JMP          store137_swap
 
-store136_five:
+store137_five:
 	VMOVSS X1, 16(AX)
 
-store136_swap:
+store137_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store136_end
+	JMP        store137_end
 
-store136_few:
+store137_few:
 	CMPQ       DX, $0x02
-	JL         store136_one
+	JL         store137_one
 	VMOVLPS    X1, (AX)
-	JE         store136_end
+	JE         store137_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store136_end
+	JMP        store137_end
 
-store136_one:
+store137_one:
 	VMOVSS X1, (AX)
 
-store136_end:
+store137_end:
 done:
 	VZEROUPPER
 	RET
@@ -26688,17 +27231,17 @@ TEXT ·AddAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
 	VADDPS  (BX), Y0, Y0
-	VADDPS  32(BX), Y1, Y1
-	VADDPS  64(BX), Y2, Y2
-	VADDPS  96(BX), Y3, Y3
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
+	VMOVUPS 32(CX), Y0
+	VADDPS  32(BX), Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(CX), Y0
+	VADDPS  64(BX), Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(CX), Y0
+	VADDPS  96(BX), Y0, Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -26711,9 +27254,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (CX), Y3
-	VADDPS  (BX), Y3, Y3
-	VMOVUPS Y3, (AX)
+	VMOVUPS (CX), Y0
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -26726,42 +27269,42 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y3
+	VMOVUPS    32(SI)(DX*4), Y0
 	NEGQ       DX
-	VMASKMOVPS (BX), Y3, Y2
-	VMASKMOVPS (CX), Y3, Y1
-	VADDPS     Y1, Y2, Y1
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y2
+	VADDPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
-	JL         store137_few
-	VMOVUPS    X1, (AX)
-	JE         store137_end
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	JL         store138_few
+	VMOVUPS    X2, (AX)
+	JE         store138_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store137_five
-	VMOVLPS    X1, 16(AX)
-	JE         store137_swap
-	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store137_swap
+	JL         store138_five
+	VMOVLPS    X2, 16(AX)
+	JE         store138_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store138_swap
 
-store137_five:
-	VMOVSS X1, 16(AX)
+store138_five:
+	VMOVSS X2, 16(AX)
 
-store137_swap:
-	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store137_end
+store138_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store138_end
 
-store137_few:
+store138_few:
 	CMPQ       DX, $0x02
-	JL         store137_one
-	VMOVLPS    X1, (AX)
-	JE         store137_end
-	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store137_end
+	JL         store138_one
+	VMOVLPS    X2, (AX)
+	JE         store138_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store138_end
 
-store137_one:
-	VMOVSS X1, (AX)
+store138_one:
+	VMOVSS X2, (AX)
 
-store137_end:
+store138_end:
 done:
 	VZEROUPPER
 	RET
@@ -26873,17 +27416,17 @@ TEXT ·SubAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
 	VSUBPS  (CX), Y0, Y0
-	VSUBPS  32(CX), Y1, Y1
-	VSUBPS  64(CX), Y2, Y2
-	VSUBPS  96(CX), Y3, Y3
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
+	VMOVUPS 32(BX), Y0
+	VSUBPS  32(CX), Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(BX), Y0
+	VSUBPS  64(CX), Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(BX), Y0
+	VSUBPS  96(CX), Y0, Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -26896,9 +27439,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y3
-	VSUBPS  (CX), Y3, Y3
-	VMOVUPS Y3, (AX)
+	VMOVUPS (BX), Y0
+	VSUBPS  (CX), Y0, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -26911,42 +27454,42 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y3
+	VMOVUPS    32(SI)(DX*4), Y0
 	NEGQ       DX
-	VMASKMOVPS (BX), Y3, Y2
-	VMASKMOVPS (CX), Y3, Y1
-	VSUBPS     Y1, Y2, Y1
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y2
+	VSUBPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
-	JL         store138_few
-	VMOVUPS    X1, (AX)
-	JE         store138_end
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	JL         store139_few
+	VMOVUPS    X2, (AX)
+	JE         store139_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store138_five
-	VMOVLPS    X1, 16(AX)
-	JE         store138_swap
-	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store138_swap
+	JL         store139_five
+	VMOVLPS    X2, 16(AX)
+	JE         store139_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store139_swap
 
-store138_five:
-	VMOVSS X1, 16(AX)
+store139_five:
+	VMOVSS X2, 16(AX)
 
-store138_swap:
-	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store138_end
+store139_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store139_end
 
-store138_few:
+store139_few:
 	CMPQ       DX, $0x02
-	JL         store138_one
-	VMOVLPS    X1, (AX)
-	JE         store138_end
-	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store138_end
+	JL         store139_one
+	VMOVLPS    X2, (AX)
+	JE         store139_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store139_end
 
-store138_one:
-	VMOVSS X1, (AX)
+store139_one:
+	VMOVSS X2, (AX)
 
-store138_end:
+store139_end:
 done:
 	VZEROUPPER
 	RET
@@ -27058,17 +27601,17 @@ TEXT ·MulAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
 	VMULPS  (BX), Y0, Y0
-	VMULPS  32(BX), Y1, Y1
-	VMULPS  64(BX), Y2, Y2
-	VMULPS  96(BX), Y3, Y3
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
+	VMOVUPS 32(CX), Y0
+	VMULPS  32(BX), Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(CX), Y0
+	VMULPS  64(BX), Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(CX), Y0
+	VMULPS  96(BX), Y0, Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -27081,9 +27624,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (CX), Y3
-	VMULPS  (BX), Y3, Y3
-	VMOVUPS Y3, (AX)
+	VMOVUPS (CX), Y0
+	VMULPS  (BX), Y0, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -27096,42 +27639,42 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y3
+	VMOVUPS    32(SI)(DX*4), Y0
 	NEGQ       DX
-	VMASKMOVPS (BX), Y3, Y2
-	VMASKMOVPS (CX), Y3, Y1
-	VMULPS     Y1, Y2, Y1
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y2
+	VMULPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
-	JL         store139_few
-	VMOVUPS    X1, (AX)
-	JE         store139_end
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	JL         store140_few
+	VMOVUPS    X2, (AX)
+	JE         store140_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store139_five
-	VMOVLPS    X1, 16(AX)
-	JE         store139_swap
-	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store139_swap
+	JL         store140_five
+	VMOVLPS    X2, 16(AX)
+	JE         store140_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store140_swap
 
-store139_five:
-	VMOVSS X1, 16(AX)
+store140_five:
+	VMOVSS X2, 16(AX)
 
-store139_swap:
-	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store139_end
+store140_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store140_end
 
-store139_few:
+store140_few:
 	CMPQ       DX, $0x02
-	JL         store139_one
-	VMOVLPS    X1, (AX)
-	JE         store139_end
-	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store139_end
+	JL         store140_one
+	VMOVLPS    X2, (AX)
+	JE         store140_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store140_end
 
-store139_one:
-	VMOVSS X1, (AX)
+store140_one:
+	VMOVSS X2, (AX)
 
-store139_end:
+store140_end:
 done:
 	VZEROUPPER
 	RET
@@ -27243,17 +27786,17 @@ TEXT ·DivAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
 	VDIVPS  (CX), Y0, Y0
-	VDIVPS  32(CX), Y1, Y1
-	VDIVPS  64(CX), Y2, Y2
-	VDIVPS  96(CX), Y3, Y3
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
+	VMOVUPS 32(BX), Y0
+	VDIVPS  32(CX), Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(BX), Y0
+	VDIVPS  64(CX), Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(BX), Y0
+	VDIVPS  96(CX), Y0, Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -27266,9 +27809,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y3
-	VDIVPS  (CX), Y3, Y3
-	VMOVUPS Y3, (AX)
+	VMOVUPS (BX), Y0
+	VDIVPS  (CX), Y0, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -27281,42 +27824,42 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y3
+	VMOVUPS    32(SI)(DX*4), Y0
 	NEGQ       DX
-	VMASKMOVPS (BX), Y3, Y2
-	VMASKMOVPS (CX), Y3, Y1
-	VDIVPS     Y1, Y2, Y1
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y2
+	VDIVPS     Y2, Y1, Y2
 	CMPQ       DX, $0x04
-	JL         store140_few
-	VMOVUPS    X1, (AX)
-	JE         store140_end
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	JL         store141_few
+	VMOVUPS    X2, (AX)
+	JE         store141_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DX, $0x06
-	JL         store140_five
-	VMOVLPS    X1, 16(AX)
-	JE         store140_swap
-	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store140_swap
+	JL         store141_five
+	VMOVLPS    X2, 16(AX)
+	JE         store141_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store141_swap
 
-store140_five:
-	VMOVSS X1, 16(AX)
+store141_five:
+	VMOVSS X2, 16(AX)
 
-store140_swap:
-	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store140_end
+store141_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store141_end
 
-store140_few:
+store141_few:
 	CMPQ       DX, $0x02
-	JL         store140_one
-	VMOVLPS    X1, (AX)
-	JE         store140_end
-	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store140_end
+	JL         store141_one
+	VMOVLPS    X2, (AX)
+	JE         store141_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store141_end
 
-store140_one:
-	VMOVSS X1, (AX)
+store141_one:
+	VMOVSS X2, (AX)
 
-store140_end:
+store141_end:
 done:
 	VZEROUPPER
 	RET
@@ -27429,21 +27972,21 @@ TEXT ·MulAddAVX2(SB), NOSPLIT, $0-40
 
 blocks:
 	VMOVUPS     (CX), Y0
+	VMOVUPS     (DX), Y1
+	VFMADD231PS (BX), Y0, Y1
+	VMOVUPS     Y1, (AX)
 	VMOVUPS     32(CX), Y1
-	VMOVUPS     64(CX), Y2
-	VMOVUPS     96(CX), Y3
-	VMOVUPS     (DX), Y4
-	VMOVUPS     32(DX), Y5
-	VMOVUPS     64(DX), Y6
-	VMOVUPS     96(DX), Y7
-	VFMADD231PS (BX), Y0, Y4
-	VFMADD231PS 32(BX), Y1, Y5
-	VFMADD231PS 64(BX), Y2, Y6
-	VFMADD231PS 96(BX), Y3, Y7
-	VMOVUPS     Y4, (AX)
-	VMOVUPS     Y5, 32(AX)
-	VMOVUPS     Y6, 64(AX)
-	VMOVUPS     Y7, 96(AX)
+	VMOVUPS     32(DX), Y0
+	VFMADD231PS 32(BX), Y1, Y0
+	VMOVUPS     Y0, 32(AX)
+	VMOVUPS     64(CX), Y0
+	VMOVUPS     64(DX), Y1
+	VFMADD231PS 64(BX), Y0, Y1
+	VMOVUPS     Y1, 64(AX)
+	VMOVUPS     96(CX), Y1
+	VMOVUPS     96(DX), Y0
+	VFMADD231PS 96(BX), Y1, Y0
+	VMOVUPS     Y0, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -27457,10 +28000,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Y7
-	VMOVUPS     (DX), Y6
-	VFMADD231PS (BX), Y7, Y6
-	VMOVUPS     Y6, (AX)
+	VMOVUPS     (CX), Y0
+	VMOVUPS     (DX), Y1
+	VFMADD231PS (BX), Y0, Y1
+	VMOVUPS     Y1, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -27474,43 +28017,43 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y6
+	VMOVUPS     32(DI)(SI*4), Y1
 	NEGQ        SI
-	VMASKMOVPS  (BX), Y6, Y7
-	VMASKMOVPS  (CX), Y6, Y5
-	VMASKMOVPS  (DX), Y6, Y4
-	VFMADD231PS Y5, Y7, Y4
+	VMASKMOVPS  (BX), Y1, Y0
+	VMASKMOVPS  (CX), Y1, Y2
+	VMASKMOVPS  (DX), Y1, Y3
+	VFMADD231PS Y2, Y0, Y3
 	CMPQ        SI, $0x04
-	JL          store141_few
-	VMOVUPS     X4, (AX)
-	JE          store141_end
-	VPERM2F128  $0x01, Y4, Y4, Y4
+	JL          store142_few
+	VMOVUPS     X3, (AX)
+	JE          store142_end
+	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        SI, $0x06
-	JL          store141_five
-	VMOVLPS     X4, 16(AX)
-	JE          store141_swap
-	VEXTRACTPS  $0x02, X4, 24(AX)
-	JMP         store141_swap
+	JL          store142_five
+	VMOVLPS     X3, 16(AX)
+	JE          store142_swap
+	VEXTRACTPS  $0x02, X3, 24(AX)
+	JMP         store142_swap
 
-store141_five:
-	VMOVSS X4, 16(AX)
+store142_five:
+	VMOVSS X3, 16(AX)
 
-store141_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store141_end
+store142_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store142_end
 
-store141_few:
+store142_few:
 	CMPQ       SI, $0x02
-	JL         store141_one
-	VMOVLPS    X4, (AX)
-	JE         store141_end
-	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store141_end
+	JL         store142_one
+	VMOVLPS    X3, (AX)
+	JE         store142_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store142_end
 
-store141_one:
-	VMOVSS X4, (AX)
+store142_one:
+	VMOVSS X3, (AX)
 
-store141_end:
+store142_end:
 done:
 	VZEROUPPER
 	RET
@@ -27639,17 +28182,17 @@ TEXT ·ScaleAddAVX2(SB), NOSPLIT, $0-40
 
 blocks:
 	VMULPS      (CX), Y1, Y2
-	VMULPS      32(CX), Y1, Y3
-	VMULPS      64(CX), Y1, Y4
-	VMULPS      96(CX), Y1, Y5
 	VFMADD231PS (BX), Y0, Y2
-	VFMADD231PS 32(BX), Y0, Y3
-	VFMADD231PS 64(BX), Y0, Y4
-	VFMADD231PS 96(BX), Y0, Y5
 	VMOVUPS     Y2, (AX)
-	VMOVUPS     Y3, 32(AX)
-	VMOVUPS     Y4, 64(AX)
-	VMOVUPS     Y5, 96(AX)
+	VMULPS      32(CX), Y1, Y2
+	VFMADD231PS 32(BX), Y0, Y2
+	VMOVUPS     Y2, 32(AX)
+	VMULPS      64(CX), Y1, Y2
+	VFMADD231PS 64(BX), Y0, Y2
+	VMOVUPS     Y2, 64(AX)
+	VMULPS      96(CX), Y1, Y2
+	VFMADD231PS 96(BX), Y0, Y2
+	VMOVUPS     Y2, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -27662,9 +28205,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMULPS      (CX), Y1, Y5
-	VFMADD231PS (BX), Y0, Y5
-	VMOVUPS     Y5, (AX)
+	VMULPS      (CX), Y1, Y2
+	VFMADD231PS (BX), Y0, Y2
+	VMOVUPS     Y2, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -27677,43 +28220,43 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(SI)(DX*4), Y5
+	VMOVUPS     32(SI)(DX*4), Y2
 	NEGQ        DX
-	VMASKMOVPS  (BX), Y5, Y4
-	VMASKMOVPS  (CX), Y5, Y3
-	VMULPS      Y3, Y1, Y3
-	VFMADD231PS Y4, Y0, Y3
+	VMASKMOVPS  (BX), Y2, Y3
+	VMASKMOVPS  (CX), Y2, Y4
+	VMULPS      Y4, Y1, Y4
+	VFMADD231PS Y3, Y0, Y4
 	CMPQ        DX, $0x04
-	JL          store142_few
-	VMOVUPS     X3, (AX)
-	JE          store142_end
-	VPERM2F128  $0x01, Y3, Y3, Y3
+	JL          store143_few
+	VMOVUPS     X4, (AX)
+	JE          store143_end
+	VPERM2F128  $0x01, Y4, Y4, Y4
 	CMPQ        DX, $0x06
-	JL          store142_five
-	VMOVLPS     X3, 16(AX)
-	JE          store142_swap
-	VEXTRACTPS  $0x02, X3, 24(AX)
-	JMP         store142_swap
+	JL          store143_five
+	VMOVLPS     X4, 16(AX)
+	JE          store143_swap
+	VEXTRACTPS  $0x02, X4, 24(AX)
+	JMP         store143_swap
 
-store142_five:
-	VMOVSS X3, 16(AX)
+store143_five:
+	VMOVSS X4, 16(AX)
 
-store142_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store142_end
+store143_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store143_end
 
-store142_few:
+store143_few:
 	CMPQ       DX, $0x02
-	JL         store142_one
-	VMOVLPS    X3, (AX)
-	JE         store142_end
-	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store142_end
+	JL         store143_one
+	VMOVLPS    X4, (AX)
+	JE         store143_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store143_end
 
-store142_one:
-	VMOVSS X3, (AX)
+store143_one:
+	VMOVSS X4, (AX)
 
-store142_end:
+store143_end:
 done:
 	VZEROUPPER
 	RET
@@ -27834,21 +28377,21 @@ TEXT ·CopyVectorAVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	VMOVUPS 160(BX), Y5
-	VMOVUPS 192(BX), Y6
-	VMOVUPS 224(BX), Y7
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
-	VMOVUPS Y4, 128(AX)
-	VMOVUPS Y5, 160(AX)
-	VMOVUPS Y6, 192(AX)
-	VMOVUPS Y7, 224(AX)
+	VMOVUPS 32(BX), Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(BX), Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(BX), Y0
+	VMOVUPS Y0, 96(AX)
+	VMOVUPS 128(BX), Y0
+	VMOVUPS Y0, 128(AX)
+	VMOVUPS 160(BX), Y0
+	VMOVUPS Y0, 160(AX)
+	VMOVUPS 192(BX), Y0
+	VMOVUPS Y0, 192(AX)
+	VMOVUPS 224(BX), Y0
+	VMOVUPS Y0, 224(AX)
 	ADDQ    $+256, AX
 	ADDQ    $+256, BX
 	SUBQ    $+64, CX
@@ -27860,8 +28403,8 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y7
-	VMOVUPS Y7, (AX)
+	VMOVUPS (BX), Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -27873,40 +28416,40 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y7
+	VMOVUPS    32(DX)(CX*4), Y0
 	NEGQ       CX
-	VMASKMOVPS (BX), Y7, Y6
+	VMASKMOVPS (BX), Y0, Y1
 	CMPQ       CX, $0x04
-	JL         store143_few
-	VMOVUPS    X6, (AX)
-	JE         store143_end
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	JL         store144_few
+	VMOVUPS    X1, (AX)
+	JE         store144_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store143_five
-	VMOVLPS    X6, 16(AX)
-	JE         store143_swap
-	VEXTRACTPS $0x02, X6, 24(AX)
-	JMP        store143_swap
+	JL         store144_five
+	VMOVLPS    X1, 16(AX)
+	JE         store144_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store144_swap
 
-store143_five:
-	VMOVSS X6, 16(AX)
+store144_five:
+	VMOVSS X1, 16(AX)
 
-store143_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store143_end
+store144_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store144_end
 
-store143_few:
+store144_few:
 	CMPQ       CX, $0x02
-	JL         store143_one
-	VMOVLPS    X6, (AX)
-	JE         store143_end
-	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store143_end
+	JL         store144_one
+	VMOVLPS    X1, (AX)
+	JE         store144_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store144_end
 
-store143_one:
-	VMOVSS X6, (AX)
+store144_one:
+	VMOVSS X1, (AX)
 
-store143_end:
+store144_end:
 done:
 	VZEROUPPER
 	RET
@@ -28043,36 +28586,36 @@ vectors_end:
 	VMOVUPS    32(CX)(BX*4), Y1
 	NEGQ       BX
 	CMPQ       BX, $0x04
-	JL         store144_few
+	JL         store145_few
 	VMOVUPS    X0, (AX)
-	JE         store144_end
+	JE         store145_end
 	VPERM2F128 $0x01, Y0, Y0, Y0
 	CMPQ       BX, $0x06
-	JL         store144_five
+	JL         store145_five
 	VMOVLPS    X0, 16(AX)
-	JE         store144_swap
+	JE         store145_swap
 	VEXTRACTPS $0x02, X0, 24(AX)
-	JMP        store144_swap
+	JMP        store145_swap
 
-store144_five:
+store145_five:
 	VMOVSS X0, 16(AX)
 
-store144_swap:
+store145_swap:
 	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store144_end
+	JMP        store145_end
 
-store144_few:
+store145_few:
 	CMPQ       BX, $0x02
-	JL         store144_one
+	JL         store145_one
 	VMOVLPS    X0, (AX)
-	JE         store144_end
+	JE         store145_end
 	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store144_end
+	JMP        store145_end
 
-store144_one:
+store145_one:
 	VMOVSS X0, (AX)
 
-store144_end:
+store145_end:
 done:
 	VZEROUPPER
 	RET
@@ -28159,17 +28702,17 @@ TEXT ·ClampAVX2(SB), NOSPLIT, $0-32
 
 blocks:
 	VMAXPS  (BX), Y0, Y2
-	VMAXPS  32(BX), Y0, Y3
-	VMAXPS  64(BX), Y0, Y4
-	VMAXPS  96(BX), Y0, Y5
 	VMINPS  Y2, Y1, Y2
-	VMINPS  Y3, Y1, Y3
-	VMINPS  Y4, Y1, Y4
-	VMINPS  Y5, Y1, Y5
 	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	VMOVUPS Y4, 64(AX)
-	VMOVUPS Y5, 96(AX)
+	VMAXPS  32(BX), Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, 32(AX)
+	VMAXPS  64(BX), Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, 64(AX)
+	VMAXPS  96(BX), Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	SUBQ    $+32, CX
@@ -28181,9 +28724,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMAXPS  (BX), Y0, Y5
-	VMINPS  Y5, Y1, Y5
-	VMOVUPS Y5, (AX)
+	VMAXPS  (BX), Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -28195,42 +28738,42 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y5
+	VMOVUPS    32(DX)(CX*4), Y2
 	NEGQ       CX
-	VMASKMOVPS (BX), Y5, Y4
-	VMAXPS     Y4, Y0, Y4
-	VMINPS     Y4, Y1, Y4
+	VMASKMOVPS (BX), Y2, Y3
+	VMAXPS     Y3, Y0, Y3
+	VMINPS     Y3, Y1, Y3
 	CMPQ       CX, $0x04
-	JL         store145_few
-	VMOVUPS    X4, (AX)
-	JE         store145_end
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	JL         store146_few
+	VMOVUPS    X3, (AX)
+	JE         store146_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store145_five
-	VMOVLPS    X4, 16(AX)
-	JE         store145_swap
-	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store145_swap
+	JL         store146_five
+	VMOVLPS    X3, 16(AX)
+	JE         store146_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store146_swap
 
-store145_five:
-	VMOVSS X4, 16(AX)
+store146_five:
+	VMOVSS X3, 16(AX)
 
-store145_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store145_end
+store146_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store146_end
 
-store145_few:
+store146_few:
 	CMPQ       CX, $0x02
-	JL         store145_one
-	VMOVLPS    X4, (AX)
-	JE         store145_end
-	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store145_end
+	JL         store146_one
+	VMOVLPS    X3, (AX)
+	JE         store146_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store146_end
 
-store145_one:
-	VMOVSS X4, (AX)
+store146_one:
+	VMOVSS X3, (AX)
 
-store145_end:
+store146_end:
 done:
 	VZEROUPPER
 	RET
@@ -28341,13 +28884,13 @@ TEXT ·AbsAVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VANDNPS (BX), Y1, Y0
-	VANDNPS 32(BX), Y1, Y2
-	VANDNPS 64(BX), Y1, Y3
-	VANDNPS 96(BX), Y1, Y4
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
+	VANDNPS 32(BX), Y1, Y0
+	VMOVUPS Y0, 32(AX)
+	VANDNPS 64(BX), Y1, Y0
+	VMOVUPS Y0, 64(AX)
+	VANDNPS 96(BX), Y1, Y0
+	VMOVUPS Y0, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	SUBQ    $+32, CX
@@ -28359,8 +28902,8 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VANDNPS (BX), Y1, Y4
-	VMOVUPS Y4, (AX)
+	VANDNPS (BX), Y1, Y0
+	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -28372,41 +28915,41 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y4
+	VMOVUPS    32(DX)(CX*4), Y0
 	NEGQ       CX
-	VMASKMOVPS (BX), Y4, Y3
-	VANDNPS    Y3, Y1, Y3
+	VMASKMOVPS (BX), Y0, Y2
+	VANDNPS    Y2, Y1, Y2
 	CMPQ       CX, $0x04
-	JL         store146_few
-	VMOVUPS    X3, (AX)
-	JE         store146_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	JL         store147_few
+	VMOVUPS    X2, (AX)
+	JE         store147_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       CX, $0x06
-	JL         store146_five
-	VMOVLPS    X3, 16(AX)
-	JE         store146_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store146_swap
+	JL         store147_five
+	VMOVLPS    X2, 16(AX)
+	JE         store147_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store147_swap
 
-store146_five:
-	VMOVSS X3, 16(AX)
+store147_five:
+	VMOVSS X2, 16(AX)
 
-store146_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store146_end
+store147_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store147_end
 
-store146_few:
+store147_few:
 	CMPQ       CX, $0x02
-	JL         store146_one
-	VMOVLPS    X3, (AX)
-	JE         store146_end
-	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store146_end
+	JL         store147_one
+	VMOVLPS    X2, (AX)
+	JE         store147_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store147_end
 
-store146_one:
-	VMOVSS X3, (AX)
+store147_one:
+	VMOVSS X2, (AX)
 
-store146_end:
+store147_end:
 done:
 	VZEROUPPER
 	RET
@@ -28496,9 +29039,47 @@ blocks:
 // func SumMagnitudesAVX2(acc *[64]float32, x *float32, n int) float32
 // Requires: AVX
 TEXT ·SumMagnitudesAVX2(SB), NOSPLIT, $0-28
-	MOVQ    acc+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
+	MOVQ         acc+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	CMPQ         CX, $+9
+	JGE          many
+	TESTQ        AX, AX
+	JNE          many
+	TESTQ        CX, CX
+	JE           many
+	VPXOR        X0, X0, X0
+	CMPQ         CX, $+8
+	JL           few
+	VBROADCASTSS lanes_80000000<>+0(SB), Y2
+	VANDNPS      (BX), Y2, Y1
+	VADDPS       Y1, Y0, Y0
+	JMP          few_lanes
+
+few:
+	LEAQ         partial_masks<>+0(SB), DX
+	NEGQ         CX
+	VMOVUPS      32(DX)(CX*4), Y1
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y1, Y2
+	VBROADCASTSS lanes_80000000<>+0(SB), Y3
+	VANDNPS      Y2, Y3, Y2
+	VADDPS       Y2, Y0, Y0
+
+few_lanes:
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X1
+	VADDPS       X1, X0, X0
+	VSHUFPS      $0x01, X0, X0, X1
+	VADDPS       X1, X0, X0
+	VPXOR        X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+many:
 	VPXOR   X0, X0, X0
 	VPXOR   X1, X1, X1
 	VPXOR   X2, X2, X2
@@ -28724,9 +29305,49 @@ tree:
 // func SumMagnitudesAVX512(acc *[64]float32, x *float32, n int) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·SumMagnitudesAVX512(SB), NOSPLIT, $0-28
-	MOVQ    acc+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
+	MOVQ         acc+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	CMPQ         CX, $+17
+	JGE          many
+	TESTQ        AX, AX
+	JNE          many
+	TESTQ        CX, CX
+	JE           many
+	VPXOR        X0, X0, X0
+	CMPQ         CX, $+16
+	JL           few
+	VMOVUPS      (BX), Z1
+	VBROADCASTSS lanes_80000000<>+0(SB), Z2
+	VPANDND      Z1, Z2, Z1
+	VADDPS       Z1, Z0, Z0
+	JMP          few_lanes
+
+few:
+	MOVL         $0x0000ffff, DX
+	BZHIL        CX, DX, DX
+	KMOVW        DX, K1
+	VMOVUPS.Z    (BX), K1, Z1
+	VBROADCASTSS lanes_80000000<>+0(SB), Z2
+	VPANDND      Z1, Z2, Z1
+	VADDPS       Z1, Z0, Z0
+
+few_lanes:
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X1
+	VADDPS        X1, X0, X0
+	VSHUFPS       $0x01, X0, X0, X1
+	VADDPS        X1, X0, X0
+	VPXOR         X1, X1, X1
+	VADDPS        X1, X0, X0
+	VMOVSS        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+many:
 	VPXOR   X0, X0, X0
 	VPXOR   X1, X1, X1
 	VPXOR   X2, X2, X2
@@ -28866,24 +29487,60 @@ TEXT ·SumSquaresScaledAVX2(SB), NOSPLIT, $0-36
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS alpha+24(FP), Y0
-	VPXOR        X1, X1, X1
-	VPXOR        X2, X2, X2
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
-	VPXOR        X5, X5, X5
-	VPXOR        X6, X6, X6
-	VPXOR        X7, X7, X7
-	VPXOR        X8, X8, X8
+	CMPQ         CX, $+9
+	JGE          many
 	TESTQ        AX, AX
-	JE           start
-	VMOVUPS      (AX), Y1
-	VMOVUPS      32(AX), Y2
-	VMOVUPS      64(AX), Y3
-	VMOVUPS      96(AX), Y4
-	VMOVUPS      128(AX), Y5
-	VMOVUPS      160(AX), Y6
-	VMOVUPS      192(AX), Y7
-	VMOVUPS      224(AX), Y8
+	JNE          many
+	TESTQ        CX, CX
+	JE           many
+	VPXOR        X1, X1, X1
+	CMPQ         CX, $+8
+	JL           few
+	VMULPS       (BX), Y0, Y2
+	VFMADD231PS  Y2, Y2, Y1
+	JMP          few_lanes
+
+few:
+	LEAQ        partial_masks<>+0(SB), DX
+	NEGQ        CX
+	VMOVUPS     32(DX)(CX*4), Y2
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y2, Y3
+	VMULPS      Y3, Y0, Y3
+	VFMADD231PS Y3, Y3, Y1
+
+few_lanes:
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X2
+	VADDPS       X2, X1, X1
+	VSHUFPS      $0x01, X1, X1, X2
+	VADDPS       X2, X1, X1
+	VPXOR        X2, X2, X2
+	VADDPS       X2, X1, X1
+	VMOVSS       X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+many:
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	VPXOR   X6, X6, X6
+	VPXOR   X7, X7, X7
+	VPXOR   X8, X8, X8
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Y1
+	VMOVUPS 32(AX), Y2
+	VMOVUPS 64(AX), Y3
+	VMOVUPS 96(AX), Y4
+	VMOVUPS 128(AX), Y5
+	VMOVUPS 160(AX), Y6
+	VMOVUPS 192(AX), Y7
+	VMOVUPS 224(AX), Y8
 
 start:
 	SUBQ $+64, CX
@@ -29094,16 +29751,54 @@ TEXT ·SumSquaresScaledAVX512(SB), NOSPLIT, $0-36
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS alpha+24(FP), Z0
-	VPXOR        X1, X1, X1
-	VPXOR        X2, X2, X2
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
+	CMPQ         CX, $+17
+	JGE          many
 	TESTQ        AX, AX
-	JE           start
-	VMOVUPS      (AX), Z1
-	VMOVUPS      64(AX), Z2
-	VMOVUPS      128(AX), Z3
-	VMOVUPS      192(AX), Z4
+	JNE          many
+	TESTQ        CX, CX
+	JE           many
+	VPXOR        X1, X1, X1
+	CMPQ         CX, $+16
+	JL           few
+	VMOVUPS      (BX), Z2
+	VMULPS       Z2, Z0, Z2
+	VFMADD231PS  Z2, Z2, Z1
+	JMP          few_lanes
+
+few:
+	MOVL        $0x0000ffff, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (BX), K1, Z2
+	VMULPS      Z2, Z0, Z2
+	VFMADD231PS Z2, Z2, Z1
+
+few_lanes:
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VADDPS        Y2, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X2
+	VADDPS        X2, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X2
+	VADDPS        X2, X1, X1
+	VSHUFPS       $0x01, X1, X1, X2
+	VADDPS        X2, X1, X1
+	VPXOR         X2, X2, X2
+	VADDPS        X2, X1, X1
+	VMOVSS        X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+many:
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Z1
+	VMOVUPS 64(AX), Z2
+	VMOVUPS 128(AX), Z3
+	VMOVUPS 192(AX), Z4
 
 start:
 	SUBQ $+64, CX
@@ -30124,24 +30819,63 @@ TEXT ·SumShiftedAVX2(SB), NOSPLIT, $0-36
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS shift+24(FP), Y0
-	VPXOR        X1, X1, X1
-	VPXOR        X2, X2, X2
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
-	VPXOR        X5, X5, X5
-	VPXOR        X6, X6, X6
-	VPXOR        X7, X7, X7
-	VPXOR        X8, X8, X8
+	CMPQ         CX, $+9
+	JGE          many
 	TESTQ        AX, AX
-	JE           start
-	VMOVUPS      (AX), Y1
-	VMOVUPS      32(AX), Y2
-	VMOVUPS      64(AX), Y3
-	VMOVUPS      96(AX), Y4
-	VMOVUPS      128(AX), Y5
-	VMOVUPS      160(AX), Y6
-	VMOVUPS      192(AX), Y7
-	VMOVUPS      224(AX), Y8
+	JNE          many
+	TESTQ        CX, CX
+	JE           many
+	VPXOR        X1, X1, X1
+	CMPQ         CX, $+8
+	JL           few
+	VMOVUPS      (BX), Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	JMP          few_lanes
+
+few:
+	LEAQ         partial_masks<>+0(SB), DX
+	NEGQ         CX
+	VMOVUPS      32(DX)(CX*4), Y2
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VBROADCASTSS lanes_00000000<>+0(SB), Y4
+	VBLENDVPS    Y2, Y3, Y4, Y3
+	VADDPS       Y3, Y1, Y1
+
+few_lanes:
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X2
+	VADDPS       X2, X1, X1
+	VSHUFPS      $0x01, X1, X1, X2
+	VADDPS       X2, X1, X1
+	VPXOR        X2, X2, X2
+	VADDPS       X2, X1, X1
+	VMOVSS       X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+many:
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	VPXOR   X6, X6, X6
+	VPXOR   X7, X7, X7
+	VPXOR   X8, X8, X8
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Y1
+	VMOVUPS 32(AX), Y2
+	VMOVUPS 64(AX), Y3
+	VMOVUPS 96(AX), Y4
+	VMOVUPS 128(AX), Y5
+	VMOVUPS 160(AX), Y6
+	VMOVUPS 192(AX), Y7
+	VMOVUPS 224(AX), Y8
 
 start:
 	SUBQ $+64, CX
@@ -30384,16 +31118,56 @@ TEXT ·SumShiftedAVX512(SB), NOSPLIT, $0-36
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS shift+24(FP), Z0
-	VPXOR        X1, X1, X1
-	VPXOR        X2, X2, X2
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
+	CMPQ         CX, $+17
+	JGE          many
 	TESTQ        AX, AX
-	JE           start
-	VMOVUPS      (AX), Z1
-	VMOVUPS      64(AX), Z2
-	VMOVUPS      128(AX), Z3
-	VMOVUPS      192(AX), Z4
+	JNE          many
+	TESTQ        CX, CX
+	JE           many
+	VPXOR        X1, X1, X1
+	CMPQ         CX, $+16
+	JL           few
+	VMOVUPS      (BX), Z2
+	VSUBPS       Z0, Z2, Z2
+	VADDPS       Z2, Z1, Z1
+	JMP          few_lanes
+
+few:
+	MOVL         $0x0000ffff, DX
+	BZHIL        CX, DX, DX
+	KMOVW        DX, K1
+	VMOVUPS.Z    (BX), K1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VBROADCASTSS lanes_00000000<>+0(SB), Z3
+	VBLENDMPS    Z2, Z3, K1, Z2
+	VADDPS       Z2, Z1, Z1
+
+few_lanes:
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VADDPS        Y2, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X2
+	VADDPS        X2, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X2
+	VADDPS        X2, X1, X1
+	VSHUFPS       $0x01, X1, X1, X2
+	VADDPS        X2, X1, X1
+	VPXOR         X2, X2, X2
+	VADDPS        X2, X1, X1
+	VMOVSS        X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+many:
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Z1
+	VMOVUPS 64(AX), Z2
+	VMOVUPS 128(AX), Z3
+	VMOVUPS 192(AX), Z4
 
 start:
 	VBROADCASTSS lanes_00000000<>+0(SB), Z6
@@ -30527,24 +31301,63 @@ TEXT ·SumSquaresShiftedAVX2(SB), NOSPLIT, $0-36
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS shift+24(FP), Y0
-	VPXOR        X1, X1, X1
-	VPXOR        X2, X2, X2
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
-	VPXOR        X5, X5, X5
-	VPXOR        X6, X6, X6
-	VPXOR        X7, X7, X7
-	VPXOR        X8, X8, X8
+	CMPQ         CX, $+9
+	JGE          many
 	TESTQ        AX, AX
-	JE           start
-	VMOVUPS      (AX), Y1
-	VMOVUPS      32(AX), Y2
-	VMOVUPS      64(AX), Y3
-	VMOVUPS      96(AX), Y4
-	VMOVUPS      128(AX), Y5
-	VMOVUPS      160(AX), Y6
-	VMOVUPS      192(AX), Y7
-	VMOVUPS      224(AX), Y8
+	JNE          many
+	TESTQ        CX, CX
+	JE           many
+	VPXOR        X1, X1, X1
+	CMPQ         CX, $+8
+	JL           few
+	VMOVUPS      (BX), Y2
+	VSUBPS       Y0, Y2, Y2
+	VFMADD231PS  Y2, Y2, Y1
+	JMP          few_lanes
+
+few:
+	LEAQ         partial_masks<>+0(SB), DX
+	NEGQ         CX
+	VMOVUPS      32(DX)(CX*4), Y2
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VBROADCASTSS lanes_00000000<>+0(SB), Y4
+	VBLENDVPS    Y2, Y3, Y4, Y3
+	VFMADD231PS  Y3, Y3, Y1
+
+few_lanes:
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X2
+	VADDPS       X2, X1, X1
+	VSHUFPS      $0x01, X1, X1, X2
+	VADDPS       X2, X1, X1
+	VPXOR        X2, X2, X2
+	VADDPS       X2, X1, X1
+	VMOVSS       X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+many:
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	VPXOR   X6, X6, X6
+	VPXOR   X7, X7, X7
+	VPXOR   X8, X8, X8
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Y1
+	VMOVUPS 32(AX), Y2
+	VMOVUPS 64(AX), Y3
+	VMOVUPS 96(AX), Y4
+	VMOVUPS 128(AX), Y5
+	VMOVUPS 160(AX), Y6
+	VMOVUPS 192(AX), Y7
+	VMOVUPS 224(AX), Y8
 
 start:
 	SUBQ $+64, CX
@@ -30787,16 +31600,56 @@ TEXT ·SumSquaresShiftedAVX512(SB), NOSPLIT, $0-36
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS shift+24(FP), Z0
-	VPXOR        X1, X1, X1
-	VPXOR        X2, X2, X2
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
+	CMPQ         CX, $+17
+	JGE          many
 	TESTQ        AX, AX
-	JE           start
-	VMOVUPS      (AX), Z1
-	VMOVUPS      64(AX), Z2
-	VMOVUPS      128(AX), Z3
-	VMOVUPS      192(AX), Z4
+	JNE          many
+	TESTQ        CX, CX
+	JE           many
+	VPXOR        X1, X1, X1
+	CMPQ         CX, $+16
+	JL           few
+	VMOVUPS      (BX), Z2
+	VSUBPS       Z0, Z2, Z2
+	VFMADD231PS  Z2, Z2, Z1
+	JMP          few_lanes
+
+few:
+	MOVL         $0x0000ffff, DX
+	BZHIL        CX, DX, DX
+	KMOVW        DX, K1
+	VMOVUPS.Z    (BX), K1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VBROADCASTSS lanes_00000000<>+0(SB), Z3
+	VBLENDMPS    Z2, Z3, K1, Z2
+	VFMADD231PS  Z2, Z2, Z1
+
+few_lanes:
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VADDPS        Y2, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X2
+	VADDPS        X2, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X2
+	VADDPS        X2, X1, X1
+	VSHUFPS       $0x01, X1, X1, X2
+	VADDPS        X2, X1, X1
+	VPXOR         X2, X2, X2
+	VADDPS        X2, X1, X1
+	VMOVSS        X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+many:
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Z1
+	VMOVUPS 64(AX), Z2
+	VMOVUPS 128(AX), Z3
+	VMOVUPS 192(AX), Z4
 
 start:
 	VBROADCASTSS lanes_00000000<>+0(SB), Z6
@@ -32360,29 +33213,29 @@ pass6_fold:
 
 pass16_blocks:
 	VMOVUPS     (DX), Y10
-	VMOVUPS     32(DX), Y12
-	VMOVUPS     64(DX), Y5
-	VMOVUPS     96(DX), Y6
 	VSUBPS      Y4, Y10, Y10
-	VSUBPS      Y4, Y12, Y12
-	VSUBPS      Y4, Y5, Y5
-	VSUBPS      Y4, Y6, Y6
 	VMULPS      Y3, Y10, Y10
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (SI), Y10, Y12
+	VMOVUPS     Y12, (AX)
+	VMOVUPS     32(DX), Y12
+	VSUBPS      Y4, Y12, Y12
 	VMULPS      Y3, Y12, Y12
-	VMULPS      Y3, Y5, Y5
-	VMULPS      Y3, Y6, Y6
-	VMOVUPS     (DI), Y7
-	VMOVUPS     32(DI), Y8
-	VMOVUPS     64(DI), Y9
-	VMOVUPS     96(DI), Y11
-	VFMADD231PS (SI), Y10, Y7
-	VFMADD231PS 32(SI), Y12, Y8
-	VFMADD231PS 64(SI), Y5, Y9
-	VFMADD231PS 96(SI), Y6, Y11
-	VMOVUPS     Y7, (AX)
-	VMOVUPS     Y8, 32(AX)
-	VMOVUPS     Y9, 64(AX)
-	VMOVUPS     Y11, 96(AX)
+	VMOVUPS     32(DI), Y10
+	VFMADD231PS 32(SI), Y12, Y10
+	VMOVUPS     Y10, 32(AX)
+	VMOVUPS     64(DX), Y10
+	VSUBPS      Y4, Y10, Y10
+	VMULPS      Y3, Y10, Y10
+	VMOVUPS     64(DI), Y12
+	VFMADD231PS 64(SI), Y10, Y12
+	VMOVUPS     Y12, 64(AX)
+	VMOVUPS     96(DX), Y12
+	VSUBPS      Y4, Y12, Y12
+	VMULPS      Y3, Y12, Y12
+	VMOVUPS     96(DI), Y10
+	VFMADD231PS 96(SI), Y12, Y10
+	VMOVUPS     Y10, 96(AX)
 	ADDQ        $+128, DX
 	ADDQ        $+128, SI
 	ADDQ        $+128, DI
@@ -32396,12 +33249,12 @@ pass16_blocks_end:
 	JL   pass16_vectors_end
 
 pass16_vectors:
-	VMOVUPS     (DX), Y11
-	VSUBPS      Y4, Y11, Y11
-	VMULPS      Y3, Y11, Y11
-	VMOVUPS     (DI), Y9
-	VFMADD231PS (SI), Y11, Y9
-	VMOVUPS     Y9, (AX)
+	VMOVUPS     (DX), Y10
+	VSUBPS      Y4, Y10, Y10
+	VMULPS      Y3, Y10, Y10
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (SI), Y10, Y12
+	VMOVUPS     Y12, (AX)
 	ADDQ        $+32, DX
 	ADDQ        $+32, SI
 	ADDQ        $+32, DI
@@ -32413,43 +33266,43 @@ pass16_vectors_end:
 	ADDQ        $+8, R10
 	TESTQ       R10, R10
 	JE          pass16_end
-	VMASKMOVPS  (DX), Y2, Y9
-	VSUBPS      Y4, Y9, Y9
-	VMULPS      Y3, Y9, Y9
-	VMASKMOVPS  (SI), Y2, Y11
-	VMASKMOVPS  (DI), Y2, Y8
-	VFMADD231PS Y11, Y9, Y8
+	VMASKMOVPS  (DX), Y2, Y12
+	VSUBPS      Y4, Y12, Y12
+	VMULPS      Y3, Y12, Y12
+	VMASKMOVPS  (SI), Y2, Y10
+	VMASKMOVPS  (DI), Y2, Y5
+	VFMADD231PS Y10, Y12, Y5
 	CMPQ        R10, $0x04
-	JL          store147_few
-	VMOVUPS     X8, (AX)
-	JE          store147_end
-	VPERM2F128  $0x01, Y8, Y8, Y8
+	JL          store148_few
+	VMOVUPS     X5, (AX)
+	JE          store148_end
+	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        R10, $0x06
-	JL          store147_five
-	VMOVLPS     X8, 16(AX)
-	JE          store147_swap
-	VEXTRACTPS  $0x02, X8, 24(AX)
-	JMP         store147_swap
+	JL          store148_five
+	VMOVLPS     X5, 16(AX)
+	JE          store148_swap
+	VEXTRACTPS  $0x02, X5, 24(AX)
+	JMP         store148_swap
 
-store147_five:
-	VMOVSS X8, 16(AX)
+store148_five:
+	VMOVSS X5, 16(AX)
 
-store147_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store147_end
+store148_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store148_end
 
-store147_few:
+store148_few:
 	CMPQ       R10, $0x02
-	JL         store147_one
-	VMOVLPS    X8, (AX)
-	JE         store147_end
-	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store147_end
+	JL         store148_one
+	VMOVLPS    X5, (AX)
+	JE         store148_end
+	VEXTRACTPS $0x02, X5, 8(AX)
+	JMP        store148_end
 
-store147_one:
-	VMOVSS X8, (AX)
+store148_one:
+	VMOVSS X5, (AX)
 
-store147_end:
+store148_end:
 pass16_end:
 	SUBQ R11, DX
 	MOVQ gamma+32(FP), SI
@@ -33415,52 +34268,19 @@ pass6_vectors_end:
 	VMASKMOVPS  (BX), Y1, Y4
 	VFMADD231PS Y5, Y9, Y4
 	CMPQ        R12, $0x04
-	JL          store148_few
+	JL          store149_few
 	VMOVUPS     X4, (BX)
-	JE          store148_end
+	JE          store149_end
 	VPERM2F128  $0x01, Y4, Y4, Y4
 	CMPQ        R12, $0x06
-	JL          store148_five
+	JL          store149_five
 	VMOVLPS     X4, 16(BX)
-	JE          store148_swap
+	JE          store149_swap
 	VEXTRACTPS  $0x02, X4, 24(BX)
-	JMP         store148_swap
-
-store148_five:
-	VMOVSS X4, 16(BX)
-
-store148_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store148_end
-
-store148_few:
-	CMPQ       R12, $0x02
-	JL         store148_one
-	VMOVLPS    X4, (BX)
-	JE         store148_end
-	VEXTRACTPS $0x02, X4, 8(BX)
-	JMP        store148_end
-
-store148_one:
-	VMOVSS X4, (BX)
-
-store148_end:
-	VMASKMOVPS (CX), Y1, Y4
-	VADDPS     Y4, Y9, Y4
-	CMPQ       R12, $0x04
-	JL         store149_few
-	VMOVUPS    X4, (CX)
-	JE         store149_end
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	CMPQ       R12, $0x06
-	JL         store149_five
-	VMOVLPS    X4, 16(CX)
-	JE         store149_swap
-	VEXTRACTPS $0x02, X4, 24(CX)
-	JMP        store149_swap
+	JMP         store149_swap
 
 store149_five:
-	VMOVSS X4, 16(CX)
+	VMOVSS X4, 16(BX)
 
 store149_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
@@ -33469,48 +34289,81 @@ store149_swap:
 store149_few:
 	CMPQ       R12, $0x02
 	JL         store149_one
-	VMOVLPS    X4, (CX)
+	VMOVLPS    X4, (BX)
 	JE         store149_end
-	VEXTRACTPS $0x02, X4, 8(CX)
+	VEXTRACTPS $0x02, X4, 8(BX)
 	JMP        store149_end
 
 store149_one:
-	VMOVSS X4, (CX)
+	VMOVSS X4, (BX)
 
 store149_end:
-	VFNMADD231PS Y12, Y5, Y8
-	VMULPS       Y8, Y3, Y8
-	CMPQ         R12, $0x04
-	JL           store150_few
-	VMOVUPS      X8, (AX)
-	JE           store150_end
-	VPERM2F128   $0x01, Y8, Y8, Y8
-	CMPQ         R12, $0x06
-	JL           store150_five
-	VMOVLPS      X8, 16(AX)
-	JE           store150_swap
-	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store150_swap
+	VMASKMOVPS (CX), Y1, Y4
+	VADDPS     Y4, Y9, Y4
+	CMPQ       R12, $0x04
+	JL         store150_few
+	VMOVUPS    X4, (CX)
+	JE         store150_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	CMPQ       R12, $0x06
+	JL         store150_five
+	VMOVLPS    X4, 16(CX)
+	JE         store150_swap
+	VEXTRACTPS $0x02, X4, 24(CX)
+	JMP        store150_swap
 
 store150_five:
-	VMOVSS X8, 16(AX)
+	VMOVSS X4, 16(CX)
 
 store150_swap:
-	VPERM2F128 $0x01, Y8, Y8, Y8
+	VPERM2F128 $0x01, Y4, Y4, Y4
 	JMP        store150_end
 
 store150_few:
 	CMPQ       R12, $0x02
 	JL         store150_one
-	VMOVLPS    X8, (AX)
+	VMOVLPS    X4, (CX)
 	JE         store150_end
-	VEXTRACTPS $0x02, X8, 8(AX)
+	VEXTRACTPS $0x02, X4, 8(CX)
 	JMP        store150_end
 
 store150_one:
-	VMOVSS X8, (AX)
+	VMOVSS X4, (CX)
 
 store150_end:
+	VFNMADD231PS Y12, Y5, Y8
+	VMULPS       Y8, Y3, Y8
+	CMPQ         R12, $0x04
+	JL           store151_few
+	VMOVUPS      X8, (AX)
+	JE           store151_end
+	VPERM2F128   $0x01, Y8, Y8, Y8
+	CMPQ         R12, $0x06
+	JL           store151_five
+	VMOVLPS      X8, 16(AX)
+	JE           store151_swap
+	VEXTRACTPS   $0x02, X8, 24(AX)
+	JMP          store151_swap
+
+store151_five:
+	VMOVSS X8, 16(AX)
+
+store151_swap:
+	VPERM2F128 $0x01, Y8, Y8, Y8
+	JMP        store151_end
+
+store151_few:
+	CMPQ       R12, $0x02
+	JL         store151_one
+	VMOVLPS    X8, (AX)
+	JE         store151_end
+	VEXTRACTPS $0x02, X8, 8(AX)
+	JMP        store151_end
+
+store151_one:
+	VMOVSS X8, (AX)
+
+store151_end:
 pass6_end:
 	SUBQ R13, SI
 	SUBQ R13, DX
@@ -34007,29 +34860,29 @@ TEXT ·LayerNormAVX2(SB), NOSPLIT, $0-48
 
 blocks:
 	VMOVUPS     (BX), Y2
-	VMOVUPS     32(BX), Y3
-	VMOVUPS     64(BX), Y4
-	VMOVUPS     96(BX), Y5
 	VSUBPS      Y0, Y2, Y2
-	VSUBPS      Y0, Y3, Y3
-	VSUBPS      Y0, Y4, Y4
-	VSUBPS      Y0, Y5, Y5
 	VMULPS      Y1, Y2, Y2
+	VMOVUPS     (DX), Y3
+	VFMADD231PS (CX), Y2, Y3
+	VMOVUPS     Y3, (AX)
+	VMOVUPS     32(BX), Y3
+	VSUBPS      Y0, Y3, Y3
 	VMULPS      Y1, Y3, Y3
-	VMULPS      Y1, Y4, Y4
-	VMULPS      Y1, Y5, Y5
-	VMOVUPS     (DX), Y6
-	VMOVUPS     32(DX), Y7
-	VMOVUPS     64(DX), Y8
-	VMOVUPS     96(DX), Y9
-	VFMADD231PS (CX), Y2, Y6
-	VFMADD231PS 32(CX), Y3, Y7
-	VFMADD231PS 64(CX), Y4, Y8
-	VFMADD231PS 96(CX), Y5, Y9
-	VMOVUPS     Y6, (AX)
-	VMOVUPS     Y7, 32(AX)
-	VMOVUPS     Y8, 64(AX)
-	VMOVUPS     Y9, 96(AX)
+	VMOVUPS     32(DX), Y2
+	VFMADD231PS 32(CX), Y3, Y2
+	VMOVUPS     Y2, 32(AX)
+	VMOVUPS     64(BX), Y2
+	VSUBPS      Y0, Y2, Y2
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     64(DX), Y3
+	VFMADD231PS 64(CX), Y2, Y3
+	VMOVUPS     Y3, 64(AX)
+	VMOVUPS     96(BX), Y3
+	VSUBPS      Y0, Y3, Y3
+	VMULPS      Y1, Y3, Y3
+	VMOVUPS     96(DX), Y2
+	VFMADD231PS 96(CX), Y3, Y2
+	VMOVUPS     Y2, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -34043,12 +34896,12 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y9
-	VSUBPS      Y0, Y9, Y9
-	VMULPS      Y1, Y9, Y9
-	VMOVUPS     (DX), Y8
-	VFMADD231PS (CX), Y9, Y8
-	VMOVUPS     Y8, (AX)
+	VMOVUPS     (BX), Y2
+	VSUBPS      Y0, Y2, Y2
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     (DX), Y3
+	VFMADD231PS (CX), Y2, Y3
+	VMOVUPS     Y3, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -34062,45 +34915,45 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), DI
 	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), Y8
+	VMOVUPS     32(DI)(SI*4), Y3
 	NEGQ        SI
-	VMASKMOVPS  (BX), Y8, Y9
-	VSUBPS      Y0, Y9, Y9
-	VMULPS      Y1, Y9, Y9
-	VMASKMOVPS  (CX), Y8, Y7
-	VMASKMOVPS  (DX), Y8, Y6
-	VFMADD231PS Y7, Y9, Y6
+	VMASKMOVPS  (BX), Y3, Y2
+	VSUBPS      Y0, Y2, Y2
+	VMULPS      Y1, Y2, Y2
+	VMASKMOVPS  (CX), Y3, Y4
+	VMASKMOVPS  (DX), Y3, Y5
+	VFMADD231PS Y4, Y2, Y5
 	CMPQ        SI, $0x04
-	JL          store151_few
-	VMOVUPS     X6, (AX)
-	JE          store151_end
-	VPERM2F128  $0x01, Y6, Y6, Y6
+	JL          store152_few
+	VMOVUPS     X5, (AX)
+	JE          store152_end
+	VPERM2F128  $0x01, Y5, Y5, Y5
 	CMPQ        SI, $0x06
-	JL          store151_five
-	VMOVLPS     X6, 16(AX)
-	JE          store151_swap
-	VEXTRACTPS  $0x02, X6, 24(AX)
-	JMP         store151_swap
+	JL          store152_five
+	VMOVLPS     X5, 16(AX)
+	JE          store152_swap
+	VEXTRACTPS  $0x02, X5, 24(AX)
+	JMP         store152_swap
 
-store151_five:
-	VMOVSS X6, 16(AX)
+store152_five:
+	VMOVSS X5, 16(AX)
 
-store151_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store151_end
+store152_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store152_end
 
-store151_few:
+store152_few:
 	CMPQ       SI, $0x02
-	JL         store151_one
-	VMOVLPS    X6, (AX)
-	JE         store151_end
-	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store151_end
+	JL         store152_one
+	VMOVLPS    X5, (AX)
+	JE         store152_end
+	VEXTRACTPS $0x02, X5, 8(AX)
+	JMP        store152_end
 
-store151_one:
-	VMOVSS X6, (AX)
+store152_one:
+	VMOVSS X5, (AX)
 
-store151_end:
+store152_end:
 done:
 	VZEROUPPER
 	RET
@@ -34249,24 +35102,70 @@ TEXT ·LayerNormDotAVX2(SB), NOSPLIT, $0-52
 	MOVQ         n+32(FP), SI
 	VBROADCASTSS mean+40(FP), Y0
 	VBROADCASTSS rstd+44(FP), Y1
-	VPXOR        X2, X2, X2
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
-	VPXOR        X5, X5, X5
-	VPXOR        X6, X6, X6
-	VPXOR        X7, X7, X7
-	VPXOR        X8, X8, X8
-	VPXOR        X9, X9, X9
+	CMPQ         SI, $+9
+	JGE          many
 	TESTQ        AX, AX
-	JE           start
-	VMOVUPS      (AX), Y2
-	VMOVUPS      32(AX), Y3
-	VMOVUPS      64(AX), Y4
-	VMOVUPS      96(AX), Y5
-	VMOVUPS      128(AX), Y6
-	VMOVUPS      160(AX), Y7
-	VMOVUPS      192(AX), Y8
-	VMOVUPS      224(AX), Y9
+	JNE          many
+	TESTQ        SI, SI
+	JE           many
+	VPXOR        X2, X2, X2
+	CMPQ         SI, $+8
+	JL           few
+	VMOVUPS      (CX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y1, Y3, Y3
+	VMOVUPS      (DX), Y4
+	VMULPS       (BX), Y4, Y4
+	VFMADD231PS  Y3, Y4, Y2
+	JMP          few_lanes
+
+few:
+	LEAQ         partial_masks<>+0(SB), DI
+	NEGQ         SI
+	VMOVUPS      32(DI)(SI*4), Y3
+	NEGQ         SI
+	VMASKMOVPS   (CX), Y3, Y4
+	VSUBPS       Y0, Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VBROADCASTSS lanes_80000000<>+0(SB), Y5
+	VBLENDVPS    Y3, Y4, Y5, Y4
+	VMASKMOVPS   (BX), Y3, Y5
+	VMASKMOVPS   (DX), Y3, Y6
+	VMULPS       Y6, Y5, Y6
+	VFMADD231PS  Y4, Y6, Y2
+
+few_lanes:
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X2
+	VSHUFPS      $0x0e, X2, X2, X3
+	VADDPS       X3, X2, X2
+	VSHUFPS      $0x01, X2, X2, X3
+	VADDPS       X3, X2, X2
+	VPXOR        X3, X3, X3
+	VADDPS       X3, X2, X2
+	VMOVSS       X2, ret+48(FP)
+	VZEROUPPER
+	RET
+
+many:
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X7, X7, X7
+	VPXOR   X8, X8, X8
+	VPXOR   X9, X9, X9
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	VMOVUPS 64(AX), Y4
+	VMOVUPS 96(AX), Y6
+	VMOVUPS 128(AX), Y5
+	VMOVUPS 160(AX), Y7
+	VMOVUPS 192(AX), Y8
+	VMOVUPS 224(AX), Y9
 
 start:
 	SUBQ $+64, SI
@@ -34296,7 +35195,7 @@ blocks:
 	VMULPS      64(BX), Y10, Y10
 	VMULPS      96(BX), Y12, Y12
 	VFMADD231PS Y11, Y10, Y4
-	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y12, Y6
 	VMOVUPS     128(CX), Y13
 	VMOVUPS     160(CX), Y12
 	VSUBPS      Y0, Y13, Y13
@@ -34307,7 +35206,7 @@ blocks:
 	VMOVUPS     160(DX), Y10
 	VMULPS      128(BX), Y11, Y11
 	VMULPS      160(BX), Y10, Y10
-	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y11, Y5
 	VFMADD231PS Y12, Y10, Y7
 	VMOVUPS     192(CX), Y12
 	VMOVUPS     224(CX), Y10
@@ -34372,7 +35271,7 @@ blocks_end:
 	VMULPS      Y1, Y10, Y10
 	VMOVUPS     (DX), Y11
 	VMULPS      (BX), Y11, Y11
-	VFMADD231PS Y10, Y11, Y5
+	VFMADD231PS Y10, Y11, Y6
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
@@ -34384,7 +35283,7 @@ blocks_end:
 	VMULPS      Y1, Y10, Y10
 	VMOVUPS     (DX), Y11
 	VMULPS      (BX), Y11, Y11
-	VFMADD231PS Y10, Y11, Y6
+	VFMADD231PS Y10, Y11, Y5
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
@@ -34496,7 +35395,7 @@ partial3:
 	VMASKMOVPS   (BX), Y10, Y13
 	VMASKMOVPS   (DX), Y10, Y12
 	VMULPS       Y12, Y13, Y12
-	VFMADD231PS  Y11, Y12, Y5
+	VFMADD231PS  Y11, Y12, Y6
 	JMP          fold
 
 partial4:
@@ -34514,7 +35413,7 @@ partial4:
 	VMASKMOVPS   (BX), Y10, Y12
 	VMASKMOVPS   (DX), Y10, Y13
 	VMULPS       Y13, Y12, Y13
-	VFMADD231PS  Y11, Y13, Y6
+	VFMADD231PS  Y11, Y13, Y5
 	JMP          fold
 
 partial5:
@@ -34576,19 +35475,19 @@ fold:
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
 	VMOVUPS Y4, 64(AX)
-	VMOVUPS Y5, 96(AX)
-	VMOVUPS Y6, 128(AX)
+	VMOVUPS Y6, 96(AX)
+	VMOVUPS Y5, 128(AX)
 	VMOVUPS Y7, 160(AX)
 	VMOVUPS Y8, 192(AX)
 	VMOVUPS Y9, 224(AX)
 
 tree:
-	VADDPS       Y6, Y2, Y2
+	VADDPS       Y5, Y2, Y2
 	VADDPS       Y7, Y3, Y3
 	VADDPS       Y8, Y4, Y4
-	VADDPS       Y9, Y5, Y5
+	VADDPS       Y9, Y6, Y6
 	VADDPS       Y4, Y2, Y2
-	VADDPS       Y5, Y3, Y3
+	VADDPS       Y6, Y3, Y3
 	VADDPS       Y3, Y2, Y2
 	VEXTRACTF128 $0x01, Y2, X10
 	VADDPS       X10, X2, X2
@@ -34610,16 +35509,64 @@ TEXT ·LayerNormDotAVX512(SB), NOSPLIT, $0-52
 	MOVQ         n+32(FP), SI
 	VBROADCASTSS mean+40(FP), Z0
 	VBROADCASTSS rstd+44(FP), Z1
-	VPXOR        X2, X2, X2
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
-	VPXOR        X5, X5, X5
+	CMPQ         SI, $+17
+	JGE          many
 	TESTQ        AX, AX
-	JE           start
-	VMOVUPS      (AX), Z2
-	VMOVUPS      64(AX), Z3
-	VMOVUPS      128(AX), Z4
-	VMOVUPS      192(AX), Z5
+	JNE          many
+	TESTQ        SI, SI
+	JE           many
+	VPXOR        X2, X2, X2
+	CMPQ         SI, $+16
+	JL           few
+	VMOVUPS      (CX), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VMOVUPS      (BX), Z4
+	VMOVUPS      (DX), Z5
+	VMULPS       Z5, Z4, Z5
+	VFMADD231PS  Z3, Z5, Z2
+	JMP          few_lanes
+
+few:
+	MOVL         $0x0000ffff, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (CX), K1, Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VBROADCASTSS lanes_80000000<>+0(SB), Z5
+	VBLENDMPS    Z3, Z5, K1, Z3
+	VMOVUPS.Z    (BX), K1, Z5
+	VMOVUPS.Z    (DX), K1, Z4
+	VMULPS       Z4, Z5, Z4
+	VFMADD231PS  Z3, Z4, Z2
+
+few_lanes:
+	VEXTRACTF64X4 $0x01, Z2, Y3
+	VADDPS        Y3, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X3
+	VADDPS        X3, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X3
+	VADDPS        X3, X2, X2
+	VSHUFPS       $0x01, X2, X2, X3
+	VADDPS        X3, X2, X2
+	VPXOR         X3, X3, X3
+	VADDPS        X3, X2, X2
+	VMOVSS        X2, ret+48(FP)
+	VZEROUPPER
+	RET
+
+many:
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS 128(AX), Z4
+	VMOVUPS 192(AX), Z5
 
 start:
 	VBROADCASTSS lanes_80000000<>+0(SB), Z7
@@ -34903,36 +35850,36 @@ vectors_end:
 	VFNMADD231PS Y3, Y11, Y8
 	VMULPS       Y8, Y1, Y8
 	CMPQ         SI, $0x04
-	JL           store152_few
+	JL           store153_few
 	VMOVUPS      X8, (AX)
-	JE           store152_end
+	JE           store153_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         SI, $0x06
-	JL           store152_five
+	JL           store153_five
 	VMOVLPS      X8, 16(AX)
-	JE           store152_swap
+	JE           store153_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store152_swap
+	JMP          store153_swap
 
-store152_five:
+store153_five:
 	VMOVSS X8, 16(AX)
 
-store152_swap:
+store153_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store152_end
+	JMP        store153_end
 
-store152_few:
+store153_few:
 	CMPQ       SI, $0x02
-	JL         store152_one
+	JL         store153_one
 	VMOVLPS    X8, (AX)
-	JE         store152_end
+	JE         store153_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store152_end
+	JMP        store153_end
 
-store152_one:
+store153_one:
 	VMOVSS X8, (AX)
 
-store152_end:
+store153_end:
 done:
 	VZEROUPPER
 	RET
@@ -35330,67 +36277,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       R8, $0x04
-	JL         store153_few
-	VMOVUPS    X5, (AX)
-	JE         store153_end
-	VPERM2F128 $0x01, Y5, Y5, Y5
-	CMPQ       R8, $0x06
-	JL         store153_five
-	VMOVLPS    X5, 16(AX)
-	JE         store153_swap
-	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store153_swap
-
-store153_five:
-	VMOVSS X5, 16(AX)
-
-store153_swap:
-	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store153_end
-
-store153_few:
-	CMPQ       R8, $0x02
-	JL         store153_one
-	VMOVLPS    X5, (AX)
-	JE         store153_end
-	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store153_end
-
-store153_one:
-	VMOVSS X5, (AX)
-
-store153_end:
-	CMPQ       R8, $0x04
 	JL         store154_few
-	VMOVUPS    X3, (BX)
+	VMOVUPS    X5, (AX)
 	JE         store154_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       R8, $0x06
 	JL         store154_five
-	VMOVLPS    X3, 16(BX)
+	VMOVLPS    X5, 16(AX)
 	JE         store154_swap
-	VEXTRACTPS $0x02, X3, 24(BX)
+	VEXTRACTPS $0x02, X5, 24(AX)
 	JMP        store154_swap
 
 store154_five:
-	VMOVSS X3, 16(BX)
+	VMOVSS X5, 16(AX)
 
 store154_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	JMP        store154_end
 
 store154_few:
 	CMPQ       R8, $0x02
 	JL         store154_one
-	VMOVLPS    X3, (BX)
+	VMOVLPS    X5, (AX)
 	JE         store154_end
-	VEXTRACTPS $0x02, X3, 8(BX)
+	VEXTRACTPS $0x02, X5, 8(AX)
 	JMP        store154_end
 
 store154_one:
-	VMOVSS X3, (BX)
+	VMOVSS X5, (AX)
 
 store154_end:
+	CMPQ       R8, $0x04
+	JL         store155_few
+	VMOVUPS    X3, (BX)
+	JE         store155_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       R8, $0x06
+	JL         store155_five
+	VMOVLPS    X3, 16(BX)
+	JE         store155_swap
+	VEXTRACTPS $0x02, X3, 24(BX)
+	JMP        store155_swap
+
+store155_five:
+	VMOVSS X3, 16(BX)
+
+store155_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store155_end
+
+store155_few:
+	CMPQ       R8, $0x02
+	JL         store155_one
+	VMOVLPS    X3, (BX)
+	JE         store155_end
+	VEXTRACTPS $0x02, X3, 8(BX)
+	JMP        store155_end
+
+store155_one:
+	VMOVSS X3, (BX)
+
+store155_end:
 done:
 	VZEROUPPER
 	RET
@@ -35881,36 +36828,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store155_few
+	JL         store156_few
 	VMOVUPS    X14, (AX)
-	JE         store155_end
+	JE         store156_end
 	VPERM2F128 $0x01, Y14, Y14, Y14
 	CMPQ       DX, $0x06
-	JL         store155_five
+	JL         store156_five
 	VMOVLPS    X14, 16(AX)
-	JE         store155_swap
+	JE         store156_swap
 	VEXTRACTPS $0x02, X14, 24(AX)
-	JMP        store155_swap
+	JMP        store156_swap
 
-store155_five:
+store156_five:
 	VMOVSS X14, 16(AX)
 
-store155_swap:
+store156_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store155_end
+	JMP        store156_end
 
-store155_few:
+store156_few:
 	CMPQ       DX, $0x02
-	JL         store155_one
+	JL         store156_one
 	VMOVLPS    X14, (AX)
-	JE         store155_end
+	JE         store156_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store155_end
+	JMP        store156_end
 
-store155_one:
+store156_one:
 	VMOVSS X14, (AX)
 
-store155_end:
+store156_end:
 done:
 	VZEROUPPER
 	RET
@@ -36339,36 +37286,36 @@ partial_store:
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store156_few
+	JL         store157_few
 	VMOVUPS    X1, (AX)
-	JE         store156_end
+	JE         store157_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store156_five
+	JL         store157_five
 	VMOVLPS    X1, 16(AX)
-	JE         store156_swap
+	JE         store157_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store156_swap
+	JMP        store157_swap
 
-store156_five:
+store157_five:
 	VMOVSS X1, 16(AX)
 
-store156_swap:
+store157_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store156_end
+	JMP        store157_end
 
-store156_few:
+store157_few:
 	CMPQ       CX, $0x02
-	JL         store156_one
+	JL         store157_one
 	VMOVLPS    X1, (AX)
-	JE         store156_end
+	JE         store157_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store156_end
+	JMP        store157_end
 
-store156_one:
+store157_one:
 	VMOVSS X1, (AX)
 
-store156_end:
+store157_end:
 done:
 	VZEROUPPER
 	RET
@@ -36696,36 +37643,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store157_few
+	JL         store158_few
 	VMOVUPS    X14, (AX)
-	JE         store157_end
+	JE         store158_end
 	VPERM2F128 $0x01, Y14, Y14, Y14
 	CMPQ       DX, $0x06
-	JL         store157_five
+	JL         store158_five
 	VMOVLPS    X14, 16(AX)
-	JE         store157_swap
+	JE         store158_swap
 	VEXTRACTPS $0x02, X14, 24(AX)
-	JMP        store157_swap
+	JMP        store158_swap
 
-store157_five:
+store158_five:
 	VMOVSS X14, 16(AX)
 
-store157_swap:
+store158_swap:
 	VPERM2F128 $0x01, Y14, Y14, Y14
-	JMP        store157_end
+	JMP        store158_end
 
-store157_few:
+store158_few:
 	CMPQ       DX, $0x02
-	JL         store157_one
+	JL         store158_one
 	VMOVLPS    X14, (AX)
-	JE         store157_end
+	JE         store158_end
 	VEXTRACTPS $0x02, X14, 8(AX)
-	JMP        store157_end
+	JMP        store158_end
 
-store157_one:
+store158_one:
 	VMOVSS X14, (AX)
 
-store157_end:
+store158_end:
 done:
 	VZEROUPPER
 	RET
@@ -37154,36 +38101,36 @@ partial_store:
 	VADDPS     Y3, Y1, Y1
 	VADDPS     Y4, Y1, Y1
 	CMPQ       CX, $0x04
-	JL         store158_few
+	JL         store159_few
 	VMOVUPS    X1, (AX)
-	JE         store158_end
+	JE         store159_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store158_five
+	JL         store159_five
 	VMOVLPS    X1, 16(AX)
-	JE         store158_swap
+	JE         store159_swap
 	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store158_swap
+	JMP        store159_swap
 
-store158_five:
+store159_five:
 	VMOVSS X1, 16(AX)
 
-store158_swap:
+store159_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store158_end
+	JMP        store159_end
 
-store158_few:
+store159_few:
 	CMPQ       CX, $0x02
-	JL         store158_one
+	JL         store159_one
 	VMOVLPS    X1, (AX)
-	JE         store158_end
+	JE         store159_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store158_end
+	JMP        store159_end
 
-store158_one:
+store159_one:
 	VMOVSS X1, (AX)
 
-store158_end:
+store159_end:
 done:
 	VZEROUPPER
 	RET
@@ -37328,21 +38275,21 @@ TEXT ·ShiftedMeansAVX2(SB), NOSPLIT, $0-36
 
 blocks:
 	VMOVUPS (CX), Y1
-	VMOVUPS 32(CX), Y2
-	VMOVUPS (AX), Y3
-	VMOVUPS 32(AX), Y4
-	VDIVPS  Y0, Y3, Y3
-	VDIVPS  Y0, Y4, Y4
-	VADDPS  Y3, Y1, Y5
-	VADDPS  Y4, Y2, Y6
-	VMOVUPS Y5, (AX)
-	VMOVUPS Y6, 32(AX)
-	VSUBPS  Y1, Y5, Y1
-	VSUBPS  Y2, Y6, Y2
+	VMOVUPS (AX), Y2
+	VDIVPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y3
+	VMOVUPS Y3, (AX)
 	VSUBPS  Y1, Y3, Y1
-	VSUBPS  Y2, Y4, Y2
+	VSUBPS  Y1, Y2, Y1
 	VMOVUPS Y1, (BX)
-	VMOVUPS Y2, 32(BX)
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 32(AX), Y2
+	VDIVPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y3
+	VMOVUPS Y3, 32(AX)
+	VSUBPS  Y1, Y3, Y1
+	VSUBPS  Y1, Y2, Y1
+	VMOVUPS Y1, 32(BX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	ADDQ    $+64, CX
@@ -37355,14 +38302,14 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (CX), Y2
-	VMOVUPS (AX), Y1
-	VDIVPS  Y0, Y1, Y1
-	VADDPS  Y1, Y2, Y4
-	VMOVUPS Y4, (AX)
-	VSUBPS  Y2, Y4, Y2
-	VSUBPS  Y2, Y1, Y2
-	VMOVUPS Y2, (BX)
+	VMOVUPS (CX), Y1
+	VMOVUPS (AX), Y2
+	VDIVPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y3
+	VMOVUPS Y3, (AX)
+	VSUBPS  Y1, Y3, Y1
+	VSUBPS  Y1, Y2, Y1
+	VMOVUPS Y1, (BX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -37375,76 +38322,76 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y2
+	VMOVUPS    32(SI)(DX*4), Y1
 	NEGQ       DX
-	VMASKMOVPS (CX), Y2, Y1
-	VMASKMOVPS (AX), Y2, Y4
-	VDIVPS     Y0, Y4, Y4
-	VADDPS     Y4, Y1, Y3
-	CMPQ       DX, $0x04
-	JL         store159_few
-	VMOVUPS    X3, (AX)
-	JE         store159_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	CMPQ       DX, $0x06
-	JL         store159_five
-	VMOVLPS    X3, 16(AX)
-	JE         store159_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store159_swap
-
-store159_five:
-	VMOVSS X3, 16(AX)
-
-store159_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store159_end
-
-store159_few:
-	CMPQ       DX, $0x02
-	JL         store159_one
-	VMOVLPS    X3, (AX)
-	JE         store159_end
-	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store159_end
-
-store159_one:
-	VMOVSS X3, (AX)
-
-store159_end:
-	VSUBPS     Y1, Y3, Y1
-	VSUBPS     Y1, Y4, Y1
+	VMASKMOVPS (CX), Y1, Y2
+	VMASKMOVPS (AX), Y1, Y3
+	VDIVPS     Y0, Y3, Y3
+	VADDPS     Y3, Y2, Y4
 	CMPQ       DX, $0x04
 	JL         store160_few
-	VMOVUPS    X1, (BX)
+	VMOVUPS    X4, (AX)
 	JE         store160_end
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       DX, $0x06
 	JL         store160_five
-	VMOVLPS    X1, 16(BX)
+	VMOVLPS    X4, 16(AX)
 	JE         store160_swap
-	VEXTRACTPS $0x02, X1, 24(BX)
+	VEXTRACTPS $0x02, X4, 24(AX)
 	JMP        store160_swap
 
 store160_five:
-	VMOVSS X1, 16(BX)
+	VMOVSS X4, 16(AX)
 
 store160_swap:
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	VPERM2F128 $0x01, Y4, Y4, Y4
 	JMP        store160_end
 
 store160_few:
 	CMPQ       DX, $0x02
 	JL         store160_one
-	VMOVLPS    X1, (BX)
+	VMOVLPS    X4, (AX)
 	JE         store160_end
-	VEXTRACTPS $0x02, X1, 8(BX)
+	VEXTRACTPS $0x02, X4, 8(AX)
 	JMP        store160_end
 
 store160_one:
-	VMOVSS X1, (BX)
+	VMOVSS X4, (AX)
 
 store160_end:
+	VSUBPS     Y2, Y4, Y2
+	VSUBPS     Y2, Y3, Y2
+	CMPQ       DX, $0x04
+	JL         store161_few
+	VMOVUPS    X2, (BX)
+	JE         store161_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       DX, $0x06
+	JL         store161_five
+	VMOVLPS    X2, 16(BX)
+	JE         store161_swap
+	VEXTRACTPS $0x02, X2, 24(BX)
+	JMP        store161_swap
+
+store161_five:
+	VMOVSS X2, 16(BX)
+
+store161_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store161_end
+
+store161_few:
+	CMPQ       DX, $0x02
+	JL         store161_one
+	VMOVLPS    X2, (BX)
+	JE         store161_end
+	VEXTRACTPS $0x02, X2, 8(BX)
+	JMP        store161_end
+
+store161_one:
+	VMOVSS X2, (BX)
+
+store161_end:
 done:
 	VZEROUPPER
 	RET
@@ -37536,19 +38483,19 @@ TEXT ·CorrectedVariancesAVX2(SB), NOSPLIT, $0-28
 
 blocks:
 	VMOVUPS (BX), Y1
-	VMOVUPS 32(BX), Y3
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y5
-	VDIVPS  Y0, Y4, Y4
-	VDIVPS  Y0, Y5, Y5
+	VMOVUPS (AX), Y3
+	VDIVPS  Y0, Y3, Y3
 	VMULPS  Y1, Y1, Y1
-	VMULPS  Y3, Y3, Y3
-	VSUBPS  Y1, Y4, Y1
-	VSUBPS  Y3, Y5, Y3
+	VSUBPS  Y1, Y3, Y1
 	VMAXPS  Y1, Y2, Y1
-	VMAXPS  Y3, Y2, Y3
 	VMOVUPS Y1, (AX)
-	VMOVUPS Y3, 32(AX)
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 32(AX), Y3
+	VDIVPS  Y0, Y3, Y3
+	VMULPS  Y1, Y1, Y1
+	VSUBPS  Y1, Y3, Y1
+	VMAXPS  Y1, Y2, Y1
+	VMOVUPS Y1, 32(AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	SUBQ    $+16, CX
@@ -37560,13 +38507,13 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y3
-	VMOVUPS (AX), Y1
-	VDIVPS  Y0, Y1, Y1
-	VMULPS  Y3, Y3, Y3
-	VSUBPS  Y3, Y1, Y3
-	VMAXPS  Y3, Y2, Y3
-	VMOVUPS Y3, (AX)
+	VMOVUPS (BX), Y1
+	VMOVUPS (AX), Y3
+	VDIVPS  Y0, Y3, Y3
+	VMULPS  Y1, Y1, Y1
+	VSUBPS  Y1, Y3, Y1
+	VMAXPS  Y1, Y2, Y1
+	VMOVUPS Y1, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -37578,45 +38525,45 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y3
+	VMOVUPS    32(DX)(CX*4), Y1
 	NEGQ       CX
-	VMASKMOVPS (BX), Y3, Y1
-	VMASKMOVPS (AX), Y3, Y5
-	VDIVPS     Y0, Y5, Y5
-	VMULPS     Y1, Y1, Y1
-	VSUBPS     Y1, Y5, Y1
-	VMAXPS     Y1, Y2, Y1
+	VMASKMOVPS (BX), Y1, Y3
+	VMASKMOVPS (AX), Y1, Y4
+	VDIVPS     Y0, Y4, Y4
+	VMULPS     Y3, Y3, Y3
+	VSUBPS     Y3, Y4, Y3
+	VMAXPS     Y3, Y2, Y3
 	CMPQ       CX, $0x04
-	JL         store161_few
-	VMOVUPS    X1, (AX)
-	JE         store161_end
-	VPERM2F128 $0x01, Y1, Y1, Y1
+	JL         store162_few
+	VMOVUPS    X3, (AX)
+	JE         store162_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       CX, $0x06
-	JL         store161_five
-	VMOVLPS    X1, 16(AX)
-	JE         store161_swap
-	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store161_swap
+	JL         store162_five
+	VMOVLPS    X3, 16(AX)
+	JE         store162_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store162_swap
 
-store161_five:
-	VMOVSS X1, 16(AX)
+store162_five:
+	VMOVSS X3, 16(AX)
 
-store161_swap:
-	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store161_end
+store162_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store162_end
 
-store161_few:
+store162_few:
 	CMPQ       CX, $0x02
-	JL         store161_one
-	VMOVLPS    X1, (AX)
-	JE         store161_end
-	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store161_end
+	JL         store162_one
+	VMOVLPS    X3, (AX)
+	JE         store162_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store162_end
 
-store161_one:
-	VMOVSS X1, (AX)
+store162_one:
+	VMOVSS X3, (AX)
 
-store161_end:
+store162_end:
 done:
 	VZEROUPPER
 	RET
@@ -37714,21 +38661,21 @@ row:
 
 blocks:
 	VMOVUPS     (CX), Y1
+	VMOVUPS     (DX), Y2
+	VFMADD231PS (BX), Y1, Y2
+	VMOVUPS     Y2, (AX)
 	VMOVUPS     32(CX), Y2
-	VMOVUPS     64(CX), Y3
-	VMOVUPS     96(CX), Y4
-	VMOVUPS     (DX), Y5
-	VMOVUPS     32(DX), Y6
-	VMOVUPS     64(DX), Y7
-	VMOVUPS     96(DX), Y8
-	VFMADD231PS (BX), Y1, Y5
-	VFMADD231PS 32(BX), Y2, Y6
-	VFMADD231PS 64(BX), Y3, Y7
-	VFMADD231PS 96(BX), Y4, Y8
-	VMOVUPS     Y5, (AX)
-	VMOVUPS     Y6, 32(AX)
-	VMOVUPS     Y7, 64(AX)
-	VMOVUPS     Y8, 96(AX)
+	VMOVUPS     32(DX), Y1
+	VFMADD231PS 32(BX), Y2, Y1
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     64(CX), Y1
+	VMOVUPS     64(DX), Y2
+	VFMADD231PS 64(BX), Y1, Y2
+	VMOVUPS     Y2, 64(AX)
+	VMOVUPS     96(CX), Y2
+	VMOVUPS     96(DX), Y1
+	VFMADD231PS 96(BX), Y2, Y1
+	VMOVUPS     Y1, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -37742,10 +38689,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Y8
-	VMOVUPS     (DX), Y7
-	VFMADD231PS (BX), Y8, Y7
-	VMOVUPS     Y7, (AX)
+	VMOVUPS     (CX), Y1
+	VMOVUPS     (DX), Y2
+	VFMADD231PS (BX), Y1, Y2
+	VMOVUPS     Y2, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -37757,41 +38704,41 @@ vectors_end:
 	ADDQ        $+8, R8
 	TESTQ       R8, R8
 	JE          row_end
-	VMASKMOVPS  (BX), Y0, Y7
-	VMASKMOVPS  (CX), Y0, Y8
-	VMASKMOVPS  (DX), Y0, Y6
-	VFMADD231PS Y8, Y7, Y6
+	VMASKMOVPS  (BX), Y0, Y2
+	VMASKMOVPS  (CX), Y0, Y1
+	VMASKMOVPS  (DX), Y0, Y3
+	VFMADD231PS Y1, Y2, Y3
 	CMPQ        R8, $0x04
-	JL          store162_few
-	VMOVUPS     X6, (AX)
-	JE          store162_end
-	VPERM2F128  $0x01, Y6, Y6, Y6
+	JL          store163_few
+	VMOVUPS     X3, (AX)
+	JE          store163_end
+	VPERM2F128  $0x01, Y3, Y3, Y3
 	CMPQ        R8, $0x06
-	JL          store162_five
-	VMOVLPS     X6, 16(AX)
-	JE          store162_swap
-	VEXTRACTPS  $0x02, X6, 24(AX)
-	JMP         store162_swap
+	JL          store163_five
+	VMOVLPS     X3, 16(AX)
+	JE          store163_swap
+	VEXTRACTPS  $0x02, X3, 24(AX)
+	JMP         store163_swap
 
-store162_five:
-	VMOVSS X6, 16(AX)
+store163_five:
+	VMOVSS X3, 16(AX)
 
-store162_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
-	JMP        store162_end
+store163_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store163_end
 
-store162_few:
+store163_few:
 	CMPQ       R8, $0x02
-	JL         store162_one
-	VMOVLPS    X6, (AX)
-	JE         store162_end
-	VEXTRACTPS $0x02, X6, 8(AX)
-	JMP        store162_end
+	JL         store163_one
+	VMOVLPS    X3, (AX)
+	JE         store163_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store163_end
 
-store162_one:
-	VMOVSS X6, (AX)
+store163_one:
+	VMOVSS X3, (AX)
 
-store162_end:
+store163_end:
 	SHLQ $0x02, R8
 	ADDQ R8, AX
 	ADDQ R8, BX
@@ -37915,25 +38862,25 @@ row:
 
 blocks:
 	VMOVUPS     (CX), Y1
+	VMOVUPS     (DX), Y3
+	VFMADD231PS (BX), Y1, Y3
+	VMAXPS      Y3, Y2, Y3
+	VMOVUPS     Y3, (AX)
 	VMOVUPS     32(CX), Y3
-	VMOVUPS     64(CX), Y4
-	VMOVUPS     96(CX), Y5
-	VMOVUPS     (DX), Y6
-	VMOVUPS     32(DX), Y7
-	VMOVUPS     64(DX), Y8
-	VMOVUPS     96(DX), Y9
-	VFMADD231PS (BX), Y1, Y6
-	VFMADD231PS 32(BX), Y3, Y7
-	VFMADD231PS 64(BX), Y4, Y8
-	VFMADD231PS 96(BX), Y5, Y9
-	VMAXPS      Y6, Y2, Y6
-	VMAXPS      Y7, Y2, Y7
-	VMAXPS      Y8, Y2, Y8
-	VMAXPS      Y9, Y2, Y9
-	VMOVUPS     Y6, (AX)
-	VMOVUPS     Y7, 32(AX)
-	VMOVUPS     Y8, 64(AX)
-	VMOVUPS     Y9, 96(AX)
+	VMOVUPS     32(DX), Y1
+	VFMADD231PS 32(BX), Y3, Y1
+	VMAXPS      Y1, Y2, Y1
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     64(CX), Y1
+	VMOVUPS     64(DX), Y3
+	VFMADD231PS 64(BX), Y1, Y3
+	VMAXPS      Y3, Y2, Y3
+	VMOVUPS     Y3, 64(AX)
+	VMOVUPS     96(CX), Y3
+	VMOVUPS     96(DX), Y1
+	VFMADD231PS 96(BX), Y3, Y1
+	VMAXPS      Y1, Y2, Y1
+	VMOVUPS     Y1, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	ADDQ        $+128, CX
@@ -37947,11 +38894,11 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (CX), Y9
-	VMOVUPS     (DX), Y8
-	VFMADD231PS (BX), Y9, Y8
-	VMAXPS      Y8, Y2, Y8
-	VMOVUPS     Y8, (AX)
+	VMOVUPS     (CX), Y1
+	VMOVUPS     (DX), Y3
+	VFMADD231PS (BX), Y1, Y3
+	VMAXPS      Y3, Y2, Y3
+	VMOVUPS     Y3, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
@@ -37963,42 +38910,42 @@ vectors_end:
 	ADDQ        $+8, R8
 	TESTQ       R8, R8
 	JE          row_end
-	VMASKMOVPS  (BX), Y0, Y8
-	VMASKMOVPS  (CX), Y0, Y9
-	VMASKMOVPS  (DX), Y0, Y7
-	VFMADD231PS Y9, Y8, Y7
-	VMAXPS      Y7, Y2, Y7
+	VMASKMOVPS  (BX), Y0, Y3
+	VMASKMOVPS  (CX), Y0, Y1
+	VMASKMOVPS  (DX), Y0, Y4
+	VFMADD231PS Y1, Y3, Y4
+	VMAXPS      Y4, Y2, Y4
 	CMPQ        R8, $0x04
-	JL          store163_few
-	VMOVUPS     X7, (AX)
-	JE          store163_end
-	VPERM2F128  $0x01, Y7, Y7, Y7
+	JL          store164_few
+	VMOVUPS     X4, (AX)
+	JE          store164_end
+	VPERM2F128  $0x01, Y4, Y4, Y4
 	CMPQ        R8, $0x06
-	JL          store163_five
-	VMOVLPS     X7, 16(AX)
-	JE          store163_swap
-	VEXTRACTPS  $0x02, X7, 24(AX)
-	JMP         store163_swap
+	JL          store164_five
+	VMOVLPS     X4, 16(AX)
+	JE          store164_swap
+	VEXTRACTPS  $0x02, X4, 24(AX)
+	JMP         store164_swap
 
-store163_five:
-	VMOVSS X7, 16(AX)
+store164_five:
+	VMOVSS X4, 16(AX)
 
-store163_swap:
-	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store163_end
+store164_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store164_end
 
-store163_few:
+store164_few:
 	CMPQ       R8, $0x02
-	JL         store163_one
-	VMOVLPS    X7, (AX)
-	JE         store163_end
-	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store163_end
+	JL         store164_one
+	VMOVLPS    X4, (AX)
+	JE         store164_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store164_end
 
-store163_one:
-	VMOVSS X7, (AX)
+store164_one:
+	VMOVSS X4, (AX)
 
-store163_end:
+store164_end:
 	SHLQ $0x02, R8
 	ADDQ R8, AX
 	ADDQ R8, BX
@@ -38127,21 +39074,21 @@ row:
 
 blocks:
 	VMOVUPS (CX), Y1
-	VMOVUPS 32(CX), Y3
-	VMOVUPS 64(CX), Y4
-	VMOVUPS 96(CX), Y5
 	VADDPS  (BX), Y1, Y1
-	VADDPS  32(BX), Y3, Y3
-	VADDPS  64(BX), Y4, Y4
-	VADDPS  96(BX), Y5, Y5
 	VMAXPS  Y1, Y2, Y1
-	VMAXPS  Y3, Y2, Y3
-	VMAXPS  Y4, Y2, Y4
-	VMAXPS  Y5, Y2, Y5
 	VMOVUPS Y1, (AX)
-	VMOVUPS Y3, 32(AX)
-	VMOVUPS Y4, 64(AX)
-	VMOVUPS Y5, 96(AX)
+	VMOVUPS 32(CX), Y1
+	VADDPS  32(BX), Y1, Y1
+	VMAXPS  Y1, Y2, Y1
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS 64(CX), Y1
+	VADDPS  64(BX), Y1, Y1
+	VMAXPS  Y1, Y2, Y1
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS 96(CX), Y1
+	VADDPS  96(BX), Y1, Y1
+	VMAXPS  Y1, Y2, Y1
+	VMOVUPS Y1, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -38154,10 +39101,10 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (CX), Y5
-	VADDPS  (BX), Y5, Y5
-	VMAXPS  Y5, Y2, Y5
-	VMOVUPS Y5, (AX)
+	VMOVUPS (CX), Y1
+	VADDPS  (BX), Y1, Y1
+	VMAXPS  Y1, Y2, Y1
+	VMOVUPS Y1, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -38168,41 +39115,41 @@ vectors_end:
 	ADDQ       $+8, DI
 	TESTQ      DI, DI
 	JE         row_end
-	VMASKMOVPS (BX), Y0, Y5
-	VMASKMOVPS (CX), Y0, Y4
-	VADDPS     Y4, Y5, Y4
-	VMAXPS     Y4, Y2, Y4
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y3
+	VADDPS     Y3, Y1, Y3
+	VMAXPS     Y3, Y2, Y3
 	CMPQ       DI, $0x04
-	JL         store164_few
-	VMOVUPS    X4, (AX)
-	JE         store164_end
-	VPERM2F128 $0x01, Y4, Y4, Y4
+	JL         store165_few
+	VMOVUPS    X3, (AX)
+	JE         store165_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DI, $0x06
-	JL         store164_five
-	VMOVLPS    X4, 16(AX)
-	JE         store164_swap
-	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store164_swap
+	JL         store165_five
+	VMOVLPS    X3, 16(AX)
+	JE         store165_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store165_swap
 
-store164_five:
-	VMOVSS X4, 16(AX)
+store165_five:
+	VMOVSS X3, 16(AX)
 
-store164_swap:
-	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store164_end
+store165_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store165_end
 
-store164_few:
+store165_few:
 	CMPQ       DI, $0x02
-	JL         store164_one
-	VMOVLPS    X4, (AX)
-	JE         store164_end
-	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store164_end
+	JL         store165_one
+	VMOVLPS    X3, (AX)
+	JE         store165_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store165_end
 
-store164_one:
-	VMOVSS X4, (AX)
+store165_one:
+	VMOVSS X3, (AX)
 
-store164_end:
+store165_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -38452,36 +39399,36 @@ vectors_end:
 	VANDPS       Y2, Y11, Y10
 	VORPS        Y10, Y4, Y4
 	CMPQ         DI, $0x04
-	JL           store165_few
+	JL           store166_few
 	VMOVUPS      X4, (AX)
-	JE           store165_end
+	JE           store166_end
 	VPERM2F128   $0x01, Y4, Y4, Y4
 	CMPQ         DI, $0x06
-	JL           store165_five
+	JL           store166_five
 	VMOVLPS      X4, 16(AX)
-	JE           store165_swap
+	JE           store166_swap
 	VEXTRACTPS   $0x02, X4, 24(AX)
-	JMP          store165_swap
+	JMP          store166_swap
 
-store165_five:
+store166_five:
 	VMOVSS X4, 16(AX)
 
-store165_swap:
+store166_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store165_end
+	JMP        store166_end
 
-store165_few:
+store166_few:
 	CMPQ       DI, $0x02
-	JL         store165_one
+	JL         store166_one
 	VMOVLPS    X4, (AX)
-	JE         store165_end
+	JE         store166_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store165_end
+	JMP        store166_end
 
-store165_one:
+store166_one:
 	VMOVSS X4, (AX)
 
-store165_end:
+store166_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -38840,36 +39787,36 @@ vectors_end:
 	VMULPS     Y10, Y4, Y10
 	VANDNPS    Y10, Y6, Y10
 	CMPQ       CX, $0x04
-	JL         store166_few
+	JL         store167_few
 	VMOVUPS    X10, (AX)
-	JE         store166_end
+	JE         store167_end
 	VPERM2F128 $0x01, Y10, Y10, Y10
 	CMPQ       CX, $0x06
-	JL         store166_five
+	JL         store167_five
 	VMOVLPS    X10, 16(AX)
-	JE         store166_swap
+	JE         store167_swap
 	VEXTRACTPS $0x02, X10, 24(AX)
-	JMP        store166_swap
+	JMP        store167_swap
 
-store166_five:
+store167_five:
 	VMOVSS X10, 16(AX)
 
-store166_swap:
+store167_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store166_end
+	JMP        store167_end
 
-store166_few:
+store167_few:
 	CMPQ       CX, $0x02
-	JL         store166_one
+	JL         store167_one
 	VMOVLPS    X10, (AX)
-	JE         store166_end
+	JE         store167_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store166_end
+	JMP        store167_end
 
-store166_one:
+store167_one:
 	VMOVSS X10, (AX)
 
-store166_end:
+store167_end:
 done:
 	VZEROUPPER
 	RET
@@ -39301,67 +40248,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       DI, $0x04
-	JL         store167_few
-	VMOVUPS    X5, (AX)
-	JE         store167_end
-	VPERM2F128 $0x01, Y5, Y5, Y5
-	CMPQ       DI, $0x06
-	JL         store167_five
-	VMOVLPS    X5, 16(AX)
-	JE         store167_swap
-	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store167_swap
-
-store167_five:
-	VMOVSS X5, 16(AX)
-
-store167_swap:
-	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store167_end
-
-store167_few:
-	CMPQ       DI, $0x02
-	JL         store167_one
-	VMOVLPS    X5, (AX)
-	JE         store167_end
-	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store167_end
-
-store167_one:
-	VMOVSS X5, (AX)
-
-store167_end:
-	CMPQ       DI, $0x04
 	JL         store168_few
-	VMOVUPS    X2, (BX)
+	VMOVUPS    X5, (AX)
 	JE         store168_end
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	CMPQ       DI, $0x06
 	JL         store168_five
-	VMOVLPS    X2, 16(BX)
+	VMOVLPS    X5, 16(AX)
 	JE         store168_swap
-	VEXTRACTPS $0x02, X2, 24(BX)
+	VEXTRACTPS $0x02, X5, 24(AX)
 	JMP        store168_swap
 
 store168_five:
-	VMOVSS X2, 16(BX)
+	VMOVSS X5, 16(AX)
 
 store168_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	VPERM2F128 $0x01, Y5, Y5, Y5
 	JMP        store168_end
 
 store168_few:
 	CMPQ       DI, $0x02
 	JL         store168_one
-	VMOVLPS    X2, (BX)
+	VMOVLPS    X5, (AX)
 	JE         store168_end
-	VEXTRACTPS $0x02, X2, 8(BX)
+	VEXTRACTPS $0x02, X5, 8(AX)
 	JMP        store168_end
 
 store168_one:
-	VMOVSS X2, (BX)
+	VMOVSS X5, (AX)
 
 store168_end:
+	CMPQ       DI, $0x04
+	JL         store169_few
+	VMOVUPS    X2, (BX)
+	JE         store169_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	CMPQ       DI, $0x06
+	JL         store169_five
+	VMOVLPS    X2, 16(BX)
+	JE         store169_swap
+	VEXTRACTPS $0x02, X2, 24(BX)
+	JMP        store169_swap
+
+store169_five:
+	VMOVSS X2, 16(BX)
+
+store169_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store169_end
+
+store169_few:
+	CMPQ       DI, $0x02
+	JL         store169_one
+	VMOVLPS    X2, (BX)
+	JE         store169_end
+	VEXTRACTPS $0x02, X2, 8(BX)
+	JMP        store169_end
+
+store169_one:
+	VMOVSS X2, (BX)
+
+store169_end:
 done:
 	VZEROUPPER
 	RET
@@ -39763,68 +40710,68 @@ partial_rows:
 partial_store:
 	VADDPS     Y2, Y1, Y1
 	CMPQ       SI, $0x04
-	JL         store169_few
-	VMOVUPS    X1, (AX)
-	JE         store169_end
-	VPERM2F128 $0x01, Y1, Y1, Y1
-	CMPQ       SI, $0x06
-	JL         store169_five
-	VMOVLPS    X1, 16(AX)
-	JE         store169_swap
-	VEXTRACTPS $0x02, X1, 24(AX)
-	JMP        store169_swap
-
-store169_five:
-	VMOVSS X1, 16(AX)
-
-store169_swap:
-	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store169_end
-
-store169_few:
-	CMPQ       SI, $0x02
-	JL         store169_one
-	VMOVLPS    X1, (AX)
-	JE         store169_end
-	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store169_end
-
-store169_one:
-	VMOVSS X1, (AX)
-
-store169_end:
-	VADDPS     Y4, Y3, Y3
-	CMPQ       SI, $0x04
 	JL         store170_few
-	VMOVUPS    X3, (BX)
+	VMOVUPS    X1, (AX)
 	JE         store170_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       SI, $0x06
 	JL         store170_five
-	VMOVLPS    X3, 16(BX)
+	VMOVLPS    X1, 16(AX)
 	JE         store170_swap
-	VEXTRACTPS $0x02, X3, 24(BX)
+	VEXTRACTPS $0x02, X1, 24(AX)
 	JMP        store170_swap
 
 store170_five:
-	VMOVSS X3, 16(BX)
+	VMOVSS X1, 16(AX)
 
 store170_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	VPERM2F128 $0x01, Y1, Y1, Y1
 	JMP        store170_end
 
 store170_few:
 	CMPQ       SI, $0x02
 	JL         store170_one
-	VMOVLPS    X3, (BX)
+	VMOVLPS    X1, (AX)
 	JE         store170_end
-	VEXTRACTPS $0x02, X3, 8(BX)
+	VEXTRACTPS $0x02, X1, 8(AX)
 	JMP        store170_end
 
 store170_one:
-	VMOVSS X3, (BX)
+	VMOVSS X1, (AX)
 
 store170_end:
+	VADDPS     Y4, Y3, Y3
+	CMPQ       SI, $0x04
+	JL         store171_few
+	VMOVUPS    X3, (BX)
+	JE         store171_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	CMPQ       SI, $0x06
+	JL         store171_five
+	VMOVLPS    X3, 16(BX)
+	JE         store171_swap
+	VEXTRACTPS $0x02, X3, 24(BX)
+	JMP        store171_swap
+
+store171_five:
+	VMOVSS X3, 16(BX)
+
+store171_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store171_end
+
+store171_few:
+	CMPQ       SI, $0x02
+	JL         store171_one
+	VMOVLPS    X3, (BX)
+	JE         store171_end
+	VEXTRACTPS $0x02, X3, 8(BX)
+	JMP        store171_end
+
+store171_one:
+	VMOVSS X3, (BX)
+
+store171_end:
 done:
 	VZEROUPPER
 	RET
@@ -40064,36 +41011,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y7
 	VMULPS       Y7, Y5, Y7
 	CMPQ         R11, $0x04
-	JL           store171_few
+	JL           store172_few
 	VMOVUPS      X7, (AX)
-	JE           store171_end
+	JE           store172_end
 	VPERM2F128   $0x01, Y7, Y7, Y7
 	CMPQ         R11, $0x06
-	JL           store171_five
+	JL           store172_five
 	VMOVLPS      X7, 16(AX)
-	JE           store171_swap
+	JE           store172_swap
 	VEXTRACTPS   $0x02, X7, 24(AX)
-	JMP          store171_swap
+	JMP          store172_swap
 
-store171_five:
+store172_five:
 	VMOVSS X7, 16(AX)
 
-store171_swap:
+store172_swap:
 	VPERM2F128 $0x01, Y7, Y7, Y7
-	JMP        store171_end
+	JMP        store172_end
 
-store171_few:
+store172_few:
 	CMPQ       R11, $0x02
-	JL         store171_one
+	JL         store172_one
 	VMOVLPS    X7, (AX)
-	JE         store171_end
+	JE         store172_end
 	VEXTRACTPS $0x02, X7, 8(AX)
-	JMP        store171_end
+	JMP        store172_end
 
-store171_one:
+store172_one:
 	VMOVSS X7, (AX)
 
-store171_end:
+store172_end:
 	SHLQ $0x02, R11
 	ADDQ R11, AX
 	ADDQ R11, BX
@@ -40450,67 +41397,67 @@ partial_rows:
 
 partial_store:
 	CMPQ       R9, $0x04
-	JL         store172_few
-	VMOVUPS    X0, (AX)
-	JE         store172_end
-	VPERM2F128 $0x01, Y0, Y0, Y0
-	CMPQ       R9, $0x06
-	JL         store172_five
-	VMOVLPS    X0, 16(AX)
-	JE         store172_swap
-	VEXTRACTPS $0x02, X0, 24(AX)
-	JMP        store172_swap
-
-store172_five:
-	VMOVSS X0, 16(AX)
-
-store172_swap:
-	VPERM2F128 $0x01, Y0, Y0, Y0
-	JMP        store172_end
-
-store172_few:
-	CMPQ       R9, $0x02
-	JL         store172_one
-	VMOVLPS    X0, (AX)
-	JE         store172_end
-	VEXTRACTPS $0x02, X0, 8(AX)
-	JMP        store172_end
-
-store172_one:
-	VMOVSS X0, (AX)
-
-store172_end:
-	CMPQ       R9, $0x04
 	JL         store173_few
-	VMOVUPS    X6, (BX)
+	VMOVUPS    X0, (AX)
 	JE         store173_end
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	VPERM2F128 $0x01, Y0, Y0, Y0
 	CMPQ       R9, $0x06
 	JL         store173_five
-	VMOVLPS    X6, 16(BX)
+	VMOVLPS    X0, 16(AX)
 	JE         store173_swap
-	VEXTRACTPS $0x02, X6, 24(BX)
+	VEXTRACTPS $0x02, X0, 24(AX)
 	JMP        store173_swap
 
 store173_five:
-	VMOVSS X6, 16(BX)
+	VMOVSS X0, 16(AX)
 
 store173_swap:
-	VPERM2F128 $0x01, Y6, Y6, Y6
+	VPERM2F128 $0x01, Y0, Y0, Y0
 	JMP        store173_end
 
 store173_few:
 	CMPQ       R9, $0x02
 	JL         store173_one
-	VMOVLPS    X6, (BX)
+	VMOVLPS    X0, (AX)
 	JE         store173_end
-	VEXTRACTPS $0x02, X6, 8(BX)
+	VEXTRACTPS $0x02, X0, 8(AX)
 	JMP        store173_end
 
 store173_one:
-	VMOVSS X6, (BX)
+	VMOVSS X0, (AX)
 
 store173_end:
+	CMPQ       R9, $0x04
+	JL         store174_few
+	VMOVUPS    X6, (BX)
+	JE         store174_end
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	CMPQ       R9, $0x06
+	JL         store174_five
+	VMOVLPS    X6, 16(BX)
+	JE         store174_swap
+	VEXTRACTPS $0x02, X6, 24(BX)
+	JMP        store174_swap
+
+store174_five:
+	VMOVSS X6, 16(BX)
+
+store174_swap:
+	VPERM2F128 $0x01, Y6, Y6, Y6
+	JMP        store174_end
+
+store174_few:
+	CMPQ       R9, $0x02
+	JL         store174_one
+	VMOVLPS    X6, (BX)
+	JE         store174_end
+	VEXTRACTPS $0x02, X6, 8(BX)
+	JMP        store174_end
+
+store174_one:
+	VMOVSS X6, (BX)
+
+store174_end:
 done:
 	VZEROUPPER
 	RET
@@ -41016,68 +41963,68 @@ partial_rows:
 partial_store:
 	VADDPS     Y4, Y3, Y3
 	CMPQ       SI, $0x04
-	JL         store174_few
-	VMOVUPS    X3, (AX)
-	JE         store174_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	CMPQ       SI, $0x06
-	JL         store174_five
-	VMOVLPS    X3, 16(AX)
-	JE         store174_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store174_swap
-
-store174_five:
-	VMOVSS X3, 16(AX)
-
-store174_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store174_end
-
-store174_few:
-	CMPQ       SI, $0x02
-	JL         store174_one
-	VMOVLPS    X3, (AX)
-	JE         store174_end
-	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store174_end
-
-store174_one:
-	VMOVSS X3, (AX)
-
-store174_end:
-	VADDPS     Y6, Y5, Y5
-	CMPQ       SI, $0x04
 	JL         store175_few
-	VMOVUPS    X5, (BX)
+	VMOVUPS    X3, (AX)
 	JE         store175_end
-	VPERM2F128 $0x01, Y5, Y5, Y5
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
 	JL         store175_five
-	VMOVLPS    X5, 16(BX)
+	VMOVLPS    X3, 16(AX)
 	JE         store175_swap
-	VEXTRACTPS $0x02, X5, 24(BX)
+	VEXTRACTPS $0x02, X3, 24(AX)
 	JMP        store175_swap
 
 store175_five:
-	VMOVSS X5, 16(BX)
+	VMOVSS X3, 16(AX)
 
 store175_swap:
-	VPERM2F128 $0x01, Y5, Y5, Y5
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	JMP        store175_end
 
 store175_few:
 	CMPQ       SI, $0x02
 	JL         store175_one
-	VMOVLPS    X5, (BX)
+	VMOVLPS    X3, (AX)
 	JE         store175_end
-	VEXTRACTPS $0x02, X5, 8(BX)
+	VEXTRACTPS $0x02, X3, 8(AX)
 	JMP        store175_end
 
 store175_one:
-	VMOVSS X5, (BX)
+	VMOVSS X3, (AX)
 
 store175_end:
+	VADDPS     Y6, Y5, Y5
+	CMPQ       SI, $0x04
+	JL         store176_few
+	VMOVUPS    X5, (BX)
+	JE         store176_end
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	CMPQ       SI, $0x06
+	JL         store176_five
+	VMOVLPS    X5, 16(BX)
+	JE         store176_swap
+	VEXTRACTPS $0x02, X5, 24(BX)
+	JMP        store176_swap
+
+store176_five:
+	VMOVSS X5, 16(BX)
+
+store176_swap:
+	VPERM2F128 $0x01, Y5, Y5, Y5
+	JMP        store176_end
+
+store176_few:
+	CMPQ       SI, $0x02
+	JL         store176_one
+	VMOVLPS    X5, (BX)
+	JE         store176_end
+	VEXTRACTPS $0x02, X5, 8(BX)
+	JMP        store176_end
+
+store176_one:
+	VMOVSS X5, (BX)
+
+store176_end:
 done:
 	VZEROUPPER
 	RET
@@ -41378,36 +42325,36 @@ vectors_end:
 	VMASKMOVPS   (SI), Y0, Y8
 	VMULPS       Y8, Y7, Y8
 	CMPQ         R13, $0x04
-	JL           store176_few
+	JL           store177_few
 	VMOVUPS      X8, (AX)
-	JE           store176_end
+	JE           store177_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R13, $0x06
-	JL           store176_five
+	JL           store177_five
 	VMOVLPS      X8, 16(AX)
-	JE           store176_swap
+	JE           store177_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store176_swap
+	JMP          store177_swap
 
-store176_five:
+store177_five:
 	VMOVSS X8, 16(AX)
 
-store176_swap:
+store177_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store176_end
+	JMP        store177_end
 
-store176_few:
+store177_few:
 	CMPQ       R13, $0x02
-	JL         store176_one
+	JL         store177_one
 	VMOVLPS    X8, (AX)
-	JE         store176_end
+	JE         store177_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store176_end
+	JMP        store177_end
 
-store176_one:
+store177_one:
 	VMOVSS X8, (AX)
 
-store176_end:
+store177_end:
 	SHLQ $0x02, R13
 	ADDQ R13, AX
 	ADDQ R13, BX
@@ -41706,36 +42653,36 @@ partial_taps:
 	SUBQ       $+1, DI
 	JNE        partial_taps
 	CMPQ       SI, $0x04
-	JL         store177_few
+	JL         store178_few
 	VMOVUPS    X4, (AX)
-	JE         store177_end
+	JE         store178_end
 	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       SI, $0x06
-	JL         store177_five
+	JL         store178_five
 	VMOVLPS    X4, 16(AX)
-	JE         store177_swap
+	JE         store178_swap
 	VEXTRACTPS $0x02, X4, 24(AX)
-	JMP        store177_swap
+	JMP        store178_swap
 
-store177_five:
+store178_five:
 	VMOVSS X4, 16(AX)
 
-store177_swap:
+store178_swap:
 	VPERM2F128 $0x01, Y4, Y4, Y4
-	JMP        store177_end
+	JMP        store178_end
 
-store177_few:
+store178_few:
 	CMPQ       SI, $0x02
-	JL         store177_one
+	JL         store178_one
 	VMOVLPS    X4, (AX)
-	JE         store177_end
+	JE         store178_end
 	VEXTRACTPS $0x02, X4, 8(AX)
-	JMP        store177_end
+	JMP        store178_end
 
-store177_one:
+store178_one:
 	VMOVSS X4, (AX)
 
-store177_end:
+store178_end:
 next:
 	MOVQ srcStep+40(FP), DI
 	SUBQ R8, DI
@@ -42024,67 +42971,67 @@ partial_taps:
 	SUBQ       $+1, R8
 	JNE        partial_taps
 	CMPQ       DI, $0x04
-	JL         store178_few
-	VMOVUPS    X10, (BX)
-	JE         store178_end
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	CMPQ       DI, $0x06
-	JL         store178_five
-	VMOVLPS    X10, 16(BX)
-	JE         store178_swap
-	VEXTRACTPS $0x02, X10, 24(BX)
-	JMP        store178_swap
-
-store178_five:
-	VMOVSS X10, 16(BX)
-
-store178_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store178_end
-
-store178_few:
-	CMPQ       DI, $0x02
-	JL         store178_one
-	VMOVLPS    X10, (BX)
-	JE         store178_end
-	VEXTRACTPS $0x02, X10, 8(BX)
-	JMP        store178_end
-
-store178_one:
-	VMOVSS X10, (BX)
-
-store178_end:
-	CMPQ       DI, $0x04
 	JL         store179_few
-	VMOVUPS    X9, (AX)
+	VMOVUPS    X10, (BX)
 	JE         store179_end
-	VPERM2F128 $0x01, Y9, Y9, Y9
+	VPERM2F128 $0x01, Y10, Y10, Y10
 	CMPQ       DI, $0x06
 	JL         store179_five
-	VMOVLPS    X9, 16(AX)
+	VMOVLPS    X10, 16(BX)
 	JE         store179_swap
-	VEXTRACTPS $0x02, X9, 24(AX)
+	VEXTRACTPS $0x02, X10, 24(BX)
 	JMP        store179_swap
 
 store179_five:
-	VMOVSS X9, 16(AX)
+	VMOVSS X10, 16(BX)
 
 store179_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
+	VPERM2F128 $0x01, Y10, Y10, Y10
 	JMP        store179_end
 
 store179_few:
 	CMPQ       DI, $0x02
 	JL         store179_one
-	VMOVLPS    X9, (AX)
+	VMOVLPS    X10, (BX)
 	JE         store179_end
-	VEXTRACTPS $0x02, X9, 8(AX)
+	VEXTRACTPS $0x02, X10, 8(BX)
 	JMP        store179_end
 
 store179_one:
-	VMOVSS X9, (AX)
+	VMOVSS X10, (BX)
 
 store179_end:
+	CMPQ       DI, $0x04
+	JL         store180_few
+	VMOVUPS    X9, (AX)
+	JE         store180_end
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	CMPQ       DI, $0x06
+	JL         store180_five
+	VMOVLPS    X9, 16(AX)
+	JE         store180_swap
+	VEXTRACTPS $0x02, X9, 24(AX)
+	JMP        store180_swap
+
+store180_five:
+	VMOVSS X9, 16(AX)
+
+store180_swap:
+	VPERM2F128 $0x01, Y9, Y9, Y9
+	JMP        store180_end
+
+store180_few:
+	CMPQ       DI, $0x02
+	JL         store180_one
+	VMOVLPS    X9, (AX)
+	JE         store180_end
+	VEXTRACTPS $0x02, X9, 8(AX)
+	JMP        store180_end
+
+store180_one:
+	VMOVSS X9, (AX)
+
+store180_end:
 next:
 	MOVQ srcStep+48(FP), R8
 	SUBQ R9, R8
@@ -42509,36 +43456,36 @@ partial_taps:
 	SUBQ       $+1, DI
 	JNE        partial_taps
 	CMPQ       SI, $0x04
-	JL         store180_few
+	JL         store181_few
 	VMOVUPS    X2, (AX)
-	JE         store180_end
+	JE         store181_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       SI, $0x06
-	JL         store180_five
+	JL         store181_five
 	VMOVLPS    X2, 16(AX)
-	JE         store180_swap
+	JE         store181_swap
 	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store180_swap
+	JMP        store181_swap
 
-store180_five:
+store181_five:
 	VMOVSS X2, 16(AX)
 
-store180_swap:
+store181_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store180_end
+	JMP        store181_end
 
-store180_few:
+store181_few:
 	CMPQ       SI, $0x02
-	JL         store180_one
+	JL         store181_one
 	VMOVLPS    X2, (AX)
-	JE         store180_end
+	JE         store181_end
 	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store180_end
+	JMP        store181_end
 
-store180_one:
+store181_one:
 	VMOVSS X2, (AX)
 
-store180_end:
+store181_end:
 next:
 	MOVQ srcStep+40(FP), DI
 	SUBQ R8, DI
@@ -42874,36 +43821,36 @@ partial_taps:
 	SUBQ       $+1, DI
 	JNE        partial_taps
 	CMPQ       SI, $0x04
-	JL         store181_few
+	JL         store182_few
 	VMOVUPS    X3, (AX)
-	JE         store181_end
+	JE         store182_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       SI, $0x06
-	JL         store181_five
+	JL         store182_five
 	VMOVLPS    X3, 16(AX)
-	JE         store181_swap
+	JE         store182_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store181_swap
+	JMP        store182_swap
 
-store181_five:
+store182_five:
 	VMOVSS X3, 16(AX)
 
-store181_swap:
+store182_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store181_end
+	JMP        store182_end
 
-store181_few:
+store182_few:
 	CMPQ       SI, $0x02
-	JL         store181_one
+	JL         store182_one
 	VMOVLPS    X3, (AX)
-	JE         store181_end
+	JE         store182_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store181_end
+	JMP        store182_end
 
-store181_one:
+store182_one:
 	VMOVSS X3, (AX)
 
-store181_end:
+store182_end:
 next:
 	MOVQ srcStep+40(FP), DI
 	SUBQ R8, DI
@@ -43277,36 +44224,36 @@ partial_taps:
 	SUBQ       $+1, R8
 	JNE        partial_taps
 	CMPQ       DI, $0x04
-	JL         store182_few
+	JL         store183_few
 	VMOVUPS    X3, (AX)
-	JE         store182_end
+	JE         store183_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DI, $0x06
-	JL         store182_five
+	JL         store183_five
 	VMOVLPS    X3, 16(AX)
-	JE         store182_swap
+	JE         store183_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store182_swap
+	JMP        store183_swap
 
-store182_five:
+store183_five:
 	VMOVSS X3, 16(AX)
 
-store182_swap:
+store183_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store182_end
+	JMP        store183_end
 
-store182_few:
+store183_few:
 	CMPQ       DI, $0x02
-	JL         store182_one
+	JL         store183_one
 	VMOVLPS    X3, (AX)
-	JE         store182_end
+	JE         store183_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store182_end
+	JMP        store183_end
 
-store182_one:
+store183_one:
 	VMOVSS X3, (AX)
 
-store182_end:
+store183_end:
 next:
 	MOVQ srcStep+48(FP), R8
 	SUBQ R9, R8
@@ -43930,36 +44877,36 @@ pass1_vectors_end:
 	VMULPS       Y6, Y7, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	CMPQ         R8, $0x04
-	JL           store183_few
+	JL           store184_few
 	VMOVUPS      X10, (AX)
-	JE           store183_end
+	JE           store184_end
 	VPERM2F128   $0x01, Y10, Y10, Y10
 	CMPQ         R8, $0x06
-	JL           store183_five
+	JL           store184_five
 	VMOVLPS      X10, 16(AX)
-	JE           store183_swap
+	JE           store184_swap
 	VEXTRACTPS   $0x02, X10, 24(AX)
-	JMP          store183_swap
+	JMP          store184_swap
 
-store183_five:
+store184_five:
 	VMOVSS X10, 16(AX)
 
-store183_swap:
+store184_swap:
 	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store183_end
+	JMP        store184_end
 
-store183_few:
+store184_few:
 	CMPQ       R8, $0x02
-	JL         store183_one
+	JL         store184_one
 	VMOVLPS    X10, (AX)
-	JE         store183_end
+	JE         store184_end
 	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store183_end
+	JMP        store184_end
 
-store183_one:
+store184_one:
 	VMOVSS X10, (AX)
 
-store183_end:
+store184_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -44201,21 +45148,21 @@ row:
 
 pass1_blocks:
 	VMULPS  (BX), Y1, Y2
-	VMULPS  32(BX), Y1, Y3
-	VMULPS  64(BX), Y1, Y4
-	VMULPS  96(BX), Y1, Y5
-	VMULPS  128(BX), Y1, Y6
-	VMULPS  160(BX), Y1, Y7
-	VMULPS  192(BX), Y1, Y8
-	VMULPS  224(BX), Y1, Y9
 	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	VMOVUPS Y4, 64(AX)
-	VMOVUPS Y5, 96(AX)
-	VMOVUPS Y6, 128(AX)
-	VMOVUPS Y7, 160(AX)
-	VMOVUPS Y8, 192(AX)
-	VMOVUPS Y9, 224(AX)
+	VMULPS  32(BX), Y1, Y2
+	VMOVUPS Y2, 32(AX)
+	VMULPS  64(BX), Y1, Y2
+	VMOVUPS Y2, 64(AX)
+	VMULPS  96(BX), Y1, Y2
+	VMOVUPS Y2, 96(AX)
+	VMULPS  128(BX), Y1, Y2
+	VMOVUPS Y2, 128(AX)
+	VMULPS  160(BX), Y1, Y2
+	VMOVUPS Y2, 160(AX)
+	VMULPS  192(BX), Y1, Y2
+	VMOVUPS Y2, 192(AX)
+	VMULPS  224(BX), Y1, Y2
+	VMOVUPS Y2, 224(AX)
 	ADDQ    $+256, BX
 	ADDQ    $+256, AX
 	SUBQ    $+64, R8
@@ -44227,8 +45174,8 @@ pass1_blocks_end:
 	JL   pass1_vectors_end
 
 pass1_vectors:
-	VMULPS  (BX), Y1, Y9
-	VMOVUPS Y9, (AX)
+	VMULPS  (BX), Y1, Y2
+	VMOVUPS Y2, (AX)
 	ADDQ    $+32, BX
 	ADDQ    $+32, AX
 	SUBQ    $+8, R8
@@ -44238,39 +45185,39 @@ pass1_vectors_end:
 	ADDQ       $+8, R8
 	TESTQ      R8, R8
 	JE         pass1_end
-	VMASKMOVPS (BX), Y0, Y9
-	VMULPS     Y1, Y9, Y9
+	VMASKMOVPS (BX), Y0, Y2
+	VMULPS     Y1, Y2, Y2
 	CMPQ       R8, $0x04
-	JL         store184_few
-	VMOVUPS    X9, (AX)
-	JE         store184_end
-	VPERM2F128 $0x01, Y9, Y9, Y9
+	JL         store185_few
+	VMOVUPS    X2, (AX)
+	JE         store185_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R8, $0x06
-	JL         store184_five
-	VMOVLPS    X9, 16(AX)
-	JE         store184_swap
-	VEXTRACTPS $0x02, X9, 24(AX)
-	JMP        store184_swap
+	JL         store185_five
+	VMOVLPS    X2, 16(AX)
+	JE         store185_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store185_swap
 
-store184_five:
-	VMOVSS X9, 16(AX)
+store185_five:
+	VMOVSS X2, 16(AX)
 
-store184_swap:
-	VPERM2F128 $0x01, Y9, Y9, Y9
-	JMP        store184_end
+store185_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store185_end
 
-store184_few:
+store185_few:
 	CMPQ       R8, $0x02
-	JL         store184_one
-	VMOVLPS    X9, (AX)
-	JE         store184_end
-	VEXTRACTPS $0x02, X9, 8(AX)
-	JMP        store184_end
+	JL         store185_one
+	VMOVLPS    X2, (AX)
+	JE         store185_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store185_end
 
-store184_one:
-	VMOVSS X9, (AX)
+store185_one:
+	VMOVSS X2, (AX)
 
-store184_end:
+store185_end:
 pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
@@ -44301,36 +45248,36 @@ clear_dst_vectors_end:
 	VMOVUPS    32(R10)(R8*4), Y0
 	NEGQ       R8
 	CMPQ       R8, $0x04
-	JL         store185_few
+	JL         store186_few
 	VMOVUPS    X1, (R9)
-	JE         store185_end
+	JE         store186_end
 	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       R8, $0x06
-	JL         store185_five
+	JL         store186_five
 	VMOVLPS    X1, 16(R9)
-	JE         store185_swap
+	JE         store186_swap
 	VEXTRACTPS $0x02, X1, 24(R9)
-	JMP        store185_swap
+	JMP        store186_swap
 
-store185_five:
+store186_five:
 	VMOVSS X1, 16(R9)
 
-store185_swap:
+store186_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store185_end
+	JMP        store186_end
 
-store185_few:
+store186_few:
 	CMPQ       R8, $0x02
-	JL         store185_one
+	JL         store186_one
 	VMOVLPS    X1, (R9)
-	JE         store185_end
+	JE         store186_end
 	VEXTRACTPS $0x02, X1, 8(R9)
-	JMP        store185_end
+	JMP        store186_end
 
-store185_one:
+store186_one:
 	VMOVSS X1, (R9)
 
-store185_end:
+store186_end:
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
 	SHLQ  $0x02, R8
@@ -44897,25 +45844,25 @@ row:
 
 pass1_blocks:
 	VMOVUPS (BX), Y3
-	VMOVUPS 32(BX), Y4
-	VMOVUPS 64(BX), Y5
-	VMOVUPS 96(BX), Y6
 	VSUBPS  Y2, Y3, Y3
-	VSUBPS  Y2, Y4, Y4
-	VSUBPS  Y2, Y5, Y5
-	VSUBPS  Y2, Y6, Y6
 	VMULPS  (CX), Y3, Y3
-	VMULPS  32(CX), Y4, Y4
-	VMULPS  64(CX), Y5, Y5
-	VMULPS  96(CX), Y6, Y6
 	VMULPS  Y3, Y0, Y3
-	VMULPS  Y4, Y0, Y4
-	VMULPS  Y5, Y0, Y5
-	VMULPS  Y6, Y0, Y6
 	VMOVUPS Y3, (AX)
-	VMOVUPS Y4, 32(AX)
-	VMOVUPS Y5, 64(AX)
-	VMOVUPS Y6, 96(AX)
+	VMOVUPS 32(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  32(CX), Y3, Y3
+	VMULPS  Y3, Y0, Y3
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS 64(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  64(CX), Y3, Y3
+	VMULPS  Y3, Y0, Y3
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS 96(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  96(CX), Y3, Y3
+	VMULPS  Y3, Y0, Y3
+	VMOVUPS Y3, 96(AX)
 	ADDQ    $+128, CX
 	ADDQ    $+128, BX
 	ADDQ    $+128, AX
@@ -44928,11 +45875,11 @@ pass1_blocks_end:
 	JL   pass1_vectors_end
 
 pass1_vectors:
-	VMOVUPS (BX), Y6
-	VSUBPS  Y2, Y6, Y6
-	VMULPS  (CX), Y6, Y6
-	VMULPS  Y6, Y0, Y6
-	VMOVUPS Y6, (AX)
+	VMOVUPS (BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  (CX), Y3, Y3
+	VMULPS  Y3, Y0, Y3
+	VMOVUPS Y3, (AX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, BX
 	ADDQ    $+32, AX
@@ -44943,42 +45890,42 @@ pass1_vectors_end:
 	ADDQ       $+8, R9
 	TESTQ      R9, R9
 	JE         pass1_end
-	VMASKMOVPS (CX), Y1, Y6
-	VMASKMOVPS (BX), Y1, Y5
-	VSUBPS     Y2, Y5, Y5
-	VMULPS     Y5, Y6, Y5
-	VMULPS     Y5, Y0, Y5
+	VMASKMOVPS (CX), Y1, Y3
+	VMASKMOVPS (BX), Y1, Y4
+	VSUBPS     Y2, Y4, Y4
+	VMULPS     Y4, Y3, Y4
+	VMULPS     Y4, Y0, Y4
 	CMPQ       R9, $0x04
-	JL         store186_few
-	VMOVUPS    X5, (AX)
-	JE         store186_end
-	VPERM2F128 $0x01, Y5, Y5, Y5
+	JL         store187_few
+	VMOVUPS    X4, (AX)
+	JE         store187_end
+	VPERM2F128 $0x01, Y4, Y4, Y4
 	CMPQ       R9, $0x06
-	JL         store186_five
-	VMOVLPS    X5, 16(AX)
-	JE         store186_swap
-	VEXTRACTPS $0x02, X5, 24(AX)
-	JMP        store186_swap
+	JL         store187_five
+	VMOVLPS    X4, 16(AX)
+	JE         store187_swap
+	VEXTRACTPS $0x02, X4, 24(AX)
+	JMP        store187_swap
 
-store186_five:
-	VMOVSS X5, 16(AX)
+store187_five:
+	VMOVSS X4, 16(AX)
 
-store186_swap:
-	VPERM2F128 $0x01, Y5, Y5, Y5
-	JMP        store186_end
+store187_swap:
+	VPERM2F128 $0x01, Y4, Y4, Y4
+	JMP        store187_end
 
-store186_few:
+store187_few:
 	CMPQ       R9, $0x02
-	JL         store186_one
-	VMOVLPS    X5, (AX)
-	JE         store186_end
-	VEXTRACTPS $0x02, X5, 8(AX)
-	JMP        store186_end
+	JL         store187_one
+	VMOVLPS    X4, (AX)
+	JE         store187_end
+	VEXTRACTPS $0x02, X4, 8(AX)
+	JMP        store187_end
 
-store186_one:
-	VMOVSS X5, (AX)
+store187_one:
+	VMOVSS X4, (AX)
 
-store186_end:
+store187_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -45010,36 +45957,36 @@ clear_dx_vectors_end:
 	VMOVUPS    32(R11)(R9*4), Y1
 	NEGQ       R9
 	CMPQ       R9, $0x04
-	JL         store187_few
+	JL         store188_few
 	VMOVUPS    X2, (R10)
-	JE         store187_end
+	JE         store188_end
 	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       R9, $0x06
-	JL         store187_five
+	JL         store188_five
 	VMOVLPS    X2, 16(R10)
-	JE         store187_swap
+	JE         store188_swap
 	VEXTRACTPS $0x02, X2, 24(R10)
-	JMP        store187_swap
+	JMP        store188_swap
 
-store187_five:
+store188_five:
 	VMOVSS X2, 16(R10)
 
-store187_swap:
+store188_swap:
 	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store187_end
+	JMP        store188_end
 
-store187_few:
+store188_few:
 	CMPQ       R9, $0x02
-	JL         store187_one
+	JL         store188_one
 	VMOVLPS    X2, (R10)
-	JE         store187_end
+	JE         store188_end
 	VEXTRACTPS $0x02, X2, 8(R10)
-	JMP        store187_end
+	JMP        store188_end
 
-store187_one:
+store188_one:
 	VMOVSS X2, (R10)
 
-store187_end:
+store188_end:
 clear_dx_end:
 	MOVQ  dxStride+48(FP), R9
 	SHLQ  $0x02, R9
@@ -45237,37 +46184,37 @@ row:
 
 pass2_blocks:
 	VMOVUPS (BX), Y3
-	VMOVUPS 32(BX), Y4
-	VMOVUPS 64(BX), Y5
-	VMOVUPS 96(BX), Y6
-	VMOVUPS 128(BX), Y7
-	VMOVUPS 160(BX), Y8
-	VMOVUPS 192(BX), Y9
-	VMOVUPS 224(BX), Y10
 	VSUBPS  Y2, Y3, Y3
-	VSUBPS  Y2, Y4, Y4
-	VSUBPS  Y2, Y5, Y5
-	VSUBPS  Y2, Y6, Y6
-	VSUBPS  Y2, Y7, Y7
-	VSUBPS  Y2, Y8, Y8
-	VSUBPS  Y2, Y9, Y9
-	VSUBPS  Y2, Y10, Y10
 	VSUBPS  Y1, Y3, Y3
-	VSUBPS  Y1, Y4, Y4
-	VSUBPS  Y1, Y5, Y5
-	VSUBPS  Y1, Y6, Y6
-	VSUBPS  Y1, Y7, Y7
-	VSUBPS  Y1, Y8, Y8
-	VSUBPS  Y1, Y9, Y9
-	VSUBPS  Y1, Y10, Y10
 	VMOVUPS Y3, (AX)
-	VMOVUPS Y4, 32(AX)
-	VMOVUPS Y5, 64(AX)
-	VMOVUPS Y6, 96(AX)
-	VMOVUPS Y7, 128(AX)
-	VMOVUPS Y8, 160(AX)
-	VMOVUPS Y9, 192(AX)
-	VMOVUPS Y10, 224(AX)
+	VMOVUPS 32(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS 64(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS 96(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, 96(AX)
+	VMOVUPS 128(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, 128(AX)
+	VMOVUPS 160(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, 160(AX)
+	VMOVUPS 192(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, 192(AX)
+	VMOVUPS 224(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, 224(AX)
 	ADDQ    $+256, BX
 	ADDQ    $+256, AX
 	SUBQ    $+64, R9
@@ -45279,10 +46226,10 @@ pass2_blocks_end:
 	JL   pass2_vectors_end
 
 pass2_vectors:
-	VMOVUPS (BX), Y10
-	VSUBPS  Y2, Y10, Y10
-	VSUBPS  Y1, Y10, Y10
-	VMOVUPS Y10, (AX)
+	VMOVUPS (BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VSUBPS  Y1, Y3, Y3
+	VMOVUPS Y3, (AX)
 	ADDQ    $+32, BX
 	ADDQ    $+32, AX
 	SUBQ    $+8, R9
@@ -45292,40 +46239,40 @@ pass2_vectors_end:
 	ADDQ       $+8, R9
 	TESTQ      R9, R9
 	JE         pass2_end
-	VMASKMOVPS (BX), Y0, Y10
-	VSUBPS     Y2, Y10, Y10
-	VSUBPS     Y1, Y10, Y10
+	VMASKMOVPS (BX), Y0, Y3
+	VSUBPS     Y2, Y3, Y3
+	VSUBPS     Y1, Y3, Y3
 	CMPQ       R9, $0x04
-	JL         store188_few
-	VMOVUPS    X10, (AX)
-	JE         store188_end
-	VPERM2F128 $0x01, Y10, Y10, Y10
+	JL         store189_few
+	VMOVUPS    X3, (AX)
+	JE         store189_end
+	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       R9, $0x06
-	JL         store188_five
-	VMOVLPS    X10, 16(AX)
-	JE         store188_swap
-	VEXTRACTPS $0x02, X10, 24(AX)
-	JMP        store188_swap
+	JL         store189_five
+	VMOVLPS    X3, 16(AX)
+	JE         store189_swap
+	VEXTRACTPS $0x02, X3, 24(AX)
+	JMP        store189_swap
 
-store188_five:
-	VMOVSS X10, 16(AX)
+store189_five:
+	VMOVSS X3, 16(AX)
 
-store188_swap:
-	VPERM2F128 $0x01, Y10, Y10, Y10
-	JMP        store188_end
+store189_swap:
+	VPERM2F128 $0x01, Y3, Y3, Y3
+	JMP        store189_end
 
-store188_few:
+store189_few:
 	CMPQ       R9, $0x02
-	JL         store188_one
-	VMOVLPS    X10, (AX)
-	JE         store188_end
-	VEXTRACTPS $0x02, X10, 8(AX)
-	JMP        store188_end
+	JL         store189_one
+	VMOVLPS    X3, (AX)
+	JE         store189_end
+	VEXTRACTPS $0x02, X3, 8(AX)
+	JMP        store189_end
 
-store188_one:
-	VMOVSS X10, (AX)
+store189_one:
+	VMOVSS X3, (AX)
 
-store188_end:
+store189_end:
 pass2_end:
 	SUBQ  R10, BX
 	SUBQ  R10, AX
@@ -45605,36 +46552,36 @@ pass1_vectors_end:
 	VMASKMOVPS   (BX), Y0, Y8
 	VFNMADD231PS Y1, Y10, Y8
 	CMPQ         R9, $0x04
-	JL           store189_few
+	JL           store190_few
 	VMOVUPS      X8, (AX)
-	JE           store189_end
+	JE           store190_end
 	VPERM2F128   $0x01, Y8, Y8, Y8
 	CMPQ         R9, $0x06
-	JL           store189_five
+	JL           store190_five
 	VMOVLPS      X8, 16(AX)
-	JE           store189_swap
+	JE           store190_swap
 	VEXTRACTPS   $0x02, X8, 24(AX)
-	JMP          store189_swap
+	JMP          store190_swap
 
-store189_five:
+store190_five:
 	VMOVSS X8, 16(AX)
 
-store189_swap:
+store190_swap:
 	VPERM2F128 $0x01, Y8, Y8, Y8
-	JMP        store189_end
+	JMP        store190_end
 
-store189_few:
+store190_few:
 	CMPQ       R9, $0x02
-	JL         store189_one
+	JL         store190_one
 	VMOVLPS    X8, (AX)
-	JE         store189_end
+	JE         store190_end
 	VEXTRACTPS $0x02, X8, 8(AX)
-	JMP        store189_end
+	JMP        store190_end
 
-store189_one:
+store190_one:
 	VMOVSS X8, (AX)
 
-store189_end:
+store190_end:
 pass1_end:
 	SUBQ  R10, CX
 	SUBQ  R10, BX
@@ -45871,24 +46818,64 @@ TEXT ·DotShiftedAVX2(SB), NOSPLIT, $0-44
 	MOVQ         y+16(FP), CX
 	MOVQ         n+24(FP), DX
 	VBROADCASTSS shift+32(FP), Y0
-	VPXOR        X1, X1, X1
-	VPXOR        X2, X2, X2
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
-	VPXOR        X5, X5, X5
-	VPXOR        X6, X6, X6
-	VPXOR        X7, X7, X7
-	VPXOR        X8, X8, X8
+	CMPQ         DX, $+9
+	JGE          many
 	TESTQ        AX, AX
-	JE           start
-	VMOVUPS      (AX), Y1
-	VMOVUPS      32(AX), Y2
-	VMOVUPS      64(AX), Y3
-	VMOVUPS      96(AX), Y4
-	VMOVUPS      128(AX), Y5
-	VMOVUPS      160(AX), Y6
-	VMOVUPS      192(AX), Y7
-	VMOVUPS      224(AX), Y8
+	JNE          many
+	TESTQ        DX, DX
+	JE           many
+	VPXOR        X1, X1, X1
+	CMPQ         DX, $+8
+	JL           few
+	VMOVUPS      (BX), Y2
+	VSUBPS       Y0, Y2, Y2
+	VFMADD231PS  (CX), Y2, Y1
+	JMP          few_lanes
+
+few:
+	LEAQ         partial_masks<>+0(SB), SI
+	NEGQ         DX
+	VMOVUPS      32(SI)(DX*4), Y2
+	NEGQ         DX
+	VMASKMOVPS   (BX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VBROADCASTSS lanes_80000000<>+0(SB), Y4
+	VBLENDVPS    Y2, Y3, Y4, Y3
+	VMASKMOVPS   (CX), Y2, Y4
+	VFMADD231PS  Y4, Y3, Y1
+
+few_lanes:
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X2
+	VADDPS       X2, X1, X1
+	VSHUFPS      $0x01, X1, X1, X2
+	VADDPS       X2, X1, X1
+	VPXOR        X2, X2, X2
+	VADDPS       X2, X1, X1
+	VMOVSS       X1, ret+40(FP)
+	VZEROUPPER
+	RET
+
+many:
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X5, X5, X5
+	VPXOR   X6, X6, X6
+	VPXOR   X7, X7, X7
+	VPXOR   X8, X8, X8
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Y1
+	VMOVUPS 32(AX), Y2
+	VMOVUPS 64(AX), Y4
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y5
+	VMOVUPS 160(AX), Y6
+	VMOVUPS 192(AX), Y7
+	VMOVUPS 224(AX), Y8
 
 start:
 	SUBQ $+64, DX
@@ -45905,8 +46892,8 @@ blocks:
 	VSUBPS      Y0, Y12, Y12
 	VFMADD231PS (CX), Y9, Y1
 	VFMADD231PS 32(CX), Y10, Y2
-	VFMADD231PS 64(CX), Y11, Y3
-	VFMADD231PS 96(CX), Y12, Y4
+	VFMADD231PS 64(CX), Y11, Y4
+	VFMADD231PS 96(CX), Y12, Y3
 	VMOVUPS     128(BX), Y12
 	VMOVUPS     160(BX), Y11
 	VMOVUPS     192(BX), Y10
@@ -45946,7 +46933,7 @@ blocks_end:
 	JL          partial2
 	VMOVUPS     (BX), Y9
 	VSUBPS      Y0, Y9, Y9
-	VFMADD231PS (CX), Y9, Y3
+	VFMADD231PS (CX), Y9, Y4
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
@@ -45954,7 +46941,7 @@ blocks_end:
 	JL          partial3
 	VMOVUPS     (BX), Y9
 	VSUBPS      Y0, Y9, Y9
-	VFMADD231PS (CX), Y9, Y4
+	VFMADD231PS (CX), Y9, Y3
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
@@ -46034,7 +47021,7 @@ partial2:
 	VBROADCASTSS lanes_80000000<>+0(SB), Y11
 	VBLENDVPS    Y9, Y10, Y11, Y10
 	VMASKMOVPS   (CX), Y9, Y11
-	VFMADD231PS  Y11, Y10, Y3
+	VFMADD231PS  Y11, Y10, Y4
 	JMP          fold
 
 partial3:
@@ -46049,7 +47036,7 @@ partial3:
 	VBROADCASTSS lanes_80000000<>+0(SB), Y10
 	VBLENDVPS    Y9, Y11, Y10, Y11
 	VMASKMOVPS   (CX), Y9, Y10
-	VFMADD231PS  Y10, Y11, Y4
+	VFMADD231PS  Y10, Y11, Y3
 	JMP          fold
 
 partial4:
@@ -46116,8 +47103,8 @@ fold:
 	JE      tree
 	VMOVUPS Y1, (AX)
 	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y3, 96(AX)
 	VMOVUPS Y5, 128(AX)
 	VMOVUPS Y6, 160(AX)
 	VMOVUPS Y7, 192(AX)
@@ -46126,10 +47113,10 @@ fold:
 tree:
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
-	VADDPS       Y7, Y3, Y3
-	VADDPS       Y8, Y4, Y4
-	VADDPS       Y3, Y1, Y1
-	VADDPS       Y4, Y2, Y2
+	VADDPS       Y7, Y4, Y4
+	VADDPS       Y8, Y3, Y3
+	VADDPS       Y4, Y1, Y1
+	VADDPS       Y3, Y2, Y2
 	VADDPS       Y2, Y1, Y1
 	VEXTRACTF128 $0x01, Y1, X9
 	VADDPS       X9, X1, X1
@@ -46149,16 +47136,58 @@ TEXT ·DotShiftedAVX512(SB), NOSPLIT, $0-44
 	MOVQ         y+16(FP), CX
 	MOVQ         n+24(FP), DX
 	VBROADCASTSS shift+32(FP), Z0
-	VPXOR        X1, X1, X1
-	VPXOR        X2, X2, X2
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
+	CMPQ         DX, $+17
+	JGE          many
 	TESTQ        AX, AX
-	JE           start
-	VMOVUPS      (AX), Z1
-	VMOVUPS      64(AX), Z2
-	VMOVUPS      128(AX), Z3
-	VMOVUPS      192(AX), Z4
+	JNE          many
+	TESTQ        DX, DX
+	JE           many
+	VPXOR        X1, X1, X1
+	CMPQ         DX, $+16
+	JL           few
+	VMOVUPS      (BX), Z2
+	VSUBPS       Z0, Z2, Z2
+	VMOVUPS      (CX), Z3
+	VFMADD231PS  Z3, Z2, Z1
+	JMP          few_lanes
+
+few:
+	MOVL         $0x0000ffff, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (BX), K1, Z3
+	VSUBPS       Z0, Z3, Z3
+	VBROADCASTSS lanes_80000000<>+0(SB), Z2
+	VBLENDMPS    Z3, Z2, K1, Z3
+	VMOVUPS.Z    (CX), K1, Z2
+	VFMADD231PS  Z2, Z3, Z1
+
+few_lanes:
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VADDPS        Y2, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X2
+	VADDPS        X2, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X2
+	VADDPS        X2, X1, X1
+	VSHUFPS       $0x01, X1, X1, X2
+	VADDPS        X2, X1, X1
+	VPXOR         X2, X2, X2
+	VADDPS        X2, X1, X1
+	VMOVSS        X1, ret+40(FP)
+	VZEROUPPER
+	RET
+
+many:
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Z1
+	VMOVUPS 64(AX), Z2
+	VMOVUPS 128(AX), Z3
+	VMOVUPS 192(AX), Z4
 
 start:
 	VBROADCASTSS lanes_80000000<>+0(SB), Z6
@@ -46450,72 +47479,72 @@ vectors_end:
 	VMASKMOVPS   (SI), Y11, Y12
 	VMULPS       Y12, Y13, Y12
 	CMPQ         R8, $0x04
-	JL           store190_few
+	JL           store191_few
 	VMOVUPS      X12, (BX)
-	JE           store190_end
+	JE           store191_end
 	VPERM2F128   $0x01, Y12, Y12, Y12
 	CMPQ         R8, $0x06
-	JL           store190_five
+	JL           store191_five
 	VMOVLPS      X12, 16(BX)
-	JE           store190_swap
+	JE           store191_swap
 	VEXTRACTPS   $0x02, X12, 24(BX)
-	JMP          store190_swap
+	JMP          store191_swap
 
-store190_five:
+store191_five:
 	VMOVSS X12, 16(BX)
 
-store190_swap:
+store191_swap:
 	VPERM2F128 $0x01, Y12, Y12, Y12
-	JMP        store190_end
+	JMP        store191_end
 
-store190_few:
+store191_few:
 	CMPQ       R8, $0x02
-	JL         store190_one
+	JL         store191_one
 	VMOVLPS    X12, (BX)
-	JE         store190_end
+	JE         store191_end
 	VEXTRACTPS $0x02, X12, 8(BX)
-	JMP        store190_end
+	JMP        store191_end
 
-store190_one:
+store191_one:
 	VMOVSS X12, (BX)
 
-store190_end:
+store191_end:
 	VMULPS      Y10, Y9, Y10
 	VFMSUB231PS Y1, Y7, Y10
 	VMASKMOVPS  (SI), Y11, Y1
 	VMULPS      Y1, Y0, Y1
 	VMULPS      Y1, Y10, Y1
 	CMPQ        R8, $0x04
-	JL          store191_few
+	JL          store192_few
 	VMOVUPS     X1, (AX)
-	JE          store191_end
+	JE          store192_end
 	VPERM2F128  $0x01, Y1, Y1, Y1
 	CMPQ        R8, $0x06
-	JL          store191_five
+	JL          store192_five
 	VMOVLPS     X1, 16(AX)
-	JE          store191_swap
+	JE          store192_swap
 	VEXTRACTPS  $0x02, X1, 24(AX)
-	JMP         store191_swap
+	JMP         store192_swap
 
-store191_five:
+store192_five:
 	VMOVSS X1, 16(AX)
 
-store191_swap:
+store192_swap:
 	VPERM2F128 $0x01, Y1, Y1, Y1
-	JMP        store191_end
+	JMP        store192_end
 
-store191_few:
+store192_few:
 	CMPQ       R8, $0x02
-	JL         store191_one
+	JL         store192_one
 	VMOVLPS    X1, (AX)
-	JE         store191_end
+	JE         store192_end
 	VEXTRACTPS $0x02, X1, 8(AX)
-	JMP        store191_end
+	JMP        store192_end
 
-store191_one:
+store192_one:
 	VMOVSS X1, (AX)
 
-store191_end:
+store192_end:
 done:
 	VZEROUPPER
 	RET
@@ -47367,17 +48396,17 @@ row:
 
 blocks:
 	VMOVUPS (CX), Y1
-	VMOVUPS 32(CX), Y2
-	VMOVUPS 64(CX), Y3
-	VMOVUPS 96(CX), Y4
 	VMULPS  (BX), Y1, Y1
-	VMULPS  32(BX), Y2, Y2
-	VMULPS  64(BX), Y3, Y3
-	VMULPS  96(BX), Y4, Y4
 	VMOVUPS Y1, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
+	VMOVUPS 32(CX), Y1
+	VMULPS  32(BX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS 64(CX), Y1
+	VMULPS  64(BX), Y1, Y1
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS 96(CX), Y1
+	VMULPS  96(BX), Y1, Y1
+	VMOVUPS Y1, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -47390,9 +48419,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (CX), Y4
-	VMULPS  (BX), Y4, Y4
-	VMOVUPS Y4, (AX)
+	VMOVUPS (CX), Y1
+	VMULPS  (BX), Y1, Y1
+	VMOVUPS Y1, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -47403,40 +48432,40 @@ vectors_end:
 	ADDQ       $+8, DI
 	TESTQ      DI, DI
 	JE         row_end
-	VMASKMOVPS (BX), Y0, Y4
-	VMASKMOVPS (CX), Y0, Y3
-	VMULPS     Y3, Y4, Y3
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y2
+	VMULPS     Y2, Y1, Y2
 	CMPQ       DI, $0x04
-	JL         store192_few
-	VMOVUPS    X3, (AX)
-	JE         store192_end
-	VPERM2F128 $0x01, Y3, Y3, Y3
+	JL         store193_few
+	VMOVUPS    X2, (AX)
+	JE         store193_end
+	VPERM2F128 $0x01, Y2, Y2, Y2
 	CMPQ       DI, $0x06
-	JL         store192_five
-	VMOVLPS    X3, 16(AX)
-	JE         store192_swap
-	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store192_swap
+	JL         store193_five
+	VMOVLPS    X2, 16(AX)
+	JE         store193_swap
+	VEXTRACTPS $0x02, X2, 24(AX)
+	JMP        store193_swap
 
-store192_five:
-	VMOVSS X3, 16(AX)
+store193_five:
+	VMOVSS X2, 16(AX)
 
-store192_swap:
-	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store192_end
+store193_swap:
+	VPERM2F128 $0x01, Y2, Y2, Y2
+	JMP        store193_end
 
-store192_few:
+store193_few:
 	CMPQ       DI, $0x02
-	JL         store192_one
-	VMOVLPS    X3, (AX)
-	JE         store192_end
-	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store192_end
+	JL         store193_one
+	VMOVLPS    X2, (AX)
+	JE         store193_end
+	VEXTRACTPS $0x02, X2, 8(AX)
+	JMP        store193_end
 
-store192_one:
-	VMOVSS X3, (AX)
+store193_one:
+	VMOVSS X2, (AX)
 
-store192_end:
+store193_end:
 	SHLQ $0x02, DI
 	ADDQ DI, AX
 	ADDQ DI, BX
@@ -47795,36 +48824,36 @@ partial_rows:
 
 partial_store:
 	CMPQ       DX, $0x04
-	JL         store193_few
+	JL         store194_few
 	VMOVUPS    X3, (AX)
-	JE         store193_end
+	JE         store194_end
 	VPERM2F128 $0x01, Y3, Y3, Y3
 	CMPQ       DX, $0x06
-	JL         store193_five
+	JL         store194_five
 	VMOVLPS    X3, 16(AX)
-	JE         store193_swap
+	JE         store194_swap
 	VEXTRACTPS $0x02, X3, 24(AX)
-	JMP        store193_swap
+	JMP        store194_swap
 
-store193_five:
+store194_five:
 	VMOVSS X3, 16(AX)
 
-store193_swap:
+store194_swap:
 	VPERM2F128 $0x01, Y3, Y3, Y3
-	JMP        store193_end
+	JMP        store194_end
 
-store193_few:
+store194_few:
 	CMPQ       DX, $0x02
-	JL         store193_one
+	JL         store194_one
 	VMOVLPS    X3, (AX)
-	JE         store193_end
+	JE         store194_end
 	VEXTRACTPS $0x02, X3, 8(AX)
-	JMP        store193_end
+	JMP        store194_end
 
-store193_one:
+store194_one:
 	VMOVSS X3, (AX)
 
-store193_end:
+store194_end:
 done:
 	VZEROUPPER
 	RET
@@ -48130,13 +49159,13 @@ TEXT ·FromFloat16AVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VCVTPH2PS (BX), Y0
-	VCVTPH2PS 16(BX), Y1
-	VCVTPH2PS 32(BX), Y2
-	VCVTPH2PS 48(BX), Y3
 	VMOVUPS   Y0, (AX)
-	VMOVUPS   Y1, 32(AX)
-	VMOVUPS   Y2, 64(AX)
-	VMOVUPS   Y3, 96(AX)
+	VCVTPH2PS 16(BX), Y0
+	VMOVUPS   Y0, 32(AX)
+	VCVTPH2PS 32(BX), Y0
+	VMOVUPS   Y0, 64(AX)
+	VCVTPH2PS 48(BX), Y0
+	VMOVUPS   Y0, 96(AX)
 	ADDQ      $+128, AX
 	ADDQ      $+64, BX
 	SUBQ      $+32, CX
@@ -48148,8 +49177,8 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VCVTPH2PS (BX), Y3
-	VMOVUPS   Y3, (AX)
+	VCVTPH2PS (BX), Y0
+	VMOVUPS   Y0, (AX)
 	ADDQ      $+32, AX
 	ADDQ      $+16, BX
 	SUBQ      $+8, CX
@@ -48161,62 +49190,62 @@ vectors_end:
 	JE      done
 	LEAQ    partial_masks<>+0(SB), DX
 	NEGQ    CX
-	VMOVUPS 32(DX)(CX*4), Y3
+	VMOVUPS 32(DX)(CX*4), Y0
 	NEGQ    CX
-	VPXOR   X2, X2, X2
-	VPINSRW $0x00, (BX), X2, X2
+	VPXOR   X1, X1, X1
+	VPINSRW $0x00, (BX), X1, X1
 	CMPQ    CX, $0x01
-	JE      half194
-	VPINSRW $0x01, 2(BX), X2, X2
+	JE      half195
+	VPINSRW $0x01, 2(BX), X1, X1
 	CMPQ    CX, $0x02
-	JE      half194
-	VPINSRW $0x02, 4(BX), X2, X2
+	JE      half195
+	VPINSRW $0x02, 4(BX), X1, X1
 	CMPQ    CX, $0x03
-	JE      half194
-	VPINSRW $0x03, 6(BX), X2, X2
+	JE      half195
+	VPINSRW $0x03, 6(BX), X1, X1
 	CMPQ    CX, $0x04
-	JE      half194
-	VPINSRW $0x04, 8(BX), X2, X2
+	JE      half195
+	VPINSRW $0x04, 8(BX), X1, X1
 	CMPQ    CX, $0x05
-	JE      half194
-	VPINSRW $0x05, 10(BX), X2, X2
+	JE      half195
+	VPINSRW $0x05, 10(BX), X1, X1
 	CMPQ    CX, $0x06
-	JE      half194
-	VPINSRW $0x06, 12(BX), X2, X2
+	JE      half195
+	VPINSRW $0x06, 12(BX), X1, X1
 
-half194:
-	VCVTPH2PS  X2, Y2
+half195:
+	VCVTPH2PS  X1, Y1
 	CMPQ       CX, $0x04
-	JL         store195_few
-	VMOVUPS    X2, (AX)
-	JE         store195_end
-	VPERM2F128 $0x01, Y2, Y2, Y2
+	JL         store196_few
+	VMOVUPS    X1, (AX)
+	JE         store196_end
+	VPERM2F128 $0x01, Y1, Y1, Y1
 	CMPQ       CX, $0x06
-	JL         store195_five
-	VMOVLPS    X2, 16(AX)
-	JE         store195_swap
-	VEXTRACTPS $0x02, X2, 24(AX)
-	JMP        store195_swap
+	JL         store196_five
+	VMOVLPS    X1, 16(AX)
+	JE         store196_swap
+	VEXTRACTPS $0x02, X1, 24(AX)
+	JMP        store196_swap
 
-store195_five:
-	VMOVSS X2, 16(AX)
+store196_five:
+	VMOVSS X1, 16(AX)
 
-store195_swap:
-	VPERM2F128 $0x01, Y2, Y2, Y2
-	JMP        store195_end
+store196_swap:
+	VPERM2F128 $0x01, Y1, Y1, Y1
+	JMP        store196_end
 
-store195_few:
+store196_few:
 	CMPQ       CX, $0x02
-	JL         store195_one
-	VMOVLPS    X2, (AX)
-	JE         store195_end
-	VEXTRACTPS $0x02, X2, 8(AX)
-	JMP        store195_end
+	JL         store196_one
+	VMOVLPS    X1, (AX)
+	JE         store196_end
+	VEXTRACTPS $0x02, X1, 8(AX)
+	JMP        store196_end
 
-store195_one:
-	VMOVSS X2, (AX)
+store196_one:
+	VMOVSS X1, (AX)
 
-store195_end:
+store196_end:
 done:
 	VZEROUPPER
 	RET
@@ -48282,17 +49311,17 @@ TEXT ·ToFloat16AVX2(SB), NOSPLIT, $0-24
 
 blocks:
 	VMOVUPS   (BX), Y0
-	VMOVUPS   32(BX), Y1
-	VMOVUPS   64(BX), Y2
-	VMOVUPS   96(BX), Y3
-	VCVTPS2PH $0x00, Y0, X4
-	VMOVDQU   X4, (AX)
-	VCVTPS2PH $0x00, Y1, X0
-	VMOVDQU   X0, 16(AX)
-	VCVTPS2PH $0x00, Y2, X1
+	VCVTPS2PH $0x00, Y0, X1
+	VMOVDQU   X1, (AX)
+	VMOVUPS   32(BX), Y0
+	VCVTPS2PH $0x00, Y0, X1
+	VMOVDQU   X1, 16(AX)
+	VMOVUPS   64(BX), Y0
+	VCVTPS2PH $0x00, Y0, X1
 	VMOVDQU   X1, 32(AX)
-	VCVTPS2PH $0x00, Y3, X2
-	VMOVDQU   X2, 48(AX)
+	VMOVUPS   96(BX), Y0
+	VCVTPS2PH $0x00, Y0, X1
+	VMOVDQU   X1, 48(AX)
 	ADDQ      $+64, AX
 	ADDQ      $+128, BX
 	SUBQ      $+32, CX
@@ -48304,9 +49333,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS   (BX), Y3
-	VCVTPS2PH $0x00, Y3, X2
-	VMOVDQU   X2, (AX)
+	VMOVUPS   (BX), Y0
+	VCVTPS2PH $0x00, Y0, X1
+	VMOVDQU   X1, (AX)
 	ADDQ      $+16, AX
 	ADDQ      $+32, BX
 	SUBQ      $+8, CX
@@ -48318,31 +49347,31 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), DX
 	NEGQ       CX
-	VMOVUPS    32(DX)(CX*4), Y3
+	VMOVUPS    32(DX)(CX*4), Y0
 	NEGQ       CX
-	VMASKMOVPS (BX), Y3, Y2
-	VCVTPS2PH  $0x00, Y2, X1
-	VPEXTRW    $0x00, X1, (AX)
+	VMASKMOVPS (BX), Y0, Y1
+	VCVTPS2PH  $0x00, Y1, X2
+	VPEXTRW    $0x00, X2, (AX)
 	CMPQ       CX, $0x01
-	JE         half196
-	VPEXTRW    $0x01, X1, 2(AX)
+	JE         half197
+	VPEXTRW    $0x01, X2, 2(AX)
 	CMPQ       CX, $0x02
-	JE         half196
-	VPEXTRW    $0x02, X1, 4(AX)
+	JE         half197
+	VPEXTRW    $0x02, X2, 4(AX)
 	CMPQ       CX, $0x03
-	JE         half196
-	VPEXTRW    $0x03, X1, 6(AX)
+	JE         half197
+	VPEXTRW    $0x03, X2, 6(AX)
 	CMPQ       CX, $0x04
-	JE         half196
-	VPEXTRW    $0x04, X1, 8(AX)
+	JE         half197
+	VPEXTRW    $0x04, X2, 8(AX)
 	CMPQ       CX, $0x05
-	JE         half196
-	VPEXTRW    $0x05, X1, 10(AX)
+	JE         half197
+	VPEXTRW    $0x05, X2, 10(AX)
 	CMPQ       CX, $0x06
-	JE         half196
-	VPEXTRW    $0x06, X1, 12(AX)
+	JE         half197
+	VPEXTRW    $0x06, X2, 12(AX)
 
-half196:
+half197:
 done:
 	VZEROUPPER
 	RET

@@ -315,10 +315,71 @@ TEXT ·DotNEON(SB), NOSPLIT, $0-36
 	MOVD n+24(FP), R3
 	MOVD $0x80000000, R26
 	VDUP R26, V0.S4
+	CMP $5, R3
+	BGE many
+	CMP $0, R0
+	BNE many
+	CMP $0, R3
+	BEQ many
 	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
+	CMP $4, R3
+	BLT few
+	FMOVQ 0(R1), F2
+	FMOVQ 0(R2), F3
+	VFMLA V3.S4, V2.S4, V1.S4
+	B few_lanes
+
+few:
+	VDUP R3, V3.S4
+	SUB $0, R3, R26
+	VMOV R26, V3.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V3.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V3.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V3.S[3]
+	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
+	TBZ $1, R3, single17
+	FMOVD 0(R1), F2
+	TBZ $0, R3, loaded18
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded18
+
+single17:
+	FMOVS 0(R1), F2
+
+loaded18:
+	WORD $0x6ee31c02 // BIF V2.16B, V0.16B, V3.16B
+	TBZ $1, R3, single19
+	FMOVD 0(R2), F4
+	TBZ $0, R3, loaded20
+	ADD $8, R2, R26
+	VLD1 (R26), V4.S[2]
+	B loaded20
+
+single19:
+	FMOVS 0(R2), F4
+
+loaded20:
+	VFMLA V4.S4, V2.S4, V1.S4
+
+few_lanes:
+	VEXT $8, V1.B16, V1.B16, V3.B16
+	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
+	VMOV V1.S[1], V3.S[0]
+	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
+	VEOR V3.B16, V3.B16, V3.B16
+	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
+	FMOVS F1, ret+32(FP)
+	RET
+
+many:
+	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
@@ -334,9 +395,9 @@ TEXT ·DotNEON(SB), NOSPLIT, $0-36
 	CMP $0, R0
 	BEQ start
 	FMOVQ 0(R0), F1
-	FMOVQ 16(R0), F2
-	FMOVQ 32(R0), F3
-	FMOVQ 48(R0), F4
+	FMOVQ 16(R0), F3
+	FMOVQ 32(R0), F4
+	FMOVQ 48(R0), F2
 	FMOVQ 64(R0), F5
 	FMOVQ 80(R0), F6
 	FMOVQ 96(R0), F7
@@ -364,9 +425,9 @@ blocks:
 	FMOVQ 32(R2), F23
 	FMOVQ 48(R2), F24
 	VFMLA V21.S4, V17.S4, V1.S4
-	VFMLA V22.S4, V18.S4, V2.S4
-	VFMLA V23.S4, V19.S4, V3.S4
-	VFMLA V24.S4, V20.S4, V4.S4
+	VFMLA V22.S4, V18.S4, V3.S4
+	VFMLA V23.S4, V19.S4, V4.S4
+	VFMLA V24.S4, V20.S4, V2.S4
 	FMOVQ 64(R1), F24
 	FMOVQ 80(R1), F20
 	FMOVQ 96(R1), F23
@@ -422,7 +483,7 @@ blocks_end:
 	BLT partial1
 	FMOVQ 0(R1), F21
 	FMOVQ 0(R2), F17
-	VFMLA V17.S4, V21.S4, V2.S4
+	VFMLA V17.S4, V21.S4, V3.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
@@ -430,7 +491,7 @@ blocks_end:
 	BLT partial2
 	FMOVQ 0(R1), F17
 	FMOVQ 0(R2), F21
-	VFMLA V21.S4, V17.S4, V3.S4
+	VFMLA V21.S4, V17.S4, V4.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
@@ -438,7 +499,7 @@ blocks_end:
 	BLT partial3
 	FMOVQ 0(R1), F21
 	FMOVQ 0(R2), F17
-	VFMLA V17.S4, V21.S4, V4.S4
+	VFMLA V17.S4, V21.S4, V2.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
@@ -553,29 +614,29 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single17
+	TBZ $1, R3, single21
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded18
+	TBZ $0, R3, loaded22
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded18
+	B loaded22
 
-single17:
+single21:
 	FMOVS 0(R1), F21
 
-loaded18:
+loaded22:
 	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
-	TBZ $1, R3, single19
+	TBZ $1, R3, single23
 	FMOVD 0(R2), F18
-	TBZ $0, R3, loaded20
+	TBZ $0, R3, loaded24
 	ADD $8, R2, R26
 	VLD1 (R26), V18.S[2]
-	B loaded20
+	B loaded24
 
-single19:
+single23:
 	FMOVS 0(R2), F18
 
-loaded20:
+loaded24:
 	VFMLA V18.S4, V21.S4, V1.S4
 	B fold
 
@@ -592,30 +653,30 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single21
+	TBZ $1, R3, single25
 	FMOVD 0(R1), F18
-	TBZ $0, R3, loaded22
+	TBZ $0, R3, loaded26
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded22
+	B loaded26
 
-single21:
+single25:
 	FMOVS 0(R1), F18
 
-loaded22:
+loaded26:
 	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
-	TBZ $1, R3, single23
+	TBZ $1, R3, single27
 	FMOVD 0(R2), F21
-	TBZ $0, R3, loaded24
+	TBZ $0, R3, loaded28
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded24
+	B loaded28
 
-single23:
+single27:
 	FMOVS 0(R2), F21
 
-loaded24:
-	VFMLA V21.S4, V18.S4, V2.S4
+loaded28:
+	VFMLA V21.S4, V18.S4, V3.S4
 	B fold
 
 partial2:
@@ -631,30 +692,30 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single25
+	TBZ $1, R3, single29
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded26
+	TBZ $0, R3, loaded30
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded26
+	B loaded30
 
-single25:
+single29:
 	FMOVS 0(R1), F21
 
-loaded26:
+loaded30:
 	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
-	TBZ $1, R3, single27
+	TBZ $1, R3, single31
 	FMOVD 0(R2), F18
-	TBZ $0, R3, loaded28
+	TBZ $0, R3, loaded32
 	ADD $8, R2, R26
 	VLD1 (R26), V18.S[2]
-	B loaded28
+	B loaded32
 
-single27:
+single31:
 	FMOVS 0(R2), F18
 
-loaded28:
-	VFMLA V18.S4, V21.S4, V3.S4
+loaded32:
+	VFMLA V18.S4, V21.S4, V4.S4
 	B fold
 
 partial3:
@@ -670,30 +731,30 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single29
+	TBZ $1, R3, single33
 	FMOVD 0(R1), F18
-	TBZ $0, R3, loaded30
+	TBZ $0, R3, loaded34
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded30
+	B loaded34
 
-single29:
+single33:
 	FMOVS 0(R1), F18
 
-loaded30:
+loaded34:
 	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
-	TBZ $1, R3, single31
+	TBZ $1, R3, single35
 	FMOVD 0(R2), F21
-	TBZ $0, R3, loaded32
+	TBZ $0, R3, loaded36
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded32
+	B loaded36
 
-single31:
+single35:
 	FMOVS 0(R2), F21
 
-loaded32:
-	VFMLA V21.S4, V18.S4, V4.S4
+loaded36:
+	VFMLA V21.S4, V18.S4, V2.S4
 	B fold
 
 partial4:
@@ -709,29 +770,29 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single33
+	TBZ $1, R3, single37
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded34
+	TBZ $0, R3, loaded38
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded34
+	B loaded38
 
-single33:
+single37:
 	FMOVS 0(R1), F21
 
-loaded34:
+loaded38:
 	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
-	TBZ $1, R3, single35
+	TBZ $1, R3, single39
 	FMOVD 0(R2), F18
-	TBZ $0, R3, loaded36
+	TBZ $0, R3, loaded40
 	ADD $8, R2, R26
 	VLD1 (R26), V18.S[2]
-	B loaded36
+	B loaded40
 
-single35:
+single39:
 	FMOVS 0(R2), F18
 
-loaded36:
+loaded40:
 	VFMLA V18.S4, V21.S4, V5.S4
 	B fold
 
@@ -748,29 +809,29 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single37
+	TBZ $1, R3, single41
 	FMOVD 0(R1), F18
-	TBZ $0, R3, loaded38
+	TBZ $0, R3, loaded42
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded38
+	B loaded42
 
-single37:
+single41:
 	FMOVS 0(R1), F18
 
-loaded38:
+loaded42:
 	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
-	TBZ $1, R3, single39
+	TBZ $1, R3, single43
 	FMOVD 0(R2), F21
-	TBZ $0, R3, loaded40
+	TBZ $0, R3, loaded44
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded40
+	B loaded44
 
-single39:
+single43:
 	FMOVS 0(R2), F21
 
-loaded40:
+loaded44:
 	VFMLA V21.S4, V18.S4, V6.S4
 	B fold
 
@@ -787,29 +848,29 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single41
+	TBZ $1, R3, single45
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded42
+	TBZ $0, R3, loaded46
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded42
+	B loaded46
 
-single41:
+single45:
 	FMOVS 0(R1), F21
 
-loaded42:
+loaded46:
 	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
-	TBZ $1, R3, single43
+	TBZ $1, R3, single47
 	FMOVD 0(R2), F18
-	TBZ $0, R3, loaded44
+	TBZ $0, R3, loaded48
 	ADD $8, R2, R26
 	VLD1 (R26), V18.S[2]
-	B loaded44
+	B loaded48
 
-single43:
+single47:
 	FMOVS 0(R2), F18
 
-loaded44:
+loaded48:
 	VFMLA V18.S4, V21.S4, V7.S4
 	B fold
 
@@ -826,29 +887,29 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single45
+	TBZ $1, R3, single49
 	FMOVD 0(R1), F18
-	TBZ $0, R3, loaded46
+	TBZ $0, R3, loaded50
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded46
+	B loaded50
 
-single45:
+single49:
 	FMOVS 0(R1), F18
 
-loaded46:
+loaded50:
 	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
-	TBZ $1, R3, single47
+	TBZ $1, R3, single51
 	FMOVD 0(R2), F21
-	TBZ $0, R3, loaded48
+	TBZ $0, R3, loaded52
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded48
+	B loaded52
 
-single47:
+single51:
 	FMOVS 0(R2), F21
 
-loaded48:
+loaded52:
 	VFMLA V21.S4, V18.S4, V8.S4
 	B fold
 
@@ -865,29 +926,29 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single49
+	TBZ $1, R3, single53
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded50
+	TBZ $0, R3, loaded54
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded50
+	B loaded54
 
-single49:
+single53:
 	FMOVS 0(R1), F21
 
-loaded50:
+loaded54:
 	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
-	TBZ $1, R3, single51
+	TBZ $1, R3, single55
 	FMOVD 0(R2), F18
-	TBZ $0, R3, loaded52
+	TBZ $0, R3, loaded56
 	ADD $8, R2, R26
 	VLD1 (R26), V18.S[2]
-	B loaded52
+	B loaded56
 
-single51:
+single55:
 	FMOVS 0(R2), F18
 
-loaded52:
+loaded56:
 	VFMLA V18.S4, V21.S4, V9.S4
 	B fold
 
@@ -904,29 +965,29 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single53
+	TBZ $1, R3, single57
 	FMOVD 0(R1), F18
-	TBZ $0, R3, loaded54
+	TBZ $0, R3, loaded58
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded54
+	B loaded58
 
-single53:
+single57:
 	FMOVS 0(R1), F18
 
-loaded54:
+loaded58:
 	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
-	TBZ $1, R3, single55
+	TBZ $1, R3, single59
 	FMOVD 0(R2), F21
-	TBZ $0, R3, loaded56
+	TBZ $0, R3, loaded60
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded56
+	B loaded60
 
-single55:
+single59:
 	FMOVS 0(R2), F21
 
-loaded56:
+loaded60:
 	VFMLA V21.S4, V18.S4, V10.S4
 	B fold
 
@@ -943,29 +1004,29 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single57
+	TBZ $1, R3, single61
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded58
+	TBZ $0, R3, loaded62
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded58
+	B loaded62
 
-single57:
+single61:
 	FMOVS 0(R1), F21
 
-loaded58:
+loaded62:
 	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
-	TBZ $1, R3, single59
+	TBZ $1, R3, single63
 	FMOVD 0(R2), F18
-	TBZ $0, R3, loaded60
+	TBZ $0, R3, loaded64
 	ADD $8, R2, R26
 	VLD1 (R26), V18.S[2]
-	B loaded60
+	B loaded64
 
-single59:
+single63:
 	FMOVS 0(R2), F18
 
-loaded60:
+loaded64:
 	VFMLA V18.S4, V21.S4, V11.S4
 	B fold
 
@@ -982,29 +1043,29 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single61
+	TBZ $1, R3, single65
 	FMOVD 0(R1), F18
-	TBZ $0, R3, loaded62
+	TBZ $0, R3, loaded66
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded62
+	B loaded66
 
-single61:
+single65:
 	FMOVS 0(R1), F18
 
-loaded62:
+loaded66:
 	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
-	TBZ $1, R3, single63
+	TBZ $1, R3, single67
 	FMOVD 0(R2), F21
-	TBZ $0, R3, loaded64
+	TBZ $0, R3, loaded68
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded64
+	B loaded68
 
-single63:
+single67:
 	FMOVS 0(R2), F21
 
-loaded64:
+loaded68:
 	VFMLA V21.S4, V18.S4, V12.S4
 	B fold
 
@@ -1021,29 +1082,29 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single65
+	TBZ $1, R3, single69
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded66
+	TBZ $0, R3, loaded70
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded66
+	B loaded70
 
-single65:
+single69:
 	FMOVS 0(R1), F21
 
-loaded66:
+loaded70:
 	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
-	TBZ $1, R3, single67
+	TBZ $1, R3, single71
 	FMOVD 0(R2), F18
-	TBZ $0, R3, loaded68
+	TBZ $0, R3, loaded72
 	ADD $8, R2, R26
 	VLD1 (R26), V18.S[2]
-	B loaded68
+	B loaded72
 
-single67:
+single71:
 	FMOVS 0(R2), F18
 
-loaded68:
+loaded72:
 	VFMLA V18.S4, V21.S4, V13.S4
 	B fold
 
@@ -1060,29 +1121,29 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single69
+	TBZ $1, R3, single73
 	FMOVD 0(R1), F18
-	TBZ $0, R3, loaded70
+	TBZ $0, R3, loaded74
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded70
+	B loaded74
 
-single69:
+single73:
 	FMOVS 0(R1), F18
 
-loaded70:
+loaded74:
 	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
-	TBZ $1, R3, single71
+	TBZ $1, R3, single75
 	FMOVD 0(R2), F21
-	TBZ $0, R3, loaded72
+	TBZ $0, R3, loaded76
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded72
+	B loaded76
 
-single71:
+single75:
 	FMOVS 0(R2), F21
 
-loaded72:
+loaded76:
 	VFMLA V21.S4, V18.S4, V14.S4
 	B fold
 
@@ -1099,29 +1160,29 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single73
+	TBZ $1, R3, single77
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded74
+	TBZ $0, R3, loaded78
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded74
+	B loaded78
 
-single73:
+single77:
 	FMOVS 0(R1), F21
 
-loaded74:
+loaded78:
 	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
-	TBZ $1, R3, single75
+	TBZ $1, R3, single79
 	FMOVD 0(R2), F18
-	TBZ $0, R3, loaded76
+	TBZ $0, R3, loaded80
 	ADD $8, R2, R26
 	VLD1 (R26), V18.S[2]
-	B loaded76
+	B loaded80
 
-single75:
+single79:
 	FMOVS 0(R2), F18
 
-loaded76:
+loaded80:
 	VFMLA V18.S4, V21.S4, V15.S4
 	B fold
 
@@ -1138,38 +1199,38 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R3, single77
+	TBZ $1, R3, single81
 	FMOVD 0(R1), F18
-	TBZ $0, R3, loaded78
+	TBZ $0, R3, loaded82
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded78
+	B loaded82
 
-single77:
+single81:
 	FMOVS 0(R1), F18
 
-loaded78:
+loaded82:
 	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
-	TBZ $1, R3, single79
+	TBZ $1, R3, single83
 	FMOVD 0(R2), F21
-	TBZ $0, R3, loaded80
+	TBZ $0, R3, loaded84
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded80
+	B loaded84
 
-single79:
+single83:
 	FMOVS 0(R2), F21
 
-loaded80:
+loaded84:
 	VFMLA V21.S4, V18.S4, V16.S4
 
 fold:
 	CMP $0, R0
 	BEQ tree
 	FMOVQ F1, 0(R0)
-	FMOVQ F2, 16(R0)
-	FMOVQ F3, 32(R0)
-	FMOVQ F4, 48(R0)
+	FMOVQ F3, 16(R0)
+	FMOVQ F4, 32(R0)
+	FMOVQ F2, 48(R0)
 	FMOVQ F5, 64(R0)
 	FMOVQ F6, 80(R0)
 	FMOVQ F7, 96(R0)
@@ -1185,20 +1246,20 @@ fold:
 
 tree:
 	WORD $0x4e29d421 // FADD V1.4S, V1.4S, V9.4S
-	WORD $0x4e2ad442 // FADD V2.4S, V2.4S, V10.4S
-	WORD $0x4e2bd463 // FADD V3.4S, V3.4S, V11.4S
-	WORD $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
+	WORD $0x4e2ad463 // FADD V3.4S, V3.4S, V10.4S
+	WORD $0x4e2bd484 // FADD V4.4S, V4.4S, V11.4S
+	WORD $0x4e2cd442 // FADD V2.4S, V2.4S, V12.4S
 	WORD $0x4e2dd4a5 // FADD V5.4S, V5.4S, V13.4S
 	WORD $0x4e2ed4c6 // FADD V6.4S, V6.4S, V14.4S
 	WORD $0x4e2fd4e7 // FADD V7.4S, V7.4S, V15.4S
 	WORD $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
 	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
-	WORD $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
-	WORD $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
-	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
+	WORD $0x4e26d463 // FADD V3.4S, V3.4S, V6.4S
+	WORD $0x4e27d484 // FADD V4.4S, V4.4S, V7.4S
+	WORD $0x4e28d442 // FADD V2.4S, V2.4S, V8.4S
+	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
+	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
-	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
-	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	VEXT $8, V1.B16, V1.B16, V17.B16
 	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
 	VMOV V1.S[1], V17.S[0]
@@ -1211,6 +1272,54 @@ TEXT ·SumNEON(SB), NOSPLIT, $0-28
 	MOVD acc+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
+	CMP $5, R2
+	BGE many
+	CMP $0, R0
+	BNE many
+	CMP $0, R2
+	BEQ many
+	VEOR V0.B16, V0.B16, V0.B16
+	CMP $4, R2
+	BLT few
+	FMOVQ 0(R1), F1
+	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
+	B few_lanes
+
+few:
+	VDUP R2, V1.S4
+	SUB $0, R2, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+	TBZ $1, R2, single85
+	FMOVD 0(R1), F2
+	TBZ $0, R2, loaded86
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded86
+
+single85:
+	FMOVS 0(R1), F2
+
+loaded86:
+	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
+
+few_lanes:
+	VEXT $8, V0.B16, V0.B16, V1.B16
+	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
+	VMOV V0.S[1], V1.S[0]
+	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
+	VEOR V1.B16, V1.B16, V1.B16
+	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
+	FMOVS F0, ret+24(FP)
+	RET
+
+many:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1400,87 +1509,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R2, single81
-	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded82
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded82
-
-single81:
-	FMOVS 0(R1), F17
-
-loaded82:
-	WORD $0x4e31d400 // FADD V0.4S, V0.4S, V17.4S
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V16.S4
-	SUB $0, R2, R26
-	VMOV R26, V16.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V16.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V16.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R2, single83
-	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded84
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded84
-
-single83:
-	FMOVS 0(R1), F17
-
-loaded84:
-	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V16.S4
-	SUB $0, R2, R26
-	VMOV R26, V16.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V16.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V16.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R2, single85
-	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded86
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded86
-
-single85:
-	FMOVS 0(R1), F17
-
-loaded86:
-	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V16.S4
-	SUB $0, R2, R26
-	VMOV R26, V16.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V16.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V16.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
 	TBZ $1, R2, single87
 	FMOVD 0(R1), F17
 	TBZ $0, R2, loaded88
@@ -1492,10 +1520,10 @@ single87:
 	FMOVS 0(R1), F17
 
 loaded88:
-	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
+	WORD $0x4e31d400 // FADD V0.4S, V0.4S, V17.4S
 	B fold
 
-partial4:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -1519,10 +1547,10 @@ single89:
 	FMOVS 0(R1), F17
 
 loaded90:
-	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
 	B fold
 
-partial5:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -1546,10 +1574,10 @@ single91:
 	FMOVS 0(R1), F17
 
 loaded92:
-	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
+	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
 	B fold
 
-partial6:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -1573,10 +1601,10 @@ single93:
 	FMOVS 0(R1), F17
 
 loaded94:
-	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
+	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
 	B fold
 
-partial7:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -1600,10 +1628,10 @@ single95:
 	FMOVS 0(R1), F17
 
 loaded96:
-	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
+	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
 	B fold
 
-partial8:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -1627,10 +1655,10 @@ single97:
 	FMOVS 0(R1), F17
 
 loaded98:
-	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
+	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
 	B fold
 
-partial9:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -1654,10 +1682,10 @@ single99:
 	FMOVS 0(R1), F17
 
 loaded100:
-	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
 	B fold
 
-partial10:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -1681,10 +1709,10 @@ single101:
 	FMOVS 0(R1), F17
 
 loaded102:
-	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
+	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
 	B fold
 
-partial11:
+partial8:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -1708,10 +1736,10 @@ single103:
 	FMOVS 0(R1), F17
 
 loaded104:
-	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
+	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
 	B fold
 
-partial12:
+partial9:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -1735,10 +1763,10 @@ single105:
 	FMOVS 0(R1), F17
 
 loaded106:
-	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
 	B fold
 
-partial13:
+partial10:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -1762,10 +1790,10 @@ single107:
 	FMOVS 0(R1), F17
 
 loaded108:
-	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
 	B fold
 
-partial14:
+partial11:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -1789,10 +1817,10 @@ single109:
 	FMOVS 0(R1), F17
 
 loaded110:
-	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
 	B fold
 
-partial15:
+partial12:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -1816,6 +1844,87 @@ single111:
 	FMOVS 0(R1), F17
 
 loaded112:
+	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V16.S4
+	SUB $0, R2, R26
+	VMOV R26, V16.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V16.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V16.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V16.S[3]
+	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	TBZ $1, R2, single113
+	FMOVD 0(R1), F17
+	TBZ $0, R2, loaded114
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded114
+
+single113:
+	FMOVS 0(R1), F17
+
+loaded114:
+	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V16.S4
+	SUB $0, R2, R26
+	VMOV R26, V16.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V16.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V16.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V16.S[3]
+	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	TBZ $1, R2, single115
+	FMOVD 0(R1), F17
+	TBZ $0, R2, loaded116
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded116
+
+single115:
+	FMOVS 0(R1), F17
+
+loaded116:
+	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V16.S4
+	SUB $0, R2, R26
+	VMOV R26, V16.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V16.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V16.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V16.S[3]
+	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	TBZ $1, R2, single117
+	FMOVD 0(R1), F17
+	TBZ $0, R2, loaded118
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded118
+
+single117:
+	FMOVS 0(R1), F17
+
+loaded118:
 	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
 
 fold:
@@ -1866,6 +1975,54 @@ TEXT ·SumSquaresNEON(SB), NOSPLIT, $0-28
 	MOVD acc+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
+	CMP $5, R2
+	BGE many
+	CMP $0, R0
+	BNE many
+	CMP $0, R2
+	BEQ many
+	VEOR V0.B16, V0.B16, V0.B16
+	CMP $4, R2
+	BLT few
+	FMOVQ 0(R1), F1
+	VFMLA V1.S4, V1.S4, V0.S4
+	B few_lanes
+
+few:
+	VDUP R2, V1.S4
+	SUB $0, R2, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+	TBZ $1, R2, single119
+	FMOVD 0(R1), F2
+	TBZ $0, R2, loaded120
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded120
+
+single119:
+	FMOVS 0(R1), F2
+
+loaded120:
+	VFMLA V2.S4, V2.S4, V0.S4
+
+few_lanes:
+	VEXT $8, V0.B16, V0.B16, V1.B16
+	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
+	VMOV V0.S[1], V1.S[0]
+	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
+	VEOR V1.B16, V1.B16, V1.B16
+	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
+	FMOVS F0, ret+24(FP)
+	RET
+
+many:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -2055,114 +2212,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V16.S[3]
 	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R2, single113
-	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded114
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded114
-
-single113:
-	FMOVS 0(R1), F17
-
-loaded114:
-	VFMLA V17.S4, V17.S4, V0.S4
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V16.S4
-	SUB $0, R2, R26
-	VMOV R26, V16.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V16.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V16.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R2, single115
-	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded116
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded116
-
-single115:
-	FMOVS 0(R1), F17
-
-loaded116:
-	VFMLA V17.S4, V17.S4, V1.S4
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V16.S4
-	SUB $0, R2, R26
-	VMOV R26, V16.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V16.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V16.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R2, single117
-	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded118
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded118
-
-single117:
-	FMOVS 0(R1), F17
-
-loaded118:
-	VFMLA V17.S4, V17.S4, V2.S4
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V16.S4
-	SUB $0, R2, R26
-	VMOV R26, V16.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V16.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V16.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
-	TBZ $1, R2, single119
-	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded120
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded120
-
-single119:
-	FMOVS 0(R1), F17
-
-loaded120:
-	VFMLA V17.S4, V17.S4, V3.S4
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V16.S4
-	SUB $0, R2, R26
-	VMOV R26, V16.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V16.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V16.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
 	TBZ $1, R2, single121
 	FMOVD 0(R1), F17
 	TBZ $0, R2, loaded122
@@ -2174,10 +2223,10 @@ single121:
 	FMOVS 0(R1), F17
 
 loaded122:
-	VFMLA V17.S4, V17.S4, V4.S4
+	VFMLA V17.S4, V17.S4, V0.S4
 	B fold
 
-partial5:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -2201,10 +2250,10 @@ single123:
 	FMOVS 0(R1), F17
 
 loaded124:
-	VFMLA V17.S4, V17.S4, V5.S4
+	VFMLA V17.S4, V17.S4, V1.S4
 	B fold
 
-partial6:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -2228,10 +2277,10 @@ single125:
 	FMOVS 0(R1), F17
 
 loaded126:
-	VFMLA V17.S4, V17.S4, V6.S4
+	VFMLA V17.S4, V17.S4, V2.S4
 	B fold
 
-partial7:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -2255,10 +2304,10 @@ single127:
 	FMOVS 0(R1), F17
 
 loaded128:
-	VFMLA V17.S4, V17.S4, V7.S4
+	VFMLA V17.S4, V17.S4, V3.S4
 	B fold
 
-partial8:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -2282,10 +2331,10 @@ single129:
 	FMOVS 0(R1), F17
 
 loaded130:
-	VFMLA V17.S4, V17.S4, V8.S4
+	VFMLA V17.S4, V17.S4, V4.S4
 	B fold
 
-partial9:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -2309,10 +2358,10 @@ single131:
 	FMOVS 0(R1), F17
 
 loaded132:
-	VFMLA V17.S4, V17.S4, V9.S4
+	VFMLA V17.S4, V17.S4, V5.S4
 	B fold
 
-partial10:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -2336,10 +2385,10 @@ single133:
 	FMOVS 0(R1), F17
 
 loaded134:
-	VFMLA V17.S4, V17.S4, V10.S4
+	VFMLA V17.S4, V17.S4, V6.S4
 	B fold
 
-partial11:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -2363,10 +2412,10 @@ single135:
 	FMOVS 0(R1), F17
 
 loaded136:
-	VFMLA V17.S4, V17.S4, V11.S4
+	VFMLA V17.S4, V17.S4, V7.S4
 	B fold
 
-partial12:
+partial8:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -2390,10 +2439,10 @@ single137:
 	FMOVS 0(R1), F17
 
 loaded138:
-	VFMLA V17.S4, V17.S4, V12.S4
+	VFMLA V17.S4, V17.S4, V8.S4
 	B fold
 
-partial13:
+partial9:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -2417,10 +2466,10 @@ single139:
 	FMOVS 0(R1), F17
 
 loaded140:
-	VFMLA V17.S4, V17.S4, V13.S4
+	VFMLA V17.S4, V17.S4, V9.S4
 	B fold
 
-partial14:
+partial10:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -2444,10 +2493,10 @@ single141:
 	FMOVS 0(R1), F17
 
 loaded142:
-	VFMLA V17.S4, V17.S4, V14.S4
+	VFMLA V17.S4, V17.S4, V10.S4
 	B fold
 
-partial15:
+partial11:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V16.S4
@@ -2471,6 +2520,114 @@ single143:
 	FMOVS 0(R1), F17
 
 loaded144:
+	VFMLA V17.S4, V17.S4, V11.S4
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V16.S4
+	SUB $0, R2, R26
+	VMOV R26, V16.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V16.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V16.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V16.S[3]
+	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	TBZ $1, R2, single145
+	FMOVD 0(R1), F17
+	TBZ $0, R2, loaded146
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded146
+
+single145:
+	FMOVS 0(R1), F17
+
+loaded146:
+	VFMLA V17.S4, V17.S4, V12.S4
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V16.S4
+	SUB $0, R2, R26
+	VMOV R26, V16.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V16.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V16.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V16.S[3]
+	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	TBZ $1, R2, single147
+	FMOVD 0(R1), F17
+	TBZ $0, R2, loaded148
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded148
+
+single147:
+	FMOVS 0(R1), F17
+
+loaded148:
+	VFMLA V17.S4, V17.S4, V13.S4
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V16.S4
+	SUB $0, R2, R26
+	VMOV R26, V16.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V16.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V16.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V16.S[3]
+	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	TBZ $1, R2, single149
+	FMOVD 0(R1), F17
+	TBZ $0, R2, loaded150
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded150
+
+single149:
+	FMOVS 0(R1), F17
+
+loaded150:
+	VFMLA V17.S4, V17.S4, V14.S4
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V16.S4
+	SUB $0, R2, R26
+	VMOV R26, V16.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V16.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V16.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V16.S[3]
+	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	TBZ $1, R2, single151
+	FMOVD 0(R1), F17
+	TBZ $0, R2, loaded152
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded152
+
+single151:
+	FMOVS 0(R1), F17
+
+loaded152:
 	VFMLA V17.S4, V17.S4, V15.S4
 
 fold:
@@ -2621,17 +2778,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R1, single145
+	TBZ $1, R1, single153
 	FMOVD 0(R0), F12
-	TBZ $0, R1, loaded146
+	TBZ $0, R1, loaded154
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded146
+	B loaded154
 
-single145:
+single153:
 	FMOVS 0(R0), F12
 
-loaded146:
+loaded154:
 	VMOV V0.B16, V11.B16
 	WORD $0x6ead1d8b // BIT V11.16B, V12.16B, V13.16B
 	WORD $0x6eabe44a // FCMGT V10.4S, V2.4S, V11.4S
@@ -2654,17 +2811,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R1, single147
+	TBZ $1, R1, single155
 	FMOVD 0(R0), F12
-	TBZ $0, R1, loaded148
+	TBZ $0, R1, loaded156
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded148
+	B loaded156
 
-single147:
+single155:
 	FMOVS 0(R0), F12
 
-loaded148:
+loaded156:
 	VMOV V0.B16, V11.B16
 	WORD $0x6ead1d8b // BIT V11.16B, V12.16B, V13.16B
 	WORD $0x6eabe46a // FCMGT V10.4S, V3.4S, V11.4S
@@ -2687,17 +2844,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R1, single149
+	TBZ $1, R1, single157
 	FMOVD 0(R0), F12
-	TBZ $0, R1, loaded150
+	TBZ $0, R1, loaded158
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded150
+	B loaded158
 
-single149:
+single157:
 	FMOVS 0(R0), F12
 
-loaded150:
+loaded158:
 	VMOV V0.B16, V11.B16
 	WORD $0x6ead1d8b // BIT V11.16B, V12.16B, V13.16B
 	WORD $0x6eabe48a // FCMGT V10.4S, V4.4S, V11.4S
@@ -2720,17 +2877,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R1, single151
+	TBZ $1, R1, single159
 	FMOVD 0(R0), F12
-	TBZ $0, R1, loaded152
+	TBZ $0, R1, loaded160
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded152
+	B loaded160
 
-single151:
+single159:
 	FMOVS 0(R0), F12
 
-loaded152:
+loaded160:
 	VMOV V0.B16, V11.B16
 	WORD $0x6ead1d8b // BIT V11.16B, V12.16B, V13.16B
 	WORD $0x6eabe4aa // FCMGT V10.4S, V5.4S, V11.4S
@@ -2835,17 +2992,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single153
+	TBZ $1, R1, single161
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded154
+	TBZ $0, R1, loaded162
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded154
+	B loaded162
 
-single153:
+single161:
 	FMOVS 0(R0), F7
 
-loaded154:
+loaded162:
 	VFMLA V0.S4, V7.S4, V1.S4
 	B fold
 
@@ -2862,17 +3019,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single155
+	TBZ $1, R1, single163
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded156
+	TBZ $0, R1, loaded164
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded156
+	B loaded164
 
-single155:
+single163:
 	FMOVS 0(R0), F7
 
-loaded156:
+loaded164:
 	VFMLA V0.S4, V7.S4, V2.S4
 	B fold
 
@@ -2889,17 +3046,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single157
+	TBZ $1, R1, single165
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded158
+	TBZ $0, R1, loaded166
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded158
+	B loaded166
 
-single157:
+single165:
 	FMOVS 0(R0), F7
 
-loaded158:
+loaded166:
 	VFMLA V0.S4, V7.S4, V3.S4
 	B fold
 
@@ -2916,17 +3073,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single159
+	TBZ $1, R1, single167
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded160
+	TBZ $0, R1, loaded168
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded160
+	B loaded168
 
-single159:
+single167:
 	FMOVS 0(R0), F7
 
-loaded160:
+loaded168:
 	VFMLA V0.S4, V7.S4, V4.S4
 
 fold:
@@ -3041,86 +3198,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R2, single161
-	FMOVD 0(R1), F9
-	TBZ $0, R2, loaded162
-	ADD $8, R1, R26
-	VLD1 (R26), V9.S[2]
-	B loaded162
-
-single161:
-	FMOVS 0(R1), F9
-
-loaded162:
-	WORD $0x4ea0d528 // FSUB V8.4S, V9.4S, V0.4S
-	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
-	TBZ $1, R2, single163
-	FMOVD F8, 0(R0)
-	TBZ $0, R2, stored164
-	ADD $8, R0, R26
-	VST1 V8.S[2], (R26)
-	B stored164
-
-single163:
-	FMOVS F8, 0(R0)
-
-stored164:
-	VFMLA V2.S4, V9.S4, V3.S4
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V10.S4
-	SUB $0, R2, R26
-	VMOV R26, V10.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V10.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V10.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V10.S[3]
-	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R2, single165
-	FMOVD 0(R1), F9
-	TBZ $0, R2, loaded166
-	ADD $8, R1, R26
-	VLD1 (R26), V9.S[2]
-	B loaded166
-
-single165:
-	FMOVS 0(R1), F9
-
-loaded166:
-	WORD $0x4ea0d528 // FSUB V8.4S, V9.4S, V0.4S
-	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
-	TBZ $1, R2, single167
-	FMOVD F8, 0(R0)
-	TBZ $0, R2, stored168
-	ADD $8, R0, R26
-	VST1 V8.S[2], (R26)
-	B stored168
-
-single167:
-	FMOVS F8, 0(R0)
-
-stored168:
-	VFMLA V2.S4, V9.S4, V4.S4
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V10.S4
-	SUB $0, R2, R26
-	VMOV R26, V10.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V10.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V10.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V10.S[3]
-	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
 	TBZ $1, R2, single169
 	FMOVD 0(R1), F9
 	TBZ $0, R2, loaded170
@@ -3145,10 +3222,10 @@ single171:
 	FMOVS F8, 0(R0)
 
 stored172:
-	VFMLA V2.S4, V9.S4, V5.S4
+	VFMLA V2.S4, V9.S4, V3.S4
 	B fold
 
-partial3:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V10.S4
@@ -3185,6 +3262,86 @@ single175:
 	FMOVS F8, 0(R0)
 
 stored176:
+	VFMLA V2.S4, V9.S4, V4.S4
+	B fold
+
+partial2:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V10.S4
+	SUB $0, R2, R26
+	VMOV R26, V10.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V10.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V10.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V10.S[3]
+	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
+	TBZ $1, R2, single177
+	FMOVD 0(R1), F9
+	TBZ $0, R2, loaded178
+	ADD $8, R1, R26
+	VLD1 (R26), V9.S[2]
+	B loaded178
+
+single177:
+	FMOVS 0(R1), F9
+
+loaded178:
+	WORD $0x4ea0d528 // FSUB V8.4S, V9.4S, V0.4S
+	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
+	TBZ $1, R2, single179
+	FMOVD F8, 0(R0)
+	TBZ $0, R2, stored180
+	ADD $8, R0, R26
+	VST1 V8.S[2], (R26)
+	B stored180
+
+single179:
+	FMOVS F8, 0(R0)
+
+stored180:
+	VFMLA V2.S4, V9.S4, V5.S4
+	B fold
+
+partial3:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V10.S4
+	SUB $0, R2, R26
+	VMOV R26, V10.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V10.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V10.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V10.S[3]
+	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
+	TBZ $1, R2, single181
+	FMOVD 0(R1), F9
+	TBZ $0, R2, loaded182
+	ADD $8, R1, R26
+	VLD1 (R26), V9.S[2]
+	B loaded182
+
+single181:
+	FMOVS 0(R1), F9
+
+loaded182:
+	WORD $0x4ea0d528 // FSUB V8.4S, V9.4S, V0.4S
+	WORD $0x6e21fd08 // FDIV V8.4S, V8.4S, V1.4S
+	TBZ $1, R2, single183
+	FMOVD F8, 0(R0)
+	TBZ $0, R2, stored184
+	ADD $8, R0, R26
+	VST1 V8.S[2], (R26)
+	B stored184
+
+single183:
+	FMOVS F8, 0(R0)
+
+stored184:
 	VFMLA V2.S4, V9.S4, V6.S4
 
 fold:
@@ -3345,45 +3502,45 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R2, single177
+	TBZ $1, R2, single185
 	FMOVD 0(R1), F12
-	TBZ $0, R2, loaded178
+	TBZ $0, R2, loaded186
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded178
+	B loaded186
 
-single177:
+single185:
 	FMOVS 0(R1), F12
 
-loaded178:
+loaded186:
 	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
 	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
-	TBZ $1, R2, single179
+	TBZ $1, R2, single187
 	FMOVD 0(R0), F10
-	TBZ $0, R2, loaded180
+	TBZ $0, R2, loaded188
 	ADD $8, R0, R26
 	VLD1 (R26), V10.S[2]
-	B loaded180
+	B loaded188
 
-single179:
+single187:
 	FMOVS 0(R0), F10
 
-loaded180:
+loaded188:
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V10.S4, V2.S4, V11.S4
 	VCMTST V4.S4, V11.S4, V10.S4
 	VAND V10.B16, V11.B16, V11.B16
-	TBZ $1, R2, single181
+	TBZ $1, R2, single189
 	FMOVD F11, 0(R0)
-	TBZ $0, R2, stored182
+	TBZ $0, R2, stored190
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored182
+	B stored190
 
-single181:
+single189:
 	FMOVS F11, 0(R0)
 
-stored182:
+stored190:
 	VFMLA V5.S4, V12.S4, V6.S4
 	B fold
 
@@ -3400,45 +3557,45 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R2, single183
+	TBZ $1, R2, single191
 	FMOVD 0(R1), F12
-	TBZ $0, R2, loaded184
+	TBZ $0, R2, loaded192
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded184
+	B loaded192
 
-single183:
+single191:
 	FMOVS 0(R1), F12
 
-loaded184:
+loaded192:
 	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
 	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
-	TBZ $1, R2, single185
+	TBZ $1, R2, single193
 	FMOVD 0(R0), F10
-	TBZ $0, R2, loaded186
+	TBZ $0, R2, loaded194
 	ADD $8, R0, R26
 	VLD1 (R26), V10.S[2]
-	B loaded186
+	B loaded194
 
-single185:
+single193:
 	FMOVS 0(R0), F10
 
-loaded186:
+loaded194:
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V10.S4, V2.S4, V11.S4
 	VCMTST V4.S4, V11.S4, V10.S4
 	VAND V10.B16, V11.B16, V11.B16
-	TBZ $1, R2, single187
+	TBZ $1, R2, single195
 	FMOVD F11, 0(R0)
-	TBZ $0, R2, stored188
+	TBZ $0, R2, stored196
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored188
+	B stored196
 
-single187:
+single195:
 	FMOVS F11, 0(R0)
 
-stored188:
+stored196:
 	VFMLA V5.S4, V12.S4, V7.S4
 	B fold
 
@@ -3455,45 +3612,45 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R2, single189
+	TBZ $1, R2, single197
 	FMOVD 0(R1), F12
-	TBZ $0, R2, loaded190
+	TBZ $0, R2, loaded198
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded190
+	B loaded198
 
-single189:
+single197:
 	FMOVS 0(R1), F12
 
-loaded190:
+loaded198:
 	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
 	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
-	TBZ $1, R2, single191
+	TBZ $1, R2, single199
 	FMOVD 0(R0), F10
-	TBZ $0, R2, loaded192
+	TBZ $0, R2, loaded200
 	ADD $8, R0, R26
 	VLD1 (R26), V10.S[2]
-	B loaded192
+	B loaded200
 
-single191:
+single199:
 	FMOVS 0(R0), F10
 
-loaded192:
+loaded200:
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V10.S4, V2.S4, V11.S4
 	VCMTST V4.S4, V11.S4, V10.S4
 	VAND V10.B16, V11.B16, V11.B16
-	TBZ $1, R2, single193
+	TBZ $1, R2, single201
 	FMOVD F11, 0(R0)
-	TBZ $0, R2, stored194
+	TBZ $0, R2, stored202
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored194
+	B stored202
 
-single193:
+single201:
 	FMOVS F11, 0(R0)
 
-stored194:
+stored202:
 	VFMLA V5.S4, V12.S4, V8.S4
 	B fold
 
@@ -3510,45 +3667,45 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R2, single195
+	TBZ $1, R2, single203
 	FMOVD 0(R1), F12
-	TBZ $0, R2, loaded196
+	TBZ $0, R2, loaded204
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded196
+	B loaded204
 
-single195:
+single203:
 	FMOVS 0(R1), F12
 
-loaded196:
+loaded204:
 	WORD $0x4ea0d58b // FSUB V11.4S, V12.4S, V0.4S
 	WORD $0x6e21fd6b // FDIV V11.4S, V11.4S, V1.4S
-	TBZ $1, R2, single197
+	TBZ $1, R2, single205
 	FMOVD 0(R0), F10
-	TBZ $0, R2, loaded198
+	TBZ $0, R2, loaded206
 	ADD $8, R0, R26
 	VLD1 (R26), V10.S[2]
-	B loaded198
+	B loaded206
 
-single197:
+single205:
 	FMOVS 0(R0), F10
 
-loaded198:
+loaded206:
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V10.S4, V2.S4, V11.S4
 	VCMTST V4.S4, V11.S4, V10.S4
 	VAND V10.B16, V11.B16, V11.B16
-	TBZ $1, R2, single199
+	TBZ $1, R2, single207
 	FMOVD F11, 0(R0)
-	TBZ $0, R2, stored200
+	TBZ $0, R2, stored208
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored200
+	B stored208
 
-single199:
+single207:
 	FMOVS F11, 0(R0)
 
-stored200:
+stored208:
 	VFMLA V5.S4, V12.S4, V9.S4
 
 fold:
@@ -3634,40 +3791,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single201
+	TBZ $1, R5, single209
 	FMOVD 0(R2), F10
-	TBZ $0, R5, loaded202
+	TBZ $0, R5, loaded210
 	ADD $8, R2, R26
 	VLD1 (R26), V10.S[2]
-	B loaded202
+	B loaded210
 
-single201:
+single209:
 	FMOVS 0(R2), F10
 
-loaded202:
-	TBZ $1, R5, single203
+loaded210:
+	TBZ $1, R5, single211
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded204
+	TBZ $0, R5, loaded212
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded204
+	B loaded212
 
-single203:
+single211:
 	FMOVS 0(R0), F11
 
-loaded204:
+loaded212:
 	VFMLA V10.S4, V3.S4, V11.S4
-	TBZ $1, R5, single205
+	TBZ $1, R5, single213
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored206
+	TBZ $0, R5, stored214
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored206
+	B stored214
 
-single205:
+single213:
 	FMOVS F11, 0(R0)
 
-stored206:
+stored214:
 	LSL $2, R5
 	ADD R5, R0
 
@@ -3747,30 +3904,30 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single207
+	TBZ $1, R5, single215
 	FMOVD 0(R2), F4
-	TBZ $0, R5, loaded208
+	TBZ $0, R5, loaded216
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded208
+	B loaded216
 
-single207:
+single215:
 	FMOVS 0(R2), F4
 
-loaded208:
+loaded216:
 	VMOV V0.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	TBZ $1, R5, single209
+	TBZ $1, R5, single217
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored210
+	TBZ $0, R5, stored218
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored210
+	B stored218
 
-single209:
+single217:
 	FMOVS F5, 0(R0)
 
-stored210:
+stored218:
 	LSL $2, R5
 	ADD R5, R0
 
@@ -3862,42 +4019,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single211
+	TBZ $1, R5, single219
 	FMOVD 0(R2), F11
-	TBZ $0, R5, loaded212
+	TBZ $0, R5, loaded220
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded212
+	B loaded220
 
-single211:
+single219:
 	FMOVS 0(R2), F11
 
-loaded212:
+loaded220:
 	VMOV V1.B16, V10.B16
 	VFMLA V11.S4, V3.S4, V10.S4
-	TBZ $1, R5, single213
+	TBZ $1, R5, single221
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded214
+	TBZ $0, R5, loaded222
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded214
+	B loaded222
 
-single213:
+single221:
 	FMOVS 0(R0), F11
 
-loaded214:
+loaded222:
 	VFMLA V10.S4, V0.S4, V11.S4
-	TBZ $1, R5, single215
+	TBZ $1, R5, single223
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored216
+	TBZ $0, R5, stored224
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored216
+	B stored224
 
-single215:
+single223:
 	FMOVS F11, 0(R0)
 
-stored216:
+stored224:
 	LSL $2, R5
 	ADD R5, R0
 
@@ -3990,42 +4147,42 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single217
+	TBZ $1, R6, single225
 	FMOVD 0(R1), F7
-	TBZ $0, R6, loaded218
+	TBZ $0, R6, loaded226
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded218
+	B loaded226
 
-single217:
+single225:
 	FMOVS 0(R1), F7
 
-loaded218:
-	TBZ $1, R6, single219
+loaded226:
+	TBZ $1, R6, single227
 	FMOVD 0(R3), F9
-	TBZ $0, R6, loaded220
+	TBZ $0, R6, loaded228
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded220
+	B loaded228
 
-single219:
+single227:
 	FMOVS 0(R3), F9
 
-loaded220:
+loaded228:
 	VMOV V0.B16, V8.B16
 	VFMLA V9.S4, V2.S4, V8.S4
 	WORD $0x6e28fce8 // FDIV V8.4S, V7.4S, V8.4S
-	TBZ $1, R6, single221
+	TBZ $1, R6, single229
 	FMOVD F8, 0(R0)
-	TBZ $0, R6, stored222
+	TBZ $0, R6, stored230
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored222
+	B stored230
 
-single221:
+single229:
 	FMOVS F8, 0(R0)
 
-stored222:
+stored230:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -4278,33 +4435,33 @@ columns1_end:
 	MOVD add+40(FP), R5
 	CMP $2, R5
 	BNE partial_begin
-	TBZ $1, R2, single223
+	TBZ $1, R2, single231
 	FMOVD 0(R0), F3
-	TBZ $0, R2, loaded224
+	TBZ $0, R2, loaded232
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded224
+	B loaded232
 
-single223:
+single231:
 	FMOVS 0(R0), F3
 
-loaded224:
+loaded232:
 
 partial_begin:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single225
+	TBZ $1, R2, single233
 	FMOVD 0(R1), F0
-	TBZ $0, R2, loaded226
+	TBZ $0, R2, loaded234
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded226
+	B loaded234
 
-single225:
+single233:
 	FMOVS 0(R1), F0
 
-loaded226:
+loaded234:
 	WORD $0x4e20d463 // FADD V3.4S, V3.4S, V0.4S
 	ADD R3, R1
 	SUBS $1, R5
@@ -4312,31 +4469,31 @@ loaded226:
 	MOVD add+40(FP), R5
 	CMP $1, R5
 	BNE partial_store
-	TBZ $1, R2, single227
+	TBZ $1, R2, single235
 	FMOVD 0(R0), F0
-	TBZ $0, R2, loaded228
+	TBZ $0, R2, loaded236
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded228
+	B loaded236
 
-single227:
+single235:
 	FMOVS 0(R0), F0
 
-loaded228:
+loaded236:
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 
 partial_store:
-	TBZ $1, R2, single229
+	TBZ $1, R2, single237
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored230
+	TBZ $0, R2, stored238
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored230
+	B stored238
 
-single229:
+single237:
 	FMOVS F3, 0(R0)
 
-stored230:
+stored238:
 
 done:
 	RET
@@ -4430,50 +4587,50 @@ columns_end:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single231
+	TBZ $1, R2, single239
 	FMOVD 0(R1), F6
-	TBZ $0, R2, loaded232
+	TBZ $0, R2, loaded240
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded232
+	B loaded240
 
-single231:
+single239:
 	FMOVS 0(R1), F6
 
-loaded232:
-	TBZ $1, R2, single233
+loaded240:
+	TBZ $1, R2, single241
 	FMOVD 0(R6), F5
-	TBZ $0, R2, loaded234
+	TBZ $0, R2, loaded242
 	ADD $8, R6, R26
 	VLD1 (R26), V5.S[2]
-	B loaded234
+	B loaded242
 
-single233:
+single241:
 	FMOVS 0(R6), F5
 
-loaded234:
-	TBZ $1, R2, single235
+loaded242:
+	TBZ $1, R2, single243
 	FMOVD 0(R7), F4
-	TBZ $0, R2, loaded236
+	TBZ $0, R2, loaded244
 	ADD $8, R7, R26
 	VLD1 (R26), V4.S[2]
-	B loaded236
+	B loaded244
 
-single235:
+single243:
 	FMOVS 0(R7), F4
 
-loaded236:
-	TBZ $1, R2, single237
+loaded244:
+	TBZ $1, R2, single245
 	FMOVD 0(R8), F8
-	TBZ $0, R2, loaded238
+	TBZ $0, R2, loaded246
 	ADD $8, R8, R26
 	VLD1 (R26), V8.S[2]
-	B loaded238
+	B loaded246
 
-single237:
+single245:
 	FMOVS 0(R8), F8
 
-loaded238:
+loaded246:
 	WORD $0x4e26d400 // FADD V0.4S, V0.4S, V6.4S
 	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
 	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
@@ -4487,34 +4644,34 @@ loaded238:
 	MOVD add+48(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single239
+	TBZ $1, R2, single247
 	FMOVD 0(R0), F8
-	TBZ $0, R2, loaded240
+	TBZ $0, R2, loaded248
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded240
+	B loaded248
 
-single239:
+single247:
 	FMOVS 0(R0), F8
 
-loaded240:
+loaded248:
 	WORD $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
 
 partial_store:
 	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
 	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
 	WORD $0x4e23d400 // FADD V0.4S, V0.4S, V3.4S
-	TBZ $1, R2, single241
+	TBZ $1, R2, single249
 	FMOVD F0, 0(R0)
-	TBZ $0, R2, stored242
+	TBZ $0, R2, stored250
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored242
+	B stored250
 
-single241:
+single249:
 	FMOVS F0, 0(R0)
 
-stored242:
+stored250:
 
 done:
 	RET
@@ -4762,33 +4919,33 @@ columns1_end:
 	MOVD add+40(FP), R5
 	CMP $2, R5
 	BNE partial_begin
-	TBZ $1, R2, single243
+	TBZ $1, R2, single251
 	FMOVD 0(R0), F3
-	TBZ $0, R2, loaded244
+	TBZ $0, R2, loaded252
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded244
+	B loaded252
 
-single243:
+single251:
 	FMOVS 0(R0), F3
 
-loaded244:
+loaded252:
 
 partial_begin:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single245
+	TBZ $1, R2, single253
 	FMOVD 0(R1), F0
-	TBZ $0, R2, loaded246
+	TBZ $0, R2, loaded254
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded246
+	B loaded254
 
-single245:
+single253:
 	FMOVS 0(R1), F0
 
-loaded246:
+loaded254:
 	VFMLA V0.S4, V0.S4, V3.S4
 	ADD R3, R1
 	SUBS $1, R5
@@ -4796,31 +4953,31 @@ loaded246:
 	MOVD add+40(FP), R5
 	CMP $1, R5
 	BNE partial_store
-	TBZ $1, R2, single247
+	TBZ $1, R2, single255
 	FMOVD 0(R0), F0
-	TBZ $0, R2, loaded248
+	TBZ $0, R2, loaded256
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded248
+	B loaded256
 
-single247:
+single255:
 	FMOVS 0(R0), F0
 
-loaded248:
+loaded256:
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 
 partial_store:
-	TBZ $1, R2, single249
+	TBZ $1, R2, single257
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored250
+	TBZ $0, R2, stored258
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored250
+	B stored258
 
-single249:
+single257:
 	FMOVS F3, 0(R0)
 
-stored250:
+stored258:
 
 done:
 	RET
@@ -4974,82 +5131,82 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single251
+	TBZ $1, R7, single259
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded252
+	TBZ $0, R7, loaded260
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded252
+	B loaded260
 
-single251:
+single259:
 	FMOVS 0(R0), F12
 
-loaded252:
-	TBZ $1, R7, single253
+loaded260:
+	TBZ $1, R7, single261
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded254
+	TBZ $0, R7, loaded262
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded254
+	B loaded262
 
-single253:
+single261:
 	FMOVS 0(R2), F9
 
-loaded254:
+loaded262:
 	VFMLA V12.S4, V4.S4, V9.S4
-	TBZ $1, R7, single255
+	TBZ $1, R7, single263
 	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded256
+	TBZ $0, R7, loaded264
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded256
+	B loaded264
 
-single255:
+single263:
 	FMOVS 0(R1), F11
 
-loaded256:
+loaded264:
 	WORD $0x6e29dc29 // FMUL V9.4S, V1.4S, V9.4S
 	VFMLA V11.S4, V0.S4, V9.S4
 	VCMTST V6.S4, V9.S4, V11.S4
 	VAND V11.B16, V9.B16, V9.B16
-	TBZ $1, R7, single257
+	TBZ $1, R7, single265
 	FMOVD F9, 0(R1)
-	TBZ $0, R7, stored258
+	TBZ $0, R7, stored266
 	ADD $8, R1, R26
 	VST1 V9.S[2], (R26)
-	B stored258
+	B stored266
 
-single257:
+single265:
 	FMOVS F9, 0(R1)
 
-stored258:
-	TBZ $1, R7, single259
+stored266:
+	TBZ $1, R7, single267
 	FMOVD 0(R4), F11
-	TBZ $0, R7, loaded260
+	TBZ $0, R7, loaded268
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded260
+	B loaded268
 
-single259:
+single267:
 	FMOVS 0(R4), F11
 
-loaded260:
+loaded268:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afd2a // FDIV V10.4S, V9.4S, V10.4S
 	WORD $0x6e2cdcac // FMUL V12.4S, V5.4S, V12.4S
 	VFMLS V10.S4, V2.S4, V12.S4
-	TBZ $1, R7, single261
+	TBZ $1, R7, single269
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored262
+	TBZ $0, R7, stored270
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored262
+	B stored270
 
-single261:
+single269:
 	FMOVS F12, 0(R0)
 
-stored262:
+stored270:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -5190,81 +5347,81 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single263
+	TBZ $1, R7, single271
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded264
+	TBZ $0, R7, loaded272
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded264
+	B loaded272
 
-single263:
+single271:
 	FMOVS 0(R0), F12
 
-loaded264:
-	TBZ $1, R7, single265
+loaded272:
+	TBZ $1, R7, single273
 	FMOVD 0(R2), F17
-	TBZ $0, R7, loaded266
+	TBZ $0, R7, loaded274
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded266
+	B loaded274
 
-single265:
+single273:
 	FMOVS 0(R2), F17
 
-loaded266:
+loaded274:
 	VFMLA V12.S4, V4.S4, V17.S4
-	TBZ $1, R7, single267
+	TBZ $1, R7, single275
 	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded268
+	TBZ $0, R7, loaded276
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded268
+	B loaded276
 
-single267:
+single275:
 	FMOVS 0(R1), F11
 
-loaded268:
+loaded276:
 	WORD $0x6e31dc31 // FMUL V17.4S, V1.4S, V17.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	VCMTST V6.S4, V17.S4, V11.S4
 	VAND V11.B16, V17.B16, V17.B16
-	TBZ $1, R7, single269
+	TBZ $1, R7, single277
 	FMOVD F17, 0(R1)
-	TBZ $0, R7, stored270
+	TBZ $0, R7, stored278
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored270
+	B stored278
 
-single269:
+single277:
 	FMOVS F17, 0(R1)
 
-stored270:
-	TBZ $1, R7, single271
+stored278:
+	TBZ $1, R7, single279
 	FMOVD 0(R4), F11
-	TBZ $0, R7, loaded272
+	TBZ $0, R7, loaded280
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded272
+	B loaded280
 
-single271:
+single279:
 	FMOVS 0(R4), F11
 
-loaded272:
+loaded280:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afe2b // FDIV V11.4S, V17.4S, V10.4S
 	VFMLS V11.S4, V2.S4, V12.S4
-	TBZ $1, R7, single273
+	TBZ $1, R7, single281
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored274
+	TBZ $0, R7, stored282
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored274
+	B stored282
 
-single273:
+single281:
 	FMOVS F12, 0(R0)
 
-stored274:
+stored282:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -5423,82 +5580,82 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single275
+	TBZ $1, R7, single283
 	FMOVD 0(R0), F19
-	TBZ $0, R7, loaded276
+	TBZ $0, R7, loaded284
 	ADD $8, R0, R26
 	VLD1 (R26), V19.S[2]
-	B loaded276
+	B loaded284
 
-single275:
+single283:
 	FMOVS 0(R0), F19
 
-loaded276:
-	TBZ $1, R7, single277
+loaded284:
+	TBZ $1, R7, single285
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded278
+	TBZ $0, R7, loaded286
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded278
+	B loaded286
 
-single277:
+single285:
 	FMOVS 0(R2), F21
 
-loaded278:
+loaded286:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single279
+	TBZ $1, R7, single287
 	FMOVD 0(R1), F17
-	TBZ $0, R7, loaded280
+	TBZ $0, R7, loaded288
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded280
+	B loaded288
 
-single279:
+single287:
 	FMOVS 0(R1), F17
 
-loaded280:
+loaded288:
 	VMOV V21.B16, V18.B16
 	VFMLA V17.S4, V0.S4, V18.S4
 	VCMTST V5.S4, V18.S4, V17.S4
 	VAND V17.B16, V18.B16, V18.B16
-	TBZ $1, R7, single281
+	TBZ $1, R7, single289
 	FMOVD F18, 0(R1)
-	TBZ $0, R7, stored282
+	TBZ $0, R7, stored290
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored282
+	B stored290
 
-single281:
+single289:
 	FMOVS F18, 0(R1)
 
-stored282:
+stored290:
 	VFMLA V18.S4, V2.S4, V21.S4
 	WORD $0x6e35dd15 // FMUL V21.4S, V8.4S, V21.4S
-	TBZ $1, R7, single283
+	TBZ $1, R7, single291
 	FMOVD 0(R4), F18
-	TBZ $0, R7, loaded284
+	TBZ $0, R7, loaded292
 	ADD $8, R4, R26
 	VLD1 (R26), V18.S[2]
-	B loaded284
+	B loaded292
 
-single283:
+single291:
 	FMOVS 0(R4), F18
 
-loaded284:
+loaded292:
 	WORD $0x6e32deb2 // FMUL V18.4S, V21.4S, V18.4S
 	WORD $0x6ea0fa52 // FNEG V18.4S, V18.4S
 	VFMLA V19.S4, V4.S4, V18.S4
-	TBZ $1, R7, single285
+	TBZ $1, R7, single293
 	FMOVD F18, 0(R0)
-	TBZ $0, R7, stored286
+	TBZ $0, R7, stored294
 	ADD $8, R0, R26
 	VST1 V18.S[2], (R26)
-	B stored286
+	B stored294
 
-single285:
+single293:
 	FMOVS F18, 0(R0)
 
-stored286:
+stored294:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -5693,117 +5850,117 @@ vectors_end:
 	ADD $4, R10
 	CMP $0, R10
 	BEQ row_end
-	TBZ $1, R10, single287
+	TBZ $1, R10, single295
 	FMOVD 0(R0), F19
-	TBZ $0, R10, loaded288
+	TBZ $0, R10, loaded296
 	ADD $8, R0, R26
 	VLD1 (R26), V19.S[2]
-	B loaded288
+	B loaded296
 
-single287:
+single295:
 	FMOVS 0(R0), F19
 
-loaded288:
-	TBZ $1, R10, single289
+loaded296:
+	TBZ $1, R10, single297
 	FMOVD 0(R2), F22
-	TBZ $0, R10, loaded290
+	TBZ $0, R10, loaded298
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded290
+	B loaded298
 
-single289:
+single297:
 	FMOVS 0(R2), F22
 
-loaded290:
-	TBZ $1, R10, single291
+loaded298:
+	TBZ $1, R10, single299
 	FMOVD 0(R6), F21
-	TBZ $0, R10, loaded292
+	TBZ $0, R10, loaded300
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded292
+	B loaded300
 
-single291:
+single299:
 	FMOVS 0(R6), F21
 
-loaded292:
+loaded300:
 	VFMLS V21.S4, V7.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R10, single293
+	TBZ $1, R10, single301
 	FMOVD 0(R1), F21
-	TBZ $0, R10, loaded294
+	TBZ $0, R10, loaded302
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded294
+	B loaded302
 
-single293:
+single301:
 	FMOVS 0(R1), F21
 
-loaded294:
+loaded302:
 	VMOV V22.B16, V20.B16
 	VFMLA V21.S4, V0.S4, V20.S4
 	VCMTST V5.S4, V20.S4, V21.S4
 	VAND V21.B16, V20.B16, V20.B16
-	TBZ $1, R10, single295
-	FMOVD F20, 0(R1)
-	TBZ $0, R10, stored296
-	ADD $8, R1, R26
-	VST1 V20.S[2], (R26)
-	B stored296
-
-single295:
-	FMOVS F20, 0(R1)
-
-stored296:
-	VFMLA V20.S4, V2.S4, V22.S4
-	WORD $0x6e36dd36 // FMUL V22.4S, V9.4S, V22.4S
-	TBZ $1, R10, single297
-	FMOVD 0(R4), F20
-	TBZ $0, R10, loaded298
-	ADD $8, R4, R26
-	VLD1 (R26), V20.S[2]
-	B loaded298
-
-single297:
-	FMOVS 0(R4), F20
-
-loaded298:
-	WORD $0x6e34ded4 // FMUL V20.4S, V22.4S, V20.4S
-	TBZ $1, R10, single299
-	FMOVD 0(R7), F22
-	TBZ $0, R10, loaded300
-	ADD $8, R7, R26
-	VLD1 (R26), V22.S[2]
-	B loaded300
-
-single299:
-	FMOVS 0(R7), F22
-
-loaded300:
-	VFMLA V20.S4, V7.S4, V22.S4
-	TBZ $1, R10, single301
-	FMOVD F22, 0(R7)
-	TBZ $0, R10, stored302
-	ADD $8, R7, R26
-	VST1 V22.S[2], (R26)
-	B stored302
-
-single301:
-	FMOVS F22, 0(R7)
-
-stored302:
-	WORD $0x6ea0fa94 // FNEG V20.4S, V20.4S
-	VFMLA V19.S4, V4.S4, V20.S4
 	TBZ $1, R10, single303
-	FMOVD F20, 0(R0)
+	FMOVD F20, 0(R1)
 	TBZ $0, R10, stored304
-	ADD $8, R0, R26
+	ADD $8, R1, R26
 	VST1 V20.S[2], (R26)
 	B stored304
 
 single303:
-	FMOVS F20, 0(R0)
+	FMOVS F20, 0(R1)
 
 stored304:
+	VFMLA V20.S4, V2.S4, V22.S4
+	WORD $0x6e36dd36 // FMUL V22.4S, V9.4S, V22.4S
+	TBZ $1, R10, single305
+	FMOVD 0(R4), F20
+	TBZ $0, R10, loaded306
+	ADD $8, R4, R26
+	VLD1 (R26), V20.S[2]
+	B loaded306
+
+single305:
+	FMOVS 0(R4), F20
+
+loaded306:
+	WORD $0x6e34ded4 // FMUL V20.4S, V22.4S, V20.4S
+	TBZ $1, R10, single307
+	FMOVD 0(R7), F22
+	TBZ $0, R10, loaded308
+	ADD $8, R7, R26
+	VLD1 (R26), V22.S[2]
+	B loaded308
+
+single307:
+	FMOVS 0(R7), F22
+
+loaded308:
+	VFMLA V20.S4, V7.S4, V22.S4
+	TBZ $1, R10, single309
+	FMOVD F22, 0(R7)
+	TBZ $0, R10, stored310
+	ADD $8, R7, R26
+	VST1 V22.S[2], (R26)
+	B stored310
+
+single309:
+	FMOVS F22, 0(R7)
+
+stored310:
+	WORD $0x6ea0fa94 // FNEG V20.4S, V20.4S
+	VFMLA V19.S4, V4.S4, V20.S4
+	TBZ $1, R10, single311
+	FMOVD F20, 0(R0)
+	TBZ $0, R10, stored312
+	ADD $8, R0, R26
+	VST1 V20.S[2], (R26)
+	B stored312
+
+single311:
+	FMOVS F20, 0(R0)
+
+stored312:
 	LSL $2, R10
 	ADD R10, R0
 	ADD R10, R1
@@ -6081,70 +6238,6 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single305
-	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded306
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded306
-
-single305:
-	FMOVS 0(R1), F17
-
-loaded306:
-	TBZ $1, R6, single307
-	FMOVD 0(R3), F18
-	TBZ $0, R6, loaded308
-	ADD $8, R3, R26
-	VLD1 (R26), V18.S[2]
-	B loaded308
-
-single307:
-	FMOVS 0(R3), F18
-
-loaded308:
-	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V17.S4
-	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V1.S4
-	B pass0_fold
-
-pass0_partial1:
-	CMP $0, R6
-	BEQ pass0_fold
-	TBZ $1, R6, single309
-	FMOVD 0(R1), F18
-	TBZ $0, R6, loaded310
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded310
-
-single309:
-	FMOVS 0(R1), F18
-
-loaded310:
-	TBZ $1, R6, single311
-	FMOVD 0(R3), F17
-	TBZ $0, R6, loaded312
-	ADD $8, R3, R26
-	VLD1 (R26), V17.S[2]
-	B loaded312
-
-single311:
-	FMOVS 0(R3), F17
-
-loaded312:
-	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V18.S4
-	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V2.S4
-	B pass0_fold
-
-pass0_partial2:
-	CMP $0, R6
-	BEQ pass0_fold
 	TBZ $1, R6, single313
 	FMOVD 0(R1), F17
 	TBZ $0, R6, loaded314
@@ -6171,10 +6264,10 @@ loaded316:
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V3.S4
+	VFMLA V18.S4, V18.S4, V1.S4
 	B pass0_fold
 
-pass0_partial3:
+pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single317
@@ -6203,10 +6296,10 @@ loaded320:
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
 	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V4.S4
+	VFMLA V17.S4, V17.S4, V2.S4
 	B pass0_fold
 
-pass0_partial4:
+pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single321
@@ -6235,10 +6328,10 @@ loaded324:
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V5.S4
+	VFMLA V18.S4, V18.S4, V3.S4
 	B pass0_fold
 
-pass0_partial5:
+pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single325
@@ -6267,10 +6360,10 @@ loaded328:
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
 	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V6.S4
+	VFMLA V17.S4, V17.S4, V4.S4
 	B pass0_fold
 
-pass0_partial6:
+pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single329
@@ -6299,10 +6392,10 @@ loaded332:
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V7.S4
+	VFMLA V18.S4, V18.S4, V5.S4
 	B pass0_fold
 
-pass0_partial7:
+pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single333
@@ -6331,10 +6424,10 @@ loaded336:
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
 	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V8.S4
+	VFMLA V17.S4, V17.S4, V6.S4
 	B pass0_fold
 
-pass0_partial8:
+pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single337
@@ -6363,10 +6456,10 @@ loaded340:
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V9.S4
+	VFMLA V18.S4, V18.S4, V7.S4
 	B pass0_fold
 
-pass0_partial9:
+pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single341
@@ -6395,10 +6488,10 @@ loaded344:
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
 	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V10.S4
+	VFMLA V17.S4, V17.S4, V8.S4
 	B pass0_fold
 
-pass0_partial10:
+pass0_partial8:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single345
@@ -6427,10 +6520,10 @@ loaded348:
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V11.S4
+	VFMLA V18.S4, V18.S4, V9.S4
 	B pass0_fold
 
-pass0_partial11:
+pass0_partial9:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single349
@@ -6459,10 +6552,10 @@ loaded352:
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
 	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V12.S4
+	VFMLA V17.S4, V17.S4, V10.S4
 	B pass0_fold
 
-pass0_partial12:
+pass0_partial10:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single353
@@ -6491,10 +6584,10 @@ loaded356:
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V13.S4
+	VFMLA V18.S4, V18.S4, V11.S4
 	B pass0_fold
 
-pass0_partial13:
+pass0_partial11:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single357
@@ -6523,10 +6616,10 @@ loaded360:
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
 	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
-	VFMLA V17.S4, V17.S4, V14.S4
+	VFMLA V17.S4, V17.S4, V12.S4
 	B pass0_fold
 
-pass0_partial14:
+pass0_partial12:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single361
@@ -6555,10 +6648,10 @@ loaded364:
 	MOVD $0x00000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
-	VFMLA V18.S4, V18.S4, V15.S4
+	VFMLA V18.S4, V18.S4, V13.S4
 	B pass0_fold
 
-pass0_partial15:
+pass0_partial13:
 	CMP $0, R6
 	BEQ pass0_fold
 	TBZ $1, R6, single365
@@ -6583,6 +6676,70 @@ single367:
 	FMOVS 0(R3), F17
 
 loaded368:
+	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V18.S4
+	WORD $0x6ee01e51 // BIF V17.16B, V18.16B, V0.16B
+	VFMLA V17.S4, V17.S4, V14.S4
+	B pass0_fold
+
+pass0_partial14:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single369
+	FMOVD 0(R1), F17
+	TBZ $0, R6, loaded370
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded370
+
+single369:
+	FMOVS 0(R1), F17
+
+loaded370:
+	TBZ $1, R6, single371
+	FMOVD 0(R3), F18
+	TBZ $0, R6, loaded372
+	ADD $8, R3, R26
+	VLD1 (R26), V18.S[2]
+	B loaded372
+
+single371:
+	FMOVS 0(R3), F18
+
+loaded372:
+	WORD $0x6e32de32 // FMUL V18.4S, V17.4S, V18.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V17.S4
+	WORD $0x6ee01e32 // BIF V18.16B, V17.16B, V0.16B
+	VFMLA V18.S4, V18.S4, V15.S4
+	B pass0_fold
+
+pass0_partial15:
+	CMP $0, R6
+	BEQ pass0_fold
+	TBZ $1, R6, single373
+	FMOVD 0(R1), F18
+	TBZ $0, R6, loaded374
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded374
+
+single373:
+	FMOVS 0(R1), F18
+
+loaded374:
+	TBZ $1, R6, single375
+	FMOVD 0(R3), F17
+	TBZ $0, R6, loaded376
+	ADD $8, R3, R26
+	VLD1 (R26), V17.S[2]
+	B loaded376
+
+single375:
+	FMOVS 0(R3), F17
+
+loaded376:
 	WORD $0x6e31de51 // FMUL V17.4S, V18.4S, V17.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -6976,40 +7133,40 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single369
+	TBZ $1, R8, single377
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded370
+	TBZ $0, R8, loaded378
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded370
+	B loaded378
 
-single369:
+single377:
 	FMOVS 0(R1), F18
 
-loaded370:
-	TBZ $1, R8, single371
+loaded378:
+	TBZ $1, R8, single379
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded372
+	TBZ $0, R8, loaded380
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded372
+	B loaded380
 
-single371:
+single379:
 	FMOVS 0(R5), F19
 
-loaded372:
+loaded380:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single373
+	TBZ $1, R8, single381
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded374
+	TBZ $0, R8, loaded382
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded374
+	B loaded382
 
-single373:
+single381:
 	FMOVS 0(R3), F19
 
-loaded374:
+loaded382:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7020,40 +7177,40 @@ loaded374:
 pass1_partial1:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single375
+	TBZ $1, R8, single383
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded376
+	TBZ $0, R8, loaded384
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded376
+	B loaded384
 
-single375:
+single383:
 	FMOVS 0(R1), F19
 
-loaded376:
-	TBZ $1, R8, single377
+loaded384:
+	TBZ $1, R8, single385
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded378
+	TBZ $0, R8, loaded386
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded378
+	B loaded386
 
-single377:
+single385:
 	FMOVS 0(R5), F18
 
-loaded378:
+loaded386:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single379
+	TBZ $1, R8, single387
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded380
+	TBZ $0, R8, loaded388
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded380
+	B loaded388
 
-single379:
+single387:
 	FMOVS 0(R3), F18
 
-loaded380:
+loaded388:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7064,40 +7221,40 @@ loaded380:
 pass1_partial2:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single381
+	TBZ $1, R8, single389
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded382
+	TBZ $0, R8, loaded390
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded382
+	B loaded390
 
-single381:
+single389:
 	FMOVS 0(R1), F18
 
-loaded382:
-	TBZ $1, R8, single383
+loaded390:
+	TBZ $1, R8, single391
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded384
+	TBZ $0, R8, loaded392
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded384
+	B loaded392
 
-single383:
+single391:
 	FMOVS 0(R5), F19
 
-loaded384:
+loaded392:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single385
+	TBZ $1, R8, single393
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded386
+	TBZ $0, R8, loaded394
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded386
+	B loaded394
 
-single385:
+single393:
 	FMOVS 0(R3), F19
 
-loaded386:
+loaded394:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7108,40 +7265,40 @@ loaded386:
 pass1_partial3:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single387
+	TBZ $1, R8, single395
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded388
+	TBZ $0, R8, loaded396
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded388
+	B loaded396
 
-single387:
+single395:
 	FMOVS 0(R1), F19
 
-loaded388:
-	TBZ $1, R8, single389
+loaded396:
+	TBZ $1, R8, single397
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded390
+	TBZ $0, R8, loaded398
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded390
+	B loaded398
 
-single389:
+single397:
 	FMOVS 0(R5), F18
 
-loaded390:
+loaded398:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single391
+	TBZ $1, R8, single399
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded392
+	TBZ $0, R8, loaded400
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded392
+	B loaded400
 
-single391:
+single399:
 	FMOVS 0(R3), F18
 
-loaded392:
+loaded400:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7152,40 +7309,40 @@ loaded392:
 pass1_partial4:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single393
+	TBZ $1, R8, single401
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded394
+	TBZ $0, R8, loaded402
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded394
+	B loaded402
 
-single393:
+single401:
 	FMOVS 0(R1), F18
 
-loaded394:
-	TBZ $1, R8, single395
+loaded402:
+	TBZ $1, R8, single403
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded396
+	TBZ $0, R8, loaded404
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded396
+	B loaded404
 
-single395:
+single403:
 	FMOVS 0(R5), F19
 
-loaded396:
+loaded404:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single397
+	TBZ $1, R8, single405
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded398
+	TBZ $0, R8, loaded406
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded398
+	B loaded406
 
-single397:
+single405:
 	FMOVS 0(R3), F19
 
-loaded398:
+loaded406:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7196,40 +7353,40 @@ loaded398:
 pass1_partial5:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single399
+	TBZ $1, R8, single407
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded400
+	TBZ $0, R8, loaded408
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded400
+	B loaded408
 
-single399:
+single407:
 	FMOVS 0(R1), F19
 
-loaded400:
-	TBZ $1, R8, single401
+loaded408:
+	TBZ $1, R8, single409
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded402
+	TBZ $0, R8, loaded410
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded402
+	B loaded410
 
-single401:
+single409:
 	FMOVS 0(R5), F18
 
-loaded402:
+loaded410:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single403
+	TBZ $1, R8, single411
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded404
+	TBZ $0, R8, loaded412
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded404
+	B loaded412
 
-single403:
+single411:
 	FMOVS 0(R3), F18
 
-loaded404:
+loaded412:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7240,40 +7397,40 @@ loaded404:
 pass1_partial6:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single405
+	TBZ $1, R8, single413
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded406
+	TBZ $0, R8, loaded414
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded406
+	B loaded414
 
-single405:
+single413:
 	FMOVS 0(R1), F18
 
-loaded406:
-	TBZ $1, R8, single407
+loaded414:
+	TBZ $1, R8, single415
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded408
+	TBZ $0, R8, loaded416
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded408
+	B loaded416
 
-single407:
+single415:
 	FMOVS 0(R5), F19
 
-loaded408:
+loaded416:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single409
+	TBZ $1, R8, single417
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded410
+	TBZ $0, R8, loaded418
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded410
+	B loaded418
 
-single409:
+single417:
 	FMOVS 0(R3), F19
 
-loaded410:
+loaded418:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7284,40 +7441,40 @@ loaded410:
 pass1_partial7:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single411
+	TBZ $1, R8, single419
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded412
+	TBZ $0, R8, loaded420
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded412
+	B loaded420
 
-single411:
+single419:
 	FMOVS 0(R1), F19
 
-loaded412:
-	TBZ $1, R8, single413
+loaded420:
+	TBZ $1, R8, single421
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded414
+	TBZ $0, R8, loaded422
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded414
+	B loaded422
 
-single413:
+single421:
 	FMOVS 0(R5), F18
 
-loaded414:
+loaded422:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single415
+	TBZ $1, R8, single423
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded416
+	TBZ $0, R8, loaded424
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded416
+	B loaded424
 
-single415:
+single423:
 	FMOVS 0(R3), F18
 
-loaded416:
+loaded424:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7328,40 +7485,40 @@ loaded416:
 pass1_partial8:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single417
+	TBZ $1, R8, single425
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded418
+	TBZ $0, R8, loaded426
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded418
+	B loaded426
 
-single417:
+single425:
 	FMOVS 0(R1), F18
 
-loaded418:
-	TBZ $1, R8, single419
+loaded426:
+	TBZ $1, R8, single427
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded420
+	TBZ $0, R8, loaded428
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded420
+	B loaded428
 
-single419:
+single427:
 	FMOVS 0(R5), F19
 
-loaded420:
+loaded428:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single421
+	TBZ $1, R8, single429
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded422
+	TBZ $0, R8, loaded430
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded422
+	B loaded430
 
-single421:
+single429:
 	FMOVS 0(R3), F19
 
-loaded422:
+loaded430:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7372,40 +7529,40 @@ loaded422:
 pass1_partial9:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single423
+	TBZ $1, R8, single431
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded424
+	TBZ $0, R8, loaded432
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded424
+	B loaded432
 
-single423:
+single431:
 	FMOVS 0(R1), F19
 
-loaded424:
-	TBZ $1, R8, single425
+loaded432:
+	TBZ $1, R8, single433
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded426
+	TBZ $0, R8, loaded434
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded426
+	B loaded434
 
-single425:
+single433:
 	FMOVS 0(R5), F18
 
-loaded426:
+loaded434:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single427
+	TBZ $1, R8, single435
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded428
+	TBZ $0, R8, loaded436
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded428
+	B loaded436
 
-single427:
+single435:
 	FMOVS 0(R3), F18
 
-loaded428:
+loaded436:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7416,40 +7573,40 @@ loaded428:
 pass1_partial10:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single429
+	TBZ $1, R8, single437
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded430
+	TBZ $0, R8, loaded438
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded430
+	B loaded438
 
-single429:
+single437:
 	FMOVS 0(R1), F18
 
-loaded430:
-	TBZ $1, R8, single431
+loaded438:
+	TBZ $1, R8, single439
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded432
+	TBZ $0, R8, loaded440
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded432
+	B loaded440
 
-single431:
+single439:
 	FMOVS 0(R5), F19
 
-loaded432:
+loaded440:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single433
+	TBZ $1, R8, single441
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded434
+	TBZ $0, R8, loaded442
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded434
+	B loaded442
 
-single433:
+single441:
 	FMOVS 0(R3), F19
 
-loaded434:
+loaded442:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7460,40 +7617,40 @@ loaded434:
 pass1_partial11:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single435
+	TBZ $1, R8, single443
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded436
+	TBZ $0, R8, loaded444
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded436
+	B loaded444
 
-single435:
+single443:
 	FMOVS 0(R1), F19
 
-loaded436:
-	TBZ $1, R8, single437
+loaded444:
+	TBZ $1, R8, single445
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded438
+	TBZ $0, R8, loaded446
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded438
+	B loaded446
 
-single437:
+single445:
 	FMOVS 0(R5), F18
 
-loaded438:
+loaded446:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single439
+	TBZ $1, R8, single447
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded440
+	TBZ $0, R8, loaded448
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded440
+	B loaded448
 
-single439:
+single447:
 	FMOVS 0(R3), F18
 
-loaded440:
+loaded448:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7504,40 +7661,40 @@ loaded440:
 pass1_partial12:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single441
+	TBZ $1, R8, single449
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded442
+	TBZ $0, R8, loaded450
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded442
+	B loaded450
 
-single441:
+single449:
 	FMOVS 0(R1), F18
 
-loaded442:
-	TBZ $1, R8, single443
+loaded450:
+	TBZ $1, R8, single451
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded444
+	TBZ $0, R8, loaded452
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded444
+	B loaded452
 
-single443:
+single451:
 	FMOVS 0(R5), F19
 
-loaded444:
+loaded452:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single445
+	TBZ $1, R8, single453
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded446
+	TBZ $0, R8, loaded454
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded446
+	B loaded454
 
-single445:
+single453:
 	FMOVS 0(R3), F19
 
-loaded446:
+loaded454:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7548,40 +7705,40 @@ loaded446:
 pass1_partial13:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single447
+	TBZ $1, R8, single455
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded448
+	TBZ $0, R8, loaded456
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded448
+	B loaded456
 
-single447:
+single455:
 	FMOVS 0(R1), F19
 
-loaded448:
-	TBZ $1, R8, single449
+loaded456:
+	TBZ $1, R8, single457
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded450
+	TBZ $0, R8, loaded458
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded450
+	B loaded458
 
-single449:
+single457:
 	FMOVS 0(R5), F18
 
-loaded450:
+loaded458:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single451
+	TBZ $1, R8, single459
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded452
+	TBZ $0, R8, loaded460
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded452
+	B loaded460
 
-single451:
+single459:
 	FMOVS 0(R3), F18
 
-loaded452:
+loaded460:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -7592,40 +7749,40 @@ loaded452:
 pass1_partial14:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single453
+	TBZ $1, R8, single461
 	FMOVD 0(R1), F18
-	TBZ $0, R8, loaded454
+	TBZ $0, R8, loaded462
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded454
+	B loaded462
 
-single453:
+single461:
 	FMOVS 0(R1), F18
 
-loaded454:
-	TBZ $1, R8, single455
+loaded462:
+	TBZ $1, R8, single463
 	FMOVD 0(R5), F19
-	TBZ $0, R8, loaded456
+	TBZ $0, R8, loaded464
 	ADD $8, R5, R26
 	VLD1 (R26), V19.S[2]
-	B loaded456
+	B loaded464
 
-single455:
+single463:
 	FMOVS 0(R5), F19
 
-loaded456:
+loaded464:
 	VFMLS V19.S4, V1.S4, V18.S4
-	TBZ $1, R8, single457
+	TBZ $1, R8, single465
 	FMOVD 0(R3), F19
-	TBZ $0, R8, loaded458
+	TBZ $0, R8, loaded466
 	ADD $8, R3, R26
 	VLD1 (R26), V19.S[2]
-	B loaded458
+	B loaded466
 
-single457:
+single465:
 	FMOVS 0(R3), F19
 
-loaded458:
+loaded466:
 	WORD $0x6e33de53 // FMUL V19.4S, V18.4S, V19.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V18.S4
@@ -7636,40 +7793,40 @@ loaded458:
 pass1_partial15:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single459
+	TBZ $1, R8, single467
 	FMOVD 0(R1), F19
-	TBZ $0, R8, loaded460
+	TBZ $0, R8, loaded468
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded460
+	B loaded468
 
-single459:
+single467:
 	FMOVS 0(R1), F19
 
-loaded460:
-	TBZ $1, R8, single461
+loaded468:
+	TBZ $1, R8, single469
 	FMOVD 0(R5), F18
-	TBZ $0, R8, loaded462
+	TBZ $0, R8, loaded470
 	ADD $8, R5, R26
 	VLD1 (R26), V18.S[2]
-	B loaded462
+	B loaded470
 
-single461:
+single469:
 	FMOVS 0(R5), F18
 
-loaded462:
+loaded470:
 	VFMLS V18.S4, V1.S4, V19.S4
-	TBZ $1, R8, single463
+	TBZ $1, R8, single471
 	FMOVD 0(R3), F18
-	TBZ $0, R8, loaded464
+	TBZ $0, R8, loaded472
 	ADD $8, R3, R26
 	VLD1 (R26), V18.S[2]
-	B loaded464
+	B loaded472
 
-single463:
+single471:
 	FMOVS 0(R3), F18
 
-loaded464:
+loaded472:
 	WORD $0x6e32de72 // FMUL V18.4S, V19.4S, V18.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V19.S4
@@ -8291,29 +8448,29 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single465
+	TBZ $1, R7, single473
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded466
+	TBZ $0, R7, loaded474
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded466
+	B loaded474
 
-single465:
+single473:
 	FMOVS 0(R2), F28
 
-loaded466:
+loaded474:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single467
+	TBZ $1, R7, single475
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded468
+	TBZ $0, R7, loaded476
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded468
+	B loaded476
 
-single467:
+single475:
 	FMOVS 0(R1), F21
 
-loaded468:
+loaded476:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -8321,17 +8478,17 @@ loaded468:
 	VCMTST V23.S4, V22.S4, V21.S4
 	VAND V21.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single469
+	TBZ $1, R7, single477
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded470
+	TBZ $0, R7, loaded478
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded470
+	B loaded478
 
-single469:
+single477:
 	FMOVS 0(R4), F22
 
-loaded470:
+loaded478:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
@@ -8342,29 +8499,29 @@ loaded470:
 pass0_partial1:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single471
+	TBZ $1, R7, single479
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded472
+	TBZ $0, R7, loaded480
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded472
+	B loaded480
 
-single471:
+single479:
 	FMOVS 0(R2), F22
 
-loaded472:
+loaded480:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single473
+	TBZ $1, R7, single481
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded474
+	TBZ $0, R7, loaded482
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded474
+	B loaded482
 
-single473:
+single481:
 	FMOVS 0(R1), F28
 
-loaded474:
+loaded482:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	MOVD $0x7f800000, R26
@@ -8372,17 +8529,17 @@ loaded474:
 	VCMTST V21.S4, V23.S4, V28.S4
 	VAND V28.B16, V23.B16, V23.B16
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single475
+	TBZ $1, R7, single483
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded476
+	TBZ $0, R7, loaded484
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded476
+	B loaded484
 
-single475:
+single483:
 	FMOVS 0(R4), F23
 
-loaded476:
+loaded484:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -8393,29 +8550,29 @@ loaded476:
 pass0_partial2:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single477
+	TBZ $1, R7, single485
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded478
+	TBZ $0, R7, loaded486
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded478
+	B loaded486
 
-single477:
+single485:
 	FMOVS 0(R2), F23
 
-loaded478:
+loaded486:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single479
+	TBZ $1, R7, single487
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded480
+	TBZ $0, R7, loaded488
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded480
+	B loaded488
 
-single479:
+single487:
 	FMOVS 0(R1), F22
 
-loaded480:
+loaded488:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -8423,17 +8580,17 @@ loaded480:
 	VCMTST V28.S4, V21.S4, V22.S4
 	VAND V22.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single481
+	TBZ $1, R7, single489
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded482
+	TBZ $0, R7, loaded490
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded482
+	B loaded490
 
-single481:
+single489:
 	FMOVS 0(R4), F21
 
-loaded482:
+loaded490:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V23.S4
@@ -8444,29 +8601,29 @@ loaded482:
 pass0_partial3:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single483
+	TBZ $1, R7, single491
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded484
+	TBZ $0, R7, loaded492
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded484
+	B loaded492
 
-single483:
+single491:
 	FMOVS 0(R2), F21
 
-loaded484:
+loaded492:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single485
+	TBZ $1, R7, single493
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded486
+	TBZ $0, R7, loaded494
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded486
+	B loaded494
 
-single485:
+single493:
 	FMOVS 0(R1), F23
 
-loaded486:
+loaded494:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	MOVD $0x7f800000, R26
@@ -8474,17 +8631,17 @@ loaded486:
 	VCMTST V22.S4, V28.S4, V23.S4
 	VAND V23.B16, V28.B16, V28.B16
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single487
+	TBZ $1, R7, single495
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded488
+	TBZ $0, R7, loaded496
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded488
+	B loaded496
 
-single487:
+single495:
 	FMOVS 0(R4), F28
 
-loaded488:
+loaded496:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -8495,29 +8652,29 @@ loaded488:
 pass0_partial4:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single489
+	TBZ $1, R7, single497
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded490
+	TBZ $0, R7, loaded498
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded490
+	B loaded498
 
-single489:
+single497:
 	FMOVS 0(R2), F28
 
-loaded490:
+loaded498:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single491
+	TBZ $1, R7, single499
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded492
+	TBZ $0, R7, loaded500
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded492
+	B loaded500
 
-single491:
+single499:
 	FMOVS 0(R1), F21
 
-loaded492:
+loaded500:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -8525,17 +8682,17 @@ loaded492:
 	VCMTST V23.S4, V22.S4, V21.S4
 	VAND V21.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single493
+	TBZ $1, R7, single501
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded494
+	TBZ $0, R7, loaded502
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded494
+	B loaded502
 
-single493:
+single501:
 	FMOVS 0(R4), F22
 
-loaded494:
+loaded502:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
@@ -8546,29 +8703,29 @@ loaded494:
 pass0_partial5:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single495
+	TBZ $1, R7, single503
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded496
+	TBZ $0, R7, loaded504
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded496
+	B loaded504
 
-single495:
+single503:
 	FMOVS 0(R2), F22
 
-loaded496:
+loaded504:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single497
+	TBZ $1, R7, single505
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded498
+	TBZ $0, R7, loaded506
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded498
+	B loaded506
 
-single497:
+single505:
 	FMOVS 0(R1), F28
 
-loaded498:
+loaded506:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	MOVD $0x7f800000, R26
@@ -8576,17 +8733,17 @@ loaded498:
 	VCMTST V21.S4, V23.S4, V28.S4
 	VAND V28.B16, V23.B16, V23.B16
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single499
+	TBZ $1, R7, single507
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded500
+	TBZ $0, R7, loaded508
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded500
+	B loaded508
 
-single499:
+single507:
 	FMOVS 0(R4), F23
 
-loaded500:
+loaded508:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -8597,29 +8754,29 @@ loaded500:
 pass0_partial6:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single501
+	TBZ $1, R7, single509
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded502
+	TBZ $0, R7, loaded510
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded502
+	B loaded510
 
-single501:
+single509:
 	FMOVS 0(R2), F23
 
-loaded502:
+loaded510:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single503
+	TBZ $1, R7, single511
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded504
+	TBZ $0, R7, loaded512
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded504
+	B loaded512
 
-single503:
+single511:
 	FMOVS 0(R1), F22
 
-loaded504:
+loaded512:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -8627,17 +8784,17 @@ loaded504:
 	VCMTST V28.S4, V21.S4, V22.S4
 	VAND V22.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single505
+	TBZ $1, R7, single513
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded506
+	TBZ $0, R7, loaded514
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded506
+	B loaded514
 
-single505:
+single513:
 	FMOVS 0(R4), F21
 
-loaded506:
+loaded514:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V23.S4
@@ -8648,29 +8805,29 @@ loaded506:
 pass0_partial7:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single507
+	TBZ $1, R7, single515
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded508
+	TBZ $0, R7, loaded516
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded508
+	B loaded516
 
-single507:
+single515:
 	FMOVS 0(R2), F21
 
-loaded508:
+loaded516:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single509
+	TBZ $1, R7, single517
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded510
+	TBZ $0, R7, loaded518
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded510
+	B loaded518
 
-single509:
+single517:
 	FMOVS 0(R1), F23
 
-loaded510:
+loaded518:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	MOVD $0x7f800000, R26
@@ -8678,17 +8835,17 @@ loaded510:
 	VCMTST V22.S4, V28.S4, V23.S4
 	VAND V23.B16, V28.B16, V28.B16
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single511
+	TBZ $1, R7, single519
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded512
+	TBZ $0, R7, loaded520
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded512
+	B loaded520
 
-single511:
+single519:
 	FMOVS 0(R4), F28
 
-loaded512:
+loaded520:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -8699,29 +8856,29 @@ loaded512:
 pass0_partial8:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single513
+	TBZ $1, R7, single521
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded514
+	TBZ $0, R7, loaded522
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded514
+	B loaded522
 
-single513:
+single521:
 	FMOVS 0(R2), F28
 
-loaded514:
+loaded522:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single515
+	TBZ $1, R7, single523
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded516
+	TBZ $0, R7, loaded524
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded516
+	B loaded524
 
-single515:
+single523:
 	FMOVS 0(R1), F21
 
-loaded516:
+loaded524:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -8729,17 +8886,17 @@ loaded516:
 	VCMTST V23.S4, V22.S4, V21.S4
 	VAND V21.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single517
+	TBZ $1, R7, single525
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded518
+	TBZ $0, R7, loaded526
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded518
+	B loaded526
 
-single517:
+single525:
 	FMOVS 0(R4), F22
 
-loaded518:
+loaded526:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
@@ -8750,29 +8907,29 @@ loaded518:
 pass0_partial9:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single519
+	TBZ $1, R7, single527
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded520
+	TBZ $0, R7, loaded528
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded520
+	B loaded528
 
-single519:
+single527:
 	FMOVS 0(R2), F22
 
-loaded520:
+loaded528:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single521
+	TBZ $1, R7, single529
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded522
+	TBZ $0, R7, loaded530
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded522
+	B loaded530
 
-single521:
+single529:
 	FMOVS 0(R1), F28
 
-loaded522:
+loaded530:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	MOVD $0x7f800000, R26
@@ -8780,17 +8937,17 @@ loaded522:
 	VCMTST V21.S4, V23.S4, V28.S4
 	VAND V28.B16, V23.B16, V23.B16
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single523
+	TBZ $1, R7, single531
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded524
+	TBZ $0, R7, loaded532
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded524
+	B loaded532
 
-single523:
+single531:
 	FMOVS 0(R4), F23
 
-loaded524:
+loaded532:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -8801,29 +8958,29 @@ loaded524:
 pass0_partial10:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single525
+	TBZ $1, R7, single533
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded526
+	TBZ $0, R7, loaded534
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded526
+	B loaded534
 
-single525:
+single533:
 	FMOVS 0(R2), F23
 
-loaded526:
+loaded534:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single527
+	TBZ $1, R7, single535
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded528
+	TBZ $0, R7, loaded536
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded528
+	B loaded536
 
-single527:
+single535:
 	FMOVS 0(R1), F22
 
-loaded528:
+loaded536:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -8831,17 +8988,17 @@ loaded528:
 	VCMTST V28.S4, V21.S4, V22.S4
 	VAND V22.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single529
+	TBZ $1, R7, single537
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded530
+	TBZ $0, R7, loaded538
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded530
+	B loaded538
 
-single529:
+single537:
 	FMOVS 0(R4), F21
 
-loaded530:
+loaded538:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V23.S4
@@ -8852,29 +9009,29 @@ loaded530:
 pass0_partial11:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single531
+	TBZ $1, R7, single539
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded532
+	TBZ $0, R7, loaded540
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded532
+	B loaded540
 
-single531:
+single539:
 	FMOVS 0(R2), F21
 
-loaded532:
+loaded540:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single533
+	TBZ $1, R7, single541
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded534
+	TBZ $0, R7, loaded542
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded534
+	B loaded542
 
-single533:
+single541:
 	FMOVS 0(R1), F23
 
-loaded534:
+loaded542:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	MOVD $0x7f800000, R26
@@ -8882,17 +9039,17 @@ loaded534:
 	VCMTST V22.S4, V28.S4, V23.S4
 	VAND V23.B16, V28.B16, V28.B16
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single535
+	TBZ $1, R7, single543
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded536
+	TBZ $0, R7, loaded544
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded536
+	B loaded544
 
-single535:
+single543:
 	FMOVS 0(R4), F28
 
-loaded536:
+loaded544:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -8903,29 +9060,29 @@ loaded536:
 pass0_partial12:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single537
+	TBZ $1, R7, single545
 	FMOVD 0(R2), F28
-	TBZ $0, R7, loaded538
+	TBZ $0, R7, loaded546
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded538
+	B loaded546
 
-single537:
+single545:
 	FMOVS 0(R2), F28
 
-loaded538:
+loaded546:
 	WORD $0x6e3cdc3c // FMUL V28.4S, V1.4S, V28.4S
-	TBZ $1, R7, single539
+	TBZ $1, R7, single547
 	FMOVD 0(R1), F21
-	TBZ $0, R7, loaded540
+	TBZ $0, R7, loaded548
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded540
+	B loaded548
 
-single539:
+single547:
 	FMOVS 0(R1), F21
 
-loaded540:
+loaded548:
 	VMOV V28.B16, V22.B16
 	VFMLA V21.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -8933,17 +9090,17 @@ loaded540:
 	VCMTST V23.S4, V22.S4, V21.S4
 	VAND V21.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V28.S4
-	TBZ $1, R7, single541
+	TBZ $1, R7, single549
 	FMOVD 0(R4), F22
-	TBZ $0, R7, loaded542
+	TBZ $0, R7, loaded550
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded542
+	B loaded550
 
-single541:
+single549:
 	FMOVS 0(R4), F22
 
-loaded542:
+loaded550:
 	WORD $0x6e36df96 // FMUL V22.4S, V28.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
@@ -8954,29 +9111,29 @@ loaded542:
 pass0_partial13:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single543
+	TBZ $1, R7, single551
 	FMOVD 0(R2), F22
-	TBZ $0, R7, loaded544
+	TBZ $0, R7, loaded552
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded544
+	B loaded552
 
-single543:
+single551:
 	FMOVS 0(R2), F22
 
-loaded544:
+loaded552:
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R7, single545
+	TBZ $1, R7, single553
 	FMOVD 0(R1), F28
-	TBZ $0, R7, loaded546
+	TBZ $0, R7, loaded554
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded546
+	B loaded554
 
-single545:
+single553:
 	FMOVS 0(R1), F28
 
-loaded546:
+loaded554:
 	VMOV V22.B16, V23.B16
 	VFMLA V28.S4, V0.S4, V23.S4
 	MOVD $0x7f800000, R26
@@ -8984,17 +9141,17 @@ loaded546:
 	VCMTST V21.S4, V23.S4, V28.S4
 	VAND V28.B16, V23.B16, V23.B16
 	VFMLA V23.S4, V2.S4, V22.S4
-	TBZ $1, R7, single547
+	TBZ $1, R7, single555
 	FMOVD 0(R4), F23
-	TBZ $0, R7, loaded548
+	TBZ $0, R7, loaded556
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded548
+	B loaded556
 
-single547:
+single555:
 	FMOVS 0(R4), F23
 
-loaded548:
+loaded556:
 	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -9005,29 +9162,29 @@ loaded548:
 pass0_partial14:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single549
+	TBZ $1, R7, single557
 	FMOVD 0(R2), F23
-	TBZ $0, R7, loaded550
+	TBZ $0, R7, loaded558
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded550
+	B loaded558
 
-single549:
+single557:
 	FMOVS 0(R2), F23
 
-loaded550:
+loaded558:
 	WORD $0x6e37dc37 // FMUL V23.4S, V1.4S, V23.4S
-	TBZ $1, R7, single551
+	TBZ $1, R7, single559
 	FMOVD 0(R1), F22
-	TBZ $0, R7, loaded552
+	TBZ $0, R7, loaded560
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded552
+	B loaded560
 
-single551:
+single559:
 	FMOVS 0(R1), F22
 
-loaded552:
+loaded560:
 	VMOV V23.B16, V21.B16
 	VFMLA V22.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -9035,17 +9192,17 @@ loaded552:
 	VCMTST V28.S4, V21.S4, V22.S4
 	VAND V22.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V23.S4
-	TBZ $1, R7, single553
+	TBZ $1, R7, single561
 	FMOVD 0(R4), F21
-	TBZ $0, R7, loaded554
+	TBZ $0, R7, loaded562
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded554
+	B loaded562
 
-single553:
+single561:
 	FMOVS 0(R4), F21
 
-loaded554:
+loaded562:
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V23.S4
@@ -9056,29 +9213,29 @@ loaded554:
 pass0_partial15:
 	CMP $0, R7
 	BEQ pass0_fold
-	TBZ $1, R7, single555
+	TBZ $1, R7, single563
 	FMOVD 0(R2), F21
-	TBZ $0, R7, loaded556
+	TBZ $0, R7, loaded564
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded556
+	B loaded564
 
-single555:
+single563:
 	FMOVS 0(R2), F21
 
-loaded556:
+loaded564:
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R7, single557
+	TBZ $1, R7, single565
 	FMOVD 0(R1), F23
-	TBZ $0, R7, loaded558
+	TBZ $0, R7, loaded566
 	ADD $8, R1, R26
 	VLD1 (R26), V23.S[2]
-	B loaded558
+	B loaded566
 
-single557:
+single565:
 	FMOVS 0(R1), F23
 
-loaded558:
+loaded566:
 	VMOV V21.B16, V28.B16
 	VFMLA V23.S4, V0.S4, V28.S4
 	MOVD $0x7f800000, R26
@@ -9086,17 +9243,17 @@ loaded558:
 	VCMTST V22.S4, V28.S4, V23.S4
 	VAND V23.B16, V28.B16, V28.B16
 	VFMLA V28.S4, V2.S4, V21.S4
-	TBZ $1, R7, single559
+	TBZ $1, R7, single567
 	FMOVD 0(R4), F28
-	TBZ $0, R7, loaded560
+	TBZ $0, R7, loaded568
 	ADD $8, R4, R26
 	VLD1 (R26), V28.S[2]
-	B loaded560
+	B loaded568
 
-single559:
+single567:
 	FMOVS 0(R4), F28
 
-loaded560:
+loaded568:
 	WORD $0x6e3cdebc // FMUL V28.4S, V21.4S, V28.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -9804,41 +9961,41 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single561
+	TBZ $1, R9, single569
 	FMOVD 0(R2), F26
-	TBZ $0, R9, loaded562
+	TBZ $0, R9, loaded570
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded562
+	B loaded570
 
-single561:
+single569:
 	FMOVS 0(R2), F26
 
-loaded562:
-	TBZ $1, R9, single563
+loaded570:
+	TBZ $1, R9, single571
 	FMOVD 0(R6), F25
-	TBZ $0, R9, loaded564
+	TBZ $0, R9, loaded572
 	ADD $8, R6, R26
 	VLD1 (R26), V25.S[2]
-	B loaded564
+	B loaded572
 
-single563:
+single571:
 	FMOVS 0(R6), F25
 
-loaded564:
+loaded572:
 	VFMLS V25.S4, V4.S4, V26.S4
 	WORD $0x6e3adc3a // FMUL V26.4S, V1.4S, V26.4S
-	TBZ $1, R9, single565
+	TBZ $1, R9, single573
 	FMOVD 0(R1), F25
-	TBZ $0, R9, loaded566
+	TBZ $0, R9, loaded574
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded566
+	B loaded574
 
-single565:
+single573:
 	FMOVS 0(R1), F25
 
-loaded566:
+loaded574:
 	VMOV V26.B16, V21.B16
 	VFMLA V25.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -9846,17 +10003,17 @@ loaded566:
 	VCMTST V22.S4, V21.S4, V25.S4
 	VAND V25.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V26.S4
-	TBZ $1, R9, single567
+	TBZ $1, R9, single575
 	FMOVD 0(R4), F21
-	TBZ $0, R9, loaded568
+	TBZ $0, R9, loaded576
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded568
+	B loaded576
 
-single567:
+single575:
 	FMOVS 0(R4), F21
 
-loaded568:
+loaded576:
 	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
@@ -9867,41 +10024,41 @@ loaded568:
 pass1_partial1:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single569
+	TBZ $1, R9, single577
 	FMOVD 0(R2), F21
-	TBZ $0, R9, loaded570
+	TBZ $0, R9, loaded578
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded570
+	B loaded578
 
-single569:
+single577:
 	FMOVS 0(R2), F21
 
-loaded570:
-	TBZ $1, R9, single571
+loaded578:
+	TBZ $1, R9, single579
 	FMOVD 0(R6), F26
-	TBZ $0, R9, loaded572
+	TBZ $0, R9, loaded580
 	ADD $8, R6, R26
 	VLD1 (R26), V26.S[2]
-	B loaded572
+	B loaded580
 
-single571:
+single579:
 	FMOVS 0(R6), F26
 
-loaded572:
+loaded580:
 	VFMLS V26.S4, V4.S4, V21.S4
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R9, single573
+	TBZ $1, R9, single581
 	FMOVD 0(R1), F26
-	TBZ $0, R9, loaded574
+	TBZ $0, R9, loaded582
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded574
+	B loaded582
 
-single573:
+single581:
 	FMOVS 0(R1), F26
 
-loaded574:
+loaded582:
 	VMOV V21.B16, V22.B16
 	VFMLA V26.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -9909,17 +10066,17 @@ loaded574:
 	VCMTST V25.S4, V22.S4, V26.S4
 	VAND V26.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V21.S4
-	TBZ $1, R9, single575
+	TBZ $1, R9, single583
 	FMOVD 0(R4), F22
-	TBZ $0, R9, loaded576
+	TBZ $0, R9, loaded584
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded576
+	B loaded584
 
-single575:
+single583:
 	FMOVS 0(R4), F22
 
-loaded576:
+loaded584:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -9930,41 +10087,41 @@ loaded576:
 pass1_partial2:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single577
+	TBZ $1, R9, single585
 	FMOVD 0(R2), F22
-	TBZ $0, R9, loaded578
+	TBZ $0, R9, loaded586
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded578
+	B loaded586
 
-single577:
+single585:
 	FMOVS 0(R2), F22
 
-loaded578:
-	TBZ $1, R9, single579
+loaded586:
+	TBZ $1, R9, single587
 	FMOVD 0(R6), F21
-	TBZ $0, R9, loaded580
+	TBZ $0, R9, loaded588
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded580
+	B loaded588
 
-single579:
+single587:
 	FMOVS 0(R6), F21
 
-loaded580:
+loaded588:
 	VFMLS V21.S4, V4.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R9, single581
+	TBZ $1, R9, single589
 	FMOVD 0(R1), F21
-	TBZ $0, R9, loaded582
+	TBZ $0, R9, loaded590
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded582
+	B loaded590
 
-single581:
+single589:
 	FMOVS 0(R1), F21
 
-loaded582:
+loaded590:
 	VMOV V22.B16, V25.B16
 	VFMLA V21.S4, V0.S4, V25.S4
 	MOVD $0x7f800000, R26
@@ -9972,17 +10129,17 @@ loaded582:
 	VCMTST V26.S4, V25.S4, V21.S4
 	VAND V21.B16, V25.B16, V25.B16
 	VFMLA V25.S4, V2.S4, V22.S4
-	TBZ $1, R9, single583
+	TBZ $1, R9, single591
 	FMOVD 0(R4), F25
-	TBZ $0, R9, loaded584
+	TBZ $0, R9, loaded592
 	ADD $8, R4, R26
 	VLD1 (R26), V25.S[2]
-	B loaded584
+	B loaded592
 
-single583:
+single591:
 	FMOVS 0(R4), F25
 
-loaded584:
+loaded592:
 	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -9993,41 +10150,41 @@ loaded584:
 pass1_partial3:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single585
+	TBZ $1, R9, single593
 	FMOVD 0(R2), F25
-	TBZ $0, R9, loaded586
+	TBZ $0, R9, loaded594
 	ADD $8, R2, R26
 	VLD1 (R26), V25.S[2]
-	B loaded586
+	B loaded594
 
-single585:
+single593:
 	FMOVS 0(R2), F25
 
-loaded586:
-	TBZ $1, R9, single587
+loaded594:
+	TBZ $1, R9, single595
 	FMOVD 0(R6), F22
-	TBZ $0, R9, loaded588
+	TBZ $0, R9, loaded596
 	ADD $8, R6, R26
 	VLD1 (R26), V22.S[2]
-	B loaded588
+	B loaded596
 
-single587:
+single595:
 	FMOVS 0(R6), F22
 
-loaded588:
+loaded596:
 	VFMLS V22.S4, V4.S4, V25.S4
 	WORD $0x6e39dc39 // FMUL V25.4S, V1.4S, V25.4S
-	TBZ $1, R9, single589
+	TBZ $1, R9, single597
 	FMOVD 0(R1), F22
-	TBZ $0, R9, loaded590
+	TBZ $0, R9, loaded598
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded590
+	B loaded598
 
-single589:
+single597:
 	FMOVS 0(R1), F22
 
-loaded590:
+loaded598:
 	VMOV V25.B16, V26.B16
 	VFMLA V22.S4, V0.S4, V26.S4
 	MOVD $0x7f800000, R26
@@ -10035,17 +10192,17 @@ loaded590:
 	VCMTST V21.S4, V26.S4, V22.S4
 	VAND V22.B16, V26.B16, V26.B16
 	VFMLA V26.S4, V2.S4, V25.S4
-	TBZ $1, R9, single591
+	TBZ $1, R9, single599
 	FMOVD 0(R4), F26
-	TBZ $0, R9, loaded592
+	TBZ $0, R9, loaded600
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded592
+	B loaded600
 
-single591:
+single599:
 	FMOVS 0(R4), F26
 
-loaded592:
+loaded600:
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V25.S4
@@ -10056,41 +10213,41 @@ loaded592:
 pass1_partial4:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single593
+	TBZ $1, R9, single601
 	FMOVD 0(R2), F26
-	TBZ $0, R9, loaded594
+	TBZ $0, R9, loaded602
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded594
+	B loaded602
 
-single593:
+single601:
 	FMOVS 0(R2), F26
 
-loaded594:
-	TBZ $1, R9, single595
+loaded602:
+	TBZ $1, R9, single603
 	FMOVD 0(R6), F25
-	TBZ $0, R9, loaded596
+	TBZ $0, R9, loaded604
 	ADD $8, R6, R26
 	VLD1 (R26), V25.S[2]
-	B loaded596
+	B loaded604
 
-single595:
+single603:
 	FMOVS 0(R6), F25
 
-loaded596:
+loaded604:
 	VFMLS V25.S4, V4.S4, V26.S4
 	WORD $0x6e3adc3a // FMUL V26.4S, V1.4S, V26.4S
-	TBZ $1, R9, single597
+	TBZ $1, R9, single605
 	FMOVD 0(R1), F25
-	TBZ $0, R9, loaded598
+	TBZ $0, R9, loaded606
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded598
+	B loaded606
 
-single597:
+single605:
 	FMOVS 0(R1), F25
 
-loaded598:
+loaded606:
 	VMOV V26.B16, V21.B16
 	VFMLA V25.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -10098,17 +10255,17 @@ loaded598:
 	VCMTST V22.S4, V21.S4, V25.S4
 	VAND V25.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V26.S4
-	TBZ $1, R9, single599
+	TBZ $1, R9, single607
 	FMOVD 0(R4), F21
-	TBZ $0, R9, loaded600
+	TBZ $0, R9, loaded608
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded600
+	B loaded608
 
-single599:
+single607:
 	FMOVS 0(R4), F21
 
-loaded600:
+loaded608:
 	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
@@ -10119,41 +10276,41 @@ loaded600:
 pass1_partial5:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single601
+	TBZ $1, R9, single609
 	FMOVD 0(R2), F21
-	TBZ $0, R9, loaded602
+	TBZ $0, R9, loaded610
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded602
+	B loaded610
 
-single601:
+single609:
 	FMOVS 0(R2), F21
 
-loaded602:
-	TBZ $1, R9, single603
+loaded610:
+	TBZ $1, R9, single611
 	FMOVD 0(R6), F26
-	TBZ $0, R9, loaded604
+	TBZ $0, R9, loaded612
 	ADD $8, R6, R26
 	VLD1 (R26), V26.S[2]
-	B loaded604
+	B loaded612
 
-single603:
+single611:
 	FMOVS 0(R6), F26
 
-loaded604:
+loaded612:
 	VFMLS V26.S4, V4.S4, V21.S4
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R9, single605
+	TBZ $1, R9, single613
 	FMOVD 0(R1), F26
-	TBZ $0, R9, loaded606
+	TBZ $0, R9, loaded614
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded606
+	B loaded614
 
-single605:
+single613:
 	FMOVS 0(R1), F26
 
-loaded606:
+loaded614:
 	VMOV V21.B16, V22.B16
 	VFMLA V26.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -10161,17 +10318,17 @@ loaded606:
 	VCMTST V25.S4, V22.S4, V26.S4
 	VAND V26.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V21.S4
-	TBZ $1, R9, single607
+	TBZ $1, R9, single615
 	FMOVD 0(R4), F22
-	TBZ $0, R9, loaded608
+	TBZ $0, R9, loaded616
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded608
+	B loaded616
 
-single607:
+single615:
 	FMOVS 0(R4), F22
 
-loaded608:
+loaded616:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -10182,41 +10339,41 @@ loaded608:
 pass1_partial6:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single609
+	TBZ $1, R9, single617
 	FMOVD 0(R2), F22
-	TBZ $0, R9, loaded610
+	TBZ $0, R9, loaded618
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded610
+	B loaded618
 
-single609:
+single617:
 	FMOVS 0(R2), F22
 
-loaded610:
-	TBZ $1, R9, single611
+loaded618:
+	TBZ $1, R9, single619
 	FMOVD 0(R6), F21
-	TBZ $0, R9, loaded612
+	TBZ $0, R9, loaded620
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded612
+	B loaded620
 
-single611:
+single619:
 	FMOVS 0(R6), F21
 
-loaded612:
+loaded620:
 	VFMLS V21.S4, V4.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R9, single613
+	TBZ $1, R9, single621
 	FMOVD 0(R1), F21
-	TBZ $0, R9, loaded614
+	TBZ $0, R9, loaded622
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded614
+	B loaded622
 
-single613:
+single621:
 	FMOVS 0(R1), F21
 
-loaded614:
+loaded622:
 	VMOV V22.B16, V25.B16
 	VFMLA V21.S4, V0.S4, V25.S4
 	MOVD $0x7f800000, R26
@@ -10224,17 +10381,17 @@ loaded614:
 	VCMTST V26.S4, V25.S4, V21.S4
 	VAND V21.B16, V25.B16, V25.B16
 	VFMLA V25.S4, V2.S4, V22.S4
-	TBZ $1, R9, single615
+	TBZ $1, R9, single623
 	FMOVD 0(R4), F25
-	TBZ $0, R9, loaded616
+	TBZ $0, R9, loaded624
 	ADD $8, R4, R26
 	VLD1 (R26), V25.S[2]
-	B loaded616
+	B loaded624
 
-single615:
+single623:
 	FMOVS 0(R4), F25
 
-loaded616:
+loaded624:
 	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -10245,41 +10402,41 @@ loaded616:
 pass1_partial7:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single617
+	TBZ $1, R9, single625
 	FMOVD 0(R2), F25
-	TBZ $0, R9, loaded618
+	TBZ $0, R9, loaded626
 	ADD $8, R2, R26
 	VLD1 (R26), V25.S[2]
-	B loaded618
+	B loaded626
 
-single617:
+single625:
 	FMOVS 0(R2), F25
 
-loaded618:
-	TBZ $1, R9, single619
+loaded626:
+	TBZ $1, R9, single627
 	FMOVD 0(R6), F22
-	TBZ $0, R9, loaded620
+	TBZ $0, R9, loaded628
 	ADD $8, R6, R26
 	VLD1 (R26), V22.S[2]
-	B loaded620
+	B loaded628
 
-single619:
+single627:
 	FMOVS 0(R6), F22
 
-loaded620:
+loaded628:
 	VFMLS V22.S4, V4.S4, V25.S4
 	WORD $0x6e39dc39 // FMUL V25.4S, V1.4S, V25.4S
-	TBZ $1, R9, single621
+	TBZ $1, R9, single629
 	FMOVD 0(R1), F22
-	TBZ $0, R9, loaded622
+	TBZ $0, R9, loaded630
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded622
+	B loaded630
 
-single621:
+single629:
 	FMOVS 0(R1), F22
 
-loaded622:
+loaded630:
 	VMOV V25.B16, V26.B16
 	VFMLA V22.S4, V0.S4, V26.S4
 	MOVD $0x7f800000, R26
@@ -10287,17 +10444,17 @@ loaded622:
 	VCMTST V21.S4, V26.S4, V22.S4
 	VAND V22.B16, V26.B16, V26.B16
 	VFMLA V26.S4, V2.S4, V25.S4
-	TBZ $1, R9, single623
+	TBZ $1, R9, single631
 	FMOVD 0(R4), F26
-	TBZ $0, R9, loaded624
+	TBZ $0, R9, loaded632
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded624
+	B loaded632
 
-single623:
+single631:
 	FMOVS 0(R4), F26
 
-loaded624:
+loaded632:
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V25.S4
@@ -10308,41 +10465,41 @@ loaded624:
 pass1_partial8:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single625
+	TBZ $1, R9, single633
 	FMOVD 0(R2), F26
-	TBZ $0, R9, loaded626
+	TBZ $0, R9, loaded634
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded626
+	B loaded634
 
-single625:
+single633:
 	FMOVS 0(R2), F26
 
-loaded626:
-	TBZ $1, R9, single627
+loaded634:
+	TBZ $1, R9, single635
 	FMOVD 0(R6), F25
-	TBZ $0, R9, loaded628
+	TBZ $0, R9, loaded636
 	ADD $8, R6, R26
 	VLD1 (R26), V25.S[2]
-	B loaded628
+	B loaded636
 
-single627:
+single635:
 	FMOVS 0(R6), F25
 
-loaded628:
+loaded636:
 	VFMLS V25.S4, V4.S4, V26.S4
 	WORD $0x6e3adc3a // FMUL V26.4S, V1.4S, V26.4S
-	TBZ $1, R9, single629
+	TBZ $1, R9, single637
 	FMOVD 0(R1), F25
-	TBZ $0, R9, loaded630
+	TBZ $0, R9, loaded638
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded630
+	B loaded638
 
-single629:
+single637:
 	FMOVS 0(R1), F25
 
-loaded630:
+loaded638:
 	VMOV V26.B16, V21.B16
 	VFMLA V25.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -10350,17 +10507,17 @@ loaded630:
 	VCMTST V22.S4, V21.S4, V25.S4
 	VAND V25.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V26.S4
-	TBZ $1, R9, single631
+	TBZ $1, R9, single639
 	FMOVD 0(R4), F21
-	TBZ $0, R9, loaded632
+	TBZ $0, R9, loaded640
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded632
+	B loaded640
 
-single631:
+single639:
 	FMOVS 0(R4), F21
 
-loaded632:
+loaded640:
 	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
@@ -10371,41 +10528,41 @@ loaded632:
 pass1_partial9:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single633
+	TBZ $1, R9, single641
 	FMOVD 0(R2), F21
-	TBZ $0, R9, loaded634
+	TBZ $0, R9, loaded642
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded634
+	B loaded642
 
-single633:
+single641:
 	FMOVS 0(R2), F21
 
-loaded634:
-	TBZ $1, R9, single635
+loaded642:
+	TBZ $1, R9, single643
 	FMOVD 0(R6), F26
-	TBZ $0, R9, loaded636
+	TBZ $0, R9, loaded644
 	ADD $8, R6, R26
 	VLD1 (R26), V26.S[2]
-	B loaded636
+	B loaded644
 
-single635:
+single643:
 	FMOVS 0(R6), F26
 
-loaded636:
+loaded644:
 	VFMLS V26.S4, V4.S4, V21.S4
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R9, single637
+	TBZ $1, R9, single645
 	FMOVD 0(R1), F26
-	TBZ $0, R9, loaded638
+	TBZ $0, R9, loaded646
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded638
+	B loaded646
 
-single637:
+single645:
 	FMOVS 0(R1), F26
 
-loaded638:
+loaded646:
 	VMOV V21.B16, V22.B16
 	VFMLA V26.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -10413,17 +10570,17 @@ loaded638:
 	VCMTST V25.S4, V22.S4, V26.S4
 	VAND V26.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V21.S4
-	TBZ $1, R9, single639
+	TBZ $1, R9, single647
 	FMOVD 0(R4), F22
-	TBZ $0, R9, loaded640
+	TBZ $0, R9, loaded648
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded640
+	B loaded648
 
-single639:
+single647:
 	FMOVS 0(R4), F22
 
-loaded640:
+loaded648:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -10434,41 +10591,41 @@ loaded640:
 pass1_partial10:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single641
+	TBZ $1, R9, single649
 	FMOVD 0(R2), F22
-	TBZ $0, R9, loaded642
+	TBZ $0, R9, loaded650
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded642
+	B loaded650
 
-single641:
+single649:
 	FMOVS 0(R2), F22
 
-loaded642:
-	TBZ $1, R9, single643
+loaded650:
+	TBZ $1, R9, single651
 	FMOVD 0(R6), F21
-	TBZ $0, R9, loaded644
+	TBZ $0, R9, loaded652
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded644
+	B loaded652
 
-single643:
+single651:
 	FMOVS 0(R6), F21
 
-loaded644:
+loaded652:
 	VFMLS V21.S4, V4.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R9, single645
+	TBZ $1, R9, single653
 	FMOVD 0(R1), F21
-	TBZ $0, R9, loaded646
+	TBZ $0, R9, loaded654
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded646
+	B loaded654
 
-single645:
+single653:
 	FMOVS 0(R1), F21
 
-loaded646:
+loaded654:
 	VMOV V22.B16, V25.B16
 	VFMLA V21.S4, V0.S4, V25.S4
 	MOVD $0x7f800000, R26
@@ -10476,17 +10633,17 @@ loaded646:
 	VCMTST V26.S4, V25.S4, V21.S4
 	VAND V21.B16, V25.B16, V25.B16
 	VFMLA V25.S4, V2.S4, V22.S4
-	TBZ $1, R9, single647
+	TBZ $1, R9, single655
 	FMOVD 0(R4), F25
-	TBZ $0, R9, loaded648
+	TBZ $0, R9, loaded656
 	ADD $8, R4, R26
 	VLD1 (R26), V25.S[2]
-	B loaded648
+	B loaded656
 
-single647:
+single655:
 	FMOVS 0(R4), F25
 
-loaded648:
+loaded656:
 	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -10497,41 +10654,41 @@ loaded648:
 pass1_partial11:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single649
+	TBZ $1, R9, single657
 	FMOVD 0(R2), F25
-	TBZ $0, R9, loaded650
+	TBZ $0, R9, loaded658
 	ADD $8, R2, R26
 	VLD1 (R26), V25.S[2]
-	B loaded650
+	B loaded658
 
-single649:
+single657:
 	FMOVS 0(R2), F25
 
-loaded650:
-	TBZ $1, R9, single651
+loaded658:
+	TBZ $1, R9, single659
 	FMOVD 0(R6), F22
-	TBZ $0, R9, loaded652
+	TBZ $0, R9, loaded660
 	ADD $8, R6, R26
 	VLD1 (R26), V22.S[2]
-	B loaded652
+	B loaded660
 
-single651:
+single659:
 	FMOVS 0(R6), F22
 
-loaded652:
+loaded660:
 	VFMLS V22.S4, V4.S4, V25.S4
 	WORD $0x6e39dc39 // FMUL V25.4S, V1.4S, V25.4S
-	TBZ $1, R9, single653
+	TBZ $1, R9, single661
 	FMOVD 0(R1), F22
-	TBZ $0, R9, loaded654
+	TBZ $0, R9, loaded662
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded654
+	B loaded662
 
-single653:
+single661:
 	FMOVS 0(R1), F22
 
-loaded654:
+loaded662:
 	VMOV V25.B16, V26.B16
 	VFMLA V22.S4, V0.S4, V26.S4
 	MOVD $0x7f800000, R26
@@ -10539,17 +10696,17 @@ loaded654:
 	VCMTST V21.S4, V26.S4, V22.S4
 	VAND V22.B16, V26.B16, V26.B16
 	VFMLA V26.S4, V2.S4, V25.S4
-	TBZ $1, R9, single655
+	TBZ $1, R9, single663
 	FMOVD 0(R4), F26
-	TBZ $0, R9, loaded656
+	TBZ $0, R9, loaded664
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded656
+	B loaded664
 
-single655:
+single663:
 	FMOVS 0(R4), F26
 
-loaded656:
+loaded664:
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V25.S4
@@ -10560,41 +10717,41 @@ loaded656:
 pass1_partial12:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single657
+	TBZ $1, R9, single665
 	FMOVD 0(R2), F26
-	TBZ $0, R9, loaded658
+	TBZ $0, R9, loaded666
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded658
+	B loaded666
 
-single657:
+single665:
 	FMOVS 0(R2), F26
 
-loaded658:
-	TBZ $1, R9, single659
+loaded666:
+	TBZ $1, R9, single667
 	FMOVD 0(R6), F25
-	TBZ $0, R9, loaded660
+	TBZ $0, R9, loaded668
 	ADD $8, R6, R26
 	VLD1 (R26), V25.S[2]
-	B loaded660
+	B loaded668
 
-single659:
+single667:
 	FMOVS 0(R6), F25
 
-loaded660:
+loaded668:
 	VFMLS V25.S4, V4.S4, V26.S4
 	WORD $0x6e3adc3a // FMUL V26.4S, V1.4S, V26.4S
-	TBZ $1, R9, single661
+	TBZ $1, R9, single669
 	FMOVD 0(R1), F25
-	TBZ $0, R9, loaded662
+	TBZ $0, R9, loaded670
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded662
+	B loaded670
 
-single661:
+single669:
 	FMOVS 0(R1), F25
 
-loaded662:
+loaded670:
 	VMOV V26.B16, V21.B16
 	VFMLA V25.S4, V0.S4, V21.S4
 	MOVD $0x7f800000, R26
@@ -10602,17 +10759,17 @@ loaded662:
 	VCMTST V22.S4, V21.S4, V25.S4
 	VAND V25.B16, V21.B16, V21.B16
 	VFMLA V21.S4, V2.S4, V26.S4
-	TBZ $1, R9, single663
+	TBZ $1, R9, single671
 	FMOVD 0(R4), F21
-	TBZ $0, R9, loaded664
+	TBZ $0, R9, loaded672
 	ADD $8, R4, R26
 	VLD1 (R26), V21.S[2]
-	B loaded664
+	B loaded672
 
-single663:
+single671:
 	FMOVS 0(R4), F21
 
-loaded664:
+loaded672:
 	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
@@ -10623,41 +10780,41 @@ loaded664:
 pass1_partial13:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single665
+	TBZ $1, R9, single673
 	FMOVD 0(R2), F21
-	TBZ $0, R9, loaded666
+	TBZ $0, R9, loaded674
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded666
+	B loaded674
 
-single665:
+single673:
 	FMOVS 0(R2), F21
 
-loaded666:
-	TBZ $1, R9, single667
+loaded674:
+	TBZ $1, R9, single675
 	FMOVD 0(R6), F26
-	TBZ $0, R9, loaded668
+	TBZ $0, R9, loaded676
 	ADD $8, R6, R26
 	VLD1 (R26), V26.S[2]
-	B loaded668
+	B loaded676
 
-single667:
+single675:
 	FMOVS 0(R6), F26
 
-loaded668:
+loaded676:
 	VFMLS V26.S4, V4.S4, V21.S4
 	WORD $0x6e35dc35 // FMUL V21.4S, V1.4S, V21.4S
-	TBZ $1, R9, single669
+	TBZ $1, R9, single677
 	FMOVD 0(R1), F26
-	TBZ $0, R9, loaded670
+	TBZ $0, R9, loaded678
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded670
+	B loaded678
 
-single669:
+single677:
 	FMOVS 0(R1), F26
 
-loaded670:
+loaded678:
 	VMOV V21.B16, V22.B16
 	VFMLA V26.S4, V0.S4, V22.S4
 	MOVD $0x7f800000, R26
@@ -10665,17 +10822,17 @@ loaded670:
 	VCMTST V25.S4, V22.S4, V26.S4
 	VAND V26.B16, V22.B16, V22.B16
 	VFMLA V22.S4, V2.S4, V21.S4
-	TBZ $1, R9, single671
+	TBZ $1, R9, single679
 	FMOVD 0(R4), F22
-	TBZ $0, R9, loaded672
+	TBZ $0, R9, loaded680
 	ADD $8, R4, R26
 	VLD1 (R26), V22.S[2]
-	B loaded672
+	B loaded680
 
-single671:
+single679:
 	FMOVS 0(R4), F22
 
-loaded672:
+loaded680:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V21.S4
@@ -10686,41 +10843,41 @@ loaded672:
 pass1_partial14:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single673
+	TBZ $1, R9, single681
 	FMOVD 0(R2), F22
-	TBZ $0, R9, loaded674
+	TBZ $0, R9, loaded682
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded674
+	B loaded682
 
-single673:
+single681:
 	FMOVS 0(R2), F22
 
-loaded674:
-	TBZ $1, R9, single675
+loaded682:
+	TBZ $1, R9, single683
 	FMOVD 0(R6), F21
-	TBZ $0, R9, loaded676
+	TBZ $0, R9, loaded684
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded676
+	B loaded684
 
-single675:
+single683:
 	FMOVS 0(R6), F21
 
-loaded676:
+loaded684:
 	VFMLS V21.S4, V4.S4, V22.S4
 	WORD $0x6e36dc36 // FMUL V22.4S, V1.4S, V22.4S
-	TBZ $1, R9, single677
+	TBZ $1, R9, single685
 	FMOVD 0(R1), F21
-	TBZ $0, R9, loaded678
+	TBZ $0, R9, loaded686
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded678
+	B loaded686
 
-single677:
+single685:
 	FMOVS 0(R1), F21
 
-loaded678:
+loaded686:
 	VMOV V22.B16, V25.B16
 	VFMLA V21.S4, V0.S4, V25.S4
 	MOVD $0x7f800000, R26
@@ -10728,17 +10885,17 @@ loaded678:
 	VCMTST V26.S4, V25.S4, V21.S4
 	VAND V21.B16, V25.B16, V25.B16
 	VFMLA V25.S4, V2.S4, V22.S4
-	TBZ $1, R9, single679
+	TBZ $1, R9, single687
 	FMOVD 0(R4), F25
-	TBZ $0, R9, loaded680
+	TBZ $0, R9, loaded688
 	ADD $8, R4, R26
 	VLD1 (R26), V25.S[2]
-	B loaded680
+	B loaded688
 
-single679:
+single687:
 	FMOVS 0(R4), F25
 
-loaded680:
+loaded688:
 	WORD $0x6e39ded9 // FMUL V25.4S, V22.4S, V25.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V22.S4
@@ -10749,41 +10906,41 @@ loaded680:
 pass1_partial15:
 	CMP $0, R9
 	BEQ pass1_fold
-	TBZ $1, R9, single681
+	TBZ $1, R9, single689
 	FMOVD 0(R2), F25
-	TBZ $0, R9, loaded682
+	TBZ $0, R9, loaded690
 	ADD $8, R2, R26
 	VLD1 (R26), V25.S[2]
-	B loaded682
+	B loaded690
 
-single681:
+single689:
 	FMOVS 0(R2), F25
 
-loaded682:
-	TBZ $1, R9, single683
+loaded690:
+	TBZ $1, R9, single691
 	FMOVD 0(R6), F22
-	TBZ $0, R9, loaded684
+	TBZ $0, R9, loaded692
 	ADD $8, R6, R26
 	VLD1 (R26), V22.S[2]
-	B loaded684
+	B loaded692
 
-single683:
+single691:
 	FMOVS 0(R6), F22
 
-loaded684:
+loaded692:
 	VFMLS V22.S4, V4.S4, V25.S4
 	WORD $0x6e39dc39 // FMUL V25.4S, V1.4S, V25.4S
-	TBZ $1, R9, single685
+	TBZ $1, R9, single693
 	FMOVD 0(R1), F22
-	TBZ $0, R9, loaded686
+	TBZ $0, R9, loaded694
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded686
+	B loaded694
 
-single685:
+single693:
 	FMOVS 0(R1), F22
 
-loaded686:
+loaded694:
 	VMOV V25.B16, V26.B16
 	VFMLA V22.S4, V0.S4, V26.S4
 	MOVD $0x7f800000, R26
@@ -10791,17 +10948,17 @@ loaded686:
 	VCMTST V21.S4, V26.S4, V22.S4
 	VAND V22.B16, V26.B16, V26.B16
 	VFMLA V26.S4, V2.S4, V25.S4
-	TBZ $1, R9, single687
+	TBZ $1, R9, single695
 	FMOVD 0(R4), F26
-	TBZ $0, R9, loaded688
+	TBZ $0, R9, loaded696
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded688
+	B loaded696
 
-single687:
+single695:
 	FMOVS 0(R4), F26
 
-loaded688:
+loaded696:
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
 	MOVD $0x00000000, R26
 	VDUP R26, V25.S4
@@ -10967,69 +11124,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R3, single689
+	TBZ $1, R3, single697
 	FMOVD 0(R0), F9
-	TBZ $0, R3, loaded690
+	TBZ $0, R3, loaded698
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded690
+	B loaded698
 
-single689:
+single697:
 	FMOVS 0(R0), F9
 
-loaded690:
-	TBZ $1, R3, single691
+loaded698:
+	TBZ $1, R3, single699
 	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded692
+	TBZ $0, R3, loaded700
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded692
+	B loaded700
 
-single691:
+single699:
 	FMOVS 0(R2), F7
 
-loaded692:
+loaded700:
 	VFMLA V9.S4, V5.S4, V7.S4
-	TBZ $1, R3, single693
+	TBZ $1, R3, single701
 	FMOVD 0(R1), F8
-	TBZ $0, R3, loaded694
+	TBZ $0, R3, loaded702
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded694
+	B loaded702
 
-single693:
+single701:
 	FMOVS 0(R1), F8
 
-loaded694:
+loaded702:
 	WORD $0x6e27dc2e // FMUL V14.4S, V1.4S, V7.4S
 	VFMLA V8.S4, V0.S4, V14.S4
 	VCMTST V6.S4, V14.S4, V8.S4
 	VAND V8.B16, V14.B16, V14.B16
-	TBZ $1, R3, single695
+	TBZ $1, R3, single703
 	FMOVD F14, 0(R1)
-	TBZ $0, R3, stored696
+	TBZ $0, R3, stored704
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored696
+	B stored704
 
-single695:
+single703:
 	FMOVS F14, 0(R1)
 
-stored696:
+stored704:
 	WORD $0x6e27dc47 // FMUL V7.4S, V2.4S, V7.4S
 	VFMLA V14.S4, V3.S4, V7.S4
 	VFMLS V7.S4, V4.S4, V9.S4
-	TBZ $1, R3, single697
+	TBZ $1, R3, single705
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored698
+	TBZ $0, R3, stored706
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored698
+	B stored706
 
-single697:
+single705:
 	FMOVS F9, 0(R0)
 
-stored698:
+stored706:
 
 done:
 	RET
@@ -11214,99 +11371,99 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single699
+	TBZ $1, R4, single707
 	FMOVD 0(R0), F12
-	TBZ $0, R4, loaded700
+	TBZ $0, R4, loaded708
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded700
+	B loaded708
 
-single699:
+single707:
 	FMOVS 0(R0), F12
 
-loaded700:
-	TBZ $1, R4, single701
+loaded708:
+	TBZ $1, R4, single709
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded702
+	TBZ $0, R4, loaded710
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded702
+	B loaded710
 
-single701:
+single709:
 	FMOVS 0(R3), F10
 
-loaded702:
+loaded710:
 	VFMLA V12.S4, V7.S4, V10.S4
-	TBZ $1, R4, single703
+	TBZ $1, R4, single711
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded704
+	TBZ $0, R4, loaded712
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded704
+	B loaded712
 
-single703:
+single711:
 	FMOVS 0(R1), F11
 
-loaded704:
+loaded712:
 	WORD $0x6e2adc31 // FMUL V17.4S, V1.4S, V10.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	VCMTST V9.S4, V17.S4, V11.S4
 	VAND V11.B16, V17.B16, V17.B16
-	TBZ $1, R4, single705
+	TBZ $1, R4, single713
 	FMOVD F17, 0(R1)
-	TBZ $0, R4, stored706
+	TBZ $0, R4, stored714
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored706
+	B stored714
 
-single705:
+single713:
 	FMOVS F17, 0(R1)
 
-stored706:
-	TBZ $1, R4, single707
+stored714:
+	TBZ $1, R4, single715
 	FMOVD 0(R2), F11
-	TBZ $0, R4, loaded708
+	TBZ $0, R4, loaded716
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded708
+	B loaded716
 
-single707:
+single715:
 	FMOVS 0(R2), F11
 
-loaded708:
+loaded716:
 	WORD $0x6e2adc70 // FMUL V16.4S, V3.4S, V10.4S
 	WORD $0x6e2ade0a // FMUL V10.4S, V16.4S, V10.4S
 	VFMLA V11.S4, V2.S4, V10.S4
 	VCMTST V9.S4, V10.S4, V11.S4
 	VAND V11.B16, V10.B16, V10.B16
-	TBZ $1, R4, single709
+	TBZ $1, R4, single717
 	FMOVD F10, 0(R2)
-	TBZ $0, R4, stored710
+	TBZ $0, R4, stored718
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored710
+	B stored718
 
-single709:
+single717:
 	FMOVS F10, 0(R2)
 
-stored710:
+stored718:
 	WORD $0x6e25dd4a // FMUL V10.4S, V10.4S, V5.4S
 	WORD $0x6ea1f94a // FSQRT V10.4S, V10.4S
 	WORD $0x4e26d54a // FADD V10.4S, V10.4S, V6.4S
 	WORD $0x6e2afe2a // FDIV V10.4S, V17.4S, V10.4S
 	WORD $0x6e2cdd0c // FMUL V12.4S, V8.4S, V12.4S
 	VFMLS V10.S4, V4.S4, V12.S4
-	TBZ $1, R4, single711
+	TBZ $1, R4, single719
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored712
+	TBZ $0, R4, stored720
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored712
+	B stored720
 
-single711:
+single719:
 	FMOVS F12, 0(R0)
 
-stored712:
+stored720:
 
 done:
 	RET
@@ -11447,99 +11604,99 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R4, single713
+	TBZ $1, R4, single721
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded714
+	TBZ $0, R4, loaded722
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded714
+	B loaded722
 
-single713:
+single721:
 	FMOVS 0(R0), F11
 
-loaded714:
-	TBZ $1, R4, single715
+loaded722:
+	TBZ $1, R4, single723
 	FMOVD 0(R3), F13
-	TBZ $0, R4, loaded716
+	TBZ $0, R4, loaded724
 	ADD $8, R3, R26
 	VLD1 (R26), V13.S[2]
-	B loaded716
+	B loaded724
 
-single715:
+single723:
 	FMOVS 0(R3), F13
 
-loaded716:
+loaded724:
 	VFMLA V11.S4, V7.S4, V13.S4
-	TBZ $1, R4, single717
+	TBZ $1, R4, single725
 	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded718
+	TBZ $0, R4, loaded726
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded718
+	B loaded726
 
-single717:
+single725:
 	FMOVS 0(R1), F14
 
-loaded718:
+loaded726:
 	WORD $0x6e2ddc32 // FMUL V18.4S, V1.4S, V13.4S
 	VFMLA V14.S4, V0.S4, V18.S4
 	VCMTST V10.S4, V18.S4, V14.S4
 	VAND V14.B16, V18.B16, V18.B16
-	TBZ $1, R4, single719
+	TBZ $1, R4, single727
 	FMOVD F18, 0(R1)
-	TBZ $0, R4, stored720
+	TBZ $0, R4, stored728
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored720
+	B stored728
 
-single719:
+single727:
 	FMOVS F18, 0(R1)
 
-stored720:
-	TBZ $1, R4, single721
+stored728:
+	TBZ $1, R4, single729
 	FMOVD 0(R2), F14
-	TBZ $0, R4, loaded722
+	TBZ $0, R4, loaded730
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded722
+	B loaded730
 
-single721:
+single729:
 	FMOVS 0(R2), F14
 
-loaded722:
+loaded730:
 	WORD $0x6e2ddc71 // FMUL V17.4S, V3.4S, V13.4S
 	WORD $0x6e2dde2d // FMUL V13.4S, V17.4S, V13.4S
 	VFMLA V14.S4, V2.S4, V13.S4
 	VCMTST V10.S4, V13.S4, V14.S4
 	VAND V14.B16, V13.B16, V13.B16
-	TBZ $1, R4, single723
+	TBZ $1, R4, single731
 	FMOVD F13, 0(R2)
-	TBZ $0, R4, stored724
+	TBZ $0, R4, stored732
 	ADD $8, R2, R26
 	VST1 V13.S[2], (R26)
-	B stored724
+	B stored732
 
-single723:
+single731:
 	FMOVS F13, 0(R2)
 
-stored724:
+stored732:
 	WORD $0x6e25ddae // FMUL V14.4S, V13.4S, V5.4S
 	WORD $0x6ea1f9ce // FSQRT V14.4S, V14.4S
 	WORD $0x4e26d5cd // FADD V13.4S, V14.4S, V6.4S
 	WORD $0x6e2dfe4d // FDIV V13.4S, V18.4S, V13.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V13.S4, V4.S4, V11.S4
-	TBZ $1, R4, single725
+	TBZ $1, R4, single733
 	FMOVD F11, 0(R0)
-	TBZ $0, R4, stored726
+	TBZ $0, R4, stored734
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored726
+	B stored734
 
-single725:
+single733:
 	FMOVS F11, 0(R0)
 
-stored726:
+stored734:
 
 done:
 	RET
@@ -11757,125 +11914,125 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R5, single727
+	TBZ $1, R5, single735
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded728
+	TBZ $0, R5, loaded736
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded728
+	B loaded736
 
-single727:
+single735:
 	FMOVS 0(R0), F11
 
-loaded728:
-	TBZ $1, R5, single729
+loaded736:
+	TBZ $1, R5, single737
 	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded730
+	TBZ $0, R5, loaded738
 	ADD $8, R4, R26
 	VLD1 (R26), V10.S[2]
-	B loaded730
+	B loaded738
 
-single729:
+single737:
 	FMOVS 0(R4), F10
 
-loaded730:
+loaded738:
 	VFMLA V11.S4, V7.S4, V10.S4
-	TBZ $1, R5, single731
+	TBZ $1, R5, single739
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded732
+	TBZ $0, R5, loaded740
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded732
+	B loaded740
 
-single731:
+single739:
 	FMOVS 0(R1), F12
 
-loaded732:
+loaded740:
 	WORD $0x6e2adc35 // FMUL V21.4S, V1.4S, V10.4S
 	VFMLA V12.S4, V0.S4, V21.S4
 	VCMTST V9.S4, V21.S4, V12.S4
 	VAND V12.B16, V21.B16, V21.B16
-	TBZ $1, R5, single733
+	TBZ $1, R5, single741
 	FMOVD F21, 0(R1)
-	TBZ $0, R5, stored734
+	TBZ $0, R5, stored742
 	ADD $8, R1, R26
 	VST1 V21.S[2], (R26)
-	B stored734
+	B stored742
 
-single733:
+single741:
 	FMOVS F21, 0(R1)
 
-stored734:
-	TBZ $1, R5, single735
+stored742:
+	TBZ $1, R5, single743
 	FMOVD 0(R2), F12
-	TBZ $0, R5, loaded736
+	TBZ $0, R5, loaded744
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded736
+	B loaded744
 
-single735:
+single743:
 	FMOVS 0(R2), F12
 
-loaded736:
+loaded744:
 	WORD $0x6e2adc74 // FMUL V20.4S, V3.4S, V10.4S
 	WORD $0x6e2ade8a // FMUL V10.4S, V20.4S, V10.4S
 	VFMLA V12.S4, V2.S4, V10.S4
 	VCMTST V9.S4, V10.S4, V12.S4
 	VAND V12.B16, V10.B16, V10.B16
-	TBZ $1, R5, single737
+	TBZ $1, R5, single745
 	FMOVD F10, 0(R2)
-	TBZ $0, R5, stored738
+	TBZ $0, R5, stored746
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored738
+	B stored746
 
-single737:
+single745:
 	FMOVS F10, 0(R2)
 
-stored738:
-	TBZ $1, R5, single739
+stored746:
+	TBZ $1, R5, single747
 	FMOVD 0(R3), F12
-	TBZ $0, R5, loaded740
+	TBZ $0, R5, loaded748
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded740
+	B loaded748
 
-single739:
+single747:
 	FMOVS 0(R3), F12
 
-loaded740:
+loaded748:
 	WORD $0x6eace554 // FCMGT V20.4S, V10.4S, V12.4S
 	WORD $0x6eb41d4c // BIT V12.16B, V10.16B, V20.16B
 	VCMTST V9.S4, V12.S4, V10.S4
 	VAND V10.B16, V12.B16, V12.B16
-	TBZ $1, R5, single741
+	TBZ $1, R5, single749
 	FMOVD F12, 0(R3)
-	TBZ $0, R5, stored742
+	TBZ $0, R5, stored750
 	ADD $8, R3, R26
 	VST1 V12.S[2], (R26)
-	B stored742
+	B stored750
 
-single741:
+single749:
 	FMOVS F12, 0(R3)
 
-stored742:
+stored750:
 	WORD $0x6e25dd8c // FMUL V12.4S, V12.4S, V5.4S
 	WORD $0x6ea1f98c // FSQRT V12.4S, V12.4S
 	WORD $0x4e26d58c // FADD V12.4S, V12.4S, V6.4S
 	WORD $0x6e2cfeac // FDIV V12.4S, V21.4S, V12.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V12.S4, V4.S4, V11.S4
-	TBZ $1, R5, single743
+	TBZ $1, R5, single751
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored744
+	TBZ $0, R5, stored752
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored744
+	B stored752
 
-single743:
+single751:
 	FMOVS F11, 0(R0)
 
-stored744:
+stored752:
 
 done:
 	RET
@@ -12037,125 +12194,125 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R5, single745
+	TBZ $1, R5, single753
 	FMOVD 0(R0), F16
-	TBZ $0, R5, loaded746
+	TBZ $0, R5, loaded754
 	ADD $8, R0, R26
 	VLD1 (R26), V16.S[2]
-	B loaded746
+	B loaded754
 
-single745:
+single753:
 	FMOVS 0(R0), F16
 
-loaded746:
-	TBZ $1, R5, single747
+loaded754:
+	TBZ $1, R5, single755
 	FMOVD 0(R4), F15
-	TBZ $0, R5, loaded748
+	TBZ $0, R5, loaded756
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded748
+	B loaded756
 
-single747:
+single755:
 	FMOVS 0(R4), F15
 
-loaded748:
+loaded756:
 	VFMLA V16.S4, V7.S4, V15.S4
-	TBZ $1, R5, single749
+	TBZ $1, R5, single757
 	FMOVD 0(R1), F11
-	TBZ $0, R5, loaded750
+	TBZ $0, R5, loaded758
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded750
+	B loaded758
 
-single749:
+single757:
 	FMOVS 0(R1), F11
 
-loaded750:
+loaded758:
 	WORD $0x6e2fdc32 // FMUL V18.4S, V1.4S, V15.4S
 	VFMLA V11.S4, V0.S4, V18.S4
 	VCMTST V10.S4, V18.S4, V11.S4
 	VAND V11.B16, V18.B16, V18.B16
-	TBZ $1, R5, single751
+	TBZ $1, R5, single759
 	FMOVD F18, 0(R1)
-	TBZ $0, R5, stored752
+	TBZ $0, R5, stored760
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored752
+	B stored760
 
-single751:
+single759:
 	FMOVS F18, 0(R1)
 
-stored752:
-	TBZ $1, R5, single753
+stored760:
+	TBZ $1, R5, single761
 	FMOVD 0(R2), F11
-	TBZ $0, R5, loaded754
+	TBZ $0, R5, loaded762
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded754
+	B loaded762
 
-single753:
+single761:
 	FMOVS 0(R2), F11
 
-loaded754:
+loaded762:
 	WORD $0x6e2fdc71 // FMUL V17.4S, V3.4S, V15.4S
 	WORD $0x6e2fde2f // FMUL V15.4S, V17.4S, V15.4S
 	VFMLA V11.S4, V2.S4, V15.S4
 	VCMTST V10.S4, V15.S4, V11.S4
 	VAND V11.B16, V15.B16, V15.B16
-	TBZ $1, R5, single755
+	TBZ $1, R5, single763
 	FMOVD F15, 0(R2)
-	TBZ $0, R5, stored756
+	TBZ $0, R5, stored764
 	ADD $8, R2, R26
 	VST1 V15.S[2], (R26)
-	B stored756
+	B stored764
 
-single755:
+single763:
 	FMOVS F15, 0(R2)
 
-stored756:
-	TBZ $1, R5, single757
+stored764:
+	TBZ $1, R5, single765
 	FMOVD 0(R3), F11
-	TBZ $0, R5, loaded758
+	TBZ $0, R5, loaded766
 	ADD $8, R3, R26
 	VLD1 (R26), V11.S[2]
-	B loaded758
+	B loaded766
 
-single757:
+single765:
 	FMOVS 0(R3), F11
 
-loaded758:
+loaded766:
 	WORD $0x6eabe5f1 // FCMGT V17.4S, V15.4S, V11.4S
 	WORD $0x6eb11deb // BIT V11.16B, V15.16B, V17.16B
 	VCMTST V10.S4, V11.S4, V15.S4
 	VAND V15.B16, V11.B16, V11.B16
-	TBZ $1, R5, single759
+	TBZ $1, R5, single767
 	FMOVD F11, 0(R3)
-	TBZ $0, R5, stored760
+	TBZ $0, R5, stored768
 	ADD $8, R3, R26
 	VST1 V11.S[2], (R26)
-	B stored760
+	B stored768
 
-single759:
+single767:
 	FMOVS F11, 0(R3)
 
-stored760:
+stored768:
 	WORD $0x6e25dd6f // FMUL V15.4S, V11.4S, V5.4S
 	WORD $0x6ea1f9ef // FSQRT V15.4S, V15.4S
 	WORD $0x4e26d5eb // FADD V11.4S, V15.4S, V6.4S
 	WORD $0x6e2bfe4b // FDIV V11.4S, V18.4S, V11.4S
 	WORD $0x6e30dd10 // FMUL V16.4S, V8.4S, V16.4S
 	VFMLS V11.S4, V4.S4, V16.S4
-	TBZ $1, R5, single761
+	TBZ $1, R5, single769
 	FMOVD F16, 0(R0)
-	TBZ $0, R5, stored762
+	TBZ $0, R5, stored770
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored762
+	B stored770
 
-single761:
+single769:
 	FMOVS F16, 0(R0)
 
-stored762:
+stored770:
 
 done:
 	RET
@@ -12275,69 +12432,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single763
+	TBZ $1, R3, single771
 	FMOVD 0(R0), F5
-	TBZ $0, R3, loaded764
+	TBZ $0, R3, loaded772
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded764
+	B loaded772
 
-single763:
+single771:
 	FMOVS 0(R0), F5
 
-loaded764:
-	TBZ $1, R3, single765
+loaded772:
+	TBZ $1, R3, single773
 	FMOVD 0(R2), F6
-	TBZ $0, R3, loaded766
+	TBZ $0, R3, loaded774
 	ADD $8, R2, R26
 	VLD1 (R26), V6.S[2]
-	B loaded766
+	B loaded774
 
-single765:
+single773:
 	FMOVS 0(R2), F6
 
-loaded766:
+loaded774:
 	VFMLA V5.S4, V2.S4, V6.S4
-	TBZ $1, R3, single767
+	TBZ $1, R3, single775
 	FMOVD 0(R1), F4
-	TBZ $0, R3, loaded768
+	TBZ $0, R3, loaded776
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded768
+	B loaded776
 
-single767:
+single775:
 	FMOVS 0(R1), F4
 
-loaded768:
+loaded776:
 	VFMLA V6.S4, V6.S4, V4.S4
 	VCMTST V3.S4, V4.S4, V15.S4
 	VAND V15.B16, V4.B16, V4.B16
-	TBZ $1, R3, single769
+	TBZ $1, R3, single777
 	FMOVD F4, 0(R1)
-	TBZ $0, R3, stored770
+	TBZ $0, R3, stored778
 	ADD $8, R1, R26
 	VST1 V4.S[2], (R26)
-	B stored770
+	B stored778
 
-single769:
+single777:
 	FMOVS F4, 0(R1)
 
-stored770:
+stored778:
 	WORD $0x6ea1f884 // FSQRT V4.4S, V4.4S
 	WORD $0x4e21d484 // FADD V4.4S, V4.4S, V1.4S
 	WORD $0x6e24fcc4 // FDIV V4.4S, V6.4S, V4.4S
 	VFMLS V4.S4, V0.S4, V5.S4
-	TBZ $1, R3, single771
+	TBZ $1, R3, single779
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored772
+	TBZ $0, R3, stored780
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored772
+	B stored780
 
-single771:
+single779:
 	FMOVS F5, 0(R0)
 
-stored772:
+stored780:
 
 done:
 	RET
@@ -12471,71 +12628,71 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V9.S[3]
 	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
-	TBZ $1, R3, single773
+	TBZ $1, R3, single781
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded774
+	TBZ $0, R3, loaded782
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded774
+	B loaded782
 
-single773:
+single781:
 	FMOVS 0(R0), F7
 
-loaded774:
-	TBZ $1, R3, single775
+loaded782:
+	TBZ $1, R3, single783
 	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded776
+	TBZ $0, R3, loaded784
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded776
+	B loaded784
 
-single775:
+single783:
 	FMOVS 0(R2), F8
 
-loaded776:
+loaded784:
 	VFMLA V7.S4, V4.S4, V8.S4
 	WORD $0x6e28dc26 // FMUL V6.4S, V1.4S, V8.4S
-	TBZ $1, R3, single777
+	TBZ $1, R3, single785
 	FMOVD 0(R1), F17
-	TBZ $0, R3, loaded778
+	TBZ $0, R3, loaded786
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded778
+	B loaded786
 
-single777:
+single785:
 	FMOVS 0(R1), F17
 
-loaded778:
+loaded786:
 	WORD $0x6e28dcc6 // FMUL V6.4S, V6.4S, V8.4S
 	VFMLA V17.S4, V0.S4, V6.S4
 	VCMTST V5.S4, V6.S4, V17.S4
 	VAND V17.B16, V6.B16, V6.B16
-	TBZ $1, R3, single779
+	TBZ $1, R3, single787
 	FMOVD F6, 0(R1)
-	TBZ $0, R3, stored780
+	TBZ $0, R3, stored788
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored780
+	B stored788
 
-single779:
+single787:
 	FMOVS F6, 0(R1)
 
-stored780:
+stored788:
 	WORD $0x6ea1f8c6 // FSQRT V6.4S, V6.4S
 	WORD $0x4e22d4c6 // FADD V6.4S, V6.4S, V2.4S
 	WORD $0x6e26fd06 // FDIV V6.4S, V8.4S, V6.4S
 	VFMLS V6.S4, V3.S4, V7.S4
-	TBZ $1, R3, single781
+	TBZ $1, R3, single789
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored782
+	TBZ $0, R3, stored790
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored782
+	B stored790
 
-single781:
+single789:
 	FMOVS F7, 0(R0)
 
-stored782:
+stored790:
 
 done:
 	RET
@@ -12714,81 +12871,81 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single783
+	TBZ $1, R4, single791
 	FMOVD 0(R0), F26
-	TBZ $0, R4, loaded784
+	TBZ $0, R4, loaded792
 	ADD $8, R0, R26
 	VLD1 (R26), V26.S[2]
-	B loaded784
+	B loaded792
 
-single783:
+single791:
 	FMOVS 0(R0), F26
 
-loaded784:
-	TBZ $1, R4, single785
+loaded792:
+	TBZ $1, R4, single793
 	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded786
+	TBZ $0, R4, loaded794
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded786
+	B loaded794
 
-single785:
+single793:
 	FMOVS 0(R3), F9
 
-loaded786:
+loaded794:
 	VFMLA V26.S4, V4.S4, V9.S4
 	WORD $0x6e29dc28 // FMUL V8.4S, V1.4S, V9.4S
-	TBZ $1, R4, single787
+	TBZ $1, R4, single795
 	FMOVD 0(R1), F7
-	TBZ $0, R4, loaded788
+	TBZ $0, R4, loaded796
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded788
+	B loaded796
 
-single787:
+single795:
 	FMOVS 0(R1), F7
 
-loaded788:
+loaded796:
 	WORD $0x6e29dd19 // FMUL V25.4S, V8.4S, V9.4S
 	VFMLA V7.S4, V0.S4, V25.S4
 	VCMTST V5.S4, V25.S4, V7.S4
 	VAND V7.B16, V25.B16, V25.B16
-	TBZ $1, R4, single789
+	TBZ $1, R4, single797
 	FMOVD F25, 0(R1)
-	TBZ $0, R4, stored790
+	TBZ $0, R4, stored798
 	ADD $8, R1, R26
 	VST1 V25.S[2], (R26)
-	B stored790
+	B stored798
 
-single789:
+single797:
 	FMOVS F25, 0(R1)
 
-stored790:
-	TBZ $1, R4, single791
+stored798:
+	TBZ $1, R4, single799
 	FMOVD 0(R2), F7
-	TBZ $0, R4, loaded792
+	TBZ $0, R4, loaded800
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded792
+	B loaded800
 
-single791:
+single799:
 	FMOVS 0(R2), F7
 
-loaded792:
+loaded800:
 	VFMLA V7.S4, V0.S4, V8.S4
 	VCMTST V5.S4, V8.S4, V7.S4
 	VAND V7.B16, V8.B16, V8.B16
-	TBZ $1, R4, single793
+	TBZ $1, R4, single801
 	FMOVD F8, 0(R2)
-	TBZ $0, R4, stored794
+	TBZ $0, R4, stored802
 	ADD $8, R2, R26
 	VST1 V8.S[2], (R26)
-	B stored794
+	B stored802
 
-single793:
+single801:
 	FMOVS F8, 0(R2)
 
-stored794:
+stored802:
 	VFMLS V8.S4, V8.S4, V25.S4
 	WORD $0x6eb9e4c8 // FCMGT V8.4S, V6.4S, V25.4S
 	WORD $0x6ea81cd9 // BIT V25.16B, V6.16B, V8.16B
@@ -12796,17 +12953,17 @@ stored794:
 	WORD $0x4e22d739 // FADD V25.4S, V25.4S, V2.4S
 	WORD $0x6e39fd39 // FDIV V25.4S, V9.4S, V25.4S
 	VFMLS V25.S4, V3.S4, V26.S4
-	TBZ $1, R4, single795
+	TBZ $1, R4, single803
 	FMOVD F26, 0(R0)
-	TBZ $0, R4, stored796
+	TBZ $0, R4, stored804
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored796
+	B stored804
 
-single795:
+single803:
 	FMOVS F26, 0(R0)
 
-stored796:
+stored804:
 
 done:
 	RET
@@ -12970,96 +13127,96 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single797
+	TBZ $1, R4, single805
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded798
+	TBZ $0, R4, loaded806
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded798
+	B loaded806
 
-single797:
+single805:
 	FMOVS 0(R0), F8
 
-loaded798:
-	TBZ $1, R4, single799
+loaded806:
+	TBZ $1, R4, single807
 	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded800
+	TBZ $0, R4, loaded808
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded800
+	B loaded808
 
-single799:
+single807:
 	FMOVS 0(R3), F9
 
-loaded800:
+loaded808:
 	VFMLA V8.S4, V5.S4, V9.S4
 	WORD $0x6e29dc27 // FMUL V7.4S, V1.4S, V9.4S
-	TBZ $1, R4, single801
+	TBZ $1, R4, single809
 	FMOVD 0(R1), F18
-	TBZ $0, R4, loaded802
+	TBZ $0, R4, loaded810
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded802
+	B loaded810
 
-single801:
+single809:
 	FMOVS 0(R1), F18
 
-loaded802:
+loaded810:
 	WORD $0x6e29dce7 // FMUL V7.4S, V7.4S, V9.4S
 	VFMLA V18.S4, V0.S4, V7.S4
 	VCMTST V6.S4, V7.S4, V18.S4
 	VAND V18.B16, V7.B16, V7.B16
-	TBZ $1, R4, single803
+	TBZ $1, R4, single811
 	FMOVD F7, 0(R1)
-	TBZ $0, R4, stored804
+	TBZ $0, R4, stored812
 	ADD $8, R1, R26
 	VST1 V7.S[2], (R26)
-	B stored804
+	B stored812
 
-single803:
+single811:
 	FMOVS F7, 0(R1)
 
-stored804:
+stored812:
 	WORD $0x6ea1f8e7 // FSQRT V7.4S, V7.4S
 	WORD $0x4e22d4e7 // FADD V7.4S, V7.4S, V2.4S
 	WORD $0x6e27fd27 // FDIV V7.4S, V9.4S, V7.4S
-	TBZ $1, R4, single805
+	TBZ $1, R4, single813
 	FMOVD 0(R2), F9
-	TBZ $0, R4, loaded806
+	TBZ $0, R4, loaded814
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded806
+	B loaded814
 
-single805:
+single813:
 	FMOVS 0(R2), F9
 
-loaded806:
+loaded814:
 	VFMLA V9.S4, V3.S4, V7.S4
 	VCMTST V6.S4, V7.S4, V9.S4
 	VAND V9.B16, V7.B16, V7.B16
-	TBZ $1, R4, single807
+	TBZ $1, R4, single815
 	FMOVD F7, 0(R2)
-	TBZ $0, R4, stored808
+	TBZ $0, R4, stored816
 	ADD $8, R2, R26
 	VST1 V7.S[2], (R26)
-	B stored808
+	B stored816
 
-single807:
+single815:
 	FMOVS F7, 0(R2)
 
-stored808:
+stored816:
 	VFMLS V7.S4, V4.S4, V8.S4
-	TBZ $1, R4, single809
+	TBZ $1, R4, single817
 	FMOVD F8, 0(R0)
-	TBZ $0, R4, stored810
+	TBZ $0, R4, stored818
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored810
+	B stored818
 
-single809:
+single817:
 	FMOVS F8, 0(R0)
 
-stored810:
+stored818:
 
 done:
 	RET
@@ -13268,124 +13425,124 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R5, single811
+	TBZ $1, R5, single819
 	FMOVD 0(R0), F27
-	TBZ $0, R5, loaded812
+	TBZ $0, R5, loaded820
 	ADD $8, R0, R26
 	VLD1 (R26), V27.S[2]
-	B loaded812
+	B loaded820
 
-single811:
+single819:
 	FMOVS 0(R0), F27
 
-loaded812:
-	TBZ $1, R5, single813
+loaded820:
+	TBZ $1, R5, single821
 	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded814
+	TBZ $0, R5, loaded822
 	ADD $8, R4, R26
 	VLD1 (R26), V10.S[2]
-	B loaded814
+	B loaded822
 
-single813:
+single821:
 	FMOVS 0(R4), F10
 
-loaded814:
+loaded822:
 	VFMLA V27.S4, V5.S4, V10.S4
 	WORD $0x6e2adc29 // FMUL V9.4S, V1.4S, V10.4S
-	TBZ $1, R5, single815
+	TBZ $1, R5, single823
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded816
+	TBZ $0, R5, loaded824
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded816
+	B loaded824
 
-single815:
+single823:
 	FMOVS 0(R1), F8
 
-loaded816:
+loaded824:
 	WORD $0x6e2add3a // FMUL V26.4S, V9.4S, V10.4S
 	VFMLA V8.S4, V0.S4, V26.S4
 	VCMTST V6.S4, V26.S4, V8.S4
 	VAND V8.B16, V26.B16, V26.B16
-	TBZ $1, R5, single817
+	TBZ $1, R5, single825
 	FMOVD F26, 0(R1)
-	TBZ $0, R5, stored818
+	TBZ $0, R5, stored826
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored818
+	B stored826
 
-single817:
+single825:
 	FMOVS F26, 0(R1)
 
-stored818:
-	TBZ $1, R5, single819
+stored826:
+	TBZ $1, R5, single827
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded820
+	TBZ $0, R5, loaded828
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded820
+	B loaded828
 
-single819:
+single827:
 	FMOVS 0(R2), F8
 
-loaded820:
+loaded828:
 	VFMLA V8.S4, V0.S4, V9.S4
 	VCMTST V6.S4, V9.S4, V8.S4
 	VAND V8.B16, V9.B16, V9.B16
-	TBZ $1, R5, single821
+	TBZ $1, R5, single829
 	FMOVD F9, 0(R2)
-	TBZ $0, R5, stored822
+	TBZ $0, R5, stored830
 	ADD $8, R2, R26
 	VST1 V9.S[2], (R26)
-	B stored822
+	B stored830
 
-single821:
+single829:
 	FMOVS F9, 0(R2)
 
-stored822:
+stored830:
 	VFMLS V9.S4, V9.S4, V26.S4
 	WORD $0x6ebae4e9 // FCMGT V9.4S, V7.4S, V26.4S
 	WORD $0x6ea91cfa // BIT V26.16B, V7.16B, V9.16B
 	WORD $0x6ea1fb5a // FSQRT V26.4S, V26.4S
 	WORD $0x4e22d75a // FADD V26.4S, V26.4S, V2.4S
 	WORD $0x6e3afd5a // FDIV V26.4S, V10.4S, V26.4S
-	TBZ $1, R5, single823
+	TBZ $1, R5, single831
 	FMOVD 0(R3), F10
-	TBZ $0, R5, loaded824
+	TBZ $0, R5, loaded832
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded824
+	B loaded832
 
-single823:
+single831:
 	FMOVS 0(R3), F10
 
-loaded824:
+loaded832:
 	VFMLA V10.S4, V3.S4, V26.S4
 	VCMTST V6.S4, V26.S4, V10.S4
 	VAND V10.B16, V26.B16, V26.B16
-	TBZ $1, R5, single825
+	TBZ $1, R5, single833
 	FMOVD F26, 0(R3)
-	TBZ $0, R5, stored826
+	TBZ $0, R5, stored834
 	ADD $8, R3, R26
 	VST1 V26.S[2], (R26)
-	B stored826
+	B stored834
 
-single825:
+single833:
 	FMOVS F26, 0(R3)
 
-stored826:
+stored834:
 	VFMLS V26.S4, V4.S4, V27.S4
-	TBZ $1, R5, single827
+	TBZ $1, R5, single835
 	FMOVD F27, 0(R0)
-	TBZ $0, R5, stored828
+	TBZ $0, R5, stored836
 	ADD $8, R0, R26
 	VST1 V27.S[2], (R26)
-	B stored828
+	B stored836
 
-single827:
+single835:
 	FMOVS F27, 0(R0)
 
-stored828:
+stored836:
 
 done:
 	RET
@@ -13537,73 +13694,73 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R3, single829
+	TBZ $1, R3, single837
 	FMOVD 0(R2), F11
-	TBZ $0, R3, loaded830
+	TBZ $0, R3, loaded838
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded830
+	B loaded838
 
-single829:
+single837:
 	FMOVS 0(R2), F11
 
-loaded830:
-	TBZ $1, R3, single831
+loaded838:
+	TBZ $1, R3, single839
 	FMOVD 0(R1), F12
-	TBZ $0, R3, loaded832
+	TBZ $0, R3, loaded840
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded832
+	B loaded840
 
-single831:
+single839:
 	FMOVS 0(R1), F12
 
-loaded832:
+loaded840:
 	WORD $0x6e2bdc2a // FMUL V10.4S, V1.4S, V11.4S
 	VFMLA V12.S4, V0.S4, V10.S4
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V12.S4, V2.S4, V11.S4
 	VCMTST V6.S4, V11.S4, V12.S4
 	VAND V12.B16, V11.B16, V11.B16
-	TBZ $1, R3, single833
+	TBZ $1, R3, single841
 	FMOVD F11, 0(R1)
-	TBZ $0, R3, stored834
+	TBZ $0, R3, stored842
 	ADD $8, R1, R26
 	VST1 V11.S[2], (R26)
-	B stored834
+	B stored842
 
-single833:
+single841:
 	FMOVS F11, 0(R1)
 
-stored834:
+stored842:
 	WORD $0x6ea7e54b // FCMGT V11.4S, V10.4S, V7.4S
 	WORD $0x6eaae4ea // FCMGT V10.4S, V7.4S, V10.4S
 	VAND V10.B16, V8.B16, V10.B16
 	WORD $0x6eab1d2a // BIT V10.16B, V9.16B, V11.16B
-	TBZ $1, R3, single835
+	TBZ $1, R3, single843
 	FMOVD 0(R0), F11
-	TBZ $0, R3, loaded836
+	TBZ $0, R3, loaded844
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded836
+	B loaded844
 
-single835:
+single843:
 	FMOVS 0(R0), F11
 
-loaded836:
+loaded844:
 	WORD $0x6e2bdcab // FMUL V11.4S, V5.4S, V11.4S
 	VFMLS V10.S4, V4.S4, V11.S4
-	TBZ $1, R3, single837
+	TBZ $1, R3, single845
 	FMOVD F11, 0(R0)
-	TBZ $0, R3, stored838
+	TBZ $0, R3, stored846
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored838
+	B stored846
 
-single837:
+single845:
 	FMOVS F11, 0(R0)
 
-stored838:
+stored846:
 
 done:
 	RET
@@ -13669,30 +13826,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R2, single839
+	TBZ $1, R2, single847
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded840
+	TBZ $0, R2, loaded848
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded840
+	B loaded848
 
-single839:
+single847:
 	FMOVS 0(R1), F3
 
-loaded840:
+loaded848:
 	WORD $0x6ea3e402 // FCMGT V2.4S, V0.4S, V3.4S
 	WORD $0x6ea21c03 // BIT V3.16B, V0.16B, V2.16B
-	TBZ $1, R2, single841
+	TBZ $1, R2, single849
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored842
+	TBZ $0, R2, stored850
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored842
+	B stored850
 
-single841:
+single849:
 	FMOVS F3, 0(R0)
 
-stored842:
+stored850:
 
 done:
 	RET
@@ -13766,41 +13923,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single843
+	TBZ $1, R3, single851
 	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded844
+	TBZ $0, R3, loaded852
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded844
+	B loaded852
 
-single843:
+single851:
 	FMOVS 0(R2), F8
 
-loaded844:
+loaded852:
 	WORD $0x6ea0e508 // FCMGT V8.4S, V8.4S, V0.4S
-	TBZ $1, R3, single845
+	TBZ $1, R3, single853
 	FMOVD 0(R1), F6
-	TBZ $0, R3, loaded846
+	TBZ $0, R3, loaded854
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded846
+	B loaded854
 
-single845:
+single853:
 	FMOVS 0(R1), F6
 
-loaded846:
+loaded854:
 	VAND V8.B16, V6.B16, V6.B16
-	TBZ $1, R3, single847
+	TBZ $1, R3, single855
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored848
+	TBZ $0, R3, stored856
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored848
+	B stored856
 
-single847:
+single855:
 	FMOVS F6, 0(R0)
 
-stored848:
+stored856:
 
 done:
 	RET
@@ -13957,17 +14114,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single849
+	TBZ $1, R2, single857
 	FMOVD 0(R1), F20
-	TBZ $0, R2, loaded850
+	TBZ $0, R2, loaded858
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded850
+	B loaded858
 
-single849:
+single857:
 	FMOVS 0(R1), F20
 
-loaded850:
+loaded858:
 	VORR V20.B16, V0.B16, V22.B16
 	WORD $0x6eb6e42d // FCMGT V13.4S, V1.4S, V22.4S
 	WORD $0x6ead1c36 // BIT V22.16B, V1.16B, V13.16B
@@ -13995,17 +14152,17 @@ loaded850:
 	VFMLA V22.S4, V13.S4, V21.S4
 	WORD $0x6e35fe75 // FDIV V21.4S, V19.4S, V21.4S
 	WORD $0x6ee01eb4 // BIF V20.16B, V21.16B, V0.16B
-	TBZ $1, R2, single851
+	TBZ $1, R2, single859
 	FMOVD F20, 0(R0)
-	TBZ $0, R2, stored852
+	TBZ $0, R2, stored860
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored852
+	B stored860
 
-single851:
+single859:
 	FMOVS F20, 0(R0)
 
-stored852:
+stored860:
 
 done:
 	RET
@@ -14084,42 +14241,42 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R3, single853
+	TBZ $1, R3, single861
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded854
+	TBZ $0, R3, loaded862
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded854
+	B loaded862
 
-single853:
+single861:
 	FMOVS 0(R2), F2
 
-loaded854:
-	TBZ $1, R3, single855
+loaded862:
+	TBZ $1, R3, single863
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded856
+	TBZ $0, R3, loaded864
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded856
+	B loaded864
 
-single855:
+single863:
 	FMOVS 0(R1), F3
 
-loaded856:
+loaded864:
 	VMOV V0.B16, V9.B16
 	VFMLS V2.S4, V2.S4, V9.S4
 	WORD $0x6e29dc69 // FMUL V9.4S, V3.4S, V9.4S
-	TBZ $1, R3, single857
+	TBZ $1, R3, single865
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored858
+	TBZ $0, R3, stored866
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored858
+	B stored866
 
-single857:
+single865:
 	FMOVS F9, 0(R0)
 
-stored858:
+stored866:
 
 done:
 	RET
@@ -14148,13 +14305,148 @@ TEXT ·ExpSumNEON(SB), NOSPLIT, $0-44
 	VDUP R26, V7.S4
 	MOVD $0x3c091cd5, R26
 	VDUP R26, V8.S4
+	CMP $5, R3
+	BGE many
+	CMP $0, R0
+	BNE many
+	CMP $0, R3
+	BEQ many
 	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
+	CMP $4, R3
+	BLT few
+	FMOVQ 0(R2), F10
+	WORD $0x4ea0d54a // FSUB V10.4S, V10.4S, V0.4S
+	WORD $0x6e21dd4a // FMUL V10.4S, V10.4S, V1.4S
+	WORD $0x6eaae44b // FCMGT V11.4S, V2.4S, V10.4S
+	WORD $0x6eab1c4a // BIT V10.16B, V2.16B, V11.16B
+	VMOV V4.B16, V11.B16
+	VFMLA V3.S4, V10.S4, V11.S4
+	WORD $0x4ea4d56c // FSUB V12.4S, V11.4S, V4.4S
+	VFMLS V5.S4, V12.S4, V10.S4
+	VFMLS V6.S4, V12.S4, V10.S4
+	VMOV V8.B16, V13.B16
+	VFMLA V10.S4, V7.S4, V13.S4
+	MOVD $0x3d2aac5c, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V14.B16
+	VFMLA V10.S4, V13.S4, V14.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V13.B16
+	VFMLA V10.S4, V14.S4, V13.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V14.B16
+	VFMLA V10.S4, V13.S4, V14.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V13.B16
+	VFMLA V10.S4, V14.S4, V13.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V14.B16
+	VFMLA V10.S4, V13.S4, V14.S4
+	VSHL $23, V11.S4, V10.S4
+	WORD $0x6e2addcb // FMUL V11.4S, V14.4S, V10.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V13.S4
+	WORD $0x6e2ddd6b // FMUL V11.4S, V11.4S, V13.4S
+	FMOVQ F11, 0(R1)
+	WORD $0x4e2bd529 // FADD V9.4S, V9.4S, V11.4S
+	B few_lanes
+
+few:
+	VDUP R3, V11.S4
+	SUB $0, R3, R26
+	VMOV R26, V11.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V11.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V11.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V11.S[3]
+	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
+	TBZ $1, R3, single867
+	FMOVD 0(R2), F12
+	TBZ $0, R3, loaded868
+	ADD $8, R2, R26
+	VLD1 (R26), V12.S[2]
+	B loaded868
+
+single867:
+	FMOVS 0(R2), F12
+
+loaded868:
+	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
+	WORD $0x6e21dd8c // FMUL V12.4S, V12.4S, V1.4S
+	WORD $0x6eace44e // FCMGT V14.4S, V2.4S, V12.4S
+	WORD $0x6eae1c4c // BIT V12.16B, V2.16B, V14.16B
+	VMOV V4.B16, V14.B16
+	VFMLA V3.S4, V12.S4, V14.S4
+	WORD $0x4ea4d5cd // FSUB V13.4S, V14.4S, V4.4S
+	VFMLS V5.S4, V13.S4, V12.S4
+	VFMLS V6.S4, V13.S4, V12.S4
+	VMOV V8.B16, V10.B16
+	VFMLA V12.S4, V7.S4, V10.S4
+	MOVD $0x3d2aac5c, R26
+	VDUP R26, V16.S4
+	VMOV V16.B16, V15.B16
+	VFMLA V12.S4, V10.S4, V15.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V16.S4
+	VMOV V16.B16, V10.B16
+	VFMLA V12.S4, V15.S4, V10.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V16.S4
+	VMOV V16.B16, V15.B16
+	VFMLA V12.S4, V10.S4, V15.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V16.S4
+	VMOV V16.B16, V10.B16
+	VFMLA V12.S4, V15.S4, V10.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V16.S4
+	VMOV V16.B16, V15.B16
+	VFMLA V12.S4, V10.S4, V15.S4
+	VSHL $23, V14.S4, V12.S4
+	WORD $0x6e2cddee // FMUL V14.4S, V15.4S, V12.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V10.S4
+	WORD $0x6e2addce // FMUL V14.4S, V14.4S, V10.4S
+	TBZ $1, R3, single869
+	FMOVD F14, 0(R1)
+	TBZ $0, R3, stored870
+	ADD $8, R1, R26
+	VST1 V14.S[2], (R26)
+	B stored870
+
+single869:
+	FMOVS F14, 0(R1)
+
+stored870:
+	MOVD $0x00000000, R26
+	VDUP R26, V13.S4
+	WORD $0x6eeb1dae // BIF V14.16B, V13.16B, V11.16B
+	WORD $0x4e2ed529 // FADD V9.4S, V9.4S, V14.4S
+
+few_lanes:
+	VEXT $8, V9.B16, V9.B16, V11.B16
+	WORD $0x4e2bd529 // FADD V9.4S, V9.4S, V11.4S
+	VMOV V9.S[1], V11.S[0]
+	WORD $0x4e2bd529 // FADD V9.4S, V9.4S, V11.4S
 	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x4e2bd529 // FADD V9.4S, V9.4S, V11.4S
+	FMOVS F9, ret+40(FP)
+	RET
+
+many:
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V11.B16, V11.B16, V11.B16
 	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V13.B16, V13.B16, V13.B16
 	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V12.B16, V12.B16, V12.B16
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
@@ -14167,12 +14459,12 @@ TEXT ·ExpSumNEON(SB), NOSPLIT, $0-44
 	CMP $0, R0
 	BEQ start
 	FMOVQ 0(R0), F9
-	FMOVQ 16(R0), F10
-	FMOVQ 32(R0), F11
-	FMOVQ 48(R0), F12
-	FMOVQ 64(R0), F13
-	FMOVQ 80(R0), F14
-	FMOVQ 96(R0), F15
+	FMOVQ 16(R0), F11
+	FMOVQ 32(R0), F14
+	FMOVQ 48(R0), F13
+	FMOVQ 64(R0), F15
+	FMOVQ 80(R0), F10
+	FMOVQ 96(R0), F12
 	FMOVQ 112(R0), F16
 	FMOVQ 128(R0), F17
 	FMOVQ 144(R0), F18
@@ -14265,7 +14557,7 @@ blocks:
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf7b // FMUL V27.4S, V27.4S, V28.4S
 	FMOVQ F27, 16(R1)
-	WORD $0x4e3bd54a // FADD V10.4S, V10.4S, V27.4S
+	WORD $0x4e3bd56b // FADD V11.4S, V11.4S, V27.4S
 	FMOVQ 32(R2), F27
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
@@ -14304,7 +14596,7 @@ blocks:
 	VDUP R26, V28.S4
 	WORD $0x6e3cdfbd // FMUL V29.4S, V29.4S, V28.4S
 	FMOVQ F29, 32(R1)
-	WORD $0x4e3dd56b // FADD V11.4S, V11.4S, V29.4S
+	WORD $0x4e3dd5ce // FADD V14.4S, V14.4S, V29.4S
 	FMOVQ 48(R2), F29
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6e21dfbd // FMUL V29.4S, V29.4S, V1.4S
@@ -14343,7 +14635,7 @@ blocks:
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf39 // FMUL V25.4S, V25.4S, V28.4S
 	FMOVQ F25, 48(R1)
-	WORD $0x4e39d58c // FADD V12.4S, V12.4S, V25.4S
+	WORD $0x4e39d5ad // FADD V13.4S, V13.4S, V25.4S
 	FMOVQ 64(R2), F25
 	WORD $0x4ea0d739 // FSUB V25.4S, V25.4S, V0.4S
 	WORD $0x6e21df39 // FMUL V25.4S, V25.4S, V1.4S
@@ -14382,7 +14674,7 @@ blocks:
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf5a // FMUL V26.4S, V26.4S, V28.4S
 	FMOVQ F26, 64(R1)
-	WORD $0x4e3ad5ad // FADD V13.4S, V13.4S, V26.4S
+	WORD $0x4e3ad5ef // FADD V15.4S, V15.4S, V26.4S
 	FMOVQ 80(R2), F26
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
@@ -14421,7 +14713,7 @@ blocks:
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf7b // FMUL V27.4S, V27.4S, V28.4S
 	FMOVQ F27, 80(R1)
-	WORD $0x4e3bd5ce // FADD V14.4S, V14.4S, V27.4S
+	WORD $0x4e3bd54a // FADD V10.4S, V10.4S, V27.4S
 	FMOVQ 96(R2), F27
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
@@ -14460,7 +14752,7 @@ blocks:
 	VDUP R26, V28.S4
 	WORD $0x6e3cdfbd // FMUL V29.4S, V29.4S, V28.4S
 	FMOVQ F29, 96(R1)
-	WORD $0x4e3dd5ef // FADD V15.4S, V15.4S, V29.4S
+	WORD $0x4e3dd58c // FADD V12.4S, V12.4S, V29.4S
 	FMOVQ 112(R2), F29
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6e21dfbd // FMUL V29.4S, V29.4S, V1.4S
@@ -14903,7 +15195,7 @@ blocks_end:
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf7b // FMUL V27.4S, V27.4S, V28.4S
 	FMOVQ F27, 0(R1)
-	WORD $0x4e3bd54a // FADD V10.4S, V10.4S, V27.4S
+	WORD $0x4e3bd56b // FADD V11.4S, V11.4S, V27.4S
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
@@ -14947,7 +15239,7 @@ blocks_end:
 	VDUP R26, V28.S4
 	WORD $0x6e3cdfbd // FMUL V29.4S, V29.4S, V28.4S
 	FMOVQ F29, 0(R1)
-	WORD $0x4e3dd56b // FADD V11.4S, V11.4S, V29.4S
+	WORD $0x4e3dd5ce // FADD V14.4S, V14.4S, V29.4S
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
@@ -14991,7 +15283,7 @@ blocks_end:
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf39 // FMUL V25.4S, V25.4S, V28.4S
 	FMOVQ F25, 0(R1)
-	WORD $0x4e39d58c // FADD V12.4S, V12.4S, V25.4S
+	WORD $0x4e39d5ad // FADD V13.4S, V13.4S, V25.4S
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
@@ -15035,7 +15327,7 @@ blocks_end:
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf5a // FMUL V26.4S, V26.4S, V28.4S
 	FMOVQ F26, 0(R1)
-	WORD $0x4e3ad5ad // FADD V13.4S, V13.4S, V26.4S
+	WORD $0x4e3ad5ef // FADD V15.4S, V15.4S, V26.4S
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
@@ -15079,7 +15371,7 @@ blocks_end:
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf7b // FMUL V27.4S, V27.4S, V28.4S
 	FMOVQ F27, 0(R1)
-	WORD $0x4e3bd5ce // FADD V14.4S, V14.4S, V27.4S
+	WORD $0x4e3bd54a // FADD V10.4S, V10.4S, V27.4S
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
@@ -15123,7 +15415,7 @@ blocks_end:
 	VDUP R26, V28.S4
 	WORD $0x6e3cdfbd // FMUL V29.4S, V29.4S, V28.4S
 	FMOVQ F29, 0(R1)
-	WORD $0x4e3dd5ef // FADD V15.4S, V15.4S, V29.4S
+	WORD $0x4e3dd58c // FADD V12.4S, V12.4S, V29.4S
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
@@ -15538,17 +15830,17 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single859
+	TBZ $1, R3, single871
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded860
+	TBZ $0, R3, loaded872
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded860
+	B loaded872
 
-single859:
+single871:
 	FMOVS 0(R2), F26
 
-loaded860:
+loaded872:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -15585,17 +15877,17 @@ loaded860:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single861
+	TBZ $1, R3, single873
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored862
+	TBZ $0, R3, stored874
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored862
+	B stored874
 
-single861:
+single873:
 	FMOVS F27, 0(R1)
 
-stored862:
+stored874:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -15615,17 +15907,17 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single863
+	TBZ $1, R3, single875
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded864
+	TBZ $0, R3, loaded876
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded864
+	B loaded876
 
-single863:
+single875:
 	FMOVS 0(R2), F27
 
-loaded864:
+loaded876:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -15662,21 +15954,21 @@ loaded864:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single865
+	TBZ $1, R3, single877
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored866
+	TBZ $0, R3, stored878
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored866
+	B stored878
 
-single865:
+single877:
 	FMOVS F28, 0(R1)
 
-stored866:
+stored878:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
-	WORD $0x4e3cd54a // FADD V10.4S, V10.4S, V28.4S
+	WORD $0x4e3cd56b // FADD V11.4S, V11.4S, V28.4S
 	B fold
 
 partial2:
@@ -15692,17 +15984,17 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single867
+	TBZ $1, R3, single879
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded868
+	TBZ $0, R3, loaded880
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded868
+	B loaded880
 
-single867:
+single879:
 	FMOVS 0(R2), F28
 
-loaded868:
+loaded880:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -15739,21 +16031,21 @@ loaded868:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single869
+	TBZ $1, R3, single881
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored870
+	TBZ $0, R3, stored882
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored870
+	B stored882
 
-single869:
+single881:
 	FMOVS F30, 0(R1)
 
-stored870:
+stored882:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
-	WORD $0x4e3ed56b // FADD V11.4S, V11.4S, V30.4S
+	WORD $0x4e3ed5ce // FADD V14.4S, V14.4S, V30.4S
 	B fold
 
 partial3:
@@ -15769,17 +16061,17 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single871
+	TBZ $1, R3, single883
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded872
+	TBZ $0, R3, loaded884
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded872
+	B loaded884
 
-single871:
+single883:
 	FMOVS 0(R2), F30
 
-loaded872:
+loaded884:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -15816,21 +16108,21 @@ loaded872:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single873
+	TBZ $1, R3, single885
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored874
+	TBZ $0, R3, stored886
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored874
+	B stored886
 
-single873:
+single885:
 	FMOVS F26, 0(R1)
 
-stored874:
+stored886:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
-	WORD $0x4e3ad58c // FADD V12.4S, V12.4S, V26.4S
+	WORD $0x4e3ad5ad // FADD V13.4S, V13.4S, V26.4S
 	B fold
 
 partial4:
@@ -15846,17 +16138,17 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single875
+	TBZ $1, R3, single887
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded876
+	TBZ $0, R3, loaded888
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded876
+	B loaded888
 
-single875:
+single887:
 	FMOVS 0(R2), F26
 
-loaded876:
+loaded888:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -15893,21 +16185,21 @@ loaded876:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single877
+	TBZ $1, R3, single889
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored878
+	TBZ $0, R3, stored890
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored878
+	B stored890
 
-single877:
+single889:
 	FMOVS F27, 0(R1)
 
-stored878:
+stored890:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
-	WORD $0x4e3bd5ad // FADD V13.4S, V13.4S, V27.4S
+	WORD $0x4e3bd5ef // FADD V15.4S, V15.4S, V27.4S
 	B fold
 
 partial5:
@@ -15923,17 +16215,17 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single879
+	TBZ $1, R3, single891
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded880
+	TBZ $0, R3, loaded892
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded880
+	B loaded892
 
-single879:
+single891:
 	FMOVS 0(R2), F27
 
-loaded880:
+loaded892:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -15970,21 +16262,21 @@ loaded880:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single881
+	TBZ $1, R3, single893
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored882
+	TBZ $0, R3, stored894
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored882
+	B stored894
 
-single881:
+single893:
 	FMOVS F28, 0(R1)
 
-stored882:
+stored894:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
-	WORD $0x4e3cd5ce // FADD V14.4S, V14.4S, V28.4S
+	WORD $0x4e3cd54a // FADD V10.4S, V10.4S, V28.4S
 	B fold
 
 partial6:
@@ -16000,17 +16292,17 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single883
+	TBZ $1, R3, single895
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded884
+	TBZ $0, R3, loaded896
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded884
+	B loaded896
 
-single883:
+single895:
 	FMOVS 0(R2), F28
 
-loaded884:
+loaded896:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -16047,21 +16339,21 @@ loaded884:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single885
+	TBZ $1, R3, single897
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored886
+	TBZ $0, R3, stored898
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored886
+	B stored898
 
-single885:
+single897:
 	FMOVS F30, 0(R1)
 
-stored886:
+stored898:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
-	WORD $0x4e3ed5ef // FADD V15.4S, V15.4S, V30.4S
+	WORD $0x4e3ed58c // FADD V12.4S, V12.4S, V30.4S
 	B fold
 
 partial7:
@@ -16077,17 +16369,17 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single887
+	TBZ $1, R3, single899
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded888
+	TBZ $0, R3, loaded900
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded888
+	B loaded900
 
-single887:
+single899:
 	FMOVS 0(R2), F30
 
-loaded888:
+loaded900:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -16124,17 +16416,17 @@ loaded888:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single889
+	TBZ $1, R3, single901
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored890
+	TBZ $0, R3, stored902
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored890
+	B stored902
 
-single889:
+single901:
 	FMOVS F26, 0(R1)
 
-stored890:
+stored902:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -16154,17 +16446,17 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single891
+	TBZ $1, R3, single903
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded892
+	TBZ $0, R3, loaded904
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded892
+	B loaded904
 
-single891:
+single903:
 	FMOVS 0(R2), F26
 
-loaded892:
+loaded904:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -16201,17 +16493,17 @@ loaded892:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single893
+	TBZ $1, R3, single905
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored894
+	TBZ $0, R3, stored906
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored894
+	B stored906
 
-single893:
+single905:
 	FMOVS F27, 0(R1)
 
-stored894:
+stored906:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -16231,17 +16523,17 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single895
+	TBZ $1, R3, single907
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded896
+	TBZ $0, R3, loaded908
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded896
+	B loaded908
 
-single895:
+single907:
 	FMOVS 0(R2), F27
 
-loaded896:
+loaded908:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -16278,17 +16570,17 @@ loaded896:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single897
+	TBZ $1, R3, single909
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored898
+	TBZ $0, R3, stored910
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored898
+	B stored910
 
-single897:
+single909:
 	FMOVS F28, 0(R1)
 
-stored898:
+stored910:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -16308,17 +16600,17 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single899
+	TBZ $1, R3, single911
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded900
+	TBZ $0, R3, loaded912
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded900
+	B loaded912
 
-single899:
+single911:
 	FMOVS 0(R2), F28
 
-loaded900:
+loaded912:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -16355,17 +16647,17 @@ loaded900:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single901
+	TBZ $1, R3, single913
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored902
+	TBZ $0, R3, stored914
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored902
+	B stored914
 
-single901:
+single913:
 	FMOVS F30, 0(R1)
 
-stored902:
+stored914:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -16385,17 +16677,17 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single903
+	TBZ $1, R3, single915
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded904
+	TBZ $0, R3, loaded916
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded904
+	B loaded916
 
-single903:
+single915:
 	FMOVS 0(R2), F30
 
-loaded904:
+loaded916:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -16432,17 +16724,17 @@ loaded904:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single905
+	TBZ $1, R3, single917
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored906
+	TBZ $0, R3, stored918
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored906
+	B stored918
 
-single905:
+single917:
 	FMOVS F26, 0(R1)
 
-stored906:
+stored918:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -16462,17 +16754,17 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single907
+	TBZ $1, R3, single919
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded908
+	TBZ $0, R3, loaded920
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded908
+	B loaded920
 
-single907:
+single919:
 	FMOVS 0(R2), F26
 
-loaded908:
+loaded920:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -16509,17 +16801,17 @@ loaded908:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single909
+	TBZ $1, R3, single921
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored910
+	TBZ $0, R3, stored922
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored910
+	B stored922
 
-single909:
+single921:
 	FMOVS F27, 0(R1)
 
-stored910:
+stored922:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -16539,17 +16831,17 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single911
+	TBZ $1, R3, single923
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded912
+	TBZ $0, R3, loaded924
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded912
+	B loaded924
 
-single911:
+single923:
 	FMOVS 0(R2), F27
 
-loaded912:
+loaded924:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -16586,17 +16878,17 @@ loaded912:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single913
+	TBZ $1, R3, single925
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored914
+	TBZ $0, R3, stored926
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored914
+	B stored926
 
-single913:
+single925:
 	FMOVS F28, 0(R1)
 
-stored914:
+stored926:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -16616,17 +16908,17 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single915
+	TBZ $1, R3, single927
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded916
+	TBZ $0, R3, loaded928
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded916
+	B loaded928
 
-single915:
+single927:
 	FMOVS 0(R2), F28
 
-loaded916:
+loaded928:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -16663,17 +16955,17 @@ loaded916:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single917
+	TBZ $1, R3, single929
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored918
+	TBZ $0, R3, stored930
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored918
+	B stored930
 
-single917:
+single929:
 	FMOVS F30, 0(R1)
 
-stored918:
+stored930:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -16693,17 +16985,17 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single919
+	TBZ $1, R3, single931
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded920
+	TBZ $0, R3, loaded932
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded920
+	B loaded932
 
-single919:
+single931:
 	FMOVS 0(R2), F30
 
-loaded920:
+loaded932:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -16740,17 +17032,17 @@ loaded920:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single921
+	TBZ $1, R3, single933
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored922
+	TBZ $0, R3, stored934
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored922
+	B stored934
 
-single921:
+single933:
 	FMOVS F26, 0(R1)
 
-stored922:
+stored934:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -16760,12 +17052,12 @@ fold:
 	CMP $0, R0
 	BEQ tree
 	FMOVQ F9, 0(R0)
-	FMOVQ F10, 16(R0)
-	FMOVQ F11, 32(R0)
-	FMOVQ F12, 48(R0)
-	FMOVQ F13, 64(R0)
-	FMOVQ F14, 80(R0)
-	FMOVQ F15, 96(R0)
+	FMOVQ F11, 16(R0)
+	FMOVQ F14, 32(R0)
+	FMOVQ F13, 48(R0)
+	FMOVQ F15, 64(R0)
+	FMOVQ F10, 80(R0)
+	FMOVQ F12, 96(R0)
 	FMOVQ F16, 112(R0)
 	FMOVQ F17, 128(R0)
 	FMOVQ F18, 144(R0)
@@ -16778,20 +17070,20 @@ fold:
 
 tree:
 	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
-	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
-	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
-	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
-	WORD $0x4e35d5ad // FADD V13.4S, V13.4S, V21.4S
-	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
-	WORD $0x4e37d5ef // FADD V15.4S, V15.4S, V23.4S
+	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
+	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
+	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
+	WORD $0x4e35d5ef // FADD V15.4S, V15.4S, V21.4S
+	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
+	WORD $0x4e37d58c // FADD V12.4S, V12.4S, V23.4S
 	WORD $0x4e38d610 // FADD V16.4S, V16.4S, V24.4S
-	WORD $0x4e2dd529 // FADD V9.4S, V9.4S, V13.4S
-	WORD $0x4e2ed54a // FADD V10.4S, V10.4S, V14.4S
-	WORD $0x4e2fd56b // FADD V11.4S, V11.4S, V15.4S
-	WORD $0x4e30d58c // FADD V12.4S, V12.4S, V16.4S
+	WORD $0x4e2fd529 // FADD V9.4S, V9.4S, V15.4S
+	WORD $0x4e2ad56b // FADD V11.4S, V11.4S, V10.4S
+	WORD $0x4e2cd5ce // FADD V14.4S, V14.4S, V12.4S
+	WORD $0x4e30d5ad // FADD V13.4S, V13.4S, V16.4S
+	WORD $0x4e2ed529 // FADD V9.4S, V9.4S, V14.4S
+	WORD $0x4e2dd56b // FADD V11.4S, V11.4S, V13.4S
 	WORD $0x4e2bd529 // FADD V9.4S, V9.4S, V11.4S
-	WORD $0x4e2cd54a // FADD V10.4S, V10.4S, V12.4S
-	WORD $0x4e2ad529 // FADD V9.4S, V9.4S, V10.4S
 	VEXT $8, V9.B16, V9.B16, V25.B16
 	WORD $0x4e39d529 // FADD V9.4S, V9.4S, V25.4S
 	VMOV V9.S[1], V25.S[0]
@@ -17007,17 +17299,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single923
+	TBZ $1, R2, single935
 	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded924
+	TBZ $0, R2, loaded936
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded924
+	B loaded936
 
-single923:
+single935:
 	FMOVS 0(R1), F17
 
-loaded924:
+loaded936:
 	WORD $0x6ea0e637 // FCMGT V23.4S, V17.4S, V0.4S
 	WORD $0x6eb71c11 // BIT V17.16B, V0.16B, V23.16B
 	WORD $0x6eb1e437 // FCMGT V23.4S, V1.4S, V17.4S
@@ -17045,17 +17337,17 @@ loaded924:
 	VSUB V17.S4, V19.S4, V19.S4
 	WORD $0x6e31ddd7 // FMUL V23.4S, V14.4S, V17.4S
 	WORD $0x6e33def7 // FMUL V23.4S, V23.4S, V19.4S
-	TBZ $1, R2, single925
+	TBZ $1, R2, single937
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored926
+	TBZ $0, R2, stored938
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored926
+	B stored938
 
-single925:
+single937:
 	FMOVS F23, 0(R0)
 
-stored926:
+stored938:
 
 done:
 	RET
@@ -17115,68 +17407,68 @@ blocks:
 	VORR V22.B16, V21.B16, V21.B16
 	WORD $0x6eb0aa57 // UMAXV S23, V18.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, significand_odd927
+	TBNZ $31, R26, significand_odd939
 	VADD V2.S4, V14.S4, V23.S4
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V14.S4, V22.S4
 
-significand_done928:
+significand_done940:
 	WORD $0x6eb0aa78 // UMAXV S24, V19.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, significand_odd929
+	TBNZ $31, R26, significand_odd941
 	VADD V2.S4, V15.S4, V24.S4
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V15.S4, V25.S4
 
-significand_done930:
+significand_done942:
 	WORD $0x6eb0aa97 // UMAXV S23, V20.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, significand_odd931
+	TBNZ $31, R26, significand_odd943
 	VADD V2.S4, V16.S4, V23.S4
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V16.S4, V26.S4
 
-significand_done932:
+significand_done944:
 	WORD $0x6eb0aab8 // UMAXV S24, V21.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, significand_odd933
+	TBNZ $31, R26, significand_odd945
 	VADD V2.S4, V17.S4, V24.S4
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V17.S4, V27.S4
 
-significand_done934:
+significand_done946:
 	WORD $0x6eb0aa58 // UMAXV S24, V18.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, exponent_odd935
+	TBNZ $31, R26, exponent_odd947
 	VSUB V22.S4, V14.S4, V18.S4
 	WORD $0x4f290652 // SSHR V18.4S, V18.4S, #23
 	WORD $0x4e21da52 // SCVTF V18.4S, V18.4S
 
-exponent_done936:
+exponent_done948:
 	WORD $0x6eb0aa77 // UMAXV S23, V19.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, exponent_odd937
+	TBNZ $31, R26, exponent_odd949
 	VSUB V25.S4, V15.S4, V19.S4
 	WORD $0x4f290673 // SSHR V19.4S, V19.4S, #23
 	WORD $0x4e21da73 // SCVTF V19.4S, V19.4S
 
-exponent_done938:
+exponent_done950:
 	WORD $0x6eb0aa98 // UMAXV S24, V20.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, exponent_odd939
+	TBNZ $31, R26, exponent_odd951
 	VSUB V26.S4, V16.S4, V20.S4
 	WORD $0x4f290694 // SSHR V20.4S, V20.4S, #23
 	WORD $0x4e21da94 // SCVTF V20.4S, V20.4S
 
-exponent_done940:
+exponent_done952:
 	WORD $0x6eb0aab7 // UMAXV S23, V21.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, exponent_odd941
+	TBNZ $31, R26, exponent_odd953
 	VSUB V27.S4, V17.S4, V21.S4
 	WORD $0x4f2906b5 // SSHR V21.4S, V21.4S, #23
 	WORD $0x4e21dab5 // SCVTF V21.4S, V21.4S
 
-exponent_done942:
+exponent_done954:
 	WORD $0x4ea3d6d6 // FSUB V22.4S, V22.4S, V3.4S
 	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
 	WORD $0x4ea3d75a // FSUB V26.4S, V26.4S, V3.4S
@@ -17278,20 +17570,20 @@ vectors:
 	VORR V25.B16, V26.B16, V26.B16
 	WORD $0x6eb0ab56 // UMAXV S22, V26.4S
 	FMOVS F22, R26
-	TBNZ $31, R26, significand_odd943
+	TBNZ $31, R26, significand_odd955
 	VADD V2.S4, V27.S4, V22.S4
 	VAND V0.B16, V22.B16, V22.B16
 	VSUB V22.S4, V27.S4, V25.S4
 
-significand_done944:
+significand_done956:
 	WORD $0x6eb0ab56 // UMAXV S22, V26.4S
 	FMOVS F22, R26
-	TBNZ $31, R26, exponent_odd945
+	TBNZ $31, R26, exponent_odd957
 	VSUB V25.S4, V27.S4, V26.S4
 	WORD $0x4f29075a // SSHR V26.4S, V26.4S, #23
 	WORD $0x4e21db5a // SCVTF V26.4S, V26.4S
 
-exponent_done946:
+exponent_done958:
 	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
 	VMOV V5.B16, V27.B16
 	VFMLA V25.S4, V4.S4, V27.S4
@@ -17332,36 +17624,36 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single947
+	TBZ $1, R2, single959
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded948
+	TBZ $0, R2, loaded960
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded948
+	B loaded960
 
-single947:
+single959:
 	FMOVS 0(R1), F26
 
-loaded948:
+loaded960:
 	VADD V0.S4, V26.S4, V27.S4
 	VADD V1.S4, V26.S4, V22.S4
 	VORR V27.B16, V22.B16, V22.B16
 	WORD $0x6eb0aad5 // UMAXV S21, V22.4S
 	FMOVS F21, R26
-	TBNZ $31, R26, significand_odd949
+	TBNZ $31, R26, significand_odd961
 	VADD V2.S4, V26.S4, V21.S4
 	VAND V0.B16, V21.B16, V21.B16
 	VSUB V21.S4, V26.S4, V27.S4
 
-significand_done950:
+significand_done962:
 	WORD $0x6eb0aad5 // UMAXV S21, V22.4S
 	FMOVS F21, R26
-	TBNZ $31, R26, exponent_odd951
+	TBNZ $31, R26, exponent_odd963
 	VSUB V27.S4, V26.S4, V22.S4
 	WORD $0x4f2906d6 // SSHR V22.4S, V22.4S, #23
 	WORD $0x4e21dad6 // SCVTF V22.4S, V22.4S
 
-exponent_done952:
+exponent_done964:
 	WORD $0x4ea3d77b // FSUB V27.4S, V27.4S, V3.4S
 	VMOV V5.B16, V26.B16
 	VFMLA V27.S4, V4.S4, V26.S4
@@ -17382,22 +17674,22 @@ exponent_done952:
 	WORD $0x6e3bdf7a // FMUL V26.4S, V27.4S, V27.4S
 	VFMLA V21.S4, V26.S4, V27.S4
 	VFMLA V13.S4, V22.S4, V27.S4
-	TBZ $1, R2, single953
+	TBZ $1, R2, single965
 	FMOVD F27, 0(R0)
-	TBZ $0, R2, stored954
+	TBZ $0, R2, stored966
 	ADD $8, R0, R26
 	VST1 V27.S[2], (R26)
-	B stored954
+	B stored966
 
-single953:
+single965:
 	FMOVS F27, 0(R0)
 
-stored954:
+stored966:
 
 done:
 	RET
 
-significand_odd927:
+significand_odd939:
 	MOVD $0x00800000, R26
 	VDUP R26, V25.S4
 	WORD $0x6eaee737 // FCMGT V23.4S, V25.4S, V14.4S
@@ -17410,9 +17702,9 @@ significand_odd927:
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V24.S4, V22.S4
 	WORD $0x4ef91ed6 // ORN V22.16B, V22.16B, V25.16B
-	B significand_done928
+	B significand_done940
 
-significand_odd929:
+significand_odd941:
 	MOVD $0x00800000, R26
 	VDUP R26, V26.S4
 	WORD $0x6eafe758 // FCMGT V24.4S, V26.4S, V15.4S
@@ -17425,9 +17717,9 @@ significand_odd929:
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V23.S4, V25.S4
 	WORD $0x4efa1f39 // ORN V25.16B, V25.16B, V26.16B
-	B significand_done930
+	B significand_done942
 
-significand_odd931:
+significand_odd943:
 	MOVD $0x00800000, R26
 	VDUP R26, V27.S4
 	WORD $0x6eb0e777 // FCMGT V23.4S, V27.4S, V16.4S
@@ -17440,9 +17732,9 @@ significand_odd931:
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V24.S4, V26.S4
 	WORD $0x4efb1f5a // ORN V26.16B, V26.16B, V27.16B
-	B significand_done932
+	B significand_done944
 
-significand_odd933:
+significand_odd945:
 	MOVD $0x00800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6eb1e798 // FCMGT V24.4S, V28.4S, V17.4S
@@ -17455,9 +17747,9 @@ significand_odd933:
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V23.S4, V27.S4
 	WORD $0x4efc1f7b // ORN V27.16B, V27.16B, V28.16B
-	B significand_done934
+	B significand_done946
 
-exponent_odd935:
+exponent_odd947:
 	MOVD $0x00800000, R26
 	VDUP R26, V24.S4
 	WORD $0x6eaee717 // FCMGT V23.4S, V24.4S, V14.4S
@@ -17480,9 +17772,9 @@ exponent_odd935:
 	WORD $0x4e38e5d7 // FCMEQ V23.4S, V14.4S, V24.4S
 	WORD $0x6eb71f1c // BIT V28.16B, V24.16B, V23.16B
 	VMOV V28.B16, V18.B16
-	B exponent_done936
+	B exponent_done948
 
-exponent_odd937:
+exponent_odd949:
 	MOVD $0x00800000, R26
 	VDUP R26, V23.S4
 	WORD $0x6eafe6f8 // FCMGT V24.4S, V23.4S, V15.4S
@@ -17505,9 +17797,9 @@ exponent_odd937:
 	WORD $0x4e37e5f8 // FCMEQ V24.4S, V15.4S, V23.4S
 	WORD $0x6eb81eee // BIT V14.16B, V23.16B, V24.16B
 	VMOV V14.B16, V19.B16
-	B exponent_done938
+	B exponent_done950
 
-exponent_odd939:
+exponent_odd951:
 	MOVD $0x00800000, R26
 	VDUP R26, V24.S4
 	WORD $0x6eb0e717 // FCMGT V23.4S, V24.4S, V16.4S
@@ -17530,9 +17822,9 @@ exponent_odd939:
 	WORD $0x4e38e617 // FCMEQ V23.4S, V16.4S, V24.4S
 	WORD $0x6eb71f0f // BIT V15.16B, V24.16B, V23.16B
 	VMOV V15.B16, V20.B16
-	B exponent_done940
+	B exponent_done952
 
-exponent_odd941:
+exponent_odd953:
 	MOVD $0x00800000, R26
 	VDUP R26, V23.S4
 	WORD $0x6eb1e6f8 // FCMGT V24.4S, V23.4S, V17.4S
@@ -17555,9 +17847,9 @@ exponent_odd941:
 	WORD $0x4e37e638 // FCMEQ V24.4S, V17.4S, V23.4S
 	WORD $0x6eb81ef0 // BIT V16.16B, V23.16B, V24.16B
 	VMOV V16.B16, V21.B16
-	B exponent_done942
+	B exponent_done954
 
-significand_odd943:
+significand_odd955:
 	MOVD $0x00800000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ebbe696 // FCMGT V22.4S, V20.4S, V27.4S
@@ -17570,9 +17862,9 @@ significand_odd943:
 	VAND V0.B16, V22.B16, V22.B16
 	VSUB V22.S4, V21.S4, V25.S4
 	WORD $0x4ef41f39 // ORN V25.16B, V25.16B, V20.16B
-	B significand_done944
+	B significand_done956
 
-exponent_odd945:
+exponent_odd957:
 	MOVD $0x00800000, R26
 	VDUP R26, V22.S4
 	WORD $0x6ebbe6d5 // FCMGT V21.4S, V22.4S, V27.4S
@@ -17595,9 +17887,9 @@ exponent_odd945:
 	WORD $0x4e36e775 // FCMEQ V21.4S, V27.4S, V22.4S
 	WORD $0x6eb51ed4 // BIT V20.16B, V22.16B, V21.16B
 	VMOV V20.B16, V26.B16
-	B exponent_done946
+	B exponent_done958
 
-significand_odd949:
+significand_odd961:
 	MOVD $0x00800000, R26
 	VDUP R26, V19.S4
 	WORD $0x6ebae675 // FCMGT V21.4S, V19.4S, V26.4S
@@ -17610,9 +17902,9 @@ significand_odd949:
 	VAND V0.B16, V21.B16, V21.B16
 	VSUB V21.S4, V20.S4, V27.S4
 	WORD $0x4ef31f7b // ORN V27.16B, V27.16B, V19.16B
-	B significand_done950
+	B significand_done962
 
-exponent_odd951:
+exponent_odd963:
 	MOVD $0x00800000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ebae6b4 // FCMGT V20.4S, V21.4S, V26.4S
@@ -17635,7 +17927,7 @@ exponent_odd951:
 	WORD $0x4e35e754 // FCMEQ V20.4S, V26.4S, V21.4S
 	WORD $0x6eb41eb3 // BIT V19.16B, V21.16B, V20.16B
 	VMOV V19.B16, V22.B16
-	B exponent_done952
+	B exponent_done964
 
 // func SqrtNEON(dst *float32, x *float32, n int)
 TEXT ·SqrtNEON(SB), NOSPLIT, $0-24
@@ -17691,29 +17983,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single955
+	TBZ $1, R2, single967
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded956
+	TBZ $0, R2, loaded968
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded956
+	B loaded968
 
-single955:
+single967:
 	FMOVS 0(R1), F2
 
-loaded956:
+loaded968:
 	WORD $0x6ea1f842 // FSQRT V2.4S, V2.4S
-	TBZ $1, R2, single957
+	TBZ $1, R2, single969
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored958
+	TBZ $0, R2, stored970
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored958
+	B stored970
 
-single957:
+single969:
 	FMOVS F2, 0(R0)
 
-stored958:
+stored970:
 
 done:
 	RET
@@ -17885,17 +18177,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R2, single959
+	TBZ $1, R2, single971
 	FMOVD 0(R1), F10
-	TBZ $0, R2, loaded960
+	TBZ $0, R2, loaded972
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded960
+	B loaded972
 
-single959:
+single971:
 	FMOVS 0(R1), F10
 
-loaded960:
+loaded972:
 	WORD $0x6ea1f94c // FSQRT V12.4S, V10.4S
 	MOVD $0x3f800000, R26
 	VDUP R26, V8.S4
@@ -17918,17 +18210,17 @@ loaded960:
 	VFMLA V10.S4, V8.S4, V12.S4
 	WORD $0x6ea9e469 // FCMGT V9.4S, V3.4S, V9.4S
 	WORD $0x6ea91d91 // BIT V17.16B, V12.16B, V9.16B
-	TBZ $1, R2, single961
+	TBZ $1, R2, single973
 	FMOVD F17, 0(R0)
-	TBZ $0, R2, stored962
+	TBZ $0, R2, stored974
 	ADD $8, R0, R26
 	VST1 V17.S[2], (R26)
-	B stored962
+	B stored974
 
-single961:
+single973:
 	FMOVS F17, 0(R0)
 
-stored962:
+stored974:
 
 done:
 	RET
@@ -18076,17 +18368,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R2, single963
+	TBZ $1, R2, single975
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded964
+	TBZ $0, R2, loaded976
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded964
+	B loaded976
 
-single963:
+single975:
 	FMOVS 0(R1), F25
 
-loaded964:
+loaded976:
 	WORD $0x4e601f36 // BIC V22.16B, V25.16B, V0.16B
 	WORD $0x6e39df35 // FMUL V21.4S, V25.4S, V25.4S
 	VMOV V2.B16, V24.B16
@@ -18160,17 +18452,17 @@ loaded964:
 	WORD $0x6eb6e776 // FCMGT V22.4S, V27.4S, V22.4S
 	WORD $0x6eb61eba // BIT V26.16B, V21.16B, V22.16B
 	WORD $0x6ee01f59 // BIF V25.16B, V26.16B, V0.16B
-	TBZ $1, R2, single965
+	TBZ $1, R2, single977
 	FMOVD F25, 0(R0)
-	TBZ $0, R2, stored966
+	TBZ $0, R2, stored978
 	ADD $8, R0, R26
 	VST1 V25.S[2], (R26)
-	B stored966
+	B stored978
 
-single965:
+single977:
 	FMOVS F25, 0(R0)
 
-stored966:
+stored978:
 
 done:
 	RET
@@ -18422,17 +18714,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R2, single967
+	TBZ $1, R2, single979
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded968
+	TBZ $0, R2, loaded980
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded968
+	B loaded980
 
-single967:
+single979:
 	FMOVS 0(R1), F25
 
-loaded968:
+loaded980:
 	VORR V25.B16, V0.B16, V21.B16
 	WORD $0x6eb5e437 // FCMGT V23.4S, V1.4S, V21.4S
 	WORD $0x6eb71c35 // BIT V21.16B, V1.16B, V23.16B
@@ -18487,17 +18779,17 @@ loaded968:
 	WORD $0x6eb9e756 // FCMGT V22.4S, V26.4S, V25.4S
 	WORD $0x6eb61f59 // BIT V25.16B, V26.16B, V22.16B
 	WORD $0x4e37d737 // FADD V23.4S, V25.4S, V23.4S
-	TBZ $1, R2, single969
+	TBZ $1, R2, single981
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored970
+	TBZ $0, R2, stored982
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored970
+	B stored982
 
-single969:
+single981:
 	FMOVS F23, 0(R0)
 
-stored970:
+stored982:
 
 done:
 	RET
@@ -18659,17 +18951,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single971
+	TBZ $1, R2, single983
 	FMOVD 0(R1), F21
-	TBZ $0, R2, loaded972
+	TBZ $0, R2, loaded984
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded972
+	B loaded984
 
-single971:
+single983:
 	FMOVS 0(R1), F21
 
-loaded972:
+loaded984:
 	VORR V21.B16, V0.B16, V19.B16
 	WORD $0x6eb3e430 // FCMGT V16.4S, V1.4S, V19.4S
 	WORD $0x6eb01c33 // BIT V19.16B, V1.16B, V16.16B
@@ -18698,17 +18990,17 @@ loaded972:
 	WORD $0x6eb51e12 // BIT V18.16B, V16.16B, V21.16B
 	WORD $0x4e2bd610 // FADD V16.4S, V16.4S, V11.4S
 	WORD $0x6e30fe50 // FDIV V16.4S, V18.4S, V16.4S
-	TBZ $1, R2, single973
+	TBZ $1, R2, single985
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored974
+	TBZ $0, R2, stored986
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored974
+	B stored986
 
-single973:
+single985:
 	FMOVS F16, 0(R0)
 
-stored974:
+stored986:
 
 done:
 	RET
@@ -18780,41 +19072,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R3, single975
+	TBZ $1, R3, single987
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded976
+	TBZ $0, R3, loaded988
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded976
+	B loaded988
 
-single975:
+single987:
 	FMOVS 0(R2), F2
 
-loaded976:
-	TBZ $1, R3, single977
+loaded988:
+	TBZ $1, R3, single989
 	FMOVD 0(R1), F1
-	TBZ $0, R3, loaded978
+	TBZ $0, R3, loaded990
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded978
+	B loaded990
 
-single977:
+single989:
 	FMOVS 0(R1), F1
 
-loaded978:
+loaded990:
 	VFMLS V2.S4, V2.S4, V2.S4
 	WORD $0x6e22dc22 // FMUL V2.4S, V1.4S, V2.4S
-	TBZ $1, R3, single979
+	TBZ $1, R3, single991
 	FMOVD F2, 0(R0)
-	TBZ $0, R3, stored980
+	TBZ $0, R3, stored992
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored980
+	B stored992
 
-single979:
+single991:
 	FMOVS F2, 0(R0)
 
-stored980:
+stored992:
 
 done:
 	RET
@@ -18979,17 +19271,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R2, single981
+	TBZ $1, R2, single993
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded982
+	TBZ $0, R2, loaded994
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded982
+	B loaded994
 
-single981:
+single993:
 	FMOVS 0(R1), F19
 
-loaded982:
+loaded994:
 	VORR V19.B16, V0.B16, V18.B16
 	WORD $0x6eb2e42e // FCMGT V14.4S, V1.4S, V18.4S
 	WORD $0x6eae1c32 // BIT V18.16B, V1.16B, V14.16B
@@ -19019,17 +19311,17 @@ loaded982:
 	WORD $0x6eb01e53 // BIT V19.16B, V18.16B, V16.16B
 	WORD $0x4e2bd5ce // FADD V14.4S, V14.4S, V11.4S
 	WORD $0x6e2efe6e // FDIV V14.4S, V19.4S, V14.4S
-	TBZ $1, R2, single983
+	TBZ $1, R2, single995
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored984
+	TBZ $0, R2, stored996
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored984
+	B stored996
 
-single983:
+single995:
 	FMOVS F14, 0(R0)
 
-stored984:
+stored996:
 
 done:
 	RET
@@ -19235,17 +19527,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V23.S[3]
 	WORD $0x4ea08af7 // CMGT V23.4S, V23.4S, #0
-	TBZ $1, R3, single985
+	TBZ $1, R3, single997
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded986
+	TBZ $0, R3, loaded998
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded986
+	B loaded998
 
-single985:
+single997:
 	FMOVS 0(R2), F22
 
-loaded986:
+loaded998:
 	VORR V22.B16, V0.B16, V24.B16
 	WORD $0x6eb8e434 // FCMGT V20.4S, V1.4S, V24.4S
 	WORD $0x6eb41c38 // BIT V24.16B, V1.16B, V20.16B
@@ -19285,29 +19577,29 @@ loaded986:
 	WORD $0x6eb61f14 // BIT V20.16B, V24.16B, V22.16B
 	WORD $0x6e34de74 // FMUL V20.4S, V19.4S, V20.4S
 	VFMLA V18.S4, V20.S4, V18.S4
-	TBZ $1, R3, single987
+	TBZ $1, R3, single999
 	FMOVD 0(R1), F20
-	TBZ $0, R3, loaded988
+	TBZ $0, R3, loaded1000
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded988
+	B loaded1000
 
-single987:
+single999:
 	FMOVS 0(R1), F20
 
-loaded988:
+loaded1000:
 	WORD $0x6e34de54 // FMUL V20.4S, V18.4S, V20.4S
-	TBZ $1, R3, single989
+	TBZ $1, R3, single1001
 	FMOVD F20, 0(R0)
-	TBZ $0, R3, stored990
+	TBZ $0, R3, stored1002
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored990
+	B stored1002
 
-single989:
+single1001:
 	FMOVS F20, 0(R0)
 
-stored990:
+stored1002:
 
 done:
 	RET
@@ -19444,17 +19736,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R2, single991
+	TBZ $1, R2, single1003
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded992
+	TBZ $0, R2, loaded1004
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded992
+	B loaded1004
 
-single991:
+single1003:
 	FMOVS 0(R1), F25
 
-loaded992:
+loaded1004:
 	WORD $0x4e601f35 // BIC V21.16B, V25.16B, V0.16B
 	WORD $0x6ea1e6b4 // FCMGT V20.4S, V21.4S, V1.4S
 	WORD $0x6eb41c35 // BIT V21.16B, V1.16B, V20.16B
@@ -19517,17 +19809,17 @@ loaded992:
 	WORD $0x4eb5d557 // FSUB V23.4S, V10.4S, V21.4S
 	WORD $0x6eb91eb7 // BIT V23.16B, V21.16B, V25.16B
 	WORD $0x6e37df57 // FMUL V23.4S, V26.4S, V23.4S
-	TBZ $1, R2, single993
+	TBZ $1, R2, single1005
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored994
+	TBZ $0, R2, stored1006
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored994
+	B stored1006
 
-single993:
+single1005:
 	FMOVS F23, 0(R0)
 
-stored994:
+stored1006:
 
 done:
 	RET
@@ -19682,17 +19974,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V21.S[3]
 	WORD $0x4ea08ab5 // CMGT V21.4S, V21.4S, #0
-	TBZ $1, R3, single995
+	TBZ $1, R3, single1007
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded996
+	TBZ $0, R3, loaded1008
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded996
+	B loaded1008
 
-single995:
+single1007:
 	FMOVS 0(R2), F27
 
-loaded996:
+loaded1008:
 	WORD $0x4e601f79 // BIC V25.16B, V27.16B, V0.16B
 	WORD $0x6ea1e736 // FCMGT V22.4S, V25.4S, V1.4S
 	WORD $0x6eb61c39 // BIT V25.16B, V1.16B, V22.16B
@@ -19769,29 +20061,29 @@ loaded996:
 	WORD $0x4eb6d55c // FSUB V28.4S, V10.4S, V22.4S
 	WORD $0x6ebb1edc // BIT V28.16B, V22.16B, V27.16B
 	VFMLA V25.S4, V23.S4, V28.S4
-	TBZ $1, R3, single997
+	TBZ $1, R3, single1009
 	FMOVD 0(R1), F25
-	TBZ $0, R3, loaded998
+	TBZ $0, R3, loaded1010
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded998
+	B loaded1010
 
-single997:
+single1009:
 	FMOVS 0(R1), F25
 
-loaded998:
+loaded1010:
 	WORD $0x6e39df99 // FMUL V25.4S, V28.4S, V25.4S
-	TBZ $1, R3, single999
+	TBZ $1, R3, single1011
 	FMOVD F25, 0(R0)
-	TBZ $0, R3, stored1000
+	TBZ $0, R3, stored1012
 	ADD $8, R0, R26
 	VST1 V25.S[2], (R26)
-	B stored1000
+	B stored1012
 
-single999:
+single1011:
 	FMOVS F25, 0(R0)
 
-stored1000:
+stored1012:
 
 done:
 	RET
@@ -19904,17 +20196,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R2, single1001
+	TBZ $1, R2, single1013
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1002
+	TBZ $0, R2, loaded1014
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded1002
+	B loaded1014
 
-single1001:
+single1013:
 	FMOVS 0(R1), F18
 
-loaded1002:
+loaded1014:
 	VORR V18.B16, V0.B16, V19.B16
 	WORD $0x6eb3e435 // FCMGT V21.4S, V1.4S, V19.4S
 	WORD $0x6eb51c33 // BIT V19.16B, V1.16B, V21.16B
@@ -19957,17 +20249,17 @@ loaded1002:
 	WORD $0x6eb61e72 // BIT V18.16B, V19.16B, V22.16B
 	WORD $0x4e2fd6b5 // FADD V21.4S, V21.4S, V15.4S
 	WORD $0x6e35fe55 // FDIV V21.4S, V18.4S, V21.4S
-	TBZ $1, R2, single1003
+	TBZ $1, R2, single1015
 	FMOVD F21, 0(R0)
-	TBZ $0, R2, stored1004
+	TBZ $0, R2, stored1016
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1004
+	B stored1016
 
-single1003:
+single1015:
 	FMOVS F21, 0(R0)
 
-stored1004:
+stored1016:
 
 done:
 	RET
@@ -20107,17 +20399,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V22.S[3]
 	WORD $0x4ea08ad6 // CMGT V22.4S, V22.4S, #0
-	TBZ $1, R3, single1005
+	TBZ $1, R3, single1017
 	FMOVD 0(R2), F23
-	TBZ $0, R3, loaded1006
+	TBZ $0, R3, loaded1018
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1006
+	B loaded1018
 
-single1005:
+single1017:
 	FMOVS 0(R2), F23
 
-loaded1006:
+loaded1018:
 	VORR V23.B16, V0.B16, V26.B16
 	WORD $0x6ebae435 // FCMGT V21.4S, V1.4S, V26.4S
 	WORD $0x6eb51c3a // BIT V26.16B, V1.16B, V21.16B
@@ -20179,29 +20471,29 @@ loaded1006:
 	WORD $0x6eb71f55 // BIT V21.16B, V26.16B, V23.16B
 	WORD $0x6e35df75 // FMUL V21.4S, V27.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V20.S4
-	TBZ $1, R3, single1007
+	TBZ $1, R3, single1019
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded1008
+	TBZ $0, R3, loaded1020
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1008
+	B loaded1020
 
-single1007:
+single1019:
 	FMOVS 0(R1), F21
 
-loaded1008:
+loaded1020:
 	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
-	TBZ $1, R3, single1009
+	TBZ $1, R3, single1021
 	FMOVD F21, 0(R0)
-	TBZ $0, R3, stored1010
+	TBZ $0, R3, stored1022
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1010
+	B stored1022
 
-single1009:
+single1021:
 	FMOVS F21, 0(R0)
 
-stored1010:
+stored1022:
 
 done:
 	RET
@@ -20229,13 +20521,130 @@ TEXT ·ExpTotalNEON(SB), NOSPLIT, $0-36
 	VDUP R26, V7.S4
 	MOVD $0x3d2aac5c, R26
 	VDUP R26, V8.S4
+	CMP $5, R2
+	BGE many
+	CMP $0, R0
+	BNE many
+	CMP $0, R2
+	BEQ many
 	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
+	CMP $4, R2
+	BLT few
+	FMOVQ 0(R1), F10
+	WORD $0x4ea0d54a // FSUB V10.4S, V10.4S, V0.4S
+	WORD $0x6eaae42b // FCMGT V11.4S, V1.4S, V10.4S
+	WORD $0x6eab1c2a // BIT V10.16B, V1.16B, V11.16B
+	VMOV V3.B16, V11.B16
+	VFMLA V2.S4, V10.S4, V11.S4
+	WORD $0x4ea3d56c // FSUB V12.4S, V11.4S, V3.4S
+	VFMLS V4.S4, V12.S4, V10.S4
+	VFMLS V5.S4, V12.S4, V10.S4
+	VMOV V7.B16, V13.B16
+	VFMLA V10.S4, V6.S4, V13.S4
+	VMOV V8.B16, V14.B16
+	VFMLA V10.S4, V13.S4, V14.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V13.B16
+	VFMLA V10.S4, V14.S4, V13.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V14.B16
+	VFMLA V10.S4, V13.S4, V14.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V13.B16
+	VFMLA V10.S4, V14.S4, V13.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V15.S4
+	VMOV V15.B16, V14.B16
+	VFMLA V10.S4, V13.S4, V14.S4
+	VSHL $23, V11.S4, V10.S4
+	WORD $0x6e2addcb // FMUL V11.4S, V14.4S, V10.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V13.S4
+	WORD $0x6e2ddd6b // FMUL V11.4S, V11.4S, V13.4S
+	WORD $0x4e2bd529 // FADD V9.4S, V9.4S, V11.4S
+	B few_lanes
+
+few:
+	VDUP R2, V11.S4
+	SUB $0, R2, R26
+	VMOV R26, V11.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V11.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V11.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V11.S[3]
+	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
+	TBZ $1, R2, single1023
+	FMOVD 0(R1), F12
+	TBZ $0, R2, loaded1024
+	ADD $8, R1, R26
+	VLD1 (R26), V12.S[2]
+	B loaded1024
+
+single1023:
+	FMOVS 0(R1), F12
+
+loaded1024:
+	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
+	WORD $0x6eace42e // FCMGT V14.4S, V1.4S, V12.4S
+	WORD $0x6eae1c2c // BIT V12.16B, V1.16B, V14.16B
+	VMOV V3.B16, V14.B16
+	VFMLA V2.S4, V12.S4, V14.S4
+	WORD $0x4ea3d5cd // FSUB V13.4S, V14.4S, V3.4S
+	VFMLS V4.S4, V13.S4, V12.S4
+	VFMLS V5.S4, V13.S4, V12.S4
+	VMOV V7.B16, V10.B16
+	VFMLA V12.S4, V6.S4, V10.S4
+	VMOV V8.B16, V15.B16
+	VFMLA V12.S4, V10.S4, V15.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V16.S4
+	VMOV V16.B16, V10.B16
+	VFMLA V12.S4, V15.S4, V10.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V16.S4
+	VMOV V16.B16, V15.B16
+	VFMLA V12.S4, V10.S4, V15.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V16.S4
+	VMOV V16.B16, V10.B16
+	VFMLA V12.S4, V15.S4, V10.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V16.S4
+	VMOV V16.B16, V15.B16
+	VFMLA V12.S4, V10.S4, V15.S4
+	VSHL $23, V14.S4, V12.S4
+	WORD $0x6e2cddee // FMUL V14.4S, V15.4S, V12.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V10.S4
+	WORD $0x6e2addce // FMUL V14.4S, V14.4S, V10.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V13.S4
+	WORD $0x6eeb1dae // BIF V14.16B, V13.16B, V11.16B
+	WORD $0x4e2ed529 // FADD V9.4S, V9.4S, V14.4S
+
+few_lanes:
+	VEXT $8, V9.B16, V9.B16, V11.B16
+	WORD $0x4e2bd529 // FADD V9.4S, V9.4S, V11.4S
+	VMOV V9.S[1], V11.S[0]
+	WORD $0x4e2bd529 // FADD V9.4S, V9.4S, V11.4S
 	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x4e2bd529 // FADD V9.4S, V9.4S, V11.4S
+	FMOVS F9, ret+32(FP)
+	RET
+
+many:
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V11.B16, V11.B16, V11.B16
 	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V13.B16, V13.B16, V13.B16
 	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V12.B16, V12.B16, V12.B16
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
@@ -20248,12 +20657,12 @@ TEXT ·ExpTotalNEON(SB), NOSPLIT, $0-36
 	CMP $0, R0
 	BEQ start
 	FMOVQ 0(R0), F9
-	FMOVQ 16(R0), F10
-	FMOVQ 32(R0), F11
-	FMOVQ 48(R0), F12
-	FMOVQ 64(R0), F13
-	FMOVQ 80(R0), F14
-	FMOVQ 96(R0), F15
+	FMOVQ 16(R0), F11
+	FMOVQ 32(R0), F14
+	FMOVQ 48(R0), F13
+	FMOVQ 64(R0), F15
+	FMOVQ 80(R0), F10
+	FMOVQ 96(R0), F12
 	FMOVQ 112(R0), F16
 	FMOVQ 128(R0), F17
 	FMOVQ 144(R0), F18
@@ -20338,7 +20747,7 @@ blocks:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf7b // FMUL V27.4S, V27.4S, V28.4S
-	WORD $0x4e3bd54a // FADD V10.4S, V10.4S, V27.4S
+	WORD $0x4e3bd56b // FADD V11.4S, V11.4S, V27.4S
 	FMOVQ 32(R1), F27
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43d // FCMGT V29.4S, V1.4S, V27.4S
@@ -20373,7 +20782,7 @@ blocks:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdfbd // FMUL V29.4S, V29.4S, V28.4S
-	WORD $0x4e3dd56b // FADD V11.4S, V11.4S, V29.4S
+	WORD $0x4e3dd5ce // FADD V14.4S, V14.4S, V29.4S
 	FMOVQ 48(R1), F29
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6ebde439 // FCMGT V25.4S, V1.4S, V29.4S
@@ -20408,7 +20817,7 @@ blocks:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf39 // FMUL V25.4S, V25.4S, V28.4S
-	WORD $0x4e39d58c // FADD V12.4S, V12.4S, V25.4S
+	WORD $0x4e39d5ad // FADD V13.4S, V13.4S, V25.4S
 	FMOVQ 64(R1), F25
 	WORD $0x4ea0d739 // FSUB V25.4S, V25.4S, V0.4S
 	WORD $0x6eb9e43a // FCMGT V26.4S, V1.4S, V25.4S
@@ -20443,7 +20852,7 @@ blocks:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf5a // FMUL V26.4S, V26.4S, V28.4S
-	WORD $0x4e3ad5ad // FADD V13.4S, V13.4S, V26.4S
+	WORD $0x4e3ad5ef // FADD V15.4S, V15.4S, V26.4S
 	FMOVQ 80(R1), F26
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
@@ -20478,7 +20887,7 @@ blocks:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf7b // FMUL V27.4S, V27.4S, V28.4S
-	WORD $0x4e3bd5ce // FADD V14.4S, V14.4S, V27.4S
+	WORD $0x4e3bd54a // FADD V10.4S, V10.4S, V27.4S
 	FMOVQ 96(R1), F27
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43d // FCMGT V29.4S, V1.4S, V27.4S
@@ -20513,7 +20922,7 @@ blocks:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdfbd // FMUL V29.4S, V29.4S, V28.4S
-	WORD $0x4e3dd5ef // FADD V15.4S, V15.4S, V29.4S
+	WORD $0x4e3dd58c // FADD V12.4S, V12.4S, V29.4S
 	FMOVQ 112(R1), F29
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6ebde439 // FCMGT V25.4S, V1.4S, V29.4S
@@ -20910,7 +21319,7 @@ blocks_end:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf7b // FMUL V27.4S, V27.4S, V28.4S
-	WORD $0x4e3bd54a // FADD V10.4S, V10.4S, V27.4S
+	WORD $0x4e3bd56b // FADD V11.4S, V11.4S, V27.4S
 	ADD $16, R1
 	SUB $4, R2
 	CMP $4, R2
@@ -20949,7 +21358,7 @@ blocks_end:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdfbd // FMUL V29.4S, V29.4S, V28.4S
-	WORD $0x4e3dd56b // FADD V11.4S, V11.4S, V29.4S
+	WORD $0x4e3dd5ce // FADD V14.4S, V14.4S, V29.4S
 	ADD $16, R1
 	SUB $4, R2
 	CMP $4, R2
@@ -20988,7 +21397,7 @@ blocks_end:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf39 // FMUL V25.4S, V25.4S, V28.4S
-	WORD $0x4e39d58c // FADD V12.4S, V12.4S, V25.4S
+	WORD $0x4e39d5ad // FADD V13.4S, V13.4S, V25.4S
 	ADD $16, R1
 	SUB $4, R2
 	CMP $4, R2
@@ -21027,7 +21436,7 @@ blocks_end:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf5a // FMUL V26.4S, V26.4S, V28.4S
-	WORD $0x4e3ad5ad // FADD V13.4S, V13.4S, V26.4S
+	WORD $0x4e3ad5ef // FADD V15.4S, V15.4S, V26.4S
 	ADD $16, R1
 	SUB $4, R2
 	CMP $4, R2
@@ -21066,7 +21475,7 @@ blocks_end:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdf7b // FMUL V27.4S, V27.4S, V28.4S
-	WORD $0x4e3bd5ce // FADD V14.4S, V14.4S, V27.4S
+	WORD $0x4e3bd54a // FADD V10.4S, V10.4S, V27.4S
 	ADD $16, R1
 	SUB $4, R2
 	CMP $4, R2
@@ -21105,7 +21514,7 @@ blocks_end:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdfbd // FMUL V29.4S, V29.4S, V28.4S
-	WORD $0x4e3dd5ef // FADD V15.4S, V15.4S, V29.4S
+	WORD $0x4e3dd58c // FADD V12.4S, V12.4S, V29.4S
 	ADD $16, R1
 	SUB $4, R2
 	CMP $4, R2
@@ -21474,17 +21883,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1011
+	TBZ $1, R2, single1025
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded1012
+	TBZ $0, R2, loaded1026
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1012
+	B loaded1026
 
-single1011:
+single1025:
 	FMOVS 0(R1), F26
 
-loaded1012:
+loaded1026:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -21537,17 +21946,269 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1013
+	TBZ $1, R2, single1027
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded1014
+	TBZ $0, R2, loaded1028
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded1014
+	B loaded1028
 
-single1013:
+single1027:
 	FMOVS 0(R1), F27
 
-loaded1014:
+loaded1028:
+	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
+	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
+	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
+	VMOV V3.B16, V28.B16
+	VFMLA V2.S4, V27.S4, V28.S4
+	WORD $0x4ea3d79e // FSUB V30.4S, V28.4S, V3.4S
+	VFMLS V4.S4, V30.S4, V27.S4
+	VFMLS V5.S4, V30.S4, V27.S4
+	VMOV V7.B16, V29.B16
+	VFMLA V27.S4, V6.S4, V29.S4
+	VMOV V8.B16, V26.B16
+	VFMLA V27.S4, V29.S4, V26.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V27.S4, V26.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V26.B16
+	VFMLA V27.S4, V29.S4, V26.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V27.S4, V26.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V26.B16
+	VFMLA V27.S4, V29.S4, V26.S4
+	VSHL $23, V28.S4, V27.S4
+	WORD $0x6e3bdf5c // FMUL V28.4S, V26.4S, V27.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V30.S4
+	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
+	WORD $0x4e3cd56b // FADD V11.4S, V11.4S, V28.4S
+	B fold
+
+partial2:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V25.S4
+	SUB $0, R2, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R2, single1029
+	FMOVD 0(R1), F28
+	TBZ $0, R2, loaded1030
+	ADD $8, R1, R26
+	VLD1 (R26), V28.S[2]
+	B loaded1030
+
+single1029:
+	FMOVS 0(R1), F28
+
+loaded1030:
+	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
+	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
+	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
+	VMOV V3.B16, V30.B16
+	VFMLA V2.S4, V28.S4, V30.S4
+	WORD $0x4ea3d7da // FSUB V26.4S, V30.4S, V3.4S
+	VFMLS V4.S4, V26.S4, V28.S4
+	VFMLS V5.S4, V26.S4, V28.S4
+	VMOV V7.B16, V29.B16
+	VFMLA V28.S4, V6.S4, V29.S4
+	VMOV V8.B16, V27.B16
+	VFMLA V28.S4, V29.S4, V27.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V28.S4, V27.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V27.B16
+	VFMLA V28.S4, V29.S4, V27.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V28.S4, V27.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V27.B16
+	VFMLA V28.S4, V29.S4, V27.S4
+	VSHL $23, V30.S4, V28.S4
+	WORD $0x6e3cdf7e // FMUL V30.4S, V27.4S, V28.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V26.S4
+	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
+	WORD $0x4e3ed5ce // FADD V14.4S, V14.4S, V30.4S
+	B fold
+
+partial3:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V25.S4
+	SUB $0, R2, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R2, single1031
+	FMOVD 0(R1), F30
+	TBZ $0, R2, loaded1032
+	ADD $8, R1, R26
+	VLD1 (R26), V30.S[2]
+	B loaded1032
+
+single1031:
+	FMOVS 0(R1), F30
+
+loaded1032:
+	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
+	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
+	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
+	VMOV V3.B16, V26.B16
+	VFMLA V2.S4, V30.S4, V26.S4
+	WORD $0x4ea3d75b // FSUB V27.4S, V26.4S, V3.4S
+	VFMLS V4.S4, V27.S4, V30.S4
+	VFMLS V5.S4, V27.S4, V30.S4
+	VMOV V7.B16, V29.B16
+	VFMLA V30.S4, V6.S4, V29.S4
+	VMOV V8.B16, V28.B16
+	VFMLA V30.S4, V29.S4, V28.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V30.S4, V28.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V28.B16
+	VFMLA V30.S4, V29.S4, V28.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V30.S4, V28.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V28.B16
+	VFMLA V30.S4, V29.S4, V28.S4
+	VSHL $23, V26.S4, V30.S4
+	WORD $0x6e3edf9a // FMUL V26.4S, V28.4S, V30.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V27.S4
+	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
+	WORD $0x4e3ad5ad // FADD V13.4S, V13.4S, V26.4S
+	B fold
+
+partial4:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V25.S4
+	SUB $0, R2, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R2, single1033
+	FMOVD 0(R1), F26
+	TBZ $0, R2, loaded1034
+	ADD $8, R1, R26
+	VLD1 (R26), V26.S[2]
+	B loaded1034
+
+single1033:
+	FMOVS 0(R1), F26
+
+loaded1034:
+	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
+	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
+	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
+	VMOV V3.B16, V27.B16
+	VFMLA V2.S4, V26.S4, V27.S4
+	WORD $0x4ea3d77c // FSUB V28.4S, V27.4S, V3.4S
+	VFMLS V4.S4, V28.S4, V26.S4
+	VFMLS V5.S4, V28.S4, V26.S4
+	VMOV V7.B16, V29.B16
+	VFMLA V26.S4, V6.S4, V29.S4
+	VMOV V8.B16, V30.B16
+	VFMLA V26.S4, V29.S4, V30.S4
+	MOVD $0x3e2aaa49, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V26.S4, V30.S4, V29.S4
+	MOVD $0x3efffffe, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V30.B16
+	VFMLA V26.S4, V29.S4, V30.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V29.B16
+	VFMLA V26.S4, V30.S4, V29.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V31.S4
+	VMOV V31.B16, V30.B16
+	VFMLA V26.S4, V29.S4, V30.S4
+	VSHL $23, V27.S4, V26.S4
+	WORD $0x6e3adfdb // FMUL V27.4S, V30.4S, V26.4S
+	MOVD $0x2f800000, R26
+	VDUP R26, V29.S4
+	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
+	MOVD $0x00000000, R26
+	VDUP R26, V28.S4
+	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
+	WORD $0x4e3bd5ef // FADD V15.4S, V15.4S, V27.4S
+	B fold
+
+partial5:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V25.S4
+	SUB $0, R2, R26
+	VMOV R26, V25.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V25.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V25.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V25.S[3]
+	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
+	TBZ $1, R2, single1035
+	FMOVD 0(R1), F27
+	TBZ $0, R2, loaded1036
+	ADD $8, R1, R26
+	VLD1 (R26), V27.S[2]
+	B loaded1036
+
+single1035:
+	FMOVS 0(R1), F27
+
+loaded1036:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -21587,258 +22248,6 @@ loaded1014:
 	WORD $0x4e3cd54a // FADD V10.4S, V10.4S, V28.4S
 	B fold
 
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V25.S4
-	SUB $0, R2, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1015
-	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded1016
-	ADD $8, R1, R26
-	VLD1 (R26), V28.S[2]
-	B loaded1016
-
-single1015:
-	FMOVS 0(R1), F28
-
-loaded1016:
-	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
-	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
-	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
-	VMOV V3.B16, V30.B16
-	VFMLA V2.S4, V28.S4, V30.S4
-	WORD $0x4ea3d7da // FSUB V26.4S, V30.4S, V3.4S
-	VFMLS V4.S4, V26.S4, V28.S4
-	VFMLS V5.S4, V26.S4, V28.S4
-	VMOV V7.B16, V29.B16
-	VFMLA V28.S4, V6.S4, V29.S4
-	VMOV V8.B16, V27.B16
-	VFMLA V28.S4, V29.S4, V27.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V28.S4, V27.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V27.B16
-	VFMLA V28.S4, V29.S4, V27.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V28.S4, V27.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V27.B16
-	VFMLA V28.S4, V29.S4, V27.S4
-	VSHL $23, V30.S4, V28.S4
-	WORD $0x6e3cdf7e // FMUL V30.4S, V27.4S, V28.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V26.S4
-	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
-	WORD $0x4e3ed56b // FADD V11.4S, V11.4S, V30.4S
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V25.S4
-	SUB $0, R2, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1017
-	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded1018
-	ADD $8, R1, R26
-	VLD1 (R26), V30.S[2]
-	B loaded1018
-
-single1017:
-	FMOVS 0(R1), F30
-
-loaded1018:
-	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
-	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
-	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
-	VMOV V3.B16, V26.B16
-	VFMLA V2.S4, V30.S4, V26.S4
-	WORD $0x4ea3d75b // FSUB V27.4S, V26.4S, V3.4S
-	VFMLS V4.S4, V27.S4, V30.S4
-	VFMLS V5.S4, V27.S4, V30.S4
-	VMOV V7.B16, V29.B16
-	VFMLA V30.S4, V6.S4, V29.S4
-	VMOV V8.B16, V28.B16
-	VFMLA V30.S4, V29.S4, V28.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V30.S4, V28.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V28.B16
-	VFMLA V30.S4, V29.S4, V28.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V30.S4, V28.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V28.B16
-	VFMLA V30.S4, V29.S4, V28.S4
-	VSHL $23, V26.S4, V30.S4
-	WORD $0x6e3edf9a // FMUL V26.4S, V28.4S, V30.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V27.S4
-	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
-	WORD $0x4e3ad58c // FADD V12.4S, V12.4S, V26.4S
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V25.S4
-	SUB $0, R2, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1019
-	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded1020
-	ADD $8, R1, R26
-	VLD1 (R26), V26.S[2]
-	B loaded1020
-
-single1019:
-	FMOVS 0(R1), F26
-
-loaded1020:
-	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
-	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
-	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
-	VMOV V3.B16, V27.B16
-	VFMLA V2.S4, V26.S4, V27.S4
-	WORD $0x4ea3d77c // FSUB V28.4S, V27.4S, V3.4S
-	VFMLS V4.S4, V28.S4, V26.S4
-	VFMLS V5.S4, V28.S4, V26.S4
-	VMOV V7.B16, V29.B16
-	VFMLA V26.S4, V6.S4, V29.S4
-	VMOV V8.B16, V30.B16
-	VFMLA V26.S4, V29.S4, V30.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V26.S4, V30.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V30.B16
-	VFMLA V26.S4, V29.S4, V30.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V26.S4, V30.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V30.B16
-	VFMLA V26.S4, V29.S4, V30.S4
-	VSHL $23, V27.S4, V26.S4
-	WORD $0x6e3adfdb // FMUL V27.4S, V30.4S, V26.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V28.S4
-	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
-	WORD $0x4e3bd5ad // FADD V13.4S, V13.4S, V27.4S
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V25.S4
-	SUB $0, R2, R26
-	VMOV R26, V25.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V25.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V25.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V25.S[3]
-	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1021
-	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded1022
-	ADD $8, R1, R26
-	VLD1 (R26), V27.S[2]
-	B loaded1022
-
-single1021:
-	FMOVS 0(R1), F27
-
-loaded1022:
-	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
-	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
-	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
-	VMOV V3.B16, V28.B16
-	VFMLA V2.S4, V27.S4, V28.S4
-	WORD $0x4ea3d79e // FSUB V30.4S, V28.4S, V3.4S
-	VFMLS V4.S4, V30.S4, V27.S4
-	VFMLS V5.S4, V30.S4, V27.S4
-	VMOV V7.B16, V29.B16
-	VFMLA V27.S4, V6.S4, V29.S4
-	VMOV V8.B16, V26.B16
-	VFMLA V27.S4, V29.S4, V26.S4
-	MOVD $0x3e2aaa49, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V27.S4, V26.S4, V29.S4
-	MOVD $0x3efffffe, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V26.B16
-	VFMLA V27.S4, V29.S4, V26.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V29.B16
-	VFMLA V27.S4, V26.S4, V29.S4
-	MOVD $0x3f800000, R26
-	VDUP R26, V31.S4
-	VMOV V31.B16, V26.B16
-	VFMLA V27.S4, V29.S4, V26.S4
-	VSHL $23, V28.S4, V27.S4
-	WORD $0x6e3bdf5c // FMUL V28.4S, V26.4S, V27.4S
-	MOVD $0x2f800000, R26
-	VDUP R26, V29.S4
-	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	MOVD $0x00000000, R26
-	VDUP R26, V30.S4
-	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
-	WORD $0x4e3cd5ce // FADD V14.4S, V14.4S, V28.4S
-	B fold
-
 partial6:
 	CMP $0, R2
 	BEQ fold
@@ -21852,17 +22261,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1023
+	TBZ $1, R2, single1037
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded1024
+	TBZ $0, R2, loaded1038
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded1024
+	B loaded1038
 
-single1023:
+single1037:
 	FMOVS 0(R1), F28
 
-loaded1024:
+loaded1038:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -21899,7 +22308,7 @@ loaded1024:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
-	WORD $0x4e3ed5ef // FADD V15.4S, V15.4S, V30.4S
+	WORD $0x4e3ed58c // FADD V12.4S, V12.4S, V30.4S
 	B fold
 
 partial7:
@@ -21915,17 +22324,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1025
+	TBZ $1, R2, single1039
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded1026
+	TBZ $0, R2, loaded1040
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded1026
+	B loaded1040
 
-single1025:
+single1039:
 	FMOVS 0(R1), F30
 
-loaded1026:
+loaded1040:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -21978,17 +22387,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1027
+	TBZ $1, R2, single1041
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded1028
+	TBZ $0, R2, loaded1042
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1028
+	B loaded1042
 
-single1027:
+single1041:
 	FMOVS 0(R1), F26
 
-loaded1028:
+loaded1042:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -22041,17 +22450,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1029
+	TBZ $1, R2, single1043
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded1030
+	TBZ $0, R2, loaded1044
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded1030
+	B loaded1044
 
-single1029:
+single1043:
 	FMOVS 0(R1), F27
 
-loaded1030:
+loaded1044:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -22104,17 +22513,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1031
+	TBZ $1, R2, single1045
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded1032
+	TBZ $0, R2, loaded1046
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded1032
+	B loaded1046
 
-single1031:
+single1045:
 	FMOVS 0(R1), F28
 
-loaded1032:
+loaded1046:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -22167,17 +22576,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1033
+	TBZ $1, R2, single1047
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded1034
+	TBZ $0, R2, loaded1048
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded1034
+	B loaded1048
 
-single1033:
+single1047:
 	FMOVS 0(R1), F30
 
-loaded1034:
+loaded1048:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -22230,17 +22639,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1035
+	TBZ $1, R2, single1049
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded1036
+	TBZ $0, R2, loaded1050
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1036
+	B loaded1050
 
-single1035:
+single1049:
 	FMOVS 0(R1), F26
 
-loaded1036:
+loaded1050:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -22293,17 +22702,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1037
+	TBZ $1, R2, single1051
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded1038
+	TBZ $0, R2, loaded1052
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded1038
+	B loaded1052
 
-single1037:
+single1051:
 	FMOVS 0(R1), F27
 
-loaded1038:
+loaded1052:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -22356,17 +22765,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1039
+	TBZ $1, R2, single1053
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded1040
+	TBZ $0, R2, loaded1054
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded1040
+	B loaded1054
 
-single1039:
+single1053:
 	FMOVS 0(R1), F28
 
-loaded1040:
+loaded1054:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -22419,17 +22828,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single1041
+	TBZ $1, R2, single1055
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded1042
+	TBZ $0, R2, loaded1056
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded1042
+	B loaded1056
 
-single1041:
+single1055:
 	FMOVS 0(R1), F30
 
-loaded1042:
+loaded1056:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -22472,12 +22881,12 @@ fold:
 	CMP $0, R0
 	BEQ tree
 	FMOVQ F9, 0(R0)
-	FMOVQ F10, 16(R0)
-	FMOVQ F11, 32(R0)
-	FMOVQ F12, 48(R0)
-	FMOVQ F13, 64(R0)
-	FMOVQ F14, 80(R0)
-	FMOVQ F15, 96(R0)
+	FMOVQ F11, 16(R0)
+	FMOVQ F14, 32(R0)
+	FMOVQ F13, 48(R0)
+	FMOVQ F15, 64(R0)
+	FMOVQ F10, 80(R0)
+	FMOVQ F12, 96(R0)
 	FMOVQ F16, 112(R0)
 	FMOVQ F17, 128(R0)
 	FMOVQ F18, 144(R0)
@@ -22490,20 +22899,20 @@ fold:
 
 tree:
 	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
-	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
-	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
-	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
-	WORD $0x4e35d5ad // FADD V13.4S, V13.4S, V21.4S
-	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
-	WORD $0x4e37d5ef // FADD V15.4S, V15.4S, V23.4S
+	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
+	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
+	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
+	WORD $0x4e35d5ef // FADD V15.4S, V15.4S, V21.4S
+	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
+	WORD $0x4e37d58c // FADD V12.4S, V12.4S, V23.4S
 	WORD $0x4e38d610 // FADD V16.4S, V16.4S, V24.4S
-	WORD $0x4e2dd529 // FADD V9.4S, V9.4S, V13.4S
-	WORD $0x4e2ed54a // FADD V10.4S, V10.4S, V14.4S
-	WORD $0x4e2fd56b // FADD V11.4S, V11.4S, V15.4S
-	WORD $0x4e30d58c // FADD V12.4S, V12.4S, V16.4S
+	WORD $0x4e2fd529 // FADD V9.4S, V9.4S, V15.4S
+	WORD $0x4e2ad56b // FADD V11.4S, V11.4S, V10.4S
+	WORD $0x4e2cd5ce // FADD V14.4S, V14.4S, V12.4S
+	WORD $0x4e30d5ad // FADD V13.4S, V13.4S, V16.4S
+	WORD $0x4e2ed529 // FADD V9.4S, V9.4S, V14.4S
+	WORD $0x4e2dd56b // FADD V11.4S, V11.4S, V13.4S
 	WORD $0x4e2bd529 // FADD V9.4S, V9.4S, V11.4S
-	WORD $0x4e2cd54a // FADD V10.4S, V10.4S, V12.4S
-	WORD $0x4e2ad529 // FADD V9.4S, V9.4S, V10.4S
 	VEXT $8, V9.B16, V9.B16, V25.B16
 	WORD $0x4e39d529 // FADD V9.4S, V9.4S, V25.4S
 	VMOV V9.S[1], V25.S[0]
@@ -22574,30 +22983,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
-	TBZ $1, R2, single1043
+	TBZ $1, R2, single1057
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded1044
+	TBZ $0, R2, loaded1058
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1044
+	B loaded1058
 
-single1043:
+single1057:
 	FMOVS 0(R1), F4
 
-loaded1044:
+loaded1058:
 	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
 	WORD $0x4ea1d484 // FSUB V4.4S, V4.4S, V1.4S
-	TBZ $1, R2, single1045
+	TBZ $1, R2, single1059
 	FMOVD F4, 0(R0)
-	TBZ $0, R2, stored1046
+	TBZ $0, R2, stored1060
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored1046
+	B stored1060
 
-single1045:
+single1059:
 	FMOVS F4, 0(R0)
 
-stored1046:
+stored1060:
 
 done:
 	RET
@@ -22825,17 +23234,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R3, single1047
+	TBZ $1, R3, single1061
 	FMOVD 0(R2), F14
-	TBZ $0, R3, loaded1048
+	TBZ $0, R3, loaded1062
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1048
+	B loaded1062
 
-single1047:
+single1061:
 	FMOVS 0(R2), F14
 
-loaded1048:
+loaded1062:
 	WORD $0x6ea1e5d4 // FCMGT V20.4S, V14.4S, V1.4S
 	WORD $0x6eb41c2e // BIT V14.16B, V1.16B, V20.16B
 	WORD $0x6eaee454 // FCMGT V20.4S, V2.4S, V14.4S
@@ -22863,29 +23272,29 @@ loaded1048:
 	VSUB V14.S4, V23.S4, V23.S4
 	WORD $0x6e2ede74 // FMUL V20.4S, V19.4S, V14.4S
 	WORD $0x6e37de94 // FMUL V20.4S, V20.4S, V23.4S
-	TBZ $1, R3, single1049
+	TBZ $1, R3, single1063
 	FMOVD 0(R1), F24
-	TBZ $0, R3, loaded1050
+	TBZ $0, R3, loaded1064
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1050
+	B loaded1064
 
-single1049:
+single1063:
 	FMOVS 0(R1), F24
 
-loaded1050:
+loaded1064:
 	VFMLS V0.S4, V20.S4, V24.S4
-	TBZ $1, R3, single1051
+	TBZ $1, R3, single1065
 	FMOVD F24, 0(R0)
-	TBZ $0, R3, stored1052
+	TBZ $0, R3, stored1066
 	ADD $8, R0, R26
 	VST1 V24.S[2], (R26)
-	B stored1052
+	B stored1066
 
-single1051:
+single1065:
 	FMOVS F24, 0(R0)
 
-stored1052:
+stored1066:
 
 done:
 	RET
@@ -22952,40 +23361,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single1053
+	TBZ $1, R3, single1067
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1054
+	TBZ $0, R3, loaded1068
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1054
+	B loaded1068
 
-single1053:
+single1067:
 	FMOVS 0(R1), F7
 
-loaded1054:
-	TBZ $1, R3, single1055
+loaded1068:
+	TBZ $1, R3, single1069
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded1056
+	TBZ $0, R3, loaded1070
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1056
+	B loaded1070
 
-single1055:
+single1069:
 	FMOVS 0(R2), F5
 
-loaded1056:
+loaded1070:
 	WORD $0x4e25d4e5 // FADD V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single1057
+	TBZ $1, R3, single1071
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored1058
+	TBZ $0, R3, stored1072
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1058
+	B stored1072
 
-single1057:
+single1071:
 	FMOVS F5, 0(R0)
 
-stored1058:
+stored1072:
 
 done:
 	RET
@@ -23052,40 +23461,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single1059
+	TBZ $1, R3, single1073
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1060
+	TBZ $0, R3, loaded1074
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1060
+	B loaded1074
 
-single1059:
+single1073:
 	FMOVS 0(R1), F7
 
-loaded1060:
-	TBZ $1, R3, single1061
+loaded1074:
+	TBZ $1, R3, single1075
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded1062
+	TBZ $0, R3, loaded1076
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1062
+	B loaded1076
 
-single1061:
+single1075:
 	FMOVS 0(R2), F5
 
-loaded1062:
+loaded1076:
 	WORD $0x4ea5d4e5 // FSUB V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single1063
+	TBZ $1, R3, single1077
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored1064
+	TBZ $0, R3, stored1078
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1064
+	B stored1078
 
-single1063:
+single1077:
 	FMOVS F5, 0(R0)
 
-stored1064:
+stored1078:
 
 done:
 	RET
@@ -23152,40 +23561,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single1065
+	TBZ $1, R3, single1079
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1066
+	TBZ $0, R3, loaded1080
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1066
+	B loaded1080
 
-single1065:
+single1079:
 	FMOVS 0(R1), F7
 
-loaded1066:
-	TBZ $1, R3, single1067
+loaded1080:
+	TBZ $1, R3, single1081
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded1068
+	TBZ $0, R3, loaded1082
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1068
+	B loaded1082
 
-single1067:
+single1081:
 	FMOVS 0(R2), F5
 
-loaded1068:
+loaded1082:
 	WORD $0x6e25dce5 // FMUL V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single1069
+	TBZ $1, R3, single1083
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored1070
+	TBZ $0, R3, stored1084
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1070
+	B stored1084
 
-single1069:
+single1083:
 	FMOVS F5, 0(R0)
 
-stored1070:
+stored1084:
 
 done:
 	RET
@@ -23252,40 +23661,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single1071
+	TBZ $1, R3, single1085
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1072
+	TBZ $0, R3, loaded1086
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1072
+	B loaded1086
 
-single1071:
+single1085:
 	FMOVS 0(R1), F7
 
-loaded1072:
-	TBZ $1, R3, single1073
+loaded1086:
+	TBZ $1, R3, single1087
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded1074
+	TBZ $0, R3, loaded1088
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1074
+	B loaded1088
 
-single1073:
+single1087:
 	FMOVS 0(R2), F5
 
-loaded1074:
+loaded1088:
 	WORD $0x6e25fce5 // FDIV V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single1075
+	TBZ $1, R3, single1089
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored1076
+	TBZ $0, R3, stored1090
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1076
+	B stored1090
 
-single1075:
+single1089:
 	FMOVS F5, 0(R0)
 
-stored1076:
+stored1090:
 
 done:
 	RET
@@ -23360,51 +23769,51 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V9.S[3]
 	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
-	TBZ $1, R4, single1077
+	TBZ $1, R4, single1091
 	FMOVD 0(R1), F10
-	TBZ $0, R4, loaded1078
+	TBZ $0, R4, loaded1092
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1078
+	B loaded1092
 
-single1077:
+single1091:
 	FMOVS 0(R1), F10
 
-loaded1078:
-	TBZ $1, R4, single1079
+loaded1092:
+	TBZ $1, R4, single1093
 	FMOVD 0(R2), F11
-	TBZ $0, R4, loaded1080
+	TBZ $0, R4, loaded1094
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1080
+	B loaded1094
 
-single1079:
+single1093:
 	FMOVS 0(R2), F11
 
-loaded1080:
-	TBZ $1, R4, single1081
+loaded1094:
+	TBZ $1, R4, single1095
 	FMOVD 0(R3), F8
-	TBZ $0, R4, loaded1082
+	TBZ $0, R4, loaded1096
 	ADD $8, R3, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1082
+	B loaded1096
 
-single1081:
+single1095:
 	FMOVS 0(R3), F8
 
-loaded1082:
+loaded1096:
 	VFMLA V11.S4, V10.S4, V8.S4
-	TBZ $1, R4, single1083
+	TBZ $1, R4, single1097
 	FMOVD F8, 0(R0)
-	TBZ $0, R4, stored1084
+	TBZ $0, R4, stored1098
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored1084
+	B stored1098
 
-single1083:
+single1097:
 	FMOVS F8, 0(R0)
 
-stored1084:
+stored1098:
 
 done:
 	RET
@@ -23480,41 +23889,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R3, single1085
+	TBZ $1, R3, single1099
 	FMOVD 0(R1), F9
-	TBZ $0, R3, loaded1086
+	TBZ $0, R3, loaded1100
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1086
+	B loaded1100
 
-single1085:
+single1099:
 	FMOVS 0(R1), F9
 
-loaded1086:
-	TBZ $1, R3, single1087
+loaded1100:
+	TBZ $1, R3, single1101
 	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded1088
+	TBZ $0, R3, loaded1102
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1088
+	B loaded1102
 
-single1087:
+single1101:
 	FMOVS 0(R2), F7
 
-loaded1088:
+loaded1102:
 	WORD $0x6e27dc27 // FMUL V7.4S, V1.4S, V7.4S
 	VFMLA V9.S4, V0.S4, V7.S4
-	TBZ $1, R3, single1089
+	TBZ $1, R3, single1103
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored1090
+	TBZ $0, R3, stored1104
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored1090
+	B stored1104
 
-single1089:
+single1103:
 	FMOVS F7, 0(R0)
 
-stored1090:
+stored1104:
 
 done:
 	RET
@@ -23576,28 +23985,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R2, single1091
+	TBZ $1, R2, single1105
 	FMOVD 0(R1), F6
-	TBZ $0, R2, loaded1092
+	TBZ $0, R2, loaded1106
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1092
+	B loaded1106
 
-single1091:
+single1105:
 	FMOVS 0(R1), F6
 
-loaded1092:
-	TBZ $1, R2, single1093
+loaded1106:
+	TBZ $1, R2, single1107
 	FMOVD F6, 0(R0)
-	TBZ $0, R2, stored1094
+	TBZ $0, R2, stored1108
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1094
+	B stored1108
 
-single1093:
+single1107:
 	FMOVS F6, 0(R0)
 
-stored1094:
+stored1108:
 
 done:
 	RET
@@ -23649,17 +24058,17 @@ vectors_end:
 	SUB $3, R1, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R1, single1095
+	TBZ $1, R1, single1109
 	FMOVD F0, 0(R0)
-	TBZ $0, R1, stored1096
+	TBZ $0, R1, stored1110
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored1096
+	B stored1110
 
-single1095:
+single1109:
 	FMOVS F0, 0(R0)
 
-stored1096:
+stored1110:
 
 done:
 	RET
@@ -23737,32 +24146,32 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
-	TBZ $1, R2, single1097
+	TBZ $1, R2, single1111
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded1098
+	TBZ $0, R2, loaded1112
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1098
+	B loaded1112
 
-single1097:
+single1111:
 	FMOVS 0(R1), F4
 
-loaded1098:
+loaded1112:
 	WORD $0x6ea4e403 // FCMGT V3.4S, V0.4S, V4.4S
 	WORD $0x6ea31c04 // BIT V4.16B, V0.16B, V3.16B
 	WORD $0x6ea1e483 // FCMGT V3.4S, V4.4S, V1.4S
 	WORD $0x6ea31c24 // BIT V4.16B, V1.16B, V3.16B
-	TBZ $1, R2, single1099
+	TBZ $1, R2, single1113
 	FMOVD F4, 0(R0)
-	TBZ $0, R2, stored1100
+	TBZ $0, R2, stored1114
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored1100
+	B stored1114
 
-single1099:
+single1113:
 	FMOVS F4, 0(R0)
 
-stored1100:
+stored1114:
 
 done:
 	RET
@@ -23823,29 +24232,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R2, single1101
+	TBZ $1, R2, single1115
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded1102
+	TBZ $0, R2, loaded1116
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1102
+	B loaded1116
 
-single1101:
+single1115:
 	FMOVS 0(R1), F3
 
-loaded1102:
+loaded1116:
 	WORD $0x4e601c63 // BIC V3.16B, V3.16B, V0.16B
-	TBZ $1, R2, single1103
+	TBZ $1, R2, single1117
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored1104
+	TBZ $0, R2, stored1118
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1104
+	B stored1118
 
-single1103:
+single1117:
 	FMOVS F3, 0(R0)
 
-stored1104:
+stored1118:
 
 done:
 	RET
@@ -23857,6 +24266,56 @@ TEXT ·SumMagnitudesNEON(SB), NOSPLIT, $0-28
 	MOVD n+16(FP), R2
 	MOVD $0x80000000, R26
 	VDUP R26, V0.S4
+	CMP $5, R2
+	BGE many
+	CMP $0, R0
+	BNE many
+	CMP $0, R2
+	BEQ many
+	VEOR V1.B16, V1.B16, V1.B16
+	CMP $4, R2
+	BLT few
+	FMOVQ 0(R1), F2
+	WORD $0x4e601c42 // BIC V2.16B, V2.16B, V0.16B
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	B few_lanes
+
+few:
+	VDUP R2, V2.S4
+	SUB $0, R2, R26
+	VMOV R26, V2.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V2.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V2.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V2.S[3]
+	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
+	TBZ $1, R2, single1119
+	FMOVD 0(R1), F3
+	TBZ $0, R2, loaded1120
+	ADD $8, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1120
+
+single1119:
+	FMOVS 0(R1), F3
+
+loaded1120:
+	WORD $0x4e601c63 // BIC V3.16B, V3.16B, V0.16B
+	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
+
+few_lanes:
+	VEXT $8, V1.B16, V1.B16, V2.B16
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	VMOV V1.S[1], V2.S[0]
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	VEOR V2.B16, V2.B16, V2.B16
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	FMOVS F1, ret+24(FP)
+	RET
+
+many:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -24078,230 +24537,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1105
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1106
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1106
-
-single1105:
-	FMOVS 0(R1), F18
-
-loaded1106:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1107
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1108
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1108
-
-single1107:
-	FMOVS 0(R1), F18
-
-loaded1108:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1109
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1110
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1110
-
-single1109:
-	FMOVS 0(R1), F18
-
-loaded1110:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1111
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1112
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1112
-
-single1111:
-	FMOVS 0(R1), F18
-
-loaded1112:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1113
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1114
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1114
-
-single1113:
-	FMOVS 0(R1), F18
-
-loaded1114:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1115
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1116
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1116
-
-single1115:
-	FMOVS 0(R1), F18
-
-loaded1116:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
-	B fold
-
-partial6:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1117
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1118
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1118
-
-single1117:
-	FMOVS 0(R1), F18
-
-loaded1118:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
-	B fold
-
-partial7:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1119
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1120
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1120
-
-single1119:
-	FMOVS 0(R1), F18
-
-loaded1120:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
-	B fold
-
-partial8:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R2, single1121
 	FMOVD 0(R1), F18
 	TBZ $0, R2, loaded1122
@@ -24314,10 +24549,10 @@ single1121:
 
 loaded1122:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
+	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S
 	B fold
 
-partial9:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -24342,10 +24577,10 @@ single1123:
 
 loaded1124:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
+	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
 	B fold
 
-partial10:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -24370,10 +24605,10 @@ single1125:
 
 loaded1126:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
+	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
 	B fold
 
-partial11:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -24398,10 +24633,10 @@ single1127:
 
 loaded1128:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
+	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
 	B fold
 
-partial12:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -24426,10 +24661,10 @@ single1129:
 
 loaded1130:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
+	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
 	B fold
 
-partial13:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -24454,10 +24689,10 @@ single1131:
 
 loaded1132:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
+	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
 	B fold
 
-partial14:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -24482,10 +24717,10 @@ single1133:
 
 loaded1134:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
+	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
 	B fold
 
-partial15:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -24509,6 +24744,230 @@ single1135:
 	FMOVS 0(R1), F18
 
 loaded1136:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
+	B fold
+
+partial8:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1137
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1138
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1138
+
+single1137:
+	FMOVS 0(R1), F18
+
+loaded1138:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
+	B fold
+
+partial9:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1139
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1140
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1140
+
+single1139:
+	FMOVS 0(R1), F18
+
+loaded1140:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1141
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1142
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1142
+
+single1141:
+	FMOVS 0(R1), F18
+
+loaded1142:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1143
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1144
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1144
+
+single1143:
+	FMOVS 0(R1), F18
+
+loaded1144:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1145
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1146
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1146
+
+single1145:
+	FMOVS 0(R1), F18
+
+loaded1146:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1147
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1148
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1148
+
+single1147:
+	FMOVS 0(R1), F18
+
+loaded1148:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1149
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1150
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1150
+
+single1149:
+	FMOVS 0(R1), F18
+
+loaded1150:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1151
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1152
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1152
+
+single1151:
+	FMOVS 0(R1), F18
+
+loaded1152:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d610 // FADD V16.4S, V16.4S, V18.4S
 
@@ -24562,6 +25021,56 @@ TEXT ·SumSquaresScaledNEON(SB), NOSPLIT, $0-36
 	MOVD n+16(FP), R2
 	FMOVS alpha+24(FP), F0
 	VDUP V0.S[0], V0.S4
+	CMP $5, R2
+	BGE many
+	CMP $0, R0
+	BNE many
+	CMP $0, R2
+	BEQ many
+	VEOR V1.B16, V1.B16, V1.B16
+	CMP $4, R2
+	BLT few
+	FMOVQ 0(R1), F2
+	WORD $0x6e22dc02 // FMUL V2.4S, V0.4S, V2.4S
+	VFMLA V2.S4, V2.S4, V1.S4
+	B few_lanes
+
+few:
+	VDUP R2, V2.S4
+	SUB $0, R2, R26
+	VMOV R26, V2.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V2.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V2.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V2.S[3]
+	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
+	TBZ $1, R2, single1153
+	FMOVD 0(R1), F3
+	TBZ $0, R2, loaded1154
+	ADD $8, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1154
+
+single1153:
+	FMOVS 0(R1), F3
+
+loaded1154:
+	WORD $0x6e23dc03 // FMUL V3.4S, V0.4S, V3.4S
+	VFMLA V3.S4, V3.S4, V1.S4
+
+few_lanes:
+	VEXT $8, V1.B16, V1.B16, V2.B16
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	VMOV V1.S[1], V2.S[0]
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	VEOR V2.B16, V2.B16, V2.B16
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	FMOVS F1, ret+32(FP)
+	RET
+
+many:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -24783,258 +25292,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1137
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1138
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1138
-
-single1137:
-	FMOVS 0(R1), F18
-
-loaded1138:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V1.S4
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1139
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1140
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1140
-
-single1139:
-	FMOVS 0(R1), F18
-
-loaded1140:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V2.S4
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1141
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1142
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1142
-
-single1141:
-	FMOVS 0(R1), F18
-
-loaded1142:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V3.S4
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1143
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1144
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1144
-
-single1143:
-	FMOVS 0(R1), F18
-
-loaded1144:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V4.S4
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1145
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1146
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1146
-
-single1145:
-	FMOVS 0(R1), F18
-
-loaded1146:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V5.S4
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1147
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1148
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1148
-
-single1147:
-	FMOVS 0(R1), F18
-
-loaded1148:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V6.S4
-	B fold
-
-partial6:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1149
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1150
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1150
-
-single1149:
-	FMOVS 0(R1), F18
-
-loaded1150:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V7.S4
-	B fold
-
-partial7:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1151
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1152
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1152
-
-single1151:
-	FMOVS 0(R1), F18
-
-loaded1152:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V8.S4
-	B fold
-
-partial8:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single1153
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded1154
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded1154
-
-single1153:
-	FMOVS 0(R1), F18
-
-loaded1154:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V9.S4
-	B fold
-
-partial9:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R2, single1155
 	FMOVD 0(R1), F18
 	TBZ $0, R2, loaded1156
@@ -25047,10 +25304,10 @@ single1155:
 
 loaded1156:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V10.S4
+	VFMLA V18.S4, V18.S4, V1.S4
 	B fold
 
-partial10:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -25075,10 +25332,10 @@ single1157:
 
 loaded1158:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V11.S4
+	VFMLA V18.S4, V18.S4, V2.S4
 	B fold
 
-partial11:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -25103,10 +25360,10 @@ single1159:
 
 loaded1160:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V12.S4
+	VFMLA V18.S4, V18.S4, V3.S4
 	B fold
 
-partial12:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -25131,10 +25388,10 @@ single1161:
 
 loaded1162:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V13.S4
+	VFMLA V18.S4, V18.S4, V4.S4
 	B fold
 
-partial13:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -25159,10 +25416,10 @@ single1163:
 
 loaded1164:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V14.S4
+	VFMLA V18.S4, V18.S4, V5.S4
 	B fold
 
-partial14:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -25187,10 +25444,10 @@ single1165:
 
 loaded1166:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V15.S4
+	VFMLA V18.S4, V18.S4, V6.S4
 	B fold
 
-partial15:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -25214,6 +25471,258 @@ single1167:
 	FMOVS 0(R1), F18
 
 loaded1168:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V7.S4
+	B fold
+
+partial7:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1169
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1170
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1170
+
+single1169:
+	FMOVS 0(R1), F18
+
+loaded1170:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V8.S4
+	B fold
+
+partial8:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1171
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1172
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1172
+
+single1171:
+	FMOVS 0(R1), F18
+
+loaded1172:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V9.S4
+	B fold
+
+partial9:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1173
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1174
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1174
+
+single1173:
+	FMOVS 0(R1), F18
+
+loaded1174:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V10.S4
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1175
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1176
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1176
+
+single1175:
+	FMOVS 0(R1), F18
+
+loaded1176:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V11.S4
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1177
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1178
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1178
+
+single1177:
+	FMOVS 0(R1), F18
+
+loaded1178:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V12.S4
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1179
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1180
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1180
+
+single1179:
+	FMOVS 0(R1), F18
+
+loaded1180:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V13.S4
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1181
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1182
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1182
+
+single1181:
+	FMOVS 0(R1), F18
+
+loaded1182:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V14.S4
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1183
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1184
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1184
+
+single1183:
+	FMOVS 0(R1), F18
+
+loaded1184:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V15.S4
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single1185
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded1186
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded1186
+
+single1185:
+	FMOVS 0(R1), F18
+
+loaded1186:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V16.S4
 
@@ -25335,17 +25844,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1169
+	TBZ $1, R1, single1187
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1170
+	TBZ $0, R1, loaded1188
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1170
+	B loaded1188
 
-single1169:
+single1187:
 	FMOVS 0(R0), F7
 
-loaded1170:
+loaded1188:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea164e1 // SMAX V1.4S, V7.4S, V1.4S
 	B fold
@@ -25363,17 +25872,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1171
+	TBZ $1, R1, single1189
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1172
+	TBZ $0, R1, loaded1190
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1172
+	B loaded1190
 
-single1171:
+single1189:
 	FMOVS 0(R0), F7
 
-loaded1172:
+loaded1190:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea264e2 // SMAX V2.4S, V7.4S, V2.4S
 	B fold
@@ -25391,17 +25900,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1173
+	TBZ $1, R1, single1191
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1174
+	TBZ $0, R1, loaded1192
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1174
+	B loaded1192
 
-single1173:
+single1191:
 	FMOVS 0(R0), F7
 
-loaded1174:
+loaded1192:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea364e3 // SMAX V3.4S, V7.4S, V3.4S
 	B fold
@@ -25419,17 +25928,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1175
+	TBZ $1, R1, single1193
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1176
+	TBZ $0, R1, loaded1194
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1176
+	B loaded1194
 
-single1175:
+single1193:
 	FMOVS 0(R0), F7
 
-loaded1176:
+loaded1194:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea464e4 // SMAX V4.4S, V7.4S, V4.4S
 
@@ -25523,17 +26032,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1177
+	TBZ $1, R1, single1195
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1178
+	TBZ $0, R1, loaded1196
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1178
+	B loaded1196
 
-single1177:
+single1195:
 	FMOVS 0(R0), F7
 
-loaded1178:
+loaded1196:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea1e4e6 // FCMGT V6.4S, V7.4S, V1.4S
 	WORD $0x6ea61ce1 // BIT V1.16B, V7.16B, V6.16B
@@ -25552,17 +26061,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1179
+	TBZ $1, R1, single1197
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1180
+	TBZ $0, R1, loaded1198
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1180
+	B loaded1198
 
-single1179:
+single1197:
 	FMOVS 0(R0), F7
 
-loaded1180:
+loaded1198:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea2e4e6 // FCMGT V6.4S, V7.4S, V2.4S
 	WORD $0x6ea61ce2 // BIT V2.16B, V7.16B, V6.16B
@@ -25581,17 +26090,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1181
+	TBZ $1, R1, single1199
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1182
+	TBZ $0, R1, loaded1200
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1182
+	B loaded1200
 
-single1181:
+single1199:
 	FMOVS 0(R0), F7
 
-loaded1182:
+loaded1200:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea3e4e6 // FCMGT V6.4S, V7.4S, V3.4S
 	WORD $0x6ea61ce3 // BIT V3.16B, V7.16B, V6.16B
@@ -25610,17 +26119,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single1183
+	TBZ $1, R1, single1201
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded1184
+	TBZ $0, R1, loaded1202
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1184
+	B loaded1202
 
-single1183:
+single1201:
 	FMOVS 0(R0), F7
 
-loaded1184:
+loaded1202:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea4e4e6 // FCMGT V6.4S, V7.4S, V4.4S
 	WORD $0x6ea61ce4 // BIT V4.16B, V7.16B, V6.16B
@@ -25781,17 +26290,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single1185
+	TBZ $1, R1, single1203
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1186
+	TBZ $0, R1, loaded1204
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1186
+	B loaded1204
 
-single1185:
+single1203:
 	FMOVS 0(R0), F14
 
-loaded1186:
+loaded1204:
 	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
 	VMOV V3.B16, V13.B16
@@ -25814,17 +26323,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single1187
+	TBZ $1, R1, single1205
 	FMOVD 0(R0), F13
-	TBZ $0, R1, loaded1188
+	TBZ $0, R1, loaded1206
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1188
+	B loaded1206
 
-single1187:
+single1205:
 	FMOVS 0(R0), F13
 
-loaded1188:
+loaded1206:
 	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
 	VMOV V3.B16, V14.B16
@@ -25847,17 +26356,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single1189
+	TBZ $1, R1, single1207
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1190
+	TBZ $0, R1, loaded1208
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1190
+	B loaded1208
 
-single1189:
+single1207:
 	FMOVS 0(R0), F14
 
-loaded1190:
+loaded1208:
 	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
 	VMOV V3.B16, V13.B16
@@ -25880,17 +26389,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single1191
+	TBZ $1, R1, single1209
 	FMOVD 0(R0), F13
-	TBZ $0, R1, loaded1192
+	TBZ $0, R1, loaded1210
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1192
+	B loaded1210
 
-single1191:
+single1209:
 	FMOVS 0(R0), F13
 
-loaded1192:
+loaded1210:
 	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
 	VMOV V3.B16, V14.B16
@@ -25924,6 +26433,57 @@ TEXT ·SumShiftedNEON(SB), NOSPLIT, $0-36
 	VDUP V0.S[0], V0.S4
 	MOVD $0x00000000, R26
 	VDUP R26, V1.S4
+	CMP $5, R2
+	BGE many
+	CMP $0, R0
+	BNE many
+	CMP $0, R2
+	BEQ many
+	VEOR V2.B16, V2.B16, V2.B16
+	CMP $4, R2
+	BLT few
+	FMOVQ 0(R1), F3
+	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
+	WORD $0x4e23d442 // FADD V2.4S, V2.4S, V3.4S
+	B few_lanes
+
+few:
+	VDUP R2, V3.S4
+	SUB $0, R2, R26
+	VMOV R26, V3.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V3.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V3.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V3.S[3]
+	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
+	TBZ $1, R2, single1211
+	FMOVD 0(R1), F4
+	TBZ $0, R2, loaded1212
+	ADD $8, R1, R26
+	VLD1 (R26), V4.S[2]
+	B loaded1212
+
+single1211:
+	FMOVS 0(R1), F4
+
+loaded1212:
+	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
+	WORD $0x6ee31c24 // BIF V4.16B, V1.16B, V3.16B
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+
+few_lanes:
+	VEXT $8, V2.B16, V2.B16, V3.B16
+	WORD $0x4e23d442 // FADD V2.4S, V2.4S, V3.4S
+	VMOV V2.S[1], V3.S[0]
+	WORD $0x4e23d442 // FADD V2.4S, V2.4S, V3.4S
+	VEOR V3.B16, V3.B16, V3.B16
+	WORD $0x4e23d442 // FADD V2.4S, V2.4S, V3.4S
+	FMOVS F2, ret+32(FP)
+	RET
+
+many:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
@@ -26145,296 +26705,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1193
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1194
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1194
-
-single1193:
-	FMOVS 0(R1), F19
-
-loaded1194:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d442 // FADD V2.4S, V2.4S, V19.4S
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1195
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1196
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1196
-
-single1195:
-	FMOVS 0(R1), F19
-
-loaded1196:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1197
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1198
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1198
-
-single1197:
-	FMOVS 0(R1), F19
-
-loaded1198:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d484 // FADD V4.4S, V4.4S, V19.4S
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1199
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1200
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1200
-
-single1199:
-	FMOVS 0(R1), F19
-
-loaded1200:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d4a5 // FADD V5.4S, V5.4S, V19.4S
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1201
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1202
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1202
-
-single1201:
-	FMOVS 0(R1), F19
-
-loaded1202:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d4c6 // FADD V6.4S, V6.4S, V19.4S
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1203
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1204
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1204
-
-single1203:
-	FMOVS 0(R1), F19
-
-loaded1204:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d4e7 // FADD V7.4S, V7.4S, V19.4S
-	B fold
-
-partial6:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1205
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1206
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1206
-
-single1205:
-	FMOVS 0(R1), F19
-
-loaded1206:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d508 // FADD V8.4S, V8.4S, V19.4S
-	B fold
-
-partial7:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1207
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1208
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1208
-
-single1207:
-	FMOVS 0(R1), F19
-
-loaded1208:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d529 // FADD V9.4S, V9.4S, V19.4S
-	B fold
-
-partial8:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1209
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1210
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1210
-
-single1209:
-	FMOVS 0(R1), F19
-
-loaded1210:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
-	B fold
-
-partial9:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1211
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1212
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1212
-
-single1211:
-	FMOVS 0(R1), F19
-
-loaded1212:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
-	B fold
-
-partial10:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
 	TBZ $1, R2, single1213
 	FMOVD 0(R1), F19
 	TBZ $0, R2, loaded1214
@@ -26448,10 +26718,10 @@ single1213:
 loaded1214:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
+	WORD $0x4e33d442 // FADD V2.4S, V2.4S, V19.4S
 	B fold
 
-partial11:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -26477,10 +26747,10 @@ single1215:
 loaded1216:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
+	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
 	B fold
 
-partial12:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -26506,10 +26776,10 @@ single1217:
 loaded1218:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
+	WORD $0x4e33d484 // FADD V4.4S, V4.4S, V19.4S
 	B fold
 
-partial13:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -26535,10 +26805,10 @@ single1219:
 loaded1220:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
+	WORD $0x4e33d4a5 // FADD V5.4S, V5.4S, V19.4S
 	B fold
 
-partial14:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -26564,10 +26834,10 @@ single1221:
 loaded1222:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
+	WORD $0x4e33d4c6 // FADD V6.4S, V6.4S, V19.4S
 	B fold
 
-partial15:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -26591,6 +26861,296 @@ single1223:
 	FMOVS 0(R1), F19
 
 loaded1224:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d4e7 // FADD V7.4S, V7.4S, V19.4S
+	B fold
+
+partial6:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1225
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1226
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1226
+
+single1225:
+	FMOVS 0(R1), F19
+
+loaded1226:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d508 // FADD V8.4S, V8.4S, V19.4S
+	B fold
+
+partial7:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1227
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1228
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1228
+
+single1227:
+	FMOVS 0(R1), F19
+
+loaded1228:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d529 // FADD V9.4S, V9.4S, V19.4S
+	B fold
+
+partial8:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1229
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1230
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1230
+
+single1229:
+	FMOVS 0(R1), F19
+
+loaded1230:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
+	B fold
+
+partial9:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1231
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1232
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1232
+
+single1231:
+	FMOVS 0(R1), F19
+
+loaded1232:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1233
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1234
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1234
+
+single1233:
+	FMOVS 0(R1), F19
+
+loaded1234:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1235
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1236
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1236
+
+single1235:
+	FMOVS 0(R1), F19
+
+loaded1236:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1237
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1238
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1238
+
+single1237:
+	FMOVS 0(R1), F19
+
+loaded1238:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1239
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1240
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1240
+
+single1239:
+	FMOVS 0(R1), F19
+
+loaded1240:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1241
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1242
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1242
+
+single1241:
+	FMOVS 0(R1), F19
+
+loaded1242:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1243
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1244
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1244
+
+single1243:
+	FMOVS 0(R1), F19
+
+loaded1244:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
@@ -26647,6 +27207,57 @@ TEXT ·SumSquaresShiftedNEON(SB), NOSPLIT, $0-36
 	VDUP V0.S[0], V0.S4
 	MOVD $0x00000000, R26
 	VDUP R26, V1.S4
+	CMP $5, R2
+	BGE many
+	CMP $0, R0
+	BNE many
+	CMP $0, R2
+	BEQ many
+	VEOR V2.B16, V2.B16, V2.B16
+	CMP $4, R2
+	BLT few
+	FMOVQ 0(R1), F3
+	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
+	VFMLA V3.S4, V3.S4, V2.S4
+	B few_lanes
+
+few:
+	VDUP R2, V3.S4
+	SUB $0, R2, R26
+	VMOV R26, V3.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V3.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V3.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V3.S[3]
+	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
+	TBZ $1, R2, single1245
+	FMOVD 0(R1), F4
+	TBZ $0, R2, loaded1246
+	ADD $8, R1, R26
+	VLD1 (R26), V4.S[2]
+	B loaded1246
+
+single1245:
+	FMOVS 0(R1), F4
+
+loaded1246:
+	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
+	WORD $0x6ee31c24 // BIF V4.16B, V1.16B, V3.16B
+	VFMLA V4.S4, V4.S4, V2.S4
+
+few_lanes:
+	VEXT $8, V2.B16, V2.B16, V3.B16
+	WORD $0x4e23d442 // FADD V2.4S, V2.4S, V3.4S
+	VMOV V2.S[1], V3.S[0]
+	WORD $0x4e23d442 // FADD V2.4S, V2.4S, V3.4S
+	VEOR V3.B16, V3.B16, V3.B16
+	WORD $0x4e23d442 // FADD V2.4S, V2.4S, V3.4S
+	FMOVS F2, ret+32(FP)
+	RET
+
+many:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
@@ -26868,325 +27479,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1225
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1226
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1226
-
-single1225:
-	FMOVS 0(R1), F19
-
-loaded1226:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V2.S4
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1227
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1228
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1228
-
-single1227:
-	FMOVS 0(R1), F19
-
-loaded1228:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V3.S4
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1229
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1230
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1230
-
-single1229:
-	FMOVS 0(R1), F19
-
-loaded1230:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V4.S4
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1231
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1232
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1232
-
-single1231:
-	FMOVS 0(R1), F19
-
-loaded1232:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V5.S4
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1233
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1234
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1234
-
-single1233:
-	FMOVS 0(R1), F19
-
-loaded1234:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V6.S4
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1235
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1236
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1236
-
-single1235:
-	FMOVS 0(R1), F19
-
-loaded1236:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V7.S4
-	B fold
-
-partial6:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1237
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1238
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1238
-
-single1237:
-	FMOVS 0(R1), F19
-
-loaded1238:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V8.S4
-	B fold
-
-partial7:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1239
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1240
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1240
-
-single1239:
-	FMOVS 0(R1), F19
-
-loaded1240:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V9.S4
-	B fold
-
-partial8:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1241
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1242
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1242
-
-single1241:
-	FMOVS 0(R1), F19
-
-loaded1242:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V10.S4
-	B fold
-
-partial9:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1243
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1244
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1244
-
-single1243:
-	FMOVS 0(R1), F19
-
-loaded1244:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V11.S4
-	B fold
-
-partial10:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single1245
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded1246
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded1246
-
-single1245:
-	FMOVS 0(R1), F19
-
-loaded1246:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V12.S4
-	B fold
-
-partial11:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
 	TBZ $1, R2, single1247
 	FMOVD 0(R1), F19
 	TBZ $0, R2, loaded1248
@@ -27200,10 +27492,10 @@ single1247:
 loaded1248:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V13.S4
+	VFMLA V19.S4, V19.S4, V2.S4
 	B fold
 
-partial12:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27229,10 +27521,10 @@ single1249:
 loaded1250:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V14.S4
+	VFMLA V19.S4, V19.S4, V3.S4
 	B fold
 
-partial13:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27258,10 +27550,10 @@ single1251:
 loaded1252:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V15.S4
+	VFMLA V19.S4, V19.S4, V4.S4
 	B fold
 
-partial14:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27287,10 +27579,10 @@ single1253:
 loaded1254:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V16.S4
+	VFMLA V19.S4, V19.S4, V5.S4
 	B fold
 
-partial15:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -27314,6 +27606,325 @@ single1255:
 	FMOVS 0(R1), F19
 
 loaded1256:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V6.S4
+	B fold
+
+partial5:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1257
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1258
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1258
+
+single1257:
+	FMOVS 0(R1), F19
+
+loaded1258:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V7.S4
+	B fold
+
+partial6:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1259
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1260
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1260
+
+single1259:
+	FMOVS 0(R1), F19
+
+loaded1260:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V8.S4
+	B fold
+
+partial7:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1261
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1262
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1262
+
+single1261:
+	FMOVS 0(R1), F19
+
+loaded1262:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V9.S4
+	B fold
+
+partial8:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1263
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1264
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1264
+
+single1263:
+	FMOVS 0(R1), F19
+
+loaded1264:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V10.S4
+	B fold
+
+partial9:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1265
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1266
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1266
+
+single1265:
+	FMOVS 0(R1), F19
+
+loaded1266:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V11.S4
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1267
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1268
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1268
+
+single1267:
+	FMOVS 0(R1), F19
+
+loaded1268:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V12.S4
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1269
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1270
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1270
+
+single1269:
+	FMOVS 0(R1), F19
+
+loaded1270:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V13.S4
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1271
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1272
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1272
+
+single1271:
+	FMOVS 0(R1), F19
+
+loaded1272:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V14.S4
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1273
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1274
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1274
+
+single1273:
+	FMOVS 0(R1), F19
+
+loaded1274:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V15.S4
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1275
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1276
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1276
+
+single1275:
+	FMOVS 0(R1), F19
+
+loaded1276:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V16.S4
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single1277
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded1278
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded1278
+
+single1277:
+	FMOVS 0(R1), F19
+
+loaded1278:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V17.S4
@@ -27547,193 +28158,6 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1257
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1258
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1258
-
-single1257:
-	FMOVS 0(R1), F17
-
-loaded1258:
-	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
-	B pass0_fold
-
-pass0_partial1:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1259
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1260
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1260
-
-single1259:
-	FMOVS 0(R1), F17
-
-loaded1260:
-	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
-	B pass0_fold
-
-pass0_partial2:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1261
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1262
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1262
-
-single1261:
-	FMOVS 0(R1), F17
-
-loaded1262:
-	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
-	B pass0_fold
-
-pass0_partial3:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1263
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1264
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1264
-
-single1263:
-	FMOVS 0(R1), F17
-
-loaded1264:
-	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
-	B pass0_fold
-
-pass0_partial4:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1265
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1266
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1266
-
-single1265:
-	FMOVS 0(R1), F17
-
-loaded1266:
-	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
-	B pass0_fold
-
-pass0_partial5:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1267
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1268
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1268
-
-single1267:
-	FMOVS 0(R1), F17
-
-loaded1268:
-	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
-	B pass0_fold
-
-pass0_partial6:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1269
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1270
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1270
-
-single1269:
-	FMOVS 0(R1), F17
-
-loaded1270:
-	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
-	B pass0_fold
-
-pass0_partial7:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1271
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1272
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1272
-
-single1271:
-	FMOVS 0(R1), F17
-
-loaded1272:
-	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
-	B pass0_fold
-
-pass0_partial8:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1273
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1274
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1274
-
-single1273:
-	FMOVS 0(R1), F17
-
-loaded1274:
-	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
-	B pass0_fold
-
-pass0_partial9:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1275
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1276
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1276
-
-single1275:
-	FMOVS 0(R1), F17
-
-loaded1276:
-	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
-	B pass0_fold
-
-pass0_partial10:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single1277
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded1278
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded1278
-
-single1277:
-	FMOVS 0(R1), F17
-
-loaded1278:
-	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
-	B pass0_fold
-
-pass0_partial11:
-	CMP $0, R5
-	BEQ pass0_fold
 	TBZ $1, R5, single1279
 	FMOVD 0(R1), F17
 	TBZ $0, R5, loaded1280
@@ -27745,10 +28169,10 @@ single1279:
 	FMOVS 0(R1), F17
 
 loaded1280:
-	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
 	B pass0_fold
 
-pass0_partial12:
+pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single1281
@@ -27762,10 +28186,10 @@ single1281:
 	FMOVS 0(R1), F17
 
 loaded1282:
-	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
 	B pass0_fold
 
-pass0_partial13:
+pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single1283
@@ -27779,10 +28203,10 @@ single1283:
 	FMOVS 0(R1), F17
 
 loaded1284:
-	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
 	B pass0_fold
 
-pass0_partial14:
+pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single1285
@@ -27796,10 +28220,10 @@ single1285:
 	FMOVS 0(R1), F17
 
 loaded1286:
-	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
+	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
 	B pass0_fold
 
-pass0_partial15:
+pass0_partial4:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single1287
@@ -27813,6 +28237,193 @@ single1287:
 	FMOVS 0(R1), F17
 
 loaded1288:
+	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
+	B pass0_fold
+
+pass0_partial5:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1289
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1290
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1290
+
+single1289:
+	FMOVS 0(R1), F17
+
+loaded1290:
+	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
+	B pass0_fold
+
+pass0_partial6:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1291
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1292
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1292
+
+single1291:
+	FMOVS 0(R1), F17
+
+loaded1292:
+	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
+	B pass0_fold
+
+pass0_partial7:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1293
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1294
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1294
+
+single1293:
+	FMOVS 0(R1), F17
+
+loaded1294:
+	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
+	B pass0_fold
+
+pass0_partial8:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1295
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1296
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1296
+
+single1295:
+	FMOVS 0(R1), F17
+
+loaded1296:
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	B pass0_fold
+
+pass0_partial9:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1297
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1298
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1298
+
+single1297:
+	FMOVS 0(R1), F17
+
+loaded1298:
+	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
+	B pass0_fold
+
+pass0_partial10:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1299
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1300
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1300
+
+single1299:
+	FMOVS 0(R1), F17
+
+loaded1300:
+	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
+	B pass0_fold
+
+pass0_partial11:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1301
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1302
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1302
+
+single1301:
+	FMOVS 0(R1), F17
+
+loaded1302:
+	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
+	B pass0_fold
+
+pass0_partial12:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1303
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1304
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1304
+
+single1303:
+	FMOVS 0(R1), F17
+
+loaded1304:
+	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	B pass0_fold
+
+pass0_partial13:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1305
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1306
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1306
+
+single1305:
+	FMOVS 0(R1), F17
+
+loaded1306:
+	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	B pass0_fold
+
+pass0_partial14:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1307
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1308
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1308
+
+single1307:
+	FMOVS 0(R1), F17
+
+loaded1308:
+	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
+	B pass0_fold
+
+pass0_partial15:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single1309
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded1310
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded1310
+
+single1309:
+	FMOVS 0(R1), F17
+
+loaded1310:
 	WORD $0x4e31d610 // FADD V16.4S, V16.4S, V17.4S
 
 pass0_fold:
@@ -28073,215 +28684,6 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single1289
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1290
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1290
-
-single1289:
-	FMOVS 0(R2), F20
-
-loaded1290:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
-	B pass1_fold
-
-pass1_partial1:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1291
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1292
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1292
-
-single1291:
-	FMOVS 0(R2), F20
-
-loaded1292:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
-	B pass1_fold
-
-pass1_partial2:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1293
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1294
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1294
-
-single1293:
-	FMOVS 0(R2), F20
-
-loaded1294:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
-	B pass1_fold
-
-pass1_partial3:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1295
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1296
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1296
-
-single1295:
-	FMOVS 0(R2), F20
-
-loaded1296:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
-	B pass1_fold
-
-pass1_partial4:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1297
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1298
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1298
-
-single1297:
-	FMOVS 0(R2), F20
-
-loaded1298:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
-	B pass1_fold
-
-pass1_partial5:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1299
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1300
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1300
-
-single1299:
-	FMOVS 0(R2), F20
-
-loaded1300:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
-	B pass1_fold
-
-pass1_partial6:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1301
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1302
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1302
-
-single1301:
-	FMOVS 0(R2), F20
-
-loaded1302:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
-	B pass1_fold
-
-pass1_partial7:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1303
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1304
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1304
-
-single1303:
-	FMOVS 0(R2), F20
-
-loaded1304:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d56b // FADD V11.4S, V11.4S, V20.4S
-	B pass1_fold
-
-pass1_partial8:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1305
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1306
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1306
-
-single1305:
-	FMOVS 0(R2), F20
-
-loaded1306:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
-	B pass1_fold
-
-pass1_partial9:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1307
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1308
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1308
-
-single1307:
-	FMOVS 0(R2), F20
-
-loaded1308:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
-	B pass1_fold
-
-pass1_partial10:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single1309
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded1310
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1310
-
-single1309:
-	FMOVS 0(R2), F20
-
-loaded1310:
-	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
-	B pass1_fold
-
-pass1_partial11:
-	CMP $0, R5
-	BEQ pass1_fold
 	TBZ $1, R5, single1311
 	FMOVD 0(R2), F20
 	TBZ $0, R5, loaded1312
@@ -28295,10 +28697,10 @@ single1311:
 loaded1312:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
 	B pass1_fold
 
-pass1_partial12:
+pass1_partial1:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single1313
@@ -28314,10 +28716,10 @@ single1313:
 loaded1314:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
+	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
 	B pass1_fold
 
-pass1_partial13:
+pass1_partial2:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single1315
@@ -28333,10 +28735,10 @@ single1315:
 loaded1316:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
+	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
 	B pass1_fold
 
-pass1_partial14:
+pass1_partial3:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single1317
@@ -28352,10 +28754,10 @@ single1317:
 loaded1318:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
+	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
 	B pass1_fold
 
-pass1_partial15:
+pass1_partial4:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single1319
@@ -28369,6 +28771,215 @@ single1319:
 	FMOVS 0(R2), F20
 
 loaded1320:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
+	B pass1_fold
+
+pass1_partial5:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1321
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1322
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1322
+
+single1321:
+	FMOVS 0(R2), F20
+
+loaded1322:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
+	B pass1_fold
+
+pass1_partial6:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1323
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1324
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1324
+
+single1323:
+	FMOVS 0(R2), F20
+
+loaded1324:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
+	B pass1_fold
+
+pass1_partial7:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1325
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1326
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1326
+
+single1325:
+	FMOVS 0(R2), F20
+
+loaded1326:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d56b // FADD V11.4S, V11.4S, V20.4S
+	B pass1_fold
+
+pass1_partial8:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1327
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1328
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1328
+
+single1327:
+	FMOVS 0(R2), F20
+
+loaded1328:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
+	B pass1_fold
+
+pass1_partial9:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1329
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1330
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1330
+
+single1329:
+	FMOVS 0(R2), F20
+
+loaded1330:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
+	B pass1_fold
+
+pass1_partial10:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1331
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1332
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1332
+
+single1331:
+	FMOVS 0(R2), F20
+
+loaded1332:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
+	B pass1_fold
+
+pass1_partial11:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1333
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1334
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1334
+
+single1333:
+	FMOVS 0(R2), F20
+
+loaded1334:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
+	B pass1_fold
+
+pass1_partial12:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1335
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1336
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1336
+
+single1335:
+	FMOVS 0(R2), F20
+
+loaded1336:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
+	B pass1_fold
+
+pass1_partial13:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1337
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1338
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1338
+
+single1337:
+	FMOVS 0(R2), F20
+
+loaded1338:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
+	B pass1_fold
+
+pass1_partial14:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1339
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1340
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1340
+
+single1339:
+	FMOVS 0(R2), F20
+
+loaded1340:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
+	B pass1_fold
+
+pass1_partial15:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single1341
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded1342
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1342
+
+single1341:
+	FMOVS 0(R2), F20
+
+loaded1342:
 	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d673 // FADD V19.4S, V19.4S, V20.4S
@@ -28591,215 +29202,6 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single1321
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1322
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1322
-
-single1321:
-	FMOVS 0(R2), F21
-
-loaded1322:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V18.S4
-	B pass6_fold
-
-pass6_partial1:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1323
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1324
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1324
-
-single1323:
-	FMOVS 0(R2), F21
-
-loaded1324:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V19.S4
-	B pass6_fold
-
-pass6_partial2:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1325
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1326
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1326
-
-single1325:
-	FMOVS 0(R2), F21
-
-loaded1326:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V17.S4
-	B pass6_fold
-
-pass6_partial3:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1327
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1328
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1328
-
-single1327:
-	FMOVS 0(R2), F21
-
-loaded1328:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V16.S4
-	B pass6_fold
-
-pass6_partial4:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1329
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1330
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1330
-
-single1329:
-	FMOVS 0(R2), F21
-
-loaded1330:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V15.S4
-	B pass6_fold
-
-pass6_partial5:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1331
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1332
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1332
-
-single1331:
-	FMOVS 0(R2), F21
-
-loaded1332:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V14.S4
-	B pass6_fold
-
-pass6_partial6:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1333
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1334
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1334
-
-single1333:
-	FMOVS 0(R2), F21
-
-loaded1334:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V13.S4
-	B pass6_fold
-
-pass6_partial7:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1335
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1336
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1336
-
-single1335:
-	FMOVS 0(R2), F21
-
-loaded1336:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V12.S4
-	B pass6_fold
-
-pass6_partial8:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1337
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1338
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1338
-
-single1337:
-	FMOVS 0(R2), F21
-
-loaded1338:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V11.S4
-	B pass6_fold
-
-pass6_partial9:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1339
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1340
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1340
-
-single1339:
-	FMOVS 0(R2), F21
-
-loaded1340:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V10.S4
-	B pass6_fold
-
-pass6_partial10:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single1341
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1342
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1342
-
-single1341:
-	FMOVS 0(R2), F21
-
-loaded1342:
-	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V9.S4
-	B pass6_fold
-
-pass6_partial11:
-	CMP $0, R5
-	BEQ pass6_fold
 	TBZ $1, R5, single1343
 	FMOVD 0(R2), F21
 	TBZ $0, R5, loaded1344
@@ -28813,10 +29215,10 @@ single1343:
 loaded1344:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V8.S4
+	VFMLA V21.S4, V21.S4, V18.S4
 	B pass6_fold
 
-pass6_partial12:
+pass6_partial1:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single1345
@@ -28832,10 +29234,10 @@ single1345:
 loaded1346:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V7.S4
+	VFMLA V21.S4, V21.S4, V19.S4
 	B pass6_fold
 
-pass6_partial13:
+pass6_partial2:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single1347
@@ -28851,10 +29253,10 @@ single1347:
 loaded1348:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V6.S4
+	VFMLA V21.S4, V21.S4, V17.S4
 	B pass6_fold
 
-pass6_partial14:
+pass6_partial3:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single1349
@@ -28870,10 +29272,10 @@ single1349:
 loaded1350:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V5.S4
+	VFMLA V21.S4, V21.S4, V16.S4
 	B pass6_fold
 
-pass6_partial15:
+pass6_partial4:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single1351
@@ -28887,6 +29289,215 @@ single1351:
 	FMOVS 0(R2), F21
 
 loaded1352:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V15.S4
+	B pass6_fold
+
+pass6_partial5:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1353
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1354
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1354
+
+single1353:
+	FMOVS 0(R2), F21
+
+loaded1354:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V14.S4
+	B pass6_fold
+
+pass6_partial6:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1355
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1356
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1356
+
+single1355:
+	FMOVS 0(R2), F21
+
+loaded1356:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V13.S4
+	B pass6_fold
+
+pass6_partial7:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1357
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1358
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1358
+
+single1357:
+	FMOVS 0(R2), F21
+
+loaded1358:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V12.S4
+	B pass6_fold
+
+pass6_partial8:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1359
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1360
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1360
+
+single1359:
+	FMOVS 0(R2), F21
+
+loaded1360:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V11.S4
+	B pass6_fold
+
+pass6_partial9:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1361
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1362
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1362
+
+single1361:
+	FMOVS 0(R2), F21
+
+loaded1362:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V10.S4
+	B pass6_fold
+
+pass6_partial10:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1363
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1364
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1364
+
+single1363:
+	FMOVS 0(R2), F21
+
+loaded1364:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V9.S4
+	B pass6_fold
+
+pass6_partial11:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1365
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1366
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1366
+
+single1365:
+	FMOVS 0(R2), F21
+
+loaded1366:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V8.S4
+	B pass6_fold
+
+pass6_partial12:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1367
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1368
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1368
+
+single1367:
+	FMOVS 0(R2), F21
+
+loaded1368:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V7.S4
+	B pass6_fold
+
+pass6_partial13:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1369
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1370
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1370
+
+single1369:
+	FMOVS 0(R2), F21
+
+loaded1370:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V6.S4
+	B pass6_fold
+
+pass6_partial14:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1371
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1372
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1372
+
+single1371:
+	FMOVS 0(R2), F21
+
+loaded1372:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V5.S4
+	B pass6_fold
+
+pass6_partial15:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single1373
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded1374
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1374
+
+single1373:
+	FMOVS 0(R2), F21
+
+loaded1374:
 	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V20.S4
@@ -29158,215 +29769,6 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single1353
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1354
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1354
-
-single1353:
-	FMOVS 0(R3), F22
-
-loaded1354:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
-	B pass1_fold
-
-pass1_partial1:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1355
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1356
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1356
-
-single1355:
-	FMOVS 0(R3), F22
-
-loaded1356:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
-	B pass1_fold
-
-pass1_partial2:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1357
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1358
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1358
-
-single1357:
-	FMOVS 0(R3), F22
-
-loaded1358:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
-	B pass1_fold
-
-pass1_partial3:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1359
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1360
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1360
-
-single1359:
-	FMOVS 0(R3), F22
-
-loaded1360:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
-	B pass1_fold
-
-pass1_partial4:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1361
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1362
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1362
-
-single1361:
-	FMOVS 0(R3), F22
-
-loaded1362:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
-	B pass1_fold
-
-pass1_partial5:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1363
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1364
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1364
-
-single1363:
-	FMOVS 0(R3), F22
-
-loaded1364:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
-	B pass1_fold
-
-pass1_partial6:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1365
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1366
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1366
-
-single1365:
-	FMOVS 0(R3), F22
-
-loaded1366:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
-	B pass1_fold
-
-pass1_partial7:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1367
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1368
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1368
-
-single1367:
-	FMOVS 0(R3), F22
-
-loaded1368:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
-	B pass1_fold
-
-pass1_partial8:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1369
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1370
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1370
-
-single1369:
-	FMOVS 0(R3), F22
-
-loaded1370:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
-	B pass1_fold
-
-pass1_partial9:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1371
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1372
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1372
-
-single1371:
-	FMOVS 0(R3), F22
-
-loaded1372:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
-	B pass1_fold
-
-pass1_partial10:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single1373
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded1374
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1374
-
-single1373:
-	FMOVS 0(R3), F22
-
-loaded1374:
-	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d610 // FADD V16.4S, V16.4S, V22.4S
-	B pass1_fold
-
-pass1_partial11:
-	CMP $0, R8
-	BEQ pass1_fold
 	TBZ $1, R8, single1375
 	FMOVD 0(R3), F22
 	TBZ $0, R8, loaded1376
@@ -29380,10 +29782,10 @@ single1375:
 loaded1376:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
+	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
 	B pass1_fold
 
-pass1_partial12:
+pass1_partial1:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single1377
@@ -29399,10 +29801,10 @@ single1377:
 loaded1378:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
+	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
 	B pass1_fold
 
-pass1_partial13:
+pass1_partial2:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single1379
@@ -29418,10 +29820,10 @@ single1379:
 loaded1380:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
+	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
 	B pass1_fold
 
-pass1_partial14:
+pass1_partial3:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single1381
@@ -29437,10 +29839,10 @@ single1381:
 loaded1382:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
+	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
 	B pass1_fold
 
-pass1_partial15:
+pass1_partial4:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single1383
@@ -29454,6 +29856,215 @@ single1383:
 	FMOVS 0(R3), F22
 
 loaded1384:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
+	B pass1_fold
+
+pass1_partial5:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1385
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1386
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1386
+
+single1385:
+	FMOVS 0(R3), F22
+
+loaded1386:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
+	B pass1_fold
+
+pass1_partial6:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1387
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1388
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1388
+
+single1387:
+	FMOVS 0(R3), F22
+
+loaded1388:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
+	B pass1_fold
+
+pass1_partial7:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1389
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1390
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1390
+
+single1389:
+	FMOVS 0(R3), F22
+
+loaded1390:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
+	B pass1_fold
+
+pass1_partial8:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1391
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1392
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1392
+
+single1391:
+	FMOVS 0(R3), F22
+
+loaded1392:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
+	B pass1_fold
+
+pass1_partial9:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1393
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1394
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1394
+
+single1393:
+	FMOVS 0(R3), F22
+
+loaded1394:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
+	B pass1_fold
+
+pass1_partial10:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1395
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1396
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1396
+
+single1395:
+	FMOVS 0(R3), F22
+
+loaded1396:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d610 // FADD V16.4S, V16.4S, V22.4S
+	B pass1_fold
+
+pass1_partial11:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1397
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1398
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1398
+
+single1397:
+	FMOVS 0(R3), F22
+
+loaded1398:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
+	B pass1_fold
+
+pass1_partial12:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1399
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1400
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1400
+
+single1399:
+	FMOVS 0(R3), F22
+
+loaded1400:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
+	B pass1_fold
+
+pass1_partial13:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1401
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1402
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1402
+
+single1401:
+	FMOVS 0(R3), F22
+
+loaded1402:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
+	B pass1_fold
+
+pass1_partial14:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1403
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1404
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1404
+
+single1403:
+	FMOVS 0(R3), F22
+
+loaded1404:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
+	B pass1_fold
+
+pass1_partial15:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single1405
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded1406
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1406
+
+single1405:
+	FMOVS 0(R3), F22
+
+loaded1406:
 	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d6b5 // FADD V21.4S, V21.4S, V22.4S
@@ -29676,215 +30287,6 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single1385
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1386
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1386
-
-single1385:
-	FMOVS 0(R3), F23
-
-loaded1386:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V20.S4
-	B pass6_fold
-
-pass6_partial1:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1387
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1388
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1388
-
-single1387:
-	FMOVS 0(R3), F23
-
-loaded1388:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V21.S4
-	B pass6_fold
-
-pass6_partial2:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1389
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1390
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1390
-
-single1389:
-	FMOVS 0(R3), F23
-
-loaded1390:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V19.S4
-	B pass6_fold
-
-pass6_partial3:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1391
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1392
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1392
-
-single1391:
-	FMOVS 0(R3), F23
-
-loaded1392:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V18.S4
-	B pass6_fold
-
-pass6_partial4:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1393
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1394
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1394
-
-single1393:
-	FMOVS 0(R3), F23
-
-loaded1394:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V17.S4
-	B pass6_fold
-
-pass6_partial5:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1395
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1396
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1396
-
-single1395:
-	FMOVS 0(R3), F23
-
-loaded1396:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V16.S4
-	B pass6_fold
-
-pass6_partial6:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1397
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1398
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1398
-
-single1397:
-	FMOVS 0(R3), F23
-
-loaded1398:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V15.S4
-	B pass6_fold
-
-pass6_partial7:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1399
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1400
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1400
-
-single1399:
-	FMOVS 0(R3), F23
-
-loaded1400:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V14.S4
-	B pass6_fold
-
-pass6_partial8:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1401
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1402
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1402
-
-single1401:
-	FMOVS 0(R3), F23
-
-loaded1402:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V13.S4
-	B pass6_fold
-
-pass6_partial9:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1403
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1404
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1404
-
-single1403:
-	FMOVS 0(R3), F23
-
-loaded1404:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V12.S4
-	B pass6_fold
-
-pass6_partial10:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single1405
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded1406
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded1406
-
-single1405:
-	FMOVS 0(R3), F23
-
-loaded1406:
-	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V11.S4
-	B pass6_fold
-
-pass6_partial11:
-	CMP $0, R8
-	BEQ pass6_fold
 	TBZ $1, R8, single1407
 	FMOVD 0(R3), F23
 	TBZ $0, R8, loaded1408
@@ -29898,10 +30300,10 @@ single1407:
 loaded1408:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V10.S4
+	VFMLA V23.S4, V23.S4, V20.S4
 	B pass6_fold
 
-pass6_partial12:
+pass6_partial1:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single1409
@@ -29917,10 +30319,10 @@ single1409:
 loaded1410:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V9.S4
+	VFMLA V23.S4, V23.S4, V21.S4
 	B pass6_fold
 
-pass6_partial13:
+pass6_partial2:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single1411
@@ -29936,10 +30338,10 @@ single1411:
 loaded1412:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V8.S4
+	VFMLA V23.S4, V23.S4, V19.S4
 	B pass6_fold
 
-pass6_partial14:
+pass6_partial3:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single1413
@@ -29955,10 +30357,10 @@ single1413:
 loaded1414:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V7.S4
+	VFMLA V23.S4, V23.S4, V18.S4
 	B pass6_fold
 
-pass6_partial15:
+pass6_partial4:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single1415
@@ -29972,6 +30374,215 @@ single1415:
 	FMOVS 0(R3), F23
 
 loaded1416:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V17.S4
+	B pass6_fold
+
+pass6_partial5:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1417
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1418
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1418
+
+single1417:
+	FMOVS 0(R3), F23
+
+loaded1418:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V16.S4
+	B pass6_fold
+
+pass6_partial6:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1419
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1420
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1420
+
+single1419:
+	FMOVS 0(R3), F23
+
+loaded1420:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V15.S4
+	B pass6_fold
+
+pass6_partial7:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1421
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1422
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1422
+
+single1421:
+	FMOVS 0(R3), F23
+
+loaded1422:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V14.S4
+	B pass6_fold
+
+pass6_partial8:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1423
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1424
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1424
+
+single1423:
+	FMOVS 0(R3), F23
+
+loaded1424:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V13.S4
+	B pass6_fold
+
+pass6_partial9:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1425
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1426
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1426
+
+single1425:
+	FMOVS 0(R3), F23
+
+loaded1426:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V12.S4
+	B pass6_fold
+
+pass6_partial10:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1427
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1428
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1428
+
+single1427:
+	FMOVS 0(R3), F23
+
+loaded1428:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V11.S4
+	B pass6_fold
+
+pass6_partial11:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1429
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1430
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1430
+
+single1429:
+	FMOVS 0(R3), F23
+
+loaded1430:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V10.S4
+	B pass6_fold
+
+pass6_partial12:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1431
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1432
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1432
+
+single1431:
+	FMOVS 0(R3), F23
+
+loaded1432:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V9.S4
+	B pass6_fold
+
+pass6_partial13:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1433
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1434
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1434
+
+single1433:
+	FMOVS 0(R3), F23
+
+loaded1434:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V8.S4
+	B pass6_fold
+
+pass6_partial14:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1435
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1436
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1436
+
+single1435:
+	FMOVS 0(R3), F23
+
+loaded1436:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V7.S4
+	B pass6_fold
+
+pass6_partial15:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single1437
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded1438
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded1438
+
+single1437:
+	FMOVS 0(R3), F23
+
+loaded1438:
 	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V22.S4
@@ -30075,53 +30686,53 @@ pass16_vectors_end:
 	ADD $4, R8
 	CMP $0, R8
 	BEQ pass16_end
-	TBZ $1, R8, single1417
+	TBZ $1, R8, single1439
 	FMOVD 0(R3), F14
-	TBZ $0, R8, loaded1418
+	TBZ $0, R8, loaded1440
 	ADD $8, R3, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1418
+	B loaded1440
 
-single1417:
+single1439:
 	FMOVS 0(R3), F14
 
-loaded1418:
+loaded1440:
 	WORD $0x4ea6d5ce // FSUB V14.4S, V14.4S, V6.4S
 	WORD $0x6e25ddce // FMUL V14.4S, V14.4S, V5.4S
-	TBZ $1, R8, single1419
+	TBZ $1, R8, single1441
 	FMOVD 0(R4), F15
-	TBZ $0, R8, loaded1420
+	TBZ $0, R8, loaded1442
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1420
+	B loaded1442
 
-single1419:
+single1441:
 	FMOVS 0(R4), F15
 
-loaded1420:
-	TBZ $1, R8, single1421
+loaded1442:
+	TBZ $1, R8, single1443
 	FMOVD 0(R5), F16
-	TBZ $0, R8, loaded1422
+	TBZ $0, R8, loaded1444
 	ADD $8, R5, R26
 	VLD1 (R26), V16.S[2]
-	B loaded1422
+	B loaded1444
 
-single1421:
+single1443:
 	FMOVS 0(R5), F16
 
-loaded1422:
+loaded1444:
 	VFMLA V15.S4, V14.S4, V16.S4
-	TBZ $1, R8, single1423
+	TBZ $1, R8, single1445
 	FMOVD F16, 0(R0)
-	TBZ $0, R8, stored1424
+	TBZ $0, R8, stored1446
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored1424
+	B stored1446
 
-single1423:
+single1445:
 	FMOVS F16, 0(R0)
 
-stored1424:
+stored1446:
 
 pass16_end:
 	SUB R9, R3
@@ -30381,496 +30992,496 @@ pass2_blocks_end:
 pass2_partial0:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1425
+	TBZ $1, R10, single1447
 	FMOVD 0(R3), F20
-	TBZ $0, R10, loaded1426
+	TBZ $0, R10, loaded1448
 	ADD $8, R3, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1426
+	B loaded1448
 
-single1425:
+single1447:
 	FMOVS 0(R3), F20
 
-loaded1426:
+loaded1448:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R10, single1427
+	TBZ $1, R10, single1449
 	FMOVD 0(R7), F24
-	TBZ $0, R10, loaded1428
+	TBZ $0, R10, loaded1450
 	ADD $8, R7, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1428
+	B loaded1450
 
-single1427:
+single1449:
 	FMOVS 0(R7), F24
 
-loaded1428:
+loaded1450:
 	VFMLA V24.S4, V20.S4, V4.S4
 	B pass2_fold
 
 pass2_partial1:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1429
+	TBZ $1, R10, single1451
 	FMOVD 0(R3), F24
-	TBZ $0, R10, loaded1430
+	TBZ $0, R10, loaded1452
 	ADD $8, R3, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1430
+	B loaded1452
 
-single1429:
+single1451:
 	FMOVS 0(R3), F24
 
-loaded1430:
+loaded1452:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R10, single1431
+	TBZ $1, R10, single1453
 	FMOVD 0(R7), F20
-	TBZ $0, R10, loaded1432
+	TBZ $0, R10, loaded1454
 	ADD $8, R7, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1432
+	B loaded1454
 
-single1431:
+single1453:
 	FMOVS 0(R7), F20
 
-loaded1432:
+loaded1454:
 	VFMLA V20.S4, V24.S4, V5.S4
 	B pass2_fold
 
 pass2_partial2:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1433
+	TBZ $1, R10, single1455
 	FMOVD 0(R3), F20
-	TBZ $0, R10, loaded1434
+	TBZ $0, R10, loaded1456
 	ADD $8, R3, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1434
+	B loaded1456
 
-single1433:
+single1455:
 	FMOVS 0(R3), F20
 
-loaded1434:
+loaded1456:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R10, single1435
+	TBZ $1, R10, single1457
 	FMOVD 0(R7), F24
-	TBZ $0, R10, loaded1436
+	TBZ $0, R10, loaded1458
 	ADD $8, R7, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1436
+	B loaded1458
 
-single1435:
+single1457:
 	FMOVS 0(R7), F24
 
-loaded1436:
+loaded1458:
 	VFMLA V24.S4, V20.S4, V6.S4
 	B pass2_fold
 
 pass2_partial3:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1437
+	TBZ $1, R10, single1459
 	FMOVD 0(R3), F24
-	TBZ $0, R10, loaded1438
+	TBZ $0, R10, loaded1460
 	ADD $8, R3, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1438
+	B loaded1460
 
-single1437:
+single1459:
 	FMOVS 0(R3), F24
 
-loaded1438:
+loaded1460:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R10, single1439
+	TBZ $1, R10, single1461
 	FMOVD 0(R7), F20
-	TBZ $0, R10, loaded1440
+	TBZ $0, R10, loaded1462
 	ADD $8, R7, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1440
+	B loaded1462
 
-single1439:
+single1461:
 	FMOVS 0(R7), F20
 
-loaded1440:
+loaded1462:
 	VFMLA V20.S4, V24.S4, V7.S4
 	B pass2_fold
 
 pass2_partial4:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1441
+	TBZ $1, R10, single1463
 	FMOVD 0(R3), F20
-	TBZ $0, R10, loaded1442
+	TBZ $0, R10, loaded1464
 	ADD $8, R3, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1442
+	B loaded1464
 
-single1441:
+single1463:
 	FMOVS 0(R3), F20
 
-loaded1442:
+loaded1464:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R10, single1443
+	TBZ $1, R10, single1465
 	FMOVD 0(R7), F24
-	TBZ $0, R10, loaded1444
+	TBZ $0, R10, loaded1466
 	ADD $8, R7, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1444
+	B loaded1466
 
-single1443:
+single1465:
 	FMOVS 0(R7), F24
 
-loaded1444:
+loaded1466:
 	VFMLA V24.S4, V20.S4, V8.S4
 	B pass2_fold
 
 pass2_partial5:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1445
+	TBZ $1, R10, single1467
 	FMOVD 0(R3), F24
-	TBZ $0, R10, loaded1446
+	TBZ $0, R10, loaded1468
 	ADD $8, R3, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1446
+	B loaded1468
 
-single1445:
+single1467:
 	FMOVS 0(R3), F24
 
-loaded1446:
+loaded1468:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R10, single1447
+	TBZ $1, R10, single1469
 	FMOVD 0(R7), F20
-	TBZ $0, R10, loaded1448
+	TBZ $0, R10, loaded1470
 	ADD $8, R7, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1448
+	B loaded1470
 
-single1447:
+single1469:
 	FMOVS 0(R7), F20
 
-loaded1448:
+loaded1470:
 	VFMLA V20.S4, V24.S4, V9.S4
 	B pass2_fold
 
 pass2_partial6:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1449
+	TBZ $1, R10, single1471
 	FMOVD 0(R3), F20
-	TBZ $0, R10, loaded1450
+	TBZ $0, R10, loaded1472
 	ADD $8, R3, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1450
+	B loaded1472
 
-single1449:
+single1471:
 	FMOVS 0(R3), F20
 
-loaded1450:
+loaded1472:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R10, single1451
+	TBZ $1, R10, single1473
 	FMOVD 0(R7), F24
-	TBZ $0, R10, loaded1452
+	TBZ $0, R10, loaded1474
 	ADD $8, R7, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1452
+	B loaded1474
 
-single1451:
+single1473:
 	FMOVS 0(R7), F24
 
-loaded1452:
+loaded1474:
 	VFMLA V24.S4, V20.S4, V10.S4
 	B pass2_fold
 
 pass2_partial7:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1453
+	TBZ $1, R10, single1475
 	FMOVD 0(R3), F24
-	TBZ $0, R10, loaded1454
+	TBZ $0, R10, loaded1476
 	ADD $8, R3, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1454
+	B loaded1476
 
-single1453:
+single1475:
 	FMOVS 0(R3), F24
 
-loaded1454:
+loaded1476:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R10, single1455
+	TBZ $1, R10, single1477
 	FMOVD 0(R7), F20
-	TBZ $0, R10, loaded1456
+	TBZ $0, R10, loaded1478
 	ADD $8, R7, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1456
+	B loaded1478
 
-single1455:
+single1477:
 	FMOVS 0(R7), F20
 
-loaded1456:
+loaded1478:
 	VFMLA V20.S4, V24.S4, V11.S4
 	B pass2_fold
 
 pass2_partial8:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1457
+	TBZ $1, R10, single1479
 	FMOVD 0(R3), F20
-	TBZ $0, R10, loaded1458
+	TBZ $0, R10, loaded1480
 	ADD $8, R3, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1458
+	B loaded1480
 
-single1457:
+single1479:
 	FMOVS 0(R3), F20
 
-loaded1458:
+loaded1480:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R10, single1459
+	TBZ $1, R10, single1481
 	FMOVD 0(R7), F24
-	TBZ $0, R10, loaded1460
+	TBZ $0, R10, loaded1482
 	ADD $8, R7, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1460
+	B loaded1482
 
-single1459:
+single1481:
 	FMOVS 0(R7), F24
 
-loaded1460:
+loaded1482:
 	VFMLA V24.S4, V20.S4, V12.S4
 	B pass2_fold
 
 pass2_partial9:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1461
+	TBZ $1, R10, single1483
 	FMOVD 0(R3), F24
-	TBZ $0, R10, loaded1462
+	TBZ $0, R10, loaded1484
 	ADD $8, R3, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1462
+	B loaded1484
 
-single1461:
+single1483:
 	FMOVS 0(R3), F24
 
-loaded1462:
+loaded1484:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R10, single1463
+	TBZ $1, R10, single1485
 	FMOVD 0(R7), F20
-	TBZ $0, R10, loaded1464
+	TBZ $0, R10, loaded1486
 	ADD $8, R7, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1464
+	B loaded1486
 
-single1463:
+single1485:
 	FMOVS 0(R7), F20
 
-loaded1464:
+loaded1486:
 	VFMLA V20.S4, V24.S4, V13.S4
 	B pass2_fold
 
 pass2_partial10:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1465
+	TBZ $1, R10, single1487
 	FMOVD 0(R3), F20
-	TBZ $0, R10, loaded1466
+	TBZ $0, R10, loaded1488
 	ADD $8, R3, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1466
+	B loaded1488
 
-single1465:
+single1487:
 	FMOVS 0(R3), F20
 
-loaded1466:
+loaded1488:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R10, single1467
+	TBZ $1, R10, single1489
 	FMOVD 0(R7), F24
-	TBZ $0, R10, loaded1468
+	TBZ $0, R10, loaded1490
 	ADD $8, R7, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1468
+	B loaded1490
 
-single1467:
+single1489:
 	FMOVS 0(R7), F24
 
-loaded1468:
+loaded1490:
 	VFMLA V24.S4, V20.S4, V14.S4
 	B pass2_fold
 
 pass2_partial11:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1469
+	TBZ $1, R10, single1491
 	FMOVD 0(R3), F24
-	TBZ $0, R10, loaded1470
+	TBZ $0, R10, loaded1492
 	ADD $8, R3, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1470
+	B loaded1492
 
-single1469:
+single1491:
 	FMOVS 0(R3), F24
 
-loaded1470:
+loaded1492:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R10, single1471
+	TBZ $1, R10, single1493
 	FMOVD 0(R7), F20
-	TBZ $0, R10, loaded1472
+	TBZ $0, R10, loaded1494
 	ADD $8, R7, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1472
+	B loaded1494
 
-single1471:
+single1493:
 	FMOVS 0(R7), F20
 
-loaded1472:
+loaded1494:
 	VFMLA V20.S4, V24.S4, V15.S4
 	B pass2_fold
 
 pass2_partial12:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1473
+	TBZ $1, R10, single1495
 	FMOVD 0(R3), F20
-	TBZ $0, R10, loaded1474
+	TBZ $0, R10, loaded1496
 	ADD $8, R3, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1474
+	B loaded1496
 
-single1473:
+single1495:
 	FMOVS 0(R3), F20
 
-loaded1474:
+loaded1496:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R10, single1475
+	TBZ $1, R10, single1497
 	FMOVD 0(R7), F24
-	TBZ $0, R10, loaded1476
+	TBZ $0, R10, loaded1498
 	ADD $8, R7, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1476
+	B loaded1498
 
-single1475:
+single1497:
 	FMOVS 0(R7), F24
 
-loaded1476:
+loaded1498:
 	VFMLA V24.S4, V20.S4, V16.S4
 	B pass2_fold
 
 pass2_partial13:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1477
+	TBZ $1, R10, single1499
 	FMOVD 0(R3), F24
-	TBZ $0, R10, loaded1478
+	TBZ $0, R10, loaded1500
 	ADD $8, R3, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1478
+	B loaded1500
 
-single1477:
+single1499:
 	FMOVS 0(R3), F24
 
-loaded1478:
+loaded1500:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R10, single1479
+	TBZ $1, R10, single1501
 	FMOVD 0(R7), F20
-	TBZ $0, R10, loaded1480
+	TBZ $0, R10, loaded1502
 	ADD $8, R7, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1480
+	B loaded1502
 
-single1479:
+single1501:
 	FMOVS 0(R7), F20
 
-loaded1480:
+loaded1502:
 	VFMLA V20.S4, V24.S4, V17.S4
 	B pass2_fold
 
 pass2_partial14:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1481
+	TBZ $1, R10, single1503
 	FMOVD 0(R3), F20
-	TBZ $0, R10, loaded1482
+	TBZ $0, R10, loaded1504
 	ADD $8, R3, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1482
+	B loaded1504
 
-single1481:
+single1503:
 	FMOVS 0(R3), F20
 
-loaded1482:
+loaded1504:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R10, single1483
+	TBZ $1, R10, single1505
 	FMOVD 0(R7), F24
-	TBZ $0, R10, loaded1484
+	TBZ $0, R10, loaded1506
 	ADD $8, R7, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1484
+	B loaded1506
 
-single1483:
+single1505:
 	FMOVS 0(R7), F24
 
-loaded1484:
+loaded1506:
 	VFMLA V24.S4, V20.S4, V18.S4
 	B pass2_fold
 
 pass2_partial15:
 	CMP $0, R10
 	BEQ pass2_fold
-	TBZ $1, R10, single1485
+	TBZ $1, R10, single1507
 	FMOVD 0(R3), F24
-	TBZ $0, R10, loaded1486
+	TBZ $0, R10, loaded1508
 	ADD $8, R3, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1486
+	B loaded1508
 
-single1485:
+single1507:
 	FMOVS 0(R3), F24
 
-loaded1486:
+loaded1508:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R10, single1487
+	TBZ $1, R10, single1509
 	FMOVD 0(R7), F20
-	TBZ $0, R10, loaded1488
+	TBZ $0, R10, loaded1510
 	ADD $8, R7, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1488
+	B loaded1510
 
-single1487:
+single1509:
 	FMOVS 0(R7), F20
 
-loaded1488:
+loaded1510:
 	VFMLA V20.S4, V24.S4, V19.S4
 
 pass2_fold:
@@ -31251,44 +31862,44 @@ pass4_blocks_end:
 pass4_partial0:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1489
+	TBZ $1, R10, single1511
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1490
+	TBZ $0, R10, loaded1512
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1490
+	B loaded1512
 
-single1489:
+single1511:
 	FMOVS 0(R4), F24
 
-loaded1490:
+loaded1512:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1491
+	TBZ $1, R10, single1513
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1492
+	TBZ $0, R10, loaded1514
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1492
+	B loaded1514
 
-single1491:
+single1513:
 	FMOVS 0(R3), F21
 
-loaded1492:
-	TBZ $1, R10, single1493
+loaded1514:
+	TBZ $1, R10, single1515
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1494
+	TBZ $0, R10, loaded1516
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1494
+	B loaded1516
 
-single1493:
+single1515:
 	FMOVS 0(R7), F25
 
-loaded1494:
+loaded1516:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V4.S4
 	B pass4_fold
@@ -31296,44 +31907,44 @@ loaded1494:
 pass4_partial1:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1495
+	TBZ $1, R10, single1517
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1496
+	TBZ $0, R10, loaded1518
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1496
+	B loaded1518
 
-single1495:
+single1517:
 	FMOVS 0(R4), F24
 
-loaded1496:
+loaded1518:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1497
+	TBZ $1, R10, single1519
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1498
+	TBZ $0, R10, loaded1520
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1498
+	B loaded1520
 
-single1497:
+single1519:
 	FMOVS 0(R3), F25
 
-loaded1498:
-	TBZ $1, R10, single1499
+loaded1520:
+	TBZ $1, R10, single1521
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1500
+	TBZ $0, R10, loaded1522
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1500
+	B loaded1522
 
-single1499:
+single1521:
 	FMOVS 0(R7), F21
 
-loaded1500:
+loaded1522:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V18.S4
 	B pass4_fold
@@ -31341,44 +31952,44 @@ loaded1500:
 pass4_partial2:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1501
+	TBZ $1, R10, single1523
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1502
+	TBZ $0, R10, loaded1524
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1502
+	B loaded1524
 
-single1501:
+single1523:
 	FMOVS 0(R4), F24
 
-loaded1502:
+loaded1524:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1503
+	TBZ $1, R10, single1525
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1504
+	TBZ $0, R10, loaded1526
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1504
+	B loaded1526
 
-single1503:
+single1525:
 	FMOVS 0(R3), F21
 
-loaded1504:
-	TBZ $1, R10, single1505
+loaded1526:
+	TBZ $1, R10, single1527
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1506
+	TBZ $0, R10, loaded1528
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1506
+	B loaded1528
 
-single1505:
+single1527:
 	FMOVS 0(R7), F25
 
-loaded1506:
+loaded1528:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V17.S4
 	B pass4_fold
@@ -31386,44 +31997,44 @@ loaded1506:
 pass4_partial3:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1507
+	TBZ $1, R10, single1529
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1508
+	TBZ $0, R10, loaded1530
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1508
+	B loaded1530
 
-single1507:
+single1529:
 	FMOVS 0(R4), F24
 
-loaded1508:
+loaded1530:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1509
+	TBZ $1, R10, single1531
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1510
+	TBZ $0, R10, loaded1532
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1510
+	B loaded1532
 
-single1509:
+single1531:
 	FMOVS 0(R3), F25
 
-loaded1510:
-	TBZ $1, R10, single1511
+loaded1532:
+	TBZ $1, R10, single1533
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1512
+	TBZ $0, R10, loaded1534
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1512
+	B loaded1534
 
-single1511:
+single1533:
 	FMOVS 0(R7), F21
 
-loaded1512:
+loaded1534:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V16.S4
 	B pass4_fold
@@ -31431,44 +32042,44 @@ loaded1512:
 pass4_partial4:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1513
+	TBZ $1, R10, single1535
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1514
+	TBZ $0, R10, loaded1536
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1514
+	B loaded1536
 
-single1513:
+single1535:
 	FMOVS 0(R4), F24
 
-loaded1514:
+loaded1536:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1515
+	TBZ $1, R10, single1537
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1516
+	TBZ $0, R10, loaded1538
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1516
+	B loaded1538
 
-single1515:
+single1537:
 	FMOVS 0(R3), F21
 
-loaded1516:
-	TBZ $1, R10, single1517
+loaded1538:
+	TBZ $1, R10, single1539
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1518
+	TBZ $0, R10, loaded1540
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1518
+	B loaded1540
 
-single1517:
+single1539:
 	FMOVS 0(R7), F25
 
-loaded1518:
+loaded1540:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V15.S4
 	B pass4_fold
@@ -31476,44 +32087,44 @@ loaded1518:
 pass4_partial5:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1519
+	TBZ $1, R10, single1541
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1520
+	TBZ $0, R10, loaded1542
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1520
+	B loaded1542
 
-single1519:
+single1541:
 	FMOVS 0(R4), F24
 
-loaded1520:
+loaded1542:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1521
+	TBZ $1, R10, single1543
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1522
+	TBZ $0, R10, loaded1544
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1522
+	B loaded1544
 
-single1521:
+single1543:
 	FMOVS 0(R3), F25
 
-loaded1522:
-	TBZ $1, R10, single1523
+loaded1544:
+	TBZ $1, R10, single1545
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1524
+	TBZ $0, R10, loaded1546
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1524
+	B loaded1546
 
-single1523:
+single1545:
 	FMOVS 0(R7), F21
 
-loaded1524:
+loaded1546:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V14.S4
 	B pass4_fold
@@ -31521,44 +32132,44 @@ loaded1524:
 pass4_partial6:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1525
+	TBZ $1, R10, single1547
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1526
+	TBZ $0, R10, loaded1548
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1526
+	B loaded1548
 
-single1525:
+single1547:
 	FMOVS 0(R4), F24
 
-loaded1526:
+loaded1548:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1527
+	TBZ $1, R10, single1549
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1528
+	TBZ $0, R10, loaded1550
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1528
+	B loaded1550
 
-single1527:
+single1549:
 	FMOVS 0(R3), F21
 
-loaded1528:
-	TBZ $1, R10, single1529
+loaded1550:
+	TBZ $1, R10, single1551
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1530
+	TBZ $0, R10, loaded1552
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1530
+	B loaded1552
 
-single1529:
+single1551:
 	FMOVS 0(R7), F25
 
-loaded1530:
+loaded1552:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V13.S4
 	B pass4_fold
@@ -31566,44 +32177,44 @@ loaded1530:
 pass4_partial7:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1531
+	TBZ $1, R10, single1553
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1532
+	TBZ $0, R10, loaded1554
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1532
+	B loaded1554
 
-single1531:
+single1553:
 	FMOVS 0(R4), F24
 
-loaded1532:
+loaded1554:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1533
+	TBZ $1, R10, single1555
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1534
+	TBZ $0, R10, loaded1556
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1534
+	B loaded1556
 
-single1533:
+single1555:
 	FMOVS 0(R3), F25
 
-loaded1534:
-	TBZ $1, R10, single1535
+loaded1556:
+	TBZ $1, R10, single1557
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1536
+	TBZ $0, R10, loaded1558
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1536
+	B loaded1558
 
-single1535:
+single1557:
 	FMOVS 0(R7), F21
 
-loaded1536:
+loaded1558:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V12.S4
 	B pass4_fold
@@ -31611,44 +32222,44 @@ loaded1536:
 pass4_partial8:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1537
+	TBZ $1, R10, single1559
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1538
+	TBZ $0, R10, loaded1560
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1538
+	B loaded1560
 
-single1537:
+single1559:
 	FMOVS 0(R4), F24
 
-loaded1538:
+loaded1560:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1539
+	TBZ $1, R10, single1561
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1540
+	TBZ $0, R10, loaded1562
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1540
+	B loaded1562
 
-single1539:
+single1561:
 	FMOVS 0(R3), F21
 
-loaded1540:
-	TBZ $1, R10, single1541
+loaded1562:
+	TBZ $1, R10, single1563
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1542
+	TBZ $0, R10, loaded1564
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1542
+	B loaded1564
 
-single1541:
+single1563:
 	FMOVS 0(R7), F25
 
-loaded1542:
+loaded1564:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V11.S4
 	B pass4_fold
@@ -31656,44 +32267,44 @@ loaded1542:
 pass4_partial9:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1543
+	TBZ $1, R10, single1565
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1544
+	TBZ $0, R10, loaded1566
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1544
+	B loaded1566
 
-single1543:
+single1565:
 	FMOVS 0(R4), F24
 
-loaded1544:
+loaded1566:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1545
+	TBZ $1, R10, single1567
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1546
+	TBZ $0, R10, loaded1568
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1546
+	B loaded1568
 
-single1545:
+single1567:
 	FMOVS 0(R3), F25
 
-loaded1546:
-	TBZ $1, R10, single1547
+loaded1568:
+	TBZ $1, R10, single1569
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1548
+	TBZ $0, R10, loaded1570
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1548
+	B loaded1570
 
-single1547:
+single1569:
 	FMOVS 0(R7), F21
 
-loaded1548:
+loaded1570:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V10.S4
 	B pass4_fold
@@ -31701,44 +32312,44 @@ loaded1548:
 pass4_partial10:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1549
+	TBZ $1, R10, single1571
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1550
+	TBZ $0, R10, loaded1572
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1550
+	B loaded1572
 
-single1549:
+single1571:
 	FMOVS 0(R4), F24
 
-loaded1550:
+loaded1572:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1551
+	TBZ $1, R10, single1573
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1552
+	TBZ $0, R10, loaded1574
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1552
+	B loaded1574
 
-single1551:
+single1573:
 	FMOVS 0(R3), F21
 
-loaded1552:
-	TBZ $1, R10, single1553
+loaded1574:
+	TBZ $1, R10, single1575
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1554
+	TBZ $0, R10, loaded1576
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1554
+	B loaded1576
 
-single1553:
+single1575:
 	FMOVS 0(R7), F25
 
-loaded1554:
+loaded1576:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V9.S4
 	B pass4_fold
@@ -31746,44 +32357,44 @@ loaded1554:
 pass4_partial11:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1555
+	TBZ $1, R10, single1577
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1556
+	TBZ $0, R10, loaded1578
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1556
+	B loaded1578
 
-single1555:
+single1577:
 	FMOVS 0(R4), F24
 
-loaded1556:
+loaded1578:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1557
+	TBZ $1, R10, single1579
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1558
+	TBZ $0, R10, loaded1580
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1558
+	B loaded1580
 
-single1557:
+single1579:
 	FMOVS 0(R3), F25
 
-loaded1558:
-	TBZ $1, R10, single1559
+loaded1580:
+	TBZ $1, R10, single1581
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1560
+	TBZ $0, R10, loaded1582
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1560
+	B loaded1582
 
-single1559:
+single1581:
 	FMOVS 0(R7), F21
 
-loaded1560:
+loaded1582:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V8.S4
 	B pass4_fold
@@ -31791,44 +32402,44 @@ loaded1560:
 pass4_partial12:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1561
+	TBZ $1, R10, single1583
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1562
+	TBZ $0, R10, loaded1584
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1562
+	B loaded1584
 
-single1561:
+single1583:
 	FMOVS 0(R4), F24
 
-loaded1562:
+loaded1584:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1563
+	TBZ $1, R10, single1585
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1564
+	TBZ $0, R10, loaded1586
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1564
+	B loaded1586
 
-single1563:
+single1585:
 	FMOVS 0(R3), F21
 
-loaded1564:
-	TBZ $1, R10, single1565
+loaded1586:
+	TBZ $1, R10, single1587
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1566
+	TBZ $0, R10, loaded1588
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1566
+	B loaded1588
 
-single1565:
+single1587:
 	FMOVS 0(R7), F25
 
-loaded1566:
+loaded1588:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V7.S4
 	B pass4_fold
@@ -31836,44 +32447,44 @@ loaded1566:
 pass4_partial13:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1567
+	TBZ $1, R10, single1589
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1568
+	TBZ $0, R10, loaded1590
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1568
+	B loaded1590
 
-single1567:
+single1589:
 	FMOVS 0(R4), F24
 
-loaded1568:
+loaded1590:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1569
+	TBZ $1, R10, single1591
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1570
+	TBZ $0, R10, loaded1592
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1570
+	B loaded1592
 
-single1569:
+single1591:
 	FMOVS 0(R3), F25
 
-loaded1570:
-	TBZ $1, R10, single1571
+loaded1592:
+	TBZ $1, R10, single1593
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1572
+	TBZ $0, R10, loaded1594
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1572
+	B loaded1594
 
-single1571:
+single1593:
 	FMOVS 0(R7), F21
 
-loaded1572:
+loaded1594:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V6.S4
 	B pass4_fold
@@ -31881,44 +32492,44 @@ loaded1572:
 pass4_partial14:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1573
+	TBZ $1, R10, single1595
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1574
+	TBZ $0, R10, loaded1596
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1574
+	B loaded1596
 
-single1573:
+single1595:
 	FMOVS 0(R4), F24
 
-loaded1574:
+loaded1596:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R10, single1575
+	TBZ $1, R10, single1597
 	FMOVD 0(R3), F21
-	TBZ $0, R10, loaded1576
+	TBZ $0, R10, loaded1598
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1576
+	B loaded1598
 
-single1575:
+single1597:
 	FMOVS 0(R3), F21
 
-loaded1576:
-	TBZ $1, R10, single1577
+loaded1598:
+	TBZ $1, R10, single1599
 	FMOVD 0(R7), F25
-	TBZ $0, R10, loaded1578
+	TBZ $0, R10, loaded1600
 	ADD $8, R7, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1578
+	B loaded1600
 
-single1577:
+single1599:
 	FMOVS 0(R7), F25
 
-loaded1578:
+loaded1600:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
 	VFMLA V24.S4, V25.S4, V5.S4
 	B pass4_fold
@@ -31926,44 +32537,44 @@ loaded1578:
 pass4_partial15:
 	CMP $0, R10
 	BEQ pass4_fold
-	TBZ $1, R10, single1579
+	TBZ $1, R10, single1601
 	FMOVD 0(R4), F24
-	TBZ $0, R10, loaded1580
+	TBZ $0, R10, loaded1602
 	ADD $8, R4, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1580
+	B loaded1602
 
-single1579:
+single1601:
 	FMOVS 0(R4), F24
 
-loaded1580:
+loaded1602:
 	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
 	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
 	MOVD $0x80000000, R26
 	VDUP R26, V25.S4
 	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R10, single1581
+	TBZ $1, R10, single1603
 	FMOVD 0(R3), F25
-	TBZ $0, R10, loaded1582
+	TBZ $0, R10, loaded1604
 	ADD $8, R3, R26
 	VLD1 (R26), V25.S[2]
-	B loaded1582
+	B loaded1604
 
-single1581:
+single1603:
 	FMOVS 0(R3), F25
 
-loaded1582:
-	TBZ $1, R10, single1583
+loaded1604:
+	TBZ $1, R10, single1605
 	FMOVD 0(R7), F21
-	TBZ $0, R10, loaded1584
+	TBZ $0, R10, loaded1606
 	ADD $8, R7, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1584
+	B loaded1606
 
-single1583:
+single1605:
 	FMOVS 0(R7), F21
 
-loaded1584:
+loaded1606:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V20.S4
 
@@ -32105,102 +32716,102 @@ pass6_vectors_end:
 	ADD $4, R10
 	CMP $0, R10
 	BEQ pass6_end
-	TBZ $1, R10, single1585
+	TBZ $1, R10, single1607
 	FMOVD 0(R4), F13
-	TBZ $0, R10, loaded1586
+	TBZ $0, R10, loaded1608
 	ADD $8, R4, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1586
+	B loaded1608
 
-single1585:
+single1607:
 	FMOVS 0(R4), F13
 
-loaded1586:
+loaded1608:
 	WORD $0x4ea2d5ad // FSUB V13.4S, V13.4S, V2.4S
 	WORD $0x6e23ddad // FMUL V13.4S, V13.4S, V3.4S
-	TBZ $1, R10, single1587
+	TBZ $1, R10, single1609
 	FMOVD 0(R3), F15
-	TBZ $0, R10, loaded1588
+	TBZ $0, R10, loaded1610
 	ADD $8, R3, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1588
+	B loaded1610
 
-single1587:
+single1609:
 	FMOVS 0(R3), F15
 
-loaded1588:
-	TBZ $1, R10, single1589
+loaded1610:
+	TBZ $1, R10, single1611
 	FMOVD 0(R7), F12
-	TBZ $0, R10, loaded1590
+	TBZ $0, R10, loaded1612
 	ADD $8, R7, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1590
+	B loaded1612
 
-single1589:
+single1611:
 	FMOVS 0(R7), F12
 
-loaded1590:
+loaded1612:
 	WORD $0x6e2cddec // FMUL V12.4S, V15.4S, V12.4S
 	WORD $0x4eb3d58c // FSUB V12.4S, V12.4S, V19.4S
-	TBZ $1, R10, single1591
+	TBZ $1, R10, single1613
 	FMOVD 0(R1), F14
-	TBZ $0, R10, loaded1592
+	TBZ $0, R10, loaded1614
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1592
+	B loaded1614
 
-single1591:
+single1613:
 	FMOVS 0(R1), F14
 
-loaded1592:
+loaded1614:
 	VFMLA V13.S4, V15.S4, V14.S4
-	TBZ $1, R10, single1593
+	TBZ $1, R10, single1615
 	FMOVD F14, 0(R1)
-	TBZ $0, R10, stored1594
+	TBZ $0, R10, stored1616
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored1594
+	B stored1616
 
-single1593:
+single1615:
 	FMOVS F14, 0(R1)
 
-stored1594:
-	TBZ $1, R10, single1595
+stored1616:
+	TBZ $1, R10, single1617
 	FMOVD 0(R2), F14
-	TBZ $0, R10, loaded1596
+	TBZ $0, R10, loaded1618
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1596
+	B loaded1618
 
-single1595:
+single1617:
 	FMOVS 0(R2), F14
 
-loaded1596:
+loaded1618:
 	WORD $0x4e2ed5ee // FADD V14.4S, V15.4S, V14.4S
-	TBZ $1, R10, single1597
+	TBZ $1, R10, single1619
 	FMOVD F14, 0(R2)
-	TBZ $0, R10, stored1598
+	TBZ $0, R10, stored1620
 	ADD $8, R2, R26
 	VST1 V14.S[2], (R26)
-	B stored1598
+	B stored1620
 
-single1597:
+single1619:
 	FMOVS F14, 0(R2)
 
-stored1598:
+stored1620:
 	VFMLS V20.S4, V13.S4, V12.S4
 	WORD $0x6e2cdc6c // FMUL V12.4S, V3.4S, V12.4S
-	TBZ $1, R10, single1599
+	TBZ $1, R10, single1621
 	FMOVD F12, 0(R0)
-	TBZ $0, R10, stored1600
+	TBZ $0, R10, stored1622
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1600
+	B stored1622
 
-single1599:
+single1621:
 	FMOVS F12, 0(R0)
 
-stored1600:
+stored1622:
 
 pass6_end:
 	SUB R11, R4
@@ -32302,53 +32913,53 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R4, single1601
+	TBZ $1, R4, single1623
 	FMOVD 0(R1), F12
-	TBZ $0, R4, loaded1602
+	TBZ $0, R4, loaded1624
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1602
+	B loaded1624
 
-single1601:
+single1623:
 	FMOVS 0(R1), F12
 
-loaded1602:
+loaded1624:
 	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
 	WORD $0x6e21dd8c // FMUL V12.4S, V12.4S, V1.4S
-	TBZ $1, R4, single1603
+	TBZ $1, R4, single1625
 	FMOVD 0(R2), F13
-	TBZ $0, R4, loaded1604
+	TBZ $0, R4, loaded1626
 	ADD $8, R2, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1604
+	B loaded1626
 
-single1603:
+single1625:
 	FMOVS 0(R2), F13
 
-loaded1604:
-	TBZ $1, R4, single1605
+loaded1626:
+	TBZ $1, R4, single1627
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded1606
+	TBZ $0, R4, loaded1628
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1606
+	B loaded1628
 
-single1605:
+single1627:
 	FMOVS 0(R3), F10
 
-loaded1606:
+loaded1628:
 	VFMLA V13.S4, V12.S4, V10.S4
-	TBZ $1, R4, single1607
+	TBZ $1, R4, single1629
 	FMOVD F10, 0(R0)
-	TBZ $0, R4, stored1608
+	TBZ $0, R4, stored1630
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1608
+	B stored1630
 
-single1607:
+single1629:
 	FMOVS F10, 0(R0)
 
-stored1608:
+stored1630:
 
 done:
 	RET
@@ -32366,11 +32977,90 @@ TEXT ·LayerNormDotNEON(SB), NOSPLIT, $0-52
 	VDUP V1.S[0], V1.S4
 	MOVD $0x80000000, R26
 	VDUP R26, V2.S4
+	CMP $5, R4
+	BGE many
+	CMP $0, R0
+	BNE many
+	CMP $0, R4
+	BEQ many
+	VEOR V3.B16, V3.B16, V3.B16
+	CMP $4, R4
+	BLT few
+	FMOVQ 0(R2), F4
+	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
+	WORD $0x6e21dc84 // FMUL V4.4S, V4.4S, V1.4S
+	FMOVQ 0(R1), F5
+	FMOVQ 0(R3), F6
+	WORD $0x6e26dca6 // FMUL V6.4S, V5.4S, V6.4S
+	VFMLA V4.S4, V6.S4, V3.S4
+	B few_lanes
+
+few:
+	VDUP R4, V4.S4
+	SUB $0, R4, R26
+	VMOV R26, V4.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V4.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V4.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V4.S[3]
+	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
+	TBZ $1, R4, single1631
+	FMOVD 0(R2), F6
+	TBZ $0, R4, loaded1632
+	ADD $8, R2, R26
+	VLD1 (R26), V6.S[2]
+	B loaded1632
+
+single1631:
+	FMOVS 0(R2), F6
+
+loaded1632:
+	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
+	WORD $0x6e21dcc6 // FMUL V6.4S, V6.4S, V1.4S
+	WORD $0x6ee41c46 // BIF V6.16B, V2.16B, V4.16B
+	TBZ $1, R4, single1633
+	FMOVD 0(R1), F5
+	TBZ $0, R4, loaded1634
+	ADD $8, R1, R26
+	VLD1 (R26), V5.S[2]
+	B loaded1634
+
+single1633:
+	FMOVS 0(R1), F5
+
+loaded1634:
+	TBZ $1, R4, single1635
+	FMOVD 0(R3), F7
+	TBZ $0, R4, loaded1636
+	ADD $8, R3, R26
+	VLD1 (R26), V7.S[2]
+	B loaded1636
+
+single1635:
+	FMOVS 0(R3), F7
+
+loaded1636:
+	WORD $0x6e27dca7 // FMUL V7.4S, V5.4S, V7.4S
+	VFMLA V6.S4, V7.S4, V3.S4
+
+few_lanes:
+	VEXT $8, V3.B16, V3.B16, V4.B16
+	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
+	VMOV V3.S[1], V4.S[0]
+	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
+	VEOR V4.B16, V4.B16, V4.B16
+	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
+	FMOVS F3, ret+48(FP)
+	RET
+
+many:
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
@@ -32386,9 +33076,9 @@ TEXT ·LayerNormDotNEON(SB), NOSPLIT, $0-52
 	BEQ start
 	FMOVQ 0(R0), F3
 	FMOVQ 16(R0), F4
-	FMOVQ 32(R0), F5
-	FMOVQ 48(R0), F6
-	FMOVQ 64(R0), F7
+	FMOVQ 32(R0), F6
+	FMOVQ 48(R0), F7
+	FMOVQ 64(R0), F5
 	FMOVQ 80(R0), F8
 	FMOVQ 96(R0), F9
 	FMOVQ 112(R0), F10
@@ -32432,8 +33122,8 @@ blocks:
 	FMOVQ 48(R3), F21
 	WORD $0x6e36de76 // FMUL V22.4S, V19.4S, V22.4S
 	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
-	VFMLA V20.S4, V22.S4, V5.S4
-	VFMLA V24.S4, V21.S4, V6.S4
+	VFMLA V20.S4, V22.S4, V6.S4
+	VFMLA V24.S4, V21.S4, V7.S4
 	FMOVQ 64(R2), F24
 	FMOVQ 80(R2), F21
 	WORD $0x4ea0d718 // FSUB V24.4S, V24.4S, V0.4S
@@ -32446,7 +33136,7 @@ blocks:
 	FMOVQ 80(R3), F19
 	WORD $0x6e37de97 // FMUL V23.4S, V20.4S, V23.4S
 	WORD $0x6e33ded3 // FMUL V19.4S, V22.4S, V19.4S
-	VFMLA V24.S4, V23.S4, V7.S4
+	VFMLA V24.S4, V23.S4, V5.S4
 	VFMLA V21.S4, V19.S4, V8.S4
 	FMOVQ 96(R2), F21
 	FMOVQ 112(R2), F19
@@ -32560,7 +33250,7 @@ blocks_end:
 	FMOVQ 0(R1), F20
 	FMOVQ 0(R3), F21
 	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
-	VFMLA V19.S4, V21.S4, V5.S4
+	VFMLA V19.S4, V21.S4, V6.S4
 	ADD $16, R1
 	ADD $16, R2
 	ADD $16, R3
@@ -32573,7 +33263,7 @@ blocks_end:
 	FMOVQ 0(R1), F21
 	FMOVQ 0(R3), F20
 	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
-	VFMLA V19.S4, V20.S4, V6.S4
+	VFMLA V19.S4, V20.S4, V7.S4
 	ADD $16, R1
 	ADD $16, R2
 	ADD $16, R3
@@ -32586,7 +33276,7 @@ blocks_end:
 	FMOVQ 0(R1), F20
 	FMOVQ 0(R3), F21
 	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
-	VFMLA V19.S4, V21.S4, V7.S4
+	VFMLA V19.S4, V21.S4, V5.S4
 	ADD $16, R1
 	ADD $16, R2
 	ADD $16, R3
@@ -32749,42 +33439,42 @@ partial0:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1609
+	TBZ $1, R4, single1637
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1610
+	TBZ $0, R4, loaded1638
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1610
+	B loaded1638
 
-single1609:
+single1637:
 	FMOVS 0(R2), F20
 
-loaded1610:
+loaded1638:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1611
+	TBZ $1, R4, single1639
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1612
+	TBZ $0, R4, loaded1640
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1612
+	B loaded1640
 
-single1611:
+single1639:
 	FMOVS 0(R1), F21
 
-loaded1612:
-	TBZ $1, R4, single1613
+loaded1640:
+	TBZ $1, R4, single1641
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1614
+	TBZ $0, R4, loaded1642
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1614
+	B loaded1642
 
-single1613:
+single1641:
 	FMOVS 0(R3), F22
 
-loaded1614:
+loaded1642:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V3.S4
 	B fold
@@ -32802,42 +33492,42 @@ partial1:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1615
+	TBZ $1, R4, single1643
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1616
+	TBZ $0, R4, loaded1644
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1616
+	B loaded1644
 
-single1615:
+single1643:
 	FMOVS 0(R2), F20
 
-loaded1616:
+loaded1644:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1617
+	TBZ $1, R4, single1645
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1618
+	TBZ $0, R4, loaded1646
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1618
+	B loaded1646
 
-single1617:
+single1645:
 	FMOVS 0(R1), F22
 
-loaded1618:
-	TBZ $1, R4, single1619
+loaded1646:
+	TBZ $1, R4, single1647
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1620
+	TBZ $0, R4, loaded1648
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1620
+	B loaded1648
 
-single1619:
+single1647:
 	FMOVS 0(R3), F21
 
-loaded1620:
+loaded1648:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V4.S4
 	B fold
@@ -32855,44 +33545,44 @@ partial2:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1621
+	TBZ $1, R4, single1649
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1622
+	TBZ $0, R4, loaded1650
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1622
+	B loaded1650
 
-single1621:
+single1649:
 	FMOVS 0(R2), F20
 
-loaded1622:
+loaded1650:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1623
+	TBZ $1, R4, single1651
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1624
+	TBZ $0, R4, loaded1652
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1624
+	B loaded1652
 
-single1623:
+single1651:
 	FMOVS 0(R1), F21
 
-loaded1624:
-	TBZ $1, R4, single1625
+loaded1652:
+	TBZ $1, R4, single1653
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1626
+	TBZ $0, R4, loaded1654
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1626
+	B loaded1654
 
-single1625:
+single1653:
 	FMOVS 0(R3), F22
 
-loaded1626:
+loaded1654:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V5.S4
+	VFMLA V20.S4, V22.S4, V6.S4
 	B fold
 
 partial3:
@@ -32908,44 +33598,44 @@ partial3:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1627
+	TBZ $1, R4, single1655
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1628
+	TBZ $0, R4, loaded1656
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1628
+	B loaded1656
 
-single1627:
+single1655:
 	FMOVS 0(R2), F20
 
-loaded1628:
+loaded1656:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1629
+	TBZ $1, R4, single1657
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1630
+	TBZ $0, R4, loaded1658
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1630
+	B loaded1658
 
-single1629:
+single1657:
 	FMOVS 0(R1), F22
 
-loaded1630:
-	TBZ $1, R4, single1631
+loaded1658:
+	TBZ $1, R4, single1659
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1632
+	TBZ $0, R4, loaded1660
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1632
+	B loaded1660
 
-single1631:
+single1659:
 	FMOVS 0(R3), F21
 
-loaded1632:
+loaded1660:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
-	VFMLA V20.S4, V21.S4, V6.S4
+	VFMLA V20.S4, V21.S4, V7.S4
 	B fold
 
 partial4:
@@ -32961,44 +33651,44 @@ partial4:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1633
+	TBZ $1, R4, single1661
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1634
+	TBZ $0, R4, loaded1662
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1634
+	B loaded1662
 
-single1633:
+single1661:
 	FMOVS 0(R2), F20
 
-loaded1634:
+loaded1662:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1635
+	TBZ $1, R4, single1663
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1636
+	TBZ $0, R4, loaded1664
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1636
+	B loaded1664
 
-single1635:
+single1663:
 	FMOVS 0(R1), F21
 
-loaded1636:
-	TBZ $1, R4, single1637
+loaded1664:
+	TBZ $1, R4, single1665
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1638
+	TBZ $0, R4, loaded1666
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1638
+	B loaded1666
 
-single1637:
+single1665:
 	FMOVS 0(R3), F22
 
-loaded1638:
+loaded1666:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V7.S4
+	VFMLA V20.S4, V22.S4, V5.S4
 	B fold
 
 partial5:
@@ -33014,42 +33704,42 @@ partial5:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1639
+	TBZ $1, R4, single1667
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1640
+	TBZ $0, R4, loaded1668
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1640
+	B loaded1668
 
-single1639:
+single1667:
 	FMOVS 0(R2), F20
 
-loaded1640:
+loaded1668:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1641
+	TBZ $1, R4, single1669
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1642
+	TBZ $0, R4, loaded1670
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1642
+	B loaded1670
 
-single1641:
+single1669:
 	FMOVS 0(R1), F22
 
-loaded1642:
-	TBZ $1, R4, single1643
+loaded1670:
+	TBZ $1, R4, single1671
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1644
+	TBZ $0, R4, loaded1672
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1644
+	B loaded1672
 
-single1643:
+single1671:
 	FMOVS 0(R3), F21
 
-loaded1644:
+loaded1672:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V8.S4
 	B fold
@@ -33067,42 +33757,42 @@ partial6:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1645
+	TBZ $1, R4, single1673
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1646
+	TBZ $0, R4, loaded1674
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1646
+	B loaded1674
 
-single1645:
+single1673:
 	FMOVS 0(R2), F20
 
-loaded1646:
+loaded1674:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1647
+	TBZ $1, R4, single1675
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1648
+	TBZ $0, R4, loaded1676
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1648
+	B loaded1676
 
-single1647:
+single1675:
 	FMOVS 0(R1), F21
 
-loaded1648:
-	TBZ $1, R4, single1649
+loaded1676:
+	TBZ $1, R4, single1677
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1650
+	TBZ $0, R4, loaded1678
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1650
+	B loaded1678
 
-single1649:
+single1677:
 	FMOVS 0(R3), F22
 
-loaded1650:
+loaded1678:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V9.S4
 	B fold
@@ -33120,42 +33810,42 @@ partial7:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1651
+	TBZ $1, R4, single1679
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1652
+	TBZ $0, R4, loaded1680
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1652
+	B loaded1680
 
-single1651:
+single1679:
 	FMOVS 0(R2), F20
 
-loaded1652:
+loaded1680:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1653
+	TBZ $1, R4, single1681
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1654
+	TBZ $0, R4, loaded1682
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1654
+	B loaded1682
 
-single1653:
+single1681:
 	FMOVS 0(R1), F22
 
-loaded1654:
-	TBZ $1, R4, single1655
+loaded1682:
+	TBZ $1, R4, single1683
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1656
+	TBZ $0, R4, loaded1684
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1656
+	B loaded1684
 
-single1655:
+single1683:
 	FMOVS 0(R3), F21
 
-loaded1656:
+loaded1684:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V10.S4
 	B fold
@@ -33173,42 +33863,42 @@ partial8:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1657
+	TBZ $1, R4, single1685
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1658
+	TBZ $0, R4, loaded1686
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1658
+	B loaded1686
 
-single1657:
+single1685:
 	FMOVS 0(R2), F20
 
-loaded1658:
+loaded1686:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1659
+	TBZ $1, R4, single1687
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1660
+	TBZ $0, R4, loaded1688
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1660
+	B loaded1688
 
-single1659:
+single1687:
 	FMOVS 0(R1), F21
 
-loaded1660:
-	TBZ $1, R4, single1661
+loaded1688:
+	TBZ $1, R4, single1689
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1662
+	TBZ $0, R4, loaded1690
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1662
+	B loaded1690
 
-single1661:
+single1689:
 	FMOVS 0(R3), F22
 
-loaded1662:
+loaded1690:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V11.S4
 	B fold
@@ -33226,42 +33916,42 @@ partial9:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1663
+	TBZ $1, R4, single1691
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1664
+	TBZ $0, R4, loaded1692
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1664
+	B loaded1692
 
-single1663:
+single1691:
 	FMOVS 0(R2), F20
 
-loaded1664:
+loaded1692:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1665
+	TBZ $1, R4, single1693
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1666
+	TBZ $0, R4, loaded1694
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1666
+	B loaded1694
 
-single1665:
+single1693:
 	FMOVS 0(R1), F22
 
-loaded1666:
-	TBZ $1, R4, single1667
+loaded1694:
+	TBZ $1, R4, single1695
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1668
+	TBZ $0, R4, loaded1696
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1668
+	B loaded1696
 
-single1667:
+single1695:
 	FMOVS 0(R3), F21
 
-loaded1668:
+loaded1696:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V12.S4
 	B fold
@@ -33279,42 +33969,42 @@ partial10:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1669
+	TBZ $1, R4, single1697
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1670
+	TBZ $0, R4, loaded1698
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1670
+	B loaded1698
 
-single1669:
+single1697:
 	FMOVS 0(R2), F20
 
-loaded1670:
+loaded1698:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1671
+	TBZ $1, R4, single1699
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1672
+	TBZ $0, R4, loaded1700
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1672
+	B loaded1700
 
-single1671:
+single1699:
 	FMOVS 0(R1), F21
 
-loaded1672:
-	TBZ $1, R4, single1673
+loaded1700:
+	TBZ $1, R4, single1701
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1674
+	TBZ $0, R4, loaded1702
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1674
+	B loaded1702
 
-single1673:
+single1701:
 	FMOVS 0(R3), F22
 
-loaded1674:
+loaded1702:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V13.S4
 	B fold
@@ -33332,42 +34022,42 @@ partial11:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1675
+	TBZ $1, R4, single1703
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1676
+	TBZ $0, R4, loaded1704
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1676
+	B loaded1704
 
-single1675:
+single1703:
 	FMOVS 0(R2), F20
 
-loaded1676:
+loaded1704:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1677
+	TBZ $1, R4, single1705
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1678
+	TBZ $0, R4, loaded1706
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1678
+	B loaded1706
 
-single1677:
+single1705:
 	FMOVS 0(R1), F22
 
-loaded1678:
-	TBZ $1, R4, single1679
+loaded1706:
+	TBZ $1, R4, single1707
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1680
+	TBZ $0, R4, loaded1708
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1680
+	B loaded1708
 
-single1679:
+single1707:
 	FMOVS 0(R3), F21
 
-loaded1680:
+loaded1708:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V14.S4
 	B fold
@@ -33385,42 +34075,42 @@ partial12:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1681
+	TBZ $1, R4, single1709
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1682
+	TBZ $0, R4, loaded1710
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1682
+	B loaded1710
 
-single1681:
+single1709:
 	FMOVS 0(R2), F20
 
-loaded1682:
+loaded1710:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1683
+	TBZ $1, R4, single1711
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1684
+	TBZ $0, R4, loaded1712
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1684
+	B loaded1712
 
-single1683:
+single1711:
 	FMOVS 0(R1), F21
 
-loaded1684:
-	TBZ $1, R4, single1685
+loaded1712:
+	TBZ $1, R4, single1713
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1686
+	TBZ $0, R4, loaded1714
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1686
+	B loaded1714
 
-single1685:
+single1713:
 	FMOVS 0(R3), F22
 
-loaded1686:
+loaded1714:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V15.S4
 	B fold
@@ -33438,42 +34128,42 @@ partial13:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1687
+	TBZ $1, R4, single1715
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1688
+	TBZ $0, R4, loaded1716
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1688
+	B loaded1716
 
-single1687:
+single1715:
 	FMOVS 0(R2), F20
 
-loaded1688:
+loaded1716:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1689
+	TBZ $1, R4, single1717
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1690
+	TBZ $0, R4, loaded1718
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1690
+	B loaded1718
 
-single1689:
+single1717:
 	FMOVS 0(R1), F22
 
-loaded1690:
-	TBZ $1, R4, single1691
+loaded1718:
+	TBZ $1, R4, single1719
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1692
+	TBZ $0, R4, loaded1720
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1692
+	B loaded1720
 
-single1691:
+single1719:
 	FMOVS 0(R3), F21
 
-loaded1692:
+loaded1720:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V16.S4
 	B fold
@@ -33491,42 +34181,42 @@ partial14:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1693
+	TBZ $1, R4, single1721
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1694
+	TBZ $0, R4, loaded1722
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1694
+	B loaded1722
 
-single1693:
+single1721:
 	FMOVS 0(R2), F20
 
-loaded1694:
+loaded1722:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1695
+	TBZ $1, R4, single1723
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1696
+	TBZ $0, R4, loaded1724
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1696
+	B loaded1724
 
-single1695:
+single1723:
 	FMOVS 0(R1), F21
 
-loaded1696:
-	TBZ $1, R4, single1697
+loaded1724:
+	TBZ $1, R4, single1725
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1698
+	TBZ $0, R4, loaded1726
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1698
+	B loaded1726
 
-single1697:
+single1725:
 	FMOVS 0(R3), F22
 
-loaded1698:
+loaded1726:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V17.S4
 	B fold
@@ -33544,42 +34234,42 @@ partial15:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1699
+	TBZ $1, R4, single1727
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1700
+	TBZ $0, R4, loaded1728
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1700
+	B loaded1728
 
-single1699:
+single1727:
 	FMOVS 0(R2), F20
 
-loaded1700:
+loaded1728:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1701
+	TBZ $1, R4, single1729
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1702
+	TBZ $0, R4, loaded1730
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1702
+	B loaded1730
 
-single1701:
+single1729:
 	FMOVS 0(R1), F22
 
-loaded1702:
-	TBZ $1, R4, single1703
+loaded1730:
+	TBZ $1, R4, single1731
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1704
+	TBZ $0, R4, loaded1732
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1704
+	B loaded1732
 
-single1703:
+single1731:
 	FMOVS 0(R3), F21
 
-loaded1704:
+loaded1732:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V18.S4
 
@@ -33588,9 +34278,9 @@ fold:
 	BEQ tree
 	FMOVQ F3, 0(R0)
 	FMOVQ F4, 16(R0)
-	FMOVQ F5, 32(R0)
-	FMOVQ F6, 48(R0)
-	FMOVQ F7, 64(R0)
+	FMOVQ F6, 32(R0)
+	FMOVQ F7, 48(R0)
+	FMOVQ F5, 64(R0)
 	FMOVQ F8, 80(R0)
 	FMOVQ F9, 96(R0)
 	FMOVQ F10, 112(R0)
@@ -33606,18 +34296,18 @@ fold:
 tree:
 	WORD $0x4e2bd463 // FADD V3.4S, V3.4S, V11.4S
 	WORD $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
-	WORD $0x4e2dd4a5 // FADD V5.4S, V5.4S, V13.4S
-	WORD $0x4e2ed4c6 // FADD V6.4S, V6.4S, V14.4S
-	WORD $0x4e2fd4e7 // FADD V7.4S, V7.4S, V15.4S
+	WORD $0x4e2dd4c6 // FADD V6.4S, V6.4S, V13.4S
+	WORD $0x4e2ed4e7 // FADD V7.4S, V7.4S, V14.4S
+	WORD $0x4e2fd4a5 // FADD V5.4S, V5.4S, V15.4S
 	WORD $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
 	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
 	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
-	WORD $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
-	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
-	WORD $0x4e29d4a5 // FADD V5.4S, V5.4S, V9.4S
-	WORD $0x4e2ad4c6 // FADD V6.4S, V6.4S, V10.4S
 	WORD $0x4e25d463 // FADD V3.4S, V3.4S, V5.4S
-	WORD $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
+	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
+	WORD $0x4e29d4c6 // FADD V6.4S, V6.4S, V9.4S
+	WORD $0x4e2ad4e7 // FADD V7.4S, V7.4S, V10.4S
+	WORD $0x4e26d463 // FADD V3.4S, V3.4S, V6.4S
+	WORD $0x4e27d484 // FADD V4.4S, V4.4S, V7.4S
 	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
 	VEXT $8, V3.B16, V3.B16, V19.B16
 	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
@@ -33729,56 +34419,56 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single1705
+	TBZ $1, R4, single1733
 	FMOVD 0(R2), F15
-	TBZ $0, R4, loaded1706
+	TBZ $0, R4, loaded1734
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1706
+	B loaded1734
 
-single1705:
+single1733:
 	FMOVS 0(R2), F15
 
-loaded1706:
+loaded1734:
 	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
 	WORD $0x6e21ddef // FMUL V15.4S, V15.4S, V1.4S
-	TBZ $1, R4, single1707
+	TBZ $1, R4, single1735
 	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded1708
+	TBZ $0, R4, loaded1736
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1708
+	B loaded1736
 
-single1707:
+single1735:
 	FMOVS 0(R1), F14
 
-loaded1708:
-	TBZ $1, R4, single1709
+loaded1736:
+	TBZ $1, R4, single1737
 	FMOVD 0(R3), F12
-	TBZ $0, R4, loaded1710
+	TBZ $0, R4, loaded1738
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1710
+	B loaded1738
 
-single1709:
+single1737:
 	FMOVS 0(R3), F12
 
-loaded1710:
+loaded1738:
 	WORD $0x6e2cddcc // FMUL V12.4S, V14.4S, V12.4S
 	WORD $0x4ea2d58c // FSUB V12.4S, V12.4S, V2.4S
 	VFMLS V3.S4, V15.S4, V12.S4
 	WORD $0x6e2cdc2c // FMUL V12.4S, V1.4S, V12.4S
-	TBZ $1, R4, single1711
+	TBZ $1, R4, single1739
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored1712
+	TBZ $0, R4, stored1740
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1712
+	B stored1740
 
-single1711:
+single1739:
 	FMOVS F12, 0(R0)
 
-stored1712:
+stored1740:
 
 done:
 	RET
@@ -34044,28 +34734,28 @@ columns1_end:
 	MOVD add+72(FP), R9
 	CMP $2, R9
 	BNE partial_begin
-	TBZ $1, R6, single1713
+	TBZ $1, R6, single1741
 	FMOVD 0(R0), F5
-	TBZ $0, R6, loaded1714
+	TBZ $0, R6, loaded1742
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1714
+	B loaded1742
 
-single1713:
+single1741:
 	FMOVS 0(R0), F5
 
-loaded1714:
-	TBZ $1, R6, single1715
+loaded1742:
+	TBZ $1, R6, single1743
 	FMOVD 0(R1), F3
-	TBZ $0, R6, loaded1716
+	TBZ $0, R6, loaded1744
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1716
+	B loaded1744
 
-single1715:
+single1743:
 	FMOVS 0(R1), F3
 
-loaded1716:
+loaded1744:
 
 partial_begin:
 	MOVD rows+56(FP), R9
@@ -34075,28 +34765,28 @@ partial_rows:
 	ADD $4, R4
 	VLD1R (R5), [V1.S4]
 	ADD $4, R5
-	TBZ $1, R6, single1717
+	TBZ $1, R6, single1745
 	FMOVD 0(R2), F2
-	TBZ $0, R6, loaded1718
+	TBZ $0, R6, loaded1746
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1718
+	B loaded1746
 
-single1717:
+single1745:
 	FMOVS 0(R2), F2
 
-loaded1718:
-	TBZ $1, R6, single1719
+loaded1746:
+	TBZ $1, R6, single1747
 	FMOVD 0(R3), F7
-	TBZ $0, R6, loaded1720
+	TBZ $0, R6, loaded1748
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1720
+	B loaded1748
 
-single1719:
+single1747:
 	FMOVS 0(R3), F7
 
-loaded1720:
+loaded1748:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
 	VFMLA V7.S4, V2.S4, V5.S4
@@ -34108,54 +34798,54 @@ loaded1720:
 	MOVD add+72(FP), R9
 	CMP $1, R9
 	BNE partial_store
-	TBZ $1, R6, single1721
+	TBZ $1, R6, single1749
 	FMOVD 0(R0), F2
-	TBZ $0, R6, loaded1722
+	TBZ $0, R6, loaded1750
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1722
+	B loaded1750
 
-single1721:
+single1749:
 	FMOVS 0(R0), F2
 
-loaded1722:
+loaded1750:
 	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
-	TBZ $1, R6, single1723
+	TBZ $1, R6, single1751
 	FMOVD 0(R1), F2
-	TBZ $0, R6, loaded1724
+	TBZ $0, R6, loaded1752
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1724
+	B loaded1752
 
-single1723:
+single1751:
 	FMOVS 0(R1), F2
 
-loaded1724:
+loaded1752:
 	WORD $0x4e23d443 // FADD V3.4S, V2.4S, V3.4S
 
 partial_store:
-	TBZ $1, R6, single1725
+	TBZ $1, R6, single1753
 	FMOVD F5, 0(R0)
-	TBZ $0, R6, stored1726
+	TBZ $0, R6, stored1754
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1726
+	B stored1754
 
-single1725:
+single1753:
 	FMOVS F5, 0(R0)
 
-stored1726:
-	TBZ $1, R6, single1727
+stored1754:
+	TBZ $1, R6, single1755
 	FMOVD F3, 0(R1)
-	TBZ $0, R6, stored1728
+	TBZ $0, R6, stored1756
 	ADD $8, R1, R26
 	VST1 V3.S[2], (R26)
-	B stored1728
+	B stored1756
 
-single1727:
+single1755:
 	FMOVS F3, 0(R1)
 
-stored1728:
+stored1756:
 
 done:
 	RET
@@ -34440,48 +35130,48 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1729
+	TBZ $1, R3, single1757
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1730
+	TBZ $0, R3, loaded1758
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1730
+	B loaded1758
 
-single1729:
+single1757:
 	FMOVS 0(R2), F4
 
-loaded1730:
+loaded1758:
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD add+48(FP), R6
 	CMP $2, R6
 	BNE partial_begin
-	TBZ $1, R3, single1731
+	TBZ $1, R3, single1759
 	FMOVD 0(R0), F6
-	TBZ $0, R3, loaded1732
+	TBZ $0, R3, loaded1760
 	ADD $8, R0, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1732
+	B loaded1760
 
-single1731:
+single1759:
 	FMOVS 0(R0), F6
 
-loaded1732:
+loaded1760:
 
 partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1733
+	TBZ $1, R3, single1761
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1734
+	TBZ $0, R3, loaded1762
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1734
+	B loaded1762
 
-single1733:
+single1761:
 	FMOVS 0(R1), F7
 
-loaded1734:
+loaded1762:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
 	ADD R4, R1
@@ -34490,31 +35180,31 @@ loaded1734:
 	MOVD add+48(FP), R6
 	CMP $1, R6
 	BNE partial_store
-	TBZ $1, R3, single1735
+	TBZ $1, R3, single1763
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1736
+	TBZ $0, R3, loaded1764
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1736
+	B loaded1764
 
-single1735:
+single1763:
 	FMOVS 0(R0), F7
 
-loaded1736:
+loaded1764:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1737
+	TBZ $1, R3, single1765
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1738
+	TBZ $0, R3, stored1766
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1738
+	B stored1766
 
-single1737:
+single1765:
 	FMOVS F6, 0(R0)
 
-stored1738:
+stored1766:
 
 done:
 	RET
@@ -34610,17 +35300,17 @@ columns_end:
 	ADD R5, R8
 	MOVD shift+16(FP), R5
 	ADD R4, R5
-	TBZ $1, R2, single1739
+	TBZ $1, R2, single1767
 	FMOVD 0(R5), F0
-	TBZ $0, R2, loaded1740
+	TBZ $0, R2, loaded1768
 	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1740
+	B loaded1768
 
-single1739:
+single1767:
 	FMOVS 0(R5), F0
 
-loaded1740:
+loaded1768:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -34628,50 +35318,50 @@ loaded1740:
 	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single1741
+	TBZ $1, R2, single1769
 	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded1742
+	TBZ $0, R2, loaded1770
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1742
+	B loaded1770
 
-single1741:
+single1769:
 	FMOVS 0(R1), F7
 
-loaded1742:
-	TBZ $1, R2, single1743
+loaded1770:
+	TBZ $1, R2, single1771
 	FMOVD 0(R6), F6
-	TBZ $0, R2, loaded1744
+	TBZ $0, R2, loaded1772
 	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1744
+	B loaded1772
 
-single1743:
+single1771:
 	FMOVS 0(R6), F6
 
-loaded1744:
-	TBZ $1, R2, single1745
+loaded1772:
+	TBZ $1, R2, single1773
 	FMOVD 0(R7), F5
-	TBZ $0, R2, loaded1746
+	TBZ $0, R2, loaded1774
 	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1746
+	B loaded1774
 
-single1745:
+single1773:
 	FMOVS 0(R7), F5
 
-loaded1746:
-	TBZ $1, R2, single1747
+loaded1774:
+	TBZ $1, R2, single1775
 	FMOVD 0(R8), F9
-	TBZ $0, R2, loaded1748
+	TBZ $0, R2, loaded1776
 	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1748
+	B loaded1776
 
-single1747:
+single1775:
 	FMOVS 0(R8), F9
 
-loaded1748:
+loaded1776:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
@@ -34689,34 +35379,34 @@ loaded1748:
 	MOVD add+56(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single1749
+	TBZ $1, R2, single1777
 	FMOVD 0(R0), F9
-	TBZ $0, R2, loaded1750
+	TBZ $0, R2, loaded1778
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1750
+	B loaded1778
 
-single1749:
+single1777:
 	FMOVS 0(R0), F9
 
-loaded1750:
+loaded1778:
 	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R2, single1751
+	TBZ $1, R2, single1779
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1752
+	TBZ $0, R2, stored1780
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1752
+	B stored1780
 
-single1751:
+single1779:
 	FMOVS F1, 0(R0)
 
-stored1752:
+stored1780:
 
 done:
 	RET
@@ -35001,48 +35691,48 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1753
+	TBZ $1, R3, single1781
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1754
+	TBZ $0, R3, loaded1782
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1754
+	B loaded1782
 
-single1753:
+single1781:
 	FMOVS 0(R2), F4
 
-loaded1754:
+loaded1782:
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD add+48(FP), R6
 	CMP $2, R6
 	BNE partial_begin
-	TBZ $1, R3, single1755
+	TBZ $1, R3, single1783
 	FMOVD 0(R0), F6
-	TBZ $0, R3, loaded1756
+	TBZ $0, R3, loaded1784
 	ADD $8, R0, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1756
+	B loaded1784
 
-single1755:
+single1783:
 	FMOVS 0(R0), F6
 
-loaded1756:
+loaded1784:
 
 partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1757
+	TBZ $1, R3, single1785
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1758
+	TBZ $0, R3, loaded1786
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1758
+	B loaded1786
 
-single1757:
+single1785:
 	FMOVS 0(R1), F7
 
-loaded1758:
+loaded1786:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	VFMLA V7.S4, V7.S4, V6.S4
 	ADD R4, R1
@@ -35051,31 +35741,31 @@ loaded1758:
 	MOVD add+48(FP), R6
 	CMP $1, R6
 	BNE partial_store
-	TBZ $1, R3, single1759
+	TBZ $1, R3, single1787
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1760
+	TBZ $0, R3, loaded1788
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1760
+	B loaded1788
 
-single1759:
+single1787:
 	FMOVS 0(R0), F7
 
-loaded1760:
+loaded1788:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1761
+	TBZ $1, R3, single1789
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1762
+	TBZ $0, R3, stored1790
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1762
+	B stored1790
 
-single1761:
+single1789:
 	FMOVS F6, 0(R0)
 
-stored1762:
+stored1790:
 
 done:
 	RET
@@ -35171,17 +35861,17 @@ columns_end:
 	ADD R5, R8
 	MOVD shift+16(FP), R5
 	ADD R4, R5
-	TBZ $1, R2, single1763
+	TBZ $1, R2, single1791
 	FMOVD 0(R5), F0
-	TBZ $0, R2, loaded1764
+	TBZ $0, R2, loaded1792
 	ADD $8, R5, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1764
+	B loaded1792
 
-single1763:
+single1791:
 	FMOVS 0(R5), F0
 
-loaded1764:
+loaded1792:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -35189,50 +35879,50 @@ loaded1764:
 	MOVD rows+32(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single1765
+	TBZ $1, R2, single1793
 	FMOVD 0(R1), F7
-	TBZ $0, R2, loaded1766
+	TBZ $0, R2, loaded1794
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1766
+	B loaded1794
 
-single1765:
+single1793:
 	FMOVS 0(R1), F7
 
-loaded1766:
-	TBZ $1, R2, single1767
+loaded1794:
+	TBZ $1, R2, single1795
 	FMOVD 0(R6), F6
-	TBZ $0, R2, loaded1768
+	TBZ $0, R2, loaded1796
 	ADD $8, R6, R26
 	VLD1 (R26), V6.S[2]
-	B loaded1768
+	B loaded1796
 
-single1767:
+single1795:
 	FMOVS 0(R6), F6
 
-loaded1768:
-	TBZ $1, R2, single1769
+loaded1796:
+	TBZ $1, R2, single1797
 	FMOVD 0(R7), F5
-	TBZ $0, R2, loaded1770
+	TBZ $0, R2, loaded1798
 	ADD $8, R7, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1770
+	B loaded1798
 
-single1769:
+single1797:
 	FMOVS 0(R7), F5
 
-loaded1770:
-	TBZ $1, R2, single1771
+loaded1798:
+	TBZ $1, R2, single1799
 	FMOVD 0(R8), F9
-	TBZ $0, R2, loaded1772
+	TBZ $0, R2, loaded1800
 	ADD $8, R8, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1772
+	B loaded1800
 
-single1771:
+single1799:
 	FMOVS 0(R8), F9
 
-loaded1772:
+loaded1800:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
 	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
@@ -35250,34 +35940,34 @@ loaded1772:
 	MOVD add+56(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single1773
+	TBZ $1, R2, single1801
 	FMOVD 0(R0), F9
-	TBZ $0, R2, loaded1774
+	TBZ $0, R2, loaded1802
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1774
+	B loaded1802
 
-single1773:
+single1801:
 	FMOVS 0(R0), F9
 
-loaded1774:
+loaded1802:
 	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
-	TBZ $1, R2, single1775
+	TBZ $1, R2, single1803
 	FMOVD F1, 0(R0)
-	TBZ $0, R2, stored1776
+	TBZ $0, R2, stored1804
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1776
+	B stored1804
 
-single1775:
+single1803:
 	FMOVS F1, 0(R0)
 
-stored1776:
+stored1804:
 
 done:
 	RET
@@ -35350,54 +36040,54 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V2.S[3]
 	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
-	TBZ $1, R3, single1777
+	TBZ $1, R3, single1805
 	FMOVD 0(R2), F1
-	TBZ $0, R3, loaded1778
+	TBZ $0, R3, loaded1806
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1778
+	B loaded1806
 
-single1777:
+single1805:
 	FMOVS 0(R2), F1
 
-loaded1778:
-	TBZ $1, R3, single1779
+loaded1806:
+	TBZ $1, R3, single1807
 	FMOVD 0(R0), F4
-	TBZ $0, R3, loaded1780
+	TBZ $0, R3, loaded1808
 	ADD $8, R0, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1780
+	B loaded1808
 
-single1779:
+single1807:
 	FMOVS 0(R0), F4
 
-loaded1780:
+loaded1808:
 	WORD $0x6e20fc84 // FDIV V4.4S, V4.4S, V0.4S
 	WORD $0x4e24d423 // FADD V3.4S, V1.4S, V4.4S
-	TBZ $1, R3, single1781
+	TBZ $1, R3, single1809
 	FMOVD F3, 0(R0)
-	TBZ $0, R3, stored1782
+	TBZ $0, R3, stored1810
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1782
+	B stored1810
 
-single1781:
+single1809:
 	FMOVS F3, 0(R0)
 
-stored1782:
+stored1810:
 	WORD $0x4ea1d461 // FSUB V1.4S, V3.4S, V1.4S
 	WORD $0x4ea1d481 // FSUB V1.4S, V4.4S, V1.4S
-	TBZ $1, R3, single1783
+	TBZ $1, R3, single1811
 	FMOVD F1, 0(R1)
-	TBZ $0, R3, stored1784
+	TBZ $0, R3, stored1812
 	ADD $8, R1, R26
 	VST1 V1.S[2], (R26)
-	B stored1784
+	B stored1812
 
-single1783:
+single1811:
 	FMOVS F1, 0(R1)
 
-stored1784:
+stored1812:
 
 done:
 	RET
@@ -35469,44 +36159,44 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single1785
+	TBZ $1, R2, single1813
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded1786
+	TBZ $0, R2, loaded1814
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1786
+	B loaded1814
 
-single1785:
+single1813:
 	FMOVS 0(R1), F2
 
-loaded1786:
-	TBZ $1, R2, single1787
+loaded1814:
+	TBZ $1, R2, single1815
 	FMOVD 0(R0), F5
-	TBZ $0, R2, loaded1788
+	TBZ $0, R2, loaded1816
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1788
+	B loaded1816
 
-single1787:
+single1815:
 	FMOVS 0(R0), F5
 
-loaded1788:
+loaded1816:
 	WORD $0x6e20fca5 // FDIV V5.4S, V5.4S, V0.4S
 	WORD $0x6e22dc42 // FMUL V2.4S, V2.4S, V2.4S
 	WORD $0x4ea2d4a2 // FSUB V2.4S, V5.4S, V2.4S
 	WORD $0x6ea2e425 // FCMGT V5.4S, V1.4S, V2.4S
 	WORD $0x6ea51c22 // BIT V2.16B, V1.16B, V5.16B
-	TBZ $1, R2, single1789
+	TBZ $1, R2, single1817
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored1790
+	TBZ $0, R2, stored1818
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1790
+	B stored1818
 
-single1789:
+single1817:
 	FMOVS F2, 0(R0)
 
-stored1790:
+stored1818:
 
 done:
 	RET
@@ -35589,51 +36279,51 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1791
+	TBZ $1, R6, single1819
 	FMOVD 0(R1), F10
-	TBZ $0, R6, loaded1792
+	TBZ $0, R6, loaded1820
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1792
+	B loaded1820
 
-single1791:
+single1819:
 	FMOVS 0(R1), F10
 
-loaded1792:
-	TBZ $1, R6, single1793
+loaded1820:
+	TBZ $1, R6, single1821
 	FMOVD 0(R2), F11
-	TBZ $0, R6, loaded1794
+	TBZ $0, R6, loaded1822
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1794
+	B loaded1822
 
-single1793:
+single1821:
 	FMOVS 0(R2), F11
 
-loaded1794:
-	TBZ $1, R6, single1795
+loaded1822:
+	TBZ $1, R6, single1823
 	FMOVD 0(R3), F12
-	TBZ $0, R6, loaded1796
+	TBZ $0, R6, loaded1824
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1796
+	B loaded1824
 
-single1795:
+single1823:
 	FMOVS 0(R3), F12
 
-loaded1796:
+loaded1824:
 	VFMLA V11.S4, V10.S4, V12.S4
-	TBZ $1, R6, single1797
+	TBZ $1, R6, single1825
 	FMOVD F12, 0(R0)
-	TBZ $0, R6, stored1798
+	TBZ $0, R6, stored1826
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1798
+	B stored1826
 
-single1797:
+single1825:
 	FMOVS F12, 0(R0)
 
-stored1798:
+stored1826:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -35733,53 +36423,53 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1799
+	TBZ $1, R6, single1827
 	FMOVD 0(R1), F11
-	TBZ $0, R6, loaded1800
+	TBZ $0, R6, loaded1828
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1800
+	B loaded1828
 
-single1799:
+single1827:
 	FMOVS 0(R1), F11
 
-loaded1800:
-	TBZ $1, R6, single1801
+loaded1828:
+	TBZ $1, R6, single1829
 	FMOVD 0(R2), F12
-	TBZ $0, R6, loaded1802
+	TBZ $0, R6, loaded1830
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1802
+	B loaded1830
 
-single1801:
+single1829:
 	FMOVS 0(R2), F12
 
-loaded1802:
-	TBZ $1, R6, single1803
+loaded1830:
+	TBZ $1, R6, single1831
 	FMOVD 0(R3), F13
-	TBZ $0, R6, loaded1804
+	TBZ $0, R6, loaded1832
 	ADD $8, R3, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1804
+	B loaded1832
 
-single1803:
+single1831:
 	FMOVS 0(R3), F13
 
-loaded1804:
+loaded1832:
 	VFMLA V12.S4, V11.S4, V13.S4
 	WORD $0x6eade40c // FCMGT V12.4S, V0.4S, V13.4S
 	WORD $0x6eac1c0d // BIT V13.16B, V0.16B, V12.16B
-	TBZ $1, R6, single1805
+	TBZ $1, R6, single1833
 	FMOVD F13, 0(R0)
-	TBZ $0, R6, stored1806
+	TBZ $0, R6, stored1834
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1806
+	B stored1834
 
-single1805:
+single1833:
 	FMOVS F13, 0(R0)
 
-stored1806:
+stored1834:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -35870,42 +36560,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1807
+	TBZ $1, R5, single1835
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1808
+	TBZ $0, R5, loaded1836
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1808
+	B loaded1836
 
-single1807:
+single1835:
 	FMOVS 0(R1), F8
 
-loaded1808:
-	TBZ $1, R5, single1809
+loaded1836:
+	TBZ $1, R5, single1837
 	FMOVD 0(R2), F9
-	TBZ $0, R5, loaded1810
+	TBZ $0, R5, loaded1838
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1810
+	B loaded1838
 
-single1809:
+single1837:
 	FMOVS 0(R2), F9
 
-loaded1810:
+loaded1838:
 	WORD $0x4e29d509 // FADD V9.4S, V8.4S, V9.4S
 	WORD $0x6ea9e408 // FCMGT V8.4S, V0.4S, V9.4S
 	WORD $0x6ea81c09 // BIT V9.16B, V0.16B, V8.16B
-	TBZ $1, R5, single1811
+	TBZ $1, R5, single1839
 	FMOVD F9, 0(R0)
-	TBZ $0, R5, stored1812
+	TBZ $0, R5, stored1840
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1812
+	B stored1840
 
-single1811:
+single1839:
 	FMOVS F9, 0(R0)
 
-stored1812:
+stored1840:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -36083,28 +36773,28 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1813
+	TBZ $1, R5, single1841
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded1814
+	TBZ $0, R5, loaded1842
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded1814
+	B loaded1842
 
-single1813:
+single1841:
 	FMOVS 0(R1), F16
 
-loaded1814:
-	TBZ $1, R5, single1815
+loaded1842:
+	TBZ $1, R5, single1843
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1816
+	TBZ $0, R5, loaded1844
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1816
+	B loaded1844
 
-single1815:
+single1843:
 	FMOVS 0(R2), F21
 
-loaded1816:
+loaded1844:
 	WORD $0x4e35d615 // FADD V21.4S, V16.4S, V21.4S
 	VORR V21.B16, V0.B16, V16.B16
 	WORD $0x6eb0e437 // FCMGT V23.4S, V1.4S, V16.4S
@@ -36133,17 +36823,17 @@ loaded1816:
 	VFMLA V16.S4, V23.S4, V17.S4
 	WORD $0x6e31fed1 // FDIV V17.4S, V22.4S, V17.4S
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R5, single1817
+	TBZ $1, R5, single1845
 	FMOVD F21, 0(R0)
-	TBZ $0, R5, stored1818
+	TBZ $0, R5, stored1846
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1818
+	B stored1846
 
-single1817:
+single1845:
 	FMOVS F21, 0(R0)
 
-stored1818:
+stored1846:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -36303,30 +36993,30 @@ vectors_end:
 	VEOR V14.B16, V12.B16, V12.B16
 	WORD $0x4ea69d8c // MUL V12.4S, V12.4S, V6.4S
 	WORD $0x4eac346c // CMGT V12.4S, V3.4S, V12.4S
-	TBZ $1, R2, single1819
+	TBZ $1, R2, single1847
 	FMOVD 0(R1), F14
-	TBZ $0, R2, loaded1820
+	TBZ $0, R2, loaded1848
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1820
+	B loaded1848
 
-single1819:
+single1847:
 	FMOVS 0(R1), F14
 
-loaded1820:
+loaded1848:
 	WORD $0x6e2edc8e // FMUL V14.4S, V4.4S, V14.4S
 	WORD $0x4e6c1dce // BIC V14.16B, V14.16B, V12.16B
-	TBZ $1, R2, single1821
+	TBZ $1, R2, single1849
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored1822
+	TBZ $0, R2, stored1850
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1822
+	B stored1850
 
-single1821:
+single1849:
 	FMOVS F14, 0(R0)
 
-stored1822:
+stored1850:
 
 done:
 	RET
@@ -36574,71 +37264,71 @@ columns1_end:
 	ADD R7, R3
 	MOVD mean+32(FP), R4
 	ADD R7, R4
-	TBZ $1, R5, single1823
+	TBZ $1, R5, single1851
 	FMOVD 0(R4), F4
-	TBZ $0, R5, loaded1824
+	TBZ $0, R5, loaded1852
 	ADD $8, R4, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1824
+	B loaded1852
 
-single1823:
+single1851:
 	FMOVS 0(R4), F4
 
-loaded1824:
+loaded1852:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	MOVD add+64(FP), R8
 	CMP $2, R8
 	BNE partial_begin
-	TBZ $1, R5, single1825
+	TBZ $1, R5, single1853
 	FMOVD 0(R0), F5
-	TBZ $0, R5, loaded1826
+	TBZ $0, R5, loaded1854
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1826
+	B loaded1854
 
-single1825:
+single1853:
 	FMOVS 0(R0), F5
 
-loaded1826:
-	TBZ $1, R5, single1827
+loaded1854:
+	TBZ $1, R5, single1855
 	FMOVD 0(R1), F2
-	TBZ $0, R5, loaded1828
+	TBZ $0, R5, loaded1856
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1828
+	B loaded1856
 
-single1827:
+single1855:
 	FMOVS 0(R1), F2
 
-loaded1828:
+loaded1856:
 
 partial_begin:
 	MOVD rows+48(FP), R8
 
 partial_rows:
-	TBZ $1, R5, single1829
+	TBZ $1, R5, single1857
 	FMOVD 0(R2), F1
-	TBZ $0, R5, loaded1830
+	TBZ $0, R5, loaded1858
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1830
+	B loaded1858
 
-single1829:
+single1857:
 	FMOVS 0(R2), F1
 
-loaded1830:
-	TBZ $1, R5, single1831
+loaded1858:
+	TBZ $1, R5, single1859
 	FMOVD 0(R3), F0
-	TBZ $0, R5, loaded1832
+	TBZ $0, R5, loaded1860
 	ADD $8, R3, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1832
+	B loaded1860
 
-single1831:
+single1859:
 	FMOVS 0(R3), F0
 
-loaded1832:
+loaded1860:
 	WORD $0x4ea4d400 // FSUB V0.4S, V0.4S, V4.4S
 	VFMLA V0.S4, V1.S4, V5.S4
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
@@ -36649,54 +37339,54 @@ loaded1832:
 	MOVD add+64(FP), R8
 	CMP $1, R8
 	BNE partial_store
-	TBZ $1, R5, single1833
+	TBZ $1, R5, single1861
 	FMOVD 0(R0), F1
-	TBZ $0, R5, loaded1834
+	TBZ $0, R5, loaded1862
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1834
+	B loaded1862
 
-single1833:
+single1861:
 	FMOVS 0(R0), F1
 
-loaded1834:
+loaded1862:
 	WORD $0x4e25d425 // FADD V5.4S, V1.4S, V5.4S
-	TBZ $1, R5, single1835
+	TBZ $1, R5, single1863
 	FMOVD 0(R1), F1
-	TBZ $0, R5, loaded1836
+	TBZ $0, R5, loaded1864
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1836
+	B loaded1864
 
-single1835:
+single1863:
 	FMOVS 0(R1), F1
 
-loaded1836:
+loaded1864:
 	WORD $0x4e22d422 // FADD V2.4S, V1.4S, V2.4S
 
 partial_store:
-	TBZ $1, R5, single1837
+	TBZ $1, R5, single1865
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored1838
+	TBZ $0, R5, stored1866
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1838
+	B stored1866
 
-single1837:
+single1865:
 	FMOVS F5, 0(R0)
 
-stored1838:
-	TBZ $1, R5, single1839
+stored1866:
+	TBZ $1, R5, single1867
 	FMOVD F2, 0(R1)
-	TBZ $0, R5, stored1840
+	TBZ $0, R5, stored1868
 	ADD $8, R1, R26
 	VST1 V2.S[2], (R26)
-	B stored1840
+	B stored1868
 
-single1839:
+single1867:
 	FMOVS F2, 0(R1)
 
-stored1840:
+stored1868:
 
 done:
 	RET
@@ -36795,17 +37485,17 @@ columns_end:
 	ADD R7, R9
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1841
+	TBZ $1, R4, single1869
 	FMOVD 0(R7), F0
-	TBZ $0, R4, loaded1842
+	TBZ $0, R4, loaded1870
 	ADD $8, R7, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1842
+	B loaded1870
 
-single1841:
+single1869:
 	FMOVS 0(R7), F0
 
-loaded1842:
+loaded1870:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -36813,50 +37503,50 @@ loaded1842:
 	MOVD rows+48(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single1843
+	TBZ $1, R4, single1871
 	FMOVD 0(R2), F5
-	TBZ $0, R4, loaded1844
+	TBZ $0, R4, loaded1872
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1844
+	B loaded1872
 
-single1843:
+single1871:
 	FMOVS 0(R2), F5
 
-loaded1844:
-	TBZ $1, R4, single1845
+loaded1872:
+	TBZ $1, R4, single1873
 	FMOVD 0(R8), F8
-	TBZ $0, R4, loaded1846
+	TBZ $0, R4, loaded1874
 	ADD $8, R8, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1846
+	B loaded1874
 
-single1845:
+single1873:
 	FMOVS 0(R8), F8
 
-loaded1846:
-	TBZ $1, R4, single1847
+loaded1874:
+	TBZ $1, R4, single1875
 	FMOVD 0(R3), F7
-	TBZ $0, R4, loaded1848
+	TBZ $0, R4, loaded1876
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1848
+	B loaded1876
 
-single1847:
+single1875:
 	FMOVS 0(R3), F7
 
-loaded1848:
-	TBZ $1, R4, single1849
+loaded1876:
+	TBZ $1, R4, single1877
 	FMOVD 0(R9), F9
-	TBZ $0, R4, loaded1850
+	TBZ $0, R4, loaded1878
 	ADD $8, R9, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1850
+	B loaded1878
 
-single1849:
+single1877:
 	FMOVS 0(R9), F9
 
-loaded1850:
+loaded1878:
 	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
 	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
 	VFMLA V7.S4, V5.S4, V1.S4
@@ -36872,56 +37562,56 @@ loaded1850:
 	MOVD add+72(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single1851
+	TBZ $1, R4, single1879
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded1852
+	TBZ $0, R4, loaded1880
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1852
+	B loaded1880
 
-single1851:
+single1879:
 	FMOVS 0(R0), F8
 
-loaded1852:
+loaded1880:
 	WORD $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
-	TBZ $1, R4, single1853
+	TBZ $1, R4, single1881
 	FMOVD 0(R1), F8
-	TBZ $0, R4, loaded1854
+	TBZ $0, R4, loaded1882
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1854
+	B loaded1882
 
-single1853:
+single1881:
 	FMOVS 0(R1), F8
 
-loaded1854:
+loaded1882:
 	WORD $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
 
 partial_store:
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
-	TBZ $1, R4, single1855
+	TBZ $1, R4, single1883
 	FMOVD F1, 0(R0)
-	TBZ $0, R4, stored1856
+	TBZ $0, R4, stored1884
 	ADD $8, R0, R26
 	VST1 V1.S[2], (R26)
-	B stored1856
+	B stored1884
 
-single1855:
+single1883:
 	FMOVS F1, 0(R0)
 
-stored1856:
+stored1884:
 	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
-	TBZ $1, R4, single1857
+	TBZ $1, R4, single1885
 	FMOVD F3, 0(R1)
-	TBZ $0, R4, stored1858
+	TBZ $0, R4, stored1886
 	ADD $8, R1, R26
 	VST1 V3.S[2], (R26)
-	B stored1858
+	B stored1886
 
-single1857:
+single1885:
 	FMOVS F3, 0(R1)
 
-stored1858:
+stored1886:
 
 done:
 	RET
@@ -37045,87 +37735,87 @@ vectors_end:
 	ADD $4, R9
 	CMP $0, R9
 	BEQ row_end
-	TBZ $1, R9, single1859
+	TBZ $1, R9, single1887
 	FMOVD 0(R2), F11
-	TBZ $0, R9, loaded1860
+	TBZ $0, R9, loaded1888
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1860
+	B loaded1888
 
-single1859:
+single1887:
 	FMOVS 0(R2), F11
 
-loaded1860:
-	TBZ $1, R9, single1861
+loaded1888:
+	TBZ $1, R9, single1889
 	FMOVD 0(R1), F1
-	TBZ $0, R9, loaded1862
+	TBZ $0, R9, loaded1890
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1862
+	B loaded1890
 
-single1861:
+single1889:
 	FMOVS 0(R1), F1
 
-loaded1862:
-	TBZ $1, R9, single1863
+loaded1890:
+	TBZ $1, R9, single1891
 	FMOVD 0(R3), F12
-	TBZ $0, R9, loaded1864
+	TBZ $0, R9, loaded1892
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1864
+	B loaded1892
 
-single1863:
+single1891:
 	FMOVS 0(R3), F12
 
-loaded1864:
+loaded1892:
 	WORD $0x4eacd56c // FSUB V12.4S, V11.4S, V12.4S
-	TBZ $1, R9, single1865
+	TBZ $1, R9, single1893
 	FMOVD 0(R6), F11
-	TBZ $0, R9, loaded1866
+	TBZ $0, R9, loaded1894
 	ADD $8, R6, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1866
+	B loaded1894
 
-single1865:
+single1893:
 	FMOVS 0(R6), F11
 
-loaded1866:
-	TBZ $1, R9, single1867
+loaded1894:
+	TBZ $1, R9, single1895
 	FMOVD 0(R5), F2
-	TBZ $0, R9, loaded1868
+	TBZ $0, R9, loaded1896
 	ADD $8, R5, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1868
+	B loaded1896
 
-single1867:
+single1895:
 	FMOVS 0(R5), F2
 
-loaded1868:
+loaded1896:
 	WORD $0x4ea2d422 // FSUB V2.4S, V1.4S, V2.4S
 	VFMLS V11.S4, V12.S4, V2.S4
-	TBZ $1, R9, single1869
+	TBZ $1, R9, single1897
 	FMOVD 0(R4), F11
-	TBZ $0, R9, loaded1870
+	TBZ $0, R9, loaded1898
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1870
+	B loaded1898
 
-single1869:
+single1897:
 	FMOVS 0(R4), F11
 
-loaded1870:
+loaded1898:
 	WORD $0x6e2bdc4b // FMUL V11.4S, V2.4S, V11.4S
-	TBZ $1, R9, single1871
+	TBZ $1, R9, single1899
 	FMOVD F11, 0(R0)
-	TBZ $0, R9, stored1872
+	TBZ $0, R9, stored1900
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored1872
+	B stored1900
 
-single1871:
+single1899:
 	FMOVS F11, 0(R0)
 
-stored1872:
+stored1900:
 	LSL $2, R9
 	ADD R9, R0
 	ADD R9, R1
@@ -37437,97 +38127,97 @@ columns1_end:
 	ADD R9, R3
 	MOVD scale+40(FP), R5
 	ADD R9, R5
-	TBZ $1, R7, single1873
+	TBZ $1, R7, single1901
 	FMOVD 0(R5), F7
-	TBZ $0, R7, loaded1874
+	TBZ $0, R7, loaded1902
 	ADD $8, R5, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1874
+	B loaded1902
 
-single1873:
+single1901:
 	FMOVS 0(R5), F7
 
-loaded1874:
+loaded1902:
 	MOVD shift+48(FP), R6
 	ADD R9, R6
-	TBZ $1, R7, single1875
+	TBZ $1, R7, single1903
 	FMOVD 0(R6), F8
-	TBZ $0, R7, loaded1876
+	TBZ $0, R7, loaded1904
 	ADD $8, R6, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1876
+	B loaded1904
 
-single1875:
+single1903:
 	FMOVS 0(R6), F8
 
-loaded1876:
+loaded1904:
 	MOVD mean+32(FP), R4
 	ADD R9, R4
-	TBZ $1, R7, single1877
+	TBZ $1, R7, single1905
 	FMOVD 0(R4), F9
-	TBZ $0, R7, loaded1878
+	TBZ $0, R7, loaded1906
 	ADD $8, R4, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1878
+	B loaded1906
 
-single1877:
+single1905:
 	FMOVS 0(R4), F9
 
-loaded1878:
+loaded1906:
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	MOVD add+80(FP), R10
 	CMP $2, R10
 	BNE partial_begin
-	TBZ $1, R7, single1879
+	TBZ $1, R7, single1907
 	FMOVD 0(R0), F10
-	TBZ $0, R7, loaded1880
+	TBZ $0, R7, loaded1908
 	ADD $8, R0, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1880
+	B loaded1908
 
-single1879:
+single1907:
 	FMOVS 0(R0), F10
 
-loaded1880:
-	TBZ $1, R7, single1881
+loaded1908:
+	TBZ $1, R7, single1909
 	FMOVD 0(R1), F5
-	TBZ $0, R7, loaded1882
+	TBZ $0, R7, loaded1910
 	ADD $8, R1, R26
 	VLD1 (R26), V5.S[2]
-	B loaded1882
+	B loaded1910
 
-single1881:
+single1909:
 	FMOVS 0(R1), F5
 
-loaded1882:
+loaded1910:
 
 partial_begin:
 	MOVD rows+64(FP), R10
 
 partial_rows:
-	TBZ $1, R7, single1883
+	TBZ $1, R7, single1911
 	FMOVD 0(R2), F4
-	TBZ $0, R7, loaded1884
+	TBZ $0, R7, loaded1912
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1884
+	B loaded1912
 
-single1883:
+single1911:
 	FMOVS 0(R2), F4
 
-loaded1884:
-	TBZ $1, R7, single1885
+loaded1912:
+	TBZ $1, R7, single1913
 	FMOVD 0(R3), F3
-	TBZ $0, R7, loaded1886
+	TBZ $0, R7, loaded1914
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1886
+	B loaded1914
 
-single1885:
+single1913:
 	FMOVS 0(R3), F3
 
-loaded1886:
+loaded1914:
 	VMOV V8.B16, V2.B16
 	VFMLA V7.S4, V3.S4, V2.S4
 	WORD $0x6ea0e442 // FCMGT V2.4S, V2.4S, V0.4S
@@ -37542,54 +38232,54 @@ loaded1886:
 	MOVD add+80(FP), R10
 	CMP $1, R10
 	BNE partial_store
-	TBZ $1, R7, single1887
+	TBZ $1, R7, single1915
 	FMOVD 0(R0), F4
-	TBZ $0, R7, loaded1888
+	TBZ $0, R7, loaded1916
 	ADD $8, R0, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1888
+	B loaded1916
 
-single1887:
+single1915:
 	FMOVS 0(R0), F4
 
-loaded1888:
+loaded1916:
 	WORD $0x4e2ad48a // FADD V10.4S, V4.4S, V10.4S
-	TBZ $1, R7, single1889
+	TBZ $1, R7, single1917
 	FMOVD 0(R1), F4
-	TBZ $0, R7, loaded1890
+	TBZ $0, R7, loaded1918
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1890
+	B loaded1918
 
-single1889:
+single1917:
 	FMOVS 0(R1), F4
 
-loaded1890:
+loaded1918:
 	WORD $0x4e25d485 // FADD V5.4S, V4.4S, V5.4S
 
 partial_store:
-	TBZ $1, R7, single1891
+	TBZ $1, R7, single1919
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored1892
+	TBZ $0, R7, stored1920
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1892
+	B stored1920
 
-single1891:
+single1919:
 	FMOVS F10, 0(R0)
 
-stored1892:
-	TBZ $1, R7, single1893
+stored1920:
+	TBZ $1, R7, single1921
 	FMOVD F5, 0(R1)
-	TBZ $0, R7, stored1894
+	TBZ $0, R7, stored1922
 	ADD $8, R1, R26
 	VST1 V5.S[2], (R26)
-	B stored1894
+	B stored1922
 
-single1893:
+single1921:
 	FMOVS F5, 0(R1)
 
-stored1894:
+stored1922:
 
 done:
 	RET
@@ -37704,43 +38394,43 @@ columns_end:
 	ADD R7, R9
 	MOVD scale+40(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1895
+	TBZ $1, R4, single1923
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1896
+	TBZ $0, R4, loaded1924
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1896
+	B loaded1924
 
-single1895:
+single1923:
 	FMOVS 0(R7), F1
 
-loaded1896:
+loaded1924:
 	MOVD shift+48(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1897
+	TBZ $1, R4, single1925
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1898
+	TBZ $0, R4, loaded1926
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1898
+	B loaded1926
 
-single1897:
+single1925:
 	FMOVS 0(R7), F2
 
-loaded1898:
+loaded1926:
 	MOVD mean+32(FP), R7
 	ADD R6, R7
-	TBZ $1, R4, single1899
+	TBZ $1, R4, single1927
 	FMOVD 0(R7), F3
-	TBZ $0, R4, loaded1900
+	TBZ $0, R4, loaded1928
 	ADD $8, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1900
+	B loaded1928
 
-single1899:
+single1927:
 	FMOVS 0(R7), F3
 
-loaded1900:
+loaded1928:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
@@ -37748,50 +38438,50 @@ loaded1900:
 	MOVD rows+64(FP), R7
 
 partial_rows:
-	TBZ $1, R4, single1901
+	TBZ $1, R4, single1929
 	FMOVD 0(R2), F8
-	TBZ $0, R4, loaded1902
+	TBZ $0, R4, loaded1930
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1902
+	B loaded1930
 
-single1901:
+single1929:
 	FMOVS 0(R2), F8
 
-loaded1902:
-	TBZ $1, R4, single1903
+loaded1930:
+	TBZ $1, R4, single1931
 	FMOVD 0(R8), F11
-	TBZ $0, R4, loaded1904
+	TBZ $0, R4, loaded1932
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1904
+	B loaded1932
 
-single1903:
+single1931:
 	FMOVS 0(R8), F11
 
-loaded1904:
-	TBZ $1, R4, single1905
+loaded1932:
+	TBZ $1, R4, single1933
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded1906
+	TBZ $0, R4, loaded1934
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1906
+	B loaded1934
 
-single1905:
+single1933:
 	FMOVS 0(R3), F10
 
-loaded1906:
-	TBZ $1, R4, single1907
+loaded1934:
+	TBZ $1, R4, single1935
 	FMOVD 0(R9), F13
-	TBZ $0, R4, loaded1908
+	TBZ $0, R4, loaded1936
 	ADD $8, R9, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1908
+	B loaded1936
 
-single1907:
+single1935:
 	FMOVS 0(R9), F13
 
-loaded1908:
+loaded1936:
 	VMOV V2.B16, V12.B16
 	VFMLA V1.S4, V10.S4, V12.S4
 	VMOV V2.B16, V14.B16
@@ -37815,56 +38505,56 @@ loaded1908:
 	MOVD add+88(FP), R7
 	CMP $0, R7
 	BEQ partial_store
-	TBZ $1, R4, single1909
+	TBZ $1, R4, single1937
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded1910
+	TBZ $0, R4, loaded1938
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1910
+	B loaded1938
 
-single1909:
+single1937:
 	FMOVS 0(R0), F11
 
-loaded1910:
+loaded1938:
 	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
-	TBZ $1, R4, single1911
+	TBZ $1, R4, single1939
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded1912
+	TBZ $0, R4, loaded1940
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1912
+	B loaded1940
 
-single1911:
+single1939:
 	FMOVS 0(R1), F11
 
-loaded1912:
+loaded1940:
 	WORD $0x4e26d566 // FADD V6.4S, V11.4S, V6.4S
 
 partial_store:
 	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
-	TBZ $1, R4, single1913
+	TBZ $1, R4, single1941
 	FMOVD F4, 0(R0)
-	TBZ $0, R4, stored1914
+	TBZ $0, R4, stored1942
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored1914
+	B stored1942
 
-single1913:
+single1941:
 	FMOVS F4, 0(R0)
 
-stored1914:
+stored1942:
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
-	TBZ $1, R4, single1915
+	TBZ $1, R4, single1943
 	FMOVD F6, 0(R1)
-	TBZ $0, R4, stored1916
+	TBZ $0, R4, stored1944
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored1916
+	B stored1944
 
-single1915:
+single1943:
 	FMOVS F6, 0(R1)
 
-stored1916:
+stored1944:
 
 done:
 	RET
@@ -38023,112 +38713,112 @@ vectors_end:
 	ADD $4, R11
 	CMP $0, R11
 	BEQ row_end
-	TBZ $1, R11, single1917
+	TBZ $1, R11, single1945
 	FMOVD 0(R2), F15
-	TBZ $0, R11, loaded1918
+	TBZ $0, R11, loaded1946
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1918
+	B loaded1946
 
-single1917:
+single1945:
 	FMOVS 0(R2), F15
 
-loaded1918:
-	TBZ $1, R11, single1919
+loaded1946:
+	TBZ $1, R11, single1947
 	FMOVD 0(R1), F14
-	TBZ $0, R11, loaded1920
+	TBZ $0, R11, loaded1948
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1920
+	B loaded1948
 
-single1919:
+single1947:
 	FMOVS 0(R1), F14
 
-loaded1920:
-	TBZ $1, R11, single1921
+loaded1948:
+	TBZ $1, R11, single1949
 	FMOVD 0(R7), F2
-	TBZ $0, R11, loaded1922
+	TBZ $0, R11, loaded1950
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1922
+	B loaded1950
 
-single1921:
+single1949:
 	FMOVS 0(R7), F2
 
-loaded1922:
-	TBZ $1, R11, single1923
+loaded1950:
+	TBZ $1, R11, single1951
 	FMOVD 0(R8), F3
-	TBZ $0, R11, loaded1924
+	TBZ $0, R11, loaded1952
 	ADD $8, R8, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1924
+	B loaded1952
 
-single1923:
+single1951:
 	FMOVS 0(R8), F3
 
-loaded1924:
+loaded1952:
 	VFMLA V2.S4, V15.S4, V3.S4
 	WORD $0x6ea0e463 // FCMGT V3.4S, V3.4S, V0.4S
 	VAND V3.B16, V14.B16, V14.B16
-	TBZ $1, R11, single1925
+	TBZ $1, R11, single1953
 	FMOVD 0(R3), F3
-	TBZ $0, R11, loaded1926
+	TBZ $0, R11, loaded1954
 	ADD $8, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1926
+	B loaded1954
 
-single1925:
+single1953:
 	FMOVS 0(R3), F3
 
-loaded1926:
+loaded1954:
 	WORD $0x4ea3d5e3 // FSUB V3.4S, V15.4S, V3.4S
-	TBZ $1, R11, single1927
+	TBZ $1, R11, single1955
 	FMOVD 0(R6), F15
-	TBZ $0, R11, loaded1928
+	TBZ $0, R11, loaded1956
 	ADD $8, R6, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1928
+	B loaded1956
 
-single1927:
+single1955:
 	FMOVS 0(R6), F15
 
-loaded1928:
-	TBZ $1, R11, single1929
+loaded1956:
+	TBZ $1, R11, single1957
 	FMOVD 0(R5), F2
-	TBZ $0, R11, loaded1930
+	TBZ $0, R11, loaded1958
 	ADD $8, R5, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1930
+	B loaded1958
 
-single1929:
+single1957:
 	FMOVS 0(R5), F2
 
-loaded1930:
+loaded1958:
 	WORD $0x4ea2d5c2 // FSUB V2.4S, V14.4S, V2.4S
 	VFMLS V15.S4, V3.S4, V2.S4
-	TBZ $1, R11, single1931
+	TBZ $1, R11, single1959
 	FMOVD 0(R4), F15
-	TBZ $0, R11, loaded1932
+	TBZ $0, R11, loaded1960
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1932
+	B loaded1960
 
-single1931:
+single1959:
 	FMOVS 0(R4), F15
 
-loaded1932:
+loaded1960:
 	WORD $0x6e2fdc4f // FMUL V15.4S, V2.4S, V15.4S
-	TBZ $1, R11, single1933
+	TBZ $1, R11, single1961
 	FMOVD F15, 0(R0)
-	TBZ $0, R11, stored1934
+	TBZ $0, R11, stored1962
 	ADD $8, R0, R26
 	VST1 V15.S[2], (R26)
-	B stored1934
+	B stored1962
 
-single1933:
+single1961:
 	FMOVS F15, 0(R0)
 
-stored1934:
+stored1962:
 	LSL $2, R11
 	ADD R11, R0
 	ADD R11, R1
@@ -38320,17 +39010,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1935
+	TBZ $1, R4, single1963
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1936
+	TBZ $0, R4, loaded1964
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1936
+	B loaded1964
 
-single1935:
+single1963:
 	FMOVS 0(R0), F2
 
-loaded1936:
+loaded1964:
 	B partial_begin
 
 partial_start:
@@ -38342,17 +39032,17 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1937
+	TBZ $1, R4, single1965
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1938
+	TBZ $0, R4, loaded1966
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1938
+	B loaded1966
 
-single1937:
+single1965:
 	FMOVS 0(R7), F1
 
-loaded1938:
+loaded1966:
 	WORD $0x4e21e427 // FCMEQ V7.4S, V1.4S, V1.4S
 	WORD $0x6ea2e430 // FCMGT V16.4S, V1.4S, V2.4S
 	VMOV V2.B16, V4.B16
@@ -38362,17 +39052,17 @@ loaded1938:
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1939
+	TBZ $1, R4, single1967
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1940
+	TBZ $0, R4, stored1968
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1940
+	B stored1968
 
-single1939:
+single1967:
 	FMOVS F2, 0(R0)
 
-stored1940:
+stored1968:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -38539,28 +39229,28 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1941
+	TBZ $1, R5, single1969
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded1942
+	TBZ $0, R5, loaded1970
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1942
+	B loaded1970
 
-single1941:
+single1969:
 	FMOVS 0(R1), F12
 
-loaded1942:
-	TBZ $1, R5, single1943
+loaded1970:
+	TBZ $1, R5, single1971
 	FMOVD 0(R0), F13
-	TBZ $0, R5, loaded1944
+	TBZ $0, R5, loaded1972
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1944
+	B loaded1972
 
-single1943:
+single1971:
 	FMOVS 0(R0), F13
 
-loaded1944:
+loaded1972:
 	VMOV V0.B16, V14.B16
 	B partial_begin
 
@@ -38575,17 +39265,17 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1945
+	TBZ $1, R5, single1973
 	FMOVD 0(R8), F11
-	TBZ $0, R5, loaded1946
+	TBZ $0, R5, loaded1974
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1946
+	B loaded1974
 
-single1945:
+single1973:
 	FMOVS 0(R8), F11
 
-loaded1946:
+loaded1974:
 	WORD $0x6eade56a // FCMGT V10.4S, V11.4S, V13.4S
 	VMOV V12.B16, V7.B16
 	WORD $0x6eaa1dc7 // BIT V7.16B, V14.16B, V10.16B
@@ -38601,28 +39291,28 @@ loaded1946:
 	ADD R4, R8
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1947
+	TBZ $1, R5, single1975
 	FMOVD F12, 0(R1)
-	TBZ $0, R5, stored1948
+	TBZ $0, R5, stored1976
 	ADD $8, R1, R26
 	VST1 V12.S[2], (R26)
-	B stored1948
+	B stored1976
 
-single1947:
+single1975:
 	FMOVS F12, 0(R1)
 
-stored1948:
-	TBZ $1, R5, single1949
+stored1976:
+	TBZ $1, R5, single1977
 	FMOVD F13, 0(R0)
-	TBZ $0, R5, stored1950
+	TBZ $0, R5, stored1978
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1950
+	B stored1978
 
-single1949:
+single1977:
 	FMOVS F13, 0(R0)
 
-stored1950:
+stored1978:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -38777,17 +39467,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1951
+	TBZ $1, R4, single1979
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1952
+	TBZ $0, R4, loaded1980
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1952
+	B loaded1980
 
-single1951:
+single1979:
 	FMOVS 0(R0), F2
 
-loaded1952:
+loaded1980:
 	B partial_begin
 
 partial_start:
@@ -38798,32 +39488,32 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1953
+	TBZ $1, R4, single1981
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1954
+	TBZ $0, R4, loaded1982
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1954
+	B loaded1982
 
-single1953:
+single1981:
 	FMOVS 0(R7), F1
 
-loaded1954:
+loaded1982:
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1955
+	TBZ $1, R4, single1983
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1956
+	TBZ $0, R4, stored1984
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1956
+	B stored1984
 
-single1955:
+single1983:
 	FMOVS F2, 0(R0)
 
-stored1956:
+stored1984:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -38986,17 +39676,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1957
+	TBZ $1, R4, single1985
 	FMOVD 0(R0), F3
-	TBZ $0, R4, loaded1958
+	TBZ $0, R4, loaded1986
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1958
+	B loaded1986
 
-single1957:
+single1985:
 	FMOVS 0(R0), F3
 
-loaded1958:
+loaded1986:
 	B partial_begin
 
 partial_start:
@@ -39007,33 +39697,33 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1959
+	TBZ $1, R4, single1987
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1960
+	TBZ $0, R4, loaded1988
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1960
+	B loaded1988
 
-single1959:
+single1987:
 	FMOVS 0(R7), F2
 
-loaded1960:
+loaded1988:
 	WORD $0x6e20fc42 // FDIV V2.4S, V2.4S, V0.4S
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1961
+	TBZ $1, R4, single1989
 	FMOVD F3, 0(R0)
-	TBZ $0, R4, stored1962
+	TBZ $0, R4, stored1990
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1962
+	B stored1990
 
-single1961:
+single1989:
 	FMOVS F3, 0(R0)
 
-stored1962:
+stored1990:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -39227,17 +39917,17 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1963
+	TBZ $1, R5, single1991
 	FMOVD 0(R0), F3
-	TBZ $0, R5, loaded1964
+	TBZ $0, R5, loaded1992
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1964
+	B loaded1992
 
-single1963:
+single1991:
 	FMOVS 0(R0), F3
 
-loaded1964:
+loaded1992:
 	B partial_begin
 
 partial_start:
@@ -39249,47 +39939,47 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1965
+	TBZ $1, R5, single1993
 	FMOVD 0(R9), F12
-	TBZ $0, R5, loaded1966
+	TBZ $0, R5, loaded1994
 	ADD $8, R9, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1966
+	B loaded1994
 
-single1965:
+single1993:
 	FMOVS 0(R9), F12
 
-loaded1966:
+loaded1994:
 	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
 	WORD $0x4e20e58c // FCMEQ V12.4S, V12.4S, V0.4S
-	TBZ $1, R5, single1967
+	TBZ $1, R5, single1995
 	FMOVD 0(R8), F2
-	TBZ $0, R5, loaded1968
+	TBZ $0, R5, loaded1996
 	ADD $8, R8, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1968
+	B loaded1996
 
-single1967:
+single1995:
 	FMOVS 0(R8), F2
 
-loaded1968:
+loaded1996:
 	VAND V12.B16, V2.B16, V2.B16
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R4, R8
 	ADD R4, R9
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1969
+	TBZ $1, R5, single1997
 	FMOVD F3, 0(R0)
-	TBZ $0, R5, stored1970
+	TBZ $0, R5, stored1998
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1970
+	B stored1998
 
-single1969:
+single1997:
 	FMOVS F3, 0(R0)
 
-stored1970:
+stored1998:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -39395,17 +40085,17 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1971
+	TBZ $1, R5, single1999
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1972
+	TBZ $0, R5, loaded2000
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1972
+	B loaded2000
 
-single1971:
+single1999:
 	FMOVS 0(R1), F8
 
-loaded1972:
+loaded2000:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -39416,17 +40106,17 @@ loaded1972:
 pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1973
+	TBZ $1, R5, single2001
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1974
+	TBZ $0, R5, loaded2002
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1974
+	B loaded2002
 
-single1973:
+single2001:
 	FMOVS 0(R1), F8
 
-loaded1974:
+loaded2002:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -39437,17 +40127,17 @@ loaded1974:
 pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1975
+	TBZ $1, R5, single2003
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1976
+	TBZ $0, R5, loaded2004
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1976
+	B loaded2004
 
-single1975:
+single2003:
 	FMOVS 0(R1), F8
 
-loaded1976:
+loaded2004:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -39458,17 +40148,17 @@ loaded1976:
 pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1977
+	TBZ $1, R5, single2005
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1978
+	TBZ $0, R5, loaded2006
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1978
+	B loaded2006
 
-single1977:
+single2005:
 	FMOVS 0(R1), F8
 
-loaded1978:
+loaded2006:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -39831,17 +40521,17 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1979
+	TBZ $1, R6, single2007
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1980
+	TBZ $0, R6, loaded2008
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1980
+	B loaded2008
 
-single1979:
+single2007:
 	FMOVS 0(R1), F9
 
-loaded1980:
+loaded2008:
 	WORD $0x4ea2d529 // FSUB V9.4S, V9.4S, V2.4S
 	WORD $0x6e20dd29 // FMUL V9.4S, V9.4S, V0.4S
 	MOVD $0xc2d00000, R26
@@ -39894,17 +40584,17 @@ loaded1980:
 	MOVD $0x2f800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6e27dca5 // FMUL V5.4S, V5.4S, V7.4S
-	TBZ $1, R6, single1981
+	TBZ $1, R6, single2009
 	FMOVD F5, 0(R0)
-	TBZ $0, R6, stored1982
+	TBZ $0, R6, stored2010
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1982
+	B stored2010
 
-single1981:
+single2009:
 	FMOVS F5, 0(R0)
 
-stored1982:
+stored2010:
 
 pass1_end:
 	SUB R7, R1
@@ -40007,29 +40697,29 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1983
+	TBZ $1, R6, single2011
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1984
+	TBZ $0, R6, loaded2012
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1984
+	B loaded2012
 
-single1983:
+single2011:
 	FMOVS 0(R1), F9
 
-loaded1984:
+loaded2012:
 	WORD $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
-	TBZ $1, R6, single1985
+	TBZ $1, R6, single2013
 	FMOVD F9, 0(R0)
-	TBZ $0, R6, stored1986
+	TBZ $0, R6, stored2014
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1986
+	B stored2014
 
-single1985:
+single2013:
 	FMOVS F9, 0(R0)
 
-stored1986:
+stored2014:
 
 pass1_end:
 	SUB R7, R1
@@ -40066,17 +40756,17 @@ clear_dst_vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R6, single1987
+	TBZ $1, R6, single2015
 	FMOVD F1, 0(R7)
-	TBZ $0, R6, stored1988
+	TBZ $0, R6, stored2016
 	ADD $8, R7, R26
 	VST1 V1.S[2], (R26)
-	B stored1988
+	B stored2016
 
-single1987:
+single2015:
 	FMOVS F1, 0(R7)
 
-stored1988:
+stored2016:
 
 clear_dst_end:
 	MOVD dstStride+40(FP), R6
@@ -40332,496 +41022,496 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1989
+	TBZ $1, R6, single2017
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1990
+	TBZ $0, R6, loaded2018
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1990
+	B loaded2018
 
-single1989:
+single2017:
 	FMOVS 0(R1), F17
 
-loaded1990:
+loaded2018:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1991
+	TBZ $1, R6, single2019
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1992
+	TBZ $0, R6, loaded2020
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1992
+	B loaded2020
 
-single1991:
+single2019:
 	FMOVS 0(R2), F21
 
-loaded1992:
+loaded2020:
 	VFMLA V21.S4, V17.S4, V1.S4
 	B pass0_fold
 
 pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1993
+	TBZ $1, R6, single2021
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1994
+	TBZ $0, R6, loaded2022
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1994
+	B loaded2022
 
-single1993:
+single2021:
 	FMOVS 0(R1), F21
 
-loaded1994:
+loaded2022:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1995
+	TBZ $1, R6, single2023
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1996
+	TBZ $0, R6, loaded2024
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1996
+	B loaded2024
 
-single1995:
+single2023:
 	FMOVS 0(R2), F17
 
-loaded1996:
+loaded2024:
 	VFMLA V17.S4, V21.S4, V2.S4
 	B pass0_fold
 
 pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1997
+	TBZ $1, R6, single2025
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1998
+	TBZ $0, R6, loaded2026
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1998
+	B loaded2026
 
-single1997:
+single2025:
 	FMOVS 0(R1), F17
 
-loaded1998:
+loaded2026:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1999
+	TBZ $1, R6, single2027
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2000
+	TBZ $0, R6, loaded2028
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2000
+	B loaded2028
 
-single1999:
+single2027:
 	FMOVS 0(R2), F21
 
-loaded2000:
+loaded2028:
 	VFMLA V21.S4, V17.S4, V3.S4
 	B pass0_fold
 
 pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2001
+	TBZ $1, R6, single2029
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2002
+	TBZ $0, R6, loaded2030
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2002
+	B loaded2030
 
-single2001:
+single2029:
 	FMOVS 0(R1), F21
 
-loaded2002:
+loaded2030:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2003
+	TBZ $1, R6, single2031
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2004
+	TBZ $0, R6, loaded2032
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2004
+	B loaded2032
 
-single2003:
+single2031:
 	FMOVS 0(R2), F17
 
-loaded2004:
+loaded2032:
 	VFMLA V17.S4, V21.S4, V4.S4
 	B pass0_fold
 
 pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2005
+	TBZ $1, R6, single2033
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2006
+	TBZ $0, R6, loaded2034
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2006
+	B loaded2034
 
-single2005:
+single2033:
 	FMOVS 0(R1), F17
 
-loaded2006:
+loaded2034:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2007
+	TBZ $1, R6, single2035
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2008
+	TBZ $0, R6, loaded2036
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2008
+	B loaded2036
 
-single2007:
+single2035:
 	FMOVS 0(R2), F21
 
-loaded2008:
+loaded2036:
 	VFMLA V21.S4, V17.S4, V5.S4
 	B pass0_fold
 
 pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2009
+	TBZ $1, R6, single2037
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2010
+	TBZ $0, R6, loaded2038
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2010
+	B loaded2038
 
-single2009:
+single2037:
 	FMOVS 0(R1), F21
 
-loaded2010:
+loaded2038:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2011
+	TBZ $1, R6, single2039
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2012
+	TBZ $0, R6, loaded2040
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2012
+	B loaded2040
 
-single2011:
+single2039:
 	FMOVS 0(R2), F17
 
-loaded2012:
+loaded2040:
 	VFMLA V17.S4, V21.S4, V6.S4
 	B pass0_fold
 
 pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2013
+	TBZ $1, R6, single2041
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2014
+	TBZ $0, R6, loaded2042
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2014
+	B loaded2042
 
-single2013:
+single2041:
 	FMOVS 0(R1), F17
 
-loaded2014:
+loaded2042:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2015
+	TBZ $1, R6, single2043
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2016
+	TBZ $0, R6, loaded2044
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2016
+	B loaded2044
 
-single2015:
+single2043:
 	FMOVS 0(R2), F21
 
-loaded2016:
+loaded2044:
 	VFMLA V21.S4, V17.S4, V7.S4
 	B pass0_fold
 
 pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2017
+	TBZ $1, R6, single2045
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2018
+	TBZ $0, R6, loaded2046
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2018
+	B loaded2046
 
-single2017:
+single2045:
 	FMOVS 0(R1), F21
 
-loaded2018:
+loaded2046:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2019
+	TBZ $1, R6, single2047
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2020
+	TBZ $0, R6, loaded2048
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2020
+	B loaded2048
 
-single2019:
+single2047:
 	FMOVS 0(R2), F17
 
-loaded2020:
+loaded2048:
 	VFMLA V17.S4, V21.S4, V8.S4
 	B pass0_fold
 
 pass0_partial8:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2021
+	TBZ $1, R6, single2049
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2022
+	TBZ $0, R6, loaded2050
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2022
+	B loaded2050
 
-single2021:
+single2049:
 	FMOVS 0(R1), F17
 
-loaded2022:
+loaded2050:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2023
+	TBZ $1, R6, single2051
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2024
+	TBZ $0, R6, loaded2052
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2024
+	B loaded2052
 
-single2023:
+single2051:
 	FMOVS 0(R2), F21
 
-loaded2024:
+loaded2052:
 	VFMLA V21.S4, V17.S4, V9.S4
 	B pass0_fold
 
 pass0_partial9:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2025
+	TBZ $1, R6, single2053
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2026
+	TBZ $0, R6, loaded2054
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2026
+	B loaded2054
 
-single2025:
+single2053:
 	FMOVS 0(R1), F21
 
-loaded2026:
+loaded2054:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2027
+	TBZ $1, R6, single2055
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2028
+	TBZ $0, R6, loaded2056
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2028
+	B loaded2056
 
-single2027:
+single2055:
 	FMOVS 0(R2), F17
 
-loaded2028:
+loaded2056:
 	VFMLA V17.S4, V21.S4, V10.S4
 	B pass0_fold
 
 pass0_partial10:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2029
+	TBZ $1, R6, single2057
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2030
+	TBZ $0, R6, loaded2058
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2030
+	B loaded2058
 
-single2029:
+single2057:
 	FMOVS 0(R1), F17
 
-loaded2030:
+loaded2058:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2031
+	TBZ $1, R6, single2059
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2032
+	TBZ $0, R6, loaded2060
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2032
+	B loaded2060
 
-single2031:
+single2059:
 	FMOVS 0(R2), F21
 
-loaded2032:
+loaded2060:
 	VFMLA V21.S4, V17.S4, V11.S4
 	B pass0_fold
 
 pass0_partial11:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2033
+	TBZ $1, R6, single2061
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2034
+	TBZ $0, R6, loaded2062
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2034
+	B loaded2062
 
-single2033:
+single2061:
 	FMOVS 0(R1), F21
 
-loaded2034:
+loaded2062:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2035
+	TBZ $1, R6, single2063
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2036
+	TBZ $0, R6, loaded2064
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2036
+	B loaded2064
 
-single2035:
+single2063:
 	FMOVS 0(R2), F17
 
-loaded2036:
+loaded2064:
 	VFMLA V17.S4, V21.S4, V12.S4
 	B pass0_fold
 
 pass0_partial12:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2037
+	TBZ $1, R6, single2065
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2038
+	TBZ $0, R6, loaded2066
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2038
+	B loaded2066
 
-single2037:
+single2065:
 	FMOVS 0(R1), F17
 
-loaded2038:
+loaded2066:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2039
+	TBZ $1, R6, single2067
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2040
+	TBZ $0, R6, loaded2068
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2040
+	B loaded2068
 
-single2039:
+single2067:
 	FMOVS 0(R2), F21
 
-loaded2040:
+loaded2068:
 	VFMLA V21.S4, V17.S4, V13.S4
 	B pass0_fold
 
 pass0_partial13:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2041
+	TBZ $1, R6, single2069
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2042
+	TBZ $0, R6, loaded2070
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2042
+	B loaded2070
 
-single2041:
+single2069:
 	FMOVS 0(R1), F21
 
-loaded2042:
+loaded2070:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2043
+	TBZ $1, R6, single2071
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2044
+	TBZ $0, R6, loaded2072
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2044
+	B loaded2072
 
-single2043:
+single2071:
 	FMOVS 0(R2), F17
 
-loaded2044:
+loaded2072:
 	VFMLA V17.S4, V21.S4, V14.S4
 	B pass0_fold
 
 pass0_partial14:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2045
+	TBZ $1, R6, single2073
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded2046
+	TBZ $0, R6, loaded2074
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2046
+	B loaded2074
 
-single2045:
+single2073:
 	FMOVS 0(R1), F17
 
-loaded2046:
+loaded2074:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single2047
+	TBZ $1, R6, single2075
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded2048
+	TBZ $0, R6, loaded2076
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2048
+	B loaded2076
 
-single2047:
+single2075:
 	FMOVS 0(R2), F21
 
-loaded2048:
+loaded2076:
 	VFMLA V21.S4, V17.S4, V15.S4
 	B pass0_fold
 
 pass0_partial15:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single2049
+	TBZ $1, R6, single2077
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded2050
+	TBZ $0, R6, loaded2078
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2050
+	B loaded2078
 
-single2049:
+single2077:
 	FMOVS 0(R1), F21
 
-loaded2050:
+loaded2078:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single2051
+	TBZ $1, R6, single2079
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded2052
+	TBZ $0, R6, loaded2080
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded2052
+	B loaded2080
 
-single2051:
+single2079:
 	FMOVS 0(R2), F17
 
-loaded2052:
+loaded2080:
 	VFMLA V17.S4, V21.S4, V16.S4
 
 pass0_fold:
@@ -40954,42 +41644,42 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single2053
+	TBZ $1, R7, single2081
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded2054
+	TBZ $0, R7, loaded2082
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2054
+	B loaded2082
 
-single2053:
+single2081:
 	FMOVS 0(R2), F9
 
-loaded2054:
-	TBZ $1, R7, single2055
+loaded2082:
+	TBZ $1, R7, single2083
 	FMOVD 0(R1), F10
-	TBZ $0, R7, loaded2056
+	TBZ $0, R7, loaded2084
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2056
+	B loaded2084
 
-single2055:
+single2083:
 	FMOVS 0(R1), F10
 
-loaded2056:
+loaded2084:
 	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
 	WORD $0x6e2add2a // FMUL V10.4S, V9.4S, V10.4S
 	WORD $0x6e2adc0a // FMUL V10.4S, V0.4S, V10.4S
-	TBZ $1, R7, single2057
+	TBZ $1, R7, single2085
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored2058
+	TBZ $0, R7, stored2086
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored2058
+	B stored2086
 
-single2057:
+single2085:
 	FMOVS F10, 0(R0)
 
-stored2058:
+stored2086:
 
 pass1_end:
 	SUB R8, R2
@@ -41027,17 +41717,17 @@ clear_dx_vectors_end:
 	SUB $3, R7, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R7, single2059
+	TBZ $1, R7, single2087
 	FMOVD F2, 0(R8)
-	TBZ $0, R7, stored2060
+	TBZ $0, R7, stored2088
 	ADD $8, R8, R26
 	VST1 V2.S[2], (R26)
-	B stored2060
+	B stored2088
 
-single2059:
+single2087:
 	FMOVS F2, 0(R8)
 
-stored2060:
+stored2088:
 
 clear_dx_end:
 	MOVD dxStride+48(FP), R7
@@ -41153,30 +41843,30 @@ pass2_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass2_end
-	TBZ $1, R7, single2061
+	TBZ $1, R7, single2089
 	FMOVD 0(R1), F10
-	TBZ $0, R7, loaded2062
+	TBZ $0, R7, loaded2090
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2062
+	B loaded2090
 
-single2061:
+single2089:
 	FMOVS 0(R1), F10
 
-loaded2062:
+loaded2090:
 	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
 	WORD $0x4ea1d54a // FSUB V10.4S, V10.4S, V1.4S
-	TBZ $1, R7, single2063
+	TBZ $1, R7, single2091
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored2064
+	TBZ $0, R7, stored2092
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored2064
+	B stored2092
 
-single2063:
+single2091:
 	FMOVS F10, 0(R0)
 
-stored2064:
+stored2092:
 
 pass2_end:
 	SUB R8, R1
@@ -41550,17 +42240,17 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single2065
+	TBZ $1, R7, single2093
 	FMOVD 0(R2), F13
-	TBZ $0, R7, loaded2066
+	TBZ $0, R7, loaded2094
 	ADD $8, R2, R26
 	VLD1 (R26), V13.S[2]
-	B loaded2066
+	B loaded2094
 
-single2065:
+single2093:
 	FMOVS 0(R2), F13
 
-loaded2066:
+loaded2094:
 	MOVD $0x42b20000, R26
 	VDUP R26, V9.S4
 	WORD $0x6ea9e5a3 // FCMGT V3.4S, V13.4S, V9.4S
@@ -41616,29 +42306,29 @@ loaded2066:
 	VSUB V13.S4, V9.S4, V9.S4
 	WORD $0x6e2ddd43 // FMUL V3.4S, V10.4S, V13.4S
 	WORD $0x6e29dc63 // FMUL V3.4S, V3.4S, V9.4S
-	TBZ $1, R7, single2067
+	TBZ $1, R7, single2095
 	FMOVD 0(R1), F4
-	TBZ $0, R7, loaded2068
+	TBZ $0, R7, loaded2096
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2068
+	B loaded2096
 
-single2067:
+single2095:
 	FMOVS 0(R1), F4
 
-loaded2068:
+loaded2096:
 	VFMLS V1.S4, V3.S4, V4.S4
-	TBZ $1, R7, single2069
+	TBZ $1, R7, single2097
 	FMOVD F4, 0(R0)
-	TBZ $0, R7, stored2070
+	TBZ $0, R7, stored2098
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored2070
+	B stored2098
 
-single2069:
+single2097:
 	FMOVS F4, 0(R0)
 
-stored2070:
+stored2098:
 
 pass1_end:
 	SUB R8, R2
@@ -41674,10 +42364,73 @@ TEXT ·DotShiftedNEON(SB), NOSPLIT, $0-44
 	VDUP V0.S[0], V0.S4
 	MOVD $0x80000000, R26
 	VDUP R26, V1.S4
+	CMP $5, R3
+	BGE many
+	CMP $0, R0
+	BNE many
+	CMP $0, R3
+	BEQ many
 	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
+	CMP $4, R3
+	BLT few
+	FMOVQ 0(R1), F3
+	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
+	FMOVQ 0(R2), F4
+	VFMLA V4.S4, V3.S4, V2.S4
+	B few_lanes
+
+few:
+	VDUP R3, V4.S4
+	SUB $0, R3, R26
+	VMOV R26, V4.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V4.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V4.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V4.S[3]
+	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
+	TBZ $1, R3, single2099
+	FMOVD 0(R1), F3
+	TBZ $0, R3, loaded2100
+	ADD $8, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2100
+
+single2099:
+	FMOVS 0(R1), F3
+
+loaded2100:
+	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
+	WORD $0x6ee41c23 // BIF V3.16B, V1.16B, V4.16B
+	TBZ $1, R3, single2101
+	FMOVD 0(R2), F5
+	TBZ $0, R3, loaded2102
+	ADD $8, R2, R26
+	VLD1 (R26), V5.S[2]
+	B loaded2102
+
+single2101:
+	FMOVS 0(R2), F5
+
+loaded2102:
+	VFMLA V5.S4, V3.S4, V2.S4
+
+few_lanes:
+	VEXT $8, V2.B16, V2.B16, V4.B16
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+	VMOV V2.S[1], V4.S[0]
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+	VEOR V4.B16, V4.B16, V4.B16
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+	FMOVS F2, ret+40(FP)
+	RET
+
+many:
+	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
@@ -41693,9 +42446,9 @@ TEXT ·DotShiftedNEON(SB), NOSPLIT, $0-44
 	CMP $0, R0
 	BEQ start
 	FMOVQ 0(R0), F2
-	FMOVQ 16(R0), F3
-	FMOVQ 32(R0), F4
-	FMOVQ 48(R0), F5
+	FMOVQ 16(R0), F4
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F3
 	FMOVQ 64(R0), F6
 	FMOVQ 80(R0), F7
 	FMOVQ 96(R0), F8
@@ -41727,9 +42480,9 @@ blocks:
 	FMOVQ 32(R2), F24
 	FMOVQ 48(R2), F25
 	VFMLA V22.S4, V18.S4, V2.S4
-	VFMLA V23.S4, V19.S4, V3.S4
-	VFMLA V24.S4, V20.S4, V4.S4
-	VFMLA V25.S4, V21.S4, V5.S4
+	VFMLA V23.S4, V19.S4, V4.S4
+	VFMLA V24.S4, V20.S4, V5.S4
+	VFMLA V25.S4, V21.S4, V3.S4
 	FMOVQ 64(R1), F25
 	FMOVQ 80(R1), F21
 	FMOVQ 96(R1), F24
@@ -41799,7 +42552,7 @@ blocks_end:
 	FMOVQ 0(R1), F22
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	FMOVQ 0(R2), F18
-	VFMLA V18.S4, V22.S4, V3.S4
+	VFMLA V18.S4, V22.S4, V4.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
@@ -41808,7 +42561,7 @@ blocks_end:
 	FMOVQ 0(R1), F18
 	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
 	FMOVQ 0(R2), F22
-	VFMLA V22.S4, V18.S4, V4.S4
+	VFMLA V22.S4, V18.S4, V5.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
@@ -41817,7 +42570,7 @@ blocks_end:
 	FMOVQ 0(R1), F22
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	FMOVQ 0(R2), F18
-	VFMLA V18.S4, V22.S4, V5.S4
+	VFMLA V18.S4, V22.S4, V3.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
@@ -41944,326 +42697,6 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2071
-	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2072
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2072
-
-single2071:
-	FMOVS 0(R1), F22
-
-loaded2072:
-	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
-	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2073
-	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2074
-	ADD $8, R2, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2074
-
-single2073:
-	FMOVS 0(R2), F19
-
-loaded2074:
-	VFMLA V19.S4, V22.S4, V2.S4
-	B fold
-
-partial1:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2075
-	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2076
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2076
-
-single2075:
-	FMOVS 0(R1), F19
-
-loaded2076:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2077
-	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2078
-	ADD $8, R2, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2078
-
-single2077:
-	FMOVS 0(R2), F22
-
-loaded2078:
-	VFMLA V22.S4, V19.S4, V3.S4
-	B fold
-
-partial2:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2079
-	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2080
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2080
-
-single2079:
-	FMOVS 0(R1), F22
-
-loaded2080:
-	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
-	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2081
-	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2082
-	ADD $8, R2, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2082
-
-single2081:
-	FMOVS 0(R2), F19
-
-loaded2082:
-	VFMLA V19.S4, V22.S4, V4.S4
-	B fold
-
-partial3:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2083
-	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2084
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2084
-
-single2083:
-	FMOVS 0(R1), F19
-
-loaded2084:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2085
-	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2086
-	ADD $8, R2, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2086
-
-single2085:
-	FMOVS 0(R2), F22
-
-loaded2086:
-	VFMLA V22.S4, V19.S4, V5.S4
-	B fold
-
-partial4:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2087
-	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2088
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2088
-
-single2087:
-	FMOVS 0(R1), F22
-
-loaded2088:
-	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
-	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2089
-	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2090
-	ADD $8, R2, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2090
-
-single2089:
-	FMOVS 0(R2), F19
-
-loaded2090:
-	VFMLA V19.S4, V22.S4, V6.S4
-	B fold
-
-partial5:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2091
-	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2092
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2092
-
-single2091:
-	FMOVS 0(R1), F19
-
-loaded2092:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2093
-	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2094
-	ADD $8, R2, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2094
-
-single2093:
-	FMOVS 0(R2), F22
-
-loaded2094:
-	VFMLA V22.S4, V19.S4, V7.S4
-	B fold
-
-partial6:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2095
-	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded2096
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2096
-
-single2095:
-	FMOVS 0(R1), F22
-
-loaded2096:
-	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
-	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2097
-	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded2098
-	ADD $8, R2, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2098
-
-single2097:
-	FMOVS 0(R2), F19
-
-loaded2098:
-	VFMLA V19.S4, V22.S4, V8.S4
-	B fold
-
-partial7:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single2099
-	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded2100
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded2100
-
-single2099:
-	FMOVS 0(R1), F19
-
-loaded2100:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single2101
-	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded2102
-	ADD $8, R2, R26
-	VLD1 (R26), V22.S[2]
-	B loaded2102
-
-single2101:
-	FMOVS 0(R2), F22
-
-loaded2102:
-	VFMLA V22.S4, V19.S4, V9.S4
-	B fold
-
-partial8:
-	CMP $0, R3
-	BEQ fold
-	VDUP R3, V18.S4
-	SUB $0, R3, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R3, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R3, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R3, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
 	TBZ $1, R3, single2103
 	FMOVD 0(R1), F22
 	TBZ $0, R3, loaded2104
@@ -42288,10 +42721,10 @@ single2105:
 	FMOVS 0(R2), F19
 
 loaded2106:
-	VFMLA V19.S4, V22.S4, V10.S4
+	VFMLA V19.S4, V22.S4, V2.S4
 	B fold
 
-partial9:
+partial1:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -42328,10 +42761,10 @@ single2109:
 	FMOVS 0(R2), F22
 
 loaded2110:
-	VFMLA V22.S4, V19.S4, V11.S4
+	VFMLA V22.S4, V19.S4, V4.S4
 	B fold
 
-partial10:
+partial2:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -42368,10 +42801,10 @@ single2113:
 	FMOVS 0(R2), F19
 
 loaded2114:
-	VFMLA V19.S4, V22.S4, V12.S4
+	VFMLA V19.S4, V22.S4, V5.S4
 	B fold
 
-partial11:
+partial3:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -42408,10 +42841,10 @@ single2117:
 	FMOVS 0(R2), F22
 
 loaded2118:
-	VFMLA V22.S4, V19.S4, V13.S4
+	VFMLA V22.S4, V19.S4, V3.S4
 	B fold
 
-partial12:
+partial4:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -42448,10 +42881,10 @@ single2121:
 	FMOVS 0(R2), F19
 
 loaded2122:
-	VFMLA V19.S4, V22.S4, V14.S4
+	VFMLA V19.S4, V22.S4, V6.S4
 	B fold
 
-partial13:
+partial5:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -42488,10 +42921,10 @@ single2125:
 	FMOVS 0(R2), F22
 
 loaded2126:
-	VFMLA V22.S4, V19.S4, V15.S4
+	VFMLA V22.S4, V19.S4, V7.S4
 	B fold
 
-partial14:
+partial6:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -42528,10 +42961,10 @@ single2129:
 	FMOVS 0(R2), F19
 
 loaded2130:
-	VFMLA V19.S4, V22.S4, V16.S4
+	VFMLA V19.S4, V22.S4, V8.S4
 	B fold
 
-partial15:
+partial7:
 	CMP $0, R3
 	BEQ fold
 	VDUP R3, V18.S4
@@ -42568,15 +43001,335 @@ single2133:
 	FMOVS 0(R2), F22
 
 loaded2134:
+	VFMLA V22.S4, V19.S4, V9.S4
+	B fold
+
+partial8:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2135
+	FMOVD 0(R1), F22
+	TBZ $0, R3, loaded2136
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2136
+
+single2135:
+	FMOVS 0(R1), F22
+
+loaded2136:
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2137
+	FMOVD 0(R2), F19
+	TBZ $0, R3, loaded2138
+	ADD $8, R2, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2138
+
+single2137:
+	FMOVS 0(R2), F19
+
+loaded2138:
+	VFMLA V19.S4, V22.S4, V10.S4
+	B fold
+
+partial9:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2139
+	FMOVD 0(R1), F19
+	TBZ $0, R3, loaded2140
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2140
+
+single2139:
+	FMOVS 0(R1), F19
+
+loaded2140:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2141
+	FMOVD 0(R2), F22
+	TBZ $0, R3, loaded2142
+	ADD $8, R2, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2142
+
+single2141:
+	FMOVS 0(R2), F22
+
+loaded2142:
+	VFMLA V22.S4, V19.S4, V11.S4
+	B fold
+
+partial10:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2143
+	FMOVD 0(R1), F22
+	TBZ $0, R3, loaded2144
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2144
+
+single2143:
+	FMOVS 0(R1), F22
+
+loaded2144:
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2145
+	FMOVD 0(R2), F19
+	TBZ $0, R3, loaded2146
+	ADD $8, R2, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2146
+
+single2145:
+	FMOVS 0(R2), F19
+
+loaded2146:
+	VFMLA V19.S4, V22.S4, V12.S4
+	B fold
+
+partial11:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2147
+	FMOVD 0(R1), F19
+	TBZ $0, R3, loaded2148
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2148
+
+single2147:
+	FMOVS 0(R1), F19
+
+loaded2148:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2149
+	FMOVD 0(R2), F22
+	TBZ $0, R3, loaded2150
+	ADD $8, R2, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2150
+
+single2149:
+	FMOVS 0(R2), F22
+
+loaded2150:
+	VFMLA V22.S4, V19.S4, V13.S4
+	B fold
+
+partial12:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2151
+	FMOVD 0(R1), F22
+	TBZ $0, R3, loaded2152
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2152
+
+single2151:
+	FMOVS 0(R1), F22
+
+loaded2152:
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2153
+	FMOVD 0(R2), F19
+	TBZ $0, R3, loaded2154
+	ADD $8, R2, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2154
+
+single2153:
+	FMOVS 0(R2), F19
+
+loaded2154:
+	VFMLA V19.S4, V22.S4, V14.S4
+	B fold
+
+partial13:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2155
+	FMOVD 0(R1), F19
+	TBZ $0, R3, loaded2156
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2156
+
+single2155:
+	FMOVS 0(R1), F19
+
+loaded2156:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2157
+	FMOVD 0(R2), F22
+	TBZ $0, R3, loaded2158
+	ADD $8, R2, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2158
+
+single2157:
+	FMOVS 0(R2), F22
+
+loaded2158:
+	VFMLA V22.S4, V19.S4, V15.S4
+	B fold
+
+partial14:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2159
+	FMOVD 0(R1), F22
+	TBZ $0, R3, loaded2160
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2160
+
+single2159:
+	FMOVS 0(R1), F22
+
+loaded2160:
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2161
+	FMOVD 0(R2), F19
+	TBZ $0, R3, loaded2162
+	ADD $8, R2, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2162
+
+single2161:
+	FMOVS 0(R2), F19
+
+loaded2162:
+	VFMLA V19.S4, V22.S4, V16.S4
+	B fold
+
+partial15:
+	CMP $0, R3
+	BEQ fold
+	VDUP R3, V18.S4
+	SUB $0, R3, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R3, single2163
+	FMOVD 0(R1), F19
+	TBZ $0, R3, loaded2164
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded2164
+
+single2163:
+	FMOVS 0(R1), F19
+
+loaded2164:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	TBZ $1, R3, single2165
+	FMOVD 0(R2), F22
+	TBZ $0, R3, loaded2166
+	ADD $8, R2, R26
+	VLD1 (R26), V22.S[2]
+	B loaded2166
+
+single2165:
+	FMOVS 0(R2), F22
+
+loaded2166:
 	VFMLA V22.S4, V19.S4, V17.S4
 
 fold:
 	CMP $0, R0
 	BEQ tree
 	FMOVQ F2, 0(R0)
-	FMOVQ F3, 16(R0)
-	FMOVQ F4, 32(R0)
-	FMOVQ F5, 48(R0)
+	FMOVQ F4, 16(R0)
+	FMOVQ F5, 32(R0)
+	FMOVQ F3, 48(R0)
 	FMOVQ F6, 64(R0)
 	FMOVQ F7, 80(R0)
 	FMOVQ F8, 96(R0)
@@ -42592,20 +43345,20 @@ fold:
 
 tree:
 	WORD $0x4e2ad442 // FADD V2.4S, V2.4S, V10.4S
-	WORD $0x4e2bd463 // FADD V3.4S, V3.4S, V11.4S
-	WORD $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
-	WORD $0x4e2dd4a5 // FADD V5.4S, V5.4S, V13.4S
+	WORD $0x4e2bd484 // FADD V4.4S, V4.4S, V11.4S
+	WORD $0x4e2cd4a5 // FADD V5.4S, V5.4S, V12.4S
+	WORD $0x4e2dd463 // FADD V3.4S, V3.4S, V13.4S
 	WORD $0x4e2ed4c6 // FADD V6.4S, V6.4S, V14.4S
 	WORD $0x4e2fd4e7 // FADD V7.4S, V7.4S, V15.4S
 	WORD $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
 	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
 	WORD $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
-	WORD $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
-	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
-	WORD $0x4e29d4a5 // FADD V5.4S, V5.4S, V9.4S
+	WORD $0x4e27d484 // FADD V4.4S, V4.4S, V7.4S
+	WORD $0x4e28d4a5 // FADD V5.4S, V5.4S, V8.4S
+	WORD $0x4e29d463 // FADD V3.4S, V3.4S, V9.4S
+	WORD $0x4e25d442 // FADD V2.4S, V2.4S, V5.4S
+	WORD $0x4e23d484 // FADD V4.4S, V4.4S, V3.4S
 	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
-	WORD $0x4e25d463 // FADD V3.4S, V3.4S, V5.4S
-	WORD $0x4e23d442 // FADD V2.4S, V2.4S, V3.4S
 	VEXT $8, V2.B16, V2.B16, V18.B16
 	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
 	VMOV V2.S[1], V18.S[0]
@@ -42779,17 +43532,17 @@ vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R6, single2135
+	TBZ $1, R6, single2167
 	FMOVD 0(R2), F22
-	TBZ $0, R6, loaded2136
+	TBZ $0, R6, loaded2168
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded2136
+	B loaded2168
 
-single2135:
+single2167:
 	FMOVS 0(R2), F22
 
-loaded2136:
+loaded2168:
 	VORR V22.B16, V1.B16, V23.B16
 	WORD $0x6eb7e459 // FCMGT V25.4S, V2.4S, V23.4S
 	WORD $0x6eb91c57 // BIT V23.16B, V2.16B, V25.16B
@@ -42851,28 +43604,28 @@ loaded2136:
 	VMOV V21.B16, V26.B16
 	WORD $0x6eb41f3a // BIT V26.16B, V25.16B, V20.16B
 	WORD $0x6eb41eb9 // BIT V25.16B, V21.16B, V20.16B
-	TBZ $1, R6, single2137
+	TBZ $1, R6, single2169
 	FMOVD 0(R3), F21
-	TBZ $0, R6, loaded2138
+	TBZ $0, R6, loaded2170
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded2138
+	B loaded2170
 
-single2137:
+single2169:
 	FMOVS 0(R3), F21
 
-loaded2138:
-	TBZ $1, R6, single2139
+loaded2170:
+	TBZ $1, R6, single2171
 	FMOVD 0(R5), F20
-	TBZ $0, R6, loaded2140
+	TBZ $0, R6, loaded2172
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded2140
+	B loaded2172
 
-single2139:
+single2171:
 	FMOVS 0(R5), F20
 
-loaded2140:
+loaded2172:
 	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
 	WORD $0x4eb5d595 // FSUB V21.4S, V12.4S, V21.4S
 	MOVD $0x00000000, R26
@@ -42889,56 +43642,56 @@ loaded2140:
 	WORD $0x6ebd1f96 // BIT V22.16B, V28.16B, V29.16B
 	WORD $0x4e37d6d7 // FADD V23.4S, V22.4S, V23.4S
 	VFMLA V23.S4, V20.S4, V27.S4
-	TBZ $1, R6, single2141
+	TBZ $1, R6, single2173
 	FMOVD 0(R4), F23
-	TBZ $0, R6, loaded2142
+	TBZ $0, R6, loaded2174
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded2142
+	B loaded2174
 
-single2141:
+single2173:
 	FMOVS 0(R4), F23
 
-loaded2142:
+loaded2174:
 	WORD $0x6e37df77 // FMUL V23.4S, V27.4S, V23.4S
-	TBZ $1, R6, single2143
+	TBZ $1, R6, single2175
 	FMOVD F23, 0(R1)
-	TBZ $0, R6, stored2144
+	TBZ $0, R6, stored2176
 	ADD $8, R1, R26
 	VST1 V23.S[2], (R26)
-	B stored2144
+	B stored2176
 
-single2143:
+single2175:
 	FMOVS F23, 0(R1)
 
-stored2144:
+stored2176:
 	WORD $0x6e39de99 // FMUL V25.4S, V20.4S, V25.4S
 	WORD $0x6ea0fb39 // FNEG V25.4S, V25.4S
 	VFMLA V26.S4, V21.S4, V25.S4
-	TBZ $1, R6, single2145
+	TBZ $1, R6, single2177
 	FMOVD 0(R4), F26
-	TBZ $0, R6, loaded2146
+	TBZ $0, R6, loaded2178
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded2146
+	B loaded2178
 
-single2145:
+single2177:
 	FMOVS 0(R4), F26
 
-loaded2146:
+loaded2178:
 	WORD $0x6e3adc1a // FMUL V26.4S, V0.4S, V26.4S
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
-	TBZ $1, R6, single2147
+	TBZ $1, R6, single2179
 	FMOVD F26, 0(R0)
-	TBZ $0, R6, stored2148
+	TBZ $0, R6, stored2180
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored2148
+	B stored2180
 
-single2147:
+single2179:
 	FMOVS F26, 0(R0)
 
-stored2148:
+stored2180:
 
 done:
 	RET
@@ -43167,17 +43920,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2149
+	TBZ $1, R1, single2181
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded2150
+	TBZ $0, R1, loaded2182
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2150
+	B loaded2182
 
-single2149:
+single2181:
 	FMOVS 0(R0), F11
 
-loaded2150:
+loaded2182:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -43210,17 +43963,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2151
+	TBZ $1, R1, single2183
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded2152
+	TBZ $0, R1, loaded2184
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded2152
+	B loaded2184
 
-single2151:
+single2183:
 	FMOVS 0(R0), F14
 
-loaded2152:
+loaded2184:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -43253,17 +44006,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2153
+	TBZ $1, R1, single2185
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded2154
+	TBZ $0, R1, loaded2186
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2154
+	B loaded2186
 
-single2153:
+single2185:
 	FMOVS 0(R0), F11
 
-loaded2154:
+loaded2186:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -43296,17 +44049,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single2155
+	TBZ $1, R1, single2187
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded2156
+	TBZ $0, R1, loaded2188
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded2156
+	B loaded2188
 
-single2155:
+single2187:
 	FMOVS 0(R0), F14
 
-loaded2156:
+loaded2188:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -43410,40 +44163,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single2157
+	TBZ $1, R5, single2189
 	FMOVD 0(R1), F7
-	TBZ $0, R5, loaded2158
+	TBZ $0, R5, loaded2190
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2158
+	B loaded2190
 
-single2157:
+single2189:
 	FMOVS 0(R1), F7
 
-loaded2158:
-	TBZ $1, R5, single2159
+loaded2190:
+	TBZ $1, R5, single2191
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded2160
+	TBZ $0, R5, loaded2192
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2160
+	B loaded2192
 
-single2159:
+single2191:
 	FMOVS 0(R2), F8
 
-loaded2160:
+loaded2192:
 	WORD $0x6e28dce8 // FMUL V8.4S, V7.4S, V8.4S
-	TBZ $1, R5, single2161
+	TBZ $1, R5, single2193
 	FMOVD F8, 0(R0)
-	TBZ $0, R5, stored2162
+	TBZ $0, R5, stored2194
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored2162
+	B stored2194
 
-single2161:
+single2193:
 	FMOVS F8, 0(R0)
 
-stored2162:
+stored2194:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -43726,44 +44479,44 @@ columns1_end:
 	MOVD add+48(FP), R6
 	CMP $2, R6
 	BNE partial_begin
-	TBZ $1, R3, single2163
+	TBZ $1, R3, single2195
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded2164
+	TBZ $0, R3, loaded2196
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2164
+	B loaded2196
 
-single2163:
+single2195:
 	FMOVS 0(R0), F7
 
-loaded2164:
+loaded2196:
 
 partial_begin:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single2165
+	TBZ $1, R3, single2197
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded2166
+	TBZ $0, R3, loaded2198
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2166
+	B loaded2198
 
-single2165:
+single2197:
 	FMOVS 0(R1), F3
 
-loaded2166:
-	TBZ $1, R3, single2167
+loaded2198:
+	TBZ $1, R3, single2199
 	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded2168
+	TBZ $0, R3, loaded2200
 	ADD $8, R2, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2168
+	B loaded2200
 
-single2167:
+single2199:
 	FMOVS 0(R2), F0
 
-loaded2168:
+loaded2200:
 	VFMLA V0.S4, V3.S4, V7.S4
 	ADD R4, R1
 	ADD R4, R2
@@ -43772,31 +44525,31 @@ loaded2168:
 	MOVD add+48(FP), R6
 	CMP $1, R6
 	BNE partial_store
-	TBZ $1, R3, single2169
+	TBZ $1, R3, single2201
 	FMOVD 0(R0), F0
-	TBZ $0, R3, loaded2170
+	TBZ $0, R3, loaded2202
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2170
+	B loaded2202
 
-single2169:
+single2201:
 	FMOVS 0(R0), F0
 
-loaded2170:
+loaded2202:
 	WORD $0x4e27d407 // FADD V7.4S, V0.4S, V7.4S
 
 partial_store:
-	TBZ $1, R3, single2171
+	TBZ $1, R3, single2203
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored2172
+	TBZ $0, R3, stored2204
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored2172
+	B stored2204
 
-single2171:
+single2203:
 	FMOVS F7, 0(R0)
 
-stored2172:
+stored2204:
 
 done:
 	RET
@@ -43859,25 +44612,25 @@ vectors_end:
 	ADD $0, R1, R26
 	VLD1.P 2(R26), V2.H[0]
 	CMP $1, R2
-	BEQ loaded2173
+	BEQ loaded2205
 	VLD1.P 2(R26), V2.H[1]
 	CMP $2, R2
-	BEQ loaded2173
+	BEQ loaded2205
 	VLD1.P 2(R26), V2.H[2]
 
-loaded2173:
+loaded2205:
 	WORD $0x0e217842 // FCVTL V2.4S, V2.4H
-	TBZ $1, R2, single2174
+	TBZ $1, R2, single2206
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored2175
+	TBZ $0, R2, stored2207
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored2175
+	B stored2207
 
-single2174:
+single2206:
 	FMOVS F2, 0(R0)
 
-stored2175:
+stored2207:
 
 done:
 	RET
@@ -43936,28 +44689,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single2176
+	TBZ $1, R2, single2208
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded2177
+	TBZ $0, R2, loaded2209
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2177
+	B loaded2209
 
-single2176:
+single2208:
 	FMOVS 0(R1), F2
 
-loaded2177:
+loaded2209:
 	WORD $0x0e216841 // FCVTN V1.4H, V2.4S
 	ADD $0, R0, R26
 	VST1.P V1.H[0], 2(R26)
 	CMP $1, R2
-	BEQ stored2178
+	BEQ stored2210
 	VST1.P V1.H[1], 2(R26)
 	CMP $2, R2
-	BEQ stored2178
+	BEQ stored2210
 	VST1.P V1.H[2], 2(R26)
 
-stored2178:
+stored2210:
 
 done:
 	RET
@@ -44103,56 +44856,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single2179
+	TBZ $1, R20, single2211
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2180
+	TBZ $0, R20, loaded2212
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2180
+	B loaded2212
 
-single2179:
+single2211:
 	FMOVS 0(R10), F0
 
-loaded2180:
+loaded2212:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single2181
+	TBZ $1, R20, single2213
 	FMOVD 0(R10), F2
-	TBZ $0, R20, loaded2182
+	TBZ $0, R20, loaded2214
 	ADD $8, R10, R26
 	VLD1 (R26), V2.S[2]
-	B loaded2182
+	B loaded2214
 
-single2181:
+single2213:
 	FMOVS 0(R10), F2
 
-loaded2182:
+loaded2214:
 	ADD R12, R10
 	WORD $0x4fa1105f // FMLA V31.4S, V2.4S, V1.S[1]
-	TBZ $1, R20, single2183
+	TBZ $1, R20, single2215
 	FMOVD 0(R10), F3
-	TBZ $0, R20, loaded2184
+	TBZ $0, R20, loaded2216
 	ADD $8, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2184
+	B loaded2216
 
-single2183:
+single2215:
 	FMOVS 0(R10), F3
 
-loaded2184:
+loaded2216:
 	ADD R12, R10
 	WORD $0x4f81187f // FMLA V31.4S, V3.4S, V1.S[2]
-	TBZ $1, R20, single2185
+	TBZ $1, R20, single2217
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2186
+	TBZ $0, R20, loaded2218
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2186
+	B loaded2218
 
-single2185:
+single2217:
 	FMOVS 0(R10), F4
 
-loaded2186:
+loaded2218:
 	ADD R12, R10
 	WORD $0x4fa1189f // FMLA V31.4S, V4.4S, V1.S[3]
 	SUBS $4, R9
@@ -44165,17 +44918,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single2187
+	TBZ $1, R20, single2219
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2188
+	TBZ $0, R20, loaded2220
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2188
+	B loaded2220
 
-single2187:
+single2219:
 	FMOVS 0(R10), F0
 
-loaded2188:
+loaded2220:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -44189,34 +44942,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2189
+	TBZ $1, R20, single2221
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2190
+	TBZ $0, R20, loaded2222
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2190
+	B loaded2222
 
-single2189:
+single2221:
 	FMOVS 0(R21), F0
 
-loaded2190:
+loaded2222:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2191
+	TBZ $1, R20, single2223
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2192
+	TBZ $0, R20, loaded2224
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2192
+	B loaded2224
 
-single2191:
+single2223:
 	FMOVS 0(R21), F0
 
-loaded2192:
+loaded2224:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -44228,17 +44981,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2193
+	TBZ $1, R20, single2225
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2194
+	TBZ $0, R20, stored2226
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2194
+	B stored2226
 
-single2193:
+single2225:
 	FMOVS F31, 0(R21)
 
-stored2194:
+stored2226:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44433,62 +45186,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2195
+	TBZ $1, R20, single2227
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2196
+	TBZ $0, R20, loaded2228
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2196
+	B loaded2228
 
-single2195:
+single2227:
 	FMOVS 16(R10), F1
 
-loaded2196:
+loaded2228:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2197
+	TBZ $1, R20, single2229
 	FMOVD 16(R10), F3
-	TBZ $0, R20, loaded2198
+	TBZ $0, R20, loaded2230
 	ADD $24, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2198
+	B loaded2230
 
-single2197:
+single2229:
 	FMOVS 16(R10), F3
 
-loaded2198:
+loaded2230:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2107e // FMLA V30.4S, V3.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2199
+	TBZ $1, R20, single2231
 	FMOVD 16(R10), F4
-	TBZ $0, R20, loaded2200
+	TBZ $0, R20, loaded2232
 	ADD $24, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2200
+	B loaded2232
 
-single2199:
+single2231:
 	FMOVS 16(R10), F4
 
-loaded2200:
+loaded2232:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82189e // FMLA V30.4S, V4.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2201
+	TBZ $1, R20, single2233
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2202
+	TBZ $0, R20, loaded2234
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2202
+	B loaded2234
 
-single2201:
+single2233:
 	FMOVS 16(R10), F5
 
-loaded2202:
+loaded2234:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218be // FMLA V30.4S, V5.4S, V2.S[3]
@@ -44503,17 +45256,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2203
+	TBZ $1, R20, single2235
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2204
+	TBZ $0, R20, loaded2236
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2204
+	B loaded2236
 
-single2203:
+single2235:
 	FMOVS 16(R10), F1
 
-loaded2204:
+loaded2236:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44531,17 +45284,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2205
+	TBZ $1, R20, single2237
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2206
+	TBZ $0, R20, loaded2238
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2206
+	B loaded2238
 
-single2205:
+single2237:
 	FMOVS 16(R21), F0
 
-loaded2206:
+loaded2238:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -44550,17 +45303,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2207
+	TBZ $1, R20, single2239
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2208
+	TBZ $0, R20, loaded2240
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2208
+	B loaded2240
 
-single2207:
+single2239:
 	FMOVS 16(R21), F0
 
-loaded2208:
+loaded2240:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -44575,17 +45328,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2209
+	TBZ $1, R20, single2241
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2210
+	TBZ $0, R20, stored2242
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2210
+	B stored2242
 
-single2209:
+single2241:
 	FMOVS F30, 16(R21)
 
-stored2210:
+stored2242:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44782,59 +45535,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single2211
+	TBZ $1, R20, single2243
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2212
+	TBZ $0, R20, loaded2244
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2212
+	B loaded2244
 
-single2211:
+single2243:
 	FMOVS 0(R10), F0
 
-loaded2212:
+loaded2244:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single2213
+	TBZ $1, R20, single2245
 	FMOVD 0(R10), F3
-	TBZ $0, R20, loaded2214
+	TBZ $0, R20, loaded2246
 	ADD $8, R10, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2214
+	B loaded2246
 
-single2213:
+single2245:
 	FMOVS 0(R10), F3
 
-loaded2214:
+loaded2246:
 	ADD R12, R10
 	WORD $0x4fa1107f // FMLA V31.4S, V3.4S, V1.S[1]
 	WORD $0x4fa2107e // FMLA V30.4S, V3.4S, V2.S[1]
-	TBZ $1, R20, single2215
+	TBZ $1, R20, single2247
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2216
+	TBZ $0, R20, loaded2248
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2216
+	B loaded2248
 
-single2215:
+single2247:
 	FMOVS 0(R10), F4
 
-loaded2216:
+loaded2248:
 	ADD R12, R10
 	WORD $0x4f81189f // FMLA V31.4S, V4.4S, V1.S[2]
 	WORD $0x4f82189e // FMLA V30.4S, V4.4S, V2.S[2]
-	TBZ $1, R20, single2217
+	TBZ $1, R20, single2249
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2218
+	TBZ $0, R20, loaded2250
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2218
+	B loaded2250
 
-single2217:
+single2249:
 	FMOVS 0(R10), F5
 
-loaded2218:
+loaded2250:
 	ADD R12, R10
 	WORD $0x4fa118bf // FMLA V31.4S, V5.4S, V1.S[3]
 	WORD $0x4fa218be // FMLA V30.4S, V5.4S, V2.S[3]
@@ -44850,17 +45603,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single2219
+	TBZ $1, R20, single2251
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2220
+	TBZ $0, R20, loaded2252
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2220
+	B loaded2252
 
-single2219:
+single2251:
 	FMOVS 0(R10), F0
 
-loaded2220:
+loaded2252:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -44875,48 +45628,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2221
+	TBZ $1, R20, single2253
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2222
+	TBZ $0, R20, loaded2254
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2222
+	B loaded2254
 
-single2221:
+single2253:
 	FMOVS 0(R21), F0
 
-loaded2222:
+loaded2254:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2223
+	TBZ $1, R20, single2255
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2224
+	TBZ $0, R20, loaded2256
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2224
+	B loaded2256
 
-single2223:
+single2255:
 	FMOVS 0(R21), F0
 
-loaded2224:
+loaded2256:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2225
+	TBZ $1, R20, single2257
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2226
+	TBZ $0, R20, loaded2258
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2226
+	B loaded2258
 
-single2225:
+single2257:
 	FMOVS 0(R21), F0
 
-loaded2226:
+loaded2258:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -44931,29 +45684,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2227
+	TBZ $1, R20, single2259
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2228
+	TBZ $0, R20, stored2260
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2228
+	B stored2260
 
-single2227:
+single2259:
 	FMOVS F31, 0(R21)
 
-stored2228:
+stored2260:
 	ADD R13, R21
-	TBZ $1, R20, single2229
+	TBZ $1, R20, single2261
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2230
+	TBZ $0, R20, stored2262
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2230
+	B stored2262
 
-single2229:
+single2261:
 	FMOVS F30, 0(R21)
 
-stored2230:
+stored2262:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45186,68 +45939,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2231
+	TBZ $1, R20, single2263
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2232
+	TBZ $0, R20, loaded2264
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2232
+	B loaded2264
 
-single2231:
+single2263:
 	FMOVS 16(R10), F1
 
-loaded2232:
+loaded2264:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2233
+	TBZ $1, R20, single2265
 	FMOVD 16(R10), F4
-	TBZ $0, R20, loaded2234
+	TBZ $0, R20, loaded2266
 	ADD $24, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2234
+	B loaded2266
 
-single2233:
+single2265:
 	FMOVS 16(R10), F4
 
-loaded2234:
+loaded2266:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2109e // FMLA V30.4S, V4.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3109c // FMLA V28.4S, V4.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2235
+	TBZ $1, R20, single2267
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2236
+	TBZ $0, R20, loaded2268
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2236
+	B loaded2268
 
-single2235:
+single2267:
 	FMOVS 16(R10), F5
 
-loaded2236:
+loaded2268:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218be // FMLA V30.4S, V5.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f8318bc // FMLA V28.4S, V5.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2237
+	TBZ $1, R20, single2269
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2238
+	TBZ $0, R20, loaded2270
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2238
+	B loaded2270
 
-single2237:
+single2269:
 	FMOVS 16(R10), F6
 
-loaded2238:
+loaded2270:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218de // FMLA V30.4S, V6.4S, V2.S[3]
@@ -45266,17 +46019,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2239
+	TBZ $1, R20, single2271
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2240
+	TBZ $0, R20, loaded2272
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2240
+	B loaded2272
 
-single2239:
+single2271:
 	FMOVS 16(R10), F1
 
-loaded2240:
+loaded2272:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45296,34 +46049,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2241
+	TBZ $1, R20, single2273
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2242
+	TBZ $0, R20, loaded2274
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2242
+	B loaded2274
 
-single2241:
+single2273:
 	FMOVS 16(R21), F0
 
-loaded2242:
+loaded2274:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2243
+	TBZ $1, R20, single2275
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2244
+	TBZ $0, R20, loaded2276
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2244
+	B loaded2276
 
-single2243:
+single2275:
 	FMOVS 16(R21), F0
 
-loaded2244:
+loaded2276:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -45333,17 +46086,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2245
+	TBZ $1, R20, single2277
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2246
+	TBZ $0, R20, loaded2278
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2246
+	B loaded2278
 
-single2245:
+single2277:
 	FMOVS 16(R21), F0
 
-loaded2246:
+loaded2278:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -45363,30 +46116,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2247
+	TBZ $1, R20, single2279
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2248
+	TBZ $0, R20, stored2280
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2248
+	B stored2280
 
-single2247:
+single2279:
 	FMOVS F30, 16(R21)
 
-stored2248:
+stored2280:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2249
+	TBZ $1, R20, single2281
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2250
+	TBZ $0, R20, stored2282
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2250
+	B stored2282
 
-single2249:
+single2281:
 	FMOVS F28, 16(R21)
 
-stored2250:
+stored2282:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45607,62 +46360,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single2251
+	TBZ $1, R20, single2283
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2252
+	TBZ $0, R20, loaded2284
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2252
+	B loaded2284
 
-single2251:
+single2283:
 	FMOVS 0(R10), F0
 
-loaded2252:
+loaded2284:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single2253
+	TBZ $1, R20, single2285
 	FMOVD 0(R10), F4
-	TBZ $0, R20, loaded2254
+	TBZ $0, R20, loaded2286
 	ADD $8, R10, R26
 	VLD1 (R26), V4.S[2]
-	B loaded2254
+	B loaded2286
 
-single2253:
+single2285:
 	FMOVS 0(R10), F4
 
-loaded2254:
+loaded2286:
 	ADD R12, R10
 	WORD $0x4fa1109f // FMLA V31.4S, V4.4S, V1.S[1]
 	WORD $0x4fa2109e // FMLA V30.4S, V4.4S, V2.S[1]
 	WORD $0x4fa3109d // FMLA V29.4S, V4.4S, V3.S[1]
-	TBZ $1, R20, single2255
+	TBZ $1, R20, single2287
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2256
+	TBZ $0, R20, loaded2288
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2256
+	B loaded2288
 
-single2255:
+single2287:
 	FMOVS 0(R10), F5
 
-loaded2256:
+loaded2288:
 	ADD R12, R10
 	WORD $0x4f8118bf // FMLA V31.4S, V5.4S, V1.S[2]
 	WORD $0x4f8218be // FMLA V30.4S, V5.4S, V2.S[2]
 	WORD $0x4f8318bd // FMLA V29.4S, V5.4S, V3.S[2]
-	TBZ $1, R20, single2257
+	TBZ $1, R20, single2289
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2258
+	TBZ $0, R20, loaded2290
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2258
+	B loaded2290
 
-single2257:
+single2289:
 	FMOVS 0(R10), F6
 
-loaded2258:
+loaded2290:
 	ADD R12, R10
 	WORD $0x4fa118df // FMLA V31.4S, V6.4S, V1.S[3]
 	WORD $0x4fa218de // FMLA V30.4S, V6.4S, V2.S[3]
@@ -45681,17 +46434,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single2259
+	TBZ $1, R20, single2291
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2260
+	TBZ $0, R20, loaded2292
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2260
+	B loaded2292
 
-single2259:
+single2291:
 	FMOVS 0(R10), F0
 
-loaded2260:
+loaded2292:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -45707,62 +46460,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2261
+	TBZ $1, R20, single2293
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2262
+	TBZ $0, R20, loaded2294
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2262
+	B loaded2294
 
-single2261:
+single2293:
 	FMOVS 0(R21), F0
 
-loaded2262:
+loaded2294:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2263
+	TBZ $1, R20, single2295
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2264
+	TBZ $0, R20, loaded2296
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2264
+	B loaded2296
 
-single2263:
+single2295:
 	FMOVS 0(R21), F0
 
-loaded2264:
+loaded2296:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2265
+	TBZ $1, R20, single2297
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2266
+	TBZ $0, R20, loaded2298
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2266
+	B loaded2298
 
-single2265:
+single2297:
 	FMOVS 0(R21), F0
 
-loaded2266:
+loaded2298:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2267
+	TBZ $1, R20, single2299
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2268
+	TBZ $0, R20, loaded2300
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2268
+	B loaded2300
 
-single2267:
+single2299:
 	FMOVS 0(R21), F0
 
-loaded2268:
+loaded2300:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -45780,41 +46533,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2269
+	TBZ $1, R20, single2301
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2270
+	TBZ $0, R20, stored2302
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2270
+	B stored2302
 
-single2269:
+single2301:
 	FMOVS F31, 0(R21)
 
-stored2270:
+stored2302:
 	ADD R13, R21
-	TBZ $1, R20, single2271
+	TBZ $1, R20, single2303
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2272
+	TBZ $0, R20, stored2304
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2272
+	B stored2304
 
-single2271:
+single2303:
 	FMOVS F30, 0(R21)
 
-stored2272:
+stored2304:
 	ADD R13, R21
-	TBZ $1, R20, single2273
+	TBZ $1, R20, single2305
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2274
+	TBZ $0, R20, stored2306
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2274
+	B stored2306
 
-single2273:
+single2305:
 	FMOVS F29, 0(R21)
 
-stored2274:
+stored2306:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46085,17 +46838,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2275
+	TBZ $1, R20, single2307
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2276
+	TBZ $0, R20, loaded2308
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2276
+	B loaded2308
 
-single2275:
+single2307:
 	FMOVS 16(R10), F1
 
-loaded2276:
+loaded2308:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46104,17 +46857,17 @@ loaded2276:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2277
+	TBZ $1, R20, single2309
 	FMOVD 16(R10), F5
-	TBZ $0, R20, loaded2278
+	TBZ $0, R20, loaded2310
 	ADD $24, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2278
+	B loaded2310
 
-single2277:
+single2309:
 	FMOVS 16(R10), F5
 
-loaded2278:
+loaded2310:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210be // FMLA V30.4S, V5.4S, V2.S[1]
@@ -46123,17 +46876,17 @@ loaded2278:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa410ba // FMLA V26.4S, V5.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2279
+	TBZ $1, R20, single2311
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2280
+	TBZ $0, R20, loaded2312
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2280
+	B loaded2312
 
-single2279:
+single2311:
 	FMOVS 16(R10), F6
 
-loaded2280:
+loaded2312:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218de // FMLA V30.4S, V6.4S, V2.S[2]
@@ -46142,17 +46895,17 @@ loaded2280:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f8418da // FMLA V26.4S, V6.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2281
+	TBZ $1, R20, single2313
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2282
+	TBZ $0, R20, loaded2314
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2282
+	B loaded2314
 
-single2281:
+single2313:
 	FMOVS 16(R10), F7
 
-loaded2282:
+loaded2314:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa218fe // FMLA V30.4S, V7.4S, V2.S[3]
@@ -46175,17 +46928,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2283
+	TBZ $1, R20, single2315
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2284
+	TBZ $0, R20, loaded2316
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2284
+	B loaded2316
 
-single2283:
+single2315:
 	FMOVS 16(R10), F1
 
-loaded2284:
+loaded2316:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46207,51 +46960,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2285
+	TBZ $1, R20, single2317
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2286
+	TBZ $0, R20, loaded2318
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2286
+	B loaded2318
 
-single2285:
+single2317:
 	FMOVS 16(R21), F0
 
-loaded2286:
+loaded2318:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2287
+	TBZ $1, R20, single2319
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2288
+	TBZ $0, R20, loaded2320
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2288
+	B loaded2320
 
-single2287:
+single2319:
 	FMOVS 16(R21), F0
 
-loaded2288:
+loaded2320:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2289
+	TBZ $1, R20, single2321
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2290
+	TBZ $0, R20, loaded2322
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2290
+	B loaded2322
 
-single2289:
+single2321:
 	FMOVS 16(R21), F0
 
-loaded2290:
+loaded2322:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -46262,17 +47015,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2291
+	TBZ $1, R20, single2323
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2292
+	TBZ $0, R20, loaded2324
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2292
+	B loaded2324
 
-single2291:
+single2323:
 	FMOVS 16(R21), F0
 
-loaded2292:
+loaded2324:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -46297,43 +47050,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2293
+	TBZ $1, R20, single2325
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2294
+	TBZ $0, R20, stored2326
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2294
+	B stored2326
 
-single2293:
+single2325:
 	FMOVS F30, 16(R21)
 
-stored2294:
+stored2326:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2295
+	TBZ $1, R20, single2327
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2296
+	TBZ $0, R20, stored2328
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2296
+	B stored2328
 
-single2295:
+single2327:
 	FMOVS F28, 16(R21)
 
-stored2296:
+stored2328:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2297
+	TBZ $1, R20, single2329
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2298
+	TBZ $0, R20, stored2330
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2298
+	B stored2330
 
-single2297:
+single2329:
 	FMOVS F26, 16(R21)
 
-stored2298:
+stored2330:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46578,65 +47331,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single2299
+	TBZ $1, R20, single2331
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2300
+	TBZ $0, R20, loaded2332
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2300
+	B loaded2332
 
-single2299:
+single2331:
 	FMOVS 0(R10), F0
 
-loaded2300:
+loaded2332:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single2301
+	TBZ $1, R20, single2333
 	FMOVD 0(R10), F5
-	TBZ $0, R20, loaded2302
+	TBZ $0, R20, loaded2334
 	ADD $8, R10, R26
 	VLD1 (R26), V5.S[2]
-	B loaded2302
+	B loaded2334
 
-single2301:
+single2333:
 	FMOVS 0(R10), F5
 
-loaded2302:
+loaded2334:
 	ADD R12, R10
 	WORD $0x4fa110bf // FMLA V31.4S, V5.4S, V1.S[1]
 	WORD $0x4fa210be // FMLA V30.4S, V5.4S, V2.S[1]
 	WORD $0x4fa310bd // FMLA V29.4S, V5.4S, V3.S[1]
 	WORD $0x4fa410bc // FMLA V28.4S, V5.4S, V4.S[1]
-	TBZ $1, R20, single2303
+	TBZ $1, R20, single2335
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2304
+	TBZ $0, R20, loaded2336
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2304
+	B loaded2336
 
-single2303:
+single2335:
 	FMOVS 0(R10), F6
 
-loaded2304:
+loaded2336:
 	ADD R12, R10
 	WORD $0x4f8118df // FMLA V31.4S, V6.4S, V1.S[2]
 	WORD $0x4f8218de // FMLA V30.4S, V6.4S, V2.S[2]
 	WORD $0x4f8318dd // FMLA V29.4S, V6.4S, V3.S[2]
 	WORD $0x4f8418dc // FMLA V28.4S, V6.4S, V4.S[2]
-	TBZ $1, R20, single2305
+	TBZ $1, R20, single2337
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2306
+	TBZ $0, R20, loaded2338
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2306
+	B loaded2338
 
-single2305:
+single2337:
 	FMOVS 0(R10), F7
 
-loaded2306:
+loaded2338:
 	ADD R12, R10
 	WORD $0x4fa118ff // FMLA V31.4S, V7.4S, V1.S[3]
 	WORD $0x4fa218fe // FMLA V30.4S, V7.4S, V2.S[3]
@@ -46658,17 +47411,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single2307
+	TBZ $1, R20, single2339
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2308
+	TBZ $0, R20, loaded2340
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2308
+	B loaded2340
 
-single2307:
+single2339:
 	FMOVS 0(R10), F0
 
-loaded2308:
+loaded2340:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -46685,76 +47438,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2309
+	TBZ $1, R20, single2341
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2310
+	TBZ $0, R20, loaded2342
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2310
+	B loaded2342
 
-single2309:
+single2341:
 	FMOVS 0(R21), F0
 
-loaded2310:
+loaded2342:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2311
+	TBZ $1, R20, single2343
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2312
+	TBZ $0, R20, loaded2344
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2312
+	B loaded2344
 
-single2311:
+single2343:
 	FMOVS 0(R21), F0
 
-loaded2312:
+loaded2344:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2313
+	TBZ $1, R20, single2345
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2314
+	TBZ $0, R20, loaded2346
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2314
+	B loaded2346
 
-single2313:
+single2345:
 	FMOVS 0(R21), F0
 
-loaded2314:
+loaded2346:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2315
+	TBZ $1, R20, single2347
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2316
+	TBZ $0, R20, loaded2348
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2316
+	B loaded2348
 
-single2315:
+single2347:
 	FMOVS 0(R21), F0
 
-loaded2316:
+loaded2348:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2317
+	TBZ $1, R20, single2349
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2318
+	TBZ $0, R20, loaded2350
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2318
+	B loaded2350
 
-single2317:
+single2349:
 	FMOVS 0(R21), F0
 
-loaded2318:
+loaded2350:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -46775,53 +47528,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2319
+	TBZ $1, R20, single2351
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2320
+	TBZ $0, R20, stored2352
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2320
+	B stored2352
 
-single2319:
+single2351:
 	FMOVS F31, 0(R21)
 
-stored2320:
+stored2352:
 	ADD R13, R21
-	TBZ $1, R20, single2321
+	TBZ $1, R20, single2353
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2322
+	TBZ $0, R20, stored2354
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2322
+	B stored2354
 
-single2321:
+single2353:
 	FMOVS F30, 0(R21)
 
-stored2322:
+stored2354:
 	ADD R13, R21
-	TBZ $1, R20, single2323
+	TBZ $1, R20, single2355
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2324
+	TBZ $0, R20, stored2356
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2324
+	B stored2356
 
-single2323:
+single2355:
 	FMOVS F29, 0(R21)
 
-stored2324:
+stored2356:
 	ADD R13, R21
-	TBZ $1, R20, single2325
+	TBZ $1, R20, single2357
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2326
+	TBZ $0, R20, stored2358
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2326
+	B stored2358
 
-single2325:
+single2357:
 	FMOVS F28, 0(R21)
 
-stored2326:
+stored2358:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47130,17 +47883,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2327
+	TBZ $1, R20, single2359
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2328
+	TBZ $0, R20, loaded2360
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2328
+	B loaded2360
 
-single2327:
+single2359:
 	FMOVS 16(R10), F1
 
-loaded2328:
+loaded2360:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47151,17 +47904,17 @@ loaded2328:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2329
+	TBZ $1, R20, single2361
 	FMOVD 16(R10), F6
-	TBZ $0, R20, loaded2330
+	TBZ $0, R20, loaded2362
 	ADD $24, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2330
+	B loaded2362
 
-single2329:
+single2361:
 	FMOVS 16(R10), F6
 
-loaded2330:
+loaded2362:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210de // FMLA V30.4S, V6.4S, V2.S[1]
@@ -47172,17 +47925,17 @@ loaded2330:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa510d8 // FMLA V24.4S, V6.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2331
+	TBZ $1, R20, single2363
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2332
+	TBZ $0, R20, loaded2364
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2332
+	B loaded2364
 
-single2331:
+single2363:
 	FMOVS 16(R10), F7
 
-loaded2332:
+loaded2364:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f8218fe // FMLA V30.4S, V7.4S, V2.S[2]
@@ -47193,17 +47946,17 @@ loaded2332:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f8518f8 // FMLA V24.4S, V7.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2333
+	TBZ $1, R20, single2365
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2334
+	TBZ $0, R20, loaded2366
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2334
+	B loaded2366
 
-single2333:
+single2365:
 	FMOVS 16(R10), F8
 
-loaded2334:
+loaded2366:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2191e // FMLA V30.4S, V8.4S, V2.S[3]
@@ -47230,17 +47983,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2335
+	TBZ $1, R20, single2367
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2336
+	TBZ $0, R20, loaded2368
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2336
+	B loaded2368
 
-single2335:
+single2367:
 	FMOVS 16(R10), F1
 
-loaded2336:
+loaded2368:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47264,68 +48017,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2337
+	TBZ $1, R20, single2369
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2338
+	TBZ $0, R20, loaded2370
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2338
+	B loaded2370
 
-single2337:
+single2369:
 	FMOVS 16(R21), F0
 
-loaded2338:
+loaded2370:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2339
+	TBZ $1, R20, single2371
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2340
+	TBZ $0, R20, loaded2372
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2340
+	B loaded2372
 
-single2339:
+single2371:
 	FMOVS 16(R21), F0
 
-loaded2340:
+loaded2372:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2341
+	TBZ $1, R20, single2373
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2342
+	TBZ $0, R20, loaded2374
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2342
+	B loaded2374
 
-single2341:
+single2373:
 	FMOVS 16(R21), F0
 
-loaded2342:
+loaded2374:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2343
+	TBZ $1, R20, single2375
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2344
+	TBZ $0, R20, loaded2376
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2344
+	B loaded2376
 
-single2343:
+single2375:
 	FMOVS 16(R21), F0
 
-loaded2344:
+loaded2376:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -47337,17 +48090,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2345
+	TBZ $1, R20, single2377
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2346
+	TBZ $0, R20, loaded2378
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2346
+	B loaded2378
 
-single2345:
+single2377:
 	FMOVS 16(R21), F0
 
-loaded2346:
+loaded2378:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -47377,56 +48130,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2347
+	TBZ $1, R20, single2379
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2348
+	TBZ $0, R20, stored2380
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2348
+	B stored2380
 
-single2347:
+single2379:
 	FMOVS F30, 16(R21)
 
-stored2348:
+stored2380:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2349
+	TBZ $1, R20, single2381
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2350
+	TBZ $0, R20, stored2382
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2350
+	B stored2382
 
-single2349:
+single2381:
 	FMOVS F28, 16(R21)
 
-stored2350:
+stored2382:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2351
+	TBZ $1, R20, single2383
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2352
+	TBZ $0, R20, stored2384
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2352
+	B stored2384
 
-single2351:
+single2383:
 	FMOVS F26, 16(R21)
 
-stored2352:
+stored2384:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2353
+	TBZ $1, R20, single2385
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2354
+	TBZ $0, R20, stored2386
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2354
+	B stored2386
 
-single2353:
+single2385:
 	FMOVS F24, 16(R21)
 
-stored2354:
+stored2386:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47695,68 +48448,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single2355
+	TBZ $1, R20, single2387
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2356
+	TBZ $0, R20, loaded2388
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2356
+	B loaded2388
 
-single2355:
+single2387:
 	FMOVS 0(R10), F0
 
-loaded2356:
+loaded2388:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single2357
+	TBZ $1, R20, single2389
 	FMOVD 0(R10), F6
-	TBZ $0, R20, loaded2358
+	TBZ $0, R20, loaded2390
 	ADD $8, R10, R26
 	VLD1 (R26), V6.S[2]
-	B loaded2358
+	B loaded2390
 
-single2357:
+single2389:
 	FMOVS 0(R10), F6
 
-loaded2358:
+loaded2390:
 	ADD R12, R10
 	WORD $0x4fa110df // FMLA V31.4S, V6.4S, V1.S[1]
 	WORD $0x4fa210de // FMLA V30.4S, V6.4S, V2.S[1]
 	WORD $0x4fa310dd // FMLA V29.4S, V6.4S, V3.S[1]
 	WORD $0x4fa410dc // FMLA V28.4S, V6.4S, V4.S[1]
 	WORD $0x4fa510db // FMLA V27.4S, V6.4S, V5.S[1]
-	TBZ $1, R20, single2359
+	TBZ $1, R20, single2391
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2360
+	TBZ $0, R20, loaded2392
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2360
+	B loaded2392
 
-single2359:
+single2391:
 	FMOVS 0(R10), F7
 
-loaded2360:
+loaded2392:
 	ADD R12, R10
 	WORD $0x4f8118ff // FMLA V31.4S, V7.4S, V1.S[2]
 	WORD $0x4f8218fe // FMLA V30.4S, V7.4S, V2.S[2]
 	WORD $0x4f8318fd // FMLA V29.4S, V7.4S, V3.S[2]
 	WORD $0x4f8418fc // FMLA V28.4S, V7.4S, V4.S[2]
 	WORD $0x4f8518fb // FMLA V27.4S, V7.4S, V5.S[2]
-	TBZ $1, R20, single2361
+	TBZ $1, R20, single2393
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2362
+	TBZ $0, R20, loaded2394
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2362
+	B loaded2394
 
-single2361:
+single2393:
 	FMOVS 0(R10), F8
 
-loaded2362:
+loaded2394:
 	ADD R12, R10
 	WORD $0x4fa1191f // FMLA V31.4S, V8.4S, V1.S[3]
 	WORD $0x4fa2191e // FMLA V30.4S, V8.4S, V2.S[3]
@@ -47781,17 +48534,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single2363
+	TBZ $1, R20, single2395
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2364
+	TBZ $0, R20, loaded2396
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2364
+	B loaded2396
 
-single2363:
+single2395:
 	FMOVS 0(R10), F0
 
-loaded2364:
+loaded2396:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -47809,90 +48562,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2365
+	TBZ $1, R20, single2397
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2366
+	TBZ $0, R20, loaded2398
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2366
+	B loaded2398
 
-single2365:
+single2397:
 	FMOVS 0(R21), F0
 
-loaded2366:
+loaded2398:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2367
+	TBZ $1, R20, single2399
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2368
+	TBZ $0, R20, loaded2400
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2368
+	B loaded2400
 
-single2367:
+single2399:
 	FMOVS 0(R21), F0
 
-loaded2368:
+loaded2400:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2401
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2370
+	TBZ $0, R20, loaded2402
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2370
+	B loaded2402
 
-single2369:
+single2401:
 	FMOVS 0(R21), F0
 
-loaded2370:
+loaded2402:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2403
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2372
+	TBZ $0, R20, loaded2404
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2372
+	B loaded2404
 
-single2371:
+single2403:
 	FMOVS 0(R21), F0
 
-loaded2372:
+loaded2404:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2405
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2374
+	TBZ $0, R20, loaded2406
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2374
+	B loaded2406
 
-single2373:
+single2405:
 	FMOVS 0(R21), F0
 
-loaded2374:
+loaded2406:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2407
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2376
+	TBZ $0, R20, loaded2408
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2376
+	B loaded2408
 
-single2375:
+single2407:
 	FMOVS 0(R21), F0
 
-loaded2376:
+loaded2408:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47916,65 +48669,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2409
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2378
+	TBZ $0, R20, stored2410
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2378
+	B stored2410
 
-single2377:
+single2409:
 	FMOVS F31, 0(R21)
 
-stored2378:
+stored2410:
 	ADD R13, R21
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2411
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2380
+	TBZ $0, R20, stored2412
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2380
+	B stored2412
 
-single2379:
+single2411:
 	FMOVS F30, 0(R21)
 
-stored2380:
+stored2412:
 	ADD R13, R21
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2413
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2382
+	TBZ $0, R20, stored2414
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2382
+	B stored2414
 
-single2381:
+single2413:
 	FMOVS F29, 0(R21)
 
-stored2382:
+stored2414:
 	ADD R13, R21
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2415
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2384
+	TBZ $0, R20, stored2416
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2384
+	B stored2416
 
-single2383:
+single2415:
 	FMOVS F28, 0(R21)
 
-stored2384:
+stored2416:
 	ADD R13, R21
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2417
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2386
+	TBZ $0, R20, stored2418
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2386
+	B stored2418
 
-single2385:
+single2417:
 	FMOVS F27, 0(R21)
 
-stored2386:
+stored2418:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48321,17 +49074,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2419
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2388
+	TBZ $0, R20, loaded2420
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2388
+	B loaded2420
 
-single2387:
+single2419:
 	FMOVS 16(R10), F1
 
-loaded2388:
+loaded2420:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48344,17 +49097,17 @@ loaded2388:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2421
 	FMOVD 16(R10), F7
-	TBZ $0, R20, loaded2390
+	TBZ $0, R20, loaded2422
 	ADD $24, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2390
+	B loaded2422
 
-single2389:
+single2421:
 	FMOVS 16(R10), F7
 
-loaded2390:
+loaded2422:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa210fe // FMLA V30.4S, V7.4S, V2.S[1]
@@ -48367,17 +49120,17 @@ loaded2390:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa610f6 // FMLA V22.4S, V7.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2423
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2392
+	TBZ $0, R20, loaded2424
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2392
+	B loaded2424
 
-single2391:
+single2423:
 	FMOVS 16(R10), F8
 
-loaded2392:
+loaded2424:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82191e // FMLA V30.4S, V8.4S, V2.S[2]
@@ -48390,17 +49143,17 @@ loaded2392:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861916 // FMLA V22.4S, V8.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2425
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2394
+	TBZ $0, R20, loaded2426
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2394
+	B loaded2426
 
-single2393:
+single2425:
 	FMOVS 16(R10), F9
 
-loaded2394:
+loaded2426:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2193e // FMLA V30.4S, V9.4S, V2.S[3]
@@ -48431,17 +49184,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2427
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2396
+	TBZ $0, R20, loaded2428
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2396
+	B loaded2428
 
-single2395:
+single2427:
 	FMOVS 16(R10), F1
 
-loaded2396:
+loaded2428:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48467,85 +49220,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2429
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2398
+	TBZ $0, R20, loaded2430
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2398
+	B loaded2430
 
-single2397:
+single2429:
 	FMOVS 16(R21), F0
 
-loaded2398:
+loaded2430:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2431
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2400
+	TBZ $0, R20, loaded2432
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2400
+	B loaded2432
 
-single2399:
+single2431:
 	FMOVS 16(R21), F0
 
-loaded2400:
+loaded2432:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2433
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2402
+	TBZ $0, R20, loaded2434
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2402
+	B loaded2434
 
-single2401:
+single2433:
 	FMOVS 16(R21), F0
 
-loaded2402:
+loaded2434:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2435
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2404
+	TBZ $0, R20, loaded2436
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2404
+	B loaded2436
 
-single2403:
+single2435:
 	FMOVS 16(R21), F0
 
-loaded2404:
+loaded2436:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2437
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2406
+	TBZ $0, R20, loaded2438
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2406
+	B loaded2438
 
-single2405:
+single2437:
 	FMOVS 16(R21), F0
 
-loaded2406:
+loaded2438:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -48558,17 +49311,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2439
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2408
+	TBZ $0, R20, loaded2440
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2408
+	B loaded2440
 
-single2407:
+single2439:
 	FMOVS 16(R21), F0
 
-loaded2408:
+loaded2440:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48603,69 +49356,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2441
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2410
+	TBZ $0, R20, stored2442
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2410
+	B stored2442
 
-single2409:
+single2441:
 	FMOVS F30, 16(R21)
 
-stored2410:
+stored2442:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2443
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2412
+	TBZ $0, R20, stored2444
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2412
+	B stored2444
 
-single2411:
+single2443:
 	FMOVS F28, 16(R21)
 
-stored2412:
+stored2444:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2445
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2414
+	TBZ $0, R20, stored2446
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2414
+	B stored2446
 
-single2413:
+single2445:
 	FMOVS F26, 16(R21)
 
-stored2414:
+stored2446:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2447
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2416
+	TBZ $0, R20, stored2448
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2416
+	B stored2448
 
-single2415:
+single2447:
 	FMOVS F24, 16(R21)
 
-stored2416:
+stored2448:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2449
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2418
+	TBZ $0, R20, stored2450
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2418
+	B stored2450
 
-single2417:
+single2449:
 	FMOVS F22, 16(R21)
 
-stored2418:
+stored2450:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48958,17 +49711,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2451
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2420
+	TBZ $0, R20, loaded2452
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2420
+	B loaded2452
 
-single2419:
+single2451:
 	FMOVS 0(R10), F0
 
-loaded2420:
+loaded2452:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -48976,17 +49729,17 @@ loaded2420:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2453
 	FMOVD 0(R10), F7
-	TBZ $0, R20, loaded2422
+	TBZ $0, R20, loaded2454
 	ADD $8, R10, R26
 	VLD1 (R26), V7.S[2]
-	B loaded2422
+	B loaded2454
 
-single2421:
+single2453:
 	FMOVS 0(R10), F7
 
-loaded2422:
+loaded2454:
 	ADD R12, R10
 	WORD $0x4fa110ff // FMLA V31.4S, V7.4S, V1.S[1]
 	WORD $0x4fa210fe // FMLA V30.4S, V7.4S, V2.S[1]
@@ -48994,17 +49747,17 @@ loaded2422:
 	WORD $0x4fa410fc // FMLA V28.4S, V7.4S, V4.S[1]
 	WORD $0x4fa510fb // FMLA V27.4S, V7.4S, V5.S[1]
 	WORD $0x4fa610fa // FMLA V26.4S, V7.4S, V6.S[1]
-	TBZ $1, R20, single2423
+	TBZ $1, R20, single2455
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2424
+	TBZ $0, R20, loaded2456
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2424
+	B loaded2456
 
-single2423:
+single2455:
 	FMOVS 0(R10), F8
 
-loaded2424:
+loaded2456:
 	ADD R12, R10
 	WORD $0x4f81191f // FMLA V31.4S, V8.4S, V1.S[2]
 	WORD $0x4f82191e // FMLA V30.4S, V8.4S, V2.S[2]
@@ -49012,17 +49765,17 @@ loaded2424:
 	WORD $0x4f84191c // FMLA V28.4S, V8.4S, V4.S[2]
 	WORD $0x4f85191b // FMLA V27.4S, V8.4S, V5.S[2]
 	WORD $0x4f86191a // FMLA V26.4S, V8.4S, V6.S[2]
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2457
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2426
+	TBZ $0, R20, loaded2458
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2426
+	B loaded2458
 
-single2425:
+single2457:
 	FMOVS 0(R10), F9
 
-loaded2426:
+loaded2458:
 	ADD R12, R10
 	WORD $0x4fa1193f // FMLA V31.4S, V9.4S, V1.S[3]
 	WORD $0x4fa2193e // FMLA V30.4S, V9.4S, V2.S[3]
@@ -49050,17 +49803,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2459
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2428
+	TBZ $0, R20, loaded2460
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2428
+	B loaded2460
 
-single2427:
+single2459:
 	FMOVS 0(R10), F0
 
-loaded2428:
+loaded2460:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -49079,104 +49832,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2429
+	TBZ $1, R20, single2461
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2430
+	TBZ $0, R20, loaded2462
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2430
+	B loaded2462
 
-single2429:
+single2461:
 	FMOVS 0(R21), F0
 
-loaded2430:
+loaded2462:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2431
+	TBZ $1, R20, single2463
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2432
+	TBZ $0, R20, loaded2464
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2432
+	B loaded2464
 
-single2431:
+single2463:
 	FMOVS 0(R21), F0
 
-loaded2432:
+loaded2464:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2433
+	TBZ $1, R20, single2465
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2434
+	TBZ $0, R20, loaded2466
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2434
+	B loaded2466
 
-single2433:
+single2465:
 	FMOVS 0(R21), F0
 
-loaded2434:
+loaded2466:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2435
+	TBZ $1, R20, single2467
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2436
+	TBZ $0, R20, loaded2468
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2436
+	B loaded2468
 
-single2435:
+single2467:
 	FMOVS 0(R21), F0
 
-loaded2436:
+loaded2468:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2469
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2438
+	TBZ $0, R20, loaded2470
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2438
+	B loaded2470
 
-single2437:
+single2469:
 	FMOVS 0(R21), F0
 
-loaded2438:
+loaded2470:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2471
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2440
+	TBZ $0, R20, loaded2472
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2440
+	B loaded2472
 
-single2439:
+single2471:
 	FMOVS 0(R21), F0
 
-loaded2440:
+loaded2472:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2473
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2442
+	TBZ $0, R20, loaded2474
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2442
+	B loaded2474
 
-single2441:
+single2473:
 	FMOVS 0(R21), F0
 
-loaded2442:
+loaded2474:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -49203,77 +49956,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2475
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2444
+	TBZ $0, R20, stored2476
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2444
+	B stored2476
 
-single2443:
+single2475:
 	FMOVS F31, 0(R21)
 
-stored2444:
+stored2476:
 	ADD R13, R21
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2477
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2446
+	TBZ $0, R20, stored2478
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2446
+	B stored2478
 
-single2445:
+single2477:
 	FMOVS F30, 0(R21)
 
-stored2446:
+stored2478:
 	ADD R13, R21
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2479
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2448
+	TBZ $0, R20, stored2480
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2448
+	B stored2480
 
-single2447:
+single2479:
 	FMOVS F29, 0(R21)
 
-stored2448:
+stored2480:
 	ADD R13, R21
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2481
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2450
+	TBZ $0, R20, stored2482
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2450
+	B stored2482
 
-single2449:
+single2481:
 	FMOVS F28, 0(R21)
 
-stored2450:
+stored2482:
 	ADD R13, R21
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2483
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2452
+	TBZ $0, R20, stored2484
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2452
+	B stored2484
 
-single2451:
+single2483:
 	FMOVS F27, 0(R21)
 
-stored2452:
+stored2484:
 	ADD R13, R21
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2485
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2454
+	TBZ $0, R20, stored2486
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2454
+	B stored2486
 
-single2453:
+single2485:
 	FMOVS F26, 0(R21)
 
-stored2454:
+stored2486:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49658,17 +50411,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2455
+	TBZ $1, R20, single2487
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2456
+	TBZ $0, R20, loaded2488
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2456
+	B loaded2488
 
-single2455:
+single2487:
 	FMOVS 16(R10), F1
 
-loaded2456:
+loaded2488:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49683,17 +50436,17 @@ loaded2456:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2457
+	TBZ $1, R20, single2489
 	FMOVD 16(R10), F8
-	TBZ $0, R20, loaded2458
+	TBZ $0, R20, loaded2490
 	ADD $24, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2458
+	B loaded2490
 
-single2457:
+single2489:
 	FMOVS 16(R10), F8
 
-loaded2458:
+loaded2490:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2111e // FMLA V30.4S, V8.4S, V2.S[1]
@@ -49708,17 +50461,17 @@ loaded2458:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71114 // FMLA V20.4S, V8.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2491
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2460
+	TBZ $0, R20, loaded2492
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2460
+	B loaded2492
 
-single2459:
+single2491:
 	FMOVS 16(R10), F9
 
-loaded2460:
+loaded2492:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82193e // FMLA V30.4S, V9.4S, V2.S[2]
@@ -49733,17 +50486,17 @@ loaded2460:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871934 // FMLA V20.4S, V9.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2461
+	TBZ $1, R20, single2493
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2462
+	TBZ $0, R20, loaded2494
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2462
+	B loaded2494
 
-single2461:
+single2493:
 	FMOVS 16(R10), F10
 
-loaded2462:
+loaded2494:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2195e // FMLA V30.4S, V10.4S, V2.S[3]
@@ -49778,17 +50531,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2495
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2464
+	TBZ $0, R20, loaded2496
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2464
+	B loaded2496
 
-single2463:
+single2495:
 	FMOVS 16(R10), F1
 
-loaded2464:
+loaded2496:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -49816,102 +50569,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2465
+	TBZ $1, R20, single2497
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2466
+	TBZ $0, R20, loaded2498
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2466
+	B loaded2498
 
-single2465:
+single2497:
 	FMOVS 16(R21), F0
 
-loaded2466:
+loaded2498:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2467
+	TBZ $1, R20, single2499
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2468
+	TBZ $0, R20, loaded2500
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2468
+	B loaded2500
 
-single2467:
+single2499:
 	FMOVS 16(R21), F0
 
-loaded2468:
+loaded2500:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2469
+	TBZ $1, R20, single2501
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2470
+	TBZ $0, R20, loaded2502
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2470
+	B loaded2502
 
-single2469:
+single2501:
 	FMOVS 16(R21), F0
 
-loaded2470:
+loaded2502:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2471
+	TBZ $1, R20, single2503
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2472
+	TBZ $0, R20, loaded2504
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2472
+	B loaded2504
 
-single2471:
+single2503:
 	FMOVS 16(R21), F0
 
-loaded2472:
+loaded2504:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2473
+	TBZ $1, R20, single2505
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2474
+	TBZ $0, R20, loaded2506
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2474
+	B loaded2506
 
-single2473:
+single2505:
 	FMOVS 16(R21), F0
 
-loaded2474:
+loaded2506:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2475
+	TBZ $1, R20, single2507
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2476
+	TBZ $0, R20, loaded2508
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2476
+	B loaded2508
 
-single2475:
+single2507:
 	FMOVS 16(R21), F0
 
-loaded2476:
+loaded2508:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -49925,17 +50678,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2477
+	TBZ $1, R20, single2509
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2478
+	TBZ $0, R20, loaded2510
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2478
+	B loaded2510
 
-single2477:
+single2509:
 	FMOVS 16(R21), F0
 
-loaded2478:
+loaded2510:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -49975,82 +50728,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2479
+	TBZ $1, R20, single2511
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2480
+	TBZ $0, R20, stored2512
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2480
+	B stored2512
 
-single2479:
+single2511:
 	FMOVS F30, 16(R21)
 
-stored2480:
+stored2512:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2481
+	TBZ $1, R20, single2513
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2482
+	TBZ $0, R20, stored2514
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2482
+	B stored2514
 
-single2481:
+single2513:
 	FMOVS F28, 16(R21)
 
-stored2482:
+stored2514:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2483
+	TBZ $1, R20, single2515
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2484
+	TBZ $0, R20, stored2516
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2484
+	B stored2516
 
-single2483:
+single2515:
 	FMOVS F26, 16(R21)
 
-stored2484:
+stored2516:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2485
+	TBZ $1, R20, single2517
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2486
+	TBZ $0, R20, stored2518
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2486
+	B stored2518
 
-single2485:
+single2517:
 	FMOVS F24, 16(R21)
 
-stored2486:
+stored2518:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2519
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2488
+	TBZ $0, R20, stored2520
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2488
+	B stored2520
 
-single2487:
+single2519:
 	FMOVS F22, 16(R21)
 
-stored2488:
+stored2520:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2521
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2490
+	TBZ $0, R20, stored2522
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2490
+	B stored2522
 
-single2489:
+single2521:
 	FMOVS F20, 16(R21)
 
-stored2490:
+stored2522:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50367,17 +51120,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single2491
+	TBZ $1, R20, single2523
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2492
+	TBZ $0, R20, loaded2524
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2492
+	B loaded2524
 
-single2491:
+single2523:
 	FMOVS 0(R10), F0
 
-loaded2492:
+loaded2524:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -50386,17 +51139,17 @@ loaded2492:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2525
 	FMOVD 0(R10), F8
-	TBZ $0, R20, loaded2494
+	TBZ $0, R20, loaded2526
 	ADD $8, R10, R26
 	VLD1 (R26), V8.S[2]
-	B loaded2494
+	B loaded2526
 
-single2493:
+single2525:
 	FMOVS 0(R10), F8
 
-loaded2494:
+loaded2526:
 	ADD R12, R10
 	WORD $0x4fa1111f // FMLA V31.4S, V8.4S, V1.S[1]
 	WORD $0x4fa2111e // FMLA V30.4S, V8.4S, V2.S[1]
@@ -50405,17 +51158,17 @@ loaded2494:
 	WORD $0x4fa5111b // FMLA V27.4S, V8.4S, V5.S[1]
 	WORD $0x4fa6111a // FMLA V26.4S, V8.4S, V6.S[1]
 	WORD $0x4fa71119 // FMLA V25.4S, V8.4S, V7.S[1]
-	TBZ $1, R20, single2495
+	TBZ $1, R20, single2527
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2496
+	TBZ $0, R20, loaded2528
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2496
+	B loaded2528
 
-single2495:
+single2527:
 	FMOVS 0(R10), F9
 
-loaded2496:
+loaded2528:
 	ADD R12, R10
 	WORD $0x4f81193f // FMLA V31.4S, V9.4S, V1.S[2]
 	WORD $0x4f82193e // FMLA V30.4S, V9.4S, V2.S[2]
@@ -50424,17 +51177,17 @@ loaded2496:
 	WORD $0x4f85193b // FMLA V27.4S, V9.4S, V5.S[2]
 	WORD $0x4f86193a // FMLA V26.4S, V9.4S, V6.S[2]
 	WORD $0x4f871939 // FMLA V25.4S, V9.4S, V7.S[2]
-	TBZ $1, R20, single2497
+	TBZ $1, R20, single2529
 	FMOVD 0(R10), F10
-	TBZ $0, R20, loaded2498
+	TBZ $0, R20, loaded2530
 	ADD $8, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2498
+	B loaded2530
 
-single2497:
+single2529:
 	FMOVS 0(R10), F10
 
-loaded2498:
+loaded2530:
 	ADD R12, R10
 	WORD $0x4fa1195f // FMLA V31.4S, V10.4S, V1.S[3]
 	WORD $0x4fa2195e // FMLA V30.4S, V10.4S, V2.S[3]
@@ -50465,17 +51218,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single2499
+	TBZ $1, R20, single2531
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2500
+	TBZ $0, R20, loaded2532
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2500
+	B loaded2532
 
-single2499:
+single2531:
 	FMOVS 0(R10), F0
 
-loaded2500:
+loaded2532:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -50495,118 +51248,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2501
+	TBZ $1, R20, single2533
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2502
+	TBZ $0, R20, loaded2534
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2502
+	B loaded2534
 
-single2501:
+single2533:
 	FMOVS 0(R21), F0
 
-loaded2502:
+loaded2534:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2503
+	TBZ $1, R20, single2535
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2504
+	TBZ $0, R20, loaded2536
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2504
+	B loaded2536
 
-single2503:
+single2535:
 	FMOVS 0(R21), F0
 
-loaded2504:
+loaded2536:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2505
+	TBZ $1, R20, single2537
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2506
+	TBZ $0, R20, loaded2538
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2506
+	B loaded2538
 
-single2505:
+single2537:
 	FMOVS 0(R21), F0
 
-loaded2506:
+loaded2538:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2507
+	TBZ $1, R20, single2539
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2508
+	TBZ $0, R20, loaded2540
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2508
+	B loaded2540
 
-single2507:
+single2539:
 	FMOVS 0(R21), F0
 
-loaded2508:
+loaded2540:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2509
+	TBZ $1, R20, single2541
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2510
+	TBZ $0, R20, loaded2542
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2510
+	B loaded2542
 
-single2509:
+single2541:
 	FMOVS 0(R21), F0
 
-loaded2510:
+loaded2542:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2511
+	TBZ $1, R20, single2543
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2512
+	TBZ $0, R20, loaded2544
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2512
+	B loaded2544
 
-single2511:
+single2543:
 	FMOVS 0(R21), F0
 
-loaded2512:
+loaded2544:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2513
+	TBZ $1, R20, single2545
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2514
+	TBZ $0, R20, loaded2546
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2514
+	B loaded2546
 
-single2513:
+single2545:
 	FMOVS 0(R21), F0
 
-loaded2514:
+loaded2546:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2515
+	TBZ $1, R20, single2547
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2516
+	TBZ $0, R20, loaded2548
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2516
+	B loaded2548
 
-single2515:
+single2547:
 	FMOVS 0(R21), F0
 
-loaded2516:
+loaded2548:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -50636,89 +51389,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2517
+	TBZ $1, R20, single2549
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2518
+	TBZ $0, R20, stored2550
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2518
+	B stored2550
 
-single2517:
+single2549:
 	FMOVS F31, 0(R21)
 
-stored2518:
+stored2550:
 	ADD R13, R21
-	TBZ $1, R20, single2519
+	TBZ $1, R20, single2551
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2520
+	TBZ $0, R20, stored2552
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2520
+	B stored2552
 
-single2519:
+single2551:
 	FMOVS F30, 0(R21)
 
-stored2520:
+stored2552:
 	ADD R13, R21
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2553
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2522
+	TBZ $0, R20, stored2554
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2522
+	B stored2554
 
-single2521:
+single2553:
 	FMOVS F29, 0(R21)
 
-stored2522:
+stored2554:
 	ADD R13, R21
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2555
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2524
+	TBZ $0, R20, stored2556
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2524
+	B stored2556
 
-single2523:
+single2555:
 	FMOVS F28, 0(R21)
 
-stored2524:
+stored2556:
 	ADD R13, R21
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2557
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2526
+	TBZ $0, R20, stored2558
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2526
+	B stored2558
 
-single2525:
+single2557:
 	FMOVS F27, 0(R21)
 
-stored2526:
+stored2558:
 	ADD R13, R21
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2559
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2528
+	TBZ $0, R20, stored2560
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2528
+	B stored2560
 
-single2527:
+single2559:
 	FMOVS F26, 0(R21)
 
-stored2528:
+stored2560:
 	ADD R13, R21
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2561
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2530
+	TBZ $0, R20, stored2562
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2530
+	B stored2562
 
-single2529:
+single2561:
 	FMOVS F25, 0(R21)
 
-stored2530:
+stored2562:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51141,17 +51894,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2531
+	TBZ $1, R20, single2563
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2532
+	TBZ $0, R20, loaded2564
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2532
+	B loaded2564
 
-single2531:
+single2563:
 	FMOVS 16(R10), F1
 
-loaded2532:
+loaded2564:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -51168,17 +51921,17 @@ loaded2532:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2533
+	TBZ $1, R20, single2565
 	FMOVD 16(R10), F9
-	TBZ $0, R20, loaded2534
+	TBZ $0, R20, loaded2566
 	ADD $24, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2534
+	B loaded2566
 
-single2533:
+single2565:
 	FMOVS 16(R10), F9
 
-loaded2534:
+loaded2566:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2113e // FMLA V30.4S, V9.4S, V2.S[1]
@@ -51195,17 +51948,17 @@ loaded2534:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81132 // FMLA V18.4S, V9.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2535
+	TBZ $1, R20, single2567
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2536
+	TBZ $0, R20, loaded2568
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2536
+	B loaded2568
 
-single2535:
+single2567:
 	FMOVS 16(R10), F10
 
-loaded2536:
+loaded2568:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82195e // FMLA V30.4S, V10.4S, V2.S[2]
@@ -51222,17 +51975,17 @@ loaded2536:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881952 // FMLA V18.4S, V10.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2537
+	TBZ $1, R20, single2569
 	FMOVD 16(R10), F11
-	TBZ $0, R20, loaded2538
+	TBZ $0, R20, loaded2570
 	ADD $24, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2538
+	B loaded2570
 
-single2537:
+single2569:
 	FMOVS 16(R10), F11
 
-loaded2538:
+loaded2570:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2197e // FMLA V30.4S, V11.4S, V2.S[3]
@@ -51271,17 +52024,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2539
+	TBZ $1, R20, single2571
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2540
+	TBZ $0, R20, loaded2572
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2540
+	B loaded2572
 
-single2539:
+single2571:
 	FMOVS 16(R10), F1
 
-loaded2540:
+loaded2572:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -51311,119 +52064,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2541
+	TBZ $1, R20, single2573
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2542
+	TBZ $0, R20, loaded2574
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2542
+	B loaded2574
 
-single2541:
+single2573:
 	FMOVS 16(R21), F0
 
-loaded2542:
+loaded2574:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2543
+	TBZ $1, R20, single2575
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2544
+	TBZ $0, R20, loaded2576
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2544
+	B loaded2576
 
-single2543:
+single2575:
 	FMOVS 16(R21), F0
 
-loaded2544:
+loaded2576:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2545
+	TBZ $1, R20, single2577
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2546
+	TBZ $0, R20, loaded2578
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2546
+	B loaded2578
 
-single2545:
+single2577:
 	FMOVS 16(R21), F0
 
-loaded2546:
+loaded2578:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2547
+	TBZ $1, R20, single2579
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2548
+	TBZ $0, R20, loaded2580
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2548
+	B loaded2580
 
-single2547:
+single2579:
 	FMOVS 16(R21), F0
 
-loaded2548:
+loaded2580:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2549
+	TBZ $1, R20, single2581
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2550
+	TBZ $0, R20, loaded2582
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2550
+	B loaded2582
 
-single2549:
+single2581:
 	FMOVS 16(R21), F0
 
-loaded2550:
+loaded2582:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2551
+	TBZ $1, R20, single2583
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2552
+	TBZ $0, R20, loaded2584
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2552
+	B loaded2584
 
-single2551:
+single2583:
 	FMOVS 16(R21), F0
 
-loaded2552:
+loaded2584:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2553
+	TBZ $1, R20, single2585
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2554
+	TBZ $0, R20, loaded2586
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2554
+	B loaded2586
 
-single2553:
+single2585:
 	FMOVS 16(R21), F0
 
-loaded2554:
+loaded2586:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -51438,17 +52191,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2555
+	TBZ $1, R20, single2587
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2556
+	TBZ $0, R20, loaded2588
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2556
+	B loaded2588
 
-single2555:
+single2587:
 	FMOVS 16(R21), F0
 
-loaded2556:
+loaded2588:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -51493,95 +52246,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2557
+	TBZ $1, R20, single2589
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2558
+	TBZ $0, R20, stored2590
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2558
+	B stored2590
 
-single2557:
+single2589:
 	FMOVS F30, 16(R21)
 
-stored2558:
+stored2590:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2559
+	TBZ $1, R20, single2591
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2560
+	TBZ $0, R20, stored2592
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2560
+	B stored2592
 
-single2559:
+single2591:
 	FMOVS F28, 16(R21)
 
-stored2560:
+stored2592:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2561
+	TBZ $1, R20, single2593
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2562
+	TBZ $0, R20, stored2594
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2562
+	B stored2594
 
-single2561:
+single2593:
 	FMOVS F26, 16(R21)
 
-stored2562:
+stored2594:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2563
+	TBZ $1, R20, single2595
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2564
+	TBZ $0, R20, stored2596
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2564
+	B stored2596
 
-single2563:
+single2595:
 	FMOVS F24, 16(R21)
 
-stored2564:
+stored2596:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2565
+	TBZ $1, R20, single2597
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2566
+	TBZ $0, R20, stored2598
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2566
+	B stored2598
 
-single2565:
+single2597:
 	FMOVS F22, 16(R21)
 
-stored2566:
+stored2598:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2567
+	TBZ $1, R20, single2599
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2568
+	TBZ $0, R20, stored2600
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2568
+	B stored2600
 
-single2567:
+single2599:
 	FMOVS F20, 16(R21)
 
-stored2568:
+stored2600:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2569
+	TBZ $1, R20, single2601
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2570
+	TBZ $0, R20, stored2602
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2570
+	B stored2602
 
-single2569:
+single2601:
 	FMOVS F18, 16(R21)
 
-stored2570:
+stored2602:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51922,17 +52675,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single2571
+	TBZ $1, R20, single2603
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2572
+	TBZ $0, R20, loaded2604
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2572
+	B loaded2604
 
-single2571:
+single2603:
 	FMOVS 0(R10), F0
 
-loaded2572:
+loaded2604:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -51942,17 +52695,17 @@ loaded2572:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single2573
+	TBZ $1, R20, single2605
 	FMOVD 0(R10), F9
-	TBZ $0, R20, loaded2574
+	TBZ $0, R20, loaded2606
 	ADD $8, R10, R26
 	VLD1 (R26), V9.S[2]
-	B loaded2574
+	B loaded2606
 
-single2573:
+single2605:
 	FMOVS 0(R10), F9
 
-loaded2574:
+loaded2606:
 	ADD R12, R10
 	WORD $0x4fa1113f // FMLA V31.4S, V9.4S, V1.S[1]
 	WORD $0x4fa2113e // FMLA V30.4S, V9.4S, V2.S[1]
@@ -51962,17 +52715,17 @@ loaded2574:
 	WORD $0x4fa6113a // FMLA V26.4S, V9.4S, V6.S[1]
 	WORD $0x4fa71139 // FMLA V25.4S, V9.4S, V7.S[1]
 	WORD $0x4fa81138 // FMLA V24.4S, V9.4S, V8.S[1]
-	TBZ $1, R20, single2575
+	TBZ $1, R20, single2607
 	FMOVD 0(R10), F10
-	TBZ $0, R20, loaded2576
+	TBZ $0, R20, loaded2608
 	ADD $8, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2576
+	B loaded2608
 
-single2575:
+single2607:
 	FMOVS 0(R10), F10
 
-loaded2576:
+loaded2608:
 	ADD R12, R10
 	WORD $0x4f81195f // FMLA V31.4S, V10.4S, V1.S[2]
 	WORD $0x4f82195e // FMLA V30.4S, V10.4S, V2.S[2]
@@ -51982,17 +52735,17 @@ loaded2576:
 	WORD $0x4f86195a // FMLA V26.4S, V10.4S, V6.S[2]
 	WORD $0x4f871959 // FMLA V25.4S, V10.4S, V7.S[2]
 	WORD $0x4f881958 // FMLA V24.4S, V10.4S, V8.S[2]
-	TBZ $1, R20, single2577
+	TBZ $1, R20, single2609
 	FMOVD 0(R10), F11
-	TBZ $0, R20, loaded2578
+	TBZ $0, R20, loaded2610
 	ADD $8, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2578
+	B loaded2610
 
-single2577:
+single2609:
 	FMOVS 0(R10), F11
 
-loaded2578:
+loaded2610:
 	ADD R12, R10
 	WORD $0x4fa1197f // FMLA V31.4S, V11.4S, V1.S[3]
 	WORD $0x4fa2197e // FMLA V30.4S, V11.4S, V2.S[3]
@@ -52026,17 +52779,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single2579
+	TBZ $1, R20, single2611
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2580
+	TBZ $0, R20, loaded2612
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2580
+	B loaded2612
 
-single2579:
+single2611:
 	FMOVS 0(R10), F0
 
-loaded2580:
+loaded2612:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -52057,132 +52810,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2581
+	TBZ $1, R20, single2613
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2582
+	TBZ $0, R20, loaded2614
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2582
+	B loaded2614
 
-single2581:
+single2613:
 	FMOVS 0(R21), F0
 
-loaded2582:
+loaded2614:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2583
+	TBZ $1, R20, single2615
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2584
+	TBZ $0, R20, loaded2616
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2584
+	B loaded2616
 
-single2583:
+single2615:
 	FMOVS 0(R21), F0
 
-loaded2584:
+loaded2616:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2585
+	TBZ $1, R20, single2617
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2586
+	TBZ $0, R20, loaded2618
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2586
+	B loaded2618
 
-single2585:
+single2617:
 	FMOVS 0(R21), F0
 
-loaded2586:
+loaded2618:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2587
+	TBZ $1, R20, single2619
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2588
+	TBZ $0, R20, loaded2620
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2588
+	B loaded2620
 
-single2587:
+single2619:
 	FMOVS 0(R21), F0
 
-loaded2588:
+loaded2620:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2589
+	TBZ $1, R20, single2621
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2590
+	TBZ $0, R20, loaded2622
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2590
+	B loaded2622
 
-single2589:
+single2621:
 	FMOVS 0(R21), F0
 
-loaded2590:
+loaded2622:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2591
+	TBZ $1, R20, single2623
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2592
+	TBZ $0, R20, loaded2624
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2592
+	B loaded2624
 
-single2591:
+single2623:
 	FMOVS 0(R21), F0
 
-loaded2592:
+loaded2624:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2593
+	TBZ $1, R20, single2625
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2594
+	TBZ $0, R20, loaded2626
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2594
+	B loaded2626
 
-single2593:
+single2625:
 	FMOVS 0(R21), F0
 
-loaded2594:
+loaded2626:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2595
+	TBZ $1, R20, single2627
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2596
+	TBZ $0, R20, loaded2628
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2596
+	B loaded2628
 
-single2595:
+single2627:
 	FMOVS 0(R21), F0
 
-loaded2596:
+loaded2628:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2597
+	TBZ $1, R20, single2629
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2598
+	TBZ $0, R20, loaded2630
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2598
+	B loaded2630
 
-single2597:
+single2629:
 	FMOVS 0(R21), F0
 
-loaded2598:
+loaded2630:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -52215,101 +52968,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2599
+	TBZ $1, R20, single2631
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2600
+	TBZ $0, R20, stored2632
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2600
+	B stored2632
 
-single2599:
+single2631:
 	FMOVS F31, 0(R21)
 
-stored2600:
+stored2632:
 	ADD R13, R21
-	TBZ $1, R20, single2601
+	TBZ $1, R20, single2633
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2602
+	TBZ $0, R20, stored2634
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2602
+	B stored2634
 
-single2601:
+single2633:
 	FMOVS F30, 0(R21)
 
-stored2602:
+stored2634:
 	ADD R13, R21
-	TBZ $1, R20, single2603
+	TBZ $1, R20, single2635
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2604
+	TBZ $0, R20, stored2636
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2604
+	B stored2636
 
-single2603:
+single2635:
 	FMOVS F29, 0(R21)
 
-stored2604:
+stored2636:
 	ADD R13, R21
-	TBZ $1, R20, single2605
+	TBZ $1, R20, single2637
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2606
+	TBZ $0, R20, stored2638
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2606
+	B stored2638
 
-single2605:
+single2637:
 	FMOVS F28, 0(R21)
 
-stored2606:
+stored2638:
 	ADD R13, R21
-	TBZ $1, R20, single2607
+	TBZ $1, R20, single2639
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2608
+	TBZ $0, R20, stored2640
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2608
+	B stored2640
 
-single2607:
+single2639:
 	FMOVS F27, 0(R21)
 
-stored2608:
+stored2640:
 	ADD R13, R21
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2641
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2610
+	TBZ $0, R20, stored2642
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2610
+	B stored2642
 
-single2609:
+single2641:
 	FMOVS F26, 0(R21)
 
-stored2610:
+stored2642:
 	ADD R13, R21
-	TBZ $1, R20, single2611
+	TBZ $1, R20, single2643
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2612
+	TBZ $0, R20, stored2644
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2612
+	B stored2644
 
-single2611:
+single2643:
 	FMOVS F25, 0(R21)
 
-stored2612:
+stored2644:
 	ADD R13, R21
-	TBZ $1, R20, single2613
+	TBZ $1, R20, single2645
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2614
+	TBZ $0, R20, stored2646
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2614
+	B stored2646
 
-single2613:
+single2645:
 	FMOVS F24, 0(R21)
 
-stored2614:
+stored2646:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52770,17 +53523,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2615
+	TBZ $1, R20, single2647
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2616
+	TBZ $0, R20, loaded2648
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2616
+	B loaded2648
 
-single2615:
+single2647:
 	FMOVS 16(R10), F1
 
-loaded2616:
+loaded2648:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -52799,17 +53552,17 @@ loaded2616:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2617
+	TBZ $1, R20, single2649
 	FMOVD 16(R10), F10
-	TBZ $0, R20, loaded2618
+	TBZ $0, R20, loaded2650
 	ADD $24, R10, R26
 	VLD1 (R26), V10.S[2]
-	B loaded2618
+	B loaded2650
 
-single2617:
+single2649:
 	FMOVS 16(R10), F10
 
-loaded2618:
+loaded2650:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2115e // FMLA V30.4S, V10.4S, V2.S[1]
@@ -52828,17 +53581,17 @@ loaded2618:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91150 // FMLA V16.4S, V10.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2619
+	TBZ $1, R20, single2651
 	FMOVD 16(R10), F11
-	TBZ $0, R20, loaded2620
+	TBZ $0, R20, loaded2652
 	ADD $24, R10, R26
 	VLD1 (R26), V11.S[2]
-	B loaded2620
+	B loaded2652
 
-single2619:
+single2651:
 	FMOVS 16(R10), F11
 
-loaded2620:
+loaded2652:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82197e // FMLA V30.4S, V11.4S, V2.S[2]
@@ -52857,17 +53610,17 @@ loaded2620:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891970 // FMLA V16.4S, V11.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2621
+	TBZ $1, R20, single2653
 	FMOVD 16(R10), F12
-	TBZ $0, R20, loaded2622
+	TBZ $0, R20, loaded2654
 	ADD $24, R10, R26
 	VLD1 (R26), V12.S[2]
-	B loaded2622
+	B loaded2654
 
-single2621:
+single2653:
 	FMOVS 16(R10), F12
 
-loaded2622:
+loaded2654:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2199e // FMLA V30.4S, V12.4S, V2.S[3]
@@ -52910,17 +53663,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2623
+	TBZ $1, R20, single2655
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2624
+	TBZ $0, R20, loaded2656
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2624
+	B loaded2656
 
-single2623:
+single2655:
 	FMOVS 16(R10), F1
 
-loaded2624:
+loaded2656:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -52952,136 +53705,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2625
+	TBZ $1, R20, single2657
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2626
+	TBZ $0, R20, loaded2658
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2626
+	B loaded2658
 
-single2625:
+single2657:
 	FMOVS 16(R21), F0
 
-loaded2626:
+loaded2658:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2627
+	TBZ $1, R20, single2659
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2628
+	TBZ $0, R20, loaded2660
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2628
+	B loaded2660
 
-single2627:
+single2659:
 	FMOVS 16(R21), F0
 
-loaded2628:
+loaded2660:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2629
+	TBZ $1, R20, single2661
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2630
+	TBZ $0, R20, loaded2662
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2630
+	B loaded2662
 
-single2629:
+single2661:
 	FMOVS 16(R21), F0
 
-loaded2630:
+loaded2662:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2631
+	TBZ $1, R20, single2663
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2632
+	TBZ $0, R20, loaded2664
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2632
+	B loaded2664
 
-single2631:
+single2663:
 	FMOVS 16(R21), F0
 
-loaded2632:
+loaded2664:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2633
+	TBZ $1, R20, single2665
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2634
+	TBZ $0, R20, loaded2666
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2634
+	B loaded2666
 
-single2633:
+single2665:
 	FMOVS 16(R21), F0
 
-loaded2634:
+loaded2666:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2635
+	TBZ $1, R20, single2667
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2636
+	TBZ $0, R20, loaded2668
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2636
+	B loaded2668
 
-single2635:
+single2667:
 	FMOVS 16(R21), F0
 
-loaded2636:
+loaded2668:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2637
+	TBZ $1, R20, single2669
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2638
+	TBZ $0, R20, loaded2670
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2638
+	B loaded2670
 
-single2637:
+single2669:
 	FMOVS 16(R21), F0
 
-loaded2638:
+loaded2670:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2639
+	TBZ $1, R20, single2671
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2640
+	TBZ $0, R20, loaded2672
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2640
+	B loaded2672
 
-single2639:
+single2671:
 	FMOVS 16(R21), F0
 
-loaded2640:
+loaded2672:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -53097,17 +53850,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2641
+	TBZ $1, R20, single2673
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2642
+	TBZ $0, R20, loaded2674
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2642
+	B loaded2674
 
-single2641:
+single2673:
 	FMOVS 16(R21), F0
 
-loaded2642:
+loaded2674:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -53157,108 +53910,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2643
+	TBZ $1, R20, single2675
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2644
+	TBZ $0, R20, stored2676
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2644
+	B stored2676
 
-single2643:
+single2675:
 	FMOVS F30, 16(R21)
 
-stored2644:
+stored2676:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2645
+	TBZ $1, R20, single2677
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2646
+	TBZ $0, R20, stored2678
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2646
+	B stored2678
 
-single2645:
+single2677:
 	FMOVS F28, 16(R21)
 
-stored2646:
+stored2678:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2647
+	TBZ $1, R20, single2679
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2648
+	TBZ $0, R20, stored2680
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2648
+	B stored2680
 
-single2647:
+single2679:
 	FMOVS F26, 16(R21)
 
-stored2648:
+stored2680:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2649
+	TBZ $1, R20, single2681
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2650
+	TBZ $0, R20, stored2682
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2650
+	B stored2682
 
-single2649:
+single2681:
 	FMOVS F24, 16(R21)
 
-stored2650:
+stored2682:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2651
+	TBZ $1, R20, single2683
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2652
+	TBZ $0, R20, stored2684
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2652
+	B stored2684
 
-single2651:
+single2683:
 	FMOVS F22, 16(R21)
 
-stored2652:
+stored2684:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2653
+	TBZ $1, R20, single2685
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2654
+	TBZ $0, R20, stored2686
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2654
+	B stored2686
 
-single2653:
+single2685:
 	FMOVS F20, 16(R21)
 
-stored2654:
+stored2686:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2655
+	TBZ $1, R20, single2687
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2656
+	TBZ $0, R20, stored2688
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2656
+	B stored2688
 
-single2655:
+single2687:
 	FMOVS F18, 16(R21)
 
-stored2656:
+stored2688:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2657
+	TBZ $1, R20, single2689
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2658
+	TBZ $0, R20, stored2690
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2658
+	B stored2690
 
-single2657:
+single2689:
 	FMOVS F16, 16(R21)
 
-stored2658:
+stored2690:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54014,17 +54767,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2659
+	TBZ $1, R20, single2691
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2660
+	TBZ $0, R20, loaded2692
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2660
+	B loaded2692
 
-single2659:
+single2691:
 	FMOVS 0(R10), F0
 
-loaded2660:
+loaded2692:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -54036,34 +54789,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2661
+	TBZ $1, R20, single2693
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2662
+	TBZ $0, R20, loaded2694
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2662
+	B loaded2694
 
-single2661:
+single2693:
 	FMOVS 0(R21), F0
 
-loaded2662:
+loaded2694:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2663
+	TBZ $1, R20, single2695
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2664
+	TBZ $0, R20, loaded2696
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2664
+	B loaded2696
 
-single2663:
+single2695:
 	FMOVS 0(R21), F0
 
-loaded2664:
+loaded2696:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -54075,17 +54828,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2665
+	TBZ $1, R20, single2697
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2666
+	TBZ $0, R20, stored2698
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2666
+	B stored2698
 
-single2665:
+single2697:
 	FMOVS F31, 0(R21)
 
-stored2666:
+stored2698:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54242,17 +54995,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2667
+	TBZ $1, R20, single2699
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2668
+	TBZ $0, R20, loaded2700
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2668
+	B loaded2700
 
-single2667:
+single2699:
 	FMOVS 16(R10), F1
 
-loaded2668:
+loaded2700:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -54268,17 +55021,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2669
+	TBZ $1, R20, single2701
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2670
+	TBZ $0, R20, loaded2702
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2670
+	B loaded2702
 
-single2669:
+single2701:
 	FMOVS 16(R21), F0
 
-loaded2670:
+loaded2702:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -54287,17 +55040,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2671
+	TBZ $1, R20, single2703
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2672
+	TBZ $0, R20, loaded2704
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2672
+	B loaded2704
 
-single2671:
+single2703:
 	FMOVS 16(R21), F0
 
-loaded2672:
+loaded2704:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -54312,17 +55065,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2673
+	TBZ $1, R20, single2705
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2674
+	TBZ $0, R20, stored2706
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2674
+	B stored2706
 
-single2673:
+single2705:
 	FMOVS F30, 16(R21)
 
-stored2674:
+stored2706:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54478,17 +55231,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2675
+	TBZ $1, R20, single2707
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2676
+	TBZ $0, R20, loaded2708
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2676
+	B loaded2708
 
-single2675:
+single2707:
 	FMOVS 0(R10), F0
 
-loaded2676:
+loaded2708:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -54501,48 +55254,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2677
+	TBZ $1, R20, single2709
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2678
+	TBZ $0, R20, loaded2710
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2678
+	B loaded2710
 
-single2677:
+single2709:
 	FMOVS 0(R21), F0
 
-loaded2678:
+loaded2710:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2679
+	TBZ $1, R20, single2711
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2680
+	TBZ $0, R20, loaded2712
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2680
+	B loaded2712
 
-single2679:
+single2711:
 	FMOVS 0(R21), F0
 
-loaded2680:
+loaded2712:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2681
+	TBZ $1, R20, single2713
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2682
+	TBZ $0, R20, loaded2714
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2682
+	B loaded2714
 
-single2681:
+single2713:
 	FMOVS 0(R21), F0
 
-loaded2682:
+loaded2714:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -54557,29 +55310,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2683
+	TBZ $1, R20, single2715
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2684
+	TBZ $0, R20, stored2716
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2684
+	B stored2716
 
-single2683:
+single2715:
 	FMOVS F31, 0(R21)
 
-stored2684:
+stored2716:
 	ADD R13, R21
-	TBZ $1, R20, single2685
+	TBZ $1, R20, single2717
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2686
+	TBZ $0, R20, stored2718
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2686
+	B stored2718
 
-single2685:
+single2717:
 	FMOVS F30, 0(R21)
 
-stored2686:
+stored2718:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54758,17 +55511,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2687
+	TBZ $1, R20, single2719
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2688
+	TBZ $0, R20, loaded2720
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2688
+	B loaded2720
 
-single2687:
+single2719:
 	FMOVS 16(R10), F1
 
-loaded2688:
+loaded2720:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -54786,34 +55539,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2689
+	TBZ $1, R20, single2721
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2690
+	TBZ $0, R20, loaded2722
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2690
+	B loaded2722
 
-single2689:
+single2721:
 	FMOVS 16(R21), F0
 
-loaded2690:
+loaded2722:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2691
+	TBZ $1, R20, single2723
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2692
+	TBZ $0, R20, loaded2724
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2692
+	B loaded2724
 
-single2691:
+single2723:
 	FMOVS 16(R21), F0
 
-loaded2692:
+loaded2724:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -54823,17 +55576,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2693
+	TBZ $1, R20, single2725
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2694
+	TBZ $0, R20, loaded2726
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2694
+	B loaded2726
 
-single2693:
+single2725:
 	FMOVS 16(R21), F0
 
-loaded2694:
+loaded2726:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -54853,30 +55606,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2695
+	TBZ $1, R20, single2727
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2696
+	TBZ $0, R20, stored2728
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2696
+	B stored2728
 
-single2695:
+single2727:
 	FMOVS F30, 16(R21)
 
-stored2696:
+stored2728:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2697
+	TBZ $1, R20, single2729
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2698
+	TBZ $0, R20, stored2730
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2698
+	B stored2730
 
-single2697:
+single2729:
 	FMOVS F28, 16(R21)
 
-stored2698:
+stored2730:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55048,17 +55801,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2699
+	TBZ $1, R20, single2731
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2700
+	TBZ $0, R20, loaded2732
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2700
+	B loaded2732
 
-single2699:
+single2731:
 	FMOVS 0(R10), F0
 
-loaded2700:
+loaded2732:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -55072,62 +55825,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2701
+	TBZ $1, R20, single2733
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2702
+	TBZ $0, R20, loaded2734
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2702
+	B loaded2734
 
-single2701:
+single2733:
 	FMOVS 0(R21), F0
 
-loaded2702:
+loaded2734:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2703
+	TBZ $1, R20, single2735
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2704
+	TBZ $0, R20, loaded2736
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2704
+	B loaded2736
 
-single2703:
+single2735:
 	FMOVS 0(R21), F0
 
-loaded2704:
+loaded2736:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2705
+	TBZ $1, R20, single2737
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2706
+	TBZ $0, R20, loaded2738
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2706
+	B loaded2738
 
-single2705:
+single2737:
 	FMOVS 0(R21), F0
 
-loaded2706:
+loaded2738:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2707
+	TBZ $1, R20, single2739
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2708
+	TBZ $0, R20, loaded2740
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2708
+	B loaded2740
 
-single2707:
+single2739:
 	FMOVS 0(R21), F0
 
-loaded2708:
+loaded2740:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -55145,41 +55898,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2709
+	TBZ $1, R20, single2741
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2710
+	TBZ $0, R20, stored2742
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2710
+	B stored2742
 
-single2709:
+single2741:
 	FMOVS F31, 0(R21)
 
-stored2710:
+stored2742:
 	ADD R13, R21
-	TBZ $1, R20, single2711
+	TBZ $1, R20, single2743
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2712
+	TBZ $0, R20, stored2744
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2712
+	B stored2744
 
-single2711:
+single2743:
 	FMOVS F30, 0(R21)
 
-stored2712:
+stored2744:
 	ADD R13, R21
-	TBZ $1, R20, single2713
+	TBZ $1, R20, single2745
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2714
+	TBZ $0, R20, stored2746
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2714
+	B stored2746
 
-single2713:
+single2745:
 	FMOVS F29, 0(R21)
 
-stored2714:
+stored2746:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55384,17 +56137,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2747
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2716
+	TBZ $0, R20, loaded2748
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2716
+	B loaded2748
 
-single2715:
+single2747:
 	FMOVS 16(R10), F1
 
-loaded2716:
+loaded2748:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -55414,51 +56167,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2717
+	TBZ $1, R20, single2749
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2718
+	TBZ $0, R20, loaded2750
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2718
+	B loaded2750
 
-single2717:
+single2749:
 	FMOVS 16(R21), F0
 
-loaded2718:
+loaded2750:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2719
+	TBZ $1, R20, single2751
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2720
+	TBZ $0, R20, loaded2752
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2720
+	B loaded2752
 
-single2719:
+single2751:
 	FMOVS 16(R21), F0
 
-loaded2720:
+loaded2752:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2721
+	TBZ $1, R20, single2753
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2722
+	TBZ $0, R20, loaded2754
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2722
+	B loaded2754
 
-single2721:
+single2753:
 	FMOVS 16(R21), F0
 
-loaded2722:
+loaded2754:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -55469,17 +56222,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2723
+	TBZ $1, R20, single2755
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2724
+	TBZ $0, R20, loaded2756
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2724
+	B loaded2756
 
-single2723:
+single2755:
 	FMOVS 16(R21), F0
 
-loaded2724:
+loaded2756:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -55504,43 +56257,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2725
+	TBZ $1, R20, single2757
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2726
+	TBZ $0, R20, stored2758
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2726
+	B stored2758
 
-single2725:
+single2757:
 	FMOVS F30, 16(R21)
 
-stored2726:
+stored2758:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2727
+	TBZ $1, R20, single2759
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2728
+	TBZ $0, R20, stored2760
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2728
+	B stored2760
 
-single2727:
+single2759:
 	FMOVS F28, 16(R21)
 
-stored2728:
+stored2760:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2729
+	TBZ $1, R20, single2761
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2730
+	TBZ $0, R20, stored2762
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2730
+	B stored2762
 
-single2729:
+single2761:
 	FMOVS F26, 16(R21)
 
-stored2730:
+stored2762:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55720,17 +56473,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2731
+	TBZ $1, R20, single2763
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2732
+	TBZ $0, R20, loaded2764
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2732
+	B loaded2764
 
-single2731:
+single2763:
 	FMOVS 0(R10), F0
 
-loaded2732:
+loaded2764:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -55745,76 +56498,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2733
+	TBZ $1, R20, single2765
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2734
+	TBZ $0, R20, loaded2766
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2734
+	B loaded2766
 
-single2733:
+single2765:
 	FMOVS 0(R21), F0
 
-loaded2734:
+loaded2766:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2735
+	TBZ $1, R20, single2767
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2736
+	TBZ $0, R20, loaded2768
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2736
+	B loaded2768
 
-single2735:
+single2767:
 	FMOVS 0(R21), F0
 
-loaded2736:
+loaded2768:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2737
+	TBZ $1, R20, single2769
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2738
+	TBZ $0, R20, loaded2770
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2738
+	B loaded2770
 
-single2737:
+single2769:
 	FMOVS 0(R21), F0
 
-loaded2738:
+loaded2770:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2739
+	TBZ $1, R20, single2771
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2740
+	TBZ $0, R20, loaded2772
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2740
+	B loaded2772
 
-single2739:
+single2771:
 	FMOVS 0(R21), F0
 
-loaded2740:
+loaded2772:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2741
+	TBZ $1, R20, single2773
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2742
+	TBZ $0, R20, loaded2774
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2742
+	B loaded2774
 
-single2741:
+single2773:
 	FMOVS 0(R21), F0
 
-loaded2742:
+loaded2774:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -55835,53 +56588,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2743
+	TBZ $1, R20, single2775
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2744
+	TBZ $0, R20, stored2776
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2744
+	B stored2776
 
-single2743:
+single2775:
 	FMOVS F31, 0(R21)
 
-stored2744:
+stored2776:
 	ADD R13, R21
-	TBZ $1, R20, single2745
+	TBZ $1, R20, single2777
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2746
+	TBZ $0, R20, stored2778
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2746
+	B stored2778
 
-single2745:
+single2777:
 	FMOVS F30, 0(R21)
 
-stored2746:
+stored2778:
 	ADD R13, R21
-	TBZ $1, R20, single2747
+	TBZ $1, R20, single2779
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2748
+	TBZ $0, R20, stored2780
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2748
+	B stored2780
 
-single2747:
+single2779:
 	FMOVS F29, 0(R21)
 
-stored2748:
+stored2780:
 	ADD R13, R21
-	TBZ $1, R20, single2749
+	TBZ $1, R20, single2781
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2750
+	TBZ $0, R20, stored2782
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2750
+	B stored2782
 
-single2749:
+single2781:
 	FMOVS F28, 0(R21)
 
-stored2750:
+stored2782:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56104,17 +56857,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2751
+	TBZ $1, R20, single2783
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2752
+	TBZ $0, R20, loaded2784
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2752
+	B loaded2784
 
-single2751:
+single2783:
 	FMOVS 16(R10), F1
 
-loaded2752:
+loaded2784:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -56136,68 +56889,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2753
+	TBZ $1, R20, single2785
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2754
+	TBZ $0, R20, loaded2786
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2754
+	B loaded2786
 
-single2753:
+single2785:
 	FMOVS 16(R21), F0
 
-loaded2754:
+loaded2786:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2755
+	TBZ $1, R20, single2787
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2756
+	TBZ $0, R20, loaded2788
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2756
+	B loaded2788
 
-single2755:
+single2787:
 	FMOVS 16(R21), F0
 
-loaded2756:
+loaded2788:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2757
+	TBZ $1, R20, single2789
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2758
+	TBZ $0, R20, loaded2790
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2758
+	B loaded2790
 
-single2757:
+single2789:
 	FMOVS 16(R21), F0
 
-loaded2758:
+loaded2790:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2759
+	TBZ $1, R20, single2791
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2760
+	TBZ $0, R20, loaded2792
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2760
+	B loaded2792
 
-single2759:
+single2791:
 	FMOVS 16(R21), F0
 
-loaded2760:
+loaded2792:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -56209,17 +56962,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2761
+	TBZ $1, R20, single2793
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2762
+	TBZ $0, R20, loaded2794
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2762
+	B loaded2794
 
-single2761:
+single2793:
 	FMOVS 16(R21), F0
 
-loaded2762:
+loaded2794:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -56249,56 +57002,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2763
+	TBZ $1, R20, single2795
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2764
+	TBZ $0, R20, stored2796
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2764
+	B stored2796
 
-single2763:
+single2795:
 	FMOVS F30, 16(R21)
 
-stored2764:
+stored2796:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2765
+	TBZ $1, R20, single2797
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2766
+	TBZ $0, R20, stored2798
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2766
+	B stored2798
 
-single2765:
+single2797:
 	FMOVS F28, 16(R21)
 
-stored2766:
+stored2798:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2767
+	TBZ $1, R20, single2799
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2768
+	TBZ $0, R20, stored2800
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2768
+	B stored2800
 
-single2767:
+single2799:
 	FMOVS F26, 16(R21)
 
-stored2768:
+stored2800:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2769
+	TBZ $1, R20, single2801
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2770
+	TBZ $0, R20, stored2802
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2770
+	B stored2802
 
-single2769:
+single2801:
 	FMOVS F24, 16(R21)
 
-stored2770:
+stored2802:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56492,17 +57245,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2771
+	TBZ $1, R20, single2803
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2772
+	TBZ $0, R20, loaded2804
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2772
+	B loaded2804
 
-single2771:
+single2803:
 	FMOVS 0(R10), F0
 
-loaded2772:
+loaded2804:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -56518,90 +57271,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2773
+	TBZ $1, R20, single2805
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2774
+	TBZ $0, R20, loaded2806
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2774
+	B loaded2806
 
-single2773:
+single2805:
 	FMOVS 0(R21), F0
 
-loaded2774:
+loaded2806:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2775
+	TBZ $1, R20, single2807
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2776
+	TBZ $0, R20, loaded2808
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2776
+	B loaded2808
 
-single2775:
+single2807:
 	FMOVS 0(R21), F0
 
-loaded2776:
+loaded2808:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2777
+	TBZ $1, R20, single2809
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2778
+	TBZ $0, R20, loaded2810
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2778
+	B loaded2810
 
-single2777:
+single2809:
 	FMOVS 0(R21), F0
 
-loaded2778:
+loaded2810:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2779
+	TBZ $1, R20, single2811
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2780
+	TBZ $0, R20, loaded2812
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2780
+	B loaded2812
 
-single2779:
+single2811:
 	FMOVS 0(R21), F0
 
-loaded2780:
+loaded2812:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2781
+	TBZ $1, R20, single2813
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2782
+	TBZ $0, R20, loaded2814
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2782
+	B loaded2814
 
-single2781:
+single2813:
 	FMOVS 0(R21), F0
 
-loaded2782:
+loaded2814:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2783
+	TBZ $1, R20, single2815
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2784
+	TBZ $0, R20, loaded2816
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2784
+	B loaded2816
 
-single2783:
+single2815:
 	FMOVS 0(R21), F0
 
-loaded2784:
+loaded2816:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -56625,65 +57378,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2785
+	TBZ $1, R20, single2817
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2786
+	TBZ $0, R20, stored2818
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2786
+	B stored2818
 
-single2785:
+single2817:
 	FMOVS F31, 0(R21)
 
-stored2786:
+stored2818:
 	ADD R13, R21
-	TBZ $1, R20, single2787
+	TBZ $1, R20, single2819
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2788
+	TBZ $0, R20, stored2820
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2788
+	B stored2820
 
-single2787:
+single2819:
 	FMOVS F30, 0(R21)
 
-stored2788:
+stored2820:
 	ADD R13, R21
-	TBZ $1, R20, single2789
+	TBZ $1, R20, single2821
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2790
+	TBZ $0, R20, stored2822
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2790
+	B stored2822
 
-single2789:
+single2821:
 	FMOVS F29, 0(R21)
 
-stored2790:
+stored2822:
 	ADD R13, R21
-	TBZ $1, R20, single2791
+	TBZ $1, R20, single2823
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2792
+	TBZ $0, R20, stored2824
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2792
+	B stored2824
 
-single2791:
+single2823:
 	FMOVS F28, 0(R21)
 
-stored2792:
+stored2824:
 	ADD R13, R21
-	TBZ $1, R20, single2793
+	TBZ $1, R20, single2825
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2794
+	TBZ $0, R20, stored2826
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2794
+	B stored2826
 
-single2793:
+single2825:
 	FMOVS F27, 0(R21)
 
-stored2794:
+stored2826:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56930,17 +57683,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2795
+	TBZ $1, R20, single2827
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2796
+	TBZ $0, R20, loaded2828
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2796
+	B loaded2828
 
-single2795:
+single2827:
 	FMOVS 16(R10), F1
 
-loaded2796:
+loaded2828:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -56964,85 +57717,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2797
+	TBZ $1, R20, single2829
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2798
+	TBZ $0, R20, loaded2830
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2798
+	B loaded2830
 
-single2797:
+single2829:
 	FMOVS 16(R21), F0
 
-loaded2798:
+loaded2830:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2799
+	TBZ $1, R20, single2831
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2800
+	TBZ $0, R20, loaded2832
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2800
+	B loaded2832
 
-single2799:
+single2831:
 	FMOVS 16(R21), F0
 
-loaded2800:
+loaded2832:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2801
+	TBZ $1, R20, single2833
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2802
+	TBZ $0, R20, loaded2834
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2802
+	B loaded2834
 
-single2801:
+single2833:
 	FMOVS 16(R21), F0
 
-loaded2802:
+loaded2834:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2803
+	TBZ $1, R20, single2835
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2804
+	TBZ $0, R20, loaded2836
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2804
+	B loaded2836
 
-single2803:
+single2835:
 	FMOVS 16(R21), F0
 
-loaded2804:
+loaded2836:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2805
+	TBZ $1, R20, single2837
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2806
+	TBZ $0, R20, loaded2838
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2806
+	B loaded2838
 
-single2805:
+single2837:
 	FMOVS 16(R21), F0
 
-loaded2806:
+loaded2838:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -57055,17 +57808,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2807
+	TBZ $1, R20, single2839
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2808
+	TBZ $0, R20, loaded2840
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2808
+	B loaded2840
 
-single2807:
+single2839:
 	FMOVS 16(R21), F0
 
-loaded2808:
+loaded2840:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -57100,69 +57853,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2809
+	TBZ $1, R20, single2841
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2810
+	TBZ $0, R20, stored2842
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2810
+	B stored2842
 
-single2809:
+single2841:
 	FMOVS F30, 16(R21)
 
-stored2810:
+stored2842:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2811
+	TBZ $1, R20, single2843
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2812
+	TBZ $0, R20, stored2844
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2812
+	B stored2844
 
-single2811:
+single2843:
 	FMOVS F28, 16(R21)
 
-stored2812:
+stored2844:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2813
+	TBZ $1, R20, single2845
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2814
+	TBZ $0, R20, stored2846
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2814
+	B stored2846
 
-single2813:
+single2845:
 	FMOVS F26, 16(R21)
 
-stored2814:
+stored2846:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2815
+	TBZ $1, R20, single2847
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2816
+	TBZ $0, R20, stored2848
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2816
+	B stored2848
 
-single2815:
+single2847:
 	FMOVS F24, 16(R21)
 
-stored2816:
+stored2848:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2817
+	TBZ $1, R20, single2849
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2818
+	TBZ $0, R20, stored2850
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2818
+	B stored2850
 
-single2817:
+single2849:
 	FMOVS F22, 16(R21)
 
-stored2818:
+stored2850:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57368,17 +58121,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2819
+	TBZ $1, R20, single2851
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2820
+	TBZ $0, R20, loaded2852
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2820
+	B loaded2852
 
-single2819:
+single2851:
 	FMOVS 0(R10), F0
 
-loaded2820:
+loaded2852:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -57395,104 +58148,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2821
+	TBZ $1, R20, single2853
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2822
+	TBZ $0, R20, loaded2854
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2822
+	B loaded2854
 
-single2821:
+single2853:
 	FMOVS 0(R21), F0
 
-loaded2822:
+loaded2854:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2823
+	TBZ $1, R20, single2855
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2824
+	TBZ $0, R20, loaded2856
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2824
+	B loaded2856
 
-single2823:
+single2855:
 	FMOVS 0(R21), F0
 
-loaded2824:
+loaded2856:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2825
+	TBZ $1, R20, single2857
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2826
+	TBZ $0, R20, loaded2858
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2826
+	B loaded2858
 
-single2825:
+single2857:
 	FMOVS 0(R21), F0
 
-loaded2826:
+loaded2858:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2827
+	TBZ $1, R20, single2859
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2828
+	TBZ $0, R20, loaded2860
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2828
+	B loaded2860
 
-single2827:
+single2859:
 	FMOVS 0(R21), F0
 
-loaded2828:
+loaded2860:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2829
+	TBZ $1, R20, single2861
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2830
+	TBZ $0, R20, loaded2862
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2830
+	B loaded2862
 
-single2829:
+single2861:
 	FMOVS 0(R21), F0
 
-loaded2830:
+loaded2862:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2831
+	TBZ $1, R20, single2863
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2832
+	TBZ $0, R20, loaded2864
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2832
+	B loaded2864
 
-single2831:
+single2863:
 	FMOVS 0(R21), F0
 
-loaded2832:
+loaded2864:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2833
+	TBZ $1, R20, single2865
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2834
+	TBZ $0, R20, loaded2866
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2834
+	B loaded2866
 
-single2833:
+single2865:
 	FMOVS 0(R21), F0
 
-loaded2834:
+loaded2866:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -57519,77 +58272,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2835
+	TBZ $1, R20, single2867
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2836
+	TBZ $0, R20, stored2868
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2836
+	B stored2868
 
-single2835:
+single2867:
 	FMOVS F31, 0(R21)
 
-stored2836:
+stored2868:
 	ADD R13, R21
-	TBZ $1, R20, single2837
+	TBZ $1, R20, single2869
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2838
+	TBZ $0, R20, stored2870
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2838
+	B stored2870
 
-single2837:
+single2869:
 	FMOVS F30, 0(R21)
 
-stored2838:
+stored2870:
 	ADD R13, R21
-	TBZ $1, R20, single2839
+	TBZ $1, R20, single2871
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2840
+	TBZ $0, R20, stored2872
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2840
+	B stored2872
 
-single2839:
+single2871:
 	FMOVS F29, 0(R21)
 
-stored2840:
+stored2872:
 	ADD R13, R21
-	TBZ $1, R20, single2841
+	TBZ $1, R20, single2873
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2842
+	TBZ $0, R20, stored2874
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2842
+	B stored2874
 
-single2841:
+single2873:
 	FMOVS F28, 0(R21)
 
-stored2842:
+stored2874:
 	ADD R13, R21
-	TBZ $1, R20, single2843
+	TBZ $1, R20, single2875
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2844
+	TBZ $0, R20, stored2876
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2844
+	B stored2876
 
-single2843:
+single2875:
 	FMOVS F27, 0(R21)
 
-stored2844:
+stored2876:
 	ADD R13, R21
-	TBZ $1, R20, single2845
+	TBZ $1, R20, single2877
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2846
+	TBZ $0, R20, stored2878
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2846
+	B stored2878
 
-single2845:
+single2877:
 	FMOVS F26, 0(R21)
 
-stored2846:
+stored2878:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -57858,17 +58611,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2847
+	TBZ $1, R20, single2879
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2848
+	TBZ $0, R20, loaded2880
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2848
+	B loaded2880
 
-single2847:
+single2879:
 	FMOVS 16(R10), F1
 
-loaded2848:
+loaded2880:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -57894,102 +58647,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2849
+	TBZ $1, R20, single2881
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2850
+	TBZ $0, R20, loaded2882
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2850
+	B loaded2882
 
-single2849:
+single2881:
 	FMOVS 16(R21), F0
 
-loaded2850:
+loaded2882:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2851
+	TBZ $1, R20, single2883
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2852
+	TBZ $0, R20, loaded2884
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2852
+	B loaded2884
 
-single2851:
+single2883:
 	FMOVS 16(R21), F0
 
-loaded2852:
+loaded2884:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2853
+	TBZ $1, R20, single2885
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2854
+	TBZ $0, R20, loaded2886
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2854
+	B loaded2886
 
-single2853:
+single2885:
 	FMOVS 16(R21), F0
 
-loaded2854:
+loaded2886:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2855
+	TBZ $1, R20, single2887
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2856
+	TBZ $0, R20, loaded2888
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2856
+	B loaded2888
 
-single2855:
+single2887:
 	FMOVS 16(R21), F0
 
-loaded2856:
+loaded2888:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2857
+	TBZ $1, R20, single2889
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2858
+	TBZ $0, R20, loaded2890
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2858
+	B loaded2890
 
-single2857:
+single2889:
 	FMOVS 16(R21), F0
 
-loaded2858:
+loaded2890:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2859
+	TBZ $1, R20, single2891
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2860
+	TBZ $0, R20, loaded2892
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2860
+	B loaded2892
 
-single2859:
+single2891:
 	FMOVS 16(R21), F0
 
-loaded2860:
+loaded2892:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -58003,17 +58756,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2861
+	TBZ $1, R20, single2893
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2862
+	TBZ $0, R20, loaded2894
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2862
+	B loaded2894
 
-single2861:
+single2893:
 	FMOVS 16(R21), F0
 
-loaded2862:
+loaded2894:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -58053,82 +58806,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2863
+	TBZ $1, R20, single2895
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2864
+	TBZ $0, R20, stored2896
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2864
+	B stored2896
 
-single2863:
+single2895:
 	FMOVS F30, 16(R21)
 
-stored2864:
+stored2896:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2865
+	TBZ $1, R20, single2897
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2866
+	TBZ $0, R20, stored2898
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2866
+	B stored2898
 
-single2865:
+single2897:
 	FMOVS F28, 16(R21)
 
-stored2866:
+stored2898:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2867
+	TBZ $1, R20, single2899
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2868
+	TBZ $0, R20, stored2900
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2868
+	B stored2900
 
-single2867:
+single2899:
 	FMOVS F26, 16(R21)
 
-stored2868:
+stored2900:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2869
+	TBZ $1, R20, single2901
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2870
+	TBZ $0, R20, stored2902
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2870
+	B stored2902
 
-single2869:
+single2901:
 	FMOVS F24, 16(R21)
 
-stored2870:
+stored2902:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2871
+	TBZ $1, R20, single2903
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2872
+	TBZ $0, R20, stored2904
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2872
+	B stored2904
 
-single2871:
+single2903:
 	FMOVS F22, 16(R21)
 
-stored2872:
+stored2904:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2873
+	TBZ $1, R20, single2905
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2874
+	TBZ $0, R20, stored2906
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2874
+	B stored2906
 
-single2873:
+single2905:
 	FMOVS F20, 16(R21)
 
-stored2874:
+stored2906:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58350,17 +59103,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2875
+	TBZ $1, R20, single2907
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2876
+	TBZ $0, R20, loaded2908
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2876
+	B loaded2908
 
-single2875:
+single2907:
 	FMOVS 0(R10), F0
 
-loaded2876:
+loaded2908:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -58378,118 +59131,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2877
+	TBZ $1, R20, single2909
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2878
+	TBZ $0, R20, loaded2910
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2878
+	B loaded2910
 
-single2877:
+single2909:
 	FMOVS 0(R21), F0
 
-loaded2878:
+loaded2910:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2879
+	TBZ $1, R20, single2911
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2880
+	TBZ $0, R20, loaded2912
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2880
+	B loaded2912
 
-single2879:
+single2911:
 	FMOVS 0(R21), F0
 
-loaded2880:
+loaded2912:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2881
+	TBZ $1, R20, single2913
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2882
+	TBZ $0, R20, loaded2914
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2882
+	B loaded2914
 
-single2881:
+single2913:
 	FMOVS 0(R21), F0
 
-loaded2882:
+loaded2914:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2883
+	TBZ $1, R20, single2915
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2884
+	TBZ $0, R20, loaded2916
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2884
+	B loaded2916
 
-single2883:
+single2915:
 	FMOVS 0(R21), F0
 
-loaded2884:
+loaded2916:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2885
+	TBZ $1, R20, single2917
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2886
+	TBZ $0, R20, loaded2918
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2886
+	B loaded2918
 
-single2885:
+single2917:
 	FMOVS 0(R21), F0
 
-loaded2886:
+loaded2918:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2887
+	TBZ $1, R20, single2919
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2888
+	TBZ $0, R20, loaded2920
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2888
+	B loaded2920
 
-single2887:
+single2919:
 	FMOVS 0(R21), F0
 
-loaded2888:
+loaded2920:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2889
+	TBZ $1, R20, single2921
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2890
+	TBZ $0, R20, loaded2922
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2890
+	B loaded2922
 
-single2889:
+single2921:
 	FMOVS 0(R21), F0
 
-loaded2890:
+loaded2922:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2891
+	TBZ $1, R20, single2923
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2892
+	TBZ $0, R20, loaded2924
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2892
+	B loaded2924
 
-single2891:
+single2923:
 	FMOVS 0(R21), F0
 
-loaded2892:
+loaded2924:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -58519,89 +59272,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2893
+	TBZ $1, R20, single2925
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2894
+	TBZ $0, R20, stored2926
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2894
+	B stored2926
 
-single2893:
+single2925:
 	FMOVS F31, 0(R21)
 
-stored2894:
+stored2926:
 	ADD R13, R21
-	TBZ $1, R20, single2895
+	TBZ $1, R20, single2927
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2896
+	TBZ $0, R20, stored2928
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2896
+	B stored2928
 
-single2895:
+single2927:
 	FMOVS F30, 0(R21)
 
-stored2896:
+stored2928:
 	ADD R13, R21
-	TBZ $1, R20, single2897
+	TBZ $1, R20, single2929
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2898
+	TBZ $0, R20, stored2930
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2898
+	B stored2930
 
-single2897:
+single2929:
 	FMOVS F29, 0(R21)
 
-stored2898:
+stored2930:
 	ADD R13, R21
-	TBZ $1, R20, single2899
+	TBZ $1, R20, single2931
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2900
+	TBZ $0, R20, stored2932
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2900
+	B stored2932
 
-single2899:
+single2931:
 	FMOVS F28, 0(R21)
 
-stored2900:
+stored2932:
 	ADD R13, R21
-	TBZ $1, R20, single2901
+	TBZ $1, R20, single2933
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2902
+	TBZ $0, R20, stored2934
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2902
+	B stored2934
 
-single2901:
+single2933:
 	FMOVS F27, 0(R21)
 
-stored2902:
+stored2934:
 	ADD R13, R21
-	TBZ $1, R20, single2903
+	TBZ $1, R20, single2935
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2904
+	TBZ $0, R20, stored2936
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2904
+	B stored2936
 
-single2903:
+single2935:
 	FMOVS F26, 0(R21)
 
-stored2904:
+stored2936:
 	ADD R13, R21
-	TBZ $1, R20, single2905
+	TBZ $1, R20, single2937
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2906
+	TBZ $0, R20, stored2938
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2906
+	B stored2938
 
-single2905:
+single2937:
 	FMOVS F25, 0(R21)
 
-stored2906:
+stored2938:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -58896,17 +59649,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2907
+	TBZ $1, R20, single2939
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2908
+	TBZ $0, R20, loaded2940
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2908
+	B loaded2940
 
-single2907:
+single2939:
 	FMOVS 16(R10), F1
 
-loaded2908:
+loaded2940:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -58934,119 +59687,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2909
+	TBZ $1, R20, single2941
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2910
+	TBZ $0, R20, loaded2942
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2910
+	B loaded2942
 
-single2909:
+single2941:
 	FMOVS 16(R21), F0
 
-loaded2910:
+loaded2942:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2911
+	TBZ $1, R20, single2943
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2912
+	TBZ $0, R20, loaded2944
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2912
+	B loaded2944
 
-single2911:
+single2943:
 	FMOVS 16(R21), F0
 
-loaded2912:
+loaded2944:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2913
+	TBZ $1, R20, single2945
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2914
+	TBZ $0, R20, loaded2946
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2914
+	B loaded2946
 
-single2913:
+single2945:
 	FMOVS 16(R21), F0
 
-loaded2914:
+loaded2946:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2915
+	TBZ $1, R20, single2947
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2916
+	TBZ $0, R20, loaded2948
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2916
+	B loaded2948
 
-single2915:
+single2947:
 	FMOVS 16(R21), F0
 
-loaded2916:
+loaded2948:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2917
+	TBZ $1, R20, single2949
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2918
+	TBZ $0, R20, loaded2950
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2918
+	B loaded2950
 
-single2917:
+single2949:
 	FMOVS 16(R21), F0
 
-loaded2918:
+loaded2950:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2919
+	TBZ $1, R20, single2951
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2920
+	TBZ $0, R20, loaded2952
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2920
+	B loaded2952
 
-single2919:
+single2951:
 	FMOVS 16(R21), F0
 
-loaded2920:
+loaded2952:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2921
+	TBZ $1, R20, single2953
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2922
+	TBZ $0, R20, loaded2954
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2922
+	B loaded2954
 
-single2921:
+single2953:
 	FMOVS 16(R21), F0
 
-loaded2922:
+loaded2954:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -59061,17 +59814,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2923
+	TBZ $1, R20, single2955
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2924
+	TBZ $0, R20, loaded2956
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2924
+	B loaded2956
 
-single2923:
+single2955:
 	FMOVS 16(R21), F0
 
-loaded2924:
+loaded2956:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -59116,95 +59869,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2925
+	TBZ $1, R20, single2957
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2926
+	TBZ $0, R20, stored2958
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2926
+	B stored2958
 
-single2925:
+single2957:
 	FMOVS F30, 16(R21)
 
-stored2926:
+stored2958:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2927
+	TBZ $1, R20, single2959
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2928
+	TBZ $0, R20, stored2960
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2928
+	B stored2960
 
-single2927:
+single2959:
 	FMOVS F28, 16(R21)
 
-stored2928:
+stored2960:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2929
+	TBZ $1, R20, single2961
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2930
+	TBZ $0, R20, stored2962
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2930
+	B stored2962
 
-single2929:
+single2961:
 	FMOVS F26, 16(R21)
 
-stored2930:
+stored2962:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2931
+	TBZ $1, R20, single2963
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2932
+	TBZ $0, R20, stored2964
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2932
+	B stored2964
 
-single2931:
+single2963:
 	FMOVS F24, 16(R21)
 
-stored2932:
+stored2964:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2933
+	TBZ $1, R20, single2965
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2934
+	TBZ $0, R20, stored2966
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2934
+	B stored2966
 
-single2933:
+single2965:
 	FMOVS F22, 16(R21)
 
-stored2934:
+stored2966:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2935
+	TBZ $1, R20, single2967
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2936
+	TBZ $0, R20, stored2968
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2936
+	B stored2968
 
-single2935:
+single2967:
 	FMOVS F20, 16(R21)
 
-stored2936:
+stored2968:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2937
+	TBZ $1, R20, single2969
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2938
+	TBZ $0, R20, stored2970
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2938
+	B stored2970
 
-single2937:
+single2969:
 	FMOVS F18, 16(R21)
 
-stored2938:
+stored2970:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -59434,17 +60187,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2939
+	TBZ $1, R20, single2971
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2940
+	TBZ $0, R20, loaded2972
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2940
+	B loaded2972
 
-single2939:
+single2971:
 	FMOVS 0(R10), F0
 
-loaded2940:
+loaded2972:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -59463,132 +60216,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2941
+	TBZ $1, R20, single2973
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2942
+	TBZ $0, R20, loaded2974
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2942
+	B loaded2974
 
-single2941:
+single2973:
 	FMOVS 0(R21), F0
 
-loaded2942:
+loaded2974:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2943
+	TBZ $1, R20, single2975
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2944
+	TBZ $0, R20, loaded2976
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2944
+	B loaded2976
 
-single2943:
+single2975:
 	FMOVS 0(R21), F0
 
-loaded2944:
+loaded2976:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2945
+	TBZ $1, R20, single2977
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2946
+	TBZ $0, R20, loaded2978
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2946
+	B loaded2978
 
-single2945:
+single2977:
 	FMOVS 0(R21), F0
 
-loaded2946:
+loaded2978:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2947
+	TBZ $1, R20, single2979
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2948
+	TBZ $0, R20, loaded2980
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2948
+	B loaded2980
 
-single2947:
+single2979:
 	FMOVS 0(R21), F0
 
-loaded2948:
+loaded2980:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2949
+	TBZ $1, R20, single2981
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2950
+	TBZ $0, R20, loaded2982
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2950
+	B loaded2982
 
-single2949:
+single2981:
 	FMOVS 0(R21), F0
 
-loaded2950:
+loaded2982:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2951
+	TBZ $1, R20, single2983
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2952
+	TBZ $0, R20, loaded2984
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2952
+	B loaded2984
 
-single2951:
+single2983:
 	FMOVS 0(R21), F0
 
-loaded2952:
+loaded2984:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2953
+	TBZ $1, R20, single2985
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2954
+	TBZ $0, R20, loaded2986
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2954
+	B loaded2986
 
-single2953:
+single2985:
 	FMOVS 0(R21), F0
 
-loaded2954:
+loaded2986:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2955
+	TBZ $1, R20, single2987
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2956
+	TBZ $0, R20, loaded2988
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2956
+	B loaded2988
 
-single2955:
+single2987:
 	FMOVS 0(R21), F0
 
-loaded2956:
+loaded2988:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single2957
+	TBZ $1, R20, single2989
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2958
+	TBZ $0, R20, loaded2990
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2958
+	B loaded2990
 
-single2957:
+single2989:
 	FMOVS 0(R21), F0
 
-loaded2958:
+loaded2990:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -59621,101 +60374,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2959
+	TBZ $1, R20, single2991
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2960
+	TBZ $0, R20, stored2992
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2960
+	B stored2992
 
-single2959:
+single2991:
 	FMOVS F31, 0(R21)
 
-stored2960:
+stored2992:
 	ADD R13, R21
-	TBZ $1, R20, single2961
+	TBZ $1, R20, single2993
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2962
+	TBZ $0, R20, stored2994
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2962
+	B stored2994
 
-single2961:
+single2993:
 	FMOVS F30, 0(R21)
 
-stored2962:
+stored2994:
 	ADD R13, R21
-	TBZ $1, R20, single2963
+	TBZ $1, R20, single2995
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2964
+	TBZ $0, R20, stored2996
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2964
+	B stored2996
 
-single2963:
+single2995:
 	FMOVS F29, 0(R21)
 
-stored2964:
+stored2996:
 	ADD R13, R21
-	TBZ $1, R20, single2965
+	TBZ $1, R20, single2997
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2966
+	TBZ $0, R20, stored2998
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2966
+	B stored2998
 
-single2965:
+single2997:
 	FMOVS F28, 0(R21)
 
-stored2966:
+stored2998:
 	ADD R13, R21
-	TBZ $1, R20, single2967
+	TBZ $1, R20, single2999
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2968
+	TBZ $0, R20, stored3000
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2968
+	B stored3000
 
-single2967:
+single2999:
 	FMOVS F27, 0(R21)
 
-stored2968:
+stored3000:
 	ADD R13, R21
-	TBZ $1, R20, single2969
+	TBZ $1, R20, single3001
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2970
+	TBZ $0, R20, stored3002
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2970
+	B stored3002
 
-single2969:
+single3001:
 	FMOVS F26, 0(R21)
 
-stored2970:
+stored3002:
 	ADD R13, R21
-	TBZ $1, R20, single2971
+	TBZ $1, R20, single3003
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2972
+	TBZ $0, R20, stored3004
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2972
+	B stored3004
 
-single2971:
+single3003:
 	FMOVS F25, 0(R21)
 
-stored2972:
+stored3004:
 	ADD R13, R21
-	TBZ $1, R20, single2973
+	TBZ $1, R20, single3005
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2974
+	TBZ $0, R20, stored3006
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2974
+	B stored3006
 
-single2973:
+single3005:
 	FMOVS F24, 0(R21)
 
-stored2974:
+stored3006:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60028,17 +60781,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2975
+	TBZ $1, R20, single3007
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2976
+	TBZ $0, R20, loaded3008
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2976
+	B loaded3008
 
-single2975:
+single3007:
 	FMOVS 16(R10), F1
 
-loaded2976:
+loaded3008:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -60068,136 +60821,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2977
+	TBZ $1, R20, single3009
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2978
+	TBZ $0, R20, loaded3010
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2978
+	B loaded3010
 
-single2977:
+single3009:
 	FMOVS 16(R21), F0
 
-loaded2978:
+loaded3010:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2979
+	TBZ $1, R20, single3011
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2980
+	TBZ $0, R20, loaded3012
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2980
+	B loaded3012
 
-single2979:
+single3011:
 	FMOVS 16(R21), F0
 
-loaded2980:
+loaded3012:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2981
+	TBZ $1, R20, single3013
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2982
+	TBZ $0, R20, loaded3014
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2982
+	B loaded3014
 
-single2981:
+single3013:
 	FMOVS 16(R21), F0
 
-loaded2982:
+loaded3014:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2983
+	TBZ $1, R20, single3015
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2984
+	TBZ $0, R20, loaded3016
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2984
+	B loaded3016
 
-single2983:
+single3015:
 	FMOVS 16(R21), F0
 
-loaded2984:
+loaded3016:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2985
+	TBZ $1, R20, single3017
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2986
+	TBZ $0, R20, loaded3018
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2986
+	B loaded3018
 
-single2985:
+single3017:
 	FMOVS 16(R21), F0
 
-loaded2986:
+loaded3018:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2987
+	TBZ $1, R20, single3019
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2988
+	TBZ $0, R20, loaded3020
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2988
+	B loaded3020
 
-single2987:
+single3019:
 	FMOVS 16(R21), F0
 
-loaded2988:
+loaded3020:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2989
+	TBZ $1, R20, single3021
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2990
+	TBZ $0, R20, loaded3022
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2990
+	B loaded3022
 
-single2989:
+single3021:
 	FMOVS 16(R21), F0
 
-loaded2990:
+loaded3022:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2991
+	TBZ $1, R20, single3023
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2992
+	TBZ $0, R20, loaded3024
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2992
+	B loaded3024
 
-single2991:
+single3023:
 	FMOVS 16(R21), F0
 
-loaded2992:
+loaded3024:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -60213,17 +60966,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2993
+	TBZ $1, R20, single3025
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2994
+	TBZ $0, R20, loaded3026
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2994
+	B loaded3026
 
-single2993:
+single3025:
 	FMOVS 16(R21), F0
 
-loaded2994:
+loaded3026:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -60273,108 +61026,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2995
+	TBZ $1, R20, single3027
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2996
+	TBZ $0, R20, stored3028
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2996
+	B stored3028
 
-single2995:
+single3027:
 	FMOVS F30, 16(R21)
 
-stored2996:
+stored3028:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2997
+	TBZ $1, R20, single3029
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2998
+	TBZ $0, R20, stored3030
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2998
+	B stored3030
 
-single2997:
+single3029:
 	FMOVS F28, 16(R21)
 
-stored2998:
+stored3030:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2999
+	TBZ $1, R20, single3031
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3000
+	TBZ $0, R20, stored3032
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3000
+	B stored3032
 
-single2999:
+single3031:
 	FMOVS F26, 16(R21)
 
-stored3000:
+stored3032:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3001
+	TBZ $1, R20, single3033
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3002
+	TBZ $0, R20, stored3034
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3002
+	B stored3034
 
-single3001:
+single3033:
 	FMOVS F24, 16(R21)
 
-stored3002:
+stored3034:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3003
+	TBZ $1, R20, single3035
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3004
+	TBZ $0, R20, stored3036
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3004
+	B stored3036
 
-single3003:
+single3035:
 	FMOVS F22, 16(R21)
 
-stored3004:
+stored3036:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3005
+	TBZ $1, R20, single3037
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3006
+	TBZ $0, R20, stored3038
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3006
+	B stored3038
 
-single3005:
+single3037:
 	FMOVS F20, 16(R21)
 
-stored3006:
+stored3038:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3007
+	TBZ $1, R20, single3039
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3008
+	TBZ $0, R20, stored3040
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3008
+	B stored3040
 
-single3007:
+single3039:
 	FMOVS F18, 16(R21)
 
-stored3008:
+stored3040:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single3009
+	TBZ $1, R20, single3041
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored3010
+	TBZ $0, R20, stored3042
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored3010
+	B stored3042
 
-single3009:
+single3041:
 	FMOVS F16, 16(R21)
 
-stored3010:
+stored3042:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -60920,29 +61673,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single3011
+	TBZ $1, R20, single3043
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3012
+	TBZ $0, R20, loaded3044
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3012
+	B loaded3044
 
-single3011:
+single3043:
 	FMOVS 0(R10), F0
 
-loaded3012:
+loaded3044:
 	ADD R12, R10
-	TBZ $1, R20, single3013
+	TBZ $1, R20, single3045
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3014
+	TBZ $0, R20, loaded3046
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3014
+	B loaded3046
 
-single3013:
+single3045:
 	FMOVS 0(R0), F1
 
-loaded3014:
+loaded3046:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -60954,34 +61707,34 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3015
+	TBZ $1, R20, single3047
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3016
+	TBZ $0, R20, loaded3048
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3016
+	B loaded3048
 
-single3015:
+single3047:
 	FMOVS 0(R21), F0
 
-loaded3016:
+loaded3048:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3017
+	TBZ $1, R20, single3049
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3018
+	TBZ $0, R20, loaded3050
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3018
+	B loaded3050
 
-single3017:
+single3049:
 	FMOVS 0(R21), F0
 
-loaded3018:
+loaded3050:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 rectify:
@@ -60993,17 +61746,17 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3019
+	TBZ $1, R20, single3051
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3020
+	TBZ $0, R20, stored3052
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3020
+	B stored3052
 
-single3019:
+single3051:
 	FMOVS F31, 0(R21)
 
-stored3020:
+stored3052:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61161,31 +61914,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3021
+	TBZ $1, R20, single3053
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3022
+	TBZ $0, R20, loaded3054
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3022
+	B loaded3054
 
-single3021:
+single3053:
 	FMOVS 16(R10), F1
 
-loaded3022:
+loaded3054:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3023
+	TBZ $1, R20, single3055
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3024
+	TBZ $0, R20, loaded3056
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3024
+	B loaded3056
 
-single3023:
+single3055:
 	FMOVS 16(R0), F3
 
-loaded3024:
+loaded3056:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -61200,17 +61953,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3025
+	TBZ $1, R20, single3057
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3026
+	TBZ $0, R20, loaded3058
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3026
+	B loaded3058
 
-single3025:
+single3057:
 	FMOVS 16(R21), F0
 
-loaded3026:
+loaded3058:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -61219,17 +61972,17 @@ bias:
 	CBZ R21, rectify
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single3027
+	TBZ $1, R20, single3059
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3028
+	TBZ $0, R20, loaded3060
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3028
+	B loaded3060
 
-single3027:
+single3059:
 	FMOVS 16(R21), F0
 
-loaded3028:
+loaded3060:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 rectify:
@@ -61244,17 +61997,17 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3029
+	TBZ $1, R20, single3061
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3030
+	TBZ $0, R20, stored3062
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3030
+	B stored3062
 
-single3029:
+single3061:
 	FMOVS F30, 16(R21)
 
-stored3030:
+stored3062:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61415,42 +62168,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single3031
+	TBZ $1, R20, single3063
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3032
+	TBZ $0, R20, loaded3064
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3032
+	B loaded3064
 
-single3031:
+single3063:
 	FMOVS 0(R10), F0
 
-loaded3032:
+loaded3064:
 	ADD R12, R10
-	TBZ $1, R20, single3033
+	TBZ $1, R20, single3065
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3034
+	TBZ $0, R20, loaded3066
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3034
+	B loaded3066
 
-single3033:
+single3065:
 	FMOVS 0(R0), F1
 
-loaded3034:
+loaded3066:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3035
+	TBZ $1, R20, single3067
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3036
+	TBZ $0, R20, loaded3068
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3036
+	B loaded3068
 
-single3035:
+single3067:
 	FMOVS 0(R1), F2
 
-loaded3036:
+loaded3068:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -61462,48 +62215,48 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3037
+	TBZ $1, R20, single3069
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3038
+	TBZ $0, R20, loaded3070
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3038
+	B loaded3070
 
-single3037:
+single3069:
 	FMOVS 0(R21), F0
 
-loaded3038:
+loaded3070:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3039
+	TBZ $1, R20, single3071
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3040
+	TBZ $0, R20, loaded3072
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3040
+	B loaded3072
 
-single3039:
+single3071:
 	FMOVS 0(R21), F0
 
-loaded3040:
+loaded3072:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3041
+	TBZ $1, R20, single3073
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3042
+	TBZ $0, R20, loaded3074
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3042
+	B loaded3074
 
-single3041:
+single3073:
 	FMOVS 0(R21), F0
 
-loaded3042:
+loaded3074:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
@@ -61518,29 +62271,29 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3043
+	TBZ $1, R20, single3075
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3044
+	TBZ $0, R20, stored3076
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3044
+	B stored3076
 
-single3043:
+single3075:
 	FMOVS F31, 0(R21)
 
-stored3044:
+stored3076:
 	ADD R13, R21
-	TBZ $1, R20, single3045
+	TBZ $1, R20, single3077
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3046
+	TBZ $0, R20, stored3078
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3046
+	B stored3078
 
-single3045:
+single3077:
 	FMOVS F30, 0(R21)
 
-stored3046:
+stored3078:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -61727,46 +62480,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3047
+	TBZ $1, R20, single3079
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3048
+	TBZ $0, R20, loaded3080
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3048
+	B loaded3080
 
-single3047:
+single3079:
 	FMOVS 16(R10), F1
 
-loaded3048:
+loaded3080:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3049
+	TBZ $1, R20, single3081
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3050
+	TBZ $0, R20, loaded3082
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3050
+	B loaded3082
 
-single3049:
+single3081:
 	FMOVS 16(R0), F3
 
-loaded3050:
+loaded3082:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3051
+	TBZ $1, R20, single3083
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3052
+	TBZ $0, R20, loaded3084
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3052
+	B loaded3084
 
-single3051:
+single3083:
 	FMOVS 16(R1), F4
 
-loaded3052:
+loaded3084:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -61781,34 +62534,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3053
+	TBZ $1, R20, single3085
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3054
+	TBZ $0, R20, loaded3086
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3054
+	B loaded3086
 
-single3053:
+single3085:
 	FMOVS 16(R21), F0
 
-loaded3054:
+loaded3086:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3055
+	TBZ $1, R20, single3087
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3056
+	TBZ $0, R20, loaded3088
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3056
+	B loaded3088
 
-single3055:
+single3087:
 	FMOVS 16(R21), F0
 
-loaded3056:
+loaded3088:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -61818,17 +62571,17 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single3057
+	TBZ $1, R20, single3089
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3058
+	TBZ $0, R20, loaded3090
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3058
+	B loaded3090
 
-single3057:
+single3089:
 	FMOVS 16(R21), F0
 
-loaded3058:
+loaded3090:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
@@ -61848,30 +62601,30 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3059
+	TBZ $1, R20, single3091
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3060
+	TBZ $0, R20, stored3092
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3060
+	B stored3092
 
-single3059:
+single3091:
 	FMOVS F30, 16(R21)
 
-stored3060:
+stored3092:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3061
+	TBZ $1, R20, single3093
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3062
+	TBZ $0, R20, stored3094
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3062
+	B stored3094
 
-single3061:
+single3093:
 	FMOVS F28, 16(R21)
 
-stored3062:
+stored3094:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62050,55 +62803,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single3063
+	TBZ $1, R20, single3095
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3064
+	TBZ $0, R20, loaded3096
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3064
+	B loaded3096
 
-single3063:
+single3095:
 	FMOVS 0(R10), F0
 
-loaded3064:
+loaded3096:
 	ADD R12, R10
-	TBZ $1, R20, single3065
+	TBZ $1, R20, single3097
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3066
+	TBZ $0, R20, loaded3098
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3066
+	B loaded3098
 
-single3065:
+single3097:
 	FMOVS 0(R0), F1
 
-loaded3066:
+loaded3098:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3067
+	TBZ $1, R20, single3099
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3068
+	TBZ $0, R20, loaded3100
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3068
+	B loaded3100
 
-single3067:
+single3099:
 	FMOVS 0(R1), F2
 
-loaded3068:
+loaded3100:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3069
+	TBZ $1, R20, single3101
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3070
+	TBZ $0, R20, loaded3102
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3070
+	B loaded3102
 
-single3069:
+single3101:
 	FMOVS 0(R2), F3
 
-loaded3070:
+loaded3102:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -62110,62 +62863,62 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3071
+	TBZ $1, R20, single3103
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3072
+	TBZ $0, R20, loaded3104
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3072
+	B loaded3104
 
-single3071:
+single3103:
 	FMOVS 0(R21), F0
 
-loaded3072:
+loaded3104:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3073
+	TBZ $1, R20, single3105
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3074
+	TBZ $0, R20, loaded3106
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3074
+	B loaded3106
 
-single3073:
+single3105:
 	FMOVS 0(R21), F0
 
-loaded3074:
+loaded3106:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3075
+	TBZ $1, R20, single3107
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3076
+	TBZ $0, R20, loaded3108
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3076
+	B loaded3108
 
-single3075:
+single3107:
 	FMOVS 0(R21), F0
 
-loaded3076:
+loaded3108:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3077
+	TBZ $1, R20, single3109
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3078
+	TBZ $0, R20, loaded3110
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3078
+	B loaded3110
 
-single3077:
+single3109:
 	FMOVS 0(R21), F0
 
-loaded3078:
+loaded3110:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -62183,41 +62936,41 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3079
+	TBZ $1, R20, single3111
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3080
+	TBZ $0, R20, stored3112
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3080
+	B stored3112
 
-single3079:
+single3111:
 	FMOVS F31, 0(R21)
 
-stored3080:
+stored3112:
 	ADD R13, R21
-	TBZ $1, R20, single3081
+	TBZ $1, R20, single3113
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3082
+	TBZ $0, R20, stored3114
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3082
+	B stored3114
 
-single3081:
+single3113:
 	FMOVS F30, 0(R21)
 
-stored3082:
+stored3114:
 	ADD R13, R21
-	TBZ $1, R20, single3083
+	TBZ $1, R20, single3115
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3084
+	TBZ $0, R20, stored3116
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3084
+	B stored3116
 
-single3083:
+single3115:
 	FMOVS F29, 0(R21)
 
-stored3084:
+stored3116:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62433,61 +63186,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3085
+	TBZ $1, R20, single3117
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3086
+	TBZ $0, R20, loaded3118
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3086
+	B loaded3118
 
-single3085:
+single3117:
 	FMOVS 16(R10), F1
 
-loaded3086:
+loaded3118:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3087
+	TBZ $1, R20, single3119
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3088
+	TBZ $0, R20, loaded3120
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3088
+	B loaded3120
 
-single3087:
+single3119:
 	FMOVS 16(R0), F3
 
-loaded3088:
+loaded3120:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3089
+	TBZ $1, R20, single3121
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3090
+	TBZ $0, R20, loaded3122
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3090
+	B loaded3122
 
-single3089:
+single3121:
 	FMOVS 16(R1), F4
 
-loaded3090:
+loaded3122:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3091
+	TBZ $1, R20, single3123
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3092
+	TBZ $0, R20, loaded3124
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3092
+	B loaded3124
 
-single3091:
+single3123:
 	FMOVS 16(R2), F5
 
-loaded3092:
+loaded3124:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -62502,51 +63255,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3093
+	TBZ $1, R20, single3125
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3094
+	TBZ $0, R20, loaded3126
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3094
+	B loaded3126
 
-single3093:
+single3125:
 	FMOVS 16(R21), F0
 
-loaded3094:
+loaded3126:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3095
+	TBZ $1, R20, single3127
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3096
+	TBZ $0, R20, loaded3128
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3096
+	B loaded3128
 
-single3095:
+single3127:
 	FMOVS 16(R21), F0
 
-loaded3096:
+loaded3128:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3097
+	TBZ $1, R20, single3129
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3098
+	TBZ $0, R20, loaded3130
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3098
+	B loaded3130
 
-single3097:
+single3129:
 	FMOVS 16(R21), F0
 
-loaded3098:
+loaded3130:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -62557,17 +63310,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single3099
+	TBZ $1, R20, single3131
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3100
+	TBZ $0, R20, loaded3132
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3100
+	B loaded3132
 
-single3099:
+single3131:
 	FMOVS 16(R21), F0
 
-loaded3100:
+loaded3132:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -62592,43 +63345,43 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3101
+	TBZ $1, R20, single3133
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3102
+	TBZ $0, R20, stored3134
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3102
+	B stored3134
 
-single3101:
+single3133:
 	FMOVS F30, 16(R21)
 
-stored3102:
+stored3134:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3103
+	TBZ $1, R20, single3135
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3104
+	TBZ $0, R20, stored3136
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3104
+	B stored3136
 
-single3103:
+single3135:
 	FMOVS F28, 16(R21)
 
-stored3104:
+stored3136:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3105
+	TBZ $1, R20, single3137
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3106
+	TBZ $0, R20, stored3138
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3106
+	B stored3138
 
-single3105:
+single3137:
 	FMOVS F26, 16(R21)
 
-stored3106:
+stored3138:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -62825,68 +63578,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single3107
+	TBZ $1, R20, single3139
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3108
+	TBZ $0, R20, loaded3140
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3108
+	B loaded3140
 
-single3107:
+single3139:
 	FMOVS 0(R10), F0
 
-loaded3108:
+loaded3140:
 	ADD R12, R10
-	TBZ $1, R20, single3109
+	TBZ $1, R20, single3141
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3110
+	TBZ $0, R20, loaded3142
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3110
+	B loaded3142
 
-single3109:
+single3141:
 	FMOVS 0(R0), F1
 
-loaded3110:
+loaded3142:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3111
+	TBZ $1, R20, single3143
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3112
+	TBZ $0, R20, loaded3144
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3112
+	B loaded3144
 
-single3111:
+single3143:
 	FMOVS 0(R1), F2
 
-loaded3112:
+loaded3144:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3113
+	TBZ $1, R20, single3145
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3114
+	TBZ $0, R20, loaded3146
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3114
+	B loaded3146
 
-single3113:
+single3145:
 	FMOVS 0(R2), F3
 
-loaded3114:
+loaded3146:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3115
+	TBZ $1, R20, single3147
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3116
+	TBZ $0, R20, loaded3148
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3116
+	B loaded3148
 
-single3115:
+single3147:
 	FMOVS 0(R3), F4
 
-loaded3116:
+loaded3148:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -62898,76 +63651,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3117
+	TBZ $1, R20, single3149
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3118
+	TBZ $0, R20, loaded3150
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3118
+	B loaded3150
 
-single3117:
+single3149:
 	FMOVS 0(R21), F0
 
-loaded3118:
+loaded3150:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3119
+	TBZ $1, R20, single3151
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3120
+	TBZ $0, R20, loaded3152
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3120
+	B loaded3152
 
-single3119:
+single3151:
 	FMOVS 0(R21), F0
 
-loaded3120:
+loaded3152:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3121
+	TBZ $1, R20, single3153
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3122
+	TBZ $0, R20, loaded3154
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3122
+	B loaded3154
 
-single3121:
+single3153:
 	FMOVS 0(R21), F0
 
-loaded3122:
+loaded3154:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3123
+	TBZ $1, R20, single3155
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3124
+	TBZ $0, R20, loaded3156
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3124
+	B loaded3156
 
-single3123:
+single3155:
 	FMOVS 0(R21), F0
 
-loaded3124:
+loaded3156:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3125
+	TBZ $1, R20, single3157
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3126
+	TBZ $0, R20, loaded3158
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3126
+	B loaded3158
 
-single3125:
+single3157:
 	FMOVS 0(R21), F0
 
-loaded3126:
+loaded3158:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -62988,53 +63741,53 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3127
+	TBZ $1, R20, single3159
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3128
+	TBZ $0, R20, stored3160
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3128
+	B stored3160
 
-single3127:
+single3159:
 	FMOVS F31, 0(R21)
 
-stored3128:
+stored3160:
 	ADD R13, R21
-	TBZ $1, R20, single3129
+	TBZ $1, R20, single3161
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3130
+	TBZ $0, R20, stored3162
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3130
+	B stored3162
 
-single3129:
+single3161:
 	FMOVS F30, 0(R21)
 
-stored3130:
+stored3162:
 	ADD R13, R21
-	TBZ $1, R20, single3131
+	TBZ $1, R20, single3163
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3132
+	TBZ $0, R20, stored3164
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3132
+	B stored3164
 
-single3131:
+single3163:
 	FMOVS F29, 0(R21)
 
-stored3132:
+stored3164:
 	ADD R13, R21
-	TBZ $1, R20, single3133
+	TBZ $1, R20, single3165
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3134
+	TBZ $0, R20, stored3166
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3134
+	B stored3166
 
-single3133:
+single3165:
 	FMOVS F28, 0(R21)
 
-stored3134:
+stored3166:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63279,76 +64032,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3135
+	TBZ $1, R20, single3167
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3136
+	TBZ $0, R20, loaded3168
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3136
+	B loaded3168
 
-single3135:
+single3167:
 	FMOVS 16(R10), F1
 
-loaded3136:
+loaded3168:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3137
+	TBZ $1, R20, single3169
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3138
+	TBZ $0, R20, loaded3170
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3138
+	B loaded3170
 
-single3137:
+single3169:
 	FMOVS 16(R0), F3
 
-loaded3138:
+loaded3170:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3139
+	TBZ $1, R20, single3171
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3140
+	TBZ $0, R20, loaded3172
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3140
+	B loaded3172
 
-single3139:
+single3171:
 	FMOVS 16(R1), F4
 
-loaded3140:
+loaded3172:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3141
+	TBZ $1, R20, single3173
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3142
+	TBZ $0, R20, loaded3174
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3142
+	B loaded3174
 
-single3141:
+single3173:
 	FMOVS 16(R2), F5
 
-loaded3142:
+loaded3174:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3143
+	TBZ $1, R20, single3175
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3144
+	TBZ $0, R20, loaded3176
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3144
+	B loaded3176
 
-single3143:
+single3175:
 	FMOVS 16(R3), F6
 
-loaded3144:
+loaded3176:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -63363,68 +64116,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3145
+	TBZ $1, R20, single3177
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3146
+	TBZ $0, R20, loaded3178
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3146
+	B loaded3178
 
-single3145:
+single3177:
 	FMOVS 16(R21), F0
 
-loaded3146:
+loaded3178:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3147
+	TBZ $1, R20, single3179
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3148
+	TBZ $0, R20, loaded3180
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3148
+	B loaded3180
 
-single3147:
+single3179:
 	FMOVS 16(R21), F0
 
-loaded3148:
+loaded3180:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3149
+	TBZ $1, R20, single3181
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3150
+	TBZ $0, R20, loaded3182
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3150
+	B loaded3182
 
-single3149:
+single3181:
 	FMOVS 16(R21), F0
 
-loaded3150:
+loaded3182:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3151
+	TBZ $1, R20, single3183
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3152
+	TBZ $0, R20, loaded3184
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3152
+	B loaded3184
 
-single3151:
+single3183:
 	FMOVS 16(R21), F0
 
-loaded3152:
+loaded3184:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -63436,17 +64189,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single3153
+	TBZ $1, R20, single3185
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3154
+	TBZ $0, R20, loaded3186
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3154
+	B loaded3186
 
-single3153:
+single3185:
 	FMOVS 16(R21), F0
 
-loaded3154:
+loaded3186:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -63476,56 +64229,56 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3155
+	TBZ $1, R20, single3187
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3156
+	TBZ $0, R20, stored3188
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3156
+	B stored3188
 
-single3155:
+single3187:
 	FMOVS F30, 16(R21)
 
-stored3156:
+stored3188:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3157
+	TBZ $1, R20, single3189
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3158
+	TBZ $0, R20, stored3190
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3158
+	B stored3190
 
-single3157:
+single3189:
 	FMOVS F28, 16(R21)
 
-stored3158:
+stored3190:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3159
+	TBZ $1, R20, single3191
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3160
+	TBZ $0, R20, stored3192
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3160
+	B stored3192
 
-single3159:
+single3191:
 	FMOVS F26, 16(R21)
 
-stored3160:
+stored3192:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3161
+	TBZ $1, R20, single3193
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3162
+	TBZ $0, R20, stored3194
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3162
+	B stored3194
 
-single3161:
+single3193:
 	FMOVS F24, 16(R21)
 
-stored3162:
+stored3194:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -63740,81 +64493,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single3163
+	TBZ $1, R20, single3195
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3164
+	TBZ $0, R20, loaded3196
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3164
+	B loaded3196
 
-single3163:
+single3195:
 	FMOVS 0(R10), F0
 
-loaded3164:
+loaded3196:
 	ADD R12, R10
-	TBZ $1, R20, single3165
+	TBZ $1, R20, single3197
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3166
+	TBZ $0, R20, loaded3198
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3166
+	B loaded3198
 
-single3165:
+single3197:
 	FMOVS 0(R0), F1
 
-loaded3166:
+loaded3198:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3167
+	TBZ $1, R20, single3199
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3168
+	TBZ $0, R20, loaded3200
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3168
+	B loaded3200
 
-single3167:
+single3199:
 	FMOVS 0(R1), F2
 
-loaded3168:
+loaded3200:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3169
+	TBZ $1, R20, single3201
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3170
+	TBZ $0, R20, loaded3202
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3170
+	B loaded3202
 
-single3169:
+single3201:
 	FMOVS 0(R2), F3
 
-loaded3170:
+loaded3202:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3171
+	TBZ $1, R20, single3203
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3172
+	TBZ $0, R20, loaded3204
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3172
+	B loaded3204
 
-single3171:
+single3203:
 	FMOVS 0(R3), F4
 
-loaded3172:
+loaded3204:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3173
+	TBZ $1, R20, single3205
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3174
+	TBZ $0, R20, loaded3206
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3174
+	B loaded3206
 
-single3173:
+single3205:
 	FMOVS 0(R4), F5
 
-loaded3174:
+loaded3206:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -63826,90 +64579,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3175
+	TBZ $1, R20, single3207
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3176
+	TBZ $0, R20, loaded3208
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3176
+	B loaded3208
 
-single3175:
+single3207:
 	FMOVS 0(R21), F0
 
-loaded3176:
+loaded3208:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3177
+	TBZ $1, R20, single3209
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3178
+	TBZ $0, R20, loaded3210
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3178
+	B loaded3210
 
-single3177:
+single3209:
 	FMOVS 0(R21), F0
 
-loaded3178:
+loaded3210:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3179
+	TBZ $1, R20, single3211
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3180
+	TBZ $0, R20, loaded3212
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3180
+	B loaded3212
 
-single3179:
+single3211:
 	FMOVS 0(R21), F0
 
-loaded3180:
+loaded3212:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3181
+	TBZ $1, R20, single3213
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3182
+	TBZ $0, R20, loaded3214
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3182
+	B loaded3214
 
-single3181:
+single3213:
 	FMOVS 0(R21), F0
 
-loaded3182:
+loaded3214:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3183
+	TBZ $1, R20, single3215
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3184
+	TBZ $0, R20, loaded3216
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3184
+	B loaded3216
 
-single3183:
+single3215:
 	FMOVS 0(R21), F0
 
-loaded3184:
+loaded3216:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3185
+	TBZ $1, R20, single3217
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3186
+	TBZ $0, R20, loaded3218
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3186
+	B loaded3218
 
-single3185:
+single3217:
 	FMOVS 0(R21), F0
 
-loaded3186:
+loaded3218:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -63933,65 +64686,65 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3187
+	TBZ $1, R20, single3219
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3188
+	TBZ $0, R20, stored3220
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3188
+	B stored3220
 
-single3187:
+single3219:
 	FMOVS F31, 0(R21)
 
-stored3188:
+stored3220:
 	ADD R13, R21
-	TBZ $1, R20, single3189
+	TBZ $1, R20, single3221
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3190
+	TBZ $0, R20, stored3222
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3190
+	B stored3222
 
-single3189:
+single3221:
 	FMOVS F30, 0(R21)
 
-stored3190:
+stored3222:
 	ADD R13, R21
-	TBZ $1, R20, single3191
+	TBZ $1, R20, single3223
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3192
+	TBZ $0, R20, stored3224
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3192
+	B stored3224
 
-single3191:
+single3223:
 	FMOVS F29, 0(R21)
 
-stored3192:
+stored3224:
 	ADD R13, R21
-	TBZ $1, R20, single3193
+	TBZ $1, R20, single3225
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3194
+	TBZ $0, R20, stored3226
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3194
+	B stored3226
 
-single3193:
+single3225:
 	FMOVS F28, 0(R21)
 
-stored3194:
+stored3226:
 	ADD R13, R21
-	TBZ $1, R20, single3195
+	TBZ $1, R20, single3227
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3196
+	TBZ $0, R20, stored3228
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3196
+	B stored3228
 
-single3195:
+single3227:
 	FMOVS F27, 0(R21)
 
-stored3196:
+stored3228:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64265,91 +65018,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3197
+	TBZ $1, R20, single3229
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3198
+	TBZ $0, R20, loaded3230
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3198
+	B loaded3230
 
-single3197:
+single3229:
 	FMOVS 16(R10), F1
 
-loaded3198:
+loaded3230:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3199
+	TBZ $1, R20, single3231
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3200
+	TBZ $0, R20, loaded3232
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3200
+	B loaded3232
 
-single3199:
+single3231:
 	FMOVS 16(R0), F3
 
-loaded3200:
+loaded3232:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3201
+	TBZ $1, R20, single3233
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3202
+	TBZ $0, R20, loaded3234
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3202
+	B loaded3234
 
-single3201:
+single3233:
 	FMOVS 16(R1), F4
 
-loaded3202:
+loaded3234:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3203
+	TBZ $1, R20, single3235
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3204
+	TBZ $0, R20, loaded3236
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3204
+	B loaded3236
 
-single3203:
+single3235:
 	FMOVS 16(R2), F5
 
-loaded3204:
+loaded3236:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3205
+	TBZ $1, R20, single3237
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3206
+	TBZ $0, R20, loaded3238
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3206
+	B loaded3238
 
-single3205:
+single3237:
 	FMOVS 16(R3), F6
 
-loaded3206:
+loaded3238:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3207
+	TBZ $1, R20, single3239
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3208
+	TBZ $0, R20, loaded3240
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3208
+	B loaded3240
 
-single3207:
+single3239:
 	FMOVS 16(R4), F7
 
-loaded3208:
+loaded3240:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -64364,85 +65117,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3209
+	TBZ $1, R20, single3241
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3210
+	TBZ $0, R20, loaded3242
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3210
+	B loaded3242
 
-single3209:
+single3241:
 	FMOVS 16(R21), F0
 
-loaded3210:
+loaded3242:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3211
+	TBZ $1, R20, single3243
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3212
+	TBZ $0, R20, loaded3244
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3212
+	B loaded3244
 
-single3211:
+single3243:
 	FMOVS 16(R21), F0
 
-loaded3212:
+loaded3244:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3213
+	TBZ $1, R20, single3245
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3214
+	TBZ $0, R20, loaded3246
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3214
+	B loaded3246
 
-single3213:
+single3245:
 	FMOVS 16(R21), F0
 
-loaded3214:
+loaded3246:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3215
+	TBZ $1, R20, single3247
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3216
+	TBZ $0, R20, loaded3248
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3216
+	B loaded3248
 
-single3215:
+single3247:
 	FMOVS 16(R21), F0
 
-loaded3216:
+loaded3248:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3217
+	TBZ $1, R20, single3249
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3218
+	TBZ $0, R20, loaded3250
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3218
+	B loaded3250
 
-single3217:
+single3249:
 	FMOVS 16(R21), F0
 
-loaded3218:
+loaded3250:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -64455,17 +65208,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single3219
+	TBZ $1, R20, single3251
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3220
+	TBZ $0, R20, loaded3252
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3220
+	B loaded3252
 
-single3219:
+single3251:
 	FMOVS 16(R21), F0
 
-loaded3220:
+loaded3252:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -64500,69 +65253,69 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3221
+	TBZ $1, R20, single3253
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3222
+	TBZ $0, R20, stored3254
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3222
+	B stored3254
 
-single3221:
+single3253:
 	FMOVS F30, 16(R21)
 
-stored3222:
+stored3254:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3223
+	TBZ $1, R20, single3255
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3224
+	TBZ $0, R20, stored3256
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3224
+	B stored3256
 
-single3223:
+single3255:
 	FMOVS F28, 16(R21)
 
-stored3224:
+stored3256:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3225
+	TBZ $1, R20, single3257
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3226
+	TBZ $0, R20, stored3258
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3226
+	B stored3258
 
-single3225:
+single3257:
 	FMOVS F26, 16(R21)
 
-stored3226:
+stored3258:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3227
+	TBZ $1, R20, single3259
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3228
+	TBZ $0, R20, stored3260
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3228
+	B stored3260
 
-single3227:
+single3259:
 	FMOVS F24, 16(R21)
 
-stored3228:
+stored3260:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3229
+	TBZ $1, R20, single3261
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3230
+	TBZ $0, R20, stored3262
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3230
+	B stored3262
 
-single3229:
+single3261:
 	FMOVS F22, 16(R21)
 
-stored3230:
+stored3262:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -64795,94 +65548,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single3231
+	TBZ $1, R20, single3263
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3232
+	TBZ $0, R20, loaded3264
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3232
+	B loaded3264
 
-single3231:
+single3263:
 	FMOVS 0(R10), F0
 
-loaded3232:
+loaded3264:
 	ADD R12, R10
-	TBZ $1, R20, single3233
+	TBZ $1, R20, single3265
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3234
+	TBZ $0, R20, loaded3266
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3234
+	B loaded3266
 
-single3233:
+single3265:
 	FMOVS 0(R0), F1
 
-loaded3234:
+loaded3266:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3235
+	TBZ $1, R20, single3267
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3236
+	TBZ $0, R20, loaded3268
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3236
+	B loaded3268
 
-single3235:
+single3267:
 	FMOVS 0(R1), F2
 
-loaded3236:
+loaded3268:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3237
+	TBZ $1, R20, single3269
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3238
+	TBZ $0, R20, loaded3270
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3238
+	B loaded3270
 
-single3237:
+single3269:
 	FMOVS 0(R2), F3
 
-loaded3238:
+loaded3270:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3239
+	TBZ $1, R20, single3271
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3240
+	TBZ $0, R20, loaded3272
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3240
+	B loaded3272
 
-single3239:
+single3271:
 	FMOVS 0(R3), F4
 
-loaded3240:
+loaded3272:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3241
+	TBZ $1, R20, single3273
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3242
+	TBZ $0, R20, loaded3274
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3242
+	B loaded3274
 
-single3241:
+single3273:
 	FMOVS 0(R4), F5
 
-loaded3242:
+loaded3274:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3243
+	TBZ $1, R20, single3275
 	FMOVD 0(R5), F6
-	TBZ $0, R20, loaded3244
+	TBZ $0, R20, loaded3276
 	ADD $8, R5, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3244
+	B loaded3276
 
-single3243:
+single3275:
 	FMOVS 0(R5), F6
 
-loaded3244:
+loaded3276:
 	VFMLA V0.S4, V6.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -64894,104 +65647,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3245
+	TBZ $1, R20, single3277
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3246
+	TBZ $0, R20, loaded3278
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3246
+	B loaded3278
 
-single3245:
+single3277:
 	FMOVS 0(R21), F0
 
-loaded3246:
+loaded3278:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3247
+	TBZ $1, R20, single3279
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3248
+	TBZ $0, R20, loaded3280
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3248
+	B loaded3280
 
-single3247:
+single3279:
 	FMOVS 0(R21), F0
 
-loaded3248:
+loaded3280:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3249
+	TBZ $1, R20, single3281
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3250
+	TBZ $0, R20, loaded3282
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3250
+	B loaded3282
 
-single3249:
+single3281:
 	FMOVS 0(R21), F0
 
-loaded3250:
+loaded3282:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3251
+	TBZ $1, R20, single3283
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3252
+	TBZ $0, R20, loaded3284
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3252
+	B loaded3284
 
-single3251:
+single3283:
 	FMOVS 0(R21), F0
 
-loaded3252:
+loaded3284:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3253
+	TBZ $1, R20, single3285
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3254
+	TBZ $0, R20, loaded3286
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3254
+	B loaded3286
 
-single3253:
+single3285:
 	FMOVS 0(R21), F0
 
-loaded3254:
+loaded3286:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3255
+	TBZ $1, R20, single3287
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3256
+	TBZ $0, R20, loaded3288
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3256
+	B loaded3288
 
-single3255:
+single3287:
 	FMOVS 0(R21), F0
 
-loaded3256:
+loaded3288:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3257
+	TBZ $1, R20, single3289
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3258
+	TBZ $0, R20, loaded3290
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3258
+	B loaded3290
 
-single3257:
+single3289:
 	FMOVS 0(R21), F0
 
-loaded3258:
+loaded3290:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -65018,77 +65771,77 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3259
+	TBZ $1, R20, single3291
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3260
+	TBZ $0, R20, stored3292
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3260
+	B stored3292
 
-single3259:
+single3291:
 	FMOVS F31, 0(R21)
 
-stored3260:
+stored3292:
 	ADD R13, R21
-	TBZ $1, R20, single3261
+	TBZ $1, R20, single3293
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3262
+	TBZ $0, R20, stored3294
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3262
+	B stored3294
 
-single3261:
+single3293:
 	FMOVS F30, 0(R21)
 
-stored3262:
+stored3294:
 	ADD R13, R21
-	TBZ $1, R20, single3263
+	TBZ $1, R20, single3295
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3264
+	TBZ $0, R20, stored3296
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3264
+	B stored3296
 
-single3263:
+single3295:
 	FMOVS F29, 0(R21)
 
-stored3264:
+stored3296:
 	ADD R13, R21
-	TBZ $1, R20, single3265
+	TBZ $1, R20, single3297
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3266
+	TBZ $0, R20, stored3298
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3266
+	B stored3298
 
-single3265:
+single3297:
 	FMOVS F28, 0(R21)
 
-stored3266:
+stored3298:
 	ADD R13, R21
-	TBZ $1, R20, single3267
+	TBZ $1, R20, single3299
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3268
+	TBZ $0, R20, stored3300
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3268
+	B stored3300
 
-single3267:
+single3299:
 	FMOVS F27, 0(R21)
 
-stored3268:
+stored3300:
 	ADD R13, R21
-	TBZ $1, R20, single3269
+	TBZ $1, R20, single3301
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3270
+	TBZ $0, R20, stored3302
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3270
+	B stored3302
 
-single3269:
+single3301:
 	FMOVS F26, 0(R21)
 
-stored3270:
+stored3302:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -65391,106 +66144,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3271
+	TBZ $1, R20, single3303
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3272
+	TBZ $0, R20, loaded3304
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3272
+	B loaded3304
 
-single3271:
+single3303:
 	FMOVS 16(R10), F1
 
-loaded3272:
+loaded3304:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3273
+	TBZ $1, R20, single3305
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3274
+	TBZ $0, R20, loaded3306
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3274
+	B loaded3306
 
-single3273:
+single3305:
 	FMOVS 16(R0), F3
 
-loaded3274:
+loaded3306:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3275
+	TBZ $1, R20, single3307
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3276
+	TBZ $0, R20, loaded3308
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3276
+	B loaded3308
 
-single3275:
+single3307:
 	FMOVS 16(R1), F4
 
-loaded3276:
+loaded3308:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3277
+	TBZ $1, R20, single3309
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3278
+	TBZ $0, R20, loaded3310
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3278
+	B loaded3310
 
-single3277:
+single3309:
 	FMOVS 16(R2), F5
 
-loaded3278:
+loaded3310:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3279
+	TBZ $1, R20, single3311
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3280
+	TBZ $0, R20, loaded3312
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3280
+	B loaded3312
 
-single3279:
+single3311:
 	FMOVS 16(R3), F6
 
-loaded3280:
+loaded3312:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3281
+	TBZ $1, R20, single3313
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3282
+	TBZ $0, R20, loaded3314
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3282
+	B loaded3314
 
-single3281:
+single3313:
 	FMOVS 16(R4), F7
 
-loaded3282:
+loaded3314:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3283
+	TBZ $1, R20, single3315
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3284
+	TBZ $0, R20, loaded3316
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3284
+	B loaded3316
 
-single3283:
+single3315:
 	FMOVS 16(R5), F8
 
-loaded3284:
+loaded3316:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -65505,102 +66258,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3285
+	TBZ $1, R20, single3317
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3286
+	TBZ $0, R20, loaded3318
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3286
+	B loaded3318
 
-single3285:
+single3317:
 	FMOVS 16(R21), F0
 
-loaded3286:
+loaded3318:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3287
+	TBZ $1, R20, single3319
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3288
+	TBZ $0, R20, loaded3320
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3288
+	B loaded3320
 
-single3287:
+single3319:
 	FMOVS 16(R21), F0
 
-loaded3288:
+loaded3320:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3289
+	TBZ $1, R20, single3321
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3290
+	TBZ $0, R20, loaded3322
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3290
+	B loaded3322
 
-single3289:
+single3321:
 	FMOVS 16(R21), F0
 
-loaded3290:
+loaded3322:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3291
+	TBZ $1, R20, single3323
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3292
+	TBZ $0, R20, loaded3324
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3292
+	B loaded3324
 
-single3291:
+single3323:
 	FMOVS 16(R21), F0
 
-loaded3292:
+loaded3324:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3293
+	TBZ $1, R20, single3325
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3294
+	TBZ $0, R20, loaded3326
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3294
+	B loaded3326
 
-single3293:
+single3325:
 	FMOVS 16(R21), F0
 
-loaded3294:
+loaded3326:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3295
+	TBZ $1, R20, single3327
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3296
+	TBZ $0, R20, loaded3328
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3296
+	B loaded3328
 
-single3295:
+single3327:
 	FMOVS 16(R21), F0
 
-loaded3296:
+loaded3328:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -65614,17 +66367,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single3297
+	TBZ $1, R20, single3329
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3298
+	TBZ $0, R20, loaded3330
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3298
+	B loaded3330
 
-single3297:
+single3329:
 	FMOVS 16(R21), F0
 
-loaded3298:
+loaded3330:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -65664,82 +66417,82 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3299
+	TBZ $1, R20, single3331
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3300
+	TBZ $0, R20, stored3332
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3300
+	B stored3332
 
-single3299:
+single3331:
 	FMOVS F30, 16(R21)
 
-stored3300:
+stored3332:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3301
+	TBZ $1, R20, single3333
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3302
+	TBZ $0, R20, stored3334
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3302
+	B stored3334
 
-single3301:
+single3333:
 	FMOVS F28, 16(R21)
 
-stored3302:
+stored3334:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3303
+	TBZ $1, R20, single3335
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3304
+	TBZ $0, R20, stored3336
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3304
+	B stored3336
 
-single3303:
+single3335:
 	FMOVS F26, 16(R21)
 
-stored3304:
+stored3336:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3305
+	TBZ $1, R20, single3337
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3306
+	TBZ $0, R20, stored3338
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3306
+	B stored3338
 
-single3305:
+single3337:
 	FMOVS F24, 16(R21)
 
-stored3306:
+stored3338:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3307
+	TBZ $1, R20, single3339
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3308
+	TBZ $0, R20, stored3340
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3308
+	B stored3340
 
-single3307:
+single3339:
 	FMOVS F22, 16(R21)
 
-stored3308:
+stored3340:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3309
+	TBZ $1, R20, single3341
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3310
+	TBZ $0, R20, stored3342
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3310
+	B stored3342
 
-single3309:
+single3341:
 	FMOVS F20, 16(R21)
 
-stored3310:
+stored3342:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -65990,107 +66743,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single3311
+	TBZ $1, R20, single3343
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3312
+	TBZ $0, R20, loaded3344
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3312
+	B loaded3344
 
-single3311:
+single3343:
 	FMOVS 0(R10), F0
 
-loaded3312:
+loaded3344:
 	ADD R12, R10
-	TBZ $1, R20, single3313
+	TBZ $1, R20, single3345
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3314
+	TBZ $0, R20, loaded3346
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3314
+	B loaded3346
 
-single3313:
+single3345:
 	FMOVS 0(R0), F1
 
-loaded3314:
+loaded3346:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3315
+	TBZ $1, R20, single3347
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3316
+	TBZ $0, R20, loaded3348
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3316
+	B loaded3348
 
-single3315:
+single3347:
 	FMOVS 0(R1), F2
 
-loaded3316:
+loaded3348:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3317
+	TBZ $1, R20, single3349
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3318
+	TBZ $0, R20, loaded3350
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3318
+	B loaded3350
 
-single3317:
+single3349:
 	FMOVS 0(R2), F3
 
-loaded3318:
+loaded3350:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3319
+	TBZ $1, R20, single3351
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3320
+	TBZ $0, R20, loaded3352
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3320
+	B loaded3352
 
-single3319:
+single3351:
 	FMOVS 0(R3), F4
 
-loaded3320:
+loaded3352:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3321
+	TBZ $1, R20, single3353
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3322
+	TBZ $0, R20, loaded3354
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3322
+	B loaded3354
 
-single3321:
+single3353:
 	FMOVS 0(R4), F5
 
-loaded3322:
+loaded3354:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3323
+	TBZ $1, R20, single3355
 	FMOVD 0(R5), F6
-	TBZ $0, R20, loaded3324
+	TBZ $0, R20, loaded3356
 	ADD $8, R5, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3324
+	B loaded3356
 
-single3323:
+single3355:
 	FMOVS 0(R5), F6
 
-loaded3324:
+loaded3356:
 	VFMLA V0.S4, V6.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single3325
+	TBZ $1, R20, single3357
 	FMOVD 0(R6), F7
-	TBZ $0, R20, loaded3326
+	TBZ $0, R20, loaded3358
 	ADD $8, R6, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3326
+	B loaded3358
 
-single3325:
+single3357:
 	FMOVS 0(R6), F7
 
-loaded3326:
+loaded3358:
 	VFMLA V0.S4, V7.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -66102,118 +66855,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3327
+	TBZ $1, R20, single3359
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3328
+	TBZ $0, R20, loaded3360
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3328
+	B loaded3360
 
-single3327:
+single3359:
 	FMOVS 0(R21), F0
 
-loaded3328:
+loaded3360:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3329
+	TBZ $1, R20, single3361
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3330
+	TBZ $0, R20, loaded3362
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3330
+	B loaded3362
 
-single3329:
+single3361:
 	FMOVS 0(R21), F0
 
-loaded3330:
+loaded3362:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3331
+	TBZ $1, R20, single3363
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3332
+	TBZ $0, R20, loaded3364
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3332
+	B loaded3364
 
-single3331:
+single3363:
 	FMOVS 0(R21), F0
 
-loaded3332:
+loaded3364:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3333
+	TBZ $1, R20, single3365
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3334
+	TBZ $0, R20, loaded3366
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3334
+	B loaded3366
 
-single3333:
+single3365:
 	FMOVS 0(R21), F0
 
-loaded3334:
+loaded3366:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3335
+	TBZ $1, R20, single3367
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3336
+	TBZ $0, R20, loaded3368
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3336
+	B loaded3368
 
-single3335:
+single3367:
 	FMOVS 0(R21), F0
 
-loaded3336:
+loaded3368:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3337
+	TBZ $1, R20, single3369
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3338
+	TBZ $0, R20, loaded3370
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3338
+	B loaded3370
 
-single3337:
+single3369:
 	FMOVS 0(R21), F0
 
-loaded3338:
+loaded3370:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single3339
+	TBZ $1, R20, single3371
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3340
+	TBZ $0, R20, loaded3372
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3340
+	B loaded3372
 
-single3339:
+single3371:
 	FMOVS 0(R21), F0
 
-loaded3340:
+loaded3372:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3341
+	TBZ $1, R20, single3373
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3342
+	TBZ $0, R20, loaded3374
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3342
+	B loaded3374
 
-single3341:
+single3373:
 	FMOVS 0(R21), F0
 
-loaded3342:
+loaded3374:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -66243,89 +66996,89 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3343
+	TBZ $1, R20, single3375
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3344
+	TBZ $0, R20, stored3376
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3344
+	B stored3376
 
-single3343:
+single3375:
 	FMOVS F31, 0(R21)
 
-stored3344:
+stored3376:
 	ADD R13, R21
-	TBZ $1, R20, single3345
+	TBZ $1, R20, single3377
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3346
+	TBZ $0, R20, stored3378
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3346
+	B stored3378
 
-single3345:
+single3377:
 	FMOVS F30, 0(R21)
 
-stored3346:
+stored3378:
 	ADD R13, R21
-	TBZ $1, R20, single3347
+	TBZ $1, R20, single3379
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3348
+	TBZ $0, R20, stored3380
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3348
+	B stored3380
 
-single3347:
+single3379:
 	FMOVS F29, 0(R21)
 
-stored3348:
+stored3380:
 	ADD R13, R21
-	TBZ $1, R20, single3349
+	TBZ $1, R20, single3381
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3350
+	TBZ $0, R20, stored3382
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3350
+	B stored3382
 
-single3349:
+single3381:
 	FMOVS F28, 0(R21)
 
-stored3350:
+stored3382:
 	ADD R13, R21
-	TBZ $1, R20, single3351
+	TBZ $1, R20, single3383
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3352
+	TBZ $0, R20, stored3384
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3352
+	B stored3384
 
-single3351:
+single3383:
 	FMOVS F27, 0(R21)
 
-stored3352:
+stored3384:
 	ADD R13, R21
-	TBZ $1, R20, single3353
+	TBZ $1, R20, single3385
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3354
+	TBZ $0, R20, stored3386
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3354
+	B stored3386
 
-single3353:
+single3385:
 	FMOVS F26, 0(R21)
 
-stored3354:
+stored3386:
 	ADD R13, R21
-	TBZ $1, R20, single3355
+	TBZ $1, R20, single3387
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3356
+	TBZ $0, R20, stored3388
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3356
+	B stored3388
 
-single3355:
+single3387:
 	FMOVS F25, 0(R21)
 
-stored3356:
+stored3388:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -66657,121 +67410,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3357
+	TBZ $1, R20, single3389
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3358
+	TBZ $0, R20, loaded3390
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3358
+	B loaded3390
 
-single3357:
+single3389:
 	FMOVS 16(R10), F1
 
-loaded3358:
+loaded3390:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3359
+	TBZ $1, R20, single3391
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3360
+	TBZ $0, R20, loaded3392
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3360
+	B loaded3392
 
-single3359:
+single3391:
 	FMOVS 16(R0), F3
 
-loaded3360:
+loaded3392:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3361
+	TBZ $1, R20, single3393
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3362
+	TBZ $0, R20, loaded3394
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3362
+	B loaded3394
 
-single3361:
+single3393:
 	FMOVS 16(R1), F4
 
-loaded3362:
+loaded3394:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3363
+	TBZ $1, R20, single3395
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3364
+	TBZ $0, R20, loaded3396
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3364
+	B loaded3396
 
-single3363:
+single3395:
 	FMOVS 16(R2), F5
 
-loaded3364:
+loaded3396:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3365
+	TBZ $1, R20, single3397
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3366
+	TBZ $0, R20, loaded3398
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3366
+	B loaded3398
 
-single3365:
+single3397:
 	FMOVS 16(R3), F6
 
-loaded3366:
+loaded3398:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3367
+	TBZ $1, R20, single3399
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3368
+	TBZ $0, R20, loaded3400
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3368
+	B loaded3400
 
-single3367:
+single3399:
 	FMOVS 16(R4), F7
 
-loaded3368:
+loaded3400:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3369
+	TBZ $1, R20, single3401
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3370
+	TBZ $0, R20, loaded3402
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3370
+	B loaded3402
 
-single3369:
+single3401:
 	FMOVS 16(R5), F8
 
-loaded3370:
+loaded3402:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3371
+	TBZ $1, R20, single3403
 	FMOVD 16(R6), F9
-	TBZ $0, R20, loaded3372
+	TBZ $0, R20, loaded3404
 	ADD $24, R6, R26
 	VLD1 (R26), V9.S[2]
-	B loaded3372
+	B loaded3404
 
-single3371:
+single3403:
 	FMOVS 16(R6), F9
 
-loaded3372:
+loaded3404:
 	VFMLA V1.S4, V9.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -66786,119 +67539,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3373
+	TBZ $1, R20, single3405
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3374
+	TBZ $0, R20, loaded3406
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3374
+	B loaded3406
 
-single3373:
+single3405:
 	FMOVS 16(R21), F0
 
-loaded3374:
+loaded3406:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3375
+	TBZ $1, R20, single3407
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3376
+	TBZ $0, R20, loaded3408
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3376
+	B loaded3408
 
-single3375:
+single3407:
 	FMOVS 16(R21), F0
 
-loaded3376:
+loaded3408:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3377
+	TBZ $1, R20, single3409
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3378
+	TBZ $0, R20, loaded3410
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3378
+	B loaded3410
 
-single3377:
+single3409:
 	FMOVS 16(R21), F0
 
-loaded3378:
+loaded3410:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3379
+	TBZ $1, R20, single3411
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3380
+	TBZ $0, R20, loaded3412
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3380
+	B loaded3412
 
-single3379:
+single3411:
 	FMOVS 16(R21), F0
 
-loaded3380:
+loaded3412:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3381
+	TBZ $1, R20, single3413
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3382
+	TBZ $0, R20, loaded3414
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3382
+	B loaded3414
 
-single3381:
+single3413:
 	FMOVS 16(R21), F0
 
-loaded3382:
+loaded3414:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3383
+	TBZ $1, R20, single3415
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3384
+	TBZ $0, R20, loaded3416
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3384
+	B loaded3416
 
-single3383:
+single3415:
 	FMOVS 16(R21), F0
 
-loaded3384:
+loaded3416:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3385
+	TBZ $1, R20, single3417
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3386
+	TBZ $0, R20, loaded3418
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3386
+	B loaded3418
 
-single3385:
+single3417:
 	FMOVS 16(R21), F0
 
-loaded3386:
+loaded3418:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -66913,17 +67666,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single3387
+	TBZ $1, R20, single3419
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3388
+	TBZ $0, R20, loaded3420
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3388
+	B loaded3420
 
-single3387:
+single3419:
 	FMOVS 16(R21), F0
 
-loaded3388:
+loaded3420:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -66968,95 +67721,95 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3389
+	TBZ $1, R20, single3421
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3390
+	TBZ $0, R20, stored3422
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3390
+	B stored3422
 
-single3389:
+single3421:
 	FMOVS F30, 16(R21)
 
-stored3390:
+stored3422:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3391
+	TBZ $1, R20, single3423
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3392
+	TBZ $0, R20, stored3424
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3392
+	B stored3424
 
-single3391:
+single3423:
 	FMOVS F28, 16(R21)
 
-stored3392:
+stored3424:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3393
+	TBZ $1, R20, single3425
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3394
+	TBZ $0, R20, stored3426
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3394
+	B stored3426
 
-single3393:
+single3425:
 	FMOVS F26, 16(R21)
 
-stored3394:
+stored3426:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3395
+	TBZ $1, R20, single3427
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3396
+	TBZ $0, R20, stored3428
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3396
+	B stored3428
 
-single3395:
+single3427:
 	FMOVS F24, 16(R21)
 
-stored3396:
+stored3428:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3397
+	TBZ $1, R20, single3429
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3398
+	TBZ $0, R20, stored3430
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3398
+	B stored3430
 
-single3397:
+single3429:
 	FMOVS F22, 16(R21)
 
-stored3398:
+stored3430:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3399
+	TBZ $1, R20, single3431
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3400
+	TBZ $0, R20, stored3432
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3400
+	B stored3432
 
-single3399:
+single3431:
 	FMOVS F20, 16(R21)
 
-stored3400:
+stored3432:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3401
+	TBZ $1, R20, single3433
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3402
+	TBZ $0, R20, stored3434
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3402
+	B stored3434
 
-single3401:
+single3433:
 	FMOVS F18, 16(R21)
 
-stored3402:
+stored3434:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -67325,120 +68078,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single3403
+	TBZ $1, R20, single3435
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded3404
+	TBZ $0, R20, loaded3436
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3404
+	B loaded3436
 
-single3403:
+single3435:
 	FMOVS 0(R10), F0
 
-loaded3404:
+loaded3436:
 	ADD R12, R10
-	TBZ $1, R20, single3405
+	TBZ $1, R20, single3437
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded3406
+	TBZ $0, R20, loaded3438
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3406
+	B loaded3438
 
-single3405:
+single3437:
 	FMOVS 0(R0), F1
 
-loaded3406:
+loaded3438:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single3407
+	TBZ $1, R20, single3439
 	FMOVD 0(R1), F2
-	TBZ $0, R20, loaded3408
+	TBZ $0, R20, loaded3440
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded3408
+	B loaded3440
 
-single3407:
+single3439:
 	FMOVS 0(R1), F2
 
-loaded3408:
+loaded3440:
 	VFMLA V0.S4, V2.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single3409
+	TBZ $1, R20, single3441
 	FMOVD 0(R2), F3
-	TBZ $0, R20, loaded3410
+	TBZ $0, R20, loaded3442
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3410
+	B loaded3442
 
-single3409:
+single3441:
 	FMOVS 0(R2), F3
 
-loaded3410:
+loaded3442:
 	VFMLA V0.S4, V3.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single3411
+	TBZ $1, R20, single3443
 	FMOVD 0(R3), F4
-	TBZ $0, R20, loaded3412
+	TBZ $0, R20, loaded3444
 	ADD $8, R3, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3412
+	B loaded3444
 
-single3411:
+single3443:
 	FMOVS 0(R3), F4
 
-loaded3412:
+loaded3444:
 	VFMLA V0.S4, V4.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single3413
+	TBZ $1, R20, single3445
 	FMOVD 0(R4), F5
-	TBZ $0, R20, loaded3414
+	TBZ $0, R20, loaded3446
 	ADD $8, R4, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3414
+	B loaded3446
 
-single3413:
+single3445:
 	FMOVS 0(R4), F5
 
-loaded3414:
+loaded3446:
 	VFMLA V0.S4, V5.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single3415
+	TBZ $1, R20, single3447
 	FMOVD 0(R5), F6
-	TBZ $0, R20, loaded3416
+	TBZ $0, R20, loaded3448
 	ADD $8, R5, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3416
+	B loaded3448
 
-single3415:
+single3447:
 	FMOVS 0(R5), F6
 
-loaded3416:
+loaded3448:
 	VFMLA V0.S4, V6.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single3417
+	TBZ $1, R20, single3449
 	FMOVD 0(R6), F7
-	TBZ $0, R20, loaded3418
+	TBZ $0, R20, loaded3450
 	ADD $8, R6, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3418
+	B loaded3450
 
-single3417:
+single3449:
 	FMOVS 0(R6), F7
 
-loaded3418:
+loaded3450:
 	VFMLA V0.S4, V7.S4, V25.S4
 	ADD R24, R6
-	TBZ $1, R20, single3419
+	TBZ $1, R20, single3451
 	FMOVD 0(R7), F8
-	TBZ $0, R20, loaded3420
+	TBZ $0, R20, loaded3452
 	ADD $8, R7, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3420
+	B loaded3452
 
-single3419:
+single3451:
 	FMOVS 0(R7), F8
 
-loaded3420:
+loaded3452:
 	VFMLA V0.S4, V8.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -67450,132 +68203,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 184(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single3421
+	TBZ $1, R20, single3453
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3422
+	TBZ $0, R20, loaded3454
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3422
+	B loaded3454
 
-single3421:
+single3453:
 	FMOVS 0(R21), F0
 
-loaded3422:
+loaded3454:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single3423
+	TBZ $1, R20, single3455
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3424
+	TBZ $0, R20, loaded3456
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3424
+	B loaded3456
 
-single3423:
+single3455:
 	FMOVS 0(R21), F0
 
-loaded3424:
+loaded3456:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single3425
+	TBZ $1, R20, single3457
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3426
+	TBZ $0, R20, loaded3458
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3426
+	B loaded3458
 
-single3425:
+single3457:
 	FMOVS 0(R21), F0
 
-loaded3426:
+loaded3458:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single3427
+	TBZ $1, R20, single3459
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3428
+	TBZ $0, R20, loaded3460
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3428
+	B loaded3460
 
-single3427:
+single3459:
 	FMOVS 0(R21), F0
 
-loaded3428:
+loaded3460:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single3429
+	TBZ $1, R20, single3461
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3430
+	TBZ $0, R20, loaded3462
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3430
+	B loaded3462
 
-single3429:
+single3461:
 	FMOVS 0(R21), F0
 
-loaded3430:
+loaded3462:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single3431
+	TBZ $1, R20, single3463
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3432
+	TBZ $0, R20, loaded3464
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3432
+	B loaded3464
 
-single3431:
+single3463:
 	FMOVS 0(R21), F0
 
-loaded3432:
+loaded3464:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single3433
+	TBZ $1, R20, single3465
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3434
+	TBZ $0, R20, loaded3466
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3434
+	B loaded3466
 
-single3433:
+single3465:
 	FMOVS 0(R21), F0
 
-loaded3434:
+loaded3466:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single3435
+	TBZ $1, R20, single3467
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3436
+	TBZ $0, R20, loaded3468
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3436
+	B loaded3468
 
-single3435:
+single3467:
 	FMOVS 0(R21), F0
 
-loaded3436:
+loaded3468:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, rectify
-	TBZ $1, R20, single3437
+	TBZ $1, R20, single3469
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded3438
+	TBZ $0, R20, loaded3470
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3438
+	B loaded3470
 
-single3437:
+single3469:
 	FMOVS 0(R21), F0
 
-loaded3438:
+loaded3470:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -67608,101 +68361,101 @@ rectify:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single3439
+	TBZ $1, R20, single3471
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored3440
+	TBZ $0, R20, stored3472
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored3440
+	B stored3472
 
-single3439:
+single3471:
 	FMOVS F31, 0(R21)
 
-stored3440:
+stored3472:
 	ADD R13, R21
-	TBZ $1, R20, single3441
+	TBZ $1, R20, single3473
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored3442
+	TBZ $0, R20, stored3474
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3442
+	B stored3474
 
-single3441:
+single3473:
 	FMOVS F30, 0(R21)
 
-stored3442:
+stored3474:
 	ADD R13, R21
-	TBZ $1, R20, single3443
+	TBZ $1, R20, single3475
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored3444
+	TBZ $0, R20, stored3476
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored3444
+	B stored3476
 
-single3443:
+single3475:
 	FMOVS F29, 0(R21)
 
-stored3444:
+stored3476:
 	ADD R13, R21
-	TBZ $1, R20, single3445
+	TBZ $1, R20, single3477
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored3446
+	TBZ $0, R20, stored3478
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3446
+	B stored3478
 
-single3445:
+single3477:
 	FMOVS F28, 0(R21)
 
-stored3446:
+stored3478:
 	ADD R13, R21
-	TBZ $1, R20, single3447
+	TBZ $1, R20, single3479
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored3448
+	TBZ $0, R20, stored3480
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored3448
+	B stored3480
 
-single3447:
+single3479:
 	FMOVS F27, 0(R21)
 
-stored3448:
+stored3480:
 	ADD R13, R21
-	TBZ $1, R20, single3449
+	TBZ $1, R20, single3481
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored3450
+	TBZ $0, R20, stored3482
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3450
+	B stored3482
 
-single3449:
+single3481:
 	FMOVS F26, 0(R21)
 
-stored3450:
+stored3482:
 	ADD R13, R21
-	TBZ $1, R20, single3451
+	TBZ $1, R20, single3483
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored3452
+	TBZ $0, R20, stored3484
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored3452
+	B stored3484
 
-single3451:
+single3483:
 	FMOVS F25, 0(R21)
 
-stored3452:
+stored3484:
 	ADD R13, R21
-	TBZ $1, R20, single3453
+	TBZ $1, R20, single3485
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored3454
+	TBZ $0, R20, stored3486
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3454
+	B stored3486
 
-single3453:
+single3485:
 	FMOVS F24, 0(R21)
 
-stored3454:
+stored3486:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -68063,136 +68816,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single3455
+	TBZ $1, R20, single3487
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded3456
+	TBZ $0, R20, loaded3488
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded3456
+	B loaded3488
 
-single3455:
+single3487:
 	FMOVS 16(R10), F1
 
-loaded3456:
+loaded3488:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single3457
+	TBZ $1, R20, single3489
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded3458
+	TBZ $0, R20, loaded3490
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded3458
+	B loaded3490
 
-single3457:
+single3489:
 	FMOVS 16(R0), F3
 
-loaded3458:
+loaded3490:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single3459
+	TBZ $1, R20, single3491
 	FMOVD 16(R1), F4
-	TBZ $0, R20, loaded3460
+	TBZ $0, R20, loaded3492
 	ADD $24, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded3460
+	B loaded3492
 
-single3459:
+single3491:
 	FMOVS 16(R1), F4
 
-loaded3460:
+loaded3492:
 	VFMLA V1.S4, V4.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single3461
+	TBZ $1, R20, single3493
 	FMOVD 16(R2), F5
-	TBZ $0, R20, loaded3462
+	TBZ $0, R20, loaded3494
 	ADD $24, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded3462
+	B loaded3494
 
-single3461:
+single3493:
 	FMOVS 16(R2), F5
 
-loaded3462:
+loaded3494:
 	VFMLA V1.S4, V5.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single3463
+	TBZ $1, R20, single3495
 	FMOVD 16(R3), F6
-	TBZ $0, R20, loaded3464
+	TBZ $0, R20, loaded3496
 	ADD $24, R3, R26
 	VLD1 (R26), V6.S[2]
-	B loaded3464
+	B loaded3496
 
-single3463:
+single3495:
 	FMOVS 16(R3), F6
 
-loaded3464:
+loaded3496:
 	VFMLA V1.S4, V6.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single3465
+	TBZ $1, R20, single3497
 	FMOVD 16(R4), F7
-	TBZ $0, R20, loaded3466
+	TBZ $0, R20, loaded3498
 	ADD $24, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded3466
+	B loaded3498
 
-single3465:
+single3497:
 	FMOVS 16(R4), F7
 
-loaded3466:
+loaded3498:
 	VFMLA V1.S4, V7.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single3467
+	TBZ $1, R20, single3499
 	FMOVD 16(R5), F8
-	TBZ $0, R20, loaded3468
+	TBZ $0, R20, loaded3500
 	ADD $24, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded3468
+	B loaded3500
 
-single3467:
+single3499:
 	FMOVS 16(R5), F8
 
-loaded3468:
+loaded3500:
 	VFMLA V1.S4, V8.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single3469
+	TBZ $1, R20, single3501
 	FMOVD 16(R6), F9
-	TBZ $0, R20, loaded3470
+	TBZ $0, R20, loaded3502
 	ADD $24, R6, R26
 	VLD1 (R26), V9.S[2]
-	B loaded3470
+	B loaded3502
 
-single3469:
+single3501:
 	FMOVS 16(R6), F9
 
-loaded3470:
+loaded3502:
 	VFMLA V1.S4, V9.S4, V18.S4
 	ADD R24, R6
 	FMOVQ 0(R7), F2
 	VFMLA V0.S4, V2.S4, V17.S4
-	TBZ $1, R20, single3471
+	TBZ $1, R20, single3503
 	FMOVD 16(R7), F10
-	TBZ $0, R20, loaded3472
+	TBZ $0, R20, loaded3504
 	ADD $24, R7, R26
 	VLD1 (R26), V10.S[2]
-	B loaded3472
+	B loaded3504
 
-single3471:
+single3503:
 	FMOVS 16(R7), F10
 
-loaded3472:
+loaded3504:
 	VFMLA V1.S4, V10.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -68207,136 +68960,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single3473
+	TBZ $1, R20, single3505
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3474
+	TBZ $0, R20, loaded3506
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3474
+	B loaded3506
 
-single3473:
+single3505:
 	FMOVS 16(R21), F0
 
-loaded3474:
+loaded3506:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single3475
+	TBZ $1, R20, single3507
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3476
+	TBZ $0, R20, loaded3508
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3476
+	B loaded3508
 
-single3475:
+single3507:
 	FMOVS 16(R21), F0
 
-loaded3476:
+loaded3508:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single3477
+	TBZ $1, R20, single3509
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3478
+	TBZ $0, R20, loaded3510
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3478
+	B loaded3510
 
-single3477:
+single3509:
 	FMOVS 16(R21), F0
 
-loaded3478:
+loaded3510:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single3479
+	TBZ $1, R20, single3511
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3480
+	TBZ $0, R20, loaded3512
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3480
+	B loaded3512
 
-single3479:
+single3511:
 	FMOVS 16(R21), F0
 
-loaded3480:
+loaded3512:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single3481
+	TBZ $1, R20, single3513
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3482
+	TBZ $0, R20, loaded3514
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3482
+	B loaded3514
 
-single3481:
+single3513:
 	FMOVS 16(R21), F0
 
-loaded3482:
+loaded3514:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single3483
+	TBZ $1, R20, single3515
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3484
+	TBZ $0, R20, loaded3516
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3484
+	B loaded3516
 
-single3483:
+single3515:
 	FMOVS 16(R21), F0
 
-loaded3484:
+loaded3516:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single3485
+	TBZ $1, R20, single3517
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3486
+	TBZ $0, R20, loaded3518
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3486
+	B loaded3518
 
-single3485:
+single3517:
 	FMOVS 16(R21), F0
 
-loaded3486:
+loaded3518:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single3487
+	TBZ $1, R20, single3519
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3488
+	TBZ $0, R20, loaded3520
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3488
+	B loaded3520
 
-single3487:
+single3519:
 	FMOVS 16(R21), F0
 
-loaded3488:
+loaded3520:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -68352,17 +69105,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single3489
+	TBZ $1, R20, single3521
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded3490
+	TBZ $0, R20, loaded3522
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded3490
+	B loaded3522
 
-single3489:
+single3521:
 	FMOVS 16(R21), F0
 
-loaded3490:
+loaded3522:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -68412,108 +69165,108 @@ rectify:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single3491
+	TBZ $1, R20, single3523
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored3492
+	TBZ $0, R20, stored3524
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored3492
+	B stored3524
 
-single3491:
+single3523:
 	FMOVS F30, 16(R21)
 
-stored3492:
+stored3524:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single3493
+	TBZ $1, R20, single3525
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored3494
+	TBZ $0, R20, stored3526
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored3494
+	B stored3526
 
-single3493:
+single3525:
 	FMOVS F28, 16(R21)
 
-stored3494:
+stored3526:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single3495
+	TBZ $1, R20, single3527
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored3496
+	TBZ $0, R20, stored3528
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored3496
+	B stored3528
 
-single3495:
+single3527:
 	FMOVS F26, 16(R21)
 
-stored3496:
+stored3528:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single3497
+	TBZ $1, R20, single3529
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored3498
+	TBZ $0, R20, stored3530
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored3498
+	B stored3530
 
-single3497:
+single3529:
 	FMOVS F24, 16(R21)
 
-stored3498:
+stored3530:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single3499
+	TBZ $1, R20, single3531
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored3500
+	TBZ $0, R20, stored3532
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored3500
+	B stored3532
 
-single3499:
+single3531:
 	FMOVS F22, 16(R21)
 
-stored3500:
+stored3532:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single3501
+	TBZ $1, R20, single3533
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored3502
+	TBZ $0, R20, stored3534
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored3502
+	B stored3534
 
-single3501:
+single3533:
 	FMOVS F20, 16(R21)
 
-stored3502:
+stored3534:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single3503
+	TBZ $1, R20, single3535
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored3504
+	TBZ $0, R20, stored3536
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored3504
+	B stored3536
 
-single3503:
+single3535:
 	FMOVS F18, 16(R21)
 
-stored3504:
+stored3536:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single3505
+	TBZ $1, R20, single3537
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored3506
+	TBZ $0, R20, stored3538
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored3506
+	B stored3538
 
-single3505:
+single3537:
 	FMOVS F16, 16(R21)
 
-stored3506:
+stored3538:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

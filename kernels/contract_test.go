@@ -411,6 +411,26 @@ func TestMinMaxRules(t *testing.T) {
 	})
 }
 
+// TestSumsOfUnderflow: with a lane that is empty, a sum isn't -0, though all products
+// underflow to it.
+func TestSumsOfUnderflow(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		for n := range lanes {
+			x, y := make([]float32, n), make([]float32, n)
+			for i := range x {
+				x[i], y[i] = 1e-30, -1e-30
+			}
+			require.Equal(t, uint32(0), math.Float32bits(Dot(x, y)), "n=%d", n)
+			clear(x)
+			require.Equal(t, uint32(0), math.Float32bits(Dot(x, y)), "n=%d", n)
+			for i := range x {
+				x[i] = float32(math.Copysign(0, -1))
+			}
+			require.Equal(t, uint32(0), math.Float32bits(Sum(x)), "n=%d", n)
+		}
+	})
+}
+
 // TestAllFinite puts one special value at every place.
 func TestAllFinite(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {

@@ -12,9 +12,9 @@ import (
 
 //go:noinline
 func axpy(y, x []float32, alpha float32) {
-	for len(y) > chunkLen {
-		axpy(y[:chunkLen], x[:chunkLen], alpha)
-		y, x = y[chunkLen:], x[chunkLen:]
+	if len(y) > chunkLen {
+		axpyPieces(y, x, alpha)
+		return
 	}
 	raceWrite(y)
 	raceRead(x)
@@ -33,13 +33,19 @@ func axpy(y, x []float32, alpha float32) {
 }
 
 //go:noinline
-func scale(dst, x []float32, alpha float32) {
-	if len(dst) >= streamLen && scaleStream(dst, x, alpha) {
-		return
+func axpyPieces(y, x []float32, alpha float32) {
+	for len(y) > chunkLen {
+		axpy(y[:chunkLen], x[:chunkLen], alpha)
+		y, x = y[chunkLen:], x[chunkLen:]
 	}
-	for len(dst) > chunkLen {
-		scale(dst[:chunkLen], x[:chunkLen], alpha)
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	axpy(y, x, alpha)
+}
+
+//go:noinline
+func scale(dst, x []float32, alpha float32) {
+	if len(dst) > chunkLen {
+		scalePieces(dst, x, alpha)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -55,6 +61,18 @@ func scale(dst, x []float32, alpha float32) {
 	default:
 		scaleRef(dst, x, alpha)
 	}
+}
+
+//go:noinline
+func scalePieces(dst, x []float32, alpha float32) {
+	if len(dst) >= streamLen && scaleStream(dst, x, alpha) {
+		return
+	}
+	for len(dst) > chunkLen {
+		scale(dst[:chunkLen], x[:chunkLen], alpha)
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	scale(dst, x, alpha)
 }
 
 func scaleStream(dst, x []float32, alpha float32) bool {
@@ -81,9 +99,9 @@ func scaleStreamChunk(dst, x []float32, alpha float32) {
 
 //go:noinline
 func ema(y, x []float32, keep, add float32) {
-	for len(y) > chunkLen {
-		ema(y[:chunkLen], x[:chunkLen], keep, add)
-		y, x = y[chunkLen:], x[chunkLen:]
+	if len(y) > chunkLen {
+		emaPieces(y, x, keep, add)
+		return
 	}
 	raceWrite(y)
 	raceRead(x)
@@ -102,16 +120,18 @@ func ema(y, x []float32, keep, add float32) {
 }
 
 //go:noinline
+func emaPieces(y, x []float32, keep, add float32) {
+	for len(y) > chunkLen {
+		ema(y[:chunkLen], x[:chunkLen], keep, add)
+		y, x = y[chunkLen:], x[chunkLen:]
+	}
+	ema(y, x, keep, add)
+}
+
+//go:noinline
 func dot(acc *[lanes]float32, x, y []float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			dot(acc, x[:chunkLen], y[:chunkLen])
-			x, y = x[chunkLen:], y[chunkLen:]
-		}
+		return dotPieces(acc, x, y)
 	}
 	raceRead(x)
 	raceRead(y)
@@ -126,16 +146,22 @@ func dot(acc *[lanes]float32, x, y []float32) float32 {
 }
 
 //go:noinline
+func dotPieces(acc *[lanes]float32, x, y []float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		dot(acc, x[:chunkLen], y[:chunkLen])
+		x, y = x[chunkLen:], y[chunkLen:]
+	}
+	return dot(acc, x, y)
+}
+
+//go:noinline
 func sum(acc *[lanes]float32, x []float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			sum(acc, x[:chunkLen])
-			x = x[chunkLen:]
-		}
+		return sumPieces(acc, x)
 	}
 	raceRead(x)
 	switch CurrentLevel() {
@@ -149,16 +175,22 @@ func sum(acc *[lanes]float32, x []float32) float32 {
 }
 
 //go:noinline
+func sumPieces(acc *[lanes]float32, x []float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		sum(acc, x[:chunkLen])
+		x = x[chunkLen:]
+	}
+	return sum(acc, x)
+}
+
+//go:noinline
 func sumSquares(acc *[lanes]float32, x []float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			sumSquares(acc, x[:chunkLen])
-			x = x[chunkLen:]
-		}
+		return sumSquaresPieces(acc, x)
 	}
 	raceRead(x)
 	switch CurrentLevel() {
@@ -169,6 +201,19 @@ func sumSquares(acc *[lanes]float32, x []float32) float32 {
 	default:
 		return sumSquaresRef(acc, x)
 	}
+}
+
+//go:noinline
+func sumSquaresPieces(acc *[lanes]float32, x []float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		sumSquares(acc, x[:chunkLen])
+		x = x[chunkLen:]
+	}
+	return sumSquares(acc, x)
 }
 
 //go:noinline
@@ -231,10 +276,7 @@ func ger(a, x, y []float32, alpha float32) {
 		return
 	}
 	if len(a) > chunkLen || len(x) > rowChunk {
-		eachBlock(len(x), len(y), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(y)+c0, (r1-1)*len(y)+c1
-			ger(a[lo:hi], x[r0:r1], y[c0:c1], alpha)
-		})
+		gerPieces(a, x, y, alpha)
 		return
 	}
 	raceWrite(a)
@@ -251,15 +293,20 @@ func ger(a, x, y []float32, alpha float32) {
 }
 
 //go:noinline
+func gerPieces(a, x, y []float32, alpha float32) {
+	eachBlock(len(x), len(y), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(y)+c0, (r1-1)*len(y)+c1
+		ger(a[lo:hi], x[r0:r1], y[c0:c1], alpha)
+	})
+}
+
+//go:noinline
 func outer(c, x, y []float32) {
 	if len(c) == 0 {
 		return
 	}
 	if len(c) > chunkLen || len(x) > rowChunk {
-		eachBlock(len(x), len(y), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(y)+c0, (r1-1)*len(y)+c1
-			outer(c[lo:hi], x[r0:r1], y[c0:c1])
-		})
+		outerPieces(c, x, y)
 		return
 	}
 	raceWrite(c)
@@ -276,15 +323,20 @@ func outer(c, x, y []float32) {
 }
 
 //go:noinline
+func outerPieces(c, x, y []float32) {
+	eachBlock(len(x), len(y), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(y)+c0, (r1-1)*len(y)+c1
+		outer(c[lo:hi], x[r0:r1], y[c0:c1])
+	})
+}
+
+//go:noinline
 func outerAdd(c, x, y []float32, alpha float32) {
 	if len(c) == 0 {
 		return
 	}
 	if len(c) > chunkLen || len(x) > rowChunk {
-		eachBlock(len(x), len(y), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(y)+c0, (r1-1)*len(y)+c1
-			outerAdd(c[lo:hi], x[r0:r1], y[c0:c1], alpha)
-		})
+		outerAddPieces(c, x, y, alpha)
 		return
 	}
 	raceWrite(c)
@@ -301,15 +353,20 @@ func outerAdd(c, x, y []float32, alpha float32) {
 }
 
 //go:noinline
+func outerAddPieces(c, x, y []float32, alpha float32) {
+	eachBlock(len(x), len(y), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(y)+c0, (r1-1)*len(y)+c1
+		outerAdd(c[lo:hi], x[r0:r1], y[c0:c1], alpha)
+	})
+}
+
+//go:noinline
 func precondition(dst, m, row, col []float32, lambda float32) {
 	if len(dst) == 0 {
 		return
 	}
 	if len(dst) > chunkLen || len(row) > rowChunk {
-		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			precondition(dst[lo:hi], m[lo:hi], row[r0:r1], col[c0:c1], lambda)
-		})
+		preconditionPieces(dst, m, row, col, lambda)
 		return
 	}
 	raceWrite(dst)
@@ -324,6 +381,14 @@ func precondition(dst, m, row, col []float32, lambda float32) {
 	default:
 		preconditionRef(dst, m, row, col, lambda)
 	}
+}
+
+//go:noinline
+func preconditionPieces(dst, m, row, col []float32, lambda float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		precondition(dst[lo:hi], m[lo:hi], row[r0:r1], col[c0:c1], lambda)
+	})
 }
 
 //go:noinline
@@ -379,10 +444,7 @@ func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, k
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
-		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			adaFisher(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay, keep)
-		})
+		adaFisherPieces(w, m, grad, row, col, beta, add, step, lambda, decay, keep)
 		return
 	}
 	raceWrite(w)
@@ -401,15 +463,20 @@ func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, k
 }
 
 //go:noinline
+func adaFisherPieces(w, m, grad, row, col []float32, beta, add, step, lambda, decay, keep float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		adaFisher(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay, keep)
+	})
+}
+
+//go:noinline
 func adaFisherAhead(w, m, grad, row, col []float32, distance int, beta, add, step, lambda, decay, keep float32) {
 	if len(w) == 0 {
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
-		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			adaFisherAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], distance, beta, add, step, lambda, decay, keep)
-		})
+		adaFisherAheadPieces(w, m, grad, row, col, distance, beta, add, step, lambda, decay, keep)
 		return
 	}
 	raceWrite(w)
@@ -418,6 +485,14 @@ func adaFisherAhead(w, m, grad, row, col []float32, distance int, beta, add, ste
 	raceRead(row)
 	raceRead(col)
 	asm.AdaFisherAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), distance, beta, add, step, lambda, decay, keep)
+}
+
+//go:noinline
+func adaFisherAheadPieces(w, m, grad, row, col []float32, distance int, beta, add, step, lambda, decay, keep float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		adaFisherAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], distance, beta, add, step, lambda, decay, keep)
+	})
 }
 
 //go:noinline
@@ -431,10 +506,7 @@ func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, d
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
-		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			adaFisherBounded(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay)
-		})
+		adaFisherBoundedPieces(w, m, grad, row, col, beta, add, step, lambda, decay)
 		return
 	}
 	raceWrite(w)
@@ -453,15 +525,20 @@ func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, d
 }
 
 //go:noinline
+func adaFisherBoundedPieces(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		adaFisherBounded(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay)
+	})
+}
+
+//go:noinline
 func adaFisherBoundedAhead(w, m, grad, row, col []float32, distance int, beta, add, step, lambda, decay float32) {
 	if len(w) == 0 {
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
-		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			adaFisherBoundedAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], distance, beta, add, step, lambda, decay)
-		})
+		adaFisherBoundedAheadPieces(w, m, grad, row, col, distance, beta, add, step, lambda, decay)
 		return
 	}
 	raceWrite(w)
@@ -470,6 +547,14 @@ func adaFisherBoundedAhead(w, m, grad, row, col []float32, distance int, beta, a
 	raceRead(row)
 	raceRead(col)
 	asm.AdaFisherBoundedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), distance, beta, add, step, lambda, decay)
+}
+
+//go:noinline
+func adaFisherBoundedAheadPieces(w, m, grad, row, col []float32, distance int, beta, add, step, lambda, decay float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		adaFisherBoundedAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], distance, beta, add, step, lambda, decay)
+	})
 }
 
 //go:noinline
@@ -483,10 +568,7 @@ func calibrated(w, m, grad, row, col []float32, beta, add, share, step, keep flo
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
-		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			calibrated(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, share, step, keep)
-		})
+		calibratedPieces(w, m, grad, row, col, beta, add, share, step, keep)
 		return
 	}
 	raceWrite(w)
@@ -505,15 +587,20 @@ func calibrated(w, m, grad, row, col []float32, beta, add, share, step, keep flo
 }
 
 //go:noinline
+func calibratedPieces(w, m, grad, row, col []float32, beta, add, share, step, keep float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		calibrated(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, share, step, keep)
+	})
+}
+
+//go:noinline
 func calibratedAhead(w, m, grad, row, col []float32, distance int, beta, add, share, step, keep float32) {
 	if len(w) == 0 {
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
-		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			calibratedAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], distance, beta, add, share, step, keep)
-		})
+		calibratedAheadPieces(w, m, grad, row, col, distance, beta, add, share, step, keep)
 		return
 	}
 	raceWrite(w)
@@ -522,6 +609,14 @@ func calibratedAhead(w, m, grad, row, col []float32, distance int, beta, add, sh
 	raceRead(row)
 	raceRead(col)
 	asm.CalibratedAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), distance, beta, add, share, step, keep)
+}
+
+//go:noinline
+func calibratedAheadPieces(w, m, grad, row, col []float32, distance int, beta, add, share, step, keep float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		calibratedAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], distance, beta, add, share, step, keep)
+	})
 }
 
 //go:noinline
@@ -535,10 +630,7 @@ func calibratedCentred(w, m, grad, row, col, mean, shift, moved []float32, beta,
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
-		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			calibratedCentred(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], mean[r0:r1], shift[c0:c1], moved[c0:c1], beta, add, share, step, keep)
-		})
+		calibratedCentredPieces(w, m, grad, row, col, mean, shift, moved, beta, add, share, step, keep)
 		return
 	}
 	raceWrite(w)
@@ -560,15 +652,20 @@ func calibratedCentred(w, m, grad, row, col, mean, shift, moved []float32, beta,
 }
 
 //go:noinline
+func calibratedCentredPieces(w, m, grad, row, col, mean, shift, moved []float32, beta, add, share, step, keep float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		calibratedCentred(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], mean[r0:r1], shift[c0:c1], moved[c0:c1], beta, add, share, step, keep)
+	})
+}
+
+//go:noinline
 func calibratedCentredAhead(w, m, grad, row, col, mean, shift, moved []float32, distance int, beta, add, share, step, keep float32) {
 	if len(w) == 0 {
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
-		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			calibratedCentredAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], mean[r0:r1], shift[c0:c1], moved[c0:c1], distance, beta, add, share, step, keep)
-		})
+		calibratedCentredAheadPieces(w, m, grad, row, col, mean, shift, moved, distance, beta, add, share, step, keep)
 		return
 	}
 	raceWrite(w)
@@ -580,6 +677,14 @@ func calibratedCentredAhead(w, m, grad, row, col, mean, shift, moved []float32, 
 	raceRead(shift)
 	raceWrite(moved)
 	asm.CalibratedCentredAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), unsafe.SliceData(mean), unsafe.SliceData(shift), unsafe.SliceData(moved), len(row), len(col), distance, beta, add, share, step, keep)
+}
+
+//go:noinline
+func calibratedCentredAheadPieces(w, m, grad, row, col, mean, shift, moved []float32, distance int, beta, add, share, step, keep float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		calibratedCentredAhead(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], mean[r0:r1], shift[c0:c1], moved[c0:c1], distance, beta, add, share, step, keep)
+	})
 }
 
 //go:noinline
@@ -659,9 +764,9 @@ func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float
 		sgdAhead(w, v, grad, distance, momentum, add, gradPart, velPart, lr, decay)
 		return
 	}
-	for len(w) > chunkLen {
-		sgd(w[:chunkLen], v[:chunkLen], grad[:chunkLen], momentum, add, gradPart, velPart, lr, decay)
-		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	if len(w) > chunkLen {
+		sgdPieces(w, v, grad, momentum, add, gradPart, velPart, lr, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(v)
@@ -677,15 +782,33 @@ func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float
 }
 
 //go:noinline
-func sgdAhead(w, v, grad []float32, distance int, momentum, add, gradPart, velPart, lr, decay float32) {
+func sgdPieces(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float32) {
 	for len(w) > chunkLen {
-		sgdAhead(w[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, momentum, add, gradPart, velPart, lr, decay)
+		sgd(w[:chunkLen], v[:chunkLen], grad[:chunkLen], momentum, add, gradPart, velPart, lr, decay)
 		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	sgd(w, v, grad, momentum, add, gradPart, velPart, lr, decay)
+}
+
+//go:noinline
+func sgdAhead(w, v, grad []float32, distance int, momentum, add, gradPart, velPart, lr, decay float32) {
+	if len(w) > chunkLen {
+		sgdAheadPieces(w, v, grad, distance, momentum, add, gradPart, velPart, lr, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(v)
 	raceRead(grad)
 	asm.SgdAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), distance, momentum, add, gradPart, velPart, lr, decay)
+}
+
+//go:noinline
+func sgdAheadPieces(w, v, grad []float32, distance int, momentum, add, gradPart, velPart, lr, decay float32) {
+	for len(w) > chunkLen {
+		sgdAhead(w[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, momentum, add, gradPart, velPart, lr, decay)
+		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	sgdAhead(w, v, grad, distance, momentum, add, gradPart, velPart, lr, decay)
 }
 
 //go:noinline
@@ -695,9 +818,9 @@ func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, eps
 		adamAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 		return
 	}
-	for len(w) > chunkLen {
-		adam(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
-		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	if len(w) > chunkLen {
+		adamPieces(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		return
 	}
 	raceWrite(w)
 	raceWrite(m)
@@ -714,10 +837,19 @@ func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, eps
 }
 
 //go:noinline
-func adamAhead(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func adamPieces(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
 	for len(w) > chunkLen {
-		adamAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		adam(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	adam(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+}
+
+//go:noinline
+func adamAhead(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	if len(w) > chunkLen {
+		adamAheadPieces(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		return
 	}
 	raceWrite(w)
 	raceWrite(m)
@@ -727,15 +859,24 @@ func adamAhead(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, 
 }
 
 //go:noinline
+func adamAheadPieces(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	for len(w) > chunkLen {
+		adamAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	adamAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+}
+
+//go:noinline
 func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
 	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
 		distance := fetchDistance(len(w))
 		adamBoundedAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
 		return
 	}
-	for len(w) > chunkLen {
-		adamBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
-		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	if len(w) > chunkLen {
+		adamBoundedPieces(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		return
 	}
 	raceWrite(w)
 	raceWrite(m)
@@ -752,10 +893,19 @@ func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correc
 }
 
 //go:noinline
-func adamBoundedAhead(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func adamBoundedPieces(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
 	for len(w) > chunkLen {
-		adamBoundedAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		adamBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
 		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	adamBounded(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+}
+
+//go:noinline
+func adamBoundedAhead(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	if len(w) > chunkLen {
+		adamBoundedAheadPieces(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		return
 	}
 	raceWrite(w)
 	raceWrite(m)
@@ -765,15 +915,24 @@ func adamBoundedAhead(w, m, v, grad []float32, distance int, beta1, add1, beta2,
 }
 
 //go:noinline
+func adamBoundedAheadPieces(w, m, v, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	for len(w) > chunkLen {
+		adamBoundedAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	adamBoundedAhead(w, m, v, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+}
+
+//go:noinline
 func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
 	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
 		distance := fetchDistance(len(w))
 		amsGradAhead(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 		return
 	}
-	for len(w) > chunkLen {
-		amsGrad(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
-		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
+	if len(w) > chunkLen {
+		amsGradPieces(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		return
 	}
 	raceWrite(w)
 	raceWrite(m)
@@ -791,10 +950,19 @@ func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, corre
 }
 
 //go:noinline
-func amsGradAhead(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func amsGradPieces(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
 	for len(w) > chunkLen {
-		amsGradAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		amsGrad(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
+	}
+	amsGrad(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+}
+
+//go:noinline
+func amsGradAhead(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	if len(w) > chunkLen {
+		amsGradAheadPieces(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		return
 	}
 	raceWrite(w)
 	raceWrite(m)
@@ -805,15 +973,24 @@ func amsGradAhead(w, m, v, top, grad []float32, distance int, beta1, add1, beta2
 }
 
 //go:noinline
+func amsGradAheadPieces(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	for len(w) > chunkLen {
+		amsGradAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
+	}
+	amsGradAhead(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+}
+
+//go:noinline
 func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
 	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
 		distance := fetchDistance(len(w))
 		amsGradBoundedAhead(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
 		return
 	}
-	for len(w) > chunkLen {
-		amsGradBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
-		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
+	if len(w) > chunkLen {
+		amsGradBoundedPieces(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		return
 	}
 	raceWrite(w)
 	raceWrite(m)
@@ -831,10 +1008,19 @@ func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step
 }
 
 //go:noinline
-func amsGradBoundedAhead(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func amsGradBoundedPieces(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
 	for len(w) > chunkLen {
-		amsGradBoundedAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		amsGradBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
 		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
+	}
+	amsGradBounded(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+}
+
+//go:noinline
+func amsGradBoundedAhead(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	if len(w) > chunkLen {
+		amsGradBoundedAheadPieces(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		return
 	}
 	raceWrite(w)
 	raceWrite(m)
@@ -845,15 +1031,24 @@ func amsGradBoundedAhead(w, m, v, top, grad []float32, distance int, beta1, add1
 }
 
 //go:noinline
+func amsGradBoundedAheadPieces(w, m, v, top, grad []float32, distance int, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	for len(w) > chunkLen {
+		amsGradBoundedAhead(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
+	}
+	amsGradBoundedAhead(w, m, v, top, grad, distance, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+}
+
+//go:noinline
 func adagrad(w, s, grad []float32, step, epsilon, decay float32) {
 	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
 		distance := fetchDistance(len(w))
 		adagradAhead(w, s, grad, distance, step, epsilon, decay)
 		return
 	}
-	for len(w) > chunkLen {
-		adagrad(w[:chunkLen], s[:chunkLen], grad[:chunkLen], step, epsilon, decay)
-		w, s, grad = w[chunkLen:], s[chunkLen:], grad[chunkLen:]
+	if len(w) > chunkLen {
+		adagradPieces(w, s, grad, step, epsilon, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(s)
@@ -869,15 +1064,33 @@ func adagrad(w, s, grad []float32, step, epsilon, decay float32) {
 }
 
 //go:noinline
-func adagradAhead(w, s, grad []float32, distance int, step, epsilon, decay float32) {
+func adagradPieces(w, s, grad []float32, step, epsilon, decay float32) {
 	for len(w) > chunkLen {
-		adagradAhead(w[:chunkLen], s[:chunkLen], grad[:chunkLen], distance, step, epsilon, decay)
+		adagrad(w[:chunkLen], s[:chunkLen], grad[:chunkLen], step, epsilon, decay)
 		w, s, grad = w[chunkLen:], s[chunkLen:], grad[chunkLen:]
+	}
+	adagrad(w, s, grad, step, epsilon, decay)
+}
+
+//go:noinline
+func adagradAhead(w, s, grad []float32, distance int, step, epsilon, decay float32) {
+	if len(w) > chunkLen {
+		adagradAheadPieces(w, s, grad, distance, step, epsilon, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(s)
 	raceRead(grad)
 	asm.AdagradAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(s), unsafe.SliceData(grad), len(w), distance, step, epsilon, decay)
+}
+
+//go:noinline
+func adagradAheadPieces(w, s, grad []float32, distance int, step, epsilon, decay float32) {
+	for len(w) > chunkLen {
+		adagradAhead(w[:chunkLen], s[:chunkLen], grad[:chunkLen], distance, step, epsilon, decay)
+		w, s, grad = w[chunkLen:], s[chunkLen:], grad[chunkLen:]
+	}
+	adagradAhead(w, s, grad, distance, step, epsilon, decay)
 }
 
 //go:noinline
@@ -887,9 +1100,9 @@ func rmsProp(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
 		rmsPropAhead(w, v, grad, distance, alpha, add, epsilon, lr, decay)
 		return
 	}
-	for len(w) > chunkLen {
-		rmsProp(w[:chunkLen], v[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
-		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	if len(w) > chunkLen {
+		rmsPropPieces(w, v, grad, alpha, add, epsilon, lr, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(v)
@@ -905,15 +1118,33 @@ func rmsProp(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
 }
 
 //go:noinline
-func rmsPropAhead(w, v, grad []float32, distance int, alpha, add, epsilon, lr, decay float32) {
+func rmsPropPieces(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
 	for len(w) > chunkLen {
-		rmsPropAhead(w[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, alpha, add, epsilon, lr, decay)
+		rmsProp(w[:chunkLen], v[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
 		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	rmsProp(w, v, grad, alpha, add, epsilon, lr, decay)
+}
+
+//go:noinline
+func rmsPropAhead(w, v, grad []float32, distance int, alpha, add, epsilon, lr, decay float32) {
+	if len(w) > chunkLen {
+		rmsPropAheadPieces(w, v, grad, distance, alpha, add, epsilon, lr, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(v)
 	raceRead(grad)
 	asm.RmsPropAheadAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), distance, alpha, add, epsilon, lr, decay)
+}
+
+//go:noinline
+func rmsPropAheadPieces(w, v, grad []float32, distance int, alpha, add, epsilon, lr, decay float32) {
+	for len(w) > chunkLen {
+		rmsPropAhead(w[:chunkLen], v[:chunkLen], grad[:chunkLen], distance, alpha, add, epsilon, lr, decay)
+		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	rmsPropAhead(w, v, grad, distance, alpha, add, epsilon, lr, decay)
 }
 
 //go:noinline
@@ -923,9 +1154,9 @@ func rmsPropCentered(w, v, a, grad []float32, alpha, add, epsilon, lr, decay flo
 		rmsPropCenteredAhead(w, v, a, grad, distance, alpha, add, epsilon, lr, decay)
 		return
 	}
-	for len(w) > chunkLen {
-		rmsPropCentered(w[:chunkLen], v[:chunkLen], a[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
-		w, v, a, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], grad[chunkLen:]
+	if len(w) > chunkLen {
+		rmsPropCenteredPieces(w, v, a, grad, alpha, add, epsilon, lr, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(v)
@@ -942,10 +1173,19 @@ func rmsPropCentered(w, v, a, grad []float32, alpha, add, epsilon, lr, decay flo
 }
 
 //go:noinline
-func rmsPropCenteredAhead(w, v, a, grad []float32, distance int, alpha, add, epsilon, lr, decay float32) {
+func rmsPropCenteredPieces(w, v, a, grad []float32, alpha, add, epsilon, lr, decay float32) {
 	for len(w) > chunkLen {
-		rmsPropCenteredAhead(w[:chunkLen], v[:chunkLen], a[:chunkLen], grad[:chunkLen], distance, alpha, add, epsilon, lr, decay)
+		rmsPropCentered(w[:chunkLen], v[:chunkLen], a[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
 		w, v, a, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], grad[chunkLen:]
+	}
+	rmsPropCentered(w, v, a, grad, alpha, add, epsilon, lr, decay)
+}
+
+//go:noinline
+func rmsPropCenteredAhead(w, v, a, grad []float32, distance int, alpha, add, epsilon, lr, decay float32) {
+	if len(w) > chunkLen {
+		rmsPropCenteredAheadPieces(w, v, a, grad, distance, alpha, add, epsilon, lr, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(v)
@@ -955,15 +1195,24 @@ func rmsPropCenteredAhead(w, v, a, grad []float32, distance int, alpha, add, eps
 }
 
 //go:noinline
+func rmsPropCenteredAheadPieces(w, v, a, grad []float32, distance int, alpha, add, epsilon, lr, decay float32) {
+	for len(w) > chunkLen {
+		rmsPropCenteredAhead(w[:chunkLen], v[:chunkLen], a[:chunkLen], grad[:chunkLen], distance, alpha, add, epsilon, lr, decay)
+		w, v, a, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], grad[chunkLen:]
+	}
+	rmsPropCenteredAhead(w, v, a, grad, distance, alpha, add, epsilon, lr, decay)
+}
+
+//go:noinline
 func rmsPropMomentum(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
 	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
 		distance := fetchDistance(len(w))
 		rmsPropMomentumAhead(w, v, b, grad, distance, alpha, add, epsilon, momentum, lr, decay)
 		return
 	}
-	for len(w) > chunkLen {
-		rmsPropMomentum(w[:chunkLen], v[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
-		w, v, b, grad = w[chunkLen:], v[chunkLen:], b[chunkLen:], grad[chunkLen:]
+	if len(w) > chunkLen {
+		rmsPropMomentumPieces(w, v, b, grad, alpha, add, epsilon, momentum, lr, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(v)
@@ -980,10 +1229,19 @@ func rmsPropMomentum(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr,
 }
 
 //go:noinline
-func rmsPropMomentumAhead(w, v, b, grad []float32, distance int, alpha, add, epsilon, momentum, lr, decay float32) {
+func rmsPropMomentumPieces(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
 	for len(w) > chunkLen {
-		rmsPropMomentumAhead(w[:chunkLen], v[:chunkLen], b[:chunkLen], grad[:chunkLen], distance, alpha, add, epsilon, momentum, lr, decay)
+		rmsPropMomentum(w[:chunkLen], v[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
 		w, v, b, grad = w[chunkLen:], v[chunkLen:], b[chunkLen:], grad[chunkLen:]
+	}
+	rmsPropMomentum(w, v, b, grad, alpha, add, epsilon, momentum, lr, decay)
+}
+
+//go:noinline
+func rmsPropMomentumAhead(w, v, b, grad []float32, distance int, alpha, add, epsilon, momentum, lr, decay float32) {
+	if len(w) > chunkLen {
+		rmsPropMomentumAheadPieces(w, v, b, grad, distance, alpha, add, epsilon, momentum, lr, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(v)
@@ -993,15 +1251,24 @@ func rmsPropMomentumAhead(w, v, b, grad []float32, distance int, alpha, add, eps
 }
 
 //go:noinline
+func rmsPropMomentumAheadPieces(w, v, b, grad []float32, distance int, alpha, add, epsilon, momentum, lr, decay float32) {
+	for len(w) > chunkLen {
+		rmsPropMomentumAhead(w[:chunkLen], v[:chunkLen], b[:chunkLen], grad[:chunkLen], distance, alpha, add, epsilon, momentum, lr, decay)
+		w, v, b, grad = w[chunkLen:], v[chunkLen:], b[chunkLen:], grad[chunkLen:]
+	}
+	rmsPropMomentumAhead(w, v, b, grad, distance, alpha, add, epsilon, momentum, lr, decay)
+}
+
+//go:noinline
 func rmsPropCenteredMomentum(w, v, a, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
 	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
 		distance := fetchDistance(len(w))
 		rmsPropCenteredMomentumAhead(w, v, a, b, grad, distance, alpha, add, epsilon, momentum, lr, decay)
 		return
 	}
-	for len(w) > chunkLen {
-		rmsPropCenteredMomentum(w[:chunkLen], v[:chunkLen], a[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
-		w, v, a, b, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], b[chunkLen:], grad[chunkLen:]
+	if len(w) > chunkLen {
+		rmsPropCenteredMomentumPieces(w, v, a, b, grad, alpha, add, epsilon, momentum, lr, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(v)
@@ -1019,10 +1286,19 @@ func rmsPropCenteredMomentum(w, v, a, b, grad []float32, alpha, add, epsilon, mo
 }
 
 //go:noinline
-func rmsPropCenteredMomentumAhead(w, v, a, b, grad []float32, distance int, alpha, add, epsilon, momentum, lr, decay float32) {
+func rmsPropCenteredMomentumPieces(w, v, a, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
 	for len(w) > chunkLen {
-		rmsPropCenteredMomentumAhead(w[:chunkLen], v[:chunkLen], a[:chunkLen], b[:chunkLen], grad[:chunkLen], distance, alpha, add, epsilon, momentum, lr, decay)
+		rmsPropCenteredMomentum(w[:chunkLen], v[:chunkLen], a[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
 		w, v, a, b, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], b[chunkLen:], grad[chunkLen:]
+	}
+	rmsPropCenteredMomentum(w, v, a, b, grad, alpha, add, epsilon, momentum, lr, decay)
+}
+
+//go:noinline
+func rmsPropCenteredMomentumAhead(w, v, a, b, grad []float32, distance int, alpha, add, epsilon, momentum, lr, decay float32) {
+	if len(w) > chunkLen {
+		rmsPropCenteredMomentumAheadPieces(w, v, a, b, grad, distance, alpha, add, epsilon, momentum, lr, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(v)
@@ -1033,15 +1309,24 @@ func rmsPropCenteredMomentumAhead(w, v, a, b, grad []float32, distance int, alph
 }
 
 //go:noinline
+func rmsPropCenteredMomentumAheadPieces(w, v, a, b, grad []float32, distance int, alpha, add, epsilon, momentum, lr, decay float32) {
+	for len(w) > chunkLen {
+		rmsPropCenteredMomentumAhead(w[:chunkLen], v[:chunkLen], a[:chunkLen], b[:chunkLen], grad[:chunkLen], distance, alpha, add, epsilon, momentum, lr, decay)
+		w, v, a, b, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], b[chunkLen:], grad[chunkLen:]
+	}
+	rmsPropCenteredMomentumAhead(w, v, a, b, grad, distance, alpha, add, epsilon, momentum, lr, decay)
+}
+
+//go:noinline
 func lion(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
 	if len(w) >= aheadLen && CurrentLevel() == AVX2 {
 		distance := fetchDistance(len(w))
 		lionAhead(w, m, grad, distance, beta1, add1, beta2, add2, step, keep)
 		return
 	}
-	for len(w) > chunkLen {
-		lion(w[:chunkLen], m[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, keep)
-		w, m, grad = w[chunkLen:], m[chunkLen:], grad[chunkLen:]
+	if len(w) > chunkLen {
+		lionPieces(w, m, grad, beta1, add1, beta2, add2, step, keep)
+		return
 	}
 	raceWrite(w)
 	raceWrite(m)
@@ -1057,10 +1342,19 @@ func lion(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
 }
 
 //go:noinline
-func lionAhead(w, m, grad []float32, distance int, beta1, add1, beta2, add2, step, keep float32) {
+func lionPieces(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
 	for len(w) > chunkLen {
-		lionAhead(w[:chunkLen], m[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, keep)
+		lion(w[:chunkLen], m[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, keep)
 		w, m, grad = w[chunkLen:], m[chunkLen:], grad[chunkLen:]
+	}
+	lion(w, m, grad, beta1, add1, beta2, add2, step, keep)
+}
+
+//go:noinline
+func lionAhead(w, m, grad []float32, distance int, beta1, add1, beta2, add2, step, keep float32) {
+	if len(w) > chunkLen {
+		lionAheadPieces(w, m, grad, distance, beta1, add1, beta2, add2, step, keep)
+		return
 	}
 	raceWrite(w)
 	raceWrite(m)
@@ -1069,13 +1363,19 @@ func lionAhead(w, m, grad []float32, distance int, beta1, add1, beta2, add2, ste
 }
 
 //go:noinline
-func relu(dst, x []float32) {
-	if len(dst) >= streamLen && reluStream(dst, x) {
-		return
+func lionAheadPieces(w, m, grad []float32, distance int, beta1, add1, beta2, add2, step, keep float32) {
+	for len(w) > chunkLen {
+		lionAhead(w[:chunkLen], m[:chunkLen], grad[:chunkLen], distance, beta1, add1, beta2, add2, step, keep)
+		w, m, grad = w[chunkLen:], m[chunkLen:], grad[chunkLen:]
 	}
-	for len(dst) > chunkLen {
-		relu(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	lionAhead(w, m, grad, distance, beta1, add1, beta2, add2, step, keep)
+}
+
+//go:noinline
+func relu(dst, x []float32) {
+	if len(dst) > chunkLen {
+		reluPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1091,6 +1391,18 @@ func relu(dst, x []float32) {
 	default:
 		reluRef(dst, x)
 	}
+}
+
+//go:noinline
+func reluPieces(dst, x []float32) {
+	if len(dst) >= streamLen && reluStream(dst, x) {
+		return
+	}
+	for len(dst) > chunkLen {
+		relu(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	relu(dst, x)
 }
 
 func reluStream(dst, x []float32) bool {
@@ -1117,12 +1429,9 @@ func reluStreamChunk(dst, x []float32) {
 
 //go:noinline
 func reluBackward(dx, dy, y []float32) {
-	if len(dx) >= streamLen && reluBackwardStream(dx, dy, y) {
+	if len(dx) > chunkLen {
+		reluBackwardPieces(dx, dy, y)
 		return
-	}
-	for len(dx) > chunkLen {
-		reluBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
-		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -1139,6 +1448,18 @@ func reluBackward(dx, dy, y []float32) {
 	default:
 		reluBackwardRef(dx, dy, y)
 	}
+}
+
+//go:noinline
+func reluBackwardPieces(dx, dy, y []float32) {
+	if len(dx) >= streamLen && reluBackwardStream(dx, dy, y) {
+		return
+	}
+	for len(dx) > chunkLen {
+		reluBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	}
+	reluBackward(dx, dy, y)
 }
 
 func reluBackwardStream(dx, dy, y []float32) bool {
@@ -1166,9 +1487,9 @@ func reluBackwardStreamChunk(dx, dy, y []float32) {
 
 //go:noinline
 func tanh(dst, x []float32) {
-	for len(dst) > chunkLen {
-		tanh(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	if len(dst) > chunkLen {
+		tanhPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1183,13 +1504,19 @@ func tanh(dst, x []float32) {
 }
 
 //go:noinline
-func tanhBackward(dx, dy, y []float32) {
-	if len(dx) >= streamLen && tanhBackwardStream(dx, dy, y) {
-		return
+func tanhPieces(dst, x []float32) {
+	for len(dst) > chunkLen {
+		tanh(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
-	for len(dx) > chunkLen {
-		tanhBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
-		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	tanh(dst, x)
+}
+
+//go:noinline
+func tanhBackward(dx, dy, y []float32) {
+	if len(dx) > chunkLen {
+		tanhBackwardPieces(dx, dy, y)
+		return
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -1206,6 +1533,18 @@ func tanhBackward(dx, dy, y []float32) {
 	default:
 		tanhBackwardRef(dx, dy, y)
 	}
+}
+
+//go:noinline
+func tanhBackwardPieces(dx, dy, y []float32) {
+	if len(dx) >= streamLen && tanhBackwardStream(dx, dy, y) {
+		return
+	}
+	for len(dx) > chunkLen {
+		tanhBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	}
+	tanhBackward(dx, dy, y)
 }
 
 func tanhBackwardStream(dx, dy, y []float32) bool {
@@ -1234,14 +1573,7 @@ func tanhBackwardStreamChunk(dx, dy, y []float32) {
 //go:noinline
 func expSum(acc *[lanes]float32, dst, x []float32, m, alpha float32) float32 {
 	if len(dst) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(dst) > chunkLen {
-			expSum(acc, dst[:chunkLen], x[:chunkLen], m, alpha)
-			dst, x = dst[chunkLen:], x[chunkLen:]
-		}
+		return expSumPieces(acc, dst, x, m, alpha)
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1256,10 +1588,23 @@ func expSum(acc *[lanes]float32, dst, x []float32, m, alpha float32) float32 {
 }
 
 //go:noinline
-func exp(dst, x []float32) {
+func expSumPieces(acc *[lanes]float32, dst, x []float32, m, alpha float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
 	for len(dst) > chunkLen {
-		exp(dst[:chunkLen], x[:chunkLen])
+		expSum(acc, dst[:chunkLen], x[:chunkLen], m, alpha)
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	return expSum(acc, dst, x, m, alpha)
+}
+
+//go:noinline
+func exp(dst, x []float32) {
+	if len(dst) > chunkLen {
+		expPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1274,10 +1619,19 @@ func exp(dst, x []float32) {
 }
 
 //go:noinline
-func log(dst, x []float32) {
+func expPieces(dst, x []float32) {
 	for len(dst) > chunkLen {
-		log(dst[:chunkLen], x[:chunkLen])
+		exp(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	exp(dst, x)
+}
+
+//go:noinline
+func log(dst, x []float32) {
+	if len(dst) > chunkLen {
+		logPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1292,13 +1646,19 @@ func log(dst, x []float32) {
 }
 
 //go:noinline
-func sqrt(dst, x []float32) {
-	if len(dst) >= streamLen && sqrtStream(dst, x) {
-		return
-	}
+func logPieces(dst, x []float32) {
 	for len(dst) > chunkLen {
-		sqrt(dst[:chunkLen], x[:chunkLen])
+		log(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	log(dst, x)
+}
+
+//go:noinline
+func sqrt(dst, x []float32) {
+	if len(dst) > chunkLen {
+		sqrtPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1314,6 +1674,18 @@ func sqrt(dst, x []float32) {
 	default:
 		sqrtRef(dst, x)
 	}
+}
+
+//go:noinline
+func sqrtPieces(dst, x []float32) {
+	if len(dst) >= streamLen && sqrtStream(dst, x) {
+		return
+	}
+	for len(dst) > chunkLen {
+		sqrt(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	sqrt(dst, x)
 }
 
 func sqrtStream(dst, x []float32) bool {
@@ -1340,9 +1712,9 @@ func sqrtStreamChunk(dst, x []float32) {
 
 //go:noinline
 func rsqrt(dst, x []float32) {
-	for len(dst) > chunkLen {
-		rsqrt(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	if len(dst) > chunkLen {
+		rsqrtPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1357,10 +1729,19 @@ func rsqrt(dst, x []float32) {
 }
 
 //go:noinline
-func erf(dst, x []float32) {
+func rsqrtPieces(dst, x []float32) {
 	for len(dst) > chunkLen {
-		erf(dst[:chunkLen], x[:chunkLen])
+		rsqrt(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	rsqrt(dst, x)
+}
+
+//go:noinline
+func erf(dst, x []float32) {
+	if len(dst) > chunkLen {
+		erfPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1375,10 +1756,19 @@ func erf(dst, x []float32) {
 }
 
 //go:noinline
-func softplus(dst, x []float32) {
+func erfPieces(dst, x []float32) {
 	for len(dst) > chunkLen {
-		softplus(dst[:chunkLen], x[:chunkLen])
+		erf(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	erf(dst, x)
+}
+
+//go:noinline
+func softplus(dst, x []float32) {
+	if len(dst) > chunkLen {
+		softplusPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1393,10 +1783,19 @@ func softplus(dst, x []float32) {
 }
 
 //go:noinline
-func sigmoid(dst, x []float32) {
+func softplusPieces(dst, x []float32) {
 	for len(dst) > chunkLen {
-		sigmoid(dst[:chunkLen], x[:chunkLen])
+		softplus(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	softplus(dst, x)
+}
+
+//go:noinline
+func sigmoid(dst, x []float32) {
+	if len(dst) > chunkLen {
+		sigmoidPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1411,13 +1810,19 @@ func sigmoid(dst, x []float32) {
 }
 
 //go:noinline
-func sigmoidBackward(dx, dy, y []float32) {
-	if len(dx) >= streamLen && sigmoidBackwardStream(dx, dy, y) {
-		return
+func sigmoidPieces(dst, x []float32) {
+	for len(dst) > chunkLen {
+		sigmoid(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
-	for len(dx) > chunkLen {
-		sigmoidBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
-		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	sigmoid(dst, x)
+}
+
+//go:noinline
+func sigmoidBackward(dx, dy, y []float32) {
+	if len(dx) > chunkLen {
+		sigmoidBackwardPieces(dx, dy, y)
+		return
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -1434,6 +1839,18 @@ func sigmoidBackward(dx, dy, y []float32) {
 	default:
 		sigmoidBackwardRef(dx, dy, y)
 	}
+}
+
+//go:noinline
+func sigmoidBackwardPieces(dx, dy, y []float32) {
+	if len(dx) >= streamLen && sigmoidBackwardStream(dx, dy, y) {
+		return
+	}
+	for len(dx) > chunkLen {
+		sigmoidBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	}
+	sigmoidBackward(dx, dy, y)
 }
 
 func sigmoidBackwardStream(dx, dy, y []float32) bool {
@@ -1461,9 +1878,9 @@ func sigmoidBackwardStreamChunk(dx, dy, y []float32) {
 
 //go:noinline
 func silu(dst, x []float32) {
-	for len(dst) > chunkLen {
-		silu(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	if len(dst) > chunkLen {
+		siluPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1478,10 +1895,19 @@ func silu(dst, x []float32) {
 }
 
 //go:noinline
+func siluPieces(dst, x []float32) {
+	for len(dst) > chunkLen {
+		silu(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	silu(dst, x)
+}
+
+//go:noinline
 func siluBackward(dx, dy, x []float32) {
-	for len(dx) > chunkLen {
-		siluBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
-		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	if len(dx) > chunkLen {
+		siluBackwardPieces(dx, dy, x)
+		return
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -1497,10 +1923,19 @@ func siluBackward(dx, dy, x []float32) {
 }
 
 //go:noinline
+func siluBackwardPieces(dx, dy, x []float32) {
+	for len(dx) > chunkLen {
+		siluBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
+		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	}
+	siluBackward(dx, dy, x)
+}
+
+//go:noinline
 func gelu(dst, x []float32) {
-	for len(dst) > chunkLen {
-		gelu(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	if len(dst) > chunkLen {
+		geluPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1515,10 +1950,19 @@ func gelu(dst, x []float32) {
 }
 
 //go:noinline
+func geluPieces(dst, x []float32) {
+	for len(dst) > chunkLen {
+		gelu(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	gelu(dst, x)
+}
+
+//go:noinline
 func geluBackward(dx, dy, x []float32) {
-	for len(dx) > chunkLen {
-		geluBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
-		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	if len(dx) > chunkLen {
+		geluBackwardPieces(dx, dy, x)
+		return
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -1534,10 +1978,19 @@ func geluBackward(dx, dy, x []float32) {
 }
 
 //go:noinline
+func geluBackwardPieces(dx, dy, x []float32) {
+	for len(dx) > chunkLen {
+		geluBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
+		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	}
+	geluBackward(dx, dy, x)
+}
+
+//go:noinline
 func geluTanh(dst, x []float32) {
-	for len(dst) > chunkLen {
-		geluTanh(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	if len(dst) > chunkLen {
+		geluTanhPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1552,10 +2005,19 @@ func geluTanh(dst, x []float32) {
 }
 
 //go:noinline
+func geluTanhPieces(dst, x []float32) {
+	for len(dst) > chunkLen {
+		geluTanh(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	geluTanh(dst, x)
+}
+
+//go:noinline
 func geluTanhBackward(dx, dy, x []float32) {
-	for len(dx) > chunkLen {
-		geluTanhBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
-		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	if len(dx) > chunkLen {
+		geluTanhBackwardPieces(dx, dy, x)
+		return
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -1571,16 +2033,18 @@ func geluTanhBackward(dx, dy, x []float32) {
 }
 
 //go:noinline
+func geluTanhBackwardPieces(dx, dy, x []float32) {
+	for len(dx) > chunkLen {
+		geluTanhBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
+		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	}
+	geluTanhBackward(dx, dy, x)
+}
+
+//go:noinline
 func expTotal(acc *[lanes]float32, x []float32, m float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			expTotal(acc, x[:chunkLen], m)
-			x = x[chunkLen:]
-		}
+		return expTotalPieces(acc, x, m)
 	}
 	raceRead(x)
 	switch CurrentLevel() {
@@ -1594,13 +2058,23 @@ func expTotal(acc *[lanes]float32, x []float32, m float32) float32 {
 }
 
 //go:noinline
-func logSoftmax(dst, x []float32, m, l float32) {
-	if len(dst) >= streamLen && logSoftmaxStream(dst, x, m, l) {
-		return
+func expTotalPieces(acc *[lanes]float32, x []float32, m float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
 	}
-	for len(dst) > chunkLen {
-		logSoftmax(dst[:chunkLen], x[:chunkLen], m, l)
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	for len(x) > chunkLen {
+		expTotal(acc, x[:chunkLen], m)
+		x = x[chunkLen:]
+	}
+	return expTotal(acc, x, m)
+}
+
+//go:noinline
+func logSoftmax(dst, x []float32, m, l float32) {
+	if len(dst) > chunkLen {
+		logSoftmaxPieces(dst, x, m, l)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1616,6 +2090,18 @@ func logSoftmax(dst, x []float32, m, l float32) {
 	default:
 		logSoftmaxRef(dst, x, m, l)
 	}
+}
+
+//go:noinline
+func logSoftmaxPieces(dst, x []float32, m, l float32) {
+	if len(dst) >= streamLen && logSoftmaxStream(dst, x, m, l) {
+		return
+	}
+	for len(dst) > chunkLen {
+		logSoftmax(dst[:chunkLen], x[:chunkLen], m, l)
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	logSoftmax(dst, x, m, l)
 }
 
 func logSoftmaxStream(dst, x []float32, m, l float32) bool {
@@ -1642,9 +2128,9 @@ func logSoftmaxStreamChunk(dst, x []float32, m, l float32) {
 
 //go:noinline
 func logSoftmaxBackward(dx, dy, y []float32, s float32) {
-	for len(dx) > chunkLen {
-		logSoftmaxBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen], s)
-		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	if len(dx) > chunkLen {
+		logSoftmaxBackwardPieces(dx, dy, y, s)
+		return
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -1660,13 +2146,19 @@ func logSoftmaxBackward(dx, dy, y []float32, s float32) {
 }
 
 //go:noinline
-func add(dst, x, y []float32) {
-	if len(dst) >= streamLen && addStream(dst, x, y) {
-		return
+func logSoftmaxBackwardPieces(dx, dy, y []float32, s float32) {
+	for len(dx) > chunkLen {
+		logSoftmaxBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen], s)
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
 	}
-	for len(dst) > chunkLen {
-		add(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
-		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	logSoftmaxBackward(dx, dy, y, s)
+}
+
+//go:noinline
+func add(dst, x, y []float32) {
+	if len(dst) > chunkLen {
+		addPieces(dst, x, y)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1683,6 +2175,18 @@ func add(dst, x, y []float32) {
 	default:
 		addRef(dst, x, y)
 	}
+}
+
+//go:noinline
+func addPieces(dst, x, y []float32) {
+	if len(dst) >= streamLen && addStream(dst, x, y) {
+		return
+	}
+	for len(dst) > chunkLen {
+		add(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	add(dst, x, y)
 }
 
 func addStream(dst, x, y []float32) bool {
@@ -1710,12 +2214,9 @@ func addStreamChunk(dst, x, y []float32) {
 
 //go:noinline
 func sub(dst, x, y []float32) {
-	if len(dst) >= streamLen && subStream(dst, x, y) {
+	if len(dst) > chunkLen {
+		subPieces(dst, x, y)
 		return
-	}
-	for len(dst) > chunkLen {
-		sub(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
-		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1732,6 +2233,18 @@ func sub(dst, x, y []float32) {
 	default:
 		subRef(dst, x, y)
 	}
+}
+
+//go:noinline
+func subPieces(dst, x, y []float32) {
+	if len(dst) >= streamLen && subStream(dst, x, y) {
+		return
+	}
+	for len(dst) > chunkLen {
+		sub(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	sub(dst, x, y)
 }
 
 func subStream(dst, x, y []float32) bool {
@@ -1759,12 +2272,9 @@ func subStreamChunk(dst, x, y []float32) {
 
 //go:noinline
 func mul(dst, x, y []float32) {
-	if len(dst) >= streamLen && mulStream(dst, x, y) {
+	if len(dst) > chunkLen {
+		mulPieces(dst, x, y)
 		return
-	}
-	for len(dst) > chunkLen {
-		mul(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
-		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1781,6 +2291,18 @@ func mul(dst, x, y []float32) {
 	default:
 		mulRef(dst, x, y)
 	}
+}
+
+//go:noinline
+func mulPieces(dst, x, y []float32) {
+	if len(dst) >= streamLen && mulStream(dst, x, y) {
+		return
+	}
+	for len(dst) > chunkLen {
+		mul(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	mul(dst, x, y)
 }
 
 func mulStream(dst, x, y []float32) bool {
@@ -1808,12 +2330,9 @@ func mulStreamChunk(dst, x, y []float32) {
 
 //go:noinline
 func div(dst, x, y []float32) {
-	if len(dst) >= streamLen && divStream(dst, x, y) {
+	if len(dst) > chunkLen {
+		divPieces(dst, x, y)
 		return
-	}
-	for len(dst) > chunkLen {
-		div(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
-		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1830,6 +2349,18 @@ func div(dst, x, y []float32) {
 	default:
 		divRef(dst, x, y)
 	}
+}
+
+//go:noinline
+func divPieces(dst, x, y []float32) {
+	if len(dst) >= streamLen && divStream(dst, x, y) {
+		return
+	}
+	for len(dst) > chunkLen {
+		div(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	div(dst, x, y)
 }
 
 func divStream(dst, x, y []float32) bool {
@@ -1857,12 +2388,9 @@ func divStreamChunk(dst, x, y []float32) {
 
 //go:noinline
 func mulAdd(dst, x, y, z []float32) {
-	if len(dst) >= streamLen && mulAddStream(dst, x, y, z) {
+	if len(dst) > chunkLen {
+		mulAddPieces(dst, x, y, z)
 		return
-	}
-	for len(dst) > chunkLen {
-		mulAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], z[:chunkLen])
-		dst, x, y, z = dst[chunkLen:], x[chunkLen:], y[chunkLen:], z[chunkLen:]
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1880,6 +2408,18 @@ func mulAdd(dst, x, y, z []float32) {
 	default:
 		mulAddRef(dst, x, y, z)
 	}
+}
+
+//go:noinline
+func mulAddPieces(dst, x, y, z []float32) {
+	if len(dst) >= streamLen && mulAddStream(dst, x, y, z) {
+		return
+	}
+	for len(dst) > chunkLen {
+		mulAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], z[:chunkLen])
+		dst, x, y, z = dst[chunkLen:], x[chunkLen:], y[chunkLen:], z[chunkLen:]
+	}
+	mulAdd(dst, x, y, z)
 }
 
 func mulAddStream(dst, x, y, z []float32) bool {
@@ -1908,12 +2448,9 @@ func mulAddStreamChunk(dst, x, y, z []float32) {
 
 //go:noinline
 func scaleAdd(dst, x, y []float32, alpha, beta float32) {
-	if len(dst) >= streamLen && scaleAddStream(dst, x, y, alpha, beta) {
+	if len(dst) > chunkLen {
+		scaleAddPieces(dst, x, y, alpha, beta)
 		return
-	}
-	for len(dst) > chunkLen {
-		scaleAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], alpha, beta)
-		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1930,6 +2467,18 @@ func scaleAdd(dst, x, y []float32, alpha, beta float32) {
 	default:
 		scaleAddRef(dst, x, y, alpha, beta)
 	}
+}
+
+//go:noinline
+func scaleAddPieces(dst, x, y []float32, alpha, beta float32) {
+	if len(dst) >= streamLen && scaleAddStream(dst, x, y, alpha, beta) {
+		return
+	}
+	for len(dst) > chunkLen {
+		scaleAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], alpha, beta)
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	scaleAdd(dst, x, y, alpha, beta)
 }
 
 func scaleAddStream(dst, x, y []float32, alpha, beta float32) bool {
@@ -1957,12 +2506,9 @@ func scaleAddStreamChunk(dst, x, y []float32, alpha, beta float32) {
 
 //go:noinline
 func copyVector(dst, x []float32) {
-	if len(dst) >= streamLen && copyVectorStream(dst, x) {
+	if len(dst) > chunkLen {
+		copyVectorPieces(dst, x)
 		return
-	}
-	for len(dst) > chunkLen {
-		copyVector(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1978,6 +2524,18 @@ func copyVector(dst, x []float32) {
 	default:
 		copyVectorRef(dst, x)
 	}
+}
+
+//go:noinline
+func copyVectorPieces(dst, x []float32) {
+	if len(dst) >= streamLen && copyVectorStream(dst, x) {
+		return
+	}
+	for len(dst) > chunkLen {
+		copyVector(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	copyVector(dst, x)
 }
 
 func copyVectorStream(dst, x []float32) bool {
@@ -2004,12 +2562,9 @@ func copyVectorStreamChunk(dst, x []float32) {
 
 //go:noinline
 func fill(dst []float32, value float32) {
-	if len(dst) >= streamLen && fillStream(dst, value) {
+	if len(dst) > chunkLen {
+		fillPieces(dst, value)
 		return
-	}
-	for len(dst) > chunkLen {
-		fill(dst[:chunkLen], value)
-		dst = dst[chunkLen:]
 	}
 	raceWrite(dst)
 	switch CurrentLevel() {
@@ -2024,6 +2579,18 @@ func fill(dst []float32, value float32) {
 	default:
 		fillRef(dst, value)
 	}
+}
+
+//go:noinline
+func fillPieces(dst []float32, value float32) {
+	if len(dst) >= streamLen && fillStream(dst, value) {
+		return
+	}
+	for len(dst) > chunkLen {
+		fill(dst[:chunkLen], value)
+		dst = dst[chunkLen:]
+	}
+	fill(dst, value)
 }
 
 func fillStream(dst []float32, value float32) bool {
@@ -2049,12 +2616,9 @@ func fillStreamChunk(dst []float32, value float32) {
 
 //go:noinline
 func clamp(dst, x []float32, lo, hi float32) {
-	if len(dst) >= streamLen && clampStream(dst, x, lo, hi) {
+	if len(dst) > chunkLen {
+		clampPieces(dst, x, lo, hi)
 		return
-	}
-	for len(dst) > chunkLen {
-		clamp(dst[:chunkLen], x[:chunkLen], lo, hi)
-		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -2070,6 +2634,18 @@ func clamp(dst, x []float32, lo, hi float32) {
 	default:
 		clampRef(dst, x, lo, hi)
 	}
+}
+
+//go:noinline
+func clampPieces(dst, x []float32, lo, hi float32) {
+	if len(dst) >= streamLen && clampStream(dst, x, lo, hi) {
+		return
+	}
+	for len(dst) > chunkLen {
+		clamp(dst[:chunkLen], x[:chunkLen], lo, hi)
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	clamp(dst, x, lo, hi)
 }
 
 func clampStream(dst, x []float32, lo, hi float32) bool {
@@ -2096,12 +2672,9 @@ func clampStreamChunk(dst, x []float32, lo, hi float32) {
 
 //go:noinline
 func abs(dst, x []float32) {
-	if len(dst) >= streamLen && absStream(dst, x) {
+	if len(dst) > chunkLen {
+		absPieces(dst, x)
 		return
-	}
-	for len(dst) > chunkLen {
-		abs(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -2117,6 +2690,18 @@ func abs(dst, x []float32) {
 	default:
 		absRef(dst, x)
 	}
+}
+
+//go:noinline
+func absPieces(dst, x []float32) {
+	if len(dst) >= streamLen && absStream(dst, x) {
+		return
+	}
+	for len(dst) > chunkLen {
+		abs(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	abs(dst, x)
 }
 
 func absStream(dst, x []float32) bool {
@@ -2144,14 +2729,7 @@ func absStreamChunk(dst, x []float32) {
 //go:noinline
 func sumMagnitudes(acc *[lanes]float32, x []float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			sumMagnitudes(acc, x[:chunkLen])
-			x = x[chunkLen:]
-		}
+		return sumMagnitudesPieces(acc, x)
 	}
 	raceRead(x)
 	switch CurrentLevel() {
@@ -2165,16 +2743,22 @@ func sumMagnitudes(acc *[lanes]float32, x []float32) float32 {
 }
 
 //go:noinline
+func sumMagnitudesPieces(acc *[lanes]float32, x []float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		sumMagnitudes(acc, x[:chunkLen])
+		x = x[chunkLen:]
+	}
+	return sumMagnitudes(acc, x)
+}
+
+//go:noinline
 func sumSquaresScaled(acc *[lanes]float32, x []float32, alpha float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			sumSquaresScaled(acc, x[:chunkLen], alpha)
-			x = x[chunkLen:]
-		}
+		return sumSquaresScaledPieces(acc, x, alpha)
 	}
 	raceRead(x)
 	switch CurrentLevel() {
@@ -2185,6 +2769,19 @@ func sumSquaresScaled(acc *[lanes]float32, x []float32, alpha float32) float32 {
 	default:
 		return sumSquaresScaledRef(acc, x, alpha)
 	}
+}
+
+//go:noinline
+func sumSquaresScaledPieces(acc *[lanes]float32, x []float32, alpha float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		sumSquaresScaled(acc, x[:chunkLen], alpha)
+		x = x[chunkLen:]
+	}
+	return sumSquaresScaled(acc, x, alpha)
 }
 
 //go:noinline
@@ -2229,14 +2826,7 @@ func firstEqual(x []float32, value float32) float32 {
 //go:noinline
 func sumShifted(acc *[lanes]float32, x []float32, shift float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			sumShifted(acc, x[:chunkLen], shift)
-			x = x[chunkLen:]
-		}
+		return sumShiftedPieces(acc, x, shift)
 	}
 	raceRead(x)
 	switch CurrentLevel() {
@@ -2250,16 +2840,22 @@ func sumShifted(acc *[lanes]float32, x []float32, shift float32) float32 {
 }
 
 //go:noinline
+func sumShiftedPieces(acc *[lanes]float32, x []float32, shift float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		sumShifted(acc, x[:chunkLen], shift)
+		x = x[chunkLen:]
+	}
+	return sumShifted(acc, x, shift)
+}
+
+//go:noinline
 func sumSquaresShifted(acc *[lanes]float32, x []float32, shift float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			sumSquaresShifted(acc, x[:chunkLen], shift)
-			x = x[chunkLen:]
-		}
+		return sumSquaresShiftedPieces(acc, x, shift)
 	}
 	raceRead(x)
 	switch CurrentLevel() {
@@ -2270,6 +2866,19 @@ func sumSquaresShifted(acc *[lanes]float32, x []float32, shift float32) float32 
 	default:
 		return sumSquaresShiftedRef(acc, x, shift)
 	}
+}
+
+//go:noinline
+func sumSquaresShiftedPieces(acc *[lanes]float32, x []float32, shift float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		sumSquaresShifted(acc, x[:chunkLen], shift)
+		x = x[chunkLen:]
+	}
+	return sumSquaresShifted(acc, x, shift)
 }
 
 //go:noinline
@@ -2341,12 +2950,9 @@ func layerNormBackwardRows(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32
 
 //go:noinline
 func layerNorm(dst, x, gamma, beta []float32, mean, rstd float32) {
-	if len(dst) >= streamLen && layerNormStream(dst, x, gamma, beta, mean, rstd) {
+	if len(dst) > chunkLen {
+		layerNormPieces(dst, x, gamma, beta, mean, rstd)
 		return
-	}
-	for len(dst) > chunkLen {
-		layerNorm(dst[:chunkLen], x[:chunkLen], gamma[:chunkLen], beta[:chunkLen], mean, rstd)
-		dst, x, gamma, beta = dst[chunkLen:], x[chunkLen:], gamma[chunkLen:], beta[chunkLen:]
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -2364,6 +2970,18 @@ func layerNorm(dst, x, gamma, beta []float32, mean, rstd float32) {
 	default:
 		layerNormRef(dst, x, gamma, beta, mean, rstd)
 	}
+}
+
+//go:noinline
+func layerNormPieces(dst, x, gamma, beta []float32, mean, rstd float32) {
+	if len(dst) >= streamLen && layerNormStream(dst, x, gamma, beta, mean, rstd) {
+		return
+	}
+	for len(dst) > chunkLen {
+		layerNorm(dst[:chunkLen], x[:chunkLen], gamma[:chunkLen], beta[:chunkLen], mean, rstd)
+		dst, x, gamma, beta = dst[chunkLen:], x[chunkLen:], gamma[chunkLen:], beta[chunkLen:]
+	}
+	layerNorm(dst, x, gamma, beta, mean, rstd)
 }
 
 func layerNormStream(dst, x, gamma, beta []float32, mean, rstd float32) bool {
@@ -2393,14 +3011,7 @@ func layerNormStreamChunk(dst, x, gamma, beta []float32, mean, rstd float32) {
 //go:noinline
 func layerNormDot(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd float32) float32 {
 	if len(dy) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(dy) > chunkLen {
-			layerNormDot(acc, dy[:chunkLen], x[:chunkLen], gamma[:chunkLen], mean, rstd)
-			dy, x, gamma = dy[chunkLen:], x[chunkLen:], gamma[chunkLen:]
-		}
+		return layerNormDotPieces(acc, dy, x, gamma, mean, rstd)
 	}
 	raceRead(dy)
 	raceRead(x)
@@ -2416,10 +3027,23 @@ func layerNormDot(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd float3
 }
 
 //go:noinline
+func layerNormDotPieces(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(dy) > chunkLen {
+		layerNormDot(acc, dy[:chunkLen], x[:chunkLen], gamma[:chunkLen], mean, rstd)
+		dy, x, gamma = dy[chunkLen:], x[chunkLen:], gamma[chunkLen:]
+	}
+	return layerNormDot(acc, dy, x, gamma, mean, rstd)
+}
+
+//go:noinline
 func layerNormBackward(dx, dy, x, gamma []float32, mean, rstd, a, b float32) {
-	for len(dx) > chunkLen {
-		layerNormBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen], gamma[:chunkLen], mean, rstd, a, b)
-		dx, dy, x, gamma = dx[chunkLen:], dy[chunkLen:], x[chunkLen:], gamma[chunkLen:]
+	if len(dx) > chunkLen {
+		layerNormBackwardPieces(dx, dy, x, gamma, mean, rstd, a, b)
+		return
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -2433,6 +3057,15 @@ func layerNormBackward(dx, dy, x, gamma []float32, mean, rstd, a, b float32) {
 	default:
 		layerNormBackwardRef(dx, dy, x, gamma, mean, rstd, a, b)
 	}
+}
+
+//go:noinline
+func layerNormBackwardPieces(dx, dy, x, gamma []float32, mean, rstd, a, b float32) {
+	for len(dx) > chunkLen {
+		layerNormBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen], gamma[:chunkLen], mean, rstd, a, b)
+		dx, dy, x, gamma = dx[chunkLen:], dy[chunkLen:], x[chunkLen:], gamma[chunkLen:]
+	}
+	layerNormBackward(dx, dy, x, gamma, mean, rstd, a, b)
 }
 
 //go:noinline
@@ -2515,9 +3148,9 @@ func colSumSquaresShiftedNarrow(dst, x, shift []float32, rows, stride, block, ad
 
 //go:noinline
 func shiftedMeans(mean, lost, shift []float32, rows float32) {
-	for len(mean) > chunkLen {
-		shiftedMeans(mean[:chunkLen], lost[:chunkLen], shift[:chunkLen], rows)
-		mean, lost, shift = mean[chunkLen:], lost[chunkLen:], shift[chunkLen:]
+	if len(mean) > chunkLen {
+		shiftedMeansPieces(mean, lost, shift, rows)
+		return
 	}
 	raceWrite(mean)
 	raceWrite(lost)
@@ -2537,10 +3170,19 @@ func shiftedMeans(mean, lost, shift []float32, rows float32) {
 }
 
 //go:noinline
+func shiftedMeansPieces(mean, lost, shift []float32, rows float32) {
+	for len(mean) > chunkLen {
+		shiftedMeans(mean[:chunkLen], lost[:chunkLen], shift[:chunkLen], rows)
+		mean, lost, shift = mean[chunkLen:], lost[chunkLen:], shift[chunkLen:]
+	}
+	shiftedMeans(mean, lost, shift, rows)
+}
+
+//go:noinline
 func correctedVariances(variance, lost []float32, rows float32) {
-	for len(variance) > chunkLen {
-		correctedVariances(variance[:chunkLen], lost[:chunkLen], rows)
-		variance, lost = variance[chunkLen:], lost[chunkLen:]
+	if len(variance) > chunkLen {
+		correctedVariancesPieces(variance, lost, rows)
+		return
 	}
 	raceWrite(variance)
 	raceRead(lost)
@@ -2559,15 +3201,21 @@ func correctedVariances(variance, lost []float32, rows float32) {
 }
 
 //go:noinline
+func correctedVariancesPieces(variance, lost []float32, rows float32) {
+	for len(variance) > chunkLen {
+		correctedVariances(variance[:chunkLen], lost[:chunkLen], rows)
+		variance, lost = variance[chunkLen:], lost[chunkLen:]
+	}
+	correctedVariances(variance, lost, rows)
+}
+
+//go:noinline
 func colAffine(dst, x, scale, shift []float32, rows int) {
 	if len(dst) == 0 {
 		return
 	}
 	if len(dst) > chunkLen || rows > rowChunk {
-		eachBlock(rows, len(scale), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(scale)+c0, (r1-1)*len(scale)+c1
-			colAffine(dst[lo:hi], x[lo:hi], scale[c0:c1], shift[c0:c1], r1-r0)
-		})
+		colAffinePieces(dst, x, scale, shift, rows)
 		return
 	}
 	raceWrite(dst)
@@ -2585,15 +3233,20 @@ func colAffine(dst, x, scale, shift []float32, rows int) {
 }
 
 //go:noinline
+func colAffinePieces(dst, x, scale, shift []float32, rows int) {
+	eachBlock(rows, len(scale), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(scale)+c0, (r1-1)*len(scale)+c1
+		colAffine(dst[lo:hi], x[lo:hi], scale[c0:c1], shift[c0:c1], r1-r0)
+	})
+}
+
+//go:noinline
 func colAffineReLU(dst, x, scale, shift []float32, rows int) {
 	if len(dst) == 0 {
 		return
 	}
 	if len(dst) > chunkLen || rows > rowChunk {
-		eachBlock(rows, len(scale), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(scale)+c0, (r1-1)*len(scale)+c1
-			colAffineReLU(dst[lo:hi], x[lo:hi], scale[c0:c1], shift[c0:c1], r1-r0)
-		})
+		colAffineReLUPieces(dst, x, scale, shift, rows)
 		return
 	}
 	raceWrite(dst)
@@ -2611,15 +3264,20 @@ func colAffineReLU(dst, x, scale, shift []float32, rows int) {
 }
 
 //go:noinline
+func colAffineReLUPieces(dst, x, scale, shift []float32, rows int) {
+	eachBlock(rows, len(scale), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(scale)+c0, (r1-1)*len(scale)+c1
+		colAffineReLU(dst[lo:hi], x[lo:hi], scale[c0:c1], shift[c0:c1], r1-r0)
+	})
+}
+
+//go:noinline
 func biasReLU(dst, x, bias []float32, rows int) {
 	if len(dst) == 0 {
 		return
 	}
 	if len(dst) > chunkLen || rows > rowChunk {
-		eachBlock(rows, len(bias), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(bias)+c0, (r1-1)*len(bias)+c1
-			biasReLU(dst[lo:hi], x[lo:hi], bias[c0:c1], r1-r0)
-		})
+		biasReLUPieces(dst, x, bias, rows)
 		return
 	}
 	raceWrite(dst)
@@ -2636,15 +3294,20 @@ func biasReLU(dst, x, bias []float32, rows int) {
 }
 
 //go:noinline
+func biasReLUPieces(dst, x, bias []float32, rows int) {
+	eachBlock(rows, len(bias), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(bias)+c0, (r1-1)*len(bias)+c1
+		biasReLU(dst[lo:hi], x[lo:hi], bias[c0:c1], r1-r0)
+	})
+}
+
+//go:noinline
 func biasTanh(dst, x, bias []float32, rows int) {
 	if len(dst) == 0 {
 		return
 	}
 	if len(dst) > chunkLen || rows > rowChunk {
-		eachBlock(rows, len(bias), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(bias)+c0, (r1-1)*len(bias)+c1
-			biasTanh(dst[lo:hi], x[lo:hi], bias[c0:c1], r1-r0)
-		})
+		biasTanhPieces(dst, x, bias, rows)
 		return
 	}
 	raceWrite(dst)
@@ -2658,6 +3321,14 @@ func biasTanh(dst, x, bias []float32, rows int) {
 	default:
 		biasTanhRef(dst, x, bias, rows)
 	}
+}
+
+//go:noinline
+func biasTanhPieces(dst, x, bias []float32, rows int) {
+	eachBlock(rows, len(bias), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(bias)+c0, (r1-1)*len(bias)+c1
+		biasTanh(dst[lo:hi], x[lo:hi], bias[c0:c1], r1-r0)
+	})
 }
 
 //go:noinline
@@ -2714,10 +3385,7 @@ func batchNormBackward(dx, dy, x, mean, slope, a, b []float32, rows int) {
 		return
 	}
 	if len(dx) > chunkLen || rows > rowChunk {
-		eachBlock(rows, len(mean), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(mean)+c0, (r1-1)*len(mean)+c1
-			batchNormBackward(dx[lo:hi], dy[lo:hi], x[lo:hi], mean[c0:c1], slope[c0:c1], a[c0:c1], b[c0:c1], r1-r0)
-		})
+		batchNormBackwardPieces(dx, dy, x, mean, slope, a, b, rows)
 		return
 	}
 	raceWrite(dx)
@@ -2735,6 +3403,14 @@ func batchNormBackward(dx, dy, x, mean, slope, a, b []float32, rows int) {
 	default:
 		batchNormBackwardRef(dx, dy, x, mean, slope, a, b, rows)
 	}
+}
+
+//go:noinline
+func batchNormBackwardPieces(dx, dy, x, mean, slope, a, b []float32, rows int) {
+	eachBlock(rows, len(mean), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(mean)+c0, (r1-1)*len(mean)+c1
+		batchNormBackward(dx[lo:hi], dy[lo:hi], x[lo:hi], mean[c0:c1], slope[c0:c1], a[c0:c1], b[c0:c1], r1-r0)
+	})
 }
 
 //go:noinline
@@ -2781,10 +3457,7 @@ func batchNormReLUBackward(dx, dy, x, mean, slope, a, b, scale, shift []float32,
 		return
 	}
 	if len(dx) > chunkLen || rows > rowChunk {
-		eachBlock(rows, len(mean), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(mean)+c0, (r1-1)*len(mean)+c1
-			batchNormReLUBackward(dx[lo:hi], dy[lo:hi], x[lo:hi], mean[c0:c1], slope[c0:c1], a[c0:c1], b[c0:c1], scale[c0:c1], shift[c0:c1], r1-r0)
-		})
+		batchNormReLUBackwardPieces(dx, dy, x, mean, slope, a, b, scale, shift, rows)
 		return
 	}
 	raceWrite(dx)
@@ -2804,6 +3477,14 @@ func batchNormReLUBackward(dx, dy, x, mean, slope, a, b, scale, shift []float32,
 	default:
 		batchNormReLUBackwardRef(dx, dy, x, mean, slope, a, b, scale, shift, rows)
 	}
+}
+
+//go:noinline
+func batchNormReLUBackwardPieces(dx, dy, x, mean, slope, a, b, scale, shift []float32, rows int) {
+	eachBlock(rows, len(mean), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(mean)+c0, (r1-1)*len(mean)+c1
+		batchNormReLUBackward(dx[lo:hi], dy[lo:hi], x[lo:hi], mean[c0:c1], slope[c0:c1], a[c0:c1], b[c0:c1], scale[c0:c1], shift[c0:c1], r1-r0)
+	})
 }
 
 //go:noinline
@@ -2988,14 +3669,7 @@ func logSoftmaxRowsBackward(dx, dy, y, s []float32, cols, dxStride, dyStride, yS
 //go:noinline
 func dotShifted(acc *[lanes]float32, x, y []float32, shift float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			dotShifted(acc, x[:chunkLen], y[:chunkLen], shift)
-			x, y = x[chunkLen:], y[chunkLen:]
-		}
+		return dotShiftedPieces(acc, x, y, shift)
 	}
 	raceRead(x)
 	raceRead(y)
@@ -3010,10 +3684,23 @@ func dotShifted(acc *[lanes]float32, x, y []float32, shift float32) float32 {
 }
 
 //go:noinline
+func dotShiftedPieces(acc *[lanes]float32, x, y []float32, shift float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		dotShifted(acc, x[:chunkLen], y[:chunkLen], shift)
+		x, y = x[chunkLen:], y[chunkLen:]
+	}
+	return dotShifted(acc, x, y, shift)
+}
+
+//go:noinline
 func sigmoidCrossEntropy(dx, loss, x, t, w, p []float32, scale float32) {
-	for len(dx) > chunkLen {
-		sigmoidCrossEntropy(dx[:chunkLen], loss[:chunkLen], x[:chunkLen], t[:chunkLen], w[:chunkLen], p[:chunkLen], scale)
-		dx, loss, x, t, w, p = dx[chunkLen:], loss[chunkLen:], x[chunkLen:], t[chunkLen:], w[chunkLen:], p[chunkLen:]
+	if len(dx) > chunkLen {
+		sigmoidCrossEntropyPieces(dx, loss, x, t, w, p, scale)
+		return
 	}
 	raceWrite(dx)
 	raceWrite(loss)
@@ -3029,6 +3716,15 @@ func sigmoidCrossEntropy(dx, loss, x, t, w, p []float32, scale float32) {
 	default:
 		sigmoidCrossEntropyRef(dx, loss, x, t, w, p, scale)
 	}
+}
+
+//go:noinline
+func sigmoidCrossEntropyPieces(dx, loss, x, t, w, p []float32, scale float32) {
+	for len(dx) > chunkLen {
+		sigmoidCrossEntropy(dx[:chunkLen], loss[:chunkLen], x[:chunkLen], t[:chunkLen], w[:chunkLen], p[:chunkLen], scale)
+		dx, loss, x, t, w, p = dx[chunkLen:], loss[chunkLen:], x[chunkLen:], t[chunkLen:], w[chunkLen:], p[chunkLen:]
+	}
+	sigmoidCrossEntropy(dx, loss, x, t, w, p, scale)
 }
 
 //go:noinline
@@ -3050,10 +3746,7 @@ func colMul(dst, x, scale []float32, rows int) {
 		return
 	}
 	if len(dst) > chunkLen || rows > rowChunk {
-		eachBlock(rows, len(scale), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(scale)+c0, (r1-1)*len(scale)+c1
-			colMul(dst[lo:hi], x[lo:hi], scale[c0:c1], r1-r0)
-		})
+		colMulPieces(dst, x, scale, rows)
 		return
 	}
 	raceWrite(dst)
@@ -3067,6 +3760,14 @@ func colMul(dst, x, scale []float32, rows int) {
 	default:
 		colMulRef(dst, x, scale, rows)
 	}
+}
+
+//go:noinline
+func colMulPieces(dst, x, scale []float32, rows int) {
+	eachBlock(rows, len(scale), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(scale)+c0, (r1-1)*len(scale)+c1
+		colMul(dst[lo:hi], x[lo:hi], scale[c0:c1], r1-r0)
+	})
 }
 
 //go:noinline
@@ -3086,9 +3787,9 @@ func colDots(dst, x, y []float32, rows, stride, add int) {
 
 //go:noinline
 func fromFloat16(dst []float32, x []uint16) {
-	for len(dst) > chunkLen {
-		fromFloat16(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	if len(dst) > chunkLen {
+		fromFloat16Pieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -3107,10 +3808,19 @@ func fromFloat16(dst []float32, x []uint16) {
 }
 
 //go:noinline
-func toFloat16(dst []uint16, x []float32) {
+func fromFloat16Pieces(dst []float32, x []uint16) {
 	for len(dst) > chunkLen {
-		toFloat16(dst[:chunkLen], x[:chunkLen])
+		fromFloat16(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	fromFloat16(dst, x)
+}
+
+//go:noinline
+func toFloat16(dst []uint16, x []float32) {
+	if len(dst) > chunkLen {
+		toFloat16Pieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -3126,4 +3836,13 @@ func toFloat16(dst []uint16, x []float32) {
 	default:
 		toFloat16Ref(dst, x)
 	}
+}
+
+//go:noinline
+func toFloat16Pieces(dst []uint16, x []float32) {
+	for len(dst) > chunkLen {
+		toFloat16(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	toFloat16(dst, x)
 }

@@ -12,9 +12,9 @@ import (
 
 //go:noinline
 func axpy(y, x []float32, alpha float32) {
-	for len(y) > chunkLen {
-		axpy(y[:chunkLen], x[:chunkLen], alpha)
-		y, x = y[chunkLen:], x[chunkLen:]
+	if len(y) > chunkLen {
+		axpyPieces(y, x, alpha)
+		return
 	}
 	raceWrite(y)
 	raceRead(x)
@@ -27,10 +27,19 @@ func axpy(y, x []float32, alpha float32) {
 }
 
 //go:noinline
+func axpyPieces(y, x []float32, alpha float32) {
+	for len(y) > chunkLen {
+		axpy(y[:chunkLen], x[:chunkLen], alpha)
+		y, x = y[chunkLen:], x[chunkLen:]
+	}
+	axpy(y, x, alpha)
+}
+
+//go:noinline
 func scale(dst, x []float32, alpha float32) {
-	for len(dst) > chunkLen {
-		scale(dst[:chunkLen], x[:chunkLen], alpha)
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	if len(dst) > chunkLen {
+		scalePieces(dst, x, alpha)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -43,10 +52,19 @@ func scale(dst, x []float32, alpha float32) {
 }
 
 //go:noinline
+func scalePieces(dst, x []float32, alpha float32) {
+	for len(dst) > chunkLen {
+		scale(dst[:chunkLen], x[:chunkLen], alpha)
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	scale(dst, x, alpha)
+}
+
+//go:noinline
 func ema(y, x []float32, keep, add float32) {
-	for len(y) > chunkLen {
-		ema(y[:chunkLen], x[:chunkLen], keep, add)
-		y, x = y[chunkLen:], x[chunkLen:]
+	if len(y) > chunkLen {
+		emaPieces(y, x, keep, add)
+		return
 	}
 	raceWrite(y)
 	raceRead(x)
@@ -59,16 +77,18 @@ func ema(y, x []float32, keep, add float32) {
 }
 
 //go:noinline
+func emaPieces(y, x []float32, keep, add float32) {
+	for len(y) > chunkLen {
+		ema(y[:chunkLen], x[:chunkLen], keep, add)
+		y, x = y[chunkLen:], x[chunkLen:]
+	}
+	ema(y, x, keep, add)
+}
+
+//go:noinline
 func dot(acc *[lanes]float32, x, y []float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			dot(acc, x[:chunkLen], y[:chunkLen])
-			x, y = x[chunkLen:], y[chunkLen:]
-		}
+		return dotPieces(acc, x, y)
 	}
 	raceRead(x)
 	raceRead(y)
@@ -81,16 +101,22 @@ func dot(acc *[lanes]float32, x, y []float32) float32 {
 }
 
 //go:noinline
+func dotPieces(acc *[lanes]float32, x, y []float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		dot(acc, x[:chunkLen], y[:chunkLen])
+		x, y = x[chunkLen:], y[chunkLen:]
+	}
+	return dot(acc, x, y)
+}
+
+//go:noinline
 func sum(acc *[lanes]float32, x []float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			sum(acc, x[:chunkLen])
-			x = x[chunkLen:]
-		}
+		return sumPieces(acc, x)
 	}
 	raceRead(x)
 	switch CurrentLevel() {
@@ -102,16 +128,22 @@ func sum(acc *[lanes]float32, x []float32) float32 {
 }
 
 //go:noinline
+func sumPieces(acc *[lanes]float32, x []float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		sum(acc, x[:chunkLen])
+		x = x[chunkLen:]
+	}
+	return sum(acc, x)
+}
+
+//go:noinline
 func sumSquares(acc *[lanes]float32, x []float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			sumSquares(acc, x[:chunkLen])
-			x = x[chunkLen:]
-		}
+		return sumSquaresPieces(acc, x)
 	}
 	raceRead(x)
 	switch CurrentLevel() {
@@ -120,6 +152,19 @@ func sumSquares(acc *[lanes]float32, x []float32) float32 {
 	default:
 		return sumSquaresRef(acc, x)
 	}
+}
+
+//go:noinline
+func sumSquaresPieces(acc *[lanes]float32, x []float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		sumSquares(acc, x[:chunkLen])
+		x = x[chunkLen:]
+	}
+	return sumSquares(acc, x)
 }
 
 //go:noinline
@@ -174,10 +219,7 @@ func ger(a, x, y []float32, alpha float32) {
 		return
 	}
 	if len(a) > chunkLen || len(x) > rowChunk {
-		eachBlock(len(x), len(y), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(y)+c0, (r1-1)*len(y)+c1
-			ger(a[lo:hi], x[r0:r1], y[c0:c1], alpha)
-		})
+		gerPieces(a, x, y, alpha)
 		return
 	}
 	raceWrite(a)
@@ -192,15 +234,20 @@ func ger(a, x, y []float32, alpha float32) {
 }
 
 //go:noinline
+func gerPieces(a, x, y []float32, alpha float32) {
+	eachBlock(len(x), len(y), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(y)+c0, (r1-1)*len(y)+c1
+		ger(a[lo:hi], x[r0:r1], y[c0:c1], alpha)
+	})
+}
+
+//go:noinline
 func outer(c, x, y []float32) {
 	if len(c) == 0 {
 		return
 	}
 	if len(c) > chunkLen || len(x) > rowChunk {
-		eachBlock(len(x), len(y), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(y)+c0, (r1-1)*len(y)+c1
-			outer(c[lo:hi], x[r0:r1], y[c0:c1])
-		})
+		outerPieces(c, x, y)
 		return
 	}
 	raceWrite(c)
@@ -215,15 +262,20 @@ func outer(c, x, y []float32) {
 }
 
 //go:noinline
+func outerPieces(c, x, y []float32) {
+	eachBlock(len(x), len(y), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(y)+c0, (r1-1)*len(y)+c1
+		outer(c[lo:hi], x[r0:r1], y[c0:c1])
+	})
+}
+
+//go:noinline
 func outerAdd(c, x, y []float32, alpha float32) {
 	if len(c) == 0 {
 		return
 	}
 	if len(c) > chunkLen || len(x) > rowChunk {
-		eachBlock(len(x), len(y), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(y)+c0, (r1-1)*len(y)+c1
-			outerAdd(c[lo:hi], x[r0:r1], y[c0:c1], alpha)
-		})
+		outerAddPieces(c, x, y, alpha)
 		return
 	}
 	raceWrite(c)
@@ -238,15 +290,20 @@ func outerAdd(c, x, y []float32, alpha float32) {
 }
 
 //go:noinline
+func outerAddPieces(c, x, y []float32, alpha float32) {
+	eachBlock(len(x), len(y), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(y)+c0, (r1-1)*len(y)+c1
+		outerAdd(c[lo:hi], x[r0:r1], y[c0:c1], alpha)
+	})
+}
+
+//go:noinline
 func precondition(dst, m, row, col []float32, lambda float32) {
 	if len(dst) == 0 {
 		return
 	}
 	if len(dst) > chunkLen || len(row) > rowChunk {
-		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			precondition(dst[lo:hi], m[lo:hi], row[r0:r1], col[c0:c1], lambda)
-		})
+		preconditionPieces(dst, m, row, col, lambda)
 		return
 	}
 	raceWrite(dst)
@@ -259,6 +316,14 @@ func precondition(dst, m, row, col []float32, lambda float32) {
 	default:
 		preconditionRef(dst, m, row, col, lambda)
 	}
+}
+
+//go:noinline
+func preconditionPieces(dst, m, row, col []float32, lambda float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		precondition(dst[lo:hi], m[lo:hi], row[r0:r1], col[c0:c1], lambda)
+	})
 }
 
 //go:noinline
@@ -303,10 +368,7 @@ func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, k
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
-		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			adaFisher(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay, keep)
-		})
+		adaFisherPieces(w, m, grad, row, col, beta, add, step, lambda, decay, keep)
 		return
 	}
 	raceWrite(w)
@@ -323,15 +385,20 @@ func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, k
 }
 
 //go:noinline
+func adaFisherPieces(w, m, grad, row, col []float32, beta, add, step, lambda, decay, keep float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		adaFisher(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay, keep)
+	})
+}
+
+//go:noinline
 func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
 	if len(w) == 0 {
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
-		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			adaFisherBounded(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay)
-		})
+		adaFisherBoundedPieces(w, m, grad, row, col, beta, add, step, lambda, decay)
 		return
 	}
 	raceWrite(w)
@@ -348,15 +415,20 @@ func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, d
 }
 
 //go:noinline
+func adaFisherBoundedPieces(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		adaFisherBounded(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, step, lambda, decay)
+	})
+}
+
+//go:noinline
 func calibrated(w, m, grad, row, col []float32, beta, add, share, step, keep float32) {
 	if len(w) == 0 {
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
-		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			calibrated(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, share, step, keep)
-		})
+		calibratedPieces(w, m, grad, row, col, beta, add, share, step, keep)
 		return
 	}
 	raceWrite(w)
@@ -373,15 +445,20 @@ func calibrated(w, m, grad, row, col []float32, beta, add, share, step, keep flo
 }
 
 //go:noinline
+func calibratedPieces(w, m, grad, row, col []float32, beta, add, share, step, keep float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		calibrated(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], beta, add, share, step, keep)
+	})
+}
+
+//go:noinline
 func calibratedCentred(w, m, grad, row, col, mean, shift, moved []float32, beta, add, share, step, keep float32) {
 	if len(w) == 0 {
 		return
 	}
 	if len(w) > chunkLen || len(row) > rowChunk {
-		eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
-			calibratedCentred(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], mean[r0:r1], shift[c0:c1], moved[c0:c1], beta, add, share, step, keep)
-		})
+		calibratedCentredPieces(w, m, grad, row, col, mean, shift, moved, beta, add, share, step, keep)
 		return
 	}
 	raceWrite(w)
@@ -398,6 +475,14 @@ func calibratedCentred(w, m, grad, row, col, mean, shift, moved []float32, beta,
 	default:
 		calibratedCentredRef(w, m, grad, row, col, mean, shift, moved, beta, add, share, step, keep)
 	}
+}
+
+//go:noinline
+func calibratedCentredPieces(w, m, grad, row, col, mean, shift, moved []float32, beta, add, share, step, keep float32) {
+	eachBlock(len(row), len(col), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(col)+c0, (r1-1)*len(col)+c1
+		calibratedCentred(w[lo:hi], m[lo:hi], grad[lo:hi], row[r0:r1], col[c0:c1], mean[r0:r1], shift[c0:c1], moved[c0:c1], beta, add, share, step, keep)
+	})
 }
 
 //go:noinline
@@ -464,9 +549,9 @@ func updateSquaresCentred(dst, m, grad, row, col, mean, shift []float32, beta, a
 
 //go:noinline
 func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float32) {
-	for len(w) > chunkLen {
-		sgd(w[:chunkLen], v[:chunkLen], grad[:chunkLen], momentum, add, gradPart, velPart, lr, decay)
-		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	if len(w) > chunkLen {
+		sgdPieces(w, v, grad, momentum, add, gradPart, velPart, lr, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(v)
@@ -480,10 +565,19 @@ func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float
 }
 
 //go:noinline
-func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func sgdPieces(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float32) {
 	for len(w) > chunkLen {
-		adam(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
-		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+		sgd(w[:chunkLen], v[:chunkLen], grad[:chunkLen], momentum, add, gradPart, velPart, lr, decay)
+		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	sgd(w, v, grad, momentum, add, gradPart, velPart, lr, decay)
+}
+
+//go:noinline
+func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	if len(w) > chunkLen {
+		adamPieces(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		return
 	}
 	raceWrite(w)
 	raceWrite(m)
@@ -498,10 +592,19 @@ func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, eps
 }
 
 //go:noinline
-func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func adamPieces(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
 	for len(w) > chunkLen {
-		adamBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		adam(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	adam(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+}
+
+//go:noinline
+func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	if len(w) > chunkLen {
+		adamBoundedPieces(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		return
 	}
 	raceWrite(w)
 	raceWrite(m)
@@ -516,10 +619,19 @@ func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correc
 }
 
 //go:noinline
-func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+func adamBoundedPieces(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
 	for len(w) > chunkLen {
-		amsGrad(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
-		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
+		adamBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		w, m, v, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	adamBounded(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+}
+
+//go:noinline
+func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	if len(w) > chunkLen {
+		amsGradPieces(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+		return
 	}
 	raceWrite(w)
 	raceWrite(m)
@@ -535,10 +647,19 @@ func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, corre
 }
 
 //go:noinline
-func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+func amsGradPieces(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
 	for len(w) > chunkLen {
-		amsGradBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		amsGrad(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
+	}
+	amsGrad(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+}
+
+//go:noinline
+func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	if len(w) > chunkLen {
+		amsGradBoundedPieces(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		return
 	}
 	raceWrite(w)
 	raceWrite(m)
@@ -554,10 +675,19 @@ func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step
 }
 
 //go:noinline
-func adagrad(w, s, grad []float32, step, epsilon, decay float32) {
+func amsGradBoundedPieces(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
 	for len(w) > chunkLen {
-		adagrad(w[:chunkLen], s[:chunkLen], grad[:chunkLen], step, epsilon, decay)
-		w, s, grad = w[chunkLen:], s[chunkLen:], grad[chunkLen:]
+		amsGradBounded(w[:chunkLen], m[:chunkLen], v[:chunkLen], top[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+		w, m, v, top, grad = w[chunkLen:], m[chunkLen:], v[chunkLen:], top[chunkLen:], grad[chunkLen:]
+	}
+	amsGradBounded(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+}
+
+//go:noinline
+func adagrad(w, s, grad []float32, step, epsilon, decay float32) {
+	if len(w) > chunkLen {
+		adagradPieces(w, s, grad, step, epsilon, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(s)
@@ -571,10 +701,19 @@ func adagrad(w, s, grad []float32, step, epsilon, decay float32) {
 }
 
 //go:noinline
-func rmsProp(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
+func adagradPieces(w, s, grad []float32, step, epsilon, decay float32) {
 	for len(w) > chunkLen {
-		rmsProp(w[:chunkLen], v[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
-		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
+		adagrad(w[:chunkLen], s[:chunkLen], grad[:chunkLen], step, epsilon, decay)
+		w, s, grad = w[chunkLen:], s[chunkLen:], grad[chunkLen:]
+	}
+	adagrad(w, s, grad, step, epsilon, decay)
+}
+
+//go:noinline
+func rmsProp(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
+	if len(w) > chunkLen {
+		rmsPropPieces(w, v, grad, alpha, add, epsilon, lr, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(v)
@@ -588,10 +727,19 @@ func rmsProp(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
 }
 
 //go:noinline
-func rmsPropCentered(w, v, a, grad []float32, alpha, add, epsilon, lr, decay float32) {
+func rmsPropPieces(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
 	for len(w) > chunkLen {
-		rmsPropCentered(w[:chunkLen], v[:chunkLen], a[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
-		w, v, a, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], grad[chunkLen:]
+		rmsProp(w[:chunkLen], v[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
+		w, v, grad = w[chunkLen:], v[chunkLen:], grad[chunkLen:]
+	}
+	rmsProp(w, v, grad, alpha, add, epsilon, lr, decay)
+}
+
+//go:noinline
+func rmsPropCentered(w, v, a, grad []float32, alpha, add, epsilon, lr, decay float32) {
+	if len(w) > chunkLen {
+		rmsPropCenteredPieces(w, v, a, grad, alpha, add, epsilon, lr, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(v)
@@ -606,10 +754,19 @@ func rmsPropCentered(w, v, a, grad []float32, alpha, add, epsilon, lr, decay flo
 }
 
 //go:noinline
-func rmsPropMomentum(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+func rmsPropCenteredPieces(w, v, a, grad []float32, alpha, add, epsilon, lr, decay float32) {
 	for len(w) > chunkLen {
-		rmsPropMomentum(w[:chunkLen], v[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
-		w, v, b, grad = w[chunkLen:], v[chunkLen:], b[chunkLen:], grad[chunkLen:]
+		rmsPropCentered(w[:chunkLen], v[:chunkLen], a[:chunkLen], grad[:chunkLen], alpha, add, epsilon, lr, decay)
+		w, v, a, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], grad[chunkLen:]
+	}
+	rmsPropCentered(w, v, a, grad, alpha, add, epsilon, lr, decay)
+}
+
+//go:noinline
+func rmsPropMomentum(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	if len(w) > chunkLen {
+		rmsPropMomentumPieces(w, v, b, grad, alpha, add, epsilon, momentum, lr, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(v)
@@ -624,10 +781,19 @@ func rmsPropMomentum(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr,
 }
 
 //go:noinline
-func rmsPropCenteredMomentum(w, v, a, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+func rmsPropMomentumPieces(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
 	for len(w) > chunkLen {
-		rmsPropCenteredMomentum(w[:chunkLen], v[:chunkLen], a[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
-		w, v, a, b, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], b[chunkLen:], grad[chunkLen:]
+		rmsPropMomentum(w[:chunkLen], v[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
+		w, v, b, grad = w[chunkLen:], v[chunkLen:], b[chunkLen:], grad[chunkLen:]
+	}
+	rmsPropMomentum(w, v, b, grad, alpha, add, epsilon, momentum, lr, decay)
+}
+
+//go:noinline
+func rmsPropCenteredMomentum(w, v, a, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	if len(w) > chunkLen {
+		rmsPropCenteredMomentumPieces(w, v, a, b, grad, alpha, add, epsilon, momentum, lr, decay)
+		return
 	}
 	raceWrite(w)
 	raceWrite(v)
@@ -643,10 +809,19 @@ func rmsPropCenteredMomentum(w, v, a, b, grad []float32, alpha, add, epsilon, mo
 }
 
 //go:noinline
-func lion(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
+func rmsPropCenteredMomentumPieces(w, v, a, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
 	for len(w) > chunkLen {
-		lion(w[:chunkLen], m[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, keep)
-		w, m, grad = w[chunkLen:], m[chunkLen:], grad[chunkLen:]
+		rmsPropCenteredMomentum(w[:chunkLen], v[:chunkLen], a[:chunkLen], b[:chunkLen], grad[:chunkLen], alpha, add, epsilon, momentum, lr, decay)
+		w, v, a, b, grad = w[chunkLen:], v[chunkLen:], a[chunkLen:], b[chunkLen:], grad[chunkLen:]
+	}
+	rmsPropCenteredMomentum(w, v, a, b, grad, alpha, add, epsilon, momentum, lr, decay)
+}
+
+//go:noinline
+func lion(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
+	if len(w) > chunkLen {
+		lionPieces(w, m, grad, beta1, add1, beta2, add2, step, keep)
+		return
 	}
 	raceWrite(w)
 	raceWrite(m)
@@ -660,10 +835,19 @@ func lion(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
 }
 
 //go:noinline
+func lionPieces(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
+	for len(w) > chunkLen {
+		lion(w[:chunkLen], m[:chunkLen], grad[:chunkLen], beta1, add1, beta2, add2, step, keep)
+		w, m, grad = w[chunkLen:], m[chunkLen:], grad[chunkLen:]
+	}
+	lion(w, m, grad, beta1, add1, beta2, add2, step, keep)
+}
+
+//go:noinline
 func relu(dst, x []float32) {
-	for len(dst) > chunkLen {
-		relu(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	if len(dst) > chunkLen {
+		reluPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -676,10 +860,19 @@ func relu(dst, x []float32) {
 }
 
 //go:noinline
+func reluPieces(dst, x []float32) {
+	for len(dst) > chunkLen {
+		relu(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	relu(dst, x)
+}
+
+//go:noinline
 func reluBackward(dx, dy, y []float32) {
-	for len(dx) > chunkLen {
-		reluBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
-		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	if len(dx) > chunkLen {
+		reluBackwardPieces(dx, dy, y)
+		return
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -693,10 +886,19 @@ func reluBackward(dx, dy, y []float32) {
 }
 
 //go:noinline
+func reluBackwardPieces(dx, dy, y []float32) {
+	for len(dx) > chunkLen {
+		reluBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	}
+	reluBackward(dx, dy, y)
+}
+
+//go:noinline
 func tanh(dst, x []float32) {
-	for len(dst) > chunkLen {
-		tanh(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	if len(dst) > chunkLen {
+		tanhPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -709,10 +911,19 @@ func tanh(dst, x []float32) {
 }
 
 //go:noinline
+func tanhPieces(dst, x []float32) {
+	for len(dst) > chunkLen {
+		tanh(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	tanh(dst, x)
+}
+
+//go:noinline
 func tanhBackward(dx, dy, y []float32) {
-	for len(dx) > chunkLen {
-		tanhBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
-		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	if len(dx) > chunkLen {
+		tanhBackwardPieces(dx, dy, y)
+		return
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -726,16 +937,18 @@ func tanhBackward(dx, dy, y []float32) {
 }
 
 //go:noinline
+func tanhBackwardPieces(dx, dy, y []float32) {
+	for len(dx) > chunkLen {
+		tanhBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	}
+	tanhBackward(dx, dy, y)
+}
+
+//go:noinline
 func expSum(acc *[lanes]float32, dst, x []float32, m, alpha float32) float32 {
 	if len(dst) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(dst) > chunkLen {
-			expSum(acc, dst[:chunkLen], x[:chunkLen], m, alpha)
-			dst, x = dst[chunkLen:], x[chunkLen:]
-		}
+		return expSumPieces(acc, dst, x, m, alpha)
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -748,10 +961,23 @@ func expSum(acc *[lanes]float32, dst, x []float32, m, alpha float32) float32 {
 }
 
 //go:noinline
-func exp(dst, x []float32) {
+func expSumPieces(acc *[lanes]float32, dst, x []float32, m, alpha float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
 	for len(dst) > chunkLen {
-		exp(dst[:chunkLen], x[:chunkLen])
+		expSum(acc, dst[:chunkLen], x[:chunkLen], m, alpha)
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	return expSum(acc, dst, x, m, alpha)
+}
+
+//go:noinline
+func exp(dst, x []float32) {
+	if len(dst) > chunkLen {
+		expPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -764,10 +990,19 @@ func exp(dst, x []float32) {
 }
 
 //go:noinline
-func log(dst, x []float32) {
+func expPieces(dst, x []float32) {
 	for len(dst) > chunkLen {
-		log(dst[:chunkLen], x[:chunkLen])
+		exp(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	exp(dst, x)
+}
+
+//go:noinline
+func log(dst, x []float32) {
+	if len(dst) > chunkLen {
+		logPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -780,10 +1015,19 @@ func log(dst, x []float32) {
 }
 
 //go:noinline
-func sqrt(dst, x []float32) {
+func logPieces(dst, x []float32) {
 	for len(dst) > chunkLen {
-		sqrt(dst[:chunkLen], x[:chunkLen])
+		log(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	log(dst, x)
+}
+
+//go:noinline
+func sqrt(dst, x []float32) {
+	if len(dst) > chunkLen {
+		sqrtPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -796,10 +1040,19 @@ func sqrt(dst, x []float32) {
 }
 
 //go:noinline
-func rsqrt(dst, x []float32) {
+func sqrtPieces(dst, x []float32) {
 	for len(dst) > chunkLen {
-		rsqrt(dst[:chunkLen], x[:chunkLen])
+		sqrt(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	sqrt(dst, x)
+}
+
+//go:noinline
+func rsqrt(dst, x []float32) {
+	if len(dst) > chunkLen {
+		rsqrtPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -812,10 +1065,19 @@ func rsqrt(dst, x []float32) {
 }
 
 //go:noinline
-func erf(dst, x []float32) {
+func rsqrtPieces(dst, x []float32) {
 	for len(dst) > chunkLen {
-		erf(dst[:chunkLen], x[:chunkLen])
+		rsqrt(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	rsqrt(dst, x)
+}
+
+//go:noinline
+func erf(dst, x []float32) {
+	if len(dst) > chunkLen {
+		erfPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -828,10 +1090,19 @@ func erf(dst, x []float32) {
 }
 
 //go:noinline
-func softplus(dst, x []float32) {
+func erfPieces(dst, x []float32) {
 	for len(dst) > chunkLen {
-		softplus(dst[:chunkLen], x[:chunkLen])
+		erf(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	erf(dst, x)
+}
+
+//go:noinline
+func softplus(dst, x []float32) {
+	if len(dst) > chunkLen {
+		softplusPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -844,10 +1115,19 @@ func softplus(dst, x []float32) {
 }
 
 //go:noinline
-func sigmoid(dst, x []float32) {
+func softplusPieces(dst, x []float32) {
 	for len(dst) > chunkLen {
-		sigmoid(dst[:chunkLen], x[:chunkLen])
+		softplus(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	softplus(dst, x)
+}
+
+//go:noinline
+func sigmoid(dst, x []float32) {
+	if len(dst) > chunkLen {
+		sigmoidPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -860,10 +1140,19 @@ func sigmoid(dst, x []float32) {
 }
 
 //go:noinline
+func sigmoidPieces(dst, x []float32) {
+	for len(dst) > chunkLen {
+		sigmoid(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	sigmoid(dst, x)
+}
+
+//go:noinline
 func sigmoidBackward(dx, dy, y []float32) {
-	for len(dx) > chunkLen {
-		sigmoidBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
-		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	if len(dx) > chunkLen {
+		sigmoidBackwardPieces(dx, dy, y)
+		return
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -877,10 +1166,19 @@ func sigmoidBackward(dx, dy, y []float32) {
 }
 
 //go:noinline
+func sigmoidBackwardPieces(dx, dy, y []float32) {
+	for len(dx) > chunkLen {
+		sigmoidBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	}
+	sigmoidBackward(dx, dy, y)
+}
+
+//go:noinline
 func silu(dst, x []float32) {
-	for len(dst) > chunkLen {
-		silu(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	if len(dst) > chunkLen {
+		siluPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -893,10 +1191,19 @@ func silu(dst, x []float32) {
 }
 
 //go:noinline
+func siluPieces(dst, x []float32) {
+	for len(dst) > chunkLen {
+		silu(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	silu(dst, x)
+}
+
+//go:noinline
 func siluBackward(dx, dy, x []float32) {
-	for len(dx) > chunkLen {
-		siluBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
-		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	if len(dx) > chunkLen {
+		siluBackwardPieces(dx, dy, x)
+		return
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -910,10 +1217,19 @@ func siluBackward(dx, dy, x []float32) {
 }
 
 //go:noinline
+func siluBackwardPieces(dx, dy, x []float32) {
+	for len(dx) > chunkLen {
+		siluBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
+		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	}
+	siluBackward(dx, dy, x)
+}
+
+//go:noinline
 func gelu(dst, x []float32) {
-	for len(dst) > chunkLen {
-		gelu(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	if len(dst) > chunkLen {
+		geluPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -926,10 +1242,19 @@ func gelu(dst, x []float32) {
 }
 
 //go:noinline
+func geluPieces(dst, x []float32) {
+	for len(dst) > chunkLen {
+		gelu(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	gelu(dst, x)
+}
+
+//go:noinline
 func geluBackward(dx, dy, x []float32) {
-	for len(dx) > chunkLen {
-		geluBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
-		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	if len(dx) > chunkLen {
+		geluBackwardPieces(dx, dy, x)
+		return
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -943,10 +1268,19 @@ func geluBackward(dx, dy, x []float32) {
 }
 
 //go:noinline
+func geluBackwardPieces(dx, dy, x []float32) {
+	for len(dx) > chunkLen {
+		geluBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
+		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	}
+	geluBackward(dx, dy, x)
+}
+
+//go:noinline
 func geluTanh(dst, x []float32) {
-	for len(dst) > chunkLen {
-		geluTanh(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	if len(dst) > chunkLen {
+		geluTanhPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -959,10 +1293,19 @@ func geluTanh(dst, x []float32) {
 }
 
 //go:noinline
+func geluTanhPieces(dst, x []float32) {
+	for len(dst) > chunkLen {
+		geluTanh(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	geluTanh(dst, x)
+}
+
+//go:noinline
 func geluTanhBackward(dx, dy, x []float32) {
-	for len(dx) > chunkLen {
-		geluTanhBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
-		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	if len(dx) > chunkLen {
+		geluTanhBackwardPieces(dx, dy, x)
+		return
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -976,16 +1319,18 @@ func geluTanhBackward(dx, dy, x []float32) {
 }
 
 //go:noinline
+func geluTanhBackwardPieces(dx, dy, x []float32) {
+	for len(dx) > chunkLen {
+		geluTanhBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
+		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	}
+	geluTanhBackward(dx, dy, x)
+}
+
+//go:noinline
 func expTotal(acc *[lanes]float32, x []float32, m float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			expTotal(acc, x[:chunkLen], m)
-			x = x[chunkLen:]
-		}
+		return expTotalPieces(acc, x, m)
 	}
 	raceRead(x)
 	switch CurrentLevel() {
@@ -997,10 +1342,23 @@ func expTotal(acc *[lanes]float32, x []float32, m float32) float32 {
 }
 
 //go:noinline
+func expTotalPieces(acc *[lanes]float32, x []float32, m float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		expTotal(acc, x[:chunkLen], m)
+		x = x[chunkLen:]
+	}
+	return expTotal(acc, x, m)
+}
+
+//go:noinline
 func logSoftmax(dst, x []float32, m, l float32) {
-	for len(dst) > chunkLen {
-		logSoftmax(dst[:chunkLen], x[:chunkLen], m, l)
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	if len(dst) > chunkLen {
+		logSoftmaxPieces(dst, x, m, l)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1013,10 +1371,19 @@ func logSoftmax(dst, x []float32, m, l float32) {
 }
 
 //go:noinline
+func logSoftmaxPieces(dst, x []float32, m, l float32) {
+	for len(dst) > chunkLen {
+		logSoftmax(dst[:chunkLen], x[:chunkLen], m, l)
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	logSoftmax(dst, x, m, l)
+}
+
+//go:noinline
 func logSoftmaxBackward(dx, dy, y []float32, s float32) {
-	for len(dx) > chunkLen {
-		logSoftmaxBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen], s)
-		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	if len(dx) > chunkLen {
+		logSoftmaxBackwardPieces(dx, dy, y, s)
+		return
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -1030,10 +1397,19 @@ func logSoftmaxBackward(dx, dy, y []float32, s float32) {
 }
 
 //go:noinline
+func logSoftmaxBackwardPieces(dx, dy, y []float32, s float32) {
+	for len(dx) > chunkLen {
+		logSoftmaxBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen], s)
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	}
+	logSoftmaxBackward(dx, dy, y, s)
+}
+
+//go:noinline
 func add(dst, x, y []float32) {
-	for len(dst) > chunkLen {
-		add(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
-		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	if len(dst) > chunkLen {
+		addPieces(dst, x, y)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1047,10 +1423,19 @@ func add(dst, x, y []float32) {
 }
 
 //go:noinline
-func sub(dst, x, y []float32) {
+func addPieces(dst, x, y []float32) {
 	for len(dst) > chunkLen {
-		sub(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		add(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
 		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	add(dst, x, y)
+}
+
+//go:noinline
+func sub(dst, x, y []float32) {
+	if len(dst) > chunkLen {
+		subPieces(dst, x, y)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1064,10 +1449,19 @@ func sub(dst, x, y []float32) {
 }
 
 //go:noinline
-func mul(dst, x, y []float32) {
+func subPieces(dst, x, y []float32) {
 	for len(dst) > chunkLen {
-		mul(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		sub(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
 		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	sub(dst, x, y)
+}
+
+//go:noinline
+func mul(dst, x, y []float32) {
+	if len(dst) > chunkLen {
+		mulPieces(dst, x, y)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1081,10 +1475,19 @@ func mul(dst, x, y []float32) {
 }
 
 //go:noinline
-func div(dst, x, y []float32) {
+func mulPieces(dst, x, y []float32) {
 	for len(dst) > chunkLen {
-		div(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		mul(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
 		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	mul(dst, x, y)
+}
+
+//go:noinline
+func div(dst, x, y []float32) {
+	if len(dst) > chunkLen {
+		divPieces(dst, x, y)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1098,10 +1501,19 @@ func div(dst, x, y []float32) {
 }
 
 //go:noinline
-func mulAdd(dst, x, y, z []float32) {
+func divPieces(dst, x, y []float32) {
 	for len(dst) > chunkLen {
-		mulAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], z[:chunkLen])
-		dst, x, y, z = dst[chunkLen:], x[chunkLen:], y[chunkLen:], z[chunkLen:]
+		div(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	div(dst, x, y)
+}
+
+//go:noinline
+func mulAdd(dst, x, y, z []float32) {
+	if len(dst) > chunkLen {
+		mulAddPieces(dst, x, y, z)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1116,10 +1528,19 @@ func mulAdd(dst, x, y, z []float32) {
 }
 
 //go:noinline
-func scaleAdd(dst, x, y []float32, alpha, beta float32) {
+func mulAddPieces(dst, x, y, z []float32) {
 	for len(dst) > chunkLen {
-		scaleAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], alpha, beta)
-		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+		mulAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], z[:chunkLen])
+		dst, x, y, z = dst[chunkLen:], x[chunkLen:], y[chunkLen:], z[chunkLen:]
+	}
+	mulAdd(dst, x, y, z)
+}
+
+//go:noinline
+func scaleAdd(dst, x, y []float32, alpha, beta float32) {
+	if len(dst) > chunkLen {
+		scaleAddPieces(dst, x, y, alpha, beta)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1133,10 +1554,19 @@ func scaleAdd(dst, x, y []float32, alpha, beta float32) {
 }
 
 //go:noinline
-func copyVector(dst, x []float32) {
+func scaleAddPieces(dst, x, y []float32, alpha, beta float32) {
 	for len(dst) > chunkLen {
-		copyVector(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
+		scaleAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], alpha, beta)
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	scaleAdd(dst, x, y, alpha, beta)
+}
+
+//go:noinline
+func copyVector(dst, x []float32) {
+	if len(dst) > chunkLen {
+		copyVectorPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1149,10 +1579,19 @@ func copyVector(dst, x []float32) {
 }
 
 //go:noinline
-func fill(dst []float32, value float32) {
+func copyVectorPieces(dst, x []float32) {
 	for len(dst) > chunkLen {
-		fill(dst[:chunkLen], value)
-		dst = dst[chunkLen:]
+		copyVector(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	copyVector(dst, x)
+}
+
+//go:noinline
+func fill(dst []float32, value float32) {
+	if len(dst) > chunkLen {
+		fillPieces(dst, value)
+		return
 	}
 	raceWrite(dst)
 	switch CurrentLevel() {
@@ -1164,10 +1603,19 @@ func fill(dst []float32, value float32) {
 }
 
 //go:noinline
-func clamp(dst, x []float32, lo, hi float32) {
+func fillPieces(dst []float32, value float32) {
 	for len(dst) > chunkLen {
-		clamp(dst[:chunkLen], x[:chunkLen], lo, hi)
-		dst, x = dst[chunkLen:], x[chunkLen:]
+		fill(dst[:chunkLen], value)
+		dst = dst[chunkLen:]
+	}
+	fill(dst, value)
+}
+
+//go:noinline
+func clamp(dst, x []float32, lo, hi float32) {
+	if len(dst) > chunkLen {
+		clampPieces(dst, x, lo, hi)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1180,10 +1628,19 @@ func clamp(dst, x []float32, lo, hi float32) {
 }
 
 //go:noinline
-func abs(dst, x []float32) {
+func clampPieces(dst, x []float32, lo, hi float32) {
 	for len(dst) > chunkLen {
-		abs(dst[:chunkLen], x[:chunkLen])
+		clamp(dst[:chunkLen], x[:chunkLen], lo, hi)
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	clamp(dst, x, lo, hi)
+}
+
+//go:noinline
+func abs(dst, x []float32) {
+	if len(dst) > chunkLen {
+		absPieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1196,16 +1653,18 @@ func abs(dst, x []float32) {
 }
 
 //go:noinline
+func absPieces(dst, x []float32) {
+	for len(dst) > chunkLen {
+		abs(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	abs(dst, x)
+}
+
+//go:noinline
 func sumMagnitudes(acc *[lanes]float32, x []float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			sumMagnitudes(acc, x[:chunkLen])
-			x = x[chunkLen:]
-		}
+		return sumMagnitudesPieces(acc, x)
 	}
 	raceRead(x)
 	switch CurrentLevel() {
@@ -1217,16 +1676,22 @@ func sumMagnitudes(acc *[lanes]float32, x []float32) float32 {
 }
 
 //go:noinline
+func sumMagnitudesPieces(acc *[lanes]float32, x []float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		sumMagnitudes(acc, x[:chunkLen])
+		x = x[chunkLen:]
+	}
+	return sumMagnitudes(acc, x)
+}
+
+//go:noinline
 func sumSquaresScaled(acc *[lanes]float32, x []float32, alpha float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			sumSquaresScaled(acc, x[:chunkLen], alpha)
-			x = x[chunkLen:]
-		}
+		return sumSquaresScaledPieces(acc, x, alpha)
 	}
 	raceRead(x)
 	switch CurrentLevel() {
@@ -1235,6 +1700,19 @@ func sumSquaresScaled(acc *[lanes]float32, x []float32, alpha float32) float32 {
 	default:
 		return sumSquaresScaledRef(acc, x, alpha)
 	}
+}
+
+//go:noinline
+func sumSquaresScaledPieces(acc *[lanes]float32, x []float32, alpha float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		sumSquaresScaled(acc, x[:chunkLen], alpha)
+		x = x[chunkLen:]
+	}
+	return sumSquaresScaled(acc, x, alpha)
 }
 
 //go:noinline
@@ -1273,14 +1751,7 @@ func firstEqual(x []float32, value float32) float32 {
 //go:noinline
 func sumShifted(acc *[lanes]float32, x []float32, shift float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			sumShifted(acc, x[:chunkLen], shift)
-			x = x[chunkLen:]
-		}
+		return sumShiftedPieces(acc, x, shift)
 	}
 	raceRead(x)
 	switch CurrentLevel() {
@@ -1292,16 +1763,22 @@ func sumShifted(acc *[lanes]float32, x []float32, shift float32) float32 {
 }
 
 //go:noinline
+func sumShiftedPieces(acc *[lanes]float32, x []float32, shift float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		sumShifted(acc, x[:chunkLen], shift)
+		x = x[chunkLen:]
+	}
+	return sumShifted(acc, x, shift)
+}
+
+//go:noinline
 func sumSquaresShifted(acc *[lanes]float32, x []float32, shift float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			sumSquaresShifted(acc, x[:chunkLen], shift)
-			x = x[chunkLen:]
-		}
+		return sumSquaresShiftedPieces(acc, x, shift)
 	}
 	raceRead(x)
 	switch CurrentLevel() {
@@ -1310,6 +1787,19 @@ func sumSquaresShifted(acc *[lanes]float32, x []float32, shift float32) float32 
 	default:
 		return sumSquaresShiftedRef(acc, x, shift)
 	}
+}
+
+//go:noinline
+func sumSquaresShiftedPieces(acc *[lanes]float32, x []float32, shift float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		sumSquaresShifted(acc, x[:chunkLen], shift)
+		x = x[chunkLen:]
+	}
+	return sumSquaresShifted(acc, x, shift)
 }
 
 //go:noinline
@@ -1373,9 +1863,9 @@ func layerNormBackwardRows(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32
 
 //go:noinline
 func layerNorm(dst, x, gamma, beta []float32, mean, rstd float32) {
-	for len(dst) > chunkLen {
-		layerNorm(dst[:chunkLen], x[:chunkLen], gamma[:chunkLen], beta[:chunkLen], mean, rstd)
-		dst, x, gamma, beta = dst[chunkLen:], x[chunkLen:], gamma[chunkLen:], beta[chunkLen:]
+	if len(dst) > chunkLen {
+		layerNormPieces(dst, x, gamma, beta, mean, rstd)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -1390,16 +1880,18 @@ func layerNorm(dst, x, gamma, beta []float32, mean, rstd float32) {
 }
 
 //go:noinline
+func layerNormPieces(dst, x, gamma, beta []float32, mean, rstd float32) {
+	for len(dst) > chunkLen {
+		layerNorm(dst[:chunkLen], x[:chunkLen], gamma[:chunkLen], beta[:chunkLen], mean, rstd)
+		dst, x, gamma, beta = dst[chunkLen:], x[chunkLen:], gamma[chunkLen:], beta[chunkLen:]
+	}
+	layerNorm(dst, x, gamma, beta, mean, rstd)
+}
+
+//go:noinline
 func layerNormDot(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd float32) float32 {
 	if len(dy) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(dy) > chunkLen {
-			layerNormDot(acc, dy[:chunkLen], x[:chunkLen], gamma[:chunkLen], mean, rstd)
-			dy, x, gamma = dy[chunkLen:], x[chunkLen:], gamma[chunkLen:]
-		}
+		return layerNormDotPieces(acc, dy, x, gamma, mean, rstd)
 	}
 	raceRead(dy)
 	raceRead(x)
@@ -1413,10 +1905,23 @@ func layerNormDot(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd float3
 }
 
 //go:noinline
+func layerNormDotPieces(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(dy) > chunkLen {
+		layerNormDot(acc, dy[:chunkLen], x[:chunkLen], gamma[:chunkLen], mean, rstd)
+		dy, x, gamma = dy[chunkLen:], x[chunkLen:], gamma[chunkLen:]
+	}
+	return layerNormDot(acc, dy, x, gamma, mean, rstd)
+}
+
+//go:noinline
 func layerNormBackward(dx, dy, x, gamma []float32, mean, rstd, a, b float32) {
-	for len(dx) > chunkLen {
-		layerNormBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen], gamma[:chunkLen], mean, rstd, a, b)
-		dx, dy, x, gamma = dx[chunkLen:], dy[chunkLen:], x[chunkLen:], gamma[chunkLen:]
+	if len(dx) > chunkLen {
+		layerNormBackwardPieces(dx, dy, x, gamma, mean, rstd, a, b)
+		return
 	}
 	raceWrite(dx)
 	raceRead(dy)
@@ -1428,6 +1933,15 @@ func layerNormBackward(dx, dy, x, gamma []float32, mean, rstd, a, b float32) {
 	default:
 		layerNormBackwardRef(dx, dy, x, gamma, mean, rstd, a, b)
 	}
+}
+
+//go:noinline
+func layerNormBackwardPieces(dx, dy, x, gamma []float32, mean, rstd, a, b float32) {
+	for len(dx) > chunkLen {
+		layerNormBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen], gamma[:chunkLen], mean, rstd, a, b)
+		dx, dy, x, gamma = dx[chunkLen:], dy[chunkLen:], x[chunkLen:], gamma[chunkLen:]
+	}
+	layerNormBackward(dx, dy, x, gamma, mean, rstd, a, b)
 }
 
 //go:noinline
@@ -1500,9 +2014,9 @@ func colSumSquaresShiftedNarrow(dst, x, shift []float32, rows, stride, block, ad
 
 //go:noinline
 func shiftedMeans(mean, lost, shift []float32, rows float32) {
-	for len(mean) > chunkLen {
-		shiftedMeans(mean[:chunkLen], lost[:chunkLen], shift[:chunkLen], rows)
-		mean, lost, shift = mean[chunkLen:], lost[chunkLen:], shift[chunkLen:]
+	if len(mean) > chunkLen {
+		shiftedMeansPieces(mean, lost, shift, rows)
+		return
 	}
 	raceWrite(mean)
 	raceWrite(lost)
@@ -1516,10 +2030,19 @@ func shiftedMeans(mean, lost, shift []float32, rows float32) {
 }
 
 //go:noinline
+func shiftedMeansPieces(mean, lost, shift []float32, rows float32) {
+	for len(mean) > chunkLen {
+		shiftedMeans(mean[:chunkLen], lost[:chunkLen], shift[:chunkLen], rows)
+		mean, lost, shift = mean[chunkLen:], lost[chunkLen:], shift[chunkLen:]
+	}
+	shiftedMeans(mean, lost, shift, rows)
+}
+
+//go:noinline
 func correctedVariances(variance, lost []float32, rows float32) {
-	for len(variance) > chunkLen {
-		correctedVariances(variance[:chunkLen], lost[:chunkLen], rows)
-		variance, lost = variance[chunkLen:], lost[chunkLen:]
+	if len(variance) > chunkLen {
+		correctedVariancesPieces(variance, lost, rows)
+		return
 	}
 	raceWrite(variance)
 	raceRead(lost)
@@ -1532,15 +2055,21 @@ func correctedVariances(variance, lost []float32, rows float32) {
 }
 
 //go:noinline
+func correctedVariancesPieces(variance, lost []float32, rows float32) {
+	for len(variance) > chunkLen {
+		correctedVariances(variance[:chunkLen], lost[:chunkLen], rows)
+		variance, lost = variance[chunkLen:], lost[chunkLen:]
+	}
+	correctedVariances(variance, lost, rows)
+}
+
+//go:noinline
 func colAffine(dst, x, scale, shift []float32, rows int) {
 	if len(dst) == 0 {
 		return
 	}
 	if len(dst) > chunkLen || rows > rowChunk {
-		eachBlock(rows, len(scale), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(scale)+c0, (r1-1)*len(scale)+c1
-			colAffine(dst[lo:hi], x[lo:hi], scale[c0:c1], shift[c0:c1], r1-r0)
-		})
+		colAffinePieces(dst, x, scale, shift, rows)
 		return
 	}
 	raceWrite(dst)
@@ -1556,15 +2085,20 @@ func colAffine(dst, x, scale, shift []float32, rows int) {
 }
 
 //go:noinline
+func colAffinePieces(dst, x, scale, shift []float32, rows int) {
+	eachBlock(rows, len(scale), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(scale)+c0, (r1-1)*len(scale)+c1
+		colAffine(dst[lo:hi], x[lo:hi], scale[c0:c1], shift[c0:c1], r1-r0)
+	})
+}
+
+//go:noinline
 func colAffineReLU(dst, x, scale, shift []float32, rows int) {
 	if len(dst) == 0 {
 		return
 	}
 	if len(dst) > chunkLen || rows > rowChunk {
-		eachBlock(rows, len(scale), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(scale)+c0, (r1-1)*len(scale)+c1
-			colAffineReLU(dst[lo:hi], x[lo:hi], scale[c0:c1], shift[c0:c1], r1-r0)
-		})
+		colAffineReLUPieces(dst, x, scale, shift, rows)
 		return
 	}
 	raceWrite(dst)
@@ -1580,15 +2114,20 @@ func colAffineReLU(dst, x, scale, shift []float32, rows int) {
 }
 
 //go:noinline
+func colAffineReLUPieces(dst, x, scale, shift []float32, rows int) {
+	eachBlock(rows, len(scale), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(scale)+c0, (r1-1)*len(scale)+c1
+		colAffineReLU(dst[lo:hi], x[lo:hi], scale[c0:c1], shift[c0:c1], r1-r0)
+	})
+}
+
+//go:noinline
 func biasReLU(dst, x, bias []float32, rows int) {
 	if len(dst) == 0 {
 		return
 	}
 	if len(dst) > chunkLen || rows > rowChunk {
-		eachBlock(rows, len(bias), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(bias)+c0, (r1-1)*len(bias)+c1
-			biasReLU(dst[lo:hi], x[lo:hi], bias[c0:c1], r1-r0)
-		})
+		biasReLUPieces(dst, x, bias, rows)
 		return
 	}
 	raceWrite(dst)
@@ -1603,15 +2142,20 @@ func biasReLU(dst, x, bias []float32, rows int) {
 }
 
 //go:noinline
+func biasReLUPieces(dst, x, bias []float32, rows int) {
+	eachBlock(rows, len(bias), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(bias)+c0, (r1-1)*len(bias)+c1
+		biasReLU(dst[lo:hi], x[lo:hi], bias[c0:c1], r1-r0)
+	})
+}
+
+//go:noinline
 func biasTanh(dst, x, bias []float32, rows int) {
 	if len(dst) == 0 {
 		return
 	}
 	if len(dst) > chunkLen || rows > rowChunk {
-		eachBlock(rows, len(bias), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(bias)+c0, (r1-1)*len(bias)+c1
-			biasTanh(dst[lo:hi], x[lo:hi], bias[c0:c1], r1-r0)
-		})
+		biasTanhPieces(dst, x, bias, rows)
 		return
 	}
 	raceWrite(dst)
@@ -1623,6 +2167,14 @@ func biasTanh(dst, x, bias []float32, rows int) {
 	default:
 		biasTanhRef(dst, x, bias, rows)
 	}
+}
+
+//go:noinline
+func biasTanhPieces(dst, x, bias []float32, rows int) {
+	eachBlock(rows, len(bias), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(bias)+c0, (r1-1)*len(bias)+c1
+		biasTanh(dst[lo:hi], x[lo:hi], bias[c0:c1], r1-r0)
+	})
 }
 
 //go:noinline
@@ -1673,10 +2225,7 @@ func batchNormBackward(dx, dy, x, mean, slope, a, b []float32, rows int) {
 		return
 	}
 	if len(dx) > chunkLen || rows > rowChunk {
-		eachBlock(rows, len(mean), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(mean)+c0, (r1-1)*len(mean)+c1
-			batchNormBackward(dx[lo:hi], dy[lo:hi], x[lo:hi], mean[c0:c1], slope[c0:c1], a[c0:c1], b[c0:c1], r1-r0)
-		})
+		batchNormBackwardPieces(dx, dy, x, mean, slope, a, b, rows)
 		return
 	}
 	raceWrite(dx)
@@ -1692,6 +2241,14 @@ func batchNormBackward(dx, dy, x, mean, slope, a, b []float32, rows int) {
 	default:
 		batchNormBackwardRef(dx, dy, x, mean, slope, a, b, rows)
 	}
+}
+
+//go:noinline
+func batchNormBackwardPieces(dx, dy, x, mean, slope, a, b []float32, rows int) {
+	eachBlock(rows, len(mean), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(mean)+c0, (r1-1)*len(mean)+c1
+		batchNormBackward(dx[lo:hi], dy[lo:hi], x[lo:hi], mean[c0:c1], slope[c0:c1], a[c0:c1], b[c0:c1], r1-r0)
+	})
 }
 
 //go:noinline
@@ -1734,10 +2291,7 @@ func batchNormReLUBackward(dx, dy, x, mean, slope, a, b, scale, shift []float32,
 		return
 	}
 	if len(dx) > chunkLen || rows > rowChunk {
-		eachBlock(rows, len(mean), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(mean)+c0, (r1-1)*len(mean)+c1
-			batchNormReLUBackward(dx[lo:hi], dy[lo:hi], x[lo:hi], mean[c0:c1], slope[c0:c1], a[c0:c1], b[c0:c1], scale[c0:c1], shift[c0:c1], r1-r0)
-		})
+		batchNormReLUBackwardPieces(dx, dy, x, mean, slope, a, b, scale, shift, rows)
 		return
 	}
 	raceWrite(dx)
@@ -1755,6 +2309,14 @@ func batchNormReLUBackward(dx, dy, x, mean, slope, a, b, scale, shift []float32,
 	default:
 		batchNormReLUBackwardRef(dx, dy, x, mean, slope, a, b, scale, shift, rows)
 	}
+}
+
+//go:noinline
+func batchNormReLUBackwardPieces(dx, dy, x, mean, slope, a, b, scale, shift []float32, rows int) {
+	eachBlock(rows, len(mean), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(mean)+c0, (r1-1)*len(mean)+c1
+		batchNormReLUBackward(dx[lo:hi], dy[lo:hi], x[lo:hi], mean[c0:c1], slope[c0:c1], a[c0:c1], b[c0:c1], scale[c0:c1], shift[c0:c1], r1-r0)
+	})
 }
 
 //go:noinline
@@ -1915,14 +2477,7 @@ func logSoftmaxRowsBackward(dx, dy, y, s []float32, cols, dxStride, dyStride, yS
 //go:noinline
 func dotShifted(acc *[lanes]float32, x, y []float32, shift float32) float32 {
 	if len(x) > chunkLen {
-		var own [lanes]float32
-		if acc == nil {
-			acc = &own
-		}
-		for len(x) > chunkLen {
-			dotShifted(acc, x[:chunkLen], y[:chunkLen], shift)
-			x, y = x[chunkLen:], y[chunkLen:]
-		}
+		return dotShiftedPieces(acc, x, y, shift)
 	}
 	raceRead(x)
 	raceRead(y)
@@ -1935,10 +2490,23 @@ func dotShifted(acc *[lanes]float32, x, y []float32, shift float32) float32 {
 }
 
 //go:noinline
+func dotShiftedPieces(acc *[lanes]float32, x, y []float32, shift float32) float32 {
+	var own [lanes]float32
+	if acc == nil {
+		acc = &own
+	}
+	for len(x) > chunkLen {
+		dotShifted(acc, x[:chunkLen], y[:chunkLen], shift)
+		x, y = x[chunkLen:], y[chunkLen:]
+	}
+	return dotShifted(acc, x, y, shift)
+}
+
+//go:noinline
 func sigmoidCrossEntropy(dx, loss, x, t, w, p []float32, scale float32) {
-	for len(dx) > chunkLen {
-		sigmoidCrossEntropy(dx[:chunkLen], loss[:chunkLen], x[:chunkLen], t[:chunkLen], w[:chunkLen], p[:chunkLen], scale)
-		dx, loss, x, t, w, p = dx[chunkLen:], loss[chunkLen:], x[chunkLen:], t[chunkLen:], w[chunkLen:], p[chunkLen:]
+	if len(dx) > chunkLen {
+		sigmoidCrossEntropyPieces(dx, loss, x, t, w, p, scale)
+		return
 	}
 	raceWrite(dx)
 	raceWrite(loss)
@@ -1952,6 +2520,15 @@ func sigmoidCrossEntropy(dx, loss, x, t, w, p []float32, scale float32) {
 	default:
 		sigmoidCrossEntropyRef(dx, loss, x, t, w, p, scale)
 	}
+}
+
+//go:noinline
+func sigmoidCrossEntropyPieces(dx, loss, x, t, w, p []float32, scale float32) {
+	for len(dx) > chunkLen {
+		sigmoidCrossEntropy(dx[:chunkLen], loss[:chunkLen], x[:chunkLen], t[:chunkLen], w[:chunkLen], p[:chunkLen], scale)
+		dx, loss, x, t, w, p = dx[chunkLen:], loss[chunkLen:], x[chunkLen:], t[chunkLen:], w[chunkLen:], p[chunkLen:]
+	}
+	sigmoidCrossEntropy(dx, loss, x, t, w, p, scale)
 }
 
 //go:noinline
@@ -1971,10 +2548,7 @@ func colMul(dst, x, scale []float32, rows int) {
 		return
 	}
 	if len(dst) > chunkLen || rows > rowChunk {
-		eachBlock(rows, len(scale), func(r0, r1, c0, c1 int) {
-			lo, hi := r0*len(scale)+c0, (r1-1)*len(scale)+c1
-			colMul(dst[lo:hi], x[lo:hi], scale[c0:c1], r1-r0)
-		})
+		colMulPieces(dst, x, scale, rows)
 		return
 	}
 	raceWrite(dst)
@@ -1986,6 +2560,14 @@ func colMul(dst, x, scale []float32, rows int) {
 	default:
 		colMulRef(dst, x, scale, rows)
 	}
+}
+
+//go:noinline
+func colMulPieces(dst, x, scale []float32, rows int) {
+	eachBlock(rows, len(scale), func(r0, r1, c0, c1 int) {
+		lo, hi := r0*len(scale)+c0, (r1-1)*len(scale)+c1
+		colMul(dst[lo:hi], x[lo:hi], scale[c0:c1], r1-r0)
+	})
 }
 
 //go:noinline
@@ -2003,9 +2585,9 @@ func colDots(dst, x, y []float32, rows, stride, add int) {
 
 //go:noinline
 func fromFloat16(dst []float32, x []uint16) {
-	for len(dst) > chunkLen {
-		fromFloat16(dst[:chunkLen], x[:chunkLen])
-		dst, x = dst[chunkLen:], x[chunkLen:]
+	if len(dst) > chunkLen {
+		fromFloat16Pieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -2018,10 +2600,19 @@ func fromFloat16(dst []float32, x []uint16) {
 }
 
 //go:noinline
-func toFloat16(dst []uint16, x []float32) {
+func fromFloat16Pieces(dst []float32, x []uint16) {
 	for len(dst) > chunkLen {
-		toFloat16(dst[:chunkLen], x[:chunkLen])
+		fromFloat16(dst[:chunkLen], x[:chunkLen])
 		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	fromFloat16(dst, x)
+}
+
+//go:noinline
+func toFloat16(dst []uint16, x []float32) {
+	if len(dst) > chunkLen {
+		toFloat16Pieces(dst, x)
+		return
 	}
 	raceWrite(dst)
 	raceRead(x)
@@ -2031,4 +2622,13 @@ func toFloat16(dst []uint16, x []float32) {
 	default:
 		toFloat16Ref(dst, x)
 	}
+}
+
+//go:noinline
+func toFloat16Pieces(dst []uint16, x []float32) {
+	for len(dst) > chunkLen {
+		toFloat16(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	toFloat16(dst, x)
 }

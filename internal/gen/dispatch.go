@@ -93,13 +93,10 @@ func dispatch(kernels []*vec.Kernel, a arch) *bytes.Buffer {
 			fmt.Fprintf(b, "%s%sRef(%s)\n}\n", ret, k.Name, names)
 			continue
 		}
-		if a.large != "" && k.Streams() {
-			fmt.Fprintf(b, "if len(%s) >= streamLen && %sStream(%s) {\nreturn\n}\n", k.Slices[0].Name, k.Name, names)
-		}
 		if a.large != "" && k.FetchesAhead() {
 			aheadCall(b, k, a.large)
 		}
-		chunks(b, k, k.Name, names)
+		guard(b, k, names, ret)
 		races(b, k)
 		fmt.Fprintf(b, "switch CurrentLevel() {\n")
 		for i, l := range a.levels {
@@ -111,6 +108,7 @@ func dispatch(kernels []*vec.Kernel, a arch) *bytes.Buffer {
 			fmt.Fprintf(b, "case %s:\n%s\n", l, call)
 		}
 		fmt.Fprintf(b, "default:\n%s%sRef(%s)\n}\n}\n", ret, k.Name, names)
+		pieces(b, k, params, names, result, ret, a.large != "" && k.Streams())
 		if a.large != "" && k.Streams() {
 			stream(b, k, a.large, params, names)
 		}
@@ -176,48 +174,79 @@ func aheadCall(b *bytes.Buffer, k *vec.Kernel, level string) {
 func ahead(b *bytes.Buffer, k *vec.Kernel, level string) {
 	params, names := parameters(k)
 	fmt.Fprintf(b, "\n//go:noinline\nfunc %s(%s) {\n", k.Name, params)
-	chunks(b, k, k.Name, names)
+	guard(b, k, names, "")
 	races(b, k)
 	fmt.Fprintf(b, "asm.%s%s(%s)\n}\n", k.Title(), level, arguments(k))
+	pieces(b, k, params, names, "", "", false)
 }
 
-// chunks writes what a function of long vectors, or of a large matrix, does first: it
-// calls itself, by its name, on pieces.
-func chunks(b *bytes.Buffer, k *vec.Kernel, name, names string) {
+// guard writes what a kernel's function does first: it leaves long vectors, or a large
+// matrix, to another one, so that short calls don't pay for its loop.
+func guard(b *bytes.Buffer, k *vec.Kernel, names, ret string) {
+	first := k.Slices[0].Name
+	var more string
+	switch {
+	case k.Grid() != nil:
+		rows, _ := gridSize(k.Grid())
+		fmt.Fprintf(b, "if len(%s) == 0 {\nreturn\n}\n", first)
+		more = fmt.Sprintf(" || %s > rowChunk", rows)
+	case !k.Chunks():
+		return
+	}
+	call := fmt.Sprintf("%s%sPieces(%s)", ret, k.Name, names)
+	if ret == "" {
+		call += "\nreturn"
+	}
+	fmt.Fprintf(b, "if len(%s) > chunkLen%s {\n%s\n}\n", first, more, call)
+}
+
+// pieces writes the function for long vectors, or for a large matrix: it calls the
+// kernel's on pieces. streams says that it may store past the caches.
+func pieces(b *bytes.Buffer, k *vec.Kernel, params, names, result, ret string, streams bool) {
+	if k.Grid() == nil && !k.Chunks() {
+		return
+	}
 	call := func(cut func(*vec.Slice) string) string {
 		args := strings.Split(names, ", ")
 		for _, s := range k.Slices {
 			args[slices.Index(args, s.Name)] += cut(s)
 		}
-		return fmt.Sprintf("%s(%s)", name, strings.Join(args, ", "))
+		return fmt.Sprintf("%s(%s)", k.Name, strings.Join(args, ", "))
 	}
-	first := k.Slices[0].Name
+	fmt.Fprintf(b, "\n//go:noinline\nfunc %sPieces(%s) %s {\n", k.Name, params, result)
 	if g := k.Grid(); g != nil {
-		rows, cols := g.Rows.Name, "len("+g.Cols.Len+")"
+		rows, cols := gridSize(g)
 		piece := call(g.Cut)
-		if g.Rows.Len != "" {
-			rows = "len(" + g.Rows.Len + ")"
-		} else {
+		if g.Rows.Len == "" {
 			piece = strings.Replace(piece, ", "+rows, ", r1-r0", 1)
 		}
-		fmt.Fprintf(b, "if len(%s) == 0 {\nreturn\n}\nif len(%[1]s) > chunkLen || %[2]s > rowChunk {\n"+
-			"eachBlock(%[2]s, %[3]s, func(r0, r1, c0, c1 int) {\nlo, hi := r0*%[3]s+c0, (r1-1)*%[3]s+c1\n%[4]s\n})\nreturn\n}\n",
-			first, rows, cols, piece)
+		fmt.Fprintf(b, "eachBlock(%s, %[2]s, func(r0, r1, c0, c1 int) {\nlo, hi := r0*%[2]s+c0, (r1-1)*%[2]s+c1\n%[3]s\n})\n}\n",
+			rows, cols, piece)
 		return
 	}
-	if !k.Chunks() {
-		return
+	first := k.Slices[0].Name
+	if streams {
+		fmt.Fprintf(b, "if len(%s) >= streamLen && %sStream(%s) {\nreturn\n}\n", first, k.Name, names)
+	}
+	if k.Lanes64 {
+		fmt.Fprint(b, "var own [lanes]float32\nif acc == nil {\nacc = &own\n}\n")
 	}
 	var vectors, rest []string
 	for _, s := range k.Slices {
 		vectors, rest = append(vectors, s.Name), append(rest, s.Name+"[chunkLen:]")
 	}
-	loop := fmt.Sprintf("for len(%s) > chunkLen {\n%s\n%s = %s\n}\n", first,
-		call(func(*vec.Slice) string { return "[:chunkLen]" }), strings.Join(vectors, ", "), strings.Join(rest, ", "))
-	if k.Lanes64 {
-		loop = fmt.Sprintf("if len(%s) > chunkLen {\nvar own [lanes]float32\nif acc == nil {\nacc = &own\n}\n%s}\n", first, loop)
+	fmt.Fprintf(b, "for len(%s) > chunkLen {\n%s\n%s = %s\n}\n%s%s(%s)\n}\n", first,
+		call(func(*vec.Slice) string { return "[:chunkLen]" }), strings.Join(vectors, ", "), strings.Join(rest, ", "),
+		ret, k.Name, names)
+}
+
+// gridSize returns the numbers of rows and columns of a matrix in a kernel's function.
+func gridSize(g *vec.Grid) (rows, cols string) {
+	rows = g.Rows.Name
+	if g.Rows.Len != "" {
+		rows = "len(" + g.Rows.Len + ")"
 	}
-	b.WriteString(loop)
+	return rows, "len(" + g.Cols.Len + ")"
 }
 
 // parameters returns the parameter list of a kernel's Go function, and the names.

@@ -67,14 +67,27 @@ func (l *lowering) each(body []*Value, n GP, unroll int, moving []*Slice, end st
 	l.partialRun(body, 0)
 }
 
+// shortBody is a number of operations that take about as long as their loads and
+// stores.
+const shortBody = 8
+
 // block lowers n copies of a body, as many beside each other as there are registers
-// for. Copy j works on accumulators first+j.
+// for, or one after the other where that is better. Copy j works on accumulators
+// first+j.
 func (l *lowering) block(body []*Value, n, first int) {
-	group := l.fit(body, n)
+	group := 1
+	if !l.t.MixesStores() || l.around || len(body) > shortBody || !stores(body) {
+		group = l.fit(body, n)
+	}
 	for l.vector = 0; l.vector < n; l.vector += group {
 		l.run(body, group, first+l.vector)
 	}
 	l.vector = 0
+}
+
+// stores reports whether a body has a store.
+func stores(body []*Value) bool {
+	return slices.ContainsFunc(body, func(v *Value) bool { return v.op == opStore })
 }
 
 // preparePartial sets up the mask of a partial vector of n elements.
@@ -205,6 +218,9 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 		l.ints()
 		l.uniforms(count*len(accs) + 7)
 		l.startIndex()
+		if carry {
+			l.few(acc, n.gp, accs[0].Fold, states[0])
+		}
 		for i, s := range states {
 			s.regs = make([]Reg, count)
 			for j := range s.regs {
@@ -237,6 +253,42 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 			t.Result(i, s.regs[0])
 		}
 	}
+}
+
+// few emits a sum in 64 lanes of at most a vector where no lanes are carried. The other
+// lanes are +0. To add them turns a sum of -0, which so many products that underflow may
+// have, to +0, as the last addition does, and changes no other.
+func (l *lowering) few(acc, n GP, fold Op, state *Value) {
+	t, lanes := l.t, l.t.Lanes()
+	t.CmpJump(n, lanes+1, GE, "many")
+	t.CmpJump(acc, 0, NE, "many")
+	t.CmpJump(n, 0, EQ, "many")
+	state.regs = []Reg{l.reg()}
+	t.Zero(state.regs[0])
+	t.CmpJump(n, lanes, LT, "few")
+	l.run(l.k.body, 1, 0)
+	t.Jump("few_lanes")
+	t.Label("few")
+	if t.PartialInVector() {
+		l.mask = l.reg()
+	}
+	t.Partial(n, l.mask, l.spare)
+	l.partialRun(l.k.body, 0)
+	if t.PartialInVector() {
+		l.release(l.mask)
+	}
+	t.Label("few_lanes")
+	l.fold(fold, state.regs)
+	zero := l.reg()
+	t.Zero(zero)
+	t.Narrow(true)
+	l.emit(fold, state.regs[0], []Operand{{Reg: state.regs[0]}, {Reg: zero}}, 0, 0)
+	t.Narrow(false)
+	t.Result(0, state.regs[0])
+	t.End()
+	t.Label("many")
+	l.release(zero)
+	l.release(state.regs[0])
 }
 
 // accumulate emits the loop of a reduction over n elements into accumulators of

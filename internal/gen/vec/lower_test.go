@@ -552,7 +552,13 @@ func TestReduceLanes(t *testing.T) {
 			if c.m.args["acc"] != 0 {
 				require.Equal(t, lanes, c.m.get("acc", 64), "lanes of n=%d", n)
 			}
-			require.Equal(t, map[int]uint32{0: fold(vec.Add, lanes)}, c.m.results, "n=%d", n)
+			var want uint32
+			if c.m.args["acc"] == 0 && 0 < n && n <= c.m.lanes { // the other lanes are 0
+				want = scramble(vec.Add, []uint32{fold(vec.Add, lanes[:c.m.lanes]), 0}, 0)
+			} else {
+				want = fold(vec.Add, lanes)
+			}
+			require.Equal(t, map[int]uint32{0: want}, c.m.results, "n=%d", n)
 		}
 	})
 }

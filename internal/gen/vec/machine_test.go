@@ -17,6 +17,7 @@ type machine struct {
 	partialInVector         bool
 	narrow                  bool
 	memoryConstants         bool
+	mixesStores             bool
 	inPlace                 func(op vec.Op, a int) bool
 	memoryVector            func(op vec.Op, a int) int // never, where the result takes another's register, always
 	temporaries             func(op vec.Op) int        // how many registers Emit takes
@@ -255,7 +256,8 @@ func (m *machine) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
 	})
 }
 
-func (m *machine) Streams() bool { return true }
+func (m *machine) Streams() bool     { return true }
+func (m *machine) MixesStores() bool { return m.mixesStores }
 
 // StoreAround is a store that must be followed by a Fence.
 func (m *machine) StoreAround(s vec.Reg, p vec.GP, offset int) {
@@ -487,6 +489,7 @@ func randomMachine(r *rand.Rand) *machine {
 		registers:       []int{16, 16, 32, 32, 12, 24}[r.IntN(6)],
 		partialInVector: r.IntN(2) == 0,
 		memoryConstants: r.IntN(2) == 0,
+		mixesStores:     r.IntN(2) == 0,
 	}
 	if r.IntN(2) == 0 {
 		m.masks = 5

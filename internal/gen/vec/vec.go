@@ -249,7 +249,7 @@ func (k *Kernel) Grid() *Grid { return k.grid }
 
 // Short reports whether the kernel does so little with an element that masks would
 // take much of a short call.
-func (k *Kernel) Short() bool { return k.each && len(k.body) <= 8 }
+func (k *Kernel) Short() bool { return k.each && len(k.body) <= shortBody }
 
 // Title is the kernel's name in package asm, without the level.
 func (k *Kernel) Title() string { return strings.ToUpper(k.Name[:1]) + k.Name[1:] }
