@@ -17,7 +17,7 @@ type (
 var words = map[string]uint32{
 	// Vd = Vn op Vm
 	"FADD": 0x4e20d400, "FSUB": 0x4ea0d400, "FMUL": 0x6e20dc00, "FDIV": 0x6e20fc00,
-	"FCMGT": 0x6ea0e400, "FACGT": 0x6ea0ec00, "FCMEQ": 0x4e20e400, "MUL": 0x4ea09c00, "SMAX": 0x4ea06400, "CMGT": 0x4ea03400,
+	"FCMGT": 0x6ea0e400, "FCMEQ": 0x4e20e400, "MUL": 0x4ea09c00, "SMAX": 0x4ea06400, "CMGT": 0x4ea03400,
 	"BIC": 0x4e601c00, "ORN": 0x4ee01c00, "BIT": 0x6ea01c00, "BIF": 0x6ee01c00,
 	// Vd = op Vn
 	"FSQRT": 0x6ea1f800, "FNEG": 0x6ea0f800, "SCVTF": 0x4e21d800,

@@ -117,7 +117,6 @@ func (t *Target) BroadcastAt(d vec.Reg, p vec.GP) {
 // MemoryVector: no instruction computes with memory.
 func (t *Target) MemoryVector(vec.Op, int, bool) bool { return false }
 
-func (t *Target) Streams() bool                        { return false }
 func (t *Target) MixesStores() bool                    { return false }
 func (t *Target) StoreAround(vec.Reg, vec.GP, int)     { panic("neon: no stores past the caches") }
 func (t *Target) Fence()                               {}

@@ -345,9 +345,7 @@ func (l *lowering) fold(op Op, regs []Reg) {
 		held = append(held, l.reg())
 		return held[len(held)-1]
 	})
-	for _, r := range held {
-		l.release(r)
-	}
+	l.release(held...)
 }
 
 // Columns describes a sum over the rows of matrices into dst; see ColumnSums.
@@ -387,38 +385,12 @@ func (k *Kernel) ColumnSums(most int, mats, rows, cols []*Slice, sums ...ColumnS
 		for _, v := range rowValues {
 			v.regs = []Reg{l.reg()}
 		}
-		// hold takes the registers that u vectors of columns keep over all rows.
-		hold := func(u int) (held []Reg) {
-			for _, v := range slices.Concat(colValues, states) {
-				v.regs = make([]Reg, u)
-				for j := range v.regs {
-					v.regs[j] = l.reg()
-				}
-				held = append(held, v.regs...)
-			}
-			return held
-		}
-		release := func(held []Reg) {
-			for _, r := range held {
-				l.release(r)
-			}
-		}
-		unroll := most
-		for ; unroll > 1; unroll /= 2 {
-			if len(l.free) < unroll*(len(colValues)+len(states)) {
-				continue
-			}
-			held := hold(unroll)
-			fits := l.fits(body, 1)
-			release(held)
-			if fits {
-				break
-			}
-		}
+		values := slices.Concat(colValues, states) // kept over all rows
+		unroll := l.widest(most, values, body, false)
 		// columns emits the sums of u vectors of columns.
 		columns := func(u int, partial bool, label string) {
 			l.partial = partial
-			held := hold(u)
+			held := l.hold(values, u)
 			for _, m := range mats {
 				t.Arg(m.ptr, m.Name)
 				t.AddInt(m.ptr, done)
@@ -473,7 +445,7 @@ func (k *Kernel) ColumnSums(most int, mats, rows, cols []*Slice, sums ...ColumnS
 					t.Store(r, sums[i].Dst.ptr, 4*lanes*j, partial)
 				}
 			}
-			release(held)
+			l.release(held...)
 			l.partial = false
 		}
 		for u := unroll; u > 0; u /= 2 {

@@ -69,7 +69,39 @@ func (l *lowering) reg() Reg {
 	return r
 }
 
-func (l *lowering) release(r Reg) { l.free = append(l.free, r) }
+func (l *lowering) release(rs ...Reg) { l.free = append(l.free, rs...) }
+
+// hold gives each value u registers.
+func (l *lowering) hold(values []*Value, u int) (held []Reg) {
+	for _, v := range values {
+		v.regs = make([]Reg, u)
+		for j := range v.regs {
+			v.regs[j] = l.reg()
+		}
+		held = append(held, v.regs...)
+	}
+	return held
+}
+
+// widest halves most until each value can be held in so many registers, beside which
+// one body fits, or as many copies of it.
+func (l *lowering) widest(most int, values, body []*Value, copies bool) int {
+	for ; most > 1; most /= 2 {
+		if len(l.free) < most*len(values) {
+			continue
+		}
+		held, n := l.hold(values, most), 1
+		if copies {
+			n = most
+		}
+		fits := l.fits(body, n)
+		l.release(held...)
+		if fits {
+			break
+		}
+	}
+	return most
+}
 
 func (l *lowering) gp() GP {
 	l.gps++
@@ -411,9 +443,7 @@ func (l *lowering) emit(op Op, d Reg, args []Operand, bits uint32, copy int) {
 	} else {
 		l.t.Emit(op, d, args, bits, copy, tmp)
 	}
-	for _, r := range held {
-		l.release(r)
-	}
+	l.release(held...)
 }
 
 // fit returns the largest number of copies, at most n, for which the body's

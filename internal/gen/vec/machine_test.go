@@ -256,7 +256,6 @@ func (m *machine) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
 	})
 }
 
-func (m *machine) Streams() bool     { return true }
 func (m *machine) MixesStores() bool { return m.mixesStores }
 
 // StoreAround is a store that must be followed by a Fence.

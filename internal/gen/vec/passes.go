@@ -185,9 +185,7 @@ func (l *lowering) keepRowConstants() {
 		}
 	}
 	l.keepConstants(single.body, single.unroll)
-	for _, r := range held {
-		l.release(r)
-	}
+	l.release(held...)
 }
 
 // clearAfter stores +0 after the elements of the current row.

@@ -44,7 +44,6 @@ type Target interface {
 	// saves its load. dying reports whether the result takes the register of another
 	// argument, or of an accumulator.
 	MemoryVector(op Op, a int, dying bool) bool
-	Streams() bool     // has StoreAround
 	MixesStores() bool // loads and stores of short bodies do better in turns than in groups
 
 	Begin(name string, k *Kernel)

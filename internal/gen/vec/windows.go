@@ -44,36 +44,10 @@ func (k *Kernel) Windows(most int, mats []*Slice, states []State, next func(s []
 		t.Remainder(n, lanes)
 		l.preparePartial(n)
 		t.SubInt(whole, n)
-		hold := func(u int) (held []Reg) {
-			for _, v := range values {
-				v.regs = make([]Reg, u)
-				for j := range v.regs {
-					v.regs[j] = l.reg()
-				}
-				held = append(held, v.regs...)
-			}
-			return held
-		}
-		release := func(held []Reg) {
-			for _, r := range held {
-				l.release(r)
-			}
-		}
-		unroll := most
-		for ; unroll > 1; unroll /= 2 {
-			if len(l.free) < unroll*len(states) {
-				continue
-			}
-			held := hold(unroll)
-			fits := l.fits(k.body, unroll)
-			release(held)
-			if fits {
-				break
-			}
-		}
+		unroll := l.widest(most, values, k.body, true)
 		// vectors emits u vectors of channels.
 		vectors := func(u int, label string) {
-			held := hold(u)
+			held := l.hold(values, u)
 			start := func(kept bool) {
 				for i, s := range states {
 					for j, r := range values[i].regs {
@@ -115,7 +89,7 @@ func (k *Kernel) Windows(most int, mats []*Slice, states []State, next func(s []
 					t.Store(r, s.Dst.ptr, 4*lanes*j, l.partial)
 				}
 			}
-			release(held)
+			l.release(held...)
 		}
 		t.Label("pixel")
 		t.Arg(n, channels.Name)

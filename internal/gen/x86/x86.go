@@ -388,9 +388,6 @@ func (t *Target) storePartial(s reg.VecPhysical, m operand.Mem) {
 // AVX2, which alone has been measured.)
 func (t *Target) MixesStores() bool { return !t.Wide }
 
-// Streams: the longest vectors have been measured on AVX2 alone.
-func (t *Target) Streams() bool { return !t.Wide }
-
 func (t *Target) StoreAround(s vec.Reg, p vec.GP, offset int) {
 	t.VMOVNTPS(t.v(s), operand.Mem{Base: gp(p), Disp: offset})
 }
