@@ -151,7 +151,9 @@ func TestMomentsRefuse(t *testing.T) {
 		require.Equal(t, []any{h, s, mean, updates}, []any{h2, s2, mean2, updates2}, message)
 	}
 	for message, err := range map[string]error{
-		"have -1 updates":                          m.StageAverages(h, s, mean, -1),
+		"have -1 updates: want a number from 0":    m.StageAverages(h, s, mean, -1),
+		"have 9007199254740993 updates: want":      m.StageAverages(h, s, mean, 1<<53+1),
+		"have 9223372036854775807 updates: want":   m.StageAverages(h, s, mean, math.MaxInt64),
 		"average of moment H has 2":                m.StageAverages(h[:2], s, mean, 1),
 		"average of moment Mean has 0":             m.StageAverages(h, s, nil, 1),
 		"average of moment S: entry 0 is -1: want": m.StageAverages(h, []float32{-1, 1}, mean, 1),

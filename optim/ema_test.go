@@ -268,12 +268,13 @@ func TestEMARefuses(t *testing.T) {
 
 	require.EqualError(t, ema.Restore(nil), "optim: EMA: state: there is none")
 	for message, spoil := range map[string]func(*optim.State){
-		`it is of "Adam": want "EMA"`:                             func(s *optim.State) { s.Rule = "Adam" },
-		`counter "x" is unknown`:                                  func(s *optim.State) { s.Counters["x"] = 1 },
-		`counter "steps" is -1: want 0 or more`:                   func(s *optim.State) { s.Counters["steps"] = -1 },
-		`vector "scale/average" is missing`:                       func(s *optim.State) { delete(s.Vectors, "scale/average") },
-		`vector "a.bias/average" has 6 entries: want 7`:           func(s *optim.State) { s.Vectors["a.bias/average"] = s.Vectors["a.bias/average"][1:] },
-		`vector "a.bias/average" has an entry that is not finite`: func(s *optim.State) { s.Vectors["a.bias/average"][3] = nan },
+		`it is of "Adam": want "EMA"`:                                       func(s *optim.State) { s.Rule = "Adam" },
+		`counter "x" is unknown`:                                            func(s *optim.State) { s.Counters["x"] = 1 },
+		`counter "steps" is -1: want a number from 0 to 2^53`:               func(s *optim.State) { s.Counters["steps"] = -1 },
+		`counter "steps" is 9007199254740993: want a number from 0 to 2^53`: func(s *optim.State) { s.Counters["steps"] = 1<<53 + 1 },
+		`vector "scale/average" is missing`:                                 func(s *optim.State) { delete(s.Vectors, "scale/average") },
+		`vector "a.bias/average" has 6 entries: want 7`:                     func(s *optim.State) { s.Vectors["a.bias/average"] = s.Vectors["a.bias/average"][1:] },
+		`vector "a.bias/average" has an entry that is not finite`:           func(s *optim.State) { s.Vectors["a.bias/average"][3] = nan },
 	} {
 		bad := ema.State()
 		spoil(bad)
