@@ -158,45 +158,49 @@ func skipLarge(t *testing.T, r rule) {
 	}
 }
 
-// TestPoolsDoNotChangeBits takes steps large enough to be split, with up to 5
-// workers.
+// TestPoolsDoNotChangeBits takes steps large enough to be split, with up to 6
+// workers: among them some that share a matrix, and some that share a bias.
 func TestPoolsDoNotChangeBits(t *testing.T) {
 	eachRule(t, func(t *testing.T, r rule) {
 		skipLarge(t, r)
-		rng := rand.New(rand.NewPCG(54, 1))
-		n := newNetwork(rng, 269, 247) // more than 65536 weights
-		opt := r.on(t, n)
-		var twins []*network
-		var others []optim.Optimizer
-		counts := []int{2, 3, 5}
-		for _, workers := range counts {
-			pool, err := kernels.NewPool(workers)
-			require.NoError(t, err)
-			defer pool.Close()
-			twins = append(twins, n.clone())
-			other := r.on(t, twins[len(twins)-1])
-			other.(interface{ SetPool(*kernels.Pool) }).SetPool(pool)
-			others = append(others, other)
-		}
-		for range 2 {
-			pass := n.pass(rng)
-			for i, other := range others {
-				require.NoError(t, other.Step(n.transfer(pass, twins[i])))
-			}
-			require.NoError(t, opt.Step(pass))
-		}
-		for i, twin := range twins {
-			require.Equal(t, n.values(), twin.values(), "%d workers", counts[i])
-			require.Equal(t, opt.State(), others[i].State(), "%d workers", counts[i])
-		}
-		pass := n.pass(rng)
-		pass.Gradients[2].Data[len(pass.Gradients[2].Data)-1] = nan
-		for i, other := range others {
-			before := other.State()
-			require.EqualError(t, other.Step(n.transfer(pass, twins[i])), opt.Step(pass).Error())
-			require.Equal(t, before, other.State())
-		}
+		poolsDoNotChangeBits(t, r, 269, 247, 2, 3, 5) // more than 65536 weights
+		poolsDoNotChangeBits(t, r, 3, 12000, 2, 6)    // half of the work ends within a bias
 	})
+}
+
+func poolsDoNotChangeBits(t *testing.T, r rule, in, out int, counts ...int) {
+	rng := rand.New(rand.NewPCG(54, 1))
+	n := newNetwork(rng, in, out)
+	opt := r.on(t, n)
+	var twins []*network
+	var others []optim.Optimizer
+	for _, workers := range counts {
+		pool, err := kernels.NewPool(workers)
+		require.NoError(t, err)
+		defer pool.Close()
+		twins = append(twins, n.clone())
+		other := r.on(t, twins[len(twins)-1])
+		other.(interface{ SetPool(*kernels.Pool) }).SetPool(pool)
+		others = append(others, other)
+	}
+	for range 2 {
+		pass := n.pass(rng)
+		for i, other := range others {
+			require.NoError(t, other.Step(n.transfer(pass, twins[i])))
+		}
+		require.NoError(t, opt.Step(pass))
+	}
+	for i, twin := range twins {
+		require.Equal(t, n.values(), twin.values(), "%d workers", counts[i])
+		require.Equal(t, opt.State(), others[i].State(), "%d workers", counts[i])
+	}
+	pass := n.pass(rng)
+	pass.Gradients[2].Data[len(pass.Gradients[2].Data)-1] = nan
+	for i, other := range others {
+		before := other.State()
+		require.EqualError(t, other.Step(n.transfer(pass, twins[i])), opt.Step(pass).Error())
+		require.Equal(t, before, other.State())
+	}
 }
 
 // TestPooledStepDoesNotAllocate: nor does one that is split.
