@@ -557,10 +557,10 @@ func (w *writer) curvature(results []taskResult) {
 		}
 		if first {
 			w.line("## Curvature\n")
-			w.line("What AdaFisher divides by, F = H*S + lambda, at the end of the first final run: which share of it is the damping lambda (the mean of lambda/F), and how far its entries differ. A layer at 100 %% takes steps of momentum SGD. The effective step is the mean over F of 1/F, times the largest learning rate: what the momentum is multiplied by. Calibrated, F is proportional to (D + sqrt(c))*(S + sqrt(c)), with D and S in units of their means in the layer, and the damping is what it is where D and S are 0.\n")
+			w.line("What AdaFisher divides by, F = H*S + lambda, at the end of the first final run: which share of it is the damping lambda (the mean of lambda/F), and how far its entries differ, the largest over the smallest. The traces are the sums of the averages that H and S come from. A layer at 100 %% takes steps of momentum SGD. The effective step is the mean over F of 1/F, times the largest learning rate: what the momentum is multiplied by. Calibrated, F is proportional to (D + sqrt(c))*(S + sqrt(c)), with D and S in units of their means in the layer, and the damping is what it is where D and S are 0.\n")
 			first = false
 		}
-		w.figure(r.name+"-curvature.svg", "damping and spread of the curvature, and the effective step", r.curvature)
+		w.figure(r.name+"-curvature.svg", "damping and spread of the curvature, the traces of its factors, and the effective step", r.curvature)
 	}
 	first = true
 	for i := range results {
