@@ -69,7 +69,7 @@ type factorSum struct {
 // one of it, for every so many passes.
 func NewAccumulator(m Model, opt Optimizer, passes int) (*Accumulator, error) {
 	const name = "Accumulator"
-	if opt == nil {
+	if isNil(opt) {
 		return nil, errors.New("optim: Accumulator: there is no optimizer")
 	}
 	if err := checkPositive(name, "the number of passes", passes); err != nil {

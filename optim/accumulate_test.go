@@ -326,6 +326,8 @@ func TestAccumulatorConfig(t *testing.T) {
 		require.EqualError(t, err, message)
 	}
 	refuse(n, nil, 2, "optim: Accumulator: there is no optimizer")
+	refuse(n, (*optim.Adam)(nil), 2, "optim: Accumulator: there is no optimizer")
+	refuse((*nn.Model)(nil), opt, 2, "optim: Accumulator: there is no model")
 	refuse(n, opt, 0, "optim: Accumulator: the number of passes is 0: want 1 or more")
 	refuse(nil, opt, 2, "optim: Accumulator: there is no model")
 	refuse(n.clone(), opt, 2, "optim: Accumulator: SGD is for another model")

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/adafisher-go/adafisher/kron"
+	"github.com/adafisher-go/adafisher/nn"
 	"github.com/adafisher-go/adafisher/optim"
 )
 
@@ -255,6 +256,7 @@ func TestNoDecay(t *testing.T) {
 	n.params = n.params[:1]
 	require.Empty(t, optim.NoDecay(n), "a model of matrices alone")
 	require.Empty(t, optim.NoDecay(nil))
+	require.Empty(t, optim.NoDecay((*nn.Model)(nil)))
 }
 
 func TestSetLR(t *testing.T) {
@@ -291,8 +293,12 @@ func TestModelRefused(t *testing.T) {
 		"kron: layer b: shape of the weight is [0 12]":          func(n *network) { n.layers[1].Weight.Shape = []int{0, 12} },
 	}
 	eachRule(t, func(t *testing.T, r rule) {
-		_, err := r.construct(nil)
-		require.ErrorContains(t, err, "there is no model")
+		for _, none := range []optim.Model{nil, (*network)(nil), (*nn.Model)(nil)} {
+			_, err := r.construct(none)
+			require.ErrorContains(t, err, "there is no model")
+		}
+		_, err := r.construct(new(nn.Model))
+		require.ErrorContains(t, err, "the model has no parameters")
 		for message, spoil := range always {
 			n := fresh()
 			spoil(n)

@@ -240,6 +240,8 @@ func TestEMARefuses(t *testing.T) {
 	}
 	_, err := optim.NewEMA(nil, 0.9)
 	require.EqualError(t, err, "optim: EMA: there is no model")
+	_, err = optim.NewEMA((*nn.Model)(nil), 0.9)
+	require.EqualError(t, err, "optim: EMA: there is no model")
 	n.params[3].Value[20] = nan
 	_, err = optim.NewEMA(n, 0.9)
 	require.EqualError(t, err, "optim: EMA: parameter b.weight has an entry that is not finite")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"sync/atomic"
 
@@ -217,9 +218,15 @@ func (c *core) keep(kinds ...moment) {
 	}
 }
 
+// isNil reports whether an interface holds nothing, or a nil pointer.
+func isNil(x any) bool {
+	v := reflect.ValueOf(x)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+}
+
 // checkModel returns the parameters of a model.
 func checkModel(m Model) ([]*kron.Param, error) {
-	if m == nil {
+	if isNil(m) {
 		return nil, errors.New("there is no model")
 	}
 	params := m.Params()
