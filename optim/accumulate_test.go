@@ -139,6 +139,10 @@ func TestAccumulatorRefuses(t *testing.T) {
 			p.Statistics[0].S[3] = nan
 			return p
 		}},
+		{"NaN in Mean", "statistics of layer a: an entry is NaN", true, func(_ *network, p *kron.Pass) *kron.Pass {
+			p.Statistics[0].Mean[2] = nan
+			return p
+		}},
 		{"short H", "statistics of layer a: lengths are 5 and 7: want 6 and 7", true, func(_ *network, p *kron.Pass) *kron.Pass {
 			p.Statistics[0].H = p.Statistics[0].H[1:]
 			return p

@@ -1,6 +1,7 @@
 package optim_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -247,6 +248,21 @@ func TestOptionsRefused(t *testing.T) {
 			_, err := construct(n)
 			require.ErrorContains(t, err, "optim: "+name+": "+message)
 		}
+	}
+}
+
+// TestDecayScaleBound: the weight decay of a group has the bound of any other.
+func TestDecayScaleBound(t *testing.T) {
+	n := newNetwork(rand.New(rand.NewPCG(21, 15)), 3, 4)
+	c := optim.AdamWDefaults()
+	for decay, most := range map[float64]float64{0.01: 100, 1: 100, 10: 10, 100: 1} {
+		c.WeightDecay = decay
+		c.Groups = []optim.Group{{Params: n.params[:1], LRScale: 1, DecayScale: most}}
+		_, err := optim.NewAdamW(n, c)
+		require.NoError(t, err)
+		c.Groups[0].DecayScale = math.Nextafter(most, 200)
+		_, err = optim.NewAdamW(n, c)
+		require.ErrorContains(t, err, fmt.Sprintf("want a number in [0, %v]", most))
 	}
 }
 

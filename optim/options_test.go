@@ -263,6 +263,15 @@ func TestSetMomentum(t *testing.T) {
 	require.ErrorContains(t, sgd.SetMomentum(0.9999), "LR is 1e+10: want a number in [0, ")
 	require.NoError(t, sgd.SetLR(2e10))
 
+	// The largest learning rate follows.
+	sgd = build(optim.NewSGD(n, optim.SGDConfig{LR: 1, Momentum: 0.9}))
+	require.NoError(t, sgd.SetLR(1e10))
+	require.NoError(t, sgd.SetLR(1))
+	require.NoError(t, sgd.SetMomentum(0.9999))
+	require.ErrorContains(t, sgd.SetLR(1e10), "LR is 1e+10: want a number in [0, ")
+	require.NoError(t, sgd.SetMomentum(0.9))
+	require.NoError(t, sgd.SetLR(1e10))
+
 	// With it, a step is that of an optimizer of this momentum.
 	rng := rand.New(rand.NewPCG(57, 1))
 	twin := n.clone()
