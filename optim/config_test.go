@@ -302,11 +302,11 @@ func TestModelRefused(t *testing.T) {
 		`two parameters of the model are named "a.bias"`: func(n *network) { n.params[2].Name = "a.bias" },
 	}
 	layered := map[string]func(n *network){
-		"layer a: its parameter a.bias is not one of the model": func(n *network) { n.params = n.params[2:]; n.params[0] = n.layers[0].Weight },
-		`two layers of the model are named "a"`:                 func(n *network) { n.layers[1].Name = "a" },
-		"layers a and b share the parameter a.weight":           func(n *network) { n.layers[1].Weight = n.layers[0].Weight },
-		"kron: layer without a weight":                          func(n *network) { n.layers[0] = nil },
-		"kron: layer b: shape of the weight is [0 12]":          func(n *network) { n.layers[1].Weight.Shape = []int{0, 12} },
+		"layer a: its parameter a.bias is not one of the model":                                                          func(n *network) { n.params = n.params[2:]; n.params[0] = n.layers[0].Weight },
+		`two layers of the model are named "a"`:                                                                          func(n *network) { n.layers[1].Name = "a" },
+		"layers a and b share the parameter a.weight: leave one of them out of Layers, and its statistics out of passes": func(n *network) { n.layers[1].Weight = n.layers[0].Weight },
+		"kron: layer without a weight":                                                                                   func(n *network) { n.layers[0] = nil },
+		"kron: layer b: shape of the weight is [0 12]":                                                                   func(n *network) { n.layers[1].Weight.Shape = []int{0, 12} },
 	}
 	eachRule(t, func(t *testing.T, r rule) {
 		for _, none := range []optim.Model{nil, (*network)(nil), (*nn.Model)(nil)} {

@@ -18,6 +18,13 @@ import (
 // as they are while an optimizer uses them. Each parameter and each layer is there
 // once, under a name of its own, which a [State] knows it by: parameters of two
 // networks need different names.
+//
+// A parameter has the curvature of one layer. Where several of a caller's own layers
+// have one parameter, such as an embedding whose weight is that of the output layer,
+// too, passes have the sum of its gradients, and Layers and passes have one of these
+// layers, or none. [AdaFisher], [Calibrated] and [Centred] refuse a model that lists
+// more of them than they leave out themselves; AdaFisher leaves out embeddings, unless
+// it is told to factor them.
 type Model interface {
 	Params() []*kron.Param
 	Layers() []*kron.Layer // those with Kronecker-factored curvature

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/optim"
 )
 
@@ -176,6 +177,31 @@ func TestRestoreTellsStatesApart(t *testing.T) {
 			require.Equal(t, own, opt.State())
 		}
 	}
+}
+
+// TestSharedParameter: what the error about a parameter of two layers says to do works.
+func TestSharedParameter(t *testing.T) {
+	eachRule(t, func(t *testing.T, r rule) {
+		rng := rand.New(rand.NewPCG(32, 1))
+		n := newNetwork(rng, 5, 7)
+		twin := n.clone()
+		for _, m := range []*network{n, twin} {
+			m.layers = append(m.layers, &kron.Layer{Name: "tied", Weight: m.layers[0].Weight})
+		}
+		if opt, err := r.construct(n); err == nil {
+			require.NotContains(t, r.name, "AdaFisher")
+			require.NotContains(t, r.name, "Calibrated")
+			require.NoError(t, opt.Step(n.pass(rng)))
+			return
+		}
+		n.layers, twin.layers = n.layers[:2], twin.layers[1:]
+		for _, m := range []*network{n, twin} {
+			opt := r.on(t, m)
+			for range 2 {
+				require.NoError(t, opt.Step(m.pass(rng)))
+			}
+		}
+	})
 }
 
 // TestRestoreRefusesOtherModel restores what a model of other shapes, or of other
