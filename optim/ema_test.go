@@ -127,6 +127,40 @@ func TestEMAResumes(t *testing.T) {
 	}
 }
 
+// TestEMAWarmup: the decay is that of the formula, and goes on where a state was saved.
+func TestEMAWarmup(t *testing.T) {
+	const decay = 0.6
+	p := &kron.Param{Name: "p", Shape: []int{1}, Value: []float32{3}}
+	n := &network{params: []*kron.Param{p}}
+	ema, err := optim.NewEMAWarmup(n, decay)
+	require.NoError(t, err)
+	resumed, err := optim.NewEMAWarmup(n, decay)
+	require.NoError(t, err)
+	rng := rand.New(rand.NewPCG(77, 1))
+	var want float32
+	for k := 1; k <= 30; k++ {
+		p.Value[0] = float32(rng.NormFloat64())
+		require.NoError(t, ema.Update())
+		keep := float32(min(decay, float64(1+k)/float64(10+k))) // decay from k = 13 on
+		if k == 1 {
+			keep = 0
+		}
+		want = float32(keep*want) + float32((1-keep)*p.Value[0])
+		got := ema.State().Vectors["p/average"][0]
+		require.InDelta(t, want, got, 1e-6, "update %d", k)
+		want = got
+		switch {
+		case k == 5:
+			require.NoError(t, resumed.Restore(ema.State()))
+		case k > 5:
+			require.NoError(t, resumed.Update())
+			require.Equal(t, ema.State(), resumed.State(), "update %d", k)
+		}
+	}
+	_, err = optim.NewEMAWarmup(n, 1)
+	require.ErrorContains(t, err, "optim: EMA: the decay is 1: want a number in [0, 1)")
+}
+
 func TestEMACopyTo(t *testing.T) {
 	rng := rand.New(rand.NewPCG(74, 1))
 	n := newNetwork(rng, 5, 7)

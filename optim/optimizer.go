@@ -81,7 +81,8 @@ type Options struct {
 	// ClipNorm limits the Euclidean norm of all gradients of a step together
 	// (Pascanu et al. 2013, "On the difficulty of training recurrent neural
 	// networks"): those of a pass above it are scaled down, in the pass, once
-	// nothing else can refuse the step. Frozen parameters don't count. 0 is no limit.
+	// nothing else can refuse the step. Frozen parameters don't count. 0 is no limit. The
+	// optimizers' GradientNorm tells the norm for a log.
 	ClipNorm float64
 }
 
@@ -109,16 +110,18 @@ type core struct {
 	clipNorm    float32
 	pool        *kernels.Pool
 
-	steps int64
-	slots []slot
-	index map[*kron.Param]*slot
-	names stateNames
+	steps    int64
+	lastNorm float32 // of the gradients of the last step, before they were clipped
+	slots    []slot
+	index    map[*kron.Param]*slot
+	names    stateNames
 
 	// The step in progress.
 	check  uint64      // its number, refused ones included
 	moving []*slot     // the parameters that it moves, in the model's order
 	work   int         // their entries
 	scale  float32     // of the gradients
+	norm   float32     // of the gradients, if it was computed
 	norms  [][]float32 // the gradients of moving
 	passes atomic.Bool // the parts of the check that are done passed
 
@@ -306,6 +309,12 @@ func (c *core) Steps() int64 { return c.steps }
 // LR is the learning rate of the next step.
 func (c *core) LR() float64 { return c.lr }
 
+// GradientNorm is the Euclidean norm of all gradients of the last step together, as it
+// was before ClipNorm limited it: above that, the step was clipped. It is 0 before the
+// first step, and always without a ClipNorm, where no step computes it. A step that was
+// refused does not count, and a state does not have it.
+func (c *core) GradientNorm() float64 { return float64(c.lastNorm) }
+
 // SetLR changes the learning rate from the next step on; see [Optimizer].
 func (c *core) SetLR(lr float64) error {
 	if err := c.checkLR(lr, c.maxLR); err != nil {
@@ -423,7 +432,7 @@ func (c *core) checkEntries() error {
 		}
 		norm := kernels.GlobalNorm(c.norms)
 		clear(c.norms)
-		if norm <= math.MaxFloat32 { // no entry is infinite or NaN
+		if c.norm = norm; norm <= math.MaxFloat32 { // no entry is infinite or NaN
 			if norm > c.clipNorm {
 				c.scale = c.clipNorm / norm
 			}
@@ -467,6 +476,7 @@ func (c *core) findEntry(magnitude float32) error {
 // move takes the step that prepare has checked.
 func (c *core) move() {
 	c.steps++
+	c.lastNorm = c.norm
 	for _, s := range c.moving {
 		s.steps++
 		if c.scale != 1 {

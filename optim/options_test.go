@@ -36,6 +36,7 @@ func TestClipNorm(t *testing.T) {
 	c := optim.SGDConfig{LR: 1, Options: optim.Options{ClipNorm: 2}}
 	opt, err := optim.NewSGD(n, c)
 	require.NoError(t, err)
+	require.Zero(t, opt.GradientNorm(), "before the first step")
 	for _, size := range []float32{0.01, 1, 1e20, 1e36} {
 		pass := n.pass(rng)
 		for _, g := range pass.Gradients {
@@ -47,6 +48,7 @@ func TestClipNorm(t *testing.T) {
 		before, values := n.transfer(pass, n), n.values()
 		require.NoError(t, opt.Step(pass))
 		norm := globalNorm(before)
+		require.InEpsilon(t, norm, opt.GradientNorm(), 1e-6)
 		share := min(1, 2/norm)
 		require.InEpsilon(t, norm*share, globalNorm(pass), 1e-6)
 		for i, g := range pass.Gradients {
@@ -69,9 +71,13 @@ func TestClippingIsAllOrNothing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(52, 1))
 	n := newNetwork(rng, 5, 7)
 	c := optim.AdaFisherDefaults()
-	c.ClipNorm = 1e-3
+	c.ClipNorm, c.TCov = 1e-3, 1
 	opt, err := optim.NewAdaFisher(n, c)
 	require.NoError(t, err)
+	require.NoError(t, opt.Step(n.pass(rng)))
+	require.NoError(t, opt.Restore(opt.State()))
+	norm := opt.GradientNorm()
+	require.Positive(t, norm)
 	for message, spoil := range map[string]func(*kron.Pass){
 		"gradient of scale: entry 2 is NaN: want finite numbers": func(p *kron.Pass) { gradientOf(p, "scale").Data[2] = nan },
 		"gradient of a.bias: entry 0 is -Inf: want finite":       func(p *kron.Pass) { gradientOf(p, "a.bias").Data[0] = -inf },
@@ -90,7 +96,15 @@ func TestClippingIsAllOrNothing(t *testing.T) {
 		}
 		require.Equal(t, values, n.values(), message)
 		require.Equal(t, state, opt.State(), message)
+		require.Equal(t, norm, opt.GradientNorm(), message)
 	}
+
+	// Without a limit no norm is computed.
+	c.ClipNorm = 0
+	opt, err = optim.NewAdaFisher(n, c)
+	require.NoError(t, err)
+	require.NoError(t, opt.Step(n.pass(rng)))
+	require.Zero(t, opt.GradientNorm())
 }
 
 // TestNothingOverflows drives every rule at the ends of what it takes: the largest
