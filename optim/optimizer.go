@@ -23,8 +23,8 @@ import (
 // have one parameter, such as an embedding whose weight is that of the output layer,
 // too, passes have the sum of its gradients, and Layers and passes have one of these
 // layers, or none. [AdaFisher], [Calibrated] and [Centred] refuse a model that lists
-// more of them than they leave out themselves; AdaFisher leaves out embeddings, unless
-// it is told to factor them.
+// more, but for layers that they have no use for: embeddings in Centred, and in an
+// AdaFisher without Extensions.
 type Model interface {
 	Params() []*kron.Param
 	Layers() []*kron.Layer // those with Kronecker-factored curvature
