@@ -371,6 +371,37 @@ func TestPublishedIsNearlyConstant(t *testing.T) {
 	require.ErrorContains(t, f.Curvature(make([]float32, 3), lambda), "length of dst is 3: want 210")
 }
 
+// TestTraces: reports have the sums of the averages, before min-max and without the
+// bias of averages that started as zeros.
+func TestTraces(t *testing.T) {
+	const gamma = 0.75
+	l := newLayer(2, 3, false)
+	st := kron.Statistics{Layer: l, H: []float32{2, 6}, S: []float32{1, 2, 16}, Mean: make([]float32, 2)}
+	for v, want := range map[kron.Variant][2]float64{
+		kron.Published: {0.075*2 + 0.0075*1, 0.075*3 + 0.0075*(0+1./15+1)},
+		kron.Paper:     {0.75*2 + 0.25*8, 0.75*3 + 0.25*19},
+		kron.PaperEMA:  {0.75*2 + 0.25*1, 0.75*3 + 0.25*(0+1./15+1)},
+	} {
+		f, err := kron.NewFactors(l, v, gamma)
+		require.NoError(t, err)
+		require.NoError(t, f.Stage(st))
+		f.Commit()
+		r := f.Report(1e-3)
+		require.InEpsilon(t, want[0], r.TraceH, 1e-6, "%v", v)
+		require.InEpsilon(t, want[1], r.TraceS, 1e-6, "%v", v)
+	}
+	m, err := kron.NewMoments(l, gamma, 0.03, true)
+	require.NoError(t, err)
+	require.Zero(t, m.Report().TraceH)
+	for range 2 {
+		require.NoError(t, m.Stage(st))
+		m.Commit()
+		r := m.Report()
+		require.InEpsilon(t, 8, r.TraceH, 1e-6)
+		require.InEpsilon(t, 19, r.TraceS, 1e-6)
+	}
+}
+
 func TestStageDoesNotAllocate(t *testing.T) {
 	for _, v := range variants {
 		l := newLayer(40, 30, true)

@@ -234,16 +234,20 @@ func (m *Moments) Averages() (h, s, mean []float32, updates int64) {
 	return m.current.h, m.current.s, m.current.mean, m.current.updates
 }
 
+// maxUpdates leaves room for those of any run before the end of int64.
+const maxUpdates = 1 << 53
+
 // StageAverages prepares copies of averages, from [Moments.Averages] of an equal
 // layer, as the next ones: Commit then resumes from them. It fails unless they have
-// this layer's lengths, are finite, and those of squares not negative.
+// this layer's lengths, are finite, and those of squares not negative, and the
+// number of updates is from 0 to 2^53.
 func (m *Moments) StageAverages(h, s, mean []float32, updates int64) error {
 	if err := m.made(); err != nil {
 		return err
 	}
 	m.staged = false
-	if updates < 0 {
-		return fmt.Errorf("kron: layer %s: the moments have %d updates: want 0 or more", m.layer.Name, updates)
+	if updates < 0 || updates > maxUpdates {
+		return fmt.Errorf("kron: layer %s: the moments have %d updates: want a number from 0 to 2^53", m.layer.Name, updates)
 	}
 	for _, e := range [...]struct {
 		name      string

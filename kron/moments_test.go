@@ -107,6 +107,26 @@ func TestProjection(t *testing.T) {
 	require.Equal(t, p.Row[0], p.Col[1], "all of them vanish")
 }
 
+// TestMomentsOfTinyMeans: a mean that is no normal number counts as none. Its inverse
+// may leave float32.
+func TestMomentsOfTinyMeans(t *testing.T) {
+	const gamma, damping = 0.5, 0.25
+	l := newLayer(4, 4, false)
+	m, err := kron.NewMoments(l, gamma, damping, false)
+	require.NoError(t, err)
+	for first, want := range map[float32][]float32{
+		3.9 * 0x1p-126: {1, 1, 1, 1},
+		4 * 0x1p-126:   {1. / 3, 3, 3, 3}, // 1.5/(4+0.5), 1.5/0.5
+	} {
+		averages := []float32{first, 0, 0, 0}
+		require.NoError(t, m.StageAverages(averages, averages, nil, 60))
+		m.Commit()
+		p := m.Preconditioner()
+		require.InDeltaSlice(t, want, p.Row, 1e-6)
+		require.InDeltaSlice(t, want, p.Col, 1e-6)
+	}
+}
+
 func TestMomentsRefuse(t *testing.T) {
 	l := newLayer(3, 2, true)
 	for _, c := range []struct {
@@ -151,7 +171,9 @@ func TestMomentsRefuse(t *testing.T) {
 		require.Equal(t, []any{h, s, mean, updates}, []any{h2, s2, mean2, updates2}, message)
 	}
 	for message, err := range map[string]error{
-		"have -1 updates":                          m.StageAverages(h, s, mean, -1),
+		"have -1 updates: want a number from 0":    m.StageAverages(h, s, mean, -1),
+		"have 9007199254740993 updates: want":      m.StageAverages(h, s, mean, 1<<53+1),
+		"have 9223372036854775807 updates: want":   m.StageAverages(h, s, mean, math.MaxInt64),
 		"average of moment H has 2":                m.StageAverages(h[:2], s, mean, 1),
 		"average of moment Mean has 0":             m.StageAverages(h, s, nil, 1),
 		"average of moment S: entry 0 is -1: want": m.StageAverages(h, []float32{-1, 1}, mean, 1),
@@ -167,7 +189,9 @@ func TestMomentsRefuse(t *testing.T) {
 	require.Equal(t, m.Preconditioner(), twin.Preconditioner())
 	require.NoError(t, twin.StageAverages(h, s, mean, 0))
 	twin.Commit()
-	require.Equal(t, []float32{1, 1, 1}, twin.Preconditioner().Row, "no update yet")
+	require.Equal(t, kron.Preconditioner{
+		Row: []float32{1, 1, 1}, Col: []float32{1, 1}, Mean: make([]float32, 3), Projection: make([]float32, 3),
+	}, twin.Preconditioner(), "no update yet")
 
 	st := momentsOf(rng, l)
 	require.Zero(t, testing.AllocsPerRun(10, func() {

@@ -54,6 +54,10 @@ func kindOf(l Layer) string {
 // model, under the name of its first place. It must get samples of the same
 // shape everywhere. Its gradient is the sum over the places; its Kronecker
 // factors are the mean over them.
+//
+// A state dict names its tensors once. That of PyTorch has them again under each
+// further place: leave these out for [Model.LoadStateDict]. Layers of different kinds
+// can't share a weight, as an embedding and an output layer may in PyTorch.
 func Shared(l Layer) Layer { return &shared{l} }
 
 type shared struct{ layer Layer }

@@ -29,7 +29,10 @@ import (
 // the batch, of which it is an estimate.
 //
 // A pass may lack a parameter; that counts as a gradient of zero, unless all lack it.
-// A pass that Step refuses is not counted.
+// It may lack the statistics of a layer: then H, S and Mean are means over the passes
+// that have them, as one pass over the whole would take them over the rows that reach
+// the layer. K is still the number of all passes, by which the loss is divided. A pass
+// that Step refuses is not counted.
 //
 // An Accumulator keeps 4 bytes a weight besides the optimizer's state. Save that
 // when none are pending: a Restore drops the pending passes.
@@ -66,7 +69,7 @@ type factorSum struct {
 // one of it, for every so many passes.
 func NewAccumulator(m Model, opt Optimizer, passes int) (*Accumulator, error) {
 	const name = "Accumulator"
-	if opt == nil {
+	if isNil(opt) {
 		return nil, errors.New("optim: Accumulator: there is no optimizer")
 	}
 	if err := checkPositive(name, "the number of passes", passes); err != nil {
@@ -223,9 +226,12 @@ func (a *Accumulator) combine() {
 	}
 	for i := range a.factors {
 		if f := &a.factors[i]; f.passes > 0 {
-			k := float64(f.passes)
+			// S is a mean of squares, over the rows of k passes, of gradients of a mean
+			// loss. In the mean over all passes a row's gradient is 1/pending of that in
+			// its own, whether or not the others have rows for the layer.
+			k, all := float64(f.passes), float64(a.pending)
 			kernels.Scale(f.statistics.H, f.statistics.H, float32(1/k))
-			kernels.Scale(f.statistics.S, f.statistics.S, float32(1/float64(k*k*k)))
+			kernels.Scale(f.statistics.S, f.statistics.S, float32(1/float64(k*all*all)))
 			kernels.Scale(f.statistics.Mean, f.statistics.Mean, float32(1/k))
 			c.Statistics = append(c.Statistics, f.statistics)
 		}

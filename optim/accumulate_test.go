@@ -1,6 +1,7 @@
 package optim_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -138,6 +139,10 @@ func TestAccumulatorRefuses(t *testing.T) {
 			p.Statistics[0].S[3] = nan
 			return p
 		}},
+		{"NaN in Mean", "statistics of layer a: an entry is NaN", true, func(_ *network, p *kron.Pass) *kron.Pass {
+			p.Statistics[0].Mean[2] = nan
+			return p
+		}},
 		{"short H", "statistics of layer a: lengths are 5 and 7: want 6 and 7", true, func(_ *network, p *kron.Pass) *kron.Pass {
 			p.Statistics[0].H = p.Statistics[0].H[1:]
 			return p
@@ -254,6 +259,68 @@ func TestAccumulatorOfSomeParameters(t *testing.T) {
 	require.Zero(t, acc.State().Counters["a.bias/steps"])
 }
 
+// TestAccumulatorOfSomeLayers: three passes, in two of which a layer has rows, are
+// as one pass over the rows of all.
+func TestAccumulatorOfSomeLayers(t *testing.T) {
+	const passes, rows, in, out = 3, 4, 2, 3
+	rng := rand.New(rand.NewPCG(67, 1))
+	build := func() (*network, *optim.Calibrated) {
+		n := newNetwork(rand.New(rand.NewPCG(67, 2)), in, out)
+		c := optim.CalibratedDefaults()
+		opt, err := optim.NewCalibrated(n, c)
+		require.NoError(t, err)
+		return n, opt
+	}
+	whole, want := build()
+	n, inner := build()
+	acc, err := optim.NewAccumulator(n, inner, passes)
+	require.NoError(t, err)
+
+	// of returns the pass of rows of layer a, whose gradients dy at its outputs are
+	// those of the loss.
+	of := func(n *network, x, dy []float32) *kron.Pass {
+		p := new(kron.Pass)
+		h, s, mean := make([]float32, in+1), make([]float32, out), make([]float32, in)
+		weight, bias := make([]float32, in*out), make([]float32, out)
+		for r := range len(x) / in {
+			for i, v := range dy[r*out:][:out] {
+				s[i] += v * v / float32(len(x)/in)
+				bias[i] += v
+				for j, u := range x[r*in:][:in] {
+					weight[j*out+i] += u * v
+				}
+			}
+			for j, u := range x[r*in:][:in] {
+				h[j] += u * u / float32(len(x)/in)
+				mean[j] += u / float32(len(x)/in)
+			}
+		}
+		h[in] = 1
+		p.Gradients = []kron.Gradient{{Param: n.params[0], Data: weight}, {Param: n.params[1], Data: bias}}
+		p.Statistics = []kron.Statistics{{Layer: n.layers[0], H: h, S: s, Mean: mean}}
+		return p
+	}
+	x, dy := normals(rng, 2*rows*in), normals(rng, 2*rows*out)
+	for i := range 2 {
+		require.NoError(t, acc.Step(of(n, x[i*rows*in:][:rows*in], dy[i*rows*out:][:rows*out])))
+	}
+	require.NoError(t, acc.Step(new(kron.Pass)))
+
+	for i := range dy { // the mean over three parts
+		dy[i] /= passes
+	}
+	require.NoError(t, want.Step(of(whole, x, dy)))
+	require.EqualValues(t, 1, acc.Steps())
+	for i, p := range whole.params {
+		require.InDeltaSlice(t, p.Value, n.params[i].Value, 1e-6, p.Name)
+	}
+	for key, v := range want.State().Vectors {
+		for i, x := range v {
+			require.InDelta(t, x, acc.State().Vectors[key][i], 1e-9+1e-5*math.Abs(float64(x)), key)
+		}
+	}
+}
+
 func TestAccumulatorConfig(t *testing.T) {
 	n := newNetwork(rand.New(rand.NewPCG(66, 1)), 3, 4)
 	opt, err := optim.NewSGD(n, optim.SGDDefaults())
@@ -263,6 +330,8 @@ func TestAccumulatorConfig(t *testing.T) {
 		require.EqualError(t, err, message)
 	}
 	refuse(n, nil, 2, "optim: Accumulator: there is no optimizer")
+	refuse(n, (*optim.Adam)(nil), 2, "optim: Accumulator: there is no optimizer")
+	refuse((*nn.Model)(nil), opt, 2, "optim: Accumulator: there is no model")
 	refuse(n, opt, 0, "optim: Accumulator: the number of passes is 0: want 1 or more")
 	refuse(nil, opt, 2, "optim: Accumulator: there is no model")
 	refuse(n.clone(), opt, 2, "optim: Accumulator: SGD is for another model")

@@ -88,6 +88,7 @@ func CalibratedRMSDefaults() CalibratedConfig {
 // LR*WeightDecay*w is taken from w first. Steps on (w, bias) so are those on (w, bias +
 // w'*mu) with gradients (d, b). A bias that is frozen, or without a gradient in the
 // pass, counts as none. An embedding is a linear layer of one-hot inputs, not centred.
+// No two layers may share a parameter: [Model] says what to do about that.
 // Scale and shift of normalisations have row = 1, and parameters that no factored
 // layer owns row = col = 1.
 //

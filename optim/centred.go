@@ -59,7 +59,7 @@ type centredLayer struct {
 // the same model, with means that are averaged with the decay gamma in [0, 1).
 func NewCentred(m Model, opt Optimizer, gamma float64) (*Centred, error) {
 	fail := func(err error) (*Centred, error) { return nil, fmt.Errorf("optim: Centred: %w", err) }
-	if opt == nil {
+	if isNil(opt) {
 		return fail(errors.New("there is no optimizer"))
 	}
 	params, err := checkModel(m)

@@ -273,4 +273,6 @@ func TestCentredRefuses(t *testing.T) {
 		_, err := construct()
 		require.ErrorContains(t, err, "optim: Centred: "+message)
 	}
+	_, err = optim.NewCentred(n, (*optim.Adam)(nil), 0.9)
+	require.EqualError(t, err, "optim: Centred: there is no optimizer")
 }

@@ -1,6 +1,7 @@
 package optim_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/adafisher-go/adafisher/kron"
+	"github.com/adafisher-go/adafisher/nn"
 	"github.com/adafisher-go/adafisher/optim"
 )
 
@@ -249,12 +251,28 @@ func TestOptionsRefused(t *testing.T) {
 	}
 }
 
+// TestDecayScaleBound: the weight decay of a group has the bound of any other.
+func TestDecayScaleBound(t *testing.T) {
+	n := newNetwork(rand.New(rand.NewPCG(21, 15)), 3, 4)
+	c := optim.AdamWDefaults()
+	for decay, most := range map[float64]float64{0.01: 100, 1: 100, 10: 10, 100: 1} {
+		c.WeightDecay = decay
+		c.Groups = []optim.Group{{Params: n.params[:1], LRScale: 1, DecayScale: most}}
+		_, err := optim.NewAdamW(n, c)
+		require.NoError(t, err)
+		c.Groups[0].DecayScale = math.Nextafter(most, 200)
+		_, err = optim.NewAdamW(n, c)
+		require.ErrorContains(t, err, fmt.Sprintf("want a number in [0, %v]", most))
+	}
+}
+
 func TestNoDecay(t *testing.T) {
 	n := newNetwork(rand.New(rand.NewPCG(21, 15)), 3, 4)
 	require.Equal(t, []optim.Group{{Params: n.params[1:3], LRScale: 1}}, optim.NoDecay(n))
 	n.params = n.params[:1]
 	require.Empty(t, optim.NoDecay(n), "a model of matrices alone")
 	require.Empty(t, optim.NoDecay(nil))
+	require.Empty(t, optim.NoDecay((*nn.Model)(nil)))
 }
 
 func TestSetLR(t *testing.T) {
@@ -284,15 +302,19 @@ func TestModelRefused(t *testing.T) {
 		`two parameters of the model are named "a.bias"`: func(n *network) { n.params[2].Name = "a.bias" },
 	}
 	layered := map[string]func(n *network){
-		"layer a: its parameter a.bias is not one of the model": func(n *network) { n.params = n.params[2:]; n.params[0] = n.layers[0].Weight },
-		`two layers of the model are named "a"`:                 func(n *network) { n.layers[1].Name = "a" },
-		"layers a and b share the parameter a.weight":           func(n *network) { n.layers[1].Weight = n.layers[0].Weight },
-		"kron: layer without a weight":                          func(n *network) { n.layers[0] = nil },
-		"kron: layer b: shape of the weight is [0 12]":          func(n *network) { n.layers[1].Weight.Shape = []int{0, 12} },
+		"layer a: its parameter a.bias is not one of the model":                                                          func(n *network) { n.params = n.params[2:]; n.params[0] = n.layers[0].Weight },
+		`two layers of the model are named "a"`:                                                                          func(n *network) { n.layers[1].Name = "a" },
+		"layers a and b share the parameter a.weight: leave one of them out of Layers, and its statistics out of passes": func(n *network) { n.layers[1].Weight = n.layers[0].Weight },
+		"kron: layer without a weight":                                                                                   func(n *network) { n.layers[0] = nil },
+		"kron: layer b: shape of the weight is [0 12]":                                                                   func(n *network) { n.layers[1].Weight.Shape = []int{0, 12} },
 	}
 	eachRule(t, func(t *testing.T, r rule) {
-		_, err := r.construct(nil)
-		require.ErrorContains(t, err, "there is no model")
+		for _, none := range []optim.Model{nil, (*network)(nil), (*nn.Model)(nil)} {
+			_, err := r.construct(none)
+			require.ErrorContains(t, err, "there is no model")
+		}
+		_, err := r.construct(new(nn.Model))
+		require.ErrorContains(t, err, "the model has no parameters")
 		for message, spoil := range always {
 			n := fresh()
 			spoil(n)

@@ -25,7 +25,8 @@ import (
 //
 //	average = d*average + (1-d)*weight
 //
-// Before the first, the averages are the weights that the model had in NewEMA.
+// Before the first, the averages are the weights that the model had in NewEMA. Those
+// of [NewEMAWarmup] forget the first weights sooner.
 //
 // The averages are those of parameters alone. Buffers, such as the running mean and
 // variance of batch normalisation, are averages already: averaged weights are used
@@ -37,6 +38,7 @@ import (
 // the run.
 type EMA struct {
 	decay    float64
+	warmup   bool
 	params   []*kron.Param
 	buffers  []*kron.Buffer
 	averages [][]float32
@@ -68,6 +70,22 @@ func NewEMA(m Model, decayOf float64) (*EMA, error) {
 	return e, nil
 }
 
+// NewEMAWarmup returns averages whose decay comes to its value from below, as with the
+// num_updates of TensorFlow's ExponentialMovingAverage: the k-th Update has a decay of
+//
+//	min(decay, (1+k)/(10+k))
+//
+// which is 0.25 for the second, 0.9 for the 80th and 0.999 for the 8990th: until then
+// about the last ninth of the updates counts. A state has k; like the decay, the
+// warm-up is for who restores it to choose again. NewEMAWarmup fails as NewEMA does.
+func NewEMAWarmup(m Model, decayOf float64) (*EMA, error) {
+	e, err := NewEMA(m, decayOf)
+	if err == nil {
+		e.warmup = true
+	}
+	return e, err
+}
+
 // made returns an error if e is nil or zero.
 func (e *EMA) made() error {
 	if e == nil || e.params == nil {
@@ -95,7 +113,11 @@ func (e *EMA) Update() error {
 	}
 	// What is added complements the rounded decay: else the averages would be off by up
 	// to 2^-25/(1-decay) of the weights, 3e-4 for a decay of 0.9999.
-	keep := float32(e.decay)
+	decayOf := e.decay
+	if k := float64(e.updates + 1); e.warmup {
+		decayOf = min(decayOf, (1+k)/(10+k))
+	}
+	keep := float32(decayOf)
 	if e.updates == 0 {
 		keep = 0
 	}

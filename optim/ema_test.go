@@ -127,6 +127,40 @@ func TestEMAResumes(t *testing.T) {
 	}
 }
 
+// TestEMAWarmup: the decay is that of the formula, and goes on where a state was saved.
+func TestEMAWarmup(t *testing.T) {
+	const decay = 0.6
+	p := &kron.Param{Name: "p", Shape: []int{1}, Value: []float32{3}}
+	n := &network{params: []*kron.Param{p}}
+	ema, err := optim.NewEMAWarmup(n, decay)
+	require.NoError(t, err)
+	resumed, err := optim.NewEMAWarmup(n, decay)
+	require.NoError(t, err)
+	rng := rand.New(rand.NewPCG(77, 1))
+	var want float32
+	for k := 1; k <= 30; k++ {
+		p.Value[0] = float32(rng.NormFloat64())
+		require.NoError(t, ema.Update())
+		keep := float32(min(decay, float64(1+k)/float64(10+k))) // decay from k = 13 on
+		if k == 1 {
+			keep = 0
+		}
+		want = float32(keep*want) + float32((1-keep)*p.Value[0])
+		got := ema.State().Vectors["p/average"][0]
+		require.InDelta(t, want, got, 1e-6, "update %d", k)
+		want = got
+		switch {
+		case k == 5:
+			require.NoError(t, resumed.Restore(ema.State()))
+		case k > 5:
+			require.NoError(t, resumed.Update())
+			require.Equal(t, ema.State(), resumed.State(), "update %d", k)
+		}
+	}
+	_, err = optim.NewEMAWarmup(n, 1)
+	require.ErrorContains(t, err, "optim: EMA: the decay is 1: want a number in [0, 1)")
+}
+
 func TestEMACopyTo(t *testing.T) {
 	rng := rand.New(rand.NewPCG(74, 1))
 	n := newNetwork(rng, 5, 7)
@@ -240,6 +274,8 @@ func TestEMARefuses(t *testing.T) {
 	}
 	_, err := optim.NewEMA(nil, 0.9)
 	require.EqualError(t, err, "optim: EMA: there is no model")
+	_, err = optim.NewEMA((*nn.Model)(nil), 0.9)
+	require.EqualError(t, err, "optim: EMA: there is no model")
 	n.params[3].Value[20] = nan
 	_, err = optim.NewEMA(n, 0.9)
 	require.EqualError(t, err, "optim: EMA: parameter b.weight has an entry that is not finite")
@@ -268,12 +304,13 @@ func TestEMARefuses(t *testing.T) {
 
 	require.EqualError(t, ema.Restore(nil), "optim: EMA: state: there is none")
 	for message, spoil := range map[string]func(*optim.State){
-		`it is of "Adam": want "EMA"`:                             func(s *optim.State) { s.Rule = "Adam" },
-		`counter "x" is unknown`:                                  func(s *optim.State) { s.Counters["x"] = 1 },
-		`counter "steps" is -1: want 0 or more`:                   func(s *optim.State) { s.Counters["steps"] = -1 },
-		`vector "scale/average" is missing`:                       func(s *optim.State) { delete(s.Vectors, "scale/average") },
-		`vector "a.bias/average" has 6 entries: want 7`:           func(s *optim.State) { s.Vectors["a.bias/average"] = s.Vectors["a.bias/average"][1:] },
-		`vector "a.bias/average" has an entry that is not finite`: func(s *optim.State) { s.Vectors["a.bias/average"][3] = nan },
+		`it is of "Adam": want "EMA"`:                                       func(s *optim.State) { s.Rule = "Adam" },
+		`counter "x" is unknown`:                                            func(s *optim.State) { s.Counters["x"] = 1 },
+		`counter "steps" is -1: want a number from 0 to 2^53`:               func(s *optim.State) { s.Counters["steps"] = -1 },
+		`counter "steps" is 9007199254740993: want a number from 0 to 2^53`: func(s *optim.State) { s.Counters["steps"] = 1<<53 + 1 },
+		`vector "scale/average" is missing`:                                 func(s *optim.State) { delete(s.Vectors, "scale/average") },
+		`vector "a.bias/average" has 6 entries: want 7`:                     func(s *optim.State) { s.Vectors["a.bias/average"] = s.Vectors["a.bias/average"][1:] },
+		`vector "a.bias/average" has an entry that is not finite`:           func(s *optim.State) { s.Vectors["a.bias/average"][3] = nan },
 	} {
 		bad := ema.State()
 		spoil(bad)

@@ -47,9 +47,9 @@ func Example() {
 	fmt.Print(optim.FormatReports(opt.Reports()))
 	// Output:
 	// loss 0.005
-	// layer  damping      min F   median F      max F     spread       step
-	// 0       99.5 %      0.001      0.001    0.00107       1.07      0.995
-	// 2      100.0 %      0.001      0.001      0.001          1          1
+	// layer  damping      min F   median F      max F     spread    trace H    trace S       step
+	// 0       99.5 %      0.001      0.001    0.00107       1.07     0.0087     0.0156      0.995
+	// 2      100.0 %      0.001      0.001      0.001          1     0.0334   2.31e-22          1
 }
 
 // A warm-up and a cosine, no weight decay for biases, and clipped gradients.

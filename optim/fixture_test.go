@@ -280,11 +280,12 @@ func optionRules() []rule {
 	return all
 }
 
+// modelParams returns the parameters of a network, if there is one.
 func modelParams(m optim.Model) []*kron.Param {
-	if m == nil {
-		return nil
+	if n, ok := m.(*network); ok && n != nil {
+		return n.params
 	}
-	return m.Params()
+	return nil
 }
 
 // eachRule runs f for every rule.

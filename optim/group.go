@@ -22,7 +22,7 @@ type Group struct {
 //	config := optim.AdamWDefaults()
 //	config.Groups = optim.NoDecay(model)
 func NoDecay(m Model) []Group {
-	if m == nil {
+	if isNil(m) {
 		return nil
 	}
 	g := Group{LRScale: 1}

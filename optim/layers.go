@@ -68,7 +68,8 @@ func newLayers[A averages](m Model, average func(*kron.Layer) (a A, use bool, er
 				return ls, fmt.Errorf("layer %s: its parameter %s is not one of the model", l.Name, p.Name)
 			}
 			if other := ls.owners[p]; other != nil {
-				return ls, fmt.Errorf("layers %s and %s share the parameter %s", other.averages.Layer().Name, l.Name, p.Name)
+				return ls, fmt.Errorf("layers %s and %s share the parameter %s: leave one of them out of Layers, and its statistics out of passes",
+					other.averages.Layer().Name, l.Name, p.Name)
 			}
 			ls.owners[p] = own
 		}

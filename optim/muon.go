@@ -49,7 +49,7 @@ func MuonDefaults() MuonConfig {
 //	config := optim.MuonDefaults()
 //	config.AdamW = optim.NotHidden(model)
 func NotHidden(m Model) []*kron.Param {
-	if m == nil {
+	if isNil(m) {
 		return nil
 	}
 	hidden := make(map[*kron.Param]bool)

@@ -145,4 +145,5 @@ func TestNotHidden(t *testing.T) {
 	n.params = append(n.params, positions)
 	require.Equal(t, []*kron.Param{output, positions}, optim.NotHidden(n))
 	require.Empty(t, optim.NotHidden(nil))
+	require.Empty(t, optim.NotHidden((*network)(nil)))
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"sync/atomic"
 
@@ -17,6 +18,13 @@ import (
 // as they are while an optimizer uses them. Each parameter and each layer is there
 // once, under a name of its own, which a [State] knows it by: parameters of two
 // networks need different names.
+//
+// A parameter has the curvature of one layer. Where several of a caller's own layers
+// have one parameter, such as an embedding whose weight is that of the output layer,
+// too, passes have the sum of its gradients, and Layers and passes have one of these
+// layers, or none. [AdaFisher], [Calibrated] and [Centred] refuse a model that lists
+// more, but for layers that they have no use for: embeddings in Centred, and in an
+// AdaFisher without Extensions.
 type Model interface {
 	Params() []*kron.Param
 	Layers() []*kron.Layer // those with Kronecker-factored curvature
@@ -73,7 +81,8 @@ type Options struct {
 	// ClipNorm limits the Euclidean norm of all gradients of a step together
 	// (Pascanu et al. 2013, "On the difficulty of training recurrent neural
 	// networks"): those of a pass above it are scaled down, in the pass, once
-	// nothing else can refuse the step. Frozen parameters don't count. 0 is no limit.
+	// nothing else can refuse the step. Frozen parameters don't count. 0 is no limit. The
+	// optimizers' GradientNorm tells the norm for a log.
 	ClipNorm float64
 }
 
@@ -101,16 +110,18 @@ type core struct {
 	clipNorm    float32
 	pool        *kernels.Pool
 
-	steps int64
-	slots []slot
-	index map[*kron.Param]*slot
-	names stateNames
+	steps    int64
+	lastNorm float32 // of the gradients of the last step, before they were clipped
+	slots    []slot
+	index    map[*kron.Param]*slot
+	names    stateNames
 
 	// The step in progress.
 	check  uint64      // its number, refused ones included
 	moving []*slot     // the parameters that it moves, in the model's order
 	work   int         // their entries
 	scale  float32     // of the gradients
+	norm   float32     // of the gradients, if it was computed
 	norms  [][]float32 // the gradients of moving
 	passes atomic.Bool // the parts of the check that are done passed
 
@@ -217,9 +228,15 @@ func (c *core) keep(kinds ...moment) {
 	}
 }
 
+// isNil reports whether an interface holds nothing, or a nil pointer.
+func isNil(x any) bool {
+	v := reflect.ValueOf(x)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+}
+
 // checkModel returns the parameters of a model.
 func checkModel(m Model) ([]*kron.Param, error) {
-	if m == nil {
+	if isNil(m) {
 		return nil, errors.New("there is no model")
 	}
 	params := m.Params()
@@ -291,6 +308,12 @@ func (c *core) Steps() int64 { return c.steps }
 
 // LR is the learning rate of the next step.
 func (c *core) LR() float64 { return c.lr }
+
+// GradientNorm is the Euclidean norm of all gradients of the last step together, as it
+// was before ClipNorm limited it: above that, the step was clipped. It is 0 before the
+// first step, and always without a ClipNorm, where no step computes it. A step that was
+// refused does not count, and a state does not have it.
+func (c *core) GradientNorm() float64 { return float64(c.lastNorm) }
 
 // SetLR changes the learning rate from the next step on; see [Optimizer].
 func (c *core) SetLR(lr float64) error {
@@ -409,7 +432,7 @@ func (c *core) checkEntries() error {
 		}
 		norm := kernels.GlobalNorm(c.norms)
 		clear(c.norms)
-		if norm <= math.MaxFloat32 { // no entry is infinite or NaN
+		if c.norm = norm; norm <= math.MaxFloat32 { // no entry is infinite or NaN
 			if norm > c.clipNorm {
 				c.scale = c.clipNorm / norm
 			}
@@ -453,6 +476,7 @@ func (c *core) findEntry(magnitude float32) error {
 // move takes the step that prepare has checked.
 func (c *core) move() {
 	c.steps++
+	c.lastNorm = c.norm
 	for _, s := range c.moving {
 		s.steps++
 		if c.scale != 1 {

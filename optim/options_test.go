@@ -36,6 +36,7 @@ func TestClipNorm(t *testing.T) {
 	c := optim.SGDConfig{LR: 1, Options: optim.Options{ClipNorm: 2}}
 	opt, err := optim.NewSGD(n, c)
 	require.NoError(t, err)
+	require.Zero(t, opt.GradientNorm(), "before the first step")
 	for _, size := range []float32{0.01, 1, 1e20, 1e36} {
 		pass := n.pass(rng)
 		for _, g := range pass.Gradients {
@@ -47,6 +48,7 @@ func TestClipNorm(t *testing.T) {
 		before, values := n.transfer(pass, n), n.values()
 		require.NoError(t, opt.Step(pass))
 		norm := globalNorm(before)
+		require.InEpsilon(t, norm, opt.GradientNorm(), 1e-6)
 		share := min(1, 2/norm)
 		require.InEpsilon(t, norm*share, globalNorm(pass), 1e-6)
 		for i, g := range pass.Gradients {
@@ -69,9 +71,13 @@ func TestClippingIsAllOrNothing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(52, 1))
 	n := newNetwork(rng, 5, 7)
 	c := optim.AdaFisherDefaults()
-	c.ClipNorm = 1e-3
+	c.ClipNorm, c.TCov = 1e-3, 1
 	opt, err := optim.NewAdaFisher(n, c)
 	require.NoError(t, err)
+	require.NoError(t, opt.Step(n.pass(rng)))
+	require.NoError(t, opt.Restore(opt.State()))
+	norm := opt.GradientNorm()
+	require.Positive(t, norm)
 	for message, spoil := range map[string]func(*kron.Pass){
 		"gradient of scale: entry 2 is NaN: want finite numbers": func(p *kron.Pass) { gradientOf(p, "scale").Data[2] = nan },
 		"gradient of a.bias: entry 0 is -Inf: want finite":       func(p *kron.Pass) { gradientOf(p, "a.bias").Data[0] = -inf },
@@ -90,7 +96,15 @@ func TestClippingIsAllOrNothing(t *testing.T) {
 		}
 		require.Equal(t, values, n.values(), message)
 		require.Equal(t, state, opt.State(), message)
+		require.Equal(t, norm, opt.GradientNorm(), message)
 	}
+
+	// Without a limit no norm is computed.
+	c.ClipNorm = 0
+	opt, err = optim.NewAdaFisher(n, c)
+	require.NoError(t, err)
+	require.NoError(t, opt.Step(n.pass(rng)))
+	require.Zero(t, opt.GradientNorm())
 }
 
 // TestNothingOverflows drives every rule at the ends of what it takes: the largest
@@ -158,45 +172,49 @@ func skipLarge(t *testing.T, r rule) {
 	}
 }
 
-// TestPoolsDoNotChangeBits takes steps large enough to be split, with up to 5
-// workers.
+// TestPoolsDoNotChangeBits takes steps large enough to be split, with up to 6
+// workers: among them some that share a matrix, and some that share a bias.
 func TestPoolsDoNotChangeBits(t *testing.T) {
 	eachRule(t, func(t *testing.T, r rule) {
 		skipLarge(t, r)
-		rng := rand.New(rand.NewPCG(54, 1))
-		n := newNetwork(rng, 269, 247) // more than 65536 weights
-		opt := r.on(t, n)
-		var twins []*network
-		var others []optim.Optimizer
-		counts := []int{2, 3, 5}
-		for _, workers := range counts {
-			pool, err := kernels.NewPool(workers)
-			require.NoError(t, err)
-			defer pool.Close()
-			twins = append(twins, n.clone())
-			other := r.on(t, twins[len(twins)-1])
-			other.(interface{ SetPool(*kernels.Pool) }).SetPool(pool)
-			others = append(others, other)
-		}
-		for range 2 {
-			pass := n.pass(rng)
-			for i, other := range others {
-				require.NoError(t, other.Step(n.transfer(pass, twins[i])))
-			}
-			require.NoError(t, opt.Step(pass))
-		}
-		for i, twin := range twins {
-			require.Equal(t, n.values(), twin.values(), "%d workers", counts[i])
-			require.Equal(t, opt.State(), others[i].State(), "%d workers", counts[i])
-		}
-		pass := n.pass(rng)
-		pass.Gradients[2].Data[len(pass.Gradients[2].Data)-1] = nan
-		for i, other := range others {
-			before := other.State()
-			require.EqualError(t, other.Step(n.transfer(pass, twins[i])), opt.Step(pass).Error())
-			require.Equal(t, before, other.State())
-		}
+		poolsDoNotChangeBits(t, r, 269, 247, 2, 3, 5) // more than 65536 weights
+		poolsDoNotChangeBits(t, r, 3, 12000, 2, 6)    // half of the work ends within a bias
 	})
+}
+
+func poolsDoNotChangeBits(t *testing.T, r rule, in, out int, counts ...int) {
+	rng := rand.New(rand.NewPCG(54, 1))
+	n := newNetwork(rng, in, out)
+	opt := r.on(t, n)
+	var twins []*network
+	var others []optim.Optimizer
+	for _, workers := range counts {
+		pool, err := kernels.NewPool(workers)
+		require.NoError(t, err)
+		defer pool.Close()
+		twins = append(twins, n.clone())
+		other := r.on(t, twins[len(twins)-1])
+		other.(interface{ SetPool(*kernels.Pool) }).SetPool(pool)
+		others = append(others, other)
+	}
+	for range 2 {
+		pass := n.pass(rng)
+		for i, other := range others {
+			require.NoError(t, other.Step(n.transfer(pass, twins[i])))
+		}
+		require.NoError(t, opt.Step(pass))
+	}
+	for i, twin := range twins {
+		require.Equal(t, n.values(), twin.values(), "%d workers", counts[i])
+		require.Equal(t, opt.State(), others[i].State(), "%d workers", counts[i])
+	}
+	pass := n.pass(rng)
+	pass.Gradients[2].Data[len(pass.Gradients[2].Data)-1] = nan
+	for i, other := range others {
+		before := other.State()
+		require.EqualError(t, other.Step(n.transfer(pass, twins[i])), opt.Step(pass).Error())
+		require.Equal(t, before, other.State())
+	}
 }
 
 // TestPooledStepDoesNotAllocate: nor does one that is split.
@@ -258,6 +276,15 @@ func TestSetMomentum(t *testing.T) {
 	sgd := build(optim.NewSGD(n, optim.SGDConfig{LR: 1e10, Momentum: 0.9}))
 	require.ErrorContains(t, sgd.SetMomentum(0.9999), "LR is 1e+10: want a number in [0, ")
 	require.NoError(t, sgd.SetLR(2e10))
+
+	// The largest learning rate follows.
+	sgd = build(optim.NewSGD(n, optim.SGDConfig{LR: 1, Momentum: 0.9}))
+	require.NoError(t, sgd.SetLR(1e10))
+	require.NoError(t, sgd.SetLR(1))
+	require.NoError(t, sgd.SetMomentum(0.9999))
+	require.ErrorContains(t, sgd.SetLR(1e10), "LR is 1e+10: want a number in [0, ")
+	require.NoError(t, sgd.SetMomentum(0.9))
+	require.NoError(t, sgd.SetLR(1e10))
 
 	// With it, a step is that of an optimizer of this momentum.
 	rng := rand.New(rand.NewPCG(57, 1))

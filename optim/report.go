@@ -34,17 +34,19 @@ func (o *AdaFisher) Reports() []Report {
 
 // FormatReports returns a table of reports, one line a layer: which share of F is
 // damping, the smallest, median and largest F, how many times the largest is the
-// smallest, and the mean step. For a person to read; programs take the fields.
+// smallest, the traces of H and S, and the mean step. For a person to read; programs
+// take the fields.
 func FormatReports(reports []Report) string {
 	width := len("layer")
 	for _, r := range reports {
 		width = max(width, len(r.Layer))
 	}
 	var s strings.Builder
-	fmt.Fprintf(&s, "%-*s  %7s  %9s  %9s  %9s  %9s  %9s\n", width, "layer", "damping", "min F", "median F", "max F", "spread", "step")
+	fmt.Fprintf(&s, "%-*s  %7s  %9s  %9s  %9s  %9s  %9s  %9s  %9s\n", width, "layer", "damping",
+		"min F", "median F", "max F", "spread", "trace H", "trace S", "step")
 	for _, r := range reports {
-		fmt.Fprintf(&s, "%-*s  %5.1f %%  %9.3g  %9.3g  %9.3g  %9.3g  %9.3g\n",
-			width, r.Layer, 100*r.DampingShare, r.Min, r.Median, r.Max, r.Spread(), r.Step)
+		fmt.Fprintf(&s, "%-*s  %5.1f %%  %9.3g  %9.3g  %9.3g  %9.3g  %9.3g  %9.3g  %9.3g\n",
+			width, r.Layer, 100*r.DampingShare, r.Min, r.Median, r.Max, r.Spread(), r.TraceH, r.TraceS, r.Step)
 	}
 	return s.String()
 }

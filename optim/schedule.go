@@ -180,8 +180,10 @@ func OneCycleDefaults(peak float64, steps int64) OneCycleConfig {
 
 // OneCycle returns schedules of the learning rate and of the momentum: the first
 // goes up to a peak and far down, the second down and up (Smith and Topin, arXiv
-// 1708.07120), as OneCycleLR of PyTorch has it. The momentum is for SetMomentum of
-// those optimizers that have one; it may be left out.
+// 1708.07120), as OneCycleLR of PyTorch has it. The peak is at step Rise*Steps-1, which
+// need not be whole; where it is 0 or before, the schedule is on its way down from
+// step 0 on. The momentum is for SetMomentum of those optimizers that have one; it may
+// be left out.
 func OneCycle(c OneCycleConfig) (lr, momentum Schedule, err error) {
 	const name = "OneCycle"
 	if err := checkSchedule(name, c.Steps, c.Peak); err != nil {
@@ -199,13 +201,13 @@ func OneCycle(c OneCycleConfig) (lr, momentum Schedule, err error) {
 		return nil, nil, fmt.Errorf("optim: OneCycle: Steps is %d and Rise %v: want 2 or more, and a number in (0, 1)", c.Steps, c.Rise)
 	}
 	last := float64(c.Steps - 1)
-	peak := max(float64(c.Rise*float64(c.Steps))-1, 0)
+	peak := float64(c.Rise*float64(c.Steps)) - 1
 	cycle := func(start, high, end float64) Schedule {
 		return func(step int64) float64 {
 			t := min(float64(max(step, 0)), last)
-			from, to, done := start, high, t/peak
-			if peak == 0 || t > peak {
-				from, to, done = high, end, (t-peak)/(last-peak)
+			from, to, done := high, end, (t-peak)/(last-peak)
+			if t < peak {
+				from, to, done = start, high, t/peak
 			}
 			if c.Linear {
 				return mix(from, to, 1-done)

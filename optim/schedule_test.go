@@ -131,6 +131,30 @@ func TestScheduleEnds(t *testing.T) {
 	}
 }
 
+// TestShortOneCycles: the peak may be at the first step or before. The values are those
+// of PyTorch's formula, which divides 0 by 0 where the peak is the first step.
+func TestShortOneCycles(t *testing.T) {
+	for _, c := range []struct {
+		steps        int64
+		rise         float64
+		lr, momentum []float64
+	}{
+		{2, 0.3, []float64{0.811745653949763, 4e-6}, []float64{0.8688255099070633, 0.95}},
+		{3, 0.3, []float64{0.9944154354509117, 0.46263710266697505, 4e-6}, []float64{0.8505584586887436, 0.9037365046793212, 0.95}},
+		{4, 0.25, []float64{1, 0.750001, 0.250003, 4e-6}, []float64{0.85, 0.875, 0.925, 0.95}},
+		{4, 0.5, []float64{0.04, 1, 0.500002, 4e-6}, []float64{0.95, 0.85, 0.9, 0.95}},
+	} {
+		config := optim.OneCycleDefaults(1, c.steps)
+		config.Rise = c.rise
+		lr, momentum, err := optim.OneCycle(config)
+		require.NoError(t, err)
+		for step, want := range c.lr {
+			require.InDelta(t, want, lr(int64(step)), 1e-12, "%d steps, rise %v, step %d", c.steps, c.rise, step)
+			require.InDelta(t, c.momentum[step], momentum(int64(step)), 1e-12, "%d steps, rise %v, step %d", c.steps, c.rise, step)
+		}
+	}
+}
+
 // TestPolynomialPowers compares with exact powers, whose fourth part may be a root.
 func TestPolynomialPowers(t *testing.T) {
 	for _, power := range []float64{0.25, 0.5, 1.75, 2, 2.5, 10.25, 100.5, 999.75} {

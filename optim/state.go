@@ -149,9 +149,13 @@ func unknown[V any](errs []error, kind string, got map[string]V, want []string) 
 
 // checkCounter and checkVector check what a state has.
 
+// maxCounter is the largest counter of a state: float64 holds all numbers up to it,
+// and no run reaches what is left up to the end of int64.
+const maxCounter = 1 << 53
+
 func checkCounter(st *State, key string) error {
-	if n := st.Counters[key]; n < 0 {
-		return fmt.Errorf("counter %q is %d: want 0 or more", key, n)
+	if n := st.Counters[key]; n < 0 || n > maxCounter {
+		return fmt.Errorf("counter %q is %d: want a number from 0 to 2^53", key, n)
 	}
 	return nil
 }

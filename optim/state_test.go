@@ -3,6 +3,7 @@ package optim_test
 import (
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/optim"
 )
 
@@ -79,12 +82,14 @@ func TestRestoreRefuses(t *testing.T) {
 		other := r.on(t, n.clone())
 
 		spoils := map[string]func(*optim.State){
-			`it is of "none": want "` + before.Rule + `"`: func(s *optim.State) { s.Rule = "none" },
-			"LR is -1: want a number in [0, ":             func(s *optim.State) { s.LR = -1 },
-			`counter "scale/steps" is -3: want 0 or more`: func(s *optim.State) { s.Counters["scale/steps"] = -3 },
-			`counter "a.bias/steps" is missing`:           func(s *optim.State) { delete(s.Counters, "a.bias/steps"); s.Counters["x/steps"] = 1 },
-			`counter "steps" is missing`:                  func(s *optim.State) { delete(s.Counters, "steps"); s.Counters["x/steps"] = 1 },
-			`vector "more" is unknown`:                    func(s *optim.State) { s.Vectors["more"] = nil },
+			`it is of "none": want "` + before.Rule + `"`:               func(s *optim.State) { s.Rule = "none" },
+			"LR is -1: want a number in [0, ":                           func(s *optim.State) { s.LR = -1 },
+			`counter "scale/steps" is -3: want a number from 0 to 2^53`: func(s *optim.State) { s.Counters["scale/steps"] = -3 },
+			`counter "steps" is 9007199254740993: want`:                 func(s *optim.State) { s.Counters["steps"] = 1<<53 + 1 },
+			`counter "a.bias/steps" is 9223372036854775807: want`:       func(s *optim.State) { s.Counters["a.bias/steps"] = math.MaxInt64 },
+			`counter "a.bias/steps" is missing`:                         func(s *optim.State) { delete(s.Counters, "a.bias/steps"); s.Counters["x/steps"] = 1 },
+			`counter "steps" is missing`:                                func(s *optim.State) { delete(s.Counters, "steps"); s.Counters["x/steps"] = 1 },
+			`vector "more" is unknown`:                                  func(s *optim.State) { s.Vectors["more"] = nil },
 			"counter \"scale/steps\" is missing\ncounter \"more\" is unknown\nvector \"x\" is unknown": func(s *optim.State) {
 				delete(s.Counters, "scale/steps")
 				s.Counters["more"], s.Vectors["x"] = 1, nil
@@ -92,7 +97,8 @@ func TestRestoreRefuses(t *testing.T) {
 		}
 		if _, calibrated := opt.(*optim.Calibrated); calibrated {
 			spoils[`counter "b/updates" is missing`] = func(s *optim.State) { delete(s.Counters, "b/updates"); s.Counters["x"] = 1 }
-			spoils[`counter "a/updates" is -1: want 0 or more`] = func(s *optim.State) { s.Counters["a/updates"] = -1 }
+			spoils[`counter "a/updates" is -1: want`] = func(s *optim.State) { s.Counters["a/updates"] = -1 }
+			spoils[`counter "b/updates" is 9223372036854775807: want`] = func(s *optim.State) { s.Counters["b/updates"] = math.MaxInt64 }
 			spoils["layer b: average of moment S has 2 entries: want 3"] = func(s *optim.State) { s.Vectors["b/S"] = s.Vectors["b/S"][:2] }
 			spoils["layer a: average of moment H: entry 0 is -1: want finite numbers, 0 or more"] = func(s *optim.State) { s.Vectors["a/H"][0] = -1 }
 			if before.Vectors["a/mean"] != nil {
@@ -126,6 +132,19 @@ func TestRestoreRefuses(t *testing.T) {
 			require.Equal(t, before, opt.State(), message)
 		}
 		require.ErrorContains(t, opt.Restore(nil), "state: there is none")
+
+		// The largest counters are good for a step, and for the next.
+		last := other.State()
+		for key := range last.Counters {
+			last.Counters[key] = 1 << 53
+		}
+		require.NoError(t, opt.Restore(last))
+		for range 2 {
+			require.NoError(t, opt.Step(n.pass(rng)))
+		}
+		for _, p := range n.params {
+			require.True(t, kernels.AllFinite(p.Value), p.Name)
+		}
 	})
 }
 
@@ -158,6 +177,31 @@ func TestRestoreTellsStatesApart(t *testing.T) {
 			require.Equal(t, own, opt.State())
 		}
 	}
+}
+
+// TestSharedParameter: what the error about a parameter of two layers says to do works.
+func TestSharedParameter(t *testing.T) {
+	eachRule(t, func(t *testing.T, r rule) {
+		rng := rand.New(rand.NewPCG(32, 1))
+		n := newNetwork(rng, 5, 7)
+		twin := n.clone()
+		for _, m := range []*network{n, twin} {
+			m.layers = append(m.layers, &kron.Layer{Name: "tied", Weight: m.layers[0].Weight})
+		}
+		if opt, err := r.construct(n); err == nil {
+			require.NotContains(t, r.name, "AdaFisher")
+			require.NotContains(t, r.name, "Calibrated")
+			require.NoError(t, opt.Step(n.pass(rng)))
+			return
+		}
+		n.layers, twin.layers = n.layers[:2], twin.layers[1:]
+		for _, m := range []*network{n, twin} {
+			opt := r.on(t, m)
+			for range 2 {
+				require.NoError(t, opt.Step(m.pass(rng)))
+			}
+		}
+	})
 }
 
 // TestRestoreRefusesOtherModel restores what a model of other shapes, or of other

@@ -552,8 +552,8 @@ func placesOf(names []string) func(name string) float64 {
 // that equal values can be told from one.
 func apart(k, n int) float64 { return 0.12 * (float64(n-1)/2 - float64(k)) }
 
-// curvature draws each layer's share of damping in F, the spread of F, and the step that
-// follows.
+// curvature draws each layer's share of damping in F, the spread of F, the traces of its
+// factors, and the step that follows.
 func (r *taskResult) curvature(path string) error {
 	outcomes := r.curvatures()
 	styles := []draw.GlyphStyle{
@@ -564,28 +564,42 @@ func (r *taskResult) curvature(path string) error {
 		{Color: ink, Radius: 3.4, Shape: draw.PlusGlyph{}},
 		{Color: ink, Radius: 3, Shape: draw.RingGlyph{}},
 	}
-	widest, least, most := 10.0, math.Inf(1), 0.0
+	widest := 10.0
 	var legend []string
 	for _, o := range outcomes {
 		legend = append(legend, o.rule)
 		for _, l := range o.layers() {
 			widest = max(widest, l.Spread)
-			if l.Step > 0 {
-				least, most = min(least, o.lr*l.Step), max(most, o.lr*l.Step)
-			}
 		}
 	}
 	panels := []panel{
-		{axis: axis{label: "share of F that is damping (%)", scale: identity, high: 100, ticks: []float64{0, 25, 50, 75, 100}, name: plainNumber}},
-		{axis: logAxis("spread of F: largest over smallest (logarithmic)", 1, widest*1.3)},
+		{axis: axis{label: "damping in F (%)", scale: identity, high: 100, ticks: []float64{0, 25, 50, 75, 100}, name: plainNumber}},
+		{axis: logAxis("spread of F (logarithmic)", 1, widest*1.3)},
 	}
 	values := []func(o *outcome, l layer) float64{
-		func(o *outcome, l layer) float64 { return 100 * l.DampingShare },
-		func(o *outcome, l layer) float64 { return l.Spread },
+		func(_ *outcome, l layer) float64 { return 100 * l.DampingShare },
+		func(_ *outcome, l layer) float64 { return l.Spread },
 	}
-	if most > 0 {
-		panels = append(panels, panel{axis: logAxis("effective step (logarithmic)", least/1.3, most*1.3)})
-		values = append(values, func(o *outcome, l layer) float64 { return o.lr * l.Step })
+	for _, more := range []struct {
+		label string
+		value func(o *outcome, l layer) float64
+	}{
+		{"trace of H (logarithmic)", func(_ *outcome, l layer) float64 { return l.TraceH }},
+		{"trace of S (logarithmic)", func(_ *outcome, l layer) float64 { return l.TraceS }},
+		{"effective step (logarithmic)", func(o *outcome, l layer) float64 { return o.lr * l.Step }},
+	} {
+		least, most := math.Inf(1), 0.0
+		for _, o := range outcomes {
+			for _, l := range o.layers() {
+				if v := more.value(o, l); v > 0 {
+					least, most = min(least, v), max(most, v)
+				}
+			}
+		}
+		if most > 0 {
+			panels = append(panels, panel{axis: logAxis(more.label, least/1.3, most*1.3)})
+			values = append(values, more.value)
+		}
 	}
 	for i := range panels {
 		panels[i].draw = func(p *plot.Plot, place func(name string) float64) error {
@@ -621,12 +635,12 @@ func pointsOf(o *outcome, value func(o *outcome, l layer) float64, x axis, place
 	return points
 }
 
-// logAxis returns a logarithmic axis with a tick for each power of ten, or each other
-// one where they are many.
+// logAxis returns a logarithmic axis with a tick for each power of ten, or fewer where
+// they are many.
 func logAxis(label string, low, high float64) axis {
 	a := axis{label: label, scale: math.Log10, low: low, high: high, name: plainNumber}
 	first, last := int(math.Floor(math.Log10(low))), int(math.Ceil(math.Log10(high)))
-	for k := first; k <= last; k += 1 + (last-first)/7 {
+	for k := first; k <= last; k += 1 + (last-first-1)/5 {
 		a.ticks = append(a.ticks, math.Pow10(k))
 	}
 	if last-first <= 3 {

@@ -78,13 +78,17 @@ var spokenOf = []string{published, calibrated}
 
 func (w *writer) summary(results []taskResult) {
 	w.line("## In short\n")
-	w.line("Two results are called level unless their means differ by more than two standard errors of the difference; with so few seeds that is a rough rule.\n")
+	w.line("Two results are called level unless their means differ by more than two standard errors of the difference; with so few seeds that is a rough rule. Steps that took less than %v or more than %v of Adam's time have their share of it in brackets.\n", leastShare, mostShare)
 	for _, r := range results {
 		text := fmt.Sprintf("- **%s**, test %s:", r.title, r.metric)
 		var best []string
 		for i, o := range r.outcomes[:min(3, len(r.outcomes))] {
 			if f := o.final(r.task); f.n > 0 {
-				best = append(best, fmt.Sprintf("%s%s %s", []string{"best is ", "then ", "then "}[i], o.rule, o.cell(r.task)))
+				text := fmt.Sprintf("%s%s %s", []string{"best is ", "then ", "then "}[i], o.rule, o.cell(r.task))
+				if share := r.unequal(o); share != "" {
+					text += " (" + share + ")"
+				}
+				best = append(best, text)
 			}
 		}
 		if len(best) > 0 {
@@ -132,11 +136,18 @@ func (r *taskResult) sentence(o *outcome) string {
 	if i := slices.Index(r.outcomes, o); i >= 0 {
 		text = fmt.Sprintf("%s is number %d of %d with %s", o.rule, i+1, len(r.outcomes), o.cell(r.task))
 	}
+	if share := r.unequal(o); share != "" {
+		text += " (" + share + ")"
+	}
 	var to []string
 	for _, name := range []string{adamW, "SGD", nesterov, muon} {
 		if other := r.find(name); other != nil {
 			if g := other.final(r.task); g.ok() && f.ok() {
-				to = append(to, fmt.Sprintf("%v %s (%s)", r.metric.compare(f, g), name, r.metric.number(g.mean)))
+				result := r.metric.number(g.mean)
+				if share := r.unequal(other); share != "" {
+					result += ", " + share
+				}
+				to = append(to, fmt.Sprintf("%v %s (%s)", r.metric.compare(f, g), name, result))
 			}
 		}
 	}
@@ -144,6 +155,17 @@ func (r *taskResult) sentence(o *outcome) string {
 		text += ", " + strings.Join(to, ", ")
 	}
 	return text + "."
+}
+
+// Shares of Adam's time between these, as they are printed, count as equal.
+const leastShare, mostShare = 0.95, 1.05
+
+// unequal says which share of Adam's time an outcome had, if it is far from all.
+func (r *taskResult) unequal(o *outcome) string {
+	if share := math.Round(100*r.timeShare(o)) / 100; share < leastShare || share > mostShare {
+		return fmt.Sprintf("with %.2f of the time", share)
+	}
+	return ""
 }
 
 // What was asked of AdaFisher calibrated at its one default setting.
@@ -310,21 +332,23 @@ func (w *writer) protocol(results []taskResult) {
 	w.line("## What was done\n")
 	w.line("All optimizers get the same time on a task: that of a number of Adam's steps. The cost of a step is CPU time of the process; the first that was measured sets how many steps an optimizer has, so that a run repeats to the bit. The tables of the tasks have the share of Adam's time that these steps take by the last measurement, see \"What a step costs\"%s.%s\n", timeShares(results), leastTimes(results))
 	w.line("Each optimizer tries the same number of learning rates, half a decade apart, around a centre that is the same for all tasks, with seed 0. The one with the least loss on the validation samples, which take no part in training, is then trained from the other seeds. If its mean loss over all its runs turns out above that of another rate, that one is trained from these seeds too, until the rate with the least mean has all seeds: it is the one that counts. A failed run weighs more than any loss. The test samples, which choose nothing, are seen by the runs with the other seeds alone. The rate warms up over a twentieth of the steps and follows half a cosine down to a hundredth. All else is as the settings below say, the same for all tasks. Rules named untuned are the same rules at their usual rate, the centre, on all tasks; they have no rank.\n")
+	if slices.ContainsFunc(results, func(r taskResult) bool { return r.robust }) {
+		w.line("Where the table below has a range of rates tried, those around the best, of \"Robustness\", are among them: they choose nothing.\n")
+	}
 	w.line("| task | | batch | Adam's steps | rates tried | seeds |")
 	w.line("|---|---|---:|---:|---:|---:|")
 	for _, r := range results {
-		rates := 0
+		least, most := math.MaxInt, 0
 		for _, o := range r.outcomes {
-			if rates == 0 || len(o.trials) < rates {
-				rates = len(o.trials)
-			}
+			least, most = min(least, len(o.trials)), max(most, len(o.trials))
 		}
-		if r.robust {
-			rates = 0
-		}
-		tried := "see below"
-		if rates > 0 {
-			tried = fmt.Sprint(rates)
+		tried := ""
+		switch {
+		case most == 0:
+		case least == most:
+			tried = fmt.Sprint(most)
+		default:
+			tried = fmt.Sprintf("%d to %d", least, most)
 		}
 		w.line("| %s | %s | %d | %.0f | %s | %d |", r.name, r.about, r.batch, r.adamSteps(), tried, r.seedsRun())
 	}
@@ -557,10 +581,10 @@ func (w *writer) curvature(results []taskResult) {
 		}
 		if first {
 			w.line("## Curvature\n")
-			w.line("What AdaFisher divides by, F = H*S + lambda, at the end of the first final run: which share of it is the damping lambda (the mean of lambda/F), and how far its entries differ. A layer at 100 %% takes steps of momentum SGD. The effective step is the mean over F of 1/F, times the largest learning rate: what the momentum is multiplied by. Calibrated, F is proportional to (D + sqrt(c))*(S + sqrt(c)), with D and S in units of their means in the layer, and the damping is what it is where D and S are 0.\n")
+			w.line("What AdaFisher divides by, F = H*S + lambda, at the end of the first final run: which share of it is the damping lambda (the mean of lambda/F), and how far its entries differ, the largest over the smallest. The traces are the sums of the averages that H and S come from. A layer at 100 %% takes steps of momentum SGD. The effective step is the mean over F of 1/F, times the largest learning rate: what the momentum is multiplied by. Calibrated, F is proportional to (D + sqrt(c))*(S + sqrt(c)), with D and S in units of their means in the layer, and the damping is what it is where D and S are 0.\n")
 			first = false
 		}
-		w.figure(r.name+"-curvature.svg", "damping and spread of the curvature, and the effective step", r.curvature)
+		w.figure(r.name+"-curvature.svg", "damping and spread of the curvature, the traces of its factors, and the effective step", r.curvature)
 	}
 	first = true
 	for i := range results {

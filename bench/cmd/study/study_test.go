@@ -519,7 +519,7 @@ func TestReportNumbers(t *testing.T) {
 			}
 			l.Points = []point{p}
 			if strings.HasPrefix(rule, published) {
-				l.Layers = []layer{{Name: "0", DampingShare: 0.98, Spread: 1.5}, {Name: "2", DampingShare: 0.96, Spread: 1.25}}
+				l.Layers = []layer{{Name: "0", DampingShare: 0.98, Spread: 1.5, TraceH: 3, TraceS: 0.02}, {Name: "2", DampingShare: 0.96, Spread: 1.25}}
 			}
 			require.NoError(t, store.add(l))
 		}
@@ -533,9 +533,10 @@ func TestReportNumbers(t *testing.T) {
 	require.NoError(t, err)
 	page := string(text)
 	for _, want := range []string{
-		"best is Adam 96.00 ± 1.41, then AdamW 96.00 ± 1.41, then AdaFisher 95.00 ± 1.41.",
-		"AdaFisher is number 3 of 4 with 95.00 ± 1.41, level with AdamW (96.00), clearly ahead of SGD (90.50).",
+		"best is Adam 96.00 ± 1.41, then AdamW 96.00 ± 1.41, then AdaFisher 95.00 ± 1.41 (with 1.25 of the time).",
+		"AdaFisher is number 3 of 4 with 95.00 ± 1.41 (with 1.25 of the time), level with AdamW (96.00), clearly ahead of SGD (90.50, with 0.90 of the time).",
 		"A step in steps of Adam: of AdaFisher 1.25, of SGD 0.90.",
+		" | 64 | 100 | 2 | 2 |", // rates tried, before the seeds
 		"With AdaFisher damping makes up at least 96.0 % of the curvature of every layer at the end of a run (the least in layer 2 of digits), and the largest entry is at most 1.500 times the smallest (layer 0 of digits).",
 		"| optimizer | Digits, MLP, accuracy |",
 		"| SGD | 90.50 ± 0.71 |",
@@ -547,6 +548,12 @@ func TestReportNumbers(t *testing.T) {
 		require.Contains(t, page, want)
 	}
 	require.NotContains(t, page, "%!")
+	text, err = os.ReadFile(filepath.Join(dir, "digits-curvature.svg"))
+	require.NoError(t, err)
+	for _, panel := range []string{"damping in F", "spread of F", "trace of H", "trace of S"} {
+		require.Contains(t, string(text), panel)
+	}
+	require.NotContains(t, string(text), "effective step", "no line has one")
 
 	// A rule at its usual rate has the costs of the one that it is, and no robustness.
 	add(calibrated, 1.5, 0.98, 0.99)
@@ -559,8 +566,8 @@ func TestReportNumbers(t *testing.T) {
 	require.NoError(t, err)
 	page = string(text)
 	for _, want := range []string{
-		"AdaFisher calibrated is number 1 of 5 with 98.50 ± 0.71, clearly ahead of AdamW (96.00), clearly ahead of SGD (90.50). " +
-			"AdaFisher calibrated untuned has 97.50 ± 0.71, level with AdamW (96.00), clearly ahead of SGD (90.50).",
+		"AdaFisher calibrated is number 1 of 5 with 98.50 ± 0.71 (with 1.50 of the time), clearly ahead of AdamW (96.00), clearly ahead of SGD (90.50, with 0.90 of the time). " +
+			"AdaFisher calibrated untuned has 97.50 ± 0.71 (with 1.50 of the time), level with AdamW (96.00), clearly ahead of SGD (90.50, with 0.90 of the time).",
 		"| AdaFisher calibrated untuned | 0.005 | 100 | 0.150 | 1.50 | 97.50 ± 0.71 |",
 		"| AdaFisher calibrated untuned | 97.50 ± 0.71 |", // not in bold
 		"| Digits, MLP | yes | Adam 96.00 ± 1.41 | 97.50 ± 0.71 | -1.50 points: reached | level with 96.00 |  | 1.042: reached |",
@@ -573,6 +580,13 @@ func TestReportNumbers(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, results[0].drawn(), 6)
 	require.Len(t, results[0].costly(), 5)
+
+	// Where one has more rates than others, their number is a range.
+	require.NoError(t, store.add(&line{Kind: "run", key: key{"digits", "SGD", 1, 64, trialSeed, 100}, Failed: "step 3: lost"}))
+	require.NoError(t, report(store))
+	text, err = os.ReadFile(filepath.Join(dir, reportName))
+	require.NoError(t, err)
+	require.Contains(t, string(text), " | 64 | 100 | 2 to 3 | 2 |")
 
 	// Final runs with a better rate take the place of the first ones.
 	for seed := range uint64(3) {
