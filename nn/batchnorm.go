@@ -130,7 +130,7 @@ func (m *batchNormModule) trainer(p *plan) trainer {
 	p.gradient(&t.dbeta, m.bias)
 	p.factors(&t.h, &t.s, m.layer)
 	if m.relu {
-		p.scratch(&t.rectified, blockRows*n)
+		p.scratch(&t.rectified, product(blockRows, n))
 		p.scratch(&t.sums, n)
 	}
 	return t

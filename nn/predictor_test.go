@@ -1,6 +1,7 @@
 package nn_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -16,7 +17,7 @@ func TestPredictorErrors(t *testing.T) {
 	_, err := m.NewPredictor(0)
 	require.EqualError(t, err, "nn: NewPredictor: a batch of 0 rows: want at least 1")
 	_, err = m.NewPredictor(math.MaxInt)
-	require.EqualError(t, err, "nn: NewPredictor: a batch of 9223372036854775807 rows needs more than 4294967296 numbers of memory")
+	require.EqualError(t, err, fmt.Sprintf("nn: NewPredictor: a batch of %d rows needs more than %d numbers of memory", math.MaxInt, maxFloats))
 	_, err = new(nn.Model).NewPredictor(1)
 	require.EqualError(t, err, "nn: NewPredictor: the model has no layers")
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -556,8 +557,8 @@ func TestLearnerErrors(t *testing.T) {
 		"validation: nn: CheckInput: an input of 3 numbers is not rows of": func() (*serve.Learner, error) {
 			return withValidation(p, m, opt, serve.Validation{X: []float32{1, 2, 3}})
 		},
-		"a queue of 1125899906842624 examples needs more than 17179869184 bytes": func() (*serve.Learner, error) {
-			return serve.NewLearner(p, m, opt, serve.LearnerConfig{Queue: 1 << 50})
+		fmt.Sprintf("a queue of %d examples needs more than %d bytes", math.MaxInt, min(16<<30, math.MaxInt/2)): func() (*serve.Learner, error) {
+			return serve.NewLearner(p, m, opt, serve.LearnerConfig{Queue: math.MaxInt})
 		},
 		"validation: 0 labels for 1 examples: want 1": func() (*serve.Learner, error) { return withValidation(p, m, opt, serve.Validation{X: []float32{1, 2}}) },
 		"validation: 1 labels for 2 examples: want 2": func() (*serve.Learner, error) {
