@@ -24,8 +24,8 @@ import (
 // authors' code.
 func BatchNorm() Layer { return BatchNormWith(normEpsilon, 0.1) }
 
-// BatchNormWith describes [BatchNorm] with another epsilon, above 0, in place of
-// 1e-5, and another momentum, in [0, 1], in place of a tenth.
+// BatchNormWith describes [BatchNorm] with another epsilon, from 1.2e-38 to 3.4e38, in
+// place of 1e-5, and another momentum, in [0, 1], in place of a tenth.
 func BatchNormWith(epsilon, momentum float64) Layer { return batchNorm{epsilon, momentum} }
 
 type batchNorm struct{ epsilon, momentum float64 }

@@ -44,6 +44,8 @@ func TestShapeErrors(t *testing.T) {
 		{nn.Shape{4}, []nn.Layer{nn.Residual()}, "layer 0 (Residual): a sequence needs at least one layer"},
 		{nn.Shape{4}, []nn.Layer{nn.Named("a", nn.Sequential(nn.Sequential()))}, "layer a.0 (Sequential): a sequence needs at least one layer"},
 		{nn.Shape{4}, []nn.Layer{nn.ResidualVia(nn.Linear(3, 4), nn.Linear(4, 4))}, "layer 0.downsample (Linear): takes 3 features, its input has shape [4]"},
+		{nn.Shape{4}, []nn.Layer{nn.LayerNormWith(1e-40)}, "layer 0 (LayerNorm): epsilon 1e-40: want a number from 1.2e-38 to 3.4e38"},
+		{nn.Shape{4}, []nn.Layer{nn.BatchNormWith(1e39, 0.1)}, "layer 0 (BatchNorm): epsilon 1e+39: want a number from 1.2e-38 to 3.4e38"},
 		{nn.Shape{4}, []nn.Layer{nn.InitNormal(-1, nn.Linear(4, 4))}, "layer 0 (Linear): initial standard deviation -1: want a finite number of at least 0"},
 		{nn.Shape{4}, []nn.Layer{nn.InitNormal(math.Inf(1), nn.Linear(4, 4))}, "layer 0 (Linear): initial standard deviation +Inf: want a finite number of at least 0"},
 		{nn.Shape{4}, []nn.Layer{nn.InitNormal(1e300, nn.Linear(4, 4))}, "layer 0 (Linear): initial standard deviation 1e+300: want a finite number of at least 0"},

@@ -357,15 +357,15 @@ func TestLossesOfPredictions(t *testing.T) {
 		"CrossEntropy.Loss: 2 class weights for 3 classes": func() (float32, error) {
 			return nn.CrossEntropy{ClassWeights: make([]float32, 2)}.Loss(y, labels)
 		},
-		"CrossEntropy.Loss: smoothing is 2: want a number in [0, 1]":              func() (float32, error) { return nn.CrossEntropy{Smoothing: 2}.Loss(y, labels) },
-		"MSE: 20 targets for 21 outputs: want as many, and at least 1":            func() (float32, error) { return nn.MSE(y, target[1:]) },
-		"MSE: 0 targets for 0 outputs: want as many, and at least 1":              func() (float32, error) { return nn.MSE(nil, nil) },
-		"BinaryCrossEntropy.Loss: 20 targets for 21 outputs: want as many":        func() (float32, error) { return nn.BinaryCrossEntropy{}.Loss(y, target[1:]) },
-		"BinaryCrossEntropy.Loss: 0 targets for 0 outputs: want as many":          func() (float32, error) { return nn.BinaryCrossEntropy{}.Loss(nil, nil) },
-		"BinaryCrossEntropy.Loss: target 0 is 2: want a number from 0 to 1":       func() (float32, error) { return nn.BinaryCrossEntropy{}.Loss(y[:1], []float32{2}) },
+		"CrossEntropy.Loss: smoothing is 2: want a number in [0, 1]":                      func() (float32, error) { return nn.CrossEntropy{Smoothing: 2}.Loss(y, labels) },
+		"MSE: 20 targets for 21 outputs: want as many, and at least 1":                    func() (float32, error) { return nn.MSE(y, target[1:]) },
+		"MSE: 0 targets for 0 outputs: want as many, and at least 1":                      func() (float32, error) { return nn.MSE(nil, nil) },
+		"BinaryCrossEntropy.Loss: 20 targets for 21 outputs: want as many":                func() (float32, error) { return nn.BinaryCrossEntropy{}.Loss(y, target[1:]) },
+		"BinaryCrossEntropy.Loss: 0 targets for 0 outputs: want as many":                  func() (float32, error) { return nn.BinaryCrossEntropy{}.Loss(nil, nil) },
+		"BinaryCrossEntropy.Loss: target 0 is 2: want a number from 0 to 1":               func() (float32, error) { return nn.BinaryCrossEntropy{}.Loss(y[:1], []float32{2}) },
 		"BinaryCrossEntropy.Loss: weight of output 0 is -1: want a number from 0 to 1e15": func() (float32, error) { return nn.BinaryCrossEntropy{[]float32{-1}}.Loss(y, target) },
-		"BinaryCrossEntropy.Loss: 2 weights for rows of 21 outputs in all":        func() (float32, error) { return nn.BinaryCrossEntropy{make([]float32, 2)}.Loss(y, target) },
-		"BinaryCrossEntropy.Loss: 0 weights for rows of 21 outputs in all":        func() (float32, error) { return nn.BinaryCrossEntropy{make([]float32, 0)}.Loss(y, target) },
+		"BinaryCrossEntropy.Loss: 2 weights for rows of 21 outputs in all":                func() (float32, error) { return nn.BinaryCrossEntropy{make([]float32, 2)}.Loss(y, target) },
+		"BinaryCrossEntropy.Loss: 0 weights for rows of 21 outputs in all":                func() (float32, error) { return nn.BinaryCrossEntropy{make([]float32, 0)}.Loss(y, target) },
 	} {
 		_, err := loss()
 		require.ErrorContains(t, err, "nn: "+want)
