@@ -108,9 +108,9 @@ func (m *batchNormModule) apply(y, x, scale, shift []float32) {
 	}
 }
 
-// fuse returns the module with a rectifier after it, whose input is then no output
+// fuse returns the passes with a rectifier after them, whose input is then no output
 // of its own.
-func (m *batchNormModule) fuse(next module) (module, bool) {
+func (m *batchNormModule) fuse(next module) (passes, bool) {
 	if next != module(relu) || m.relu {
 		return nil, false
 	}
