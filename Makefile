@@ -131,10 +131,11 @@ test-avx512: .ci/vmlinuz ## Run the kernels and a training run on an emulated x8
 	cp boot/vmlinuz-* $(CURDIR)/$@
 
 .PHONY: vet
-vet: ## Run go vet on each module by itself, for amd64 and arm64
+vet: ## Run go vet on each module by itself, for amd64 and arm64, and on the library for 386
 	for dir in $$(go list -m -f '{{.Dir}}'); do \
 		for arch in amd64 arm64; do GOWORK=off GOARCH=$$arch go -C $$dir vet ./...; done; \
 	done
+	GOWORK=off GOARCH=386 go vet ./...
 
 .PHONY: check-format
 check-format: ## Check that all Go files are formatted

@@ -70,7 +70,7 @@ func TestMismatchPanics(t *testing.T) {
 	packedHalf := Gemm{Scratch: v(GemmScratch)}.MultiplyPackedFloat16
 	half16 := func(rows, cols int) Float16Matrix { return NewFloat16Matrix(rows, cols, make([]uint16, rows*cols)) }
 	tooShort := Matrix{Rows: 2, Cols: 3, Stride: 3, Data: v(5)}
-	wraps := Matrix{Rows: 5, Cols: 16, Stride: 1 << 62, Data: v(16)} // 4 strides are 0 as an int
+	wraps := Matrix{Rows: 5, Cols: 16, Stride: math.MaxInt/2 + 1, Data: v(16)} // 4 strides are 0 as an int
 	for _, c := range []struct {
 		message string
 		call    func()
@@ -175,14 +175,14 @@ func TestMismatchPanics(t *testing.T) {
 		{scratch, func() { Gemm{TransB: true}.Multiply(mat(2, 3), mat(2, 4), mat(3, 4)) }},
 		{scratch, func() { Gemm{TransB: true, Scratch: v(GemmScratch - 1)}.Multiply(mat(2, 3), mat(2, 4), mat(3, 4)) }},
 		{short, func() { NewMatrix(2, 3, v(5)) }},
-		{short, func() { NewMatrix(1<<32, 1<<32, nil) }},
+		{short, func() { NewMatrix(math.MaxInt/2+1, 4, nil) }},
 		{short, func() { NewMatrix(3, math.MaxInt, v(5)) }},
 		{short, func() { Gemm{}.Multiply(wraps, mat(5, 4), mat(4, 16)) }},
 		{short, func() { Gemm{}.Multiply(mat(5, 16), mat(5, 5), wraps) }},
 		{short, func() { Gemm{}.Multiply(mat(5, 16), wraps, mat(16, 16)) }},
 		{short, func() { Transpose(mat(16, 5), wraps) }},
 		{short, func() { Pack(v(80), wraps) }},
-		{short, func() { NewFloat16Matrix(1<<32, 1<<32, nil) }},
+		{short, func() { NewFloat16Matrix(math.MaxInt/2+1, 4, nil) }},
 		{noRow, func() { Matrix{Rows: 2, Cols: 3, Stride: 3, Data: v(30)}.Row(2) }},
 		{noRow, func() { Matrix{Rows: 2, Cols: 3, Stride: 3, Data: v(30)}.Row(-1) }},
 		{short, func() { Gemm{}.Multiply(mat(2, 3), mat(2, 4), Matrix{Rows: 4, Cols: 3, Stride: 5, Data: v(17)}) }},

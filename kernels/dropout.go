@@ -1,5 +1,7 @@
 package kernels
 
+import "github.com/adafisher-go/adafisher/internal/splitmix"
+
 // Dropout zeroes each element with probability p and scales the others to keep
 // the mean (inverted dropout, Srivastava et al. 2014). Which ones depends only on
 // the seed and on the element's number first+i: the same call with the same seed
@@ -34,7 +36,8 @@ func Dropout(dst, x []float32, p float32, seed uint64, first int) {
 	if !(p >= 0 && p <= 1) {
 		panic("kernels: Dropout: probability p is not in [0,1]")
 	}
-	key1, key2 := splitMix(seed)
+	key := splitmix.Mix(seed)
+	key1, key2 := uint32(key), uint32(key>>32)
 	if p == 1 {
 		Fill(dst, 0)
 		return
@@ -46,15 +49,6 @@ func Dropout(dst, x []float32, p float32, seed uint64, first int) {
 		dst, x, first = dst[chunkLen:], x[chunkLen:], first+chunkLen
 	}
 	dropout(dst, x, uint32(first), key1, key2, limit, scale)
-}
-
-// splitMix returns the two halves of the first output of SplitMix64.
-func splitMix(seed uint64) (low, high uint32) {
-	z := seed + 0x9e3779b97f4a7c15
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	z ^= z >> 31
-	return uint32(z), uint32(z >> 32)
 }
 
 func dropoutRef(dst, x []float32, first, key1, key2, limit uint32, scale float32) {

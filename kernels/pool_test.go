@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -68,7 +69,7 @@ func TestPoolOfManyParts(t *testing.T) {
 		calls := 0
 		var caller sync.WaitGroup
 		caller.Go(func() {
-			p.Run(1<<32, func(int) {
+			p.Run(math.MaxInt/4, func(int) {
 				calls++
 				runtime.Goexit() // all parts would take a minute
 			})

@@ -9,7 +9,8 @@ package kron
 //	err = optimizer.Step(pass)
 //
 // Gradients and raw factors travel together: factors that are not reduced would
-// let the replicas drift apart.
+// let the replicas drift apart. The library has none, as how replicas talk to each
+// other is the program's: the example has one for goroutines.
 type Collective interface {
 	// Reduce overwrites the gradients and raw factors of p with those of the
 	// whole batch. Over K replicas, each with the loss that is the mean over its

@@ -1,8 +1,8 @@
 package kron_test
 
 import (
-	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,35 +10,6 @@ import (
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 )
-
-// inProcess is a Collective over passes that lie in one memory: each Reduce
-// brings the mean of all of them to the pass it is given.
-type inProcess []*kron.Pass
-
-func (c inProcess) Reduce(p *kron.Pass) error {
-	share := 1 / float32(len(c))
-	for i, g := range p.Gradients {
-		for _, other := range c {
-			if other.Gradients[i].Param != g.Param {
-				return fmt.Errorf("pass without a gradient of %s", g.Param.Name)
-			}
-		}
-		c.mean(g.Data, share, func(p *kron.Pass) []float32 { return p.Gradients[i].Data })
-	}
-	for i, st := range p.Statistics {
-		c.mean(st.H, share, func(p *kron.Pass) []float32 { return p.Statistics[i].H })
-		c.mean(st.S, share*share*share, func(p *kron.Pass) []float32 { return p.Statistics[i].S })
-	}
-	return nil
-}
-
-func (c inProcess) mean(dst []float32, share float32, part func(*kron.Pass) []float32) {
-	sum := make([]float32, len(dst))
-	for _, p := range c {
-		kernels.Axpy(sum, part(p), share)
-	}
-	copy(dst, sum)
-}
 
 // linearPass is the pass of a linear layer whose loss is the mean over rows of
 // dy*y: its output gradients are dy/rows.
@@ -66,11 +37,14 @@ func TestCollectiveEqualsWholeBatch(t *testing.T) {
 	a := linearPass(t, l, x[:len(x)/2], dy[:len(dy)/2])
 	b := linearPass(t, l, x[len(x)/2:], dy[len(dy)/2:])
 
-	var c kron.Collective = inProcess{a, b}
-	require.NoError(t, c.Reduce(a))
+	all := newReplicas(2)
+	var running sync.WaitGroup
+	for rank, p := range []*kron.Pass{a, b} {
+		running.Go(func() { _ = replica{all, rank}.Reduce(p) })
+	}
+	running.Wait()
+	require.Equal(t, a, b)
 	require.InDeltaSlice(t, whole.Gradients[0].Data, a.Gradients[0].Data, 1e-6)
 	require.InDeltaSlice(t, whole.Statistics[0].H, a.Statistics[0].H, 1e-6)
 	require.InDeltaSlice(t, whole.Statistics[0].S, a.Statistics[0].S, 1e-7)
-
-	require.ErrorContains(t, inProcess{&kron.Pass{Gradients: []kron.Gradient{{Param: l.Bias}}}}.Reduce(a), "without a gradient of 0.weight")
 }

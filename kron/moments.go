@@ -199,7 +199,8 @@ func (m *Moments) Commit() {
 }
 
 // A Preconditioner is what a step takes from the moments of a layer. Its slices are
-// read-only and good until the second Commit after it.
+// read-only and good until the next Stage or StageAverages; a Commit leaves them as
+// they are.
 type Preconditioner struct {
 	Row, Col []float32 // one entry an input of the weight, one an output
 
@@ -267,8 +268,8 @@ func (m *Moments) StageAverages(h, s, mean []float32, updates int64) error {
 
 // Report describes F = 1/(row*col), the curvature of the weight in units of that of
 // an average entry: the damping's share is the mean of what F is where D and S are 0,
-// over F. TraceH and TraceS are sums of the bias-corrected averages. It allocates and sorts all of F, and is meant
-// for looking at, not for every step.
+// over F. TraceH and TraceS are sums of the bias-corrected averages. It allocates and
+// sorts all of F, and is meant for looking at, not for every step.
 func (m *Moments) Report() Report {
 	a := &m.current
 	all := make([]float32, 0, len(a.row)*len(a.col))

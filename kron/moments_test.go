@@ -3,6 +3,7 @@ package kron_test
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,11 +42,14 @@ func TestMoments(t *testing.T) {
 		h, s, mean := make([]float64, inputs), make([]float64, l.Outputs()), make([]float64, inputs)
 		for k := 1; k <= 4; k++ {
 			st := momentsOf(rng, l)
+			old := m.Preconditioner()
+			row, col := slices.Clone(old.Row), slices.Clone(old.Col)
 			require.NoError(t, m.Stage(st))
 			staged := m.Staged()
 			m.Commit()
 			p := m.Preconditioner()
 			require.Equal(t, staged, p)
+			require.Equal(t, [][]float32{row, col}, [][]float32{old.Row, old.Col}, "good after the Commit")
 			for j := range h {
 				h[j] = gamma*h[j] + (1-gamma)*float64(st.H[j])
 				if st.Mean != nil {

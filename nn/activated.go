@@ -2,29 +2,29 @@ package nn
 
 import "github.com/adafisher-go/adafisher/kron"
 
-// activatedModule is a linear layer and the activation after it: products apply it
-// to their outputs.
-type activatedModule struct {
+// activated is a linear layer and the activation after it: products apply it to their
+// outputs.
+type activated struct {
 	linear     linearModule
 	activation *activation
 }
 
 // fuse returns the layer with an activation after it.
-func (l linearModule) fuse(next module) (module, bool) {
+func (l linearModule) fuse(next module) (passes, bool) {
 	a, ok := next.(*activation)
-	return activatedModule{l, a}, ok
+	return activated{l, a}, ok
 }
 
 // whole is the linear layer with the activation inside.
-func (m activatedModule) whole() linearModule {
+func (m activated) whole() linearModule {
 	l := m.linear
 	l.activation = m.activation.fused
 	return l
 }
 
-func (m activatedModule) forwarder(p *plan) forwarder { return p.forwarder(m.whole()) }
+func (m activated) forwarder(p *plan) forwarder { return p.forwarder(m.whole()) }
 
-func (m activatedModule) trainer(p *plan) trainer {
+func (m activated) trainer(p *plan) trainer {
 	t := &activatedTrainer{activation: m.activation, workers: &p.session.workers}
 	out := m.linear.positions * m.linear.weight.out
 	p.scratchRows(&t.dz, out)
@@ -35,14 +35,6 @@ func (m activatedModule) trainer(p *plan) trainer {
 		t.linear = p.trainer(m.linear)
 	}
 	return t
-}
-
-func (m activatedModule) onnx(g *onnxGraph, x *onnxValue) (*onnxValue, error) {
-	x, err := m.linear.onnx(g, x)
-	if err != nil {
-		return nil, err
-	}
-	return m.activation.onnx(g, x)
 }
 
 type activatedTrainer struct {

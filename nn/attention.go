@@ -71,7 +71,7 @@ func (l attention) build(b *builder, in Shape) (module, Shape, error) {
 		*part.module = c
 	}
 	m.scale = float32(1 / math.Sqrt(float64(inner/heads)))
-	b.workspace(kernels.GemmScratch + m.tokens*m.tokens)
+	b.workspace(kernels.GemmScratch + product(m.tokens, m.tokens))
 	return m, in, nil
 }
 
@@ -133,7 +133,7 @@ func (m *attentionModule) forwarder(p *plan) forwarder {
 	for _, place := range []*[]float32{&f.bufQ, &f.bufK, &f.bufV, &f.mixed} {
 		p.scratchRows(place, m.projected())
 	}
-	p.scratch(&f.p, m.tokens*m.tokens)
+	p.scratch(&f.p, product(m.tokens, m.tokens))
 	p.scratch(&f.scratch, kernels.GemmScratch)
 	f.q, f.k, f.v, f.o = p.forwarder(m.q), p.forwarder(m.k), p.forwarder(m.v), p.forwarder(m.o)
 	return f
@@ -165,7 +165,7 @@ func (m *attentionModule) trainer(p *plan) trainer {
 	for _, place := range []*[]float32{&t.bufQ, &t.bufK, &t.bufV, &t.mixed} {
 		p.keepRows(place, m.projected())
 	}
-	p.keepRows(&t.p, m.heads*m.tokens*m.tokens)
+	p.keepRows(&t.p, product(m.heads, product(m.tokens, m.tokens)))
 	for _, place := range []*[]float32{&t.dq, &t.dk, &t.dv, &t.dmixed} {
 		p.scratchRows(place, m.projected())
 	}

@@ -24,8 +24,8 @@ import (
 // authors' code.
 func BatchNorm() Layer { return BatchNormWith(normEpsilon, 0.1) }
 
-// BatchNormWith describes [BatchNorm] with another epsilon, above 0, in place of
-// 1e-5, and another momentum, in [0, 1], in place of a tenth.
+// BatchNormWith describes [BatchNorm] with another epsilon, from 1.2e-38 to 3.4e38, in
+// place of 1e-5, and another momentum, in [0, 1], in place of a tenth.
 func BatchNormWith(epsilon, momentum float64) Layer { return batchNorm{epsilon, momentum} }
 
 type batchNorm struct{ epsilon, momentum float64 }
@@ -108,9 +108,9 @@ func (m *batchNormModule) apply(y, x, scale, shift []float32) {
 	}
 }
 
-// fuse returns the module with a rectifier after it, whose input is then no output
+// fuse returns the passes with a rectifier after them, whose input is then no output
 // of its own.
-func (m *batchNormModule) fuse(next module) (module, bool) {
+func (m *batchNormModule) fuse(next module) (passes, bool) {
 	if next != module(relu) || m.relu {
 		return nil, false
 	}
@@ -130,7 +130,7 @@ func (m *batchNormModule) trainer(p *plan) trainer {
 	p.gradient(&t.dbeta, m.bias)
 	p.factors(&t.h, &t.s, m.layer)
 	if m.relu {
-		p.scratch(&t.rectified, blockRows*n)
+		p.scratch(&t.rectified, product(blockRows, n))
 		p.scratch(&t.sums, n)
 	}
 	return t

@@ -3,9 +3,9 @@ package nn
 import (
 	"fmt"
 
+	"github.com/adafisher-go/adafisher/internal/splitmix"
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
-	"github.com/adafisher-go/adafisher/nn/internal/splitmix"
 )
 
 // Dropout describes the layer that sets each element to 0 with probability p in

@@ -1,6 +1,7 @@
 package nn_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -28,14 +29,14 @@ func TestShapeErrors(t *testing.T) {
 		{nn.Shape{3, 4}, []nn.Layer{nn.SelfAttention(nn.Attention{Heads: 3})}, "layer 0 (SelfAttention): 4 features in 3 heads: want a positive multiple of the heads; its input has shape [3 4]"},
 		{nn.Shape{3, 4}, []nn.Layer{nn.SelfAttention(nn.Attention{Heads: -1})}, "layer 0 (SelfAttention): 4 features in -1 heads: want a positive multiple of the heads; its input has shape [3 4]"},
 		{nn.Shape{3, 4}, []nn.Layer{nn.SelfAttention(nn.Attention{Heads: 2, Inner: -2})}, "layer 0 (SelfAttention): -2 features in 2 heads: want a positive multiple of the heads; its input has shape [3 4]"},
-		{nn.Shape{3, 4}, []nn.Layer{nn.SelfAttention(nn.Attention{Inner: math.MaxInt})}, "layer 0.q (Linear): 4 features in, 9223372036854775807 out: more than 4294967296 weights"},
+		{nn.Shape{3, 4}, []nn.Layer{nn.SelfAttention(nn.Attention{Inner: math.MaxInt})}, fmt.Sprintf("layer 0.q (Linear): 4 features in, %d out: more than %d weights", math.MaxInt, maxFloats)},
 		{nn.Shape{3, 4}, []nn.Layer{nn.Embedding(5, 2)}, "layer 0 (Embedding): takes samples of shape [tokens], its input has shape [3 4]"},
 		{nn.Shape{3}, []nn.Layer{nn.Linear(3, 3), nn.Embedding(5, 2)}, "layer 1 (Embedding): it must be the first layer, which reads the input's tokens"},
 		{nn.Shape{3}, []nn.Layer{nn.Residual(nn.Embedding(5, 3))}, "layer 0.0 (Embedding): it must be the first layer, which reads the input's tokens"},
-		{nn.Shape{3}, []nn.Layer{nn.Embedding(0, 2)}, "layer 0 (Embedding): 0 tokens, 2 features: want 1 to 16777216 tokens, at least 1 feature, and at most 4294967296 numbers"},
-		{nn.Shape{3}, []nn.Layer{nn.Embedding(5, 0)}, "layer 0 (Embedding): 5 tokens, 0 features: want 1 to 16777216 tokens, at least 1 feature, and at most 4294967296 numbers"},
-		{nn.Shape{3}, []nn.Layer{nn.Embedding(1<<24+1, 1)}, "layer 0 (Embedding): 16777217 tokens, 1 features: want 1 to 16777216 tokens, at least 1 feature, and at most 4294967296 numbers"},
-		{nn.Shape{3}, []nn.Layer{nn.Embedding(1<<24, math.MaxInt)}, "layer 0 (Embedding): 16777216 tokens, 9223372036854775807 features: want 1 to 16777216 tokens, at least 1 feature, and at most 4294967296 numbers"},
+		{nn.Shape{3}, []nn.Layer{nn.Embedding(0, 2)}, "layer 0 (Embedding): 0 tokens, 2 features: want 1 to 16777216 tokens, at least 1 feature, and at most " + limit + " numbers"},
+		{nn.Shape{3}, []nn.Layer{nn.Embedding(5, 0)}, "layer 0 (Embedding): 5 tokens, 0 features: want 1 to 16777216 tokens, at least 1 feature, and at most " + limit + " numbers"},
+		{nn.Shape{3}, []nn.Layer{nn.Embedding(1<<24+1, 1)}, "layer 0 (Embedding): 16777217 tokens, 1 features: want 1 to 16777216 tokens, at least 1 feature, and at most " + limit + " numbers"},
+		{nn.Shape{3}, []nn.Layer{nn.Embedding(1<<24, math.MaxInt)}, fmt.Sprintf("layer 0 (Embedding): 16777216 tokens, %d features", math.MaxInt) + ": want 1 to 16777216 tokens, at least 1 feature, and at most " + limit + " numbers"},
 		{nn.Shape{3, 4}, []nn.Layer{nn.Tokens()}, "layer 0 (Tokens): takes an image [height, width, channels], its input has shape [3 4]"},
 		{nn.Shape{4}, []nn.Layer{nn.Residual(nn.Linear(4, 3))}, "layer 0 (Residual): its layers give shape [3], its shortcut [4]"},
 		{nn.Shape{4}, []nn.Layer{nn.ResidualVia(nn.Linear(4, 2), nn.Linear(4, 3))}, "layer 0 (Residual): its layers give shape [3], its shortcut [2]"},
@@ -43,6 +44,8 @@ func TestShapeErrors(t *testing.T) {
 		{nn.Shape{4}, []nn.Layer{nn.Residual()}, "layer 0 (Residual): a sequence needs at least one layer"},
 		{nn.Shape{4}, []nn.Layer{nn.Named("a", nn.Sequential(nn.Sequential()))}, "layer a.0 (Sequential): a sequence needs at least one layer"},
 		{nn.Shape{4}, []nn.Layer{nn.ResidualVia(nn.Linear(3, 4), nn.Linear(4, 4))}, "layer 0.downsample (Linear): takes 3 features, its input has shape [4]"},
+		{nn.Shape{4}, []nn.Layer{nn.LayerNormWith(1e-40)}, "layer 0 (LayerNorm): epsilon 1e-40: want a number from 1.2e-38 to 3.4e38"},
+		{nn.Shape{4}, []nn.Layer{nn.BatchNormWith(1e39, 0.1)}, "layer 0 (BatchNorm): epsilon 1e+39: want a number from 1.2e-38 to 3.4e38"},
 		{nn.Shape{4}, []nn.Layer{nn.InitNormal(-1, nn.Linear(4, 4))}, "layer 0 (Linear): initial standard deviation -1: want a finite number of at least 0"},
 		{nn.Shape{4}, []nn.Layer{nn.InitNormal(math.Inf(1), nn.Linear(4, 4))}, "layer 0 (Linear): initial standard deviation +Inf: want a finite number of at least 0"},
 		{nn.Shape{4}, []nn.Layer{nn.InitNormal(1e300, nn.Linear(4, 4))}, "layer 0 (Linear): initial standard deviation 1e+300: want a finite number of at least 0"},
@@ -62,19 +65,25 @@ func TestShapeErrors(t *testing.T) {
 	require.EqualError(t, err, "nn: layer 2 (LayerNorm): it is shared with layer norm, which takes shape [3]; its input has shape [2]")
 }
 
+// maxFloats is how many numbers one allocation may have, fewer where int has 32 bits.
+const maxFloats = min(1<<32, math.MaxInt/8)
+
+var limit = fmt.Sprint(maxFloats)
+
 func TestNewErrors(t *testing.T) {
+	want := ": want dimensions of at least 1, and at most " + limit + " numbers"
 	for _, c := range []struct {
 		input  nn.Shape
 		layers []nn.Layer
 		err    string
 	}{
 		{nn.Shape{4}, nil, "nn: a sequence needs at least one layer"},
-		{nil, []nn.Layer{nn.Tanh()}, "nn: input of shape []: want dimensions of at least 1, and at most 4294967296 numbers"},
-		{nn.Shape{4, 0}, []nn.Layer{nn.Tanh()}, "nn: input of shape [4 0]: want dimensions of at least 1, and at most 4294967296 numbers"},
-		{nn.Shape{-4, -2}, []nn.Layer{nn.Tanh()}, "nn: input of shape [-4 -2]: want dimensions of at least 1, and at most 4294967296 numbers"},
-		{nn.Shape{1 << 32, 1 << 32}, []nn.Layer{nn.Tanh()}, "nn: input of shape [4294967296 4294967296]: want dimensions of at least 1, and at most 4294967296 numbers"},
-		{nn.Shape{1 << 20, 4}, []nn.Layer{nn.Linear(4, 1<<20)}, "nn: layer 0 (Linear): a sample of shape [1048576 4] gives one of shape [1048576 1048576]: want 1 to 4294967296 numbers"},
-		{nn.Shape{1 << 32}, []nn.Layer{nn.Positions()}, "nn: the parameters need more than 4294967296 numbers of memory"},
+		{nil, []nn.Layer{nn.Tanh()}, "nn: input of shape []" + want},
+		{nn.Shape{4, 0}, []nn.Layer{nn.Tanh()}, "nn: input of shape [4 0]" + want},
+		{nn.Shape{-4, -2}, []nn.Layer{nn.Tanh()}, "nn: input of shape [-4 -2]" + want},
+		{nn.Shape{math.MaxInt/2 + 1, 4}, []nn.Layer{nn.Tanh()}, fmt.Sprintf("nn: input of shape [%d 4]", math.MaxInt/2+1) + want}, // their product is 0 as an int,
+		{nn.Shape{1 << 20, 4}, []nn.Layer{nn.Linear(4, 1<<20)}, "nn: layer 0 (Linear): a sample of shape [1048576 4] gives one of shape [1048576 1048576]: want 1 to " + limit + " numbers"},
+		{nn.Shape{maxFloats}, []nn.Layer{nn.Positions()}, "nn: the parameters need more than " + limit + " numbers of memory"},
 		{nn.Shape{2}, []nn.Layer{nn.Named("a", nn.Linear(2, 2)), nn.Named("a", nn.Linear(2, 2))}, `nn: two layers have a parameter named "a.weight"`},
 		{nn.Shape{2}, []nn.Layer{nn.Linear(2, 2), nn.Named("", nn.Sequential(nn.Linear(2, 2)))}, `nn: two layers have a parameter named "0.weight"`},
 		{nn.Shape{2}, []nn.Layer{nn.Named("", nn.Linear(2, 2)), nn.Named("", nn.LayerNorm())}, `nn: two layers have a parameter named "weight"`},
@@ -337,4 +346,14 @@ func TestSharedBatchNormAverages(t *testing.T) {
 		// its bias, c+1.
 		require.InDelta(t, 0.9*(0.1*mean)+0.1*float64(c+1), m.Buffers()[0].Value[c], 1e-6)
 	}
+}
+
+// TestLargeAttention: the probabilities of so many tokens are more numbers than there
+// may be, and 0 of them in an int of 32 bits.
+func TestLargeAttention(t *testing.T) {
+	m := model(t, nn.Shape{1 << 16, 1}, nn.SelfAttention(nn.Attention{}))
+	_, err := m.NewSession(1)
+	require.EqualError(t, err, "nn: NewSession: a batch of 1 rows needs more than "+limit+" numbers of memory")
+	_, err = m.NewPredictor(1)
+	require.EqualError(t, err, "nn: NewPredictor: a batch of 1 rows needs more than "+limit+" numbers of memory")
 }

@@ -330,7 +330,8 @@ func Example_ownLayer() {
 // A convolutional network, and what it consists of.
 func ExampleNew() {
 	model, err := nn.New(nn.Shape{28, 28, 1},
-		nn.Conv2d(1, 16, nn.Conv{Kernel: nn.Square(3), Padding: nn.Square(1)}), nn.BatchNorm(), nn.ReLU(),
+		nn.Conv2d(1, 16, nn.Conv{Kernel: nn.Square(3), Padding: nn.Square(1)}),
+		nn.BatchNorm(), nn.ReLU(),
 		nn.MaxPool2d(nn.Pooling{Kernel: nn.Square(2)}),
 		nn.Flatten(), nn.Dropout(0.2), nn.Linear(16*14*14, 10))
 	if err != nil {

@@ -28,22 +28,27 @@ type Layer interface {
 // nothing that it derived from them: both the values and, in a predictor, the
 // slice may be others in the next pass.
 type module interface {
-	// forwarder returns the layer's part of a predictor.
-	forwarder(p *plan) forwarder
-
-	// trainer returns the layer's part of p.session.
-	trainer(p *plan) trainer
+	passes
 
 	// onnx adds the layer's nodes to a graph and returns its outputs for the
 	// inputs x. A layer that ONNX has no operator for returns errNoOperator.
 	onnx(g *onnxGraph, x *onnxValue) (*onnxValue, error)
 }
 
+// passes are what a module does in a predictor and in a session.
+type passes interface {
+	// forwarder returns the layer's part of a predictor.
+	forwarder(p *plan) forwarder
+
+	// trainer returns the layer's part of p.session.
+	trainer(p *plan) trainer
+}
+
 // A fuser is a module that can do the work of the one after it in its own passes,
 // with the same bits.
 type fuser interface {
-	// fuse returns the module that stands for both, or false.
-	fuse(next module) (module, bool)
+	// fuse returns the passes of both, or false. An exported model has the two modules.
+	fuse(next module) (passes, bool)
 }
 
 // A batch is contiguous rows, one a sample; x and y have the shapes of the

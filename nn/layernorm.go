@@ -17,8 +17,8 @@ const normEpsilon = 1e-5
 //	y = (x-mean) / sqrt(variance+1e-5) * weight + bias
 func LayerNorm() Layer { return LayerNormWith(normEpsilon) }
 
-// LayerNormWith describes [LayerNorm] with another epsilon, above 0, in place of
-// 1e-5.
+// LayerNormWith describes [LayerNorm] with another epsilon, from 1.2e-38 to 3.4e38, in
+// place of 1e-5.
 func LayerNormWith(epsilon float64) Layer { return layerNorm{epsilon} }
 
 type layerNorm struct{ epsilon float64 }
@@ -36,7 +36,7 @@ func (l layerNorm) build(b *builder, in Shape) (module, Shape, error) {
 
 func checkEpsilon(epsilon float64) error {
 	if !(epsilon >= 0x1p-126 && epsilon <= math.MaxFloat32) {
-		return fmt.Errorf("epsilon %v: want a number above 0", epsilon)
+		return fmt.Errorf("epsilon %v: want a number from 1.2e-38 to 3.4e38", epsilon)
 	}
 	return nil
 }

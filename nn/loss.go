@@ -3,7 +3,6 @@ package nn
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/adafisher-go/adafisher/kernels"
@@ -17,8 +16,8 @@ const Ignore = -100
 // CrossEntropy are options of [Session.SoftmaxCrossEntropy], and the loss itself for
 // outputs that a [Predictor] gave.
 type CrossEntropy struct {
-	// ClassWeights multiply the losses of the rows with each class as label, and
-	// their mean is a weighted one; nil is 1 for every class.
+	// ClassWeights, each 0 or from 1e-15 to 1e15, multiply the losses of the rows with
+	// each class as label, and their mean is a weighted one; nil is 1 for every class.
 	ClassWeights []float32
 
 	// Smoothing is the share, from 0 to 1, that each label gives evenly to all
@@ -28,8 +27,8 @@ type CrossEntropy struct {
 
 // SetCrossEntropy sets the options of SoftmaxCrossEntropy and
 // TrainSoftmaxCrossEntropy, which copy them. It fails, and changes nothing,
-// unless there is one weight for each class, finite and at least 0, and the
-// smoothing is from 0 to 1.
+// unless there is one weight for each class, in its range, and the smoothing is
+// from 0 to 1.
 func (s *Session) SetCrossEntropy(c CrossEntropy) error {
 	const call = "SetCrossEntropy"
 	if err := s.made(call); err != nil {
@@ -42,13 +41,17 @@ func (s *Session) SetCrossEntropy(c CrossEntropy) error {
 	return nil
 }
 
+// maxWeight is the largest weight of a class or output, and 1/maxWeight the least of a
+// class beside 0: neither the mean's divisor nor its product with a loss overflows.
+const maxWeight = 1e15
+
 func (c CrossEntropy) check(call string, classes int) error {
 	if c.ClassWeights != nil && len(c.ClassWeights) != classes {
 		return fmt.Errorf("nn: %s: %d class weights for %d classes", call, len(c.ClassWeights), classes)
 	}
 	for i, w := range c.ClassWeights {
-		if !(w >= 0 && w <= math.MaxFloat32) {
-			return fmt.Errorf("nn: %s: weight of class %d is %v: want a finite number of at least 0", call, i, w)
+		if w != 0 && !(w >= 1/maxWeight && w <= maxWeight) {
+			return fmt.Errorf("nn: %s: weight of class %d is %v: want 0, or a number from 1e-15 to 1e15", call, i, w)
 		}
 	}
 	if !(c.Smoothing >= 0 && c.Smoothing <= 1) {
@@ -234,14 +237,14 @@ func MSE(outputs, target []float32) (float32, error) {
 // BinaryCrossEntropy are options of [Session.BinaryCrossEntropy], and the loss itself
 // for outputs that a [Predictor] gave.
 type BinaryCrossEntropy struct {
-	// PosWeights multiply the losses of targets of 1 by a factor for each of a
-	// row's outputs, to balance rare positives; nil is 1 for all.
+	// PosWeights, from 0 to 1e15, multiply the losses of targets of 1 by a factor for
+	// each of a row's outputs, to balance rare positives; nil is 1 for all.
 	PosWeights []float32
 }
 
 // SetBinaryCrossEntropy sets the options of BinaryCrossEntropy and
 // TrainBinaryCrossEntropy, which copy them. It fails, and changes nothing, unless
-// there is one weight for each output, finite and at least 0.
+// there is one weight for each output, in its range.
 func (s *Session) SetBinaryCrossEntropy(b BinaryCrossEntropy) error {
 	const call = "SetBinaryCrossEntropy"
 	if err := s.made(call); err != nil {
@@ -259,8 +262,8 @@ func (s *Session) SetBinaryCrossEntropy(b BinaryCrossEntropy) error {
 
 func (b BinaryCrossEntropy) check(call string) error {
 	for i, w := range b.PosWeights {
-		if !(w >= 0 && w <= math.MaxFloat32) {
-			return fmt.Errorf("nn: %s: weight of output %d is %v: want a finite number of at least 0", call, i, w)
+		if !(w >= 0 && w <= maxWeight) {
+			return fmt.Errorf("nn: %s: weight of output %d is %v: want a number from 0 to 1e15", call, i, w)
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/nn"
 )
 
@@ -149,9 +150,11 @@ func TestCrossEntropyOptions(t *testing.T) {
 		{[]float32{}, "0 class weights for 3 classes"},
 		{[]float32{1, 2}, "2 class weights for 3 classes"},
 		{[]float32{1, 2, 3, 4}, "4 class weights for 3 classes"},
-		{[]float32{1, -1, 3}, "weight of class 1 is -1: want a finite number of at least 0"},
-		{[]float32{1, 1, nan}, "weight of class 2 is NaN: want a finite number of at least 0"},
-		{[]float32{inf, 1, 1}, "weight of class 0 is +Inf: want a finite number of at least 0"},
+		{[]float32{1, -1, 3}, "weight of class 1 is -1: want 0, or a number from 1e-15 to 1e15"},
+		{[]float32{1, 1, nan}, "weight of class 2 is NaN: want 0, or a number from 1e-15 to 1e15"},
+		{[]float32{inf, 1, 1}, "weight of class 0 is +Inf: want 0, or a number from 1e-15 to 1e15"},
+		{[]float32{1e-39, 1e-39, 1e-39}, "weight of class 0 is 1e-39: want 0, or a number from 1e-15 to 1e15"},
+		{[]float32{3e38, 3e38, 3e38}, "weight of class 0 is 3e+38: want 0, or a number from 1e-15 to 1e15"},
 	} {
 		require.EqualError(t, s.SetCrossEntropy(nn.CrossEntropy{ClassWeights: c.weights}), "nn: SetCrossEntropy: "+c.err)
 		require.Equal(t, weighted, loss(), "nothing has changed")
@@ -163,6 +166,18 @@ func TestCrossEntropyOptions(t *testing.T) {
 	require.NoError(t, s.SetCrossEntropy(nn.CrossEntropy{ClassWeights: []float32{1, 1, 0}}))
 	_, err = s.SoftmaxCrossEntropy([]int{nn.Ignore, 2})
 	require.EqualError(t, err, none)
+	for _, w := range [][]float32{{1e-15, 1e-15, 1e-15}, {1e15, 1e15, 1e15}, {1e-15, 1e15, 1e-15}, {1e15, 1e-15, 0}} {
+		for _, smoothing := range []float64{0, 0.1, 1} {
+			require.NoError(t, s.SetCrossEntropy(nn.CrossEntropy{ClassWeights: w, Smoothing: smoothing}))
+			l := loss()
+			require.True(t, kernels.AllFinite([]float32{l}), "weights %v: loss %v", w, l)
+			_, err := s.Backward()
+			require.NoError(t, err)
+			dy, err := s.InputGradient()
+			require.NoError(t, err)
+			require.True(t, kernels.AllFinite(dy), "weights %v: gradient %v", w, dy)
+		}
+	}
 	require.NoError(t, s.SetCrossEntropy(nn.CrossEntropy{}))
 	require.Equal(t, plain, loss())
 
@@ -276,7 +291,8 @@ func TestBinaryCrossEntropy(t *testing.T) {
 	_, err = s.BinaryCrossEntropy([]float32{0})
 	require.EqualError(t, err, "nn: BinaryCrossEntropy: 1 numbers for outputs of 1 rows with 2 features")
 	require.ErrorContains(t, s.SetBinaryCrossEntropy(nn.BinaryCrossEntropy{PosWeights: []float32{1}}), "1 weights for 2 outputs")
-	require.ErrorContains(t, s.SetBinaryCrossEntropy(nn.BinaryCrossEntropy{PosWeights: []float32{1, -1}}), "weight of output 1 is -1")
+	require.ErrorContains(t, s.SetBinaryCrossEntropy(nn.BinaryCrossEntropy{PosWeights: []float32{1, -1}}), "weight of output 1 is -1: want a number from 0 to 1e15")
+	require.ErrorContains(t, s.SetBinaryCrossEntropy(nn.BinaryCrossEntropy{PosWeights: []float32{3e38, 1}}), "weight of output 0 is 3e+38: want a number from 0 to 1e15")
 }
 
 // TrainBinaryCrossEntropy is its parts one by one.
@@ -341,15 +357,15 @@ func TestLossesOfPredictions(t *testing.T) {
 		"CrossEntropy.Loss: 2 class weights for 3 classes": func() (float32, error) {
 			return nn.CrossEntropy{ClassWeights: make([]float32, 2)}.Loss(y, labels)
 		},
-		"CrossEntropy.Loss: smoothing is 2: want a number in [0, 1]":              func() (float32, error) { return nn.CrossEntropy{Smoothing: 2}.Loss(y, labels) },
-		"MSE: 20 targets for 21 outputs: want as many, and at least 1":            func() (float32, error) { return nn.MSE(y, target[1:]) },
-		"MSE: 0 targets for 0 outputs: want as many, and at least 1":              func() (float32, error) { return nn.MSE(nil, nil) },
-		"BinaryCrossEntropy.Loss: 20 targets for 21 outputs: want as many":        func() (float32, error) { return nn.BinaryCrossEntropy{}.Loss(y, target[1:]) },
-		"BinaryCrossEntropy.Loss: 0 targets for 0 outputs: want as many":          func() (float32, error) { return nn.BinaryCrossEntropy{}.Loss(nil, nil) },
-		"BinaryCrossEntropy.Loss: target 0 is 2: want a number from 0 to 1":       func() (float32, error) { return nn.BinaryCrossEntropy{}.Loss(y[:1], []float32{2}) },
-		"BinaryCrossEntropy.Loss: weight of output 0 is -1: want a finite number": func() (float32, error) { return nn.BinaryCrossEntropy{[]float32{-1}}.Loss(y, target) },
-		"BinaryCrossEntropy.Loss: 2 weights for rows of 21 outputs in all":        func() (float32, error) { return nn.BinaryCrossEntropy{make([]float32, 2)}.Loss(y, target) },
-		"BinaryCrossEntropy.Loss: 0 weights for rows of 21 outputs in all":        func() (float32, error) { return nn.BinaryCrossEntropy{make([]float32, 0)}.Loss(y, target) },
+		"CrossEntropy.Loss: smoothing is 2: want a number in [0, 1]":                      func() (float32, error) { return nn.CrossEntropy{Smoothing: 2}.Loss(y, labels) },
+		"MSE: 20 targets for 21 outputs: want as many, and at least 1":                    func() (float32, error) { return nn.MSE(y, target[1:]) },
+		"MSE: 0 targets for 0 outputs: want as many, and at least 1":                      func() (float32, error) { return nn.MSE(nil, nil) },
+		"BinaryCrossEntropy.Loss: 20 targets for 21 outputs: want as many":                func() (float32, error) { return nn.BinaryCrossEntropy{}.Loss(y, target[1:]) },
+		"BinaryCrossEntropy.Loss: 0 targets for 0 outputs: want as many":                  func() (float32, error) { return nn.BinaryCrossEntropy{}.Loss(nil, nil) },
+		"BinaryCrossEntropy.Loss: target 0 is 2: want a number from 0 to 1":               func() (float32, error) { return nn.BinaryCrossEntropy{}.Loss(y[:1], []float32{2}) },
+		"BinaryCrossEntropy.Loss: weight of output 0 is -1: want a number from 0 to 1e15": func() (float32, error) { return nn.BinaryCrossEntropy{[]float32{-1}}.Loss(y, target) },
+		"BinaryCrossEntropy.Loss: 2 weights for rows of 21 outputs in all":                func() (float32, error) { return nn.BinaryCrossEntropy{make([]float32, 2)}.Loss(y, target) },
+		"BinaryCrossEntropy.Loss: 0 weights for rows of 21 outputs in all":                func() (float32, error) { return nn.BinaryCrossEntropy{make([]float32, 0)}.Loss(y, target) },
 	} {
 		_, err := loss()
 		require.ErrorContains(t, err, "nn: "+want)

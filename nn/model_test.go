@@ -1,6 +1,7 @@
 package nn_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"unsafe"
@@ -85,12 +86,12 @@ func TestSequentialErrors(t *testing.T) {
 		{[]nn.Layer{nn.Linear(2, 3), nil}, "nn: layer 1 is nil"},
 		{[]nn.Layer{nn.Linear(0, 3)}, "nn: layer 0 (Linear): 0 features in, 3 out: want at least 1 of each"},
 		{[]nn.Layer{nn.ReLU(), nn.LinearNoBias(3, -1)}, "nn: layer 1 (Linear): 3 features in, -1 out: want at least 1 of each"},
-		{[]nn.Layer{nn.Linear(math.MinInt, 3)}, "nn: layer 0 (Linear): -9223372036854775808 features in, 3 out: want at least 1 of each"},
+		{[]nn.Layer{nn.Linear(math.MinInt, 3)}, fmt.Sprintf("nn: layer 0 (Linear): %d features in, 3 out: want at least 1 of each", math.MinInt)},
 		{[]nn.Layer{nn.Linear(64, 128), nn.ReLU(), nn.Linear(100, 10)}, "nn: layer 2 (Linear): takes 100 features, its input has shape [128]"},
 		{[]nn.Layer{nn.Tanh(), nn.Linear(4, 3), nn.Linear(4, 3)}, "nn: layer 2 (Linear): takes 4 features, its input has shape [3]"},
-		{[]nn.Layer{nn.Linear(1<<32, 1<<32)}, "nn: layer 0 (Linear): 4294967296 features in, 4294967296 out: more than 4294967296 weights"},
-		{[]nn.Layer{nn.Linear(math.MaxInt, math.MaxInt)}, "nn: layer 0 (Linear): 9223372036854775807 features in, 9223372036854775807 out: more than 4294967296 weights"},
-		{[]nn.Layer{nn.Linear(1<<16, 1<<15), nn.Linear(1<<15, 1<<16)}, "nn: the parameters need more than 4294967296 numbers of memory"},
+		{[]nn.Layer{nn.Linear(maxFloats, maxFloats)}, fmt.Sprintf("nn: layer 0 (Linear): %d features in, %[1]d out: more than %[1]d weights", maxFloats)},
+		{[]nn.Layer{nn.Linear(math.MaxInt, math.MaxInt)}, fmt.Sprintf("nn: layer 0 (Linear): %d features in, %[1]d out: more than %d weights", math.MaxInt, maxFloats)},
+		{[]nn.Layer{nn.Linear(1<<15, maxFloats>>15), nn.Linear(maxFloats>>15, 1<<15)}, "nn: the parameters need more than " + limit + " numbers of memory"},
 	} {
 		m, err := nn.NewSequential(c.layers...)
 		require.EqualError(t, err, c.err)

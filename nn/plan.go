@@ -73,14 +73,14 @@ func (p *plan) allocate() error {
 
 // forwarder and trainer plan one layer; its scratch is free after it.
 
-func (p *plan) forwarder(m module) forwarder {
+func (p *plan) forwarder(m passes) forwarder {
 	top := p.top
 	f := m.forwarder(p)
 	p.top = top
 	return f
 }
 
-func (p *plan) trainer(m module) trainer {
+func (p *plan) trainer(m passes) trainer {
 	top := p.top
 	t := m.trainer(p)
 	p.top = top

@@ -1,6 +1,10 @@
 package nn
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/adafisher-go/adafisher/kernels"
+)
 
 // A Predictor is what a forward pass alone writes: two buffers for activations,
 // sized once for its largest batch. It allocates nothing after that and serves
@@ -119,20 +123,25 @@ func (p *Predictor) PredictInto(dst, x []float32) error {
 	return nil
 }
 
-// Classify stores for each row of outputs the index of its largest score, the
-// first of equal ones; a NaN counts as largest. A row is one position of a
-// sample. x may have more samples than the predictor's batch.
+// Classify stores for each row of outputs the index of its largest score, as
+// [kernels.ArgMax] has it: the first of equal ones. A NaN is ignored, and the class of
+// a row of nothing else is -1. A row is one position of a sample. x may have more
+// samples than the predictor's batch, or none.
 //
-// It fails, and stores nothing, if x has another length than classes asks for, or
-// a token that the model has no embedding for.
+// It fails, and stores nothing, if x is not whole samples, classes has not room for
+// exactly one class a position of each, or x has a token that the model has no
+// embedding for.
 func (p *Predictor) Classify(classes []int, x []float32) error {
 	const call = "Classify"
 	if err := p.made(call); err != nil {
 		return err
 	}
 	in, scores, positions := p.model.In(), p.model.output.Features(), p.model.output.Positions()
-	if len(classes)%positions != 0 || len(x)/in != len(classes)/positions || len(x)%in != 0 {
-		return fmt.Errorf("nn: %s: an input of %d numbers for %d rows of %d features", call, len(x), len(classes), in)
+	if len(x)%in != 0 {
+		return fmt.Errorf("nn: %s: an input of %d numbers is not %s", call, len(x), p.model.samples())
+	}
+	if want := len(x) / in * positions; len(classes) != want {
+		return fmt.Errorf("nn: %s: room for %d classes: want %d, one for each row of scores", call, len(classes), want)
 	}
 	if err := p.model.checkTokens(call, x); err != nil {
 		return err
@@ -141,22 +150,9 @@ func (p *Predictor) Classify(classes []int, x []float32) error {
 		rows := min(p.batch, len(x)/in)
 		y := p.forward(x[:rows*in], rows)
 		for r := range rows * positions {
-			classes[r] = argMax(y[r*scores:][:scores])
+			classes[r] = kernels.ArgMax(y[r*scores:][:scores])
 		}
 		classes, x = classes[rows*positions:], x[rows*in:]
 	}
 	return nil
-}
-
-func argMax(y []float32) int {
-	best := 0
-	for i, v := range y {
-		if v != v {
-			return i
-		}
-		if v > y[best] {
-			best = i
-		}
-	}
-	return best
 }

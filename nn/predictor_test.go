@@ -1,6 +1,7 @@
 package nn_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -16,7 +17,7 @@ func TestPredictorErrors(t *testing.T) {
 	_, err := m.NewPredictor(0)
 	require.EqualError(t, err, "nn: NewPredictor: a batch of 0 rows: want at least 1")
 	_, err = m.NewPredictor(math.MaxInt)
-	require.EqualError(t, err, "nn: NewPredictor: a batch of 9223372036854775807 rows needs more than 4294967296 numbers of memory")
+	require.EqualError(t, err, fmt.Sprintf("nn: NewPredictor: a batch of %d rows needs more than %d numbers of memory", math.MaxInt, maxFloats))
 	_, err = new(nn.Model).NewPredictor(1)
 	require.EqualError(t, err, "nn: NewPredictor: the model has no layers")
 
@@ -40,7 +41,8 @@ func TestPredictorErrors(t *testing.T) {
 	for _, n := range []int{0, 3, 5, 7, 8, 9} {
 		require.Error(t, p.Classify(classes, make([]float32, n)), "%d numbers", n)
 	}
-	require.EqualError(t, p.Classify(classes, make([]float32, 9)), "nn: Classify: an input of 9 numbers for 2 rows of 3 features")
+	require.EqualError(t, p.Classify(classes, make([]float32, 9)), "nn: Classify: room for 2 classes: want 3, one for each row of scores")
+	require.EqualError(t, p.Classify(classes, make([]float32, 8)), "nn: Classify: an input of 8 numbers is not rows of 3 features")
 	require.Equal(t, []int{7, 7}, classes)
 	require.NoError(t, p.Classify(nil, nil))
 }
@@ -59,7 +61,7 @@ func TestClassify(t *testing.T) {
 		0, 0, nan,
 		-9, -8, -7,
 	}
-	want := []int{0, 1, 2, 0, 0, 0, 2}
+	want := []int{0, 1, 2, 0, 0, -1, 2}
 	for batch := 1; batch <= 8; batch++ {
 		p, err := m.NewPredictor(batch)
 		require.NoError(t, err)
@@ -71,12 +73,20 @@ func TestClassify(t *testing.T) {
 	// A NaN in one score alone.
 	m = sequential(t, nn.Linear(1, 3))
 	copy(m.Params()[0].Value, []float32{0, 0, 0})
-	copy(m.Params()[1].Value, []float32{5, nan, nan})
+	copy(m.Params()[1].Value, []float32{nan, 4, 5})
 	p, err := m.NewPredictor(1)
 	require.NoError(t, err)
 	classes := []int{0}
 	require.NoError(t, p.Classify(classes, []float32{1}))
-	require.Equal(t, []int{1}, classes)
+	require.Equal(t, []int{2}, classes)
+
+	// A row is one position of a sample.
+	p, err = model(t, nn.Shape{2, 3}, nn.Dropout(0)).NewPredictor(1)
+	require.NoError(t, err)
+	classes = make([]int, 4)
+	require.NoError(t, p.Classify(classes, []float32{0, 1, 0, 1, 0, 0, 0, 0, 1, 1, 1, 1}))
+	require.Equal(t, []int{1, 0, 2, 0}, classes)
+	require.EqualError(t, p.Classify(classes[:3], make([]float32, 12)), "nn: Classify: room for 3 classes: want 4, one for each row of scores")
 }
 
 func TestManyPredictorsOfOneModel(t *testing.T) {

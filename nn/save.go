@@ -21,7 +21,7 @@ func (m *Model) Save(path string) error {
 	return nil
 }
 
-// WriteSafetensors writes what [Model.Save] does to w.
+// WriteSafetensors writes what [Model.Save] does to w. It makes no copy of the weights.
 func (m *Model) WriteSafetensors(w io.Writer) error {
 	if err := m.made("WriteSafetensors"); err != nil {
 		return err
@@ -35,10 +35,11 @@ func (m *Model) WriteSafetensors(w io.Writer) error {
 // savedMetadata is what Python's libraries look for.
 var savedMetadata = map[string]string{"format": "pt"}
 
+// tensors returns the state, to be written from where it is.
 func (m *Model) tensors() []safetensors.Tensor {
 	var all []safetensors.Tensor
 	for _, e := range m.state() {
-		all = append(all, safetensors.New(e.name, e.data(), e.theirs()...))
+		all = append(all, safetensors.NewFunc(e.name, safetensors.F32, e.writeTo, e.theirs()...))
 	}
 	return all
 }

@@ -38,7 +38,7 @@ func (l sequence) build(b *builder, in Shape) (module, Shape, error) {
 
 type sequenceModule struct {
 	children []module
-	stages   []module // the same, some of them fused
+	stages   []passes // of the same, some of them fused
 	sizes    []int    // of a sample of each stage's output
 	start    int      // the first stage that has parameters, -1 without one
 }

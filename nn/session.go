@@ -168,9 +168,10 @@ func (s *Session) Random() (seed, forwards uint64) { return s.random.origin, s.r
 
 // Forward computes the outputs of x in training: batch normalisation takes the
 // moments of the batch, dropout drops. For predictions take a [Predictor], and for
-// their loss [CrossEntropy.Loss], [MSE] or [BinaryCrossEntropy.Loss]. x is row-major with In numbers a row and between [Model.MinBatch], 1
-// for most models, and the session's batch of rows. The result has Out numbers a row;
-// it belongs to the session, until its next Forward.
+// their loss [CrossEntropy.Loss], [MSE] or [BinaryCrossEntropy.Loss]. x is row-major
+// with In numbers a row and between [Model.MinBatch], 1 for most models, and the
+// session's batch of rows. The result has Out numbers a row; it belongs to the
+// session, until its next Forward.
 //
 // The session keeps x, for Backward: it must not change until then, nor be a
 // slice that the session returned. A NaN in x gives NaN, not an error; a token
@@ -260,8 +261,8 @@ func (s *Session) CollectInputGradient(on bool) {
 //
 // Several losses with a Backward each may follow one Forward; it fails if none
 // was computed since the last Forward or Backward. The first of them moves the
-// running averages of batch normalisation, unless one would not be finite. Between Forward and Backward
-// neither the input nor the parameters may change.
+// running averages of batch normalisation, unless one would not be finite. Between
+// Forward and Backward neither the input nor the parameters may change.
 func (s *Session) Backward() (*kron.Pass, error) {
 	if err := s.made("Backward"); err != nil {
 		return nil, err

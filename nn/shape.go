@@ -17,11 +17,16 @@ func (s Shape) Size() int {
 	return n
 }
 
-// Features returns the last dimension.
-func (s Shape) Features() int { return s[len(s)-1] }
+// Features returns the last dimension, 0 of an empty shape.
+func (s Shape) Features() int {
+	if len(s) == 0 {
+		return 0
+	}
+	return s[len(s)-1]
+}
 
-// Positions returns the product of all dimensions but the last.
-func (s Shape) Positions() int { return s[:len(s)-1].Size() }
+// Positions returns the product of all dimensions but the last, 1 where there is none.
+func (s Shape) Positions() int { return s[:max(1, len(s))-1].Size() }
 
 // withFeatures returns s with another last dimension.
 func (s Shape) withFeatures(n int) Shape {

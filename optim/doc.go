@@ -108,12 +108,12 @@
 // weight, moment, factor or counter has changed, nor has the pass.
 //
 // A step can't overflow either, as long as the weights are below 1e15 (in SGD, Lion
-// and AdaFisher 1e24; Calibrated measures its steps, and refuses those). For that, gradients beyond this magnitude are refused as
-// infinite ones are, unless ClipNorm brings them down, and so is a learning rate that
-// could carry a weight out of float32. The weights themselves aren't checked: that
-// would cost as much as checking the gradients, and weights of this size have long
-// been useless. Adagrad's sum of squares only grows: it would take thousands of
-// gradients of 1e15.
+// and AdaFisher 1e24; Calibrated measures its steps, and refuses those). For that,
+// gradients beyond this magnitude are refused as infinite ones are, unless ClipNorm
+// brings them down, and so is a learning rate that could carry a weight out of
+// float32. The weights themselves aren't checked: that would cost as much as checking
+// the gradients, and weights of this size have long been useless. Adagrad's sum of
+// squares only grows: it would take thousands of gradients of 1e15.
 //
 // Optimizers and averages come from their constructors. Their zero values are not
 // usable: methods that return an error say so, and others may panic, as do those of a
@@ -123,7 +123,8 @@
 //
 // Scalars are float64 in the configuration, combined in float64, and rounded to
 // float32 once; each parameter is then one pass over memory, one call of a fused
-// kernel, but for rules that must measure first. Steps repeat bit for bit on every machine, for any number of workers in
-// SetPool, and after [State] has been saved and restored. Nothing is allocated in a
-// step. One goroutine uses an optimizer at a time.
+// kernel, but for rules that must measure first. Steps repeat bit for bit on every
+// machine, for any number of workers in SetPool, and after [State] has been saved and
+// restored. Nothing is allocated in a step. One goroutine uses an optimizer at a
+// time.
 package optim

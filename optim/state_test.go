@@ -160,9 +160,9 @@ func TestRestoreTellsStatesApart(t *testing.T) {
 		state := on(r).State()
 		forms[form(state)] = state
 	}
-	// Calibrated in four forms, AdaFisher(W) in three variants, SGD with momentum or not, Adam(W) with AMSGrad
-	// or not, Adagrad, RMSprop in four forms, Lion, Muon with a matrix under AdamW or
-	// not.
+	// Calibrated in four forms, AdaFisher(W) in three variants, SGD with momentum or
+	// not, Adam(W) with AMSGrad or not, Adagrad, RMSprop in four forms, Lion, Muon
+	// with a matrix under AdamW or not.
 	require.Len(t, forms, 4+6+2+4+1+4+1+2)
 	for _, r := range rules() {
 		opt := on(r)

@@ -1,7 +1,7 @@
 // Package roof measures what one core of a machine can do at most: how fast it
 // moves memory in each of the patterns that kernels have, and how fast it
-// multiplies and adds, divides, and takes roots. A kernel at the roof of its pattern has nothing left to
-// gain but from moving less.
+// multiplies and adds, divides, and takes roots. A kernel at the roof of its pattern
+// has nothing left to gain but from moving less.
 //
 // The loops use AVX-512, AVX2 or NEON, whatever the machine has.
 package roof
@@ -71,9 +71,9 @@ type streams [4]*float32
 
 // Run walks over the streams, in the order of the pattern's list, a number of
 // times, with vectors of a kind that Vectors lists; near the processor the widest
-// are not always the fastest. Write stores zeros, Copy x; Combine stores the bitwise or of x and y;
-// what is both read and written becomes the bitwise or of itself and the streams
-// that are only read. It panics unless there are Streams of one length, a
+// are not always the fastest. Write stores zeros, Copy x; Combine stores the bitwise
+// or of x and y; what is both read and written becomes the bitwise or of itself and
+// the streams that are only read. It panics unless there are Streams of one length, a
 // multiple of 128, and on a machine without loops.
 func (p Pattern) Run(vectors string, times int, s ...[]float32) {
 	if len(s) != p.Streams() {

@@ -121,7 +121,8 @@ func (s *service) fail(w http.ResponseWriter, err error) int {
 	return r.status
 }
 
-// answer writes v as JSON. An error is that the client has gone.
+// answer writes v as JSON. An error is that v has none, and nothing is written; whether
+// the client has gone is not its business.
 func answer(w http.ResponseWriter, status int, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -223,7 +224,7 @@ func (p *scratchPool) put(s *scratch) { p.pool.Put(s) }
 
 func (s *service) predict(w http.ResponseWriter, body []byte) error {
 	var request api.Predict
-	if err := api.Read(bytes.NewReader(body), &request); err != nil {
+	if err := api.Read(body, &request); err != nil {
 		return refuse(http.StatusBadRequest, "malformed", "%v", err)
 	}
 	inputs, err := request.All()
@@ -260,7 +261,7 @@ func (s *service) predict(w http.ResponseWriter, body []byte) error {
 
 func (s *service) teach(w http.ResponseWriter, body []byte) error {
 	var request api.Learn
-	if err := api.Read(bytes.NewReader(body), &request); err != nil {
+	if err := api.Read(body, &request); err != nil {
 		return refuse(http.StatusBadRequest, "malformed", "%v", err)
 	}
 	examples, err := request.All()
@@ -275,10 +276,11 @@ func (s *service) teach(w http.ResponseWriter, body []byte) error {
 		if err == nil {
 			continue
 		}
-		refused := refuse(http.StatusUnprocessableEntity, "bad_example", "example %d: %v", i, err)
+		place := request.Place(i)
+		refused := refuse(http.StatusUnprocessableEntity, "bad_example", "%s%v", place, s.wrongWith(e, err))
 		switch {
 		case errors.Is(err, serve.ErrFull):
-			refused = refuse(http.StatusTooManyRequests, "queue_full", "example %d: %d others wait to be learnt", i, s.queue)
+			refused = refuse(http.StatusTooManyRequests, "queue_full", "%s%d others wait to be learnt", place, s.queue)
 		case errors.Is(err, serve.ErrStopped):
 			refused = refuse(http.StatusServiceUnavailable, "stopping", "the service is shutting down")
 		}
@@ -286,6 +288,17 @@ func (s *service) teach(w http.ResponseWriter, body []byte) error {
 		return refused
 	}
 	return answer(w, http.StatusAccepted, api.Accepted{Accepted: len(examples)})
+}
+
+// wrongWith says for a client why the learner refused an example.
+func (s *service) wrongWith(e api.Example, err error) string {
+	switch in, classes := s.model.In(), s.model.Out(); {
+	case len(e.Input) != in:
+		return fmt.Sprintf(`"input" has %d numbers: want %d`, len(e.Input), in)
+	case *e.Label < 0 || *e.Label >= classes:
+		return fmt.Sprintf(`"label" is %d: want an integer from 0 to %d`, *e.Label, classes-1)
+	}
+	return err.Error()
 }
 
 func (s *service) describe(w http.ResponseWriter, _ *http.Request) error {

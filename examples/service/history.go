@@ -97,7 +97,7 @@ type latencies struct{ buckets [buckets]atomic.Uint64 }
 const buckets = 8 * 28 // up to two minutes
 
 func bucketOf(d time.Duration) int {
-	us := max(0, uint64(d.Microseconds()))
+	us := uint64(max(0, d.Microseconds()))
 	if us < 8 {
 		return int(us)
 	}

@@ -83,6 +83,9 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 	if *queue < *batch {
 		return f.Invalid("queue", "at least as many as a training step takes (-batch)")
 	}
+	if _, port, err := net.SplitHostPort(*listen); err != nil || !isPort(port) {
+		return f.Invalid("listen", "a host and a port, as 127.0.0.1:8080")
+	}
 	var handler slog.Handler = slog.NewTextHandler(stderr, nil)
 	if *format == "json" {
 		handler = slog.NewJSONHandler(stderr, nil)
@@ -118,6 +121,11 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 		s.demo = *rate
 	}
 	return s.serve(ctx, listener)
+}
+
+func isPort(name string) bool {
+	_, err := net.LookupPort("tcp", name)
+	return err == nil
 }
 
 // watch follows a connection.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/adafisher-go/adafisher/examples/internal/cli"
 	"github.com/adafisher-go/adafisher/examples/service/api"
 	"github.com/adafisher-go/adafisher/kernels"
 )
@@ -114,21 +115,21 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"POST", "/v1/predict", "", "", 400, "malformed", "the JSON text ends too early"},
 		{"POST", "/v1/predict", "", "{", 400, "malformed", "the JSON text ends too early"},
-		{"POST", "/v1/predict", "", "[]", 400, "malformed", "cannot unmarshal array"},
+		{"POST", "/v1/predict", "", "[]", 400, "malformed", "the value is list: want an object"},
 		{"POST", "/v1/predict", "", "null", 400, "malformed", "want \"input\""},
 		{"POST", "/v1/predict", "", "{}", 400, "malformed", "want \"input\", a list of numbers, or"},
 		{"POST", "/v1/predict", "", `{"inputs": []}`, 400, "malformed", "want \"input\""},
-		{"POST", "/v1/predict", "", `{"input": null}`, 400, "malformed", ""},
-		{"POST", "/v1/predict", "", `{"inputs": [null]}`, 400, "malformed", "want a list of numbers"},
-		{"POST", "/v1/predict", "", `{"input": [1, null]}`, 400, "malformed", `number 1 is "null": want a number`},
+		{"POST", "/v1/predict", "", `{"input": null}`, 400, "malformed", `"input": want a list of numbers`},
+		{"POST", "/v1/predict", "", `{"inputs": [[1], null]}`, 400, "malformed", "input 1: want a list of numbers"},
+		{"POST", "/v1/predict", "", `{"input": [1, null]}`, 400, "malformed", `"input": number 1 is "null": want a number`},
 		{"POST", "/v1/predict", "", `{"input": ["1"]}`, 400, "malformed", `want a number`},
 		{"POST", "/v1/predict", "", `{"input": [[1]]}`, 400, "malformed", "want a number"},
 		{"POST", "/v1/predict", "", `{"input": [NaN]}`, 400, "malformed", "invalid character 'N'"},
 		{"POST", "/v1/predict", "", `{"input": [1e39]}`, 400, "malformed", "want a number that float32 has room for"},
 		{"POST", "/v1/predict", "", `{"input": [1], "inputs": [[1]]}`, 400, "malformed", "both"},
-		{"POST", "/v1/predict", "", `{"input": [1], "admin": true}`, 400, "malformed", `unknown field "admin"`},
+		{"POST", "/v1/predict", "", `{"input": [1], "admin": true}`, 400, "malformed", `there is no member "admin"`},
 		{"POST", "/v1/predict", "", `{"input": [1]} {}`, 400, "malformed", "there is more after the JSON value"},
-		{"POST", "/v1/predict", "", `{"input": [1]}x`, 400, "malformed", "invalid character"},
+		{"POST", "/v1/predict", "", `{"input": [1]}x`, 400, "malformed", "there is more after the JSON value"},
 		{"POST", "/v1/predict", "", `{"input": [1, 2]}`, 422, "wrong_shape", "input 0 has 2 numbers: want 64"},
 		{"POST", "/v1/predict", "", `{"input": []}`, 422, "wrong_shape", "input 0 has 0 numbers: want 64"},
 		{"POST", "/v1/predict", "", `{"input": ` + image("3e38") + `}`, 200, "", ""},
@@ -155,13 +156,16 @@ func TestRefusals(t *testing.T) {
 		{"POST", "/v1/learn", secret, `{"input": ` + image("0") + `, "label": 1}`, 401, "unauthorized", ""},
 		{"POST", "/v1/learn", "Bearer ", `{}`, 401, "unauthorized", ""},
 		{"POST", "/v1/learn", bearer, `{}`, 400, "malformed", "want \"input\" and \"label\""},
-		{"POST", "/v1/learn", bearer, `{"label": 1}`, 422, "bad_example", "an input of 0 numbers: want 64"},
-		{"POST", "/v1/learn", bearer, `{"input": ` + image("0") + `}`, 400, "malformed", "example 0 has no label"},
-		{"POST", "/v1/learn", bearer, `{"input": ` + image("0") + `, "label": null}`, 400, "malformed", "example 0 has no label"},
-		{"POST", "/v1/learn", bearer, `{"input": ` + image("0") + `, "label": 1.5}`, 400, "malformed", "cannot unmarshal number 1.5"},
-		{"POST", "/v1/learn", bearer, `{"input": ` + image("0") + `, "label": 10}`, 422, "bad_example", "example 0: serve: Learn: label 0 is 10: want 0 to 9"},
-		{"POST", "/v1/learn", bearer, `{"input": ` + image("0") + `, "label": -100}`, 422, "bad_example", "all labels are Ignore"},
+		{"POST", "/v1/learn", bearer, `{"label": 1}`, 422, "bad_example", `"input" has 0 numbers: want 64`},
+		{"POST", "/v1/learn", bearer, `{"input": ` + image("0") + `}`, 400, "malformed", `"label" is missing: want an integer, the class of the input`},
+		{"POST", "/v1/learn", bearer, `{"input": ` + image("0") + `, "label": null}`, 400, "malformed", `"label" is missing: want an integer, the class of the input`},
+		{"POST", "/v1/learn", bearer, `{"input": ` + image("0") + `, "label": 1.5}`, 400, "malformed", `"label" is number 1.5: want an integer`},
+		{"POST", "/v1/learn", bearer, `{"input": ` + image("0") + `, "label": 10}`, 422, "bad_example", `"label" is 10: want an integer from 0 to 9`},
+		{"POST", "/v1/learn", bearer, `{"input": ` + image("0") + `, "label": -100}`, 422, "bad_example", `"label" is -100: want an integer from 0 to 9`},
 		{"POST", "/v1/learn", bearer, `{"input": [1], "label": 1, "examples": []}`, 400, "malformed", "both"},
+		{"POST", "/v1/learn", bearer, `{"examples": [{"input": ` + image("0") + `, "label": 11}, {"input": ` + image("0") + `, "label": 1}]}`, 422, "bad_example", `example 0: "label" is 11: want an integer from 0 to 9`},
+		{"POST", "/v1/learn", bearer, `{"examples": [{"input": [1, 2], "label": 1}]}`, 422, "bad_example", `example 0: "input" has 2 numbers: want 64`},
+		{"POST", "/v1/learn", bearer, `{"examples": [{"input": [1], "label": 1}, {"input": [1]}]}`, 400, "malformed", `example 1: "label" is missing: want an integer`},
 	} {
 		what := c.method + " " + c.path + " " + c.body[:min(len(c.body), 80)]
 		status, body := send(t, server, c.method, c.path, c.token, c.body)
@@ -488,12 +492,15 @@ func TestRunErrors(t *testing.T) {
 		"-rate 0":                "want an integer from 1 to 100000",
 		"-queue 10":              `invalid value "10" for flag -queue: want at least as many as a training step takes (-batch)`,
 		"-listen 256.0.0.1:1":    "256.0.0.1",
+		"-listen foo":            `invalid value "foo" for flag -listen: want a host and a port, as 127.0.0.1:8080`,
+		"-listen :70000":         `invalid value ":70000" for flag -listen: want a host and a port`,
 		"-listen 127.0.0.1:9 -x": "flag provided but not defined: -x",
 		"more":                   `unexpected argument "more"`,
 	} {
 		err := run(t.Context(), strings.Fields(args), "", io.Discard, io.Discard)
 		require.ErrorContains(t, err, want)
 		require.NotContains(t, err.Error(), "\n")
+		require.Equal(t, strings.Contains(args, "256"), cli.Status(err) != 2, args)
 	}
 	var usage strings.Builder
 	require.NoError(t, run(t.Context(), []string{"-help"}, "", &usage, io.Discard))

@@ -5,7 +5,7 @@ import (
 	"math"
 	"math/bits"
 
-	"github.com/adafisher-go/adafisher/nn/internal/splitmix"
+	"github.com/adafisher-go/adafisher/internal/splitmix"
 )
 
 // A Transform changes images, at random or always in the same way. [Flip],

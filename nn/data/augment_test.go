@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/adafisher-go/adafisher/nn/internal/splitmix"
+	"github.com/adafisher-go/adafisher/internal/splitmix"
 )
 
 // An image as its definition has it: pixel (y, x, c), 0 outside.

@@ -4,7 +4,8 @@
 //
 //	train, test, err := data.FashionMNIST("")
 //	mean, std := train.MeanStd()
-//	augmented, err := train.Transform(seed, data.Crop{Padding: 2}, data.Flip{}, data.Normalize{Mean: mean, Std: std})
+//	augmented, err := train.Transform(seed,
+//		data.Crop{Padding: 2}, data.Flip{}, data.Normalize{Mean: mean, Std: std})
 //	loader, err := data.NewLoader(augmented, 64, seed)
 //	for b := range loader.Len() {
 //		x, labels, err := loader.Batch(epoch, b)

@@ -8,6 +8,8 @@ import (
 	"math/bits"
 	"slices"
 	"strconv"
+
+	"github.com/adafisher-go/adafisher/nn/internal/exact"
 )
 
 // A Tensor is a named array of a [File] or one to be written. To write it under
@@ -124,29 +126,10 @@ func (t Tensor) WriteTo(w io.Writer) (int64, error) {
 	if err := t.check(); err != nil {
 		return 0, err
 	}
-	c := counter{w: w, left: t.data.size()}
-	err := t.data.writeTo(&c)
-	if err == nil && c.left != 0 {
-		err = fmt.Errorf("its function wrote %d bytes: want %d", t.data.size()-c.left, t.data.size())
-	}
+	n, err := exact.Write(w, t.data.size(), t.data.writeTo)
 	if err != nil {
 		err = t.error(err)
 	}
-	return t.data.size() - c.left, err
-}
-
-// counter passes on at most the bytes that are left.
-type counter struct {
-	w    io.Writer
-	left int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	if int64(len(p)) > c.left {
-		return 0, fmt.Errorf("its function writes more than the %d bytes left", c.left)
-	}
-	n, err := c.w.Write(p)
-	c.left -= int64(n)
 	return n, err
 }
 

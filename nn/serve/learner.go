@@ -178,9 +178,23 @@ func newLearner(p *Predictor, m *nn.Model, opt Optimizer, c LearnerConfig) (*Lea
 	case p.made("") != nil || m == nil || opt == nil:
 		return nil, errors.New("want a predictor, a model and an optimizer")
 	case c.Loss != CrossEntropy && c.Loss != SquaredError:
-		return nil, fmt.Errorf("unknown loss %d", c.Loss)
-	case c.Batch < 0 || c.Queue < 0 || c.PublishSteps < 0 || c.Wait < 0 || c.PublishEvery < 0 || c.SaveEvery < 0:
-		return nil, errors.New("a batch, queue or time below 0: want 0 or more")
+		return nil, fmt.Errorf("loss %d: want CrossEntropy (%d) or SquaredError (%d)", c.Loss, CrossEntropy, SquaredError)
+	}
+	for _, field := range []struct {
+		name  string
+		value any
+		ok    bool
+	}{
+		{"Batch", c.Batch, c.Batch >= 0},
+		{"Wait", c.Wait, c.Wait >= 0},
+		{"Queue", c.Queue, c.Queue >= 0},
+		{"PublishSteps", c.PublishSteps, c.PublishSteps >= 0},
+		{"PublishEvery", c.PublishEvery, c.PublishEvery >= 0},
+		{"SaveEvery", c.SaveEvery, c.SaveEvery >= 0},
+	} {
+		if !field.ok {
+			return nil, fmt.Errorf("%s is %v: want 0 or more", field.name, field.value)
+		}
 	}
 	if err := p.accepts(m); err != nil {
 		return nil, err

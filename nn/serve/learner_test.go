@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -548,16 +549,27 @@ func TestLearnerErrors(t *testing.T) {
 		"the optimizer is of another model: 0.weight is not among its parameters": func() (*serve.Learner, error) {
 			return serve.NewLearner(p, m, adaFisher(t, other), serve.LearnerConfig{})
 		},
-		"unknown loss 7": func() (*serve.Learner, error) { return serve.NewLearner(p, m, opt, serve.LearnerConfig{Loss: 7}) },
-		"a batch, queue or time below 0: want 0 or more": func() (*serve.Learner, error) { return serve.NewLearner(p, m, opt, serve.LearnerConfig{Wait: -1}) },
+		"loss 7: want CrossEntropy (0) or SquaredError (1)": func() (*serve.Learner, error) { return serve.NewLearner(p, m, opt, serve.LearnerConfig{Loss: 7}) },
+		"Batch is -1: want 0 or more":                       func() (*serve.Learner, error) { return serve.NewLearner(p, m, opt, serve.LearnerConfig{Batch: -1}) },
+		"Wait is -1ns: want 0 or more":                      func() (*serve.Learner, error) { return serve.NewLearner(p, m, opt, serve.LearnerConfig{Wait: -1}) },
+		"Queue is -2: want 0 or more":                       func() (*serve.Learner, error) { return serve.NewLearner(p, m, opt, serve.LearnerConfig{Queue: -2}) },
+		"PublishSteps is -3: want 0 or more": func() (*serve.Learner, error) {
+			return serve.NewLearner(p, m, opt, serve.LearnerConfig{PublishSteps: -3})
+		},
+		"PublishEvery is -1s: want 0 or more": func() (*serve.Learner, error) {
+			return serve.NewLearner(p, m, opt, serve.LearnerConfig{PublishEvery: -time.Second})
+		},
+		"SaveEvery is -1s: want 0 or more": func() (*serve.Learner, error) {
+			return serve.NewLearner(p, m, opt, serve.LearnerConfig{SaveEvery: -time.Second})
+		},
 		"queue of 5 examples for batches of 6: want as many at least": func() (*serve.Learner, error) {
 			return serve.NewLearner(p, m, opt, serve.LearnerConfig{Batch: 6, Queue: 5})
 		},
 		"validation: nn: CheckInput: an input of 3 numbers is not rows of": func() (*serve.Learner, error) {
 			return withValidation(p, m, opt, serve.Validation{X: []float32{1, 2, 3}})
 		},
-		"a queue of 1125899906842624 examples needs more than 17179869184 bytes": func() (*serve.Learner, error) {
-			return serve.NewLearner(p, m, opt, serve.LearnerConfig{Queue: 1 << 50})
+		fmt.Sprintf("a queue of %d examples needs more than %d bytes", math.MaxInt, min(16<<30, math.MaxInt/2)): func() (*serve.Learner, error) {
+			return serve.NewLearner(p, m, opt, serve.LearnerConfig{Queue: math.MaxInt})
 		},
 		"validation: 0 labels for 1 examples: want 1": func() (*serve.Learner, error) { return withValidation(p, m, opt, serve.Validation{X: []float32{1, 2}}) },
 		"validation: 1 labels for 2 examples: want 2": func() (*serve.Learner, error) {

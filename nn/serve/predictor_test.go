@@ -1,6 +1,7 @@
 package serve_test
 
 import (
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -168,11 +169,11 @@ func TestCopyTo(t *testing.T) {
 func TestPredictorErrors(t *testing.T) {
 	m, x := mixed(t)
 	for want, c := range map[string]serve.PredictorConfig{
-		"serve: NewPredictor: batch of -1 rows, 0 sessions: want 0 or more":                                     {Batch: -1},
-		"serve: NewPredictor: batch of 0 rows, -2 sessions: want 0 or more":                                     {Sessions: -2},
-		"serve: NewPredictor: 1125899906842624 sessions: want at most 65536":                                    {Sessions: 1 << 50},
-		"serve: NewPredictor: version 18446744073709551615: want at most 2^63":                                  {Version: math.MaxUint64},
-		"serve: NewPredictor: nn: NewPredictor: a batch of 9223372036854775807 rows needs more than 4294967296": {Batch: math.MaxInt},
+		"serve: NewPredictor: batch of -1 rows, 0 sessions: want 0 or more":                                   {Batch: -1},
+		"serve: NewPredictor: batch of 0 rows, -2 sessions: want 0 or more":                                   {Sessions: -2},
+		"serve: NewPredictor: 1073741824 sessions: want at most 65536":                                        {Sessions: 1 << 30},
+		"serve: NewPredictor: version 18446744073709551615: want at most 2^63":                                {Version: math.MaxUint64},
+		fmt.Sprintf("serve: NewPredictor: nn: NewPredictor: a batch of %d rows needs more than", math.MaxInt): {Batch: math.MaxInt},
 	} {
 		_, err := serve.NewPredictor(m, c)
 		require.ErrorContains(t, err, want)

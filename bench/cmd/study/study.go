@@ -85,8 +85,8 @@ func (s *study) takePart(t task) []rule {
 
 // all does what is missing of the tasks: costs, trials and the final runs with the
 // best rates of each, then the ablations, and then robustness, which takes as long as
-// all of these. After each of them it calls done. A task whose data is not installed is left out, with a
-// line that says so.
+// all of these. After each of them it calls done. A task whose data is not installed
+// is left out, with a line that says so.
 func (s *study) all(ctx context.Context, tasks []task, done func() error) error {
 	for _, stages := range [][]stage{
 		{{"learning rates", s.trialKeys}, {"final runs", s.finalKeys}},

@@ -18,8 +18,8 @@ import (
 // samples; the runs with other seeds, from 1 on, do.
 const trialSeed = 0
 
-// run trains as the key says, and measures at so many points. A training that fails, or whose loss is no number, is
-// a result; an error is something else.
+// run trains as the key says, and measures at so many points. A training that fails,
+// or whose loss is no number, is a result; an error is something else.
 func run(ctx context.Context, t task, w workload, k key, points int) (*line, error) {
 	r, err := ruleNamed(k.Optimizer)
 	if err != nil {

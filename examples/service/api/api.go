@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -73,10 +75,18 @@ func (l Learn) All() ([]Example, error) {
 	}
 	for i, e := range all {
 		if e.Label == nil {
-			return nil, fmt.Errorf("example %d has no label", i)
+			return nil, fmt.Errorf(`%s"label" is missing: want an integer, the class of the input`, l.Place(i))
 		}
 	}
 	return all, nil
+}
+
+// Place says in an error which example is meant: nothing where there is but one.
+func (l Learn) Place(i int) string {
+	if l.Examples == nil {
+		return ""
+	}
+	return fmt.Sprintf("example %d: ", i)
 }
 
 // VersionHeader has the number of the version that GET /v1/weights answers with,
@@ -190,21 +200,77 @@ func (v *Vector) UnmarshalJSON(b []byte) error {
 }
 
 // Read reads one JSON value of the given type, and nothing but it. Members that
-// the type doesn't have are errors.
-func Read(r io.Reader, v any) error {
-	d := json.NewDecoder(r)
+// the type doesn't have are errors. Errors say in which part of the value they are, in
+// words for a client.
+func Read(text []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return errors.New("the JSON text ends too early")
+		if part := partOf(text); part != nil {
+			return part
 		}
-		return err
+		return inWords(err)
 	}
-	switch _, err := d.Token(); {
-	case err == nil:
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("there is more after the JSON value")
-	case !errors.Is(err, io.EOF):
-		return err
 	}
 	return nil
+}
+
+// partOf returns what is wrong with the first part of a request that is wrong by itself,
+// nil if there is none.
+func partOf(text []byte) error {
+	var parts struct {
+		Input            json.RawMessage
+		Inputs, Examples []json.RawMessage
+	}
+	if json.Unmarshal(text, &parts) != nil {
+		return nil
+	}
+	if parts.Input != nil {
+		if err := new(Vector).UnmarshalJSON(parts.Input); err != nil {
+			return fmt.Errorf(`"input": %w`, err)
+		}
+	}
+	for i, part := range parts.Inputs {
+		if err := new(Vector).UnmarshalJSON(part); err != nil {
+			return fmt.Errorf("input %d: %w", i, err)
+		}
+	}
+	for i, part := range parts.Examples {
+		if err := Read(part, new(Example)); err != nil {
+			return fmt.Errorf("example %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// inWords returns an error of encoding/json as a client, who doesn't know Go, can
+// understand it.
+func inWords(err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	member, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
+	switch {
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the JSON text ends too early")
+	case errors.As(err, &syntax):
+		return fmt.Errorf("it is not JSON: byte %d: %w", syntax.Offset, err)
+	case unknown:
+		return fmt.Errorf("there is no member %s", member)
+	case errors.As(err, &kind):
+		what := "the value"
+		if kind.Field != "" {
+			what = strconv.Quote(kind.Field)
+		}
+		want := "an object"
+		switch kind.Type.Kind() {
+		case reflect.Int:
+			want = "an integer"
+		case reflect.Slice:
+			want = "a list"
+		}
+		return fmt.Errorf("%s is %.40s: want %s", what, strings.Replace(kind.Value, "array", "list", 1), want)
+	}
+	return err
 }

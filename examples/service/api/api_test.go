@@ -36,17 +36,53 @@ func FuzzVector(f *testing.F) {
 
 func TestRead(t *testing.T) {
 	var l Learn
-	require.NoError(t, Read(strings.NewReader(` {"input": [1], "label": 2} `), &l))
+	require.NoError(t, Read([]byte(` {"input": [1], "label": 2} `), &l))
 	all, err := l.All()
 	require.NoError(t, err)
 	require.Equal(t, Vector{1}, all[0].Input)
 	require.Equal(t, 2, *all[0].Label)
 	for text, want := range map[string]string{
-		"":                 "ends too early",
-		`{"input": [1]`:    "ends too early",
-		`{"input": [1]} 1`: "more after",
-		`{"inptu": [1]}`:   "unknown field",
+		"":                 "the JSON text ends too early",
+		`{"input": [1]`:    "the JSON text ends too early",
+		`{"input": [1]} 1`: "there is more after the JSON value",
+		`{"input": [1]} x`: "there is more after the JSON value",
+		`{"input": [x]}`:   "it is not JSON: byte 12: invalid character 'x' looking for beginning of value",
+		`{"inptu": [1]}`:   `there is no member "inptu"`,
+		`[]`:               "the value is list: want an object",
+		`3`:                "the value is number: want an object",
+
+		`{"input": [1], "label": 1.5}`:  `"label" is number 1.5: want an integer`,
+		`{"input": [1], "label": 1e30}`: `"label" is number 1e30: want an integer`,
+		`{"input": [1], "label": "3"}`:  `"label" is string: want an integer`,
+		`{"input": [1], "label": [3]}`:  `"label" is list: want an integer`,
+		`{"input": 1, "label": 3}`:      `"input": want a list of numbers`,
+		`{"input": [1, null]}`:          `"input": number 1 is "null": want a number`,
+		`{"inputs": [[1], null]}`:       "input 1: want a list of numbers",
+		`{"inputs": [[1], [2, "3"]]}`:   `input 1: number 1 is "\"3\"": want a number`,
+		`{"inputs": [[1e39]]}`:          `input 0: number 0 is "1e39": want a number that float32 has room for`,
+		`{"examples": 3}`:               `"examples" is number: want a list`,
+		`{"examples": [3]}`:             "example 0: the value is number: want an object",
+
+		`{"examples": [{"input": [1], "label": 1}, {"input": null, "label": 2}]}`: `example 1: "input": want a list of numbers`,
+		`{"examples": [{"input": [1], "label": 1.5}]}`:                            `example 0: "label" is number 1.5: want an integer`,
+		`{"examples": [{"input": [1], "lable": 1}]}`:                              `example 0: there is no member "lable"`,
 	} {
-		require.ErrorContains(t, Read(strings.NewReader(text), &l), want)
+		v := any(new(Learn))
+		if strings.Contains(text, "inputs") {
+			v = new(Predict)
+		}
+		require.EqualError(t, Read([]byte(text), v), want, text)
+	}
+}
+
+func TestAll(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"input": [1]}`: `"label" is missing: want an integer, the class of the input`,
+		`{"examples": [{"input": [1], "label": 1}, {"input": [1], "label": null}]}`: `example 1: "label" is missing: want an integer, the class of the input`,
+	} {
+		var l Learn
+		require.NoError(t, Read([]byte(text), &l))
+		_, err := l.All()
+		require.EqualError(t, err, want)
 	}
 }

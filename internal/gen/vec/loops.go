@@ -364,10 +364,10 @@ type ColumnSum struct {
 
 // ColumnSums describes sums over the rows of matrices: for each column and each
 // sum one chain of Next from +0 over the rows, which is stored in Dst, or added to
-// it when the argument add is 1; when add is 2 the chain goes on from Dst. The matrices mats have one distance of rows,
-// the argument stride in elements. rows are vectors with one element a row, for
-// Row; cols have one a column, for Column. Up to most vectors of columns stay in
-// registers over all rows.
+// it when the argument add is 1; when add is 2 the chain goes on from Dst. The
+// matrices mats have one distance of rows, the argument stride in elements. rows are
+// vectors with one element a row, for Row; cols have one a column, for Column. Up to
+// most vectors of columns stay in registers over all rows.
 func (k *Kernel) ColumnSums(most int, mats, rows, cols []*Slice, sums ...ColumnSum) {
 	n := k.length("n", sums[0].Dst.Name)
 	count, stride, add := k.Int("rows"), k.Int("stride"), k.Int("add")

@@ -2,6 +2,7 @@ package vec_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -199,7 +200,7 @@ func (m *machine) Remainder(d vec.GP, n int) { m.do(func() { m.integers[d] &= n 
 func (m *machine) Partial(n vec.GP, r vec.Reg, spare vec.GP) {
 	m.mask = r
 	m.do(func() {
-		m.integers[spare] = 1 << 40
+		m.integers[spare] = math.MaxInt / 2
 		count := m.integers[n]
 		if count < 0 || count >= m.lanes {
 			panic(fmt.Sprintf("partial vector of %d elements", count))

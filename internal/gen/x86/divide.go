@@ -16,7 +16,8 @@ import (
 // bits: it is proved for every pair of significands within the estimate's bound
 // of 2^-14, except for results of which a bit test finds every candidate. A
 // vector with such a lane, with a divisor outside [2^-20, 1], with an infinity or a
-// NaN, is done again by the divider. The powers of two keep the residuals above the subnormal range.
+// NaN, is done again by the divider. The powers of two keep the residuals above the
+// subnormal range.
 
 const (
 	newtonQuotients = 3 // every third quotient is an estimate's

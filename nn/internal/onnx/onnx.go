@@ -9,6 +9,8 @@ import (
 	"io"
 	"math"
 	"unicode/utf8"
+
+	"github.com/adafisher-go/adafisher/nn/internal/exact"
 )
 
 const (
@@ -200,8 +202,7 @@ func (t Tensor) encode() (m message) {
 	m.varint(2, uint64(t.Type))
 	m.string(8, t.Name)
 	m.stream(9, size, func(w io.Writer) error {
-		err := t.Put(w)
-		if err != nil {
+		if _, err := exact.Write(w, size, t.Put); err != nil {
 			return fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
 		return nil

@@ -58,8 +58,8 @@ func TestWriteErrors(t *testing.T) {
 		}}}}
 	}
 	require.NoError(t, Write(io.Discard, tensor("12345678", nil)))
-	require.EqualError(t, Write(io.Discard, tensor("1234567", nil)), "a function wrote 7 bytes: want 8")
-	require.EqualError(t, Write(io.Discard, tensor("123456789", nil)), `tensor "w": a function writes more than the 8 bytes left`)
+	require.EqualError(t, Write(io.Discard, tensor("1234567", nil)), `tensor "w": its function wrote 7 bytes: want 8`)
+	require.EqualError(t, Write(io.Discard, tensor("123456789", nil)), `tensor "w": its function writes more than the 8 bytes left`)
 	require.EqualError(t, Write(io.Discard, tensor("12345678", errors.New("broken"))), `tensor "w": broken`)
 
 	var b bytes.Buffer
