@@ -19,7 +19,7 @@ var streamLen = 1 << 23
 var aheadLen = 3 << 19
 
 // fetchDistance is how far ahead of n elements a kernel fetches, in bytes. Measured with
-// one core of a Zen 3 and distances from 512 to 4096: up to 12 MiB the longer the
+// one core of a Zen 3 and distances from 512 to 3072: up to 12 MiB the longer the
 // faster, to some 2 KiB, by a fifth; beyond, what is fetched too early is put out
 // again, and a short distance is faster than none by up to a tenth.
 func fetchDistance(n int) int {
