@@ -22,6 +22,8 @@ func (m activated) whole() linearModule {
 	return l
 }
 
+func (m activated) ignoresOutput() bool { return !m.activation.fromOutput }
+
 func (m activated) forwarder(p *plan) forwarder { return p.forwarder(m.whole()) }
 
 func (m activated) trainer(p *plan) trainer {

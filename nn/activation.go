@@ -52,6 +52,8 @@ func (a *activation) kind() string { return a.name }
 
 func (a *activation) build(_ *builder, in Shape) (module, Shape, error) { return a, in, nil }
 
+func (a *activation) ignoresOutput() bool { return !a.fromOutput }
+
 func (a *activation) forwarder(*plan) forwarder { return a }
 
 func (a *activation) forward(y, x []float32, _ int) { a.apply(y, x) }

@@ -128,6 +128,8 @@ func (m *attentionModule) softmaxBackward(d, p []float32) {
 	}
 }
 
+func (m *attentionModule) ignoresOutput() bool { return ignoresOutput(m.o) }
+
 func (m *attentionModule) forwarder(p *plan) forwarder {
 	f := &attentionForwarder{attentionModule: m}
 	for _, place := range []*[]float32{&f.bufQ, &f.bufK, &f.bufV, &f.mixed} {

@@ -119,6 +119,8 @@ func (m *batchNormModule) fuse(next module) (passes, bool) {
 	return &both, true
 }
 
+func (m *batchNormModule) ignoresOutput() bool { return !m.relu }
+
 func (m *batchNormModule) trainer(p *plan) trainer {
 	t := &batchNormTrainer{batchNormModule: m, workers: &p.session.workers}
 	t.normalize = t.normalizeSome

@@ -84,6 +84,8 @@ func (f *convForwarder) forward(y, x []float32, _ int) {
 	f.Forward(y, x, f.Weight.Value, f.biases(), f.scratch)
 }
 
+func (m *convModule) ignoresOutput() bool { return true }
+
 func (m *convModule) trainer(p *plan) trainer {
 	t := &convTrainer{convModule: m, session: p.session, workers: &p.session.workers}
 	p.gradient(&t.dw, m.Weight)

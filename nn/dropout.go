@@ -28,6 +28,8 @@ func (d dropout) build(_ *builder, in Shape) (module, Shape, error) {
 // dropoutModule is the probability.
 type dropoutModule float32
 
+func (m dropoutModule) ignoresOutput() bool { return true }
+
 func (m dropoutModule) forwarder(*plan) forwarder { return identity{} }
 
 func (m dropoutModule) trainer(p *plan) trainer {

@@ -44,6 +44,18 @@ type passes interface {
 	trainer(p *plan) trainer
 }
 
+// An outputIgnorer has trainers that may compute backward without the y of their
+// forward: a layer after them can work in its place.
+type outputIgnorer interface{ ignoresOutput() bool }
+
+func ignoresOutput(m passes) bool {
+	if b, ok := m.(built); ok {
+		m = b.module
+	}
+	i, ok := m.(outputIgnorer)
+	return ok && i.ignoresOutput()
+}
+
 // A fuser is a module that can do the work of the one after it in its own passes,
 // with the same bits.
 type fuser interface {
@@ -65,7 +77,8 @@ type trainer interface {
 	// backward takes the gradient dy of the loss at the outputs of the last
 	// forward, and that call's x and y. It stores the gradients of the
 	// parameters, the statistics that collect names, and the gradient at x in
-	// dx unless that is nil. No two of the slices overlap.
+	// dx unless that is nil. No two of the slices overlap. y may hold anything if
+	// the module is an outputIgnorer that says so.
 	backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error
 }
 

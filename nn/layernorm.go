@@ -64,6 +64,8 @@ func (f *layerNormForwarder) forward(y, x []float32, rows int) {
 	kernels.LayerNorm(y, f.mean[:n], f.rstd[:n], x, f.Weight.Value, f.Bias.Value, f.epsilon)
 }
 
+func (m *layerNormModule) ignoresOutput() bool { return true }
+
 func (m *layerNormModule) trainer(p *plan) trainer {
 	t := &layerNormTrainer{layerNormForwarder: layerNormForwarder{layerNormModule: m}, workers: &p.session.workers}
 	t.normalize, t.differentiate = t.normalizeSome, t.differentiateSome

@@ -72,6 +72,8 @@ type linearModule struct {
 	activation kernels.Activation
 }
 
+func (l linearModule) ignoresOutput() bool { return true }
+
 func (l linearModule) forwarder(p *plan) forwarder {
 	f := &linearForwarder{linearModule: l}
 	if p.float16 {

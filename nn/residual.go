@@ -53,6 +53,8 @@ type residualModule struct {
 	in, out        int
 }
 
+func (m *residualModule) ignoresOutput() bool { return true }
+
 func (m *residualModule) forwarder(p *plan) forwarder {
 	f := &residualForwarder{}
 	if m.shortcut != nil {
@@ -81,9 +83,15 @@ func (f *residualForwarder) forward(y, x []float32, rows int) {
 
 func (m *residualModule) trainer(p *plan) trainer {
 	t := &residualTrainer{workers: &p.session.workers}
-	p.keepRows(&t.fx, m.out)
+	if !ignoresOutput(m.body) {
+		p.keepRows(&t.fx, m.out)
+	}
 	if m.shortcut != nil {
-		p.keepRows(&t.gx, m.out)
+		if ignoresOutput(m.shortcut) {
+			p.scratchRows(&t.gx, m.out)
+		} else {
+			p.keepRows(&t.gx, m.out)
+		}
 		p.scratchRows(&t.delta, m.in)
 		t.shortcut = p.trainer(m.shortcut)
 	}
@@ -93,13 +101,22 @@ func (m *residualModule) trainer(p *plan) trainer {
 
 type residualTrainer struct {
 	body, shortcut trainer
-	fx, gx         []float32 // outputs of body and shortcut
+	fx             []float32 // output of the body; nil if y is its place
+	gx             []float32 // output of the shortcut
 	delta          []float32 // gradient at x through the shortcut
 	workers        *workers
 }
 
+// bodyOutput is where the body stores its output: at first in y, if it can do without.
+func (t *residualTrainer) bodyOutput(y []float32) []float32 {
+	if t.fx == nil {
+		return y
+	}
+	return t.fx[:len(y)]
+}
+
 func (t *residualTrainer) forward(y, x []float32, rows int) {
-	fx, short := t.fx[:len(y)], x
+	fx, short := t.bodyOutput(y), x
 	t.body.forward(fx, x, rows)
 	if t.shortcut != nil {
 		short = t.gx[:len(y)]
@@ -109,7 +126,7 @@ func (t *residualTrainer) forward(y, x []float32, rows int) {
 }
 
 func (t *residualTrainer) backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error {
-	if err := t.body.backward(dx, dy, x, t.fx[:len(y)], rows, collect); err != nil {
+	if err := t.body.backward(dx, dy, x, t.bodyOutput(y), rows, collect); err != nil {
 		return err
 	}
 	if t.shortcut == nil {

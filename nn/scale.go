@@ -36,6 +36,8 @@ func (f *scaleForwarder) forward(y, x []float32, _ int) {
 	kernels.ColAffine(y, x, f.weight.Value, f.zeros)
 }
 
+func (m *scaleModule) ignoresOutput() bool { return true }
+
 func (m *scaleModule) trainer(p *plan) trainer {
 	t := &scaleTrainer{scaleForwarder: scaleForwarder{scaleModule: m}}
 	p.keep(&t.zeros, m.features())

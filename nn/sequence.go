@@ -72,6 +72,8 @@ func (m *sequenceModule) widest(first, step int) int {
 	return n
 }
 
+func (m *sequenceModule) ignoresOutput() bool { return ignoresOutput(m.stages[m.last()]) }
+
 func (m *sequenceModule) forwarder(p *plan) forwarder {
 	f := &sequenceForwarder{sequenceModule: m}
 	for turn := range f.buffers {

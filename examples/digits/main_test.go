@@ -81,6 +81,9 @@ func TestJSONAccuracy(t *testing.T) {
 	require.Greater(t, got.TestAccuracy, 0.97)
 	require.Less(t, got.TrainLoss, 0.01)
 	require.Zero(t, got.AllocsPerStep)
+	weights := uint64(4 * got.Weights)
+	require.Greater(t, got.StepMemoryBytes, 3*weights, "with gradients and the momentum")
+	require.Less(t, got.StepMemoryBytes, 3*weights+1<<20, "that of one batch of 32 in a small network")
 }
 
 func TestJSONLines(t *testing.T) {

@@ -30,8 +30,13 @@ type Record struct {
 	StepMicros      float64 `json:"step_us"` // median
 	AllocsPerStep   float64 `json:"allocs_per_step"`
 
+	// StepMemoryBytes is what training steps need: weights, gradients, the
+	// optimizer's state, activations and one batch.
+	StepMemoryBytes uint64 `json:"step_memory_bytes"`
+
 	// PeakRSSBytes is the most memory that the process ever had resident: of all
-	// optimizers of the run together. It is 0 where the system doesn't say.
+	// optimizers of the run together, and of the data set. It is 0 where the system
+	// doesn't say.
 	PeakRSSBytes uint64 `json:"peak_rss_bytes"`
 }
 
@@ -63,6 +68,7 @@ func JSON(w io.Writer, c train.Config, results []train.Result, network, heldOut 
 			SecondsPerEpoch: r.SecondsPerEpoch(),
 			StepMicros:      Microseconds(r.StepTime()),
 			AllocsPerStep:   r.AllocsPerStep(),
+			StepMemoryBytes: r.StepMemory,
 			PeakRSSBytes:    rss,
 		}); err != nil {
 			return err

@@ -124,6 +124,7 @@ func TestJSON(t *testing.T) {
 			"seconds_per_epoch": results[i].SecondsPerEpoch(),
 			"step_us":           float64(results[i].StepTime()) / 1e3,
 			"allocs_per_step":   results[i].AllocsPerStep(),
+			"step_memory_bytes": float64(results[i].StepMemory),
 			"peak_rss_bytes":    got["peak_rss_bytes"],
 		}
 		require.Equal(t, want, got)

@@ -48,6 +48,11 @@ type Result struct {
 	// is empty for optimizers without one.
 	Curvature []optim.Report
 
+	// StepMemory is the memory that training steps need, in bytes: of the weights,
+	// their gradients, the optimizer's state, the activations and the batch. A step
+	// allocates nothing beyond it.
+	StepMemory uint64
+
 	steps []time.Duration // of all runs
 }
 
@@ -55,6 +60,7 @@ func (r *Result) add(run *run) {
 	r.Runs = append(r.Runs, run.epochs)
 	r.Model = run.model
 	r.Curvature = run.curvature()
+	r.StepMemory = run.memory
 	r.steps = append(r.steps, run.steps...)
 }
 

@@ -143,11 +143,13 @@ type run struct {
 	spare     []float32 // a row of scores
 	rate      optim.Schedule
 
+	memory uint64 // of a step, in bytes
 	epochs []Epoch
 	steps  []time.Duration
 }
 
 func newRun(c Config, choice Choice, seed uint64) (*run, error) {
+	before := heapInUse()
 	model, err := c.Network()
 	if err != nil {
 		return nil, err
@@ -161,6 +163,7 @@ func newRun(c Config, choice Choice, seed uint64) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	memory := heapInUse() - before
 	test, err := data.NewLoader(c.Test, c.Batch, 0)
 	if err != nil {
 		return nil, err
@@ -178,10 +181,19 @@ func newRun(c Config, choice Choice, seed uint64) (*run, error) {
 		rate:      rate,
 		test:      test,
 		predictor: predictor,
+		memory:    memory,
 		spare:     make([]float32, model.OutputShape().Features()),
 		epochs:    make([]Epoch, 0, c.Epochs),
 		steps:     make([]time.Duration, 0, c.Epochs*l.batches.Len()),
 	}, nil
+}
+
+// heapInUse returns the bytes of the heap that something refers to.
+func heapInUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // epoch trains on all batches once, and tests.
