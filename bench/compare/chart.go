@@ -60,7 +60,7 @@ func (run report) chart(path string) error {
 		}
 	}
 	isConvolution := func(x result) bool { return strings.HasPrefix(x.Kernel, "conv") }
-	short := strings.NewReplacer("gemm ", "", "convolution, gradient of the ", "d ", "convolution", "y", "conv2d 3x3 ", "")
+	short := strings.NewReplacer("gemm ", "", "convolution, gradient of the ", "d ", "convolution", "y")
 	label := func(x result) string {
 		size, _, _ := strings.Cut(x.Size, ", ")
 		return short.Replace(x.Kernel) + " " + strings.ReplaceAll(size, " ", "")

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/adafisher-go/adafisher/bench/roof"
 	"github.com/adafisher-go/adafisher/kernels"
@@ -18,7 +20,8 @@ var convolutions = []struct {
 }
 
 // convolutionRaces returns the races of convolutions on one core, beside the usual
-// way: patches are copied to the rows of a matrix, which OpenBLAS multiplies.
+// way, where patches are copied to the rows of a matrix, which OpenBLAS multiplies, and
+// beside PyTorch.
 func convolutionRaces(p *peers) []race {
 	var all []race
 	for _, s := range convolutions {
@@ -26,9 +29,9 @@ func convolutionRaces(p *peers) []race {
 		rows, k := n*c.OutH()*c.OutW(), c.PatchLen()
 		scratch, bias := allocate(c.Scratch(1)), allocate(c.Out)
 		size := fmt.Sprintf("%d x %dx%dx%d to %d by %dx%d", n, c.H, c.W, c.C, c.Out, c.Kernel[0], c.Kernel[1])
-		add := func(name string, o *operands, contenders []contender) {
+		add := func(name, part string, o *operands, contenders []contender) {
 			flops := 2 * float64(rows) * float64(k) * float64(c.Out)
-			r := race{size: size, unit: "GFLOP/s", fewer: flops > 1e9, operands: o, contenders: append(contenders, p.patches(c, o)...)}
+			r := race{size: size, unit: "GFLOP/s", fewer: flops > 1e9, operands: o, contenders: slices.Concat(contenders, p.patches(c, o), p.torchConvolution(c, part, n))}
 			for i := range r.contenders {
 				x := &r.contenders[i]
 				x.kernel, x.work, x.within = name, flops, within(x.name, few+sumBound(o.K))
@@ -39,11 +42,11 @@ func convolutionRaces(p *peers) []race {
 			all = append(all, r)
 		}
 		y := &operands{A: allocate(n * c.InLen()), B: allocate(k * c.Out), C: allocate(rows * c.Out), M: rows, N: c.Out, K: k}
-		add("convolution", y, ours(func() { c.Forward(y.C, y.A, y.B, bias, scratch) }))
+		add("convolution", "forward", y, ours(func() { c.Forward(y.C, y.A, y.B, bias, scratch) }))
 		dx := &operands{A: allocate(rows * c.Out), B: allocate(k * c.Out), C: allocate(n * c.InLen()), M: rows, N: k, K: c.Out, TransB: true}
-		add("convolution, gradient of the input", dx, ours(func() { c.InputGradient(dx.C, dx.A, dx.B, scratch) }))
+		add("convolution, gradient of the input", "input", dx, ours(func() { c.InputGradient(dx.C, dx.A, dx.B, scratch) }))
 		dw := &operands{A: allocate(n * c.InLen()), B: allocate(rows * c.Out), C: allocate(k * c.Out), M: k, N: c.Out, K: rows, TransA: true}
-		add("convolution, gradient of the weights", dw, ours(func() { c.WeightGradient(dw.C, dw.A, dw.B, scratch) }))
+		add("convolution, gradient of the weights", "weights", dw, ours(func() { c.WeightGradient(dw.C, dw.A, dw.B, scratch) }))
 
 		patches := func(name, routine string, contenders []contender, o *operands) {
 			r := race{size: size, unit: "GB/s", fewer: true, operands: o, contenders: append(contenders, p.patchSums(c, routine, o)...)}
@@ -60,6 +63,18 @@ func convolutionRaces(p *peers) []race {
 		patches("patch sum squares", "colsumsquares", ours(func() { c.PatchSumSquares(sums.E, sums.A, scratch) }), sums)
 	}
 	return all
+}
+
+// torchConvolution returns PyTorch's part of a convolution with padding 1, if it is
+// there: forward, or the gradient of input or weights.
+func (p *peers) torchConvolution(c kernels.Conv2d, part string, images int) []contender {
+	if p.torch == nil {
+		return nil
+	}
+	network := fmt.Sprintf("conv%d-%d-%d-%d-%d", c.Kernel[0], c.H, c.W, c.C, c.Out)
+	return []contender{{name: "PyTorch " + p.torch.version, run: func(n int) (time.Duration, error) {
+		return p.torch.time(network, part, images, n)
+	}}}
 }
 
 // patchSums returns a routine of plain C on the patches of the inputs, where there is one.

@@ -42,34 +42,6 @@ var networks = []network{
 // training, they find in the caches what the last one left there.
 const inTraining = 5
 
-// convRace is of a convolution as residual networks have them, on a batch of 32.
-func convRace(p *peers) race {
-	const images = 32
-	c := kernels.Conv2d{H: 32, W: 32, C: 64, Out: 64, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}}
-	x, y := allocate(images*c.InLen()), allocate(images*c.OutLen())
-	dx, dy := allocate(len(x)), allocate(len(y))
-	weights := c.PatchLen() * c.Out
-	w, dw, bias := allocate(weights), allocate(weights), allocate(c.Out)
-	scratch := make([]float32, c.Scratch(1))
-	r := race{size: "32x32x64 -> 64, batch 32", unit: "GFLOP/s", begin: func() { setLevel(best()) }}
-	flops := 2 * float64(images*c.OutH()*c.OutW()) * float64(weights)
-	top := multiplyAdds(flops)
-	add := func(kernel, name string, passes float64, run timed) {
-		r.contenders = append(r.contenders, contender{kernel: kernel, name: name, roof: top, work: passes * flops, run: run})
-	}
-	add("conv2d 3x3 forward", ourName(best()), 1, cpu.each(func() { c.Forward(y, x, w, bias, scratch) }))
-	if p.torch != nil {
-		add("conv2d 3x3 forward", "PyTorch "+p.torch.version, 1, func(n int) (time.Duration, error) {
-			return p.torch.time("conv", "forward", images, n)
-		})
-	}
-	add("conv2d 3x3 backward", ourName(best()), 2, cpu.each(func() {
-		c.InputGradient(dx, dy, w, scratch)
-		c.WeightGradient(dw, x, dy, scratch)
-	}))
-	return r
-}
-
 // workerSteps are the races of whole steps with two workers, by the clock on the wall.
 func workerSteps(p *peers, pool *kernels.Pool) ([]race, error) {
 	var all []race
@@ -101,7 +73,7 @@ func workerSteps(p *peers, pool *kernels.Pool) ([]race, error) {
 
 // networkRaces returns a race for each network.
 func networkRaces(p *peers) ([]race, error) {
-	all := []race{convRace(p)}
+	var all []race
 	for _, net := range networks {
 		r := race{size: fmt.Sprintf("batch %d", net.batch), unit: "us", fewer: true, several: inTraining, begin: func() { setLevel(best()) }}
 		top := net.roof()

@@ -71,7 +71,8 @@ func (t *torch) start() error {
 }
 
 // time returns the time of a number of runs of a kind on a network of torch.py:
-// forward, backward, an optimizer's step, or predict.
+// forward, backward, an optimizer's step, or predict; of a convolution also the gradient
+// of input or weights.
 func (t *torch) time(network, kind string, batch, runs int) (time.Duration, error) {
 	if _, err := fmt.Fprintln(t.in, network, kind, batch, runs); err != nil {
 		return 0, fmt.Errorf("PyTorch: %w", err)

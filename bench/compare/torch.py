@@ -69,8 +69,9 @@ def network(name, batch):
     if name == "gpt":
         tokens = torch.arange(batch * 64).view(batch, 64) % 91
         return gpt(91, 64, 128, 4, 4), tokens, (tokens + 1) % 91
-    if name == "conv":
-        return nn.Conv2d(64, 64, 3, padding=1), torch.rand(batch, 64, 32, 32), None
+    if name.startswith("conv"):
+        kernel, h, w, i, o = (int(n) for n in name[4:].split("-"))
+        return nn.Conv2d(i, o, kernel, padding=1), torch.rand(batch, i, h, w), None
     widths = [784, 512, 256, 10]
     if name.startswith("mlp-"):
         widths = [int(n) for n in name.split("-")[1:]]
@@ -84,6 +85,15 @@ def make(name, kind, batch):
         def run():
             with torch.no_grad():
                 model(x)
+        return run
+    if kind in ("input", "weights"):
+        with torch.no_grad():
+            dy = torch.rand_like(model(x))
+        want = [kind == "input", kind == "weights", False]
+
+        def run():
+            torch.ops.aten.convolution_backward(
+                dy, x, model.weight.detach(), None, [1, 1], model.padding, [1, 1], False, [0, 0], 1, want)
         return run
     if kind == "predict":
         model.eval()

@@ -175,10 +175,27 @@ var (
 	sgdParams    = kernels.SGDParams{Momentum: 0.9, Add: 1, VelPart: 1, LR: small}
 	lionParams   = kernels.LionParams{Beta1: 0.9, Add1: 0.1, Beta2: 0.99, Add2: 0.01, Step: small, Keep: 1 - small}
 	gradParams   = kernels.AdagradParams{Step: small, Epsilon: 1e-10}
-	adamScalars  = []float32{adamParams.Beta1, adamParams.Add1, adamParams.Beta2, adamParams.Add2, adamParams.Step, adamParams.Correct2, adamParams.Epsilon, adamParams.WeightDecay, adamParams.Keep}
 	calibScalars = []float32{calibParams.Beta, calibParams.Add, calibParams.Share, calibParams.Step, calibParams.Keep}
 	rmsParams    = kernels.RMSPropParams{Alpha: 0.99, Add: 0.01, Epsilon: 1e-8, LR: small}
 )
+
+// fisherScalars and adamScalars are the parameters in the order of plain C.
+
+func fisherScalars(p kernels.AdaFisherParams) []float32 {
+	return []float32{p.Beta, p.Add, p.Step, p.Lambda, p.WeightDecay, p.Keep}
+}
+
+func adamScalars(p kernels.AdamParams) []float32 {
+	return []float32{p.Beta1, p.Add1, p.Beta2, p.Add2, p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep}
+}
+
+// fisherwParams and adamwParams have decoupled weight decay.
+var fisherwParams, adamwParams = decayed(fisherParams, adamParams)
+
+func decayed(f kernels.AdaFisherParams, a kernels.AdamParams) (kernels.AdaFisherParams, kernels.AdamParams) {
+	f.Keep, a.Keep = keepMost, keepMost
+	return f, a
+}
 
 // spagoMap makes a contender of an operation on the first input.
 func spagoMap(operation func(x *mat.Dense[float32]) mat.Matrix) func(o *operands) contender {
@@ -469,16 +486,12 @@ var streaming = []kernel{
 		ours:    func(o *operands) { kernels.AdagradStep(o.C, o.D, o.A, gradParams) },
 	}, {
 		name: "adafisher", pattern: roof.Update2, large: true, c: "adafisher",
-		scalars: []float32{fisherParams.Beta, fisherParams.Add, fisherParams.Step, fisherParams.Lambda, fisherParams.WeightDecay, fisherParams.Keep},
+		scalars: fisherScalars(fisherParams),
 		ours:    func(o *operands) { kernels.AdaFisherStep(o.C, o.D, o.A, o.Row, o.Col, fisherParams) },
 	}, {
 		name: "adafisherw", pattern: roof.Update2, large: true, c: "adafisher",
-		scalars: []float32{fisherParams.Beta, fisherParams.Add, fisherParams.Step, fisherParams.Lambda, fisherParams.WeightDecay, keepMost},
-		ours: func(o *operands) {
-			p := fisherParams
-			p.Keep = keepMost
-			kernels.AdaFisherStep(o.C, o.D, o.A, o.Row, o.Col, p)
-		},
+		scalars: fisherScalars(fisherwParams),
+		ours:    func(o *operands) { kernels.AdaFisherStep(o.C, o.D, o.A, o.Row, o.Col, fisherwParams) },
 	}, {
 		name: "calibrated", pattern: roof.Update2, large: true, c: "calibrated",
 		scalars: calibScalars,
@@ -499,11 +512,15 @@ var streaming = []kernel{
 		},
 	}, {
 		name: "adam", pattern: roof.Update3, large: true, c: "adam",
-		scalars: adamScalars,
+		scalars: adamScalars(adamParams),
 		ours:    func(o *operands) { kernels.AdamStep(o.C, o.D, o.E, o.A, adamParams) },
 	}, {
+		name: "adamw", pattern: roof.Update3, large: true, c: "adam",
+		scalars: adamScalars(adamwParams),
+		ours:    func(o *operands) { kernels.AdamStep(o.C, o.D, o.E, o.A, adamwParams) },
+	}, {
 		name: "amsgrad", pattern: roof.Update3, bytes: 36, c: "amsgrad", shape: another,
-		scalars: adamScalars,
+		scalars: adamScalars(adamParams),
 		ours:    func(o *operands) { kernels.AMSGradStep(o.C, o.D, o.E, o.F, o.A, adamParams) },
 	}, {
 		name: "precondition", pattern: roof.Copy, c: "precondition", scalars: []float32{fisherParams.Lambda},
