@@ -24,16 +24,16 @@ func (m activated) whole() linearModule {
 
 func (m activated) ignoresOutput() bool { return !m.activation.fromOutput }
 
+func (m activated) overwritesGradient() bool { return true }
+
 func (m activated) forwarder(p *plan) forwarder { return p.forwarder(m.whole()) }
 
 func (m activated) trainer(p *plan) trainer {
 	t := &activatedTrainer{activation: m.activation, workers: &p.session.workers}
-	out := m.linear.positions * m.linear.weight.out
-	p.scratchRows(&t.dz, out)
 	if t.activation.fromOutput {
 		t.linear = p.trainer(m.whole())
 	} else {
-		p.keepRows(&t.z, out)
+		p.keepRows(&t.z, m.linear.positions*m.linear.weight.out)
 		t.linear = p.trainer(m.linear)
 	}
 	return t
@@ -43,7 +43,7 @@ type activatedTrainer struct {
 	linear     trainer
 	activation *activation
 	workers    *workers
-	z, dz      []float32 // outputs of the linear layer, where the gradient of the activation needs them, and the gradient there
+	z          []float32 // outputs of the linear layer, where the gradient of the activation needs them
 }
 
 func (t *activatedTrainer) forward(y, x []float32, rows int) {
@@ -57,10 +57,10 @@ func (t *activatedTrainer) forward(y, x []float32, rows int) {
 }
 
 func (t *activatedTrainer) backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error {
-	z, dz := y, t.dz[:len(y)]
+	z := y
 	if !t.activation.fromOutput {
 		z = t.z[:len(y)]
 	}
-	t.workers.map2(t.activation.gradient, dz, dy, z)
-	return t.linear.backward(dx, dz, x, z, rows, collect)
+	t.workers.map2(t.activation.gradient, dy, dy, z)
+	return t.linear.backward(dx, dy, x, z, rows, collect)
 }

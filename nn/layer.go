@@ -56,6 +56,17 @@ func ignoresOutput(m passes) bool {
 	return ok && i.ignoresOutput()
 }
 
+// A gradientOverwriter has trainers whose backward may leave anything in dy.
+type gradientOverwriter interface{ overwritesGradient() bool }
+
+func overwritesGradient(m passes) bool {
+	if b, ok := m.(built); ok {
+		m = b.module
+	}
+	o, ok := m.(gradientOverwriter)
+	return ok && o.overwritesGradient()
+}
+
 // A fuser is a module that can do the work of the one after it in its own passes,
 // with the same bits.
 type fuser interface {
@@ -78,7 +89,8 @@ type trainer interface {
 	// forward, and that call's x and y. It stores the gradients of the
 	// parameters, the statistics that collect names, and the gradient at x in
 	// dx unless that is nil. No two of the slices overlap. y may hold anything if
-	// the module is an outputIgnorer that says so.
+	// the module is an outputIgnorer that says so, and dy is left as it was unless it is
+	// a gradientOverwriter.
 	backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error
 }
 

@@ -55,6 +55,10 @@ type residualModule struct {
 
 func (m *residualModule) ignoresOutput() bool { return true }
 
+func (m *residualModule) overwritesGradient() bool {
+	return m.shortcut != nil && overwritesGradient(m.shortcut)
+}
+
 func (m *residualModule) forwarder(p *plan) forwarder {
 	f := &residualForwarder{}
 	if m.shortcut != nil {
@@ -86,6 +90,9 @@ func (m *residualModule) trainer(p *plan) trainer {
 	if !ignoresOutput(m.body) {
 		p.keepRows(&t.fx, m.out)
 	}
+	if overwritesGradient(m.body) {
+		p.scratchRows(&t.dfx, m.out)
+	}
 	if m.shortcut != nil {
 		if ignoresOutput(m.shortcut) {
 			p.scratchRows(&t.gx, m.out)
@@ -103,6 +110,7 @@ type residualTrainer struct {
 	body, shortcut trainer
 	fx             []float32 // output of the body; nil if y is its place
 	gx             []float32 // output of the shortcut
+	dfx            []float32 // gradient at the body's output, if the body overwrites it
 	delta          []float32 // gradient at x through the shortcut
 	workers        *workers
 }
@@ -126,7 +134,12 @@ func (t *residualTrainer) forward(y, x []float32, rows int) {
 }
 
 func (t *residualTrainer) backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error {
-	if err := t.body.backward(dx, dy, x, t.bodyOutput(y), rows, collect); err != nil {
+	dfx := dy
+	if t.dfx != nil {
+		dfx = t.dfx[:len(dy)]
+		t.workers.map1(kernels.Copy, dfx, dy)
+	}
+	if err := t.body.backward(dx, dfx, x, t.bodyOutput(y), rows, collect); err != nil {
 		return err
 	}
 	if t.shortcut == nil {

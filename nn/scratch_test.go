@@ -41,7 +41,7 @@ func TestScratch(t *testing.T) {
 	r := rand.New(rand.NewPCG(40, 1))
 	block := func() Layer {
 		return ResidualVia(Residual(LayerNorm(), Linear(4, 4)),
-			LayerNorm(), Residual(SelfAttention(Attention{Heads: 2})), ResidualVia(Linear(4, 4), Linear(4, 6), GELU(), Linear(6, 4)))
+			LayerNorm(), Residual(SelfAttention(Attention{Heads: 2})), ResidualVia(Sequential(Linear(4, 4), Tanh()), Linear(4, 6), GELU(), Linear(6, 4)))
 	}
 	conv := Conv2d(3, 4, Conv{Kernel: Square(3), Padding: Square(1)})
 	m, err := New(Shape{4, 5, 3}, conv, BatchNorm(), ReLU(), MaxPool2d(Pooling{Kernel: Square(2)}), Tokens(), block(), Dropout(0.5), block(), Mean(), Linear(4, 3))

@@ -74,6 +74,8 @@ func (m *sequenceModule) widest(first, step int) int {
 
 func (m *sequenceModule) ignoresOutput() bool { return ignoresOutput(m.stages[m.last()]) }
 
+func (m *sequenceModule) overwritesGradient() bool { return overwritesGradient(m.stages[m.last()]) }
+
 func (m *sequenceModule) forwarder(p *plan) forwarder {
 	f := &sequenceForwarder{sequenceModule: m}
 	for turn := range f.buffers {
