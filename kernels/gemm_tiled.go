@@ -3,8 +3,6 @@
 package kernels
 
 import (
-	"unsafe"
-
 	"github.com/adafisher-go/adafisher/asm"
 )
 
@@ -770,10 +768,11 @@ const (
 	transposeCols = 64
 )
 
-// transpose stores the transpose of src: whole blocks by the level's routine, the
-// edges by the reference.
+// transpose stores the transpose of src by blocks, of which the last lie over those
+// before them where the sizes are no multiples.
 func transpose(l Level, dst, src *Matrix) {
-	if l == Generic {
+	b := tilings[l].block
+	if l == Generic || src.Rows < b || src.Cols < b {
 		transposeRef(dst, src)
 		return
 	}
@@ -781,22 +780,25 @@ func transpose(l Level, dst, src *Matrix) {
 		raceReadMatrix(src)
 		raceWriteMatrix(dst)
 	}
-	b := tilings[l].block
-	rows := src.Rows - src.Rows%b
 	cols := src.Cols - src.Cols%b
 	for j := 0; j < cols; j += transposeCols {
-		blocks := min(transposeCols, cols-j) / b
-		for i := 0; i < rows; i += transposeRows {
-			transposeStrips(l, unsafe.SliceData(dst.Data[j*dst.Stride+i:]), unsafe.SliceData(src.Data[i*src.Stride+j:]),
-				dst.Stride, src.Stride, blocks, min(transposeRows, rows-i)/b)
-		}
+		transposeColumns(l, dst, src, j, min(transposeCols, cols-j)/b)
 	}
 	if cols < src.Cols {
-		transposeRef(&Matrix{Rows: src.Cols - cols, Cols: src.Rows, Stride: dst.Stride, Data: dst.Data[cols*dst.Stride:]},
-			&Matrix{Rows: src.Rows, Cols: src.Cols - cols, Stride: src.Stride, Data: src.Data[cols:]})
+		transposeColumns(l, dst, src, src.Cols-b, 1)
 	}
-	if rows < src.Rows && cols > 0 {
-		transposeRef(&Matrix{Rows: cols, Cols: src.Rows - rows, Stride: dst.Stride, Data: dst.Data[rows:]},
-			&Matrix{Rows: src.Rows - rows, Cols: cols, Stride: src.Stride, Data: src.Data[rows*src.Stride:]})
+}
+
+// transposeColumns transposes some blocks beside each other, from column j of src on.
+func transposeColumns(l Level, dst, src *Matrix, j, blocks int) {
+	b := tilings[l].block
+	rows := src.Rows - src.Rows%b
+	for i := 0; i < rows; i += transposeRows {
+		transposeStrips(l, &dst.Data[j*dst.Stride+i], &src.Data[i*src.Stride+j],
+			dst.Stride, src.Stride, blocks, min(transposeRows, rows-i)/b)
+	}
+	if rows < src.Rows {
+		i := src.Rows - b
+		transposeStrips(l, &dst.Data[j*dst.Stride+i], &src.Data[i*src.Stride+j], dst.Stride, src.Stride, blocks, 1)
 	}
 }
