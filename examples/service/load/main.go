@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"runtime"
@@ -62,10 +64,14 @@ type load struct {
 	rows        int // inputs of a request
 	lessons     int // examples a second
 
-	client *api.Client
-	images data.Samples // to ask about
-	stream data.Samples // to learn from
+	client   *api.Client
+	address  string
+	requests [][]byte // to send over and over, laid out
+	teaching [][]byte // lessons
 }
+
+// together is how many examples a lesson has.
+const together = 16
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f := cli.New("load", about)
@@ -99,7 +105,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	l := &load{rate: *rate, seconds: *seconds, connections: *connections, rows: *rows, lessons: *lessons}
-	if l.stream, l.images, err = digits.Split(set, false); err != nil {
+	if err := l.layOut(*base, *token, set); err != nil {
 		return err
 	}
 	l.client = api.NewClient(*base, *token, *connections+2)
@@ -146,28 +152,57 @@ func startOwn(ctx context.Context) (*harness.Process, func(), error) {
 	return process, func() { process.Kill(); os.RemoveAll(dir) }, nil
 }
 
-// request returns the i-th request.
-func (l *load) request(i int) api.Predict {
-	var p api.Predict
-	for r := range l.rows {
-		at := (i*l.rows + r) % l.images.Len()
-		p.Inputs = append(p.Inputs, l.images.X[64*at:][:64])
+// layOut makes all requests and lessons, before any is sent.
+func (l *load) layOut(base, token string, set data.Samples) error {
+	u, err := url.Parse(base)
+	if err != nil {
+		return err
 	}
-	return p
+	l.address = u.Host
+	stream, images, err := digits.Split(set, false)
+	if err != nil {
+		return err
+	}
+	for first := range images.Len() {
+		var p api.Predict
+		for r := range l.rows {
+			at := (first*l.rows + r) % images.Len()
+			p.Inputs = append(p.Inputs, images.X[64*at:][:64])
+		}
+		request, err := layOut(base, "/v1/predict", "", p)
+		if err != nil {
+			return err
+		}
+		l.requests = append(l.requests, request)
+	}
+	for first := 0; first < stream.Len(); first += together {
+		var p api.Learn
+		for r := range together {
+			at := (first + r) % stream.Len()
+			p.Examples = append(p.Examples, api.Example{Input: stream.X[64*at:][:64], Label: &stream.Labels[at]})
+		}
+		lesson, err := layOut(base, "/v1/learn", token, p)
+		if err != nil {
+			return err
+		}
+		l.teaching = append(l.teaching, lesson)
+	}
+	return nil
 }
 
 // capacity returns how many requests a second the service answers when each
 // connection sends the next request after an answer, over two seconds.
 func (l *load) capacity(ctx context.Context) (float64, error) {
 	const seconds = 2
-	ctx, cancel := context.WithTimeout(ctx, seconds*time.Second)
-	defer cancel()
+	end := time.Now().Add(seconds * time.Second)
 	var answered atomic.Int64
 	var wg sync.WaitGroup
 	for worker := range l.connections {
 		wg.Go(func() {
-			for i := worker; ctx.Err() == nil; i += l.connections {
-				if _, err := l.client.Predict(ctx, l.request(i)); err == nil {
+			w := wire{address: l.address, deadline: end}
+			defer w.close()
+			for i := worker; time.Now().Before(end) && ctx.Err() == nil; i += l.connections {
+				if w.ask(l.requests[i%len(l.requests)]) == nil {
 					answered.Add(1)
 				}
 			}
@@ -178,6 +213,26 @@ func (l *load) capacity(ctx context.Context) (float64, error) {
 		return 0, errors.New("the service answers nothing")
 	}
 	return float64(answered.Load()) / seconds, nil
+}
+
+// A schedule draws the moments at which requests are due, whether or not those before
+// them are answered.
+type schedule struct {
+	mu     sync.Mutex
+	random *rand.Rand
+	mean   float64 // nanoseconds from one to the next
+	number int
+	next   time.Time
+	end    time.Time
+}
+
+// take returns the next request's number and moment; false after the last one.
+func (s *schedule) take() (int, time.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.number++
+	s.next = s.next.Add(time.Duration(s.random.ExpFloat64() * s.mean))
+	return s.number, s.next, !s.next.After(s.end)
 }
 
 // result is what a test gave.
@@ -192,6 +247,7 @@ type result struct {
 	AnsweredRate float64          `json:"answered_rate"`
 	Due          times            `json:"milliseconds_from_due"`
 	Sent         times            `json:"milliseconds_from_sent"`
+	Own          times            `json:"milliseconds_client_late"` // when it could have sent: counts in Due
 	Examples     uint64           `json:"examples_learnt"`
 	Steps        uint64           `json:"steps"`
 	Versions     uint64           `json:"versions"`
@@ -230,33 +286,40 @@ func (l *load) test(ctx context.Context) (*result, error) {
 		return nil, err
 	}
 	pausesBefore, stoppingBefore := l.pauses(ctx)
-	// Requests due at the end may be late: they have time to be answered.
-	late, cancel := context.WithTimeout(ctx, time.Duration(l.seconds)*time.Second+30*time.Second)
-	defer cancel()
+	start := time.Now()
+	end := start.Add(time.Duration(l.seconds) * time.Second)
+	late := end.Add(30 * time.Second) // requests due at the end have time to be answered
+	moments := schedule{random: rand.New(rand.NewPCG(1, 1)), mean: float64(time.Second) / l.rate, next: start, end: end}
 
-	type job struct {
-		number int
-		due    time.Time
-	}
-	jobs := make(chan job)
-	due, sent := make([]*hdrhistogram.Histogram, l.connections), make([]*hdrhistogram.Histogram, l.connections)
+	due, sent, own := make([]*hdrhistogram.Histogram, l.connections), make([]*hdrhistogram.Histogram, l.connections), make([]*hdrhistogram.Histogram, l.connections)
 	refused := make(map[string]int64)
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for worker := range l.connections {
-		due[worker], sent[worker] = newHistogram(), newHistogram()
+		due[worker], sent[worker], own[worker] = newHistogram(), newHistogram(), newHistogram()
 		wg.Go(func() {
-			for j := range jobs {
-				start := time.Now()
-				_, err := l.client.Predict(late, l.request(j.number))
-				if err != nil {
+			w := wire{address: l.address, deadline: late}
+			defer w.close()
+			for ctx.Err() == nil {
+				number, moment, ok := moments.take()
+				if !ok {
+					return
+				}
+				could := moment // send it
+				if now := time.Now(); now.After(moment) {
+					could = now
+				}
+				time.Sleep(time.Until(moment))
+				began := time.Now()
+				if err := w.ask(l.requests[number%len(l.requests)]); err != nil {
 					mu.Lock()
 					refused[reason(err)]++
 					mu.Unlock()
 					continue
 				}
-				record(due[worker], time.Since(j.due))
-				record(sent[worker], time.Since(start))
+				record(due[worker], time.Since(moment))
+				record(sent[worker], time.Since(began))
+				record(own[worker], began.Sub(could))
 			}
 		})
 	}
@@ -264,26 +327,13 @@ func (l *load) test(ctx context.Context) (*result, error) {
 	defer stopLearning()
 	var lessons sync.WaitGroup
 	lessons.Go(func() {
-		if err := l.teach(learning); err != nil {
+		if err := l.teach(learning, late); err != nil {
 			mu.Lock()
 			refused["learning: "+reason(err)]++
 			mu.Unlock()
 		}
 	})
 
-	start := time.Now()
-	end := start.Add(time.Duration(l.seconds) * time.Second)
-	random := rand.New(rand.NewPCG(1, 1))
-	next := start
-	for n := 0; ; n++ {
-		next = next.Add(time.Duration(random.ExpFloat64() / l.rate * float64(time.Second)))
-		if next.After(end) || ctx.Err() != nil {
-			break
-		}
-		time.Sleep(time.Until(next))
-		jobs <- job{n, next}
-	}
-	close(jobs)
 	wg.Wait()
 	elapsed := time.Since(start).Seconds()
 	stopLearning()
@@ -298,6 +348,7 @@ func (l *load) test(ctx context.Context) (*result, error) {
 	for worker := 1; worker < l.connections; worker++ {
 		due[0].Merge(due[worker])
 		sent[0].Merge(sent[worker])
+		own[0].Merge(own[worker])
 	}
 	pauses, stopping := l.pauses(ctx)
 	return &result{
@@ -311,6 +362,7 @@ func (l *load) test(ctx context.Context) (*result, error) {
 		AnsweredRate: float64(due[0].TotalCount()) / elapsed,
 		Due:          timesOf(due[0]),
 		Sent:         timesOf(sent[0]),
+		Own:          timesOf(own[0]),
 		Examples:     after.Learning.Examples - before.Learning.Examples,
 		Steps:        after.Learning.Steps - before.Learning.Steps,
 		Versions:     after.Version - before.Version,
@@ -329,26 +381,22 @@ func reason(err error) string {
 }
 
 // teach brings examples, some at a time, until ctx is done.
-func (l *load) teach(ctx context.Context) error {
+func (l *load) teach(ctx context.Context, deadline time.Time) error {
 	if l.lessons == 0 {
 		return nil
 	}
-	const together = 16
+	w := wire{address: l.address, deadline: deadline}
+	defer w.close()
 	tick := time.NewTicker(together * time.Second / time.Duration(l.lessons))
 	defer tick.Stop()
-	for next := 0; ; {
+	for next := 0; ; next = (next + 1) % len(l.teaching) {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		var lesson api.Learn
-		for range together {
-			lesson.Examples = append(lesson.Examples, api.Example{Input: l.stream.X[64*next:][:64], Label: &l.stream.Labels[next]})
-			next = (next + 1) % l.stream.Len()
-		}
 		var r *api.Refused
-		if _, err := l.client.Learn(ctx, lesson); err != nil && ctx.Err() == nil && !(errors.As(err, &r) && r.Status == 429) {
+		if err := w.ask(l.teaching[next]); err != nil && !(errors.As(err, &r) && r.Status == http.StatusTooManyRequests) {
 			return err
 		}
 	}
@@ -361,7 +409,7 @@ func (r *result) table(w io.Writer) error {
 	for _, line := range []struct {
 		name string
 		times
-	}{{"from when due", r.Due}, {"from when sent", r.Sent}} {
+	}{{"from when due", r.Due}, {"from when sent", r.Sent}, {"client late", r.Own}} {
 		fmt.Fprintf(t, "%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t\n", line.name, line.P50, line.P90, line.P99, line.P999, line.Max)
 	}
 	if err := t.Flush(); err != nil {
