@@ -33,6 +33,14 @@
 // Zero values and nil are not usable: methods that return an error say so, and others
 // may panic.
 //
+// # Processors
+//
+// A prediction waits for no step, but may wait for the processor that a step has. Run
+// computes in the goroutine that calls it, so that the system can be told to let
+// others go first: where steps are long, call [runtime.LockOSThread] there and lower
+// the priority of the thread, as examples/service does on Linux. A Pool of
+// [LearnerConfig] has goroutines of its own.
+//
 // # Numbers
 //
 // An answer has the bits that an [nn.Predictor] gives for the version that it
