@@ -76,7 +76,7 @@ func (s *service) handler() http.Handler {
 		s.fail(w, refuse(http.StatusNotFound, "not_found", "there is nothing at this path"))
 	})
 	show := func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		static.ServeHTTP(w, r)
 	}

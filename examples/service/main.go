@@ -155,7 +155,7 @@ func (s *service) serve(ctx context.Context, listener net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // what clients do wrong
 	}
 	base := "http://" + listener.Addr().String()
-	s.log.Info("listening", "url", base+"/", "version", s.predictor.Version(), "level", kernels.CurrentLevel().String(), "learning", s.token != "")
+	s.log.Info("listening", "url", base+"/", "version", s.predictor.Version(), "level", kernels.CurrentLevel().String(), "learning", s.token != "" || s.demo > 0)
 
 	// What feeds the learner stops before it, and it before the last words.
 	ctx, cancel := context.WithCancel(ctx)
