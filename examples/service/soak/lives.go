@@ -247,23 +247,29 @@ func (s *soak) inspect(acked api.Checkpoint) {
 	}
 }
 
-// living keeps one service until the deadline, looks at its memory, and stops it.
+// living keeps one service until the deadline, weighs it after three tenths of that
+// time and at the end, and stops it.
 func (s *soak) living(ctx context.Context, deadline time.Time) error {
 	l, err := s.start(ctx)
 	if err != nil {
 		return err
 	}
-	working, stop := context.WithCancel(ctx)
-	defer stop()
-	wait := l.work(working)
-	pause(ctx, time.Until(deadline)*3/10) // for buffers and pools to fill
-	s.memory = l.weigh(ctx, deadline)
-	stop()
-	wait()
-	if err := ctx.Err(); err != nil {
-		return errors.Join(err, l.process.Kill())
+	for _, r := range []*reading{&s.before, &s.after} {
+		until := deadline
+		if r == &s.before {
+			until = time.Now().Add(time.Until(deadline) * 3 / 10) // for what it keeps from then on
+		}
+		working, stop := context.WithCancel(ctx)
+		wait := l.work(working)
+		pause(ctx, time.Until(until))
+		stop()
+		wait()
+		if *r, err = l.weigh(ctx); err != nil {
+			s.fault("memory of the service that should live: %v: %v", err, l.process.Log())
+			return errors.Join(ctx.Err(), l.process.Kill())
+		}
 	}
-	s.checkMemory()
+	s.checkMemory(s.before, s.after)
 	l.mu.Lock()
 	l.finished = true
 	l.mu.Unlock()

@@ -84,6 +84,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if s.program, err = harness.Build(ctx, dir); err != nil {
 		return err
 	}
+	if err := collectOften(); err != nil {
+		return err
+	}
 	fmt.Fprintf(stderr, "soak: %d seconds, seed %d\n", *seconds, *seed)
 	if err := s.torment(ctx, time.Duration(*seconds)*time.Second, *kills); err != nil {
 		return err
@@ -107,7 +110,8 @@ type soak struct {
 
 	onDisk       api.Checkpoint // that the last process left
 	longestStart time.Duration
-	memory       []reading // of the service that lives
+
+	before, after reading // of the service that lives: most of its traffic
 }
 
 // count adds one to a line of the report.
@@ -153,11 +157,9 @@ func (s *soak) report(w io.Writer) error {
 		fmt.Fprintf(w, "%9d  %s\n", s.counts[what], what)
 	}
 	fmt.Fprintf(w, "%9s  longest time from start to answer\n", s.longestStart.Round(time.Millisecond))
-	if n := len(s.memory); n > 0 {
-		first, last := s.memory[0], s.memory[n-1]
-		fmt.Fprintf(w, "%5.1f MiB  memory of the service that lived, late; early %.1f MiB\n", mib(last.resident), mib(first.resident))
-		fmt.Fprintf(w, "%5.1f MiB  alive in its heap, late; early %.1f MiB; growing by %.1f KiB/s\n", mib(last.live), mib(first.live), growth(s.memory)/1024)
-	}
+	fmt.Fprintf(w, "%5.1f MiB  memory of the service that lived; early %.1f MiB\n", mib(s.after.resident), mib(s.before.resident))
+	fmt.Fprintf(w, "%5.2f MiB  alive in its heap; early %.2f MiB\n", mib(s.after.live), mib(s.before.live))
+	fmt.Fprintf(w, "%9.0f  goroutines in it; early %.0f\n", s.after.goroutines, s.before.goroutines)
 	for _, fault := range s.faults {
 		fmt.Fprintln(w, "FAULT:", fault)
 	}
