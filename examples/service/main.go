@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -41,6 +42,11 @@ func main() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		// Bodies that clients are slow to send may be 256 MiB by the usual limits.
 		debug.SetMemoryLimit(512 << 20)
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		// A training step may keep one of them for milliseconds: requests have all the
+		// processors beside it, and the system shares those out.
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}
 	err := run(ctx, os.Args[1:], os.Getenv(tokenVariable), os.Stdout, os.Stderr)
 	if err != nil {
@@ -65,7 +71,6 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 	queue := f.Int("queue", 4096, 1, 1<<20, "`number` of examples that may wait to be learnt")
 	drop := f.Bool("drop-oldest", "drop the oldest example when the queue is full; else the newest is refused")
 	steps := f.Int("publish-steps", 10, 1, 1_000_000, "`number` of steps after which the model is published, and after a second in any case")
-	nice := f.Int("nice", 10, 0, 19, "by how much the learner's thread gives way to predictions where processors are short: niceness of Linux, as a `number`")
 	path := f.String("checkpoint", "", "`file` that keeps what was learnt; without it all is lost when the service stops")
 	every := f.Int("checkpoint-every", 10_000, 1, 86_400_000, "`milliseconds` between two checkpoints; what was published longer ago survives a crash")
 	rows := f.Int("max-rows", 256, 1, 1<<16, "`number` of inputs or examples in one request, at most")
@@ -98,7 +103,6 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 		dropOldest:   *drop,
 		publishSteps: *steps,
 		publishEvery: time.Second,
-		nice:         *nice,
 		path:         *path,
 		saveEvery:    time.Duration(*every) * time.Millisecond,
 		token:        token,
@@ -165,9 +169,6 @@ func (s *service) serve(ctx context.Context, listener net.Listener) error {
 	errs := make(chan error, 4)
 	var learner, others sync.WaitGroup
 	learner.Go(func() {
-		if err := giveWay(s.nice); err != nil {
-			s.log.Warn("learning goes on at the priority of predictions", "error", err)
-		}
 		if err := s.learn(learning); err != nil {
 			s.log.Error("no more learning", "error", err)
 			errs <- err

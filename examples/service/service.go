@@ -28,7 +28,6 @@ type config struct {
 	dropOldest   bool
 	publishSteps int
 	publishEvery time.Duration
-	nice         int           // of the learner's thread, above that of the others
 	path         string        // of the checkpoint; "" for none
 	saveEvery    time.Duration // at least, see serve.LearnerConfig
 	token        string        // of those who bring examples; "" for nobody

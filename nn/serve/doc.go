@@ -35,11 +35,13 @@
 //
 // # Processors
 //
-// A prediction waits for no step, but may wait for the processor that a step has. Run
-// computes in the goroutine that calls it, so that the system can be told to let
-// others go first: where steps are long, call [runtime.LockOSThread] there and lower
-// the priority of the thread, as examples/service does on Linux. A Pool of
-// [LearnerConfig] has goroutines of its own.
+// A prediction waits for no step, but a step keeps one of the processors that Go has:
+// requests that arrive on the network may wait for it up to 10 ms, the time after which
+// Go takes it away. Where steps are long, give Go one more than there are:
+//
+//	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+//
+// Don't lower the priority of the learner's thread: the garbage collector waits for it.
 //
 // # Numbers
 //
