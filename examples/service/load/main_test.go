@@ -62,6 +62,35 @@ func TestStallsCount(t *testing.T) {
 	require.Less(t, r.Sent.P90, r.Due.P90)
 }
 
+// TestRefusals: those of the service are counted by their codes, and a connection that
+// it ends is followed by another.
+func TestRefusals(t *testing.T) {
+	var count atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/predict" {
+			_, _ = io.WriteString(w, "{}")
+			return
+		}
+		switch count.Add(1) % 4 {
+		case 0:
+			panic(http.ErrAbortHandler)
+		case 1:
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_ = json.NewEncoder(w).Encode(api.Failure{Error: api.Error{Code: "overloaded"}})
+		default:
+			_ = json.NewEncoder(w).Encode(api.Predictions{})
+		}
+	}))
+	defer server.Close()
+	var out strings.Builder
+	require.NoError(t, run(t.Context(), []string{"-url", server.URL, "-seconds", "1", "-rate", "200", "-connections", "2", "-learn", "0", "-json"}, &out, io.Discard))
+	var r result
+	require.NoError(t, json.Unmarshal([]byte(out.String()), &r))
+	n := count.Load()
+	require.Equal(t, map[string]int64{"overloaded": (n + 3) / 4, "no answer": n / 4}, r.Refused)
+	require.Equal(t, n-(n+3)/4-n/4, r.Answered)
+}
+
 func TestErrors(t *testing.T) {
 	for args, want := range map[string]string{
 		"-url http://192.0.2.1:80":   "want an address of the loopback interface",
