@@ -199,7 +199,7 @@ func (l *load) capacity(ctx context.Context) (float64, error) {
 	var wg sync.WaitGroup
 	for worker := range l.connections {
 		wg.Go(func() {
-			w := wire{address: l.address, deadline: end}
+			w := wire{ctx: ctx, address: l.address, deadline: end}
 			defer w.close()
 			for i := worker; time.Now().Before(end) && ctx.Err() == nil; i += l.connections {
 				if w.ask(l.requests[i%len(l.requests)]) == nil {
@@ -298,7 +298,7 @@ func (l *load) test(ctx context.Context) (*result, error) {
 	for worker := range l.connections {
 		due[worker], sent[worker], own[worker] = newHistogram(), newHistogram(), newHistogram()
 		wg.Go(func() {
-			w := wire{address: l.address, deadline: late}
+			w := wire{ctx: ctx, address: l.address, deadline: late}
 			defer w.close()
 			for ctx.Err() == nil {
 				number, moment, ok := moments.take()
@@ -385,7 +385,7 @@ func (l *load) teach(ctx context.Context, deadline time.Time) error {
 	if l.lessons == 0 {
 		return nil
 	}
-	w := wire{address: l.address, deadline: deadline}
+	w := wire{ctx: ctx, address: l.address, deadline: deadline}
 	defer w.close()
 	tick := time.NewTicker(together * time.Second / time.Duration(l.lessons))
 	defer tick.Stop()
@@ -396,7 +396,7 @@ func (l *load) teach(ctx context.Context, deadline time.Time) error {
 		case <-tick.C:
 		}
 		var r *api.Refused
-		if err := w.ask(l.teaching[next]); err != nil && !(errors.As(err, &r) && r.Status == http.StatusTooManyRequests) {
+		if err := w.ask(l.teaching[next]); err != nil && ctx.Err() == nil && !(errors.As(err, &r) && r.Status == http.StatusTooManyRequests) {
 			return err
 		}
 	}

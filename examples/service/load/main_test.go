@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -89,6 +91,21 @@ func TestRefusals(t *testing.T) {
 	n := count.Load()
 	require.Equal(t, map[string]int64{"overloaded": (n + 3) / 4, "no answer": n / 4}, r.Refused)
 	require.Equal(t, n-(n+3)/4-n/4, r.Answered)
+}
+
+// TestEndedInARequest: a service that doesn't answer keeps nobody who wants to end.
+func TestEndedInARequest(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cancel()
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	w := wire{ctx: ctx, address: server.Listener.Addr().String(), deadline: time.Now().Add(time.Hour)}
+	request, err := layOut(server.URL, "/", "", "?")
+	require.NoError(t, err)
+	require.ErrorIs(t, w.ask(request), net.ErrClosed)
 }
 
 func TestErrors(t *testing.T) {

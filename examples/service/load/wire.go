@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -17,11 +18,13 @@ import (
 // taken from the service, which has the same processors: this one sends requests that
 // were laid out before, wakes nobody but itself, and reads of an answer whether it is one.
 type wire struct {
+	ctx      context.Context // ends the connection
 	address  string
 	deadline time.Time
 
-	conn net.Conn // nil before the first request, and after an error
-	in   *bufio.Reader
+	conn   net.Conn // nil before the first request, and after an error
+	in     *bufio.Reader
+	forget func() bool // stops watching ctx
 }
 
 // layOut returns the bytes of a request.
@@ -55,6 +58,7 @@ func (w *wire) ask(request []byte) error {
 
 func (w *wire) close() {
 	if w.conn != nil {
+		w.forget()
 		_ = w.conn.Close()
 		w.conn = nil
 	}
@@ -62,11 +66,13 @@ func (w *wire) close() {
 
 func (w *wire) exchange(request []byte) error {
 	if w.conn == nil {
-		conn, err := net.DialTimeout("tcp", w.address, 5*time.Second)
+		dialer := net.Dialer{Timeout: 5 * time.Second}
+		conn, err := dialer.DialContext(w.ctx, "tcp", w.address)
 		if err != nil {
 			return err
 		}
 		w.conn, w.in = conn, bufio.NewReaderSize(conn, 16<<10)
+		w.forget = context.AfterFunc(w.ctx, func() { _ = conn.Close() })
 	}
 	if err := w.conn.SetDeadline(w.deadline); err != nil {
 		return err
