@@ -5,6 +5,7 @@ package neon
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/mmcloughlin/avo/gotypes"
 
@@ -20,6 +21,18 @@ type Target struct {
 	labels int
 	frame  int
 	rare   []func() // code after the routine, for cases that hardly occur
+
+	constants []uint32 // of all routines
+	body      int      // where the code of the routine begins
+	loads     bool     // it loads constants
+	pointed   bool     // and has the pointer to them
+
+	store struct { // the last one of a whole vector
+		s          V
+		p          R
+		offset     int
+		start, end int // of its line
+	}
 }
 
 // New returns a target with an empty file for package asm.
@@ -30,13 +43,26 @@ func New() *Target {
 }
 
 // Bytes is the file.
-func (t *Target) Bytes() []byte { return t.out.Bytes() }
+func (t *Target) Bytes() []byte {
+	out := bytes.NewBuffer(slices.Clone(t.out.Bytes()))
+	fmt.Fprintln(out)
+	for i, bits := range t.constants {
+		for j := range 2 {
+			fmt.Fprintf(out, "DATA constants<>+%d(SB)/8, $0x%08x%08x\n", 16*i+8*j, bits, bits)
+		}
+	}
+	fmt.Fprintf(out, "GLOBL constants<>(SB), RODATA|NOPTR, $%d\n", 16*len(t.constants))
+	return out.Bytes()
+}
 
-// General registers: R16 and R17 are the linker's, R18 the platform's, R26 the
-// emitter's scratch, R27 the assembler's, R28 the goroutine.
-var gps = []R{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 19, 20, 21, 22, 23, 24, 25}
+// General registers: R16 and R17 are the linker's, R18 the platform's, R25 and R26 the
+// emitter's, R27 the assembler's, R28 the goroutine.
+var gps = []R{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 19, 20, 21, 22, 23, 24}
 
-const scratch R = 26
+const (
+	table   R = 25 // points to the constants
+	scratch R = 26
+)
 
 func gp(r vec.GP) R {
 	if int(r) >= len(gps) {
@@ -81,6 +107,7 @@ func (t *Target) Func(name, signature string) {
 	}
 	t.sig = s
 	fmt.Fprintf(&t.out, "\n// func %s%s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", name, s.String(), name, s.Bytes())
+	t.body, t.loads, t.pointed = t.out.Len(), false, false
 }
 
 func (t *Target) Begin(name string, k *vec.Kernel) { t.Func(name, k.Signature()) }
@@ -91,6 +118,13 @@ func (t *Target) End() {
 		f()
 	}
 	t.rare = nil
+	if t.loads && !t.pointed {
+		code := bytes.Clone(t.out.Bytes()[t.body:])
+		t.out.Truncate(t.body)
+		t.op("MOVD $constants<>(SB), R%d", table)
+		t.out.Write(code)
+		t.pointed = true
+	}
 }
 
 func (t *Target) addr(c gotypes.Component) string {
@@ -117,14 +151,20 @@ func (t *Target) BroadcastAt(d vec.Reg, p vec.GP) {
 // MemoryVector: no instruction computes with memory.
 func (t *Target) MemoryVector(vec.Op, int, bool) bool { return false }
 
-func (t *Target) MixesStores() bool                    { return false }
+func (t *Target) StoreGroup() int                      { return 2 } // a pair
 func (t *Target) StoreAround(vec.Reg, vec.GP, int)     { panic("neon: no stores past the caches") }
 func (t *Target) Fence()                               {}
 func (t *Target) Fetch(p, distance vec.GP, offset int) { panic("neon: no fetching ahead") }
 
+// Constant loads: to make it in a general register and copy it takes longer.
 func (t *Target) Constant(d vec.Reg, bits uint32) {
-	t.op("MOVD $0x%08x, R%d", bits, scratch)
-	t.op("VDUP R%d, V%d.S4", scratch, d)
+	i := slices.Index(t.constants, bits)
+	if i < 0 {
+		i = len(t.constants)
+		t.constants = append(t.constants, bits)
+	}
+	t.loads = true
+	t.op("FMOVQ %d(R%d), F%d // 0x%08x", 16*i, table, d, bits)
 }
 
 func (t *Target) LaneNumbers(d vec.Reg) {
@@ -220,11 +260,25 @@ func (t *Target) loadPartial(d V, p R, offset int) {
 }
 
 func (t *Target) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
-	if !partial {
-		t.op("FMOVQ F%d, %d(R%d)", s, offset, gp(p))
+	if partial {
+		t.storePartial(V(s), gp(p), offset)
 		return
 	}
-	t.storePartial(V(s), gp(p), offset)
+	t.storeVector(V(s), gp(p), offset)
+}
+
+// storeVector stores a vector, together with the one before it if that was stored just
+// now: processors count a pair as a single store.
+func (t *Target) storeVector(s V, p R, offset int) {
+	last := &t.store
+	if last.end == t.out.Len() && last.p == p && last.offset == offset-16 {
+		t.out.Truncate(last.start)
+		t.op("FSTPQ (F%d, F%d), %d(R%d)", last.s, s, last.offset, p)
+		return
+	}
+	last.s, last.p, last.offset, last.start = s, p, offset, t.out.Len()
+	t.op("FMOVQ F%d, %d(R%d)", s, offset, p)
+	last.end = t.out.Len()
 }
 
 func (t *Target) storePartial(s V, p R, offset int) {
@@ -311,8 +365,13 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, _ 
 		if op == vec.FNMA {
 			name = "VFMLS"
 		}
-		t.move(d, arg(2))
-		t.op("%s V%d.S4, V%d.S4, V%d.S4", name, arg(1), arg(0), d)
+		a, b := arg(0), arg(1)
+		if args[2].Const {
+			t.Constant(dr, args[2].Bits)
+		} else {
+			t.move(d, arg(2))
+		}
+		t.op("%s V%d.S4, V%d.S4, V%d.S4", name, b, a, d)
 	case vec.FMS: // the negation is exact
 		a, b := arg(0), arg(1)
 		t.word("FNEG", d, arg(2), 0)

@@ -21,16 +21,20 @@ func (t *Target) Planes(group int) {
 	t.op("MOVD R%d, R%d", dst, to)
 	t.op("MOVD R%d, R%d", vectors, left)
 	t.Label("vector")
-	t.op("VLD1.P 16(R%d), [V0.S4]", from)
-	t.op("MOVD R%d, R%d", to, at)
+	t.op("FMOVQ (R%d), F0", from)
+	t.op("ADD $16, R%d", from)
+	place := R(to)
 	for i := range group {
+		if i > 0 {
+			t.op("ADD R%d, R%d, R%d", plane, place, at)
+			place = at
+		}
 		if group == 4 {
 			t.op("VDUP V0.S[%d], V%d.S4", i, 1+i)
 		} else {
 			t.op("VTRN%d V0.S4, V0.S4, V%d.S4", 1+i, 1+i)
 		}
-		t.op("VST1 [V%d.S4], (R%d)", 1+i, at)
-		t.op("ADD R%d, R%d", plane, at)
+		t.op("VST1 [V%d.S4], (R%d)", 1+i, place)
 	}
 	t.op("ADD $16, R%d", to)
 	t.op("SUBS $1, R%d", left)

@@ -17,13 +17,17 @@ func (k *Kernel) Each(unroll int, body func()) {
 	k.loop = func(l *lowering) {
 		l.pointers()
 		l.ints()
-		l.uniforms(12)
+		l.uniforms(bodyRegisters)
 		l.startIndex()
 		l.keepConstants(k.body, unroll)
 		l.each(k.body, n.gp, unroll, k.Slices, "done", nil)
 		l.t.Label("done")
 	}
 }
+
+// bodyRegisters is the number of vector registers that no constant takes if it can be
+// loaded where it is used: enough for copies of most bodies beside each other.
+const bodyRegisters = 22
 
 // longBlock is a number of operations beside which those that count the elements
 // don't matter: a block has more of them only in copies that run beside each other.
@@ -34,6 +38,9 @@ const longBlock = 56
 // where there is one.
 func (l *lowering) each(body []*Value, n GP, unroll int, moving []*Slice, end string, tail func()) {
 	t, lanes := l.t, l.t.Lanes()
+	if lanes < 8 && len(body) <= shortBody { // as many elements as half the vectors elsewhere
+		unroll *= 2
+	}
 	for group := l.fit(body, unroll); unroll > group && unroll*len(body) > longBlock; {
 		unroll /= 2
 	}
@@ -75,10 +82,11 @@ const shortBody = 8
 // for, or one after the other where that is better. Copy j works on accumulators
 // first+j.
 func (l *lowering) block(body []*Value, n, first int) {
-	group := 1
-	if !l.t.MixesStores() || l.around || len(body) > shortBody || !stores(body) {
-		group = l.fit(body, n)
+	group := l.t.StoreGroup()
+	if group == 0 || l.around || len(body) > shortBody || !stores(body) {
+		group = n
 	}
+	group = l.fit(body, min(group, n))
 	for l.vector = 0; l.vector < n; l.vector += group {
 		l.run(body, group, first+l.vector)
 	}
@@ -127,7 +135,7 @@ func (k *Kernel) Rows(unroll int, rowLen, colLen *Slice, mats, cols []*Slice, ro
 		l.pointers()
 		l.ints()
 		n := l.gp()
-		l.uniforms(12)
+		l.uniforms(bodyRegisters)
 		t.MoveInt(n, width.gp) // the partial vector is the same in every row
 		t.Remainder(n, t.Lanes())
 		if len(cols) > 0 {
@@ -208,7 +216,7 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 		t, width := l.t, l.t.Lanes()
 		count := lanes / width // vectors of an accumulator
 		if lanes == 0 {
-			count = 4
+			count = l.chains()
 		}
 		var acc GP
 		if carry {
@@ -254,6 +262,10 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 		}
 	}
 }
+
+// chains is the number of vectors of an accumulator whose number is free: of so many
+// elements that a short loop doesn't wait for the one before.
+func (l *lowering) chains() int { return max(4, 32/l.t.Lanes()) }
 
 // few emits a sum in 64 lanes of at most a vector where no lanes are carried. The other
 // lanes are +0. To add them turns a sum of -0, which so many products that underflow may

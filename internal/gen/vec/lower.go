@@ -130,7 +130,8 @@ func (l *lowering) ints() {
 
 // uniforms loads the scalar arguments and, where operands can't be in memory,
 // the constants that the bodies use, as long as reserve registers stay free; the
-// others are made where they are used.
+// others are made where they are used. So are all that are added to a product: there
+// the sum takes the register of the constant, of which a kept one would be a copy.
 func (l *lowering) uniforms(reserve int) {
 	for _, s := range l.k.Scalars {
 		s.regs = []Reg{l.reg()}
@@ -140,8 +141,8 @@ func (l *lowering) uniforms(reserve int) {
 		return
 	}
 	for _, v := range slices.Concat(l.k.row, l.k.body) {
-		for _, a := range v.args {
-			if _, ok := l.consts[a.bits]; a.op == opConst && !ok && len(l.free) > reserve {
+		for i, a := range v.args {
+			if _, ok := l.consts[a.bits]; a.op == opConst && !ok && !v.addend(i) && len(l.free) > reserve {
 				r := l.reg()
 				l.consts[a.bits] = r
 				l.t.Constant(r, a.bits)
@@ -313,6 +314,8 @@ func (l *lowering) step(v *Value, i, copy, acc int) {
 		switch {
 		case arg.op == opAcc:
 			args[a] = Operand{Reg: arg.regs[acc]}
+		case arg.op == opConst && v.addend(a) && !l.t.MemoryConstants():
+			args[a] = Operand{Const: true, Bits: arg.bits}
 		case arg.fold:
 			p, offset := l.place(arg.slice, copy)
 			args[a] = Operand{Mem: true, Ptr: p, Offset: offset}
@@ -382,6 +385,9 @@ func (l *lowering) step(v *Value, i, copy, acc int) {
 		panic(fmt.Sprintf("vec: %s: result of %v is not used", l.k.Name, v.op))
 	}
 }
+
+// addend reports whether argument a is the one that is added to a product.
+func (v *Value) addend(a int) bool { return (v.op == FMA || v.op == FNMA) && a == 2 }
 
 // replaced reports whether the result of an operation may take the register of its
 // argument a.

@@ -257,7 +257,12 @@ func (m *machine) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
 	})
 }
 
-func (m *machine) MixesStores() bool { return m.mixesStores }
+func (m *machine) StoreGroup() int {
+	if m.mixesStores {
+		return 1
+	}
+	return 0
+}
 
 // StoreAround is a store that must be followed by a Fence.
 func (m *machine) StoreAround(s vec.Reg, p vec.GP, offset int) {

@@ -223,7 +223,7 @@ func (l *lowering) pass(p *pass, n GP, moving []*Slice) []Reg {
 	}
 	count := p.lanes / l.t.Lanes()
 	if p.lanes == 0 {
-		count = 4
+		count = l.chains()
 	}
 	regs := make([]Reg, count)
 	for j := range regs {
