@@ -28,6 +28,7 @@ FUZZTIME ?= 30s
 ROUNDS   ?= 10 # times the usual number of calls that `make agree` compares
 SOAK     ?= # flags, as in SOAK='-seconds 20'
 COMPARE  ?= # flags, as in COMPARE='-match gemm'; none records a whole run
+MCA      ?= # flags, as in MCA='-over 1.15'; none records the whole table
 QUICK    ?= # 1 for a short study
 STUDY    ?= # flags, as in STUDY='-tasks digits'
 
@@ -223,8 +224,8 @@ study: ## Compare the optimizers on six tasks, into bench/results/study; QUICK=1
 	go run ./bench/cmd/study $(if $(QUICK),-quick) $(STUDY)
 
 .PHONY: mca
-mca: ## Estimate the NEON kernels' inner loops with llvm-mca (Debian: llvm-16)
-	go run ./internal/gen/cmd/mca
+mca: ## Estimate the NEON kernels' inner loops with llvm-mca (Debian: llvm-22), into bench/results; MCA=-help lists flags
+	go run ./internal/gen/cmd/mca $(or $(strip $(MCA)),-record bench/results/mca.md)
 
 .PHONY: deps
 deps: ## Install from Debian what the tests need beside Go, git and make
