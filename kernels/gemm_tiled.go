@@ -49,7 +49,9 @@ var tilings = [...]tiling{
 	AVX512: {lanes: 16, rows: 14, tall: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8, halfRows: 28, leftRows: 256, leftPanels: 2, narrow: 16},
 	AVX2: {lanes: 8, rows: 6, tall: 12, laneRows: 6, onceRows: 4, wide: [2]int{8, 4}, block: 8, halfRows: 1 << 30, // on ports that multiply-adds leave free
 		packs: true, leftRows: 192, leftPanels: 16, narrow: 12, oneRow: true},
-	NEON: {lanes: 4, rows: 8, tall: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, halfRows: 16, leftRows: 256, leftPanels: 2, narrow: 4},
+	// A panel has 8 columns: by llvm-mca's models to pack an element of A takes as long as
+	// three of them, and to convert a panel of float16 as long as one to three tiles do.
+	NEON: {lanes: 4, rows: 8, tall: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4, halfRows: 16, leftRows: 256, leftPanels: 6, narrow: 4},
 }
 
 const (
