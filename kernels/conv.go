@@ -206,7 +206,8 @@ type convolution struct {
 	x, w, bias, y []float32 // or their gradients
 	scratch       []float32 // of all workers
 	workers       int
-	lines, cols   int // into how many ranges the outputs are split
+	lines, cols   int  // into how many ranges the outputs are split
+	byRows        bool // lines of the gradient at the weights are rows: there are few channels
 }
 
 type convWhat int
@@ -220,7 +221,8 @@ const (
 )
 
 // A convPart is a range of outputs: lines are rows of pixels of all images, cols
-// channels; for the gradient at the weights, lines are the channels of a group.
+// channels; for the gradient at the weights, lines are the channels of a group, or the
+// rows of the weights as a matrix.
 type convPart struct{ line0, line1, col0, col1 int }
 
 // prepare checks the description and counts the images of x.
@@ -358,6 +360,9 @@ func (v *convolution) extent() (lines, cols int) {
 	case inputGradient:
 		return v.n * v.H, v.C
 	case weightGradient:
+		if v.byRows {
+			return v.PatchLen(), v.Out
+		}
 		return v.cg, v.Out
 	}
 	return 1, v.W * v.C
@@ -365,7 +370,7 @@ func (v *convolution) extent() (lines, cols int) {
 
 // split chooses the ranges of outputs for v.workers and returns how many there are.
 func (v *convolution) split() int {
-	const leastPixels, leastChannels = 64, 8
+	const leastPixels, leastRows = 64, 4
 	lines, cols := v.extent()
 	panels := (cols + packCols - 1) / packCols
 	parts := v.workers * workerParts
@@ -378,7 +383,11 @@ func (v *convolution) split() int {
 		v.cols = min(parts/v.lines, panels)
 	case weightGradient:
 		v.cols = min(v.workers, panels)
-		v.lines = min((v.workers+v.cols-1)/v.cols, (lines+leastChannels-1)/leastChannels)
+		v.lines = (v.workers + v.cols - 1) / v.cols
+		if v.byRows = v.lines > 1 && v.Groups == 1 && lines < v.lines*packCols; v.byRows {
+			lines = v.PatchLen()
+		}
+		v.lines = max(1, min(v.lines, lines/leastRows))
 	case patchSquares, patchSums:
 		v.lines, v.cols = 1, min(v.workers, panels)
 	}
@@ -526,7 +535,14 @@ func (v *convolution) inputGradientRef(r convPart) {
 func (v *convolution) weightGradientRef(r convPart) {
 	for i := range v.Kernel[0] {
 		for j := range v.Kernel[1] {
-			for c := r.line0; c < r.line1; c++ {
+			for c := range v.cg {
+				line := c
+				if v.byRows {
+					line = (i*v.Kernel[1]+j)*v.cg + c
+				}
+				if line < r.line0 || line >= r.line1 {
+					continue
+				}
 				for o := r.col0; o < r.col1; o++ {
 					var s chain
 					for line := range v.n * v.outH {

@@ -203,12 +203,19 @@ func TestPoolConvolutions(t *testing.T) {
 	cases := []Conv2d{
 		{H: 16, W: 16, C: 16, Out: 40, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}},
 		{H: 4, W: 3, C: 96, Out: 160, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}},
+		{H: 14, W: 9, C: 1, Out: 16, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}},
+		{H: 26, W: 31, C: 3, Out: 21, Kernel: [2]int{5, 3}, Stride: [2]int{2, 3}, Dilation: [2]int{1, 2}},
+		{H: 40, W: 64, C: 33, Out: 16, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}, Stride: [2]int{3, 3}, Dilation: [2]int{4, 1}}, // by chunks of channels
 		{H: 30, W: 21, C: 72, Out: 72, Kernel: [2]int{5, 5}, Stride: [2]int{2, 1}, Padding: [2]int{2, 2}, Groups: 72},
 		{H: 12, W: 12, C: 64, Out: 96, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}, Groups: 4},
 	}
 	levels := Levels()
-	require.NoError(t, SetLevel(levels[len(levels)-1]))
 	for _, c := range cases {
+		level := levels[len(levels)-1]
+		if c.C == 1 { // a small one
+			level = Generic
+		}
+		require.NoError(t, SetLevel(level))
 		want := newConvTensors(c, 6, normals(9))
 		want.run(c, nil, make([]float32, c.Scratch(1)))
 		for _, workers := range []int{1, 2, 3, 7, 16} {

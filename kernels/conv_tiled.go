@@ -150,6 +150,10 @@ func (c *convCall) race() {
 	case weightGradient:
 		raceRead(c.x)
 		raceRead(c.y)
+		if c.byRows {
+			write(c.w[c.line0*c.Out:], c.line1-c.line0, c.Out)
+			break
+		}
 		for place := range c.Kernel[0] * c.Kernel[1] {
 			write(c.w[(place*c.cg+c.line0)*c.Out:], c.line1-c.line0, c.Out)
 		}
@@ -740,7 +744,11 @@ func (c *convCall) gradientBlock(r, n, g, o0, o1 int) {
 	}
 	s := source{level: c.level, x: c.x, h: c.H, w: c.W, channels: c.C}
 	q := grid{shape: shapeCols}
-	lo, hi := g*c.cg+c.line0, g*c.cg+c.line1
+	line0, line1 := c.line0, c.line1 // channels
+	if c.byRows {
+		line0, line1 = 0, c.cg
+	}
+	lo, hi := g*c.cg+line0, g*c.cg+line1
 	perPixel := 1
 	if c.lanes() {
 		s.planes, s.other = c.cg, c.og
@@ -779,20 +787,20 @@ func (c *convCall) gradientBlock(r, n, g, o0, o1 int) {
 
 		// The terms of a place, the places of a row, the rows.
 		q.axes = [3]axis{
-			{c.line1 - c.line0, 1, c.Out},
+			{line1 - line0, 1, c.Out},
 			{c.Kernel[1], c.Dilation[1] * b.pixel, c.cg * c.Out},
 			{c.Kernel[0], c.Dilation[0] * b.line, c.Kernel[1] * c.cg * c.Out},
 		}
-		q.src, q.dst = b.data, c.w[c.line0*c.Out+o0:]
+		q.src, q.dst = b.data, c.w[line0*c.Out+o0:]
 		q.col0, q.columns = o0, o1-o0
 		if c.lanes() {
 			q.axes[0].src = b.plane
-			q.src = q.src[c.line0*b.plane:]
-			q.dst = c.w[c.line0*c.Out+s.c0:]
+			q.src = q.src[line0*b.plane:]
+			q.dst = c.w[line0*c.Out+s.c0:]
 			q.col0, q.columns = s.c0, s.c1-s.c0
 		} else {
 			q.axes[0].n = s.c1 - s.c0
-			q.dst = q.dst[(s.c0-g*c.cg-c.line0)*c.Out:]
+			q.dst = q.dst[(s.c0-g*c.cg-line0)*c.Out:]
 		}
 		q.merge()
 		width := panelVectors * c.t.lanes
@@ -802,7 +810,33 @@ func (c *convCall) gradientBlock(r, n, g, o0, o1 int) {
 			if cols < c.Out && q.shape == shapeCols && q.axes[0].n*q.axes[1].n*q.axes[2].n >= packRowsFrom*c.t.rows {
 				y, stride = c.packRows(y, stride, n, cols, width)
 			}
-			c.panel(&q, terms.first, n, col, cols, y, stride, r > 0, nil)
+			if !c.byRows {
+				c.panel(&q, terms.first, n, col, cols, y, stride, r > 0, nil)
+				continue
+			}
+			for i := range q.axes[2].n {
+				for j := range q.axes[1].n {
+					if part := c.rows(&q, s.c0, i, j); part.axes[0].n > 0 {
+						c.panel(&part, terms.first, n, col, cols, y, stride, r > 0, nil)
+					}
+				}
+			}
 		}
 	}
+}
+
+// rows returns what this part has of the rows of the weights along the first axis of a
+// grid, at i and j on the others, where the grid begins with the given row.
+func (c *convCall) rows(q *grid, first, i, j int) grid {
+	part, a := *q, &q.axes
+	at := i*a[2].dst + j*a[1].dst
+	row, step := first+at/c.Out, a[0].dst/c.Out
+	from := max(0, (c.line0-row+step-1)/step)
+	to := min(a[0].n, (c.line1-row+step-1)/step)
+	part.axes = [3]axis{{max(0, to-from), a[0].src, a[0].dst}, {n: 1}, {n: 1}}
+	if from < to {
+		part.src = q.src[i*a[2].src+j*a[1].src+from*a[0].src:]
+		part.dst = q.dst[at+from*a[0].dst:]
+	}
+	return part
 }

@@ -16,7 +16,7 @@ type Param struct {
 	Name   string    // as PyTorch names it: "0.weight"
 	Shape  []int     // of Value, row-major; a Linear weight is [in, out]
 	Value  []float32 // the weights themselves
-	Frozen bool      // optimizers leave it alone
+	Frozen bool      // optimizers leave it alone, and a pass may do without its gradient
 }
 
 // A Buffer is one named tensor of a model that training changes but no optimizer
@@ -130,5 +130,5 @@ type Statistics struct {
 // slices belong to the session that made it, until its next pass.
 type Pass struct {
 	Gradients  []Gradient   // one for each parameter that the pass reached
-	Statistics []Statistics // one for each factored layer, all of one kind; empty unless collected
+	Statistics []Statistics // one for each factored layer that it reached, all of one kind; empty unless collected
 }

@@ -107,6 +107,15 @@
 //
 //	err = model.ReadSafetensors(trained)
 //
+// One that keeps what it has learnt, but for its last layer:
+//
+//	for _, p := range model.Params() {
+//		p.Frozen = !strings.HasPrefix(p.Name, "head.")
+//	}
+//
+// A Backward ends at the first layer that trains; what is frozen before it costs the
+// forward pass alone. Batch normalisations keep moving their running averages.
+//
 // # Errors
 //
 // No call panics on a caller's sizes or data. A call that refuses its arguments

@@ -34,7 +34,9 @@ func (m dropoutModule) forwarder(*plan) forwarder { return identity{} }
 
 func (m dropoutModule) trainer(p *plan) trainer {
 	p.dropouts++
-	return &dropoutTrainer{p: float32(m), place: p.dropouts, session: p.session}
+	t := &dropoutTrainer{p: float32(m), place: p.dropouts, session: p.session}
+	t.dropSome = t.doSome
+	return t
 }
 
 type identity struct{}
@@ -46,17 +48,30 @@ type dropoutTrainer struct {
 	place   uint64 // among the dropouts of the session
 	session *Session
 	seed    uint64 // of the last forward
+
+	dropSome func(from, to int, _ []float32) // of the blocks of x
+	x, y     []float32                       // or the gradients there
 }
 
 func (t *dropoutTrainer) forward(y, x []float32, _ int) {
 	t.seed = t.session.random.seed(t.place)
-	kernels.Dropout(y, x, t.p, t.seed, 0)
+	t.drop(y, x)
+}
+
+func (t *dropoutTrainer) drop(y, x []float32) {
+	t.y, t.x = y, x
+	t.session.workers.split(mapBlocks(len(x)), len(x), t.dropSome)
+}
+
+func (t *dropoutTrainer) doSome(from, to int, _ []float32) {
+	from, to = from*mapBlock, min(to*mapBlock, len(t.x))
+	kernels.Dropout(t.y[from:to], t.x[from:to], t.p, t.seed, from)
 }
 
 // backward drops what forward did.
 func (t *dropoutTrainer) backward(dx, dy, _, _ []float32, _ int, _ kron.Collect) error {
 	if dx != nil {
-		kernels.Dropout(dx, dy, t.p, t.seed, 0)
+		t.drop(dx, dy)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -198,6 +199,37 @@ func (o GradientDescent) Step(pass *kron.Pass) error {
 		}
 	}
 	return nil
+}
+
+// Only the last layer of a model trains: the pass has no gradients of the others.
+func ExampleSession_Backward_frozen() {
+	model, err := nn.NewSequential(nn.Linear(2, 8), nn.Tanh(), nn.Named("head", nn.Linear(8, 1)))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, p := range model.Params() {
+		p.Frozen = !strings.HasPrefix(p.Name, "head.")
+	}
+	session, err := model.NewSession(1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := session.Forward([]float32{1, -1}); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := session.MSE([]float32{3}); err != nil {
+		log.Fatal(err)
+	}
+	pass, err := session.Backward()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, g := range pass.Gradients {
+		fmt.Println(g.Param.Name)
+	}
+	// Output:
+	// head.weight
+	// head.bias
 }
 
 // An optimizer of one's own fits a line, y = 3*x - 1.

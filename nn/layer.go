@@ -3,6 +3,7 @@ package nn
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/adafisher-go/adafisher/kron"
@@ -100,19 +101,19 @@ type builder struct {
 	prefix     string          // of the names in the layer at hand: "layer1.0."
 	taken      map[string]bool // names of parameters and buffers
 	shared     map[*shared]place
-	unfactored bool        // the layer at hand has no Kronecker factors
-	init       initializer // of the weights in the layer at hand; nil is their own
-	first      bool        // the layer at hand reads the model's input
-	clash      string      // a name that was taken twice
-	nameless   bool        // the layer at hand has an empty name
-	uses       int         // of parameters so far, those of shared layers counted at each place
+	unfactored bool          // the layer at hand has no Kronecker factors
+	init       initializer   // of the weights in the layer at hand; nil is their own
+	first      bool          // the layer at hand reads the model's input
+	clash      string        // a name that was taken twice
+	nameless   bool          // the layer at hand has an empty name
+	used       []*kron.Param // so far, those of shared layers again at each place
 }
 
 // built is a layer in its place.
 type built struct {
 	module
 	out        Shape
-	trains     bool // it has parameters, its own or shared ones
+	params     []*kron.Param // its own or shared ones
 	name, kind string
 }
 
@@ -141,7 +142,7 @@ func (b *builder) inside(l Layer, in Shape) (built, error) {
 		return built{}, layerError{fmt.Errorf("%s is nil", b.where())}
 	}
 	m := b.model
-	at, params, uses := len(m.entries), len(m.params), b.uses
+	at, params, used := len(m.entries), len(m.params), len(b.used)
 	if _, ok := l.(wrapper); !ok {
 		m.entries = append(m.entries, entry{name: b.name(), kind: l.kind(), nameless: b.nameless})
 	}
@@ -159,7 +160,7 @@ func (b *builder) inside(l Layer, in Shape) (built, error) {
 		e := &m.entries[at]
 		e.out, e.params = out, m.params[params:]
 	}
-	return built{inner, out, b.uses > uses, b.name(), l.kind()}, nil
+	return built{inner, out, slices.Clip(b.used[used:]), b.name(), l.kind()}, nil
 }
 
 // param adds a parameter of the layer at hand; its values are made once all
@@ -168,7 +169,7 @@ func (b *builder) inside(l Layer, in Shape) (built, error) {
 func (b *builder) param(name string, init initializer, permutation []int, shape ...int) *kron.Param {
 	p := &kron.Param{Name: b.prefix + name, Shape: shape}
 	b.claim(p.Name)
-	b.uses++
+	b.used = append(b.used, p)
 	b.model.params = append(b.model.params, p)
 	b.model.inits = append(b.model.inits, init)
 	b.model.permutations = append(b.model.permutations, permutation)

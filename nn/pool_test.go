@@ -24,6 +24,7 @@ func TestSessionPool(t *testing.T) {
 		"perceptron": {Shape{300}, 64, []Layer{Linear(300, 700), ReLU(), Linear(700, 520), SiLU(), Linear(520, 10)}},
 		"convolutions": {Shape{20, 20, 3}, 33, []Layer{
 			conv(3, 16), BatchNorm(), ReLU(), MaxPool2d(pooling), Residual(conv(16, 16), BatchNorm()), Tanh(), conv(16, 24), BatchNorm(), AvgPool2d(pooling), Flatten(), Linear(600, 10)}},
+		"flat": {Shape{20, 20, 3}, 33, []Layer{Flatten(), Dropout(0.3), Linear(1200, 10)}},
 		"transformer": {Shape{70, 24}, 23, []Layer{
 			Positions(), Residual(LayerNorm(), SelfAttention(Attention{Heads: 3, Causal: true})), Residual(LayerNorm(), Linear(24, 96), GELU(), Linear(96, 24)), LayerNorm(), Dropout(0.1), Mean(), Linear(24, 10)}},
 	} {

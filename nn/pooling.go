@@ -101,7 +101,7 @@ func (t *maxPoolTrainer) maxBackwardSome(from, to int, _ []float32) {
 type avgPoolModule struct{ kernels.Pooling2d }
 
 func (m *avgPoolModule) forwarder(*plan) forwarder { return m }
-func (m *avgPoolModule) trainer(*plan) trainer     { return m }
+func (m *avgPoolModule) trainer(p *plan) trainer   { return p.samples(m) }
 
 func (m *avgPoolModule) forward(y, x []float32, _ int) { m.Average(y, x) }
 

@@ -21,7 +21,7 @@ func (l sequence) build(b *builder, in Shape) (module, Shape, error) {
 	if len(l) == 0 {
 		return nil, nil, errors.New("a sequence needs at least one layer")
 	}
-	m := &sequenceModule{start: -1}
+	m := &sequenceModule{}
 	first := b.first
 	for i, inner := range l {
 		b.first = first && i == 0
@@ -38,9 +38,9 @@ func (l sequence) build(b *builder, in Shape) (module, Shape, error) {
 
 type sequenceModule struct {
 	children []module
-	stages   []passes // of the same, some of them fused
-	sizes    []int    // of a sample of each stage's output
-	start    int      // the first stage that has parameters, -1 without one
+	stages   []passes        // of the same, some of them fused
+	sizes    []int           // of a sample of each stage's output
+	params   [][]*kron.Param // of each stage
 }
 
 // stage adds the next child to the stages.
@@ -49,15 +49,24 @@ func (m *sequenceModule) stage(c built) {
 		if f, ok := m.stages[last].(fuser); ok {
 			if both, ok := f.fuse(c.module); ok {
 				m.stages[last], m.sizes[last] = both, c.out.Size()
+				m.params[last] = slices.Concat(m.params[last], c.params)
 				return
 			}
 		}
 	}
-	if m.start < 0 && c.trains {
-		m.start = len(m.stages)
-	}
 	m.stages = append(m.stages, c.module)
 	m.sizes = append(m.sizes, c.out.Size())
+	m.params = append(m.params, c.params)
+}
+
+// trains returns the first stage with a parameter that is not frozen, or their number.
+func (m *sequenceModule) trains() int {
+	for i, params := range m.params {
+		if slices.ContainsFunc(params, func(p *kron.Param) bool { return !p.Frozen }) {
+			return i
+		}
+	}
+	return len(m.params)
 }
 
 func (m *sequenceModule) last() int { return len(m.stages) - 1 }
@@ -105,7 +114,7 @@ func (f *sequenceForwarder) forward(y, x []float32, rows int) {
 }
 
 func (m *sequenceModule) trainer(p *plan) trainer {
-	t := &sequenceTrainer{sequenceModule: m, outputs: make([][]float32, m.last())}
+	t := &sequenceTrainer{sequenceModule: m, session: p.session, outputs: make([][]float32, m.last())}
 	for i := range t.outputs {
 		p.keepRows(&t.outputs[i], m.sizes[i])
 	}
@@ -120,6 +129,7 @@ func (m *sequenceModule) trainer(p *plan) trainer {
 
 type sequenceTrainer struct {
 	*sequenceModule
+	session  *Session
 	trainers []trainer
 	outputs  [][]float32  // of the stages before the last
 	deltas   [2][]float32 // gradients there, in turns
@@ -139,8 +149,9 @@ func (t *sequenceTrainer) forward(y, x []float32, rows int) {
 func (t *sequenceTrainer) backward(dx, dy, x, y []float32, rows int, collect kron.Collect) error {
 	stop := 0
 	if dx == nil {
-		if stop = t.start; stop < 0 {
-			return nil
+		stop = t.trains()
+		for _, params := range t.params[:stop] {
+			t.session.skip(params)
 		}
 	}
 	for i := t.last(); i >= stop; i-- {

@@ -35,7 +35,8 @@ type Session struct {
 	settled bool      // the running averages know the last Forward
 
 	gradients     []kron.Gradient
-	gradientUses  []uses // of each parameter
+	skipped       map[*kron.Param]bool // in the last Backward
+	gradientUses  []uses               // of each parameter
 	statistics    []kron.Statistics
 	hUses, sUses  []uses // of each factored layer
 	meanUses      []uses // likewise; without a place where there are no means
@@ -53,21 +54,19 @@ type uses struct{ places []*[]float32 }
 
 func (u *uses) add(place *[]float32) { u.places = append(u.places, place) }
 
-// value is the first place.
-func (u *uses) value() []float32 { return *u.places[0] }
-
-// sum adds the other places to the first, and scales it by factor.
-func (u *uses) sum(factor float32) {
+// sum adds the other places to the first, which it returns, and scales it by factor.
+func (u *uses) sum(factor float32) []float32 {
+	v := *u.places[0]
 	if len(u.places) == 1 {
-		return
+		return v
 	}
-	v := u.value()
 	for _, p := range u.places[1:] {
 		kernels.Add(v, v, *p)
 	}
 	if factor != 1 {
 		kernels.Scale(v, v, factor)
 	}
+	return v
 }
 
 // An averager is a trainer that keeps running averages in the model's buffers.
@@ -101,6 +100,9 @@ func (m *Model) newSession(batch int) (*Session, *plan, error) {
 	s := &Session{
 		model:        m,
 		batch:        batch,
+		gradients:    make([]kron.Gradient, 0, len(m.params)),
+		statistics:   make([]kron.Statistics, 0, len(m.layers)),
+		skipped:      make(map[*kron.Param]bool, len(m.params)),
 		gradientUses: make([]uses, len(m.params)),
 		hUses:        make([]uses, len(m.layers)),
 		sUses:        make([]uses, len(m.layers)),
@@ -118,12 +120,6 @@ func (m *Model) newSession(batch int) (*Session, *plan, error) {
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("nn: NewSession: a batch of %d rows needs %w", batch, err)
-	}
-	for i, q := range m.params {
-		s.gradients = append(s.gradients, kron.Gradient{Param: q, Data: s.gradientUses[i].value()})
-	}
-	for i, l := range m.layers {
-		s.statistics = append(s.statistics, kron.Statistics{Layer: l, H: s.hUses[i].value(), S: s.sUses[i].value()})
 	}
 	s.SetPool(nil)
 	return s, p, nil
@@ -235,7 +231,8 @@ type Observation struct {
 
 // SetObserver makes Backward, also that of a training step, call f at each
 // [Linear] and [Conv2d] layer that is among Model.Layers, from the last to the
-// first; once for each place of a [Shared] one. nil, as at first, calls nothing.
+// first that Backward reaches; once for each place of a [Shared] one. nil, as at first,
+// calls nothing.
 func (s *Session) SetObserver(f func(Observation)) { s.observe = f }
 
 // show lets the observer see one layer.
@@ -254,10 +251,14 @@ func (s *Session) CollectInputGradient(on bool) {
 	}
 }
 
-// Backward computes the gradient of the last loss for every parameter, frozen
-// ones too, in the order of Model.Params; and the statistics, in the order of
-// Model.Layers, if they are collected. The result belongs to the session, until
-// its next Backward.
+// Backward computes the gradient of the last loss for every parameter, in the order of
+// Model.Params; and the statistics, in the order of Model.Layers, if they are collected.
+// The result belongs to the session, until its next Backward.
+//
+// It goes back to the first layer with a parameter that is not frozen, unless it
+// collects the gradient at the input. What the layers before that one have is not in the
+// pass: training the last layer of a model costs hardly more than its forward pass. After
+// that one frozen parameters have gradients too.
 //
 // Several losses with a Backward each may follow one Forward; it fails if none
 // was computed since the last Forward or Backward. The first of them moves the
@@ -284,29 +285,42 @@ func (s *Session) backward(collect kron.Collect) (*kron.Pass, error) {
 	if s.collectInput {
 		dx = s.inputDelta[:len(s.x)]
 	}
+	clear(s.skipped)
 	y, dy := s.scores()
 	if err := s.root.backward(dx, dy, s.x, y, s.rows, collect); err != nil {
 		return nil, fmt.Errorf("nn: %w", err)
 	}
-	for i := range s.gradientUses {
-		s.gradientUses[i].sum(1)
+	s.gradients = s.gradients[:0]
+	for i, q := range s.model.params {
+		if !s.skipped[q] {
+			s.gradients = append(s.gradients, kron.Gradient{Param: q, Data: s.gradientUses[i].sum(1)})
+		}
 	}
 	s.inputGradient = dx
 	s.pass = kron.Pass{Gradients: s.gradients}
 	if collect != kron.CollectNone {
-		for i := range s.hUses {
-			share := float32(1 / float64(len(s.hUses[i].places)))
-			s.hUses[i].sum(share)
-			s.sUses[i].sum(share)
-			s.statistics[i].Mean = nil
-			if u := &s.meanUses[i]; collect == kron.CollectMoments && len(u.places) > 0 {
-				u.sum(share)
-				s.statistics[i].Mean = u.value()
+		s.statistics = s.statistics[:0]
+		for i, l := range s.model.layers {
+			if s.skipped[l.Weight] {
+				continue
 			}
+			share := float32(1 / float64(len(s.hUses[i].places)))
+			st := kron.Statistics{Layer: l, H: s.hUses[i].sum(share), S: s.sUses[i].sum(share)}
+			if u := &s.meanUses[i]; collect == kron.CollectMoments && len(u.places) > 0 {
+				st.Mean = u.sum(share)
+			}
+			s.statistics = append(s.statistics, st)
 		}
 		s.pass.Statistics = s.statistics
 	}
 	return &s.pass, nil
+}
+
+// skip notes that this Backward does not reach a layer with these parameters.
+func (s *Session) skip(params []*kron.Param) {
+	for _, p := range params {
+		s.skipped[p] = true
+	}
 }
 
 // settle moves the running averages of the model by the last Forward, once, and

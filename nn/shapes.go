@@ -42,7 +42,7 @@ type reshapeModule struct {
 }
 
 func (m *reshapeModule) forwarder(*plan) forwarder { return m }
-func (m *reshapeModule) trainer(*plan) trainer     { return m }
+func (m *reshapeModule) trainer(p *plan) trainer   { return p.samples(m) }
 
 func (m *reshapeModule) forward(y, x []float32, rows int) { transposeEach(y, x, rows, m.rows, m.cols) }
 
@@ -83,7 +83,7 @@ func (mean) build(_ *builder, in Shape) (module, Shape, error) {
 type meanModule int
 
 func (m meanModule) forwarder(*plan) forwarder { return m }
-func (m meanModule) trainer(*plan) trainer     { return m }
+func (m meanModule) trainer(p *plan) trainer   { return p.samples(m) }
 
 func (m meanModule) forward(y, x []float32, _ int) { kernels.GlobalAveragePool(y, x, int(m)) }
 

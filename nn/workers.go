@@ -1,6 +1,9 @@
 package nn
 
-import "github.com/adafisher-go/adafisher/kernels"
+import (
+	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
+)
 
 // workers are those who compute in a session, and what they need for it.
 type workers struct {
@@ -56,17 +59,19 @@ func (w *workers) doPart(part int) {
 // mapBlock is the length of the pieces that maps are cut at: some vectors.
 const mapBlock = 256
 
+func mapBlocks(n int) int { return (n + mapBlock - 1) / mapBlock }
+
 // map1 computes y = f(x), element by element.
 func (w *workers) map1(f func(y, x []float32), y, x []float32) {
 	w.unary, w.y, w.a = f, y, x
-	w.split((len(y)+mapBlock-1)/mapBlock, len(y), w.mapped)
+	w.split(mapBlocks(len(y)), len(y), w.mapped)
 	w.unary = nil
 }
 
 // map2 computes y = f(a, b), element by element.
 func (w *workers) map2(f func(y, a, b []float32), y, a, b []float32) {
 	w.binary, w.y, w.a, w.b = f, y, a, b
-	w.split((len(y)+mapBlock-1)/mapBlock, len(y), w.mapped)
+	w.split(mapBlocks(len(y)), len(y), w.mapped)
 	w.binary = nil
 }
 
@@ -77,4 +82,51 @@ func (w *workers) doMapped(from, to int, _ []float32) {
 	} else {
 		w.binary(w.y[from:to], w.a[from:to], w.b[from:to])
 	}
+}
+
+// sampleTrainer splits by samples the passes of a layer that treats each on its own,
+// and keeps nothing of them.
+type sampleTrainer struct {
+	layer   trainer
+	workers *workers
+
+	forwardSome, backwardSome func(from, to int, _ []float32) // jobs
+	x, y                      []float32                       // or the gradients there
+	rows                      int
+}
+
+// samples returns a trainer that shares a layer's samples among the workers.
+func (p *plan) samples(layer trainer) trainer {
+	t := &sampleTrainer{layer: layer, workers: &p.session.workers}
+	t.forwardSome, t.backwardSome = t.doForward, t.doBackward
+	return t
+}
+
+func (t *sampleTrainer) forward(y, x []float32, rows int) {
+	t.x, t.y, t.rows = x, y, rows
+	t.workers.split(rows, len(x), t.forwardSome)
+}
+
+func (t *sampleTrainer) backward(dx, dy, _, _ []float32, rows int, _ kron.Collect) error {
+	if dx != nil {
+		t.x, t.y, t.rows = dx, dy, rows
+		t.workers.split(rows, len(dx), t.backwardSome)
+	}
+	return nil
+}
+
+// some returns what belongs to some samples.
+func (t *sampleTrainer) some(from, to int) (x, y []float32) {
+	in, out := len(t.x)/t.rows, len(t.y)/t.rows
+	return t.x[from*in : to*in], t.y[from*out : to*out]
+}
+
+func (t *sampleTrainer) doForward(from, to int, _ []float32) {
+	x, y := t.some(from, to)
+	t.layer.forward(y, x, to-from)
+}
+
+func (t *sampleTrainer) doBackward(from, to int, _ []float32) {
+	dx, dy := t.some(from, to)
+	t.layer.backward(dx, dy, nil, nil, to-from, kron.CollectNone) // which never fails
 }

@@ -91,9 +91,7 @@ func (s *shared) build(b *builder, in Shape) (module, Shape, error) {
 	if p.tokens {
 		return nil, nil, errNotFirst
 	}
-	if p.trains {
-		b.uses++
-	}
+	b.used = append(b.used, p.params...)
 	b.model.entries = append(b.model.entries, entry{name: b.name(), kind: s.kind() + " of " + p.name, nameless: b.nameless, out: p.out})
 	return p.module, p.out, nil
 }
